@@ -1,0 +1,115 @@
+//! What a verified message changes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::{DecidedAt, OccurredAt};
+
+/// The id of an authority record, a governed session or a delegation: what a revocation names
+/// and a token carries. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Anchor<'a>(pub(crate) Cow<'a, str>);
+
+impl<'a> Anchor<'a> {
+    /// The anchor with this id, unless the text names none: it is empty, or the `null` that the
+    /// Coordinator writes for an absent value.
+    #[must_use]
+    pub fn new(id: impl Into<Cow<'a, str>>) -> Option<Self> {
+        let id = id.into();
+        (!id.is_empty() && id != "null").then_some(Self(id))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Anchor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of a zone. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Zone<'a>(pub(crate) Cow<'a, str>);
+
+impl Zone<'_> {
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Zone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One change of state that a verified message asks for.
+///
+/// Each is monotone or idempotent, so messages may arrive twice and in any order. A new kind of
+/// change must be handled wherever changes are applied, so matches are exhaustive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Every token that carries the anchor is refused from now on.
+    Revoke(Anchor<'a>),
+    /// The session is refused until a later [`Change::Resume`].
+    Suspend(Suspension<'a>),
+    /// Suspensions that are earlier in both their times end.
+    Resume(Resumption<'a>),
+    /// The zone's delegation graph has moved on.
+    DelegationEpoch(DelegationEpoch<'a>),
+    /// The zone's cached keys, and everything that was verified with them, are stale.
+    ForgetKeys(Zone<'a>),
+    /// The zone's policy bundle is stale.
+    ReloadPolicy(PolicyReload<'a>),
+}
+
+/// A session's suspension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension<'a> {
+    /// The governed session.
+    pub session: Anchor<'a>,
+    /// When the suspension occurred.
+    pub occurred: OccurredAt,
+    /// When it was decided; without it no resume can be proven later, so none lifts it.
+    pub decided: Option<DecidedAt>,
+}
+
+/// The end of a session's suspensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumption<'a> {
+    /// The governed session.
+    pub session: Anchor<'a>,
+    /// When the session was resumed.
+    pub occurred: OccurredAt,
+    /// When that was decided; without it the resume lifts nothing.
+    pub decided: Option<DecidedAt>,
+}
+
+/// A zone's delegation graph epoch, and the delegations that ended with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelegationEpoch<'a> {
+    /// The zone.
+    pub zone: Zone<'a>,
+    /// The epoch: the zone's becomes the larger of this and its own.
+    pub epoch: u64,
+    /// Whether delegations ended; a new one moves the epoch too.
+    pub narrows: bool,
+    /// The delegations that ended, each a revoked anchor of its own.
+    pub ended: Vec<Anchor<'a>>,
+}
+
+/// A zone's policy bundle to load again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyReload<'a> {
+    /// The zone.
+    pub zone: Zone<'a>,
+    /// The version that is now in force, where the message says it.
+    pub version: Option<Cow<'a, str>>,
+}

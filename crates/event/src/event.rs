@@ -1,0 +1,75 @@
+//! A verified message: the only thing that can change state.
+
+use std::borrow::Cow;
+
+use crate::canonical::Canonical;
+use crate::{Change, DecidedAt, Effect, KeySlot, Rejection, Stream, Zone, reading};
+
+/// What a message says, once its signature was verified by [`KeyRing::verify`].
+///
+/// [`KeyRing::verify`]: crate::KeyRing::verify
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    pub(crate) stream: Stream,
+    pub(crate) key: KeySlot,
+    pub(crate) zone: Option<Zone<'a>>,
+    pub(crate) reason: Option<Cow<'a, str>>,
+    pub(crate) decided: Option<DecidedAt>,
+    pub(crate) changes: Vec<Change<'a>>,
+    pub(crate) recut: bool,
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn read(canonical: &Canonical<'a>, key: KeySlot) -> Result<Self, Rejection> {
+        reading::read(canonical, key)
+    }
+
+    /// The stream that the message was signed for.
+    #[must_use]
+    pub const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// Which accepted key signed it.
+    #[must_use]
+    pub const fn key(&self) -> KeySlot {
+        self.key
+    }
+
+    /// The zone it concerns, where it says so.
+    #[must_use]
+    pub const fn zone(&self) -> Option<&Zone<'a>> {
+        self.zone.as_ref()
+    }
+
+    /// The producer's words for why.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// When the producer decided it.
+    #[must_use]
+    pub const fn decided(&self) -> Option<DecidedAt> {
+        self.decided
+    }
+
+    /// What changes. Empty for a message that concerns nothing here, such as a `spawn`.
+    #[must_use]
+    pub fn changes(&self) -> &[Change<'a>] {
+        &self.changes
+    }
+
+    /// Whether a value was set aside, or a field hides what reads like another: the message
+    /// also belongs in the dead-letter stream, and what its producer meant may be lost.
+    #[must_use]
+    pub const fn is_recut(&self) -> bool {
+        self.recut
+    }
+
+    /// The changes as data, for people and programs to read.
+    #[must_use]
+    pub fn effect(&self) -> Effect<'_> {
+        Effect::of(&self.changes)
+    }
+}

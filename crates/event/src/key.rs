@@ -1,0 +1,196 @@
+//! The keys that messages are signed with: one to sign and verify, one that is on its way out.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::canonical::Canonical;
+use crate::{Event, Message, Rejection};
+
+/// A stream key: at least 32 bytes, never shown.
+///
+/// ```
+/// use caracal_revocation_event::{Key, KeyError};
+/// assert!(matches!(Key::from_hex("abcd"), Err(KeyError::TooShort { bytes: 2 })));
+/// assert_eq!(format!("{:?}", Key::from_hex(&"5a".repeat(32))?), "Key(..)");
+/// # Ok::<(), KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+/// The text is no stream key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Something other than an even number of hexadecimal digits.
+    #[error("a stream key is an even number of hexadecimal digits")]
+    NotHex,
+    /// Fewer than 32 bytes.
+    #[error("a stream key has at least 32 bytes (64 hexadecimal digits); this one has {bytes}")]
+    TooShort {
+        /// How many bytes the text decodes to.
+        bytes: usize,
+    },
+    /// The operating system gave no random bytes for a new key.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
+}
+
+impl Key {
+    /// The key written as hex of either case; white space around it (a file's last newline) is
+    /// no part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] when the text is not hex or is shorter than 32 bytes. The error never holds
+    /// the text.
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(hex::decode(text.trim()).map_err(|_| KeyError::NotHex)?);
+        if bytes.len() < 32 {
+            return Err(KeyError::TooShort { bytes: bytes.len() });
+        }
+        Self::from_bytes(&bytes)
+    }
+
+    /// A new random key of 32 bytes, for a stream that lives and dies with this process.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoRandomness`] when the operating system has none to give.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(|_| KeyError::NoRandomness)?;
+        Self::from_bytes(bytes.as_slice())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        // HMAC takes a key of any length, so this error cannot occur; it is mapped, not unwrapped.
+        Hmac::new_from_slice(bytes).map(Self).map_err(|_| KeyError::NotHex)
+    }
+
+    pub(crate) fn mac(&self, canonical: &Canonical<'_>) -> [u8; 32] {
+        self.feed(canonical).finalize().into_bytes().into()
+    }
+
+    /// Compares in constant time.
+    fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
+        self.feed(canonical).verify_slice(signature).is_ok()
+    }
+
+    fn feed(&self, canonical: &Canonical<'_>) -> Hmac<Sha256> {
+        // Cloning the keyed state saves the two compressions that setting it up costs.
+        let mut mac = self.0.clone();
+        canonical.write(|piece| mac.update(piece));
+        mac
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Which key of the ring a message was signed with: what tells an operator when the old key
+/// has fallen silent and can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeySlot {
+    /// `STREAMS_HMAC_KEY`.
+    Current,
+    /// `STREAMS_HMAC_KEY_PREVIOUS`.
+    Previous,
+    /// None: the ring accepts unsigned messages (development only).
+    Unsigned,
+}
+
+impl KeySlot {
+    /// The slot as a metric's label: `current`, `previous` or `unsigned`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Previous => "previous",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
+/// The keys whose signatures are accepted, and so the only door from a [`Message`] to an
+/// [`Event`].
+///
+/// ```
+/// use caracal_revocation_event::{Key, KeyRing};
+/// let ring = KeyRing::new(Key::from_hex(&"11".repeat(32))?)
+///     .with_previous(Key::from_hex(&"22".repeat(32))?);
+/// assert!(ring.verifies());
+/// # Ok::<(), caracal_revocation_event::KeyError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    keys: Vec<(KeySlot, Key)>,
+}
+
+impl KeyRing {
+    /// A ring with one key.
+    #[must_use]
+    pub fn new(current: Key) -> Self {
+        Self { keys: vec![(KeySlot::Current, current)] }
+    }
+
+    /// Also accepts `previous`, while producers move to the current key.
+    #[must_use]
+    pub fn with_previous(mut self, previous: Key) -> Self {
+        self.keys.retain(|(slot, _)| *slot != KeySlot::Previous);
+        self.keys.push((KeySlot::Previous, previous));
+        self
+    }
+
+    /// A ring that believes every message, signed or not: whoever can write to the stream can
+    /// then revoke, and lift suspensions. The contract allows it in `CARACAL_MODE=dev` without a
+    /// key, and nowhere else.
+    #[must_use]
+    pub const fn insecure_accept_unsigned() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Whether signatures are verified at all.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The key that new messages are signed with.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&Key> {
+        self.keys.iter().find(|(slot, _)| *slot == KeySlot::Current).map(|(_, key)| key)
+    }
+
+    /// What the message says, if it was signed with a key of this ring and can be read in one
+    /// way only.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`]: such a message changes nothing, and belongs in the dead-letter stream.
+    pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, Rejection> {
+        let canonical = Canonical::of(message)?;
+        let slot = self.slot(&canonical)?;
+        Event::read(&canonical, slot)
+    }
+
+    fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {
+        if self.keys.is_empty() {
+            return Ok(KeySlot::Unsigned);
+        }
+        let text = canonical.signature.ok_or(Rejection::signature("the message has no _sig"))?;
+        let mut signature = [0_u8; 32];
+        hex::decode_to_slice(text, &mut signature)
+            .map_err(|_| Rejection::signature("_sig is not 64 hexadecimal digits"))?;
+        self.keys
+            .iter()
+            .find(|(_, key)| key.signed(canonical, &signature))
+            .map(|(slot, _)| *slot)
+            .ok_or(Rejection::signature("_sig is not that of an accepted key"))
+    }
+}

@@ -1,0 +1,50 @@
+//! Caracal's signed stream messages: parsed, verified, and signed, without any I/O.
+//!
+//! A [`Message`] is what anybody with write access to Redis may have put there. The only way
+//! from it to an [`Event`], and so to any change of state, is [`KeyRing::verify`]:
+//!
+//! ```
+//! use caracal_revocation_event::{Change, Key, KeyRing, Message, Stream, sign};
+//!
+//! let key = Key::from_hex(&"ab".repeat(32))?;
+//! let ring = KeyRing::new(key.clone());
+//!
+//! let mut fields = vec![("zone_id".to_owned(), "z-1".to_owned()), ("sid".into(), "ar-1".into())];
+//! sign(&key, Stream::SessionsRevoke, &mut fields);
+//!
+//! let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+//! let event = ring.verify(&Message::new(Stream::SessionsRevoke, &wire))?;
+//! assert!(matches!(event.changes(), [Change::Revoke(anchor)] if anchor.as_str() == "ar-1"));
+//!
+//! // The same fields on another stream are not what was signed.
+//! assert!(ring.verify(&Message::new(Stream::KeysInvalidate, &wire)).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In reading order: [`Stream`] and [`StreamId`] name where a message stands; [`Message`] is its
+//! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are what a
+//! verified message says; [`Rejection`] is why another one was refused; [`Notice`] builds the
+//! messages that Caracal's own producers write, for [`sign`] to sign.
+
+mod canonical;
+mod change;
+mod effect;
+mod event;
+mod key;
+mod message;
+mod moment;
+mod notice;
+mod reading;
+mod rejection;
+mod stream;
+
+pub use canonical::sign;
+pub use change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
+pub use effect::Effect;
+pub use event::Event;
+pub use key::{Key, KeyError, KeyRing, KeySlot};
+pub use message::Message;
+pub use moment::{DecidedAt, OccurredAt};
+pub use notice::{DelegationEvent, Notice};
+pub use rejection::{Rejection, RejectionKind};
+pub use stream::{ParseStreamIdError, Stream, StreamId};

@@ -1,0 +1,66 @@
+//! The two times that a message tells about itself: when something occurred, and when that was
+//! decided.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+/// When a suspension or its end occurred: the start of the transaction that decided it, from the
+/// tail of a dedupe key.
+///
+/// ```
+/// use caracal_revocation_event::OccurredAt;
+/// let at = OccurredAt::parse("2026-11-20T10:00:00.123Z").unwrap();
+/// assert_eq!(at.to_string(), "2026-11-20T10:00:00.123Z");
+/// assert_eq!(at.floor_seconds(), 1_795_168_800);
+/// assert_eq!(OccurredAt::parse("yesterday"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OccurredAt(jiff::Timestamp);
+
+impl OccurredAt {
+    /// The moment that an ISO 8601 text with a date, a time and an offset names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down: comparable with a token's `iat`.
+    #[must_use]
+    pub fn floor_seconds(self) -> i64 {
+        self.0.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap_or(i64::MAX)
+    }
+}
+
+impl fmt::Display for OccurredAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+/// When a message was decided, in milliseconds since the Unix epoch: the first 48 bits of an
+/// `outbox_id` that is a UUIDv7.
+///
+/// ```
+/// use caracal_revocation_event::DecidedAt;
+/// let at = DecidedAt::from_outbox_id("0198b0c2-7d10-7a11-8f00-000000000001").unwrap();
+/// assert_eq!(at.as_millis(), 0x0198_b0c2_7d10);
+/// assert_eq!(DecidedAt::from_outbox_id("o-52"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DecidedAt(u64);
+
+impl DecidedAt {
+    /// The moment inside `outbox_id`, if that is a UUID of version 7.
+    #[must_use]
+    pub fn from_outbox_id(outbox_id: &str) -> Option<Self> {
+        let id: Uuid = outbox_id.parse::<uuid::fmt::Hyphenated>().ok()?.into_uuid();
+        (id.get_version_num() == 7).then(|| Self((id.as_u64_pair().0) >> 16))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,218 @@
+//! From a message whose signature is good to what it changes: one pure function a stream.
+//!
+//! The canonical form does not escape, so whoever can write to Redis can move a newline's
+//! worth of text between fields without breaking the signature (contract, "Signatures"). The
+//! rules here make that harmless: what is clean is applied, what is not is set aside and said,
+//! and nothing that weakens is believed from a message that could have been cut otherwise.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use crate::canonical::Canonical;
+use crate::stream::decimal;
+use crate::{
+    Anchor, Change, DecidedAt, DelegationEpoch, Event, KeySlot, OccurredAt, PolicyReload,
+    Rejection, Resumption, Stream, Suspension, Zone,
+};
+
+/// The fields that name an anchor in `sessions.revoke`, but for the session that a suspension
+/// is about.
+const AUTHORITY_FIELDS: [&str; 5] =
+    ["session_id", "sid", "root_sid", "delegation_edge_id", "edge_id"];
+
+pub(crate) fn read<'a>(canonical: &Canonical<'a>, key: KeySlot) -> Result<Event<'a>, Rejection> {
+    let fields = Fields::new(canonical);
+    let zone = fields.text("zone_id").map(|id| Zone(Cow::Borrowed(id)));
+    let changes = match canonical.stream {
+        Stream::SessionsRevoke => sessions_revoke(&fields),
+        Stream::KeysInvalidate => keys_invalidate(&fields, zone.as_ref()),
+        Stream::PolicyInvalidate => policy_invalidate(&fields, zone.as_ref()),
+        Stream::DelegationsInvalidate => delegations_invalidate(&fields, zone.as_ref()),
+        Stream::AgentsLifecycle => agents_lifecycle(&fields),
+    }?;
+    Ok(Event {
+        stream: canonical.stream,
+        key,
+        zone,
+        reason: canonical.value("reason").map(String::from_utf8_lossy),
+        decided: fields.decided(),
+        changes,
+        recut: fields.is_recut(),
+    })
+}
+
+fn sessions_revoke<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejection> {
+    let mut revoked: Vec<Change<'a>> = Vec::with_capacity(2);
+    let mut revoke = |anchor: Anchor<'a>| {
+        let change = Change::Revoke(anchor);
+        if !revoked.contains(&change) {
+            revoked.push(change);
+        }
+    };
+    AUTHORITY_FIELDS.into_iter().filter_map(|name| fields.anchor(name)).for_each(&mut revoke);
+    if let Some(session) = fields.anchor("agent_session_id") {
+        match fields.weakening_time("agent_suspend", &session) {
+            Some(occurred) => {
+                let decided = fields.decided();
+                revoked.push(Change::Suspend(Suspension { session, occurred, decided }));
+            }
+            None => revoke(session),
+        }
+    }
+    if revoked.is_empty() {
+        return Err(fields.nothing_clean("the message names no anchor"));
+    }
+    Ok(revoked)
+}
+
+fn keys_invalidate<'a>(
+    fields: &Fields<'_, 'a>,
+    zone: Option<&Zone<'a>>,
+) -> Result<Vec<Change<'a>>, Rejection> {
+    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?;
+    Ok(vec![Change::ForgetKeys(zone.clone())])
+}
+
+fn policy_invalidate<'a>(
+    fields: &Fields<'_, 'a>,
+    zone: Option<&Zone<'a>>,
+) -> Result<Vec<Change<'a>>, Rejection> {
+    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?.clone();
+    let version = fields.text("policy_set_version_id").map(Cow::Borrowed);
+    Ok(vec![Change::ReloadPolicy(PolicyReload { zone, version })])
+}
+
+fn delegations_invalidate<'a>(
+    fields: &Fields<'_, 'a>,
+    zone: Option<&Zone<'a>>,
+) -> Result<Vec<Change<'a>>, Rejection> {
+    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?.clone();
+    let epoch = fields
+        .text("epoch")
+        .and_then(decimal)
+        .filter(|epoch| i64::try_from(*epoch).is_ok())
+        .ok_or_else(|| fields.nothing_clean("epoch is not a decimal number from 0 to 2^63-1"))?;
+    // An event that cannot be read counts as an ending one: only a clean other word spares edges.
+    let narrows = match fields.text("event") {
+        Some("edge_revoke" | "edge_expire") => true,
+        Some(_) => false,
+        None => true,
+    };
+    let ended = if narrows { fields.edges() } else { Vec::new() };
+    Ok(vec![Change::DelegationEpoch(DelegationEpoch { zone, epoch, narrows, ended })])
+}
+
+fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejection> {
+    let event = fields.text("event");
+    let session = fields.anchor("agent_session_id");
+    let named = || session.clone().ok_or_else(|| fields.nothing_clean("no agent_session_id"));
+    match event {
+        Some("terminate") => Ok(vec![Change::Revoke(named()?)]),
+        Some("suspend") => {
+            let session = named()?;
+            Ok(vec![match fields.weakening_time("suspend", &session) {
+                Some(occurred) => {
+                    Change::Suspend(Suspension { session, occurred, decided: fields.decided() })
+                }
+                None => Change::Revoke(session),
+            }])
+        }
+        Some("resume") => {
+            let session = named()?;
+            let occurred = fields.weakening_time("resume", &session).ok_or_else(|| {
+                fields.nothing_clean("a resume needs its own session and time in dedupe_key")
+            })?;
+            Ok(vec![Change::Resume(Resumption { session, occurred, decided: fields.decided() })])
+        }
+        Some(_) => Ok(Vec::new()),
+        None => Err(fields.nothing_clean("the message has no event")),
+    }
+}
+
+/// The fields of one message, remembering whether anything about them was unclean.
+struct Fields<'c, 'a> {
+    canonical: &'c Canonical<'a>,
+    /// A value that is acted on had to be set aside.
+    set_aside: Cell<bool>,
+    /// A field other than `reason` embeds a newline and the name of a field that is acted on.
+    hides: bool,
+    /// Some value holds a line that could be a field of its own.
+    could_be_recut: bool,
+}
+
+impl<'c, 'a> Fields<'c, 'a> {
+    fn new(canonical: &'c Canonical<'a>) -> Self {
+        let names = canonical.stream.acted_on();
+        let mut hides = false;
+        let mut could_be_recut = false;
+        for (name, value) in &canonical.fields {
+            for line in value.split(|byte| *byte == b'\n').skip(1) {
+                let Some(end) = line.iter().position(|byte| *byte == b'=') else { continue };
+                could_be_recut = true;
+                let hidden = line.get(..end).unwrap_or_default();
+                hides |= *name != b"reason" && names.iter().any(|name| name.as_bytes() == hidden);
+            }
+        }
+        Self { canonical, set_aside: Cell::new(false), hides, could_be_recut }
+    }
+
+    /// A value that can be acted on: present, text, and of one line.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let value = self.canonical.value(name)?;
+        match std::str::from_utf8(value) {
+            Ok("" | "null") => None,
+            Ok(text) if !text.contains('\n') => Some(text),
+            _ => {
+                self.set_aside.set(true);
+                None
+            }
+        }
+    }
+
+    fn anchor(&self, name: &str) -> Option<Anchor<'a>> {
+        Anchor::new(self.text(name)?)
+    }
+
+    /// The delegations that the message names: `edge_id`, and `edge_ids` as JSON text.
+    fn edges(&self) -> Vec<Anchor<'a>> {
+        let mut edges: Vec<_> = self.anchor("edge_id").into_iter().collect();
+        if let Some(text) = self.text("edge_ids") {
+            match serde_json::from_str::<Vec<String>>(text) {
+                Ok(ids) => edges.extend(ids.into_iter().filter_map(Anchor::new)),
+                Err(_) => self.set_aside.set(true),
+            }
+        }
+        edges
+    }
+
+    fn decided(&self) -> Option<DecidedAt> {
+        let text = std::str::from_utf8(self.canonical.value("outbox_id")?).ok()?;
+        DecidedAt::from_outbox_id(text)
+    }
+
+    /// The time in a dedupe key `<kind>:<session>:<time>`, if the message can be believed to
+    /// weaken: the key names this session, its time is readable, and nothing in the message
+    /// could have been cut otherwise.
+    fn weakening_time(&self, kind: &str, session: &Anchor<'_>) -> Option<OccurredAt> {
+        let key = self.text("dedupe_key")?;
+        if self.is_recut() || self.could_be_recut {
+            return None;
+        }
+        let rest = key.strip_prefix(kind)?.strip_prefix(':')?;
+        let time = rest.strip_prefix(session.as_str())?.strip_prefix(':')?;
+        OccurredAt::parse(time)
+    }
+
+    fn is_recut(&self) -> bool {
+        self.set_aside.get() || self.hides
+    }
+
+    /// The refusal of a message in which nothing can be acted on.
+    fn nothing_clean(&self, missing: &'static str) -> Rejection {
+        if self.is_recut() || self.could_be_recut {
+            Rejection::ambiguous("newlines leave more than one way to read the message")
+        } else {
+            Rejection::malformed(missing)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a message was refused.
+
+use std::fmt;
+
+/// A message that changes nothing, and why.
+///
+/// ```
+/// use caracal_revocation_event::{KeyRing, Message, RejectionKind, Stream};
+/// let fields: [(&[u8], &[u8]); 1] = [(b"reason", b"no anchor beside it")];
+/// let message = Message::new(Stream::SessionsRevoke, &fields);
+/// let rejection = KeyRing::insecure_accept_unsigned().verify(&message).unwrap_err();
+/// assert_eq!(rejection.kind(), RejectionKind::Malformed);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Rejection {
+    kind: RejectionKind,
+    detail: &'static str,
+    signed: bool,
+}
+
+/// The classes of refusal, for a program to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No signature, or none of an accepted key.
+    Signature,
+    /// Signed, but without what its stream requires.
+    Malformed,
+    /// It can be read in more than one way, and nothing in it is clean.
+    Ambiguous,
+}
+
+impl RejectionKind {
+    /// The kind as a label: `signature`, `malformed` or `ambiguous`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Malformed => "malformed",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+impl Rejection {
+    pub(crate) const fn signature(detail: &'static str) -> Self {
+        Self { kind: RejectionKind::Signature, detail, signed: false }
+    }
+
+    pub(crate) const fn malformed(detail: &'static str) -> Self {
+        Self { kind: RejectionKind::Malformed, detail, signed: true }
+    }
+
+    pub(crate) const fn ambiguous(detail: &'static str) -> Self {
+        Self { kind: RejectionKind::Ambiguous, detail, signed: true }
+    }
+
+    /// Ambiguous by its shape, which is judged before the signature.
+    pub(crate) const fn ambiguous_shape(detail: &'static str) -> Self {
+        Self { kind: RejectionKind::Ambiguous, detail, signed: false }
+    }
+
+    /// The class of refusal.
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// Whether the refused message carried a valid signature: somebody who can write to Redis
+    /// has then re-cut a producer's message, and what the producer meant is lost.
+    #[must_use]
+    pub const fn was_signed(&self) -> bool {
+        self.signed
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.label(), self.detail)
+    }
+}

@@ -1,0 +1,150 @@
+//! The streams that change revocation state, and the ids of their entries.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A stream that can change what a service admits.
+///
+/// ```
+/// use caracal_revocation_event::Stream;
+/// assert_eq!(Stream::SessionsRevoke.name(), "caracal.sessions.revoke");
+/// assert_eq!(Stream::from_name("caracal.keys.invalidate"), Some(Stream::KeysInvalidate));
+/// assert_eq!(Stream::from_name("caracal.audit.events"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// `caracal.sessions.revoke`: authority records, sessions and delegations are revoked.
+    SessionsRevoke,
+    /// `caracal.keys.invalidate`: a zone's keys, and all that was verified with them, are stale.
+    KeysInvalidate,
+    /// `caracal.policy.invalidate`: a zone's policy bundle must be loaded again.
+    PolicyInvalidate,
+    /// `caracal.delegations.invalidate`: a zone's delegation graph has moved to a new epoch.
+    DelegationsInvalidate,
+    /// `caracal.agents.lifecycle`: sessions are suspended, resumed and terminated.
+    AgentsLifecycle,
+}
+
+impl Stream {
+    /// Every stream, in the order of [`Stream::index`].
+    pub const ALL: [Self; 5] = [
+        Self::SessionsRevoke,
+        Self::KeysInvalidate,
+        Self::PolicyInvalidate,
+        Self::DelegationsInvalidate,
+        Self::AgentsLifecycle,
+    ];
+
+    /// The stream's key in Redis, which is also part of what is signed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionsRevoke => "caracal.sessions.revoke",
+            Self::KeysInvalidate => "caracal.keys.invalidate",
+            Self::PolicyInvalidate => "caracal.policy.invalidate",
+            Self::DelegationsInvalidate => "caracal.delegations.invalidate",
+            Self::AgentsLifecycle => "caracal.agents.lifecycle",
+        }
+    }
+
+    /// The stream with this key, if it is one that changes state.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stream| stream.name() == name)
+    }
+
+    /// The stream's position in [`Stream::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The fields of this stream's messages that a consumer acts on.
+    ///
+    /// A newline in one of them sets the value aside, and a newline followed by one of these
+    /// names inside another value is the mark of a re-cut message.
+    pub(crate) const fn acted_on(self) -> &'static [&'static str] {
+        match self {
+            Self::SessionsRevoke => &[
+                "session_id",
+                "sid",
+                "root_sid",
+                "agent_session_id",
+                "delegation_edge_id",
+                "edge_id",
+                "zone_id",
+                "dedupe_key",
+            ],
+            Self::KeysInvalidate => &["zone_id"],
+            Self::PolicyInvalidate => &["zone_id", "policy_set_version_id"],
+            Self::DelegationsInvalidate => &["zone_id", "epoch", "event", "edge_id", "edge_ids"],
+            Self::AgentsLifecycle => &["event", "agent_session_id", "zone_id", "dedupe_key"],
+        }
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The id of an entry in a stream: the Redis server's clock in milliseconds, and a counter.
+///
+/// ```
+/// use caracal_revocation_event::StreamId;
+/// let id: StreamId = "1763805600123-4".parse()?;
+/// assert_eq!((id.ms, id.seq), (1_763_805_600_123, 4));
+/// assert!(id < "1763805600123-10".parse()?);
+/// assert_eq!(id.to_string(), "1763805600123-4");
+/// # Ok::<(), caracal_revocation_event::ParseStreamIdError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    /// Milliseconds since the Unix epoch, by the server's clock.
+    pub ms: u64,
+    /// Which entry within that millisecond.
+    pub seq: u64,
+}
+
+impl StreamId {
+    /// `0-0`, before every entry.
+    pub const ZERO: Self = Self { ms: 0, seq: 0 };
+
+    /// The id `ms-seq`.
+    #[must_use]
+    pub const fn new(ms: u64, seq: u64) -> Self {
+        Self { ms, seq }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+/// The text is not `<ms>-<seq>`, two decimal numbers of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stream id is two decimal numbers, as in 1763805600123-0")]
+pub struct ParseStreamIdError;
+
+impl FromStr for StreamId {
+    type Err = ParseStreamIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (ms, seq) = text.split_once('-').ok_or(ParseStreamIdError)?;
+        Ok(Self {
+            ms: decimal(ms).ok_or(ParseStreamIdError)?,
+            seq: decimal(seq).ok_or(ParseStreamIdError)?,
+        })
+    }
+}
+
+/// A number in decimal digits and nothing else: `u64::from_str` would also take a plus sign.
+pub(crate) fn decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}

@@ -1,0 +1,308 @@
+//! What a token says about its authority: the anchors it stands on, its zone, epoch and age.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// The claims of a mandate that revocation is about (contract, "Tokens").
+///
+/// Whoever verified the token puts one into the request; it deserializes from a JWT's payload.
+/// A repeated claim, of whatever name, is an error, as is one of the wrong type. Empty and null
+/// values count as absent; `sid` must be there.
+///
+/// ```
+/// use caracal_revocation_state::Claims;
+/// let claims: Claims = serde_json::from_str(
+///     r#"{"sid":"ar-1","root_sid":"ar-0","zone_id":"z-1","iat":1795400000,"scope":"read"}"#,
+/// )?;
+/// assert_eq!(&*claims.sid, "ar-1");
+/// assert!(serde_json::from_str::<Claims>(r#"{"sid":"ar-1","sid":"ar-2"}"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// The text is of type `S`: owned by default, borrowed from the payload with [`Text`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Claims<S = Box<str>> {
+    /// The authority record.
+    pub sid: S,
+    /// The root authority record.
+    pub root_sid: Option<S>,
+    /// The governed session.
+    pub agent_session_id: Option<S>,
+    /// The delegation.
+    pub delegation_edge_id: Option<S>,
+    /// The hops that the authority came through.
+    pub delegation_chain: Vec<Hop<S>>,
+    /// The delegations that the authority came through.
+    pub delegation_path: Vec<S>,
+    /// The zone's delegation graph epoch when the token was made; 0 says nothing.
+    pub delegation_graph_epoch: u64,
+    /// The zone.
+    pub zone_id: Option<S>,
+    /// When the token was made, in seconds since the Unix epoch.
+    pub iat: Option<i64>,
+    /// When it ends, in seconds since the Unix epoch.
+    pub exp: Option<i64>,
+}
+
+/// One hop of a delegation chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop<S = Box<str>> {
+    /// The governed session of this hop.
+    pub agent_session_id: Option<S>,
+    /// The delegation of this hop.
+    pub delegation_edge_id: Option<S>,
+}
+
+/// Which claim an anchor stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AnchorKind {
+    /// `sid`.
+    Sid,
+    /// `root_sid`.
+    RootSid,
+    /// `agent_session_id`.
+    AgentSession,
+    /// `delegation_edge_id`.
+    Delegation,
+    /// A hop's `agent_session_id` in `delegation_chain`.
+    ChainSession,
+    /// A hop's `delegation_edge_id` in `delegation_chain`, or an entry of `delegation_path`.
+    ChainDelegation,
+}
+
+impl AnchorKind {
+    /// The kind as a label, such as `agent_session`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Sid => "sid",
+            Self::RootSid => "root_sid",
+            Self::AgentSession => "agent_session",
+            Self::Delegation => "delegation",
+            Self::ChainSession => "chain_session",
+            Self::ChainDelegation => "chain_delegation",
+        }
+    }
+}
+
+impl Claims {
+    /// Claims that name an authority record and nothing else.
+    #[must_use]
+    pub fn new(sid: &str) -> Self {
+        Self {
+            sid: sid.into(),
+            root_sid: None,
+            agent_session_id: None,
+            delegation_edge_id: None,
+            delegation_chain: Vec::new(),
+            delegation_path: Vec::new(),
+            delegation_graph_epoch: 0,
+            zone_id: None,
+            iat: None,
+            exp: None,
+        }
+    }
+}
+
+impl<S> Hop<S> {
+    /// A hop with these ids.
+    #[must_use]
+    pub const fn new(agent_session_id: Option<S>, delegation_edge_id: Option<S>) -> Self {
+        Self { agent_session_id, delegation_edge_id }
+    }
+}
+
+impl<S: AsRef<str>> Claims<S> {
+    /// Every anchor that the token stands on; those of the chain only `with_chain`.
+    pub fn anchors(&self, with_chain: bool) -> impl Iterator<Item = (AnchorKind, &str)> {
+        let own = [
+            (AnchorKind::Sid, Some(&self.sid)),
+            (AnchorKind::RootSid, self.root_sid.as_ref()),
+            (AnchorKind::AgentSession, self.agent_session_id.as_ref()),
+            (AnchorKind::Delegation, self.delegation_edge_id.as_ref()),
+        ];
+        let hops = if with_chain { self.delegation_chain.as_slice() } else { &[] };
+        let path = if with_chain { self.delegation_path.as_slice() } else { &[] };
+        let hops = hops.iter().flat_map(|hop| {
+            [
+                (AnchorKind::ChainSession, hop.agent_session_id.as_ref()),
+                (AnchorKind::ChainDelegation, hop.delegation_edge_id.as_ref()),
+            ]
+        });
+        let path = path.iter().map(|edge| (AnchorKind::ChainDelegation, Some(edge)));
+        own.into_iter()
+            .chain(hops)
+            .chain(path)
+            .filter_map(|(kind, id)| id.map(|id| (kind, id.as_ref())))
+            .filter(|(_, id)| !id.is_empty())
+    }
+}
+
+/// Text of a claim, borrowed from the payload unless it holds escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor).map(Self)
+    }
+}
+
+impl<'de, S: Deserialize<'de> + AsRef<str>> Deserialize<'de> for Claims<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor(PhantomData))
+    }
+}
+
+struct ClaimsVisitor<S>(PhantomData<S>);
+
+impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
+    type Value = Claims<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claims of a mandate")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut seen = SeenNames::default();
+        let (mut sid, mut root_sid, mut zone_id) = (None, None, None);
+        let (mut agent_session_id, mut delegation_edge_id) = (None, None);
+        let (mut delegation_chain, mut delegation_path) = (None, None);
+        let (mut delegation_graph_epoch, mut iat, mut exp) = (None, None, None);
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            let name = name.as_ref();
+            if !seen.is_first(name) {
+                return Err(de::Error::custom("a claim stands twice"));
+            }
+            match name {
+                "sid" => sid = present(map.next_value()?),
+                "root_sid" => root_sid = present(map.next_value()?),
+                "agent_session_id" => agent_session_id = present(map.next_value()?),
+                "delegation_edge_id" => delegation_edge_id = present(map.next_value()?),
+                "zone_id" => zone_id = present(map.next_value()?),
+                "delegation_chain" => delegation_chain = map.next_value()?,
+                "delegation_path" => delegation_path = map.next_value()?,
+                "delegation_graph_epoch" => delegation_graph_epoch = map.next_value()?,
+                "iat" => iat = map.next_value()?,
+                "exp" => exp = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Claims {
+            sid: sid.ok_or_else(|| de::Error::missing_field("sid"))?,
+            root_sid,
+            agent_session_id,
+            delegation_edge_id,
+            delegation_chain: Option::unwrap_or_default(delegation_chain),
+            delegation_path: Option::unwrap_or_default(delegation_path),
+            delegation_graph_epoch: Option::unwrap_or_default(delegation_graph_epoch),
+            zone_id,
+            iat,
+            exp,
+        })
+    }
+}
+
+impl<'de, S: Deserialize<'de> + AsRef<str>> Deserialize<'de> for Hop<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HopVisitor(PhantomData))
+    }
+}
+
+struct HopVisitor<S>(PhantomData<S>);
+
+impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for HopVisitor<S> {
+    type Value = Hop<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a hop of a delegation chain")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut seen = SeenNames::default();
+        let mut hop = Hop { agent_session_id: None, delegation_edge_id: None };
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            let name = name.as_ref();
+            if !seen.is_first(name) {
+                return Err(de::Error::custom("a claim of a hop stands twice"));
+            }
+            match name {
+                "agent_session_id" => hop.agent_session_id = present(map.next_value()?),
+                "delegation_edge_id" => hop.delegation_edge_id = present(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(hop)
+    }
+}
+
+/// An empty text names nothing.
+fn present<S: AsRef<str>>(text: Option<S>) -> Option<S> {
+    text.filter(|text| !text.as_ref().is_empty())
+}
+
+/// Which names an object has shown so far, by their digests.
+#[derive(Default)]
+struct SeenNames {
+    hasher: foldhash::fast::RandomState,
+    /// The first names, without allocation: a mandate has about twenty claims.
+    first: [u64; 32],
+    len: usize,
+    rest: HashSet<u64>,
+}
+
+impl SeenNames {
+    fn is_first(&mut self, name: &str) -> bool {
+        let digest = self.hasher.hash_one(name);
+        let first = self.first.get(..self.len).unwrap_or(&self.first);
+        if first.contains(&digest) {
+            return false;
+        }
+        if let Some(free) = self.first.get_mut(self.len) {
+            *free = digest;
+            self.len += 1;
+            return true;
+        }
+        self.rest.insert(digest)
+    }
+}

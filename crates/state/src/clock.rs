@@ -1,0 +1,118 @@
+//! Time, passed in: a monotonic and a wall clock read together.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime};
+
+/// One reading of both clocks.
+///
+/// ```
+/// use caracal_revocation_state::Moment;
+/// use std::time::Duration;
+/// let before = Moment { monotonic: Duration::from_secs(10), wall: Duration::from_secs(1_000) };
+/// // The machine slept: its monotonic clock stood still, the wall clock did not.
+/// let after = Moment { monotonic: Duration::from_secs(11), wall: Duration::from_secs(1_090) };
+/// assert_eq!(after.elapsed_since(before), Duration::from_secs(90));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Since an arbitrary start in this process; never goes back.
+    pub monotonic: Duration,
+    /// Since the Unix epoch, by this machine's wall clock.
+    pub wall: Duration,
+}
+
+impl Moment {
+    /// How long ago `earlier` was, by whichever clock says longer: a suspended machine stops the
+    /// one, a clock that is set back hides it from the other.
+    #[must_use]
+    pub fn elapsed_since(self, earlier: Self) -> Duration {
+        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
+        monotonic.max(self.wall.saturating_sub(earlier.wall))
+    }
+}
+
+/// Where the time comes from.
+pub trait Clock: std::fmt::Debug + Send + Sync {
+    /// Both clocks, now.
+    fn now(&self) -> Moment;
+}
+
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic reading starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        // A wall clock before 1970 reads as 1970: the monotonic clock still counts.
+        Moment { monotonic: self.origin.elapsed(), wall: wall.unwrap_or(Duration::ZERO) }
+    }
+}
+
+/// A clock that stands still until it is told to move, for tests that never sleep.
+///
+/// ```
+/// use caracal_revocation_state::{Clock, ManualClock};
+/// use std::time::Duration;
+/// let clock = ManualClock::new();
+/// let start = clock.now();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().elapsed_since(start), Duration::from_secs(60));
+/// ```
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Moment>);
+
+impl ManualClock {
+    /// A clock that starts in November 2026.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Moment {
+            monotonic: Duration::from_secs(1),
+            wall: Duration::from_secs(1_795_400_000),
+        }))
+    }
+
+    /// Moves both clocks.
+    pub fn advance(&self, by: Duration) {
+        self.set(|moment| Moment { monotonic: moment.monotonic + by, wall: moment.wall + by });
+    }
+
+    /// Moves only the wall clock, as a machine does that was suspended.
+    pub fn advance_wall(&self, by: Duration) {
+        self.set(|moment| Moment { wall: moment.wall + by, ..moment });
+    }
+
+    fn set(&self, change: impl FnOnce(Moment) -> Moment) {
+        let mut moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *moment = change(*moment);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Moment {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,73 @@
+//! Up to which moment the log is proven complete, and since when that is too long ago.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::Moment;
+
+/// Why nothing is known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotReady {
+    /// The history of the streams has not been read to its end.
+    Replaying,
+    /// Messages arrived, and none was signed with an accepted key: `STREAMS_HMAC_KEY` differs
+    /// from the producers'.
+    NoSignatureVerifies,
+}
+
+impl NotReady {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Replaying => 0,
+            Self::NoSignatureVerifies => 1,
+        }
+    }
+
+    const fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::NoSignatureVerifies,
+            _ => Self::Replaying,
+        }
+    }
+}
+
+/// The moment of the last proof, written by one follower and read by every request.
+#[derive(Debug, Default)]
+pub(crate) struct Freshness {
+    /// Both clocks in nanoseconds, zero for never. They are written one after the other; a
+    /// reader that sees only one of them move takes the older for the other, and so at worst
+    /// thinks its view older than it is.
+    monotonic: AtomicU64,
+    wall: AtomicU64,
+    not_ready: AtomicU8,
+}
+
+impl Freshness {
+    /// The log was complete as of this moment. Never goes back.
+    pub(crate) fn confirm(&self, as_of: Moment) {
+        self.wall.fetch_max(nanos(as_of.wall), Ordering::Release);
+        self.monotonic.fetch_max(nanos(as_of.monotonic), Ordering::Release);
+    }
+
+    pub(crate) fn withhold(&self, why: NotReady) {
+        self.not_ready.store(why.code(), Ordering::Release);
+    }
+
+    /// How long ago the last proof was, or why there has been none.
+    pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
+        let monotonic = self.monotonic.load(Ordering::Acquire);
+        let wall = self.wall.load(Ordering::Acquire);
+        if monotonic == 0 {
+            return Err(NotReady::of_code(self.not_ready.load(Ordering::Acquire)));
+        }
+        let as_of =
+            Moment { monotonic: Duration::from_nanos(monotonic), wall: Duration::from_nanos(wall) };
+        Ok(now.elapsed_since(as_of))
+    }
+}
+
+/// Never zero, which stands for "never"; 2^64 ns are 584 years.
+fn nanos(since: Duration) -> u64 {
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,300 @@
+//! The index that cannot forget: which anchors are revoked, until when.
+//!
+//! A lookup asks the filter, lock-free; only where the filter says "maybe" does it take the read
+//! lock of one shard of the exact table. Writers are serialized. An entry enters the table
+//! before its bits enter the filter, so whoever sees the bits finds the entry.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::digest::{Digest, Digester};
+use crate::filter::Filter;
+use crate::suspensions::{Standing, Suspensions};
+use crate::table::Table;
+
+const SHARDS: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    digester: Digester,
+    /// Anchors and sessions that are known; zero spares a lookup everything else.
+    entries: AtomicUsize,
+    filter: ArcSwap<Filter>,
+    shards: Box<[RwLock<Table>]>,
+    sessions: RwLock<HashMap<Digest, Session>>,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    suspensions: Suspensions,
+    expires: u32,
+}
+
+/// What only a writer needs.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Keys added to the current filter since it was built, expired ones included.
+    filtered: usize,
+    rebuild: Option<Rebuild>,
+    next_sweep: usize,
+}
+
+/// A new filter that is being filled, one shard at a time.
+#[derive(Debug)]
+struct Rebuild {
+    filter: Arc<Filter>,
+    next_shard: usize,
+    filtered: usize,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        Self {
+            digester: Digester::default(),
+            entries: AtomicUsize::new(0),
+            filter: ArcSwap::from_pointee(Filter::for_keys(0)),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            sessions: RwLock::default(),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// How many anchors and sessions are known.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.load(Ordering::Acquire)
+    }
+
+    /// Bytes of memory that grow with the number of entries.
+    pub(crate) fn bytes(&self) -> usize {
+        let tables: usize = self.shards.iter().map(|shard| read(shard).bytes()).sum();
+        let sessions = read(&self.sessions).capacity() * size_of::<(Digest, Session)>();
+        tables + sessions + self.filter.load().bytes()
+    }
+
+    /// A view for a few lookups; none when nothing at all is revoked.
+    pub(crate) fn view(&self) -> Option<View<'_>> {
+        (self.len() > 0).then(|| View { index: self, filter: self.filter.load() })
+    }
+
+    /// Revokes the anchor until the minute `expires`, or later if it already was.
+    pub(crate) fn revoke(&self, id: &str, expires: u32) {
+        let mut writer = lock(&self.writer);
+        let digest = self.digester.digest(id);
+        let Some(shard) = self.shard(digest) else { return };
+        if write(shard).insert(digest, expires) {
+            self.entries.fetch_add(1, Ordering::Release);
+            self.note(&mut writer, digest);
+        }
+        self.step_rebuild(&mut writer);
+    }
+
+    /// Changes what is known of a session's suspensions.
+    pub(crate) fn suspend(&self, id: &str, expires: u32, change: impl FnOnce(&mut Suspensions)) {
+        let mut writer = lock(&self.writer);
+        let digest = self.digester.digest(id);
+        let mut sessions = write(&self.sessions);
+        let known = sessions.len();
+        let session = sessions.entry(digest).or_default();
+        change(&mut session.suspensions);
+        session.expires = session.expires.max(expires);
+        let is_new = sessions.len() > known;
+        drop(sessions);
+        if is_new {
+            self.entries.fetch_add(1, Ordering::Release);
+            self.note(&mut writer, digest);
+        }
+        self.step_rebuild(&mut writer);
+    }
+
+    /// Forgets what expired before the minute `now`, in the next of many slices; once all slices
+    /// were visited, everything expired is gone.
+    pub(crate) fn sweep_slice(&self, now: u32) {
+        let mut writer = lock(&self.writer);
+        let at = writer.next_sweep;
+        writer.next_sweep = (at + 1) % SHARDS;
+        let mut expired = self.shards.get(at).map_or(0, |shard| write(shard).sweep(now));
+        if at == 0 {
+            let mut sessions = write(&self.sessions);
+            let known = sessions.len();
+            sessions.retain(|_, session| session.expires >= now);
+            expired += known - sessions.len();
+        }
+        let left = self.entries.fetch_sub(expired, Ordering::Release) - expired;
+        if writer.rebuild.is_none() && writer.filtered > 1_024 && writer.filtered > left * 2 {
+            writer.rebuild = Some(Rebuild::for_keys(left));
+        }
+        self.step_rebuild(&mut writer);
+    }
+
+    /// Every slice at once.
+    pub(crate) fn sweep(&self, now: u32) {
+        (0..SHARDS).for_each(|_| self.sweep_slice(now));
+    }
+
+    fn shard(&self, digest: Digest) -> Option<&RwLock<Table>> {
+        // The lowest of the strong bits: the table places by the highest.
+        self.shards.get(digest.strong() as usize % SHARDS)
+    }
+
+    /// Tells the filters of a new key.
+    fn note(&self, writer: &mut Writer, digest: Digest) {
+        let filter = self.filter.load();
+        filter.add(digest.fast());
+        writer.filtered += 1;
+        match &mut writer.rebuild {
+            Some(rebuild) => rebuild.add(digest),
+            None if writer.filtered > filter.capacity() => {
+                writer.rebuild = Some(Rebuild::for_keys(self.len()));
+            }
+            None => {}
+        }
+    }
+
+    /// Moves a rebuild on by one shard, and puts the new filter in place after the last.
+    ///
+    /// One shard a write keeps each write short however many entries there are.
+    fn step_rebuild(&self, writer: &mut Writer) {
+        let Some(rebuild) = &mut writer.rebuild else { return };
+        match self.shards.get(rebuild.next_shard) {
+            Some(shard) => read(shard).digests().for_each(|digest| rebuild.add(digest)),
+            None => read(&self.sessions).keys().for_each(|digest| rebuild.add(*digest)),
+        }
+        rebuild.next_shard += 1;
+        if rebuild.next_shard > SHARDS {
+            self.filter.store(Arc::clone(&rebuild.filter));
+            writer.filtered = rebuild.filtered;
+            writer.rebuild = None;
+        }
+    }
+}
+
+impl Rebuild {
+    fn for_keys(keys: usize) -> Self {
+        // Room for half as many again, and for what is added while it is being filled.
+        let filter = Arc::new(Filter::for_keys(keys + keys / 2 + 2 * SHARDS));
+        Self { filter, next_shard: 0, filtered: 0 }
+    }
+
+    fn add(&mut self, digest: Digest) {
+        self.filter.add(digest.fast());
+        self.filtered += 1;
+    }
+}
+
+/// The index as one decision sees it.
+#[derive(Debug)]
+pub(crate) struct View<'i> {
+    index: &'i Index,
+    filter: Guard<Arc<Filter>>,
+}
+
+/// What the index holds against an anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Revoked,
+    Suspended,
+    /// Refused for tokens with `iat` at or before this second.
+    RefusedUpTo(i64),
+}
+
+impl View<'_> {
+    pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
+        let fast = self.index.digester.fast(id);
+        if !self.filter.may_hold(fast) {
+            return None;
+        }
+        self.confirm(id, fast)
+    }
+
+    /// The filter's "maybe", made certain.
+    #[cold]
+    fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
+        let digest = self.index.digester.complete(id, fast);
+        if self.index.shard(digest).is_some_and(|shard| read(shard).contains(digest)) {
+            return Some(Mark::Revoked);
+        }
+        match read(&self.index.sessions).get(&digest)?.suspensions.standing() {
+            Standing::Suspended => Some(Mark::Suspended),
+            Standing::RefusedUpTo(second) => Some(Mark::RefusedUpTo(second)),
+            Standing::Clear => None,
+        }
+    }
+}
+
+// A poisoned lock holds what a panicking writer left; no code under these locks panics, and
+// refusing to read would turn a bug elsewhere into an outage here.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(index: &Index, id: &str) -> bool {
+        index.view().is_some_and(|view| view.mark(id) == Some(Mark::Revoked))
+    }
+
+    #[test]
+    fn keeps_every_anchor_while_it_grows_and_shrinks() {
+        let index = Index::new();
+        for n in 0..50_000_u32 {
+            index.revoke(&format!("id-{n}"), n / 1_000);
+        }
+        assert_eq!(index.len(), 50_000);
+        assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}"))));
+        assert!((0..50_000).filter(|n| holds(&index, &format!("other-{n}"))).count() == 0);
+        index.sweep(40);
+        // A second pass lets the rebuild that the first one asked for come to its end.
+        index.sweep(40);
+        assert_eq!(index.len(), 10_000);
+        assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}")) == (n >= 40_000)));
+        assert!(index.bytes() < 10_000 * 48, "{} bytes", index.bytes());
+        index.sweep(60);
+        assert!(index.view().is_none(), "an empty index costs a lookup nothing");
+    }
+
+    #[test]
+    fn an_anchor_that_returns_after_a_sweep_is_found_again() {
+        let index = Index::new();
+        index.revoke("id", 1);
+        index.sweep(2);
+        assert!(!holds(&index, "id"));
+        index.revoke("id", 3);
+        assert!(holds(&index, "id"));
+    }
+
+    #[test]
+    fn readers_find_what_was_there_before_they_asked_while_a_writer_is_busy() {
+        let index = Index::new();
+        let written = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..30_000_usize {
+                    index.revoke(&format!("id-{n}"), 9);
+                    written.store(n + 1, Ordering::Release);
+                }
+            });
+            scope.spawn(|| {
+                while written.load(Ordering::Acquire) < 30_000 {
+                    let before = written.load(Ordering::Acquire);
+                    for n in (0..before).rev().take(50) {
+                        assert!(holds(&index, &format!("id-{n}")), "id-{n} of {before}");
+                    }
+                }
+            });
+        });
+    }
+}

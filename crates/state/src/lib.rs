@@ -1,0 +1,53 @@
+//! What a service knows about revocation, and the verdict that follows from it.
+//!
+//! [`Revocations`] is a fold over verified events: an index that never evicts, the epochs and
+//! generations of each zone, the moment up to which the log is proven complete, and the horizon
+//! before which it is not. [`Revocations::decide`] turns a token's [`Claims`] and the time into
+//! a [`Verdict`]; it does no I/O, takes no lock when nothing matches, and allocates nothing.
+//!
+//! ```
+//! use caracal_revocation_event::{KeyRing, Message, Stream};
+//! use caracal_revocation_state::{Checks, Claims, Options, Reason, Revocations, Verdict};
+//!
+//! let revocations = Revocations::new(Options::default());
+//! let now = revocations.now();
+//! let claims = Claims::new("ar-1");
+//!
+//! // Nobody has proven the log complete yet: unknown, not admitted.
+//! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Unknown(_)));
+//!
+//! revocations.confirm(now);
+//! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Admitted(_)));
+//!
+//! let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
+//! let message = Message::new(Stream::SessionsRevoke, &fields);
+//! let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
+//! revocations.apply(&event, now);
+//! let Verdict::Refused(refusal) = revocations.decide(&claims, &Checks::default(), now) else {
+//!     panic!("a revoked token was not refused");
+//! };
+//! assert_eq!(refusal.reason(), Reason::Revoked);
+//! # Ok::<(), caracal_revocation_event::Rejection>(())
+//! ```
+//!
+//! In reading order: [`Claims`] is what a token says; [`Verdict`] is what follows; [`Revocations`]
+//! is the state; [`Clock`] and [`Moment`] are the time, passed in everywhere.
+
+mod claims;
+mod clock;
+mod digest;
+mod filter;
+mod freshness;
+mod index;
+mod revocations;
+mod suspensions;
+mod table;
+mod verdict;
+mod zones;
+
+pub use claims::{AnchorKind, Claims, Hop, Text};
+pub use clock::{Clock, ManualClock, Moment, SystemClock};
+pub use freshness::NotReady;
+pub use revocations::{Options, Revocations};
+pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
+pub use zones::ZoneView;

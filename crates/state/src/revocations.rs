@@ -1,0 +1,263 @@
+//! The state that followers write and layers read: one handle, cheap to clone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use caracal_revocation_event::{Change, Event};
+use tokio::sync::Notify;
+
+use crate::claims::{AnchorKind, Claims};
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::freshness::{Freshness, NotReady};
+use crate::index::{Index, Mark, View};
+use crate::verdict::{Checks, Facts, Verdict, verdict};
+use crate::zones::{ZoneView, Zones};
+
+/// How long revocations are remembered, and how stale a view may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long an entry is remembered after it was last told. 24 hours by default; it must
+    /// outlast the longest mandate, which is 60 minutes.
+    pub memory: Duration,
+    /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default.
+    pub deny_after: Duration,
+    /// Beyond this staleness an operator should be told. 5 seconds by default.
+    pub warn_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory: Duration::from_secs(24 * 60 * 60),
+            deny_after: Duration::from_secs(60),
+            warn_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a service knows about revocation: one value, shared by the follower that feeds it and
+/// every layer that asks it. Clones share the same state.
+///
+/// The crate's documentation shows it at work.
+#[derive(Clone, Debug)]
+pub struct Revocations(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    options: Options,
+    clock: Arc<dyn Clock>,
+    index: Index,
+    zones: Zones,
+    freshness: Freshness,
+    /// Seconds since the Unix epoch; `NO_HORIZON` when no message is known to be lost.
+    horizon: AtomicI64,
+    ready: Notify,
+}
+
+const NO_HORIZON: i64 = i64::MIN;
+
+impl Revocations {
+    /// An empty state that knows nothing yet, on this machine's clocks.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self::with_clock(options, Arc::new(SystemClock::new()))
+    }
+
+    /// The same on another clock.
+    #[must_use]
+    pub fn with_clock(options: Options, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(State {
+            options,
+            clock,
+            index: Index::new(),
+            zones: Zones::default(),
+            freshness: Freshness::default(),
+            horizon: AtomicI64::new(NO_HORIZON),
+            ready: Notify::new(),
+        }))
+    }
+
+    /// The time by the state's clock.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.0.clock.now()
+    }
+
+    /// The options it was made with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The verdict on a token with these claims at this moment.
+    ///
+    /// Takes no lock and allocates nothing unless an anchor matches (or, with
+    /// [`Checks::delegation_epoch`], the token carries an epoch, which takes a read lock).
+    pub fn decide<S: AsRef<str>>(
+        &self,
+        claims: &Claims<S>,
+        checks: &Checks,
+        now: Moment,
+    ) -> Verdict {
+        let state = &*self.0;
+        let own_bound = checks.deny_after.unwrap_or(Duration::MAX);
+        verdict(&Facts {
+            mark: state.index.view().and_then(|view| strongest_mark(&view, claims, checks.chain)),
+            iat: claims.iat,
+            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims),
+            staleness: state.freshness.staleness(now),
+            bound: state.options.deny_after.min(own_bound),
+            horizon: self.horizon(),
+        })
+    }
+
+    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
+        let epoch = claims.delegation_graph_epoch;
+        epoch > 0
+            && claims
+                .zone_id
+                .as_ref()
+                .is_some_and(|zone| self.zone(zone.as_ref()).delegation_epoch > epoch)
+    }
+
+    /// Applies what a verified message says. Order and repetition do not matter.
+    pub fn apply(&self, event: &Event<'_>, now: Moment) {
+        let state = &*self.0;
+        let expires = minute(now.monotonic.saturating_add(state.options.memory)).saturating_add(1);
+        for change in event.changes() {
+            match change {
+                Change::Revoke(anchor) => state.index.revoke(anchor.as_str(), expires),
+                Change::Suspend(told) => {
+                    state.index.suspend(told.session.as_str(), expires, |session| {
+                        session.suspend(told.occurred, told.decided);
+                    });
+                }
+                Change::Resume(told) => {
+                    state.index.suspend(told.session.as_str(), expires, |session| {
+                        session.resume(told.occurred, told.decided);
+                    });
+                }
+                Change::DelegationEpoch(told) => {
+                    for edge in &told.ended {
+                        state.index.revoke(edge.as_str(), expires);
+                    }
+                    state.zones.raise_epoch(told.zone.as_str(), told.epoch, told.narrows);
+                }
+                Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
+                Change::ReloadPolicy(told) => state.zones.reload_policy(told.zone.as_str()),
+            }
+        }
+    }
+
+    /// Records that the log was proven complete as of `as_of`: the time at which the check that
+    /// passed was *sent*. For followers only.
+    pub fn confirm(&self, as_of: Moment) {
+        self.0.freshness.confirm(as_of);
+        self.0.ready.notify_waiters();
+    }
+
+    /// Says why there has been no proof yet. For followers only.
+    pub fn withhold(&self, why: NotReady) {
+        self.0.freshness.withhold(why);
+    }
+
+    /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
+    /// up to then are refused. Never goes back. For followers only.
+    pub fn raise_horizon(&self, second: i64) {
+        self.0.horizon.fetch_max(second, Ordering::AcqRel);
+    }
+
+    /// The horizon in seconds since the Unix epoch, if messages may have been lost.
+    #[must_use]
+    pub fn horizon(&self) -> Option<i64> {
+        Some(self.0.horizon.load(Ordering::Acquire)).filter(|second| *second != NO_HORIZON)
+    }
+
+    /// Makes the keys of every zone stale: messages about them may have been lost.
+    pub fn forget_all_keys(&self) {
+        self.0.zones.forget_all_keys();
+    }
+
+    /// Makes the policies of every zone stale: messages about them may have been lost.
+    pub fn reload_all_policies(&self) {
+        self.0.zones.reload_all_policies();
+    }
+
+    /// Forgets what expired, one slice of the index a call, so that no call takes long.
+    pub fn sweep_slice(&self, now: Moment) {
+        self.0.index.sweep_slice(minute(now.monotonic));
+    }
+
+    /// Forgets everything that expired, all slices at once.
+    pub fn sweep(&self, now: Moment) {
+        self.0.index.sweep(minute(now.monotonic));
+    }
+
+    /// How long ago the log was last proven complete.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady`] when it has not been yet.
+    pub fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
+        self.0.freshness.staleness(now)
+    }
+
+    /// Waits until the history has been replayed and proven complete once.
+    pub async fn ready(&self) {
+        let mut confirmed = std::pin::pin!(self.0.ready.notified());
+        loop {
+            // Register before looking, so that a confirmation in between is not missed.
+            confirmed.as_mut().enable();
+            if self.staleness(self.now()).is_ok() {
+                return;
+            }
+            confirmed.as_mut().await;
+            confirmed.set(self.0.ready.notified());
+        }
+    }
+
+    /// The zone's epoch and generations.
+    #[must_use]
+    pub fn zone(&self, id: &str) -> ZoneView {
+        self.0.zones.view(id)
+    }
+
+    /// How many anchors and sessions are remembered.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.0.index.len()
+    }
+
+    /// Bytes of memory that the entries take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.index.bytes()
+    }
+}
+
+/// What the index holds against the token; a revocation outweighs a suspension.
+fn strongest_mark<S: AsRef<str>>(
+    view: &View<'_>,
+    claims: &Claims<S>,
+    with_chain: bool,
+) -> Option<(AnchorKind, Mark)> {
+    let mut strongest = None;
+    for (kind, id) in claims.anchors(with_chain) {
+        match view.mark(id) {
+            Some(Mark::Revoked) => return Some((kind, Mark::Revoked)),
+            Some(Mark::Suspended) => strongest = Some((kind, Mark::Suspended)),
+            Some(Mark::RefusedUpTo(second)) if claims.iat.is_none_or(|iat| iat <= second) => {
+                strongest = strongest.or(Some((kind, Mark::RefusedUpTo(second))));
+            }
+            Some(Mark::RefusedUpTo(_)) | None => {}
+        }
+    }
+    strongest
+}
+
+/// Whole minutes of the process; 2^24 of them are 31 years.
+fn minute(since: Duration) -> u32 {
+    u32::try_from(since.as_secs() / 60).unwrap_or(u32::MAX)
+}

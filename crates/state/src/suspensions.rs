@@ -1,0 +1,167 @@
+//! Suspended and resumed sessions: a value that is the same for every order of delivery.
+
+use caracal_revocation_event::{DecidedAt, OccurredAt};
+
+/// What a session's suspensions mean for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Every token is refused until a resume.
+    Suspended,
+    /// Tokens with `iat` at or before this second are refused, later ones pass.
+    RefusedUpTo(i64),
+    /// Nothing is known against the session.
+    Clear,
+}
+
+/// A moment in both of its times; a time that is not known never lifts and is never lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    occurred: OccurredAt,
+    decided: Option<DecidedAt>,
+}
+
+impl Told {
+    /// Whether a resume told like this lifts that suspension: both times must be later.
+    fn lifts(self, suspension: Self) -> bool {
+        let decided = self.decided.zip(suspension.decided);
+        suspension.occurred < self.occurred && decided.is_some_and(|(resume, held)| held < resume)
+    }
+
+    /// Whether every resume that lifts this suspension lifts the other too.
+    fn outlasts(self, other: Self) -> bool {
+        let decided = match (self.decided, other.decided) {
+            (None, _) => true,
+            (Some(own), Some(other)) => own >= other,
+            (Some(_), None) => false,
+        };
+        self.occurred >= other.occurred && decided
+    }
+
+    /// Whether this resume lifts every suspension that the other lifts.
+    fn reaches(self, other: Self) -> bool {
+        let decided = match (self.decided, other.decided) {
+            (_, None) => true,
+            (Some(own), Some(other)) => own >= other,
+            (None, Some(_)) => false,
+        };
+        self.occurred >= other.occurred && decided
+    }
+}
+
+/// The suspensions and resumes of one session, reduced to those that others don't make moot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Suspensions {
+    held: Vec<Told>,
+    resumes: Vec<Told>,
+    /// The latest suspension that was lifted.
+    lifted: Option<OccurredAt>,
+}
+
+impl Suspensions {
+    pub(crate) fn suspend(&mut self, occurred: OccurredAt, decided: Option<DecidedAt>) {
+        let told = Told { occurred, decided };
+        if !self.held.iter().any(|held| held.outlasts(told)) {
+            self.held.retain(|held| !told.outlasts(*held));
+            self.held.push(told);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn resume(&mut self, occurred: OccurredAt, decided: Option<DecidedAt>) {
+        let told = Told { occurred, decided };
+        if !self.resumes.iter().any(|resume| resume.reaches(told)) {
+            self.resumes.retain(|resume| !told.reaches(*resume));
+            self.resumes.push(told);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        match (self.held.is_empty(), self.lifted) {
+            (false, _) => Standing::Suspended,
+            // Contract: tokens with iat up to the second after the suspension stay refused.
+            (true, Some(lifted)) => Standing::RefusedUpTo(lifted.floor_seconds().saturating_add(1)),
+            (true, None) => Standing::Clear,
+        }
+    }
+
+    fn settle(&mut self) {
+        let Self { held, resumes, lifted } = self;
+        held.retain(|suspension| {
+            let is_lifted = resumes.iter().any(|resume| resume.lifts(*suspension));
+            if is_lifted {
+                *lifted = (*lifted).max(Some(suspension.occurred));
+            }
+            !is_lifted
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u32) -> OccurredAt {
+        OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.500Z")).unwrap()
+    }
+
+    fn decided(ms: u64) -> Option<DecidedAt> {
+        let hex = format!("{ms:012x}");
+        DecidedAt::from_outbox_id(&format!("{}-{}-7000-8000-000000000000", &hex[..8], &hex[8..]))
+    }
+
+    #[test]
+    fn a_resume_lifts_only_what_is_earlier_in_both_times() {
+        let mut session = Suspensions::default();
+        session.suspend(at(10), decided(100));
+        session.resume(at(20), decided(100));
+        assert_eq!(session.standing(), Standing::Suspended, "decided at the same time");
+        session.resume(at(10), decided(200));
+        assert_eq!(session.standing(), Standing::Suspended, "occurred at the same time");
+        session.resume(at(20), decided(200));
+        assert_eq!(session.standing(), Standing::RefusedUpTo(at(10).floor_seconds() + 1));
+        session.suspend(at(30), decided(300));
+        assert_eq!(session.standing(), Standing::Suspended);
+    }
+
+    #[test]
+    fn a_suspension_without_a_decided_time_is_never_lifted() {
+        let mut session = Suspensions::default();
+        session.suspend(at(10), None);
+        session.resume(at(59), decided(u64::MAX >> 16));
+        assert_eq!(session.standing(), Standing::Suspended);
+    }
+
+    #[test]
+    fn every_order_of_delivery_ends_alike() {
+        let steps: [(bool, u32, u64); 5] =
+            [(true, 10, 100), (false, 20, 150), (true, 15, 120), (true, 30, 90), (false, 40, 400)];
+        let mut ends = Vec::new();
+        permute(&mut steps.to_vec(), 0, &mut |order| {
+            let mut session = Suspensions::default();
+            // Each is delivered twice.
+            for (suspends, occurred, ms) in order.iter().chain(order.iter()) {
+                if *suspends {
+                    session.suspend(at(*occurred), decided(*ms));
+                } else {
+                    session.resume(at(*occurred), decided(*ms));
+                }
+            }
+            ends.push(session.standing());
+        });
+        assert_eq!(ends.len(), 120);
+        assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+        assert_eq!(ends[0], Standing::RefusedUpTo(at(30).floor_seconds() + 1));
+    }
+
+    fn permute<T: Copy>(items: &mut Vec<T>, from: usize, visit: &mut impl FnMut(&[T])) {
+        if from == items.len() {
+            visit(items);
+        }
+        for other in from..items.len() {
+            items.swap(from, other);
+            permute(items, from + 1, visit);
+            items.swap(from, other);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One shard of the exact table: 16 bytes a revoked anchor, digest and expiry in one word.
+
+use crate::digest::{Digest, SPARE_BITS};
+
+const EXPIRY_MASK: u128 = (1 << SPARE_BITS) - 1;
+
+/// Open addressing with linear probing, at most four fifths full; zero is an empty slot.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    slots: Vec<u128>,
+    len: usize,
+}
+
+impl Table {
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u128>()
+    }
+
+    pub(crate) fn contains(&self, digest: Digest) -> bool {
+        self.find(digest).is_ok()
+    }
+
+    /// Adds the digest, or makes it last longer: until `expires`, in minutes of the process.
+    /// Whether it is new.
+    pub(crate) fn insert(&mut self, digest: Digest, expires: u32) -> bool {
+        let expires = u128::from(expires).min(EXPIRY_MASK);
+        if (self.len + 1) * 5 > self.slots.len() * 4 {
+            self.rebuild(self.slots.len() * 7 / 5 + 8, 0);
+        }
+        match self.find(digest) {
+            Ok(at) => {
+                if let Some(slot) = self.slots.get_mut(at) {
+                    *slot = digest.bits() | expires.max(*slot & EXPIRY_MASK);
+                }
+                false
+            }
+            Err(at) => {
+                if let Some(slot) = self.slots.get_mut(at) {
+                    *slot = digest.bits() | expires;
+                    self.len += 1;
+                }
+                true
+            }
+        }
+    }
+
+    /// Forgets what expired before the minute `now`; how many that were.
+    pub(crate) fn sweep(&mut self, now: u32) -> usize {
+        let now = u128::from(now).min(EXPIRY_MASK);
+        let expired =
+            self.slots.iter().filter(|slot| **slot != 0 && **slot & EXPIRY_MASK < now).count();
+        if expired > 0 {
+            let kept = self.len - expired;
+            self.rebuild(kept * 3 / 2 + kept.min(1) * 8, now);
+        }
+        expired
+    }
+
+    pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.slots.iter().filter(|slot| **slot != 0).map(|slot| Digest::of_slot(*slot))
+    }
+
+    /// The digest's slot, or the empty one where it belongs.
+    fn find(&self, digest: Digest) -> Result<usize, usize> {
+        let size = self.slots.len();
+        let start = ((u128::from(digest.strong()) * size as u128) >> 40) as usize;
+        let around = self
+            .slots
+            .iter()
+            .enumerate()
+            .skip(start)
+            .chain(self.slots.iter().enumerate().take(start));
+        for (at, slot) in around {
+            if *slot == 0 {
+                return Err(at);
+            }
+            if Digest::of_slot(*slot) == digest {
+                return Ok(at);
+            }
+        }
+        Err(size)
+    }
+
+    fn rebuild(&mut self, size: usize, now: u128) {
+        let old = std::mem::replace(&mut self.slots, vec![0; size]);
+        self.len = 0;
+        for slot in old.into_iter().filter(|slot| *slot != 0 && slot & EXPIRY_MASK >= now) {
+            let Err(at) = self.find(Digest::of_slot(slot)) else { continue };
+            if let Some(free) = self.slots.get_mut(at) {
+                *free = slot;
+                self.len += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digester;
+
+    #[test]
+    fn keeps_every_digest_through_growth_and_sweeps() {
+        let digester = Digester::default();
+        let digests: Vec<_> = (0..10_000).map(|n| digester.digest(&format!("id-{n}"))).collect();
+        let mut table = Table::default();
+        for (n, digest) in digests.iter().enumerate() {
+            assert!(table.insert(*digest, (n % 10) as u32));
+            assert!(!table.insert(*digest, 0), "an older expiry is not a new entry");
+        }
+        assert_eq!(table.len, 10_000);
+        assert_eq!(table.sweep(5), 5_000);
+        assert_eq!(table.len, 5_000);
+        for (n, digest) in digests.iter().enumerate() {
+            assert_eq!(table.contains(*digest), n % 10 >= 5, "id-{n}");
+        }
+        assert!(table.bytes() <= 5_000 * 32);
+        table.sweep(u32::MAX >> 8);
+        assert_eq!((table.len, table.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_later_expiry_wins_and_an_earlier_one_does_not() {
+        let digest = Digester::default().digest("id");
+        let mut table = Table::default();
+        table.insert(digest, 5);
+        table.insert(digest, 9);
+        table.insert(digest, 7);
+        assert_eq!(table.sweep(9), 0);
+        assert_eq!(table.sweep(10), 1);
+    }
+}

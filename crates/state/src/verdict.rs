@@ -1,0 +1,179 @@
+//! The verdict: admitted, refused, or unknown, with a reason that a program can match.
+
+use std::time::Duration;
+
+use crate::claims::AnchorKind;
+use crate::freshness::NotReady;
+use crate::index::Mark;
+
+/// What follows for a token from what is known now.
+///
+/// Requests are admitted if, in this order:
+///
+/// 1. none of the token's anchors is revoked or suspended;
+/// 2. its delegation epoch is not stale, where that is asked for;
+/// 3. the log was proven complete no longer ago than the staleness bound;
+/// 4. the token was made after the horizon, before which messages may have been lost.
+///
+/// A token that is known to be revoked is refused even while the rest is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Nothing is known against the token, and what is known is fresh enough.
+    Admitted(Admitted),
+    /// The token must not be used any more.
+    Refused(Refusal),
+    /// It cannot be said: refuse, as an outage and not as a revocation.
+    Unknown(Unknown),
+}
+
+/// Proof that a token was checked and found good; only [`Revocations::decide`] makes one.
+///
+/// [`Revocations::decide`]: crate::Revocations::decide
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    staleness: Duration,
+}
+
+impl Admitted {
+    /// How long ago the log was last proven complete, when this was decided.
+    #[must_use]
+    pub const fn staleness(&self) -> Duration {
+        self.staleness
+    }
+}
+
+/// Why a token must not be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    reason: Reason,
+    anchor: Option<AnchorKind>,
+}
+
+impl Refusal {
+    /// The reason.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Which claim the refused anchor stands in, where it is about one.
+    #[must_use]
+    pub const fn anchor(&self) -> Option<AnchorKind> {
+        self.anchor
+    }
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// An anchor of the token was revoked.
+    Revoked,
+    /// The session is suspended, or the token is older than the end of a suspension.
+    Suspended,
+    /// The zone's delegation graph has moved on since the token was made.
+    DelegationStale,
+    /// Messages may have been lost before the token was made: a newer one passes.
+    HistoryIncomplete,
+}
+
+impl Reason {
+    /// The reason as a label, such as `history_incomplete`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+            Self::DelegationStale => "delegation_stale",
+            Self::HistoryIncomplete => "history_incomplete",
+        }
+    }
+}
+
+/// Why nothing can be said of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// The history has not been read, or none of it could be believed.
+    NotReady(NotReady),
+    /// The last proof that the log is complete is older than the bound.
+    Stale {
+        /// How old it is.
+        staleness: Duration,
+        /// How old it may be.
+        bound: Duration,
+    },
+    /// Messages may have been lost, and the token does not say when it was made.
+    NoIssueTime,
+}
+
+impl Unknown {
+    /// The cause as a label: `replaying`, `no_signature_verifies`, `stale` or `no_issue_time`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotReady(NotReady::Replaying) => "replaying",
+            Self::NotReady(NotReady::NoSignatureVerifies) => "no_signature_verifies",
+            Self::Stale { .. } => "stale",
+            Self::NoIssueTime => "no_issue_time",
+        }
+    }
+}
+
+/// What one service or route asks to be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checks {
+    /// Also the anchors of every hop of `delegation_chain` and `delegation_path`. On by default.
+    pub chain: bool,
+    /// Also the zone's delegation graph epoch. Off by default.
+    pub delegation_epoch: bool,
+    /// A staleness bound of its own, where it is smaller than the service's.
+    pub deny_after: Option<Duration>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { chain: true, delegation_epoch: false, deny_after: None }
+    }
+}
+
+/// Everything a verdict depends on, looked up.
+pub(crate) struct Facts {
+    /// What the index holds against an anchor, and which one.
+    pub(crate) mark: Option<(AnchorKind, Mark)>,
+    pub(crate) iat: Option<i64>,
+    pub(crate) epoch_is_stale: bool,
+    pub(crate) staleness: Result<Duration, NotReady>,
+    pub(crate) bound: Duration,
+    /// In seconds since the Unix epoch, where messages may have been lost.
+    pub(crate) horizon: Option<i64>,
+}
+
+pub(crate) fn verdict(facts: &Facts) -> Verdict {
+    let refuse = |reason, anchor| Verdict::Refused(Refusal { reason, anchor });
+    match facts.mark {
+        Some((anchor, Mark::Revoked)) => return refuse(Reason::Revoked, Some(anchor)),
+        // A token that does not say when it was made counts as older than the suspension.
+        Some((anchor, Mark::Suspended | Mark::RefusedUpTo(_))) => {
+            return refuse(Reason::Suspended, Some(anchor));
+        }
+        None => {}
+    }
+    if facts.epoch_is_stale {
+        return refuse(Reason::DelegationStale, None);
+    }
+    let staleness = match facts.staleness {
+        Ok(staleness) if staleness <= facts.bound => staleness,
+        Ok(staleness) => {
+            return Verdict::Unknown(Unknown::Stale { staleness, bound: facts.bound });
+        }
+        Err(why) => return Verdict::Unknown(Unknown::NotReady(why)),
+    };
+    match (facts.horizon, facts.iat) {
+        (Some(_), None) => Verdict::Unknown(Unknown::NoIssueTime),
+        (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete, None),
+        _ => Verdict::Admitted(Admitted { staleness }),
+    }
+}
