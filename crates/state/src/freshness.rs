@@ -50,8 +50,9 @@ impl Freshness {
         self.monotonic.fetch_max(nanos(as_of.monotonic), Ordering::Release);
     }
 
-    pub(crate) fn withhold(&self, why: NotReady) {
-        self.not_ready.store(why.code(), Ordering::Release);
+    /// Whether that is news.
+    pub(crate) fn withhold(&self, why: NotReady) -> bool {
+        self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
     }
 
     /// How long ago the last proof was, or why there has been none.

@@ -158,9 +158,9 @@ impl Revocations {
         self.0.ready.notify_waiters();
     }
 
-    /// Says why there has been no proof yet. For followers only.
-    pub fn withhold(&self, why: NotReady) {
-        self.0.freshness.withhold(why);
+    /// Says why there has been no proof yet; whether that is news. For followers only.
+    pub fn withhold(&self, why: NotReady) -> bool {
+        self.0.freshness.withhold(why)
     }
 
     /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made

@@ -1,0 +1,151 @@
+//! The `Authorization` header, read strictly: what is not clearly one bearer token is none.
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+use crate::RejectionKind;
+
+/// The longest token that is looked at (contract, "Tokens").
+const MAX_TOKEN: usize = 4096;
+
+/// The request's one `Authorization` header, whatever its scheme.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Authorization<'a> {
+    scheme: &'a [u8],
+    credentials: &'a [u8],
+}
+
+impl<'a> Authorization<'a> {
+    /// The header, if there is one.
+    ///
+    /// Two headers, or a token beyond the limit, are refused here, before anybody asks what the
+    /// header says: whoever verified the token may have read another header than who uses it.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RejectionKind> {
+        let mut all = headers.get_all(AUTHORIZATION).iter();
+        match (all.next(), all.next()) {
+            (_, Some(_)) => Err(RejectionKind::AmbiguousToken),
+            (None, None) => Ok(None),
+            (Some(value), None) => Self::split(value).map(Some),
+        }
+    }
+
+    fn split(value: &'a HeaderValue) -> Result<Self, RejectionKind> {
+        let value = value.as_bytes().trim_ascii();
+        let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+        let (scheme, rest) = value.split_at(end);
+        let header = Self { scheme, credentials: rest };
+        if header.is_bearer() && rest.trim_ascii_start().len() > MAX_TOKEN {
+            return Err(RejectionKind::OversizedToken);
+        }
+        Ok(header)
+    }
+
+    /// The bearer token: RFC 6750's `b64token`, of which every JWT is one.
+    pub(crate) fn token(self) -> Result<&'a str, RejectionKind> {
+        let mut bytes = self.scheme.iter().chain(self.credentials);
+        if !bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+            return Err(RejectionKind::MalformedHeader);
+        }
+        if !self.is_bearer() {
+            return Err(RejectionKind::MissingToken);
+        }
+        let token = self.credentials.trim_ascii_start();
+        if token.is_empty() || !token.iter().copied().all(is_token_byte) {
+            return Err(RejectionKind::MalformedHeader);
+        }
+        str::from_utf8(token).map_err(|_| RejectionKind::MalformedHeader)
+    }
+
+    fn is_bearer(self) -> bool {
+        self.scheme.eq_ignore_ascii_case(b"bearer")
+    }
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RejectionKind::{AmbiguousToken, MalformedHeader, MissingToken, OversizedToken};
+
+    fn read(values: &[&[u8]]) -> Result<Option<String>, RejectionKind> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
+        let header = Authorization::of(&headers)?;
+        header.map(|header| header.token().map(str::to_owned)).transpose()
+    }
+
+    #[test]
+    fn reads_one_bearer_token_of_any_case() {
+        let tokens: [&[u8]; 6] = [
+            b"Bearer a.b.c",
+            b"bearer a.b.c",
+            b"BEARER a.b.c",
+            b"bEaReR   a.b.c",
+            b" Bearer a.b.c ",
+            b"Bearer a.b.c\t",
+        ];
+        for token in tokens {
+            assert_eq!(read(&[token]), Ok(Some("a.b.c".to_owned())), "{token:?}");
+        }
+        assert_eq!(read(&[b"Bearer -._~+/=Az09"]), Ok(Some("-._~+/=Az09".to_owned())));
+        assert_eq!(read(&[]), Ok(None));
+    }
+
+    #[test]
+    fn refuses_everything_else_with_its_reason() {
+        let cases: [(&[u8], RejectionKind); 20] = [
+            (b"", MissingToken),
+            (b" ", MissingToken),
+            (b"a.b.c", MissingToken),
+            (b"Basic dXNlcjpwYXNz", MissingToken),
+            (b"DPoP a.b.c", MissingToken),
+            (b"Bearera.b.c", MissingToken),
+            (b"Bearer:a.b.c", MissingToken),
+            (b"Bearer,a.b.c", MissingToken),
+            (b"XBearer a.b.c", MissingToken),
+            (b"Bearer", MalformedHeader),
+            (b"Bearer ", MalformedHeader),
+            (b"Bearer\ta.b.c", MalformedHeader),
+            (b"Bearer a.b.c d", MalformedHeader),
+            (b"Bearer a.b.c, Bearer d.e.f", MalformedHeader),
+            (b"Bearer a.b.c,d", MalformedHeader),
+            (b"Bearer \"a.b.c\"", MalformedHeader),
+            (b"Bearer a.\xc3\xa9.c", MalformedHeader),
+            (b"Bearer a.b.\xff", MalformedHeader),
+            (b"B\xc3\xa9arer a.b.c", MalformedHeader),
+            (b"Basic caf\xe9", MalformedHeader),
+        ];
+        for (value, kind) in cases {
+            assert_eq!(read(&[value]), Err(kind), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn refuses_two_headers_whatever_they_say() {
+        let pairs: [[&[u8]; 2]; 4] = [
+            [b"Bearer a.b.c", b"Bearer d.e.f"],
+            [b"Bearer a.b.c", b"Bearer a.b.c"],
+            [b"Bearer a.b.c", b"Basic eA=="],
+            [b"", b""],
+        ];
+        for pair in pairs {
+            assert_eq!(read(&pair), Err(AmbiguousToken));
+        }
+    }
+
+    #[test]
+    fn refuses_a_token_of_more_than_4096_bytes() {
+        let fits = "a".repeat(4096);
+        assert_eq!(read(&[format!("Bearer {fits}").as_bytes()]), Ok(Some(fits.clone())));
+        for header in ["Bearer a", "bearer   a", "Bearer\ta", " Bearer a", "Bearer \u{e9}"] {
+            let header = format!("{header}{fits}");
+            assert_eq!(read(&[header.as_bytes()]), Err(OversizedToken));
+        }
+        // A ticket of another scheme may be longer: it is only not a bearer token.
+        assert_eq!(read(&[format!("Negotiate a{fits}").as_bytes()]), Err(MissingToken));
+    }
+}

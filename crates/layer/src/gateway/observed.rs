@@ -1,0 +1,34 @@
+//! What would have been done with a request that went on regardless.
+
+use caracal_revocation_state::Admitted;
+
+use super::judge::Pass;
+use crate::Rejection;
+
+/// The outcome for a request behind [`GatewayLayer::insecure_observe_only`], in the request's
+/// extensions.
+///
+/// [`GatewayLayer::insecure_observe_only`]: crate::GatewayLayer::insecure_observe_only
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed(Result<Pass, Rejection>);
+
+impl Observed {
+    pub(super) const fn new(outcome: Result<Pass, Rejection>) -> Self {
+        Self(outcome)
+    }
+
+    /// The proof that the token is good; an anonymous request has none.
+    #[must_use]
+    pub const fn admitted(&self) -> Option<Admitted> {
+        match self.0 {
+            Ok(Pass::Admitted(admitted)) => Some(admitted),
+            Ok(Pass::Anonymous) | Err(_) => None,
+        }
+    }
+
+    /// Why the request would have been denied, if it would have been.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.0.as_ref().err()
+    }
+}

@@ -1,0 +1,161 @@
+//! The gateway, request by request. `send` is the whole of it: what was answered, and what the
+//! service behind saw.
+
+mod answers;
+mod log;
+mod observing;
+mod telemetry;
+mod tokens;
+mod verdicts;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use caracal_revocation_event::{KeyRing, Message, Stream};
+use caracal_revocation_state::{Admitted, Claims, ManualClock, Options, Revocations};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::{GatewayLayer, Observed, Rejection, RejectionKind};
+
+/// A state that was just proven complete, on a clock that stands still.
+fn fresh() -> (Revocations, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new());
+    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    revocations.confirm(revocations.now());
+    (revocations, clock)
+}
+
+fn apply(revocations: &Revocations, stream: Stream, fields: &[(&str, &str)]) {
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let message = Message::new(stream, &fields);
+    let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+    revocations.apply(&event, revocations.now());
+}
+
+fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
+    apply(revocations, Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z-1")]);
+}
+
+fn request() -> Request<()> {
+    Request::new(())
+}
+
+fn with_claims(claims: Claims) -> Request<()> {
+    let mut request = request();
+    request.extensions_mut().insert(claims);
+    request
+}
+
+fn with_authorization(value: &str) -> Request<()> {
+    Request::builder().header(AUTHORIZATION, value).body(()).unwrap()
+}
+
+fn with_token(token: &str) -> Request<()> {
+    with_authorization(&format!("Bearer {token}"))
+}
+
+/// `{"alg":"ES256"}` and a signature that nobody made.
+const TOKEN_ENDS: [&str; 2] = ["eyJhbGciOiJFUzI1NiJ9", "c2lnbmF0dXJl"];
+
+fn token(payload: &str) -> String {
+    let [header, signature] = TOKEN_ENDS;
+    format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload))
+}
+
+/// What became of a request.
+struct Outcome {
+    response: Response<Bytes>,
+    seen: Option<Parts>,
+}
+
+impl Outcome {
+    fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn rejection(&self) -> Option<&Rejection> {
+        self.response.extensions().get()
+    }
+
+    /// The reason of a refusal; the service behind must not have been called then.
+    fn denied(&self) -> RejectionKind {
+        assert!(self.seen.is_none(), "the service was called");
+        self.rejection().expect("a rejection in the extensions").kind()
+    }
+
+    /// The request as the service behind saw it, unless it was refused.
+    fn passed(&self) -> &Parts {
+        assert_eq!(self.response.status(), StatusCode::OK);
+        assert_eq!(self.response.body(), "inner");
+        assert!(self.rejection().is_none());
+        self.seen.as_ref().expect("the service was called")
+    }
+
+    fn admitted(&self) -> Option<Admitted> {
+        self.passed().extensions.get().copied()
+    }
+
+    fn observed(&self) -> &Observed {
+        self.passed().extensions.get().expect("observed")
+    }
+}
+
+fn send(layer: &GatewayLayer, request: Request<()>) -> Outcome {
+    log::install();
+    let seen = Arc::new(Mutex::new(None));
+    let probe = Arc::clone(&seen);
+    let service = layer.layer(service_fn(move |request: Request<()>| {
+        *probe.lock().unwrap() = Some(request.into_parts().0);
+        async { Ok::<_, Infallible>(Response::new(Full::from("inner"))) }
+    }));
+    let response = wait(async {
+        let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    });
+    let seen = seen.lock().unwrap().take();
+    Outcome { response, seen }
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn is_ready_when_the_service_is() {
+    let (revocations, _) = fresh();
+    let inner = tower::service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
+    let inner = NeverReady(inner);
+    let mut gateway = GatewayLayer::new(revocations).layer(inner);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(Service::<Request<()>>::poll_ready(&mut gateway, &mut cx).is_pending());
+}
+
+struct NeverReady<S>(S);
+
+impl<S: Service<Request<()>>> Service<Request<()>> for NeverReady<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), S::Error>> {
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, request: Request<()>) -> S::Future {
+        self.0.call(request)
+    }
+}

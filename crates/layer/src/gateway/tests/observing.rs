@@ -1,0 +1,50 @@
+//! Observing only: everything is judged, nothing is refused.
+
+use RejectionKind::{
+    AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OversizedToken, Revoked,
+    Unknown, UnverifiedToken,
+};
+
+use super::*;
+
+#[test]
+fn lets_every_request_through_and_says_what_would_have_been() {
+    let (revocations, _) = fresh();
+    revoke(&revocations, "sid", "ar-1");
+    let strict = GatewayLayer::new(revocations);
+    let reading = strict.clone().with_insecure_unverified_claims();
+    let mut twice = with_token("a.b.c");
+    twice.headers_mut().append(AUTHORIZATION, "Bearer a.b.c".parse().unwrap());
+    let cases = [
+        (&strict, with_claims(Claims::new("ar-1")), Revoked),
+        (&strict, request(), MissingToken),
+        (&strict, twice, AmbiguousToken),
+        (&strict, with_token(&"a".repeat(5_000)), OversizedToken),
+        (&strict, with_authorization("Bearer \u{e9}"), MalformedHeader),
+        (&strict, with_token("a.b.c"), UnverifiedToken),
+        (&reading, with_token(&token("{}")), MalformedClaims),
+    ];
+    for (layer, request, kind) in cases {
+        assert_eq!(send(layer, request.clone()).denied(), kind);
+        let outcome = send(&layer.clone().insecure_observe_only(), request);
+        assert_eq!(outcome.observed().rejection().unwrap().kind(), kind);
+        assert_eq!(outcome.observed().admitted(), None);
+        assert_eq!(outcome.admitted(), None, "a proof for what was not admitted");
+    }
+}
+
+#[test]
+fn lets_requests_through_while_nothing_is_known() {
+    let layer = GatewayLayer::new(Revocations::new(Options::default())).insecure_observe_only();
+    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    assert_eq!(outcome.observed().rejection().unwrap().kind(), Unknown);
+}
+
+#[test]
+fn an_admitted_request_carries_its_proof_as_it_would_otherwise() {
+    let layer = GatewayLayer::new(fresh().0).insecure_observe_only();
+    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    assert!(outcome.admitted().is_some());
+    assert_eq!(outcome.observed().admitted(), outcome.admitted());
+    assert!(outcome.observed().rejection().is_none());
+}

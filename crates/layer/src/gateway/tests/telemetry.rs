@@ -1,0 +1,161 @@
+//! What is counted and logged.
+
+use std::collections::BTreeMap;
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+use super::log::logged;
+use super::*;
+
+/// Counts by name and reason, those that are not zero.
+fn counted(run: impl FnOnce()) -> BTreeMap<String, u64> {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, run);
+    let counters = snapshotter.snapshot().into_vec().into_iter().filter_map(|entry| {
+        let (key, _, description, value) = entry;
+        assert!(description.is_some(), "{key:?} is not described");
+        let labels: Vec<_> = key.key().labels().map(|label| label.value().to_owned()).collect();
+        let name = [vec![key.key().name().to_owned()], labels].concat().join(" ");
+        match value {
+            DebugValue::Counter(count) if count > 0 => Some((name, count)),
+            _ => None,
+        }
+    });
+    counters.collect()
+}
+
+fn mixed_requests(layer: &GatewayLayer) {
+    for id in ["ar-revoked", "ar-revoked", "ar-good"] {
+        send(layer, with_claims(Claims::new(id)));
+    }
+    send(layer, request());
+}
+
+#[test]
+fn counts_each_denial_by_its_reason() {
+    let counts = counted(|| {
+        let (revocations, clock) = fresh();
+        revoke(&revocations, "sid", "ar-revoked");
+        let layer = GatewayLayer::new(revocations.clone());
+        mixed_requests(&layer);
+        clock.advance(std::time::Duration::from_secs(61));
+        send(&layer, with_claims(Claims::new("ar-good")));
+        revocations.confirm(revocations.now());
+        revocations.raise_horizon(9);
+        let mut old = Claims::new("ar-good");
+        old.iat = Some(9);
+        send(&layer, with_claims(old));
+    });
+    let expected = [
+        ("caracal_gateway_denials_revocation_stale_total", 1),
+        ("caracal_gateway_denials_revoked_total", 2),
+        ("caracal_gateway_denials_total history_incomplete", 1),
+        ("caracal_gateway_denials_total missing_token", 1),
+        ("caracal_gateway_denials_total revoked", 2),
+        ("caracal_gateway_denials_total unknown", 1),
+    ];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
+
+#[test]
+fn counts_revoked_suspended_and_stale_authority_as_revoked() {
+    use RejectionKind::{DelegationStale, Revoked, Suspended, Unknown};
+    let counts = counted(|| {
+        let counters = crate::metrics::Counters::register();
+        RejectionKind::ALL.into_iter().for_each(|kind| counters.denied(kind));
+    });
+    assert_eq!(counts["caracal_gateway_denials_revoked_total"], 3);
+    assert_eq!(counts["caracal_gateway_denials_revocation_stale_total"], 1);
+    for kind in RejectionKind::ALL {
+        let alert = kind.answer().alert;
+        assert_eq!(
+            alert.is_some(),
+            matches!(kind, Revoked | Suspended | DelegationStale | Unknown),
+            "{kind:?}"
+        );
+        assert_eq!(counts[&format!("caracal_gateway_denials_total {}", kind.label())], 1);
+    }
+}
+
+#[test]
+fn counts_what_was_only_observed_apart() {
+    let counts = counted(|| {
+        let (revocations, _) = fresh();
+        revoke(&revocations, "sid", "ar-revoked");
+        mixed_requests(&GatewayLayer::new(revocations).insecure_observe_only());
+    });
+    let expected = [
+        ("caracal_gateway_observed_denials_total missing_token", 1),
+        ("caracal_gateway_observed_denials_total revoked", 2),
+    ];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
+
+#[test]
+fn logs_one_event_a_denial_and_none_for_the_admitted() {
+    let log = logged(|| {
+        let (revocations, _) = fresh();
+        revoke(&revocations, "sid", "ar-revoked");
+        let mut claims = Claims::new("ar-revoked");
+        claims.zone_id = Some("z-1\nforged \u{1b}[2J".into());
+        let layer = GatewayLayer::new(revocations);
+        for mut request in [with_claims(claims), with_claims(Claims::new("ar-good")), request()] {
+            request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
+            send(&layer, request);
+        }
+    });
+    let lines: Vec<_> = log.lines().collect();
+    let revoked = r#"INFO caracal_revocation::denial message=request denied reason=revoked zone="z-1\nforged \u{1b}[2J" anchor=sid request_id=req-1 status=401 enforced=true"#;
+    let missing = "INFO caracal_revocation::denial message=request denied reason=missing_token request_id=req-1 status=401 enforced=true";
+    assert_eq!(lines, [revoked, missing]);
+}
+
+#[test]
+fn the_log_says_when_a_denial_was_not_enforced() {
+    let log = logged(|| {
+        send(&GatewayLayer::new(fresh().0).insecure_observe_only(), request());
+    });
+    assert!(log.trim().ends_with("status=401 enforced=false"), "{log}");
+}
+
+#[test]
+fn the_log_never_holds_the_token() {
+    let payload = r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1","iat":"late"}"#;
+    let revoked = r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1"}"#;
+    let secrets = ["ar-secret", "somebody", "late", "opaque", "b*d", TOKEN_ENDS[0], TOKEN_ENDS[1]];
+    let log = logged(|| {
+        let (revocations, _) = fresh();
+        revoke(&revocations, "sid", "ar-secret");
+        let strict = GatewayLayer::new(revocations);
+        let reading = strict.clone().with_insecure_unverified_claims();
+        for layer in [&strict, &reading, &reading.clone().insecure_observe_only()] {
+            send(layer, with_token(&token(payload)));
+            send(layer, with_token(&token(revoked)));
+            send(layer, with_token("opaque"));
+            send(layer, with_token("bad.b*d.token"));
+            send(layer, with_claims(Claims::new("ar-secret")));
+        }
+    });
+    assert_eq!(log.matches("request denied").count(), 15, "{log}");
+    for secret in secrets {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    for payload in [payload, revoked] {
+        assert!(!log.contains(&URL_SAFE_NO_PAD.encode(payload)));
+    }
+}
+
+#[test]
+fn says_once_that_tokens_arrive_unverified_however_many_clones_see_it() {
+    let log = logged(|| {
+        let layer = GatewayLayer::new(fresh().0);
+        for clone in [layer.clone(), layer.clone().allow_anonymous(), layer] {
+            send(&clone, with_token("a.b.c"));
+        }
+    });
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    assert!(errors[0].contains("must stand outside the revocation layer"), "{log}");
+    assert_eq!(log.matches("request denied").count(), 3);
+}

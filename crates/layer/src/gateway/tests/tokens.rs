@@ -1,0 +1,140 @@
+//! Where the claims come from, and which requests have none.
+
+use RejectionKind::{
+    AmbiguousToken, MalformedClaims, MalformedHeader, MalformedJson, MalformedPayload,
+    MalformedToken, MissingToken, OversizedToken, Revoked, UnverifiedToken,
+};
+
+use super::*;
+
+fn strict() -> GatewayLayer {
+    GatewayLayer::new(fresh().0)
+}
+
+fn reading() -> GatewayLayer {
+    strict().with_insecure_unverified_claims()
+}
+
+#[test]
+fn admits_verified_claims_with_and_without_a_bearer_token() {
+    let layer = strict();
+    assert!(send(&layer, with_claims(Claims::new("ar-1"))).admitted().is_some());
+    let mut request = with_token("opaque");
+    request.extensions_mut().insert(Claims::new("ar-1"));
+    assert!(send(&layer, request).admitted().is_some());
+}
+
+#[test]
+fn believes_verified_claims_and_not_the_token_beside_them() {
+    let (revocations, _) = fresh();
+    revoke(&revocations, "sid", "ar-1");
+    let layer = GatewayLayer::new(revocations).with_insecure_unverified_claims();
+    let mut request = with_token(&token(r#"{"sid":"ar-2"}"#));
+    request.extensions_mut().insert(Claims::new("ar-1"));
+    assert_eq!(send(&layer, request).denied(), Revoked);
+    let mut request = with_token(&token(r#"{"sid":"ar-1"}"#));
+    request.extensions_mut().insert(Claims::new("ar-2"));
+    assert!(send(&layer, request).admitted().is_some());
+}
+
+#[test]
+fn denies_verified_claims_without_an_authority_record() {
+    assert_eq!(send(&strict(), with_claims(Claims::new(""))).denied(), MalformedClaims);
+}
+
+#[test]
+fn denies_a_token_with_two_authorization_headers() {
+    let good = format!("Bearer {}", token(r#"{"sid":"ar-1"}"#));
+    for layer in [strict(), reading(), strict().allow_anonymous()] {
+        for claims in [None, Some(Claims::new("ar-1"))] {
+            let mut request = with_authorization(&good);
+            request.headers_mut().append(AUTHORIZATION, good.parse().unwrap());
+            if let Some(claims) = claims {
+                request.extensions_mut().insert(claims);
+            }
+            assert_eq!(send(&layer, request).denied(), AmbiguousToken);
+        }
+    }
+}
+
+#[test]
+fn denies_a_token_over_4096_bytes_even_with_verified_claims() {
+    let long = "a".repeat(4097);
+    for layer in [strict(), reading(), strict().allow_anonymous()] {
+        assert_eq!(send(&layer, with_token(&long)).denied(), OversizedToken);
+        let mut request = with_token(&long);
+        request.extensions_mut().insert(Claims::new("ar-1"));
+        assert_eq!(send(&layer, request).denied(), OversizedToken);
+    }
+    let mut request = with_token(&long[1..]);
+    request.extensions_mut().insert(Claims::new("ar-1"));
+    assert!(send(&strict(), request).admitted().is_some());
+}
+
+#[test]
+fn denies_a_request_without_a_token() {
+    assert_eq!(send(&strict(), request()).denied(), MissingToken);
+    assert_eq!(send(&reading(), request()).denied(), MissingToken);
+}
+
+#[test]
+fn lets_an_anonymous_request_through_where_allowed_with_no_proof() {
+    let layer = strict().allow_anonymous();
+    assert!(send(&layer, request()).admitted().is_none());
+    // Not even a state that knows nothing stands in its way.
+    let layer = GatewayLayer::new(Revocations::new(Options::default())).allow_anonymous();
+    send(&layer, request()).passed();
+}
+
+#[test]
+fn an_authorization_header_of_any_kind_is_not_anonymous() {
+    let layer = reading().allow_anonymous();
+    let cases = [
+        ("", MissingToken),
+        ("Basic dXNlcjpwYXNz", MissingToken),
+        ("DPoP a.b.c", MissingToken),
+        ("Bearer", MalformedHeader),
+        ("Bearer a b", MalformedHeader),
+        ("Bearer \u{e9}", MalformedHeader),
+        ("Bearer opaque", MalformedToken),
+    ];
+    for (value, kind) in cases {
+        assert_eq!(send(&layer, with_authorization(value)).denied(), kind, "{value}");
+    }
+}
+
+#[test]
+fn denies_a_token_that_nobody_verified() {
+    let good = token(r#"{"sid":"ar-1"}"#);
+    assert_eq!(send(&strict(), with_token(&good)).denied(), UnverifiedToken);
+    assert_eq!(send(&strict().allow_anonymous(), with_token(&good)).denied(), UnverifiedToken);
+}
+
+#[test]
+fn reads_an_unverified_token_only_where_asked_to() {
+    let (revocations, _) = fresh();
+    let layer = GatewayLayer::new(revocations.clone()).with_insecure_unverified_claims();
+    let request = with_authorization(&format!("bEARER {}", token(r#"{"sid":"ar-1"}"#)));
+    assert!(send(&layer, request.clone()).admitted().is_some());
+    revoke(&revocations, "sid", "ar-1");
+    assert_eq!(send(&layer, request).denied(), Revoked);
+    let escaped = with_token(&token(r#"{"s\u0069d":"ar\u002d1"}"#));
+    assert_eq!(send(&layer, escaped).denied(), Revoked);
+}
+
+#[test]
+fn denies_an_unverified_token_that_cannot_be_read() {
+    let cases = [
+        ("a.b".to_owned(), MalformedToken),
+        ("a.b.c.d".to_owned(), MalformedToken),
+        ("e30.=.c2ln".to_owned(), MalformedPayload),
+        (token(r#"{"sid":"ar-1"}junk"#), MalformedJson),
+        (token(r#"{"sid":"ar-1""#), MalformedJson),
+        (token(r#"{"sid":"ar-1","sid":"ar-1"}"#), MalformedClaims),
+        (token(r#"{"sid":""}"#), MalformedClaims),
+        (token("[]"), MalformedClaims),
+    ];
+    for (token, kind) in cases {
+        assert_eq!(send(&reading(), with_token(&token)).denied(), kind, "{token}");
+    }
+}

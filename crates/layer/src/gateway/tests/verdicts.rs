@@ -1,0 +1,149 @@
+//! From the state's verdict to the request's fate.
+
+use std::time::Duration;
+
+use RejectionKind::{DelegationStale, HistoryIncomplete, Revoked, Suspended, Unknown};
+use caracal_revocation_state::{AnchorKind, Checks, Hop, Reason, Unknown as Cause, Verdict};
+
+use super::*;
+
+fn chained() -> Claims {
+    let mut claims = Claims::new("ar-1");
+    claims.delegation_chain.push(Hop::new(Some("gs-7".into()), Some("e-7".into())));
+    claims.delegation_path.push("e-8".into());
+    claims
+}
+
+#[test]
+fn denies_a_revoked_token_by_each_of_its_anchors() {
+    let anchors = [
+        ("sid", "ar-1", AnchorKind::Sid),
+        ("agent_session_id", "gs-7", AnchorKind::ChainSession),
+        ("edge_id", "e-7", AnchorKind::ChainDelegation),
+        ("edge_id", "e-8", AnchorKind::ChainDelegation),
+    ];
+    for (field, id, kind) in anchors {
+        let (revocations, _) = fresh();
+        let layer = GatewayLayer::new(revocations.clone());
+        assert!(send(&layer, with_claims(chained())).admitted().is_some());
+        revoke(&revocations, field, id);
+        let outcome = send(&layer, with_claims(chained()));
+        assert_eq!(outcome.denied(), Revoked);
+        let rejection = outcome.rejection().unwrap();
+        assert_eq!(rejection.anchor(), Some(kind));
+        assert_eq!(rejection.refusal().unwrap().reason(), Reason::Revoked);
+        assert_eq!(rejection.unknown(), None);
+    }
+}
+
+#[test]
+fn overlooks_the_chain_only_where_asked_to() {
+    let (revocations, _) = fresh();
+    for (field, id) in [("agent_session_id", "gs-7"), ("edge_id", "e-7"), ("edge_id", "e-8")] {
+        revoke(&revocations, field, id);
+    }
+    let layer = GatewayLayer::new(revocations.clone()).without_chain();
+    assert!(send(&layer, with_claims(chained())).admitted().is_some());
+    revoke(&revocations, "sid", "ar-1");
+    assert_eq!(send(&layer, with_claims(chained())).denied(), Revoked);
+}
+
+#[test]
+fn denies_a_suspended_session() {
+    let (revocations, _) = fresh();
+    let fields = [
+        ("event", "suspend"),
+        ("agent_session_id", "gs-1"),
+        ("zone_id", "z-1"),
+        ("dedupe_key", "suspend:gs-1:2026-11-20T10:00:00.000Z"),
+    ];
+    apply(&revocations, Stream::AgentsLifecycle, &fields);
+    let mut claims = Claims::new("ar-1");
+    claims.agent_session_id = Some("gs-1".into());
+    let outcome = send(&GatewayLayer::new(revocations), with_claims(claims));
+    assert_eq!(outcome.denied(), Suspended);
+    assert_eq!(outcome.rejection().unwrap().anchor(), Some(AnchorKind::AgentSession));
+}
+
+#[test]
+fn denies_a_token_from_before_the_horizon_and_admits_a_newer_one() {
+    let (revocations, _) = fresh();
+    revocations.raise_horizon(1_795_400_000);
+    let layer = GatewayLayer::new(revocations);
+    let mut claims = Claims::new("ar-1");
+    claims.iat = Some(1_795_400_000);
+    assert_eq!(send(&layer, with_claims(claims.clone())).denied(), HistoryIncomplete);
+    claims.iat = Some(1_795_400_001);
+    assert!(send(&layer, with_claims(claims)).admitted().is_some());
+    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    assert_eq!(outcome.denied(), Unknown, "it does not say when it was made");
+    assert_eq!(outcome.rejection().unwrap().unknown(), Some(Cause::NoIssueTime));
+}
+
+#[test]
+fn a_stale_delegation_has_a_rejection_of_its_own() {
+    let (revocations, _) = fresh();
+    let fields = [("event", "edge_create"), ("edge_id", "e"), ("zone_id", "z"), ("epoch", "9")];
+    apply(&revocations, Stream::DelegationsInvalidate, &fields);
+    let mut claims = Claims::new("ar-1");
+    claims.zone_id = Some("z".into());
+    claims.delegation_graph_epoch = 8;
+    let mut checks = Checks::default();
+    checks.delegation_epoch = true;
+    let Verdict::Refused(refusal) = revocations.decide(&claims, &checks, revocations.now()) else {
+        panic!("a stale delegation was not refused");
+    };
+    assert_eq!(Rejection::refused(refusal).kind(), DelegationStale);
+    // The gateway's profile does not ask for the epoch.
+    assert!(send(&GatewayLayer::new(revocations), with_claims(claims)).admitted().is_some());
+}
+
+#[test]
+fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
+    let (revocations, clock) = fresh();
+    let layer = GatewayLayer::new(revocations.clone());
+    clock.advance(Duration::from_secs(60));
+    let admitted = send(&layer, with_claims(Claims::new("ar-1"))).admitted().unwrap();
+    assert_eq!(admitted.staleness(), Duration::from_secs(60));
+    clock.advance(Duration::from_millis(1));
+    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    assert_eq!(outcome.denied(), Unknown);
+    let cause = outcome.rejection().unwrap().unknown();
+    assert!(matches!(cause, Some(Cause::Stale { .. })), "{cause:?}");
+    revocations.confirm(revocations.now());
+    assert!(send(&layer, with_claims(Claims::new("ar-1"))).admitted().is_some());
+}
+
+#[test]
+fn denies_as_an_outage_before_the_history_was_read() {
+    let revocations = Revocations::new(Options::default());
+    let outcome = send(&GatewayLayer::new(revocations), with_claims(Claims::new("ar-1")));
+    assert_eq!(outcome.denied(), Unknown);
+    assert_eq!(outcome.status(), 503);
+}
+
+#[test]
+fn replaces_what_another_layer_decided() {
+    let (revocations, clock) = fresh();
+    let old = send(&GatewayLayer::new(revocations.clone()), with_claims(Claims::new("ar-1")));
+    let observing = GatewayLayer::new(revocations.clone()).insecure_observe_only();
+    let observed = send(&observing, request()).observed().clone();
+    clock.advance(Duration::from_secs(7));
+
+    let mut anonymous = request();
+    anonymous.extensions_mut().insert(old.admitted().unwrap());
+    anonymous.extensions_mut().insert(observed);
+    let mut verified = anonymous.clone();
+    verified.extensions_mut().insert(Claims::new("ar-1"));
+
+    let layer = GatewayLayer::new(revocations).allow_anonymous();
+    let outcome = send(&layer, anonymous.clone());
+    assert!(outcome.admitted().is_none());
+    assert!(outcome.passed().extensions.get::<Observed>().is_none());
+    let outcome = send(&layer, verified);
+    assert_eq!(outcome.admitted().unwrap().staleness(), Duration::from_secs(7));
+    assert!(outcome.passed().extensions.get::<Observed>().is_none());
+    let outcome = send(&observing.allow_anonymous(), anonymous);
+    assert!(outcome.admitted().is_none());
+    assert!(outcome.observed().rejection().is_none());
+}

@@ -1,0 +1,29 @@
+//! What the log says of a denial: never the token, nor anything that would stand in for it.
+
+use crate::Rejection;
+use crate::request_id::RequestId;
+
+const TARGET: &str = "caracal_revocation::denial";
+
+pub(crate) fn denial(rejection: &Rejection, request_id: &RequestId, enforced: bool) {
+    tracing::info!(
+        target: TARGET,
+        reason = rejection.kind().label(),
+        // Formatted for debugging, so that control characters cannot forge a line.
+        zone = rejection.zone().map(tracing::field::debug),
+        anchor = rejection.anchor().map(|anchor| anchor.label()),
+        request_id = request_id.as_str(),
+        status = rejection.kind().answer().status.as_u16(),
+        enforced,
+        "request denied",
+    );
+}
+
+/// Every request with a token will be refused: the layers stand in the wrong order.
+pub(crate) fn unverified_tokens() {
+    tracing::error!(
+        target: TARGET,
+        "a bearer token came without claims: the authentication layer that puts `Claims` into \
+         the request's extensions must stand outside the revocation layer",
+    );
+}

@@ -1,0 +1,62 @@
+//! The id that ties a refusal, its log event and the client's report together.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The client's own id if it is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(String);
+
+impl RequestId {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get(X_REQUEST_ID).and_then(readable);
+        Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn to_header(&self) -> HeaderValue {
+        // Visible ASCII is always a header value.
+        HeaderValue::try_from(self.as_str()).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+fn readable(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    let fits = (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    value.to_str().ok().filter(|_| fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_for(sent: Option<&[u8]>) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(sent) = sent {
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(sent).unwrap());
+        }
+        RequestId::of(&headers).as_str().to_owned()
+    }
+
+    #[test]
+    fn keeps_the_id_of_a_client_that_is_visible_ascii_and_short() {
+        for sent in ["a", "req-1!\"~", &"x".repeat(128)] {
+            assert_eq!(id_for(Some(sent.as_bytes())), sent);
+        }
+    }
+
+    #[test]
+    fn makes_a_new_id_for_any_other() {
+        let long = [b'x'; 129];
+        let others: [&[u8]; 6] = [b"", &long, b"a b", b"a\tb", b"caf\xc3\xa9", b"\xff"];
+        for sent in others.map(Some).into_iter().chain([None]) {
+            let id: Uuid = id_for(sent).parse().unwrap();
+            assert_eq!(id.get_version_num(), 7);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The claims of a token that nobody verified: what its payload says, signature unseen.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use caracal_revocation_state::{Claims, Text};
+
+use crate::RejectionKind;
+
+/// A token's payload, decoded; the claims borrow from it.
+#[derive(Debug)]
+pub(crate) struct Payload(String);
+
+impl Payload {
+    pub(crate) fn of(token: &str) -> Result<Self, RejectionKind> {
+        let mut segments = token.split('.');
+        let parts = (segments.next(), segments.next(), segments.next(), segments.next());
+        let (Some(header), Some(payload), Some(signature), None) = parts else {
+            return Err(RejectionKind::MalformedToken);
+        };
+        if [header, payload, signature].contains(&"") {
+            return Err(RejectionKind::MalformedToken);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| RejectionKind::MalformedPayload)?;
+        // The whole of it, since the JSON reader does not look into text that it skips.
+        String::from_utf8(bytes).map(Self).map_err(|_| RejectionKind::MalformedJson)
+    }
+
+    pub(crate) fn claims(&self) -> Result<Claims<Text<'_>>, RejectionKind> {
+        // The reader's own words can quote the payload, so only their class goes on.
+        serde_json::from_str(&self.0).map_err(|error| {
+            if error.is_data() {
+                RejectionKind::MalformedClaims
+            } else {
+                RejectionKind::MalformedJson
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RejectionKind::{MalformedClaims, MalformedJson, MalformedPayload, MalformedToken};
+
+    fn read(token: &str) -> Result<String, RejectionKind> {
+        let payload = Payload::of(token)?;
+        payload.claims().map(|claims| claims.sid.as_ref().to_owned())
+    }
+
+    fn with_payload(payload: &[u8]) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn reads_the_claims_of_a_payload() {
+        assert_eq!(read(&with_payload(br#"{"sid":"ar-1"}"#)).as_deref(), Ok("ar-1"));
+        assert_eq!(read(&with_payload(br#" {"s\u0069d":"\u0061r-1"} "#)).as_deref(), Ok("ar-1"));
+    }
+
+    #[test]
+    fn refuses_what_is_not_three_segments() {
+        for token in ["a", "a.b", "a.b.c.d", "a.b.c.", ".b.c", "a..c", "a.b.", "..", ".", ""] {
+            assert_eq!(read(token), Err(MalformedToken), "{token}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_payload_that_is_not_base64url_without_padding() {
+        let sid = URL_SAFE_NO_PAD.encode(r#"{"sid":"ar-1"}"#);
+        assert_eq!(read(&format!("e30.{sid}.c2ln")).as_deref(), Ok("ar-1"));
+        // Padded, of the other alphabet, of an impossible length, with bits that say nothing.
+        let padded = format!("{sid}=");
+        for payload in [padded.as_str(), "e30=", "e3+0", "e3/0", "e30~", "e", "e31"] {
+            assert_eq!(read(&format!("e30.{payload}.c2ln")), Err(MalformedPayload), "{payload}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_payload_that_is_not_one_json_text() {
+        let cases: [&[u8]; 9] = [
+            br#"{"sid":"ar-1"}x"#,
+            br#"{"sid":"ar-1"}{"sid":"ar-2"}"#,
+            br#"{"sid":"ar-1""#,
+            br#"{"sid":"ar-1",}"#,
+            br#"{'sid':'ar-1'}"#,
+            b"{\"sid\":\"ar-1\"}\0",
+            b"{\"sid\":\"ar-1\",\"skipped\":\"\xff\"}",
+            b"\xef\xbb\xbf{\"sid\":\"ar-1\"}",
+            b"\xff",
+        ];
+        for payload in cases {
+            assert_eq!(
+                read(&with_payload(payload)),
+                Err(MalformedJson),
+                "{}",
+                payload.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_claims_that_are_missing_repeated_or_of_the_wrong_type() {
+        let cases = [
+            r"{}",
+            r"[]",
+            r"null",
+            r#""ar-1""#,
+            r#"["ar-1"]"#,
+            r#"{"sid":""}"#,
+            r#"{"sid":null}"#,
+            r#"{"sid":7}"#,
+            r#"{"sid":["ar-1"]}"#,
+            r#"{"root_sid":"ar-0"}"#,
+            r#"{"sid":"ar-1","sid":"ar-2"}"#,
+            r#"{"sid":"ar-1","s\u0069d":"ar-2"}"#,
+            r#"{"sid":"ar-1","other":1,"other":2}"#,
+            r#"{"sid":"ar-1","iat":"1795400000"}"#,
+            r#"{"sid":"ar-1","iat":1795400000.5}"#,
+            r#"{"sid":"ar-1","iat":9223372036854775808}"#,
+            r#"{"sid":"ar-1","delegation_graph_epoch":-1}"#,
+            r#"{"sid":"ar-1","delegation_chain":{}}"#,
+            r#"{"sid":"ar-1","delegation_chain":["e-1"]}"#,
+            r#"{"sid":"ar-1","delegation_path":[null]}"#,
+        ];
+        for payload in cases {
+            assert_eq!(read(&with_payload(payload.as_bytes())), Err(MalformedClaims), "{payload}");
+        }
+    }
+
+    #[test]
+    fn refuses_nesting_without_end() {
+        let chain = format!(r#"{{"sid":"ar-1","x":{}"#, "[".repeat(2_900));
+        assert_eq!(read(&with_payload(chain.as_bytes())), Err(MalformedJson));
+    }
+}

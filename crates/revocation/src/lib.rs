@@ -1,0 +1,71 @@
+//! Tower layers that refuse revoked Caracal mandates within milliseconds of the revocation.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use caracal_revocation::{Follower, GatewayLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let revocations = Follower::from_env()?.spawn(); // REDIS_URL, STREAMS_HMAC_KEY
+//! let app: Router = Router::new()
+//!     .route("/", get(async || "hello"))
+//!     .layer(GatewayLayer::new(revocations)); // behind your layer that verifies tokens
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does
+//!
+//! When an operator revokes a session, rotates a key, changes a policy or cuts a delegation,
+//! Caracal writes a signed message to Redis Streams. A [`Follower`] reads those streams into a
+//! [`Revocations`]: a local state that is asked on every request, without I/O, in nanoseconds.
+//! [`GatewayLayer`] refuses what is revoked.
+//!
+//! # What it promises
+//!
+//! No request is admitted on a token whose revocation was published longer ago than the
+//! staleness bound (60 s by default; usually a millisecond passes). When that cannot be known,
+//! because Redis is away or messages are missing, the service refuses with 503 and does not
+//! guess. The exception, by name: messages that the Redis server itself acknowledged and lost.
+//!
+//! # Who puts the claims there
+//!
+//! The layer does not verify tokens. Your own authentication layer does, and puts [`Claims`]
+//! into the request's extensions:
+//!
+//! ```
+//! use caracal_revocation::Claims;
+//! # fn verified_payload() -> &'static str { r#"{"sid":"ar-1","zone_id":"z-1","iat":1795400000}"# }
+//! let claims: Claims = serde_json::from_str(verified_payload())?;
+//! let mut request = http::Request::new(());
+//! request.extensions_mut().insert(claims);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! # In tests, and without Redis
+//!
+//! [`InProcess`] stands in for Redis inside one process, with messages signed the same way; a
+//! [`Publisher`] writes to either.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tls` | yes | `rediss://`, with the operating system's certificates |
+
+pub use caracal_revocation_event::{
+    Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
+    KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
+    Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
+    StreamId, Suspension, Zone, sign,
+};
+pub use caracal_revocation_layer::{
+    Gateway, GatewayBody, GatewayFuture, GatewayLayer, Observed, Rejection, RejectionKind,
+};
+pub use caracal_revocation_state::{
+    Admitted, AnchorKind, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady, Options,
+    Reason, Refusal, Revocations, SystemClock, Text, Unknown, Verdict, ZoneView,
+};
+pub use caracal_revocation_stream::{
+    Follower, InProcess, Mode, PublishError, Publisher, Settings, SettingsError,
+};

@@ -1,0 +1,303 @@
+//! One reading of the log, folded into the state: verified, applied, counted, proven.
+//!
+//! No I/O and no clock of its own: the follower hands in what was read, and when.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{
+    Event, KeyRing, KeySlot, Message, Rejection, RejectionKind, Stream, StreamId,
+};
+use caracal_revocation_state::{Moment, NotReady, Revocations};
+
+use crate::log::{Entry, PerStream, Reading};
+use crate::metrics::StreamMetrics;
+use crate::proof::{Hole, Passed, Proof};
+
+/// How far the clocks of Postgres, which dates tokens, and Redis may be apart.
+const HORIZON_MARGIN: Duration = Duration::from_secs(5);
+
+/// Everything that reading the log changes.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    revocations: Revocations,
+    keys: KeyRing,
+    metrics: StreamMetrics,
+    /// None until the first answer tells the server's time, and so where to begin.
+    tracks: Option<PerStream<Track>>,
+    /// Whether a message was ever verified.
+    verified: bool,
+    /// Whether one was ever refused for its signature.
+    refused: bool,
+    is_ready: bool,
+}
+
+#[derive(Debug)]
+struct Track {
+    proof: Proof,
+    /// When the last check that passed was sent.
+    as_of: Option<Moment>,
+    /// A hole that the answer at hand showed.
+    broken: Option<Hole>,
+}
+
+impl Fold {
+    pub(crate) fn new(revocations: Revocations, keys: KeyRing) -> Self {
+        let metrics = StreamMetrics::register();
+        Self {
+            revocations,
+            keys,
+            metrics,
+            tracks: None,
+            verified: false,
+            refused: false,
+            is_ready: false,
+        }
+    }
+
+    pub(crate) const fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Where to read on in each stream, given the server's time at the first read.
+    pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
+        let window = self.revocations.options().memory;
+        let start = server_time.saturating_sub(window).as_millis();
+        let start = StreamId::new(u64::try_from(start).unwrap_or(u64::MAX), 0);
+        let tracks = self.tracks.get_or_insert_with(|| {
+            Stream::ALL.map(|_| Track {
+                proof: Proof::starting_at(start),
+                as_of: None,
+                broken: None,
+            })
+        });
+        tracks.each_ref().map(|track| track.proof.cursor())
+    }
+
+    /// Whether every stream was read to its end, and new entries may be waited for.
+    pub(crate) fn is_tailing(&self) -> bool {
+        self.tracks
+            .as_ref()
+            .is_some_and(|tracks| tracks.iter().all(|track| track.proof.is_tailing()))
+    }
+
+    /// Applies the answer to a read that was sent at `sent` and is here `now`.
+    pub(crate) fn absorb(&mut self, reading: &Reading, sent: Moment, now: Moment) {
+        let server_time = reading.server_time;
+        let received = Received { now, server_time, server_lead: server_lead(server_time, sent) };
+        for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
+            self.prove(stream, |proof| proof.head(head, sent, server_time));
+        }
+        for entry in &reading.entries {
+            self.entry(entry, received);
+            self.prove(entry.stream, |proof| proof.entry(entry.id));
+        }
+        for (stream, drained) in Stream::ALL.into_iter().zip(reading.drained) {
+            if drained {
+                self.prove(stream, Proof::drained);
+            }
+        }
+        self.restart_broken();
+        self.revocations.sweep_slice(now);
+        self.confirm();
+        self.report(now);
+    }
+
+    /// Counts a lost connection, and goes on telling how old the view is.
+    pub(crate) fn lost_connection(&self) {
+        self.metrics.reconnects.increment(1);
+        self.report(self.revocations.now());
+    }
+
+    fn report(&self, now: Moment) {
+        self.metrics.state(&self.revocations, now);
+    }
+
+    fn entry(&mut self, entry: &Entry, received: Received) {
+        self.metrics.messages.increment(1);
+        let fields: Vec<(&[u8], &[u8])> =
+            entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        match self.keys.verify(&Message::new(entry.stream, &fields)) {
+            Ok(event) => self.apply(entry, &event, received),
+            Err(rejection) => self.reject(entry, rejection, received),
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
+        self.verified |= event.key() != KeySlot::Unsigned;
+        self.metrics.verified(event.key());
+        self.revocations.apply(event, received.now);
+        if event.is_recut() {
+            tracing::warn!(
+                stream = %entry.stream, id = %entry.id,
+                "a signed message was re-cut by someone who can write to Redis: its clean parts \
+                 are applied, what it hid may be lost"
+            );
+            self.cover_recut(entry, received);
+        }
+        // While history is replayed, the age of a message says nothing about propagation.
+        if self.is_ready {
+            self.metrics.propagation.set(received.since(entry.id).as_secs_f64());
+        }
+    }
+
+    fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
+        self.metrics.rejected(rejection.kind());
+        if rejection.was_signed() {
+            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        } else {
+            // Whoever can write to Redis can make any number of these; the counters tell how many.
+            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        }
+        match rejection.kind() {
+            RejectionKind::Signature => self.refused = true,
+            RejectionKind::Ambiguous if rejection.was_signed() => {
+                self.cover_recut(entry, received);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a re-cut message hid was published before it.
+    fn cover_recut(&self, entry: &Entry, received: Received) {
+        let published = Duration::from_millis(entry.id.ms).min(received.server_time);
+        self.cover(entry.stream, published);
+    }
+
+    /// Covers what may be missing from a stream up to `lost_up_to` by the server's clock.
+    fn cover(&self, stream: Stream, lost_up_to: Duration) {
+        match stream {
+            Stream::KeysInvalidate => self.revocations.forget_all_keys(),
+            Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
+            Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
+                let second = lost_up_to.saturating_add(HORIZON_MARGIN).as_secs();
+                self.revocations.raise_horizon(i64::try_from(second).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// Moves one stream's proof on by a step.
+    fn prove(
+        &mut self,
+        stream: Stream,
+        step: impl FnOnce(&mut Proof) -> Result<Option<Passed>, Hole>,
+    ) {
+        let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
+            return;
+        };
+        if track.broken.is_some() {
+            return;
+        }
+        match step(&mut track.proof) {
+            Ok(None) => {}
+            Err(hole) => track.broken = Some(hole),
+            Ok(Some(Passed { as_of, lost_up_to })) => {
+                track.as_of = Some(as_of);
+                if let Some(lost_up_to) = lost_up_to {
+                    tracing::warn!(
+                        %stream,
+                        up_to_ms = lost_up_to.as_millis(),
+                        "messages published up to this time may be missing: tokens made before it \
+                         are refused, refreshed ones pass"
+                    );
+                    self.cover(stream, lost_up_to);
+                }
+            }
+        }
+    }
+
+    /// Begins to read again each stream in which a hole was found.
+    ///
+    /// Not before the end of the answer: what else it holds of such a stream was applied, and
+    /// proves nothing.
+    fn restart_broken(&mut self) {
+        for (stream, track) in Stream::ALL.into_iter().zip(self.tracks.iter_mut().flatten()) {
+            let Some(hole) = track.broken.take() else { continue };
+            track.proof.restart();
+            self.metrics.hole(hole);
+            tracing::error!(
+                %stream, cause = hole.label(),
+                "messages were lost: the stream was trimmed past the cursor, deleted from, \
+                 flushed or made anew; reading it again"
+            );
+        }
+    }
+
+    /// The state is as fresh as the stream whose proof is oldest.
+    fn confirm(&mut self) {
+        let Some(tracks) = &self.tracks else { return };
+        let mut oldest: Option<Moment> = None;
+        for track in tracks {
+            let Some(as_of) = track.as_of else { return };
+            oldest = Some(oldest.map_or(as_of, |oldest| {
+                if as_of.monotonic < oldest.monotonic { as_of } else { oldest }
+            }));
+        }
+        if self.refused && !self.verified && self.keys.verifies() {
+            self.withhold();
+        } else if let Some(as_of) = oldest {
+            self.revocations.confirm(as_of);
+            if !std::mem::replace(&mut self.is_ready, true) {
+                self.announce();
+            }
+        }
+    }
+
+    /// Nothing that arrived could be believed: more likely a wrong key than a forger.
+    fn withhold(&mut self) {
+        if self.revocations.withhold(NotReady::NoSignatureVerifies) {
+            tracing::error!(
+                setting = "STREAMS_HMAC_KEY",
+                "messages arrive and none is signed with an accepted key: not ready, every \
+                 verdict is unknown; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
+                 producers' key"
+            );
+        }
+    }
+
+    fn announce(&self) {
+        let unseen: Vec<_> = Stream::ALL
+            .into_iter()
+            .zip(self.tracks.iter().flatten())
+            .filter(|(_, track)| track.proof.is_unseen())
+            .map(|(stream, _)| stream.name())
+            .collect();
+        if !unseen.is_empty() {
+            tracing::warn!(
+                streams = unseen.join(" "),
+                "these streams do not exist yet and count as empty: provision them, and check \
+                 that this is the right Redis"
+            );
+        }
+        tracing::info!(
+            entries = self.revocations.entries(),
+            horizon = self.revocations.horizon(),
+            "history replayed and proven complete as far as the server can show: ready"
+        );
+    }
+}
+
+/// When an answer was received, by both machines' clocks.
+#[derive(Clone, Copy)]
+struct Received {
+    now: Moment,
+    server_time: Duration,
+    /// How many nanoseconds the server's clock is ahead of this machine's.
+    server_lead: i128,
+}
+
+impl Received {
+    /// How long before this the entry was published, by the server's clock.
+    fn since(self, id: StreamId) -> Duration {
+        let here = i128::from(u64::try_from(self.now.wall.as_nanos()).unwrap_or(u64::MAX));
+        let published = i128::from(id.ms) * 1_000_000;
+        let lag = here.saturating_add(self.server_lead).saturating_sub(published);
+        Duration::from_nanos(u64::try_from(lag).unwrap_or(0))
+    }
+}
+
+/// The command that tells the server's time left here at `sent`; its way there is not known, and
+/// counted as nothing.
+fn server_lead(server_time: Duration, sent: Moment) -> i128 {
+    let nanos = |since: Duration| i128::from(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+    nanos(server_time) - nanos(sent.wall)
+}

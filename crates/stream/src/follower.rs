@@ -1,0 +1,228 @@
+//! A follower: reads every stream from its own cursor, for ever, and keeps the state current.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use caracal_revocation_event::KeyRing;
+use caracal_revocation_state::{Options, Revocations};
+use redis::ConnectionInfo;
+
+use crate::fold::Fold;
+use crate::in_process::InProcess;
+use crate::log::{Log, LogError};
+use crate::redis_log::RedisLog;
+use crate::settings::{Mode, Settings, SettingsError};
+
+/// How long one read waits for the next entry.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Reads Caracal's streams and keeps a [`Revocations`] current.
+///
+/// Every process follows the streams itself, by plain `XREAD` on a connection of its own: no
+/// consumer group is made, shared or lost.
+///
+/// ```no_run
+/// use caracal_revocation_stream::Follower;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let revocations = Follower::from_env()?.spawn(); // REDIS_URL, STREAMS_HMAC_KEY
+/// revocations.ready().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a follower does nothing until it runs: call spawn or run"]
+pub struct Follower {
+    origin: Origin,
+    keys: KeyRing,
+    revocations: Revocations,
+}
+
+/// Where the streams are.
+#[derive(Debug)]
+enum Origin {
+    Redis(Box<ConnectionInfo>),
+    InProcess(InProcess),
+}
+
+impl Follower {
+    /// A follower of the streams that the environment names; see [`Settings`].
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the setting that is missing or cannot be used. Without an address
+    /// it is an error: nothing else is followed in its place.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Settings::from_env().map(Self::new)
+    }
+
+    /// A follower with these settings.
+    pub fn new(settings: Settings) -> Self {
+        if !settings.keys.verifies() {
+            tracing::warn!(
+                setting = "STREAMS_HMAC_KEY",
+                "CARACAL_MODE=dev without a stream key: every message is believed, signed or not"
+            );
+        }
+        Self {
+            origin: Origin::Redis(Box::new(settings.server)),
+            keys: settings.keys,
+            revocations: Revocations::new(Options::default()),
+        }
+    }
+
+    /// A follower of streams inside this process.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] when `CARACAL_MODE` is set to a published mode.
+    pub fn in_process(streams: &InProcess, keys: KeyRing) -> Result<Self, SettingsError> {
+        Self::in_process_with(streams, keys, |name| std::env::var(name).ok())
+    }
+
+    fn in_process_with(
+        streams: &InProcess,
+        keys: KeyRing,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        // Unset counts as published for a service that finds its streams by configuration; here
+        // the program's own code has chosen.
+        let is_set = lookup("CARACAL_MODE").is_some_and(|mode| !mode.trim().is_empty());
+        if is_set && Mode::from_lookup(lookup)? != Mode::Dev {
+            return Err(SettingsError::in_process());
+        }
+        tracing::warn!("following streams inside this process: nothing reaches it from Redis");
+        Ok(Self {
+            origin: Origin::InProcess(streams.clone()),
+            keys,
+            revocations: Revocations::new(Options::default()),
+        })
+    }
+
+    /// Feeds this state instead of one of its own: with other options, or on another clock.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// The state that it keeps current.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        self.revocations.clone()
+    }
+
+    /// Starts it as a task of the current tokio runtime, and returns the state at once: every
+    /// verdict is unknown until the history is replayed, which [`Revocations::ready`] awaits.
+    pub fn spawn(self) -> Revocations {
+        let revocations = self.revocations();
+        tokio::spawn(self.run(pending()));
+        revocations
+    }
+
+    /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
+    /// again, and the state goes stale.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let fold = Fold::new(self.revocations, self.keys);
+        match self.origin {
+            Origin::Redis(server) => follow(RedisLog::new(*server), fold, shutdown).await,
+            Origin::InProcess(streams) => follow(streams, fold, shutdown).await,
+        }
+    }
+}
+
+async fn follow(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
+    let mut shutdown = pin!(shutdown);
+    let mut outage = Outage::default();
+    loop {
+        let error = tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            error = follow_connection(&mut log, &mut fold, &mut outage) => error,
+        };
+        let pause = outage.pause(&error);
+        fold.lost_connection();
+        let mut pause = pin!(tokio::time::sleep(pause));
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            () = &mut pause => {}
+        }
+    }
+}
+
+/// Reads on one connection until it fails.
+async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Outage) -> LogError {
+    let server_time = match log.open().await {
+        Ok(server_time) => server_time,
+        Err(error) => return error,
+    };
+    loop {
+        let cursors = fold.cursors(server_time);
+        // History is read without waiting: some other stream may still have more of it.
+        let wait = fold.is_tailing().then_some(WAIT);
+        let sent = fold.revocations().now();
+        match log.read(&cursors, wait).await {
+            Ok(reading) => fold.absorb(&reading, sent, fold.revocations().now()),
+            Err(error) => return error,
+        }
+        outage.end();
+    }
+}
+
+/// The time between losing Redis and reading from it again: one line in the log at each end.
+#[derive(Debug, Default)]
+struct Outage {
+    backoff: Option<ExponentialBackoff>,
+    told: Option<String>,
+}
+
+impl Outage {
+    /// How long to wait before the next attempt.
+    fn pause(&mut self, error: &LogError) -> Duration {
+        let error = error.to_string();
+        if self.told.as_ref() != Some(&error) {
+            tracing::error!(error, "the streams cannot be read; trying again until they can");
+            self.told = Some(error);
+        }
+        let backoff = self.backoff.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(20))
+                .with_max_delay(Duration::from_millis(500))
+                .with_jitter()
+                .without_max_times()
+                .build()
+        });
+        backoff.next().unwrap_or(Duration::from_millis(500))
+    }
+
+    fn end(&mut self) {
+        self.backoff = None;
+        if self.told.take().is_some() {
+            tracing::info!("the streams are being read again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caracal_revocation_event::Key;
+
+    #[test]
+    fn a_published_mode_refuses_streams_inside_the_process() {
+        let keys = || KeyRing::new(Key::generate().unwrap());
+        for mode in ["rc", "stable"] {
+            let follower = Follower::in_process_with(&InProcess::new(), keys(), |name| {
+                (name == "CARACAL_MODE").then(|| mode.to_owned())
+            });
+            assert_eq!(follower.unwrap_err().setting(), "CARACAL_MODE");
+        }
+        assert!(Follower::in_process_with(&InProcess::new(), keys(), |_| None).is_ok());
+        assert!(
+            Follower::in_process_with(&InProcess::new(), keys(), |_| Some("dev".into())).is_ok()
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Follows Caracal's streams on Redis, proves that nothing was missed, and publishes to them.
+//!
+//! ```
+//! use caracal_revocation_event::{Key, KeyRing, Notice};
+//! use caracal_revocation_state::{Checks, Claims, Verdict};
+//! use caracal_revocation_stream::{Follower, InProcess, Publisher};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = Key::generate()?;
+//! let streams = InProcess::new(); // a service says Follower::from_env()? instead
+//! let revocations = Follower::in_process(&streams, KeyRing::new(key.clone()))?.spawn();
+//! revocations.ready().await;
+//!
+//! let publisher = Publisher::in_process(&streams, Some(key));
+//! publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+//! while revocations.entries() == 0 {
+//!     tokio::task::yield_now().await;
+//! }
+//! let verdict = revocations.decide(&Claims::new("ar-1"), &Checks::default(), revocations.now());
+//! assert!(matches!(verdict, Verdict::Refused(_)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
+//! state; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
+//! `main` chooses it.
+
+mod fold;
+mod follower;
+mod in_process;
+mod log;
+mod metrics;
+mod persistence;
+mod proof;
+mod publisher;
+mod redis_log;
+mod redis_reply;
+mod settings;
+
+pub use follower::Follower;
+pub use in_process::InProcess;
+pub use publisher::{PublishError, Publisher};
+pub use settings::{Mode, Settings, SettingsError};

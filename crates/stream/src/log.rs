@@ -1,0 +1,83 @@
+//! The log as a follower sees it: entries, and what the server says about each stream.
+
+use std::future::Future;
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+
+/// A value for each stream, in the order of [`Stream::ALL`].
+pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
+
+/// Where messages come from: Redis, or this process.
+pub(crate) trait Log: Send {
+    /// Opens a connection of its own, dropping one that is open, and tells the server's clock
+    /// (since the Unix epoch).
+    fn open(&mut self) -> impl Future<Output = Result<Duration, LogError>> + Send;
+
+    /// In one write, asks for the heads and then reads what stands after the cursors; with
+    /// `wait`, waits so long for the next entry if there is none.
+    fn read(
+        &mut self,
+        cursors: &PerStream<StreamId>,
+        wait: Option<Duration>,
+    ) -> impl Future<Output = Result<Reading, LogError>> + Send;
+}
+
+/// The answer to one read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The server's clock when it answered, since the Unix epoch.
+    pub(crate) server_time: Duration,
+    /// What the server said of each stream, before the entries were read.
+    pub(crate) heads: PerStream<Head>,
+    /// Per stream in the order of their ids.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether the answer holds all that stood after the stream's cursor when it was read.
+    pub(crate) drained: PerStream<bool>,
+}
+
+/// What the server says of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// No such key.
+    Missing,
+    /// It is there.
+    Present(Counters),
+}
+
+/// The counters of a stream that deletions and trimming don't turn back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// `last-generated-id`.
+    pub(crate) last_generated: StreamId,
+    /// `entries-added`.
+    pub(crate) entries_added: u64,
+    /// `recorded-first-entry-id`; zero when the stream is empty.
+    pub(crate) first: StreamId,
+    /// `max-deleted-entry-id`.
+    pub(crate) max_deleted: StreamId,
+}
+
+/// One entry, as bytes that nobody has verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) stream: Stream,
+    pub(crate) id: StreamId,
+    pub(crate) fields: Fields,
+}
+
+/// Names and values, in the order of the wire.
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Why the log could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LogError {
+    #[error("Redis did not answer within {} ms", .0.as_millis())]
+    Deadline(Duration),
+    #[error("Redis: {0}")]
+    Redis(String),
+    #[error("an answer of Redis cannot be read: {0}")]
+    Reply(&'static str),
+    #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
+    Version(String),
+}

@@ -1,0 +1,60 @@
+//! The settings that keep Redis from losing messages (contract, "Failure handling").
+
+use redis::{Pipeline, Value};
+
+use crate::redis_reply::text;
+
+/// A setting that messages depend on.
+struct Required {
+    setting: &'static str,
+    is_fine: fn(&str) -> bool,
+    value: &'static str,
+}
+
+const REQUIRED: [Required; 3] = [
+    Required {
+        setting: "maxmemory-policy",
+        is_fine: |live| live == "noeviction",
+        value: "noeviction",
+    },
+    Required { setting: "appendonly", is_fine: |live| live == "yes", value: "yes" },
+    Required { setting: "appendfsync", is_fine: |live| live != "no", value: "everysec" },
+];
+
+/// Adds the commands that ask for the live values.
+pub(crate) fn ask(commands: &mut Pipeline) {
+    for Required { setting, .. } in REQUIRED {
+        commands.cmd("CONFIG").arg("GET").arg(setting);
+    }
+}
+
+/// Warns of each value that differs, once; where CONFIG is not allowed nothing can be said, and
+/// nothing is held up.
+pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String>) {
+    let mut differing = Vec::new();
+    for (Required { setting, is_fine, value: required }, answer) in
+        REQUIRED.into_iter().zip(answers)
+    {
+        let live = match &answer {
+            Value::Array(pair) => pair.get(1).and_then(|live| text(live).ok()),
+            _ => None,
+        };
+        let Some(live) = live else {
+            tracing::debug!(setting, "CONFIG GET is not allowed here: not checked");
+            continue;
+        };
+        if !is_fine(&live) {
+            let told = format!("{setting}={live}");
+            if !warned.contains(&told) {
+                tracing::warn!(
+                    setting,
+                    live,
+                    required,
+                    "Redis can lose revocations with this setting: set {setting} to {required}"
+                );
+            }
+            differing.push(told);
+        }
+    }
+    *warned = differing;
+}

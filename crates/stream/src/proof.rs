@@ -1,0 +1,221 @@
+//! Proof, by counting, that no entry of a stream was missed.
+//!
+//! `XREAD` jumps over what was trimmed, deleted or lost without a word. So every read is preceded
+//! by the stream's counters, and when the cursor reaches the `last-generated-id` they named, the
+//! entries read since the last proof must equal the growth of `entries-added`. Anything else is a
+//! hole.
+//!
+//! The first pass has no earlier proof to count from. It is complete when everything that was
+//! ever added was read; if not, the counters are asked once more, after the replay, and
+//! whatever may be missing inside the replayed window raises the horizon.
+
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use caracal_revocation_state::Moment;
+
+use crate::log::{Counters, Head};
+
+/// What one stream's reading proves, step by step.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// Where the replay began.
+    start: StreamId,
+    cursor: StreamId,
+    /// Entries read since the last proof, or since the start of the replay.
+    read: u64,
+    phase: Phase,
+    /// The counters that the cursor is on its way to.
+    pending: Option<Pending>,
+    /// Whether the server ever had the stream.
+    seen: bool,
+    /// A hole was found and no check has passed since.
+    after_hole: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Reading history; nothing is proven.
+    Replaying,
+    /// History was read up to where `entries_added` was this; what it may lack is not yet known.
+    Closing { added: u64 },
+    /// Proven complete up to where `entries_added` was this.
+    Tailing { added: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    counters: Counters,
+    sent: Moment,
+    server_time: Duration,
+}
+
+/// A check that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// When the check was sent: up to then the stream is complete.
+    pub(crate) as_of: Moment,
+    /// Messages published up to this time (since the Unix epoch) may be missing.
+    pub(crate) lost_up_to: Option<Duration>,
+}
+
+/// Evidence that entries were missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Hole {
+    /// The stream was there and is gone.
+    Missing,
+    /// The server's ids stand behind the cursor.
+    IdsWentBack,
+    /// The number of entries read is not the number added.
+    Count,
+}
+
+impl Hole {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::IdsWentBack => "ids_went_back",
+            Self::Count => "count",
+        }
+    }
+}
+
+impl Proof {
+    /// A proof that begins by replaying what stands after `start`.
+    pub(crate) const fn starting_at(start: StreamId) -> Self {
+        Self {
+            start,
+            cursor: start,
+            read: 0,
+            phase: Phase::Replaying,
+            pending: None,
+            seen: false,
+            after_hole: false,
+        }
+    }
+
+    /// After a hole: reads the stream again from its first entry, which is harmless, and counts
+    /// from there. Not from the window's start: the ids may have gone back beyond it.
+    pub(crate) fn restart(&mut self) {
+        let seen = self.seen;
+        *self = Self { seen, after_hole: true, ..Self::starting_at(StreamId::ZERO) };
+    }
+
+    /// The id after which to read on.
+    pub(crate) const fn cursor(&self) -> StreamId {
+        self.cursor
+    }
+
+    /// Whether the replay is over, and new entries may be waited for.
+    pub(crate) const fn is_tailing(&self) -> bool {
+        matches!(self.phase, Phase::Tailing { .. })
+    }
+
+    /// Whether the server has never had the stream.
+    pub(crate) const fn is_unseen(&self) -> bool {
+        !self.seen
+    }
+
+    /// Takes in what the server said, in an answer to a read sent at `sent`, before the entries
+    /// of that answer.
+    pub(crate) fn head(
+        &mut self,
+        head: Head,
+        sent: Moment,
+        server_time: Duration,
+    ) -> Result<Option<Passed>, Hole> {
+        let counters = match head {
+            Head::Present(counters) => counters,
+            // After a hole the stream may be gone for good: then it is empty, and proven so.
+            Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
+            Head::Missing => Counters::default(),
+        };
+        self.seen |= head != Head::Missing;
+        let behind = self.cursor > self.start && counters.last_generated < self.cursor;
+        if behind {
+            return Err(Hole::IdsWentBack);
+        }
+        let earlier = match (self.pending, self.phase) {
+            (Some(pending), _) => pending.counters.entries_added,
+            (None, Phase::Closing { added } | Phase::Tailing { added }) => added,
+            (None, Phase::Replaying) => 0,
+        };
+        if counters.entries_added < earlier {
+            return Err(Hole::Count);
+        }
+        if self.pending.is_none() {
+            self.pending = Some(Pending { counters, sent, server_time });
+        }
+        self.settle()
+    }
+
+    /// Takes in the next entry.
+    pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Passed>, Hole> {
+        // An entry beyond the pending counters: everything up to them has been read.
+        let passed = match self.pending {
+            Some(pending) if id > pending.counters.last_generated => self.check(pending)?,
+            _ => None,
+        };
+        if id <= self.cursor {
+            return Err(Hole::IdsWentBack);
+        }
+        self.cursor = id;
+        self.read += 1;
+        Ok(self.settle()?.or(passed))
+    }
+
+    /// Takes in that the answer held all that stood after the cursor, and so everything up to
+    /// the pending counters, which were taken before it.
+    pub(crate) fn drained(&mut self) -> Result<Option<Passed>, Hole> {
+        self.pending.map_or(Ok(None), |pending| self.check(pending))
+    }
+
+    /// Checks the pending counters, if the cursor has reached them.
+    fn settle(&mut self) -> Result<Option<Passed>, Hole> {
+        match self.pending {
+            Some(pending) if self.cursor >= pending.counters.last_generated => self.check(pending),
+            _ => Ok(None),
+        }
+    }
+
+    fn check(&mut self, pending: Pending) -> Result<Option<Passed>, Hole> {
+        self.pending = None;
+        let Counters { entries_added: added, .. } = pending.counters;
+        let read = std::mem::take(&mut self.read);
+        let missing = match self.phase {
+            Phase::Replaying if read != added => {
+                self.phase = Phase::Closing { added };
+                return Ok(None);
+            }
+            Phase::Replaying => None,
+            Phase::Closing { added: before } | Phase::Tailing { added: before }
+                if read != added - before =>
+            {
+                return Err(Hole::Count);
+            }
+            Phase::Closing { .. } => self
+                .missing_from_window(&pending.counters)
+                // Ids may run ahead of a clock that was set back.
+                .map(|up_to| up_to.min(pending.server_time)),
+            Phase::Tailing { .. } => None,
+        };
+        self.phase = Phase::Tailing { added };
+        let hole = std::mem::take(&mut self.after_hole).then_some(pending.server_time);
+        Ok(Some(Passed { as_of: pending.sent, lost_up_to: hole.max(missing) }))
+    }
+
+    /// Up to when entries inside the replayed window may have been trimmed or deleted.
+    fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
+        // An empty stream has lost everything up to its last id.
+        let first =
+            if counters.first == StreamId::ZERO { counters.last_generated } else { counters.first };
+        [first, counters.max_deleted]
+            .into_iter()
+            .filter(|id| *id > self.start)
+            .max()
+            .map(|id| Duration::from_millis(id.ms))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+use super::*;
+
+const SERVER_TIME: Duration = Duration::from_secs(1_795_400_000);
+
+fn at(second: u64) -> Moment {
+    Moment { monotonic: Duration::from_secs(second), wall: Duration::from_secs(second) }
+}
+
+fn id(ms: u64) -> StreamId {
+    StreamId::new(ms, 0)
+}
+
+/// A stream that holds entries `first..=last`, of `added` ever added.
+fn head(first: u64, last: u64, added: u64) -> Head {
+    Head::Present(Counters {
+        last_generated: id(last),
+        entries_added: added,
+        first: id(first),
+        max_deleted: StreamId::ZERO,
+    })
+}
+
+fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
+    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None }))
+}
+
+/// A proof that has read entries 11, 12 and 13 of 3 ever added.
+fn tailing() -> Proof {
+    let mut proof = Proof::starting_at(id(10));
+    assert_eq!(proof.head(head(11, 13, 3), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(11)), Ok(None));
+    assert_eq!(proof.entry(id(12)), Ok(None));
+    assert_eq!(proof.entry(id(13)), passed(1));
+    proof
+}
+
+#[test]
+fn an_empty_or_missing_stream_is_complete_at_once() {
+    for nothing in [Head::Missing, head(0, 0, 0)] {
+        let mut proof = Proof::starting_at(id(10));
+        assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed(1));
+    }
+}
+
+#[test]
+fn a_stream_read_from_its_first_entry_is_complete() {
+    assert!(tailing().is_tailing());
+}
+
+#[test]
+fn nothing_new_is_a_proof_as_of_the_time_it_was_asked() {
+    assert_eq!(tailing().head(head(11, 13, 3), at(7), SERVER_TIME), passed(7));
+}
+
+#[test]
+fn trimming_behind_the_cursor_is_no_hole() {
+    assert_eq!(tailing().head(head(13, 13, 3), at(7), SERVER_TIME), passed(7));
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), Ok(None));
+    assert_eq!(proof.entry(id(15)), passed(7));
+}
+
+#[test]
+fn entries_added_after_the_counters_were_taken_count_for_the_next_check() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.entry(id(15)), Ok(None));
+    assert_eq!(proof.head(head(11, 15, 5), at(8), SERVER_TIME), passed(8));
+}
+
+#[test]
+fn a_check_stays_pending_over_several_reads() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(11, 15, 5), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), Ok(None));
+    assert_eq!(proof.head(head(11, 99, 9), at(8), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(15)), passed(7));
+}
+
+#[test]
+fn a_trimmed_entry_in_front_of_the_cursor_is_a_hole() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+}
+
+#[test]
+fn a_deleted_last_entry_is_a_hole_at_once() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.drained(), Err(Hole::Count));
+}
+
+#[test]
+fn a_deleted_entry_is_a_hole_also_when_later_ones_were_read() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+}
+
+#[test]
+fn a_stream_that_is_gone_is_a_hole_and_then_complete_with_a_horizon() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
+    proof.restart();
+    let lost_up_to = Some(SERVER_TIME);
+    assert_eq!(
+        proof.head(Head::Missing, at(8), SERVER_TIME),
+        Ok(Some(Passed { as_of: at(8), lost_up_to }))
+    );
+    assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), Err(Hole::Missing));
+}
+
+#[test]
+fn ids_or_counts_that_go_back_are_holes() {
+    assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
+    assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(Hole::Count));
+    let mut proof = tailing();
+    assert_eq!(proof.entry(id(13)), Err(Hole::IdsWentBack));
+}
+
+#[test]
+fn a_stream_made_anew_with_as_many_entries_is_a_hole() {
+    // Refilled past the cursor: the ids are ahead, three were added again, none was read.
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(21, 23, 3), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(21)), Ok(None));
+    assert_eq!(proof.entry(id(22)), Ok(None));
+    assert_eq!(proof.entry(id(23)), Err(Hole::Count));
+}
+
+#[test]
+fn history_trimmed_before_the_window_raises_no_horizon() {
+    let mut proof = Proof::starting_at(id(10));
+    assert_eq!(proof.head(head(9, 12, 500), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(11)), Ok(None));
+    assert_eq!(proof.entry(id(12)), Ok(None));
+    assert!(!proof.is_tailing(), "the counters must be asked once more, after the replay");
+    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), passed(2));
+}
+
+#[test]
+fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
+    let mut proof = Proof::starting_at(id(10));
+    assert_eq!(proof.head(head(11, 12, 500), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(11)), Ok(None));
+    assert_eq!(proof.entry(id(12)), Ok(None));
+    let lost_up_to = Some(Duration::from_millis(11));
+    assert_eq!(
+        proof.head(head(11, 12, 500), at(2), SERVER_TIME),
+        Ok(Some(Passed { as_of: at(2), lost_up_to }))
+    );
+}
+
+#[test]
+fn history_trimmed_to_nothing_raises_the_horizon_to_its_last_id() {
+    let mut proof = Proof::starting_at(id(10));
+    assert_eq!(proof.head(head(0, 40, 500), at(1), SERVER_TIME), Ok(None));
+    // The cursor is behind the last id and no entry will come to move it there.
+    assert_eq!(proof.drained(), Ok(None));
+    assert_eq!(proof.head(head(0, 40, 500), at(2), SERVER_TIME), Ok(None));
+    let lost_up_to = Some(Duration::from_millis(40));
+    assert_eq!(proof.drained(), Ok(Some(Passed { as_of: at(2), lost_up_to })));
+}
+
+#[test]
+fn an_entry_deleted_inside_the_window_raises_the_horizon() {
+    let deleted = |last| {
+        Head::Present(Counters {
+            last_generated: id(last),
+            entries_added: 500,
+            first: id(9),
+            max_deleted: id(11),
+        })
+    };
+    let mut proof = Proof::starting_at(id(10));
+    assert_eq!(proof.head(deleted(12), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(12)), Ok(None));
+    let lost_up_to = Some(Duration::from_millis(11));
+    assert_eq!(
+        proof.head(deleted(12), at(2), SERVER_TIME),
+        Ok(Some(Passed { as_of: at(2), lost_up_to }))
+    );
+}

@@ -1,0 +1,109 @@
+//! Publishes signed messages, as Caracal's own producers do.
+
+use std::time::{Duration, SystemTime};
+
+use caracal_revocation_event::{Key, Notice, StreamId};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd};
+
+use crate::in_process::InProcess;
+use crate::redis_log::{install_crypto, low_latency};
+use crate::settings::Settings;
+
+/// What Caracal's producers trim to, about.
+const MAX_LEN: u64 = 100_000;
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Writes messages to the streams, signed with the current key. Clones share a connection.
+///
+/// ```no_run
+/// use caracal_revocation_event::Notice;
+/// use caracal_revocation_stream::{Publisher, Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let publisher = Publisher::connect(&Settings::from_env()?).await?;
+/// let id = publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+/// println!("in Redis as {id}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Publisher {
+    target: Target,
+    key: Option<Key>,
+}
+
+#[derive(Clone)]
+enum Target {
+    Redis(ConnectionManager),
+    InProcess(InProcess),
+}
+
+/// A message that did not get into its stream, as far as can be told.
+#[derive(Debug, thiserror::Error)]
+#[error("the message could not be published: {0}")]
+pub struct PublishError(String);
+
+impl Publisher {
+    /// A publisher with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] when Redis cannot be reached, or refuses the login.
+    pub async fn connect(settings: &Settings) -> Result<Self, PublishError> {
+        install_crypto();
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(DEADLINE))
+            .set_response_timeout(Some(DEADLINE))
+            .set_number_of_retries(3);
+        let manager = async {
+            let client = Client::open(low_latency(settings.server.clone()))?;
+            client.get_connection_manager_with_config(config).await
+        };
+        let manager = manager.await.map_err(|error| PublishError(error.to_string()))?;
+        Ok(Self { target: Target::Redis(manager), key: settings.keys.signing_key().cloned() })
+    }
+
+    /// A publisher to streams inside this process.
+    #[must_use]
+    pub fn in_process(streams: &InProcess, key: Option<Key>) -> Self {
+        Self { target: Target::InProcess(streams.clone()), key }
+    }
+
+    /// Signs the message, writes it, and returns its id in the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] when Redis did not confirm it; it may have been written all the same, and
+    /// publishing it again is harmless.
+    pub async fn publish(&self, notice: Notice) -> Result<StreamId, PublishError> {
+        let stream = notice.stream();
+        let fields = notice.into_fields(self.key.as_ref(), SystemTime::now());
+        match &self.target {
+            Target::InProcess(streams) => {
+                let bytes =
+                    fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
+                Ok(streams.add(stream, bytes.collect()))
+            }
+            Target::Redis(manager) => {
+                let mut command = Cmd::new();
+                command.arg("XADD").arg(stream.name());
+                command.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
+                for (name, value) in &fields {
+                    command.arg(name).arg(value);
+                }
+                let id: Result<String, _> = command.query_async(&mut manager.clone()).await;
+                id.map_err(|error| PublishError(error.to_string()))?.parse().map_err(|_| {
+                    PublishError("Redis answered with something else than an id".into())
+                })
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").finish_non_exhaustive()
+    }
+}

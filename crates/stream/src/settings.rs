@@ -1,0 +1,223 @@
+//! Settings: the contract's own environment variables, each secret also as a file.
+
+use std::fmt;
+use std::path::Path;
+
+use caracal_revocation_event::{Key, KeyError, KeyRing};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use zeroize::Zeroizing;
+
+/// Where the streams are and which signatures to believe.
+///
+/// | setting | meaning |
+/// |---|---|
+/// | `REDIS_URL` | `redis://`, `rediss://` (feature `tls`), `unix://`; with user and password |
+/// | `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` | instead of `REDIS_URL`; port 6379 if unset |
+/// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
+/// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
+/// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
+///
+/// `REDIS_URL`, `REDIS_PASSWORD` and the keys are read from the file that `NAME_FILE` names, if
+/// that is set. A published mode without `STREAMS_HMAC_KEY` is an error; `dev` without it
+/// believes every message.
+///
+/// ```
+/// use caracal_revocation_stream::Settings;
+/// let error = Settings::from_lookup(|_| None).unwrap_err();
+/// assert_eq!(error.setting(), "REDIS_URL");
+/// ```
+#[derive(Clone)]
+pub struct Settings {
+    pub(crate) server: ConnectionInfo,
+    pub(crate) keys: KeyRing,
+    pub(crate) mode: Mode,
+}
+
+/// `CARACAL_MODE`: how strictly a service is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Development: a missing key is allowed, and every message is then believed.
+    Dev,
+    /// A release candidate: published.
+    ReleaseCandidate,
+    /// Published; also what an unset `CARACAL_MODE` counts as.
+    Stable,
+}
+
+impl Mode {
+    /// The mode that `CARACAL_MODE` names; unset counts as published.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] when it is none of `dev`, `rc` and `stable`.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        match lookup("CARACAL_MODE").as_deref().map(str::trim) {
+            Some("dev") => Ok(Self::Dev),
+            Some("rc") => Ok(Self::ReleaseCandidate),
+            Some("stable" | "") | None => Ok(Self::Stable),
+            Some(_) => Err(SettingsError::new("CARACAL_MODE", Problem::UnknownMode)),
+        }
+    }
+}
+
+/// A setting that a follower or publisher cannot start with.
+///
+/// It never holds the value: that may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct SettingsError {
+    setting: &'static str,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("not set (nor REDIS_HOST): the address of Caracal's Redis, such as redis://host:6379")]
+    NoServer,
+    #[error("not an address: redis://, rediss:// or unix:// is expected{0}")]
+    NotAnAddress(&'static str),
+    #[error("not a port number")]
+    NotAPort,
+    #[error("the file that it names cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
+    #[error("not set: only CARACAL_MODE=dev runs without a stream key")]
+    NoKey,
+    #[error("{0}")]
+    Key(KeyError),
+    #[error("one of dev, rc and stable is expected")]
+    UnknownMode,
+    #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
+    InProcess,
+}
+
+impl SettingsError {
+    const fn new(setting: &'static str, problem: Problem) -> Self {
+        Self { setting, problem }
+    }
+
+    /// The setting at fault.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    pub(crate) const fn in_process() -> Self {
+        Self::new("CARACAL_MODE", Problem::InProcess)
+    }
+}
+
+impl Settings {
+    /// The settings in the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the setting that is missing or cannot be used.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// The settings that `lookup` finds by name.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the setting that is missing or cannot be used.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let mode = Mode::from_lookup(lookup)?;
+        Ok(Self { server: server(&lookup)?, keys: keys(mode, &lookup)?, mode })
+    }
+
+    /// The same settings with other keys, for programs that make their own.
+    #[must_use]
+    pub fn with_keys(mut self, keys: KeyRing) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The keys whose signatures are accepted.
+    #[must_use]
+    pub const fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// The mode that the service runs in.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("server", &self.server.addr().to_string())
+            .field("keys", &self.keys)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, SettingsError> {
+    if let Some(url) = secret(lookup, "REDIS_URL", "REDIS_URL_FILE")? {
+        // The error of the redis crate is left out: it may quote the address, password and all.
+        let info = url.trim().into_connection_info().map_err(|_| {
+            let hint = if url.trim_start().starts_with("rediss:") && !cfg!(feature = "tls") {
+                " (rediss:// needs the feature `tls`)"
+            } else {
+                ""
+            };
+            SettingsError::new("REDIS_URL", Problem::NotAnAddress(hint))
+        })?;
+        return Ok(info);
+    }
+    let host = lookup("REDIS_HOST").ok_or(SettingsError::new("REDIS_URL", Problem::NoServer))?;
+    let port = match lookup("REDIS_PORT") {
+        None => 6379,
+        Some(text) => {
+            text.trim().parse().map_err(|_| SettingsError::new("REDIS_PORT", Problem::NotAPort))?
+        }
+    };
+    let mut login = RedisConnectionInfo::default();
+    if let Some(password) = secret(lookup, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? {
+        login = login.set_password(password.trim_end_matches(['\r', '\n']));
+    }
+    let address = ConnectionAddr::Tcp(host.trim().to_owned(), port);
+    address
+        .into_connection_info()
+        .map(|info| info.set_redis_settings(login))
+        .map_err(|_| SettingsError::new("REDIS_HOST", Problem::NotAnAddress("")))
+}
+
+fn keys(mode: Mode, lookup: &impl Fn(&str) -> Option<String>) -> Result<KeyRing, SettingsError> {
+    let key = |setting, file| {
+        let text = secret(lookup, setting, file)?;
+        let parse = |text: Zeroizing<String>| Key::from_hex(&text);
+        text.map(parse)
+            .transpose()
+            .map_err(|error| SettingsError::new(setting, Problem::Key(error)))
+    };
+    let current = key("STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_FILE")?;
+    let previous = key("STREAMS_HMAC_KEY_PREVIOUS", "STREAMS_HMAC_KEY_PREVIOUS_FILE")?;
+    match (current, previous) {
+        (Some(current), None) => Ok(KeyRing::new(current)),
+        (Some(current), Some(previous)) => Ok(KeyRing::new(current).with_previous(previous)),
+        (None, None) if mode == Mode::Dev => Ok(KeyRing::insecure_accept_unsigned()),
+        (None, _) => Err(SettingsError::new("STREAMS_HMAC_KEY", Problem::NoKey)),
+    }
+}
+
+/// The setting `name`, or the content of the file that `file` names: the file counts if both are
+/// there, as for Caracal's own services.
+fn secret(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    file: &'static str,
+) -> Result<Option<Zeroizing<String>>, SettingsError> {
+    let Some(path) = lookup(file) else { return Ok(lookup(name).map(Zeroizing::new)) };
+    std::fs::read_to_string(Path::new(&path))
+        .map(|text| Some(Zeroizing::new(text)))
+        .map_err(|error| SettingsError::new(file, Problem::Unreadable(error.kind())))
+}
+
+#[cfg(test)]
+mod tests;

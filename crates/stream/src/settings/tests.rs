@@ -1,0 +1,109 @@
+use std::collections::HashMap;
+
+use super::*;
+
+const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+fn settings(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let values: HashMap<&str, &str> = values.iter().copied().collect();
+    Settings::from_lookup(|name| values.get(name).map(|value| (*value).to_owned()))
+}
+
+fn fault(values: &[(&str, &str)]) -> &'static str {
+    settings(values).unwrap_err().setting()
+}
+
+#[test]
+fn a_missing_or_unusable_setting_is_named() {
+    let url = ("REDIS_URL", "redis://localhost");
+    let key = ("STREAMS_HMAC_KEY", KEY);
+    assert_eq!(fault(&[key]), "REDIS_URL");
+    assert_eq!(fault(&[key, ("REDIS_URL", "")]), "REDIS_URL");
+    assert_eq!(fault(&[key, ("REDIS_URL", "http://localhost")]), "REDIS_URL");
+    assert_eq!(fault(&[key, ("REDIS_HOST", "h"), ("REDIS_PORT", "http")]), "REDIS_PORT");
+    assert_eq!(fault(&[url, ("STREAMS_HMAC_KEY", "abc")]), "STREAMS_HMAC_KEY");
+    assert_eq!(fault(&[url, ("STREAMS_HMAC_KEY", "abcd")]), "STREAMS_HMAC_KEY");
+    assert_eq!(fault(&[url, key, ("STREAMS_HMAC_KEY_PREVIOUS", "x")]), "STREAMS_HMAC_KEY_PREVIOUS");
+    assert_eq!(fault(&[url, key, ("CARACAL_MODE", "prod")]), "CARACAL_MODE");
+    assert_eq!(fault(&[url, ("STREAMS_HMAC_KEY_FILE", "/nowhere/key")]), "STREAMS_HMAC_KEY_FILE");
+}
+
+#[test]
+fn a_published_mode_refuses_to_start_without_a_key() {
+    for mode in [None, Some("rc"), Some("stable")] {
+        let mut values = vec![("REDIS_URL", "redis://localhost")];
+        values.extend(mode.map(|mode| ("CARACAL_MODE", mode)));
+        assert_eq!(fault(&values), "STREAMS_HMAC_KEY", "{mode:?}");
+        // A key that is on its way out signs nothing, so it does not stand in for the current.
+        values.push(("STREAMS_HMAC_KEY_PREVIOUS", KEY));
+        assert_eq!(fault(&values), "STREAMS_HMAC_KEY", "{mode:?}");
+    }
+    let dev = settings(&[("REDIS_URL", "redis://localhost"), ("CARACAL_MODE", "dev")]).unwrap();
+    assert!(!dev.keys().verifies());
+}
+
+#[test]
+fn a_key_in_development_is_a_key_all_the_same() {
+    let values =
+        [("REDIS_URL", "redis://localhost"), ("CARACAL_MODE", "dev"), ("STREAMS_HMAC_KEY", KEY)];
+    assert!(settings(&values).unwrap().keys().verifies());
+}
+
+#[test]
+fn every_kind_of_address_is_understood() {
+    for (url, address) in [
+        ("redis://localhost", "localhost:6379"),
+        ("redis://user:secret@redis.internal:7000/2", "redis.internal:7000"),
+        ("unix:///run/redis.sock", "/run/redis.sock"),
+        ("redis+unix:///run/redis.sock?pass=secret", "/run/redis.sock"),
+    ] {
+        let settings = settings(&[("REDIS_URL", url), ("STREAMS_HMAC_KEY", KEY)]).unwrap();
+        assert_eq!(settings.server.addr().to_string(), address);
+    }
+    let tls = settings(&[("REDIS_URL", "rediss://localhost"), ("STREAMS_HMAC_KEY", KEY)]);
+    assert_eq!(tls.is_ok(), cfg!(feature = "tls"), "{tls:?}");
+    let parts = [
+        ("REDIS_HOST", "redis.internal"),
+        ("REDIS_PORT", "7000"),
+        ("REDIS_PASSWORD", "secret"),
+        ("STREAMS_HMAC_KEY", KEY),
+    ];
+    let settings = settings(&parts).unwrap();
+    assert_eq!(settings.server.addr().to_string(), "redis.internal:7000");
+    assert_eq!(settings.server.redis_settings().password(), Some("secret"));
+}
+
+#[test]
+fn a_secret_is_read_from_the_file_that_is_named_before_the_value() {
+    let folder = std::env::temp_dir().join(format!("caracal-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (password, key) = (file("redisPassword", "from-file\n"), file("key", &format!("{KEY}\n")));
+    let settings = settings(&[
+        ("REDIS_HOST", "localhost"),
+        ("REDIS_PASSWORD", "from-value"),
+        ("REDIS_PASSWORD_FILE", &password),
+        ("STREAMS_HMAC_KEY", "not a key"),
+        ("STREAMS_HMAC_KEY_FILE", &key),
+    ])
+    .unwrap();
+    assert_eq!(settings.server.redis_settings().password(), Some("from-file"));
+    assert!(settings.keys().verifies());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let url = "redis://user:hunter2@localhost";
+    let settings = settings(&[("REDIS_URL", url), ("STREAMS_HMAC_KEY", KEY)]).unwrap();
+    let follower = crate::Follower::new(settings.clone());
+    let broken = ("REDIS_URL", "redis://user:hunter2@localhost:notaport");
+    let error = self::settings(&[broken, ("STREAMS_HMAC_KEY", KEY)]).unwrap_err();
+    for shown in [format!("{settings:?}"), format!("{follower:?}"), format!("{error:?} {error}")] {
+        assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
+    }
+}

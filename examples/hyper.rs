@@ -1,0 +1,65 @@
+//! The shortest honest hyper service that refuses revoked mandates. Runs until Ctrl-C.
+//!
+//! `cargo run --release --example hyper`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that
+//! Redis, else streams inside this process.
+
+#[path = "mandates/mod.rs"]
+mod mandates;
+#[path = "streams/mod.rs"]
+mod streams;
+
+use std::convert::Infallible;
+
+use caracal_revocation::{GatewayLayer, Notice};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tower::ServiceBuilder;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_target(false).init();
+    let issuer = mandates::Issuer::new()?;
+    let (follower, publisher) = streams::from_env().await?;
+    let revocations = follower.spawn();
+
+    let authenticate = issuer.clone();
+    let service = ServiceBuilder::new()
+        .map_request(move |request| authenticate.authenticate(request))
+        .layer(GatewayLayer::new(revocations.clone()))
+        .service_fn(hello);
+
+    revocations.ready().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    println!("Listening on http://{}. Try, in another terminal:\n", listener.local_addr()?);
+    println!("  TOKEN={}", issuer.mint("session-1")?);
+    println!("  curl -i localhost:8080 -H \"Authorization: Bearer $TOKEN\"");
+    println!("\nsession-1 is revoked ten seconds from now: 200 becomes 401. Ctrl-C ends.");
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        let notice = Notice::revoke(mandates::ZONE, "example").session("session-1");
+        match publisher.publish(notice).await {
+            Ok(id) => println!("session-1 revoked, message {id}"),
+            Err(error) => println!("{error}"),
+        }
+    });
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let connection = auto::Builder::new(TokioExecutor::new());
+            // A client that goes away is no error of ours.
+            let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello\n")))
+}

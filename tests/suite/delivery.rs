@@ -1,0 +1,325 @@
+//! From a message in a real Redis to the state of a process.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use caracal_revocation::{
+    DelegationEvent, Follower, KeyRing, NotReady, Notice, OccurredAt, Publisher, Reason, Stream,
+    Unknown, Verdict, sign,
+};
+
+use crate::live::{
+    PATIENCE, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,
+    key, publisher, ready, revoke, ring, verdict,
+};
+use crate::redis_server::{RedisServer, settings};
+
+/// Writes fields as they are, signed or not.
+async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) {
+    let mut command = redis::cmd("XADD");
+    command.arg(stream).arg("*");
+    for (name, value) in fields {
+        command.arg(*name).arg(*value);
+    }
+    command.exec_async(&mut server.connection().await).await.expect("Redis takes the fields");
+}
+
+async fn add_signed(
+    server: &RedisServer,
+    signed_for: Stream,
+    put_on: Stream,
+    fields: &[(&str, &str)],
+) {
+    let mut fields: Vec<_> =
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    sign(&key(1), signed_for, &mut fields);
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    add(server, put_on.name(), &fields).await;
+}
+
+#[tokio::test]
+async fn nothing_is_admitted_before_the_history_is_replayed() {
+    let server = RedisServer::start();
+    let follower = Follower::new(server.settings(&ring()));
+    let revocations = follower.revocations();
+    assert_eq!(is_unknown(&revocations), Some(Unknown::NotReady(NotReady::Replaying)));
+    let revocations = follower.spawn();
+    ready(&revocations).await;
+    assert!(is_admitted(&revocations, "anybody"));
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_a_running_follower() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    assert!(is_admitted(&revocations, "ar-1"));
+    revoke(&publisher, "ar-1").await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
+    assert!(is_admitted(&revocations, "ar-2"));
+}
+
+#[tokio::test]
+async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() {
+    let server = RedisServer::start();
+    let publisher = publisher(&server).await;
+    for n in 0..2_500 {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    let follower = Follower::new(server.settings(&ring()));
+    let revocations = follower.revocations();
+    let task = tokio::spawn(follower.run(std::future::pending()));
+    // Until it is ready nothing is admitted; the moment it is, everything is there.
+    loop {
+        match is_unknown(&revocations) {
+            Some(_) => tokio::task::yield_now().await,
+            None => break,
+        }
+    }
+    assert!((0..2_500).all(|n| is_revoked(&revocations, &format!("ar-{n}"))));
+    task.abort();
+}
+
+#[tokio::test]
+async fn every_stream_changes_what_it_should() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    let before = revocations.zone(ZONE);
+    let at = |text: &str| OccurredAt::parse(text).unwrap();
+    for notice in [
+        Notice::revoke(ZONE, "x").root("root-1").agent_session("gs-1").delegation_edge("de-1"),
+        Notice::keys(ZONE),
+        Notice::policy(ZONE, "ps-1", "v-2"),
+        Notice::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 41),
+        Notice::delegation(ZONE, DelegationEvent::Create, &["de-4"], 42),
+        Notice::terminate(ZONE, "gs-2"),
+        Notice::suspend(ZONE, "gs-3", at("2026-11-20T10:00:00.123Z")),
+    ] {
+        publisher.publish(notice).await.unwrap();
+    }
+    for session in ["root-1", "gs-1", "de-1", "de-2", "de-3", "gs-2"] {
+        eventually(session, || is_revoked(&revocations, session)).await;
+    }
+    eventually("gs-3 is suspended", || {
+        matches!(verdict(&revocations, &claims("gs-3")),
+            Verdict::Refused(refusal) if refusal.reason() == Reason::Suspended)
+    })
+    .await;
+    eventually("the zone moves on", || {
+        let zone = revocations.zone(ZONE);
+        (zone.delegation_epoch, zone.delegation_ended_epoch) == (42, 41)
+            && zone.keys_generation > before.keys_generation
+            && zone.policy_generation > before.policy_generation
+    })
+    .await;
+    assert!(is_admitted(&revocations, "de-4"), "a new delegation is not a revoked one");
+    // The producer's clock makes the outbox_id later than both times here.
+    publisher.publish(Notice::resume(ZONE, "gs-3", at("2026-11-20T10:05:00.000Z"))).await.unwrap();
+    eventually("gs-3 goes on", || is_admitted(&revocations, "gs-3")).await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_used_changes_nothing_and_stops_nobody() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    let stream = Stream::SessionsRevoke;
+    let forged = "00".repeat(32);
+    add(&server, stream.name(), &[(b"sid", b"forged"), (b"_sig", forged.as_bytes())]).await;
+    add(&server, stream.name(), &[(b"sid", b"unsigned")]).await;
+    add(&server, stream.name(), &[(b"\xff\xfe", b"\x80"), (b"sid", b"\xc3\x28")]).await;
+    add(&server, stream.name(), &[(b"", b"")]).await;
+    let huge = vec![b'x'; 1 << 20];
+    add(&server, stream.name(), &[(b"sid", &huge), (b"_sig", &huge)]).await;
+    add_signed(&server, Stream::KeysInvalidate, stream, &[("zone_id", ZONE), ("sid", "moved")])
+        .await;
+    add_signed(&server, stream, stream, &[("zone_id", ZONE), ("reason", "no anchor")]).await;
+    // What one producer signed, cut so that a repeated field hides which was meant.
+    let mut twice = vec![("sid".to_owned(), "second".to_owned())];
+    sign(&key(1), stream, &mut twice);
+    add(
+        &server,
+        stream.name(),
+        &[(b"sid", b"first"), (b"sid", b"second"), (b"_sig", twice[1].1.as_bytes())],
+    )
+    .await;
+    caught_up(&revocations, &publisher).await;
+    for session in ["forged", "unsigned", "moved", "first", "second"] {
+        assert!(is_admitted(&revocations, session), "{session}");
+    }
+    assert_eq!(revocations.entries(), 1, "the marker alone");
+}
+
+#[tokio::test]
+async fn a_resplit_message_revokes_what_its_own_fields_say() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    let stream = Stream::SessionsRevoke;
+    add_signed(&server, stream, stream, &[("agent_session_id", "gs-1"), ("note", "a\nsid=hidden")])
+        .await;
+    caught_up(&revocations, &publisher).await;
+    assert!(is_revoked(&revocations, "gs-1"));
+    assert!(!is_revoked(&revocations, "hidden"));
+    assert!(revocations.horizon().is_some(), "what it hid is covered by the horizon");
+}
+
+#[tokio::test]
+async fn both_keys_are_accepted_while_they_rotate() {
+    let server = RedisServer::start();
+    let both = KeyRing::new(key(2)).with_previous(key(1));
+    let revocations = Follower::new(server.settings(&both)).spawn();
+    ready(&revocations).await;
+    let old = publisher(&server).await;
+    let new = Publisher::connect(&server.settings(&both)).await.unwrap();
+    revoke(&old, "by-the-old-key").await;
+    revoke(&new, "by-the-new-key").await;
+    for session in ["by-the-old-key", "by-the-new-key"] {
+        eventually(session, || is_revoked(&revocations, session)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_never_ready_and_recovers_with_the_first_message_that_verifies() {
+    let server = RedisServer::start();
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "ar-1").await;
+    let revocations = Follower::new(server.settings(&KeyRing::new(key(9)))).spawn();
+    let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
+    eventually("the wrong key is noticed", || is_unknown(&revocations) == why).await;
+    let right = Publisher::connect(&server.settings(&KeyRing::new(key(9)))).await.unwrap();
+    revoke(&right, "ar-2").await;
+    ready(&revocations).await;
+    assert!(is_revoked(&revocations, "ar-2"));
+}
+
+#[tokio::test]
+async fn a_password_a_user_and_a_unix_socket_are_used_as_the_address_says() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let socket = folder.path().join("redis.sock");
+    let socket = socket.to_str().unwrap();
+    let server = RedisServer::start_with(&[
+        "--appendonly",
+        "yes",
+        "--requirepass",
+        "hunter2",
+        "--unixsocket",
+        socket,
+        "--user",
+        "follower",
+        "on",
+        ">secret",
+        "~caracal.*",
+        "+xread",
+        "+xinfo",
+        "+time",
+        "+info",
+    ]);
+    let port = server.port();
+    for url in [
+        format!("redis://:hunter2@127.0.0.1:{port}"),
+        format!("unix://{socket}?pass=hunter2"),
+        // This user may not ask for CONFIG: nothing is checked, nothing is held up.
+        format!("redis://follower:secret@127.0.0.1:{port}"),
+    ] {
+        let revocations = Follower::new(settings(&url, &ring())).spawn();
+        tokio::time::timeout(PATIENCE, revocations.ready())
+            .await
+            .unwrap_or_else(|_| panic!("never ready: {url}"));
+    }
+    let wrong = format!("redis://:wrong@127.0.0.1:{port}");
+    let revocations = Follower::new(settings(&wrong, &ring())).spawn();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(is_unknown(&revocations).is_some());
+}
+
+#[tokio::test]
+async fn a_flushed_server_raises_the_horizon_and_following_goes_on() {
+    let server = RedisServer::start();
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "ar-1").await;
+    let revocations = follow(&server).await;
+    assert_eq!(revocations.horizon(), None);
+    redis::cmd("FLUSHALL").exec_async(&mut server.connection().await).await.unwrap();
+    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+    assert!(is_revoked(&revocations, "ar-1"), "a revocation outlives its message");
+    let mut old = claims("ar-2");
+    old.iat = Some(1_700_000_000);
+    assert!(matches!(verdict(&revocations, &old),
+        Verdict::Refused(refusal) if refusal.reason() == Reason::HistoryIncomplete));
+    revoke(&publisher, "ar-3").await;
+    eventually("ar-3 is revoked", || is_revoked(&revocations, "ar-3")).await;
+    assert!(is_admitted(&revocations, "ar-2"), "a token made after the hole passes");
+}
+
+#[tokio::test]
+async fn harmless_trimming_raises_no_horizon() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    for _ in 0..20 {
+        revoke(&publisher, "ar-1").await;
+        caught_up(&revocations, &publisher).await;
+        let mut command = redis::cmd("XTRIM");
+        command.arg(Stream::SessionsRevoke.name()).arg("MAXLEN").arg(1);
+        command.exec_async(&mut server.connection().await).await.unwrap();
+    }
+    caught_up(&revocations, &publisher).await;
+    assert_eq!(revocations.horizon(), None);
+}
+
+#[tokio::test]
+async fn a_start_inside_trimmed_history_refuses_tokens_older_than_what_is_left() {
+    let server = RedisServer::start();
+    let publisher = publisher(&server).await;
+    for n in 0..10 {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    let mut command = redis::cmd("XTRIM");
+    command.arg(Stream::SessionsRevoke.name()).arg("MAXLEN").arg(3);
+    command.exec_async(&mut server.connection().await).await.unwrap();
+    let revocations = follow(&server).await;
+    assert!(revocations.horizon().is_some());
+    assert!(is_revoked(&revocations, "ar-9"));
+}
+
+const CHILD: &str = "CARACAL_TEST_CHILD_URL";
+
+/// Not a test by itself: the process that the next test starts, twice.
+#[tokio::test]
+async fn child_process() {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let revocations = Follower::new(settings(&url, &ring())).spawn();
+    ready(&revocations).await;
+    println!("child is ready");
+    std::io::stdout().flush().unwrap();
+    eventually("the child hears", || is_revoked(&revocations, "ar-1")).await;
+    println!("child has heard");
+}
+
+#[tokio::test]
+async fn two_processes_both_hear() {
+    let server = RedisServer::start();
+    let mut children: Vec<_> = (0..2)
+        .map(|_| {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "delivery::child_process", "--nocapture"])
+                .env(CHILD, server.url())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            (child, lines.map_while(Result::ok))
+        })
+        .collect();
+    for (_, lines) in &mut children {
+        assert!(lines.any(|line| line.contains("child is ready")));
+    }
+    revoke(&publisher(&server).await, "ar-1").await;
+    for (child, lines) in &mut children {
+        assert!(lines.any(|line| line.contains("child has heard")));
+        assert!(child.wait().unwrap().success());
+    }
+}

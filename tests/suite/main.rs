@@ -1,0 +1,9 @@
+//! The tests that need more than one crate: real Redis servers, real axum and hyper.
+
+mod delivery;
+
+mod live;
+
+mod redis_server;
+
+mod vectors;
