@@ -70,11 +70,8 @@ async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() 
     let revocations = follower.revocations();
     let task = tokio::spawn(follower.run(std::future::pending()));
     // Until it is ready nothing is admitted; the moment it is, everything is there.
-    loop {
-        match is_unknown(&revocations) {
-            Some(_) => tokio::task::yield_now().await,
-            None => break,
-        }
+    while is_unknown(&revocations).is_some() {
+        tokio::task::yield_now().await;
     }
     assert!((0..2_500).all(|n| is_revoked(&revocations, &format!("ar-{n}"))));
     task.abort();

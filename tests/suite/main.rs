@@ -1,9 +1,16 @@
 //! The tests that need more than one crate: real Redis servers, real axum and hyper.
 
+#[path = "../../examples/mandates/mod.rs"]
+mod mandates;
+
 mod delivery;
+mod gateway;
 
 mod live;
+mod model;
+mod outages;
 
 mod redis_server;
+mod service;
 
 mod vectors;

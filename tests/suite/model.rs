@@ -1,1 +1,234 @@
+//! The state against a slow, obvious model: any events, in any order, any shape of token.
 
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use caracal_revocation::{
+    Checks, Claims, DelegationEvent, Hop, KeyRing, ManualClock, Message, Notice, OccurredAt,
+    Options, Reason, Revocations, Verdict,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Few ids, so that events and tokens meet.
+fn id() -> impl Strategy<Value = String> {
+    (0..12_u8).prop_map(|n| format!("id-{n}"))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Revoke { session: String, agent: Option<String>, edge: Option<String> },
+    Terminate(String),
+    Suspend(String, u32),
+    Resume(String, u32),
+    Delegation { ends: bool, edges: Vec<String>, epoch: u64 },
+    Wait(Duration),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (id(), option::of(id()), option::of(id()))
+            .prop_map(|(session, agent, edge)| Step::Revoke { session, agent, edge }),
+        1 => id().prop_map(Step::Terminate),
+        2 => (id(), 0..50_u32).prop_map(|(id, at)| Step::Suspend(id, at)),
+        2 => (id(), 0..50_u32).prop_map(|(id, at)| Step::Resume(id, at)),
+        2 => (any::<bool>(), vec(id(), 0..3), 0..9_u64)
+            .prop_map(|(ends, edges, epoch)| Step::Delegation { ends, edges, epoch }),
+        2 => (0..20_u64).prop_map(|hours| Step::Wait(Duration::from_secs(hours * 3_600))),
+    ]
+}
+
+prop_compose! {
+    fn token()(
+        sid in id(),
+        root_sid in option::of(id()),
+        agent in option::of(id()),
+        edge in option::of(id()),
+        chain in vec((option::of(id()), option::of(id())), 0..3),
+        path in vec(id(), 0..3),
+        epoch in 0..9_u64,
+        iat in option::of(0..60_i64),
+    ) -> Claims {
+        let owned = |id: Option<String>| id.map(String::into_boxed_str);
+        let mut claims = Claims::new(&sid);
+        claims.root_sid = owned(root_sid);
+        claims.agent_session_id = owned(agent);
+        claims.delegation_edge_id = owned(edge);
+        claims.delegation_chain =
+            chain.into_iter().map(|(agent, edge)| Hop::new(owned(agent), owned(edge))).collect();
+        claims.delegation_path = path.into_iter().map(String::into_boxed_str).collect();
+        claims.delegation_graph_epoch = epoch;
+        claims.zone_id = Some("z".into());
+        claims.iat = iat.map(|second| BASE + second);
+        claims
+    }
+}
+
+/// 2026-11-20T10:00:00Z, in seconds.
+const BASE: i64 = 1_795_168_800;
+
+fn occurred(second: u32) -> OccurredAt {
+    OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.000Z")).unwrap()
+}
+
+/// Everything ever told, kept as it was told.
+#[derive(Default)]
+struct Model {
+    /// Hours at which an id was last revoked.
+    revoked: HashMap<String, Duration>,
+    suspended: HashMap<String, Vec<u32>>,
+    resumed: HashMap<String, Vec<u32>>,
+    /// When a suspension or resume was last told.
+    told: HashMap<String, Duration>,
+    epoch: u64,
+}
+
+impl Model {
+    fn apply(&mut self, step: &Step, now: Duration) {
+        match step {
+            Step::Revoke { session, agent, edge } => {
+                for id in [Some(session), agent.as_ref(), edge.as_ref()].into_iter().flatten() {
+                    self.revoked.insert(id.clone(), now);
+                }
+            }
+            Step::Terminate(id) => {
+                self.revoked.insert(id.clone(), now);
+            }
+            Step::Suspend(id, at) => {
+                self.suspended.entry(id.clone()).or_default().push(*at);
+                self.told.insert(id.clone(), now);
+            }
+            Step::Resume(id, at) => {
+                self.resumed.entry(id.clone()).or_default().push(*at);
+                self.told.insert(id.clone(), now);
+            }
+            Step::Delegation { ends, edges, epoch } => {
+                self.epoch = self.epoch.max(*epoch);
+                for edge in edges.iter().filter(|_| *ends) {
+                    self.revoked.insert(edge.clone(), now);
+                }
+            }
+            Step::Wait(_) => {}
+        }
+    }
+
+    /// Entries leave 24 hours after they were last told.
+    fn forget(&mut self, now: Duration) {
+        let old = |told: &Duration| now - *told > Duration::from_secs(24 * 3_600 + 60);
+        self.revoked.retain(|_, told| !old(told));
+        let gone: HashSet<_> =
+            self.told.iter().filter(|(_, told)| old(told)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.told.remove(&id);
+            self.suspended.remove(&id);
+            self.resumed.remove(&id);
+        }
+    }
+
+    fn refuses(&self, claims: &Claims, with_epoch: bool) -> Option<Reason> {
+        let mut ids: Vec<&str> = vec![&claims.sid];
+        for id in [&claims.root_sid, &claims.agent_session_id, &claims.delegation_edge_id] {
+            ids.extend(id.as_deref());
+        }
+        for hop in &claims.delegation_chain {
+            ids.extend(hop.agent_session_id.as_deref());
+            ids.extend(hop.delegation_edge_id.as_deref());
+        }
+        ids.extend(claims.delegation_path.iter().map(|id| &**id));
+        if ids.iter().any(|id| self.revoked.contains_key(*id)) {
+            return Some(Reason::Revoked);
+        }
+        if ids.iter().any(|id| self.suspension_refuses(id, claims.iat)) {
+            return Some(Reason::Suspended);
+        }
+        let epoch = claims.delegation_graph_epoch;
+        (with_epoch && epoch > 0 && self.epoch > epoch).then_some(Reason::DelegationStale)
+    }
+
+    fn suspension_refuses(&self, id: &str, iat: Option<i64>) -> bool {
+        let none = Vec::new();
+        let suspended = self.suspended.get(id).unwrap_or(&none);
+        let resumed = self.resumed.get(id).unwrap_or(&none);
+        suspended.iter().any(|suspension| {
+            let lifted = resumed.iter().any(|resume| resume > suspension);
+            let up_to = BASE + i64::from(*suspension) + 1;
+            !lifted || iat.is_none_or(|iat| iat <= up_to)
+        })
+    }
+}
+
+/// The message that tells the step. The time of its decision orders suspensions as their
+/// occurrence does: what orders them otherwise is tested where that is decided.
+fn notice(step: &Step) -> Option<(Notice, u64)> {
+    let decided = |second: &u32| 1_795_168_800_000 + u64::from(*second) * 1_000;
+    Some(match step {
+        Step::Revoke { session, agent, edge } => {
+            let mut notice = Notice::revoke("z", "x").session(session);
+            if let Some(agent) = agent {
+                notice = notice.agent_session(agent);
+            }
+            if let Some(edge) = edge {
+                notice = notice.delegation_edge(edge);
+            }
+            (notice, 0)
+        }
+        Step::Terminate(id) => (Notice::terminate("z", id), 0),
+        Step::Suspend(id, at) => (Notice::suspend("z", id, occurred(*at)), decided(at)),
+        Step::Resume(id, at) => (Notice::resume("z", id, occurred(*at)), decided(at)),
+        Step::Delegation { ends, edges, epoch } => {
+            let event = if *ends { DelegationEvent::Expire } else { DelegationEvent::Create };
+            let edges: Vec<_> = edges.iter().map(String::as_str).collect();
+            (Notice::delegation("z", event, &edges, *epoch), 0)
+        }
+        Step::Wait(_) => return None,
+    })
+}
+
+fn apply(revocations: &Revocations, step: &Step) {
+    let Some((notice, decided)) = notice(step) else { return };
+    let stream = notice.stream();
+    let decided = std::time::UNIX_EPOCH + Duration::from_millis(decided);
+    let fields = notice.into_fields(None, decided);
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let event = KeyRing::insecure_accept_unsigned().verify(&Message::new(stream, &fields)).unwrap();
+    revocations.apply(&event, revocations.now());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+
+    /// 250 cases of up to 40 events and as many tokens each: some 10,000 verdicts a run.
+    #[test]
+    fn every_verdict_is_that_of_the_obvious_model(
+        steps in vec((step(), token(), any::<bool>()), 40),
+    ) {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let mut model = Model::default();
+        let mut elapsed = Duration::ZERO;
+        for (step, claims, with_epoch) in steps {
+            if let Step::Wait(by) = step {
+                clock.advance(by);
+                elapsed += by;
+            }
+            // Told twice, as at-least-once delivery may.
+            apply(&revocations, &step);
+            apply(&revocations, &step);
+            model.apply(&step, elapsed);
+            revocations.sweep(revocations.now());
+            model.forget(elapsed);
+            revocations.confirm(revocations.now());
+
+            let mut checks = Checks::default();
+            checks.delegation_epoch = with_epoch;
+            let refused = match revocations.decide(&claims, &checks, revocations.now()) {
+                Verdict::Admitted(_) => None,
+                Verdict::Refused(refusal) => Some(refusal.reason()),
+                Verdict::Unknown(why) => panic!("nothing is unknown here: {why:?}"),
+            };
+            prop_assert_eq!(refused, model.refuses(&claims, with_epoch), "{:?}", claims);
+        }
+    }
+}

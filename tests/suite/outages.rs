@@ -1,1 +1,161 @@
+//! Redis goes away under load, and comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use caracal_revocation::{Follower, GatewayLayer, Unknown};
+use http::StatusCode;
+
+use crate::live::{
+    PATIENCE, eventually, follow, follow_within, is_admitted, is_revoked, is_unknown, publisher,
+    revoke, ring,
+};
+use crate::mandates::Issuer;
+use crate::redis_server::RedisServer;
+use crate::service::{Asker, on_axum};
+
+/// Clients that keep asking until told to stop, and count what they see.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    served: AtomicUsize,
+    unavailable: AtomicUsize,
+    other: AtomicUsize,
+}
+
+impl Load {
+    async fn on(layer: GatewayLayer, session: &str) -> Self {
+        let issuer = Issuer::new().unwrap();
+        let address = on_axum(layer, &issuer).await;
+        let token: Arc<str> = issuer.mint(session).unwrap().into();
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
+        let clients = (0..4)
+            .map(|_| {
+                let (stop, counts, token) = (stop.clone(), counts.clone(), token.clone());
+                tokio::spawn(async move {
+                    let asker = Asker::http1();
+                    while !stop.load(Ordering::Acquire) {
+                        let count = match asker.ask_with(address, &token).await.status {
+                            StatusCode::OK => &counts.served,
+                            StatusCode::SERVICE_UNAVAILABLE => &counts.unavailable,
+                            _ => &counts.other,
+                        };
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        Self { stop, clients, counts }
+    }
+
+    fn served(&self) -> usize {
+        self.counts.served.load(Ordering::Relaxed)
+    }
+
+    fn unavailable(&self) -> usize {
+        self.counts.unavailable.load(Ordering::Relaxed)
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::Release);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+        assert_eq!(self.counts.other.load(Ordering::Relaxed), 0, "an outage is 503, never 401");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_under_load_costs_nothing_within_the_bound_and_is_followed_again() {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let revocations = follow(&server).await;
+    revoke(&publisher(&server).await, "ar-1").await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
+    let load = Load::on(GatewayLayer::new(revocations.clone()), "good").await;
+    eventually("clients are served", || load.served() > 50).await;
+
+    server.kill();
+    let before = load.served();
+    eventually("clients are still served", || load.served() > before + 50).await;
+    assert!(is_revoked(&revocations, "ar-1"));
+    server.restart();
+    revoke(&publisher(&server).await, "ar-2").await;
+    eventually("ar-2 is revoked", || is_revoked(&revocations, "ar-2")).await;
+    assert_eq!(load.unavailable(), 0);
+    assert_eq!(revocations.horizon(), None, "with every write on disk nothing was lost");
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_leads_to_refusals_beyond_the_bound_and_to_recovery() {
+    let server = RedisServer::start();
+    let revocations = follow_within(&server, Duration::from_secs(4)).await;
+    let load = Load::on(GatewayLayer::new(revocations.clone()), "good").await;
+    eventually("clients are served", || load.served() > 50).await;
+
+    server.freeze();
+    eventually("the bound is passed", || {
+        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+    })
+    .await;
+    eventually("clients are told of an outage", || load.unavailable() > 50).await;
+
+    server.thaw();
+    eventually("the state is known again", || is_unknown(&revocations).is_none()).await;
+    let before = load.served();
+    eventually("clients are served again", || load.served() > before + 50).await;
+    revoke(&publisher(&server).await, "ar-1").await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
+    load.end().await;
+}
+
+#[tokio::test]
+async fn a_server_without_persistence_that_restarts_raises_the_horizon() {
+    let mut server = RedisServer::start_with(&["--appendonly", "no"]);
+    revoke(&publisher(&server).await, "ar-1").await;
+    let revocations = follow(&server).await;
+    assert_eq!(revocations.horizon(), None);
+    server.kill();
+    server.restart();
+    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+    assert!(is_revoked(&revocations, "ar-1"));
+    eventually("newer tokens pass", || is_admitted(&revocations, "ar-2")).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_stream_is_never_taken_for_an_empty_one() {
+    let server = RedisServer::start();
+    let mut connection = server.connection().await;
+    redis::cmd("SET")
+        .arg("caracal.keys.invalidate")
+        .arg("no stream")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let revocations = Follower::new(server.settings(&ring())).spawn();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(is_unknown(&revocations).is_some());
+    redis::cmd("DEL").arg("caracal.keys.invalidate").exec_async(&mut connection).await.unwrap();
+    crate::live::ready(&revocations).await;
+}
+
+#[tokio::test]
+async fn a_follower_stops_when_it_is_told_to() {
+    let server = RedisServer::start();
+    let follower = Follower::new(server.settings(&ring()));
+    let revocations = follower.revocations();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let task = tokio::spawn(follower.run(async {
+        let _ = stopped.await;
+    }));
+    crate::live::ready(&revocations).await;
+    stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, task).await.expect("it stops").unwrap();
+    assert!(is_admitted(&revocations, "ar-1"), "what is known stays known, until it is stale");
+}

@@ -43,10 +43,6 @@ impl RedisServer {
         self.port
     }
 
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
     /// The settings of a service that uses this server.
     pub(crate) fn settings(&self, keys: &KeyRing) -> Settings {
         settings(&self.url(), keys)
