@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is missing, then runs every check and every test.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+
+need_debian() { # command, package
+    command -v "$1" >/dev/null && return
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        say "installing $2"
+        apt-get update -qq || true
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+    else
+        echo "$1 is missing: install it (on Debian: sudo apt-get install $2)" >&2
+        exit 1
+    fi
+}
+
+need_debian cc gcc
+need_debian redis-server redis-server
+command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or later" >&2; exit 1; }
+if ! cargo nextest --version >/dev/null 2>&1; then
+    say "installing cargo-nextest"
+    cargo install --locked cargo-nextest
+fi
+
+say "format"
+cargo fmt --all --check
+say "lints"
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+say "tests"
+cargo nextest run --workspace --all-features --locked
+say "documentation tests"
+cargo test --workspace --all-features --locked --doc --quiet
