@@ -58,3 +58,37 @@ pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String
     }
     *warned = differing;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(values: [&str; 3]) -> impl Iterator<Item = Value> {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        REQUIRED
+            .map(|required| required.setting)
+            .into_iter()
+            .zip(values)
+            .map(|(setting, value)| Value::Array(vec![bulk(setting), bulk(value)]))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    #[test]
+    fn names_each_setting_that_can_lose_messages() {
+        let mut warned = Vec::new();
+        warn(live(["allkeys-lru", "no", "no"]), &mut warned);
+        assert_eq!(warned, ["maxmemory-policy=allkeys-lru", "appendonly=no", "appendfsync=no"]);
+        for fsync in ["everysec", "always"] {
+            warn(live(["noeviction", "yes", fsync]), &mut warned);
+            assert!(warned.is_empty(), "{warned:?}");
+        }
+    }
+
+    #[test]
+    fn says_nothing_where_config_is_not_allowed() {
+        let mut warned = Vec::new();
+        warn([Value::Nil, Value::Nil, Value::Nil].into_iter(), &mut warned);
+        assert!(warned.is_empty());
+    }
+}
