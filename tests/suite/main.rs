@@ -2,6 +2,8 @@
 
 mod delivery;
 
+mod effects;
+
 mod live;
 
 mod redis_server;

@@ -63,7 +63,7 @@ pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
     KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
-    StreamId, Suspension, Zone, sign,
+    StreamId, Suspension, Zone, sign, sign_dead_letter,
 };
 pub use caracal_revocation_layer::{
     GatewayLayer, Guarded, GuardedBody, GuardedFuture, Observed, Rejection, RejectionKind,
@@ -80,5 +80,6 @@ pub use caracal_revocation_state::{
     Reason, Refusal, Revocations, SystemClock, Text, Unknown, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
-    Follower, InProcess, Mode, PublishError, Publisher, Settings, SettingsError,
+    Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, PublishError,
+    Publisher, Settings, SettingsError,
 };
