@@ -6,6 +6,8 @@ mod effects;
 
 mod live;
 
+mod manifest;
+
 mod redis_server;
 
 mod vectors;

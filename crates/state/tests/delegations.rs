@@ -1,6 +1,8 @@
 //! The zone's delegation graph epoch, the delegations that end with it, and what a check may
 //! leave out.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
+
 use std::time::SystemTime;
 
 use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice};

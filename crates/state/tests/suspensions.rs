@@ -1,6 +1,8 @@
 //! Suspended, resumed and terminated sessions: whatever the order and however often the messages
 //! of both streams arrive, the verdict is the one that the messages as a set ask for.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
+
 use std::time::{Duration, SystemTime};
 
 use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};

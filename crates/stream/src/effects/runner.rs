@@ -44,9 +44,7 @@ use crate::settings::Settings;
 ///     }
 ///     Ok(())
 /// }
-/// let shutdown = async {
-///     let _ = tokio::signal::ctrl_c().await;
-/// };
+/// let shutdown = std::future::pending(); // or tokio::signal::ctrl_c()
 /// EffectRunner::new(&Settings::from_env()?, Stream::SessionsRevoke, "sts-revocation")
 ///     .join_existing()
 ///     .run(handle, shutdown)
