@@ -6,9 +6,13 @@ mod mandates;
 mod delivery;
 mod gateway;
 
+mod effects;
+
 mod live;
 mod model;
 mod outages;
+
+mod manifest;
 
 mod redis_server;
 mod service;

@@ -106,20 +106,24 @@ impl Revocations {
         verdict(&Facts {
             mark: state.index.view().and_then(|view| strongest_mark(&view, claims, checks.chain)),
             iat: claims.iat,
-            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims),
+            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims, checks),
             staleness: state.freshness.staleness(now),
             bound: state.options.deny_after.min(own_bound),
-            horizon: self.horizon(),
+            horizon: self.horizon().filter(|_| checks.horizon),
         })
     }
 
-    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
+    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>, checks: &Checks) -> bool {
         let epoch = claims.delegation_graph_epoch;
         epoch > 0
-            && claims
-                .zone_id
-                .as_ref()
-                .is_some_and(|zone| self.zone(zone.as_ref()).delegation_epoch > epoch)
+            && claims.zone_id.as_ref().map(|zone| self.zone(zone.as_ref())).is_some_and(|zone| {
+                let current = if checks.ended_delegations_only {
+                    zone.delegation_ended_epoch
+                } else {
+                    zone.delegation_epoch
+                };
+                current > epoch
+            })
     }
 
     /// Applies what a verified message says. Order and repetition do not matter.
