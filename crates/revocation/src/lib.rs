@@ -64,7 +64,8 @@ pub use caracal_revocation_layer::{
 };
 pub use caracal_revocation_state::{
     Admitted, AnchorKind, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady, Options,
-    Reason, Refusal, Revocations, SystemClock, Text, Unknown, Verdict, ZoneView,
+    PolicyChanges, PolicyInvalidation, Reason, Refusal, Revocations, SystemClock, Text, Unknown,
+    Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Follower, InProcess, Mode, PublishError, Publisher, Settings, SettingsError,
