@@ -4,6 +4,8 @@ mod delivery;
 
 mod live;
 
+mod policies;
+
 mod redis_server;
 
 mod vectors;

@@ -52,6 +52,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `tls` | yes | `rediss://`, with the operating system's certificates |
+//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server |
 
 pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
@@ -70,3 +71,16 @@ pub use caracal_revocation_state::{
 pub use caracal_revocation_stream::{
     Follower, InProcess, Mode, PublishError, Publisher, Settings, SettingsError,
 };
+
+/// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
+#[cfg(feature = "opa")]
+pub mod opa {
+    pub use caracal_revocation_opa::{
+        BoxFuture, BrokenBundle, BuildInput, ClaimsInput, Effect, Evaluation, EvaluationError,
+        InvalidInput, NoDecision, OpaEngine, OpaServer, OpaServerError, PolicyBody, PolicyBundle,
+        PolicyDecision, PolicyEngine, PolicyFuture, PolicyGuard, PolicyInput, PolicyLayer,
+        PolicyOptions, PolicyRejection, PolicyRejectionKind, PolicyRequest, PolicySource,
+        PrepareError, PreparedPolicy, Principal, RegoEngine, RequestFacts, Resource, SourceError,
+        Trouble, Unusable, ZonePolicies, ZoneStatus,
+    };
+}

@@ -9,7 +9,7 @@ use crate::{NoDecision, PolicyDecision, Unusable};
 #[error("{}", kind.label())]
 pub struct PolicyRejection {
     kind: PolicyRejectionKind,
-    decision: Option<PolicyDecision>,
+    decision: Option<Box<PolicyDecision>>,
     cause: Option<NoDecision>,
 }
 
@@ -72,8 +72,9 @@ impl PolicyRejectionKind {
 }
 
 impl PolicyRejection {
-    pub(crate) const fn denied(decision: PolicyDecision) -> Self {
-        Self { kind: PolicyRejectionKind::Denied, decision: Some(decision), cause: None }
+    pub(crate) fn denied(decision: PolicyDecision) -> Self {
+        let decision = Some(Box::new(decision));
+        Self { kind: PolicyRejectionKind::Denied, decision, cause: None }
     }
 
     /// The reason to match.
@@ -84,8 +85,8 @@ impl PolicyRejection {
 
     /// The decision, where there was one.
     #[must_use]
-    pub const fn decision(&self) -> Option<&PolicyDecision> {
-        self.decision.as_ref()
+    pub fn decision(&self) -> Option<&PolicyDecision> {
+        self.decision.as_deref()
     }
 
     /// Why there was no decision.
