@@ -69,7 +69,7 @@ roles contains role if {
 default confined := true
 
 confined := false if {
-	input.delegation_edge
+	input.delegation_edge != null
 	some scope in input.resource.scopes
 	not scope in input.delegation_edge.scopes
 }

@@ -192,6 +192,12 @@ proptest! {
                         ledger.install(&begun, version(&name), answers);
                         prop_assert!(!replaced.contains(&n), "v{n} came back");
                         known.insert(n);
+                        // What a message asks for has replaced whatever was known before, unless a
+                        // later message may be lost.
+                        let is_asked_for = begun.awaited.as_deref() == Some(&*name);
+                        if begun.pending && is_asked_for && !world.unknown {
+                            replaced.extend(known.range(..n).copied());
+                        }
                         serving = Some(n);
                     }
                 }
@@ -203,11 +209,6 @@ proptest! {
                     }
                 }
                 Step::Deliver(..) => {}
-            }
-            if ledger.is_settled() && attempt.is_none() && !world.unknown {
-                let in_force = serving.filter(|_| serving == world.awaited);
-                let older = known.iter().filter(|known| Some(**known) < in_force);
-                replaced.extend(older.copied());
             }
         }
         // The source recovers and every message arrives; loads go on as long as one is due. A
