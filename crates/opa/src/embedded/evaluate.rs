@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
@@ -38,7 +39,9 @@ pub(super) struct Manner {
 pub(super) struct RegoPolicy(Arc<Machines>);
 
 struct Machines {
-    idle: ArrayQueue<RegoVM>,
+    /// A place for each machine. A thread begins to look at a place of its own, so that it mostly
+    /// has the machine that is still in its core's cache.
+    places: Box<[ArrayQueue<RegoVM>]>,
     /// For more threads than there are machines.
     spare: Template,
     manner: Manner,
@@ -49,16 +52,18 @@ struct Machines {
 impl RegoPolicy {
     pub(super) fn new(templates: Vec<Template>, manner: Manner) -> Result<Self, String> {
         let threads = templates.len();
-        let idle = ArrayQueue::new(threads.max(1));
-        let mut spare = None;
+        let (mut places, mut spare) = (Vec::with_capacity(threads), None);
         for template in templates {
-            // The queue was made for as many.
-            let _ = idle.push(machine(&template, manner)?);
+            let place = ArrayQueue::new(1);
+            // The place is new, and so has room.
+            let _ = place.push(machine(&template, manner)?);
+            places.push(place);
             spare = Some(template);
         }
+        let places = places.into();
         let spare = spare.ok_or("there is nothing to evaluate")?;
         let beside = Arc::new(Semaphore::new(threads));
-        Ok(Self(Arc::new(Machines { idle, spare, manner, beside })))
+        Ok(Self(Arc::new(Machines { places, spare, manner, beside })))
     }
 }
 
@@ -105,7 +110,7 @@ impl Machines {
     }
 
     fn evaluate(&self, input: Value) -> Result<serde_json::Value, EvaluationError> {
-        let mut machine = match self.idle.pop() {
+        let mut machine = match self.nearest().find_map(ArrayQueue::pop) {
             Some(machine) => machine,
             None => machine(&self.spare, self.manner).map_err(EvaluationError::Failed)?,
         };
@@ -118,8 +123,11 @@ impl Machines {
         }));
         let (machine, result) =
             result.map_err(|_| EvaluationError::Failed("the evaluator panicked".to_owned()))?;
-        // Full if others were made in between.
-        let _ = self.idle.push(machine);
+        // Into the nearest place with room; there is none if others were made in between.
+        let _ = self.nearest().try_fold(machine, |machine, place| match place.push(machine) {
+            Ok(()) => Err(()),
+            Err(machine) => Ok(machine),
+        });
         match result {
             Ok(Value::Undefined) => Err(EvaluationError::Undefined),
             Ok(value) => serde_json::to_value(&value)
@@ -130,6 +138,20 @@ impl Machines {
             }
         }
     }
+}
+
+impl Machines {
+    fn nearest(&self) -> impl Iterator<Item = &ArrayQueue<RegoVM>> {
+        let own = THREAD.with(|number| *number) % self.places.len().max(1);
+        self.places.iter().skip(own).chain(self.places.iter().take(own))
+    }
+}
+
+/// How many threads have evaluated so far.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
 fn machine(template: &Template, manner: Manner) -> Result<RegoVM, String> {
