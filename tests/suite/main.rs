@@ -14,6 +14,8 @@ mod outages;
 
 mod manifest;
 
+mod policies;
+
 mod redis_server;
 mod service;
 

@@ -58,6 +58,7 @@
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
 //! | `axum` | no | [`Mandate`] as an extractor |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
+//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server |
 
 pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
@@ -77,9 +78,23 @@ pub use caracal_revocation_mandate::{
 };
 pub use caracal_revocation_state::{
     Admitted, AnchorKind, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady, Options,
-    Reason, Refusal, Revocations, SystemClock, Text, Unknown, Verdict, ZoneView,
+    PolicyChanges, PolicyInvalidation, Reason, Refusal, Revocations, SystemClock, Text, Unknown,
+    Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, PublishError,
     Publisher, Settings, SettingsError,
 };
+
+/// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
+#[cfg(feature = "opa")]
+pub mod opa {
+    pub use caracal_revocation_opa::{
+        BoxFuture, BrokenBundle, BuildInput, ClaimsInput, Effect, Evaluation, EvaluationError,
+        InvalidInput, NoDecision, OpaEngine, OpaServer, OpaServerError, PolicyBody, PolicyBundle,
+        PolicyDecision, PolicyEngine, PolicyFuture, PolicyGuard, PolicyInput, PolicyLayer,
+        PolicyOptions, PolicyRejection, PolicyRejectionKind, PolicyRequest, PolicySource,
+        PrepareError, PreparedPolicy, Principal, RegoEngine, RequestFacts, Resource, SourceError,
+        Trouble, Unusable, ZonePolicies, ZoneStatus,
+    };
+}

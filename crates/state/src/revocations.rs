@@ -12,7 +12,7 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady};
 use crate::index::{Index, Mark, View};
 use crate::verdict::{Checks, Facts, Verdict, verdict};
-use crate::zones::{ZoneView, Zones};
+use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 
 /// How long revocations are remembered, and how stale a view may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,20 @@ impl Revocations {
     }
 
     /// Applies what a verified message says. Order and repetition do not matter.
+    ///
+    /// It counts as published when it was decided, or now if it does not say when that was.
     pub fn apply(&self, event: &Event<'_>, now: Moment) {
+        let decided = event.decided().map(|decided| Duration::from_millis(decided.as_millis()));
+        self.apply_published(
+            event,
+            now.earlier_by(now.wall.saturating_sub(decided.unwrap_or(now.wall))),
+            now,
+        );
+    }
+
+    /// The same for a message of which it is known when it was published, by this machine's
+    /// clocks.
+    pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = &*self.0;
         let expires = minute(now.monotonic.saturating_add(state.options.memory)).saturating_add(1);
         for change in event.changes() {
@@ -150,7 +163,11 @@ impl Revocations {
                     state.zones.raise_epoch(told.zone.as_str(), told.epoch, told.narrows);
                 }
                 Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
-                Change::ReloadPolicy(told) => state.zones.reload_policy(told.zone.as_str()),
+                Change::ReloadPolicy(told) => {
+                    let version = told.version.as_deref();
+                    let zone = told.zone.as_str();
+                    state.zones.reload_policy(zone, version, event.decided(), published);
+                }
             }
         }
     }
@@ -186,7 +203,19 @@ impl Revocations {
 
     /// Makes the policies of every zone stale: messages about them may have been lost.
     pub fn reload_all_policies(&self) {
-        self.0.zones.reload_all_policies();
+        self.0.zones.reload_all_policies(self.now());
+    }
+
+    /// The newest word that the zone's policy is stale.
+    #[must_use]
+    pub fn policy(&self, zone: &str) -> PolicyInvalidation {
+        self.0.zones.policy(zone)
+    }
+
+    /// Tells, from now on, when the policy of any zone was invalidated.
+    #[must_use]
+    pub fn policy_changes(&self) -> PolicyChanges {
+        self.0.zones.policy_changes()
     }
 
     /// Forgets what expired, one slice of the index a call, so that no call takes long.
