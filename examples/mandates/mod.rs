@@ -40,11 +40,16 @@ impl Issuer {
 
     /// A signed mandate of ten minutes for the session `sid`.
     pub fn mint(&self, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
+        self.mint_in(ZONE, sid)
+    }
+
+    /// The same in another zone.
+    pub fn mint_in(&self, zone: &str, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({
             "iss": ISSUER, "aud": AUDIENCE, "sub": "agent-1", "sub_type": "application",
             "use": "gateway", "client_id": "client-1", "jti": format!("jti-{sid}"),
-            "zone_id": ZONE, "sid": sid, "root_sid": sid, "iat": now, "exp": now + 600,
+            "zone_id": zone, "sid": sid, "root_sid": sid, "iat": now, "exp": now + 600,
         });
         Ok(encode(&Header::new(Algorithm::ES256), &claims, &self.0.signing)?)
     }

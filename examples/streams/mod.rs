@@ -3,32 +3,59 @@
 use caracal_revocation::{Follower, InProcess, Key, KeyRing, Publisher, Settings};
 
 /// A follower, and a publisher that plays Caracal's part.
-///
-/// With a Redis but no `STREAMS_HMAC_KEY` the example signs with a key that everybody knows: it
-/// writes messages that no real service believes.
+#[allow(dead_code, reason = "an example that needs more asks Origin")]
 pub async fn from_env() -> Result<(Follower, Publisher), Box<dyn std::error::Error>> {
-    let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    let has_server = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST"].into_iter().any(is_set);
-    if !has_server {
-        println!("Streams: inside this process (set REDIS_URL to use a Redis).");
-        let key = Key::generate()?;
-        let streams = InProcess::new();
-        let follower = Follower::in_process(&streams, KeyRing::new(key.clone()))?;
-        return Ok((follower, Publisher::in_process(&streams, Some(key))));
-    }
-    let has_key = ["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_FILE"].into_iter().any(is_set);
-    let settings = if has_key || is_set("CARACAL_MODE") {
-        Settings::from_env()?
-    } else {
-        println!("STREAMS_HMAC_KEY is not set: signing with the examples' well-known key.");
-        let example_key = Key::from_hex(&"c0ffee00".repeat(8))?;
-        let dev = |name: &str| match name {
-            "CARACAL_MODE" => Some("dev".to_owned()),
-            name => std::env::var(name).ok(),
+    let origin = Origin::from_env()?;
+    Ok((origin.follower()?, origin.publisher().await?))
+}
+
+/// Where the streams are.
+pub enum Origin {
+    InProcess(InProcess, Key),
+    Redis(Settings),
+}
+
+impl Origin {
+    /// The streams that the environment names.
+    ///
+    /// With a Redis but no `STREAMS_HMAC_KEY` the example signs with a key that everybody knows:
+    /// it writes messages that no real service believes.
+    pub fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
+        let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+        let has_server = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST"].into_iter().any(is_set);
+        if !has_server {
+            println!("Streams: inside this process (set REDIS_URL to use a Redis).");
+            return Ok(Self::InProcess(InProcess::new(), Key::generate()?));
+        }
+        let has_key = ["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_FILE"].into_iter().any(is_set);
+        let settings = if has_key || is_set("CARACAL_MODE") {
+            Settings::from_env()?
+        } else {
+            println!("STREAMS_HMAC_KEY is not set: signing with the examples' well-known key.");
+            let example_key = Key::from_hex(&"c0ffee00".repeat(8))?;
+            let dev = |name: &str| match name {
+                "CARACAL_MODE" => Some("dev".to_owned()),
+                name => std::env::var(name).ok(),
+            };
+            Settings::from_lookup(dev)?.with_keys(KeyRing::new(example_key))
         };
-        Settings::from_lookup(dev)?.with_keys(KeyRing::new(example_key))
-    };
-    println!("Streams: {settings:?}");
-    let publisher = Publisher::connect(&settings).await?;
-    Ok((Follower::new(settings), publisher))
+        println!("Streams: {settings:?}");
+        Ok(Self::Redis(settings))
+    }
+
+    pub fn follower(&self) -> Result<Follower, Box<dyn std::error::Error>> {
+        Ok(match self {
+            Self::InProcess(streams, key) => {
+                Follower::in_process(streams, KeyRing::new(key.clone()))?
+            }
+            Self::Redis(settings) => Follower::new(settings.clone()),
+        })
+    }
+
+    pub async fn publisher(&self) -> Result<Publisher, Box<dyn std::error::Error>> {
+        Ok(match self {
+            Self::InProcess(streams, key) => Publisher::in_process(streams, Some(key.clone())),
+            Self::Redis(settings) => Publisher::connect(settings).await?,
+        })
+    }
 }

@@ -6,9 +6,15 @@ mod mandates;
 mod delivery;
 mod gateway;
 
+mod effects;
+
 mod live;
 mod model;
 mod outages;
+
+mod manifest;
+
+mod policies;
 
 mod redis_server;
 mod service;

@@ -43,6 +43,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Where the server keeps its data; a test may put files of its own beside them.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// The settings of a service that uses this server.
     pub(crate) fn settings(&self, keys: &KeyRing) -> Settings {
         settings(&self.url(), keys)

@@ -6,9 +6,14 @@ use crate::{Message, Rejection, Stream};
 /// The name of the field that carries the signature.
 pub(crate) const SIGNATURE: &str = "_sig";
 
+/// What a stream's name ends in where its dead letters are.
+const DEAD: &str = ".dead";
+
 /// A message whose fields stand in canonical order, each name once and fit to be signed.
 pub(crate) struct Canonical<'a> {
     pub(crate) stream: Stream,
+    /// What the name on Redis has beyond the stream's own: nothing, or [`DEAD`].
+    pub(crate) suffix: &'static str,
     /// In byte order of the names, without `_sig`.
     pub(crate) fields: Vec<(&'a [u8], &'a [u8])>,
     pub(crate) signature: Option<&'a [u8]>,
@@ -34,12 +39,13 @@ impl<'a> Canonical<'a> {
             .binary_search_by(|field| field.0.cmp(SIGNATURE.as_bytes()))
             .ok()
             .map(|position| fields.remove(position).1);
-        Ok(Self { stream: message.stream(), fields, signature })
+        Ok(Self { stream: message.stream(), suffix: "", fields, signature })
     }
 
     /// Hands the canonical form to `sink`, piece by piece.
     pub(crate) fn write(&self, mut sink: impl FnMut(&[u8])) {
         sink(self.stream.name().as_bytes());
+        sink(self.suffix.as_bytes());
         sink(b"\n");
         for (name, value) in &self.fields {
             sink(name);
@@ -61,11 +67,20 @@ impl<'a> Canonical<'a> {
 /// The signature is lower-case hex of HMAC-SHA256 over the canonical form, as every producer of
 /// Caracal writes it. Leave null values out of `fields`; empty ones are signed.
 pub fn sign(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
+    sign_as(key, stream, "", fields);
+}
+
+/// Signs `fields` for the dead-letter stream of `stream`, as [`sign`] does for the stream itself.
+pub fn sign_dead_letter(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
+    sign_as(key, stream, DEAD, fields);
+}
+
+fn sign_as(key: &Key, stream: Stream, suffix: &'static str, fields: &mut Vec<(String, String)>) {
     fields.retain(|(name, _)| name != SIGNATURE);
     let mut ordered: Vec<_> =
         fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     ordered.sort_unstable_by(|one, other| one.0.cmp(other.0));
-    let canonical = Canonical { stream, fields: ordered, signature: None };
+    let canonical = Canonical { stream, suffix, fields: ordered, signature: None };
     let signature = hex::encode(key.mac(&canonical));
     fields.push((SIGNATURE.to_owned(), signature));
 }

@@ -70,6 +70,43 @@ pub enum Change<'a> {
     ReloadPolicy(PolicyReload<'a>),
 }
 
+impl Change<'_> {
+    /// The same change, borrowing nothing: to keep beyond the message that it came in.
+    #[must_use]
+    pub fn into_owned(self) -> Change<'static> {
+        let anchor = |Anchor(id)| Anchor(owned(id));
+        let zone = |Zone(id)| Zone(owned(id));
+        match self {
+            Self::Revoke(it) => Change::Revoke(anchor(it)),
+            Self::Suspend(told) => Change::Suspend(Suspension {
+                session: anchor(told.session),
+                occurred: told.occurred,
+                decided: told.decided,
+            }),
+            Self::Resume(told) => Change::Resume(Resumption {
+                session: anchor(told.session),
+                occurred: told.occurred,
+                decided: told.decided,
+            }),
+            Self::DelegationEpoch(told) => Change::DelegationEpoch(DelegationEpoch {
+                zone: zone(told.zone),
+                epoch: told.epoch,
+                narrows: told.narrows,
+                ended: told.ended.into_iter().map(anchor).collect(),
+            }),
+            Self::ForgetKeys(it) => Change::ForgetKeys(zone(it)),
+            Self::ReloadPolicy(told) => Change::ReloadPolicy(PolicyReload {
+                zone: zone(told.zone),
+                version: told.version.map(owned),
+            }),
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
 /// A session's suspension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension<'a> {

@@ -38,7 +38,7 @@ mod reading;
 mod rejection;
 mod stream;
 
-pub use canonical::sign;
+pub use canonical::{sign, sign_dead_letter};
 pub use change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
 pub use effect::Effect;
 pub use event::Event;

@@ -1,4 +1,4 @@
-//! What a refused client is told: the one table from reason to response.
+//! What a refused client is told: for each profile the one table from reason to response.
 
 use bytes::Bytes;
 use http::header::{
@@ -7,15 +7,25 @@ use http::header::{
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::request_id::{RequestId, X_REQUEST_ID};
-use crate::{Rejection, RejectionKind};
+use crate::RejectionKind;
+use crate::guarded::Denial;
+use crate::request_id::X_REQUEST_ID;
 
-/// One row of the table.
+/// In whose words a refusal is given (contract, "Answers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Gateway,
+    Resource,
+    Sts,
+}
+
+/// One row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) error: &'static str,
     pub(crate) description: &'static str,
+    pub(crate) hint: Option<&'static str>,
     pub(crate) alert: Option<Alert>,
     /// Whether the challenge names the error; a client that sent no token made none.
     names_error: bool,
@@ -29,39 +39,120 @@ pub(crate) enum Alert {
     Stale,
 }
 
-impl RejectionKind {
-    pub(crate) const fn answer(self) -> Answer {
+impl Profile {
+    /// The profile as it stands in the names of counters.
+    pub(crate) const fn label(self) -> &'static str {
         match self {
-            Self::MissingToken => {
-                Answer { names_error: false, ..invalid_token("missing bearer token") }
-            }
-            Self::AmbiguousToken => invalid_token("more than one authorization header"),
-            Self::OversizedToken => invalid_token("token exceeds 4096 bytes"),
-            Self::MalformedHeader => invalid_token("malformed authorization header"),
-            Self::MalformedToken => invalid_token("token is not three segments"),
-            Self::MalformedPayload => invalid_token("token payload is not base64url"),
-            Self::MalformedJson => invalid_token("token payload is not JSON"),
-            Self::MalformedClaims => {
-                invalid_token("claims are missing, repeated or of the wrong type")
-            }
-            Self::UnverifiedToken => invalid_token("token was not verified"),
-            Self::Revoked | Self::Suspended => {
-                Answer { alert: Some(Alert::Revoked), ..invalid_token("session revoked") }
-            }
-            Self::DelegationStale => {
-                Answer { alert: Some(Alert::Revoked), ..invalid_token("delegation stale") }
-            }
-            Self::HistoryIncomplete => {
-                Answer { retry_after: Some(5), ..invalid_token("refresh the mandate") }
-            }
-            Self::Unknown => Answer {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                error: "sts_unavailable",
-                alert: Some(Alert::Stale),
-                retry_after: Some(1),
-                ..invalid_token("revocation state unavailable")
-            },
+            Self::Gateway => "gateway",
+            Self::Resource => "resource",
+            Self::Sts => "sts",
         }
+    }
+
+    pub(crate) const fn answer(self, kind: RejectionKind) -> Answer {
+        match self {
+            Self::Gateway => gateway(kind),
+            Self::Resource => resource(kind),
+            Self::Sts => sts(kind),
+        }
+    }
+}
+
+const fn gateway(kind: RejectionKind) -> Answer {
+    use RejectionKind as Kind;
+    match kind {
+        Kind::MissingToken => {
+            Answer { names_error: false, ..invalid_token("missing bearer token") }
+        }
+        Kind::AmbiguousToken => invalid_token("more than one authorization header"),
+        Kind::OversizedToken => invalid_token("token exceeds 4096 bytes"),
+        Kind::MalformedHeader => invalid_token("malformed authorization header"),
+        Kind::MalformedToken => invalid_token("token is not three segments"),
+        Kind::MalformedPayload => invalid_token("token payload is not base64url"),
+        Kind::MalformedJson => invalid_token("token payload is not JSON"),
+        Kind::MalformedClaims => invalid_token("claims are missing, repeated or of the wrong type"),
+        Kind::UnverifiedToken => invalid_token("token was not verified"),
+        Kind::InvalidMandate => invalid_token("token is not valid here"),
+        Kind::InvalidZone => invalid_token("token is of another zone"),
+        Kind::InsufficientScope => forbidden("insufficient_scope", "a required scope is missing"),
+        Kind::SessionRequired => forbidden("session_required", "a governed session is required"),
+        Kind::DelegationRequired => forbidden("delegation_required", "a delegation is required"),
+        Kind::ChainMismatch => {
+            forbidden("chain_mismatch", "the delegation chain lacks a required application")
+        }
+        Kind::HopCountExceeded => forbidden("hop_count_exceeded", "too many delegation hops"),
+        Kind::UnsupportedBody => invalid_request(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body is not application/x-www-form-urlencoded",
+        ),
+        Kind::OversizedBody => {
+            invalid_request(StatusCode::PAYLOAD_TOO_LARGE, "the body exceeds 65536 bytes")
+        }
+        Kind::StalledBody => {
+            invalid_request(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+        }
+        Kind::BrokenBody => invalid_request(StatusCode::BAD_REQUEST, "the body breaks off"),
+        Kind::MalformedForm => invalid_request(StatusCode::BAD_REQUEST, "malformed form"),
+        Kind::RepeatedField => invalid_request(StatusCode::BAD_REQUEST, "a field stands twice"),
+        Kind::Revoked | Kind::Suspended => {
+            Answer { alert: Some(Alert::Revoked), ..invalid_token("session revoked") }
+        }
+        Kind::DelegationStale => {
+            Answer { alert: Some(Alert::Revoked), ..invalid_token("delegation stale") }
+        }
+        Kind::HistoryIncomplete => {
+            Answer { retry_after: Some(5), ..invalid_token("refresh the mandate") }
+        }
+        Kind::KeysUnavailable => unavailable("verification keys unavailable"),
+        Kind::Unknown => {
+            Answer { alert: Some(Alert::Stale), ..unavailable("revocation state unavailable") }
+        }
+    }
+}
+
+/// The gateway's answers in more exact codes, each with a hint.
+const fn resource(kind: RejectionKind) -> Answer {
+    use RejectionKind as Kind;
+    let base = gateway(kind);
+    let (error, hint) = match kind {
+        Kind::MissingToken => ("missing_token", "send a mandate as a bearer token"),
+        Kind::InvalidZone => ("invalid_zone", "use a mandate of this service's zone"),
+        Kind::Revoked | Kind::Suspended => {
+            ("session_revoked", "the session has ended: a new one is needed")
+        }
+        Kind::DelegationStale => {
+            ("delegation_stale", "exchange the session for a fresh mandate and try again")
+        }
+        Kind::HistoryIncomplete => {
+            ("invalid_token", "exchange the session for a fresh mandate and try again")
+        }
+        Kind::InsufficientScope => (base.error, "request a mandate with the scope that is needed"),
+        Kind::SessionRequired => (base.error, "request a mandate for a governed session"),
+        Kind::DelegationRequired => (base.error, "request a mandate through a delegation"),
+        Kind::ChainMismatch => {
+            (base.error, "request a mandate through the application that is needed")
+        }
+        Kind::HopCountExceeded => (base.error, "request a mandate through fewer delegations"),
+        Kind::KeysUnavailable | Kind::Unknown => {
+            (base.error, "try again shortly; the session is not known to be revoked")
+        }
+        _ => (base.error, "request a new mandate for this service"),
+    };
+    Answer { error, hint: Some(hint), ..base }
+}
+
+/// The gateway's answers, but a token that cannot be read is a form that cannot be.
+const fn sts(kind: RejectionKind) -> Answer {
+    use RejectionKind as Kind;
+    let base = gateway(kind);
+    match kind {
+        Kind::MalformedToken
+        | Kind::MalformedPayload
+        | Kind::MalformedJson
+        | Kind::MalformedClaims => {
+            invalid_request(StatusCode::BAD_REQUEST, "subject_token is not a mandate")
+        }
+        _ => base,
     }
 }
 
@@ -70,29 +161,52 @@ const fn invalid_token(description: &'static str) -> Answer {
         status: StatusCode::UNAUTHORIZED,
         error: "invalid_token",
         description,
+        hint: None,
         alert: None,
         names_error: true,
         retry_after: None,
     }
 }
 
+const fn forbidden(error: &'static str, description: &'static str) -> Answer {
+    Answer { status: StatusCode::FORBIDDEN, error, ..invalid_token(description) }
+}
+
+const fn invalid_request(status: StatusCode, description: &'static str) -> Answer {
+    Answer { status, error: "invalid_request", ..invalid_token(description) }
+}
+
+const fn unavailable(description: &'static str) -> Answer {
+    Answer {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        error: "sts_unavailable",
+        retry_after: Some(1),
+        ..invalid_token(description)
+    }
+}
+
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     error: &'static str,
-    error_description: &'static str,
+    error_description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_hint: Option<&'static str>,
     #[serde(rename = "requestId")]
     request_id: &'a str,
 }
 
 /// The response to a refused request, with the rejection in its extensions.
-pub(crate) fn respond(rejection: &Rejection, request_id: &RequestId) -> Response<Bytes> {
-    let answer = rejection.kind().answer();
+pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
+    let Denial { rejection, request_id, profile } = denial;
+    let answer = profile.answer(rejection.kind());
+    let description = rejection.description(*profile);
     let body = ErrorBody {
         error: answer.error,
-        error_description: answer.description,
+        error_description: &description,
+        error_hint: answer.hint,
         request_id: request_id.as_str(),
     };
-    // Three strings always serialize; were it otherwise, the status alone would say it.
+    // Strings always serialize; were it otherwise, the status alone would say it.
     let body = serde_json::to_vec(&body).unwrap_or_default();
 
     let mut response = Response::new(Bytes::new());
@@ -102,7 +216,7 @@ pub(crate) fn respond(rejection: &Rejection, request_id: &RequestId) -> Response
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_REQUEST_ID, request_id.to_header());
-    if let Some(challenge) = challenge(&answer) {
+    if let Some(challenge) = challenge(&answer, &description) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = answer.retry_after {
@@ -113,9 +227,9 @@ pub(crate) fn respond(rejection: &Rejection, request_id: &RequestId) -> Response
     response
 }
 
-fn challenge(answer: &Answer) -> Option<HeaderValue> {
+fn challenge(answer: &Answer, description: &str) -> Option<HeaderValue> {
     let bare = HeaderValue::from_static("Bearer");
-    let Answer { error, description, .. } = answer;
+    let error = answer.error;
     let named = format!(r#"Bearer error="{error}", error_description="{description}""#);
     match (answer.status, answer.names_error) {
         (StatusCode::UNAUTHORIZED, true) => Some(HeaderValue::try_from(named).unwrap_or(bare)),

@@ -50,14 +50,16 @@
 //! # }
 //! ```
 //!
-//! In reading order: [`GatewayLayer`] is what is asked for, [`Gateway`] the service that it
-//! makes, [`GatewayFuture`] and [`GatewayBody`] what that returns; [`Rejection`] says why a
-//! request was refused, and [`Observed`] what would have been done with it.
+//! In reading order: [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
+//! the service that they make, [`GuardedFuture`] and [`GuardedBody`] what that returns;
+//! [`StsLayer`] stands in front of a token endpoint; [`Rejection`] says why a request was
+//! refused, and [`Observed`] what would have been done with it.
 //!
 //! # Answers
 //!
-//! `{"error", "error_description", "requestId"}` as JSON: 401 `invalid_token`, or 503
-//! `sts_unavailable` while the state is unknown. `X-Request-Id` is the client's own, or a new
+//! `{"error", "error_description", "requestId"}` as JSON, with `error_hint` from a resource
+//! server: 401 `invalid_token`, or 503 `sts_unavailable` while the state is unknown; a resource
+//! server is more exact ([`ResourceLayer`] has the table). `X-Request-Id` is the client's own, or a new
 //! UUID (version 7) where that is not 1 to 128 bytes of visible ASCII.
 //!
 //! # Metrics
@@ -72,6 +74,8 @@
 //! | `caracal_gateway_denials_revocation_stale_total` | those for want of a fresh enough state |
 //! | `caracal_gateway_observed_denials_total{reason}` | requests that went on only because of [`GatewayLayer::insecure_observe_only`] |
 //!
+//! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`.
+//!
 //! # Log
 //!
 //! One event a denial, at level info, target `caracal_revocation::denial`. It never holds the
@@ -83,11 +87,17 @@
 mod answer;
 mod bearer;
 mod gateway;
+mod guarded;
 mod log;
 mod metrics;
 mod rejection;
 mod request_id;
+mod resource;
+mod sts;
 mod unverified;
 
-pub use gateway::{Gateway, GatewayBody, GatewayFuture, GatewayLayer, Observed};
+pub use gateway::GatewayLayer;
+pub use guarded::{Guarded, GuardedBody, GuardedFuture, Observed};
 pub use rejection::{Rejection, RejectionKind};
+pub use resource::ResourceLayer;
+pub use sts::{Sts, StsBody, StsFuture, StsLayer};

@@ -1,19 +1,19 @@
 //! What the log says of a denial: never the token, nor anything that would stand in for it.
 
-use crate::Rejection;
-use crate::request_id::RequestId;
+use crate::guarded::Denial;
 
 const TARGET: &str = "caracal_revocation::denial";
 
-pub(crate) fn denial(rejection: &Rejection, request_id: &RequestId, enforced: bool) {
+pub(crate) fn denial(denial: &Denial, enforced: bool) {
+    let rejection = &denial.rejection;
     tracing::info!(
         target: TARGET,
         reason = rejection.kind().label(),
         // Formatted for debugging, so that control characters cannot forge a line.
         zone = rejection.zone().map(tracing::field::debug),
         anchor = rejection.anchor().map(|anchor| anchor.label()),
-        request_id = request_id.as_str(),
-        status = rejection.kind().answer().status.as_u16(),
+        request_id = denial.request_id.as_str(),
+        status = denial.profile.answer(rejection.kind()).status.as_u16(),
         enforced,
         "request denied",
     );

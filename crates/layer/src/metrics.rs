@@ -5,15 +5,11 @@ use std::sync::Arc;
 use metrics::{Counter, counter, describe_counter};
 
 use crate::RejectionKind;
-use crate::answer::Alert;
-
-const DENIALS: &str = "caracal_gateway_denials_total";
-const REVOKED: &str = "caracal_gateway_denials_revoked_total";
-const STALE: &str = "caracal_gateway_denials_revocation_stale_total";
-const OBSERVED: &str = "caracal_gateway_observed_denials_total";
+use crate::answer::{Alert, Profile};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
+    profile: Profile,
     denials: Arc<[Counter]>,
     revoked: Counter,
     stale: Counter,
@@ -21,19 +17,27 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn register() -> Self {
-        describe_counter!(DENIALS, "Requests that were denied, by reason.");
-        describe_counter!(REVOKED, "Requests that were denied because their authority ended.");
+    pub(crate) fn register(profile: Profile) -> Self {
+        let name = |what: &str| format!("caracal_{}_{what}_total", profile.label());
+        let [denials, revoked, stale, observed] =
+            ["denials", "denials_revoked", "denials_revocation_stale", "observed_denials"]
+                .map(name);
+        describe_counter!(denials.clone(), "Requests that were denied, by reason.");
         describe_counter!(
-            STALE,
+            revoked.clone(),
+            "Requests that were denied because their authority ended."
+        );
+        describe_counter!(
+            stale.clone(),
             "Requests that were denied because the revocation state was not fresh enough."
         );
-        describe_counter!(OBSERVED, "Requests that would have been denied, by reason.");
+        describe_counter!(observed.clone(), "Requests that would have been denied, by reason.");
         Self {
-            denials: by_reason(DENIALS),
-            revoked: counter!(REVOKED),
-            stale: counter!(STALE),
-            observed: by_reason(OBSERVED),
+            profile,
+            denials: by_reason(&denials),
+            revoked: counter!(revoked),
+            stale: counter!(stale),
+            observed: by_reason(&observed),
         }
     }
 
@@ -41,7 +45,7 @@ impl Counters {
         if let Some(denials) = self.denials.get(kind.index()) {
             denials.increment(1);
         }
-        match kind.answer().alert {
+        match self.profile.answer(kind).alert {
             Some(Alert::Revoked) => self.revoked.increment(1),
             Some(Alert::Stale) => self.stale.increment(1),
             None => {}
@@ -56,6 +60,9 @@ impl Counters {
     }
 }
 
-fn by_reason(name: &'static str) -> Arc<[Counter]> {
-    RejectionKind::ALL.iter().map(|kind| counter!(name, "reason" => kind.label())).collect()
+fn by_reason(name: &str) -> Arc<[Counter]> {
+    RejectionKind::ALL
+        .iter()
+        .map(|kind| counter!(name.to_owned(), "reason" => kind.label()))
+        .collect()
 }

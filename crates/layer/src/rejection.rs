@@ -1,6 +1,9 @@
 //! Why a request was refused.
 
+use caracal_revocation_mandate::{Invalid, Unmet, VerifyError};
 use caracal_revocation_state::{AnchorKind, Reason, Refusal, Unknown};
+
+use crate::answer::Profile;
 
 /// A request that did not reach the service, and why.
 ///
@@ -15,11 +18,13 @@ use caracal_revocation_state::{AnchorKind, Reason, Refusal, Unknown};
 /// assert!(!is_outage(&http::Response::new(())));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {}", kind.label(), kind.answer().description)]
+#[error("{}: {}", kind.label(), self.description(Profile::Gateway))]
 pub struct Rejection {
     kind: RejectionKind,
     refusal: Option<Refusal>,
     unknown: Option<Unknown>,
+    invalid: Option<Invalid>,
+    unmet: Option<Unmet>,
     zone: Option<Box<str>>,
 }
 
@@ -45,6 +50,33 @@ pub enum RejectionKind {
     MalformedClaims,
     /// A token, but no claims: nobody verified it.
     UnverifiedToken,
+    /// The token is no mandate for this service; [`Rejection::invalid`] says why.
+    InvalidMandate,
+    /// The mandate is of another zone than the configured one.
+    InvalidZone,
+    /// The mandate lacks a scope, a target, or is about another type of subject;
+    /// [`Rejection::unmet`] says which.
+    InsufficientScope,
+    /// The mandate names no governed session.
+    SessionRequired,
+    /// The mandate names no delegation.
+    DelegationRequired,
+    /// The delegation chain lacks a required application.
+    ChainMismatch,
+    /// The mandate came through too many hops.
+    HopCountExceeded,
+    /// The body of a token request is not one `application/x-www-form-urlencoded` text.
+    UnsupportedBody,
+    /// The body of a token request is longer than the limit.
+    OversizedBody,
+    /// The body of a token request did not come in time.
+    StalledBody,
+    /// The body of a token request broke off.
+    BrokenBody,
+    /// The form of a token request cannot be read in one way only.
+    MalformedForm,
+    /// A field of a token request stands twice.
+    RepeatedField,
     /// An anchor of the token was revoked.
     Revoked,
     /// The session is suspended, or the token is older than the end of a suspension.
@@ -53,13 +85,15 @@ pub enum RejectionKind {
     DelegationStale,
     /// Messages may have been lost before the token was made: a newer one passes.
     HistoryIncomplete,
+    /// The zone's keys cannot be fetched: an outage, not an invalid token.
+    KeysUnavailable,
     /// Too little is known to say: an outage, not a revocation.
     Unknown,
 }
 
 impl RejectionKind {
     /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -69,10 +103,24 @@ impl RejectionKind {
         Self::MalformedJson,
         Self::MalformedClaims,
         Self::UnverifiedToken,
+        Self::InvalidMandate,
+        Self::InvalidZone,
+        Self::InsufficientScope,
+        Self::SessionRequired,
+        Self::DelegationRequired,
+        Self::ChainMismatch,
+        Self::HopCountExceeded,
+        Self::UnsupportedBody,
+        Self::OversizedBody,
+        Self::StalledBody,
+        Self::BrokenBody,
+        Self::MalformedForm,
+        Self::RepeatedField,
         Self::Revoked,
         Self::Suspended,
         Self::DelegationStale,
         Self::HistoryIncomplete,
+        Self::KeysUnavailable,
         Self::Unknown,
     ];
 
@@ -93,10 +141,24 @@ impl RejectionKind {
             Self::MalformedJson => "malformed_json",
             Self::MalformedClaims => "malformed_claims",
             Self::UnverifiedToken => "unverified_token",
+            Self::InvalidMandate => "invalid_mandate",
+            Self::InvalidZone => "invalid_zone",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::SessionRequired => "session_required",
+            Self::DelegationRequired => "delegation_required",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::HopCountExceeded => "hop_count_exceeded",
+            Self::UnsupportedBody => "unsupported_body",
+            Self::OversizedBody => "oversized_body",
+            Self::StalledBody => "stalled_body",
+            Self::BrokenBody => "broken_body",
+            Self::MalformedForm => "malformed_form",
+            Self::RepeatedField => "repeated_field",
             Self::Revoked => "revoked",
             Self::Suspended => "suspended",
             Self::DelegationStale => "delegation_stale",
             Self::HistoryIncomplete => "history_incomplete",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::Unknown => "unknown",
         }
     }
@@ -116,6 +178,40 @@ impl Rejection {
 
     pub(crate) fn unknown_state(unknown: Unknown) -> Self {
         Self { unknown: Some(unknown), ..Self::from(RejectionKind::Unknown) }
+    }
+
+    pub(crate) fn unverified(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Invalid(invalid) => {
+                let kind = match invalid {
+                    Invalid::Zone => RejectionKind::InvalidZone,
+                    _ => RejectionKind::InvalidMandate,
+                };
+                Self { invalid: Some(invalid), ..Self::from(kind) }
+            }
+            // `VerifyError` may grow: what is not said to be invalid cannot be said.
+            _ => Self::from(RejectionKind::KeysUnavailable),
+        }
+    }
+
+    pub(crate) fn unmet_requirement(unmet: Unmet) -> Self {
+        let kind = match unmet {
+            Unmet::Session => RejectionKind::SessionRequired,
+            Unmet::Delegation => RejectionKind::DelegationRequired,
+            Unmet::Chain => RejectionKind::ChainMismatch,
+            Unmet::Hops => RejectionKind::HopCountExceeded,
+            _ => RejectionKind::InsufficientScope,
+        };
+        Self { unmet: Some(unmet), ..Self::from(kind) }
+    }
+
+    /// What the client is told: the table's words, or the verifier's where it has said why.
+    pub(crate) fn description(&self, profile: Profile) -> String {
+        match (self.invalid, self.unmet) {
+            (Some(invalid), _) => invalid.to_string(),
+            (_, Some(unmet)) => unmet.to_string(),
+            _ => profile.answer(self.kind).description.to_owned(),
+        }
     }
 
     pub(crate) fn in_zone(self, zone: Option<&str>) -> Self {
@@ -140,6 +236,18 @@ impl Rejection {
         self.unknown
     }
 
+    /// Why the token is no mandate for this service, where that is the reason.
+    #[must_use]
+    pub const fn invalid(&self) -> Option<Invalid> {
+        self.invalid
+    }
+
+    /// What the mandate lacks, where that is the reason.
+    #[must_use]
+    pub const fn unmet(&self) -> Option<Unmet> {
+        self.unmet
+    }
+
     /// Which claim the refused anchor stands in, where it is about one.
     #[must_use]
     pub fn anchor(&self) -> Option<AnchorKind> {
@@ -156,7 +264,7 @@ impl Rejection {
 
 impl From<RejectionKind> for Rejection {
     fn from(kind: RejectionKind) -> Self {
-        Self { kind, refusal: None, unknown: None, zone: None }
+        Self { kind, refusal: None, unknown: None, invalid: None, unmet: None, zone: None }
     }
 }
 

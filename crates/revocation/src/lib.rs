@@ -28,10 +28,14 @@
 //! because Redis is away or messages are missing, the service refuses with 503 and does not
 //! guess. The exception, by name: messages that the Redis server itself acknowledged and lost.
 //!
-//! # Who puts the claims there
+//! # Who verifies the tokens
 //!
-//! The layer does not verify tokens. Your own authentication layer does, and puts [`Claims`]
-//! into the request's extensions:
+//! A resource server puts a [`ResourceLayer`] with a [`Verifier`] in front of its routes, which
+//! also says what each of them requires; a gateway gives the same [`Verifier`] to its
+//! [`GatewayLayer`]. An STS has an [`StsLayer`] in front of its token endpoint.
+//!
+//! A gateway whose own authentication layer verifies tokens lets that put [`Claims`] into the
+//! request's extensions:
 //!
 //! ```
 //! use caracal_revocation::Claims;
@@ -51,21 +55,46 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tls` | yes | `rediss://`, with the operating system's certificates |
+//! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
+//! | `axum` | no | [`Mandate`] as an extractor |
+//! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
+//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server |
 
 pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
     KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
-    StreamId, Suspension, Zone, sign,
+    StreamId, Suspension, Zone, sign, sign_dead_letter,
 };
 pub use caracal_revocation_layer::{
-    Gateway, GatewayBody, GatewayFuture, GatewayLayer, Observed, Rejection, RejectionKind,
+    GatewayLayer, Guarded, GuardedBody, GuardedFuture, Observed, Rejection, RejectionKind,
+    ResourceLayer, Sts, StsBody, StsFuture, StsLayer,
+};
+#[cfg(feature = "axum")]
+pub use caracal_revocation_mandate::MissingMandate;
+pub use caracal_revocation_mandate::{
+    ConfigError, Invalid, KeysUnavailable, Mandate, Requirements, SubjectType, Unmet, Use,
+    Verifier, VerifierBuilder, VerifyError,
 };
 pub use caracal_revocation_state::{
     Admitted, AnchorKind, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady, Options,
-    Reason, Refusal, Revocations, SystemClock, Text, Unknown, Verdict, ZoneView,
+    PolicyChanges, PolicyInvalidation, Reason, Refusal, Revocations, SystemClock, Text, Unknown,
+    Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
-    Follower, InProcess, Mode, PublishError, Publisher, Settings, SettingsError,
+    Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, PublishError,
+    Publisher, Settings, SettingsError,
 };
+
+/// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
+#[cfg(feature = "opa")]
+pub mod opa {
+    pub use caracal_revocation_opa::{
+        BoxFuture, BrokenBundle, BuildInput, ClaimsInput, Effect, Evaluation, EvaluationError,
+        InvalidInput, NoDecision, OpaEngine, OpaServer, OpaServerError, PolicyBody, PolicyBundle,
+        PolicyDecision, PolicyEngine, PolicyFuture, PolicyGuard, PolicyInput, PolicyLayer,
+        PolicyOptions, PolicyRejection, PolicyRejectionKind, PolicyRequest, PolicySource,
+        PrepareError, PreparedPolicy, Principal, RegoEngine, RequestFacts, Resource, SourceError,
+        Trouble, Unusable, ZonePolicies, ZoneStatus,
+    };
+}

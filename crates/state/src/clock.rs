@@ -30,6 +30,12 @@ impl Moment {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         monotonic.max(self.wall.saturating_sub(earlier.wall))
     }
+
+    /// The moment so long before this one, on both clocks.
+    #[must_use]
+    pub const fn earlier_by(self, by: Duration) -> Self {
+        Self { monotonic: self.monotonic.saturating_sub(by), wall: self.wall.saturating_sub(by) }
+    }
 }
 
 /// Where the time comes from.

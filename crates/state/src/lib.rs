@@ -50,4 +50,4 @@ pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
 pub use revocations::{Options, Revocations};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
-pub use zones::ZoneView;
+pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

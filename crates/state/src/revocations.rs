@@ -12,7 +12,7 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady};
 use crate::index::{Index, Mark, View};
 use crate::verdict::{Checks, Facts, Verdict, verdict};
-use crate::zones::{ZoneView, Zones};
+use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 
 /// How long revocations are remembered, and how stale a view may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,24 +106,41 @@ impl Revocations {
         verdict(&Facts {
             mark: state.index.view().and_then(|view| strongest_mark(&view, claims, checks.chain)),
             iat: claims.iat,
-            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims),
+            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims, checks),
             staleness: state.freshness.staleness(now),
             bound: state.options.deny_after.min(own_bound),
-            horizon: self.horizon(),
+            horizon: self.horizon().filter(|_| checks.horizon),
         })
     }
 
-    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
+    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>, checks: &Checks) -> bool {
         let epoch = claims.delegation_graph_epoch;
         epoch > 0
-            && claims
-                .zone_id
-                .as_ref()
-                .is_some_and(|zone| self.zone(zone.as_ref()).delegation_epoch > epoch)
+            && claims.zone_id.as_ref().map(|zone| self.zone(zone.as_ref())).is_some_and(|zone| {
+                let current = if checks.ended_delegations_only {
+                    zone.delegation_ended_epoch
+                } else {
+                    zone.delegation_epoch
+                };
+                current > epoch
+            })
     }
 
     /// Applies what a verified message says. Order and repetition do not matter.
+    ///
+    /// It counts as published when it was decided, or now if it does not say when that was.
     pub fn apply(&self, event: &Event<'_>, now: Moment) {
+        let decided = event.decided().map(|decided| Duration::from_millis(decided.as_millis()));
+        self.apply_published(
+            event,
+            now.earlier_by(now.wall.saturating_sub(decided.unwrap_or(now.wall))),
+            now,
+        );
+    }
+
+    /// The same for a message of which it is known when it was published, by this machine's
+    /// clocks.
+    pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = &*self.0;
         let expires = minute(now.monotonic.saturating_add(state.options.memory)).saturating_add(1);
         for change in event.changes() {
@@ -146,7 +163,11 @@ impl Revocations {
                     state.zones.raise_epoch(told.zone.as_str(), told.epoch, told.narrows);
                 }
                 Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
-                Change::ReloadPolicy(told) => state.zones.reload_policy(told.zone.as_str()),
+                Change::ReloadPolicy(told) => {
+                    let version = told.version.as_deref();
+                    let zone = told.zone.as_str();
+                    state.zones.reload_policy(zone, version, event.decided(), published);
+                }
             }
         }
     }
@@ -182,7 +203,19 @@ impl Revocations {
 
     /// Makes the policies of every zone stale: messages about them may have been lost.
     pub fn reload_all_policies(&self) {
-        self.0.zones.reload_all_policies();
+        self.0.zones.reload_all_policies(self.now());
+    }
+
+    /// The newest word that the zone's policy is stale.
+    #[must_use]
+    pub fn policy(&self, zone: &str) -> PolicyInvalidation {
+        self.0.zones.policy(zone)
+    }
+
+    /// Tells, from now on, when the policy of any zone was invalidated.
+    #[must_use]
+    pub fn policy_changes(&self) -> PolicyChanges {
+        self.0.zones.policy_changes()
     }
 
     /// Forgets what expired, one slice of the index a call, so that no call takes long.

@@ -129,13 +129,25 @@ pub struct Checks {
     pub chain: bool,
     /// Also the zone's delegation graph epoch. Off by default.
     pub delegation_epoch: bool,
+    /// With `delegation_epoch`: only delegations that ended make older tokens stale, not those
+    /// that were created. Off by default.
+    pub ended_delegations_only: bool,
+    /// Also whether the token was made after the horizon. On by default; off where whoever
+    /// answers decides from Caracal's own records, as the STS does.
+    pub horizon: bool,
     /// A staleness bound of its own, where it is smaller than the service's.
     pub deny_after: Option<Duration>,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { chain: true, delegation_epoch: false, deny_after: None }
+        Self {
+            chain: true,
+            delegation_epoch: false,
+            ended_delegations_only: false,
+            horizon: true,
+            deny_after: None,
+        }
     }
 }
 

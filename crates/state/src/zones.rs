@@ -2,7 +2,12 @@
 //! its policy.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use caracal_revocation_event::DecidedAt;
+use tokio::sync::watch;
+
+use crate::Moment;
 
 /// A zone as it stands now.
 ///
@@ -21,20 +26,78 @@ pub struct ZoneView {
     pub policy_generation: u64,
 }
 
+/// The newest word that a zone's policy is stale: what a loaded policy is measured against.
+///
+/// ```
+/// use caracal_revocation_state::{Options, Revocations};
+/// let revocations = Revocations::new(Options::default());
+/// let before = revocations.policy("z-1");
+/// assert_eq!((before.generation, before.published), (0, None));
+///
+/// revocations.reload_all_policies();
+/// assert_ne!(revocations.policy("z-1").generation, before.generation);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PolicyInvalidation {
+    /// How many there have been, 0 for none: [`ZoneView::policy_generation`].
+    pub generation: u64,
+    /// The version that is to be in force, by the message that was decided last. None where it
+    /// says none, and where a later message may have been lost.
+    pub version: Option<Arc<str>>,
+    /// When the newest was published, by this machine's clocks.
+    pub published: Option<Moment>,
+}
+
+/// Wakes whoever evaluates policies: from [`Revocations::policy_changes`].
+///
+/// [`Revocations::policy_changes`]: crate::Revocations::policy_changes
+#[derive(Clone, Debug)]
+pub struct PolicyChanges(watch::Receiver<()>);
+
+impl PolicyChanges {
+    /// Waits until any zone's policy was invalidated since the last call, or since this was made.
+    /// Many invalidations may wake it once. Never returns once the state is gone.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Zones(RwLock<Known>);
+pub(crate) struct Zones {
+    known: RwLock<Known>,
+    policies: watch::Sender<()>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     zones: HashMap<Box<str>, ZoneView>,
+    policies: HashMap<Box<str>, ToldPolicy>,
     /// Generations that every zone shares, also those that nothing was said of yet.
     all_keys: u64,
     all_policies: u64,
+    /// When the policies of all zones were last invalidated.
+    all_policies_published: Option<Moment>,
+}
+
+/// What the messages say of a zone's policy.
+#[derive(Debug)]
+struct ToldPolicy {
+    version: Option<Arc<str>>,
+    decided: Option<DecidedAt>,
+    /// The value of `all_policies` when the version was told: if it moved since, messages may
+    /// have been lost that name another.
+    told_at: u64,
+    published: Moment,
+    /// The value of `all_policies` at the newest message, of whatever version.
+    published_at: u64,
 }
 
 impl Zones {
     pub(crate) fn view(&self, zone: &str) -> ZoneView {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let own = known.zones.get(zone).copied().unwrap_or_default();
         ZoneView {
             keys_generation: own.keys_generation + known.all_keys,
@@ -57,24 +120,77 @@ impl Zones {
         self.change(zone, |view| view.keys_generation += 1);
     }
 
-    pub(crate) fn reload_policy(&self, zone: &str) {
-        self.change(zone, |view| view.policy_generation += 1);
+    pub(crate) fn policy(&self, zone: &str) -> PolicyInvalidation {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let own = known.zones.get(zone).map_or(0, |view| view.policy_generation);
+        let told = known.policies.get(zone);
+        let generation = own + known.all_policies;
+        let all = known.all_policies_published;
+        PolicyInvalidation {
+            generation,
+            version: told
+                .filter(|told| told.told_at == known.all_policies)
+                .and_then(|told| told.version.clone()),
+            published: told
+                .filter(|told| told.published_at == known.all_policies)
+                .map_or(all, |told| Some(told.published)),
+        }
+    }
+
+    /// A message that was decided earlier than another names a version that is no longer awaited;
+    /// it invalidates all the same.
+    pub(crate) fn reload_policy(
+        &self,
+        zone: &str,
+        version: Option<&str>,
+        decided: Option<DecidedAt>,
+        published: Moment,
+    ) {
+        // Under one lock: whoever sees the generation must see the version that came with it.
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.change(zone, |view| view.policy_generation += 1);
+        let all = known.all_policies;
+        let version: Option<Arc<str>> = version.map(Arc::from);
+        if let Some(told) = known.policies.get_mut(zone) {
+            (told.published, told.published_at) = (published, all);
+            if decided >= told.decided {
+                (told.version, told.decided, told.told_at) = (version, decided, all);
+            }
+        } else {
+            let told = ToldPolicy { version, decided, told_at: all, published, published_at: all };
+            known.policies.insert(zone.into(), told);
+        }
+        drop(known);
+        self.policies.send_replace(());
     }
 
     pub(crate) fn forget_all_keys(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).all_keys += 1;
+        self.known.write().unwrap_or_else(PoisonError::into_inner).all_keys += 1;
     }
 
-    pub(crate) fn reload_all_policies(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).all_policies += 1;
+    pub(crate) fn reload_all_policies(&self, now: Moment) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.all_policies += 1;
+        known.all_policies_published = Some(now);
+        drop(known);
+        self.policies.send_replace(());
+    }
+
+    pub(crate) fn policy_changes(&self) -> PolicyChanges {
+        PolicyChanges(self.policies.subscribe())
     }
 
     fn change(&self, zone: &str, change: impl FnOnce(&mut ZoneView)) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = known.zones.get_mut(zone) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).change(zone, change);
+    }
+}
+
+impl Known {
+    fn change(&mut self, zone: &str, change: impl FnOnce(&mut ZoneView)) {
+        if let Some(view) = self.zones.get_mut(zone) {
             change(view);
         } else {
-            change(known.zones.entry(zone.into()).or_default());
+            change(self.zones.entry(zone.into()).or_default());
         }
     }
 }
@@ -100,5 +216,44 @@ mod tests {
         let before = zones.view("unheard").keys_generation;
         zones.forget_all_keys();
         assert_ne!(zones.view("unheard").keys_generation, before);
+    }
+
+    fn at(seconds: u64) -> Moment {
+        let since = std::time::Duration::from_secs(seconds);
+        Moment { monotonic: since, wall: since }
+    }
+
+    fn decided(millis: u64) -> Option<DecidedAt> {
+        let id = format!("{:08x}-{:04x}-7000-8000-000000000000", millis >> 16, millis & 0xffff);
+        DecidedAt::from_outbox_id(&id)
+    }
+
+    #[test]
+    fn the_version_that_was_decided_last_is_awaited_in_whatever_order_it_was_told() {
+        let zones = Zones::default();
+        assert_eq!(zones.policy("z"), PolicyInvalidation::default());
+        zones.reload_policy("z", Some("v2"), decided(20), at(1));
+        zones.reload_policy("z", Some("v1"), decided(10), at(2));
+        zones.reload_policy("z", Some("v0"), None, at(3));
+        let told = zones.policy("z");
+        assert_eq!((told.generation, told.version.as_deref()), (3, Some("v2")));
+        assert_eq!(told.published, Some(at(3)));
+        zones.reload_policy("z", None, decided(30), at(4));
+        assert_eq!(zones.policy("z").version, None);
+    }
+
+    #[test]
+    fn after_a_hole_no_version_is_awaited_until_a_later_message_names_one() {
+        let zones = Zones::default();
+        zones.reload_policy("z", Some("v2"), decided(20), at(1));
+        zones.reload_all_policies(at(5));
+        let told = zones.policy("z");
+        assert_eq!((told.generation, told.version, told.published), (2, None, Some(at(5))));
+        zones.reload_policy("z", Some("v1"), decided(10), at(6));
+        assert_eq!(zones.policy("z").version, None, "v2 may have been replaced in between");
+        assert_eq!(zones.policy("z").published, Some(at(6)));
+        zones.reload_policy("z", Some("v3"), decided(30), at(7));
+        assert_eq!(zones.policy("z").version.as_deref(), Some("v3"));
+        assert_eq!(zones.policy("z").generation, zones.view("z").policy_generation);
     }
 }

@@ -125,7 +125,8 @@ impl Fold {
     fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
         self.verified |= event.key() != KeySlot::Unsigned;
         self.metrics.verified(event.key());
-        self.revocations.apply(event, received.now);
+        let published = received.now.earlier_by(received.since(entry.id));
+        self.revocations.apply_published(event, published, received.now);
         if event.is_recut() {
             tracing::warn!(
                 stream = %entry.stream, id = %entry.id,

@@ -24,9 +24,11 @@
 //! ```
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
-//! state; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
+//! state; an [`EffectRunner`] does once in a fleet what must not be done by every process; a
+//! [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
 //! `main` chooses it.
 
+mod effects;
 mod fold;
 mod follower;
 mod in_process;
@@ -39,6 +41,7 @@ mod redis_log;
 mod redis_reply;
 mod settings;
 
+pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;
 pub use in_process::InProcess;
 pub use publisher::{PublishError, Publisher};

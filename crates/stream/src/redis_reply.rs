@@ -90,6 +90,37 @@ pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     Ok(entries)
 }
 
+/// The answer to `XAUTOCLAIM`: where to go on, and the entries that are now this consumer's.
+pub(crate) fn claimed(stream: Stream, answer: Value) -> Result<(StreamId, Vec<Entry>), LogError> {
+    const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");
+    let Value::Array(parts) = answer else { return Err(UNLIKE) };
+    let mut parts = parts.into_iter();
+    let (Some(next), Some(Value::Array(list))) = (parts.next(), parts.next()) else {
+        return Err(UNLIKE);
+    };
+    let mut entries = Vec::with_capacity(list.len());
+    for item in list {
+        let [key, fields] = array(item)?;
+        entries.push(Entry { stream, id: id(&key)?, fields: self::fields(fields)? });
+    }
+    Ok((id(&next)?, entries))
+}
+
+/// The names of the answer to `XINFO CONSUMERS` or `XINFO GROUPS`, and how many entries each
+/// has pending.
+pub(crate) fn pending_by_name(answer: &Value) -> Result<Vec<(String, u64)>, LogError> {
+    let Value::Array(list) = answer else { return Err(LogError::Reply("a list was expected")) };
+    let field = |item, name: &str| {
+        pairs(item)
+            .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
+            .map(|(_, value)| value.clone())
+            .ok_or(LogError::Reply("XINFO lacks a field"))
+    };
+    list.iter()
+        .map(|item| Ok((text(&field(item, "name")?)?, number(&field(item, "pending")?)?)))
+        .collect()
+}
+
 fn fields(value: Value) -> Result<Fields, LogError> {
     let list = match value {
         Value::Array(list) => list,
@@ -135,7 +166,7 @@ fn id(value: &Value) -> Result<StreamId, LogError> {
     text(value)?.parse().map_err(|_| LogError::Reply("a stream id was expected"))
 }
 
-fn number(value: &Value) -> Result<u64, LogError> {
+pub(crate) fn number(value: &Value) -> Result<u64, LogError> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
         Value::BulkString(bytes) => {

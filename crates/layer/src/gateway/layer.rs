@@ -1,31 +1,35 @@
-//! The layer that wraps a service in a [`Gateway`].
+//! The gateway's layer.
 
 use std::sync::Arc;
 
+use caracal_revocation_mandate::Verifier;
 use caracal_revocation_state::Revocations;
 use tower_layer::Layer;
 
-use super::guard::Guard;
-use crate::Gateway;
+use crate::Guarded;
+use crate::answer::Profile;
+use crate::guarded::Guard;
 
 /// Guards a service: only requests whose authority is known to stand reach it.
 ///
 /// The crate's documentation shows it at work. Requests pass if
 ///
 /// 1. they have at most one `Authorization` header, and no bearer token over 4096 bytes;
-/// 2. their extensions hold [`Claims`], put there by whoever verified the token (or the token
-///    itself is read, see [`with_insecure_unverified_claims`], or they have no `Authorization`
-///    header at all and [`allow_anonymous`] lets them through unjudged);
+/// 2. their extensions hold [`Claims`], put there by whoever verified the token (or it is verified
+///    here, see [`with_verifier`], or read as it is, see [`with_insecure_unverified_claims`], or
+///    they have no `Authorization` header at all and [`allow_anonymous`] lets them through
+///    unjudged);
 /// 3. [`Revocations::decide`] admits these claims, at this moment.
 ///
 /// A request that passes by its claims carries the proof, an [`Admitted`], in its extensions.
 ///
-/// The layer that verifies tokens must stand outside this one: with axum's `Router::layer`, it is
+/// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with axum's `Router::layer`, it is
 /// added after it.
 ///
 /// [`Admitted`]: caracal_revocation_state::Admitted
 /// [`Claims`]: caracal_revocation_state::Claims
 /// [`allow_anonymous`]: Self::allow_anonymous
+/// [`with_verifier`]: Self::with_verifier
 /// [`with_insecure_unverified_claims`]: Self::with_insecure_unverified_claims
 #[derive(Clone, Debug)]
 #[must_use]
@@ -36,7 +40,19 @@ pub struct GatewayLayer {
 impl GatewayLayer {
     /// A layer that asks this state. Install a metrics recorder before making it.
     pub fn new(revocations: Revocations) -> Self {
-        Self { guard: Guard::new(revocations) }
+        Self { guard: Guard::new(revocations, Profile::Gateway) }
+    }
+
+    /// Verifies tokens here, and puts the [`Mandate`] into the request's extensions; [`Claims`]
+    /// that are there count for nothing then.
+    ///
+    /// A gateway's verifier takes mandates of `Use::Gateway`; see `VerifierBuilder::with_uses`.
+    ///
+    /// [`Claims`]: caracal_revocation_state::Claims
+    /// [`Mandate`]: caracal_revocation_mandate::Mandate
+    pub fn with_verifier(mut self, verifier: Verifier) -> Self {
+        self.guard.judge.verifier = Some(verifier);
+        self
     }
 
     /// Reads the claims of a bearer token without verifying it, where the extensions hold none.
@@ -71,9 +87,9 @@ impl GatewayLayer {
 }
 
 impl<S> Layer<S> for GatewayLayer {
-    type Service = Gateway<S>;
+    type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gateway { inner, guard: Arc::new(self.guard.clone()) }
+        Guarded { inner, guard: Arc::new(self.guard.clone()) }
     }
 }

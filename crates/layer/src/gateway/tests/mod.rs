@@ -141,6 +141,7 @@ fn is_ready_when_the_service_is() {
     assert!(Service::<Request<()>>::poll_ready(&mut gateway, &mut cx).is_pending());
 }
 
+#[derive(Clone)]
 struct NeverReady<S>(S);
 
 impl<S: Service<Request<()>>> Service<Request<()>> for NeverReady<S> {

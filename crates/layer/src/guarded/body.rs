@@ -8,9 +8,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a [`Gateway`](crate::Gateway)'s response.
+    /// The body of a [`Guarded`](crate::Guarded) service's response.
     #[derive(Debug)]
-    pub struct GatewayBody<B> {
+    pub struct GuardedBody<B> {
         #[pin]
         kind: Kind<B>,
     }
@@ -25,17 +25,17 @@ pin_project! {
     }
 }
 
-impl<B> GatewayBody<B> {
-    pub(super) const fn inner(body: B) -> Self {
+impl<B> GuardedBody<B> {
+    pub(crate) const fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(super) const fn refusal(chunk: Bytes) -> Self {
+    pub(crate) const fn refusal(chunk: Bytes) -> Self {
         Self { kind: Kind::Refusal { chunk: Some(chunk) } }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for GatewayBody<B> {
+impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -86,7 +86,7 @@ mod tests {
             Ok(Frame::data(Bytes::from("b"))),
             Ok(Frame::trailers(trailers.clone())),
         ];
-        let body = GatewayBody::inner(StreamBody::new(futures_util::stream::iter(frames)));
+        let body = GuardedBody::inner(StreamBody::new(futures_util::stream::iter(frames)));
         let collected = body.collect().await.unwrap();
         assert_eq!(collected.trailers(), Some(&trailers));
         assert_eq!(collected.to_bytes(), "ab");
@@ -94,11 +94,11 @@ mod tests {
 
     #[tokio::test]
     async fn knows_its_size_and_its_end() {
-        let inner = GatewayBody::inner(Full::new(Bytes::from("inner")));
+        let inner = GuardedBody::inner(Full::new(Bytes::from("inner")));
         assert_eq!((inner.size_hint().exact(), inner.is_end_stream()), (Some(5), false));
-        assert!(GatewayBody::inner(Full::new(Bytes::new())).is_end_stream());
+        assert!(GuardedBody::inner(Full::new(Bytes::new())).is_end_stream());
 
-        let mut refusal = GatewayBody::<Full<Bytes>>::refusal(Bytes::from("no"));
+        let mut refusal = GuardedBody::<Full<Bytes>>::refusal(Bytes::from("no"));
         assert_eq!((refusal.size_hint().exact(), refusal.is_end_stream()), (Some(2), false));
         assert_eq!(refusal.frame().await.unwrap().unwrap().into_data().unwrap(), "no");
         assert_eq!((refusal.size_hint().exact(), refusal.is_end_stream()), (Some(0), true));

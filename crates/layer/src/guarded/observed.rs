@@ -13,7 +13,7 @@ use crate::Rejection;
 pub struct Observed(Result<Pass, Rejection>);
 
 impl Observed {
-    pub(super) const fn new(outcome: Result<Pass, Rejection>) -> Self {
+    pub(crate) const fn new(outcome: Result<Pass, Rejection>) -> Self {
         Self(outcome)
     }
 

@@ -1,0 +1,129 @@
+//! The decision, without its consequences.
+
+use std::pin::Pin;
+
+use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
+use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
+use http::{Extensions, HeaderMap};
+
+use crate::bearer::Authorization;
+use crate::unverified::Payload;
+use crate::{Rejection, RejectionKind};
+
+/// What is asked of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Judge {
+    pub(crate) revocations: Revocations,
+    pub(crate) checks: Checks,
+    pub(crate) allow_anonymous: bool,
+    pub(crate) unverified_claims: bool,
+    /// Verifies the token here; what the extensions hold then counts for nothing.
+    pub(crate) verifier: Option<Verifier>,
+    pub(crate) requirements: Requirements,
+}
+
+/// Why a request may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    Admitted(Admitted),
+    /// It names no authority, and need not.
+    Anonymous,
+}
+
+/// A verifier at work on a token that it has not seen before.
+pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
+
+/// What was decided, and on which mandate, where one was verified here.
+pub(crate) struct Judgement {
+    pub(crate) outcome: Result<Pass, Rejection>,
+    pub(crate) mandate: Option<Mandate>,
+}
+
+pub(crate) enum Judged {
+    Decided(Judgement),
+    Verifying(Verification),
+}
+
+impl Judge {
+    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) -> Judged {
+        let without_mandate = |outcome| Judged::Decided(Judgement { outcome, mandate: None });
+        let Some(verifier) = &self.verifier else {
+            return without_mandate(self.by_claims(headers, extensions));
+        };
+        let token = match self.token(headers) {
+            Ok(Some(token)) => token,
+            Ok(None) => return without_mandate(Ok(Pass::Anonymous)),
+            Err(kind) => return without_mandate(Err(kind.into())),
+        };
+        match verifier.recall(token) {
+            Some(mandate) => Judged::Decided(self.by_mandate(mandate)),
+            None => {
+                let (verifier, token) = (verifier.clone(), token.to_owned());
+                Judged::Verifying(Box::pin(async move { verifier.verify(&token).await }))
+            }
+        }
+    }
+
+    /// What follows from the verifier's answer.
+    pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> Judgement {
+        match verified {
+            Ok(mandate) => self.by_mandate(mandate),
+            Err(error) => Judgement { outcome: Err(Rejection::unverified(error)), mandate: None },
+        }
+    }
+
+    fn by_mandate(&self, mandate: Mandate) -> Judgement {
+        let outcome = self.decide(mandate.claims()).and_then(|pass| {
+            self.requirements.check(&mandate).map_err(Rejection::unmet_requirement)?;
+            Ok(pass)
+        });
+        Judgement { outcome, mandate: Some(mandate) }
+    }
+
+    /// The request's token; none only where it may be anonymous.
+    fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, RejectionKind> {
+        match Authorization::of(headers)? {
+            Some(authorization) => authorization.token().map(Some),
+            None if self.allow_anonymous => Ok(None),
+            None => Err(RejectionKind::MissingToken),
+        }
+    }
+
+    fn by_claims(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Pass, Rejection> {
+        let authorization = Authorization::of(headers)?;
+        if let Some(claims) = extensions.get::<Claims>() {
+            return self.decide(claims);
+        }
+        let token = match authorization {
+            Some(authorization) => authorization.token()?,
+            None if self.allow_anonymous => return Ok(Pass::Anonymous),
+            None => return Err(RejectionKind::MissingToken.into()),
+        };
+        if !self.unverified_claims {
+            return Err(RejectionKind::UnverifiedToken.into());
+        }
+        self.decide(&Payload::of(token)?.claims()?)
+    }
+
+    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<Pass, Rejection> {
+        decide(&self.revocations, claims, &self.checks).map(Pass::Admitted)
+    }
+}
+
+/// The verdict on claims, as a proof or a rejection.
+pub(crate) fn decide<S: AsRef<str>>(
+    revocations: &Revocations,
+    claims: &Claims<S>,
+    checks: &Checks,
+) -> Result<Admitted, Rejection> {
+    // Claims without an authority record would match nothing, and so always pass.
+    if claims.sid.as_ref().is_empty() {
+        return Err(RejectionKind::MalformedClaims.into());
+    }
+    let rejection = match revocations.decide(claims, checks, revocations.now()) {
+        Verdict::Admitted(admitted) => return Ok(admitted),
+        Verdict::Refused(refusal) => Rejection::refused(refusal),
+        Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
+    };
+    Err(rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref)))
+}

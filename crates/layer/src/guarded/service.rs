@@ -1,0 +1,45 @@
+//! The service: judge, then call.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::guard::{Admission, Guard};
+use crate::{GuardedBody, GuardedFuture};
+
+/// A service behind a [`GatewayLayer`](crate::GatewayLayer) or a
+/// [`ResourceLayer`](crate::ResourceLayer).
+#[derive(Clone, Debug)]
+pub struct Guarded<S> {
+    pub(crate) inner: S,
+    pub(crate) guard: Arc<Guard>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<GuardedBody<ResBody>>;
+    type Error = S::Error;
+    type Future = GuardedFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        match self.guard.admit(&mut request) {
+            Admission::Admitted => GuardedFuture::inner(self.inner.call(request)),
+            Admission::Denied(denial) => GuardedFuture::denied(denial),
+            Admission::Verifying(verification) => {
+                // The one that was made ready is the one that must be called.
+                let unready = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, unready);
+                GuardedFuture::verifying(verification, request, inner, Arc::clone(&self.guard))
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The resource server's layer.
+
+use std::sync::Arc;
+
+use caracal_revocation_mandate::{Requirements, SubjectType, Verifier};
+use tower_layer::Layer;
+
+use crate::Guarded;
+use crate::answer::Profile;
+use crate::guarded::Guard;
+
+/// Guards a service of a resource server: only requests with a verified mandate that stands, and
+/// holds what is required, reach it.
+///
+/// Requests pass if
+///
+/// 1. they have one `Authorization` header, with a bearer token of at most 4096 bytes;
+/// 2. the [`Verifier`] takes the token for a mandate of its zone;
+/// 3. nothing is known against it, in a state that is fresh enough; nor is its delegation epoch
+///    stale (unless [`without_delegation_epoch`]);
+/// 4. it holds all that is required here, which by default is at most ten hops.
+///
+/// The request then carries the [`Mandate`], which is an extractor for axum, and the proof, an
+/// `Admitted`. Requirements belong to the layer, so routes are given layers of their own; they
+/// share what the verifier knows:
+///
+/// ```
+/// use bytes::Bytes;
+/// use caracal_revocation_layer::ResourceLayer;
+/// use caracal_revocation_mandate::{ConfigError, Verifier};
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # type Never = std::convert::Infallible;
+/// # async fn read(_: Request<()>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn write(_: Request<()>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn example(verifier: Verifier) -> Result<(), Never> {
+/// let resource = ResourceLayer::new(verifier);
+/// let reading = resource.clone().require_scope("orders:read").layer(service_fn(read));
+/// let writing = resource.require_scope("orders:write").require_session().layer(service_fn(write));
+///
+/// let response = reading.oneshot(Request::new(())).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # let _ = writing;
+/// # Ok(())
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let revocations = caracal_revocation_state::Revocations::new(Default::default());
+/// # let verifier = Verifier::builder("http://localhost", "z-1", "a")
+/// #     .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+/// #     .build(&revocations)?;
+/// # example(verifier).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Answers
+///
+/// | status | `error` | when |
+/// |---|---|---|
+/// | 401 | `missing_token` | there is no bearer token |
+/// | 401 | `invalid_token` | it is no mandate for this service, or must be refreshed (`Retry-After`) |
+/// | 401 | `invalid_zone` | it is of another zone |
+/// | 401 | `session_revoked` | its authority was revoked or suspended |
+/// | 401 | `delegation_stale` | the zone's delegation graph has moved on |
+/// | 403 | `insufficient_scope` | a scope or target is missing, or it is about another type of subject |
+/// | 403 | `session_required`, `delegation_required`, `chain_mismatch`, `hop_count_exceeded` | the route asks for more |
+/// | 503 | `sts_unavailable` | state or keys are not known: an outage, which no client should take for a revoked session |
+///
+/// [`Mandate`]: caracal_revocation_mandate::Mandate
+/// [`without_delegation_epoch`]: Self::without_delegation_epoch
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ResourceLayer {
+    guard: Guard,
+}
+
+impl ResourceLayer {
+    /// A layer that verifies with `verifier`, and asks the state that it was made with. Install a
+    /// metrics recorder before making it.
+    pub fn new(verifier: Verifier) -> Self {
+        let mut guard = Guard::new(verifier.revocations().clone(), Profile::Resource);
+        guard.judge.checks.delegation_epoch = true;
+        guard.judge.requirements = Requirements::new();
+        guard.judge.verifier = Some(verifier);
+        Self { guard }
+    }
+
+    /// Requires all of this, in place of what was required before.
+    pub fn require(mut self, requirements: Requirements) -> Self {
+        self.guard.judge.requirements = requirements;
+        self
+    }
+
+    /// Also requires this word in `scope`.
+    pub fn require_scope(self, scope: &str) -> Self {
+        self.requiring(|requirements| requirements.scope(scope))
+    }
+
+    /// Also requires this entry of `target`.
+    pub fn require_target(self, target: &str) -> Self {
+        self.requiring(|requirements| requirements.target(target))
+    }
+
+    /// Also requires a governed session.
+    pub fn require_session(self) -> Self {
+        self.requiring(Requirements::session)
+    }
+
+    /// Also requires a delegation.
+    pub fn require_delegation(self) -> Self {
+        self.requiring(Requirements::delegation)
+    }
+
+    /// Also requires this application in the delegation chain.
+    pub fn require_chain_contains(self, application: &str) -> Self {
+        self.requiring(|requirements| requirements.chain_contains(application))
+    }
+
+    /// Also requires this type of subject.
+    pub fn require_subject_type(self, subject_type: SubjectType) -> Self {
+        self.requiring(|requirements| requirements.subject_type(subject_type))
+    }
+
+    /// At most so many hops; 10 by default.
+    pub fn max_hops(self, hops: u32) -> Self {
+        self.requiring(|requirements| requirements.max_hops(hops))
+    }
+
+    /// Lets only delegations that ended make older tokens stale, not those that were created.
+    pub fn only_ended_delegations(mut self) -> Self {
+        self.guard.judge.checks.ended_delegations_only = true;
+        self
+    }
+
+    /// Leaves out the zone's delegation epoch.
+    pub fn without_delegation_epoch(mut self) -> Self {
+        self.guard.judge.checks.delegation_epoch = false;
+        self
+    }
+
+    /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
+    /// the revocation of whatever it was delegated through.
+    pub fn without_chain(mut self) -> Self {
+        self.guard.judge.checks.chain = false;
+        self
+    }
+
+    /// Refuses nothing: each outcome is counted, logged, and left to the service as an
+    /// [`Observed`](crate::Observed) in the request's extensions.
+    pub fn insecure_observe_only(mut self) -> Self {
+        self.guard.observe_only = true;
+        self
+    }
+
+    fn requiring(mut self, add: impl FnOnce(Requirements) -> Requirements) -> Self {
+        let requirements = std::mem::take(&mut self.guard.judge.requirements);
+        self.guard.judge.requirements = add(requirements);
+        self
+    }
+}
+
+impl<S> Layer<S> for ResourceLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded { inner, guard: Arc::new(self.guard.clone()) }
+    }
+}

@@ -1,0 +1,360 @@
+//! The resource server, request by request, with real keys from a real port.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_mandate::{Invalid, Mandate, SubjectType, Unmet, Use, Verifier};
+use caracal_revocation_state::{Admitted, ManualClock, Options, Revocations};
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::answer::Profile;
+use crate::{GatewayLayer, Rejection, RejectionKind, ResourceLayer};
+
+const ZONE: &str = "z-1";
+const AUDIENCE: &str = "https://api.example";
+
+struct World {
+    issuer: String,
+    signing: EncodingKey,
+    revocations: Revocations,
+    verifier: Verifier,
+    /// The keys' document, or what stands in its place.
+    document: Arc<Mutex<String>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref()[1..].to_vec();
+        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+        let jwk = json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k1", "x": x, "y": y});
+        let document = Arc::new(Mutex::new(json!({ "keys": [jwk] }).to_string()));
+        let served = Arc::clone(&document);
+        let answer = axum::routing::get(async move || served.lock().unwrap().clone());
+        let app = axum::Router::new().route("/.well-known/jwks.json", answer);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock);
+        revocations.confirm(revocations.now());
+        let verifier = verifier(&issuer, &revocations, Use::Resource);
+        let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
+        Self { issuer, signing, revocations, verifier, document }
+    }
+
+    fn layer(&self) -> ResourceLayer {
+        ResourceLayer::new(self.verifier.clone())
+    }
+
+    fn claims(&self) -> Value {
+        let now = self.revocations.now().wall.as_secs();
+        json!({
+            "iss": self.issuer, "aud": AUDIENCE, "sub": "agent-1", "sub_type": "application",
+            "use": "resource", "client_id": "client-1", "jti": "jti-1", "zone_id": ZONE,
+            "sid": "ar-1", "root_sid": "ar-0", "iat": now, "exp": now + 600,
+            "scope": "orders:read", "target": ["orders"], "agent_session_id": "gs-1",
+            "delegation_edge_id": "de-1", "delegation_path": ["de-0", "de-1"], "hop_count": 2,
+            "delegation_chain": [
+                {"application_id": "app-0", "agent_session_id": "gs-0", "delegation_edge_id": "de-0"},
+            ],
+            "delegation_graph_epoch": 5,
+        })
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::ES256) };
+        encode(&header, claims, &self.signing).unwrap()
+    }
+
+    fn good(&self) -> String {
+        self.sign(&self.claims())
+    }
+
+    fn apply(&self, notice: Notice) {
+        let stream = notice.stream();
+        let fields = notice.into_fields(None, std::time::SystemTime::now());
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        let message = Message::new(stream, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        self.revocations.apply(&event, self.revocations.now());
+    }
+}
+
+fn verifier(issuer: &str, revocations: &Revocations, usage: Use) -> Verifier {
+    Verifier::builder(issuer, ZONE, AUDIENCE)
+        .with_uses(&[usage])
+        .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+        .build(revocations)
+        .unwrap()
+}
+
+async fn send<L>(layer: &L, token: Option<&str>) -> Response<Bytes>
+where
+    L: Layer<Inner, Service = crate::Guarded<Inner>>,
+{
+    let mut request = Request::new(());
+    if let Some(token) = token {
+        request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    }
+    request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
+    let service = layer.layer(service_fn(inner as fn(_) -> _));
+    let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+type Inner = tower::util::ServiceFn<
+    fn(Request<()>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
+>;
+
+/// The service behind: it insists on the mandate and the proof.
+fn inner(request: Request<()>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let mandate = request.extensions().get::<Mandate>().expect("a mandate");
+    assert!(request.extensions().get::<Admitted>().is_some());
+    std::future::ready(Ok(Response::new(Full::from(mandate.claims().sid.to_string()))))
+}
+
+fn kind(response: &Response<Bytes>) -> Option<RejectionKind> {
+    response.extensions().get::<Rejection>().map(Rejection::kind)
+}
+
+fn said(response: &Response<Bytes>) -> (u16, String) {
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(body["requestId"], "req-1");
+    assert!(body["error_hint"].is_string(), "{body}");
+    assert_eq!(response.headers()["x-request-id"], "req-1");
+    (response.status().as_u16(), body["error"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_good_mandate_reaches_the_service_at_first_sight_and_again() {
+    let world = World::new().await;
+    // Each signature is another token, so a repeat is of the same text.
+    let token = world.good();
+    for _ in 0..3 {
+        let response = send(&world.layer(), Some(&token)).await;
+        assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, &b"ar-1"[..]));
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_revoke_has_its_answer_at_first_sight_and_on_a_repeat() {
+    let at = |text: &str| OccurredAt::parse(text).unwrap();
+    let revoke = || Notice::revoke(ZONE, "operator");
+    let suspension = at("2026-11-20T10:00:00.000Z");
+    let edge = |event, edges: &[&str], epoch| Notice::delegation(ZONE, event, edges, epoch);
+    let cases: Vec<(&str, Notice, RejectionKind, &str)> = vec![
+        ("sid", revoke().session("ar-1"), RejectionKind::Revoked, "session_revoked"),
+        ("root_sid", revoke().root("ar-0"), RejectionKind::Revoked, "session_revoked"),
+        ("session", revoke().agent_session("gs-1"), RejectionKind::Revoked, "session_revoked"),
+        ("edge", revoke().delegation_edge("de-1"), RejectionKind::Revoked, "session_revoked"),
+        (
+            "hop's session",
+            revoke().agent_session("gs-0"),
+            RejectionKind::Revoked,
+            "session_revoked",
+        ),
+        ("hop's edge", revoke().delegation_edge("de-0"), RejectionKind::Revoked, "session_revoked"),
+        ("terminate", Notice::terminate(ZONE, "gs-1"), RejectionKind::Revoked, "session_revoked"),
+        (
+            "suspend",
+            Notice::suspend(ZONE, "gs-1", suspension),
+            RejectionKind::Suspended,
+            "session_revoked",
+        ),
+        (
+            "edge_revoke",
+            edge(DelegationEvent::Revoke, &["de-1"], 1),
+            RejectionKind::Revoked,
+            "session_revoked",
+        ),
+        (
+            "edge_expire",
+            edge(DelegationEvent::Expire, &["de-7", "de-0"], 1),
+            RejectionKind::Revoked,
+            "session_revoked",
+        ),
+        (
+            "epoch",
+            edge(DelegationEvent::Create, &["de-9"], 6),
+            RejectionKind::DelegationStale,
+            "delegation_stale",
+        ),
+    ];
+    for (way, notice, reason, code) in cases {
+        for seen_before in [false, true] {
+            let world = World::new().await;
+            let token = world.good();
+            if seen_before {
+                assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
+                assert!(world.verifier.recall(&token).is_some());
+            }
+            world.apply(notice.clone());
+            let response = send(&world.layer(), Some(&token)).await;
+            assert_eq!(kind(&response), Some(reason), "{way}");
+            assert_eq!(said(&response), (401, code.to_owned()), "{way}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn invalidated_keys_end_what_was_verified_with_them() {
+    let world = World::new().await;
+    let token = world.good();
+    assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
+    *world.document.lock().unwrap() = "away".into();
+    assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
+    world.apply(Notice::keys(ZONE));
+    let response = send(&world.layer(), Some(&token)).await;
+    assert_eq!(kind(&response), Some(RejectionKind::KeysUnavailable));
+    assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
+    assert!(response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn an_outage_never_looks_like_a_revoked_session() {
+    let world = World::new().await;
+    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
+    let response = send(&layer, Some(&world.good())).await;
+    assert_eq!(kind(&response), Some(RejectionKind::Unknown));
+    assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
+}
+
+#[tokio::test]
+async fn what_a_route_requires_is_answered_with_its_code() {
+    let world = World::new().await;
+    let any = || world.layer();
+    let met = any()
+        .require_scope("orders:read")
+        .require_target("orders")
+        .require_session()
+        .require_delegation()
+        .require_chain_contains("app-0")
+        .require_subject_type(SubjectType::Application)
+        .max_hops(2);
+    assert_eq!(send(&met, Some(&world.good())).await.status(), 200);
+    let mut bare = world.claims();
+    for name in ["agent_session_id", "delegation_edge_id"] {
+        bare.as_object_mut().unwrap().remove(name);
+    }
+    let mut far = world.claims();
+    far["hop_count"] = json!(11);
+    let cases = [
+        (any().require_scope("admin"), world.claims(), "insufficient_scope", Unmet::Scope),
+        (any().require_target("x"), world.claims(), "insufficient_scope", Unmet::Target),
+        (
+            any().require_subject_type(SubjectType::User),
+            world.claims(),
+            "insufficient_scope",
+            Unmet::SubjectType,
+        ),
+        (any().require_session(), bare.clone(), "session_required", Unmet::Session),
+        (any().require_delegation(), bare, "delegation_required", Unmet::Delegation),
+        (any().require_chain_contains("app-9"), world.claims(), "chain_mismatch", Unmet::Chain),
+        (any(), far, "hop_count_exceeded", Unmet::Hops),
+    ];
+    for (layer, claims, code, unmet) in cases {
+        let response = send(&layer, Some(&world.sign(&claims))).await;
+        assert_eq!(said(&response), (403, code.to_owned()));
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.unmet(), Some(unmet));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
+    let world = World::new().await;
+    let response = send(&world.layer(), None).await;
+    assert_eq!(said(&response), (401, "missing_token".to_owned()));
+    assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    let mut other = world.claims();
+    other["zone_id"] = json!("z-2");
+    let response = send(&world.layer(), Some(&world.sign(&other))).await;
+    assert_eq!(said(&response), (401, "invalid_zone".to_owned()));
+    for (name, value, why) in [
+        ("aud", json!("x"), Invalid::Audience),
+        ("use", json!("gateway"), Invalid::Use),
+        ("exp", json!(1), Invalid::Expired),
+    ] {
+        let mut claims = world.claims();
+        claims[name] = value;
+        let response = send(&world.layer(), Some(&world.sign(&claims))).await;
+        assert_eq!(said(&response), (401, "invalid_token".to_owned()));
+        assert_eq!(response.extensions().get::<Rejection>().unwrap().invalid(), Some(why));
+    }
+}
+
+#[tokio::test]
+async fn new_delegations_are_no_matter_where_only_ended_ones_count() {
+    let world = World::new().await;
+    world.apply(Notice::delegation(ZONE, DelegationEvent::Create, &["de-9"], 6));
+    let layer = world.layer().only_ended_delegations();
+    assert_eq!(send(&layer, Some(&world.good())).await.status(), 200);
+    assert_eq!(
+        send(&world.layer().without_delegation_epoch(), Some(&world.good())).await.status(),
+        200
+    );
+    world.apply(Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-9"], 7));
+    assert_eq!(
+        kind(&send(&layer, Some(&world.good())).await),
+        Some(RejectionKind::DelegationStale)
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_takes_the_same_verifier_and_answers_in_its_own_words() {
+    let world = World::new().await;
+    let verifier = verifier(&world.issuer, &world.revocations, Use::Gateway);
+    let layer = GatewayLayer::new(world.revocations.clone()).with_verifier(verifier);
+    let mut claims = world.claims();
+    claims["use"] = json!("gateway");
+    claims["hop_count"] = json!(99);
+    let token = world.sign(&claims);
+    assert_eq!(send(&layer, Some(&token)).await.status(), 200);
+    let response = send(&layer, Some(&world.good())).await;
+    assert_eq!(kind(&response), Some(RejectionKind::InvalidMandate));
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!((&body["error"], &body["error_hint"]), (&json!("invalid_token"), &Value::Null));
+    world.apply(Notice::revoke(ZONE, "operator").session("ar-1"));
+    let response = send(&layer, Some(&token)).await;
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(
+        (&body["error"], &body["error_description"]),
+        (&json!("invalid_token"), &json!("session revoked"))
+    );
+}
+
+#[tokio::test]
+async fn claims_in_the_extensions_do_not_stand_in_for_verification() {
+    let world = World::new().await;
+    let service = world.layer().layer(service_fn(inner as fn(_) -> _));
+    let mut request = Request::new(());
+    request.extensions_mut().insert(caracal_revocation_state::Claims::new("ar-1"));
+    let response: Response<_> = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 401);
+}
+
+#[test]
+fn every_reason_has_an_answer_with_a_hint_and_only_outages_are_503() {
+    for kind in RejectionKind::ALL {
+        let answer = Profile::Resource.answer(kind);
+        assert!(answer.hint.is_some(), "{kind:?}");
+        let is_outage = matches!(kind, RejectionKind::Unknown | RejectionKind::KeysUnavailable);
+        assert_eq!(answer.status == 503, is_outage, "{kind:?}");
+        assert_eq!(answer.error == "sts_unavailable", is_outage, "{kind:?}");
+        let is_revoked = matches!(kind, RejectionKind::Revoked | RejectionKind::Suspended);
+        assert_eq!(answer.error == "session_revoked", is_revoked, "{kind:?}");
+        assert!(answer.status.is_client_error() || is_outage, "{kind:?}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The authority that a token request names, from a form that can be read in one way only.
+
+use crate::RejectionKind;
+
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+/// The fields that are looked at. Any other is the STS's own business.
+const FIELDS: [&str; 5] =
+    ["session_id", "agent_session_id", "delegation_edge_id", "subject_token", "subject_token_type"];
+
+/// What a token request names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// In the order of [`FIELDS`].
+    values: [Option<String>; FIELDS.len()],
+}
+
+impl Authority {
+    /// What the form says, unless somebody could read it otherwise.
+    pub(super) fn of(body: &[u8]) -> Result<Self, RejectionKind> {
+        // A form is ASCII; a semicolon separates fields for some readers and not for others.
+        if !body.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b';') {
+            return Err(RejectionKind::MalformedForm);
+        }
+        let mut authority = Self::default();
+        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let name = decode(halves.next().unwrap_or_default())?;
+            let value = decode(halves.next().unwrap_or_default())?;
+            let Some(position) = FIELDS.iter().position(|field| is_nearly(&name, field)) else {
+                continue;
+            };
+            if FIELDS.get(position).is_none_or(|field| *field != name)
+                || value.trim() != value
+                || value.chars().any(char::is_control)
+            {
+                return Err(RejectionKind::MalformedForm);
+            }
+            let Some(place) = authority.values.get_mut(position) else { continue };
+            if place.replace(value).is_some() {
+                return Err(RejectionKind::RepeatedField);
+            }
+        }
+        Ok(authority)
+    }
+
+    /// The ids of authority records, sessions and delegations, in each spelling that a database
+    /// takes for the same.
+    pub(super) fn ids(&self) -> impl Iterator<Item = String> {
+        let named = self.values.iter().take(3).flatten().filter(|id| !id.is_empty());
+        named.flat_map(|id| {
+            let lower = id.to_ascii_lowercase();
+            let uuid = as_uuid(&lower);
+            let others = [Some(lower).filter(|lower| lower != id), uuid];
+            std::iter::once(id.clone()).chain(others.into_iter().flatten())
+        })
+    }
+
+    /// The mandate; an identity token is none.
+    pub(super) fn subject_token(&self) -> Option<&str> {
+        let [.., token, token_type] = &self.values;
+        let is_mandate = token_type.as_deref() != Some(ID_TOKEN);
+        token.as_deref().filter(|token| is_mandate && !token.is_empty())
+    }
+}
+
+/// Whether some reader could take this name for the field: of another case, with spaces around,
+/// or as the first of a list.
+fn is_nearly(name: &str, field: &str) -> bool {
+    let base = name.split(['[', '\0']).next().unwrap_or_default();
+    base.trim().eq_ignore_ascii_case(field)
+}
+
+/// The hyphenated form, of an id that Postgres reads as a UUID.
+fn as_uuid(lower: &str) -> Option<String> {
+    let digits: String =
+        lower.chars().filter(|letter| !matches!(letter, '-' | '{' | '}')).collect();
+    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut uuid = String::with_capacity(36);
+    for (position, digit) in digits.char_indices() {
+        if matches!(position, 8 | 12 | 16 | 20) {
+            uuid.push('-');
+        }
+        uuid.push(digit);
+    }
+    Some(uuid).filter(|uuid| uuid != lower)
+}
+
+/// Percent-decodes, and reads a plus as the space that it stands for.
+fn decode(text: &[u8]) -> Result<String, RejectionKind> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => break,
+            [b'%', high, low, rest @ ..] => {
+                let digits = [hex(*high), hex(*low)];
+                let [Some(high), Some(low)] = digits else {
+                    return Err(RejectionKind::MalformedForm);
+                };
+                decoded.push(high << 4 | low);
+                rest
+            }
+            [b'%', ..] => return Err(RejectionKind::MalformedForm),
+            [b'+', rest @ ..] => {
+                decoded.push(b' ');
+                rest
+            }
+            [byte, rest @ ..] => {
+                decoded.push(*byte);
+                rest
+            }
+        };
+    }
+    String::from_utf8(decoded).map_err(|_| RejectionKind::MalformedForm)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

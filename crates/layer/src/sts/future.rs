@@ -1,0 +1,151 @@
+//! The response to come: first the body is read, within its limits, then the STS answers.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use super::guard::{Guard, MAX_BODY};
+use crate::answer::respond;
+use crate::guarded::Denial;
+use crate::{GuardedBody, RejectionKind, StsBody};
+
+pin_project! {
+    /// The future of an [`Sts`](crate::Sts).
+    pub struct StsFuture<S, B>
+    where
+        S: Service<Request<StsBody<B>>>,
+    {
+        #[pin]
+        kind: Kind<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<S, B>
+    where
+        S: Service<Request<StsBody<B>>>,
+    {
+        Inner { #[pin] future: S::Future },
+        Denied { denial: Denial },
+        Reading {
+            #[pin]
+            body: B,
+            #[pin]
+            deadline: Sleep,
+            read: VecDeque<Frame<Bytes>>,
+            length: usize,
+            rest: Option<Rest<S>>,
+        },
+    }
+}
+
+/// What waits for the body.
+struct Rest<S> {
+    parts: Parts,
+    inner: S,
+    guard: Arc<Guard>,
+}
+
+impl<S: Service<Request<StsBody<B>>>, B> StsFuture<S, B> {
+    pub(super) const fn inner(future: S::Future) -> Self {
+        Self { kind: Kind::Inner { future } }
+    }
+
+    pub(super) const fn denied(denial: Denial) -> Self {
+        Self { kind: Kind::Denied { denial } }
+    }
+
+    pub(super) fn reading(parts: Parts, body: B, inner: S, guard: Arc<Guard>) -> Self {
+        let deadline = sleep(guard.deadline);
+        let rest = Some(Rest { parts, inner, guard });
+        Self { kind: Kind::Reading { body, deadline, read: VecDeque::new(), length: 0, rest } }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for StsFuture<S, ReqBody>
+where
+    S: Service<Request<StsBody<ReqBody>>, Response = Response<ResBody>>,
+    ReqBody: Body<Data = Bytes>,
+{
+    type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.kind.as_mut().project() {
+                KindProjection::Inner { future } => {
+                    let response = ready!(future.poll(cx));
+                    return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
+                }
+                KindProjection::Denied { denial } => {
+                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::refusal)));
+                }
+                KindProjection::Reading { body, deadline, read, length, rest } => {
+                    let whole = match collect(body, read, length, cx) {
+                        Poll::Ready(whole) => whole,
+                        Poll::Pending => {
+                            ready!(deadline.poll(cx));
+                            Err(RejectionKind::StalledBody)
+                        }
+                    };
+                    // Only missing after the service panicked in its call.
+                    let Some(Rest { parts, mut inner, guard }) = rest.take() else {
+                        return Poll::Pending;
+                    };
+                    match guard.judge(&parts.headers, whole.map(|()| &*read)) {
+                        Ok(()) => {
+                            let body = StsBody::replayed(std::mem::take(read));
+                            let request = Request::from_parts(parts, body);
+                            Kind::Inner { future: inner.call(request) }
+                        }
+                        Err(denial) => Kind::Denied { denial },
+                    }
+                }
+            };
+            this.kind.set(next);
+        }
+    }
+}
+
+/// Reads on, to the end of the body or the limit.
+fn collect<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    read: &mut VecDeque<Frame<Bytes>>,
+    length: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), RejectionKind>> {
+    loop {
+        match ready!(body.as_mut().poll_frame(cx)) {
+            None => return Poll::Ready(Ok(())),
+            Some(Err(_)) => return Poll::Ready(Err(RejectionKind::BrokenBody)),
+            Some(Ok(frame)) => {
+                let data = frame.data_ref().map_or(0, Bytes::len);
+                *length = length.saturating_add(data);
+                if *length > MAX_BODY {
+                    return Poll::Ready(Err(RejectionKind::OversizedBody));
+                }
+                // Chunks of nothing must not fill the memory.
+                if data > 0 || frame.is_trailers() {
+                    read.push_back(frame);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Service<Request<StsBody<B>>>, B> fmt::Debug for StsFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StsFuture").finish_non_exhaustive()
+    }
+}

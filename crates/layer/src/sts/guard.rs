@@ -1,0 +1,142 @@
+//! What is asked of a token request.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use caracal_revocation_state::{Checks, Claims, Revocations};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use http_body::Frame;
+
+use super::form::Authority;
+use crate::answer::Profile;
+use crate::guarded::{Denial, decide};
+use crate::metrics::Counters;
+use crate::request_id::RequestId;
+use crate::unverified::Payload;
+use crate::{Rejection, RejectionKind, log};
+
+/// The longest body that is read (contract, "Tokens").
+pub(super) const MAX_BODY: usize = 64 * 1024;
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    pub(super) path: Box<str>,
+    pub(super) deadline: Duration,
+    revocations: Revocations,
+    checks: Checks,
+    counters: Counters,
+}
+
+impl Guard {
+    pub(super) fn new(revocations: Revocations) -> Self {
+        let mut checks = Checks::default();
+        checks.horizon = false;
+        let counters = Counters::register(Profile::Sts);
+        Self { path: "/oauth/2/token".into(), deadline: DEADLINE, revocations, checks, counters }
+    }
+
+    /// Whether this is the token endpoint, in any spelling that a router could take for it.
+    pub(super) fn is_token_request(&self, method: &Method, uri: &Uri) -> bool {
+        method == Method::POST
+            && (uri.path() == &*self.path
+                || plain_path(uri.path()).eq_ignore_ascii_case(&plain_path(&self.path)))
+    }
+
+    /// Whether the body may be read at all.
+    pub(super) fn accept(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let fits = announced
+            .is_none_or(|length| length.parse().is_ok_and(|length: usize| length <= MAX_BODY));
+        let kind = if !is_form(headers) {
+            RejectionKind::UnsupportedBody
+        } else if !fits {
+            RejectionKind::OversizedBody
+        } else {
+            return Ok(());
+        };
+        Err(self.deny(kind.into(), headers))
+    }
+
+    /// Whether the request goes on to the STS, given its whole body.
+    pub(super) fn judge(
+        &self,
+        headers: &HeaderMap,
+        body: Result<&VecDeque<Frame<Bytes>>, RejectionKind>,
+    ) -> Result<(), Denial> {
+        body.map_err(Rejection::from)
+            .and_then(|frames| {
+                let chunks = frames.iter().filter_map(Frame::data_ref);
+                let body: Vec<u8> = chunks.flat_map(|chunk| chunk.iter().copied()).collect();
+                self.ask(&Authority::of(&body)?)
+            })
+            .map_err(|rejection| self.deny(rejection, headers))
+    }
+
+    fn ask(&self, authority: &Authority) -> Result<(), Rejection> {
+        for id in authority.ids() {
+            let mut claims = Claims::new(&id);
+            // The field names the authority as it is now, not as some token once had it: the end
+            // of a suspension is behind it.
+            claims.iat = Some(i64::MAX);
+            decide(&self.revocations, &claims, &self.checks)?;
+        }
+        if let Some(token) = authority.subject_token() {
+            let payload = Payload::of(token)?;
+            decide(&self.revocations, &payload.claims()?, &self.checks)?;
+        }
+        Ok(())
+    }
+
+    fn deny(&self, rejection: Rejection, headers: &HeaderMap) -> Denial {
+        self.counters.denied(rejection.kind());
+        let request_id = RequestId::of(headers);
+        let denial = Denial { rejection, request_id, profile: Profile::Sts };
+        log::denial(&denial, true);
+        denial
+    }
+}
+
+/// One content type, of a form in UTF-8, and nothing that stands between it and the bytes.
+fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else { return false };
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
+        && content_type.to_str().is_ok_and(is_form_type)
+}
+
+fn is_form_type(text: &str) -> bool {
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            Some(_) => true,
+            None => parameter.is_empty(),
+        })
+}
+
+/// The path without what routers pass over: escapes, repeated and trailing slashes.
+fn plain_path(path: &str) -> String {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let ahead: Vec<u8> = bytes.clone().take(2).collect();
+        let escaped = std::str::from_utf8(&ahead).ok().filter(|digits| digits.len() == 2);
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) if byte == b'%' => {
+                plain.push(decoded);
+                bytes.nth(1);
+            }
+            _ => plain.push(byte),
+        }
+    }
+    let plain = String::from_utf8_lossy(&plain);
+    let segments = plain.split('/').filter(|segment| !matches!(*segment, "" | "."));
+    segments.flat_map(|segment| ["/", segment]).collect()
+}

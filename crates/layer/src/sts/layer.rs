@@ -1,0 +1,87 @@
+//! The layer in front of a token endpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::Revocations;
+use tower_layer::Layer;
+
+use super::guard::Guard;
+use crate::Sts;
+
+/// Guards the STS: a token request (`POST /oauth/2/token`) that names revoked authority is
+/// refused; every other request passes untouched.
+///
+/// Authority is looked for in `session_id`, `agent_session_id`, `delegation_edge_id` and the
+/// claims of `subject_token`, unless that is an identity token
+/// (`urn:ietf:params:oauth:token-type:id_token`). Token requests pass if
+///
+/// 1. their body is `application/x-www-form-urlencoded`, in UTF-8 and not compressed, of at most
+///    64 KiB, and here within ten seconds;
+/// 2. it can be read in one way only: none of these fields stands twice or under a name that is
+///    nearly its own, no escape is broken;
+/// 3. nothing is known against what it names, in a state that is fresh enough. The horizon does
+///    not apply: the STS decides from Caracal's own records.
+///
+/// The body is replayed to the service behind as it came. Its signature is not checked here: the
+/// STS does that, and a forged token can only be refused, not let through, for what it names.
+///
+/// ```
+/// use bytes::Bytes;
+/// use caracal_revocation_layer::StsLayer;
+/// use caracal_revocation_state::{Options, Revocations};
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::{BodyExt, Full};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let revocations = Revocations::new(Options::default());
+/// revocations.confirm(revocations.now());
+/// let sts = StsLayer::new(revocations).layer(service_fn(
+///     async |request: Request<caracal_revocation_layer::StsBody<Full<Bytes>>>| {
+///         let body = request.into_body().collect().await?.to_bytes();
+///         assert_eq!(body, "session_id=ar-1");
+///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("token")))
+///     },
+/// ));
+/// let request = Request::post("/oauth/2/token")
+///     .header("content-type", "application/x-www-form-urlencoded")
+///     .body(Full::<Bytes>::from("session_id=ar-1"))?;
+/// assert_eq!(sts.oneshot(request).await?.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct StsLayer {
+    guard: Guard,
+}
+
+impl StsLayer {
+    /// A layer that asks this state. Install a metrics recorder before making it.
+    pub fn new(revocations: Revocations) -> Self {
+        Self { guard: Guard::new(revocations) }
+    }
+
+    /// Guards this path instead of `/oauth/2/token`: for services that are mounted elsewhere, or
+    /// whose router has cut a prefix off.
+    pub fn with_path(mut self, path: &str) -> Self {
+        self.guard.path = path.into();
+        self
+    }
+
+    /// How long a body may take to arrive; 10 seconds by default.
+    pub fn with_body_deadline(mut self, deadline: Duration) -> Self {
+        self.guard.deadline = deadline;
+        self
+    }
+}
+
+impl<S> Layer<S> for StsLayer {
+    type Service = Sts<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Sts { inner, guard: Arc::new(self.guard.clone()) }
+    }
+}

@@ -1,0 +1,15 @@
+//! The STS: token requests that name revoked authority are refused before the STS reads them.
+
+mod body;
+mod form;
+mod future;
+mod guard;
+mod layer;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use body::StsBody;
+pub use future::StsFuture;
+pub use layer::StsLayer;
+pub use service::Sts;

@@ -1,0 +1,375 @@
+//! Token requests, as clients write them and as nobody should.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_state::{ManualClock, Options, Revocations};
+use futures_util::stream;
+use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::{Rejection, RejectionKind, StsBody, StsLayer};
+use RejectionKind::{
+    BrokenBody, MalformedClaims, MalformedForm, MalformedToken, OversizedBody, RepeatedField,
+    Revoked, StalledBody, Suspended, Unknown, UnsupportedBody,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const UUID: &str = "0198b0c2-7d10-7a11-8f00-00000000abcd";
+
+fn fresh() -> Revocations {
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    revocations.confirm(revocations.now());
+    revocations
+}
+
+fn apply(revocations: &Revocations, notice: Notice) {
+    let stream = notice.stream();
+    let fields = notice.into_fields(None, std::time::SystemTime::now());
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let message = Message::new(stream, &fields);
+    let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+    revocations.apply(&event, revocations.now());
+}
+
+/// A state in which `ar-1`, `gs-1`, `de-1` and [`UUID`] are revoked.
+fn revoked() -> Revocations {
+    let revocations = fresh();
+    for id in ["ar-1", "gs-1", "de-1", UUID] {
+        apply(&revocations, Notice::revoke("z-1", "operator").session(id));
+    }
+    revocations
+}
+
+/// What the client was told, or what the STS was sent.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Refused(RejectionKind, u16),
+    Passed(Bytes),
+}
+
+use Outcome::Passed;
+
+async fn send<B>(layer: &StsLayer, request: Request<B>) -> Outcome
+where
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: std::fmt::Debug,
+{
+    let seen = Arc::new(Mutex::new(None));
+    let probe = Arc::clone(&seen);
+    let service = layer.layer(service_fn(move |request: Request<StsBody<B>>| {
+        let probe = Arc::clone(&probe);
+        async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            *probe.lock().unwrap() = Some(body);
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("token")))
+        }
+    }));
+    let response = service.oneshot(request).await.unwrap();
+    let seen = seen.lock().unwrap().take();
+    match (response.extensions().get::<Rejection>(), seen) {
+        (Some(rejection), None) => {
+            let status = response.status().as_u16();
+            assert!(response.headers()["content-type"] == "application/json");
+            Outcome::Refused(rejection.kind(), status)
+        }
+        (None, Some(body)) => Passed(body),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn post(body: &str) -> Request<Full<Bytes>> {
+    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    Request::post("/oauth/2/token").header("content-type", FORM).body(body).unwrap()
+}
+
+async fn ask(body: &str) -> Outcome {
+    send(&StsLayer::new(revoked()), post(body)).await
+}
+
+fn refused(kind: RejectionKind, status: u16) -> Outcome {
+    Outcome::Refused(kind, status)
+}
+
+fn token(payload: &str) -> String {
+    format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+}
+
+#[tokio::test]
+async fn revoked_authority_is_found_in_each_of_the_four_fields() {
+    for body in [
+        "session_id=ar-1".to_owned(),
+        "agent_session_id=gs-1".into(),
+        "delegation_edge_id=de-1".into(),
+        format!("subject_token={}", token(r#"{"sid":"ar-1"}"#)),
+        format!("subject_token={}", token(r#"{"sid":"x","delegation_path":["de-1"]}"#)),
+        "grant_type=a%3Ab&session_id=ar-1&scope=x+y".into(),
+        "session_id=ar-2&agent_session_id=gs-1".into(),
+    ] {
+        assert_eq!(ask(&body).await, refused(Revoked, 401), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn other_authority_passes_with_its_body_untouched() {
+    for body in [
+        "session_id=ar-2".to_owned(),
+        format!("subject_token={}&a=%41+b&&c", token(r#"{"sid":"ar-2"}"#)),
+        "".into(),
+        "grant_type=client_credentials&scope=ar-1".into(),
+        "session_id=&agent_session_id=".into(),
+    ] {
+        assert_eq!(ask(&body).await, Passed(Bytes::from(body)));
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_is_not_inspected_and_only_that() {
+    let id = "urn:ietf:params:oauth:token-type:id_token";
+    let foreign = format!("subject_token=not.a.mandate&subject_token_type={id}");
+    assert!(matches!(ask(&foreign).await, Passed(_)));
+    let escaped = foreign.replace(':', "%3A");
+    assert!(matches!(ask(&escaped).await, Passed(_)));
+    let mandate = token(r#"{"sid":"ar-1"}"#);
+    for other in ["urn:ietf:params:oauth:token-type:access_token", "id_token", "ID_TOKEN", ""] {
+        let body = format!("subject_token={mandate}&subject_token_type={other}");
+        assert_eq!(ask(&body).await, refused(Revoked, 401), "{other}");
+    }
+    let twice = format!("subject_token={mandate}&subject_token_type={id}&subject_token_type=x");
+    assert_eq!(ask(&twice).await, refused(RepeatedField, 400));
+    let named = format!("session_id=ar-1&{foreign}");
+    assert_eq!(ask(&named).await, refused(Revoked, 401), "the other fields count all the same");
+}
+
+#[tokio::test]
+async fn no_spelling_hides_a_revoked_id() {
+    for body in [
+        "session_id=%61r-1",
+        "session_id=%61%72%2D%31",
+        "session%5Fid=ar-1",
+        "session%5fid=ar%2d1",
+        "%73ession_id=ar-1",
+        "x=1&session_id=ar-1&y",
+        "session_id=0198B0C2-7D10-7A11-8F00-00000000ABCD",
+        "session_id=0198b0c27d107a118f0000000000abcd",
+        "session_id=%7B0198b0c2-7d10-7a11-8f00-00000000abcd%7D",
+        "session_id=AR-1",
+    ] {
+        assert_eq!(ask(body).await, refused(Revoked, 401), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_be_read_in_two_ways_is_refused() {
+    for body in [
+        "session_id=ar-2&session_id=ar-1",
+        "session_id=ar-1&session_id=ar-1",
+        "session_id=ar-2&session%5Fid=ar-1",
+        "session_id=&session_id=ar-1",
+        "subject_token=a&subject_token=b",
+        "agent_session_id=a&agent_session_id=b",
+        "delegation_edge_id=a&delegation_edge_id=b",
+    ] {
+        assert_eq!(ask(body).await, refused(RepeatedField, 400), "{body}");
+    }
+    for body in [
+        "session_id=ar-1%20",
+        "session_id=+ar-1",
+        "session_id=ar-1%09",
+        "session_id=ar-1%00",
+        "session_id=ar%zz1",
+        "session_id=ar-1%",
+        "session_id=ar-1%4",
+        "session_id=%ff",
+        "Session_Id=ar-1",
+        "session_id[]=ar-1",
+        "session_id[0]=ar-1",
+        "+session_id=ar-1",
+        "session_id%20=ar-1",
+        "x=1;session_id=ar-1",
+        "x=1\nsession_id=ar-1",
+        "\u{feff}session_id=ar-1",
+        "session_id=\u{e4}",
+    ] {
+        assert_eq!(ask(body).await, refused(MalformedForm, 400), "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_subject_token_that_is_no_mandate_is_refused_clearly() {
+    let cases = [
+        ("opaque".to_owned(), MalformedToken),
+        (token("{}"), MalformedClaims),
+        (token(r#"{"sid":"ar-2","sid":"ar-1"}"#), MalformedClaims),
+    ];
+    for (subject, kind) in cases {
+        assert_eq!(ask(&format!("subject_token={subject}")).await, refused(kind, 400));
+    }
+}
+
+#[tokio::test]
+async fn only_a_form_in_plain_utf8_is_read() {
+    let with = |name: &str, values: &[&str]| {
+        let mut request = post("session_id=ar-1");
+        let headers = request.headers_mut();
+        headers.remove(name);
+        for value in values {
+            headers.append(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        request
+    };
+    let layer = StsLayer::new(revoked());
+    for good in [
+        FORM,
+        "Application/X-WWW-Form-URLEncoded",
+        "application/x-www-form-urlencoded;charset=utf-8",
+        "application/x-www-form-urlencoded ; charset=\"UTF-8\"",
+        "application/x-www-form-urlencoded;",
+    ] {
+        let request = with("content-type", &[good]);
+        assert_eq!(send(&layer, request).await, refused(Revoked, 401), "{good}");
+    }
+    for bad in [
+        &[][..],
+        &[""],
+        &["application/json"],
+        &["multipart/form-data; boundary=x"],
+        &["text/plain"],
+        &["application/x-www-form-urlencoded; charset=utf-16"],
+        &["application/x-www-form-urlencoded; charset=utf-8; charset=utf-7"],
+        &["application/x-www-form-urlencoded, application/json"],
+        &[FORM, FORM],
+    ] {
+        let request = with("content-type", bad);
+        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{bad:?}");
+    }
+    let request = with("content-encoding", &["gzip"]);
+    assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415));
+    assert_eq!(send(&layer, with("content-encoding", &["identity"])).await, refused(Revoked, 401));
+}
+
+type Chunk = Result<Frame<Bytes>, &'static str>;
+
+fn streamed(
+    frames: impl futures_util::Stream<Item = Chunk>,
+) -> Request<StreamBody<impl futures_util::Stream<Item = Chunk>>> {
+    Request::post("/oauth/2/token")
+        .header("content-type", FORM)
+        .body(StreamBody::new(frames))
+        .unwrap()
+}
+
+fn chunks(text: &str, size: usize) -> Vec<Chunk> {
+    let bytes = text.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+    bytes.map(|chunk| Ok(Frame::data(chunk))).collect()
+}
+
+#[tokio::test]
+async fn a_body_in_many_chunks_is_one_body() {
+    let layer = StsLayer::new(revoked());
+    for size in 1..8 {
+        let frames = chunks("x=1&session_id=ar-1", size);
+        let request = streamed(stream::iter(frames));
+        assert_eq!(send(&layer, request).await, refused(Revoked, 401));
+        let mut frames = chunks("session_id=ar-2", size);
+        frames.insert(1, Ok(Frame::data(Bytes::new())));
+        frames.push(Ok(Frame::trailers(HeaderMap::new())));
+        let outcome = send(&layer, streamed(stream::iter(frames))).await;
+        assert_eq!(outcome, Passed("session_id=ar-2".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
+    let layer = StsLayer::new(revoked());
+    let fits = format!("x={}", "a".repeat(65_534));
+    assert_eq!(send(&layer, post(&fits)).await, Passed(fits.clone().into()));
+    let long = format!("{fits}a");
+    assert_eq!(send(&layer, post(&long)).await, refused(OversizedBody, 413));
+    let endless = stream::iter(std::iter::repeat_with(|| Ok(Frame::data("aaaa".into()))));
+    assert_eq!(send(&layer, streamed(endless)).await, refused(OversizedBody, 413));
+    let mut announced = post("session_id=ar-2");
+    announced.headers_mut().insert("content-length", "65537".parse().unwrap());
+    assert_eq!(send(&layer, announced).await, refused(OversizedBody, 413));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stalls_or_breaks_off_is_refused() {
+    let layer = StsLayer::new(revoked()).with_body_deadline(Duration::from_secs(10));
+    let frames = chunks("session_id=ar-2", 4).into_iter();
+    let stalled = futures_util::StreamExt::chain(stream::iter(frames), stream::pending());
+    assert_eq!(send(&layer, streamed(stalled)).await, refused(StalledBody, 408));
+    let broken = vec![Ok(Frame::data("session_id=ar-2".into())), Err("reset")];
+    assert_eq!(send(&layer, streamed(stream::iter(broken))).await, refused(BrokenBody, 400));
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_pass_untouched() {
+    let layer = StsLayer::new(revoked());
+    let body = || Full::<Bytes>::from("session_id=ar-1&session_id=ar-1");
+    for request in [
+        Request::post("/oauth/2/introspect").body(body()),
+        Request::post("/oauth/2/token/other").body(body()),
+        Request::post("/").body(body()),
+        Request::put("/oauth/2/token").body(body()),
+        Request::get("/oauth/2/token").body(body()),
+    ] {
+        let outcome = send(&layer, request.unwrap()).await;
+        assert_eq!(outcome, Passed("session_id=ar-1&session_id=ar-1".into()));
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_the_path_goes_around_the_layer() {
+    let layer = StsLayer::new(revoked());
+    for path in [
+        "/oauth/2/token?session_id=ar-2",
+        "/oauth/2/token/",
+        "//oauth/2//token",
+        "/oauth/2/%74oken",
+        "/OAuth/2/Token",
+        "/./oauth/2/token",
+    ] {
+        let mut request = post("session_id=ar-1");
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(send(&layer, request).await, refused(Revoked, 401), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
+    let revocations = fresh();
+    revocations.raise_horizon(i64::MAX - 1);
+    let layer = StsLayer::new(revocations);
+    let body = format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2"}"#));
+    assert!(matches!(send(&layer, post(&body)).await, Passed(_)), "the horizon does not apply");
+    let unproven = Revocations::new(Options::default());
+    apply(&unproven, Notice::revoke("z-1", "operator").session("ar-1"));
+    let layer = StsLayer::new(unproven);
+    assert_eq!(send(&layer, post("session_id=ar-2")).await, refused(Unknown, 503));
+    assert_eq!(send(&layer, post("session_id=ar-1")).await, refused(Revoked, 401));
+    let bare = send(&layer, post("grant_type=client_credentials")).await;
+    assert!(matches!(bare, Passed(_)), "it names no authority");
+}
+
+#[tokio::test]
+async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
+    let revocations = fresh();
+    let layer = StsLayer::new(revocations.clone());
+    let at = |text: &str| OccurredAt::parse(text).unwrap();
+    apply(&revocations, Notice::suspend("z-1", "gs-2", at("2026-11-20T10:00:00.000Z")));
+    assert_eq!(send(&layer, post("agent_session_id=gs-2")).await, refused(Suspended, 401));
+    std::thread::sleep(Duration::from_millis(5));
+    apply(&revocations, Notice::resume("z-1", "gs-2", at("2026-11-20T10:05:00.000Z")));
+    assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Passed(_)));
+    let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1}"#);
+    let request = post(&format!("subject_token={old}"));
+    assert_eq!(send(&layer, request).await, refused(Suspended, 401), "the old token stays refused");
+}

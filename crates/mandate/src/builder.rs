@@ -1,0 +1,211 @@
+//! How a verifier is made, and why it may not be.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::Revocations;
+use jsonwebtoken::crypto::CryptoProvider;
+
+use crate::fetch::Fetcher;
+use crate::keys::{KeyTimes, Keys};
+use crate::memory::Memory;
+use crate::verifier::Inner;
+use crate::{Use, Verifier};
+
+/// A verifier to be.
+#[must_use]
+pub struct VerifierBuilder {
+    issuer: Box<str>,
+    zone: Box<str>,
+    audience: Vec<Box<str>>,
+    uses: Vec<Use>,
+    required: Vec<Box<str>>,
+    leeway: Duration,
+    capacity: u64,
+    times: KeyTimes,
+    keys_url: Option<Box<str>>,
+    crypto: Option<&'static CryptoProvider>,
+}
+
+/// Why a verifier cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Issuer, zone or audience is empty: nothing could be told from it.
+    #[error("issuer, zone and audience must not be empty")]
+    Empty,
+    /// The keys' address is no `https` (or loopback `http`) URL.
+    #[error("the issuer (or the address of its keys) is not an https URL")]
+    NotAUrl,
+    /// Keys over plain http from another machine: anybody in between could choose them.
+    #[error("keys are fetched over https; plain http is for loopback addresses only")]
+    InsecureKeys,
+    /// The feature `tls` is off.
+    #[error("keys over https need the feature `tls`")]
+    NoTls,
+    /// The operating system has no certificates to trust.
+    #[error("the operating system has no certificates of authorities to trust")]
+    NoCertificates,
+    /// Neither the feature `aws_lc_rs` nor [`VerifierBuilder::with_crypto`].
+    #[error(
+        "no backend for ES256: enable the feature `aws_lc_rs`, or pass one of jsonwebtoken's \
+         with `with_crypto`"
+    )]
+    NoCrypto,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
+}
+
+impl VerifierBuilder {
+    pub(crate) fn new(issuer: &str, zone: &str, audience: &str) -> Self {
+        Self {
+            issuer: issuer.into(),
+            zone: zone.into(),
+            audience: vec![audience.into()],
+            uses: vec![Use::Resource],
+            required: Vec::new(),
+            leeway: Duration::from_secs(60),
+            capacity: 10_000,
+            times: KeyTimes {
+                ttl: Duration::from_secs(5 * 60),
+                grace: Duration::from_secs(10 * 60),
+                forced_every: Duration::from_secs(30),
+            },
+            keys_url: None,
+            crypto: default_crypto(),
+        }
+    }
+
+    /// Takes mandates for this audience too.
+    pub fn with_audience(mut self, audience: &str) -> Self {
+        self.audience.push(audience.into());
+        self
+    }
+
+    /// Takes mandates of these uses; only [`Use::Resource`] by default. A gateway takes
+    /// [`Use::Gateway`].
+    pub fn with_uses(mut self, uses: &[Use]) -> Self {
+        self.uses = uses.to_vec();
+        self
+    }
+
+    /// Also requires this claim, beyond those that the contract does; null counts as missing.
+    pub fn with_required_claim(mut self, name: &str) -> Self {
+        self.required.push(name.into());
+        self
+    }
+
+    /// How far clocks may be apart; 60 seconds by default.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// How many verified mandates are remembered; 10,000 by default. Zero verifies each anew.
+    pub fn with_capacity(mut self, mandates: u64) -> Self {
+        self.capacity = mandates;
+        self
+    }
+
+    /// How old keys may get before they are fetched again; 5 minutes by default.
+    pub fn with_keys_ttl(mut self, ttl: Duration) -> Self {
+        self.times.ttl = ttl;
+        self
+    }
+
+    /// How much longer old keys are used while they cannot be fetched; 10 minutes by default.
+    /// Keys that were invalidated are not.
+    pub fn with_keys_grace(mut self, grace: Duration) -> Self {
+        self.times.grace = grace;
+        self
+    }
+
+    /// Fetches the keys from this address instead of the issuer's
+    /// `/.well-known/jwks.json?zone_id=`.
+    pub fn with_keys_url(mut self, url: &str) -> Self {
+        self.keys_url = Some(url.into());
+        self
+    }
+
+    /// Checks signatures with this backend of jsonwebtoken.
+    pub fn with_crypto(mut self, crypto: &'static CryptoProvider) -> Self {
+        self.crypto = Some(crypto);
+        self
+    }
+
+    /// The verifier, which heeds the zone's key generation in this state.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what is wrong or missing.
+    pub fn build(self, revocations: &Revocations) -> Result<Verifier, ConfigError> {
+        let named = [&self.issuer, &self.zone].into_iter().chain(&self.audience);
+        if named.into_iter().any(|text| text.is_empty()) {
+            return Err(ConfigError::Empty);
+        }
+        let url = self.keys_url.unwrap_or_else(|| well_known(&self.issuer, &self.zone));
+        let fetcher = Fetcher::new(&url)?;
+        let crypto = self.crypto.ok_or(ConfigError::NoCrypto)?;
+        let keys = Keys::new(&self.zone, revocations.clone(), fetcher, self.times);
+        Ok(Verifier(Arc::new(Inner {
+            memory: Memory::new(self.capacity)?,
+            keys: Arc::new(keys),
+            issuer: self.issuer,
+            zone: self.zone,
+            audience: self.audience,
+            uses: self.uses,
+            required: self.required,
+            leeway: self.leeway,
+            crypto,
+            revocations: revocations.clone(),
+        })))
+    }
+}
+
+impl fmt::Debug for VerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierBuilder")
+            .field("issuer", &self.issuer)
+            .field("zone", &self.zone)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "aws_lc_rs")]
+const fn default_crypto() -> Option<&'static CryptoProvider> {
+    Some(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+}
+
+#[cfg(not(feature = "aws_lc_rs"))]
+const fn default_crypto() -> Option<&'static CryptoProvider> {
+    None
+}
+
+/// Where an issuer publishes a zone's keys (contract, "Tokens").
+fn well_known(issuer: &str, zone: &str) -> Box<str> {
+    let mut url = format!("{}/.well-known/jwks.json?zone_id=", issuer.trim_end_matches('/'));
+    for byte in zone.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_where_the_contract_says() {
+        assert_eq!(
+            &*well_known("https://sts.example/", "zone 1&x"),
+            "https://sts.example/.well-known/jwks.json?zone_id=zone%201%26x"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! From a token's payload to what it says: every required claim, each of its type, none twice.
+
+use std::collections::HashMap;
+
+use caracal_revocation_state::Claims;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Invalid;
+use crate::mandate::{Said, SubjectType, Use};
+
+#[derive(Deserialize)]
+struct Payload {
+    iss: Box<str>,
+    sub: Box<str>,
+    sub_type: SubjectType,
+    #[serde(rename = "use")]
+    usage: Use,
+    aud: Audience,
+    client_id: Box<str>,
+    jti: Box<str>,
+    zone_id: Box<str>,
+    root_sid: Box<str>,
+    exp: i64,
+    iat: i64,
+    nbf: Option<i64>,
+    scope: Option<Box<str>>,
+    target: Option<Vec<Box<str>>>,
+    delegation_chain: Option<Vec<ChainHop>>,
+    source_session_id: Option<Box<str>>,
+    target_session_id: Option<Box<str>>,
+    hop_count: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(Box<str>),
+    Several(Vec<Box<str>>),
+}
+
+#[derive(Deserialize)]
+struct ChainHop {
+    application_id: Box<str>,
+}
+
+/// What the payload says; nobody has verified it yet.
+pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
+    // This reader is the one that refuses a claim that stands twice, whatever its name.
+    let claims: Claims = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
+    let payload: Payload = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
+    let named = [
+        &payload.iss,
+        &payload.sub,
+        &payload.client_id,
+        &payload.jti,
+        &payload.zone_id,
+        &payload.root_sid,
+    ];
+    let audience = match payload.aud {
+        Audience::One(one) => vec![one],
+        Audience::Several(several) => several,
+    };
+    if named.iter().any(|text| text.is_empty()) || !has(json, required)? {
+        return Err(Invalid::Claims);
+    }
+    let path = u32::try_from(claims.delegation_path.len()).unwrap_or(u32::MAX);
+    Ok(Said {
+        issuer: payload.iss,
+        subject: payload.sub,
+        subject_type: payload.sub_type,
+        usage: payload.usage,
+        audience,
+        client: payload.client_id,
+        id: payload.jti,
+        zone: payload.zone_id,
+        scopes: payload.scope.unwrap_or_default(),
+        targets: payload.target.unwrap_or_default(),
+        applications: payload
+            .delegation_chain
+            .unwrap_or_default()
+            .into_iter()
+            .map(|hop| hop.application_id)
+            .collect(),
+        source_session: payload.source_session_id,
+        target_session: payload.target_session_id,
+        hops: payload.hop_count.unwrap_or_default().max(path),
+        issued: payload.iat,
+        not_before: payload.nbf,
+        expires: payload.exp,
+        claims,
+    })
+}
+
+fn has(json: &str, required: &[Box<str>]) -> Result<bool, Invalid> {
+    if required.is_empty() {
+        return Ok(true);
+    }
+    let present: HashMap<String, Option<IgnoredAny>> =
+        serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
+    Ok(required.iter().all(|name| matches!(present.get(name.as_ref()), Some(Some(_)))))
+}

@@ -1,0 +1,77 @@
+//! Why a token is no mandate, or why that cannot be said.
+
+/// A token that was not verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The token is no mandate for this service.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// It cannot be said: an outage.
+    #[error("{0}")]
+    Unavailable(#[from] KeysUnavailable),
+}
+
+/// There are no keys of the zone that may be used: they could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the zone's keys are not available")]
+pub struct KeysUnavailable;
+
+/// Why a token is no mandate for this service, for a program to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// Not three segments of base64url without padding.
+    #[error("token is not three base64url segments")]
+    Malformed,
+    /// A header that is not `ES256` with a `kid`, or that has critical extensions.
+    #[error("token header is not that of an ES256 mandate")]
+    Header,
+    /// Claims that are missing, repeated or of the wrong type.
+    #[error("claims are missing, repeated or of the wrong type")]
+    Claims,
+    /// Another issuer.
+    #[error("token is of another issuer")]
+    Issuer,
+    /// Another audience.
+    #[error("token is for another audience")]
+    Audience,
+    /// Another zone than the configured one.
+    #[error("token is of another zone")]
+    Zone,
+    /// Made for another use, such as a session token at a resource server.
+    #[error("token is for another use")]
+    Use,
+    /// Its time is over.
+    #[error("token has expired")]
+    Expired,
+    /// Its time has not begun.
+    #[error("token is not valid yet")]
+    NotYet,
+    /// The zone publishes no key of this `kid`.
+    #[error("token is signed with an unknown key")]
+    UnknownKey,
+    /// The key did not make this signature.
+    #[error("token signature does not verify")]
+    Signature,
+}
+
+impl Invalid {
+    /// The reason as a label, such as `unknown_key`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Header => "header",
+            Self::Claims => "claims",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Zone => "zone",
+            Self::Use => "use",
+            Self::Expired => "expired",
+            Self::NotYet => "not_yet",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A zone's keys, kept current: one fetch at a time, as few as will do, and never none.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use caracal_revocation_state::{Moment, Revocations};
+use tokio::sync::watch;
+
+use crate::fetch::{FetchError, Fetcher};
+use crate::jwks::{ByKid, PublicKey};
+use crate::memory::Stamp;
+use crate::{Invalid, KeysUnavailable, VerifyError};
+
+/// After a failed fetch the next one waits so long.
+const COOLDOWN: Duration = Duration::from_secs(1);
+
+/// How old keys may get, and how often an unknown one is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyTimes {
+    /// Older keys are fetched again.
+    pub(crate) ttl: Duration,
+    /// While that fails, they are used for so much longer.
+    pub(crate) grace: Duration,
+    /// An unknown `kid` forces one fetch in this time, in each lane.
+    pub(crate) forced_every: Duration,
+}
+
+/// Who asks for an unknown key: forgers cannot use up what is set aside for the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Anybody,
+    KnownRecord,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Missing,
+    Invalidated,
+    Aged,
+    UnknownKid(Lane),
+}
+
+#[derive(Debug)]
+pub(crate) struct Keys {
+    zone: Box<str>,
+    revocations: Revocations,
+    fetcher: Fetcher,
+    times: KeyTimes,
+    current: ArcSwapOption<KeySet>,
+    /// See [`Stamp::removals`]; outside the set, so that recalling a mandate reads one number.
+    removals: AtomicU64,
+    flights: Mutex<Flights>,
+}
+
+#[derive(Debug)]
+struct KeySet {
+    keys: ByKid,
+    stamp: Stamp,
+    as_of: Moment,
+}
+
+#[derive(Debug, Default)]
+struct Flights {
+    /// Ends when the fetch under way does.
+    running: Option<watch::Receiver<()>>,
+    failed: Option<Moment>,
+    forced: [Option<Moment>; 2],
+    told: Option<FetchError>,
+}
+
+impl Keys {
+    pub(crate) fn new(
+        zone: &str,
+        revocations: Revocations,
+        fetcher: Fetcher,
+        times: KeyTimes,
+    ) -> Self {
+        Self {
+            zone: zone.into(),
+            revocations,
+            fetcher,
+            times,
+            current: ArcSwapOption::empty(),
+            removals: AtomicU64::new(0),
+            flights: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.revocations.now()
+    }
+
+    /// What a mandate that is recalled now must have been verified under.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { generation: self.generation(), removals: self.removals.load(Ordering::Acquire) }
+    }
+
+    fn generation(&self) -> u64 {
+        self.revocations.zone(&self.zone).keys_generation
+    }
+
+    /// The key of this name, fetching as it must.
+    pub(crate) async fn key(
+        self: &Arc<Self>,
+        kid: &str,
+        lane: Lane,
+    ) -> Result<(PublicKey, Stamp), VerifyError> {
+        // A fetch that was joined may have begun too early to be of use; one more is not.
+        for _ in 0..3 {
+            let cause = match self.look(kid, lane) {
+                Ok(found) => return Ok(found),
+                Err(cause) => cause,
+            };
+            let Some(mut landed) = self.fetch_for(cause) else { break };
+            // An error only says that the flight ended before this began to wait.
+            let _ = landed.changed().await;
+        }
+        self.settle(kid)
+    }
+
+    /// Has keys that may be used, or says that there are none.
+    pub(crate) async fn warm_up(self: &Arc<Self>) -> Result<(), KeysUnavailable> {
+        for _ in 0..2 {
+            let Err(cause) = self.usable() else { return Ok(()) };
+            let Some(mut landed) = self.fetch_for(cause) else { break };
+            let _ = landed.changed().await;
+        }
+        self.usable().map(|_| ()).map_err(|_| KeysUnavailable)
+    }
+
+    /// The keys, if they need not be fetched again.
+    fn usable(self: &Arc<Self>) -> Result<Arc<KeySet>, Cause> {
+        let set = self.current.load_full().ok_or(Cause::Missing)?;
+        if set.stamp.generation != self.generation() {
+            return Err(Cause::Invalidated);
+        }
+        let age = self.now().elapsed_since(set.as_of);
+        if age >= self.times.ttl {
+            return Err(Cause::Aged);
+        }
+        if age >= self.times.ttl * 4 / 5 {
+            // Nobody waits for this one.
+            let _ = self.fetch_for(Cause::Aged);
+        }
+        Ok(set)
+    }
+
+    fn look(self: &Arc<Self>, kid: &str, lane: Lane) -> Result<(PublicKey, Stamp), Cause> {
+        let set = self.usable()?;
+        set.keys.get(kid).map(|key| (key.clone(), set.stamp)).ok_or(Cause::UnknownKid(lane))
+    }
+
+    /// When no fetch is allowed or has helped: old keys within their grace, or the reason.
+    fn settle(&self, kid: &str) -> Result<(PublicKey, Stamp), VerifyError> {
+        let set = self.current.load_full().ok_or(KeysUnavailable)?;
+        let age = self.now().elapsed_since(set.as_of);
+        let in_grace = age < self.times.ttl.saturating_add(self.times.grace);
+        if set.stamp.generation != self.generation() || !in_grace {
+            return Err(KeysUnavailable.into());
+        }
+        if let Some(key) = set.keys.get(kid) {
+            return Ok((key.clone(), set.stamp));
+        }
+        // Perhaps it is a new key that an outage hides.
+        let failed = self.flights().failed;
+        if failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic) {
+            return Err(KeysUnavailable.into());
+        }
+        Err(Invalid::UnknownKey.into())
+    }
+
+    /// Joins the fetch under way, or begins one if it may.
+    fn fetch_for(self: &Arc<Self>, cause: Cause) -> Option<watch::Receiver<()>> {
+        let now = self.now();
+        let mut flights = self.flights();
+        if let Some(running) = &flights.running {
+            return Some(running.clone());
+        }
+        let within = |moment: Option<Moment>, time| {
+            moment.is_some_and(|moment| now.elapsed_since(moment) < time)
+        };
+        let lane = match cause {
+            Cause::UnknownKid(lane) => Some(lane as usize),
+            Cause::Missing | Cause::Invalidated | Cause::Aged => None,
+        };
+        let forced = lane.and_then(|lane| *flights.forced.get(lane)?);
+        if within(flights.failed, COOLDOWN) || within(forced, self.times.forced_every) {
+            return None;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            self.land(&mut flights, Err(FetchError::NoRuntime), now, lane, 0);
+            return None;
+        };
+        let (landing, landed) = watch::channel(());
+        flights.running = Some(landed.clone());
+        let keys = Arc::clone(self);
+        // Noted before the request leaves: what is invalidated while it travels stays invalid.
+        let generation = self.generation();
+        // A task of its own: a client that goes away must not take everybody's fetch with it.
+        runtime.spawn(async move {
+            let fetched = keys.fetcher.fetch().await;
+            let mut flights = keys.flights();
+            flights.running = None;
+            keys.land(&mut flights, fetched, now, lane, generation);
+            drop(flights);
+            drop(landing);
+        });
+        Some(landed)
+    }
+
+    fn land(
+        &self,
+        flights: &mut Flights,
+        fetched: Result<ByKid, FetchError>,
+        sent: Moment,
+        lane: Option<usize>,
+        generation: u64,
+    ) {
+        match fetched {
+            Ok(keys) => {
+                self.adopt(keys, sent, generation);
+                flights.failed = None;
+                // Only a fetch that succeeded is used up.
+                if let Some(place) = lane.and_then(|lane| flights.forced.get_mut(lane)) {
+                    *place = Some(sent);
+                }
+                if flights.told.take().is_some() {
+                    tracing::info!(zone = ?self.zone, "the zone's keys are fetched again");
+                }
+            }
+            Err(error) => {
+                flights.failed = Some(self.now());
+                if flights.told.as_ref() != Some(&error) {
+                    tracing::warn!(zone = ?self.zone, %error, "the zone's keys were not fetched");
+                    flights.told = Some(error);
+                }
+            }
+        }
+    }
+
+    fn adopt(&self, keys: ByKid, as_of: Moment, generation: u64) {
+        let before = self.current.load_full();
+        let lost = before
+            .is_some_and(|before| before.keys.iter().any(|(kid, key)| keys.get(kid) != Some(key)));
+        let removals = self.removals.load(Ordering::Acquire) + u64::from(lost);
+        let stamp = Stamp { generation, removals };
+        self.current.store(Some(Arc::new(KeySet { keys, stamp, as_of })));
+        // After the keys: a mandate verified with a lost one is not stamped as if it were not.
+        self.removals.store(removals, Ordering::Release);
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

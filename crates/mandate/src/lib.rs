@@ -1,0 +1,77 @@
+//! Verifies Caracal mandates: ES256 with the keys of one zone, and no more often than needed.
+//!
+//! A [`Verifier`] is made for one issuer, zone and audience. It fetches the zone's keys, checks
+//! a token's signature and claims, and remembers what it verified: a repeat of the same token
+//! costs a digest and a lookup. What it hands out is a [`Mandate`], which nothing else can make.
+//!
+//! ```
+//! use caracal_revocation_mandate::{ConfigError, Verifier};
+//! use caracal_revocation_state::{Options, Revocations};
+//!
+//! let revocations = Revocations::new(Options::default());
+//! // Keys over plain http are for this machine only.
+//! let error = Verifier::builder("http://sts.example", "z-1", "https://api.example")
+//!     .build(&revocations)
+//!     .unwrap_err();
+//! assert_eq!(error, ConfigError::InsecureKeys);
+//! ```
+//!
+//! A token is good if
+//!
+//! 1. it is three segments of base64url without padding, its header names `ES256` and a `kid`,
+//!    and no critical extension;
+//! 2. no claim stands twice, and every claim that the contract requires is there and of its type;
+//! 3. issuer, audience, zone and use are those that the verifier was made for, and the time is
+//!    between `iat` (and `nbf`) and `exp`, give or take the leeway;
+//! 4. the key that the zone publishes under that `kid` made the signature.
+//!
+//! Whether it was revoked is another question, which [`Revocations::decide`] answers each time.
+//!
+//! # Keys
+//!
+//! They are fetched when first needed, or by [`Verifier::warm_up`]; by one request at a time,
+//! whoever else waits for it; again when they are five minutes old, and at once after a
+//! `keys.invalidate`, which also ends everything that was verified with them. While the STS is
+//! away, keys that were not invalidated are used for a grace of another ten minutes.
+//!
+//! An unknown `kid` forces one fetch in 30 seconds, if the token's claims fit this verifier.
+//! Anybody can write such a token, and so could keep that one fetch from a real rotation. So
+//! there is a second one, for tokens that name an authority record of which this verifier has
+//! seen a good mandate; and a rotation that is announced by `keys.invalidate` needs neither.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `aws_lc_rs` | no | jsonwebtoken's AWS-LC backend, which a verifier then uses |
+//! | `tls` | no | keys over HTTPS, with the operating system's certificates |
+//! | `axum` | no | [`Mandate`] as an extractor |
+//!
+//! No backend is enabled behind your back: without `aws_lc_rs`, say which one to use with
+//! [`VerifierBuilder::with_crypto`].
+//!
+//! [`Revocations::decide`]: caracal_revocation_state::Revocations::decide
+
+mod builder;
+mod claims;
+#[cfg(feature = "axum")]
+mod extract;
+mod fetch;
+mod invalid;
+mod jwks;
+mod keys;
+mod mandate;
+mod memory;
+mod requirements;
+#[cfg(test)]
+mod tests;
+mod token;
+mod verifier;
+
+pub use builder::{ConfigError, VerifierBuilder};
+#[cfg(feature = "axum")]
+pub use extract::MissingMandate;
+pub use invalid::{Invalid, KeysUnavailable, VerifyError};
+pub use mandate::{Mandate, SubjectType, Use};
+pub use requirements::{Requirements, Unmet};
+pub use verifier::Verifier;

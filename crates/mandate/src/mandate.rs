@@ -1,0 +1,178 @@
+//! A verified mandate: what only a verifier can make.
+
+use std::fmt;
+use std::sync::Arc;
+
+use caracal_revocation_state::Claims;
+use serde::Deserialize;
+
+/// A mandate whose signature and claims were verified by a [`Verifier`](crate::Verifier).
+///
+/// Clones share the same claims. Whether it was revoked since is asked anew each time, of
+/// [`Revocations::decide`](caracal_revocation_state::Revocations::decide) with [`Self::claims`].
+#[derive(Clone)]
+pub struct Mandate(pub(crate) Arc<Said>);
+
+/// What the token says.
+pub(crate) struct Said {
+    pub(crate) claims: Claims,
+    pub(crate) issuer: Box<str>,
+    pub(crate) subject: Box<str>,
+    pub(crate) subject_type: SubjectType,
+    pub(crate) usage: Use,
+    pub(crate) audience: Vec<Box<str>>,
+    pub(crate) client: Box<str>,
+    pub(crate) id: Box<str>,
+    pub(crate) zone: Box<str>,
+    pub(crate) scopes: Box<str>,
+    pub(crate) targets: Vec<Box<str>>,
+    pub(crate) applications: Vec<Box<str>>,
+    pub(crate) source_session: Option<Box<str>>,
+    pub(crate) target_session: Option<Box<str>>,
+    pub(crate) hops: u32,
+    pub(crate) issued: i64,
+    pub(crate) not_before: Option<i64>,
+    pub(crate) expires: i64,
+}
+
+/// What a mandate may be used for: the claim `use`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Use {
+    /// `session`: to ask the STS for mandates.
+    Session,
+    /// `gateway`: at a gateway.
+    Gateway,
+    /// `resource`: at a resource server.
+    Resource,
+}
+
+/// Whom a mandate is about: the claim `sub_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SubjectType {
+    /// `user`.
+    User,
+    /// `application`.
+    Application,
+}
+
+impl Mandate {
+    /// The claims that revocation is about.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
+    }
+
+    /// `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// `sub_type`.
+    #[must_use]
+    pub fn subject_type(&self) -> SubjectType {
+        self.0.subject_type
+    }
+
+    /// `use`. (`use` is a word of Rust.)
+    #[must_use]
+    pub fn usage(&self) -> Use {
+        self.0.usage
+    }
+
+    /// `aud`, one or several.
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.0.audience.iter().map(AsRef::as_ref)
+    }
+
+    /// `client_id`.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        &self.0.client
+    }
+
+    /// `jti`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// `zone_id`: always the verifier's own zone.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        &self.0.zone
+    }
+
+    /// The words of `scope`.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.scopes.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether `scope` holds this word.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|held| held == scope)
+    }
+
+    /// `target`.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.0.targets.iter().map(AsRef::as_ref)
+    }
+
+    /// The applications of `delegation_chain`, in its order.
+    pub fn chain(&self) -> impl Iterator<Item = &str> {
+        self.0.applications.iter().map(AsRef::as_ref)
+    }
+
+    /// `source_session_id`.
+    #[must_use]
+    pub fn source_session(&self) -> Option<&str> {
+        self.0.source_session.as_deref()
+    }
+
+    /// `target_session_id`.
+    #[must_use]
+    pub fn target_session(&self) -> Option<&str> {
+        self.0.target_session.as_deref()
+    }
+
+    /// How many hops the authority came through: `hop_count`, or the length of
+    /// `delegation_path` where that is more.
+    #[must_use]
+    pub fn hops(&self) -> u32 {
+        self.0.hops
+    }
+
+    /// `iat`, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn issued(&self) -> i64 {
+        self.0.issued
+    }
+
+    /// `exp`, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn expires(&self) -> i64 {
+        self.0.expires
+    }
+}
+
+impl fmt::Debug for Mandate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mandate")
+            .field("zone", &self.zone())
+            .field("subject_type", &self.subject_type())
+            .field("usage", &self.usage())
+            .field("expires", &self.expires())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! What a route asks of a mandate, beyond that it is one.
+
+use crate::{Mandate, SubjectType};
+
+/// How many hops a mandate may have come through, unless a route says otherwise.
+const MAX_HOPS: u32 = 10;
+
+/// What a mandate must hold to be let through.
+///
+/// ```
+/// use caracal_revocation_mandate::Requirements;
+/// let writing = Requirements::new().scope("orders:write").session().max_hops(2);
+/// assert_ne!(writing, Requirements::new());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Requirements {
+    scopes: Vec<Box<str>>,
+    targets: Vec<Box<str>>,
+    applications: Vec<Box<str>>,
+    subject_type: Option<SubjectType>,
+    session: bool,
+    delegation: bool,
+    max_hops: u32,
+}
+
+/// What a mandate lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unmet {
+    /// Another `sub_type` is asked for.
+    #[error("the mandate is about another type of subject")]
+    SubjectType,
+    /// A scope is missing.
+    #[error("the mandate lacks a required scope")]
+    Scope,
+    /// A target is missing.
+    #[error("the mandate lacks a required target")]
+    Target,
+    /// It names no governed session.
+    #[error("the mandate names no governed session")]
+    Session,
+    /// It names no delegation.
+    #[error("the mandate names no delegation")]
+    Delegation,
+    /// A required application is not in its delegation chain.
+    #[error("the delegation chain lacks a required application")]
+    Chain,
+    /// It came through too many hops.
+    #[error("the mandate came through too many hops")]
+    Hops,
+}
+
+impl Requirements {
+    /// At most ten hops, and nothing else.
+    pub const fn new() -> Self {
+        Self {
+            scopes: Vec::new(),
+            targets: Vec::new(),
+            applications: Vec::new(),
+            subject_type: None,
+            session: false,
+            delegation: false,
+            max_hops: MAX_HOPS,
+        }
+    }
+
+    /// Also this word in `scope`.
+    pub fn scope(mut self, scope: &str) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Also this entry of `target`.
+    pub fn target(mut self, target: &str) -> Self {
+        self.targets.push(target.into());
+        self
+    }
+
+    /// Also this application in `delegation_chain`.
+    pub fn chain_contains(mut self, application: &str) -> Self {
+        self.applications.push(application.into());
+        self
+    }
+
+    /// Also an `agent_session_id`.
+    pub fn session(mut self) -> Self {
+        self.session = true;
+        self
+    }
+
+    /// Also a `delegation_edge_id`.
+    pub fn delegation(mut self) -> Self {
+        self.delegation = true;
+        self
+    }
+
+    /// Only this `sub_type`.
+    pub fn subject_type(mut self, subject_type: SubjectType) -> Self {
+        self.subject_type = Some(subject_type);
+        self
+    }
+
+    /// At most so many hops; 10 by default.
+    pub fn max_hops(mut self, hops: u32) -> Self {
+        self.max_hops = hops;
+        self
+    }
+
+    /// Whether the mandate holds all of it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that it lacks.
+    pub fn check(&self, mandate: &Mandate) -> Result<(), Unmet> {
+        let claims = mandate.claims();
+        let needs = [
+            (self.subject_type.is_none_or(|it| it == mandate.subject_type()), Unmet::SubjectType),
+            (self.scopes.iter().all(|scope| mandate.has_scope(scope)), Unmet::Scope),
+            (
+                self.targets.iter().all(|it| mandate.targets().any(|has| has == &**it)),
+                Unmet::Target,
+            ),
+            (!self.session || claims.agent_session_id.is_some(), Unmet::Session),
+            (!self.delegation || claims.delegation_edge_id.is_some(), Unmet::Delegation),
+            (
+                self.applications.iter().all(|it| mandate.chain().any(|has| has == &**it)),
+                Unmet::Chain,
+            ),
+            (mandate.hops() <= self.max_hops, Unmet::Hops),
+        ];
+        needs.into_iter().find(|(met, _)| !met).map_or(Ok(()), |(_, unmet)| Err(unmet))
+    }
+}
+
+impl Default for Requirements {
+    fn default() -> Self {
+        Self::new()
+    }
+}

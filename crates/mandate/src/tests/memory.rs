@@ -1,0 +1,70 @@
+use super::*;
+
+#[tokio::test]
+async fn a_repeat_is_recalled_until_it_expires() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let token = key.sign(&sts.claims("ar-1"));
+    assert!(verifier.recall(&token).is_none());
+    verifier.verify(&token).await.unwrap();
+    let mandate = verifier.recall(&token).unwrap();
+    assert_eq!(&*mandate.claims().sid, "ar-1");
+    sts.clock.advance(Duration::from_secs(599));
+    assert!(verifier.recall(&token).is_some());
+    sts.clock.advance(Duration::from_secs(1));
+    assert!(verifier.recall(&token).is_none(), "expired; the leeway is for verifying anew");
+}
+
+#[tokio::test]
+async fn a_token_that_differs_in_one_byte_is_another() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let token = key.sign(&sts.claims("ar-1"));
+    verifier.verify(&token).await.unwrap();
+    for position in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+        assert!(verifier.recall(std::str::from_utf8(&bytes).unwrap()).is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_was_verified_with_a_key_that_is_gone_is_forgotten() {
+    let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
+    let sts = Sts::start(&[&old]).await;
+    let verifier = sts.verifier();
+    let token = old.sign(&with(sts.claims("ar-1"), "exp", json!(4_000_000_000_i64)));
+    verifier.verify(&token).await.unwrap();
+    sts.publish(&[&old, &new]);
+    sts.clock.advance(Duration::from_secs(301));
+    verifier.verify(&new.sign(&sts.claims("ar-2"))).await.unwrap();
+    assert!(verifier.recall(&token).is_some(), "a key was added, none is gone");
+    sts.publish(&[&new]);
+    sts.clock.advance(Duration::from_secs(301));
+    verifier.verify(&new.sign(&sts.claims("ar-3"))).await.unwrap();
+    assert!(verifier.recall(&token).is_none());
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.builder().with_capacity(10).build(&sts.revocations).unwrap();
+    let mut tokens = Vec::new();
+    for n in 0..100 {
+        let token = key.sign(&sts.claims(&format!("ar-{n}")));
+        verifier.verify(&token).await.unwrap();
+        tokens.push(token);
+    }
+    // Housekeeping is put off; asking again and again brings it about.
+    for _ in 0..1_000 {
+        let held = tokens.iter().filter(|token| verifier.recall(token).is_some()).count();
+        if held <= 10 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("more is held than there is room for");
+}

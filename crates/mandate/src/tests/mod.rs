@@ -1,0 +1,145 @@
+//! A zone's STS on a real port: it publishes keys, mints mandates, and can fall silent.
+
+mod memory;
+mod rotation;
+mod verification;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use caracal_revocation_event::{KeyRing, Message, Stream};
+use caracal_revocation_state::{ManualClock, Options, Revocations};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::{Verifier, VerifierBuilder};
+
+const ZONE: &str = "z-1";
+const AUDIENCE: &str = "https://api.example";
+
+/// A signing key and the name it is published under.
+struct SigningKey {
+    kid: String,
+    signing: EncodingKey,
+    jwk: Value,
+}
+
+impl SigningKey {
+    fn new(kid: &str) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref()[1..].to_vec();
+        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+        let jwk = json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": x, "y": y,
+        });
+        let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
+        Self { kid: kid.into(), signing, jwk }
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
+        encode(&header, claims, &self.signing).unwrap()
+    }
+}
+
+struct Sts {
+    issuer: String,
+    revocations: Revocations,
+    clock: Arc<ManualClock>,
+    published: Arc<Mutex<Published>>,
+    fetches: Arc<AtomicUsize>,
+}
+
+struct Published {
+    status: StatusCode,
+    document: String,
+    queries: Vec<String>,
+    pause: Duration,
+}
+
+impl Sts {
+    async fn start(keys: &[&SigningKey]) -> Self {
+        let published = Arc::new(Mutex::new(Published {
+            status: StatusCode::OK,
+            document: document(keys),
+            queries: Vec::new(),
+            pause: Duration::ZERO,
+        }));
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let (state, count) = (Arc::clone(&published), Arc::clone(&fetches));
+        let answer = async move |RawQuery(query): RawQuery| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let (pause, answer) = {
+                let mut published = state.lock().unwrap();
+                published.queries.extend(query);
+                (published.pause, (published.status, published.document.clone()))
+            };
+            tokio::time::sleep(pause).await;
+            answer
+        };
+        let app = axum::Router::new().route("/.well-known/jwks.json", get(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        Self { issuer, revocations, clock, published, fetches }
+    }
+
+    fn publish(&self, keys: &[&SigningKey]) {
+        self.published.lock().unwrap().document = document(keys);
+    }
+
+    fn answer(&self, status: u16) {
+        self.published.lock().unwrap().status = StatusCode::from_u16(status).unwrap();
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    fn builder(&self) -> VerifierBuilder {
+        Verifier::builder(&self.issuer, ZONE, AUDIENCE)
+            .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+    }
+
+    fn verifier(&self) -> Verifier {
+        self.builder().build(&self.revocations).unwrap()
+    }
+
+    /// The claims of a good mandate.
+    fn claims(&self, sid: &str) -> Value {
+        let now = self.revocations.now().wall.as_secs();
+        json!({
+            "iss": self.issuer, "aud": AUDIENCE, "sub": "agent-1", "sub_type": "application",
+            "use": "resource", "client_id": "client-1", "jti": format!("jti-{sid}"),
+            "zone_id": ZONE, "sid": sid, "root_sid": format!("root-{sid}"),
+            "iat": now, "exp": now + 600, "scope": "orders:read orders:write",
+        })
+    }
+
+    /// As `keys.invalidate` does.
+    fn invalidate_keys(&self) {
+        let fields: [(&[u8], &[u8]); 1] = [(b"zone_id", ZONE.as_bytes())];
+        let message = Message::new(Stream::KeysInvalidate, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        self.revocations.apply(&event, self.revocations.now());
+    }
+}
+
+fn document(keys: &[&SigningKey]) -> String {
+    json!({ "keys": keys.iter().map(|key| &key.jwk).collect::<Vec<_>>() }).to_string()
+}
+
+/// The claims with one of them changed, or left out.
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}

@@ -1,0 +1,216 @@
+use super::*;
+use crate::{ConfigError, Invalid, Requirements, SubjectType, Unmet, Use, VerifyError};
+
+async fn refused(verifier: &Verifier, token: &str) -> Invalid {
+    match verifier.verify(token).await {
+        Err(VerifyError::Invalid(why)) => why,
+        other => panic!("{other:?}: {token}"),
+    }
+}
+
+#[tokio::test]
+async fn a_good_mandate_says_what_its_token_says() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let mut claims = sts.claims("ar-1");
+    claims["aud"] = json!(["https://other.example", AUDIENCE]);
+    claims["target"] = json!(["orders"]);
+    claims["agent_session_id"] = json!("gs-1");
+    claims["delegation_edge_id"] = json!("de-1");
+    claims["delegation_chain"] = json!([{"application_id": "app-1", "agent_session_id": "gs-0"}]);
+    claims["delegation_path"] = json!(["de-0", "de-1"]);
+    claims["hop_count"] = json!(1);
+    let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
+    assert_eq!(&*mandate.claims().sid, "ar-1");
+    assert_eq!(mandate.claims().delegation_chain.len(), 1);
+    assert_eq!((mandate.issuer(), mandate.zone()), (sts.issuer.as_str(), ZONE));
+    assert_eq!((mandate.subject(), mandate.client()), ("agent-1", "client-1"));
+    assert_eq!(mandate.id(), "jti-ar-1");
+    assert_eq!(mandate.subject_type(), SubjectType::Application);
+    assert_eq!(mandate.usage(), Use::Resource);
+    assert_eq!(mandate.audience().last(), Some(AUDIENCE));
+    assert!(mandate.has_scope("orders:write") && !mandate.has_scope("orders"));
+    assert_eq!(mandate.hops(), 2, "the path is longer than the count");
+    assert_eq!(mandate.expires() - mandate.issued(), 600);
+    let queries = sts.published.lock().unwrap().queries.clone();
+    assert_eq!(queries, ["zone_id=z-1"]);
+    assert!(!format!("{mandate:?}").contains("ar-1"));
+}
+
+#[tokio::test]
+async fn each_thing_that_is_wrong_has_its_reason() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let now = sts.revocations.now().wall.as_secs();
+    let cases = [
+        ("iss", json!("https://sts.example"), Invalid::Issuer),
+        ("aud", json!("https://other.example"), Invalid::Audience),
+        ("aud", json!([]), Invalid::Audience),
+        ("zone_id", json!("z-2"), Invalid::Zone),
+        ("use", json!("session"), Invalid::Use),
+        ("use", json!("gateway"), Invalid::Use),
+        ("use", json!("anything"), Invalid::Claims),
+        ("sub_type", json!("robot"), Invalid::Claims),
+        ("exp", json!(now - 60), Invalid::Expired),
+        ("exp", json!("never"), Invalid::Claims),
+        ("exp", json!(1.5), Invalid::Claims),
+        ("iat", json!(now + 61), Invalid::NotYet),
+        ("nbf", json!(now + 61), Invalid::NotYet),
+        ("hop_count", json!(-1), Invalid::Claims),
+        ("scope", json!(["orders:read"]), Invalid::Claims),
+        ("delegation_chain", json!([{"agent_session_id": "gs-0"}]), Invalid::Claims),
+    ];
+    for (name, value, why) in cases {
+        let token = key.sign(&with(sts.claims("ar-1"), name, value.clone()));
+        assert_eq!(refused(&verifier, &token).await, why, "{name}: {value}");
+    }
+    for (name, value) in [("exp", now - 59), ("iat", now + 60), ("nbf", now + 60)] {
+        let token = key.sign(&with(sts.claims("ar-1"), name, json!(value)));
+        assert!(verifier.verify(&token).await.is_ok(), "{name} is within the leeway");
+    }
+}
+
+#[tokio::test]
+async fn every_required_claim_must_be_there() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    for name in [
+        "iss",
+        "sub",
+        "sub_type",
+        "use",
+        "aud",
+        "client_id",
+        "jti",
+        "zone_id",
+        "sid",
+        "root_sid",
+        "exp",
+        "iat",
+    ] {
+        let mut claims = sts.claims("ar-1");
+        claims.as_object_mut().unwrap().remove(name);
+        assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Claims, "{name}");
+        let null = with(sts.claims("ar-1"), name, Value::Null);
+        assert_eq!(refused(&verifier, &key.sign(&null)).await, Invalid::Claims, "{name}");
+    }
+    let strict = sts.builder().with_required_claim("tenant").build(&sts.revocations).unwrap();
+    let token = key.sign(&sts.claims("ar-1"));
+    assert_eq!(refused(&strict, &token).await, Invalid::Claims);
+    let token = key.sign(&with(sts.claims("ar-1"), "tenant", json!("t-1")));
+    assert!(strict.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_twice_is_refused_although_signed() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let json = sts.claims("ar-1").to_string();
+    let sign = |payload: String| {
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k1"}"#);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
+        let signature =
+            jsonwebtoken::crypto::sign(signed.as_bytes(), &key.signing, Algorithm::ES256).unwrap();
+        format!("{signed}.{signature}")
+    };
+    assert!(verifier.verify(&sign(json.clone())).await.is_ok());
+    for twice in [r#""sid":"ar-2","#, r#""s\u0069d":"ar-2","#, r#""x":1,"x":2,"#] {
+        let payload = json.replacen('{', &format!("{{{twice}"), 1);
+        assert_eq!(refused(&verifier, &sign(payload)).await, Invalid::Claims, "{twice}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_published_key_of_that_name_makes_a_good_signature() {
+    let (key, other) = (SigningKey::new("k1"), SigningKey::new("k1"));
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let claims = sts.claims("ar-1");
+    assert_eq!(refused(&verifier, &other.sign(&claims)).await, Invalid::Signature);
+    let good = key.sign(&claims);
+    let (head, _) = good.rsplit_once('.').unwrap();
+    let (_, foreign) =
+        other.sign(&claims).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert_eq!(refused(&verifier, &format!("{head}.{foreign}")).await, Invalid::Signature);
+    assert_eq!(refused(&verifier, &format!("{head}.AAAA")).await, Invalid::Signature);
+    assert!(verifier.verify(&good).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_an_es256_mandates_is_refused_unfetched() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let good = key.sign(&sts.claims("ar-1"));
+    let (_, rest) = good.split_once('.').unwrap();
+    for header in [
+        r#"{"alg":"none","kid":"k1"}"#,
+        r#"{"alg":"HS256","kid":"k1"}"#,
+        r#"{"alg":"es256","kid":"k1"}"#,
+        r#"{"alg":"ES256"}"#,
+        r#"{"alg":"ES256","kid":""}"#,
+        r#"{"alg":"ES256","kid":"k1","crit":["exp"]}"#,
+        r#"{"alg":"ES256","alg":"none","kid":"k1"}"#,
+        "{}",
+    ] {
+        let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
+        assert_eq!(refused(&verifier, &token).await, Invalid::Header, "{header}");
+    }
+    for token in ["", "a", "a.b", "..", "a.b.c.d", &format!("{good}="), &format!("{good}.x")] {
+        assert_eq!(refused(&verifier, token).await, Invalid::Malformed, "{token}");
+    }
+    assert_eq!(sts.fetches(), 0);
+}
+
+#[tokio::test]
+async fn a_route_asks_for_more() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let mut claims = sts.claims("ar-1");
+    claims["target"] = json!(["orders"]);
+    claims["delegation_chain"] = json!([{"application_id": "app-1"}]);
+    claims["hop_count"] = json!(10);
+    let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
+    let any = Requirements::new;
+    let met = any().scope("orders:read").scope("orders:write").target("orders");
+    assert_eq!(met.chain_contains("app-1").check(&mandate), Ok(()));
+    let cases = [
+        (any().scope("orders:read").scope("admin"), Unmet::Scope),
+        (any().scope("orders"), Unmet::Scope),
+        (any().target("invoices"), Unmet::Target),
+        (any().session(), Unmet::Session),
+        (any().delegation(), Unmet::Delegation),
+        (any().chain_contains("app-2"), Unmet::Chain),
+        (any().max_hops(9), Unmet::Hops),
+        (any().subject_type(SubjectType::User), Unmet::SubjectType),
+    ];
+    for (requirements, unmet) in cases {
+        assert_eq!(requirements.check(&mandate), Err(unmet));
+    }
+}
+
+#[tokio::test]
+async fn a_verifier_that_cannot_work_is_not_made() {
+    let sts = Sts::start(&[]).await;
+    let build = |issuer: &str, zone: &str, audience: &str| {
+        Verifier::builder(issuer, zone, audience)
+            .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+            .build(&sts.revocations)
+            .err()
+    };
+    assert_eq!(build(&sts.issuer, ZONE, AUDIENCE), None);
+    assert_eq!(build("", ZONE, AUDIENCE), Some(ConfigError::Empty));
+    assert_eq!(build(&sts.issuer, "", AUDIENCE), Some(ConfigError::Empty));
+    assert_eq!(build(&sts.issuer, ZONE, ""), Some(ConfigError::Empty));
+    assert_eq!(build("http://sts.example", ZONE, AUDIENCE), Some(ConfigError::InsecureKeys));
+    #[cfg(not(feature = "aws_lc_rs"))]
+    assert_eq!(
+        Verifier::builder(&sts.issuer, ZONE, AUDIENCE).build(&sts.revocations).err(),
+        Some(ConfigError::NoCrypto)
+    );
+    #[cfg(not(feature = "tls"))]
+    assert_eq!(build("https://sts.example", ZONE, AUDIENCE), Some(ConfigError::NoTls));
+}

@@ -1,0 +1,52 @@
+//! The parts of a token, taken apart strictly.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Invalid;
+
+/// A longer `kid` is none of Caracal's.
+const MAX_KID: usize = 256;
+
+/// A token in its parts, of which nothing is believed yet.
+pub(crate) struct Token<'t> {
+    /// What the signature covers: header and payload as they stand.
+    pub(crate) signed: &'t [u8],
+    pub(crate) signature: Vec<u8>,
+    pub(crate) kid: Box<str>,
+    /// The payload's JSON text.
+    pub(crate) payload: String,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: Box<str>,
+    kid: Box<str>,
+    crit: Option<IgnoredAny>,
+}
+
+impl<'t> Token<'t> {
+    pub(crate) fn of(token: &'t str) -> Result<Self, Invalid> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Invalid::Malformed)?;
+        // A dot is no letter of base64url, so a fourth segment is refused here.
+        let signature = decode(signature)?;
+        let payload = String::from_utf8(decode(payload)?).map_err(|_| Invalid::Claims)?;
+        let header: Header =
+            serde_json::from_slice(&decode(header)?).map_err(|_| Invalid::Header)?;
+        let fits = (1..=MAX_KID).contains(&header.kid.len());
+        if &*header.alg != "ES256" || !fits || header.crit.is_some() {
+            return Err(Invalid::Header);
+        }
+        Ok(Self { signed: signed.as_bytes(), signature, kid: header.kid, payload })
+    }
+}
+
+fn decode(segment: &str) -> Result<Vec<u8>, Invalid> {
+    match URL_SAFE_NO_PAD.decode(segment) {
+        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+        _ => Err(Invalid::Malformed),
+    }
+}

@@ -1,0 +1,151 @@
+//! The verifier: from a token to a mandate, or to the reason why not.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::{Moment, Revocations};
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto::CryptoProvider;
+
+use crate::claims;
+use crate::jwks::PublicKey;
+use crate::keys::{Keys, Lane};
+use crate::mandate::Said;
+use crate::memory::{Memory, seconds};
+use crate::token::Token;
+use crate::{Invalid, KeysUnavailable, Mandate, Use, VerifierBuilder, VerifyError};
+
+/// Verifies the mandates of one issuer, zone and audience. Clones share keys and memory.
+///
+/// The crate's documentation says when a token is good.
+///
+/// ```no_run
+/// use caracal_revocation_mandate::Verifier;
+/// use caracal_revocation_state::{Options, Revocations};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let revocations = Revocations::new(Options::default());
+/// let verifier = Verifier::builder("https://sts.example", "z-1", "https://api.example")
+///     .build(&revocations)?;
+/// verifier.warm_up().await?;
+/// let mandate = verifier.verify("eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.c2ln").await?;
+/// println!("{}", mandate.subject());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Verifier(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) issuer: Box<str>,
+    pub(crate) zone: Box<str>,
+    pub(crate) audience: Vec<Box<str>>,
+    pub(crate) uses: Vec<Use>,
+    pub(crate) required: Vec<Box<str>>,
+    pub(crate) leeway: Duration,
+    pub(crate) crypto: &'static CryptoProvider,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) memory: Memory,
+    pub(crate) revocations: Revocations,
+}
+
+impl Verifier {
+    /// Begins a verifier of what `issuer` made in `zone` for `audience`.
+    ///
+    /// The zone is configured here and never taken from a token.
+    pub fn builder(issuer: &str, zone: &str, audience: &str) -> VerifierBuilder {
+        VerifierBuilder::new(issuer, zone, audience)
+    }
+
+    /// Fetches the zone's keys, unless they are there: at start, so that no request waits for
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysUnavailable`] when they cannot be fetched; the next request tries again.
+    pub async fn warm_up(&self) -> Result<(), KeysUnavailable> {
+        self.0.keys.warm_up().await
+    }
+
+    /// The mandate of a token that was verified before and is still good; no signature is
+    /// checked, nothing awaited. Whether it was revoked is another question.
+    #[must_use]
+    pub fn recall(&self, token: &str) -> Option<Mandate> {
+        self.0.memory.recall(token, self.0.keys.stamp(), self.0.keys.now())
+    }
+
+    /// Verifies a token, with keys that are fetched if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Invalid`] says why the token is no mandate for this service,
+    /// [`VerifyError::Unavailable`] that there are no keys to tell.
+    pub async fn verify(&self, token: &str) -> Result<Mandate, VerifyError> {
+        if let Some(mandate) = self.recall(token) {
+            return Ok(mandate);
+        }
+        let inner = &*self.0;
+        let parts = Token::of(token)?;
+        let said = claims::read(&parts.payload, &inner.required)?;
+        // Before any key is asked for: a token that does not fit must not cause a fetch.
+        inner.fits(&said, inner.keys.now())?;
+        let known = said.claims.root_sid.as_deref().is_some_and(|root| inner.memory.knows(root));
+        let lane = if known { Lane::KnownRecord } else { Lane::Anybody };
+        let (key, stamp) = inner.keys.key(&parts.kid, lane).await?;
+        inner.check_signature(&parts, &key)?;
+        let mandate = Mandate(Arc::new(said));
+        inner.memory.remember(token, &mandate, stamp);
+        Ok(mandate)
+    }
+
+    /// The state whose zone generations this verifier heeds.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+
+    /// The configured zone.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        &self.0.zone
+    }
+}
+
+impl Inner {
+    fn fits(&self, said: &Said, now: Moment) -> Result<(), Invalid> {
+        let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX);
+        let now = seconds(now);
+        let mut audience = said.audience.iter();
+        let begins = said.not_before.map_or(said.issued, |not_before| not_before.max(said.issued));
+        let conditions = [
+            (said.issuer == self.issuer, Invalid::Issuer),
+            (said.zone == self.zone, Invalid::Zone),
+            (audience.any(|one| self.audience.contains(one)), Invalid::Audience),
+            (self.uses.contains(&said.usage), Invalid::Use),
+            (begins <= now.saturating_add(leeway), Invalid::NotYet),
+            (now < said.expires.saturating_add(leeway), Invalid::Expired),
+        ];
+        conditions.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    fn check_signature(&self, token: &Token<'_>, key: &PublicKey) -> Result<(), Invalid> {
+        // The backend that this verifier was made with, not the process-wide one: that panics
+        // where features enable none or two.
+        (self.crypto.verifier_factory)(&Algorithm::ES256, key.key())
+            .ok()
+            .and_then(|verifier| verifier.verify(token.signed, &token.signature).ok())
+            .ok_or(Invalid::Signature)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("issuer", &self.0.issuer)
+            .field("zone", &self.0.zone)
+            .field("audience", &self.0.audience)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! The decision contract: what a policy's result must look like, and what follows from it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::EvaluationError;
+
+/// What a policy decided about a request, and which policy that was.
+///
+/// A request that a [`PolicyLayer`](crate::PolicyLayer) lets through carries it in its extensions.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PolicyDecision {
+    /// The zone.
+    pub zone: Arc<str>,
+    /// The version of the policy that decided.
+    pub version: Arc<str>,
+    /// The digest of that policy.
+    pub digest: Arc<str>,
+    /// What it decided.
+    pub effect: Effect,
+    /// The policy's own words for what determined it.
+    pub determining_policies: Arc<[Value]>,
+    /// The policy's diagnostics.
+    pub diagnostics: Arc<[Value]>,
+    /// Whether it was decided for an equal request before, and remembered.
+    pub cached: bool,
+}
+
+/// Allow or deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// The request may go on.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+/// A result as the contract wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ruling {
+    pub(crate) effect: Effect,
+    pub(crate) determining_policies: Arc<[Value]>,
+    pub(crate) diagnostics: Arc<[Value]>,
+}
+
+impl Ruling {
+    /// Anything but a complete allow or deny is an error, and so denied.
+    pub(crate) fn read(mut result: Value) -> Result<Self, EvaluationError> {
+        let Some(members) = result.as_object_mut() else {
+            return Err(EvaluationError::Contract("it is not an object"));
+        };
+        match members.get("evaluation_status").and_then(Value::as_str) {
+            Some("complete") => {}
+            Some("partial") => return Err(EvaluationError::Contract("evaluation_status: partial")),
+            Some("error") => return Err(EvaluationError::Contract("evaluation_status: error")),
+            _ => return Err(EvaluationError::Contract("evaluation_status")),
+        }
+        let effect = match members.get("decision").and_then(Value::as_str) {
+            Some("allow") => Effect::Allow,
+            Some("deny") => Effect::Deny,
+            _ => return Err(EvaluationError::Contract("decision")),
+        };
+        let mut objects = |name| match members.remove(name) {
+            Some(Value::Array(items)) if items.iter().all(Value::is_object) => Ok(items.into()),
+            _ => Err(EvaluationError::Contract(name)),
+        };
+        let determining_policies = objects("determining_policies")?;
+        let diagnostics = objects("diagnostics")?;
+        Ok(Self { effect, determining_policies, diagnostics })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> jsonschema::Validator {
+        let text = include_str!("../tests/caracal-policy-result-2026-05-20.schema.json");
+        jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    fn result(decision: &str, status: &str) -> Value {
+        json!({
+            "decision": decision, "evaluation_status": status,
+            "determining_policies": [{ "id": "p-1" }], "diagnostics": [], "more": 1,
+        })
+    }
+
+    #[test]
+    fn reads_a_complete_allow_and_a_complete_deny() {
+        for (word, effect) in [("allow", Effect::Allow), ("deny", Effect::Deny)] {
+            let result = result(word, "complete");
+            assert!(schema().is_valid(&result));
+            assert_eq!(Ruling::read(result).unwrap().effect, effect);
+        }
+    }
+
+    #[test]
+    fn what_is_not_complete_is_an_error_also_where_the_schema_allows_it() {
+        for status in ["partial", "error"] {
+            let result = result("allow", status);
+            assert!(schema().is_valid(&result));
+            assert!(Ruling::read(result).is_err());
+        }
+    }
+
+    #[test]
+    fn whatever_the_schema_refuses_is_an_error() {
+        let mut cases = vec![
+            json!(null),
+            json!(true),
+            json!("allow"),
+            json!([]),
+            json!({}),
+            result("Allow", "complete"),
+            result("", "complete"),
+            result("allow", "Complete"),
+        ];
+        for name in ["decision", "evaluation_status", "determining_policies", "diagnostics"] {
+            for value in [json!(null), json!(true), json!(["p-1"]), json!({}), json!("x")] {
+                let mut case = result("allow", "complete");
+                case[name] = value;
+                cases.push(case);
+            }
+            let mut case = result("allow", "complete");
+            case.as_object_mut().unwrap().remove(name);
+            cases.push(case);
+        }
+        for case in cases {
+            assert!(!schema().is_valid(&case), "{case}");
+            assert!(Ruling::read(case.clone()).is_err(), "{case}");
+        }
+    }
+}

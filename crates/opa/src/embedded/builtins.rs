@@ -1,0 +1,163 @@
+//! Which built-ins a policy may reach, and which of them can take long in a single call.
+
+/// How a built-in behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    /// Its value depends on its arguments only, and a call takes no longer than reading them.
+    Prompt,
+    /// Its value depends on its arguments only; small arguments can make it take long.
+    Long,
+    /// It reaches the network, the clock or chance, or nobody has looked at it yet.
+    Refused,
+}
+
+const PROMPT: &[&str] = &[
+    "__builtin_sets.intersection",
+    "__builtin_sets.union",
+    "abs",
+    "array.reverse",
+    "array.slice",
+    "base64.decode",
+    "base64.encode",
+    "base64.is_valid",
+    "base64url.decode",
+    "base64url.encode",
+    "base64url.encode_no_pad",
+    "bits.and",
+    "bits.negate",
+    "bits.or",
+    "bits.xor",
+    "ceil",
+    "contains",
+    "count",
+    "endswith",
+    "floor",
+    "glob.match",
+    "glob.quote_meta",
+    "hex.decode",
+    "hex.encode",
+    "indexof",
+    "intersection",
+    "is_array",
+    "is_boolean",
+    "is_null",
+    "is_number",
+    "is_object",
+    "is_set",
+    "is_string",
+    "json.filter",
+    "json.is_valid",
+    "json.remove",
+    "json.unmarshal",
+    "lower",
+    "max",
+    "min",
+    "net.cidr_contains",
+    "net.cidr_is_valid",
+    "object.filter",
+    "object.get",
+    "object.keys",
+    "object.remove",
+    "object.subset",
+    "object.union",
+    "regex.is_valid",
+    "regex.match",
+    "round",
+    "semver.compare",
+    "semver.is_valid",
+    "sort",
+    "split",
+    "startswith",
+    "strings.any_prefix_match",
+    "strings.any_suffix_match",
+    "strings.count",
+    "strings.reverse",
+    "substring",
+    "sum",
+    "time.add_date",
+    "time.clock",
+    "time.date",
+    "time.diff",
+    "time.parse_duration_ns",
+    "time.parse_ns",
+    "time.parse_rfc3339_ns",
+    "time.weekday",
+    "trace",
+    "trim",
+    "trim_left",
+    "trim_prefix",
+    "trim_right",
+    "trim_space",
+    "trim_suffix",
+    "type_name",
+    "union",
+    "upper",
+];
+
+const LONG: &[&str] = &[
+    "array.concat",
+    "bits.lsh",
+    "bits.rsh",
+    "concat",
+    "format_int",
+    "graph.reachable",
+    "graph.reachable_paths",
+    "indexof_n",
+    "json.marshal",
+    "json.marshal_with_options",
+    "json.patch",
+    "net.cidr_expand",
+    "numbers.range",
+    "numbers.range_step",
+    "object.union_n",
+    "product",
+    "regex.find_n",
+    "regex.globs_match",
+    "regex.replace",
+    "regex.split",
+    "regex.template_match",
+    "replace",
+    "sprintf",
+    "strings.replace_n",
+    "time.format",
+    "to_number",
+    "units.parse",
+    "units.parse_bytes",
+];
+
+pub(super) fn behaviour(name: &str) -> Behaviour {
+    if PROMPT.binary_search(&name).is_ok() {
+        Behaviour::Prompt
+    } else if LONG.binary_search(&name).is_ok() {
+        Behaviour::Long
+    } else {
+        Behaviour::Refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_sorted_and_apart() {
+        assert!(PROMPT.is_sorted() && LONG.is_sorted());
+        assert!(!PROMPT.iter().any(|name| LONG.contains(name)));
+    }
+
+    #[test]
+    fn what_reaches_network_clock_or_chance_and_what_is_not_known_is_refused() {
+        for name in [
+            "http.send",
+            "net.lookup_ip_addr",
+            "opa.runtime",
+            "rand.intn",
+            "time.now_ns",
+            "uuid.rfc4122",
+            "test.sleep",
+            "tomorrow.s_builtin",
+        ] {
+            assert_eq!(behaviour(name), Behaviour::Refused, "{name}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Evaluation, EvaluationError, PolicyInput, Principal, Resource};
+
+fn input(path: &str) -> PolicyInput {
+    let principal = Principal::new("application", "app-1", "z-1").with("nested", json!([[1, 2]]));
+    let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
+    PolicyInput::new(&principal, &resource, "invoke").unwrap().with_request("GET", path)
+}
+
+fn bundle(body: &str) -> Arc<PolicyBundle> {
+    let module = format!("package caracal.authz\nimport rego.v1\n{body}");
+    Arc::new(PolicyBundle::new("v").with_module("authz.rego", module))
+}
+
+async fn prepare(engine: &RegoEngine, body: &str) -> Result<Arc<dyn PreparedPolicy>, String> {
+    match engine.prepare("z-1", bundle(body)).await {
+        Ok(policy) => Ok(policy),
+        Err(PrepareError::Refused(words)) => Err(words),
+        Err(PrepareError::Unavailable(words)) => panic!("{words}"),
+    }
+}
+
+async fn evaluate(policy: &dyn PreparedPolicy, path: &str) -> Result<Value, EvaluationError> {
+    match policy.evaluate(&input(path)) {
+        Evaluation::Ready(result) => result,
+        Evaluation::Pending(result) => result.await,
+    }
+}
+
+#[tokio::test]
+async fn evaluates_the_result_for_each_input_on_many_threads() {
+    let engine = RegoEngine::new().with_threads(2).with_time_limit(Duration::from_secs(5));
+    let body = r#"result := {"path": input.action.path, "n": count(data.grants)} if true"#;
+    let module = format!("package caracal.authz\nimport rego.v1\n{body}");
+    let bundle =
+        PolicyBundle::new("v").with_module("m", module).with_data(json!({ "grants": ["a", "b"] }));
+    let policy = engine.prepare("z-1", Arc::new(bundle)).await.unwrap();
+    assert!(policy.is_deterministic());
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let policy = &policy;
+            threads.spawn(move || {
+                for n in 0..500 {
+                    let path = format!("/{thread}/{n}");
+                    let Evaluation::Ready(result) = policy.evaluate(&input(&path)) else {
+                        panic!("a prompt policy is evaluated at once");
+                    };
+                    assert_eq!(result.unwrap(), json!({ "path": path, "n": 2 }));
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_bundle_that_does_not_compile_or_has_no_result_is_refused() {
+    let engine = RegoEngine::new();
+    for body in ["result := {", "result := nowhere(1)", "other := 1", "result := 1 result := 2 {"] {
+        assert!(prepare(&engine, body).await.is_err(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_reaches_network_clock_or_chance_is_refused() {
+    let engine = RegoEngine::new();
+    for call in [
+        r#"http.send({"method": "get", "url": "http://127.0.0.1"})"#,
+        r#"net.lookup_ip_addr("localhost")"#,
+        "opa.runtime()",
+        r#"rand.intn("x", 6)"#,
+        "time.now_ns()",
+        r#"uuid.rfc4122("x")"#,
+    ] {
+        assert!(prepare(&engine, &format!("result := {call}")).await.is_err(), "{call}");
+        let hidden = format!("f(x) := {call}\nr contains y if {{ y := f(1) }}\nresult := r");
+        assert!(prepare(&engine, &hidden).await.is_err(), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_built_in_that_was_allowed_by_name_runs_and_is_not_deterministic() {
+    let engine = RegoEngine::new()
+        .with_time_limit(Duration::from_secs(5))
+        .insecure_allow_builtin("rand.intn");
+    let policy = prepare(&engine, r#"result := rand.intn("x", 1)"#).await.unwrap();
+    assert!(!policy.is_deterministic());
+    assert_eq!(evaluate(&*policy, "/").await, Ok(json!(0)));
+}
+
+#[tokio::test]
+async fn a_policy_that_calls_itself_is_refused() {
+    let engine = RegoEngine::new();
+    for body in [
+        "f(x) := f(x + 1)\nresult := f(1)",
+        "f(x) := g(x)\ng(x) := h(x)\nh(x) := f(x)\nresult := f(1)",
+        "f(x) := [g(y) | some y in [x]]\ng(x) := f(x)\nresult := f(1)",
+        "result := data.caracal.authz.result",
+    ] {
+        assert!(prepare(&engine, body).await.is_err(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_nest_deep_do_not_exhaust_the_stack() {
+    let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(5));
+    let chain: String = (0..1_000).map(|n| format!("f{n}(x) := f{}(x)\n", n + 1)).collect();
+    let body = format!("{chain}f1000(x) := x\nresult := f0(7)");
+    let policy = prepare(&engine, &body).await.unwrap();
+    assert_eq!(evaluate(&*policy, "/").await, Ok(json!(7)));
+}
+
+const ENDLESS: &str = r#"
+r := [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+result := count([1 | some a in r; some b in r; some c in r; some d in r; some e in r;
+    some f in r; some g in r; some h in r; a + b + c + d + e + f + g + h == 0])
+"#;
+
+#[tokio::test]
+async fn an_endless_loop_is_cut_off() {
+    let engine = RegoEngine::new().with_time_limit(Duration::from_millis(20));
+    let policy = prepare(&engine, ENDLESS).await.unwrap();
+    let began = Instant::now();
+    assert_eq!(evaluate(&*policy, "/").await, Err(EvaluationError::TimeLimit));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    // The machine that was cut off is good for the next evaluation, and cut off again.
+    assert_eq!(evaluate(&*policy, "/").await, Err(EvaluationError::TimeLimit));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_call_that_takes_long_does_not_hold_up_the_request() {
+    let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_millis(50));
+    let policy = prepare(&engine, "result := count(numbers.range(1, 3000000))").await.unwrap();
+    assert!(matches!(policy.evaluate(&input("/")), Evaluation::Pending(_)));
+    // Whether it is cut off depends on the machine; that it is not waited for does not.
+    let results = [evaluate(&*policy, "/").await, evaluate(&*policy, "/").await];
+    for result in results {
+        assert!(matches!(result, Err(EvaluationError::TimeLimit) | Ok(_)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_undefined_result_is_an_error() {
+    let engine = RegoEngine::new().with_time_limit(Duration::from_secs(5));
+    let policy = prepare(&engine, r#"result := 1 if input.action.path == "/x""#).await.unwrap();
+    assert_eq!(evaluate(&*policy, "/x").await, Ok(json!(1)));
+    assert_eq!(evaluate(&*policy, "/y").await, Err(EvaluationError::Undefined));
+}
+
+#[tokio::test]
+async fn a_path_that_the_input_chooses_reaches_no_rule_without_an_end() {
+    let engine = RegoEngine::new().with_time_limit(Duration::from_millis(100));
+    let body = r#"
+        other := 1
+        result := data.caracal[input.action.path]
+    "#;
+    // Refused when compiled, or an error when evaluated; never the end of the process.
+    if let Ok(policy) = prepare(&engine, body).await {
+        assert!(evaluate(&*policy, "authz").await.is_err());
+    }
+}

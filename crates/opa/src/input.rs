@@ -1,0 +1,261 @@
+//! The input of a decision, as the contract's schema of 2026-05-20 says.
+
+use serde_json::{Map, Value, json};
+
+const SCHEMA_VERSION: &str = "2026-05-20";
+
+/// The input of one decision: who wants to do what to which resource, and in what context.
+///
+/// ```
+/// use caracal_revocation_opa::{PolicyInput, Principal, Resource};
+/// use serde_json::json;
+///
+/// let input = PolicyInput::new(
+///     &Principal::new("application", "app-1", "z-1"),
+///     &Resource::new("api", "r-1", "https://api.example").with_scope("read"),
+///     "invoke",
+/// )?
+/// .with_request("GET", "/reports")
+/// .with_session("ar-1");
+/// assert_eq!(input.zone(), "z-1");
+/// assert_eq!(input.as_value()["context"]["requested_scopes"], json!(["read"]));
+/// assert!(PolicyInput::from_value(json!({ "schema_version": "2026-05-20" })).is_err());
+/// # Ok::<(), caracal_revocation_opa::InvalidInput>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyInput(Value);
+
+/// An input that the schema does not allow; names the part at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the policy input is not what its schema says: {0}")]
+pub struct InvalidInput(&'static str);
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal(Map<String, Value>);
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource(Map<String, Value>);
+
+impl Principal {
+    /// A principal of this type with this id, in this zone. None of them may be empty.
+    #[must_use]
+    pub fn new(kind: &str, id: &str, zone: &str) -> Self {
+        Self(object([("type", json!(kind)), ("id", json!(id)), ("zone_id", json!(zone))]))
+    }
+
+    /// Sets any other member: `labels`, `lifecycle`, `agent_session_id`, …
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl Resource {
+    /// A resource of this type, id and identifier (its URI), with no scopes yet. None of them may
+    /// be empty.
+    #[must_use]
+    pub fn new(kind: &str, id: &str, identifier: &str) -> Self {
+        Self(object([
+            ("type", json!(kind)),
+            ("id", json!(id)),
+            ("identifier", json!(identifier)),
+            ("scopes", json!([])),
+        ]))
+    }
+
+    /// Adds a scope that is asked for.
+    #[must_use]
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        if let Some(Value::Array(scopes)) = self.0.get_mut("scopes") {
+            scopes.push(json!(scope));
+        }
+        self
+    }
+
+    /// Sets any other member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl PolicyInput {
+    /// An input without session and delegation; the scopes asked for are the resource's.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] names the part that the schema does not allow.
+    pub fn new(
+        principal: &Principal,
+        resource: &Resource,
+        action: &str,
+    ) -> Result<Self, InvalidInput> {
+        let scopes = resource.0.get("scopes").cloned().unwrap_or_else(|| json!([]));
+        Self::from_value(json!({
+            "schema_version": SCHEMA_VERSION,
+            "principal": principal.0,
+            "resource": resource.0,
+            "action": { "id": action },
+            "session": null,
+            "delegation_edge": null,
+            "context": {
+                "actor_claims": {},
+                "challenge_resolved": false,
+                "requested_scopes": scopes,
+            },
+        }))
+    }
+
+    /// An input that was made otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] names the part that the schema does not allow.
+    pub fn from_value(value: Value) -> Result<Self, InvalidInput> {
+        check(&value)?;
+        Ok(Self(value))
+    }
+
+    /// Sets the method and the path of the request.
+    #[must_use]
+    pub fn with_request(self, method: &str, path: &str) -> Self {
+        self.with("/action", "method", json!(method)).with("/action", "path", json!(path))
+    }
+
+    /// Sets the authority record, unless `id` is empty.
+    #[must_use]
+    pub fn with_session(self, id: &str) -> Self {
+        if id.is_empty() {
+            return self;
+        }
+        self.with("", "session", json!({ "id": id })).with("/context", "session_id", json!(id))
+    }
+
+    /// Sets the delegation, unless `id` is empty.
+    #[must_use]
+    pub fn with_delegation(self, id: &str) -> Self {
+        if id.is_empty() {
+            return self;
+        }
+        self.with("", "delegation_edge", json!({ "id": id })).with(
+            "/context",
+            "delegation_edge_id",
+            json!(id),
+        )
+    }
+
+    /// Adds a claim of the actor's verified mandate to the context.
+    #[must_use]
+    pub fn with_actor_claim(self, name: &str, value: impl Into<Value>) -> Self {
+        self.with("/context/actor_claims", name, value.into())
+    }
+
+    /// The zone of the principal, whose policy decides.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        self.0.pointer("/principal/zone_id").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The input as JSON.
+    #[must_use]
+    pub const fn as_value(&self) -> &Value {
+        &self.0
+    }
+
+    fn with(mut self, object: &str, name: &str, value: Value) -> Self {
+        if let Some(Value::Object(members)) = self.0.pointer_mut(object) {
+            members.insert(name.to_owned(), value);
+        }
+        self
+    }
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Where it stands, and what it must be.
+type Part = (&'static str, fn(&Value) -> bool);
+
+/// The schema in code: what stands in `tests/` is checked against it there.
+fn check(input: &Value) -> Result<(), InvalidInput> {
+    let text = |at: &'static str| match input.pointer(at) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(()),
+        _ => Err(InvalidInput(at)),
+    };
+    let optional = |at: &'static str, is: fn(&Value) -> bool| match input.pointer(at) {
+        Some(value) if !is(value) => Err(InvalidInput(at)),
+        _ => Ok(()),
+    };
+    if input.get("schema_version").and_then(Value::as_str) != Some(SCHEMA_VERSION) {
+        return Err(InvalidInput("/schema_version"));
+    }
+    for at in [
+        "/principal/type",
+        "/principal/id",
+        "/principal/zone_id",
+        "/resource/type",
+        "/resource/id",
+        "/resource/identifier",
+        "/action/id",
+    ] {
+        text(at)?;
+    }
+    let scopes = input.pointer("/resource/scopes").filter(|scopes| are_texts(scopes));
+    let scopes = scopes.and_then(Value::as_array).ok_or(InvalidInput("/resource/scopes"))?;
+    let repeated = |(at, scope)| scopes.iter().take(at).any(|earlier| earlier == scope);
+    if scopes.iter().any(|scope| scope == "") || scopes.iter().enumerate().any(repeated) {
+        return Err(InvalidInput("/resource/scopes"));
+    }
+    let required: [Part; 3] = [
+        ("/context/actor_claims", Value::is_object),
+        ("/context/challenge_resolved", Value::is_boolean),
+        ("/context/requested_scopes", are_texts),
+    ];
+    for (at, is) in required {
+        input.pointer(at).filter(|value| is(value)).ok_or(InvalidInput(at))?;
+    }
+    let is_registration = |value: &Value| matches!(value.as_str(), Some("managed" | "dcr"));
+    let is_lifecycle = |value: &Value| matches!(value.as_str(), Some("task" | "service"));
+    let optionals: [Part; 22] = [
+        ("/principal/registration_method", is_registration),
+        ("/principal/agent_session_id", Value::is_string),
+        ("/principal/lifecycle", is_lifecycle),
+        ("/principal/labels", are_texts),
+        ("/action/method", Value::is_string),
+        ("/action/path", Value::is_string),
+        ("/session", is_null_or_identified),
+        ("/delegation_edge", is_null_or_identified),
+        ("/delegation_edge/source_session_id", Value::is_string),
+        ("/delegation_edge/target_session_id", Value::is_string),
+        ("/delegation_edge/issuer_application_id", Value::is_string),
+        ("/delegation_edge/receiver_application_id", Value::is_string),
+        ("/delegation_edge/resource_id", Value::is_string),
+        ("/delegation_edge/scopes", are_texts),
+        ("/delegation_edge/edge_version", Value::is_u64),
+        ("/delegation_edge/path", are_texts),
+        ("/delegation_edge/graph_epoch", Value::is_u64),
+        ("/context/subject_claims", Value::is_object),
+        ("/context/trace_id", Value::is_string),
+        ("/context/session_id", Value::is_string),
+        ("/context/agent_session_id", Value::is_string),
+        ("/context/delegation_edge_id", Value::is_string),
+    ];
+    optionals.into_iter().try_for_each(|(at, is)| optional(at, is))
+}
+
+fn are_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
+}
+
+fn is_null_or_identified(value: &Value) -> bool {
+    let id = value.get("id").and_then(Value::as_str);
+    value.is_null() || (value.is_object() && id.is_some_and(|id| !id.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use super::*;
+
+fn schema() -> jsonschema::Validator {
+    let text = include_str!("../../tests/caracal-policy-input-2026-05-20.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+}
+
+fn full() -> Value {
+    json!({
+        "schema_version": "2026-05-20",
+        "principal": {
+            "type": "application", "id": "app-1", "zone_id": "z-1",
+            "registration_method": "dcr", "agent_session_id": "gs-1", "lifecycle": "task",
+            "labels": ["prod"], "more": 1,
+        },
+        "resource": {
+            "type": "api", "id": "r-1", "identifier": "https://api.example", "scopes": ["read"],
+        },
+        "action": { "id": "invoke", "method": "GET", "path": "/" },
+        "session": { "id": "ar-1" },
+        "delegation_edge": {
+            "id": "de-1", "source_session_id": "gs-0", "target_session_id": "gs-1",
+            "issuer_application_id": "app-0", "receiver_application_id": "app-1",
+            "resource_id": "r-1", "scopes": ["read"], "edge_version": 1, "path": ["de-0"],
+            "graph_epoch": 7, "constraints_json": null,
+        },
+        "context": {
+            "actor_claims": { "sid": "ar-1" }, "subject_claims": {}, "trace_id": "t",
+            "session_id": "ar-1", "agent_session_id": "gs-1", "delegation_edge_id": "de-1",
+            "challenge_resolved": false, "requested_scopes": ["read"],
+        },
+        "more": true,
+    })
+}
+
+#[test]
+fn what_the_builders_make_is_what_the_schema_says() {
+    let input = PolicyInput::new(
+        &Principal::new("application", "app-1", "z-1").with("labels", vec!["prod"]),
+        &Resource::new("api", "r-1", "https://api.example").with_scope("read"),
+        "invoke",
+    )
+    .unwrap();
+    assert!(schema().is_valid(input.as_value()));
+    let input = input
+        .with_request("GET", "/")
+        .with_session("ar-1")
+        .with_delegation("de-1")
+        .with_actor_claim("sid", "ar-1");
+    assert!(schema().is_valid(input.as_value()));
+    assert_eq!(input.as_value()["session"]["id"], "ar-1");
+}
+
+#[test]
+fn an_input_is_taken_exactly_if_the_schema_takes_it() {
+    let schema = schema();
+    let mut cases = vec![full()];
+    let values = [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!(-7),
+        json!(1.5),
+        json!(""),
+        json!("x"),
+        json!([]),
+        json!(["x"]),
+        json!(["x", "x"]),
+        json!([""]),
+        json!([7]),
+        json!({}),
+        json!({ "id": "" }),
+        json!({ "id": "x" }),
+    ];
+    let mut at = Vec::new();
+    pointers("", &full(), &mut at);
+    for pointer in at {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let mut without = full();
+        if let Some(members) = without.pointer_mut(parent).and_then(Value::as_object_mut) {
+            members.remove(name);
+            cases.push(without);
+        }
+        for value in &values {
+            let mut case = full();
+            *case.pointer_mut(&pointer).unwrap() = value.clone();
+            cases.push(case);
+        }
+    }
+    assert!(cases.len() > 500);
+    for case in cases {
+        let taken = PolicyInput::from_value(case.clone());
+        assert_eq!(taken.is_ok(), schema.is_valid(&case), "{taken:?} {case}");
+    }
+}
+
+fn pointers(prefix: &str, value: &Value, all: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(members) => members.iter().map(|(name, v)| (name.clone(), v)).collect(),
+        _ => return,
+    };
+    for (name, child) in children {
+        let pointer = format!("{prefix}/{name}");
+        pointers(&pointer, child, all);
+        all.push(pointer);
+    }
+}

@@ -1,0 +1,113 @@
+//! From a request to the input of its decision: what the user writes, and what stands in for it.
+
+use caracal_revocation_state::Claims;
+use http::{Extensions, HeaderMap, Method, Uri};
+
+use crate::{InvalidInput, PolicyInput, Principal, Resource};
+
+/// What is known of a request that the gateway admitted.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestFacts<'a> {
+    /// The verified claims.
+    pub claims: &'a Claims,
+    /// The zone whose policy decides: the input's principal must be in it.
+    pub zone: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The URI.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The extensions, where other layers leave more of what they verified.
+    pub extensions: &'a Extensions,
+}
+
+/// Makes the input of a decision. Every function from [`RequestFacts`] is one:
+///
+/// ```
+/// use caracal_revocation_opa::{
+///     BuildInput, InvalidInput, PolicyInput, Principal, RequestFacts, Resource,
+/// };
+///
+/// fn input(request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> {
+///     let principal = Principal::new("application", "app-1", request.zone);
+///     let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
+///     Ok(PolicyInput::new(&principal, &resource, "invoke")?
+///         .with_request(request.method.as_str(), request.uri.path()))
+/// }
+/// fn takes(_: impl BuildInput) {}
+/// takes(input);
+/// ```
+pub trait BuildInput: Send + Sync + 'static {
+    /// The input for this request.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] when it cannot be what the schema says: the request is denied.
+    fn build(&self, request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput>;
+}
+
+impl<F> BuildInput for F
+where
+    F: Fn(&RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> + Send + Sync + 'static,
+{
+    fn build(&self, request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> {
+        self(request)
+    }
+}
+
+/// The input that follows from the revocation claims alone, for one resource.
+///
+/// The principal is the authority record (`type` `authority_record`, `id` the claim `sid`), with
+/// `agent_session_id`; nothing else of the actor is known here. Session, delegation, method and
+/// path are set, and the claims stand in `context.actor_claims`. A service that verified more
+/// writes a [`BuildInput`] of its own.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClaimsInput {
+    resource: Resource,
+    action: String,
+}
+
+impl ClaimsInput {
+    /// For this resource and the scopes that it names; the action's id is `request`.
+    pub fn new(resource: Resource) -> Self {
+        Self { resource, action: "request".to_owned() }
+    }
+
+    /// With another id of the action.
+    pub fn with_action(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.action);
+        self
+    }
+}
+
+impl BuildInput for ClaimsInput {
+    fn build(&self, request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> {
+        let claims = request.claims;
+        let mut principal = Principal::new("authority_record", &claims.sid, request.zone);
+        if let Some(session) = &claims.agent_session_id {
+            principal = principal.with("agent_session_id", &**session);
+        }
+        let mut input = PolicyInput::new(&principal, &self.resource, &self.action)?
+            .with_request(request.method.as_str(), request.uri.path())
+            .with_session(&claims.sid)
+            .with_delegation(claims.delegation_edge_id.as_deref().unwrap_or_default())
+            .with_actor_claim("sid", &*claims.sid)
+            .with_actor_claim("zone_id", request.zone);
+        for (name, value) in [
+            ("root_sid", &claims.root_sid),
+            ("agent_session_id", &claims.agent_session_id),
+            ("delegation_edge_id", &claims.delegation_edge_id),
+        ] {
+            if let Some(value) = value {
+                input = input.with_actor_claim(name, &**value);
+            }
+        }
+        if claims.delegation_graph_epoch > 0 {
+            input = input.with_actor_claim("delegation_graph_epoch", claims.delegation_graph_epoch);
+        }
+        Ok(input)
+    }
+}

@@ -1,0 +1,122 @@
+//! The response to come: the service's, once the policy allows it, or the refusal.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::answer::{request_id, respond};
+use super::cache::Key;
+use super::guard::Guard;
+use crate::{BoxFuture, NoDecision, PolicyBody, PolicyDecision};
+
+pin_project! {
+    /// The future of a [`PolicyGuard`](crate::PolicyGuard).
+    pub struct PolicyFuture<S, R, F> {
+        #[pin]
+        kind: Kind<S, R, F>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<S, R, F> {
+        Deciding {
+            decision: BoxFuture<'static, Result<PolicyDecision, NoDecision>>,
+            waiting: Option<Waiting<S, R>>,
+        },
+        Inner { #[pin] future: F },
+        Denied { response: Option<Response<Bytes>> },
+    }
+}
+
+/// What goes on once there is a decision.
+struct Waiting<S, R> {
+    key: Option<Key>,
+    guard: Arc<Guard>,
+    service: S,
+    request: R,
+}
+
+impl<S, R, F> PolicyFuture<S, R, F> {
+    pub(super) const fn inner(future: F) -> Self {
+        Self { kind: Kind::Inner { future } }
+    }
+
+    pub(super) const fn denied(response: Response<Bytes>) -> Self {
+        Self { kind: Kind::Denied { response: Some(response) } }
+    }
+
+    pub(super) const fn deciding(
+        decision: BoxFuture<'static, Result<PolicyDecision, NoDecision>>,
+        key: Option<Key>,
+        guard: Arc<Guard>,
+        service: S,
+        request: R,
+    ) -> Self {
+        let waiting = Some(Waiting { key, guard, service, request });
+        Self { kind: Kind::Deciding { decision, waiting } }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for PolicyFuture<S, Request<ReqBody>, S::Future>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<PolicyBody<ResBody>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let mut this = self.as_mut().project();
+            let next = match this.kind.as_mut().project() {
+                KindProjection::Inner { future } => {
+                    let response = ready!(future.poll(cx));
+                    return Poll::Ready(response.map(|response| response.map(PolicyBody::inner)));
+                }
+                KindProjection::Denied { response } => {
+                    // A future that was ready is not polled again.
+                    let Some(response) = response.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(response.map(PolicyBody::refusal)));
+                }
+                KindProjection::Deciding { decision, waiting } => {
+                    let decision = ready!(decision.as_mut().poll(cx));
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    waiting.go_on(decision)
+                }
+            };
+            this.kind.set(next);
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Waiting<S, Request<ReqBody>>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    fn go_on(
+        mut self,
+        decision: Result<PolicyDecision, NoDecision>,
+    ) -> Kind<S, Request<ReqBody>, S::Future> {
+        match self.guard.conclude(decision, self.key) {
+            Ok(decision) => {
+                self.request.extensions_mut().insert(decision);
+                Kind::Inner { future: self.service.call(self.request) }
+            }
+            Err(rejection) => {
+                let request_id = request_id(self.request.headers());
+                self.guard.report(&rejection, &request_id);
+                Kind::Denied { response: Some(respond(rejection, &request_id)) }
+            }
+        }
+    }
+}
+
+impl<S, R, F> std::fmt::Debug for PolicyFuture<S, R, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PolicyFuture")
+    }
+}

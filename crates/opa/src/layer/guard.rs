@@ -1,0 +1,141 @@
+//! The decision carried out: proof, input, policy, extensions, counters and the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use caracal_revocation_state::{Admitted, Claims};
+use http::Request;
+use metrics::{Counter, counter, describe_counter};
+
+use super::build::{BuildInput, RequestFacts};
+use super::cache::{Decisions, Key};
+use crate::policies::Deciding;
+use crate::{
+    BoxFuture, Effect, NoDecision, PolicyDecision, PolicyInput, PolicyRejection,
+    PolicyRejectionKind, ZonePolicies,
+};
+
+const DENIALS: &str = "caracal_sts_opa_denials_total";
+
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) policies: ZonePolicies,
+    pub(super) input: Arc<dyn BuildInput>,
+    pub(super) zone: Option<Arc<str>>,
+    pub(super) decisions: Option<Decisions>,
+    denials: Arc<[Counter]>,
+    told_unadmitted: Arc<AtomicBool>,
+}
+
+/// What becomes of a request.
+pub(super) enum Judged {
+    Now(Result<PolicyDecision, PolicyRejection>),
+    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>, Option<Key>),
+}
+
+impl Guard {
+    pub(super) fn new(policies: ZonePolicies, input: Arc<dyn BuildInput>) -> Self {
+        describe_counter!(DENIALS, "Requests that a policy layer denied, by reason.");
+        let count = |kind: &PolicyRejectionKind| counter!(DENIALS, "reason" => kind.label());
+        Self {
+            policies,
+            input,
+            zone: None,
+            decisions: None,
+            denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
+            told_unadmitted: Arc::default(),
+        }
+    }
+
+    pub(super) fn judge<B>(&self, request: &Request<B>) -> Judged {
+        let input = match self.input(request) {
+            Ok(input) => Arc::new(input),
+            Err(kind) => return Judged::Now(Err(kind.into())),
+        };
+        // Looked up first: also a remembered decision needs a policy that may be used now.
+        let key = self.decisions.as_ref().and_then(|_| {
+            let (policy, generation) = self.policies.usable(input.zone())?;
+            Decisions::key(&policy, generation, &input)
+        });
+        if let (Some(decisions), Some(key)) = (&self.decisions, &key)
+            && let Some(decision) = decisions.remembered(key)
+        {
+            return Judged::Now(follow(decision));
+        }
+        match self.policies.deciding(&input) {
+            Deciding::Now(decision) => Judged::Now(self.conclude(decision, key)),
+            Deciding::Later(decision) => Judged::Later(decision, key),
+        }
+    }
+
+    pub(super) fn conclude(
+        &self,
+        decision: Result<PolicyDecision, NoDecision>,
+        key: Option<Key>,
+    ) -> Result<PolicyDecision, PolicyRejection> {
+        let decision = decision?;
+        if let (Some(decisions), Some(key)) = (&self.decisions, key) {
+            decisions.remember(key, &decision);
+        }
+        follow(decision)
+    }
+
+    fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
+        let extensions = request.extensions();
+        extensions.get::<Admitted>().ok_or(PolicyRejectionKind::NotAdmitted)?;
+        let claims = extensions.get::<Claims>().ok_or(PolicyRejectionKind::NoClaims)?;
+        let claimed = claims.zone_id.as_deref().filter(|zone| !zone.is_empty());
+        let zone = claimed.ok_or(PolicyRejectionKind::NoZone)?;
+        if self.zone.as_deref().is_some_and(|own| own != zone) {
+            return Err(PolicyRejectionKind::OtherZone);
+        }
+        let facts = RequestFacts {
+            claims,
+            zone,
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions,
+        };
+        let input = self.input.build(&facts).map_err(|_| PolicyRejectionKind::InvalidInput)?;
+        // Whoever builds the input must not choose the policy.
+        if input.zone() == zone { Ok(input) } else { Err(PolicyRejectionKind::OtherZone) }
+    }
+
+    pub(super) fn report(&self, rejection: &PolicyRejection, request_id: &str) {
+        let kind = rejection.kind();
+        if let Some(denials) = self.denials.get(kind.index()) {
+            denials.increment(1);
+        }
+        if kind == PolicyRejectionKind::NotAdmitted
+            && !self.told_unadmitted.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                target: "caracal_revocation::denial",
+                "a request came that no gateway admitted: the gateway layer must stand outside \
+                 the policy layer",
+            );
+        }
+        tracing::info!(
+            target: "caracal_revocation::denial",
+            reason = kind.label(),
+            version = rejection.decision().map(|decision| tracing::field::debug(&decision.version)),
+            cause = rejection.cause().map(tracing::field::display),
+            request_id,
+            "request denied by policy",
+        );
+    }
+}
+
+fn follow(decision: PolicyDecision) -> Result<PolicyDecision, PolicyRejection> {
+    match decision.effect {
+        Effect::Allow => Ok(decision),
+        Effect::Deny => Err(PolicyRejection::denied(decision)),
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("policies", &self.policies).finish_non_exhaustive()
+    }
+}

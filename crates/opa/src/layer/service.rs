@@ -1,0 +1,53 @@
+//! The service: judge, then call.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::answer::{request_id, respond};
+use super::guard::{Guard, Judged};
+use crate::{PolicyBody, PolicyDecision, PolicyFuture};
+
+/// A service behind a [`PolicyLayer`](crate::PolicyLayer).
+#[derive(Clone, Debug)]
+pub struct PolicyGuard<S> {
+    pub(super) inner: S,
+    pub(super) guard: Arc<Guard>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for PolicyGuard<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<PolicyBody<ResBody>>;
+    type Error = S::Error;
+    type Future = PolicyFuture<S, Request<ReqBody>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        // What another layer decided must not pass for this.
+        request.extensions_mut().remove::<PolicyDecision>();
+        match self.guard.judge(&request) {
+            Judged::Now(Ok(decision)) => {
+                request.extensions_mut().insert(decision);
+                PolicyFuture::inner(self.inner.call(request))
+            }
+            Judged::Now(Err(rejection)) => {
+                let request_id = request_id(request.headers());
+                self.guard.report(&rejection, &request_id);
+                PolicyFuture::denied(respond(rejection, &request_id))
+            }
+            Judged::Later(decision, key) => {
+                // The service that was made ready is the one that is called.
+                let fresh = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, fresh);
+                PolicyFuture::deciding(decision, key, Arc::clone(&self.guard), ready, request)
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The layer that wraps a service in a [`PolicyGuard`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::build::BuildInput;
+use super::cache::Decisions;
+use super::guard::Guard;
+use crate::{PolicyGuard, ZonePolicies};
+
+/// Guards a service that stands behind a gateway layer: only requests that their zone's policy
+/// allows reach it.
+///
+/// It only narrows. Requests pass if
+///
+/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admitted`]);
+/// 2. their extensions hold the [`Claims`] that the proof is about, with a zone (and with that of
+///    [`in_zone`](Self::in_zone), where one is set);
+/// 3. their input can be built, for the same zone;
+/// 4. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
+///    allow, now or remembered.
+///
+/// A request that passes carries the [`PolicyDecision`](crate::PolicyDecision) in its extensions;
+/// the answer to any other carries the [`PolicyRejection`](crate::PolicyRejection).
+///
+/// The crate's documentation shows it at work.
+///
+/// [`Admitted`]: caracal_revocation_state::Admitted
+/// [`Claims`]: caracal_revocation_state::Claims
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PolicyLayer {
+    guard: Guard,
+}
+
+impl PolicyLayer {
+    /// A layer that asks these policies, with inputs built by `input`: a function, or
+    /// [`ClaimsInput`](crate::ClaimsInput). Install a metrics recorder before making it.
+    pub fn new(policies: ZonePolicies, input: impl BuildInput) -> Self {
+        Self { guard: Guard::new(policies, Arc::new(input)) }
+    }
+
+    /// Refuses requests of every other zone.
+    pub fn in_zone(mut self, zone: &str) -> Self {
+        self.guard.zone = Some(zone.into());
+        self
+    }
+
+    /// Remembers up to `capacity` decisions, for `time_to_live`.
+    ///
+    /// A decision is remembered under the zone, the version and digest of its policy, the zone's
+    /// generation and the whole input, so that an invalidation forgets it at once, and a claim or
+    /// a path that differs is another decision. Only policies whose value depends on nothing else
+    /// are remembered: those of embedded Rego without built-ins that were allowed by name.
+    pub fn with_decision_cache(mut self, capacity: u64, time_to_live: Duration) -> Self {
+        self.guard.decisions = Some(Decisions::new(capacity, time_to_live));
+        self
+    }
+}
+
+impl<S> Layer<S> for PolicyLayer {
+    type Service = PolicyGuard<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        PolicyGuard { inner, guard: Arc::new(self.guard.clone()) }
+    }
+}

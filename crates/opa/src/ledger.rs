@@ -1,0 +1,199 @@
+//! The bookkeeping of one zone: which invalidations are in force, and which are still awaited.
+//!
+//! Pure: the loading task tells what it heard, what it loaded and when, and asks what follows. An
+//! invalidation leaves only when a load that began after it was heard has brought what it asks
+//! for; an error changes nothing but the count of attempts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use caracal_revocation_state::{Moment, PolicyInvalidation};
+
+/// How many versions of a zone are remembered.
+const REMEMBERED: usize = 64;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// Every invalidation up to this generation is in force; none before the first load.
+    in_force: Option<u64>,
+    /// The highest generation heard of.
+    heard: u64,
+    /// When the oldest invalidation that is not in force was published.
+    pending_since: Option<Moment>,
+    /// The same for those heard since the attempt at hand began.
+    heard_since_begin: Option<Moment>,
+    /// When the load began that last confirmed what is served.
+    confirmed: Option<Moment>,
+    current: Option<Version>,
+    /// A bundle that does not compile: it is not tried again.
+    broken: Option<Version>,
+    /// Versions heard of or loaded, the newest last.
+    seen: VecDeque<Arc<str>>,
+    /// Versions that one in force by a message has replaced.
+    replaced: VecDeque<Arc<str>>,
+}
+
+/// A version and the digest of what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) version: Arc<str>,
+    pub(crate) digest: Arc<str>,
+}
+
+/// One attempt to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    generation: u64,
+    /// Whether an invalidation is pending, and the version that it names.
+    pending: bool,
+    awaited: Option<Arc<str>>,
+    started: Moment,
+}
+
+/// What is to be done with what was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    /// It is what is served.
+    Same,
+    /// It replaces what is served, once it is prepared.
+    New,
+    /// It did not compile before.
+    KnownBroken,
+    /// The source is behind: a message has replaced this version.
+    Older,
+}
+
+impl Attempt {
+    pub(crate) fn awaited(&self) -> Option<&str> {
+        self.awaited.as_deref()
+    }
+
+    fn is_answered(&self, answers: impl Fn(&str) -> bool) -> bool {
+        self.awaited.as_deref().is_none_or(answers)
+    }
+}
+
+impl Ledger {
+    /// Notes what is told of the zone; `now` where it does not say when it was published.
+    pub(crate) fn hear(&mut self, told: &PolicyInvalidation, now: Moment) {
+        if told.generation <= self.heard {
+            return;
+        }
+        self.heard = told.generation;
+        let published = told.published.unwrap_or(now);
+        self.pending_since.get_or_insert(published);
+        self.heard_since_begin.get_or_insert(published);
+        if let Some(version) = &told.version {
+            remember(&mut self.seen, version);
+        }
+    }
+
+    pub(crate) fn begin(&mut self, told: &PolicyInvalidation, now: Moment) -> Attempt {
+        self.hear(told, now);
+        self.heard_since_begin = None;
+        let pending = self.in_force.is_none_or(|in_force| in_force < told.generation);
+        let awaited = told.version.clone().filter(|_| pending);
+        Attempt { generation: told.generation, pending, awaited, started: now }
+    }
+
+    pub(crate) fn rule(
+        &self,
+        attempt: &Attempt,
+        loaded: &Version,
+        answers: impl Fn(&str) -> bool,
+    ) -> Ruling {
+        let is_asked_for = attempt.pending && attempt.is_answered(answers);
+        if !is_asked_for && self.replaced.contains(&loaded.version) {
+            Ruling::Older
+        } else if self.current.as_ref() == Some(loaded) {
+            Ruling::Same
+        } else if self.broken.as_ref() == Some(loaded) {
+            Ruling::KnownBroken
+        } else {
+            Ruling::New
+        }
+    }
+
+    /// The loaded version is served.
+    pub(crate) fn install(
+        &mut self,
+        attempt: &Attempt,
+        loaded: Version,
+        answers: impl Fn(&str) -> bool,
+    ) {
+        remember(&mut self.seen, &loaded.version);
+        let answered = attempt.is_answered(answers);
+        if attempt.pending && answered {
+            if attempt.awaited.is_some() {
+                for older in self.seen.iter().filter(|seen| **seen != loaded.version) {
+                    remember(&mut self.replaced, older);
+                }
+                self.replaced.retain(|older| *older != loaded.version);
+            } else {
+                // Messages may be lost, and one of them may have gone back to an older version.
+                self.replaced.clear();
+            }
+        }
+        self.current = Some(loaded);
+        self.broken = None;
+        self.settle(attempt, answered);
+    }
+
+    /// The source says that the zone has no policy.
+    pub(crate) fn install_none(&mut self, attempt: &Attempt) {
+        self.current = None;
+        self.broken = None;
+        self.settle(attempt, attempt.awaited.is_none());
+    }
+
+    /// The loaded version does not compile.
+    pub(crate) fn refuse(&mut self, loaded: Version) {
+        self.broken = Some(loaded);
+    }
+
+    fn settle(&mut self, attempt: &Attempt, answered: bool) {
+        if answered {
+            self.in_force = self.in_force.max(Some(attempt.generation));
+            self.confirmed = Some(attempt.started);
+            self.pending_since = self.heard_since_begin;
+        }
+    }
+
+    /// Whether all that was heard is in force.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_force.is_some_and(|in_force| in_force >= self.heard)
+    }
+
+    /// Whether the newest bundle does not compile. An error of the source does not mend it.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(crate) const fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    pub(crate) const fn in_force(&self) -> Option<u64> {
+        self.in_force
+    }
+
+    pub(crate) const fn confirmed(&self) -> Option<Moment> {
+        self.confirmed
+    }
+
+    pub(crate) const fn pending_since(&self) -> Option<Moment> {
+        self.pending_since
+    }
+}
+
+/// The newest last, each once, the oldest forgotten.
+fn remember(versions: &mut VecDeque<Arc<str>>, version: &Arc<str>) {
+    versions.retain(|known| known != version);
+    versions.push_back(Arc::clone(version));
+    if versions.len() > REMEMBERED {
+        versions.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(seconds: u64) -> Moment {
+    let since = Duration::from_secs(seconds);
+    Moment { monotonic: since, wall: since }
+}
+
+fn told(generation: u64, version: Option<&str>, published: u64) -> PolicyInvalidation {
+    // The struct grows elsewhere, so it is made by changing an empty one.
+    let mut told = PolicyInvalidation::default();
+    told.generation = generation;
+    told.version = version.map(Arc::from);
+    told.published = Some(at(published));
+    told
+}
+
+fn version(name: &str) -> Version {
+    Version { version: name.into(), digest: name.into() }
+}
+
+/// A load that was answered with this version, from begin to end.
+fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) -> Ruling {
+    let attempt = ledger.begin(told, at(now));
+    let answers = |awaited: &str| awaited == name;
+    let ruling = ledger.rule(&attempt, &version(name), answers);
+    if matches!(ruling, Ruling::New | Ruling::Same) {
+        ledger.install(&attempt, version(name), answers);
+    }
+    ruling
+}
+
+#[test]
+fn an_invalidation_is_pending_until_a_load_that_began_after_it_brings_its_version() {
+    let mut ledger = Ledger::default();
+    load(&mut ledger, &told(0, None, 0), 1, "v1");
+    assert!(ledger.is_settled());
+    let first = told(1, Some("v2"), 10);
+    ledger.hear(&first, at(11));
+    assert_eq!(ledger.pending_since(), Some(at(10)));
+    // The source is behind, and a second invalidation comes.
+    assert_eq!(load(&mut ledger, &first, 12, "v1"), Ruling::Same);
+    let second = told(2, Some("v3"), 13);
+    assert_eq!(load(&mut ledger, &second, 14, "v2"), Ruling::New);
+    assert!(!ledger.is_settled());
+    assert_eq!(ledger.pending_since(), Some(at(10)), "the oldest that is not in force");
+    assert_eq!(ledger.confirmed(), Some(at(1)));
+    assert_eq!(load(&mut ledger, &second, 15, "v3"), Ruling::New);
+    assert!(ledger.is_settled());
+    assert_eq!((ledger.pending_since(), ledger.confirmed()), (None, Some(at(15))));
+}
+
+#[test]
+fn an_invalidation_heard_while_loading_is_not_consumed_by_that_load() {
+    let mut ledger = Ledger::default();
+    let attempt = ledger.begin(&told(1, Some("v1"), 1), at(2));
+    ledger.hear(&told(2, Some("v1"), 3), at(3));
+    ledger.install(&attempt, version("v1"), |awaited| awaited == "v1");
+    assert_eq!((ledger.in_force(), ledger.is_settled()), (Some(1), false));
+    assert_eq!(ledger.pending_since(), Some(at(3)));
+}
+
+#[test]
+fn a_version_that_a_message_has_replaced_does_not_come_back_by_itself() {
+    let mut ledger = Ledger::default();
+    load(&mut ledger, &told(0, None, 0), 1, "v1");
+    load(&mut ledger, &told(1, Some("v2"), 2), 3, "v2");
+    assert_eq!(load(&mut ledger, &told(1, Some("v2"), 2), 4, "v1"), Ruling::Older);
+    // A message that goes back to it does.
+    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 6, "v1"), Ruling::New);
+    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), Ruling::Older);
+    // And after a hole nobody can tell.
+    assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), Ruling::New);
+}
+
+#[test]
+fn a_bundle_that_does_not_compile_is_not_tried_again_and_confirms_nothing() {
+    let mut ledger = Ledger::default();
+    load(&mut ledger, &told(0, None, 0), 1, "v1");
+    let attempt = ledger.begin(&told(1, Some("v2"), 2), at(3));
+    ledger.refuse(version("v2"));
+    assert!(ledger.is_broken() && !ledger.is_settled());
+    assert_eq!(ledger.rule(&attempt, &version("v2"), |_| true), Ruling::KnownBroken);
+    assert_eq!(ledger.confirmed(), Some(at(1)));
+    load(&mut ledger, &told(1, Some("v2"), 2), 4, "v2b");
+    assert!(!ledger.is_broken());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The source moves on to the next version; its message goes under way.
+    Publish,
+    /// A message arrives: the one at this place among those under way, once or twice.
+    Deliver(usize, bool),
+    /// Messages under way are lost, and that is noticed.
+    Hole,
+    Begin,
+    /// The load at hand ends: with an error, or what the source held so many versions ago.
+    Fail,
+    Answer(usize),
+    DoesNotCompile,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Publish),
+        4 => (0..4_usize, any::<bool>()).prop_map(|(at, twice)| Step::Deliver(at, twice)),
+        1 => Just(Step::Hole),
+        5 => Just(Step::Begin),
+        2 => Just(Step::Fail),
+        5 => (0..3_usize).prop_map(Step::Answer),
+        1 => Just(Step::DoesNotCompile),
+    ]
+}
+
+/// The zone as the revocation state tells of it: by the order in which versions were decided.
+#[derive(Default)]
+struct World {
+    newest: usize,
+    under_way: Vec<usize>,
+    generation: u64,
+    awaited: Option<usize>,
+    unknown: bool,
+}
+
+impl World {
+    fn told(&self, now: u64) -> PolicyInvalidation {
+        let awaited = self.awaited.filter(|_| !self.unknown).map(|n| format!("v{n}"));
+        told(self.generation, awaited.as_deref(), now)
+    }
+
+    fn deliver(&mut self, version: usize) {
+        self.generation += 1;
+        if self.awaited.is_none_or(|awaited| awaited <= version) {
+            self.awaited = Some(version);
+            self.unknown = false;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_interleaving_leaves_an_older_version_in_force_after_the_source_recovers(
+        steps in prop::collection::vec(step(), 0..80)
+    ) {
+        let (mut world, mut ledger, mut now) = (World::default(), Ledger::default(), 0);
+        let mut attempt: Option<Attempt> = None;
+        let mut serving: Option<usize> = None;
+        // What was heard of or loaded, and what of that a message is known to have replaced.
+        let (mut known, mut replaced) = (BTreeSet::new(), BTreeSet::new());
+        for step in steps {
+            now += 1;
+            match step {
+                Step::Publish => {
+                    world.newest += 1;
+                    world.under_way.push(world.newest);
+                }
+                Step::Deliver(at, twice) if at < world.under_way.len() => {
+                    let version = world.under_way[at];
+                    if !twice {
+                        world.under_way.remove(at);
+                    }
+                    world.deliver(version);
+                    ledger.hear(&world.told(now), self::at(now));
+                    known.extend(world.awaited.filter(|_| !world.unknown));
+                }
+                Step::Hole => {
+                    replaced.clear();
+                    world.under_way.clear();
+                    world.generation += 1;
+                    world.unknown = true;
+                    ledger.hear(&world.told(now), self::at(now));
+                }
+                Step::Begin => {
+                    let told = world.told(now);
+                    attempt.get_or_insert_with(|| ledger.begin(&told, self::at(now)));
+                }
+                Step::Fail => attempt = None,
+                Step::Answer(behind) => {
+                    let Some(begun) = attempt.take() else { continue };
+                    let n = world.newest.saturating_sub(behind);
+                    let name = format!("v{n}");
+                    let answers = |awaited: &str| awaited == name;
+                    let ruling = ledger.rule(&begun, &version(&name), answers);
+                    if matches!(ruling, Ruling::New | Ruling::Same) {
+                        ledger.install(&begun, version(&name), answers);
+                        prop_assert!(!replaced.contains(&n), "v{n} came back");
+                        known.insert(n);
+                        // What a message asks for has replaced whatever was known before, unless a
+                        // later message may be lost.
+                        let is_asked_for = begun.awaited.as_deref() == Some(&*name);
+                        if begun.pending && is_asked_for && !world.unknown {
+                            replaced.extend(known.range(..n).copied());
+                        }
+                        serving = Some(n);
+                    }
+                }
+                Step::DoesNotCompile => {
+                    let Some(begun) = attempt.take() else { continue };
+                    let broken = Version { version: "broken".into(), digest: "x".into() };
+                    if ledger.rule(&begun, &broken, |_| false) == Ruling::New {
+                        ledger.refuse(broken);
+                    }
+                }
+                Step::Deliver(..) => {}
+            }
+        }
+        // The source recovers and every message arrives; loads go on as long as one is due. A
+        // safety poll is due in any case.
+        for version in std::mem::take(&mut world.under_way) {
+            world.deliver(version);
+        }
+        let mut polled = false;
+        for _ in 0..4 {
+            let told = world.told(now);
+            ledger.hear(&told, at(now));
+            if ledger.is_settled() && polled {
+                break;
+            }
+            polled = true;
+            let name = format!("v{}", world.newest);
+            if load(&mut ledger, &told, now, &name) != Ruling::Older {
+                serving = Some(world.newest);
+            }
+        }
+        prop_assert!(ledger.is_settled());
+        prop_assert_eq!(ledger.pending_since(), None);
+        prop_assert_eq!(serving, Some(world.newest));
+    }
+}

@@ -1,0 +1,314 @@
+//! The policies of every zone in use: loaded, kept current, asked for decisions.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use caracal_revocation_state::Revocations;
+use tokio::sync::watch;
+
+use crate::decision::Ruling;
+use crate::metrics::Metrics;
+use crate::standing::LoadedPolicy;
+use crate::zone::{Workshop, Zone, keep_current};
+use crate::{
+    BoxFuture, Evaluation, EvaluationError, PolicyDecision, PolicyEngine, PolicyInput,
+    PolicyOptions, PolicySource, Unusable, ZoneStatus,
+};
+
+/// How often the age gauges are told anew.
+const TELL_AGES: Duration = Duration::from_secs(1);
+
+/// The policies of every zone in use. Clones share them; the last one to go ends the loading.
+///
+/// The crate's documentation shows it at work. Each zone that a request asks for has one task,
+/// which loads its policy at once, after every invalidation that [`Revocations`] tells of, now and
+/// then, and on demand. Requests read what is there, without a lock.
+#[derive(Clone)]
+pub struct ZonePolicies(Arc<Owner>);
+
+struct Owner {
+    shared: Arc<Shared>,
+    /// Its end is the end of the tasks.
+    alive: watch::Sender<()>,
+}
+
+struct Shared {
+    workshop: Workshop,
+    zones: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
+    /// For whoever changes the map; the state is whether the ages are being told.
+    joining: Mutex<bool>,
+}
+
+/// Why there is no decision: the request is then denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDecision {
+    /// The zone's policy cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// It was evaluated, without a complete allow or deny.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+}
+
+/// A decision, now or later.
+pub(crate) enum Deciding {
+    Now(Result<PolicyDecision, NoDecision>),
+    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
+}
+
+impl ZonePolicies {
+    /// Policies that `revocations` tells about, from this source, evaluated by this engine.
+    /// Install a metrics recorder before making it.
+    #[must_use]
+    pub fn new(
+        revocations: Revocations,
+        source: impl PolicySource,
+        engine: impl PolicyEngine,
+    ) -> Self {
+        Self::with_options(revocations, source, engine, PolicyOptions::default())
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn with_options(
+        revocations: Revocations,
+        source: impl PolicySource,
+        engine: impl PolicyEngine,
+        options: PolicyOptions,
+    ) -> Self {
+        let metrics = Metrics::register(options.poll_interval);
+        let (source, engine) = (Box::new(source), Box::new(engine));
+        let shared = Shared {
+            workshop: Workshop { revocations, source, engine, options, metrics },
+            zones: ArcSwap::default(),
+            joining: Mutex::new(false),
+        };
+        Self(Arc::new(Owner { shared: Arc::new(shared), alive: watch::Sender::new(()) }))
+    }
+
+    /// What the zone's policy decides about this input.
+    ///
+    /// The zone's first request waits for its policy, at most [`PolicyOptions::first_load_wait`];
+    /// no later one waits for a load.
+    ///
+    /// # Errors
+    ///
+    /// [`NoDecision`] when there is no usable policy, or it gives neither a complete allow nor a
+    /// complete deny: deny the request.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn decide(&self, input: PolicyInput) -> Result<PolicyDecision, NoDecision> {
+        match self.deciding(&Arc::new(input)) {
+            Deciding::Now(decision) => decision,
+            Deciding::Later(decision) => decision.await,
+        }
+    }
+
+    /// Loads the zone's policy, whatever was loaded before, and tells how the zone stands then.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable::TooManyZones`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, Unusable> {
+        let zone = self.zone(zone)?;
+        zone.until_answered(zone.want()).await;
+        Ok(self.0.shared.status(&zone))
+    }
+
+    /// How the zone stands, if it is in use.
+    #[must_use]
+    pub fn status(&self, zone: &str) -> Option<ZoneStatus> {
+        self.0.shared.zones.load().get(zone).map(|zone| self.0.shared.status(zone))
+    }
+
+    /// How every zone in use stands.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ZoneStatus> {
+        self.0.shared.statuses()
+    }
+
+    /// The revocation state that tells of invalidations.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.shared.workshop.revocations
+    }
+
+    /// Decides at once where the policy is there and its engine need not wait.
+    pub(crate) fn deciding(&self, input: &Arc<PolicyInput>) -> Deciding {
+        let zone = match self.zone(input.zone()) {
+            Ok(zone) => zone,
+            Err(unusable) => return Deciding::Now(Err(unusable.into())),
+        };
+        let policy = match self.0.shared.usable(&zone) {
+            Ok(policy) => policy,
+            Err(Unusable::NotLoaded) if !zone.standing.load().tried => {
+                return self.later(zone, Arc::clone(input), None);
+            }
+            Err(unusable) => return Deciding::Now(Err(unusable.into())),
+        };
+        let began = Instant::now();
+        match policy.prepared.evaluate(input) {
+            Evaluation::Ready(result) => {
+                Deciding::Now(self.0.shared.read(&zone, &policy, began, result))
+            }
+            Evaluation::Pending(result) => {
+                self.later(zone, Arc::clone(input), Some((policy, began, result)))
+            }
+        }
+    }
+
+    /// The policy that may decide for the zone now, and the generation it is asked in: what a
+    /// remembered decision is remembered under.
+    pub(crate) fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
+        let zone = self.zone(zone).ok()?;
+        let generation = self.0.shared.workshop.revocations.policy(&zone.name).generation;
+        Some((self.0.shared.usable(&zone).ok()?, generation))
+    }
+
+    fn later(
+        &self,
+        zone: Arc<Zone>,
+        input: Arc<PolicyInput>,
+        first: Option<(Arc<LoadedPolicy>, Instant, EvaluationFuture)>,
+    ) -> Deciding {
+        let this = self.clone();
+        Deciding::Later(Box::pin(async move {
+            let shared = &this.0.shared;
+            let wait = shared.workshop.options.first_load_wait;
+            if let Some((policy, began, result)) = first {
+                let decision = shared.read(&zone, &policy, began, result.await);
+                if decision != Err(EvaluationError::OtherVersion.into()) {
+                    return decision;
+                }
+                // The engine is ahead of what is served: see what is current, and ask once more.
+                let _ = tokio::time::timeout(wait, zone.until_answered(zone.want())).await;
+            } else {
+                let _ = tokio::time::timeout(wait, zone.until_answered(1)).await;
+            }
+            let policy = shared.usable(&zone)?;
+            let began = Instant::now();
+            let result = match policy.prepared.evaluate(&input) {
+                Evaluation::Ready(result) => result,
+                Evaluation::Pending(result) => result.await,
+            };
+            shared.read(&zone, &policy, began, result)
+        }))
+    }
+
+    /// The zone, which enters with its first request.
+    fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
+        let shared = &self.0.shared;
+        let now = shared.workshop.revocations.now();
+        if let Some(zone) = shared.zones.load().get(name) {
+            zone.touch(now);
+            return Ok(Arc::clone(zone));
+        }
+        let mut is_telling = shared.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let zones = shared.zones.load_full();
+        if let Some(zone) = zones.get(name) {
+            return Ok(Arc::clone(zone));
+        }
+        if zones.len() >= shared.workshop.options.max_zones {
+            return Err(Unusable::TooManyZones);
+        }
+        let zone = Arc::new(Zone::new(name, now));
+        let mut more = HashMap::clone(&zones);
+        more.insert(Arc::clone(&zone.name), Arc::clone(&zone));
+        shared.zones.store(Arc::new(more));
+        self.spawn(Arc::clone(shared).keep(Arc::clone(&zone)));
+        if !std::mem::replace(&mut *is_telling, true) {
+            self.spawn(Arc::clone(shared).tell_ages());
+        }
+        Ok(zone)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut alive = self.0.alive.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = alive.changed() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+type EvaluationFuture = BoxFuture<'static, Result<serde_json::Value, EvaluationError>>;
+
+impl Shared {
+    fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
+        let told = self.workshop.revocations.policy(&zone.name);
+        let now = self.workshop.revocations.now();
+        zone.standing.load().usable(&told, now, &self.workshop.options).map(Arc::clone)
+    }
+
+    fn read(
+        &self,
+        zone: &Zone,
+        policy: &LoadedPolicy,
+        began: Instant,
+        result: Result<serde_json::Value, EvaluationError>,
+    ) -> Result<PolicyDecision, NoDecision> {
+        let ruling = result.and_then(Ruling::read);
+        self.workshop.metrics.evaluated(began.elapsed(), ruling.is_ok());
+        let Ruling { effect, determining_policies, diagnostics } = ruling?;
+        Ok(PolicyDecision {
+            zone: Arc::clone(&zone.name),
+            version: Arc::clone(&policy.version.version),
+            digest: Arc::clone(&policy.version.digest),
+            effect,
+            determining_policies,
+            diagnostics,
+            cached: false,
+        })
+    }
+
+    fn status(&self, zone: &Zone) -> ZoneStatus {
+        let revocations = &self.workshop.revocations;
+        let told = revocations.policy(&zone.name);
+        let standing = zone.standing.load();
+        standing.status(&zone.name, &told, revocations.now(), &self.workshop.options)
+    }
+
+    fn statuses(&self) -> Vec<ZoneStatus> {
+        let mut statuses: Vec<_> =
+            self.zones.load().values().map(|zone| self.status(zone)).collect();
+        statuses.sort_by(|one, other| one.zone.cmp(&other.zone));
+        statuses
+    }
+
+    async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
+        keep_current(&zone, &self.workshop).await;
+        let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fewer = HashMap::clone(&self.zones.load_full());
+        fewer.remove(&zone.name);
+        self.zones.store(Arc::new(fewer));
+        drop(joining);
+        Metrics::left(&zone.name);
+    }
+
+    async fn tell_ages(self: Arc<Self>) {
+        loop {
+            self.workshop.metrics.ages(&self.statuses());
+            tokio::time::sleep(TELL_AGES).await;
+        }
+    }
+}
+
+impl fmt::Debug for ZonePolicies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZonePolicies")
+            .field("engine", &self.0.shared.workshop.engine)
+            .field("zones", &self.0.shared.zones.load().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! One OPA server: where it is, and requests to it that always come to an end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+/// More than any answer that is read here has.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// An OPA server: its address, and how it is talked to.
+///
+/// ```
+/// use caracal_revocation_opa::OpaServer;
+/// let opa = OpaServer::new("http://127.0.0.1:8181")?.with_connections(16);
+/// assert!(OpaServer::new("127.0.0.1").is_err());
+/// # drop(opa);
+/// # Ok::<(), caracal_revocation_opa::OpaServerError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct OpaServer {
+    pub(super) base: Arc<str>,
+    token: Option<HeaderValue>,
+    pub(super) timeout: Duration,
+    places: Arc<Semaphore>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An address or a token that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpaServerError {
+    /// The address is not `http://host`, with a port and a path as needed. TLS is left to a proxy
+    /// beside the service.
+    #[error("http://host:port is expected")]
+    Address,
+    /// The token cannot stand in a header.
+    #[error("the token cannot stand in a header")]
+    Token,
+}
+
+/// What OPA answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+}
+
+impl OpaServer {
+    /// The server at this address. A request may take 1 second, and 32 may run at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`OpaServerError::Address`].
+    pub fn new(address: &str) -> Result<Self, OpaServerError> {
+        let uri: Uri = address.trim().parse().map_err(|_| OpaServerError::Address)?;
+        let is_plain = uri.scheme_str() == Some("http") && uri.query().is_none();
+        if !is_plain || uri.host().is_none_or(str::is_empty) {
+            return Err(OpaServerError::Address);
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(32)
+            .build(connector);
+        Ok(Self {
+            base: address.trim().trim_end_matches('/').into(),
+            token: None,
+            timeout: Duration::from_secs(1),
+            places: Arc::new(Semaphore::new(32)),
+            client,
+        })
+    }
+
+    /// Sends this bearer token, for an OPA that runs with `--authentication=token`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpaServerError::Token`].
+    pub fn with_token(mut self, token: &str) -> Result<Self, OpaServerError> {
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut value = value.map_err(|_| OpaServerError::Token)?;
+        value.set_sensitive(true);
+        self.token = Some(value);
+        Ok(self)
+    }
+
+    /// How long one request may take, waiting for its turn included.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many requests may run at a time, each on a connection of its own.
+    pub fn with_connections(mut self, connections: usize) -> Self {
+        self.places = Arc::new(Semaphore::new(connections.max(1)));
+        self
+    }
+
+    /// The words say what failed, never what was sent.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: Content<'_>,
+    ) -> Result<Answer, String> {
+        tokio::time::timeout(self.timeout, self.send_unhurried(method, path, content))
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)))
+    }
+
+    async fn send_unhurried(
+        &self,
+        method: Method,
+        path: &str,
+        content: Content<'_>,
+    ) -> Result<Answer, String> {
+        let place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
+        let (kind, body) = match content {
+            Content::None => (None, Bytes::new()),
+            Content::Json(value) => {
+                (Some("application/json"), serde_json::to_vec(value).unwrap_or_default().into())
+            }
+            Content::Rego(source) => {
+                (Some("text/plain"), Bytes::copy_from_slice(source.as_bytes()))
+            }
+        };
+        if let Some(kind) = kind {
+            request = request.header(CONTENT_TYPE, kind);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|_| "the answer broke off, or is too long".to_owned())?.to_bytes();
+        drop(place);
+        let body = match body.as_ref() {
+            b"" => Value::Null,
+            body => serde_json::from_slice(body)
+                .map_err(|_| format!("{status}: the answer is not JSON"))?,
+        };
+        Ok(Answer { status, body })
+    }
+}
+
+/// What goes with a request.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'a> {
+    None,
+    Json(&'a Value),
+    Rego(&'a str),
+}
+
+impl Answer {
+    /// OPA's own words for what went wrong, cut short.
+    pub(super) fn words(&self) -> String {
+        let text = |name| self.body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let first = self.body.pointer("/errors/0/message").and_then(Value::as_str);
+        let words = format!("{} {} {}", self.status, text("message"), first.unwrap_or_default());
+        words.trim().chars().take(200).collect()
+    }
+}
+
+impl fmt::Debug for OpaServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpaServer").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! How a zone stands for a request: what is served, how old it is, and whether it may be used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::{Moment, PolicyInvalidation};
+
+use crate::ledger::{Ledger, Version};
+use crate::{BrokenBundle, PolicyOptions, PreparedPolicy};
+
+/// Replaced as a whole by the zone's loading task.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    pub(crate) policy: Option<Arc<LoadedPolicy>>,
+    pub(crate) ledger: Ledger,
+    pub(crate) created: Moment,
+    /// Whether a load has come to an end, well or not.
+    pub(crate) tried: bool,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// A policy that was compiled, or handed to whoever evaluates it.
+pub(crate) struct LoadedPolicy {
+    pub(crate) version: Version,
+    pub(crate) prepared: Arc<dyn PreparedPolicy>,
+}
+
+/// Why the last attempt to load a zone's policy failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The source failed.
+    Source,
+    /// The source took too long.
+    SourceTimeout,
+    /// The bundle came without a digest.
+    NoDigest,
+    /// The bundle's digest is not that of what it holds.
+    WrongDigest,
+    /// The source answered with a version that has been replaced.
+    OlderVersion,
+    /// The source answered with another version than the one that is awaited.
+    NotYetAwaited,
+    /// The bundle does not compile, or does what is not allowed.
+    Broken,
+    /// The engine is away, or not ready with it.
+    Engine,
+}
+
+impl Trouble {
+    /// The trouble as a label, such as `wrong_digest`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::SourceTimeout => "source_timeout",
+            Self::NoDigest => "no_digest",
+            Self::WrongDigest => "wrong_digest",
+            Self::OlderVersion => "older_version",
+            Self::NotYetAwaited => "not_yet_awaited",
+            Self::Broken => "broken",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// Why a zone's policy cannot be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// None was loaded yet.
+    #[error("the zone's policy is not loaded")]
+    NotLoaded,
+    /// The source says that the zone has none.
+    #[error("the zone has no policy")]
+    NoPolicy,
+    /// The newest bundle does not compile, and that is to deny.
+    #[error("the zone's policy does not compile")]
+    Broken,
+    /// It was last confirmed current too long ago.
+    #[error("the zone's policy was last confirmed {age:?} ago")]
+    Unconfirmed {
+        /// How long ago.
+        age: Duration,
+    },
+    /// An invalidation was published too long ago and is not in force.
+    #[error("the zone's policy was invalidated {age:?} ago")]
+    Invalidated {
+        /// How long ago.
+        age: Duration,
+    },
+    /// As many zones as there may be are in use.
+    #[error("too many zones are in use")]
+    TooManyZones,
+}
+
+/// How a zone's policy stands, for people and programs to read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ZoneStatus {
+    /// The zone.
+    pub zone: Arc<str>,
+    /// The version that is served, if any.
+    pub version: Option<Arc<str>>,
+    /// The digest of what is served.
+    pub digest: Option<Arc<str>>,
+    /// How long ago the load began that last confirmed it current; since the zone was first asked
+    /// for if none did.
+    pub confirmed_age: Duration,
+    /// How long ago the oldest invalidation was published that is not in force; zero when none.
+    pub invalidation_age: Duration,
+    /// The version that is awaited, where a message names one.
+    pub awaited: Option<Arc<str>>,
+    /// What is wrong with the last attempt to load, if anything.
+    pub trouble: Option<Trouble>,
+    /// Why requests are denied for want of a usable policy, if they are.
+    pub unusable: Option<Unusable>,
+}
+
+impl Standing {
+    pub(crate) fn new(created: Moment) -> Self {
+        let ledger = Ledger::default();
+        Self { policy: None, ledger, created, tried: false, trouble: None }
+    }
+
+    pub(crate) fn confirmed_age(&self, now: Moment) -> Duration {
+        now.elapsed_since(self.ledger.confirmed().unwrap_or(self.created))
+    }
+
+    pub(crate) fn invalidation_age(&self, told: &PolicyInvalidation, now: Moment) -> Duration {
+        let is_in_force = match self.ledger.in_force() {
+            Some(in_force) => in_force >= told.generation,
+            None => told.generation == 0,
+        };
+        if is_in_force {
+            return Duration::ZERO;
+        }
+        let since = [self.ledger.pending_since(), told.published].into_iter().flatten();
+        since.map(|since| now.elapsed_since(since)).max().unwrap_or_default()
+    }
+
+    /// The policy, if it may be used.
+    pub(crate) fn usable(
+        &self,
+        told: &PolicyInvalidation,
+        now: Moment,
+        options: &PolicyOptions,
+    ) -> Result<&Arc<LoadedPolicy>, Unusable> {
+        let is_broken = self.ledger.is_broken();
+        let Some(policy) = &self.policy else {
+            return Err(match (self.ledger.confirmed(), is_broken) {
+                (_, true) => Unusable::Broken,
+                (Some(_), false) => Unusable::NoPolicy,
+                (None, false) => Unusable::NotLoaded,
+            });
+        };
+        if is_broken && options.broken_bundle == BrokenBundle::Deny {
+            return Err(Unusable::Broken);
+        }
+        let age = self.confirmed_age(now);
+        if age > options.deny_after_unconfirmed {
+            return Err(Unusable::Unconfirmed { age });
+        }
+        let age = self.invalidation_age(told, now);
+        if age > options.deny_after_invalidation {
+            return Err(Unusable::Invalidated { age });
+        }
+        Ok(policy)
+    }
+
+    pub(crate) fn status(
+        &self,
+        zone: &Arc<str>,
+        told: &PolicyInvalidation,
+        now: Moment,
+        options: &PolicyOptions,
+    ) -> ZoneStatus {
+        let invalidation_age = self.invalidation_age(told, now);
+        let is_pending = self.ledger.in_force().is_none_or(|in_force| in_force < told.generation);
+        ZoneStatus {
+            zone: Arc::clone(zone),
+            version: self.policy.as_ref().map(|policy| Arc::clone(&policy.version.version)),
+            digest: self.policy.as_ref().map(|policy| Arc::clone(&policy.version.digest)),
+            confirmed_age: self.confirmed_age(now),
+            invalidation_age,
+            awaited: told.version.clone().filter(|_| is_pending),
+            trouble: self.trouble,
+            unusable: self.usable(told, now, options).err(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Standing")
+            .field("ledger", &self.ledger)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,297 @@
+//! One zone: what requests read, and the task that keeps it current.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use caracal_revocation_state::{Moment, PolicyChanges, PolicyInvalidation, Revocations};
+use tokio::sync::{Notify, watch};
+
+use crate::ledger::{Attempt, Ruling, Version};
+use crate::metrics::Metrics;
+use crate::source::AnySource;
+use crate::standing::{LoadedPolicy, Standing};
+use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
+
+/// What every zone's task works with.
+pub(crate) struct Workshop {
+    pub(crate) revocations: Revocations,
+    pub(crate) source: Box<dyn AnySource>,
+    pub(crate) engine: Box<dyn PolicyEngine>,
+    pub(crate) options: PolicyOptions,
+    pub(crate) metrics: Metrics,
+}
+
+/// One zone as requests see it.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    pub(crate) name: Arc<str>,
+    pub(crate) standing: ArcSwap<Standing>,
+    /// Milliseconds of the monotonic clock at the last request.
+    used: AtomicU64,
+    /// Loads that were asked for, and the last of them that an attempt has answered.
+    wanted: AtomicU64,
+    answered: watch::Sender<u64>,
+    wake: Notify,
+}
+
+impl Zone {
+    pub(crate) fn new(name: &str, now: Moment) -> Self {
+        Self {
+            name: name.into(),
+            standing: ArcSwap::from_pointee(Standing::new(now)),
+            used: AtomicU64::new(millis(now)),
+            wanted: AtomicU64::new(1),
+            answered: watch::Sender::new(0),
+            wake: Notify::new(),
+        }
+    }
+
+    pub(crate) fn touch(&self, now: Moment) {
+        self.used.store(millis(now), Ordering::Relaxed);
+    }
+
+    fn is_idle(&self, now: Moment, idle: Duration) -> bool {
+        let unused = millis(now).saturating_sub(self.used.load(Ordering::Relaxed));
+        Duration::from_millis(unused) > idle
+    }
+
+    /// Asks for a load that begins after this; the number to wait for.
+    pub(crate) fn want(&self) -> u64 {
+        let number = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake.notify_one();
+        number
+    }
+
+    /// Waits until an attempt that began after [`want`](Self::want) has ended, well or not.
+    pub(crate) async fn until_answered(&self, number: u64) {
+        // The sender lives as long as the zone: there is always an answer to wait for.
+        let _ = self.answered.subscribe().wait_for(|answered| *answered >= number).await;
+    }
+}
+
+/// Loads the zone's policy whenever it must be, until nobody has asked for it for long.
+pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
+    let mut changes = workshop.revocations.policy_changes();
+    let mut standing = Standing::clone(&zone.standing.load());
+    let mut backoff = Backoff::new(&workshop.options);
+    loop {
+        let wanted = zone.wanted.load(Ordering::Acquire);
+        attempt(zone, workshop, &mut standing, &mut changes).await;
+        zone.standing.store(Arc::new(standing.clone()));
+        zone.answered.send_replace(wanted);
+        let told = workshop.revocations.policy(&zone.name);
+        let pause = if standing.trouble.is_none() {
+            backoff.reset();
+            jittered(workshop.options.poll_interval)
+        } else {
+            backoff.next()
+        };
+        let settled = standing.trouble.is_none();
+        let mut sleep = pin!(tokio::time::sleep(pause));
+        let mut heard = told.generation;
+        if settled && !standing.ledger.is_settled() {
+            continue;
+        }
+        loop {
+            let told = workshop.revocations.policy(&zone.name);
+            if told.generation != heard || told.generation > standing.ledger.heard() {
+                heard = told.generation;
+                standing.ledger.hear(&told, workshop.revocations.now());
+                zone.standing.store(Arc::new(standing.clone()));
+                if settled {
+                    break;
+                }
+                // It may be what the failing attempts wait for; but a flood of messages must not
+                // become a flood of loads.
+                backoff.reset();
+                sleep.as_mut().reset(tokio::time::Instant::now() + backoff.next());
+            }
+            tokio::select! {
+                () = &mut sleep => break,
+                () = zone.wake.notified() => break,
+                () = changes.changed() => {}
+            }
+        }
+        if zone.is_idle(workshop.revocations.now(), workshop.options.idle) {
+            return;
+        }
+    }
+}
+
+/// Loads once, and enters in the standing what came of it.
+async fn attempt(
+    zone: &Zone,
+    workshop: &Workshop,
+    standing: &mut Standing,
+    changes: &mut PolicyChanges,
+) {
+    let revocations = &workshop.revocations;
+    let told = revocations.policy(&zone.name);
+    let attempt = standing.ledger.begin(&told, revocations.now());
+    let before = standing.trouble;
+    let outcome = load_and_prepare(zone, workshop, standing, changes, &attempt).await;
+    standing.tried = true;
+    standing.trouble = outcome.err().map(|(trouble, words)| {
+        workshop.metrics.load_failed(trouble);
+        tell(zone, standing, trouble, before, &words);
+        trouble
+    });
+    if before.is_some() && standing.trouble.is_none() {
+        tracing::info!(zone = ?zone.name, "the zone's policy is current again");
+    }
+}
+
+async fn load_and_prepare(
+    zone: &Zone,
+    workshop: &Workshop,
+    standing: &mut Standing,
+    changes: &mut PolicyChanges,
+    attempt: &Attempt,
+) -> Result<(), (Trouble, String)> {
+    let options = &workshop.options;
+    let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
+    let began = Instant::now();
+    let load = tokio::time::timeout(options.load_timeout, workshop.source.load_boxed(request));
+    let loaded = listening(zone, workshop, standing, changes, load).await;
+    workshop.metrics.loaded(began.elapsed());
+    let bundle = loaded
+        .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
+        .map_err(|error| (Trouble::Source, error.to_string()))?;
+    let Some(bundle) = bundle else {
+        standing.policy = None;
+        standing.ledger.install_none(attempt);
+        return settled(attempt, attempt.awaited().is_none());
+    };
+    let version = verified(&bundle, options).map_err(|trouble| (trouble, String::new()))?;
+    let bundle = Arc::new(bundle);
+    let answers = |awaited: &str| bundle.answers(awaited);
+    let answered = attempt.awaited().is_none_or(answers);
+    let is_lost = standing.policy.as_ref().is_some_and(|policy| policy.prepared.is_lost());
+    let ruling = match standing.ledger.rule(attempt, &version, answers) {
+        Ruling::Same if is_lost => Ruling::New,
+        ruling => ruling,
+    };
+    match ruling {
+        Ruling::Older => return Err((Trouble::OlderVersion, version.version.to_string())),
+        Ruling::KnownBroken => return Err((Trouble::Broken, "the same bundle again".to_owned())),
+        Ruling::Same => standing.ledger.install(attempt, version, answers),
+        Ruling::New => {
+            let began = Instant::now();
+            let prepare = workshop.engine.prepare(&zone.name, Arc::clone(&bundle));
+            let prepare = tokio::time::timeout(options.prepare_timeout, prepare);
+            let prepared = listening(zone, workshop, standing, changes, prepare).await;
+            let ok = matches!(prepared, Ok(Ok(_)));
+            workshop.metrics.compiled(began.elapsed(), ok);
+            match prepared {
+                Ok(Ok(prepared)) => {
+                    let policy = LoadedPolicy { version: version.clone(), prepared };
+                    standing.policy = Some(Arc::new(policy));
+                    standing.ledger.install(attempt, version, answers);
+                }
+                Ok(Err(PrepareError::Unavailable(words))) => return Err((Trouble::Engine, words)),
+                Ok(Err(PrepareError::Refused(words))) => {
+                    standing.ledger.refuse(version);
+                    return Err((Trouble::Broken, words));
+                }
+                Err(_) => return Err((Trouble::Engine, "it took too long".to_owned())),
+            }
+        }
+    }
+    settled(attempt, answered)
+}
+
+fn settled(attempt: &Attempt, answered: bool) -> Result<(), (Trouble, String)> {
+    if answered {
+        return Ok(());
+    }
+    Err((Trouble::NotYetAwaited, attempt.awaited().unwrap_or_default().to_owned()))
+}
+
+fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, Trouble> {
+    let computed = bundle.compute_digest();
+    match bundle.digest() {
+        Some(digest) if digest != computed => return Err(Trouble::WrongDigest),
+        None if !options.insecure_accept_undigested => return Err(Trouble::NoDigest),
+        _ => {}
+    }
+    Ok(Version { version: bundle.version().into(), digest: computed.into() })
+}
+
+/// Goes on hearing of invalidations while something takes its time.
+async fn listening<T>(
+    zone: &Zone,
+    workshop: &Workshop,
+    standing: &mut Standing,
+    changes: &mut PolicyChanges,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        let told: PolicyInvalidation = workshop.revocations.policy(&zone.name);
+        if told.generation > standing.ledger.heard() {
+            standing.ledger.hear(&told, workshop.revocations.now());
+            zone.standing.store(Arc::new(standing.clone()));
+        }
+        tokio::select! {
+            done = &mut work => return done,
+            () = changes.changed() => {}
+        }
+    }
+}
+
+/// Loudly when it is news, quietly when it goes on.
+fn tell(zone: &Zone, standing: &Standing, trouble: Trouble, before: Option<Trouble>, words: &str) {
+    let serving = standing.policy.as_ref().map(|policy| policy.version.version.as_ref());
+    let (zone, reason) = (&zone.name, trouble.label());
+    if before == Some(trouble) {
+        tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
+    } else if trouble == Trouble::NotYetAwaited {
+        tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the source is behind");
+    } else {
+        tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");
+    }
+}
+
+struct Backoff {
+    first: Duration,
+    longest: Duration,
+    pauses: ExponentialBackoff,
+}
+
+impl Backoff {
+    fn new(options: &PolicyOptions) -> Self {
+        let (first, longest) = options.retry;
+        Self { first, longest, pauses: pauses(first, longest) }
+    }
+
+    fn reset(&mut self) {
+        self.pauses = pauses(self.first, self.longest);
+    }
+
+    fn next(&mut self) -> Duration {
+        self.pauses.next().unwrap_or(self.longest)
+    }
+}
+
+fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(longest)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// Give or take a tenth, so that the replicas of a service do not ask in step.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(0.9 + fastrand::f64() / 5.0)
+}
+
+fn millis(moment: Moment) -> u64 {
+    u64::try_from(moment.monotonic.as_millis()).unwrap_or(u64::MAX)
+}

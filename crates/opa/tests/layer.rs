@@ -1,0 +1,228 @@
+//! The policy layer, request by request.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod stage;
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use caracal_revocation_opa::{
+    ClaimsInput, InvalidInput, PolicyDecision, PolicyInput, PolicyLayer, PolicyRejection,
+    PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
+};
+use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use stage::*;
+use tower::{Layer, ServiceExt, service_fn};
+
+fn resource() -> Resource {
+    Resource::new("api", "r-1", "https://api.example").with_scope("read")
+}
+
+fn policies(script: &Script) -> (ZonePolicies, Revocations) {
+    let (revocations, _) = fresh();
+    let policies = ZonePolicies::new(revocations.clone(), script.clone(), Allowing::default());
+    (policies, revocations)
+}
+
+fn claims() -> Claims {
+    let mut claims = Claims::new("ar-1");
+    claims.zone_id = Some(ZONE.into());
+    claims
+}
+
+fn admitted(revocations: &Revocations, claims: &Claims) -> Admitted {
+    match revocations.decide(claims, &Checks::default(), revocations.now()) {
+        Verdict::Admitted(admitted) => admitted,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A request as a gateway lets it through.
+fn request(revocations: &Revocations, path: &str) -> Request<()> {
+    let mut request = Request::get(path).body(()).unwrap();
+    request.extensions_mut().insert(admitted(revocations, &claims()));
+    request.extensions_mut().insert(claims());
+    request
+}
+
+struct Outcome {
+    response: Response<Bytes>,
+    seen: Option<Parts>,
+}
+
+impl Outcome {
+    fn denied(&self) -> PolicyRejectionKind {
+        assert!(self.seen.is_none(), "the service was called");
+        self.response.extensions().get::<PolicyRejection>().expect("a rejection").kind()
+    }
+
+    fn decision(&self) -> &PolicyDecision {
+        assert_eq!(self.response.status(), 200);
+        self.seen.as_ref().expect("called").extensions.get().expect("a decision")
+    }
+
+    fn answer(&self) -> (u16, serde_json::Value) {
+        (self.response.status().into(), serde_json::from_slice(self.response.body()).unwrap())
+    }
+}
+
+async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
+    let seen = Arc::new(Mutex::new(None));
+    let probe = Arc::clone(&seen);
+    let service = layer.layer(service_fn(move |request: Request<()>| {
+        *probe.lock().unwrap() = Some(request.into_parts().0);
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("inner"))) }
+    }));
+    let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let seen = seen.lock().unwrap().take();
+    Outcome { response: Response::from_parts(parts, body), seen }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_allowed_request_carries_the_decision_and_its_version() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    for _ in 0..2 {
+        let outcome = send(&layer, request(&revocations, "/")).await;
+        assert_eq!(&*outcome.decision().version, "v1");
+        assert_eq!(&*outcome.decision().zone, ZONE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_request_is_answered_403_access_denied() {
+    let script = Script::new();
+    script.holds(deciding("v1", "deny"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let mut request = request(&revocations, "/");
+    request.headers_mut().insert("x-request-id", "r-7".parse().unwrap());
+    let outcome = send(&layer, request).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+    let (status, body) = outcome.answer();
+    assert_eq!(status, 403);
+    assert_eq!((&body["error"], &body["requestId"]), (&"access_denied".into(), &"r-7".into()));
+    assert_eq!(outcome.response.headers()["x-request-id"], "r-7");
+    let rejection = outcome.response.extensions().get::<PolicyRejection>().unwrap();
+    assert_eq!(&*rejection.decision().unwrap().version, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_is_answered_503() {
+    let script = Script::new();
+    script.fails();
+    let (zones, revocations) = policies(&script);
+    let layer = PolicyLayer::new(zones, ClaimsInput::new(resource()));
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::PolicyUnusable);
+    assert_eq!(outcome.answer().0, 503);
+
+    script.holds(deciding("v1", "perhaps"));
+    let (zones, revocations) = policies(&script);
+    let layer = PolicyLayer::new(zones, ClaimsInput::new(resource()));
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::EvaluationFailed);
+    assert_eq!(outcome.answer().0, 503);
+    assert_eq!(outcome.response.headers()["retry-after"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let mut bare = Request::new(());
+    bare.extensions_mut().insert(claims());
+    assert_eq!(send(&layer, bare).await.denied(), PolicyRejectionKind::NotAdmitted);
+
+    let mut no_claims = Request::new(());
+    no_claims.extensions_mut().insert(admitted(&revocations, &claims()));
+    assert_eq!(send(&layer, no_claims).await.denied(), PolicyRejectionKind::NoClaims);
+
+    let mut no_zone = request(&revocations, "/");
+    no_zone.extensions_mut().insert(Claims::new("ar-1"));
+    let outcome = send(&layer, no_zone).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::NoZone);
+    assert_eq!(outcome.answer().0, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_is_that_of_the_claims_zone_and_no_other() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource())).in_zone("z-9");
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::OtherZone);
+
+    let elsewhere = |_: &RequestFacts<'_>| {
+        PolicyInput::new(&Principal::new("application", "app-1", "z-9"), &resource(), "invoke")
+    };
+    let layer = PolicyLayer::new(policies.clone(), elsewhere);
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::OtherZone);
+
+    let invalid = |_: &RequestFacts<'_>| -> Result<PolicyInput, InvalidInput> {
+        PolicyInput::from_value(serde_json::json!({}))
+    };
+    let layer = PolicyLayer::new(policies, invalid);
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::InvalidInput);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (revocations, clock) = fresh();
+    let engine = Allowing::default();
+    let evaluations = Arc::clone(&engine.evaluations);
+    let policies = ZonePolicies::new(revocations.clone(), script.clone(), engine);
+    let layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()))
+        .with_decision_cache(100, Duration::from_secs(3_600));
+    let count = || evaluations.load(Ordering::SeqCst);
+    send(&layer, request(&revocations, "/")).await;
+    send(&layer, request(&revocations, "/")).await;
+    assert_eq!(count(), 2, "the first could not know under what to be remembered");
+    assert!(send(&layer, request(&revocations, "/")).await.decision().cached);
+    assert_eq!(count(), 2);
+    assert!(!send(&layer, request(&revocations, "/other")).await.decision().cached);
+    assert_eq!(count(), 3);
+
+    // An invalidation is enough, whatever it brings: here it brings a deny.
+    script.holds(deciding("v2", "deny"));
+    invalidate(&revocations, "v2");
+    eventually("v2", || serves(&policies, "v2")).await;
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+
+    // A bound on an age denies remembered decisions too.
+    script.fails();
+    clock.advance(Duration::from_secs(301));
+    revocations.confirm(revocations.now());
+    let outcome = send(&layer, request(&revocations, "/")).await;
+    assert_eq!(outcome.denied(), PolicyRejectionKind::PolicyUnusable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_of_another_layer_does_not_pass_for_this_one() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let mut other = send(&layer, request(&revocations, "/")).await.decision().clone();
+    other.version = "v0".into();
+    let mut forged = request(&revocations, "/");
+    forged.extensions_mut().insert(other);
+    assert_eq!(&*send(&layer, forged).await.decision().version, "v1");
+}

@@ -1,0 +1,364 @@
+//! Zones over time: loads, invalidations, errors and ages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod stage;
+
+use std::time::Duration;
+
+use caracal_revocation_opa::{
+    BrokenBundle, NoDecision, PolicyBundle, PolicyOptions, Trouble, Unusable, ZonePolicies,
+};
+use stage::*;
+
+fn with(script: &Script, change: impl FnOnce(&mut PolicyOptions)) -> Zones {
+    let (revocations, clock) = fresh();
+    let mut options = PolicyOptions::default();
+    change(&mut options);
+    let policies = ZonePolicies::with_options(
+        revocations.clone(),
+        script.clone(),
+        Allowing::default(),
+        options,
+    );
+    Zones { policies, revocations, clock }
+}
+
+struct Zones {
+    policies: ZonePolicies,
+    revocations: caracal_revocation_state::Revocations,
+    clock: std::sync::Arc<caracal_revocation_state::ManualClock>,
+}
+
+impl Zones {
+    async fn decided_by(&self) -> Result<String, NoDecision> {
+        self.policies.decide(input()).await.map(|decision| decision.version.to_string())
+    }
+
+    async fn unusable(&self) -> Unusable {
+        match self.policies.decide(input()).await {
+            Err(NoDecision::Unusable(unusable)) => unusable,
+            other => panic!("usable: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_is_loaded_with_its_first_request_and_again_when_it_is_invalidated() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    assert_eq!(zones.policies.status(ZONE), None);
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+    script.holds(bundle("v2"));
+    invalidate(&zones.revocations, "v2");
+    eventually("v2", || serves(&zones.policies, "v2")).await;
+    assert_eq!(zones.decided_by().await.unwrap(), "v2");
+    assert_eq!(script.loads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_in_the_stream_loads_every_zone_again() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.holds(bundle("v2"));
+    zones.revocations.reload_all_policies();
+    eventually("v2", || serves(&zones.policies, "v2")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_no_message_tells_of_is_found_by_the_poll_and_on_demand() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.holds(bundle("v2"));
+    tokio::time::sleep(Duration::from_secs(67)).await;
+    assert!(serves(&zones.policies, "v2"));
+    script.holds(bundle("v3"));
+    let status = zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(status.version.as_deref(), Some("v3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_is_loaded_once_at_a_time_however_many_ask() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let gate = script.gate();
+    let zones = with(&script, |_| {});
+    let many: Vec<_> = (0..100)
+        .map(|_| {
+            let policies = zones.policies.clone();
+            tokio::spawn(async move { policies.decide(input()).await })
+        })
+        .collect();
+    for n in 0..50 {
+        invalidate(&zones.revocations, &format!("v{n}"));
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1_000);
+    for one in many {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(script.most_running(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_invalidations_under_a_failing_source_end_with_the_newest_in_force() {
+    let script = Script::new();
+    script.holds(bundle("v0"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    for n in 1..=1_000_u32 {
+        zones.clock.advance(Duration::from_millis(1));
+        match n % 3 {
+            0 => script.holds(bundle(&format!("v{}", n.saturating_sub(2)))),
+            _ => script.fails(),
+        }
+        invalidate(&zones.revocations, &format!("v{n}"));
+        tokio::time::sleep(Duration::from_millis(u64::from(n % 7))).await;
+        assert!(!status(&zones.policies).invalidation_age.is_zero() || n == 1, "v{n}");
+    }
+    assert!(!serves(&zones.policies, "v1000"));
+    assert_eq!(status(&zones.policies).invalidation_age, Duration::from_millis(999));
+    script.holds(bundle("v1000"));
+    eventually("v1000 is in force", || {
+        let status = status(&zones.policies);
+        status.version.as_deref() == Some("v1000") && status.invalidation_age.is_zero()
+    })
+    .await;
+    assert_eq!(status(&zones.policies).trouble, None);
+    assert_eq!(zones.decided_by().await.unwrap(), "v1000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_never_consumes_an_invalidation() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.fails();
+    invalidate(&zones.revocations, "v2");
+    let loads = script.loads();
+    eventually("it is tried again and again", || script.loads() > loads + 10).await;
+    assert_eq!(status(&zones.policies).trouble, Some(Trouble::Source));
+    assert_eq!(status(&zones.policies).awaited.as_deref(), Some("v2"));
+    // The source is back, but behind: that is not what was asked for.
+    script.holds(bundle("v1"));
+    let loads = script.loads();
+    eventually("it is asked on", || script.loads() > loads + 5).await;
+    assert_eq!(status(&zones.policies).trouble, Some(Trouble::NotYetAwaited));
+    script.holds(bundle("v2"));
+    eventually("v2", || serves(&zones.policies, "v2")).await;
+    assert_eq!(status(&zones.policies).awaited, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_ahead_of_the_messages_may_say_so() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.holds(sealed(PolicyBundle::new("v3").covering("v2")));
+    invalidate(&zones.revocations, "v2");
+    eventually("v3 in force", || {
+        serves(&zones.policies, "v3") && status(&zones.policies).trouble.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ages_are_since_confirmed_and_since_the_oldest_invalidation_not_in_force() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |options| options.poll_interval = Duration::from_secs(1_000_000));
+    zones.decided_by().await.unwrap();
+    let ages = || {
+        let status = status(&zones.policies);
+        (status.confirmed_age.as_secs(), status.invalidation_age.as_secs())
+    };
+    assert_eq!(ages(), (0, 0));
+    zones.clock.advance(Duration::from_secs(20));
+    assert_eq!(ages(), (20, 0), "a policy nobody edits has no invalidation age");
+    zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(ages(), (0, 0), "confirmed without having changed");
+
+    script.fails();
+    zones.clock.advance(Duration::from_secs(5));
+    invalidate(&zones.revocations, "v2");
+    zones.clock.advance(Duration::from_secs(10));
+    let _ = zones.policies.refresh(ZONE).await.unwrap();
+    invalidate(&zones.revocations, "v3");
+    zones.clock.advance(Duration::from_secs(2));
+    assert_eq!(ages(), (17, 12), "an error confirms nothing");
+    script.holds(bundle("v2"));
+    zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(ages(), (17, 12), "v2 is not v3");
+    script.holds(bundle("v3"));
+    zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(ages(), (0, 0));
+    // A machine that was suspended counts too.
+    zones.clock.advance_wall(Duration::from_secs(9));
+    assert_eq!(ages(), (9, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_leaves_the_last_good_policy_until_the_bound_on_its_age() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.fails();
+    zones.policies.refresh(ZONE).await.unwrap();
+    zones.clock.advance(Duration::from_secs(5 * 60));
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+    zones.clock.advance(Duration::from_secs(1));
+    assert_eq!(zones.unusable().await, Unusable::Unconfirmed { age: Duration::from_secs(301) });
+    script.holds(bundle("v1"));
+    zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_that_is_not_in_force_denies_beyond_its_bound() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.fails();
+    invalidate(&zones.revocations, "v2");
+    zones.clock.advance(Duration::from_secs(60));
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+    zones.clock.advance(Duration::from_secs(1));
+    assert_eq!(zones.unusable().await, Unusable::Invalidated { age: Duration::from_secs(61) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_without_a_policy_or_with_one_that_went_away_is_denied() {
+    let script = Script::new();
+    let zones = with(&script, |_| {});
+    assert_eq!(zones.unusable().await, Unusable::NoPolicy);
+    script.holds(bundle("v1"));
+    zones.policies.refresh(ZONE).await.unwrap();
+    zones.decided_by().await.unwrap();
+    script.holds_nothing();
+    zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(zones.unusable().await, Unusable::NoPolicy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_or_missing_digest_is_refused() {
+    let script = Script::new();
+    script.holds(bundle("v1").with_digest("0".repeat(64)));
+    let zones = with(&script, |_| {});
+    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
+    assert_eq!(status(&zones.policies).trouble, Some(Trouble::WrongDigest));
+    script.holds(PolicyBundle::new("v1"));
+    let refreshed = zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(refreshed.trouble, Some(Trouble::NoDigest));
+
+    let zones = with(&script, |options| options.insecure_accept_undigested = true);
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+    script.holds(bundle("v2").with_digest("x"));
+    let refreshed = zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(refreshed.trouble, Some(Trouble::WrongDigest));
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_does_not_compile_leaves_the_last_good_one_or_denies_as_configured() {
+    for kept in [BrokenBundle::KeepLastGood, BrokenBundle::Deny] {
+        let script = Script::new();
+        script.holds(bundle("v1"));
+        let zones = with(&script, |options| options.broken_bundle = kept);
+        zones.decided_by().await.unwrap();
+        script.holds(broken("v2"));
+        invalidate(&zones.revocations, "v2");
+        eventually("it is tried", || status(&zones.policies).trouble == Some(Trouble::Broken))
+            .await;
+        // An error of the source on top mends nothing.
+        script.fails();
+        zones.policies.refresh(ZONE).await.unwrap();
+        match kept {
+            BrokenBundle::KeepLastGood => assert_eq!(zones.decided_by().await.unwrap(), "v1"),
+            BrokenBundle::Deny => assert_eq!(zones.unusable().await, Unusable::Broken),
+        }
+        script.holds(sealed(PolicyBundle::new("v2")));
+        eventually("v2", || serves(&zones.policies, "v2")).await;
+        assert_eq!(zones.decided_by().await.unwrap(), "v2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warm_zone_never_waits_for_a_load() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |options| options.load_timeout = Duration::from_secs(3_600));
+    zones.decided_by().await.unwrap();
+    let _closed = script.gate();
+    invalidate(&zones.revocations, "v2");
+    eventually("it is being loaded", || script.loads() == 2).await;
+    let decision = zones.policies.decide(input());
+    let mut decision = std::pin::pin!(decision);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(decision) = decision.as_mut().poll(&mut cx) else {
+        panic!("a request waits");
+    };
+    assert_eq!(&*decision.unwrap().version, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_an_error_after_its_time() {
+    let script = Script::new();
+    let _closed = script.gate();
+    let zones = with(&script, |_| {});
+    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    eventually("it is given up", || {
+        status(&zones.policies).trouble == Some(Trouble::SourceTimeout)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_not_used_any_more_leaves_and_comes_back_with_the_next_request() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    zones.clock.advance(Duration::from_secs(14 * 60));
+    zones.policies.refresh(ZONE).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert!(zones.policies.status(ZONE).is_some(), "it was just asked for");
+    zones.clock.advance(Duration::from_secs(16 * 60));
+    eventually("the zone leaves", || zones.policies.status(ZONE).is_none()).await;
+    let loads = script.loads();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(script.loads(), loads, "nobody loads it any more");
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn zones_beyond_the_bound_are_denied() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |options| options.max_zones = 2);
+    for zone in ["a", "b"] {
+        zones.policies.decide(input_in(zone)).await.unwrap();
+    }
+    let third = zones.policies.decide(input_in("c")).await;
+    assert_eq!(third.unwrap_err(), Unusable::TooManyZones.into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_loaded_any_more_once_the_last_handle_is_gone() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    drop(zones.policies);
+    let loads = script.loads();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(script.loads(), loads);
+}

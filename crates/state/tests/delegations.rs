@@ -1,0 +1,122 @@
+//! The zone's delegation graph epoch, the delegations that end with it, and what a check may
+//! leave out.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
+
+use std::time::SystemTime;
+
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice};
+use caracal_revocation_state::{
+    AnchorKind, Checks, Claims, Hop, Options, Reason, Revocations, Verdict,
+};
+
+const ZONE: &str = "z-1";
+
+fn fresh() -> Revocations {
+    let revocations = Revocations::new(Options::default());
+    revocations.confirm(revocations.now());
+    revocations
+}
+
+fn apply(revocations: &Revocations, notice: Notice) {
+    let stream = notice.stream();
+    let fields = notice.into_fields(None, SystemTime::now());
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let message = Message::new(stream, &fields);
+    let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+    revocations.apply(&event, revocations.now());
+}
+
+fn claims(epoch: u64) -> Claims {
+    let mut claims = Claims::new("ar-1");
+    claims.zone_id = Some(ZONE.into());
+    claims.delegation_graph_epoch = epoch;
+    claims.iat = Some(1_000);
+    claims
+}
+
+fn refusal(
+    revocations: &Revocations,
+    claims: &Claims,
+    checks: &Checks,
+) -> Option<(Reason, Option<AnchorKind>)> {
+    match revocations.decide(claims, checks, revocations.now()) {
+        Verdict::Refused(refusal) => Some((refusal.reason(), refusal.anchor())),
+        Verdict::Admitted(_) => None,
+        Verdict::Unknown(unknown) => panic!("{unknown:?}"),
+    }
+}
+
+fn with_epoch() -> Checks {
+    let mut checks = Checks::default();
+    checks.delegation_epoch = true;
+    checks
+}
+
+const STALE: Option<(Reason, Option<AnchorKind>)> = Some((Reason::DelegationStale, None));
+
+#[test]
+fn a_token_of_an_earlier_epoch_is_stale_unless_it_names_none() {
+    let revocations = fresh();
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-1"], 7));
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-0"], 5));
+    let checks = with_epoch();
+    assert_eq!(refusal(&revocations, &claims(6), &checks), STALE);
+    assert_eq!(refusal(&revocations, &claims(7), &checks), None);
+    assert_eq!(refusal(&revocations, &claims(8), &checks), None);
+    assert_eq!(refusal(&revocations, &claims(0), &checks), None);
+    assert_eq!(refusal(&revocations, &claims(6), &Checks::default()), None, "not asked for");
+}
+
+#[test]
+fn only_ended_delegations_make_tokens_stale_where_that_is_asked_for() {
+    let revocations = fresh();
+    let mut checks = with_epoch();
+    checks.ended_delegations_only = true;
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-1"], 9));
+    assert_eq!(refusal(&revocations, &claims(6), &checks), None);
+    for (event, epoch) in [(DelegationEvent::Revoke, 7), (DelegationEvent::Expire, 8)] {
+        apply(&revocations, Notice::delegation(ZONE, event, &["de-2"], epoch));
+        assert_eq!(refusal(&revocations, &claims(epoch - 1), &checks), STALE);
+        assert_eq!(refusal(&revocations, &claims(epoch), &checks), None);
+    }
+}
+
+#[test]
+fn each_edge_that_ended_is_a_revoked_delegation_in_every_hop_of_chain_and_path() {
+    let revocations = fresh();
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 1));
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 2));
+    for edge in ["de-1", "de-2", "de-3"] {
+        let revoked = |kind| Some((Reason::Revoked, Some(kind)));
+        let mut own = claims(0);
+        own.delegation_edge_id = Some(edge.into());
+        let own_kind = revoked(AnchorKind::Delegation);
+        assert_eq!(refusal(&revocations, &own, &Checks::default()), own_kind);
+        let mut chain = claims(0);
+        chain.delegation_chain = vec![Hop::new(None, None), Hop::new(None, Some(edge.into()))];
+        let mut path = claims(0);
+        path.delegation_path = vec!["de-9".into(), edge.into()];
+        for hops in [chain, path] {
+            let kind = revoked(AnchorKind::ChainDelegation);
+            assert_eq!(refusal(&revocations, &hops, &Checks::default()), kind);
+            let mut checks = Checks::default();
+            checks.chain = false;
+            assert_eq!(refusal(&revocations, &hops, &checks), None);
+        }
+    }
+}
+
+#[test]
+fn the_horizon_is_left_out_where_that_is_asked_for() {
+    let revocations = fresh();
+    revocations.raise_horizon(2_000);
+    let incomplete = Some((Reason::HistoryIncomplete, None));
+    assert_eq!(refusal(&revocations, &claims(0), &Checks::default()), incomplete);
+    let mut checks = Checks::default();
+    checks.horizon = false;
+    assert_eq!(refusal(&revocations, &claims(0), &checks), None);
+    let mut ageless = claims(0);
+    ageless.iat = None;
+    assert_eq!(refusal(&revocations, &ageless, &checks), None);
+}

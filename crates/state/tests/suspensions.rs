@@ -1,0 +1,152 @@
+//! Suspended, resumed and terminated sessions: whatever the order and however often the messages
+//! of both streams arrive, the verdict is the one that the messages as a set ask for.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
+
+use std::time::{Duration, SystemTime};
+
+use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_state::{Checks, Claims, Options, Reason, Revocations, Verdict};
+use proptest::prelude::*;
+
+const ZONE: &str = "z-1";
+const SESSION: &str = "gs-1";
+/// 2026-11-20T10:00:00Z.
+const START: i64 = 1_795_168_800;
+
+/// One message: when it occurred (in half seconds) and when it was decided (in milliseconds).
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    SuspendedOnLifecycle { occurred: u32, decided: u32 },
+    SuspendedOnRevoke { occurred: u32, decided: u32 },
+    Resumed { occurred: u32, decided: u32 },
+    Terminated,
+}
+
+impl Told {
+    fn notice(self) -> (Notice, u32) {
+        let at = |half: u32| {
+            let (second, ms) = (half / 2, half % 2 * 500);
+            OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.{ms:03}Z")).unwrap()
+        };
+        match self {
+            Self::SuspendedOnLifecycle { occurred, decided } => {
+                (Notice::suspend(ZONE, SESSION, at(occurred)), decided)
+            }
+            Self::SuspendedOnRevoke { occurred, decided } => {
+                let key = format!("agent_suspend:{SESSION}:{}", at(occurred));
+                let notice = Notice::revoke(ZONE, "suspended").agent_session(SESSION);
+                (notice.with("dedupe_key", &key), decided)
+            }
+            Self::Resumed { occurred, decided } => {
+                (Notice::resume(ZONE, SESSION, at(occurred)), decided)
+            }
+            Self::Terminated => (Notice::terminate(ZONE, SESSION), 0),
+        }
+    }
+
+    fn apply(self, revocations: &Revocations) {
+        let (notice, decided) = self.notice();
+        let stream = notice.stream();
+        let decided = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::from(decided) + 1);
+        let fields = notice.into_fields(None, decided);
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        let message = Message::new(stream, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        revocations.apply(&event, revocations.now());
+    }
+
+    const fn suspension(self) -> Option<(u32, u32)> {
+        match self {
+            Self::SuspendedOnLifecycle { occurred, decided }
+            | Self::SuspendedOnRevoke { occurred, decided } => Some((occurred, decided)),
+            _ => None,
+        }
+    }
+}
+
+/// The contract's rule, over the messages as a set.
+fn expected(told: &[Told], iat: i64) -> Option<Reason> {
+    if told.iter().any(|told| matches!(told, Told::Terminated)) {
+        return Some(Reason::Revoked);
+    }
+    let lifted = |suspended: (u32, u32)| {
+        told.iter().any(|told| {
+            matches!(told, Told::Resumed { occurred, decided }
+                if suspended.0 < *occurred && suspended.1 < *decided)
+        })
+    };
+    let suspensions = || told.iter().filter_map(|told| told.suspension());
+    if suspensions().any(|suspended| !lifted(suspended)) {
+        return Some(Reason::Suspended);
+    }
+    let latest = suspensions().map(|(occurred, _)| START + i64::from(occurred / 2)).max()?;
+    (iat <= latest + 1).then_some(Reason::Suspended)
+}
+
+fn decided(order: &[Told], iat: i64) -> Option<Reason> {
+    let revocations = Revocations::new(Options::default());
+    revocations.confirm(revocations.now());
+    for told in order {
+        told.apply(&revocations);
+    }
+    let mut claims = Claims::new("ar-1");
+    claims.agent_session_id = Some(SESSION.into());
+    claims.iat = Some(iat);
+    match revocations.decide(&claims, &Checks::default(), revocations.now()) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Admitted(_) => None,
+        Verdict::Unknown(unknown) => panic!("{unknown:?}"),
+    }
+}
+
+fn any_told() -> impl Strategy<Value = Told> {
+    let times = || (0_u32..8, 0_u32..5);
+    prop_oneof![
+        3 => times().prop_map(|(occurred, decided)| Told::SuspendedOnLifecycle { occurred, decided }),
+        3 => times().prop_map(|(occurred, decided)| Told::SuspendedOnRevoke { occurred, decided }),
+        5 => times().prop_map(|(occurred, decided)| Told::Resumed { occurred, decided }),
+        1 => Just(Told::Terminated),
+    ]
+}
+
+fn permute(items: &mut [Told], from: usize, visit: &mut impl FnMut(&[Told])) {
+    if from == items.len() {
+        visit(items);
+    }
+    for other in from..items.len() {
+        items.swap(from, other);
+        permute(items, from + 1, visit);
+        items.swap(from, other);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_interleaving_and_redelivery_ends_as_the_contract_says(
+        told in prop::collection::vec(any_told(), 1..=5),
+        again in 0_usize..5,
+        iat in START - 1..START + 7,
+    ) {
+        let expected = expected(&told, iat);
+        let twice = told[again % told.len()];
+        permute(&mut told.clone(), 0, &mut |order| {
+            // One message comes again, at every place of every order.
+            for place in 0..=order.len() {
+                let mut order = order.to_vec();
+                order.insert(place, twice);
+                assert_eq!(decided(&order, iat), expected, "{order:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_session_that_was_only_terminated_is_refused_for_good() {
+    let resumed = Told::Resumed { occurred: 100, decided: 100 };
+    assert_eq!(decided(&[Told::Terminated], i64::MAX), Some(Reason::Revoked));
+    assert_eq!(decided(&[Told::Terminated, resumed], i64::MAX), Some(Reason::Revoked));
+    assert_eq!(decided(&[resumed, Told::Terminated], i64::MAX), Some(Reason::Revoked));
+}

@@ -1,0 +1,60 @@
+//! The queue as a runner sees it: entries delivered to one consumer of a group.
+
+use std::future::Future;
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+
+use crate::effects::EffectError;
+use crate::log::{Entry, LogError};
+
+pub(super) trait Queue: Send {
+    /// Joins the group, making it if need be.
+    fn join(&mut self, with_others: bool) -> impl Future<Output = Result<(), EffectError>> + Send;
+
+    /// Connects again, after an error.
+    fn reopen(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Entries that nobody was given yet; waits so long for the first.
+    fn read(
+        &mut self,
+        count: usize,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
+
+    /// Entries that were given to somebody who has not been heard of for too long.
+    fn claim(&mut self, count: usize) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
+
+    /// Says that these are still being worked on.
+    fn keep(&mut self, held: &[StreamId]) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Acknowledges entries, and remembers their effects where that is asked for.
+    fn acknowledge(&mut self, done: &[Done]) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Whether effects are remembered.
+    fn dedups(&self) -> bool;
+
+    /// Whether this effect was brought about before.
+    fn was_done(&mut self, outbox_id: &str) -> impl Future<Output = Result<bool, LogError>> + Send;
+
+    /// Counts a failed attempt: how many there were, in the whole fleet.
+    fn count_failure(&mut self, id: StreamId)
+    -> impl Future<Output = Result<u32, LogError>> + Send;
+
+    /// Writes a dead letter.
+    fn bury(
+        &mut self,
+        letter: &[(String, String)],
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Leaves the group, if nothing is pending here.
+    fn leave(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
+}
+
+/// An entry that needs no more work.
+#[derive(Clone, Debug)]
+pub(super) struct Done {
+    pub(super) id: StreamId,
+    /// To be remembered, so that the effect is not brought about again.
+    pub(super) outbox_id: Option<Box<str>>,
+}

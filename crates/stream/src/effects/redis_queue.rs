@@ -1,0 +1,244 @@
+//! A consumer group on a real Redis.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
+
+use super::queue::{Done, Queue};
+use crate::effects::EffectError;
+use crate::log::{Entry, LogError};
+use crate::redis_log::{install_crypto, low_latency};
+use crate::redis_reply as reply;
+
+/// What an answer may take beyond the time that the server was asked to wait.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long attempts are counted, and effects remembered.
+const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
+/// About what dead-letter streams are bounded to.
+const MAX_DEAD: u64 = 10_000;
+
+pub(super) struct RedisQueue {
+    pub(super) server: ConnectionInfo,
+    pub(super) stream: Stream,
+    pub(super) group: Box<str>,
+    pub(super) consumer: Box<str>,
+    pub(super) claim_after: Duration,
+    pub(super) dedup: bool,
+    /// A blocking read holds up what is sent after it, so it has a connection of its own.
+    pub(super) reading: Option<MultiplexedConnection>,
+    pub(super) telling: Option<MultiplexedConnection>,
+    pub(super) claim_from: StreamId,
+}
+
+impl RedisQueue {
+    async fn connect(&self) -> Result<MultiplexedConnection, LogError> {
+        install_crypto();
+        let refused = |error: redis::RedisError| LogError::Redis(error.to_string());
+        let client = Client::open(low_latency(self.server.clone())).map_err(refused)?;
+        // Deadlines are set around each command: the crate's own would cut blocking reads short.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(GRACE))
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = tokio::time::timeout(GRACE, connection).await;
+        connection.map_err(|_| LogError::Deadline(GRACE))?.map_err(refused)
+    }
+
+    /// Sends commands and takes all their answers; the first error among them is the result.
+    async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        let connection = self.telling.take();
+        let (connection, answers) = ask(connection, commands, GRACE).await?;
+        self.telling = Some(connection);
+        answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
+    }
+
+    async fn create_group(&mut self, from: &str) -> Result<(), LogError> {
+        let mut commands = Pipeline::new();
+        let create = commands.cmd("XGROUP").arg("CREATE").arg(self.stream.name());
+        create.arg(&*self.group).arg(from).arg("MKSTREAM");
+        match self.tell(&commands).await {
+            Err(LogError::Redis(error)) if error.starts_with("BUSYGROUP") => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// A flush took the group along, or somebody destroyed it. Made anew it begins at the start
+    /// of the stream: what is delivered again is a duplicate, what is passed over is lost.
+    async fn heal<T>(&mut self, error: LogError, nothing: T) -> Result<T, LogError> {
+        match error {
+            LogError::Redis(words) if words.contains("NOGROUP") => {
+                tracing::warn!(
+                    stream = %self.stream, group = ?self.group,
+                    "the consumer group is gone: made anew, from the start of the stream"
+                );
+                self.create_group("0").await?;
+                Ok(nothing)
+            }
+            error => Err(error),
+        }
+    }
+
+    fn failure_key(&self, id: StreamId) -> String {
+        format!("stream-failure:{}:{}:{id}", self.stream, self.group)
+    }
+
+    fn effect_key(&self, outbox_id: &str) -> String {
+        format!("stream-effect:{}:{}:{outbox_id}", self.stream, self.group)
+    }
+}
+
+impl Queue for RedisQueue {
+    async fn join(&mut self, with_others: bool) -> Result<(), EffectError> {
+        self.reopen().await.map_err(EffectError::from_log)?;
+        self.create_group("$").await.map_err(EffectError::from_log)?;
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
+        let answers = self.tell(&commands).await.map_err(EffectError::from_log)?;
+        let consumers = answers.first().map(reply::pending_by_name).transpose();
+        let consumers = consumers.map_err(EffectError::from_log)?.unwrap_or_default();
+        let others = consumers.iter().filter(|(name, _)| **name != *self.consumer).count();
+        if others > 0 && !with_others {
+            return Err(EffectError::in_use(&self.group, others));
+        }
+        Ok(())
+    }
+
+    async fn reopen(&mut self) -> Result<(), LogError> {
+        self.reading = Some(self.connect().await?);
+        self.telling = Some(self.connect().await?);
+        Ok(())
+    }
+
+    async fn read(&mut self, count: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+        let mut commands = Pipeline::new();
+        let read = commands.cmd("XREADGROUP").arg("GROUP").arg(&*self.group).arg(&*self.consumer);
+        // Zero would mean for ever.
+        let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        read.arg("COUNT").arg(count).arg("BLOCK").arg(block);
+        read.arg("STREAMS").arg(self.stream.name()).arg(">");
+        let connection = self.reading.take();
+        let (connection, answers) = ask(connection, &commands, wait + GRACE).await?;
+        self.reading = Some(connection);
+        match reply::sound(answers.into_iter().next()) {
+            Ok(answer) => reply::entries(answer),
+            Err(error) => self.heal(error, Vec::new()).await,
+        }
+    }
+
+    async fn claim(&mut self, count: usize) -> Result<Vec<Entry>, LogError> {
+        let mut commands = Pipeline::new();
+        let claim = commands.cmd("XAUTOCLAIM").arg(self.stream.name()).arg(&*self.group);
+        let idle = u64::try_from(self.claim_after.as_millis()).unwrap_or(u64::MAX);
+        claim.arg(&*self.consumer).arg(idle).arg(self.claim_from.to_string());
+        claim.arg("COUNT").arg(count);
+        match self.tell(&commands).await {
+            Ok(answers) => {
+                let answer = reply::sound(answers.into_iter().next())?;
+                let (next, entries) = reply::claimed(self.stream, answer)?;
+                self.claim_from = next;
+                Ok(entries)
+            }
+            Err(error) => self.heal(error, Vec::new()).await,
+        }
+    }
+
+    async fn keep(&mut self, held: &[StreamId]) -> Result<(), LogError> {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let mut commands = Pipeline::new();
+        let claim = commands.cmd("XCLAIM").arg(self.stream.name()).arg(&*self.group);
+        claim.arg(&*self.consumer).arg(0);
+        for id in held {
+            claim.arg(id.to_string());
+        }
+        claim.arg("JUSTID");
+        match self.tell(&commands).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.heal(error, ()).await,
+        }
+    }
+
+    async fn acknowledge(&mut self, done: &[Done]) -> Result<(), LogError> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        let mut commands = Pipeline::new();
+        // First what must be there when the entry is no more pending.
+        for done in done {
+            if let Some(outbox_id) = done.outbox_id.as_ref().filter(|_| self.dedup) {
+                let set = commands.cmd("SET").arg(self.effect_key(outbox_id)).arg(1);
+                set.arg("EX").arg(REMEMBERED_SECONDS);
+            }
+        }
+        let acknowledge = commands.cmd("XACK").arg(self.stream.name()).arg(&*self.group);
+        for done in done {
+            acknowledge.arg(done.id.to_string());
+        }
+        self.tell(&commands).await.map(|_| ())
+    }
+
+    fn dedups(&self) -> bool {
+        self.dedup
+    }
+
+    async fn was_done(&mut self, outbox_id: &str) -> Result<bool, LogError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("EXISTS").arg(self.effect_key(outbox_id));
+        let answers = self.tell(&commands).await?;
+        answers.first().map_or(Ok(false), |answer| reply::number(answer).map(|count| count > 0))
+    }
+
+    async fn count_failure(&mut self, id: StreamId) -> Result<u32, LogError> {
+        let key = self.failure_key(id);
+        let mut commands = Pipeline::new();
+        commands.cmd("INCR").arg(&key).cmd("EXPIRE").arg(&key).arg(REMEMBERED_SECONDS);
+        let answers = self.tell(&commands).await?;
+        let count = answers.first().map_or(Ok(0), reply::number)?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn bury(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
+        let mut commands = Pipeline::new();
+        let add = commands.cmd("XADD").arg(format!("{}.dead", self.stream));
+        add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
+        for (name, value) in letter {
+            add.arg(name).arg(value);
+        }
+        self.tell(&commands).await.map(|_| ())
+    }
+
+    async fn leave(&mut self) -> Result<(), LogError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
+        let answers = self.tell(&commands).await?;
+        let consumers = answers.first().map(reply::pending_by_name).transpose()?;
+        let own = consumers.into_iter().flatten().find(|(name, _)| **name == *self.consumer);
+        // A consumer that goes takes its pending entries along: they would be lost.
+        if own.is_some_and(|(_, pending)| pending == 0) {
+            let mut commands = Pipeline::new();
+            let leave = commands.cmd("XGROUP").arg("DELCONSUMER").arg(self.stream.name());
+            leave.arg(&*self.group).arg(&*self.consumer);
+            self.tell(&commands).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the connection back only with the answers: after a late or cancelled command its answer
+/// may still be on the way, and would be taken for the next one's.
+async fn ask(
+    connection: Option<MultiplexedConnection>,
+    commands: &Pipeline,
+    deadline: Duration,
+) -> Result<(MultiplexedConnection, Vec<Value>), LogError> {
+    let mut connection = connection.ok_or(LogError::Reply("there is no open connection"))?;
+    let answers = connection.send_packed_commands(commands, 0, commands.len());
+    let answers = tokio::time::timeout(deadline, answers)
+        .await
+        .map_err(|_| LogError::Deadline(deadline))?
+        .map_err(|error| LogError::Redis(error.to_string()))?;
+    Ok((connection, answers))
+}

@@ -1,0 +1,247 @@
+//! The loop of a runner: claim, handle, acknowledge, read on.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use caracal_revocation_event::{KeyRing, Message, StreamId, sign_dead_letter};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::queue::{Done, Queue};
+use super::{Delivery, EffectError, EffectFailure};
+use crate::log::{Entry, LogError};
+
+/// After so many failed attempts a message is given up (contract, "Failure handling").
+const ATTEMPTS: u32 = 5;
+/// How many entries are read, or claimed, at once.
+const BATCH: usize = 64;
+/// More than this is not held: while handlers fail, nothing new is read.
+const MAX_HELD: usize = 512;
+/// How long one read waits, and so about how long a shutdown takes.
+const WAIT: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) struct Worker<Q, H> {
+    queue: Q,
+    keys: KeyRing,
+    handler: H,
+    /// Delivered to this runner and not done, in the order in which they come up.
+    held: VecDeque<Held>,
+    /// Done and not acknowledged.
+    done: Vec<Done>,
+    claim_after: Duration,
+    next_claim: Instant,
+}
+
+struct Held {
+    delivery: Delivery,
+    entry: Entry,
+    due: Instant,
+}
+
+impl<Q, H, F> Worker<Q, H>
+where
+    Q: Queue,
+    H: Fn(Delivery) -> F + Send + Sync,
+    F: Future<Output = Result<(), EffectFailure>> + Send,
+{
+    pub(super) fn new(queue: Q, keys: KeyRing, handler: H, claim_after: Duration) -> Self {
+        let (held, done) = (VecDeque::new(), Vec::new());
+        Self { queue, keys, handler, held, done, claim_after, next_claim: Instant::now() }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        join_existing: bool,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), EffectError> {
+        self.queue.join(join_existing).await?;
+        let mut shutdown = pin!(shutdown);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // A read that is cut short would leave entries delivered to nobody, so a round is
+            // finished first.
+            match self.round().await {
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(error) => {
+                    tracing::error!(%error, "the consumer group cannot be read; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                    // An error here comes up again in the next round.
+                    let _ = self.queue.reopen().await;
+                }
+            }
+            if timeout(Duration::ZERO, &mut shutdown).await.is_ok() {
+                break;
+            }
+        }
+        self.finish().await;
+        Ok(())
+    }
+
+    async fn round(&mut self) -> Result<(), LogError> {
+        if Instant::now() >= self.next_claim {
+            self.next_claim = Instant::now() + self.claim_after / 6;
+            let claimed = self.queue.claim(BATCH).await?;
+            metrics::counter!("caracal_gateway_revocation_pending_replayed_total")
+                .increment(claimed.len() as u64);
+            self.take(claimed).await?;
+        }
+        self.handle_due().await?;
+        let next_due = self.held.iter().map(|held| held.due).min();
+        let wait = next_due.map_or(WAIT, |due| WAIT.min(due.duration_since(Instant::now())));
+        if self.held.len() < MAX_HELD {
+            let entries = self.queue.read(BATCH, wait).await?;
+            self.take(entries).await?;
+            self.handle_due().await?;
+        } else {
+            sleep(wait).await;
+        }
+        self.keep().await
+    }
+
+    /// What was delivered is done before the runner leaves; what waits to be tried again is left
+    /// to others.
+    async fn finish(&mut self) {
+        let result = async {
+            self.handle_due().await?;
+            self.acknowledge().await?;
+            self.queue.leave().await
+        };
+        if let Err(error) = result.await {
+            tracing::warn!(%error, "not all was acknowledged: another runner will do it again");
+        }
+    }
+
+    /// Verifies entries; what cannot be used is dead-lettered at once.
+    async fn take(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+        for entry in entries {
+            let known = self.held.iter().any(|held| held.entry.id == entry.id)
+                || self.done.iter().any(|done| done.id == entry.id);
+            if known {
+                continue;
+            }
+            let fields: Vec<(&[u8], &[u8])> =
+                entry.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+            let verified = self
+                .keys
+                .verify(&Message::new(entry.stream, &fields))
+                .map(|event| (Delivery::of(&entry, &event), event.is_recut()))
+                .map_err(|rejection| rejection.to_string());
+            match verified {
+                Ok((delivery, recut)) => {
+                    if recut {
+                        self.bury(&entry, "re-cut: its clean parts were acted on").await?;
+                    }
+                    self.held.push_back(Held { delivery, entry, due: Instant::now() });
+                }
+                Err(rejection) => {
+                    self.bury(&entry, &rejection).await?;
+                    self.done.push(Done { id: entry.id, outbox_id: None });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_due(&mut self) -> Result<(), LogError> {
+        loop {
+            let now = Instant::now();
+            let Some(position) = self.held.iter().position(|held| held.due <= now) else { break };
+            let Some(held) = self.held.remove(position) else { break };
+            self.handle(held).await?;
+        }
+        self.acknowledge().await
+    }
+
+    async fn handle(&mut self, mut held: Held) -> Result<(), LogError> {
+        let id = held.entry.id;
+        let outbox_id: Option<Box<str>> = held.delivery.outbox_id().map(Into::into);
+        let mut outcome = self.outcome(&held).await;
+        if let Ok(Some(EffectFailure::Failed(why))) = &outcome {
+            match self.queue.count_failure(id).await {
+                Ok(count) if count >= ATTEMPTS => {
+                    let why = why.clone();
+                    outcome = match self.bury(&held.entry, &why).await {
+                        Ok(()) => Ok(None),
+                        Err(error) => Err(error),
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let again = match outcome {
+            Ok(None) => {
+                self.done.push(Done { id, outbox_id });
+                return Ok(());
+            }
+            Ok(Some(failure)) => {
+                tracing::warn!(%id, attempt = held.delivery.attempt, %failure, "an effect failed");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        let doublings = held.delivery.attempt.min(16).saturating_sub(1);
+        held.due = Instant::now() + (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE);
+        held.delivery.attempt += 1;
+        self.held.push_back(held);
+        again
+    }
+
+    /// Calls the handler, and meanwhile says that what is held here is being worked on.
+    async fn outcome(&mut self, held: &Held) -> Result<Option<EffectFailure>, LogError> {
+        if let Some(outbox_id) = held.delivery.outbox_id().filter(|_| self.queue.dedups()) {
+            let mut done = self.done.iter().map(|done| done.outbox_id.as_deref());
+            if done.any(|done| done == Some(outbox_id)) || self.queue.was_done(outbox_id).await? {
+                return Ok(None);
+            }
+        }
+        let mut handling = pin!((self.handler)(held.delivery.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut handling => return Ok(outcome.err()),
+                () = sleep(self.claim_after / 3) => {}
+            }
+            let mut ids = vec![held.entry.id];
+            ids.extend(self.held.iter().map(|held| held.entry.id));
+            // A handler is not given up because Redis is away.
+            let _ = self.queue.keep(&ids).await;
+            if self.queue.acknowledge(&self.done).await.is_ok() {
+                self.done.clear();
+            }
+        }
+    }
+
+    async fn keep(&mut self) -> Result<(), LogError> {
+        let ids: Vec<StreamId> = self.held.iter().map(|held| held.entry.id).collect();
+        self.queue.keep(&ids).await
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), LogError> {
+        self.queue.acknowledge(&self.done).await?;
+        self.done.clear();
+        Ok(())
+    }
+
+    async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
+        tracing::error!(stream = %entry.stream, id = %entry.id, error, "dead-lettered");
+        metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let values: HashMap<String, String> =
+            entry.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
+        let mut letter = vec![
+            ("original_id".to_owned(), entry.id.to_string()),
+            ("error".to_owned(), error.to_owned()),
+            // Text as keys and values always serializes.
+            ("values".to_owned(), serde_json::to_string(&values).unwrap_or_default()),
+        ];
+        if let Some(key) = self.keys.signing_key() {
+            sign_dead_letter(key, entry.stream, &mut letter);
+        }
+        self.queue.bury(&letter).await
+    }
+}

@@ -1,0 +1,135 @@
+//! A resource server: verified mandates, scopes and delegations. Runs until Ctrl-C.
+//!
+//! `cargo run --release -p caracal-example-resource-server`; with `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` it follows that Redis, else streams inside this process. `ISSUER` and
+//! `ZONE` name a real issuer (such as the example `sts`); without them one lives in this process,
+//! on a port of its own.
+
+#[path = "../../issuer/mod.rs"]
+mod issuer;
+#[path = "../../streams/mod.rs"]
+mod streams;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use caracal_revocation::{DelegationEvent, Mandate, Notice, Publisher, ResourceLayer, Verifier};
+use issuer::Issuer;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+type Error = Box<dyn std::error::Error>;
+
+const AUDIENCE: &str = "https://orders.example";
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt().with_target(false).init();
+    let origin = streams::Origin::from_env()?;
+    let publisher = origin.publisher().await?;
+    let revocations = origin.follower()?.spawn();
+    revocations.ready().await;
+
+    let zone = std::env::var("ZONE").unwrap_or_else(|_| "zone-demo".to_owned());
+    let (name, issuer) = match std::env::var("ISSUER") {
+        Ok(name) => (name, None),
+        Err(_) => own_issuer(&zone).await.map(|(name, issuer)| (name, Some(issuer)))?,
+    };
+    let verifier = Verifier::builder(&name, &zone, AUDIENCE).build(&revocations)?;
+    verifier.warm_up().await?;
+
+    let resource = ResourceLayer::new(verifier);
+    let reading = resource.clone().require_scope("orders:read");
+    let writing = resource.clone().require_scope("orders:write").require_session();
+    let delegated = resource.require_scope("orders:read").require_delegation().max_hops(2);
+    let app = Router::new()
+        .route("/orders", get(read).layer(reading))
+        .route("/orders", post(write).layer(writing))
+        .route("/delegated", get(read).layer(delegated))
+        .merge(operator(publisher, zone));
+
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    let at = listener.local_addr()?;
+    println!("Orders at http://{at}, for mandates of {name}.");
+    if let Some(issuer) = issuer {
+        introduce(&issuer, &at.to_string())?;
+    }
+    let ended = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    axum::serve(listener, app).with_graceful_shutdown(ended).await?;
+    Ok(())
+}
+
+async fn read(mandate: Mandate) -> String {
+    format!("orders of {}, {} hops away\n", mandate.subject(), mandate.hops())
+}
+
+async fn write(mandate: Mandate) -> String {
+    format!("an order by session {:?}\n", mandate.claims().agent_session_id)
+}
+
+/// An issuer in this process, whose keys are fetched over a real port like any other's.
+async fn own_issuer(zone: &str) -> Result<(String, Issuer), Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let name = format!("http://{}", listener.local_addr()?);
+    let issuer = Issuer::new(&name, zone).map_err(|error| error.to_string())?;
+    let keys = issuer.clone();
+    let app = Router::new().route("/.well-known/jwks.json", get(async move || keys.jwks()));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Ok((name, issuer))
+}
+
+/// Not behind a layer: an operator's doors, for this example only.
+fn operator(publisher: Publisher, zone: String) -> Router {
+    let (edges, sessions) = ((publisher.clone(), zone.clone()), (publisher, zone));
+    Router::new()
+        .route(
+            "/operator/revoke/{session}",
+            post(async move |Path(session): Path<String>| {
+                let notice = Notice::revoke(&sessions.1, "example").session(&session);
+                said(sessions.0.publish(notice).await.map(|id| id.to_string()))
+            }),
+        )
+        .route(
+            "/operator/revoke-edge/{edge}/{epoch}",
+            post(async move |Path((edge, epoch)): Path<(String, u64)>| {
+                let event = DelegationEvent::Revoke;
+                let notice = Notice::delegation(&edges.1, event, &[&edge], epoch);
+                said(edges.0.publish(notice).await.map(|id| id.to_string()))
+            }),
+        )
+}
+
+fn said<E: std::fmt::Display>(result: Result<String, E>) -> String {
+    match result {
+        Ok(id) => format!("message {id}\n"),
+        Err(error) => format!("{error}\n"),
+    }
+}
+
+fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
+    let mint = |sid, more| issuer.mint(sid, AUDIENCE, &more).map_err(|error| error.to_string());
+    let own = mint(
+        "session-1",
+        json!({"scope": "orders:read orders:write", "agent_session_id": "gs-1"}),
+    )?;
+    let delegated = mint(
+        "session-2",
+        json!({
+            "scope": "orders:read", "delegation_edge_id": "edge-1", "delegation_path": ["edge-1"],
+            "delegation_chain": [{"application_id": "app-1", "delegation_edge_id": "edge-1"}],
+            "hop_count": 1, "delegation_graph_epoch": 1,
+        }),
+    )?;
+    println!("Try, in another terminal:\n\n  OWN={own}\n  DELEGATED={delegated}");
+    println!("  curl -i {at}/orders -H \"Authorization: Bearer $OWN\"                # 200");
+    println!("  curl -i -X POST {at}/orders -H \"Authorization: Bearer $DELEGATED\"  # 403");
+    println!("  curl -i {at}/delegated -H \"Authorization: Bearer $DELEGATED\"       # 200");
+    println!("  curl -X POST {at}/operator/revoke-edge/edge-1/2");
+    println!("  curl -i {at}/delegated -H \"Authorization: Bearer $DELEGATED\"       # 401");
+    println!("  curl -X POST {at}/operator/revoke/session-1");
+    println!("  curl -i {at}/orders -H \"Authorization: Bearer $OWN\"                # 401\n");
+    Ok(())
+}

@@ -1,0 +1,364 @@
+//! Effects that must happen once in a fleet, on a real Redis.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use caracal_revocation::{
+    Change, Delivery, EffectFailure, EffectRunner, InProcess, KeyRing, Notice, Publisher, Stream,
+};
+use tokio::sync::oneshot;
+
+use crate::live::{ZONE, eventually, key, publisher, revoke, ring};
+use crate::redis_server::{RedisServer, settings};
+
+const STREAM: Stream = Stream::SessionsRevoke;
+const GROUP: &str = "sts-revocation";
+
+/// What a handler did, message by message.
+#[derive(Clone, Default)]
+struct Done(Arc<Mutex<Vec<String>>>);
+
+impl Done {
+    fn add(&self, delivery: &Delivery) {
+        self.0.lock().unwrap().push(session(delivery));
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn session(delivery: &Delivery) -> String {
+    match delivery.changes() {
+        [Change::Revoke(anchor)] => anchor.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn runner(url: &str) -> EffectRunner {
+    EffectRunner::new(&settings(url, &ring()), STREAM, GROUP).join_existing()
+}
+
+/// As the provisioner makes it.
+async fn provision(server: &RedisServer) {
+    let mut command = redis::cmd("XGROUP");
+    command.arg("CREATE").arg(STREAM.name()).arg(GROUP).arg("$").arg("MKSTREAM");
+    command.exec_async(&mut server.connection().await).await.unwrap();
+}
+
+/// Starts a runner; send to end it, then await it.
+fn start<F>(
+    runner: EffectRunner,
+    handler: impl Fn(Delivery) -> F + Send + Sync + 'static,
+) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>)
+where
+    F: Future<Output = Result<(), EffectFailure>> + Send,
+{
+    let (end, ended) = oneshot::channel();
+    let shutdown = async {
+        let _ = ended.await;
+    };
+    let task = tokio::spawn(async move { runner.run(handler, shutdown).await.unwrap() });
+    (end, task)
+}
+
+fn recording(
+    done: &Done,
+) -> impl Fn(Delivery) -> std::future::Ready<Result<(), EffectFailure>> + use<> {
+    let done = done.clone();
+    move |delivery| {
+        done.add(&delivery);
+        std::future::ready(Ok(()))
+    }
+}
+
+/// How many entries are pending, by consumer.
+async fn pending(server: &RedisServer) -> HashMap<String, usize> {
+    let mut command = redis::cmd("XPENDING");
+    command.arg(STREAM.name()).arg(GROUP).arg("-").arg("+").arg(10_000);
+    let rows: Vec<(String, String, u64, u64)> =
+        command.query_async(&mut server.connection().await).await.unwrap();
+    rows.into_iter().fold(HashMap::new(), |mut all, (_, consumer, _, _)| {
+        *all.entry(consumer).or_default() += 1;
+        all
+    })
+}
+
+async fn dead_letters(server: &RedisServer) -> Vec<HashMap<String, String>> {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(format!("{STREAM}.dead")).arg("-").arg("+");
+    let rows: Vec<(String, HashMap<String, String>)> =
+        command.query_async(&mut server.connection().await).await.unwrap();
+    rows.into_iter().map(|(_, fields)| fields).collect()
+}
+
+const CHILD: &str = "CARACAL_TEST_EFFECTS_URL";
+
+/// Not a test by itself: the runner that the next test kills.
+#[tokio::test]
+async fn child_runner() {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let handler = async |delivery: Delivery| {
+        println!("effect {}", session(&delivery));
+        std::io::stdout().flush().unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(())
+    };
+    let child = runner(&url).with_consumer("child");
+    child.run(handler, std::future::pending()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_runner_killed_mid_batch_loses_nothing_and_repeats_only_what_it_held() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "effects::child_runner", "--nocapture"])
+        .env(CHILD, server.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut by_child =
+        lines.filter_map(|line| line.split_once("effect ").map(|(_, session)| session.to_owned()));
+    let done = Done::default();
+    let slowly = {
+        let done = done.clone();
+        move |delivery: Delivery| {
+            done.add(&delivery);
+            async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(())
+            }
+        }
+    };
+    let survivor =
+        runner(&server.url()).with_consumer("survivor").with_claim_after(Duration::from_secs(8));
+    let (end, task) = start(survivor, slowly);
+
+    for n in 0..400 {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    let mut done_by_child: Vec<String> = by_child.by_ref().take(100).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let held = pending(&server).await.get("child").copied().unwrap_or_default();
+    done_by_child.extend(by_child);
+
+    let published: HashSet<String> = (0..400).map(|n| format!("ar-{n}")).collect();
+    eventually("every effect happened", || {
+        let all: HashSet<String> = done_by_child.iter().cloned().chain(done.all()).collect();
+        all == published
+    })
+    .await;
+    let mut nothing_pending = false;
+    while !nothing_pending {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        nothing_pending = pending(&server).await.is_empty();
+    }
+    end.send(()).unwrap();
+    task.await.unwrap();
+    let by_survivor = done.all();
+    let repeated = by_survivor.iter().filter(|session| done_by_child.contains(session)).count();
+    assert_eq!(by_survivor.iter().collect::<HashSet<_>>().len(), by_survivor.len());
+    assert!(held > 0, "it was killed in the middle of a batch");
+    assert!(repeated <= held, "{repeated} repeated, {held} held");
+    assert!(!by_survivor.is_empty() && done_by_child.len() >= 100);
+}
+
+#[tokio::test]
+async fn a_group_that_others_work_in_is_joined_only_on_purpose() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let mut command = redis::cmd("XGROUP");
+    command.arg("CREATECONSUMER").arg(STREAM.name()).arg(GROUP).arg("sts-7f9c");
+    command.exec_async(&mut server.connection().await).await.unwrap();
+    let runner = || EffectRunner::new(&server.settings(&ring()), STREAM, GROUP);
+    let nothing = async |_: Delivery| Ok(());
+    let refused = runner().run(nothing, std::future::ready(())).await.unwrap_err();
+    assert!(refused.is_in_use() && refused.to_string().contains("join_existing"), "{refused}");
+    runner().join_existing().run(nothing, std::future::ready(())).await.unwrap();
+    let other = EffectRunner::new(&server.settings(&ring()), STREAM, "a-group-of-our-own");
+    other.run(nothing, std::future::ready(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let done = Done::default();
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let (tried, noted) = (Arc::clone(&attempts), done.clone());
+    let handler = move |delivery: Delivery| {
+        let bad = session(&delivery) == "bad";
+        if bad {
+            tried.lock().unwrap().push(delivery.attempt());
+        } else {
+            noted.add(&delivery);
+        }
+        async move { if bad { Err(EffectFailure::Failed("no such row".into())) } else { Ok(()) } }
+    };
+    let (end, task) = start(runner(&server.url()), handler);
+    let publisher = publisher(&server).await;
+    let id = revoke(&publisher, "bad").await;
+    revoke(&publisher, "good").await;
+    eventually("the other effect happened", || done.all() == ["good"]).await;
+    let mut letters = Vec::new();
+    while letters.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        letters = dead_letters(&server).await;
+    }
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert_eq!(*attempts.lock().unwrap(), [1, 2, 3, 4, 5]);
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    assert_eq!(letter["original_id"], id.to_string());
+    assert_eq!(letter["error"], "no such row");
+    let values: HashMap<String, String> = serde_json::from_str(&letter["values"]).unwrap();
+    assert_eq!((values["session_id"].as_str(), values["zone_id"].as_str()), ("bad", ZONE));
+    let mut fields: Vec<_> = letter.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
+    caracal_revocation::sign_dead_letter(&key(1), STREAM, &mut fields);
+    assert!(
+        fields.contains(&("_sig".to_owned(), letter["_sig"].clone())),
+        "signed like any message"
+    );
+    let mut connection = server.connection().await;
+    let counter = format!("stream-failure:{STREAM}:{GROUP}:{id}");
+    let ttl: i64 = redis::cmd("TTL").arg(&counter).query_async(&mut connection).await.unwrap();
+    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+    assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let done = Done::default();
+    let (end, task) = start(runner(&server.url()), recording(&done));
+    let forger = Publisher::connect(&server.settings(&KeyRing::new(key(9)))).await.unwrap();
+    revoke(&forger, "forged").await;
+    revoke(&publisher(&server).await, "good").await;
+    eventually("the good one", || done.all() == ["good"]).await;
+    let letters = dead_letters(&server).await;
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0]["error"].contains("signature"), "{letters:?}");
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_tried_until_it_does() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let attempts = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&attempts);
+    let handler = move |_: Delivery| {
+        let attempt = {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            *count
+        };
+        async move {
+            if attempt < 7 { Err(EffectFailure::Unavailable("database".into())) } else { Ok(()) }
+        }
+    };
+    let (end, task) = start(runner(&server.url()), handler);
+    revoke(&publisher(&server).await, "ar-1").await;
+    eventually("the seventh attempt", || *attempts.lock().unwrap() >= 7).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(dead_letters(&server).await.is_empty());
+    assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_group_that_a_flush_took_along_is_healed() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let done = Done::default();
+    let (end, task) = start(runner(&server.url()), recording(&done));
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "before").await;
+    eventually("the first", || done.all() == ["before"]).await;
+    redis::cmd("FLUSHALL").exec_async(&mut server.connection().await).await.unwrap();
+    revoke(&publisher, "after").await;
+    eventually("the second", || done.all().contains(&"after".to_owned())).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_was_delivered_and_leaves_the_group() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    for n in 0..20 {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    let done = Done::default();
+    let noted = done.clone();
+    let handler = move |delivery: Delivery| {
+        noted.add(&delivery);
+        async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(())
+        }
+    };
+    let (end, task) = start(runner(&server.url()), handler);
+    eventually("it has begun", || !done.all().is_empty()).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert_eq!(done.all().len(), 20);
+    assert!(pending(&server).await.is_empty());
+    let mut command = redis::cmd("XINFO");
+    command.arg("CONSUMERS").arg(STREAM.name()).arg(GROUP);
+    let consumers: Vec<redis::Value> =
+        command.query_async(&mut server.connection().await).await.unwrap();
+    assert!(consumers.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_published_twice_has_one_effect_with_dedup() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let notice = |session: &str, outbox_id: &str| {
+        Notice::revoke(ZONE, "operator").session(session).with("outbox_id", outbox_id)
+    };
+    let (one, two) =
+        ("0198b0c2-7d10-7a11-8f00-000000000001", "0198b0c2-7d10-7a11-8f00-000000000002");
+    let done = Done::default();
+    for round in 0..2 {
+        let (end, task) = start(runner(&server.url()).with_dedup(), recording(&done));
+        publisher.publish(notice("once", one)).await.unwrap();
+        publisher.publish(notice("once", one)).await.unwrap();
+        let last = format!("last-{round}");
+        revoke(&publisher, &last).await;
+        eventually("the last", || done.all().contains(&last)).await;
+        end.send(()).unwrap();
+        task.await.unwrap();
+    }
+    publisher.publish(notice("other", two)).await.unwrap();
+    assert_eq!(done.all(), ["once", "last-0", "last-1"]);
+}
+
+#[tokio::test]
+async fn effects_run_on_streams_inside_the_process_too() {
+    let streams = InProcess::new();
+    let done = Done::default();
+    let runner = EffectRunner::in_process(&streams, ring(), STREAM, GROUP);
+    let (end, task) = start(runner, recording(&done));
+    let publisher = Publisher::in_process(&streams, Some(key(1)));
+    revoke(&publisher, "ar-1").await;
+    publisher.publish(Notice::keys(ZONE)).await.unwrap();
+    revoke(&publisher, "ar-2").await;
+    eventually("both effects", || done.all() == ["ar-1", "ar-2"]).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+}

@@ -1,0 +1,48 @@
+//! The manifest that says what this resource verifier does, against its schema and the facts.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+const MANIFEST: &str = include_str!("../../caracal-resource-verifier.json");
+const SCHEMA: &str =
+    include_str!("../vectors/caracal-resource-verifier-manifest-2026-05-21.schema.json");
+
+fn manifest() -> Value {
+    serde_json::from_str(MANIFEST).expect("JSON")
+}
+
+#[test]
+fn the_manifest_is_valid_by_its_schema() {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<_> =
+        validator.iter_errors(&manifest()).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    // The schema is one that refuses.
+    for (name, value) in [("languages", json!(["cobol"])), ("schema_version", json!("1"))] {
+        let mut other = manifest();
+        other[name] = value;
+        assert!(!validator.is_valid(&other), "{name}");
+    }
+}
+
+#[test]
+fn the_manifest_says_rust_this_version_and_all_four_anchors() {
+    let manifest = manifest();
+    assert_eq!(manifest["languages"], json!(["rust"]));
+    assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
+    let anchors = ["sid", "root_sid", "agent_session_id", "delegation_edge_id"];
+    assert_eq!(manifest["revocation"]["anchors"], json!(anchors));
+}
+
+#[test]
+fn every_conformance_fixture_of_the_manifest_exists() {
+    let manifest = manifest();
+    let fixtures = manifest["conformance"]["fixtures"].as_array().expect("a list");
+    assert!(!fixtures.is_empty());
+    for fixture in fixtures {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture.as_str().expect("a path"));
+        assert!(path.is_file(), "{fixture}");
+    }
+}

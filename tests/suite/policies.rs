@@ -1,0 +1,126 @@
+//! Policies that every process of a service reloads, through a real Redis.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use caracal_revocation::opa::{
+    PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine, Resource,
+    SourceError, ZonePolicies,
+};
+use caracal_revocation::{Follower, Notice};
+
+use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring};
+use crate::redis_server::{RedisServer, settings};
+
+const CHILD: &str = "CARACAL_TEST_POLICY_CHILD_URL";
+
+/// A file that holds the version, shared by processes.
+#[derive(Clone)]
+struct File(std::path::PathBuf);
+
+impl File {
+    fn write(&self, version: &str) {
+        // In one step, as a database would: nobody reads half of it.
+        let next = self.0.with_extension("next");
+        std::fs::write(&next, version).unwrap();
+        std::fs::rename(&next, &self.0).unwrap();
+    }
+}
+
+impl PolicySource for File {
+    async fn load(&self, _: PolicyRequest<'_>) -> Result<Option<PolicyBundle>, SourceError> {
+        let version = std::fs::read_to_string(&self.0).map_err(SourceError::new)?;
+        let module = format!(
+            r#"package caracal.authz
+            import rego.v1
+            result := {{"decision": "allow", "evaluation_status": "complete",
+                "determining_policies": [{{"id": "{version}"}}], "diagnostics": []}}"#
+        );
+        let bundle = PolicyBundle::new(version).with_module("authz.rego", module);
+        let digest = bundle.compute_digest();
+        Ok(Some(bundle.with_digest(digest)))
+    }
+}
+
+fn input() -> PolicyInput {
+    let principal = Principal::new("application", "app-1", ZONE);
+    PolicyInput::new(&principal, &Resource::new("api", "r-1", "https://api.example"), "x").unwrap()
+}
+
+async fn version(policies: &ZonePolicies) -> String {
+    policies.decide(input()).await.map(|decision| decision.version.to_string()).unwrap_or_default()
+}
+
+fn serves(policies: &ZonePolicies, version: &str) -> bool {
+    policies.status(ZONE).and_then(|status| status.version).as_deref() == Some(version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalidation_in_redis_puts_the_new_policy_in_force_and_its_age_is_since_published() {
+    let server = RedisServer::start();
+    let file = File(server.folder().join("policy"));
+    file.write("v1");
+    let revocations = follow(&server).await;
+    let policies = ZonePolicies::new(revocations.clone(), file.clone(), RegoEngine::new());
+    assert_eq!(version(&policies).await, "v1");
+    let publisher = publisher(&server).await;
+    // The message is there before the version that it names.
+    publisher.publish(Notice::policy(ZONE, "ps-1", "v2")).await.unwrap();
+    eventually("the invalidation is heard", || {
+        policies.status(ZONE).is_some_and(|status| !status.invalidation_age.is_zero())
+    })
+    .await;
+    let status = policies.status(ZONE).unwrap();
+    assert_eq!((status.awaited.as_deref(), status.version.as_deref()), (Some("v2"), Some("v1")));
+    assert!(status.invalidation_age < PATIENCE);
+    file.write("v2");
+    eventually("v2 is in force", || serves(&policies, "v2")).await;
+    assert_eq!(version(&policies).await, "v2");
+    assert!(policies.status(ZONE).unwrap().invalidation_age.is_zero());
+}
+
+/// Not a test by itself: the process that the next test starts, twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_child_process() {
+    let Ok(setting) = std::env::var(CHILD) else { return };
+    let (url, path) = setting.split_once(' ').unwrap();
+    let revocations = Follower::new(settings(url, &ring())).spawn();
+    ready(&revocations).await;
+    let policies = ZonePolicies::new(revocations, File(path.into()), RegoEngine::new());
+    assert_eq!(version(&policies).await, "v1");
+    println!("child serves v1");
+    std::io::stdout().flush().unwrap();
+    eventually("the child reloads", || serves(&policies, "v2")).await;
+    println!("child serves v2");
+}
+
+#[tokio::test]
+async fn two_processes_both_reload() {
+    let server = RedisServer::start();
+    let file = File(server.folder().join("policy"));
+    file.write("v1");
+    let setting = format!("{} {}", server.url(), file.0.display());
+    let mut children: Vec<_> = (0..2)
+        .map(|_| {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "policies::policy_child_process", "--nocapture"])
+                .env(CHILD, &setting)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            (child, lines.map_while(Result::ok))
+        })
+        .collect();
+    for (_, lines) in &mut children {
+        assert!(lines.any(|line| line.contains("child serves v1")));
+    }
+    file.write("v2");
+    let notice = Notice::policy(ZONE, "ps-1", "v2");
+    publisher(&server).await.publish(notice).await.unwrap();
+    for (child, lines) in &mut children {
+        assert!(lines.any(|line| line.contains("child serves v2")));
+        assert!(child.wait().unwrap().success());
+    }
+}
