@@ -58,7 +58,7 @@
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
 //! | `axum` | no | [`Mandate`] as an extractor |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
-//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server |
+//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
 
 pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
