@@ -1,1 +1,426 @@
-fn main() {}
+//! What a verdict costs, beside the structures that services keep revocations in today:
+//! `cargo bench --bench verdict`, under a minute; also writes `target/figures/verdict.json`.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use caracal_revocation::{
+    Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations, Stream, Verdict,
+};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use moka::sync::Cache;
+use serde_json::{Value, json};
+use tower::{Layer, Service, service_fn};
+
+const ENTRIES: [u64; 3] = [0, 1_000, 1_000_000];
+/// Tokens asked about in turn, so that no lookup is warmed by the one before.
+const TOKENS: u64 = 1_024;
+/// Batches of a cell, in rounds that take the structures in turn.
+const ROUNDS: usize = 5;
+const BATCHES_A_ROUND: usize = 3;
+/// Times that a batch asks about every token.
+const TURNS: usize = 8;
+/// Checks in one sample of the tail.
+const TAIL: usize = 64;
+const WRITES_A_SECOND: f64 = 10_000.0;
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+
+// Ids below the first are filled in; no other range is.
+const UNKNOWN: u64 = 1 << 40;
+const WRITTEN: u64 = 1 << 41;
+
+fn main() {
+    // `cargo test --benches` only asks whether it starts.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let mut figures = Vec::new();
+    println!("ns a check of four anchors: the median batch, the best one, p99.9 of {TAIL} checks");
+    print!("{:<27}{:>8}{:>7}", "structure", "entries", "writer");
+    for column in ["miss", "hit", "best miss", "best hit", "p99.9", "p99.9 hit", "/ours", "/ours"] {
+        print!("{column:>10}");
+    }
+    println!();
+    for entries in ENTRIES {
+        let contenders = contenders(entries);
+        for writing in [false, true] {
+            eprintln!("measuring {entries} entries, writer {writing}");
+            let cells = measure_all(&contenders, entries, writing);
+            report(&contenders, &cells, entries, writing, &mut figures);
+        }
+    }
+    println!("\nns a request (median), building it not counted");
+    println!("{:<30}{:>9}{:>12}{:>9}{:>12}", "service", "entries", "admitted", "refused", "added");
+    for entries in ENTRIES {
+        eprintln!("measuring the layer at {entries} entries");
+        layer(entries, &mut figures);
+    }
+    std::fs::create_dir_all("target/figures").unwrap();
+    let text = serde_json::to_string_pretty(&figures).unwrap();
+    std::fs::write("target/figures/verdict.json", text + "\n").unwrap();
+}
+
+/// Something that remembers revoked ids.
+trait Structure: Sync {
+    fn name(&self) -> &'static str;
+    fn insert(&self, ids: &[String]);
+    /// Called before each round, outside the time that is measured.
+    fn prepare(&self) {}
+    /// How many of the tokens are refused, asked in this order.
+    fn refused(&self, tokens: &[Claims]) -> usize;
+}
+
+/// This project's state; `now` is read on each check, or once for many.
+struct Ours {
+    revocations: Revocations,
+    reads_clock: bool,
+}
+
+impl Ours {
+    fn new(reads_clock: bool) -> Self {
+        Self { revocations: Revocations::new(Options::default()), reads_clock }
+    }
+
+    fn refuses(&self, claims: &Claims, now: Moment) -> bool {
+        let verdict = self.revocations.decide(black_box(claims), &Checks::default(), now);
+        !matches!(black_box(verdict), Verdict::Admitted(_))
+    }
+}
+
+impl Structure for Ours {
+    fn name(&self) -> &'static str {
+        if self.reads_clock { "ours, with the clock" } else { "ours" }
+    }
+
+    fn insert(&self, ids: &[String]) {
+        revoke(&self.revocations, ids);
+    }
+
+    fn prepare(&self) {
+        self.revocations.confirm(self.revocations.now());
+    }
+
+    fn refused(&self, tokens: &[Claims]) -> usize {
+        let once = self.revocations.now();
+        let now = || if self.reads_clock { self.revocations.now() } else { once };
+        tokens.iter().filter(|claims| self.refuses(claims, now())).count()
+    }
+}
+
+/// Revokes the ids by real events: as delegations, of which one message names many.
+fn revoke(revocations: &Revocations, ids: &[String]) {
+    let ring = KeyRing::insecure_accept_unsigned();
+    for ids in ids.chunks(500) {
+        let edges = serde_json::to_string(ids).unwrap();
+        let fields: [(&[u8], &[u8]); 4] = [
+            (b"zone_id", b"z-1"),
+            (b"epoch", b"1"),
+            (b"event", b"edge_revoke"),
+            (b"edge_ids", edges.as_bytes()),
+        ];
+        let event = ring.verify(&Message::new(Stream::DelegationsInvalidate, &fields)).unwrap();
+        revocations.apply(&event, revocations.now());
+    }
+}
+
+/// One lock for the four lookups; the time is read once for many checks.
+#[derive(Default)]
+struct Locked(RwLock<HashMap<String, Instant>>);
+
+impl Structure for Locked {
+    fn name(&self) -> &'static str {
+        "RwLock<HashMap>, one lock"
+    }
+
+    fn insert(&self, ids: &[String]) {
+        for id in ids {
+            self.0.write().unwrap().insert(id.clone(), Instant::now() + MEMORY);
+        }
+    }
+
+    fn refused(&self, tokens: &[Claims]) -> usize {
+        let now = Instant::now();
+        let refuses = |claims: &&Claims| {
+            let known = self.0.read().unwrap();
+            let is_known = |id| known.get(id).is_some_and(|until| *until > now);
+            black_box(black_box(*claims).anchors(true).any(|(_, id)| is_known(id)))
+        };
+        tokens.iter().filter(refuses).count()
+    }
+}
+
+/// It reads its own clock, on every lookup.
+struct Moka(Cache<String, ()>);
+
+impl Structure for Moka {
+    fn name(&self) -> &'static str {
+        "moka::sync::Cache"
+    }
+
+    fn insert(&self, ids: &[String]) {
+        ids.iter().for_each(|id| self.0.insert(id.clone(), ()));
+    }
+
+    fn prepare(&self) {
+        self.0.run_pending_tasks();
+    }
+
+    fn refused(&self, tokens: &[Claims]) -> usize {
+        let refuses = |claims: &&Claims| {
+            black_box(black_box(*claims).anchors(true).any(|(_, id)| self.0.contains_key(id)))
+        };
+        tokens.iter().filter(refuses).count()
+    }
+}
+
+/// The contenders, filled; the first two are ours.
+fn contenders(entries: u64) -> [Box<dyn Structure>; 4] {
+    eprintln!("filling four structures with {entries} entries");
+    let ids: Vec<_> = (0..entries).map(id).collect();
+    let moka = Moka(Cache::builder().time_to_live(MEMORY).build());
+    let all: [Box<dyn Structure>; 4] = [
+        Box::new(Ours::new(false)),
+        Box::new(Ours::new(true)),
+        Box::<Locked>::default(),
+        Box::new(moka),
+    ];
+    all.iter().for_each(|structure| structure.insert(&ids));
+    all
+}
+
+#[derive(Default)]
+struct Times {
+    batches: Vec<f64>,
+    tails: Vec<f64>,
+}
+
+#[derive(Default)]
+struct Cell {
+    miss: Times,
+    hit: Times,
+}
+
+fn measure_all(contenders: &[Box<dyn Structure>; 4], entries: u64, writing: bool) -> [Cell; 4] {
+    let (unknown, revoked) = (tokens(0), tokens(entries));
+    let mut cells: [Cell; 4] = Default::default();
+    for round in 0..ROUNDS {
+        for (structure, cell) in contenders.iter().zip(&mut cells) {
+            structure.prepare();
+            let ended = AtomicBool::new(false);
+            thread::scope(|scope| {
+                if writing {
+                    scope
+                        .spawn(|| write(&**structure, entries + round as u64 * 10_000_000, &ended));
+                    thread::sleep(Duration::from_millis(5));
+                }
+                measure(&**structure, &unknown, 0, &mut cell.miss);
+                if entries > 0 {
+                    measure(&**structure, &revoked, revoked.len(), &mut cell.hit);
+                }
+                ended.store(true, Ordering::Relaxed);
+            });
+        }
+    }
+    cells
+}
+
+fn measure(structure: &dyn Structure, tokens: &[Claims], refused: usize, times: &mut Times) {
+    assert_eq!(structure.refused(tokens), refused, "{}", structure.name());
+    for _ in 0..BATCHES_A_ROUND {
+        let start = Instant::now();
+        for _ in 0..TURNS {
+            black_box(structure.refused(tokens));
+        }
+        times.batches.push(nanos(start) / (TURNS * tokens.len()) as f64);
+        for tokens in tokens.chunks(TAIL).cycle().take(TURNS * tokens.len() / TAIL) {
+            let start = Instant::now();
+            black_box(structure.refused(tokens));
+            times.tails.push(nanos(start) / tokens.len() as f64);
+        }
+    }
+}
+
+/// Inserts ids that no token carries, each by itself, at an even pace.
+fn write(structure: &dyn Structure, from: u64, ended: &AtomicBool) {
+    let (start, mut written) = (Instant::now(), 0);
+    while !ended.load(Ordering::Relaxed) {
+        while (written as f64) < start.elapsed().as_secs_f64() * WRITES_A_SECOND {
+            structure.insert(&[id(WRITTEN + from + written)]);
+            written += 1;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Each is compared with the first, but what reads a clock with the second, which does too.
+fn report(
+    contenders: &[Box<dyn Structure>; 4],
+    cells: &[Cell; 4],
+    entries: u64,
+    writing: bool,
+    figures: &mut Vec<Value>,
+) {
+    let writer = if writing { "busy" } else { "none" };
+    for (at, (structure, cell)) in contenders.iter().zip(cells).enumerate() {
+        let ours = &cells[at % 2];
+        let ratio = |own: &Times, ours: &Times| median(&own.batches) / median(&ours.batches);
+        let columns = [
+            median(&cell.miss.batches),
+            median(&cell.hit.batches),
+            quantile(&cell.miss.batches, 0.0),
+            quantile(&cell.hit.batches, 0.0),
+            quantile(&cell.miss.tails, 0.999),
+            quantile(&cell.hit.tails, 0.999),
+            ratio(&cell.miss, &ours.miss),
+            ratio(&cell.hit, &ours.hit),
+        ];
+        print!("{:<27}{entries:>8}{writer:>7}", structure.name());
+        columns.iter().for_each(|column| print!("{:>10}", shown(*column)));
+        println!();
+        if at < 2 {
+            continue;
+        }
+        for (what, peer, ours) in [("miss", &cell.miss, &ours.miss), ("hit", &cell.hit, &ours.hit)]
+        {
+            if !peer.batches.is_empty() {
+                figures.push(json!({
+                    "name": format!("{what}, {entries} entries, writer {writer}, {} against {}",
+                        contenders[at % 2].name(), structure.name()),
+                    "value": median(&ours.batches),
+                    "unit": "ns",
+                    "peer": median(&peer.batches),
+                    "floor": null,
+                    "ratio": ratio(peer, ours),
+                }));
+            }
+        }
+    }
+}
+
+/// The layer around an empty service, and that service alone.
+fn layer(entries: u64, figures: &mut Vec<Value>) {
+    let revocations = Revocations::new(Options::default());
+    revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
+    revocations.confirm(revocations.now());
+    let mut empty = service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let mut layered = GatewayLayer::new(revocations).layer(empty);
+    let (unknown, revoked) = (tokens(0), tokens(entries));
+    let (mut alone, mut admitted, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS * BATCHES_A_ROUND {
+        alone.push(serve(&mut empty, &unknown, true));
+        admitted.push(serve(&mut layered, &unknown, true));
+        if entries > 0 {
+            refused.push(serve(&mut layered, &revoked, false));
+        }
+    }
+    let (alone, admitted, refused) = (median(&alone), median(&admitted), median(&refused));
+    println!("{:<30}{entries:>9}{alone:>12.1}{:>9}{:>12}", "empty service", "", "");
+    let added = admitted - alone;
+    println!(
+        "{:<30}{entries:>9}{admitted:>12.1}{:>9}{added:>12.1}",
+        "with the layer",
+        shown(refused)
+    );
+    figures.push(json!({
+        "name": format!("a request through the layer, {entries} entries"),
+        "value": admitted,
+        "unit": "ns",
+        "peer": null,
+        "floor": alone,
+        "ratio": admitted / alone,
+    }));
+}
+
+fn serve<S, B>(service: &mut S, tokens: &[Claims], succeeds: bool) -> f64
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let mut took = 0.0;
+    for _ in 0..TURNS {
+        let requests: Vec<_> = tokens.iter().map(request).collect();
+        let start = Instant::now();
+        for request in requests {
+            assert!(service.poll_ready(&mut context).is_ready());
+            let response = pin!(service.call(request)).poll(&mut context);
+            let Poll::Ready(Ok(response)) = response else { panic!("nothing here waits") };
+            assert_eq!(response.status().is_success(), succeeds);
+            black_box(response);
+        }
+        took += nanos(start);
+    }
+    took / (TURNS * tokens.len()) as f64
+}
+
+fn request(claims: &Claims) -> Request<()> {
+    let mut request = Request::new(());
+    request.extensions_mut().insert(claims.clone());
+    request
+}
+
+/// Tokens of four anchors, of which the last is revoked if there are entries: the one looked
+/// up last.
+fn tokens(entries: u64) -> Vec<Claims> {
+    let token = |n: u64| {
+        let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
+        let mut claims = Claims::new(&sid);
+        claims.root_sid = Some(root.into());
+        claims.agent_session_id = Some(session.into());
+        let revoked = (entries > 0).then(|| id(n * entries / TOKENS));
+        claims.delegation_edge_id = Some(revoked.unwrap_or(edge).into());
+        claims
+    };
+    (0..TOKENS).map(token).collect()
+}
+
+/// The id of this number: 36 characters that look like a UUID.
+fn id(number: u64) -> String {
+    let (high, low) = (mix(number * 2), mix(number * 2 + 1));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0xfff,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// `SplitMix64`.
+const fn mix(number: u64) -> u64 {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Nothing is revoked where there are no entries, so some cells are empty.
+fn shown(figure: f64) -> String {
+    if figure.is_nan() { "-".to_owned() } else { format!("{figure:.2}") }
+}
+
+fn nanos(start: Instant) -> f64 {
+    start.elapsed().as_nanos() as f64
+}
+
+fn median(times: &[f64]) -> f64 {
+    quantile(times, 0.5)
+}
+
+fn quantile(times: &[f64], share: f64) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}

@@ -1,6 +1,6 @@
 //! Keyed digests of anchors: what the index stores instead of their text.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// How many low bits of a [`Digest`] are left free, for the table to keep an expiry in.
 pub(crate) const SPARE_BITS: u32 = 24;
@@ -44,8 +44,12 @@ pub(crate) struct Digester {
 
 impl Digester {
     /// The cheap part of the digest, enough to ask the filter.
+    #[inline]
     pub(crate) fn fast(&self, id: &str) -> u64 {
-        self.fast.hash_one(id.as_bytes())
+        // The bytes alone: `hash_one` would hash their number as well.
+        let mut hasher = self.fast.build_hasher();
+        hasher.write(id.as_bytes());
+        hasher.finish()
     }
 
     /// The whole digest, given its fast part.

@@ -39,6 +39,7 @@ impl Filter {
     }
 
     /// False means that the key is not there; true, that it may be.
+    #[inline]
     pub(crate) fn may_hold(&self, fast: u64) -> bool {
         let mask = mask(fast);
         self.words
@@ -47,6 +48,7 @@ impl Filter {
     }
 
     /// Scales the hash to the number of words by multiplication, with no division.
+    #[inline]
     fn place(&self, fast: u64) -> usize {
         ((u128::from(fast) * self.words.len() as u128) >> 64) as usize
     }

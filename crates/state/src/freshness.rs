@@ -56,6 +56,7 @@ impl Freshness {
     }
 
     /// How long ago the last proof was, or why there has been none.
+    #[inline]
     pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
         let monotonic = self.monotonic.load(Ordering::Acquire);
         let wall = self.wall.load(Ordering::Acquire);

@@ -64,6 +64,7 @@ impl Index {
     }
 
     /// How many anchors and sessions are known.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.entries.load(Ordering::Acquire)
     }
@@ -76,6 +77,7 @@ impl Index {
     }
 
     /// A view for a few lookups; none when nothing at all is revoked.
+    #[inline]
     pub(crate) fn view(&self) -> Option<View<'_>> {
         (self.len() > 0).then(|| View { index: self, filter: self.filter.load() })
     }
@@ -202,6 +204,7 @@ pub(crate) enum Mark {
 }
 
 impl View<'_> {
+    #[inline]
     pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
         let fast = self.index.digester.fast(id);
         if !self.filter.may_hold(fast) {

@@ -1,5 +1,6 @@
 //! The state that followers write and layers read: one handle, cheap to clone.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -277,17 +278,19 @@ fn strongest_mark<S: AsRef<str>>(
     with_chain: bool,
 ) -> Option<(AnchorKind, Mark)> {
     let mut strongest = None;
-    for (kind, id) in claims.anchors(with_chain) {
+    // Not a `for` loop: over a chain of iterators that would ask at each step which one is next.
+    let revoked = claims.anchors(with_chain).try_for_each(|(kind, id)| {
         match view.mark(id) {
-            Some(Mark::Revoked) => return Some((kind, Mark::Revoked)),
+            Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
             Some(Mark::Suspended) => strongest = Some((kind, Mark::Suspended)),
             Some(Mark::RefusedUpTo(second)) if claims.iat.is_none_or(|iat| iat <= second) => {
                 strongest = strongest.or(Some((kind, Mark::RefusedUpTo(second))));
             }
             Some(Mark::RefusedUpTo(_)) | None => {}
         }
-    }
-    strongest
+        ControlFlow::Continue(())
+    });
+    revoked.break_value().or(strongest)
 }
 
 /// Whole minutes of the process; 2^24 of them are 31 years.
