@@ -19,8 +19,9 @@ use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long an entry is remembered after it was last told. 24 hours by default; it must
-    /// outlast the longest mandate, which is 60 minutes.
+    /// How long an entry is remembered after it was last told. 24 hours by default; less
+    /// than 65 minutes counts as 65, since an entry must outlast the longest mandate (60 minutes,
+    /// and leeway).
     pub memory: Duration,
     /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default.
     pub deny_after: Duration,
@@ -59,6 +60,9 @@ struct State {
 
 const NO_HORIZON: i64 = i64::MIN;
 
+/// A revocation forgotten earlier could let a living mandate back in.
+const SHORTEST_MEMORY: Duration = Duration::from_secs(65 * 60);
+
 impl Revocations {
     /// An empty state that knows nothing yet, on this machine's clocks.
     #[must_use]
@@ -68,7 +72,8 @@ impl Revocations {
 
     /// The same on another clock.
     #[must_use]
-    pub fn with_clock(options: Options, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_clock(mut options: Options, clock: Arc<dyn Clock>) -> Self {
+        options.memory = options.memory.max(SHORTEST_MEMORY);
         Self(Arc::new(State {
             options,
             clock,
@@ -296,4 +301,15 @@ fn strongest_mark<S: AsRef<str>>(
 /// Whole minutes of the process; 2^24 of them are 31 years.
 fn minute(since: Duration) -> u32 {
     u32::try_from(since.as_secs() / 60).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_shorter_than_a_mandate_is_lengthened() {
+        let short = Options { memory: Duration::from_secs(1), ..Options::default() };
+        assert_eq!(Revocations::new(short).options().memory, SHORTEST_MEMORY);
+    }
 }
