@@ -44,6 +44,8 @@ pub struct Claims<S = Box<str>> {
     pub delegation_graph_epoch: u64,
     /// The zone.
     pub zone_id: Option<S>,
+    /// What the token is for: `session`, `gateway` or `resource` (the claim `use`).
+    pub usage: Option<S>,
     /// When the token was made, in seconds since the Unix epoch.
     pub iat: Option<i64>,
     /// When it ends, in seconds since the Unix epoch.
@@ -106,6 +108,7 @@ impl Claims {
             delegation_path: Vec::new(),
             delegation_graph_epoch: 0,
             zone_id: None,
+            usage: None,
             iat: None,
             exp: None,
         }
@@ -121,6 +124,12 @@ impl<S> Hop<S> {
 }
 
 impl<S: AsRef<str>> Claims<S> {
+    /// Whether Caracal's own tables say of the token's authority all that the streams say: not of
+    /// a session's own mandate, nor of a token that does not say what it is for.
+    pub(crate) fn is_in_tables(&self) -> bool {
+        self.usage.as_ref().is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
+    }
+
     /// Every anchor that the token stands on; those of the chain only `with_chain`.
     pub fn anchors(&self, with_chain: bool) -> impl Iterator<Item = (AnchorKind, &str)> {
         let own = [
@@ -202,7 +211,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut seen = SeenNames::default();
         let (mut sid, mut root_sid, mut zone_id) = (None, None, None);
-        let (mut agent_session_id, mut delegation_edge_id) = (None, None);
+        let (mut agent_session_id, mut delegation_edge_id, mut usage) = (None, None, None);
         let (mut delegation_chain, mut delegation_path) = (None, None);
         let (mut delegation_graph_epoch, mut iat, mut exp) = (None, None, None);
         while let Some(name) = map.next_key::<Text<'de>>()? {
@@ -216,6 +225,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
                 "agent_session_id" => agent_session_id = present(map.next_value()?),
                 "delegation_edge_id" => delegation_edge_id = present(map.next_value()?),
                 "zone_id" => zone_id = present(map.next_value()?),
+                "use" => usage = present(map.next_value()?),
                 "delegation_chain" => delegation_chain = map.next_value()?,
                 "delegation_path" => delegation_path = map.next_value()?,
                 "delegation_graph_epoch" => delegation_graph_epoch = map.next_value()?,
@@ -235,6 +245,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
             delegation_path: Option::unwrap_or_default(delegation_path),
             delegation_graph_epoch: Option::unwrap_or_default(delegation_graph_epoch),
             zone_id,
+            usage,
             iat,
             exp,
         })

@@ -2,16 +2,17 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use caracal_revocation_event::{Change, Event};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::claims::{AnchorKind, Claims};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady};
+use crate::horizon::{Horizon, Losses};
 use crate::index::{Index, Mark, View};
+use crate::known::Known;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 
@@ -53,12 +54,9 @@ struct State {
     index: Index,
     zones: Zones,
     freshness: Freshness,
-    /// Seconds since the Unix epoch; `NO_HORIZON` when no message is known to be lost.
-    horizon: AtomicI64,
+    horizon: Horizon,
     ready: Notify,
 }
-
-const NO_HORIZON: i64 = i64::MIN;
 
 /// A revocation forgotten earlier could let a living mandate back in.
 const SHORTEST_MEMORY: Duration = Duration::from_secs(65 * 60);
@@ -80,7 +78,7 @@ impl Revocations {
             index: Index::new(),
             zones: Zones::default(),
             freshness: Freshness::default(),
-            horizon: AtomicI64::new(NO_HORIZON),
+            horizon: Horizon::default(),
             ready: Notify::new(),
         }))
     }
@@ -109,13 +107,18 @@ impl Revocations {
     ) -> Verdict {
         let state = &*self.0;
         let own_bound = checks.deny_after.unwrap_or(Duration::MAX);
+        let found = state.index.view().map(|view| Found::look(&view, claims, checks.chain));
+        let found = found.unwrap_or_default();
         verdict(&Facts {
-            mark: state.index.view().and_then(|view| strongest_mark(&view, claims, checks.chain)),
+            mark: found.strongest,
             iat: claims.iat,
             epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims, checks),
             staleness: state.freshness.staleness(now),
             bound: state.options.deny_after.min(own_bound),
-            horizon: self.horizon().filter(|_| checks.horizon),
+            horizon: state
+                .horizon
+                .second(!found.resumed && claims.is_in_tables())
+                .filter(|_| checks.horizon),
         })
     }
 
@@ -148,7 +151,7 @@ impl Revocations {
     /// clocks.
     pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = &*self.0;
-        let expires = minute(now.monotonic.saturating_add(state.options.memory)).saturating_add(1);
+        let expires = self.expires(now);
         for change in event.changes() {
             match change {
                 Change::Revoke(anchor) => state.index.revoke(anchor.as_str(), expires),
@@ -178,6 +181,11 @@ impl Revocations {
         }
     }
 
+    /// Until when an entry is remembered that is told now, in minutes of the process.
+    fn expires(&self, now: Moment) -> u32 {
+        minute(now.monotonic.saturating_add(self.0.options.memory)).saturating_add(1)
+    }
+
     /// Records that the log was proven complete as of `as_of`: the time at which the check that
     /// passed was *sent*. For followers only.
     pub fn confirm(&self, as_of: Moment) {
@@ -191,15 +199,60 @@ impl Revocations {
     }
 
     /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
-    /// up to then are refused. Never goes back. For followers only.
+    /// up to then are refused. Never goes back by this. For followers only.
     pub fn raise_horizon(&self, second: i64) {
-        self.0.horizon.fetch_max(second, Ordering::AcqRel);
+        self.0.horizon.raise(second);
     }
 
-    /// The horizon in seconds since the Unix epoch, if messages may have been lost.
+    /// Messages may have been lost, and nothing proves it: no token is refused for it, and a
+    /// second source of truth is read again. For followers only.
+    pub fn suspect_loss(&self) {
+        self.0.horizon.suspect();
+    }
+
+    /// The horizon in seconds since the Unix epoch, if messages may have been lost: of the tokens
+    /// that a second source of truth decides too, or else of the others only.
     #[must_use]
     pub fn horizon(&self) -> Option<i64> {
-        Some(self.0.horizon.load(Ordering::Acquire)).filter(|second| *second != NO_HORIZON)
+        self.0.horizon.second(true).or_else(|| self.0.horizon.second(false))
+    }
+
+    /// How often messages may have been lost so far. Ask before a second source of truth is read,
+    /// for [`Revocations::take_back_horizon`].
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.0.horizon.losses()
+    }
+
+    /// Tells, from now on, when messages may have been lost.
+    #[must_use]
+    pub fn watch_losses(&self) -> watch::Receiver<Losses> {
+        self.0.horizon.watch()
+    }
+
+    /// Adds what a second source of truth knows. Order and repetition do not matter.
+    pub fn add(&self, known: &Known<'_>, now: Moment) {
+        let index = &self.0.index;
+        let expires = self.expires(now);
+        match *known {
+            Known::Revoked(anchor) => index.revoke(anchor, expires),
+            Known::Suspended { session, occurred, decided } => {
+                index.suspend(session, expires, |session| session.suspend(occurred, decided));
+            }
+            Known::Resumed { session, suspended } => {
+                index.suspend(session, expires, |session| session.ended(suspended));
+            }
+            Known::Epoch { zone, epoch, ended } => self.0.zones.raise_epoch(zone, epoch, ended),
+        }
+    }
+
+    /// A second source of truth was read in one snapshot, begun after `losses` was asked for, and
+    /// all of it added: what may have been lost until then is known. Takes back the horizon for
+    /// the tokens that such a source decides, those with the claim `use` of `gateway` or
+    /// `resource`, unless there was another loss since; whether it did. Tokens of a session that
+    /// was suspended and resumed keep it too.
+    pub fn take_back_horizon(&self, losses: Losses) -> bool {
+        self.0.horizon.take_back(losses)
     }
 
     /// Makes the keys of every zone stale: messages about them may have been lost.
@@ -276,26 +329,35 @@ impl Revocations {
     }
 }
 
-/// What the index holds against the token; a revocation outweighs a suspension.
-fn strongest_mark<S: AsRef<str>>(
-    view: &View<'_>,
-    claims: &Claims<S>,
-    with_chain: bool,
-) -> Option<(AnchorKind, Mark)> {
-    let mut strongest = None;
-    // Not a `for` loop: over a chain of iterators that would ask at each step which one is next.
-    let revoked = claims.anchors(with_chain).try_for_each(|(kind, id)| {
-        match view.mark(id) {
-            Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
-            Some(Mark::Suspended) => strongest = Some((kind, Mark::Suspended)),
-            Some(Mark::RefusedUpTo(second)) if claims.iat.is_none_or(|iat| iat <= second) => {
-                strongest = strongest.or(Some((kind, Mark::RefusedUpTo(second))));
+/// What the index holds about a token.
+#[derive(Debug, Default)]
+struct Found {
+    /// What it holds against it; a revocation outweighs a suspension.
+    strongest: Option<(AnchorKind, Mark)>,
+    /// Whether a session of it was suspended and resumed before the token was made.
+    resumed: bool,
+}
+
+impl Found {
+    fn look<S: AsRef<str>>(view: &View<'_>, claims: &Claims<S>, with_chain: bool) -> Self {
+        let mut found = Self::default();
+        // Not a `for` loop: over a chain of iterators that would ask at each step which one is
+        // next.
+        let revoked = claims.anchors(with_chain).try_for_each(|(kind, id)| {
+            match view.mark(id) {
+                Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
+                Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
+                Some(Mark::RefusedUpTo(second)) if claims.iat.is_none_or(|iat| iat <= second) => {
+                    found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
+                }
+                Some(Mark::RefusedUpTo(_)) => found.resumed = true,
+                None => {}
             }
-            Some(Mark::RefusedUpTo(_)) | None => {}
-        }
-        ControlFlow::Continue(())
-    });
-    revoked.break_value().or(strongest)
+            ControlFlow::Continue(())
+        });
+        found.strongest = revoked.break_value().or(found.strongest);
+        found
+    }
 }
 
 /// Whole minutes of the process; 2^24 of them are 31 years.

@@ -76,6 +76,11 @@ impl Suspensions {
         self.settle();
     }
 
+    /// Takes in a suspension that is known to have ended; lifts nothing.
+    pub(crate) fn ended(&mut self, occurred: OccurredAt) {
+        self.lifted = self.lifted.max(Some(occurred));
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         match (self.held.is_empty(), self.lifted) {
             (false, _) => Standing::Suspended,

@@ -159,7 +159,8 @@ pub(crate) struct Facts {
     pub(crate) epoch_is_stale: bool,
     pub(crate) staleness: Result<Duration, NotReady>,
     pub(crate) bound: Duration,
-    /// In seconds since the Unix epoch, where messages may have been lost.
+    /// In seconds since the Unix epoch, where messages that concern such a token may have been
+    /// lost.
     pub(crate) horizon: Option<i64>,
 }
 

@@ -1,0 +1,104 @@
+//! The horizon: tokens made up to it may be hit by a revocation that was lost.
+//!
+//! It has two heights. Whatever may be missing raises both. A second source of truth, read after
+//! the loss, takes back the one that holds for the tokens that it decides; the other stays, and
+//! moves out of reach as tokens grow old.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::sync::watch;
+
+const NONE: i64 = i64::MIN;
+
+/// How often messages may have been lost so far: a number to compare, from
+/// [`Revocations::losses`].
+///
+/// [`Revocations::losses`]: crate::Revocations::losses
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses(u64);
+
+/// Seconds since the Unix epoch.
+#[derive(Debug)]
+pub(crate) struct Horizon {
+    /// For the tokens that a second source of truth decides.
+    decidable: AtomicI64,
+    /// For those that it does not; never lower than the other.
+    kept: AtomicI64,
+    /// Both heights change only under its lock.
+    losses: watch::Sender<Losses>,
+}
+
+impl Default for Horizon {
+    fn default() -> Self {
+        Self {
+            decidable: AtomicI64::new(NONE),
+            kept: AtomicI64::new(NONE),
+            losses: watch::Sender::default(),
+        }
+    }
+}
+
+impl Horizon {
+    /// Never goes back by this.
+    pub(crate) fn raise(&self, second: i64) {
+        self.losses.send_modify(|losses| {
+            // The one that is never lower, first: a reader takes whichever applies to it.
+            self.kept.fetch_max(second, Ordering::AcqRel);
+            self.decidable.fetch_max(second, Ordering::AcqRel);
+            losses.0 += 1;
+        });
+    }
+
+    /// A loss that nothing proves, and so raises nothing.
+    pub(crate) fn suspect(&self) {
+        self.losses.send_modify(|losses| losses.0 += 1);
+    }
+
+    /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
+    pub(crate) fn take_back(&self, read: Losses) -> bool {
+        let mut is_latest = false;
+        self.losses.send_if_modified(|losses| {
+            is_latest = *losses == read;
+            if is_latest {
+                self.decidable.store(NONE, Ordering::Release);
+            }
+            false
+        });
+        is_latest
+    }
+
+    pub(crate) fn losses(&self) -> Losses {
+        *self.losses.borrow()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Losses> {
+        self.losses.subscribe()
+    }
+
+    /// For a token that a second source of truth decides, or for another.
+    #[inline]
+    pub(crate) fn second(&self, is_decidable: bool) -> Option<i64> {
+        let height = if is_decidable { &self.decidable } else { &self.kept };
+        Some(height.load(Ordering::Acquire)).filter(|second| *second != NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
+        let horizon = Horizon::default();
+        horizon.raise(10);
+        let before = horizon.losses();
+        horizon.raise(20);
+        assert!(!horizon.take_back(before));
+        assert_eq!(horizon.second(true), Some(20));
+        let after = horizon.losses();
+        assert!(horizon.take_back(after));
+        assert_eq!((horizon.second(true), horizon.second(false)), (None, Some(20)));
+        horizon.raise(5);
+        assert_eq!((horizon.second(true), horizon.second(false)), (Some(5), Some(20)));
+    }
+}

@@ -1,0 +1,116 @@
+//! What a second source of truth adds, and what it takes back.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
+
+use caracal_revocation_event::OccurredAt;
+use caracal_revocation_state::{
+    Checks, Claims, Known, Options, Reason, Revocations, Unknown, Verdict,
+};
+
+const HORIZON: i64 = 1_795_400_000;
+
+fn fresh() -> Revocations {
+    let revocations = Revocations::new(Options::default());
+    revocations.confirm(revocations.now());
+    revocations
+}
+
+/// A token of before the horizon.
+fn token(usage: Option<&str>) -> Claims {
+    let mut claims = Claims::new("ar-1");
+    claims.agent_session_id = Some("gs-1".into());
+    claims.iat = Some(HORIZON);
+    claims.usage = usage.map(Into::into);
+    claims
+}
+
+fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
+    match revocations.decide(claims, &Checks::default(), revocations.now()) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Admitted(_) => None,
+        Verdict::Unknown(why) => panic!("{why:?}"),
+    }
+}
+
+fn at(text: &str) -> OccurredAt {
+    OccurredAt::parse(text).expect("a time")
+}
+
+#[test]
+fn the_horizon_is_taken_back_for_the_tokens_that_postgres_decides_and_stays_for_the_others() {
+    let revocations = fresh();
+    revocations.raise_horizon(HORIZON);
+    let losses = revocations.losses();
+    for usage in ["gateway", "resource", "session"] {
+        let held = reason(&revocations, &token(Some(usage)));
+        assert_eq!(held, Some(Reason::HistoryIncomplete), "{usage}");
+    }
+    assert!(revocations.take_back_horizon(losses));
+    assert_eq!(reason(&revocations, &token(Some("gateway"))), None);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), None);
+    for usage in [Some("session"), Some("else"), None] {
+        let held = reason(&revocations, &token(usage));
+        assert_eq!(held, Some(Reason::HistoryIncomplete), "{usage:?}");
+    }
+    assert_eq!(revocations.horizon(), Some(HORIZON));
+}
+
+#[test]
+fn a_session_that_was_resumed_keeps_the_horizon() {
+    let revocations = fresh();
+    revocations.raise_horizon(HORIZON);
+    let suspended = at("2020-01-01T00:00:00Z");
+    revocations.add(&Known::Resumed { session: "gs-1", suspended }, revocations.now());
+    assert!(revocations.take_back_horizon(revocations.losses()));
+    let held = reason(&revocations, &token(Some("resource")));
+    assert_eq!(held, Some(Reason::HistoryIncomplete));
+    let mut older = token(Some("resource"));
+    older.iat = Some(suspended.floor_seconds());
+    assert_eq!(reason(&revocations, &older), Some(Reason::Suspended));
+}
+
+#[test]
+fn a_loss_while_the_source_is_read_keeps_the_horizon() {
+    let revocations = fresh();
+    revocations.raise_horizon(HORIZON);
+    let losses = revocations.losses();
+    revocations.suspect_loss();
+    assert!(!revocations.take_back_horizon(losses));
+    let held = reason(&revocations, &token(Some("gateway")));
+    assert_eq!(held, Some(Reason::HistoryIncomplete));
+}
+
+#[test]
+fn a_token_without_iat_stays_unknown_where_the_horizon_is_kept() {
+    let revocations = fresh();
+    revocations.raise_horizon(HORIZON);
+    assert!(revocations.take_back_horizon(revocations.losses()));
+    let mut claims = token(None);
+    claims.iat = None;
+    let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
+    assert_eq!(verdict, Verdict::Unknown(Unknown::NoIssueTime));
+}
+
+#[test]
+fn what_it_adds_is_refused_and_what_was_refused_stays() {
+    let revocations = fresh();
+    let now = revocations.now();
+    let occurred = at("2026-11-20T10:00:00Z");
+    revocations.add(&Known::Suspended { session: "gs-1", occurred, decided: None }, now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
+    // That it was resumed once ends nothing that is told to go on.
+    revocations.add(&Known::Resumed { session: "gs-1", suspended: occurred }, now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
+    revocations.add(&Known::Revoked("ar-1"), now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Revoked));
+    revocations.add(&Known::Epoch { zone: "z", epoch: 7, ended: false }, now);
+    revocations.add(&Known::Epoch { zone: "z", epoch: 5, ended: true }, now);
+    let zone = revocations.zone("z");
+    assert_eq!((zone.delegation_epoch, zone.delegation_ended_epoch), (7, 5));
+}
+
+#[test]
+fn the_purpose_is_read_from_the_payload() {
+    let claims: Claims = serde_json::from_str(r#"{"sid":"a","use":"resource"}"#).expect("claims");
+    assert_eq!(claims.usage.as_deref(), Some("resource"));
+}
