@@ -15,7 +15,7 @@ use crate::live::{
 use crate::redis_server::{RedisServer, settings};
 
 /// Writes fields as they are, signed or not.
-async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) {
+pub(crate) async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) {
     let mut command = redis::cmd("XADD");
     command.arg(stream).arg("*");
     for (name, value) in fields {
@@ -24,7 +24,7 @@ async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) {
     command.exec_async(&mut server.connection().await).await.expect("Redis takes the fields");
 }
 
-async fn add_signed(
+pub(crate) async fn add_signed(
     server: &RedisServer,
     signed_for: Stream,
     put_on: Stream,

@@ -3,6 +3,7 @@
 #[path = "../../examples/mandates/mod.rs"]
 mod mandates;
 
+mod dead_letters;
 mod delivery;
 mod gateway;
 

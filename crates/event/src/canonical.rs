@@ -7,7 +7,7 @@ use crate::{Message, Rejection, Stream};
 pub(crate) const SIGNATURE: &str = "_sig";
 
 /// What a stream's name ends in where its dead letters are.
-const DEAD: &str = ".dead";
+pub(crate) const DEAD: &str = ".dead";
 
 /// A message whose fields stand in canonical order, each name once and fit to be signed.
 pub(crate) struct Canonical<'a> {

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::canonical::Canonical;
+use crate::canonical::{Canonical, DEAD};
 use crate::{Event, Message, Rejection};
 
 /// A stream key: at least 32 bytes, never shown.
@@ -177,6 +177,17 @@ impl KeyRing {
         let canonical = Canonical::of(message)?;
         let slot = self.slot(&canonical)?;
         Event::read(&canonical, slot)
+    }
+
+    /// Which accepted key signed these fields as a dead letter of the message's stream; see
+    /// [`sign_dead_letter`](crate::sign_dead_letter).
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, Rejection> {
+        let canonical = Canonical { suffix: DEAD, ..Canonical::of(letter)? };
+        self.slot(&canonical)
     }
 
     fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {

@@ -82,8 +82,8 @@ pub use caracal_revocation_state::{
     Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
-    Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, PublishError,
-    Publisher, Settings, SettingsError,
+    DeadLetter, Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode,
+    NotADeadLetter, PublishError, Publisher, Settings, SettingsError,
 };
 
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.

@@ -9,6 +9,7 @@ use caracal_revocation_event::{
 };
 use caracal_revocation_state::{Moment, NotReady, Revocations};
 
+use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, PerStream, Reading};
 use crate::metrics::StreamMetrics;
 use crate::proof::{Hole, Passed, Proof};
@@ -22,6 +23,7 @@ pub(crate) struct Fold {
     revocations: Revocations,
     keys: KeyRing,
     metrics: StreamMetrics,
+    dead_letters: DeadLetters,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     /// Whether a message was ever verified.
@@ -41,12 +43,13 @@ struct Track {
 }
 
 impl Fold {
-    pub(crate) fn new(revocations: Revocations, keys: KeyRing) -> Self {
+    pub(crate) fn new(revocations: Revocations, keys: KeyRing, dead_letters: DeadLetters) -> Self {
         let metrics = StreamMetrics::register();
         Self {
             revocations,
             keys,
             metrics,
+            dead_letters,
             tracks: None,
             verified: false,
             refused: false,
@@ -133,6 +136,7 @@ impl Fold {
                 "a signed message was re-cut by someone who can write to Redis: its clean parts \
                  are applied, what it hid may be lost"
             );
+            self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
             self.cover_recut(entry, received);
         }
         // While history is replayed, the age of a message says nothing about propagation.
@@ -143,6 +147,7 @@ impl Fold {
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
         self.metrics.rejected(rejection.kind());
+        self.dead_letters.put(entry, &rejection.to_string());
         if rejection.was_signed() {
             tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
         } else {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_event::KeyRing;
 use caracal_revocation_state::{Options, Revocations};
+use futures_util::FutureExt;
 use redis::ConnectionInfo;
 
+use crate::dead_letters::{self, Writer};
 use crate::fold::Fold;
 use crate::in_process::InProcess;
 use crate::log::{Log, LogError};
@@ -17,6 +19,8 @@ use crate::settings::{Mode, Settings, SettingsError};
 
 /// How long one read waits for the next entry.
 const WAIT: Duration = Duration::from_secs(1);
+/// How long a shutdown waits for dead letters to be written.
+const LAST_LETTERS: Duration = Duration::from_secs(2);
 
 /// Reads Caracal's streams and keeps a [`Revocations`] current.
 ///
@@ -125,12 +129,34 @@ impl Follower {
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let fold = Fold::new(self.revocations, self.keys);
+        let (dead_letters, queue) = dead_letters::queue();
+        let key = self.keys.signing_key().cloned();
+        let fold = Fold::new(self.revocations, self.keys, dead_letters);
         match self.origin {
-            Origin::Redis(server) => follow(RedisLog::new(*server), fold, shutdown).await,
-            Origin::InProcess(streams) => follow(streams, fold, shutdown).await,
+            Origin::Redis(server) => {
+                let writer = Writer::new((*server).clone(), key, queue);
+                beside(writer.run(), follow(RedisLog::new(*server), fold, shutdown)).await;
+            }
+            Origin::InProcess(streams) => {
+                beside(queue.log(), follow(streams, fold, shutdown)).await;
+            }
         }
     }
+}
+
+/// Follows, and writes dead letters meanwhile; what is left of them at the end is given a moment.
+async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
+    let mut writing = pin!(writing.fuse());
+    {
+        let mut following = pin!(following);
+        tokio::select! {
+            biased;
+            () = &mut following => {}
+            // The other holds the queue open, so this is not to be expected.
+            () = &mut writing => following.await,
+        }
+    }
+    let _ = tokio::time::timeout(LAST_LETTERS, writing).await;
 }
 
 async fn follow(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {

@@ -24,10 +24,12 @@
 //! ```
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
-//! state; an [`EffectRunner`] does once in a fleet what must not be done by every process; a
-//! [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
+//! state, and leaves what it cannot use as a [`DeadLetter`]; an [`EffectRunner`] does once in a
+//! fleet what must not be done by every process; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
 //! `main` chooses it.
 
+mod connection;
+mod dead_letters;
 mod effects;
 mod fold;
 mod follower;
@@ -41,6 +43,7 @@ mod redis_log;
 mod redis_reply;
 mod settings;
 
+pub use dead_letters::{DeadLetter, NotADeadLetter};
 pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;
 pub use in_process::InProcess;

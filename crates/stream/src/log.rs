@@ -81,3 +81,11 @@ pub(crate) enum LogError {
     #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
     Version(String),
 }
+
+impl LogError {
+    /// Whether this user, or this server, is not for writing: trying again soon will not help.
+    pub(crate) fn forbids_writing(&self) -> bool {
+        matches!(self, Self::Redis(words)
+            if words.starts_with("NOPERM") || words.starts_with("READONLY"))
+    }
+}

@@ -30,6 +30,14 @@ impl StreamMetrics {
             "Messages refused because no accepted key signed them"
         );
         describe_counter!(
+            "caracal_gateway_revocation_dead_letters_total",
+            "Messages that this process wrote to a dead-letter stream"
+        );
+        describe_counter!(
+            "caracal_revocation_dead_letters_lost_total",
+            "Messages that should have become dead letters and did not, by the cause"
+        );
+        describe_counter!(
             "caracal_revocation_verified_messages_total",
             "Messages verified, by the key that signed them"
         );

@@ -6,8 +6,8 @@ use caracal_revocation_event::{Key, Notice, StreamId};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd};
 
+use crate::connection::{install_crypto, low_latency};
 use crate::in_process::InProcess;
-use crate::redis_log::{install_crypto, low_latency};
 use crate::settings::Settings;
 
 /// What Caracal's producers trim to, about.

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, RedisError, Value};
+use redis::{ConnectionInfo, Pipeline, Value};
 
+use crate::connection::Connection;
 use crate::log::{Head, Log, LogError, PerStream, Reading};
 use crate::persistence;
 use crate::redis_reply as reply;
-
-/// What an answer may take beyond the time that the server was asked to wait.
-const GRACE: Duration = Duration::from_secs(2);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// At most so many entries a stream and answer, and fewer where they are large.
 const MAX_COUNT: usize = 1_000;
@@ -23,7 +19,7 @@ const COMFORTABLE_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct RedisLog {
     server: ConnectionInfo,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     count: usize,
     /// What was last said of the server's persistence settings, to say it once.
     warned: Vec<String>,
@@ -31,37 +27,12 @@ pub(crate) struct RedisLog {
 
 impl RedisLog {
     pub(crate) fn new(server: ConnectionInfo) -> Self {
-        Self {
-            server: low_latency(server),
-            connection: None,
-            count: FIRST_COUNT,
-            warned: Vec::new(),
-        }
+        Self { server, connection: None, count: FIRST_COUNT, warned: Vec::new() }
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, LogError> {
-        install_crypto();
-        let client = Client::open(self.server.clone()).map_err(|error| refused(&error))?;
-        // The crate's own response timeout would also cut blocking reads short: deadlines are set
-        // here, around each command.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_DEADLINE))
-            .set_response_timeout(None);
-        within(CONNECT_DEADLINE, client.get_multiplexed_async_connection_with_config(&config)).await
-    }
-
-    /// Sends one write and takes all its answers, errors among them.
-    ///
-    /// A late or cancelled command drops the connection: its answer may still be on its way, and
-    /// would be taken for the next one's.
     async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
-        let mut connection =
-            self.connection.take().ok_or(LogError::Reply("there is no open connection"))?;
-        let answers =
-            within(wait + GRACE, connection.send_packed_commands(commands, 0, commands.len()))
-                .await?;
-        self.connection = Some(connection);
-        Ok(answers)
+        let connection = self.connection.as_mut();
+        connection.ok_or(LogError::Reply("there is no open connection"))?.ask(commands, wait).await
     }
 
     async fn inspect(&mut self) -> Result<Duration, LogError> {
@@ -101,7 +72,8 @@ impl RedisLog {
 
 impl Log for RedisLog {
     async fn open(&mut self) -> Result<Duration, LogError> {
-        self.connection = Some(self.connect().await?);
+        self.connection = None;
+        self.connection = Some(Connection::open(&self.server).await?);
         self.inspect().await
     }
 
@@ -152,36 +124,4 @@ fn understand(answers: Vec<Value>, count: usize) -> Result<Reading, LogError> {
     let drained = Stream::ALL
         .map(|stream| entries.iter().filter(|entry| entry.stream == stream).count() < count);
     Ok(Reading { server_time, heads, entries, drained })
-}
-
-/// Awaits an answer for so long and no longer: only a deadline notices a server that hangs.
-async fn within<T>(
-    deadline: Duration,
-    answer: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, LogError> {
-    tokio::time::timeout(deadline, answer)
-        .await
-        .map_err(|_| LogError::Deadline(deadline))?
-        .map_err(|error| refused(&error))
-}
-
-/// What the redis crate says of an error never holds the password.
-fn refused(error: &RedisError) -> LogError {
-    LogError::Redis(error.to_string())
-}
-
-/// Without this, small writes wait for the acknowledgement of the last one.
-pub(crate) fn low_latency(server: ConnectionInfo) -> ConnectionInfo {
-    let tcp = server.tcp_settings().clone().set_nodelay(true);
-    server.set_tcp_settings(tcp)
-}
-
-/// The redis crate leaves the choice of a TLS backend to the process; a service that made one
-/// keeps it.
-pub(crate) fn install_crypto() {
-    #[cfg(feature = "tls")]
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing the race to another thread is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
 }

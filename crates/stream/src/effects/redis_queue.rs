@@ -3,21 +3,17 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
+use redis::{ConnectionInfo, Pipeline, Value};
 
 use super::queue::{Done, Queue};
+use crate::connection::Connection;
+use crate::dead_letters::{MAX_DEAD, dead_stream};
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
-use crate::redis_log::{install_crypto, low_latency};
 use crate::redis_reply as reply;
 
-/// What an answer may take beyond the time that the server was asked to wait.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long attempts are counted, and effects remembered.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
-/// About what dead-letter streams are bounded to.
-const MAX_DEAD: u64 = 10_000;
 
 pub(super) struct RedisQueue {
     pub(super) server: ConnectionInfo,
@@ -27,31 +23,15 @@ pub(super) struct RedisQueue {
     pub(super) claim_after: Duration,
     pub(super) dedup: bool,
     /// A blocking read holds up what is sent after it, so it has a connection of its own.
-    pub(super) reading: Option<MultiplexedConnection>,
-    pub(super) telling: Option<MultiplexedConnection>,
+    pub(super) reading: Option<Connection>,
+    pub(super) telling: Option<Connection>,
     pub(super) claim_from: StreamId,
 }
 
 impl RedisQueue {
-    async fn connect(&self) -> Result<MultiplexedConnection, LogError> {
-        install_crypto();
-        let refused = |error: redis::RedisError| LogError::Redis(error.to_string());
-        let client = Client::open(low_latency(self.server.clone())).map_err(refused)?;
-        // Deadlines are set around each command: the crate's own would cut blocking reads short.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(GRACE))
-            .set_response_timeout(None);
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = tokio::time::timeout(GRACE, connection).await;
-        connection.map_err(|_| LogError::Deadline(GRACE))?.map_err(refused)
-    }
-
     /// Sends commands and takes all their answers; the first error among them is the result.
     async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        let connection = self.telling.take();
-        let (connection, answers) = ask(connection, commands, GRACE).await?;
-        self.telling = Some(connection);
-        answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
+        open(&mut self.telling)?.tell(commands).await
     }
 
     async fn create_group(&mut self, from: &str) -> Result<(), LogError> {
@@ -106,8 +86,8 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading = Some(self.connect().await?);
-        self.telling = Some(self.connect().await?);
+        self.reading = Some(Connection::open(&self.server).await?);
+        self.telling = Some(Connection::open(&self.server).await?);
         Ok(())
     }
 
@@ -118,9 +98,7 @@ impl Queue for RedisQueue {
         let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         read.arg("COUNT").arg(count).arg("BLOCK").arg(block);
         read.arg("STREAMS").arg(self.stream.name()).arg(">");
-        let connection = self.reading.take();
-        let (connection, answers) = ask(connection, &commands, wait + GRACE).await?;
-        self.reading = Some(connection);
+        let answers = open(&mut self.reading)?.ask(&commands, wait).await?;
         match reply::sound(answers.into_iter().next()) {
             Ok(answer) => reply::entries(answer),
             Err(error) => self.heal(error, Vec::new()).await,
@@ -202,7 +180,7 @@ impl Queue for RedisQueue {
 
     async fn bury(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
         let mut commands = Pipeline::new();
-        let add = commands.cmd("XADD").arg(format!("{}.dead", self.stream));
+        let add = commands.cmd("XADD").arg(dead_stream(self.stream));
         add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
         for (name, value) in letter {
             add.arg(name).arg(value);
@@ -227,18 +205,6 @@ impl Queue for RedisQueue {
     }
 }
 
-/// Gives the connection back only with the answers: after a late or cancelled command its answer
-/// may still be on the way, and would be taken for the next one's.
-async fn ask(
-    connection: Option<MultiplexedConnection>,
-    commands: &Pipeline,
-    deadline: Duration,
-) -> Result<(MultiplexedConnection, Vec<Value>), LogError> {
-    let mut connection = connection.ok_or(LogError::Reply("there is no open connection"))?;
-    let answers = connection.send_packed_commands(commands, 0, commands.len());
-    let answers = tokio::time::timeout(deadline, answers)
-        .await
-        .map_err(|_| LogError::Deadline(deadline))?
-        .map_err(|error| LogError::Redis(error.to_string()))?;
-    Ok((connection, answers))
+fn open(connection: &mut Option<Connection>) -> Result<&mut Connection, LogError> {
+    connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
 }

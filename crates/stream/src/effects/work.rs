@@ -1,15 +1,16 @@
 //! The loop of a runner: claim, handle, acknowledge, read on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use caracal_revocation_event::{KeyRing, Message, StreamId, sign_dead_letter};
+use caracal_revocation_event::{KeyRing, Message, StreamId};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::queue::{Done, Queue};
 use super::{Delivery, EffectError, EffectFailure};
+use crate::dead_letters::DeadLetter;
 use crate::log::{Entry, LogError};
 
 /// After so many failed attempts a message is given up (contract, "Failure handling").
@@ -230,18 +231,10 @@ where
     async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
         tracing::error!(stream = %entry.stream, id = %entry.id, error, "dead-lettered");
         metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let values: HashMap<String, String> =
-            entry.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
-        let mut letter = vec![
-            ("original_id".to_owned(), entry.id.to_string()),
-            ("error".to_owned(), error.to_owned()),
-            // Text as keys and values always serializes.
-            ("values".to_owned(), serde_json::to_string(&values).unwrap_or_default()),
-        ];
-        if let Some(key) = self.keys.signing_key() {
-            sign_dead_letter(key, entry.stream, &mut letter);
-        }
+        let fields: Vec<(&[u8], &[u8])> =
+            entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        let letter = DeadLetter::of(entry.id, error, &fields)
+            .into_fields(entry.stream, self.keys.signing_key());
         self.queue.bury(&letter).await
     }
 }

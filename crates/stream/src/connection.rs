@@ -1,0 +1,84 @@
+//! One connection to one server: deadlines around everything, nothing shared with anybody.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, RedisError, Value};
+
+use crate::log::LogError;
+use crate::redis_reply as reply;
+
+/// What an answer may take beyond the time that the server was asked to wait.
+const GRACE: Duration = Duration::from_secs(2);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A connection, until a command on it is late or cancelled: its answer may still be on its way,
+/// and would be taken for the next one's.
+#[derive(Debug)]
+pub(crate) struct Connection(Option<MultiplexedConnection>);
+
+impl Connection {
+    pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
+        install_crypto();
+        let client = Client::open(low_latency(server.clone())).map_err(|error| refused(&error))?;
+        // The crate's own response timeout would also cut blocking reads short: deadlines are set
+        // here, around each command.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_DEADLINE))
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        within(CONNECT_DEADLINE, connection).await.map(|connection| Self(Some(connection)))
+    }
+
+    /// Sends one write and takes all its answers, errors among them.
+    pub(crate) async fn ask(
+        &mut self,
+        commands: &Pipeline,
+        wait: Duration,
+    ) -> Result<Vec<Value>, LogError> {
+        let mut connection = self.0.take().ok_or(LogError::Reply("there is no open connection"))?;
+        let answers =
+            within(wait + GRACE, connection.send_packed_commands(commands, 0, commands.len()))
+                .await?;
+        self.0 = Some(connection);
+        Ok(answers)
+    }
+
+    /// The same where no answer may be an error: the first that is one is the result.
+    pub(crate) async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        let answers = self.ask(commands, Duration::ZERO).await?;
+        answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
+    }
+}
+
+/// Awaits an answer for so long and no longer: only a deadline notices a server that hangs.
+async fn within<T>(
+    deadline: Duration,
+    answer: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, LogError> {
+    tokio::time::timeout(deadline, answer)
+        .await
+        .map_err(|_| LogError::Deadline(deadline))?
+        .map_err(|error| refused(&error))
+}
+
+/// What the redis crate says of an error never holds the password.
+fn refused(error: &RedisError) -> LogError {
+    LogError::Redis(error.to_string())
+}
+
+/// Without this, small writes wait for the acknowledgement of the last one.
+pub(crate) fn low_latency(server: ConnectionInfo) -> ConnectionInfo {
+    let tcp = server.tcp_settings().clone().set_nodelay(true);
+    server.set_tcp_settings(tcp)
+}
+
+/// The redis crate leaves the choice of a TLS backend to the process; a service that made one
+/// keeps it.
+pub(crate) fn install_crypto() {
+    #[cfg(feature = "tls")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Losing the race to another thread is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}

@@ -1,0 +1,18 @@
+//! Dead letters: messages that cannot be used, written to `<stream>.dead` beside the read path.
+
+mod letter;
+mod marked;
+mod queue;
+mod writer;
+
+pub use letter::{DeadLetter, NotADeadLetter};
+pub(crate) use marked::MAX_DEAD;
+pub(crate) use queue::{DeadLetters, queue};
+pub(crate) use writer::Writer;
+
+use caracal_revocation_event::Stream;
+
+/// The key of the stream that the dead letters of `stream` go to.
+pub(crate) fn dead_stream(stream: Stream) -> String {
+    format!("{stream}.dead")
+}

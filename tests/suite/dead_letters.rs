@@ -1,0 +1,169 @@
+//! What becomes of messages that cannot be used.
+
+use std::time::Duration;
+
+use caracal_revocation::{DeadLetter, Follower, KeySlot, Message, Stream};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use crate::delivery::{add, add_signed};
+use crate::live::{PATIENCE, caught_up, follow, is_revoked, publisher, ready, ring};
+use crate::redis_server::{RedisServer, settings};
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+async fn dead(connection: &mut MultiplexedConnection, stream: Stream) -> Vec<Fields> {
+    let entries: Vec<(String, Fields)> = redis::cmd("XRANGE")
+        .arg(format!("{stream}.dead"))
+        .arg("-")
+        .arg("+")
+        .query_async(connection)
+        .await
+        .unwrap();
+    entries.into_iter().map(|(_, fields)| fields).collect()
+}
+
+/// Asks again until there are so many dead letters; then all there are.
+async fn eventually_dead(server: &RedisServer, stream: Stream, count: usize) -> Vec<Fields> {
+    let mut connection = server.connection().await;
+    let start = std::time::Instant::now();
+    loop {
+        let letters = dead(&mut connection, stream).await;
+        if letters.len() >= count {
+            return letters;
+        }
+        assert!(start.elapsed() < PATIENCE, "{} of {count} dead letters", letters.len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn read(fields: &Fields) -> (DeadLetter, Result<KeySlot, String>) {
+    let fields: Vec<(&[u8], &[u8])> =
+        fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+    let message = Message::new(Stream::SessionsRevoke, &fields);
+    let signed = ring().verify_dead_letter(&message).map_err(|rejection| rejection.to_string());
+    (DeadLetter::parse(&fields).unwrap(), signed)
+}
+
+async fn add_unusable(server: &RedisServer) {
+    let stream = Stream::SessionsRevoke;
+    add(server, stream.name(), &[(b"sid", b"forged"), (b"note", b"\xff")]).await;
+    add(server, stream.name(), &[(b"sid", b"a"), (b"sid", b"b")]).await;
+    add_signed(server, stream, stream, &[("zone_id", "z"), ("reason", "no anchor")]).await;
+    add_signed(server, stream, stream, &[("sid", "clean"), ("edge_id", "un\nclean")]).await;
+}
+
+#[tokio::test]
+async fn each_unusable_message_is_written_once_by_a_whole_fleet_and_signed() {
+    let server = RedisServer::start();
+    let fleet = [follow(&server).await, follow(&server).await, follow(&server).await];
+    add_unusable(&server).await;
+    let letters = eventually_dead(&server, Stream::SessionsRevoke, 4).await;
+    let read: Vec<_> = letters.iter().map(read).collect();
+    let errors: Vec<_> = read.iter().map(|(letter, _)| letter.error()).collect();
+    assert_eq!(
+        errors,
+        [
+            "signature: the message has no _sig",
+            "ambiguous: a field stands twice",
+            "malformed: the message names no anchor",
+            "re-cut: its clean parts were acted on",
+        ]
+    );
+    assert!(read.iter().all(|(_, signed)| signed == &Ok(KeySlot::Current)), "{read:?}");
+    let fields = read[1].0.fields().unwrap();
+    assert_eq!(fields, [("sid".into(), "a".into()), ("sid".into(), "b".into())]);
+
+    // The whole fleet, and one that begins only now, have seen the rest.
+    let publisher = publisher(&server).await;
+    let late = follow(&server).await;
+    for revocations in fleet.iter().chain([&late]) {
+        caught_up(revocations, &publisher).await;
+    }
+    add(&server, Stream::SessionsRevoke.name(), &[(b"sid", b"the last")]).await;
+    let letters = eventually_dead(&server, Stream::SessionsRevoke, 5).await;
+    assert_eq!(letters.len(), 5, "{letters:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_forgeries_holds_up_no_revocation() {
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let publisher = publisher(&server).await;
+    let mut connection = server.connection().await;
+    let mut flood = redis::pipe();
+    for _ in 0..3_000 {
+        flood.cmd("XADD").arg(Stream::SessionsRevoke.name()).arg("*").arg("sid").arg("forged");
+    }
+    flood.exec_async(&mut connection).await.unwrap();
+    caught_up(&revocations, &publisher).await;
+    let written = dead(&mut connection, Stream::SessionsRevoke).await.len();
+    assert!(written < 2_000, "{written} were written before the revocation was read");
+    eventually_dead(&server, Stream::SessionsRevoke, written + 5).await;
+}
+
+#[tokio::test]
+async fn a_letter_that_redis_does_not_take_is_tried_again() {
+    let server = RedisServer::start();
+    let _revocations = follow(&server).await;
+    let mut connection = server.connection().await;
+    add_unusable(&server).await;
+    eventually_dead(&server, Stream::SessionsRevoke, 4).await;
+    let set = async |value: &str, mut connection: MultiplexedConnection| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory").arg(value);
+        command.exec_async(&mut connection).await.unwrap();
+    };
+    // In one transaction, so that the message is there before the memory is full.
+    redis::pipe()
+        .atomic()
+        .cmd("XADD")
+        .arg(Stream::SessionsRevoke.name())
+        .arg("*")
+        .arg("sid")
+        .arg("forged")
+        .cmd("CONFIG")
+        .arg("SET")
+        .arg("maxmemory")
+        .arg("1")
+        .query_async::<Value>(&mut connection)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 4);
+    set("0", connection.clone()).await;
+    eventually_dead(&server, Stream::SessionsRevoke, 5).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_only_read_is_served_and_writes_nothing() {
+    let server = RedisServer::start();
+    let mut connection = server.connection().await;
+    for (user, rules) in [
+        ("reader", "+xread +xinfo +time +info %R~caracal.*"),
+        (
+            "writer",
+            "+xread +xinfo +time +info +watch +unwatch +get +set +xadd +multi +exec +discard \
+             %R~caracal.* %RW~{caracal.*.dead}:mark %W~caracal.*.dead",
+        ),
+    ] {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg(user).arg("reset").arg("on").arg(">secret");
+        command.arg(rules.split_whitespace().collect::<Vec<_>>());
+        command.exec_async(&mut connection).await.unwrap();
+    }
+    let follow_as = async |user: &str| {
+        let url = format!("redis://{user}:secret@127.0.0.1:{}", server.port());
+        let revocations = Follower::new(settings(&url, &ring())).spawn();
+        ready(&revocations).await;
+        revocations
+    };
+    let reader = follow_as("reader").await;
+    add_unusable(&server).await;
+    caught_up(&reader, &publisher(&server).await).await;
+    assert!(is_revoked(&reader, "clean"));
+    assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 0);
+
+    let _writer = follow_as("writer").await;
+    eventually_dead(&server, Stream::SessionsRevoke, 4).await;
+}
