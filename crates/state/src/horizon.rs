@@ -75,17 +75,39 @@ impl Horizon {
         self.losses.subscribe()
     }
 
+    /// Both heights as they stand now.
+    #[inline]
+    pub(crate) fn heights(&self) -> Heights {
+        Heights {
+            decidable: self.decidable.load(Ordering::Acquire),
+            kept: self.kept.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// The horizon at one moment, read before the index is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heights {
+    decidable: i64,
+    kept: i64,
+}
+
+impl Heights {
     /// For a token that a second source of truth decides, or for another.
     #[inline]
-    pub(crate) fn second(&self, is_decidable: bool) -> Option<i64> {
-        let height = if is_decidable { &self.decidable } else { &self.kept };
-        Some(height.load(Ordering::Acquire)).filter(|second| *second != NONE)
+    pub(crate) fn second(self, is_decidable: bool) -> Option<i64> {
+        Some(if is_decidable { self.decidable } else { self.kept }).filter(|second| *second != NONE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn seconds(horizon: &Horizon) -> (Option<i64>, Option<i64>) {
+        let heights = horizon.heights();
+        (heights.second(true), heights.second(false))
+    }
 
     #[test]
     fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
@@ -94,11 +116,11 @@ mod tests {
         let before = horizon.losses();
         horizon.raise(20);
         assert!(!horizon.take_back(before));
-        assert_eq!(horizon.second(true), Some(20));
+        assert_eq!(horizon.heights().second(true), Some(20));
         let after = horizon.losses();
         assert!(horizon.take_back(after));
-        assert_eq!((horizon.second(true), horizon.second(false)), (None, Some(20)));
+        assert_eq!(seconds(&horizon), (None, Some(20)));
         horizon.raise(5);
-        assert_eq!((horizon.second(true), horizon.second(false)), (Some(5), Some(20)));
+        assert_eq!(seconds(&horizon), (Some(5), Some(20)));
     }
 }

@@ -107,16 +107,21 @@ impl Revocations {
     ) -> Verdict {
         let state = &*self.0;
         let own_bound = checks.deny_after.unwrap_or(Duration::MAX);
+        // How complete the view is comes before what it holds: a follower that applies a
+        // revocation and then confirms, in between, must not lend its freshness to a look-up made
+        // before. Each load acquires what the follower released, so the look-ups see no less.
+        let staleness = state.freshness.staleness(now);
+        let horizons = state.horizon.heights();
+        let epoch_is_stale = checks.delegation_epoch && self.epoch_is_stale(claims, checks);
         let found = state.index.view().map(|view| Found::look(&view, claims, checks.chain));
         let found = found.unwrap_or_default();
         verdict(&Facts {
             mark: found.strongest,
             iat: claims.iat,
-            epoch_is_stale: checks.delegation_epoch && self.epoch_is_stale(claims, checks),
-            staleness: state.freshness.staleness(now),
+            epoch_is_stale,
+            staleness,
             bound: state.options.deny_after.min(own_bound),
-            horizon: state
-                .horizon
+            horizon: horizons
                 .second(!found.resumed && claims.is_in_tables())
                 .filter(|_| checks.horizon),
         })
@@ -214,7 +219,8 @@ impl Revocations {
     /// that a second source of truth decides too, or else of the others only.
     #[must_use]
     pub fn horizon(&self) -> Option<i64> {
-        self.0.horizon.second(true).or_else(|| self.0.horizon.second(false))
+        let heights = self.0.horizon.heights();
+        heights.second(true).or_else(|| heights.second(false))
     }
 
     /// How often messages may have been lost so far. Ask before a second source of truth is read,
@@ -367,11 +373,67 @@ fn minute(since: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use caracal_revocation_event::{KeyRing, Message, Stream};
+
     use super::*;
+    use crate::{ManualClock, Unknown};
+
+    fn revoke(revocations: &Revocations, sid: &str) {
+        let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
+        let message = Message::new(Stream::SessionsRevoke, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        revocations.apply(&event, revocations.now());
+    }
 
     #[test]
     fn a_memory_shorter_than_a_mandate_is_lengthened() {
         let short = Options { memory: Duration::from_secs(1), ..Options::default() };
         assert_eq!(Revocations::new(short).options().memory, SHORTEST_MEMORY);
+    }
+
+    /// An id that lets something happen just before it is looked up.
+    struct Id<'a>(&'a str, &'a dyn Fn());
+
+    impl AsRef<str> for Id<'_> {
+        fn as_ref(&self) -> &str {
+            self.1();
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_proof_that_arrives_between_two_look_ups_says_nothing_of_the_first() {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        revoke(&revocations, "somebody-else");
+        revocations.confirm(revocations.now());
+        clock.advance(Duration::from_secs(61));
+
+        // After an outage, the follower catches up while a decision is under way.
+        let caught_up = Cell::new(false);
+        let catch_up = || {
+            if !caught_up.replace(true) {
+                revoke(&revocations, "ar-1");
+                revocations.confirm(revocations.now());
+            }
+        };
+        let claims = Claims {
+            sid: Id("ar-1", &|| {}),
+            root_sid: Some(Id("ar-0", &catch_up)),
+            agent_session_id: None,
+            delegation_edge_id: None,
+            delegation_chain: Vec::new(),
+            delegation_path: Vec::new(),
+            delegation_graph_epoch: 0,
+            zone_id: None,
+            usage: None,
+            iat: None,
+            exp: None,
+        };
+        let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
+        assert!(matches!(verdict, Verdict::Unknown(Unknown::Stale { .. })), "{verdict:?}");
+        assert!(caught_up.get());
     }
 }
