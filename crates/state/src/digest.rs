@@ -10,7 +10,7 @@ pub(crate) const SPARE_BITS: u32 = 24;
 /// 64 of them are a fast keyed hash, which also places the anchor in the filter, and 40 are of
 /// SipHash-1-3. Nobody finds two ids that share the 40 without knowing this process's key, so
 /// the most that chosen ids can do to the fast part is to cost time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(u128);
 
 impl Digest {

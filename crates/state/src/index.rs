@@ -63,6 +63,11 @@ impl Index {
         }
     }
 
+    /// What stands for this id in here.
+    pub(crate) fn digest(&self, id: &str) -> Digest {
+        self.digester.digest(id)
+    }
+
     /// How many anchors and sessions are known.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -213,10 +218,18 @@ impl View<'_> {
         self.confirm(id, fast)
     }
 
+    /// The same of an anchor of which only the digest was kept.
+    pub(crate) fn mark_of(&self, digest: Digest) -> Option<Mark> {
+        self.filter.may_hold(digest.fast()).then(|| self.exact(digest)).flatten()
+    }
+
     /// The filter's "maybe", made certain.
     #[cold]
     fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
-        let digest = self.index.digester.complete(id, fast);
+        self.exact(self.index.digester.complete(id, fast))
+    }
+
+    fn exact(&self, digest: Digest) -> Option<Mark> {
         if self.index.shard(digest).is_some_and(|shard| read(shard).contains(digest)) {
             return Some(Mark::Revoked);
         }

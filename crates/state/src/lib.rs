@@ -31,7 +31,8 @@
 //! ```
 //!
 //! In reading order: [`Claims`] is what a token says; [`Verdict`] is what follows; [`Revocations`]
-//! is the state; [`Clock`] and [`Moment`] are the time, passed in everywhere.
+//! is the state; [`Watch`] is how a
+//! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
 mod claims;
 mod clock;
@@ -42,6 +43,7 @@ mod horizon;
 mod index;
 mod known;
 mod revocations;
+mod running;
 mod suspensions;
 mod table;
 mod verdict;
@@ -53,5 +55,6 @@ pub use freshness::NotReady;
 pub use horizon::Losses;
 pub use known::Known;
 pub use revocations::{Options, Revocations};
+pub use running::{Cut, CutPart, CutReport, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

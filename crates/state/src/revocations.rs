@@ -1,7 +1,7 @@
 //! The state that followers write and layers read: one handle, cheap to clone.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use caracal_revocation_event::{Change, Event};
@@ -11,8 +11,10 @@ use crate::claims::{AnchorKind, Claims};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady};
 use crate::horizon::{Horizon, Losses};
-use crate::index::{Index, Mark, View};
+use crate::index::{Index, Mark};
 use crate::known::Known;
+use crate::running::{Registry, Timekeeper};
+use crate::suspensions::Suspensions;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 
@@ -47,14 +49,20 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct Revocations(Arc<State>);
 
+/// A handle that does not keep the state alive.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakRevocations(Weak<State>);
+
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     options: Options,
     clock: Arc<dyn Clock>,
-    index: Index,
+    pub(crate) index: Index,
     zones: Zones,
     freshness: Freshness,
-    horizon: Horizon,
+    pub(crate) horizon: Horizon,
+    pub(crate) running: Registry,
+    pub(crate) timekeeper: Timekeeper,
     ready: Notify,
 }
 
@@ -79,8 +87,18 @@ impl Revocations {
             zones: Zones::default(),
             freshness: Freshness::default(),
             horizon: Horizon::default(),
+            running: Registry::new(),
+            timekeeper: Timekeeper::default(),
             ready: Notify::new(),
         }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRevocations {
+        WeakRevocations(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.0
     }
 
     /// The time by the state's clock.
@@ -112,8 +130,12 @@ impl Revocations {
         // before. Each load acquires what the follower released, so the look-ups see no less.
         let staleness = state.freshness.staleness(now);
         let horizons = state.horizon.heights();
-        let epoch_is_stale = checks.delegation_epoch && self.epoch_is_stale(claims, checks);
-        let found = state.index.view().map(|view| Found::look(&view, claims, checks.chain));
+        let zone = claims.zone_id.as_ref().map(AsRef::as_ref);
+        let epoch_is_stale = self.epoch_is_stale(zone, claims.delegation_graph_epoch, checks);
+        let found = state
+            .index
+            .view()
+            .map(|view| Found::look(claims.anchors(checks.chain), |id| view.mark(id), claims.iat));
         let found = found.unwrap_or_default();
         verdict(&Facts {
             mark: found.strongest,
@@ -127,10 +149,10 @@ impl Revocations {
         })
     }
 
-    fn epoch_is_stale<S: AsRef<str>>(&self, claims: &Claims<S>, checks: &Checks) -> bool {
-        let epoch = claims.delegation_graph_epoch;
-        epoch > 0
-            && claims.zone_id.as_ref().map(|zone| self.zone(zone.as_ref())).is_some_and(|zone| {
+    pub(crate) fn epoch_is_stale(&self, zone: Option<&str>, epoch: u64, checks: &Checks) -> bool {
+        checks.delegation_epoch
+            && epoch > 0
+            && zone.map(|zone| self.zone(zone)).is_some_and(|zone| {
                 let current = if checks.ended_delegations_only {
                     zone.delegation_ended_epoch
                 } else {
@@ -156,25 +178,20 @@ impl Revocations {
     /// clocks.
     pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = &*self.0;
-        let expires = self.expires(now);
         for change in event.changes() {
             match change {
-                Change::Revoke(anchor) => state.index.revoke(anchor.as_str(), expires),
-                Change::Suspend(told) => {
-                    state.index.suspend(told.session.as_str(), expires, |session| {
-                        session.suspend(told.occurred, told.decided);
-                    });
-                }
-                Change::Resume(told) => {
-                    state.index.suspend(told.session.as_str(), expires, |session| {
-                        session.resume(told.occurred, told.decided);
-                    });
-                }
+                Change::Revoke(anchor) => self.revoke(anchor.as_str(), now),
+                Change::Suspend(told) => self.suspend(told.session.as_str(), now, |session| {
+                    session.suspend(told.occurred, told.decided);
+                }),
+                Change::Resume(told) => self.suspend(told.session.as_str(), now, |session| {
+                    session.resume(told.occurred, told.decided);
+                }),
                 Change::DelegationEpoch(told) => {
                     for edge in &told.ended {
-                        state.index.revoke(edge.as_str(), expires);
+                        self.revoke(edge.as_str(), now);
                     }
-                    state.zones.raise_epoch(told.zone.as_str(), told.epoch, told.narrows);
+                    self.raise_epoch(told.zone.as_str(), told.epoch, told.narrows, now);
                 }
                 Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
                 Change::ReloadPolicy(told) => {
@@ -184,6 +201,24 @@ impl Revocations {
                 }
             }
         }
+    }
+
+    // The three ways in which authority ends. Each enters it first, then cuts what runs on it: a
+    // request that registers in between finds it by itself.
+
+    fn revoke(&self, anchor: &str, now: Moment) {
+        self.0.index.revoke(anchor, self.expires(now));
+        self.cut_on_anchor(anchor, now);
+    }
+
+    fn suspend(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) {
+        self.0.index.suspend(session, self.expires(now), change);
+        self.cut_on_anchor(session, now);
+    }
+
+    fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
+        self.0.zones.raise_epoch(zone, epoch, ended);
+        self.cut_below_epoch(zone, now);
     }
 
     /// Until when an entry is remembered that is told now, in minutes of the process.
@@ -207,6 +242,7 @@ impl Revocations {
     /// up to then are refused. Never goes back by this. For followers only.
     pub fn raise_horizon(&self, second: i64) {
         self.0.horizon.raise(second);
+        self.cut_made_up_to(second);
     }
 
     /// Messages may have been lost, and nothing proves it: no token is refused for it, and a
@@ -238,17 +274,15 @@ impl Revocations {
 
     /// Adds what a second source of truth knows. Order and repetition do not matter.
     pub fn add(&self, known: &Known<'_>, now: Moment) {
-        let index = &self.0.index;
-        let expires = self.expires(now);
         match *known {
-            Known::Revoked(anchor) => index.revoke(anchor, expires),
+            Known::Revoked(anchor) => self.revoke(anchor, now),
             Known::Suspended { session, occurred, decided } => {
-                index.suspend(session, expires, |session| session.suspend(occurred, decided));
+                self.suspend(session, now, |session| session.suspend(occurred, decided));
             }
             Known::Resumed { session, suspended } => {
-                index.suspend(session, expires, |session| session.ended(suspended));
+                self.suspend(session, now, |session| session.ended(suspended));
             }
-            Known::Epoch { zone, epoch, ended } => self.0.zones.raise_epoch(zone, epoch, ended),
+            Known::Epoch { zone, epoch, ended } => self.raise_epoch(zone, epoch, ended, now),
         }
     }
 
@@ -335,25 +369,36 @@ impl Revocations {
     }
 }
 
+impl WeakRevocations {
+    pub(crate) fn upgrade(&self) -> Option<Revocations> {
+        self.0.upgrade().map(Revocations)
+    }
+}
+
 /// What the index holds about a token.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     /// What it holds against it; a revocation outweighs a suspension.
-    strongest: Option<(AnchorKind, Mark)>,
+    pub(crate) strongest: Option<(AnchorKind, Mark)>,
     /// Whether a session of it was suspended and resumed before the token was made.
-    resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 impl Found {
-    fn look<S: AsRef<str>>(view: &View<'_>, claims: &Claims<S>, with_chain: bool) -> Self {
+    #[inline]
+    pub(crate) fn look<A>(
+        mut anchors: impl Iterator<Item = (AnchorKind, A)>,
+        mark: impl Fn(A) -> Option<Mark>,
+        iat: Option<i64>,
+    ) -> Self {
         let mut found = Self::default();
         // Not a `for` loop: over a chain of iterators that would ask at each step which one is
         // next.
-        let revoked = claims.anchors(with_chain).try_for_each(|(kind, id)| {
-            match view.mark(id) {
+        let revoked = anchors.try_for_each(|(kind, anchor)| {
+            match mark(anchor) {
                 Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
                 Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
-                Some(Mark::RefusedUpTo(second)) if claims.iat.is_none_or(|iat| iat <= second) => {
+                Some(Mark::RefusedUpTo(second)) if iat.is_none_or(|iat| iat <= second) => {
                     found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
                 }
                 Some(Mark::RefusedUpTo(_)) => found.resumed = true,

@@ -1,0 +1,86 @@
+//! Why a running request was cut, and what it was doing.
+
+use crate::{AnchorKind, Refusal, Unknown};
+
+/// Why a running request must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cut {
+    /// A new request on the same token would be refused.
+    Refused(Refusal),
+    /// The token's `exp`, and the grace after it, have passed.
+    Expired,
+    /// Too little has been known for longer than the bound, and the route asked to be cut then.
+    Unknown(Unknown),
+}
+
+/// What of a request was cut: the first of its parts that had to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CutPart {
+    /// A handler that had not answered yet.
+    Handler,
+    /// The request's body, while it was read.
+    Upload,
+    /// A response's body.
+    Response,
+    /// A response of server-sent events.
+    EventStream,
+    /// A response of gRPC.
+    Grpc,
+    /// Whatever awaited the signal, such as a WebSocket.
+    Signal,
+}
+
+/// A cut, told once a request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CutReport<'a> {
+    /// Why.
+    pub cut: Cut,
+    /// What was cut.
+    pub part: CutPart,
+    /// The zone that the claims name.
+    pub zone: Option<&'a str>,
+}
+
+impl Cut {
+    /// The reason as a label: `revoked`, `suspended`, `delegation_stale`, `history_incomplete`,
+    /// `expired` or `unknown`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.reason().label(),
+            Self::Expired => "expired",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Which claim the ended authority stands in, where it is about one.
+    #[must_use]
+    pub const fn anchor(self) -> Option<AnchorKind> {
+        match self {
+            Self::Refused(refusal) => refusal.anchor(),
+            Self::Expired | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl CutPart {
+    /// Every part.
+    pub const ALL: [Self; 6] =
+        [Self::Handler, Self::Upload, Self::Response, Self::EventStream, Self::Grpc, Self::Signal];
+
+    /// The part as a label, such as `event_stream`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Upload => "upload",
+            Self::Response => "response",
+            Self::EventStream => "event_stream",
+            Self::Grpc => "grpc",
+            Self::Signal => "signal",
+        }
+    }
+}

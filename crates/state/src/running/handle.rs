@@ -1,0 +1,161 @@
+//! One running request: registered while any of its parts lives, and woken when it is cut.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use super::authority::Authority;
+use super::cut::{Cut, CutPart, CutReport};
+use super::wakers::Wakers;
+use super::watch::Watch;
+use crate::Moment;
+
+/// A running request, from [`Watch::start`]: a future that resolves once it is cut, and then at
+/// every poll.
+///
+/// Clones stand for parts of the same request. When the last one is dropped, for whatever reason,
+/// the request is no longer registered.
+pub struct Running {
+    request: Arc<Request>,
+    place: Option<u32>,
+}
+
+/// What the parts of a request share.
+pub(crate) struct Request {
+    pub(super) watch: Arc<Watch>,
+    pub(super) authority: Authority,
+    registered: AtomicBool,
+    told: AtomicBool,
+    cut: OnceLock<Cut>,
+    wakers: Mutex<Wakers>,
+}
+
+impl Running {
+    pub(super) fn new(watch: Arc<Watch>, authority: Authority) -> Self {
+        let request = Arc::new(Request {
+            watch,
+            authority,
+            registered: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            cut: OnceLock::new(),
+            wakers: Mutex::default(),
+        });
+        Self { request, place: None }
+    }
+
+    /// Why the request must end, if it must by now.
+    #[must_use]
+    pub fn cut(&self) -> Option<Cut> {
+        self.request.register();
+        self.seen_cut()
+    }
+
+    /// The same without registering: of a request that nothing has waited for yet it is not
+    /// known.
+    #[inline]
+    #[must_use]
+    pub fn seen_cut(&self) -> Option<Cut> {
+        self.request.cut.get().copied()
+    }
+
+    /// The zone that the claims name.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.request.authority.zone.as_deref()
+    }
+
+    /// Tells the [`Watch`] that this part was cut, unless another part was told of before.
+    pub fn report(&self, part: CutPart) {
+        let Some(cut) = self.seen_cut() else { return };
+        if !self.request.told.swap(true, Ordering::AcqRel)
+            && let Some(on_cut) = &self.request.watch.on_cut
+        {
+            on_cut(&CutReport { cut, part, zone: self.zone() });
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Cut;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cut> {
+        if let Some(cut) = self.seen_cut() {
+            return Poll::Ready(cut);
+        }
+        self.request.register();
+        let place = self.request.wakers().set(self.place, cx.waker());
+        self.place = place;
+        // The cut is made before the wakers are taken: it is seen here, or it wakes this task.
+        self.seen_cut().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        Self { request: Arc::clone(&self.request), place: None }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let waker = self.request.wakers().free(place);
+            drop(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("cut", &self.seen_cut()).finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Enters the registry, once, and then looks whether the state has changed in between.
+    #[inline]
+    fn register(self: &Arc<Self>) {
+        if !self.registered.load(Ordering::Relaxed) {
+            self.register_first();
+        }
+    }
+
+    #[cold]
+    fn register_first(self: &Arc<Self>) {
+        if !self.registered.swap(true, Ordering::AcqRel) {
+            self.watch.revocations.enter(self);
+            self.judge(self.watch.revocations.now());
+        }
+    }
+
+    /// Cuts the request, if it must end by now.
+    pub(crate) fn judge(&self, now: Moment) {
+        if !self.is_cut()
+            && let Some(cut) = self.watch.revocations.must_cut(self, now)
+            && self.cut.set(cut).is_ok()
+        {
+            let wakers = self.wakers().take();
+            // Outside the lock: whom it wakes may ask for it.
+            wakers.into_iter().for_each(std::task::Waker::wake);
+        }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.get().is_some()
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Wakers> {
+        // Nothing panics under this lock.
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if *self.registered.get_mut() {
+            self.watch.revocations.leave(self);
+        }
+    }
+}

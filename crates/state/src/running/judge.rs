@@ -1,0 +1,125 @@
+//! Which running requests a change of the state concerns, and whether they must end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::authority::Authority;
+use super::cut::Cut;
+use super::handle::Request;
+use crate::digest::Digest;
+use crate::revocations::Found;
+use crate::verdict::{Facts, Unknown, Verdict, verdict};
+use crate::{Claims, Moment, Revocations};
+
+impl Revocations {
+    /// Cuts the running requests whose end has come: by `exp`, or because the state has been
+    /// unknown for too long. Returns after how long that must be asked again, if it must.
+    ///
+    /// A thread of the state's own does this; a test that moves a [`ManualClock`] need not wait
+    /// for it.
+    ///
+    /// [`ManualClock`]: crate::ManualClock
+    pub fn cut_overdue(&self, now: Moment) -> Option<Duration> {
+        let running = &self.state().running;
+        let staleness = self.staleness(now).unwrap_or(Duration::MAX);
+        for request in running.take_overdue(now.wall.as_secs(), staleness) {
+            request.judge(now);
+            // A proof may have come in between.
+            if !request.is_cut() {
+                running.await_again(&request);
+            }
+        }
+        let (deadline, bound) = running.next();
+        let until_end = deadline.map(|second| Duration::from_secs(second).saturating_sub(now.wall));
+        let until_unknown = bound.map(|bound| bound.saturating_sub(staleness));
+        until_end.into_iter().chain(until_unknown).min()
+    }
+
+    /// How many anchors have requests running on them, each counted once a request; 0 when
+    /// nothing runs that could be cut.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.state().running.len()
+    }
+
+    pub(super) fn authority<S: AsRef<str>>(&self, claims: &Claims<S>, chain: bool) -> Authority {
+        Authority::of(claims, chain, |id| self.state().index.digest(id))
+    }
+
+    pub(super) fn enter(&self, request: &Arc<Request>) {
+        self.state().running.enter(request, self.zone_digest(request));
+        if request.authority.deadline.is_some() || request.watch.bound.is_some() {
+            self.state().timekeeper.expect(self);
+        }
+    }
+
+    pub(super) fn leave(&self, request: &Request) {
+        self.state().running.leave(request, self.zone_digest(request));
+    }
+
+    fn zone_digest(&self, request: &Request) -> Option<Digest> {
+        request.authority.zone.as_deref().map(|zone| self.state().index.digest(zone))
+    }
+
+    pub(crate) fn cut_on_anchor(&self, anchor: &str, now: Moment) {
+        let state = self.state();
+        let requests = state.running.on_anchor(state.index.digest(anchor));
+        requests.iter().for_each(|request| request.judge(now));
+    }
+
+    pub(crate) fn cut_below_epoch(&self, zone: &str, now: Moment) {
+        let (state, view) = (self.state(), self.zone(zone));
+        let zone = state.index.digest(zone);
+        let (current, ended) = (view.delegation_epoch, view.delegation_ended_epoch);
+        let requests = state.running.below_epoch(zone, current, ended);
+        requests.iter().for_each(|request| request.judge(now));
+    }
+
+    pub(crate) fn cut_made_up_to(&self, second: i64) {
+        let now = self.now();
+        let requests = self.state().running.made_up_to(second);
+        requests.iter().for_each(|request| request.judge(now));
+    }
+
+    /// Whether the request must end: as a new one would be refused, and by its own end.
+    pub(super) fn must_cut(&self, request: &Request, now: Moment) -> Option<Cut> {
+        let (state, authority, watch) = (self.state(), &request.authority, &request.watch);
+        // In the order of `Revocations::decide`, for its reason.
+        let staleness = self.staleness(now);
+        let horizons = state.horizon.heights();
+        let zone = authority.zone.as_deref();
+        let epoch_is_stale = self.epoch_is_stale(zone, authority.epoch, &watch.checks);
+        let anchors = authority.anchors.iter().map(|anchor| (anchor.kind(), anchor.digest()));
+        let found = state
+            .index
+            .view()
+            .map(|view| Found::look(anchors, |digest| view.mark_of(digest), authority.iat));
+        let found = found.unwrap_or_default();
+        let facts = Facts {
+            mark: found.strongest,
+            iat: authority.iat,
+            epoch_is_stale,
+            // That something is unknown hides no refusal here.
+            staleness: Ok(Duration::ZERO),
+            bound: Duration::MAX,
+            horizon: horizons
+                .second(!found.resumed && authority.is_in_tables)
+                .filter(|_| watch.checks.horizon),
+        };
+        let unknown = match verdict(&facts) {
+            Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
+            Verdict::Unknown(unknown) => Some(unknown),
+            Verdict::Admitted(_) => None,
+        };
+        if authority.deadline.is_some_and(|second| now.wall.as_secs() >= second) {
+            return Some(Cut::Expired);
+        }
+        let bound = watch.bound?;
+        match staleness {
+            Err(why) => Some(Unknown::NotReady(why)),
+            Ok(staleness) if staleness > bound => Some(Unknown::Stale { staleness, bound }),
+            Ok(_) => unknown,
+        }
+        .map(Cut::Unknown)
+    }
+}

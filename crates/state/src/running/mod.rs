@@ -1,0 +1,24 @@
+//! Requests that are running: what each stands on, and how it learns that this has ended.
+//!
+//! A request is registered under each of its anchors, its zone's epoch and its end when it first
+//! has to wait; one that never waits costs no lock. Whoever changes the state looks up, under the
+//! changed anchor alone, who is to be cut, and wakes those. A request that registers looks at the
+//! state once more afterwards: a change is seen by the one or by the other.
+
+mod authority;
+mod cut;
+mod handle;
+mod judge;
+mod registry;
+mod timekeeper;
+mod wakers;
+mod watch;
+
+pub use cut::{Cut, CutPart, CutReport};
+pub use handle::Running;
+pub(crate) use registry::Registry;
+pub(crate) use timekeeper::Timekeeper;
+pub use watch::Watch;
+
+#[cfg(test)]
+mod tests;

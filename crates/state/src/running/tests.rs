@@ -1,0 +1,408 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use caracal_revocation_event::{KeyRing, Message, Stream};
+
+use super::{Cut, CutPart, Running, Watch};
+use crate::{AnchorKind, Checks, Claims, Hop, ManualClock, Options, Reason, Revocations, Unknown};
+
+struct Scene {
+    clock: Arc<ManualClock>,
+    revocations: Revocations,
+}
+
+/// Second 0 of the manual clock.
+const START: i64 = 1_795_400_000;
+
+impl Scene {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        revocations.confirm(revocations.now());
+        Self { clock, revocations }
+    }
+
+    fn apply(&self, stream: Stream, fields: &[(&str, &str)]) {
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let event = KeyRing::insecure_accept_unsigned()
+            .verify(&Message::new(stream, &fields))
+            .expect("a message");
+        self.revocations.apply(&event, self.revocations.now());
+    }
+
+    fn revoke(&self, anchor: &str, id: &str) {
+        self.apply(Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z")]);
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::new(self.revocations.clone(), Checks::default())
+    }
+
+    fn start(&self, claims: &Claims) -> Waiting {
+        Waiting::new(Arc::new(self.watch()).start(claims))
+    }
+
+    fn delegated(&self, ended_only: bool, epoch: u64) -> Waiting {
+        let checks = Checks {
+            delegation_epoch: true,
+            ended_delegations_only: ended_only,
+            ..Checks::default()
+        };
+        let mut claims = Claims::new("ar-1");
+        (claims.zone_id, claims.delegation_graph_epoch) = (Some("z".into()), epoch);
+        Waiting::new(Arc::new(Watch::new(self.revocations.clone(), checks)).start(&claims))
+    }
+
+    fn epoch(&self, event: &str, epoch: &str) {
+        let fields = [("zone_id", "z"), ("epoch", epoch), ("event", event), ("edge_id", "e-9")];
+        self.apply(Stream::DelegationsInvalidate, &fields);
+    }
+}
+
+/// A task that waits for its request to be cut, and counts how often it was woken.
+struct Waiting {
+    running: Running,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Waiting {
+    fn new(running: Running) -> Self {
+        let mut waiting = Self { running, woken: Arc::default() };
+        let _ = waiting.poll();
+        waiting
+    }
+
+    fn poll(&mut self) -> Poll<Cut> {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        std::pin::pin!(&mut self.running).poll(&mut Context::from_waker(&waker))
+    }
+
+    fn woken(&self) -> usize {
+        self.woken.0.load(Ordering::SeqCst)
+    }
+
+    /// The reason for which it was woken, exactly once; none if it never was.
+    fn reason(&mut self) -> Option<&'static str> {
+        match self.poll() {
+            Poll::Ready(cut) => {
+                assert_eq!(self.woken(), 1);
+                Some(cut.label())
+            }
+            Poll::Pending => {
+                assert_eq!(self.woken(), 0);
+                None
+            }
+        }
+    }
+}
+
+fn full_claims() -> Claims {
+    let mut claims = Claims::new("sid");
+    claims.root_sid = Some("root".into());
+    claims.agent_session_id = Some("session".into());
+    claims.delegation_edge_id = Some("edge".into());
+    claims.delegation_chain = vec![Hop::new(Some("hop-session".into()), Some("hop-edge".into()))];
+    claims.delegation_path = vec!["path-edge".into()];
+    claims.iat = Some(START);
+    claims
+}
+
+#[test]
+fn wakes_whoever_runs_on_a_revoked_anchor_and_nobody_else() {
+    let anchors = [
+        ("sid", "sid", AnchorKind::Sid),
+        ("root_sid", "root", AnchorKind::RootSid),
+        ("agent_session_id", "session", AnchorKind::AgentSession),
+        ("delegation_edge_id", "edge", AnchorKind::Delegation),
+        ("agent_session_id", "hop-session", AnchorKind::ChainSession),
+        ("edge_id", "hop-edge", AnchorKind::ChainDelegation),
+        ("edge_id", "path-edge", AnchorKind::ChainDelegation),
+    ];
+    for (field, id, kind) in anchors {
+        let scene = Scene::new();
+        let mut concerned = scene.start(&full_claims());
+        let mut others: Vec<_> =
+            (0..100).map(|n| scene.start(&Claims::new(&format!("other-{n}")))).collect();
+        scene.revoke(field, id);
+        assert_eq!(concerned.reason(), Some("revoked"), "{id}");
+        let Poll::Ready(cut) = concerned.poll() else { panic!("cut once, it stays cut") };
+        assert_eq!(cut.anchor(), Some(kind));
+        assert!(others.iter_mut().all(|other| other.reason().is_none()));
+    }
+}
+
+#[test]
+fn a_chain_that_is_not_checked_cuts_nothing() {
+    let scene = Scene::new();
+    let checks = Checks { chain: false, ..Checks::default() };
+    let watch = Arc::new(Watch::new(scene.revocations.clone(), checks));
+    let mut waiting = Waiting::new(watch.start(&full_claims()));
+    scene.revoke("edge_id", "hop-edge");
+    assert_eq!(waiting.reason(), None);
+}
+
+#[test]
+fn sees_a_revocation_between_the_verdict_and_the_registration() {
+    let scene = Scene::new();
+    let running = Arc::new(scene.watch()).start(&full_claims());
+    scene.revoke("sid", "sid");
+    assert_eq!(running.seen_cut(), None, "not registered yet");
+    let mut waiting = Waiting::new(running);
+    let Poll::Ready(cut) = waiting.poll() else { panic!("it was missed") };
+    assert_eq!(cut.label(), "revoked");
+}
+
+#[test]
+fn a_suspension_cuts_and_its_end_does_not_undo_that() {
+    let outbox = |millis: u64| {
+        format!("{:08x}-{:04x}-7000-8000-000000000000", millis >> 16, millis & 0xffff)
+    };
+    let tell = |scene: &Scene, event: &str, millis: u64| {
+        let outbox = outbox(millis);
+        let key = format!("{event}:session:2026-11-23T02:13:20.000Z");
+        let fields = [
+            ("event", event),
+            ("zone_id", "z"),
+            ("agent_session_id", "session"),
+            ("outbox_id", &outbox),
+            ("dedupe_key", &key),
+        ];
+        scene.apply(Stream::AgentsLifecycle, &fields);
+    };
+    let scene = Scene::new();
+    let mut waiting = scene.start(&full_claims());
+    tell(&scene, "suspend", 1_795_400_000_000);
+    assert_eq!(waiting.reason(), Some("suspended"));
+    tell(&scene, "resume", 1_795_400_010_000);
+    assert!(waiting.poll().is_ready(), "a cut is final");
+}
+
+#[test]
+fn a_higher_epoch_cuts_those_below_it_of_its_zone() {
+    let scene = Scene::new();
+    let (mut below, mut at, mut without) =
+        (scene.delegated(false, 6), scene.delegated(false, 7), scene.delegated(false, 0));
+    let mut lenient = scene.delegated(true, 6);
+    let mut unchecked = {
+        let mut claims = Claims::new("ar-1");
+        (claims.zone_id, claims.delegation_graph_epoch) = (Some("z".into()), 1);
+        scene.start(&claims)
+    };
+    scene.epoch("edge_create", "7");
+    assert_eq!(below.reason(), Some("delegation_stale"));
+    assert_eq!(lenient.reason(), None, "a creation alone cuts only who asked for it");
+    scene.epoch("edge_revoke", "7");
+    assert_eq!(lenient.reason(), Some("delegation_stale"));
+    for waiting in [&mut at, &mut without, &mut unchecked] {
+        assert_eq!(waiting.reason(), None);
+    }
+}
+
+#[test]
+fn a_horizon_cuts_what_was_made_before_it_even_while_the_state_is_stale() {
+    let scene = Scene::new();
+    let (mut old, mut new) = (full_claims(), full_claims());
+    (old.iat, new.iat) = (Some(START), Some(START + 2));
+    let (mut old, mut new) = (scene.start(&old), scene.start(&new));
+    scene.clock.advance(Duration::from_secs(600));
+    scene.revocations.raise_horizon(START + 1);
+    assert_eq!(old.reason(), Some("history_incomplete"));
+    assert_eq!(new.reason(), None);
+}
+
+#[test]
+fn exp_cuts_after_its_grace() {
+    let scene = Scene::new();
+    let mut claims = Claims::new("ar-1");
+    claims.exp = Some(START + 100);
+    let default = Waiting::new(Arc::new(scene.watch()).start(&claims));
+    let strict = Arc::new(scene.watch().with_exp_grace(Duration::ZERO)).start(&claims);
+    let (mut default, mut strict) = (default, Waiting::new(strict));
+    let overdue = || scene.revocations.cut_overdue(scene.revocations.now());
+    scene.clock.advance(Duration::from_secs(99));
+    assert_eq!(overdue(), Some(Duration::from_secs(1)));
+    assert_eq!((strict.reason(), default.reason()), (None, None));
+    scene.clock.advance(Duration::from_secs(1));
+    assert_eq!(overdue(), Some(Duration::from_secs(60)));
+    assert_eq!((strict.reason(), default.reason()), (Some("expired"), None));
+    scene.clock.advance(Duration::from_secs(60));
+    assert_eq!(overdue(), None, "what was cut is not awaited any more");
+    assert_eq!(default.reason(), Some("expired"));
+}
+
+#[test]
+fn a_thread_of_its_own_watches_the_time() {
+    let scene = Scene::new();
+    let mut claims = Claims::new("ar-1");
+    claims.exp = Some(START + 100);
+    let mut waiting = scene.start(&claims);
+    scene.clock.advance(Duration::from_secs(160));
+    // No longer than its longest sleep, by the real clock.
+    for _ in 0..600 {
+        if waiting.woken() > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(waiting.reason(), Some("expired"));
+}
+
+#[test]
+fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
+    let scene = Scene::new();
+    let mut asked = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
+    let mut not = scene.start(&full_claims());
+    let checks = Checks { deny_after: Some(Duration::from_secs(5)), ..Checks::default() };
+    let tight = Watch::new(scene.revocations.clone(), checks).cut_when_unknown();
+    let mut tight = Waiting::new(Arc::new(tight).start(&full_claims()));
+    let overdue = || scene.revocations.cut_overdue(scene.revocations.now());
+    scene.clock.advance(Duration::from_secs(4));
+    assert_eq!(overdue(), Some(Duration::from_secs(1)));
+    scene.clock.advance(Duration::from_secs(2));
+    overdue();
+    assert_eq!((tight.reason(), asked.reason()), (Some("unknown"), None));
+    // A proof starts the time anew.
+    scene.revocations.confirm(scene.revocations.now());
+    scene.clock.advance(Duration::from_secs(60));
+    overdue();
+    assert_eq!(asked.reason(), None, "exactly at the bound it is still known");
+    scene.clock.advance(Duration::from_millis(1));
+    overdue();
+    assert_eq!((asked.reason(), not.reason()), (Some("unknown"), None));
+    let Poll::Ready(Cut::Unknown(Unknown::Stale { bound, .. })) = asked.poll() else {
+        panic!("it is not said how stale");
+    };
+    assert_eq!(bound, Duration::from_secs(60));
+}
+
+#[test]
+fn keys_and_policies_cut_nothing() {
+    let scene = Scene::new();
+    let mut claims = full_claims();
+    claims.zone_id = Some("z".into());
+    let mut waiting = scene.start(&claims);
+    scene.apply(Stream::KeysInvalidate, &[("zone_id", "z")]);
+    scene.apply(Stream::PolicyInvalidate, &[("zone_id", "z")]);
+    scene.revocations.forget_all_keys();
+    scene.revocations.reload_all_policies();
+    assert_eq!(waiting.reason(), None);
+}
+
+#[test]
+fn every_part_is_woken_and_the_cut_is_told_once() {
+    let scene = Scene::new();
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let watch = scene.watch().on_cut(move |report| {
+        let zone = report.zone.map(str::to_owned);
+        tell.lock().unwrap().push((report.cut.label(), report.part, zone));
+    });
+    let mut claims = full_claims();
+    claims.zone_id = Some("z".into());
+    let running = Arc::new(watch).start(&claims);
+    let mut parts: Vec<_> = (0..5).map(|_| Waiting::new(running.clone())).collect();
+    parts.remove(0);
+    parts[0].running.report(CutPart::Handler);
+    scene.revoke("sid", "sid");
+    for part in &mut parts {
+        assert_eq!(part.reason(), Some("revoked"));
+        part.running.report(CutPart::Response);
+    }
+    running.report(CutPart::Signal);
+    let zone = Some("z".to_owned());
+    assert_eq!(*told.lock().unwrap(), [("revoked", CutPart::Response, zone)]);
+}
+
+#[test]
+fn a_part_that_moves_to_another_task_is_woken_there_and_keeps_one_place() {
+    let scene = Scene::new();
+    let mut waiting = scene.start(&full_claims());
+    let first = Arc::clone(&waiting.woken);
+    for _ in 0..1_000 {
+        waiting.woken = Arc::default();
+        assert!(waiting.poll().is_pending());
+    }
+    // The one that was replaced is not kept, let alone woken.
+    assert_eq!(Arc::strong_count(&first), 1);
+    scene.revoke("sid", "sid");
+    assert_eq!((waiting.reason(), first.0.load(Ordering::SeqCst)), (Some("revoked"), 0));
+}
+
+#[test]
+fn nothing_stays_registered_once_every_part_is_gone() {
+    let scene = Scene::new();
+    let watch = Arc::new(scene.watch().cut_when_unknown());
+    let mut claims = full_claims();
+    (claims.exp, claims.zone_id) = (Some(START + 9), Some("z".into()));
+    let waiting: Vec<_> = (0..100).map(|_| Waiting::new(watch.start(&claims))).collect();
+    let part = waiting[0].running.clone();
+    assert_eq!(scene.revocations.running(), 700);
+    drop(waiting);
+    assert_eq!(scene.revocations.running(), 7);
+    let panicked = std::thread::spawn(move || {
+        let _part = part;
+        panic!("a task panics");
+    });
+    assert!(panicked.join().is_err());
+    assert_eq!(scene.revocations.running(), 0);
+    assert_eq!(scene.revocations.state().running.next(), (None, None));
+    let weak = scene.revocations.downgrade();
+    drop((scene, watch));
+    // The thread that keeps the time may just be looking.
+    let gone = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        weak.upgrade().is_none()
+    });
+    assert!(gone, "no request or thread keeps the state alive");
+}
+
+#[test]
+fn a_request_may_be_dropped_by_whom_its_cut_wakes() {
+    struct DropsIt(std::sync::Mutex<Option<Running>>);
+    impl Wake for DropsIt {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let scene = Scene::new();
+    let mut running = Arc::new(scene.watch()).start(&full_claims());
+    let drops = Arc::new(DropsIt(std::sync::Mutex::new(None)));
+    let waker = Waker::from(Arc::clone(&drops));
+    assert!(std::pin::pin!(&mut running).poll(&mut Context::from_waker(&waker)).is_pending());
+    *drops.0.lock().unwrap() = Some(running);
+    scene.revoke("sid", "sid");
+    assert_eq!(scene.revocations.running(), 0);
+}
+
+#[test]
+fn registering_and_revoking_at_the_same_time_misses_nobody() {
+    for round in 0..300 {
+        let scene = Scene::new();
+        let id = format!("ar-{round}");
+        let watch = Arc::new(scene.watch());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                (0..20).map(|_| Waiting::new(watch.start(&Claims::new(&id)))).collect::<Vec<_>>()
+            });
+            scene.revoke("sid", &id);
+            for mut waiting in waiting.join().unwrap() {
+                let Poll::Ready(Cut::Refused(refusal)) = waiting.poll() else {
+                    panic!("missed in round {round}");
+                };
+                assert_eq!(refusal.reason(), Reason::Revoked);
+            }
+        });
+    }
+}

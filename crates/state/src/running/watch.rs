@@ -1,0 +1,102 @@
+//! On which terms the requests of a route are watched.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cut::CutReport;
+use super::handle::Running;
+use crate::{Checks, Claims, Revocations};
+
+/// How long after `exp` a running request is cut by default: the leeway with which tokens are
+/// verified.
+const EXP_GRACE: Duration = Duration::from_secs(60);
+
+/// The terms on which a route's requests are cut while they run; one a route, shared.
+///
+/// A running request is cut as soon as a new one on the same token would be refused: when one of
+/// its anchors is revoked or suspended, when its delegation epoch is stale (where that is
+/// checked), and when the horizon passes its `iat` (where that is). It is also cut when its `exp`
+/// has passed, and, where that is asked for, when too little has been known for longer than the
+/// bound. Invalidated keys and policies cut nothing: they say nothing of a token that was
+/// admitted.
+///
+/// ```
+/// use std::sync::Arc;
+/// use caracal_revocation_event::{KeyRing, Message, Stream};
+/// use caracal_revocation_state::{Checks, Claims, Options, Revocations, Watch};
+///
+/// let revocations = Revocations::new(Options::default());
+/// let watch = Arc::new(Watch::new(revocations.clone(), Checks::default()));
+/// let running = watch.start(&Claims::new("ar-1"));
+/// assert_eq!(running.cut(), None);
+///
+/// let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
+/// let message = Message::new(Stream::SessionsRevoke, &fields);
+/// let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
+/// revocations.apply(&event, revocations.now());
+/// assert_eq!(running.cut().map(|cut| cut.label()), Some("revoked"));
+/// # Ok::<(), caracal_revocation_event::Rejection>(())
+/// ```
+pub struct Watch {
+    pub(super) revocations: Revocations,
+    pub(super) checks: Checks,
+    exp_grace: Duration,
+    /// The staleness beyond which a request is cut, if the route asks for that.
+    pub(super) bound: Option<Duration>,
+    pub(super) on_cut: Option<OnCut>,
+}
+
+type OnCut = Box<dyn Fn(&CutReport<'_>) + Send + Sync>;
+
+impl Watch {
+    /// Watches for what these checks look at, and for `exp` with a grace of 60 seconds.
+    #[must_use]
+    pub fn new(revocations: Revocations, checks: Checks) -> Self {
+        Self { revocations, checks, exp_grace: EXP_GRACE, bound: None, on_cut: None }
+    }
+
+    /// Cuts so long after `exp`. Whole seconds count.
+    #[must_use]
+    pub const fn with_exp_grace(mut self, grace: Duration) -> Self {
+        self.exp_grace = grace;
+        self
+    }
+
+    /// Also cuts when the state has been unknown: when the last proof that the log is complete is
+    /// older than the bound of the state or of the checks, whichever is smaller.
+    #[must_use]
+    pub fn cut_when_unknown(mut self) -> Self {
+        let own = self.checks.deny_after.unwrap_or(Duration::MAX);
+        self.bound = Some(self.revocations.options().deny_after.min(own));
+        self
+    }
+
+    /// Calls this once for each request that was cut, by whichever part of it ends first.
+    #[must_use]
+    pub fn on_cut(mut self, hook: impl Fn(&CutReport<'_>) + Send + Sync + 'static) -> Self {
+        self.on_cut = Some(Box::new(hook));
+        self
+    }
+
+    /// Watches a request that was admitted on these claims. Takes no lock; the request is
+    /// registered when something first waits for its [`Running`].
+    #[must_use]
+    pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
+        let mut authority = self.revocations.authority(claims, self.checks.chain);
+        authority.deadline = claims
+            .exp
+            .map(|exp| u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs()));
+        Running::new(Arc::clone(self), authority)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("checks", &self.checks)
+            .field("exp_grace", &self.exp_grace)
+            .field("bound", &self.bound)
+            .finish_non_exhaustive()
+    }
+}
