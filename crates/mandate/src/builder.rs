@@ -25,6 +25,8 @@ pub struct VerifierBuilder {
     capacity: u64,
     times: KeyTimes,
     keys_url: Option<Box<str>>,
+    keys_deadline: Duration,
+    authorities: Option<Box<[u8]>>,
     crypto: Option<&'static CryptoProvider>,
 }
 
@@ -44,8 +46,9 @@ pub enum ConfigError {
     /// The feature `tls` is off.
     #[error("keys over https need the feature `tls`")]
     NoTls,
-    /// The operating system has no certificates to trust.
-    #[error("the operating system has no certificates of authorities to trust")]
+    /// The operating system has no certificates to trust, or the text that was given holds none
+    /// or a broken one.
+    #[error("there are no certificates of authorities to trust, or one cannot be read")]
     NoCertificates,
     /// Neither the feature `aws_lc_rs` nor [`VerifierBuilder::with_crypto`].
     #[error(
@@ -74,6 +77,8 @@ impl VerifierBuilder {
                 forced_every: Duration::from_secs(30),
             },
             keys_url: None,
+            keys_deadline: Duration::from_secs(5),
+            authorities: None,
             crypto: default_crypto(),
         }
     }
@@ -129,6 +134,20 @@ impl VerifierBuilder {
         self
     }
 
+    /// How long one fetch of the keys may take, the whole of it; 5 seconds by default.
+    pub fn with_keys_deadline(mut self, deadline: Duration) -> Self {
+        self.keys_deadline = deadline;
+        self
+    }
+
+    /// Trusts these certificate authorities (PEM) where keys are fetched over HTTPS, and no
+    /// longer those of the operating system: for an STS with certificates of your own.
+    #[cfg(feature = "tls")]
+    pub fn with_keys_authorities(mut self, pem: &[u8]) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Checks signatures with this backend of jsonwebtoken.
     pub fn with_crypto(mut self, crypto: &'static CryptoProvider) -> Self {
         self.crypto = Some(crypto);
@@ -146,7 +165,7 @@ impl VerifierBuilder {
             return Err(ConfigError::Empty);
         }
         let url = self.keys_url.unwrap_or_else(|| well_known(&self.issuer, &self.zone));
-        let fetcher = Fetcher::new(&url)?;
+        let fetcher = Fetcher::new(&url, self.authorities.as_deref(), self.keys_deadline)?;
         let crypto = self.crypto.ok_or(ConfigError::NoCrypto)?;
         let keys = Keys::new(&self.zone, revocations.clone(), fetcher, self.times);
         Ok(Verifier(Arc::new(Inner {

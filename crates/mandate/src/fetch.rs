@@ -16,12 +16,12 @@ use crate::jwks::{self, ByKid, Unusable};
 
 /// The longest document that is read (contract, "Tokens").
 const MAX_DOCUMENT: usize = 256 * 1024;
-const DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     uri: Uri,
     client: Http,
+    deadline: Duration,
 }
 
 #[derive(Debug)]
@@ -34,8 +34,8 @@ enum Http {
 /// Why there is no new document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FetchError {
-    #[error("no answer within {} s", DEADLINE.as_secs())]
-    Deadline,
+    #[error("no whole answer within {} ms", .0.as_millis())]
+    Deadline(Duration),
     #[error("the request failed: {0}")]
     Failed(String),
     #[error("the answer has status {0}")]
@@ -49,7 +49,13 @@ pub(crate) enum FetchError {
 }
 
 impl Fetcher {
-    pub(crate) fn new(url: &str) -> Result<Self, ConfigError> {
+    /// Fetches from `url`; over HTTPS, the server's certificate is to be from one of these
+    /// authorities (PEM), or else from one that the operating system trusts.
+    pub(crate) fn new(
+        url: &str,
+        authorities: Option<&[u8]>,
+        deadline: Duration,
+    ) -> Result<Self, ConfigError> {
         let uri: Uri = url.parse().map_err(|_| ConfigError::NotAUrl)?;
         let host = uri.host().ok_or(ConfigError::NotAUrl)?;
         let client = match uri.scheme_str() {
@@ -57,31 +63,35 @@ impl Fetcher {
                 Http::Plain(Client::builder(TokioExecutor::new()).build(HttpConnector::new()))
             }
             Some("http") => return Err(ConfigError::InsecureKeys),
-            Some("https") => Self::tls()?,
+            Some("https") => Self::tls(authorities)?,
             _ => return Err(ConfigError::NotAUrl),
         };
-        Ok(Self { uri, client })
+        Ok(Self { uri, client, deadline })
     }
 
     #[cfg(feature = "tls")]
-    fn tls() -> Result<Http, ConfigError> {
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
-            .map_err(|_| ConfigError::NoCertificates)?
-            .https_only()
-            .enable_http1()
-            .build();
+    fn tls(authorities: Option<&[u8]>) -> Result<Http, ConfigError> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let builder = hyper_rustls::HttpsConnectorBuilder::new();
+        let builder = match authorities {
+            Some(pem) => builder.with_tls_config(trusting(pem, provider)?),
+            None => builder
+                .with_provider_and_native_roots(provider)
+                .map_err(|_| ConfigError::NoCertificates)?,
+        };
+        let connector = builder.https_only().enable_http1().build();
         Ok(Http::Tls(Client::builder(TokioExecutor::new()).build(connector)))
     }
 
     #[cfg(not(feature = "tls"))]
-    const fn tls() -> Result<Http, ConfigError> {
+    const fn tls(_: Option<&[u8]>) -> Result<Http, ConfigError> {
         Err(ConfigError::NoTls)
     }
 
     pub(crate) async fn fetch(&self) -> Result<ByKid, FetchError> {
-        let document = tokio::time::timeout(DEADLINE, self.document());
-        Ok(jwks::read(&document.await.map_err(|_| FetchError::Deadline)??)?)
+        // Around all of it: a handshake that hangs, a body that comes byte by byte.
+        let document = tokio::time::timeout(self.deadline, self.document()).await;
+        Ok(jwks::read(&document.map_err(|_| FetchError::Deadline(self.deadline))??)?)
     }
 
     async fn document(&self) -> Result<Bytes, FetchError> {
@@ -102,6 +112,26 @@ impl Fetcher {
         let body = Limited::new(answer.into_body(), MAX_DOCUMENT).collect().await;
         body.map(|body| body.to_bytes()).map_err(|_| FetchError::Body)
     }
+}
+
+#[cfg(feature = "tls")]
+fn trusting(
+    pem: &[u8],
+    provider: rustls::crypto::CryptoProvider,
+) -> Result<rustls::ClientConfig, ConfigError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| ConfigError::NoCertificates)?;
+        roots.add(certificate).map_err(|_| ConfigError::NoCertificates)?;
+    }
+    if roots.is_empty() {
+        return Err(ConfigError::NoCertificates);
+    }
+    let config = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|_| ConfigError::NoCertificates)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// An error with its causes: hyper's own words say little.
@@ -126,10 +156,14 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn fetcher(url: &str) -> Result<Fetcher, ConfigError> {
+        Fetcher::new(url, None, Duration::from_secs(5))
+    }
+
     #[test]
     fn plain_http_is_for_this_machine_only() {
         for url in ["http://127.0.0.1:80/k", "http://localhost/k", "http://[::1]:8080/k"] {
-            assert!(Fetcher::new(url).is_ok(), "{url}");
+            assert!(fetcher(url).is_ok(), "{url}");
         }
         for url in [
             "http://sts.example/k",
@@ -138,10 +172,10 @@ mod tests {
             "http://localhost.example/k",
             "http://10.0.0.1/k",
         ] {
-            assert_eq!(Fetcher::new(url).unwrap_err(), ConfigError::InsecureKeys, "{url}");
+            assert_eq!(fetcher(url).unwrap_err(), ConfigError::InsecureKeys, "{url}");
         }
         for url in ["", "/k", "sts.example", "ftp://sts.example/k"] {
-            assert_eq!(Fetcher::new(url).unwrap_err(), ConfigError::NotAUrl, "{url}");
+            assert_eq!(fetcher(url).unwrap_err(), ConfigError::NotAUrl, "{url}");
         }
     }
 }

@@ -44,6 +44,7 @@ struct Jwk {
     y: Box<str>,
     #[serde(rename = "use")]
     usage: Option<Box<str>>,
+    key_ops: Option<Vec<Box<str>>>,
 }
 
 /// The document cannot be used.
@@ -70,7 +71,9 @@ pub(crate) fn read(document: &[u8]) -> Result<ByKid, Unusable> {
 fn usable(value: serde_json::Value) -> Option<(Box<str>, PublicKey)> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let is_es256 = &*jwk.kty == "EC" && &*jwk.crv == "P-256" && &*jwk.alg == "ES256";
-    if !is_es256 || jwk.usage.is_some_and(|usage| &*usage != "sig") || jwk.kid.is_empty() {
+    let is_for_signatures = jwk.usage.is_none_or(|usage| &*usage == "sig")
+        && jwk.key_ops.is_none_or(|ops| ops.is_empty() || ops.iter().any(|op| &**op == "verify"));
+    if !is_es256 || !is_for_signatures || jwk.kid.is_empty() {
         return None;
     }
     let mut point = [0; 64];

@@ -23,23 +23,32 @@ pub(crate) struct KeyTimes {
     pub(crate) ttl: Duration,
     /// While that fails, they are used for so much longer.
     pub(crate) grace: Duration,
-    /// An unknown `kid` forces one fetch in this time, in each lane.
+    /// An unknown `kid` forces at most one fetch in this time.
     pub(crate) forced_every: Duration,
 }
 
-/// Who asks for an unknown key: forgers cannot use up what is set aside for the second.
+/// Whose token names a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    Anybody,
-    KnownRecord,
+pub(crate) enum Asker {
+    /// Anybody's, who can write what they like.
+    Stranger,
+    /// That of an authority record of which a good mandate was seen.
+    Known,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     Missing,
     Invalidated,
     Aged,
-    UnknownKid(Lane),
+    UnknownKid(Forced),
+}
+
+/// A fetch for the sake of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Forced {
+    kid: Box<str>,
+    asker: Asker,
 }
 
 #[derive(Debug)]
@@ -66,7 +75,11 @@ struct Flights {
     /// Ends when the fetch under way does.
     running: Option<watch::Receiver<()>>,
     failed: Option<Moment>,
-    forced: [Option<Moment>; 2],
+    /// When a key was last looked for, found or not: the next time is
+    /// [`KeyTimes::forced_every`] later, for strangers [`Self::strangers_wait`].
+    forced: Option<Moment>,
+    /// Twice as long after each search of theirs that found nothing.
+    strangers_wait: Option<Duration>,
     told: Option<FetchError>,
 }
 
@@ -105,11 +118,12 @@ impl Keys {
     pub(crate) async fn key(
         self: &Arc<Self>,
         kid: &str,
-        lane: Lane,
+        asker: Asker,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
+        let asked = self.now();
         // A fetch that was joined may have begun too early to be of use; one more is not.
         for _ in 0..3 {
-            let cause = match self.look(kid, lane) {
+            let cause = match self.look(kid, asker) {
                 Ok(found) => return Ok(found),
                 Err(cause) => cause,
             };
@@ -117,7 +131,7 @@ impl Keys {
             // An error only says that the flight ended before this began to wait.
             let _ = landed.changed().await;
         }
-        self.settle(kid)
+        self.settle(kid, asker, asked)
     }
 
     /// Has keys that may be used, or says that there are none.
@@ -147,13 +161,19 @@ impl Keys {
         Ok(set)
     }
 
-    fn look(self: &Arc<Self>, kid: &str, lane: Lane) -> Result<(PublicKey, Stamp), Cause> {
+    fn look(self: &Arc<Self>, kid: &str, asker: Asker) -> Result<(PublicKey, Stamp), Cause> {
         let set = self.usable()?;
-        set.keys.get(kid).map(|key| (key.clone(), set.stamp)).ok_or(Cause::UnknownKid(lane))
+        let found = set.keys.get(kid).map(|key| (key.clone(), set.stamp));
+        found.ok_or_else(|| Cause::UnknownKid(Forced { kid: kid.into(), asker }))
     }
 
     /// When no fetch is allowed or has helped: old keys within their grace, or the reason.
-    fn settle(&self, kid: &str) -> Result<(PublicKey, Stamp), VerifyError> {
+    fn settle(
+        &self,
+        kid: &str,
+        asker: Asker,
+        asked: Moment,
+    ) -> Result<(PublicKey, Stamp), VerifyError> {
         let set = self.current.load_full().ok_or(KeysUnavailable)?;
         let age = self.now().elapsed_since(set.as_of);
         let in_grace = age < self.times.ttl.saturating_add(self.times.grace);
@@ -163,9 +183,11 @@ impl Keys {
         if let Some(key) = set.keys.get(kid) {
             return Ok((key.clone(), set.stamp));
         }
-        // Perhaps it is a new key that an outage hides.
+        // Perhaps it is a new key: hidden by an outage, or not looked for yet.
         let failed = self.flights().failed;
-        if failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic) {
+        let is_hidden = failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic);
+        let is_pending = asker == Asker::Known && set.as_of.monotonic < asked.monotonic;
+        if is_hidden || is_pending {
             return Err(KeysUnavailable.into());
         }
         Err(Invalid::UnknownKey.into())
@@ -181,16 +203,23 @@ impl Keys {
         let within = |moment: Option<Moment>, time| {
             moment.is_some_and(|moment| now.elapsed_since(moment) < time)
         };
-        let lane = match cause {
-            Cause::UnknownKid(lane) => Some(lane as usize),
+        let forced = match cause {
+            Cause::UnknownKid(forced) => Some(forced),
             Cause::Missing | Cause::Invalidated | Cause::Aged => None,
         };
-        let forced = lane.and_then(|lane| *flights.forced.get(lane)?);
-        if within(flights.failed, COOLDOWN) || within(forced, self.times.forced_every) {
+        let pause = forced.as_ref().map_or(Duration::ZERO, |forced| match forced.asker {
+            Asker::Known => self.times.forced_every,
+            Asker::Stranger => flights.strangers_wait.unwrap_or(self.times.forced_every),
+        });
+        if within(flights.failed, COOLDOWN) || within(flights.forced, pause) {
             return None;
         }
+        if forced.is_some() {
+            // Used up by the attempt: an STS that is away is not asked more often than another.
+            flights.forced = Some(now);
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            self.land(&mut flights, Err(FetchError::NoRuntime), now, lane, 0);
+            self.land(&mut flights, Err(FetchError::NoRuntime), now, forced, 0);
             return None;
         };
         let (landing, landed) = watch::channel(());
@@ -203,7 +232,7 @@ impl Keys {
             let fetched = keys.fetcher.fetch().await;
             let mut flights = keys.flights();
             flights.running = None;
-            keys.land(&mut flights, fetched, now, lane, generation);
+            keys.land(&mut flights, fetched, now, forced, generation);
             drop(flights);
             drop(landing);
         });
@@ -215,17 +244,18 @@ impl Keys {
         flights: &mut Flights,
         fetched: Result<ByKid, FetchError>,
         sent: Moment,
-        lane: Option<usize>,
+        forced: Option<Forced>,
         generation: u64,
     ) {
         match fetched {
             Ok(keys) => {
+                if let Some(Forced { kid, asker: Asker::Stranger }) = forced {
+                    let waited = flights.strangers_wait.unwrap_or(self.times.forced_every);
+                    let longer = (waited * 2).min(self.times.ttl.max(self.times.forced_every));
+                    flights.strangers_wait = (!keys.contains_key(&kid)).then_some(longer);
+                }
                 self.adopt(keys, sent, generation);
                 flights.failed = None;
-                // Only a fetch that succeeded is used up.
-                if let Some(place) = lane.and_then(|lane| flights.forced.get_mut(lane)) {
-                    *place = Some(sent);
-                }
                 if flights.told.take().is_some() {
                     tracing::info!(zone = ?self.zone, "the zone's keys are fetched again");
                 }

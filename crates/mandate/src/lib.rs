@@ -34,10 +34,22 @@
 //! `keys.invalidate`, which also ends everything that was verified with them. While the STS is
 //! away, keys that were not invalidated are used for a grace of another ten minutes.
 //!
-//! An unknown `kid` forces one fetch in 30 seconds, if the token's claims fit this verifier.
-//! Anybody can write such a token, and so could keep that one fetch from a real rotation. So
-//! there is a second one, for tokens that name an authority record of which this verifier has
-//! seen a good mandate; and a rotation that is announced by `keys.invalidate` needs neither.
+//! An unknown `kid` forces a fetch, and all of them together one in 30 seconds: the contract's
+//! limit, which a failed attempt uses up too. Before it, the token's claims must fit this verifier.
+//! Anybody can write such a token, and so could keep that one fetch from a real rotation. Three
+//! rules are against it:
+//!
+//! 1. A rotation that is announced by `keys.invalidate`, as the STS does, needs no such fetch.
+//! 2. A token whose `root_sid` names an authority record of which a good mandate was verified here
+//!    may force one every 30 seconds. A key that does not turn up ends that, until a next good
+//!    mandate.
+//! 3. Everybody else may too, but waits twice as long after each of these searches that found
+//!    nothing, up to the five minutes after which keys are fetched anyway. What forgers can use up
+//!    by then is a tenth of the time.
+//!
+//! More is not to be had: with one fetch in 30 seconds, and nothing to tell a forged name from a
+//! new one, an unannounced rotation right after somebody's search waits for the next. Tokens of
+//! known records are answered as in an outage meanwhile, not as forged.
 //!
 //! # Features
 //!

@@ -9,6 +9,9 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::{ConfigError, Mandate};
 
+/// How many authority records are known to have good mandates.
+const MAX_RECORDS: u64 = 10_000;
+
 /// Under which keys something was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -33,7 +36,7 @@ impl Memory {
         Ok(Self {
             hasher: SipHasher24::new_with_key(&key),
             mandates: Cache::new(capacity),
-            records: Cache::new(capacity),
+            records: Cache::new(MAX_RECORDS),
         })
     }
 
@@ -56,6 +59,11 @@ impl Memory {
     /// Whether a good mandate of this authority record was seen.
     pub(crate) fn knows(&self, root_sid: &str) -> bool {
         self.records.contains_key(&self.digest(root_sid))
+    }
+
+    /// Forgets the record: a token that named it was signed with a key that nobody publishes.
+    pub(crate) fn doubt(&self, root_sid: &str) {
+        self.records.invalidate(&self.digest(root_sid));
     }
 
     /// SipHash-2-4 of 128 bits under a key of this process: nobody outside can make a token with

@@ -10,9 +10,9 @@ use jsonwebtoken::crypto::CryptoProvider;
 
 use crate::claims;
 use crate::jwks::PublicKey;
-use crate::keys::{Keys, Lane};
+use crate::keys::{Asker, Keys};
 use crate::mandate::Said;
-use crate::memory::{Memory, seconds};
+use crate::memory::{Memory, Stamp, seconds};
 use crate::token::Token;
 use crate::{Invalid, KeysUnavailable, Mandate, Use, VerifierBuilder, VerifyError};
 
@@ -91,9 +91,7 @@ impl Verifier {
         let said = claims::read(&parts.payload, &inner.required)?;
         // Before any key is asked for: a token that does not fit must not cause a fetch.
         inner.fits(&said, inner.keys.now())?;
-        let known = said.claims.root_sid.as_deref().is_some_and(|root| inner.memory.knows(root));
-        let lane = if known { Lane::KnownRecord } else { Lane::Anybody };
-        let (key, stamp) = inner.keys.key(&parts.kid, lane).await?;
+        let (key, stamp) = inner.key(&parts.kid, &said).await?;
         inner.check_signature(&parts, &key)?;
         let mandate = Mandate(Arc::new(said));
         inner.memory.remember(token, &mandate, stamp);
@@ -114,6 +112,18 @@ impl Verifier {
 }
 
 impl Inner {
+    async fn key(&self, kid: &str, said: &Said) -> Result<(PublicKey, Stamp), VerifyError> {
+        let root = said.claims.root_sid.as_deref().unwrap_or_default();
+        let asker = if self.memory.knows(root) { Asker::Known } else { Asker::Stranger };
+        let found = self.keys.key(kid, asker).await;
+        if found == Err(Invalid::UnknownKey.into()) {
+            // Whoever holds a good mandate of this record may write others: it must show another
+            // good one before a key is looked for on its word again.
+            self.memory.doubt(root);
+        }
+        found
+    }
+
     fn fits(&self, said: &Said, now: Moment) -> Result<(), Invalid> {
         let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX);
         let now = seconds(now);

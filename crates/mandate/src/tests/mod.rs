@@ -1,7 +1,10 @@
 //! A zone's STS on a real port: it publishes keys, mints mandates, and can fall silent.
 
+#[cfg(feature = "tls")]
+mod https;
 mod memory;
 mod rotation;
+mod searches;
 mod verification;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +18,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation_event::{KeyRing, Message, Stream};
-use caracal_revocation_state::{ManualClock, Options, Revocations};
+use caracal_revocation_state::{Clock as _, ManualClock, Options, Revocations};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -61,6 +64,7 @@ struct Published {
     status: StatusCode,
     document: String,
     queries: Vec<String>,
+    fetched: Vec<Duration>,
     pause: Duration,
 }
 
@@ -70,15 +74,19 @@ impl Sts {
             status: StatusCode::OK,
             document: document(keys),
             queries: Vec::new(),
+            fetched: Vec::new(),
             pause: Duration::ZERO,
         }));
         let fetches = Arc::new(AtomicUsize::new(0));
-        let (state, count) = (Arc::clone(&published), Arc::clone(&fetches));
+        let clock = Arc::new(ManualClock::new());
+        let (state, count, time) =
+            (Arc::clone(&published), Arc::clone(&fetches), Arc::clone(&clock));
         let answer = async move |RawQuery(query): RawQuery| {
             count.fetch_add(1, Ordering::SeqCst);
             let (pause, answer) = {
                 let mut published = state.lock().unwrap();
                 published.queries.extend(query);
+                published.fetched.push(time.now().monotonic);
                 (published.pause, (published.status, published.document.clone()))
             };
             tokio::time::sleep(pause).await;
@@ -88,7 +96,6 @@ impl Sts {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let clock = Arc::new(ManualClock::new());
         let revocations = Revocations::with_clock(Options::default(), clock.clone());
         Self { issuer, revocations, clock, published, fetches }
     }
@@ -99,6 +106,12 @@ impl Sts {
 
     fn answer(&self, status: u16) {
         self.published.lock().unwrap().status = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// When the keys were fetched, in seconds since the first time.
+    fn fetched(&self) -> Vec<u64> {
+        let fetched = self.published.lock().unwrap().fetched.clone();
+        fetched.iter().map(|at| (*at - fetched[0]).as_secs()).collect()
     }
 
     fn fetches(&self) -> usize {
