@@ -14,6 +14,7 @@ use uuid::Uuid;
 /// assert_eq!(at.to_string(), "2026-11-20T10:00:00.123Z");
 /// assert_eq!(at.floor_seconds(), 1_795_168_800);
 /// assert_eq!(OccurredAt::parse("yesterday"), None);
+/// assert_eq!(OccurredAt::from_unix(std::time::Duration::from_millis(1_795_168_800_123)), Some(at));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OccurredAt(jiff::Timestamp);
@@ -23,6 +24,13 @@ impl OccurredAt {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
+    }
+
+    /// The moment so long after the Unix epoch, to the millisecond.
+    #[must_use]
+    pub fn from_unix(since: std::time::Duration) -> Option<Self> {
+        let ms = i64::try_from(since.as_millis()).ok()?;
+        jiff::Timestamp::from_millisecond(ms).ok().map(Self)
     }
 
     /// Whole seconds since the Unix epoch, rounded down: comparable with a token's `iat`.

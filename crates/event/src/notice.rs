@@ -49,9 +49,15 @@ impl Notice {
     /// `policy.invalidate`.
     #[must_use]
     pub fn policy(zone: &str, policy_set: &str, version: &str) -> Self {
-        Self::on(Stream::PolicyInvalidate, zone)
+        Self::policies(zone)
             .with("policy_set_id", policy_set)
             .with("policy_set_version_id", version)
+    }
+
+    /// `policy.invalidate` that does not say which version is in force.
+    #[must_use]
+    pub fn policies(zone: &str) -> Self {
+        Self::on(Stream::PolicyInvalidate, zone)
     }
 
     /// `delegations.invalidate`.

@@ -25,8 +25,9 @@
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
 //! state, and leaves what it cannot use as a [`DeadLetter`]; an [`EffectRunner`] does once in a
-//! fleet what must not be done by every process; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
-//! `main` chooses it.
+//! fleet what must not be done by every process; a [`Publisher`] writes to them; [`InProcess`]
+//! stands in for Redis where a program's `main` chooses it. For operators, an [`Inspector`]
+//! provisions and inspects, and a [`Watch`] shows each message.
 
 mod connection;
 mod dead_letters;
@@ -34,18 +35,29 @@ mod effects;
 mod fold;
 mod follower;
 mod in_process;
+mod inspect;
+mod layout;
 mod log;
 mod metrics;
 mod persistence;
 mod proof;
+mod provision;
 mod publisher;
 mod redis_log;
 mod redis_reply;
 mod settings;
+mod watch;
 
 pub use dead_letters::{DeadLetter, NotADeadLetter};
 pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;
 pub use in_process::InProcess;
+pub use inspect::{
+    ConsumerReport, GroupReport, InspectError, InspectErrorKind, Inspector, KeyReport,
+    OldestPending, StreamReport,
+};
+pub use layout::StreamLayout;
+pub use provision::{Provision, Provisioned};
 pub use publisher::{PublishError, Publisher};
 pub use settings::{Mode, Settings, SettingsError};
+pub use watch::{Round, Sighting, Watch};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use caracal_revocation_event::{Key, KeyError, KeyRing};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use zeroize::Zeroizing;
 
 /// Where the streams are and which signatures to believe.
@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 /// | setting | meaning |
 /// |---|---|
 /// | `REDIS_URL` | `redis://`, `rediss://` (feature `tls`), `unix://`; with user and password |
-/// | `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` | instead of `REDIS_URL`; port 6379 if unset |
+/// | `REDIS_HOST`, `REDIS_PORT` | instead of `REDIS_URL`; port 6379 if unset |
+/// | `REDIS_PASSWORD` | the password, unless `REDIS_URL` holds one |
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
 /// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
@@ -168,7 +169,11 @@ fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, Se
             };
             SettingsError::new("REDIS_URL", Problem::NotAnAddress(hint))
         })?;
-        return Ok(info);
+        return if info.redis_settings().password().is_some() {
+            Ok(info)
+        } else {
+            with_password(info, lookup)
+        };
     }
     let host = lookup("REDIS_HOST").ok_or(SettingsError::new("REDIS_URL", Problem::NoServer))?;
     let port = match lookup("REDIS_PORT") {
@@ -177,15 +182,21 @@ fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, Se
             text.trim().parse().map_err(|_| SettingsError::new("REDIS_PORT", Problem::NotAPort))?
         }
     };
-    let mut login = RedisConnectionInfo::default();
-    if let Some(password) = secret(lookup, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? {
-        login = login.set_password(password.trim_end_matches(['\r', '\n']));
-    }
-    let address = ConnectionAddr::Tcp(host.trim().to_owned(), port);
-    address
+    let info = ConnectionAddr::Tcp(host.trim().to_owned(), port)
         .into_connection_info()
-        .map(|info| info.set_redis_settings(login))
-        .map_err(|_| SettingsError::new("REDIS_HOST", Problem::NotAnAddress("")))
+        .map_err(|_| SettingsError::new("REDIS_HOST", Problem::NotAnAddress("")))?;
+    with_password(info, lookup)
+}
+
+fn with_password(
+    info: ConnectionInfo,
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<ConnectionInfo, SettingsError> {
+    let Some(password) = secret(lookup, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? else {
+        return Ok(info);
+    };
+    let login = info.redis_settings().clone();
+    Ok(info.set_redis_settings(login.set_password(password.trim_end_matches(['\r', '\n']))))
 }
 
 fn keys(mode: Mode, lookup: &impl Fn(&str) -> Option<String>) -> Result<KeyRing, SettingsError> {

@@ -50,6 +50,17 @@ fn a_key_in_development_is_a_key_all_the_same() {
 }
 
 #[test]
+fn a_password_of_its_own_completes_an_address_without_one() {
+    let password = |url| {
+        let key = ("STREAMS_HMAC_KEY", KEY);
+        let settings = settings(&[("REDIS_URL", url), ("REDIS_PASSWORD", "own\n"), key]).unwrap();
+        settings.server.redis_settings().password().map(str::to_owned)
+    };
+    assert_eq!(password("redis://user@localhost").as_deref(), Some("own"));
+    assert_eq!(password("redis://user:in-url@localhost").as_deref(), Some("in-url"));
+}
+
+#[test]
 fn every_kind_of_address_is_understood() {
     for (url, address) in [
         ("redis://localhost", "localhost:6379"),

@@ -1,0 +1,65 @@
+//! Why a question was not answered.
+
+use crate::log::LogError;
+
+/// Redis did not answer an operator's question, or not as expected. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct InspectError {
+    kind: InspectErrorKind,
+    words: String,
+}
+
+/// The kinds of failure, for a program to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InspectErrorKind {
+    /// No connection, or no answer in time: `REDIS_URL`, or `REDIS_HOST` and `REDIS_PORT`.
+    Unreachable,
+    /// The login was refused, or one is needed: the password, or the user in `REDIS_URL`.
+    Login,
+    /// The user may not do this: its ACL lacks a right.
+    NotAllowed,
+    /// The key holds something that is no stream.
+    NoStream,
+    /// The server is older than 7.0.
+    Version,
+    /// Anything else that Redis refused, or an answer that cannot be read.
+    Other,
+}
+
+impl InspectError {
+    /// The kind of failure.
+    #[must_use]
+    pub const fn kind(&self) -> InspectErrorKind {
+        self.kind
+    }
+}
+
+impl From<LogError> for InspectError {
+    fn from(error: LogError) -> Self {
+        Self { kind: kind(&error), words: error.to_string() }
+    }
+}
+
+fn kind(error: &LogError) -> InspectErrorKind {
+    match error {
+        LogError::Deadline(_) => InspectErrorKind::Unreachable,
+        LogError::Version(_) => InspectErrorKind::Version,
+        LogError::Redis(words) => {
+            let has = |part: &str| words.contains(part);
+            if has("NOAUTH") || has("WRONGPASS") || has("AuthenticationFailed") {
+                InspectErrorKind::Login
+            } else if has("NOPERM") {
+                InspectErrorKind::NotAllowed
+            } else if has("WRONGTYPE") {
+                InspectErrorKind::NoStream
+            } else if has("os error") || has("failed to lookup") || has("broken pipe") {
+                InspectErrorKind::Unreachable
+            } else {
+                InspectErrorKind::Other
+            }
+        }
+        LogError::Reply(_) => InspectErrorKind::Other,
+    }
+}

@@ -1,0 +1,219 @@
+//! A consumer group as it stands: who is in it, what it has not read, what it has not finished.
+
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use redis::{Pipeline, Value};
+
+use super::{InspectError, Inspector, StreamReport, first, reply};
+use crate::redis_reply;
+
+/// More unread entries than this are not counted one by one.
+const MAX_COUNTED: u64 = 10_000;
+const PAGE: u64 = 1_000;
+
+/// A consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupReport {
+    /// Its name.
+    pub name: String,
+    /// The last entry that was delivered to a consumer.
+    pub last_delivered: StreamId,
+    /// Entries that stand in the stream and were never delivered.
+    pub unread: u64,
+    /// Whether there are more unread than were counted.
+    pub unread_at_least: bool,
+    /// The first of them.
+    pub oldest_unread: Option<StreamId>,
+    /// Entries that left the stream before they were delivered, where Redis counted enough to
+    /// tell.
+    pub lost: Option<u64>,
+    /// Entries delivered and not acknowledged.
+    pub pending: u64,
+    /// The first of them.
+    pub oldest_pending: Option<OldestPending>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerReport>,
+}
+
+/// The first entry of a group that was delivered and not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OldestPending {
+    /// The entry.
+    pub id: StreamId,
+    /// Whom it was delivered to.
+    pub consumer: String,
+    /// Since it was last delivered.
+    pub idle: Duration,
+    /// How often it was delivered.
+    pub deliveries: u64,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerReport {
+    /// Its name.
+    pub name: String,
+    /// Entries delivered to it and not acknowledged.
+    pub pending: u64,
+    /// Since it last asked for anything.
+    pub idle: Duration,
+}
+
+impl Inspector {
+    /// The groups of a stream in detail. What is unread is counted from ids and `entries-added`:
+    /// the `lag` of `XINFO GROUPS` goes wrong when entries are deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when Redis does not say.
+    pub async fn groups(
+        &mut self,
+        key: &str,
+        stream: &StreamReport,
+    ) -> Result<Vec<GroupReport>, InspectError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("GROUPS").arg(key);
+        let answer = first(self.connection.tell(&commands).await?)?;
+        let mut groups = Vec::new();
+        for group in reply::list(&answer)? {
+            groups.push(self.group(key, stream, group).await?);
+        }
+        Ok(groups)
+    }
+
+    async fn group(
+        &mut self,
+        key: &str,
+        stream: &StreamReport,
+        group: &Value,
+    ) -> Result<GroupReport, InspectError> {
+        let name = redis_reply::text(reply::field(group, "name")?)?;
+        let pending = redis_reply::number(reply::field(group, "pending")?)?;
+        let last_delivered = reply::id(reply::field(group, "last-delivered-id")?)?;
+        // Nil until the server can tell.
+        let entries_read = redis_reply::number(reply::field(group, "entries-read")?).ok();
+        let (consumers, oldest_pending) = self.members(key, &name).await?;
+        let (unread, at_least, oldest_unread) = self.unread(key, stream, last_delivered).await?;
+        Ok(GroupReport {
+            name,
+            last_delivered,
+            unread,
+            unread_at_least: at_least,
+            oldest_unread,
+            lost: lost(stream, last_delivered, entries_read),
+            pending,
+            oldest_pending,
+            consumers,
+        })
+    }
+
+    async fn members(
+        &mut self,
+        key: &str,
+        group: &str,
+    ) -> Result<(Vec<ConsumerReport>, Option<OldestPending>), InspectError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("CONSUMERS").arg(key).arg(group);
+        commands.cmd("XPENDING").arg(key).arg(group).arg("-").arg("+").arg(1);
+        let mut answers = self.connection.tell(&commands).await?.into_iter();
+        let consumers = redis_reply::sound(answers.next())?;
+        let consumer = |item: &Value| {
+            Ok::<_, InspectError>(ConsumerReport {
+                name: redis_reply::text(reply::field(item, "name")?)?,
+                pending: redis_reply::number(reply::field(item, "pending")?)?,
+                idle: reply::millis(reply::field(item, "idle")?)?,
+            })
+        };
+        let consumers = reply::list(&consumers)?.iter().map(consumer).collect::<Result<_, _>>()?;
+        let oldest = redis_reply::sound(answers.next())?;
+        let oldest = match reply::list(&oldest)?.first().map(reply::list).transpose()? {
+            Some([id, consumer, idle, deliveries]) => Some(OldestPending {
+                id: reply::id(id)?,
+                consumer: redis_reply::text(consumer)?,
+                idle: reply::millis(idle)?,
+                deliveries: redis_reply::number(deliveries)?,
+            }),
+            _ => None,
+        };
+        Ok((consumers, oldest))
+    }
+
+    /// How many entries stand after `delivered`, whether there are more, and the first of them.
+    async fn unread(
+        &mut self,
+        key: &str,
+        stream: &StreamReport,
+        delivered: StreamId,
+    ) -> Result<(u64, bool, Option<StreamId>), InspectError> {
+        if stream.length == 0 || delivered >= stream.last {
+            return Ok((0, false, None));
+        }
+        if delivered < stream.first {
+            return Ok((stream.length, false, Some(stream.first)));
+        }
+        let (mut count, mut oldest, mut cursor) = (0, None, delivered);
+        while count < MAX_COUNTED {
+            let ids = self.ids(key, cursor, StreamId::new(u64::MAX, u64::MAX), PAGE).await?;
+            count += ids.len() as u64;
+            oldest = oldest.or(ids.first().copied());
+            match ids.last() {
+                Some(last) if ids.len() as u64 == PAGE => cursor = *last,
+                _ => return Ok((count, false, oldest)),
+            }
+        }
+        Ok((count, true, oldest))
+    }
+
+    /// The ids of at most `count` entries after `after`, up to `last`.
+    pub(crate) async fn ids(
+        &mut self,
+        key: &str,
+        after: StreamId,
+        last: StreamId,
+        count: u64,
+    ) -> Result<Vec<StreamId>, InspectError> {
+        let mut commands = Pipeline::new();
+        let range = commands.cmd("XRANGE").arg(key).arg(format!("({after}"));
+        range.arg(last.to_string()).arg("COUNT").arg(count);
+        let answer = first(self.connection.tell(&commands).await?)?;
+        let id = |entry: &Value| match reply::list(entry)? {
+            [id, ..] => reply::id(id),
+            [] => Err(reply::UNLIKE),
+        };
+        Ok(reply::list(&answer)?.iter().map(id).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Entries before the stream's first that were not delivered. Deletions in the middle hide how
+/// many were trimmed, so nothing is said then.
+fn lost(stream: &StreamReport, delivered: StreamId, entries_read: Option<u64>) -> Option<u64> {
+    if delivered >= stream.first && stream.length > 0 || delivered >= stream.last {
+        return Some(0);
+    }
+    let has_gaps = stream.length > 0 && stream.max_deleted >= stream.first;
+    let gone = stream.entries_added.checked_sub(stream.length)?;
+    (!has_gaps).then_some(gone)?.checked_sub(entries_read?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_trimmed_before_it_was_read_is_lost() {
+        let (first, last) = (StreamId::new(60, 0), StreamId::new(99, 0));
+        let mut stream =
+            StreamReport { length: 40, entries_added: 100, first, last, ..StreamReport::default() };
+        assert_eq!(lost(&stream, StreamId::new(30, 0), Some(31)), Some(29));
+        assert_eq!(lost(&stream, StreamId::new(70, 0), Some(71)), Some(0));
+        assert_eq!(lost(&stream, StreamId::new(30, 0), None), None, "Redis did not count");
+        stream.max_deleted = StreamId::new(70, 0);
+        assert_eq!(lost(&stream, StreamId::new(30, 0), Some(31)), None, "a gap hides how many");
+        let emptied = StreamReport { length: 0, first: StreamId::ZERO, ..stream };
+        assert_eq!(lost(&emptied, StreamId::new(30, 0), Some(31)), Some(69));
+    }
+}

@@ -1,0 +1,139 @@
+//! What an operator asks of Redis: the streams, their groups, the server itself.
+
+mod error;
+mod groups;
+mod reply;
+
+pub use error::{InspectError, InspectErrorKind};
+pub use groups::{ConsumerReport, GroupReport, OldestPending};
+
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use redis::{Pipeline, Value};
+
+use crate::connection::Connection;
+use crate::log::{Counters, Head, LogError};
+use crate::redis_reply;
+use crate::settings::Settings;
+
+/// A connection for the questions of an operator, each answered within two seconds or not at all.
+///
+/// ```no_run
+/// use caracal_revocation_stream::{Inspector, Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut inspector = Inspector::connect(&Settings::from_env()?).await?;
+/// for provisioned in inspector.provision().await? {
+///     println!("{}: {:?}", provisioned.stream.name, provisioned.state);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Inspector {
+    pub(crate) connection: Connection,
+    version: String,
+}
+
+/// What stands at a stream's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyReport {
+    /// Nothing.
+    Missing,
+    /// Something that is no stream.
+    NoStream,
+    /// A stream.
+    Stream(StreamReport),
+}
+
+/// What Redis counts of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// How many entries it has.
+    pub length: u64,
+    /// How many were ever added.
+    pub entries_added: u64,
+    /// The id of its first entry, zero when it is empty.
+    pub first: StreamId,
+    /// The id last given to an entry.
+    pub last: StreamId,
+    /// The highest id that was ever deleted; trimming by `XTRIM` does not move it.
+    pub max_deleted: StreamId,
+    /// The names of its groups.
+    pub groups: Vec<String>,
+}
+
+impl Inspector {
+    /// Connects, and asks for the version: before 7.0 Redis does not count what was ever added.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
+    pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
+        let mut connection = Connection::open(&settings.server).await?;
+        let mut commands = Pipeline::new();
+        commands.cmd("INFO").arg("server");
+        let info = first(connection.tell(&commands).await?)?;
+        let info = redis_reply::text(&info)?;
+        let version = redis_reply::info_field(&info, "redis_version").unwrap_or("unknown");
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < 7) {
+            return Err(LogError::Version(version.to_owned()).into());
+        }
+        Ok(Self { connection, version: version.to_owned() })
+    }
+
+    /// The server's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The server's clock, since the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when Redis does not say.
+    pub async fn time(&mut self) -> Result<Duration, InspectError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("TIME");
+        let answer = first(self.connection.tell(&commands).await?)?;
+        Ok(redis_reply::time(&answer)?)
+    }
+
+    /// What stands at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when Redis does not say.
+    pub async fn stream(&mut self, key: &str) -> Result<KeyReport, InspectError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("STREAM").arg(key);
+        commands.cmd("XLEN").arg(key);
+        commands.cmd("XINFO").arg("GROUPS").arg(key);
+        let mut answers = self.connection.ask(&commands, Duration::ZERO).await?.into_iter();
+        let counters = match redis_reply::head(answers.next()) {
+            Ok(Head::Missing) => return Ok(KeyReport::Missing),
+            Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
+                return Ok(KeyReport::NoStream);
+            }
+            Ok(Head::Present(counters)) => counters,
+            Err(error) => return Err(error.into()),
+        };
+        let length = redis_reply::number(&redis_reply::sound(answers.next())?)?;
+        let groups = redis_reply::sound(answers.next())?;
+        let groups = redis_reply::pending_by_name(&groups)?.into_iter().map(|(name, _)| name);
+        let Counters { last_generated: last, entries_added, first, max_deleted } = counters;
+        let groups = groups.collect();
+        let report = StreamReport { length, entries_added, first, last, max_deleted, groups };
+        Ok(KeyReport::Stream(report))
+    }
+}
+
+/// The only answer to the only command.
+fn first(answers: Vec<Value>) -> Result<Value, LogError> {
+    answers.into_iter().next().ok_or(LogError::Reply("fewer answers than commands"))
+}

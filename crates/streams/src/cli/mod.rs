@@ -1,0 +1,216 @@
+//! The command line, declared: what `--help`, the completions and the man pages say.
+
+mod pages;
+mod parse;
+mod publish;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use pages::{completions, manual};
+#[cfg(test)]
+pub(crate) use publish::SessionArgs;
+pub(crate) use publish::{PublishArgs, PublishCommand};
+
+const SETTINGS: &str = "\
+Settings, in this order: flags, the environment, a file of NAME=value lines (--settings, else
+streams.env in $CARACAL_HOME, or ~/.local/share/caracal).
+
+  REDIS_URL            redis://, rediss:// or unix://
+  REDIS_HOST           instead of REDIS_URL, with REDIS_PORT
+  REDIS_PASSWORD_FILE  the password's file, else REDIS_PASSWORD, else redisPassword in
+                       $CARACAL_SECRETS_DIR (or $CARACAL_HOME/secrets)
+  STREAMS_HMAC_KEY     the stream key, or STREAMS_HMAC_KEY_FILE
+  STREAMS_HMAC_KEY_PREVIOUS  also accepted, while keys rotate; or its _FILE
+  CARACAL_MODE         dev, rc or stable; only dev runs without a key
+
+Exit codes: 0 fine, 1 not (missing, rejected, refused, a warning), 2 broken, or not to be told.
+
+Examples:
+  REDIS_URL=redis://localhost caracal-streams provision
+  caracal-streams --host redis.internal --password-file /run/secrets/redis verify
+  caracal-streams watch --from 0 --until-idle --json
+  caracal-streams publish revoke --zone z-1 --session ar-1 --reason compromised";
+
+/// Provisions, verifies, watches and publishes to Caracal's revocation streams.
+#[derive(Debug, Parser)]
+#[command(name = "caracal-streams", version, after_help = SETTINGS, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the server and the keys are. No flag takes a secret: everybody on the machine can read
+/// command lines.
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// Address of Redis without a password, as in redis://user@host:6379 [REDIS_URL]
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["host", "port"])]
+    #[arg(help_heading = "Connection")]
+    pub(crate) url: Option<String>,
+    /// Host of Redis [REDIS_HOST]
+    #[arg(long, global = true, help_heading = "Connection")]
+    host: Option<String>,
+    /// Port of Redis [REDIS_PORT]
+    #[arg(long, global = true, requires = "host", help_heading = "Connection")]
+    port: Option<u16>,
+    /// File with the password of Redis [REDIS_PASSWORD_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    password_file: Option<PathBuf>,
+    /// File with the stream key [STREAMS_HMAC_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    key_file: Option<PathBuf>,
+    /// File with a second accepted key [STREAMS_HMAC_KEY_PREVIOUS_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    previous_key_file: Option<PathBuf>,
+    /// dev, rc or stable [CARACAL_MODE]
+    #[arg(long, global = true, help_heading = "Connection")]
+    mode: Option<String>,
+    /// File with settings as NAME=value lines
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) settings: Option<PathBuf>,
+}
+
+impl Connect {
+    /// The flags that were given, by the names that the environment has for them.
+    pub(crate) fn named(&self) -> HashMap<String, String> {
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let flags = [
+            ("REDIS_URL", self.url.clone()),
+            ("REDIS_HOST", self.host.clone()),
+            ("REDIS_PORT", self.port.map(|port| port.to_string())),
+            ("REDIS_PASSWORD_FILE", path(&self.password_file)),
+            ("STREAMS_HMAC_KEY_FILE", path(&self.key_file)),
+            ("STREAMS_HMAC_KEY_PREVIOUS_FILE", path(&self.previous_key_file)),
+            ("CARACAL_MODE", self.mode.clone()),
+        ];
+        let given = flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.collect()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the streams and consumer groups that are missing; rewrite nothing
+    Provision(ReportArgs),
+    /// Check that all streams and groups exist, so that provisioning would change nothing
+    Verify(ReportArgs),
+    /// Follow the streams live: a full-screen view in a terminal, lines otherwise
+    Watch(WatchArgs),
+    /// Write a correctly signed message
+    #[command(after_help = publish::EXAMPLES)]
+    Publish(PublishArgs),
+    /// Sign one message on standard input
+    #[command(after_help = "\
+Example:
+  echo '{\"stream\":\"caracal.keys.invalidate\",\"fields\":{\"zone_id\":\"z-1\"}}' \\
+    | caracal-streams sign | caracal-streams check")]
+    Sign(SignArgs),
+    /// Say what a follower would make of one message on standard input
+    Check(CheckArgs),
+    /// Print a script that completes this program's command line
+    Completions {
+        /// The shell to print it for
+        shell: Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// One JSON object, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  caracal-streams watch                             what arrives from now on, full-screen
+  caracal-streams watch --since 15m --lines         the last quarter of an hour, and on
+  caracal-streams watch --from 0 --until-idle --json | jq 'select(.outcome == \"rejected\")'
+
+In the full-screen view: q ends, p pauses the list of messages.")]
+pub(crate) struct WatchArgs {
+    /// Show messages from this id on: MS-SEQ, MS, 0 for all, $ for those to come
+    #[arg(long, value_name = "ID", value_parser = parse::from, conflicts_with = "since")]
+    from: Option<From>,
+    /// Show messages of the last 30s, 15m, 2h or 1d, and on
+    #[arg(long, value_name = "TIME", value_parser = parse::span)]
+    since: Option<Duration>,
+    /// End when every message that is there was shown and no other came for a second
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// One JSON object a message, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// One line a message, in a terminal too
+    #[arg(long, conflicts_with = "json")]
+    lines: bool,
+}
+
+impl WatchArgs {
+    /// Whether the view takes the whole terminal.
+    pub(crate) const fn is_full_screen(&self, is_terminal: bool) -> bool {
+        is_terminal && !self.json && !self.lines && !self.until_idle && self.count.is_none()
+    }
+
+    /// The first id to show, given this machine's time since the Unix epoch; none for what is to
+    /// come.
+    pub(crate) fn first(&self, now: Duration) -> Option<StreamId> {
+        match (self.since, self.from) {
+            (Some(since), _) => {
+                let ms = now.saturating_sub(since).as_millis();
+                Some(StreamId::new(u64::try_from(ms).unwrap_or(u64::MAX), 0))
+            }
+            (None, Some(From::Id(id))) => Some(id),
+            // What is there is to be shown to its end.
+            (None, None) if self.until_idle => Some(StreamId::ZERO),
+            (None, Some(From::Now) | None) => None,
+        }
+    }
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// With what is added from now on.
+    Now,
+    /// With this entry.
+    Id(StreamId),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The stream, where the message does not say it
+    #[arg(long, value_parser = parse::stream)]
+    pub(crate) stream: Option<Stream>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The message is {\"stream\": NAME, \"fields\": …}: the fields as an object, or as a list of
+[name, value] in the order of the wire. Exit code 0: applied; 1: rejected.")]
+pub(crate) struct CheckArgs {
+    /// The stream, where the message does not say it
+    #[arg(long, value_parser = parse::stream)]
+    pub(crate) stream: Option<Stream>,
+    /// One JSON object, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}

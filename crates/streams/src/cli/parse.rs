@@ -1,0 +1,72 @@
+//! Values on the command line.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{OccurredAt, Stream, StreamId};
+
+use super::From;
+
+pub(super) fn stream(text: &str) -> Result<Stream, String> {
+    Stream::from_name(text).ok_or_else(|| {
+        let names = Stream::ALL.map(Stream::name);
+        format!("one of {} is expected", names.join(", "))
+    })
+}
+
+/// `$`, an id, or the milliseconds of one.
+pub(super) fn from(text: &str) -> Result<From, String> {
+    if text == "$" {
+        return Ok(From::Now);
+    }
+    let whole = if text.contains('-') { text.to_owned() } else { format!("{text}-0") };
+    whole.parse::<StreamId>().map(From::Id).map_err(|error| format!("{error}, or 0, or $"))
+}
+
+/// A whole number of seconds, minutes, hours or days.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let unlike = || "a time is expected, as in 30s, 15m, 2h or 1d".to_owned();
+    let unit = text.chars().last().ok_or_else(unlike)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(unlike()),
+    };
+    let digits = text.strip_suffix(unit).ok_or_else(unlike)?;
+    let number: u64 = digits.parse().map_err(|_| unlike())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(unlike)
+}
+
+/// An id that can stand in a message: text of one line, and not the word for nothing.
+pub(super) fn word(text: &str) -> Result<String, String> {
+    match text {
+        "" | "null" => Err("it would count as absent".to_owned()),
+        _ if text.contains('\n') => Err("it holds a newline, and would be set aside".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn occurred(text: &str) -> Result<OccurredAt, String> {
+    OccurredAt::parse(text)
+        .ok_or_else(|| "a time is expected, as in 2026-11-20T10:00:00.000Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_times_are_read_totally() {
+        assert!(matches!(from("$"), Ok(From::Now)));
+        assert!(matches!(from("0"), Ok(From::Id(StreamId::ZERO))));
+        assert!(matches!(from("7-3"), Ok(From::Id(StreamId { ms: 7, seq: 3 }))));
+        assert!(["", "-", "x", "1-", "+1"].iter().all(|text| from(text).is_err()));
+        assert_eq!(span("15m"), Ok(Duration::from_secs(900)));
+        assert!(
+            ["", "m", "1", "1w", "-1s", "1mm", "99999999999999999d"]
+                .iter()
+                .all(|text| span(text).is_err())
+        );
+    }
+}

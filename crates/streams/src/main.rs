@@ -1,0 +1,63 @@
+//! `caracal-streams`: the operator's program for Caracal's streams.
+//!
+//! One file a command; [`cli`] declares them all, [`settings`] finds the server and the keys. A
+//! command writes to the output that it is given and returns how the program ends.
+
+mod answer;
+mod check;
+mod cli;
+mod confirm;
+mod failure;
+mod message;
+mod provision;
+mod publish;
+mod record;
+mod settings;
+mod sign;
+mod text;
+mod watch;
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::answer::Answer;
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::settings::Sources;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match run(cli, &mut out).await.and_then(|answer| Ok((out.flush()?, answer).1)) {
+        Ok(answer) => answer.into(),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where standard error is closed too there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "caracal-streams: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(cli: Cli, out: &mut impl Write) -> Result<Answer, Failure> {
+    let sources = || Sources::of(&cli.connect);
+    match cli.command {
+        Command::Provision(args) => provision::provision(&sources()?, &args, out).await,
+        Command::Verify(args) => provision::verify(&sources()?, &args, out).await,
+        Command::Watch(args) if args.is_full_screen(std::io::stdout().is_terminal()) => {
+            watch::screen(&sources()?, &args).await
+        }
+        Command::Watch(args) => watch::lines(&sources()?, &args, out).await,
+        Command::Publish(args) => publish::publish(&sources()?, &args, out).await,
+        Command::Sign(args) => sign::sign(&sources()?, &args, out),
+        Command::Check(args) => check::check(&sources()?, &args, out),
+        Command::Completions { shell } => {
+            cli::completions(shell, out);
+            Ok(Answer::Fine)
+        }
+        Command::Man { folder } => cli::manual(&folder).map(|()| Answer::Fine),
+    }
+}

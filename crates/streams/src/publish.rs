@@ -1,0 +1,149 @@
+//! `publish`: correctly signed messages, as Caracal's own producers write them.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use caracal_revocation_event::{Message, Notice, OccurredAt, Stream};
+use caracal_revocation_stream::{Publisher, Settings};
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::cli::{PublishArgs, PublishCommand};
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::record::changes;
+use crate::settings::Sources;
+use crate::text::plain;
+
+#[derive(Serialize)]
+struct Published<'p> {
+    stream: &'p str,
+    id: String,
+}
+
+pub(crate) async fn publish(
+    sources: &Sources,
+    args: &PublishArgs,
+    out: &mut impl Write,
+) -> Result<Answer, Failure> {
+    let settings = sources.settings()?;
+    let notices = notices(&args.what, SystemTime::now())?;
+    let mut question = String::new();
+    for notice in &notices {
+        question.push_str(&rehearse(&settings, notice)?);
+        question.push('\n');
+    }
+    question.push_str("Publish?");
+    if !confirm(&question, args.yes)? {
+        writeln!(out, "nothing was published")?;
+        return Ok(Answer::Not);
+    }
+    let publisher = Publisher::connect(&settings).await.map_err(|error| {
+        Failure::new(format!("{error}; check REDIS_URL, or REDIS_HOST and REDIS_PORT"))
+    })?;
+    for notice in notices {
+        let stream = notice.stream().name();
+        let id = publisher.publish(notice).await?.to_string();
+        if args.json {
+            serde_json::to_writer(&mut *out, &Published { stream, id })?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "published to {stream} as {id}")?;
+        }
+    }
+    Ok(Answer::Fine)
+}
+
+/// What the command line asks for. A suspension and its end are told as the Coordinator tells
+/// them: a suspension on two streams, its end on one.
+fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<Notice>, Failure> {
+    let notice = match what {
+        PublishCommand::Revoke { zone, session, root, agent_session, delegation, reason } => {
+            let mut notice = Notice::revoke(zone, reason);
+            let named = [session, root, agent_session, delegation];
+            if named.iter().all(|id| id.is_none()) {
+                return Err(Failure::new(
+                    "nothing to revoke: give --session, --root, --agent-session or --delegation",
+                ));
+            }
+            let add = [Notice::session, Notice::root, Notice::agent_session]
+                .into_iter()
+                .chain([Notice::delegation_edge as fn(Notice, &str) -> Notice]);
+            for (id, add) in named.into_iter().zip(add) {
+                notice = id.iter().fold(notice, |notice, id| add(notice, id));
+            }
+            notice
+        }
+        PublishCommand::Keys { zone } => Notice::keys(zone),
+        PublishCommand::Policy { zone, policy_set, version } => {
+            let named = [("policy_set_id", policy_set), ("policy_set_version_id", version)];
+            named.into_iter().fold(Notice::policies(zone), |notice, (name, id)| {
+                id.iter().fold(notice, |notice, id| notice.with(name, id))
+            })
+        }
+        PublishCommand::Delegation { zone, event, edges, epoch } => {
+            let edges: Vec<&str> = edges.iter().map(String::as_str).collect();
+            Notice::delegation(zone, (*event).into(), &edges, *epoch)
+        }
+        PublishCommand::Suspend(args) => {
+            let (zone, session) = (&args.zone, &args.agent_session);
+            let at = args.at.map_or_else(|| occurred(now), Ok)?;
+            let revoke = Notice::revoke(zone, "suspended")
+                .agent_session(session)
+                .with("dedupe_key", &format!("agent_suspend:{session}:{at}"));
+            return Ok(vec![Notice::suspend(zone, session, at), revoke]);
+        }
+        PublishCommand::Resume(args) => {
+            let at = args.at.map_or_else(|| occurred(now), Ok)?;
+            Notice::resume(&args.zone, &args.agent_session, at)
+        }
+    };
+    Ok(vec![notice])
+}
+
+fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    OccurredAt::from_unix(since)
+        .ok_or_else(|| Failure::new("this machine's clock names no time: give --at"))
+}
+
+/// The message in words, once it was found to say what it is meant to.
+fn rehearse(settings: &Settings, notice: &Notice) -> Result<String, Failure> {
+    let stream: Stream = notice.stream();
+    let fields = notice.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
+    let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let refused = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("consumers would not take this message: {why}"))
+    };
+    let event = settings.keys().verify(&Message::new(stream, &wire));
+    let event = event.map_err(|rejection| refused(&rejection))?;
+    if event.is_recut() {
+        return Err(refused(&"it reads like one that was re-cut"));
+    }
+    let zone = event.zone().map(|zone| plain(zone.as_str()).into_owned()).unwrap_or_default();
+    Ok(format!("{stream}: {} · zone {zone}", changes(event.changes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspension_is_told_twice_with_one_time() {
+        let at = OccurredAt::parse("2026-11-20T10:00:00.123Z").unwrap();
+        let what = crate::cli::SessionArgs {
+            zone: "z-1".into(),
+            agent_session: "gs-1".into(),
+            at: Some(at),
+        };
+        let told = notices(&PublishCommand::Suspend(what), SystemTime::now()).unwrap();
+        let keys: Vec<_> = told
+            .into_iter()
+            .map(|notice| notice.into_fields(None, SystemTime::now()))
+            .filter_map(|fields| fields.into_iter().find(|(name, _)| name == "dedupe_key"))
+            .map(|(_, value)| value)
+            .collect();
+        let time = "gs-1:2026-11-20T10:00:00.123Z";
+        assert_eq!(keys, [format!("suspend:{time}"), format!("agent_suspend:{time}")]);
+    }
+}

@@ -1,0 +1,138 @@
+//! A message and its outcome, as JSON for programs and as a line for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use caracal_revocation_event::{Change, Effect, Event, Rejection, Stream, StreamId};
+use serde::{Serialize, Serializer};
+
+use crate::text::plain;
+
+/// What a follower makes of one message. Its JSON is a promise to programs: fields are added,
+/// never renamed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Record<'e> {
+    #[serde(serialize_with = "by_name")]
+    stream: Stream,
+    #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]
+    id: Option<StreamId>,
+    /// `applied` or `rejected`.
+    outcome: &'static str,
+    /// Why it was rejected: `signature`, `malformed` or `ambiguous`.
+    reason: Option<&'static str>,
+    /// What it changes, in the shape of the contract's vectors.
+    effect: Option<Effect<'e>>,
+    /// Whether it also belongs in the dead-letter stream.
+    dead_letter: bool,
+    /// Why it was rejected, in words.
+    #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]
+    detail: Option<Rejection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'e str>,
+    /// The producer's words for why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<&'e str>,
+    /// Which of the accepted keys signed it: `current`, `previous` or `unsigned`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'static str>,
+    /// When it was decided, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_ms: Option<u64>,
+    /// From its id to here, by the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<f64>,
+    #[serde(skip)]
+    changes: &'e [Change<'e>],
+}
+
+impl<'e> Record<'e> {
+    pub(crate) fn of(stream: Stream, outcome: Result<&'e Event<'e>, Rejection>) -> Self {
+        let event = outcome.ok();
+        let detail = outcome.err();
+        Self {
+            stream,
+            id: None,
+            outcome: if event.is_some() { "applied" } else { "rejected" },
+            reason: detail.map(|rejection| rejection.kind().label()),
+            effect: event.map(Event::effect),
+            dead_letter: event.is_none_or(Event::is_recut),
+            detail,
+            zone: event.and_then(Event::zone).map(|zone| zone.as_str()),
+            said: event.and_then(Event::reason),
+            key: event.map(|event| event.key().label()),
+            decided_ms: event.and_then(Event::decided).map(|decided| decided.as_millis()),
+            age_ms: None,
+            changes: event.map_or(&[], Event::changes),
+        }
+    }
+
+    /// The same, as it stands in its stream.
+    pub(crate) fn at(self, id: StreamId, age: Duration) -> Self {
+        Self { id: Some(id), age_ms: Some(age.as_secs_f64() * 1_000.0), ..self }
+    }
+
+    pub(crate) fn is_applied(&self) -> bool {
+        self.outcome == "applied"
+    }
+
+    /// For people: one line, safe for a terminal.
+    pub(crate) fn line(&self) -> String {
+        let id = self.id.map(|id| format!(" {id}")).unwrap_or_default();
+        format!("{} {}{id}: {}", self.outcome, self.stream, self.words())
+    }
+
+    /// What it changes or why it was rejected, safe for a terminal.
+    pub(crate) fn words(&self) -> String {
+        let mut line = match self.detail {
+            Some(rejection) => rejection.to_string(),
+            None => changes(self.changes),
+        };
+        // Writing to a string cannot fail.
+        if let Some(zone) = self.zone {
+            let _ = write!(line, " · zone {}", plain(zone));
+        }
+        if let Some(said) = self.said {
+            let _ = write!(line, " · {}", plain(said));
+        }
+        if self.is_applied() && self.dead_letter {
+            line.push_str(" · re-cut: also for the dead letters");
+        }
+        line
+    }
+}
+
+/// What a message changes, in words.
+pub(crate) fn changes(changes: &[Change<'_>]) -> String {
+    if changes.is_empty() {
+        return "nothing changes".to_owned();
+    }
+    let words = changes.iter().map(|change| match change {
+        Change::Revoke(anchor) => format!("revoke {}", plain(anchor.as_str())),
+        Change::Suspend(told) => format!("suspend {}", plain(told.session.as_str())),
+        Change::Resume(told) => format!("resume {}", plain(told.session.as_str())),
+        Change::DelegationEpoch(told) => {
+            let ended = match told.ended.len() {
+                0 => String::new(),
+                count => format!(", {count} delegations end"),
+            };
+            format!("delegation epoch {}{ended}", told.epoch)
+        }
+        Change::ForgetKeys(_) => "forget the zone's keys".to_owned(),
+        Change::ReloadPolicy(told) => match &told.version {
+            Some(version) => format!("reload the zone's policy, version {}", plain(version)),
+            None => "reload the zone's policy".to_owned(),
+        },
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn by_name<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stream.name())
+}
+
+fn as_text<S: Serializer>(
+    value: &Option<impl std::fmt::Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.as_ref().map(ToString::to_string).unwrap_or_default())
+}

@@ -1,0 +1,206 @@
+//! Where the program finds its settings: flags, then the environment, then a file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use caracal_revocation_stream::Settings;
+
+use crate::cli::Connect;
+use crate::failure::Failure;
+
+/// The settings that say where the server is: whichever source has one of them is asked for all.
+const ADDRESS: [&str; 4] = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_PORT"];
+/// The same for its password.
+const PASSWORD: [&str; 2] = ["REDIS_PASSWORD_FILE", "REDIS_PASSWORD"];
+
+/// Settings by name, from each place, the one that counts most first.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources(Vec<Source>);
+
+/// Names and values; values may be secrets, so they are never shown.
+#[derive(Clone)]
+struct Source(HashMap<String, String>);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl Sources {
+    /// Flags, this process' environment, and the file.
+    pub(crate) fn of(flags: &Connect) -> Result<Self, Failure> {
+        if flags.url.as_deref().is_some_and(holds_password) {
+            return Err(Failure::new(
+                "--url: a password on a command line can be seen by everybody on this machine; \
+                 leave it out and name a file with --password-file, or set REDIS_URL",
+            ));
+        }
+        let environment: HashMap<_, _> = std::env::vars().collect();
+        Self::from(flags.named(), environment, flags.settings.as_deref())
+    }
+
+    fn from(
+        flags: HashMap<String, String>,
+        environment: HashMap<String, String>,
+        file: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let conventional = home(&environment).map(|home| home.join("streams.env"));
+        let file = match (file, conventional) {
+            (Some(named), _) => read(named)?,
+            (None, Some(path)) if path.is_file() => read(&path)?,
+            (None, _) => HashMap::new(),
+        };
+        let password = password_file(&environment)
+            .filter(|path| path.is_file())
+            .map(|path| ("REDIS_PASSWORD_FILE".to_owned(), path.to_string_lossy().into_owned()));
+        let mut sources = vec![Source(flags), Source(environment), Source(file)];
+        // Last of all, where Caracal's installer puts it.
+        sources.push(Source(password.into_iter().collect()));
+        sources.iter_mut().for_each(|Source(map)| map.retain(|_, value| !value.trim().is_empty()));
+        Ok(Self(sources))
+    }
+
+    /// The setting `name`.
+    pub(crate) fn find(&self, name: &str) -> Option<String> {
+        let group = [ADDRESS.as_slice(), &PASSWORD].into_iter().find(|group| group.contains(&name));
+        let group = group.unwrap_or(std::slice::from_ref(&name));
+        // A secret's file and value are one setting.
+        let other = name.strip_suffix("_FILE").map_or(format!("{name}_FILE"), str::to_owned);
+        let has = |Source(map): &&Source| {
+            map.contains_key(&other) || group.iter().any(|name| map.contains_key(*name))
+        };
+        self.0.iter().find(has).and_then(|Source(map)| map.get(name)).cloned()
+    }
+
+    /// The server and the keys.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings::from_lookup(|name| self.find(name))?)
+    }
+
+    /// The server alone, for what needs no key.
+    pub(crate) fn server(&self) -> Result<Settings, Failure> {
+        let lookup = |name: &str| match name {
+            "CARACAL_MODE" => Some("dev".to_owned()),
+            _ if name.starts_with("STREAMS_HMAC_KEY") => None,
+            _ => self.find(name),
+        };
+        Ok(Settings::from_lookup(lookup)?)
+    }
+
+    /// The keys alone, for what needs no server.
+    pub(crate) fn keys(&self) -> Result<Settings, Failure> {
+        let lookup = |name: &str| match name {
+            "REDIS_URL" => Some("redis://localhost".to_owned()),
+            _ if name.starts_with("REDIS_") => None,
+            _ => self.find(name),
+        };
+        Ok(Settings::from_lookup(lookup)?)
+    }
+}
+
+/// `${CARACAL_HOME:-$HOME/.local/share/caracal}`.
+fn home(environment: &HashMap<String, String>) -> Option<PathBuf> {
+    let set = |name| environment.get(name).filter(|value| !value.trim().is_empty());
+    let under_home = || set("HOME").map(|home| Path::new(home).join(".local/share/caracal"));
+    set("CARACAL_HOME").map(PathBuf::from).or_else(under_home)
+}
+
+/// `${CARACAL_SECRETS_DIR:-<home>/secrets}/redisPassword`.
+fn password_file(environment: &HashMap<String, String>) -> Option<PathBuf> {
+    let set = environment.get("CARACAL_SECRETS_DIR").filter(|value| !value.trim().is_empty());
+    let folder = set.map(PathBuf::from).or_else(|| Some(home(environment)?.join("secrets")));
+    Some(folder?.join("redisPassword"))
+}
+
+/// Lines of `NAME=value`, as in an environment file: `#` comments, quotes around a value.
+fn read(path: &Path) -> Result<HashMap<String, String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("--settings {}: {error}", path.display())))?;
+    let mut settings = HashMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // The line itself is not shown: it may hold a secret.
+        let (name, value) = line.split_once('=').ok_or_else(|| {
+            let at = format!("--settings {}, line {}", path.display(), number + 1);
+            Failure::new(format!("{at}: NAME=value is expected"))
+        })?;
+        let value = value.trim();
+        let unquoted = ['"', '\'']
+            .into_iter()
+            .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+            .unwrap_or(value);
+        settings.insert(name.trim().trim_start_matches("export ").to_owned(), unquoted.to_owned());
+    }
+    Ok(settings)
+}
+
+/// Whether the part of an address before its host holds a password.
+fn holds_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    login.is_some_and(|login| login.contains(':')) || url.contains("pass=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(values: &[(&str, &str)]) -> HashMap<String, String> {
+        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_flag_outweighs_the_environment_as_a_group() {
+        let environment =
+            [("REDIS_URL", "redis://elsewhere"), ("REDIS_PASSWORD", "x"), ("CARACAL_MODE", "rc")];
+        let flags = [("REDIS_HOST", "here"), ("REDIS_PASSWORD_FILE", "/p")];
+        let sources = Sources::from(map(&flags), map(&environment), None).unwrap();
+        assert_eq!(sources.find("REDIS_URL"), None);
+        assert_eq!(sources.find("REDIS_HOST").as_deref(), Some("here"));
+        assert_eq!(sources.find("REDIS_PASSWORD"), None);
+        assert_eq!(sources.find("CARACAL_MODE").as_deref(), Some("rc"));
+    }
+
+    #[test]
+    fn the_file_comes_after_the_environment_and_before_the_convention() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("streams.env");
+        std::fs::write(&file, "# ours\nREDIS_HOST = \"filed\"\nexport REDIS_PASSWORD='p w'\n")
+            .unwrap();
+        std::fs::write(folder.path().join("redisPassword"), "conventional").unwrap();
+        let home = folder.path().to_str().unwrap();
+        let environment =
+            map(&[("CARACAL_HOME", home), ("CARACAL_SECRETS_DIR", home), ("REDIS_HOST", "")]);
+        let sources = Sources::from(map(&[]), environment.clone(), None).unwrap();
+        assert_eq!(sources.find("REDIS_HOST").as_deref(), Some("filed"));
+        assert_eq!(sources.find("REDIS_PASSWORD").as_deref(), Some("p w"));
+        assert_eq!(sources.find("REDIS_PASSWORD_FILE"), None);
+        std::fs::write(&file, "").unwrap();
+        let sources = Sources::from(map(&[]), environment, None).unwrap();
+        assert!(sources.find("REDIS_PASSWORD_FILE").unwrap().ends_with("redisPassword"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_setting_is_named_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("broken.env");
+        std::fs::write(&file, "REDIS_HOST=a\nhunter2\n").unwrap();
+        let failure = Sources::from(map(&[]), map(&[]), Some(&file)).unwrap_err().to_string();
+        assert!(failure.contains("line 2") && !failure.contains("hunter2"), "{failure}");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_noticed() {
+        for url in ["redis://u:p@h", "redis://:p@h:1/0", "unix:///s?pass=p"] {
+            assert!(holds_password(url), "{url}");
+        }
+        for url in ["redis://u@h", "redis://h:6379", "redis://[::1]:6379/0"] {
+            assert!(!holds_password(url), "{url}");
+        }
+    }
+}

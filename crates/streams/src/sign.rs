@@ -1,0 +1,50 @@
+//! `sign`: one message with its signature.
+
+use std::io::Write;
+
+use caracal_revocation_event::sign as add_signature;
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::cli::SignArgs;
+use crate::failure::Failure;
+use crate::message::Given;
+use crate::settings::Sources;
+
+/// The shape that `sign` and `check` read.
+#[derive(Serialize)]
+struct Signed<'s> {
+    stream: &'s str,
+    fields: &'s [(String, String)],
+}
+
+pub(crate) fn sign(
+    sources: &Sources,
+    args: &SignArgs,
+    out: &mut impl Write,
+) -> Result<Answer, Failure> {
+    let settings = sources.keys()?;
+    let key = settings.keys().signing_key();
+    let key = key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing to sign with"))?;
+    let given = Given::read(args.stream, std::io::stdin())?;
+    let mut fields = Vec::with_capacity(given.fields.len() + 1);
+    for (name, value) in given.fields {
+        fields.push((text(name)?, text(value)?));
+    }
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let is_twice = names.windows(2).any(|pair| matches!(pair, [one, other] if one == other));
+    if is_twice || names.iter().any(|name| name.is_empty() || name.contains(['=', '\n'])) {
+        let why = "a field stands twice, or its name is empty or holds '=' or a newline";
+        return Err(Failure::new(format!("{why}: every consumer would refuse it as ambiguous")));
+    }
+    add_signature(key, given.stream, &mut fields);
+    serde_json::to_writer(&mut *out, &Signed { stream: given.stream.name(), fields: &fields })?;
+    writeln!(out)?;
+    Ok(Answer::Fine)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new("only text is signed: no producer writes else"))
+}

@@ -1,0 +1,140 @@
+//! The terminal: reads the streams and the keyboard, and draws four times a second.
+
+use std::time::{Duration, SystemTime};
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_stream::{Inspector, KeyReport, Settings};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::screen::{View, draw};
+use super::tally::{Seen, Tally};
+use super::{PAUSE, open};
+use crate::answer::Answer;
+use crate::cli::WatchArgs;
+use crate::failure::Failure;
+use crate::settings::Sources;
+
+const FRAME: Duration = Duration::from_millis(250);
+/// How often the dead-letter streams are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Quit,
+    Pause,
+}
+
+pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer, Failure> {
+    let settings = sources.settings()?;
+    // Before the terminal is taken: what is wrong with the settings is said in plain text.
+    let mut watch = open(sources, args).await?;
+    let mut keys = keyboard();
+    let mut terminal = ratatui::try_init()?;
+    let mut view = View::default();
+    let mut tally = Tally::new();
+    let mut counter = Counter::new(&settings);
+    let result = loop {
+        let mut fresh = Vec::new();
+        let was_live = view.is_live;
+        let quit = {
+            let round = watch.round(FRAME, |sighting| fresh.push(Seen::of(&sighting)));
+            let mut round = std::pin::pin!(round);
+            loop {
+                tokio::select! {
+                    round = &mut round => {
+                        view.trouble = round.as_ref().err().map(ToString::to_string);
+                        view.is_live |= round.is_ok_and(|round| round.is_idle);
+                        break false;
+                    }
+                    wish = keys.recv() => match wish {
+                        Some(Wish::Pause) => view.paused = view.paused.is_none().then(|| tally.last.clone()),
+                        Some(Wish::Quit) | None => break true,
+                    },
+                }
+            }
+        };
+        if quit {
+            break Ok(Answer::Fine);
+        }
+        if view.trouble.is_some() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        tally.take(fresh, was_live, unix_time());
+        view.dead_letters = counter.count().await;
+        if let Err(error) = terminal.draw(|frame| draw(frame, &view, &tally, watch.revocations())) {
+            break Err(error.into());
+        }
+    };
+    ratatui::try_restore()?;
+    result
+}
+
+/// Reads the keyboard on a thread of its own, for as long as somebody listens.
+fn keyboard() -> UnboundedReceiver<Wish> {
+    let (sender, receiver) = unbounded_channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            let Some(wish) = wish(&event) else { continue };
+            if sender.send(wish).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn wish(event: &Event) -> Option<Wish> {
+    let Event::Key(key) = event else { return None };
+    if key.kind != KeyEventKind::Press {
+        return None;
+    }
+    match key.code {
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
+        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
+        KeyCode::Char('p') => Some(Wish::Pause),
+        _ => None,
+    }
+}
+
+/// Counts the dead-letter streams from time to time, on a connection of its own.
+struct Counter<'s> {
+    settings: &'s Settings,
+    inspector: Option<Inspector>,
+    counted: Option<Duration>,
+    lengths: [Option<u64>; Stream::ALL.len()],
+}
+
+impl<'s> Counter<'s> {
+    const fn new(settings: &'s Settings) -> Self {
+        Self { settings, inspector: None, counted: None, lengths: [None; Stream::ALL.len()] }
+    }
+
+    /// How many dead letters each stream has, where that is known.
+    async fn count(&mut self) -> [Option<u64>; Stream::ALL.len()] {
+        let now = unix_time();
+        if self.counted.is_none_or(|counted| now.saturating_sub(counted) >= COUNT_EVERY) {
+            self.counted = Some(now);
+            self.lengths = [None; Stream::ALL.len()];
+            if self.inspector.is_none() {
+                self.inspector = Inspector::connect(self.settings).await.ok();
+            }
+            for (stream, length) in Stream::ALL.into_iter().zip(&mut self.lengths) {
+                let Some(inspector) = &mut self.inspector else { break };
+                match inspector.stream(&format!("{stream}.dead")).await {
+                    Ok(KeyReport::Stream(report)) => *length = Some(report.length),
+                    Ok(KeyReport::Missing) => *length = Some(0),
+                    Ok(KeyReport::NoStream) => {}
+                    // Connected again at the next count.
+                    Err(_) => self.inspector = None,
+                }
+            }
+        }
+        self.lengths
+    }
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
