@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use caracal_revocation_state::Unknown;
 use metrics::{Counter, counter, describe_counter};
 
 use crate::RejectionKind;
@@ -14,14 +15,21 @@ pub(crate) struct Counters {
     revoked: Counter,
     stale: Counter,
     observed: Arc<[Counter]>,
+    /// The name: fail-open is an outage of its own, and rare.
+    failed_open: Arc<str>,
 }
 
 impl Counters {
     pub(crate) fn register(profile: Profile) -> Self {
         let name = |what: &str| format!("caracal_{}_{what}_total", profile.label());
-        let [denials, revoked, stale, observed] =
-            ["denials", "denials_revoked", "denials_revocation_stale", "observed_denials"]
-                .map(name);
+        let [denials, revoked, stale, observed, failed_open] = [
+            "denials",
+            "denials_revoked",
+            "denials_revocation_stale",
+            "observed_denials",
+            "failed_open",
+        ]
+        .map(name);
         describe_counter!(denials.clone(), "Requests that were denied, by reason.");
         describe_counter!(
             revoked.clone(),
@@ -32,12 +40,17 @@ impl Counters {
             "Requests that were denied because the revocation state was not fresh enough."
         );
         describe_counter!(observed.clone(), "Requests that would have been denied, by reason.");
+        describe_counter!(
+            failed_open.clone(),
+            "Requests that were let through although too little was known, by the cause."
+        );
         Self {
             profile,
             denials: by_reason(&denials),
             revoked: counter!(revoked),
             stale: counter!(stale),
             observed: by_reason(&observed),
+            failed_open: failed_open.into(),
         }
     }
 
@@ -50,6 +63,11 @@ impl Counters {
             Some(Alert::Stale) => self.stale.increment(1),
             None => {}
         }
+    }
+
+    /// A request that went on although too little was known.
+    pub(crate) fn failed_open(&self, unknown: Unknown) {
+        counter!(self.failed_open.to_string(), "cause" => unknown.label()).increment(1);
     }
 
     /// A request that went on although it would have been denied: no denial, so counted apart.

@@ -77,9 +77,9 @@ pub use caracal_revocation_mandate::{
     Verifier, VerifierBuilder, VerifyError,
 };
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady, Options,
-    PolicyChanges, PolicyInvalidation, Reason, Refusal, Revocations, SystemClock, Text, Unknown,
-    Verdict, ZoneView,
+    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady,
+    Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason, Refusal, Revocations,
+    SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     DeadLetter, Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode,

@@ -130,6 +130,12 @@ impl<S: AsRef<str>> Claims<S> {
         self.usage.as_ref().is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
     }
 
+    /// Whether its authority came through two hops or more: a suspension of an earlier one does
+    /// not end the token's own.
+    pub(crate) fn has_earlier_hops(&self) -> bool {
+        self.delegation_chain.len() >= 2 || self.delegation_path.len() >= 2
+    }
+
     /// Every anchor that the token stands on; those of the chain only `with_chain`.
     pub fn anchors(&self, with_chain: bool) -> impl Iterator<Item = (AnchorKind, &str)> {
         let own = [

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::Moment;
+use crate::{Moment, Outage};
 
 /// Why nothing is known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,11 @@ pub(crate) struct Freshness {
     monotonic: AtomicU64,
     wall: AtomicU64,
     not_ready: AtomicU8,
+    /// An [`Outage`]'s code.
+    outage: AtomicU8,
+    /// By the monotonic clock in nanoseconds: since when no message was verified after one that
+    /// was not; zero for never.
+    failing_since: AtomicU64,
 }
 
 impl Freshness {
@@ -53,6 +58,29 @@ impl Freshness {
     /// Whether that is news.
     pub(crate) fn withhold(&self, why: NotReady) -> bool {
         self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
+    }
+
+    /// Whether that is news.
+    pub(crate) fn set_outage(&self, outage: Option<Outage>) -> bool {
+        let code = Outage::code(outage);
+        self.outage.swap(code, Ordering::AcqRel) != code
+    }
+
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        Outage::of_code(self.outage.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_signatures_fail(&self, since: Option<Moment>) {
+        let since = since.map_or(0, |since| nanos(since.monotonic));
+        self.failing_since.store(since, Ordering::Release);
+    }
+
+    /// For how long signatures have failed, with no success since.
+    pub(crate) fn signatures_fail_for(&self, now: Moment) -> Option<Duration> {
+        match self.failing_since.load(Ordering::Acquire) {
+            0 => None,
+            since => Some(now.monotonic.saturating_sub(Duration::from_nanos(since))),
+        }
     }
 
     /// How long ago the last proof was, or why there has been none.

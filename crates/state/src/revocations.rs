@@ -1,6 +1,7 @@
 //! The state that followers write and layers read: one handle, cheap to clone.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,34 +14,12 @@ use crate::freshness::{Freshness, NotReady};
 use crate::horizon::{Horizon, Losses};
 use crate::index::{Index, Mark};
 use crate::known::Known;
+use crate::options::{BoundError, Options, SHORTEST_MEMORY};
+use crate::readiness::{Outage, Readiness, Unready};
 use crate::running::{Registry, Timekeeper};
 use crate::suspensions::Suspensions;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
-
-/// How long revocations are remembered, and how stale a view may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Options {
-    /// How long an entry is remembered after it was last told. 24 hours by default; less
-    /// than 65 minutes counts as 65, since an entry must outlast the longest mandate (60 minutes,
-    /// and leeway).
-    pub memory: Duration,
-    /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default.
-    pub deny_after: Duration,
-    /// Beyond this staleness an operator should be told. 5 seconds by default.
-    pub warn_after: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            memory: Duration::from_secs(24 * 60 * 60),
-            deny_after: Duration::from_secs(60),
-            warn_after: Duration::from_secs(5),
-        }
-    }
-}
 
 /// What a service knows about revocation: one value, shared by the follower that feeds it and
 /// every layer that asks it. Clones share the same state.
@@ -63,11 +42,10 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
+    /// The shortest bound that anybody asks for, in nanoseconds.
+    shortest_bound: AtomicU64,
     ready: Notify,
 }
-
-/// A revocation forgotten earlier could let a living mandate back in.
-const SHORTEST_MEMORY: Duration = Duration::from_secs(65 * 60);
 
 impl Revocations {
     /// An empty state that knows nothing yet, on this machine's clocks.
@@ -89,6 +67,7 @@ impl Revocations {
             horizon: Horizon::default(),
             running: Registry::new(),
             timekeeper: Timekeeper::default(),
+            shortest_bound: AtomicU64::new(nanos(options.deny_after)),
             ready: Notify::new(),
         }))
     }
@@ -137,15 +116,17 @@ impl Revocations {
             .view()
             .map(|view| Found::look(claims.anchors(checks.chain), |id| view.mark(id), claims.iat));
         let found = found.unwrap_or_default();
+        let is_decidable = !found.resumed && claims.is_in_tables();
+        let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
         verdict(&Facts {
             mark: found.strongest,
             iat: claims.iat,
             epoch_is_stale,
             staleness,
             bound: state.options.deny_after.min(own_bound),
-            horizon: horizons
-                .second(!found.resumed && claims.is_in_tables())
-                .filter(|_| checks.horizon),
+            horizon: horizon
+                .map(|second| state.options.height(second, claims.has_earlier_hops(), now)),
+            fail_open: checks.fail_open_unknown,
         })
     }
 
@@ -238,11 +219,64 @@ impl Revocations {
         self.0.freshness.withhold(why)
     }
 
+    /// Says why the log cannot be read, or that it can; whether that is news. For followers only.
+    pub fn set_outage(&self, outage: Option<Outage>) -> bool {
+        self.0.freshness.set_outage(outage)
+    }
+
+    /// Since when no message was verified after one that was not. For followers only.
+    pub fn set_signatures_fail(&self, since: Option<Moment>) {
+        self.0.freshness.set_signatures_fail(since);
+    }
+
+    /// Asks for a view that is never older than this, for [`Checks::deny_after`]: the follower
+    /// then checks the log more often.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundError`] names the setting when the bound is smaller than
+    /// [`Options::SHORTEST_BOUND`].
+    pub fn require_bound(&self, setting: &'static str, bound: Duration) -> Result<(), BoundError> {
+        BoundError::check(setting, bound)?;
+        self.0.shortest_bound.fetch_min(nanos(bound), Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The shortest bound that anybody asks for.
+    #[must_use]
+    pub fn shortest_bound(&self) -> Duration {
+        Duration::from_nanos(self.0.shortest_bound.load(Ordering::Acquire))
+    }
+
+    /// Whether a service with this state should be given requests at this moment, and why not.
+    #[must_use]
+    pub fn readiness(&self, now: Moment) -> Readiness {
+        let Options { deny_after, warn_after, .. } = self.0.options;
+        let staleness = self.staleness(now);
+        let fails_for = self.0.freshness.signatures_fail_for(now);
+        let unready = match staleness {
+            Err(why) => Some(Unready::NotReady(why)),
+            Ok(staleness) if staleness > deny_after => Some(Unready::Stale),
+            Ok(_) if fails_for.is_some_and(|time| time > deny_after) => {
+                Some(Unready::SignaturesFail)
+            }
+            Ok(_) => None,
+        };
+        Readiness {
+            unready,
+            staleness: staleness.ok(),
+            is_late: staleness.is_ok_and(|staleness| staleness > warn_after),
+            outage: self.0.freshness.outage(),
+            horizon: self.horizon(),
+        }
+    }
+
     /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
     /// up to then are refused. Never goes back by this. For followers only.
     pub fn raise_horizon(&self, second: i64) {
         self.0.horizon.raise(second);
-        self.cut_made_up_to(second);
+        // Strict mode also concerns tokens made later.
+        self.cut_made_up_to(if self.0.options.strict { i64::MAX } else { second });
     }
 
     /// Messages may have been lost, and nothing proves it: no token is refused for it, and a
@@ -409,6 +443,10 @@ impl Found {
         found.strongest = revoked.break_value().or(found.strongest);
         found
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whole minutes of the process; 2^24 of them are 31 years.

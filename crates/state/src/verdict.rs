@@ -33,13 +33,21 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
     staleness: Duration,
+    failed_open: Option<Unknown>,
 }
 
 impl Admitted {
-    /// How long ago the log was last proven complete, when this was decided.
+    /// How long ago the log was last proven complete, when this was decided; [`Duration::MAX`]
+    /// if it never was, which only [`Checks::fail_open_unknown`] lets through.
     #[must_use]
     pub const fn staleness(&self) -> Duration {
         self.staleness
+    }
+
+    /// What was not known when this was admitted all the same, by [`Checks::fail_open_unknown`].
+    #[must_use]
+    pub const fn failed_open(&self) -> Option<Unknown> {
+        self.failed_open
     }
 }
 
@@ -135,8 +143,13 @@ pub struct Checks {
     /// Also whether the token was made after the horizon. On by default; off where whoever
     /// answers decides from Caracal's own records, as the STS does.
     pub horizon: bool,
-    /// A staleness bound of its own, where it is smaller than the service's.
+    /// A staleness bound of its own, where it is smaller than the service's; see
+    /// [`Revocations::require_bound`](crate::Revocations::require_bound).
     pub deny_after: Option<Duration>,
+    /// Admits although too little is known: the history is not read yet, or the view is older
+    /// than the bound. Never what is known to be revoked, and nothing below the horizon. Off by
+    /// default.
+    pub fail_open_unknown: bool,
 }
 
 impl Default for Checks {
@@ -147,6 +160,7 @@ impl Default for Checks {
             ended_delegations_only: false,
             horizon: true,
             deny_after: None,
+            fail_open_unknown: false,
         }
     }
 }
@@ -162,6 +176,7 @@ pub(crate) struct Facts {
     /// In seconds since the Unix epoch, where messages that concern such a token may have been
     /// lost.
     pub(crate) horizon: Option<i64>,
+    pub(crate) fail_open: bool,
 }
 
 pub(crate) fn verdict(facts: &Facts) -> Verdict {
@@ -177,16 +192,17 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.epoch_is_stale {
         return refuse(Reason::DelegationStale, None);
     }
-    let staleness = match facts.staleness {
-        Ok(staleness) if staleness <= facts.bound => staleness,
-        Ok(staleness) => {
-            return Verdict::Unknown(Unknown::Stale { staleness, bound: facts.bound });
-        }
-        Err(why) => return Verdict::Unknown(Unknown::NotReady(why)),
+    let (staleness, unknown) = match facts.staleness {
+        Ok(staleness) if staleness <= facts.bound => (staleness, None),
+        Ok(staleness) => (staleness, Some(Unknown::Stale { staleness, bound: facts.bound })),
+        Err(why) => (Duration::MAX, Some(Unknown::NotReady(why))),
     };
+    if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
+        return Verdict::Unknown(unknown);
+    }
     match (facts.horizon, facts.iat) {
         (Some(_), None) => Verdict::Unknown(Unknown::NoIssueTime),
         (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete, None),
-        _ => Verdict::Admitted(Admitted { staleness }),
+        _ => Verdict::Admitted(Admitted { staleness, failed_open: unknown }),
     }
 }

@@ -87,6 +87,9 @@ impl Guard {
         }
         if let Ok(Pass::Admitted(admitted)) = &outcome {
             request.extensions_mut().insert(*admitted);
+            if let Some(unknown) = admitted.failed_open() {
+                self.counters.failed_open(unknown);
+            }
         }
         let denial =
             outcome.as_ref().err().map(|rejection| self.deny(rejection, request.headers()));

@@ -1,8 +1,10 @@
 //! The resource server's layer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use caracal_revocation_mandate::{Requirements, SubjectType, Verifier};
+use caracal_revocation_state::BoundError;
 use tower_layer::Layer;
 
 use crate::Guarded;
@@ -145,6 +147,29 @@ impl ResourceLayer {
     /// the revocation of whatever it was delegated through.
     pub fn without_chain(mut self) -> Self {
         self.guard.judge.checks.chain = false;
+        self
+    }
+
+    /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
+    /// the service's own bound. A larger bound changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
+    ///
+    /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
+    pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
+        self.guard.judge.revocations.require_bound("with_deny_after", bound)?;
+        self.guard.judge.checks.deny_after = Some(bound);
+        Ok(self)
+    }
+
+    /// Lets requests through while too little is known: before the history is read, and when the
+    /// view is older than the bound. Each is counted by its cause, and
+    /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
+    /// service. Never what is known to be revoked.
+    pub fn fail_open_unknown(mut self) -> Self {
+        self.guard.judge.checks.fail_open_unknown = true;
         self
     }
 

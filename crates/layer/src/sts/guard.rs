@@ -25,8 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) struct Guard {
     pub(super) path: Box<str>,
     pub(super) deadline: Duration,
-    revocations: Revocations,
-    checks: Checks,
+    pub(super) revocations: Revocations,
+    pub(super) checks: Checks,
     counters: Counters,
 }
 
@@ -81,11 +81,19 @@ impl Guard {
             // The field names the authority as it is now, not as some token once had it: the end
             // of a suspension is behind it.
             claims.iat = Some(i64::MAX);
-            decide(&self.revocations, &claims, &self.checks)?;
+            self.decide(&claims)?;
         }
         if let Some(token) = authority.subject_token() {
             let payload = Payload::of(token)?;
-            decide(&self.revocations, &payload.claims()?, &self.checks)?;
+            self.decide(&payload.claims()?)?;
+        }
+        Ok(())
+    }
+
+    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<(), Rejection> {
+        let admitted = decide(&self.revocations, claims, &self.checks)?;
+        if let Some(unknown) = admitted.failed_open() {
+            self.counters.failed_open(unknown);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::Revocations;
+use caracal_revocation_state::{BoundError, Revocations};
 use tower_layer::Layer;
 
 use super::guard::Guard;
@@ -68,6 +68,27 @@ impl StsLayer {
     /// whose router has cut a prefix off.
     pub fn with_path(mut self, path: &str) -> Self {
         self.guard.path = path.into();
+        self
+    }
+
+    /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
+    /// the service's own bound. A larger bound changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
+    ///
+    /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
+    pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
+        self.guard.revocations.require_bound("with_deny_after", bound)?;
+        self.guard.checks.deny_after = Some(bound);
+        Ok(self)
+    }
+
+    /// Lets requests through while too little is known: before the history is read, and when the
+    /// view is older than the bound. Each is counted by its cause. Never what is known to be revoked.
+    pub fn fail_open_unknown(mut self) -> Self {
+        self.guard.checks.fail_open_unknown = true;
         self
     }
 

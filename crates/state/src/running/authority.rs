@@ -13,6 +13,7 @@ pub(crate) struct Authority {
     pub(crate) epoch: u64,
     pub(crate) iat: Option<i64>,
     pub(crate) is_in_tables: bool,
+    pub(crate) has_earlier_hops: bool,
     /// The second, since the Unix epoch, in which it ends.
     pub(crate) deadline: Option<u64>,
 }
@@ -62,6 +63,7 @@ impl Authority {
             epoch: claims.delegation_graph_epoch,
             iat: claims.iat,
             is_in_tables: claims.is_in_tables(),
+            has_earlier_hops: claims.has_earlier_hops(),
             deadline: None,
         }
     }

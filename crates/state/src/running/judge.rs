@@ -104,7 +104,9 @@ impl Revocations {
             bound: Duration::MAX,
             horizon: horizons
                 .second(!found.resumed && authority.is_in_tables)
-                .filter(|_| watch.checks.horizon),
+                .filter(|_| watch.checks.horizon)
+                .map(|second| self.options().height(second, authority.has_earlier_hops, now)),
+            fail_open: false,
         };
         let unknown = match verdict(&facts) {
             Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
@@ -115,10 +117,13 @@ impl Revocations {
             return Some(Cut::Expired);
         }
         let bound = watch.bound?;
+        let fails_closed = !watch.checks.fail_open_unknown;
         match staleness {
-            Err(why) => Some(Unknown::NotReady(why)),
-            Ok(staleness) if staleness > bound => Some(Unknown::Stale { staleness, bound }),
-            Ok(_) => unknown,
+            Err(why) if fails_closed => Some(Unknown::NotReady(why)),
+            Ok(staleness) if staleness > bound && fails_closed => {
+                Some(Unknown::Stale { staleness, bound })
+            }
+            _ => unknown,
         }
         .map(Cut::Unknown)
     }

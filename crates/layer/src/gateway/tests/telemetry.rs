@@ -159,3 +159,22 @@ fn says_once_that_tokens_arrive_unverified_however_many_clones_see_it() {
     assert!(errors[0].contains("must stand outside the revocation layer"), "{log}");
     assert_eq!(log.matches("request denied").count(), 3);
 }
+
+#[test]
+fn counts_by_its_cause_what_was_let_through_unknown() {
+    let counts = counted(|| {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let layer = GatewayLayer::new(revocations.clone()).fail_open_unknown();
+        send(&layer, with_claims(Claims::new("ar-1")));
+        revocations.confirm(revocations.now());
+        send(&layer, with_claims(Claims::new("ar-1")));
+        clock.advance(std::time::Duration::from_secs(61));
+        send(&layer, with_claims(Claims::new("ar-1")));
+    });
+    let expected = [
+        ("caracal_gateway_failed_open_total replaying", 1),
+        ("caracal_gateway_failed_open_total stale", 1),
+    ];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}

@@ -147,3 +147,29 @@ fn replaces_what_another_layer_decided() {
     assert!(outcome.admitted().is_none());
     assert!(outcome.observed().rejection().is_none());
 }
+
+#[test]
+fn a_route_may_ask_for_a_fresher_view_than_the_service() {
+    let (revocations, clock) = fresh();
+    let service = GatewayLayer::new(revocations.clone());
+    let route = service.clone().with_deny_after(Duration::from_secs(2)).unwrap();
+    assert_eq!(revocations.shortest_bound(), Duration::from_secs(2));
+    clock.advance(Duration::from_secs(3));
+    assert!(send(&service, with_claims(Claims::new("ar-1"))).admitted().is_some());
+    assert_eq!(send(&route, with_claims(Claims::new("ar-1"))).denied(), Unknown);
+    let error = route.with_deny_after(Duration::from_millis(399)).unwrap_err();
+    assert_eq!(error.setting(), "with_deny_after");
+}
+
+#[test]
+fn failing_open_lets_through_what_is_unknown_and_tells_the_service_how_old_its_view_is() {
+    let (revocations, clock) = fresh();
+    revoke(&revocations, "sid", "ar-revoked");
+    let layer = GatewayLayer::new(revocations).fail_open_unknown();
+    let age = Duration::from_secs(61);
+    clock.advance(age);
+    let admitted = send(&layer, with_claims(Claims::new("ar-1"))).admitted().unwrap();
+    assert_eq!(admitted.staleness(), age);
+    assert!(matches!(admitted.failed_open(), Some(Cause::Stale { .. })));
+    assert_eq!(send(&layer, with_claims(Claims::new("ar-revoked"))).denied(), Revoked);
+}

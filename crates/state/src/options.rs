@@ -1,0 +1,132 @@
+//! How long revocations are remembered, how stale a view may be, and what doubt counts as.
+
+use std::time::Duration;
+
+use crate::Moment;
+
+/// A revocation forgotten earlier could let a living mandate back in.
+pub(crate) const SHORTEST_MEMORY: Duration = Duration::from_secs(65 * 60);
+
+/// For so many seconds after a hole a record may have been re-issued by approval, and a token be
+/// younger than the authority that it stands on.
+const REISSUED: i64 = 120;
+
+/// How long revocations are remembered, how stale a view may be, and what doubt counts as.
+///
+/// ```
+/// use caracal_revocation_state::Options;
+/// use std::time::Duration;
+/// let strict = Options::strict();
+/// assert_eq!(strict.deny_after, Duration::from_secs(5));
+/// let mut hasty = Options::default();
+/// hasty.deny_after = Duration::from_millis(50);
+/// assert_eq!(hasty.check().unwrap_err().setting(), "deny_after");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long an entry is remembered after it was last told. 24 hours by default; less
+    /// than 65 minutes counts as 65, since an entry must outlast the longest mandate (60 minutes,
+    /// and leeway).
+    pub memory: Duration,
+    /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default, 5 in
+    /// strict mode; at least [`Options::SHORTEST_BOUND`].
+    ///
+    /// [`Verdict::Unknown`]: crate::Verdict::Unknown
+    pub deny_after: Duration,
+    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode.
+    pub warn_after: Duration,
+    /// How far the clocks of Postgres, which dates tokens, and Redis may be apart: the horizon
+    /// lies so far beyond the end of a hole. 5 seconds by default, 60 in strict mode.
+    pub horizon_margin: Duration,
+    /// Whether whatever cannot be shown counts as lost. By default a restart or failover that
+    /// may have lost messages, and a stream too young or empty to be proven, are counted and
+    /// said; with this they raise the horizon. It then also covers, for two minutes, records that
+    /// were re-issued and, as long as a mandate lives, tokens of two or more hops.
+    pub strict: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory: Duration::from_secs(24 * 60 * 60),
+            deny_after: Duration::from_secs(60),
+            warn_after: Duration::from_secs(5),
+            horizon_margin: Duration::from_secs(5),
+            strict: false,
+        }
+    }
+}
+
+impl Options {
+    /// The smallest bound that can be kept: a read waits 100 ms at least, its answer may take
+    /// 100 ms more, and one of the two reads in a row that a bound spans may fail.
+    pub const SHORTEST_BOUND: Duration = Duration::from_millis(400);
+
+    /// What nobody can show did not happen counts as having happened.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self {
+            deny_after: Duration::from_secs(5),
+            warn_after: Duration::from_secs(3),
+            horizon_margin: Duration::from_secs(60),
+            strict: true,
+            ..Self::default()
+        }
+    }
+
+    /// Up to which `iat` a token is refused for a horizon at `second`.
+    pub(crate) fn height(&self, second: i64, has_earlier_hops: bool, now: Moment) -> i64 {
+        if !self.strict {
+            return second;
+        }
+        // A suspension of an earlier hop, which may be among what was lost, concerns tokens of
+        // any age: until none is left that was alive at the hole.
+        let ends = u64::try_from(second).unwrap_or(0).saturating_add(SHORTEST_MEMORY.as_secs());
+        if has_earlier_hops && now.wall.as_secs() <= ends {
+            i64::MAX
+        } else {
+            second.saturating_add(REISSUED)
+        }
+    }
+
+    /// Whether the bounds can be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundError`] names the one that cannot.
+    pub fn check(&self) -> Result<(), BoundError> {
+        BoundError::check("deny_after", self.deny_after)?;
+        BoundError::check("warn_after", self.warn_after)
+    }
+}
+
+/// A staleness bound that is smaller than [`Options::SHORTEST_BOUND`]: a configuration error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{setting}: a view cannot be kept within {} ms; {} ms is the shortest bound",
+    bound.as_millis(),
+    Options::SHORTEST_BOUND.as_millis()
+)]
+pub struct BoundError {
+    setting: &'static str,
+    bound: Duration,
+}
+
+impl BoundError {
+    pub(crate) fn check(setting: &'static str, bound: Duration) -> Result<(), Self> {
+        if bound < Options::SHORTEST_BOUND { Err(Self { setting, bound }) } else { Ok(()) }
+    }
+
+    /// The setting at fault.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// The bound that was asked for.
+    #[must_use]
+    pub const fn bound(&self) -> Duration {
+        self.bound
+    }
+}

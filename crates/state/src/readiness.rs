@@ -1,0 +1,218 @@
+//! Whether a service should be given requests, and if not, why: what a readiness probe answers.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::NotReady;
+
+/// What a service knows of its own view, at one moment: from [`Revocations::readiness`].
+///
+/// ```
+/// use caracal_revocation_state::{Options, Revocations};
+/// let revocations = Revocations::new(Options::default());
+/// let readiness = revocations.readiness(revocations.now());
+/// assert!(!readiness.is_ready());
+/// assert_eq!(readiness.unready.map(|why| why.label()), Some("replaying"));
+///
+/// revocations.confirm(revocations.now());
+/// assert!(revocations.readiness(revocations.now()).is_ready());
+/// ```
+///
+/// [`Revocations::readiness`]: crate::Revocations::readiness
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Why the service should be given no requests.
+    pub unready: Option<Unready>,
+    /// How long ago the log was last proven complete, if it ever was.
+    pub staleness: Option<Duration>,
+    /// Whether that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
+    pub is_late: bool,
+    /// Why the log cannot be read just now.
+    pub outage: Option<Outage>,
+    /// Seconds since the Unix epoch, where messages may have been lost: tokens made up to then
+    /// are refused.
+    pub horizon: Option<i64>,
+}
+
+/// Why a service should be given no requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unready {
+    /// Nothing is known yet.
+    NotReady(NotReady),
+    /// The last proof that the log is complete is older than the bound.
+    Stale,
+    /// For longer than the bound, no message was verified after one that was not.
+    SignaturesFail,
+}
+
+/// Why the log cannot be read: the cause of growing staleness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outage {
+    /// The server, or the network to it, does not answer in time.
+    Timeout,
+    /// No connection is to be had, or it broke off.
+    Unreachable,
+    /// TLS: the certificates of one side do not satisfy the other.
+    Tls,
+    /// User or password are wrong, or missing.
+    Login,
+    /// The user lacks a right.
+    Forbidden,
+    /// The server is still reading its data from disk.
+    Loading,
+    /// The stream is on another node of a cluster.
+    Moved,
+    /// The server takes no writes.
+    ReadOnly,
+    /// The server is out of memory.
+    OutOfMemory,
+    /// The server is a replica that has lost its primary.
+    MasterDown,
+    /// The replica has not yet got what was read from another.
+    Behind,
+    /// The server cannot prove a stream complete.
+    Version,
+    /// The server's answer is not what was asked for.
+    Reply,
+    /// Any other error.
+    Other,
+}
+
+impl Readiness {
+    /// Whether the service should be given requests.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.unready.is_none()
+    }
+}
+
+impl fmt::Display for Readiness {
+    /// One line, such as `stale (timeout), last proven complete 61.2 s ago`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.unready.map_or("ready", Unready::label))?;
+        if let Some(outage) = self.outage {
+            write!(f, " ({})", outage.label())?;
+        }
+        if let Some(staleness) = self.staleness {
+            write!(f, ", last proven complete {:.1} s ago", staleness.as_secs_f64())?;
+        }
+        if let Some(horizon) = self.horizon {
+            write!(f, ", tokens made up to {horizon} are refused")?;
+        }
+        Ok(())
+    }
+}
+
+impl Unready {
+    /// Every label.
+    pub const LABELS: [&'static str; 4] =
+        ["replaying", "no_signature_verifies", "stale", "signatures_fail"];
+
+    /// The reason as a label: one of [`Unready::LABELS`].
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotReady(NotReady::Replaying) => "replaying",
+            Self::NotReady(NotReady::NoSignatureVerifies) => "no_signature_verifies",
+            Self::Stale => "stale",
+            Self::SignaturesFail => "signatures_fail",
+        }
+    }
+}
+
+impl Outage {
+    /// Every cause.
+    pub const ALL: [Self; 14] = [
+        Self::Timeout,
+        Self::Unreachable,
+        Self::Tls,
+        Self::Login,
+        Self::Forbidden,
+        Self::Loading,
+        Self::Moved,
+        Self::ReadOnly,
+        Self::OutOfMemory,
+        Self::MasterDown,
+        Self::Behind,
+        Self::Version,
+        Self::Reply,
+        Self::Other,
+    ];
+
+    /// The cause as a label, such as `timeout`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Login => "login",
+            Self::Forbidden => "forbidden",
+            Self::Loading => "loading",
+            Self::Moved => "moved",
+            Self::ReadOnly => "read_only",
+            Self::OutOfMemory => "out_of_memory",
+            Self::MasterDown => "master_down",
+            Self::Behind => "behind",
+            Self::Version => "version",
+            Self::Reply => "reply",
+            Self::Other => "other",
+        }
+    }
+
+    /// What an operator can do about it.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Timeout => "look whether the server hangs or the network drops packets",
+            Self::Unreachable => "look whether the server runs at this address and port",
+            Self::Tls => "look at the certificates of both sides, and REDIS_TLS_CA_FILE",
+            Self::Login => "set the right user and password in REDIS_URL or REDIS_PASSWORD",
+            Self::Forbidden => "give the user the rights that the README names",
+            Self::Loading => "wait: the server is reading its data from disk",
+            Self::Moved => "this is one node of a cluster: use redis+cluster://",
+            Self::ReadOnly => "this is a replica: name the primary too",
+            Self::OutOfMemory => "give the server memory: it takes no new messages either",
+            Self::MasterDown => "look at the replica's link to its primary",
+            Self::Behind => "wait, or look at the replica's link to its primary",
+            Self::Version => "use Redis 7.0 or later, or REVOCATION_INSECURE_UNPROVEN=true",
+            Self::Reply => "look whether this is a Redis server and these keys are streams",
+            Self::Other => "look at the error, and at the server's log",
+        }
+    }
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+
+    pub(crate) fn code(outage: Option<Self>) -> u8 {
+        outage.map_or(0, |outage| u8::try_from(outage.index() + 1).unwrap_or(0))
+    }
+
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_outage_survives_its_code_and_has_its_own_label() {
+        for (index, outage) in Outage::ALL.into_iter().enumerate() {
+            assert_eq!(outage.index(), index);
+            assert_eq!(Outage::of_code(Outage::code(Some(outage))), Some(outage));
+        }
+        assert_eq!(Outage::of_code(Outage::code(None)), None);
+        assert_eq!(Outage::of_code(255), None);
+        assert_eq!(Outage::ALL.len(), Outage::Other.index() + 1);
+        let labels: HashSet<_> = Outage::ALL.map(Outage::label).into();
+        assert_eq!(labels.len(), Outage::ALL.len());
+    }
+}

@@ -1,0 +1,184 @@
+//! Bounds, readiness, strictness and failing open.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_event::{KeyRing, Message, Stream};
+use caracal_revocation_state::{
+    Checks, Claims, Hop, Known, ManualClock, NotReady, Options, Outage, Reason, Revocations,
+    Unknown, Unready, Verdict,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// What a [`ManualClock`] starts at.
+const NOW: i64 = 1_795_400_000;
+
+fn on_manual_clock(options: Options) -> (Revocations, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new());
+    (Revocations::with_clock(options, clock.clone()), clock)
+}
+
+fn made_at(iat: i64) -> Claims {
+    let mut claims = Claims::new("ar-1");
+    claims.iat = Some(iat);
+    claims
+}
+
+fn decide(revocations: &Revocations, claims: &Claims, checks: &Checks) -> Verdict {
+    revocations.decide(claims, checks, revocations.now())
+}
+
+fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
+    match decide(revocations, claims, &Checks::default()) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Admitted(_) => None,
+        Verdict::Unknown(why) => panic!("{why:?}"),
+    }
+}
+
+fn fail_open() -> Checks {
+    let mut checks = Checks::default();
+    checks.fail_open_unknown = true;
+    checks
+}
+
+#[test]
+fn readiness_turns_red_beyond_the_bound_and_warns_before() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    let unready = |revocations: &Revocations| revocations.readiness(revocations.now()).unready;
+    assert_eq!(unready(&revocations), Some(Unready::NotReady(NotReady::Replaying)));
+    revocations.withhold(NotReady::NoSignatureVerifies);
+    let why = unready(&revocations).map(Unready::label);
+    assert_eq!(why, Some("no_signature_verifies"));
+    revocations.confirm(revocations.now());
+    clock.advance(5 * SECOND);
+    let readiness = revocations.readiness(revocations.now());
+    assert!(readiness.is_ready() && !readiness.is_late);
+    clock.advance(SECOND);
+    assert!(revocations.readiness(revocations.now()).is_late);
+    assert!(revocations.set_outage(Some(Outage::Timeout)));
+    assert!(!revocations.set_outage(Some(Outage::Timeout)), "not news");
+    clock.advance(54 * SECOND);
+    assert_eq!(unready(&revocations), None);
+    clock.advance(SECOND);
+    let readiness = revocations.readiness(revocations.now());
+    assert_eq!(
+        (readiness.unready, readiness.outage),
+        (Some(Unready::Stale), Some(Outage::Timeout))
+    );
+    assert_eq!(readiness.to_string(), "stale (timeout), last proven complete 61.0 s ago");
+}
+
+#[test]
+fn signatures_that_fail_for_longer_than_the_bound_turn_readiness_red() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    revocations.set_signatures_fail(Some(revocations.now()));
+    clock.advance(60 * SECOND);
+    revocations.confirm(revocations.now());
+    assert!(revocations.readiness(revocations.now()).is_ready());
+    clock.advance(SECOND);
+    let unready = revocations.readiness(revocations.now()).unready;
+    assert_eq!(unready, Some(Unready::SignaturesFail));
+    // It says that the service is of little use, not that a token is bad.
+    assert_eq!(reason(&revocations, &made_at(NOW)), None);
+    revocations.set_signatures_fail(None);
+    assert!(revocations.readiness(revocations.now()).is_ready());
+}
+
+#[test]
+fn a_bound_that_cannot_be_kept_is_an_error_that_names_the_setting() {
+    let revocations = Revocations::new(Options::default());
+    let error = revocations.require_bound("with_deny_after", 399 * SECOND / 1_000).unwrap_err();
+    assert_eq!(error.setting(), "with_deny_after");
+    assert_eq!(revocations.shortest_bound(), 60 * SECOND);
+    assert_eq!(revocations.require_bound("with_deny_after", Options::SHORTEST_BOUND), Ok(()));
+    assert_eq!(revocations.require_bound("with_deny_after", 10 * SECOND), Ok(()));
+    assert_eq!(revocations.shortest_bound(), Options::SHORTEST_BOUND);
+    for options in [Options::default(), Options::strict()] {
+        assert_eq!(options.check(), Ok(()));
+    }
+}
+
+#[test]
+fn a_bound_of_its_own_denies_earlier_and_never_later() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    revocations.confirm(revocations.now());
+    clock.advance(61 * SECOND);
+    for bound in [SECOND, 100 * SECOND] {
+        let mut checks = Checks::default();
+        checks.deny_after = Some(bound);
+        let verdict = decide(&revocations, &made_at(NOW), &checks);
+        let expected = Unknown::Stale { staleness: 61 * SECOND, bound: bound.min(60 * SECOND) };
+        assert_eq!(verdict, Verdict::Unknown(expected));
+    }
+}
+
+#[test]
+fn failing_open_admits_what_is_unknown_and_says_so() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    let Verdict::Admitted(admitted) = decide(&revocations, &made_at(NOW), &fail_open()) else {
+        panic!("not admitted");
+    };
+    assert_eq!(admitted.staleness(), Duration::MAX);
+    assert_eq!(admitted.failed_open(), Some(Unknown::NotReady(NotReady::Replaying)));
+    revocations.confirm(revocations.now());
+    for (seconds, fails) in [(60, false), (1, true)] {
+        clock.advance(seconds * SECOND);
+        let Verdict::Admitted(admitted) = decide(&revocations, &made_at(NOW), &fail_open()) else {
+            panic!("not admitted");
+        };
+        assert_eq!(admitted.failed_open().is_some(), fails);
+        assert!(admitted.staleness() >= 60 * SECOND);
+    }
+}
+
+#[test]
+fn failing_open_never_admits_what_is_known_to_be_revoked_or_below_the_horizon() {
+    let (revocations, _) = on_manual_clock(Options::default());
+    let refused =
+        |claims: &Claims| matches!(decide(&revocations, claims, &fail_open()), Verdict::Refused(_));
+    revocations.raise_horizon(NOW);
+    assert!(refused(&made_at(NOW)));
+    assert!(!refused(&made_at(NOW + 1)));
+    let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
+    let message = Message::new(Stream::SessionsRevoke, &fields);
+    let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("an event");
+    revocations.apply(&event, revocations.now());
+    assert!(refused(&made_at(NOW + 1)));
+    let mut undated = made_at(NOW);
+    undated.sid = "ar-2".into();
+    undated.iat = None;
+    let verdict = decide(&revocations, &undated, &fail_open());
+    assert_eq!(verdict, Verdict::Unknown(Unknown::NoIssueTime));
+}
+
+#[test]
+fn strict_mode_refuses_what_the_horizon_does_not_cover() {
+    let chain = |iat| {
+        let mut claims = made_at(iat);
+        let hop = |session: &str| Hop::new(Some(session.into()), None);
+        claims.delegation_chain = vec![hop("gs-1"), hop("gs-2")];
+        claims
+    };
+    let (lenient, _) = on_manual_clock(Options::default());
+    let (strict, clock) = on_manual_clock(Options::strict());
+    for revocations in [&lenient, &strict] {
+        revocations.confirm(revocations.now());
+        assert_eq!(reason(revocations, &chain(NOW)), None);
+        revocations.raise_horizon(NOW);
+        assert_eq!(reason(revocations, &made_at(NOW)), Some(Reason::HistoryIncomplete));
+    }
+    let far = NOW + 10_000;
+    assert_eq!(reason(&lenient, &made_at(NOW + 1)), None);
+    assert_eq!(reason(&lenient, &chain(far)), None);
+    assert_eq!(reason(&strict, &made_at(NOW + 120)), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(&strict, &made_at(NOW + 121)), None);
+    assert_eq!(reason(&strict, &chain(far)), Some(Reason::HistoryIncomplete));
+    clock.advance(65 * 60 * SECOND + SECOND);
+    strict.confirm(strict.now());
+    assert_eq!(reason(&strict, &chain(far)), None);
+    strict.add(&Known::Revoked("ar-1"), strict.now());
+    assert_eq!(reason(&strict, &chain(far)), Some(Reason::Revoked));
+}
