@@ -1,0 +1,68 @@
+//! What is reported beside the verdict: counts, and the worst delays.
+
+use crate::history::{Answer, Lost, Request};
+use crate::time::At;
+
+use super::reading::Reading;
+use super::{Counts, Delay};
+
+pub(super) fn counts(reading: &Reading<'_>) -> Counts {
+    let history = reading.history;
+    let lost = |how| {
+        let losses = history.revocations.iter().filter_map(|told| told.loss);
+        losses.filter(|loss| loss.how == how).count()
+    };
+    let answered = |wanted: &[Answer]| {
+        history.requests.iter().filter(|request| wanted.contains(&request.answer)).count()
+    };
+    Counts {
+        faults: history.faults.len(),
+        effective_faults: history.faults.iter().filter(|fault| fault.effect.is_some()).count(),
+        revocations: history.revocations.iter().filter(|told| told.acked.is_some()).count(),
+        lost_by_server: lost(Lost::ByServer),
+        wiped: lost(Lost::Wiped),
+        removed: lost(Lost::Removed),
+        requests: history.requests.len(),
+        admitted: answered(&[Answer::Admitted]),
+        revoked: answered(&[Answer::Revoked]),
+        history_incomplete: answered(&[Answer::HistoryIncomplete]),
+        unavailable: answered(&[Answer::Stale, Answer::NotReady]),
+        unanswered: answered(&[Answer::None]),
+        excused: history.requests.iter().filter(|request| is_excused(reading, request)).count(),
+    }
+}
+
+fn is_excused(reading: &Reading<'_>, request: &Request) -> bool {
+    request.answer == Answer::Admitted
+        && reading.revocation(request).is_some_and(|told| {
+            told.acked.is_some_and(|acked| acked < request.sent)
+                && reading.is_excused(told, request)
+        })
+}
+
+/// The longest time for which a revocation was not heeded; with `calm`, by readers that had been
+/// unhindered since before it was published.
+pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
+    let admitted = reading.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
+    let delays = admitted.filter_map(|request| {
+        let told = reading.revocation(request)?;
+        let acked = told.acked.filter(|acked| *acked < request.sent)?;
+        let is_calm = || reading.unhindered_since(request).is_some_and(|since| since < acked);
+        if reading.is_excused(told, request) || (calm && !is_calm()) {
+            return None;
+        }
+        Some(Delay { at: request.sent, delay: request.sent.since(acked) })
+    });
+    delays.max_by_key(|delay| delay.delay)
+}
+
+/// The longest time from Redis being back to the last 503.
+pub(super) fn worst_recovery(reading: &Reading<'_>) -> Option<Delay> {
+    let unknown = reading.history.requests.iter();
+    let unknown = unknown.filter(|r| matches!(r.answer, Answer::Stale | Answer::NotReady));
+    let delays = unknown.filter_map(|request| {
+        let back: At = reading.unhindered_since(request)?;
+        (request.sent > back).then(|| Delay { at: request.sent, delay: request.sent.since(back) })
+    });
+    delays.max_by_key(|delay| delay.delay)
+}

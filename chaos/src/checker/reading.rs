@@ -1,0 +1,96 @@
+//! A history, indexed as the rules ask it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::history::{Answer, History, Lost, ReaderLife, Request, Revocation};
+use crate::time::At;
+
+use super::lateness::Lateness;
+use super::windows::Windows;
+
+#[derive(Debug)]
+pub(super) struct Reading<'h> {
+    pub(super) history: &'h History,
+    pub(super) lateness: Lateness<'h>,
+    /// By reader.
+    windows: Vec<Windows>,
+    /// By token.
+    revocations: HashMap<usize, &'h Revocation>,
+    /// By life: when an answer first showed that the history had been read.
+    ready: Vec<Option<At>>,
+}
+
+impl<'h> Reading<'h> {
+    pub(super) fn of(history: &'h History) -> Self {
+        let lateness = Lateness::of(&history.lateness);
+        let recovery = history.promise.recovery;
+        let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);
+        let windows = (0..readers)
+            .map(|reader| {
+                Windows::of(&history.faults, reader, |from| {
+                    recovery + lateness.allowance(from, from.plus(recovery))
+                })
+            })
+            .collect();
+        let mut ready: Vec<Option<At>> = vec![None; history.readers.len()];
+        for request in &history.requests {
+            if !matches!(request.answer, Answer::NotReady | Answer::None | Answer::Other(_)) {
+                let first = &mut ready[request.life];
+                *first = Some(first.map_or(request.received, |first| first.min(request.received)));
+            }
+        }
+        let revocations = history.revocations.iter().map(|told| (told.token, told)).collect();
+        Self { history, lateness, windows, revocations, ready }
+    }
+
+    pub(super) fn life(&self, request: &Request) -> &'h ReaderLife {
+        &self.history.readers[request.life]
+    }
+
+    pub(super) fn windows(&self, request: &Request) -> &Windows {
+        &self.windows[self.life(request).reader]
+    }
+
+    pub(super) fn revocation(&self, request: &Request) -> Option<&'h Revocation> {
+        self.revocations.get(&request.token).copied()
+    }
+
+    pub(super) fn ready(&self, request: &Request) -> Option<At> {
+        self.ready[request.life]
+    }
+
+    /// How long recovering may take from here.
+    pub(super) fn recovery(&self, from: At) -> Duration {
+        let nominal = self.history.promise.recovery;
+        nominal + self.lateness.allowance(from, from.plus(nominal))
+    }
+
+    /// Whether the promise excepts this: the server itself lost the message.
+    ///
+    /// What an operator removed is not excepted: the counters tell a reader. Only a wipe takes
+    /// the counters along, and then a reader that begins later cannot know.
+    pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
+        if self.history.promise.strict {
+            return false;
+        }
+        match revocation.loss {
+            None => false,
+            Some(loss) => match loss.how {
+                Lost::ByServer => true,
+                Lost::Wiped => self.ready(request).is_none_or(|ready| ready > loss.at),
+                Lost::Removed => false,
+            },
+        }
+    }
+
+    /// From when on the reader had nothing to hinder it: `None` while it is cut off.
+    pub(super) fn unhindered_since(&self, request: &Request) -> Option<At> {
+        let started = self.life(request).started;
+        match self.windows(request).last_before(request.received) {
+            Some(window) if window.ended >= request.sent => None,
+            Some(window) => Some(started.max(window.ended)),
+            None => Some(started),
+        }
+    }
+}

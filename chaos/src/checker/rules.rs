@@ -1,0 +1,142 @@
+//! The promises, one function each.
+
+use std::collections::HashMap;
+
+use crate::history::{Answer, Request};
+use crate::time::At;
+
+use super::reading::Reading;
+use super::{Rule, Violation, explain};
+
+pub(super) fn all(reading: &Reading<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for request in &reading.history.requests {
+        let broken = match &request.answer {
+            Answer::Admitted => admitted(reading, request),
+            Answer::Revoked => revoked(reading, request),
+            Answer::HistoryIncomplete => explain::history_incomplete(reading, request),
+            Answer::Stale => explain::stale(reading, request),
+            Answer::NotReady => explain::not_ready(reading, request),
+            Answer::Other(_) => Err(Rule::UntrueReason),
+            Answer::None => Ok(()),
+        };
+        if let Err(rule) = broken {
+            violations.push(violation(reading, rule, request));
+        }
+    }
+    forgotten(reading, &mut violations);
+    died(reading, &mut violations);
+    too_little(reading, &mut violations);
+    violations
+}
+
+fn admitted(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
+    let Some(revocation) = reading.revocation(request) else { return Ok(()) };
+    let Some(acked) = revocation.acked else { return Ok(()) };
+    if reading.is_excused(revocation, request) {
+        return Ok(());
+    }
+    if request.sent > acked.plus(reading.history.promise.bound) {
+        return Err(Rule::BeyondBound);
+    }
+    match reading.unhindered_since(request) {
+        Some(since) if request.sent > recovered(reading, acked.max(since)) => {
+            Err(Rule::MissingAfterRecovery)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn recovered(reading: &Reading<'_>, from: At) -> At {
+    from.plus(reading.recovery(from))
+}
+
+fn revoked(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
+    match reading.revocation(request) {
+        Some(revocation) if revocation.attempted <= request.received => Ok(()),
+        _ => Err(Rule::UntrueReason),
+    }
+}
+
+/// A process that has once refused a token as revoked must never admit it again, whatever became
+/// of the message.
+fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    let mut known: HashMap<(usize, usize), At> = HashMap::new();
+    for request in &reading.history.requests {
+        if request.answer == Answer::Revoked {
+            let first = known.entry((request.life, request.token)).or_insert(request.received);
+            *first = (*first).min(request.received);
+        }
+    }
+    for request in &reading.history.requests {
+        let told = known.get(&(request.life, request.token));
+        if request.answer == Answer::Admitted && told.is_some_and(|told| *told < request.sent) {
+            violations.push(violation(reading, Rule::Forgotten, request));
+        }
+    }
+}
+
+fn died(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    for life in reading.history.readers.iter().filter(|life| life.died) {
+        violations.push(Violation {
+            rule: Rule::ReaderDied,
+            at: life.ended.unwrap_or_default(),
+            what: format!("reader {} (pid {}) ended by itself", life.reader, life.pid),
+        });
+    }
+}
+
+fn too_little(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    let history = reading.history;
+    let minimum = history.promise.minimum;
+    let end = history.requests.iter().map(|request| request.received).max().unwrap_or_default();
+    let effective = history.faults.iter().filter(|fault| fault.effect.is_some()).count();
+    let acked = history.revocations.iter().filter(|told| told.acked.is_some()).count();
+    let answered = history.requests.iter().filter(|r| r.answer != Answer::None).count();
+    let seconds = usize::try_from(end.0 / 1_000_000).unwrap_or(usize::MAX);
+    let least = usize::try_from(minimum.seconds).unwrap_or(usize::MAX);
+    for (what, is, least) in [
+        ("seconds", seconds, least),
+        ("effective faults", effective, minimum.faults),
+        ("revocations", acked, minimum.revocations),
+        ("answered requests", answered, minimum.requests),
+    ] {
+        if is < least {
+            let what = format!("{is} {what}, at least {least} are needed");
+            violations.push(Violation { rule: Rule::TooLittle, at: end, what });
+        }
+    }
+}
+
+fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation {
+    let life = reading.life(request);
+    let token = &reading.history.tokens[request.token];
+    let mut what = format!(
+        "reader {} (pid {}, since {}) answered {:?} on token {} (iat {}), sent {}, received {}",
+        life.reader,
+        life.pid,
+        life.started,
+        request.answer,
+        request.token,
+        token.iat,
+        request.sent,
+        request.received
+    );
+    match reading.revocation(request) {
+        None => what.push_str("; never revoked"),
+        Some(told) => {
+            what.push_str(&format!("; revoked by {}, attempted {}", told.what, told.attempted));
+            if let Some(acked) = told.acked {
+                let id = told.id.as_deref().unwrap_or("?");
+                what.push_str(&format!(", acknowledged {acked} as {id}"));
+            }
+            if let Some(loss) = told.loss {
+                what.push_str(&format!(", {:?} by the fault at {}", loss.how, loss.at));
+            }
+        }
+    }
+    if let Some(window) = reading.windows(request).last_before(request.received) {
+        what.push_str(&format!("; last cut off {} to {}", window.began, window.ended));
+    }
+    Violation { rule, at: request.sent, what }
+}

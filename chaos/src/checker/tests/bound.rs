@@ -1,0 +1,63 @@
+//! No request is admitted on a token whose revocation was published longer ago than the bound.
+
+use super::{Answer, Hole, Lost, Rule, Told};
+
+#[test]
+fn a_revoked_token_passes_while_the_revocation_is_on_its_way_and_no_longer() {
+    Told::new().asked(9.0, 1, Answer::Admitted).passes();
+    Told::new().asked(11.9, 1, Answer::Admitted).passes();
+    Told::new().asked(12.2, 1, Answer::Admitted).breaks(Rule::MissingAfterRecovery);
+    Told::new().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn a_reader_that_is_cut_off_has_the_bound_and_no_more() {
+    let cut = || Told::new().cut(9.0, 20.0);
+    cut().asked(12.9, 1, Answer::Admitted).passes();
+    cut().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    // Back in time for the bound, and then with time to recover.
+    let short = || Told::new().cut(9.0, 10.5);
+    short().asked(12.4, 1, Answer::Admitted).passes();
+    short().asked(12.7, 1, Answer::Admitted).breaks(Rule::MissingAfterRecovery);
+}
+
+#[test]
+fn a_slow_machine_moves_the_recovery_and_never_the_bound() {
+    let late = || Told::new().late(10.5, 300).late(11.0, 200);
+    late().asked(12.9, 1, Answer::Admitted).passes();
+    late().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn what_was_never_acknowledged_need_not_be_known() {
+    let mut told = Told::new().asked(20.0, 1, Answer::Admitted);
+    told.0.revocations[0].acked = None;
+    told.passes();
+}
+
+#[test]
+fn what_the_server_lost_is_excepted_and_not_in_strict_mode() {
+    let lost = || Told::new().lost(10.5, Lost::ByServer).asked(20.0, 1, Answer::Admitted);
+    lost().passes();
+    lost().strict().breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn what_was_trimmed_or_deleted_is_not_excepted() {
+    let removed = Told::new().lost(10.5, Lost::Removed).fault(10.5, 10.6, true, Hole::Everyone);
+    removed.asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn what_was_wiped_is_excepted_for_readers_that_begin_afterwards() {
+    let wiped = || Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
+    wiped().asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    wiped().restarted(12.0).asked(20.0, 1, Answer::Admitted).passes();
+}
+
+#[test]
+fn a_process_that_knew_must_not_forget_even_what_the_server_lost() {
+    let known = || Told::new().lost(10.5, Lost::ByServer).asked(10.4, 1, Answer::Revoked);
+    known().asked(20.0, 1, Answer::Admitted).breaks(Rule::Forgotten);
+    known().restarted(15.0).asked(20.0, 1, Answer::Admitted).passes();
+}

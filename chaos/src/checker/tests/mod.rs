@@ -1,0 +1,156 @@
+//! Each rule, on histories that keep it and on histories that break it.
+
+mod bound;
+mod outages;
+mod reasons;
+
+use std::time::Duration;
+
+use super::{Rule, check};
+use crate::history::{
+    Answer, History, Hole, Injected, Late, Loss, Lost, Minimum, Promise, ReaderLife, Request,
+    Revocation, Scope, Token,
+};
+use crate::time::At;
+
+const UNIX_START: i64 = 1_795_000_000;
+
+/// A history of one reader since 0 s, with a bound of 3 s: token 0 is never revoked, token 1 is
+/// revoked at 10 s.
+struct Told(History);
+
+fn at(seconds: f64) -> At {
+    At((seconds * 1e6) as u64)
+}
+
+impl Told {
+    fn new() -> Self {
+        let life = ReaderLife { reader: 0, pid: 1, started: at(0.0), ended: None, died: false };
+        let revocation = Revocation {
+            token: 1,
+            what: "Sessions(Session)".to_owned(),
+            attempted: at(9.9),
+            acked: Some(at(10.0)),
+            id: Some("10000-0".to_owned()),
+            loss: None,
+        };
+        Self(History {
+            promise: Promise {
+                strict: false,
+                bound: Duration::from_secs(3),
+                recovery: Duration::from_secs(2),
+                margin: Duration::from_secs(5),
+                minimum: Minimum { seconds: 0, faults: 0, revocations: 0, requests: 0 },
+            },
+            unix_start: UNIX_START as u64 * 1_000_000,
+            readers: vec![life],
+            tokens: vec![Token { iat: UNIX_START }, Token { iat: UNIX_START }],
+            revocations: vec![revocation],
+            faults: Vec::new(),
+            requests: Vec::new(),
+            lateness: Vec::new(),
+        })
+    }
+
+    /// A request that was sent then and answered 10 ms later.
+    fn asked(mut self, seconds: f64, token: usize, answer: Answer) -> Self {
+        let (sent, received) = (at(seconds), at(seconds + 0.01));
+        let life = self.0.readers.len() - 1;
+        self.0.requests.push(Request { life, token, sent, received, answer });
+        self
+    }
+
+    /// The reader was cut off from Redis.
+    fn cut(self, began: f64, ended: f64) -> Self {
+        self.fault(began, ended, true, Hole::Nobody)
+    }
+
+    fn fault(mut self, began: f64, ended: f64, disturbs: bool, hole: Hole) -> Self {
+        self.0.faults.push(Injected {
+            kind: "test".to_owned(),
+            what: "test".to_owned(),
+            scope: Scope::Everyone,
+            began: at(began),
+            ended: at(ended),
+            disturbs,
+            hole,
+            ids_ahead: false,
+            effect: Some("seen".to_owned()),
+        });
+        self
+    }
+
+    fn lost(mut self, seconds: f64, how: Lost) -> Self {
+        self.0.revocations[0].loss = Some(Loss { at: at(seconds), how });
+        self
+    }
+
+    fn restarted(mut self, seconds: f64) -> Self {
+        self.0.readers[0].ended = Some(at(seconds));
+        let life = ReaderLife { pid: 2, started: at(seconds), ended: None, ..self.0.readers[0] };
+        self.0.readers.push(life);
+        self
+    }
+
+    fn strict(mut self) -> Self {
+        self.0.promise.strict = true;
+        self
+    }
+
+    fn late(mut self, seconds: f64, by_ms: u64) -> Self {
+        self.0.lateness.push(Late { at: at(seconds), by: Duration::from_millis(by_ms) });
+        self
+    }
+
+    #[track_caller]
+    fn passes(&self) {
+        let verdict = check(&self.0);
+        assert!(verdict.violations.is_empty(), "{:?}", verdict.violations);
+    }
+
+    #[track_caller]
+    fn breaks(&self, rule: Rule) {
+        let rules: Vec<_> = check(&self.0).violations.iter().map(|broken| broken.rule).collect();
+        assert_eq!(rules, [rule]);
+    }
+}
+
+#[test]
+fn a_history_with_too_little_in_it_shows_nothing() {
+    let mut told = Told::new().asked(5.0, 0, Answer::Admitted);
+    told.passes();
+    told.0.promise.minimum = Minimum { seconds: 5, faults: 0, revocations: 1, requests: 1 };
+    told.passes();
+    for minimum in [
+        Minimum { seconds: 6, faults: 0, revocations: 0, requests: 0 },
+        Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 },
+        Minimum { seconds: 0, faults: 0, revocations: 2, requests: 0 },
+        Minimum { seconds: 0, faults: 0, revocations: 0, requests: 2 },
+    ] {
+        told.0.promise.minimum = minimum;
+        told.breaks(Rule::TooLittle);
+    }
+}
+
+#[test]
+fn a_fault_without_effect_does_not_count() {
+    let mut told = Told::new().asked(5.0, 0, Answer::Admitted).cut(1.0, 2.0);
+    told.0.promise.minimum = Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 };
+    told.passes();
+    told.0.faults[0].effect = None;
+    told.breaks(Rule::TooLittle);
+}
+
+#[test]
+fn a_reader_that_ends_by_itself_is_told() {
+    let mut told = Told::new();
+    told.0.readers[0].died = true;
+    told.breaks(Rule::ReaderDied);
+}
+
+#[test]
+fn a_history_survives_its_own_file() {
+    let told = Told::new().cut(1.0, 2.0).asked(15.0, 1, Answer::Admitted);
+    let text = serde_json::to_string(&told.0).unwrap();
+    Told(serde_json::from_str(&text).unwrap()).breaks(Rule::BeyondBound);
+}

@@ -1,0 +1,74 @@
+//! A refusal must be true, and a good token must pass.
+
+use super::{Answer, Hole, Rule, Scope, Told, UNIX_START};
+
+#[test]
+fn only_what_somebody_revoked_is_refused_as_revoked() {
+    Told::new().asked(10.5, 1, Answer::Revoked).passes();
+    // Attempted and not yet acknowledged: it may be known.
+    Told::new().asked(9.95, 1, Answer::Revoked).passes();
+    Told::new().asked(9.0, 1, Answer::Revoked).breaks(Rule::UntrueReason);
+    Told::new().asked(20.0, 0, Answer::Revoked).breaks(Rule::UntrueReason);
+}
+
+#[test]
+fn any_other_answer_is_untrue() {
+    let other = || Answer::Other("401 missing_token".to_owned());
+    Told::new().asked(5.0, 0, other()).breaks(Rule::UntrueReason);
+}
+
+#[test]
+fn a_hole_explains_that_older_tokens_are_refused() {
+    let told = || Told::new().fault(5.0, 6.0, false, Hole::Everyone);
+    told().asked(20.0, 0, Answer::HistoryIncomplete).passes();
+    told().asked(4.0, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    Told::new().asked(20.0, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    let no_hole = Told::new().fault(5.0, 6.0, true, Hole::Nobody);
+    no_hole.asked(20.0, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn a_token_made_after_the_hole_and_its_margin_passes() {
+    let minted = |second: i64| {
+        let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
+        told.0.tokens[0].iat = UNIX_START + second;
+        told.asked(30.0, 0, Answer::HistoryIncomplete)
+    };
+    // Noticed by 8 s, and a margin of 5 s.
+    minted(14).passes();
+    minted(15).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn a_reader_that_is_cut_off_notices_the_hole_when_it_is_back() {
+    let minted = |scope| {
+        let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone).cut(4.0, 16.0);
+        told.0.faults[1].scope = scope;
+        told.0.tokens[0].iat = UNIX_START + 20;
+        told.asked(30.0, 0, Answer::HistoryIncomplete)
+    };
+    minted(Scope::Reader(0)).passes();
+    minted(Scope::Reader(1)).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn what_every_reader_had_read_is_missing_for_newcomers_alone() {
+    let tidied = || {
+        let told = Told::new().asked(1.0, 0, Answer::Admitted);
+        told.fault(5.0, 6.0, false, Hole::Newcomers)
+    };
+    tidied().asked(7.0, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    tidied().restarted(7.0).asked(8.0, 0, Answer::HistoryIncomplete).passes();
+}
+
+#[test]
+fn ids_from_the_future_make_a_newcomer_doubt_everything_before_it() {
+    let minted = |ids_ahead| {
+        let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
+        told.0.faults[0].ids_ahead = ids_ahead;
+        told.0.tokens[0].iat = UNIX_START + 20;
+        told.restarted(20.0).asked(21.0, 0, Answer::HistoryIncomplete)
+    };
+    minted(true).passes();
+    minted(false).breaks(Rule::Unexplained);
+}

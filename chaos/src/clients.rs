@@ -1,0 +1,71 @@
+//! Clients that keep asking, and note what they are told.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use http::{HeaderMap, Request as HttpRequest, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+
+use crate::history::{Answer, Request};
+use crate::reader::ANSWER;
+use crate::readers::Reader;
+use crate::world::World;
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Clone)]
+pub struct Client(HttpClient<HttpConnector, Empty<axum::body::Bytes>>);
+
+impl Client {
+    pub fn new() -> Self {
+        Self(HttpClient::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// Asks one reader, and goes on asking until it is dropped.
+    pub async fn keep_asking(self, world: &World, reader: &Reader, mut rng: Rng, pace: Duration) {
+        loop {
+            tokio::time::sleep(pace).await;
+            if let Some((token, _)) = world.truth.pick(&mut rng) {
+                self.ask(world, reader, token).await;
+            }
+        }
+    }
+
+    /// Asks once; the answer, unless the reader is down.
+    pub async fn ask(&self, world: &World, reader: &Reader, token: usize) -> Option<Answer> {
+        let current = reader.current()?;
+        let request = HttpRequest::get(format!("http://{}/", current.address))
+            .header(header::AUTHORIZATION, format!("Bearer {}", world.truth.text(token)))
+            .body(Empty::new())
+            .ok()?;
+        let sent = world.clock.now();
+        let answer = tokio::time::timeout(PATIENCE, self.send(request)).await;
+        let answer = answer.ok().flatten().unwrap_or(Answer::None);
+        let received = world.clock.now();
+        let request = Request { life: current.life, token, sent, received, answer: answer.clone() };
+        world.truth.asked(request);
+        Some(answer)
+    }
+
+    async fn send(&self, request: HttpRequest<Empty<axum::body::Bytes>>) -> Option<Answer> {
+        let response = self.0.request(request).await.ok()?;
+        let answer = understand(response.status(), response.headers());
+        response.into_body().collect().await.ok()?;
+        Some(answer)
+    }
+}
+
+/// The word in the header, if the status says the same.
+fn understand(status: StatusCode, headers: &HeaderMap) -> Answer {
+    let word = headers.get(ANSWER).and_then(|word| word.to_str().ok()).unwrap_or("nothing");
+    match (status, word) {
+        (StatusCode::OK, "admitted") => Answer::Admitted,
+        (StatusCode::UNAUTHORIZED, "revoked") => Answer::Revoked,
+        (StatusCode::UNAUTHORIZED, "history_incomplete") => Answer::HistoryIncomplete,
+        (StatusCode::SERVICE_UNAVAILABLE, "stale") => Answer::Stale,
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready") => Answer::NotReady,
+        (status, word) => Answer::Other(format!("{status} {word}")),
+    }
+}

@@ -1,0 +1,129 @@
+//! The faults that are injected.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// A kind of fault, as `--only` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Kind {
+    /// kill -9, and a restart with every write on disk.
+    Kill,
+    /// kill -9, and a restart from an append-only file that lost its end, as in a power failure.
+    LoseTail,
+    /// kill -9, and a restart without the append-only file.
+    LoseAll,
+    /// SIGSTOP and SIGCONT.
+    Freeze,
+    /// The replica takes over; nothing was lost.
+    Failover,
+    /// The replica takes over, and lacks the last messages.
+    LossyFailover,
+    /// The network is cut, and connections with it.
+    Cut,
+    /// The network swallows everything for a while.
+    Stall,
+    /// Every answer is late.
+    Slow,
+    /// The stream is trimmed beyond what a reader has read.
+    Trim,
+    /// Messages are deleted that a reader has not read.
+    Delete,
+    /// FLUSHALL.
+    Flush,
+    /// The server's ids leap into the future.
+    IdsAhead,
+    /// The server's clock is behind for a while: messages get ids from the past.
+    IdsBehind,
+    /// Old messages, read by all, are trimmed: that must harm nobody.
+    Tidy,
+    /// Forged and unusable messages.
+    Forge,
+    /// kill -9 of a reader, and a new one.
+    RestartReader,
+    /// SIGSTOP and SIGCONT of a reader.
+    FreezeReader,
+}
+
+/// A fault with everything that is to be known before it is injected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: Kind,
+    /// How long it lasts; what has no duration ends by itself.
+    pub lasts: Duration,
+    /// Whom it hits, where it can hit one reader alone.
+    pub whom: Whom,
+    /// How a stalled network ends.
+    pub ending: Ending,
+    /// By how much, where there is a much: messages kept, bytes lost, milliseconds of delay.
+    pub amount: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Everyone,
+    Reader(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// What was swallowed is delivered after all.
+    Resumes,
+    /// Both ends are told that the connection is gone.
+    Resets,
+    /// The old connections stay silent for ever; new ones work.
+    StaysSilent,
+}
+
+impl Kind {
+    pub const ALL: &'static [Self] = &[
+        Self::Kill,
+        Self::LoseTail,
+        Self::LoseAll,
+        Self::Freeze,
+        Self::Failover,
+        Self::LossyFailover,
+        Self::Cut,
+        Self::Stall,
+        Self::Slow,
+        Self::Trim,
+        Self::Delete,
+        Self::Flush,
+        Self::IdsAhead,
+        Self::IdsBehind,
+        Self::Tidy,
+        Self::Forge,
+        Self::RestartReader,
+        Self::FreezeReader,
+    ];
+
+    /// The name that `--only` knows it by.
+    pub fn label(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Everything is gone afterwards, counters and all: twice in a schedule, and nobody could
+    /// tell any more what could have been noticed.
+    pub const fn wipes(self) -> bool {
+        matches!(self, Self::LoseAll | Self::Flush | Self::IdsBehind)
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.kind.label())?;
+        if self.lasts > Duration::ZERO {
+            write!(f, " {:.1} s", self.lasts.as_secs_f64())?;
+        }
+        match self.whom {
+            Whom::Everyone => {}
+            Whom::Reader(reader) => write!(f, " reader {reader}")?,
+        }
+        match (self.kind, self.ending) {
+            (Kind::Stall, Ending::Resumes) => write!(f, ", then goes on"),
+            (Kind::Stall, Ending::Resets) => write!(f, ", then resets"),
+            (Kind::Stall, Ending::StaysSilent) => write!(f, ", old connections stay silent"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Messages of somebody who can write to Redis and has no key.
+
+use std::time::SystemTime;
+
+use caracal_revocation::{Key, Notice, Stream};
+use fastrand::Rng;
+
+use super::Outcome;
+use crate::Failure;
+use crate::history::Hole;
+use crate::mandates::{Anchor, ZONE};
+use crate::server::connect;
+use crate::time::At;
+use crate::world::World;
+
+/// Tries to revoke tokens that nobody revoked, and to stop readers with what they cannot read.
+pub(super) async fn forge(world: &World, began: At) -> Result<Outcome, Failure> {
+    let mut rng = Rng::new();
+    let mut connection = connect(world.primary()).await?;
+    let stream = Stream::SessionsRevoke;
+    let mut added = 0;
+    for token in world.truth.some_good(&mut rng, 6) {
+        let session = Anchor::Session.of(token);
+        let notice = || Notice::revoke(ZONE, "forged").session(&session);
+        let now = SystemTime::now();
+        let other = Notice::keys(ZONE).with("session_id", &session);
+        for fields in [
+            notice().into_fields(None, now),
+            notice().into_fields(Some(&Key::generate()?), now),
+            notice().with("_sig", &"00".repeat(32)).into_fields(None, now),
+            // Signed by Caracal, for another stream.
+            other.into_fields(Some(&world.key), now),
+        ] {
+            let mut add = redis::cmd("XADD");
+            add.arg(stream.name()).arg(world.next_id());
+            for (name, value) in fields {
+                add.arg(name).arg(value);
+            }
+            added += usize::from(add.exec_async(&mut connection).await.is_ok());
+        }
+    }
+    for fields in [[&b"\xff\xfe"[..], b"\x80"], [b"", b""], [b"_sig", b"\xc3\x28"]] {
+        let mut add = redis::cmd("XADD");
+        add.arg(stream.name()).arg(world.next_id()).arg(&fields);
+        added += usize::from(add.exec_async(&mut connection).await.is_ok());
+    }
+    Ok(Outcome {
+        began,
+        ended: world.clock.now(),
+        disturbs: false,
+        hole: Hole::Nobody,
+        effect: (added > 0).then(|| format!("{added} messages added")),
+    })
+}

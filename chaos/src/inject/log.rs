@@ -1,0 +1,230 @@
+//! What happens to the streams: trimmed, deleted from, wiped, numbered wrongly.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use caracal_revocation::{Notice, Stream};
+use redis::aio::MultiplexedConnection;
+
+use super::server::wait_for_revocations;
+use super::{Outcome, hit, network};
+use crate::Failure;
+use crate::clients::Client;
+use crate::fault::{Ending, Fault, Kind};
+use crate::history::{Answer, Hole, Lost, Revocation};
+use crate::mandates::ZONE;
+use crate::proxy::Link;
+use crate::server::connect;
+use crate::time::At;
+use crate::world::World;
+
+const SESSIONS: &str = Stream::SessionsRevoke.name();
+
+/// Takes messages away before a reader that is cut off can read them.
+pub(super) async fn remove_unread(
+    world: &World,
+    fault: &Fault,
+    began: At,
+) -> Result<Outcome, Failure> {
+    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Cut)).count();
+    // What was on its way when the link was cut may have been read.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let cut = world.clock.now();
+    tokio::time::sleep(fault.lasts).await;
+    wait_for_revocations(world, cut, 4).await;
+    let lost = {
+        let _gate = world.gate.write().await;
+        let _servers = world.servers.lock().await;
+        let mut connection = connect(world.primary()).await?;
+        if fault.kind == Kind::Trim {
+            command("XTRIM", SESSIONS)
+                .arg("MAXLEN")
+                .arg(fault.amount)
+                .exec_async(&mut connection)
+                .await?;
+        } else {
+            delete(world, &mut connection, cut, fault.amount).await?;
+        }
+        world.account(world.clock.now(), began, Lost::Removed).await?;
+        unread(world, cut)
+    };
+    let ended = network::open(world, fault);
+    Ok(Outcome {
+        began,
+        ended,
+        disturbs: true,
+        hole: Hole::Everyone,
+        effect: (lost > 0).then(|| format!("{lost} revocations removed unread")),
+    })
+}
+
+async fn delete(
+    world: &World,
+    connection: &mut MultiplexedConnection,
+    since: At,
+    count: u64,
+) -> Result<(), Failure> {
+    let unread = world.truth.acknowledged_between(since, world.clock.now());
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let ids = unread.iter().filter(|told| is_on_sessions(told)).filter_map(|told| told.id.as_ref());
+    let mut delete = command("XDEL", SESSIONS);
+    let mut any = false;
+    for id in ids.take(count) {
+        delete.arg(id);
+        any = true;
+    }
+    if any {
+        delete.exec_async(connection).await?;
+    }
+    Ok(())
+}
+
+/// How many revocations were published since then and are gone.
+fn unread(world: &World, since: At) -> usize {
+    let record = world.truth.record();
+    let told = record.revocations.iter().filter(|told| told.loss.is_some());
+    told.filter(|told| told.acked.is_some_and(|acked| acked > since)).count()
+}
+
+fn is_on_sessions(told: &Revocation) -> bool {
+    told.what.starts_with("Sessions")
+}
+
+/// FLUSHALL, and after a while the streams are provisioned again.
+pub(super) async fn flush(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let wiped = wipe(world, began).await?;
+    let ended = world.clock.now();
+    tokio::time::sleep(fault.lasts).await;
+    provision_again(world, fault).await?;
+    Ok(Outcome {
+        began,
+        ended,
+        disturbs: false,
+        hole: Hole::Everyone,
+        effect: (wiped > 0).then(|| format!("{wiped} revocations wiped")),
+    })
+}
+
+async fn wipe(world: &World, began: At) -> Result<usize, Failure> {
+    let _gate = world.gate.write().await;
+    let _servers = world.servers.lock().await;
+    let mut connection = connect(world.primary()).await?;
+    redis::cmd("FLUSHALL").exec_async(&mut connection).await?;
+    world.account(world.clock.now(), began, Lost::Wiped).await
+}
+
+/// Not always: in the field nobody may think of it.
+async fn provision_again(world: &World, fault: &Fault) -> Result<(), Failure> {
+    if fault.ending == Ending::Resumes { world.provision().await } else { Ok(()) }
+}
+
+/// The server's clock leapt ahead and back: ids go on from where it was.
+pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let id = format!("{}-0", now + u128::from(fault.amount));
+    let mut connection = connect(world.primary()).await?;
+    if fault.ending == Ending::Resumes {
+        let notice = Notice::revoke(ZONE, "chaos").session("nobody");
+        let mut add = command("XADD", SESSIONS);
+        add.arg(&id);
+        for (name, value) in notice.into_fields(Some(&world.key), SystemTime::now()) {
+            add.arg(name).arg(value);
+        }
+        // A second leap may be shorter than the first: then Redis refuses it.
+        let _ = add.exec_async(&mut connection).await;
+    } else {
+        let _ = command("XSETID", SESSIONS).arg(&id).exec_async(&mut connection).await;
+    }
+    let last = last_id(&mut connection).await?;
+    let leapt = last.split('-').next().is_some_and(|ms| ms.parse().is_ok_and(|ms: u128| ms > now));
+    Ok(Outcome {
+        began,
+        ended: world.clock.now(),
+        disturbs: false,
+        hole: Hole::Nobody,
+        effect: leapt.then(|| format!("last id {last}")),
+    })
+}
+
+/// The streams are wiped, and the clock of the server that takes over is behind.
+pub(super) async fn ids_behind(
+    world: &World,
+    fault: &Fault,
+    began: At,
+) -> Result<Outcome, Failure> {
+    world.clock_behind.store(fault.amount, Ordering::SeqCst);
+    let wiped = wipe(world, began).await?;
+    let ended = world.clock.now();
+    wait_for_revocations(world, ended, 3).await;
+    tokio::time::sleep(fault.lasts).await;
+    let mut connection = connect(world.primary()).await?;
+    let last = last_id(&mut connection).await;
+    world.clock_behind.store(0, Ordering::SeqCst);
+    Ok(Outcome {
+        began,
+        ended,
+        disturbs: false,
+        hole: Hole::Everyone,
+        effect: last.ok().map(|last| format!("{wiped} revocations wiped, ids up to {last}")),
+    })
+}
+
+async fn last_id(connection: &mut MultiplexedConnection) -> Result<String, Failure> {
+    let entries: Vec<(String, Vec<Vec<u8>>)> = command("XREVRANGE", SESSIONS)
+        .arg("+")
+        .arg("-")
+        .arg("COUNT")
+        .arg(1)
+        .query_async(connection)
+        .await?;
+    let info: std::collections::HashMap<String, redis::Value> =
+        redis::cmd("XINFO").arg("STREAM").arg(SESSIONS).query_async(connection).await?;
+    let last = info.get("last-generated-id").map(redis::from_redis_value_ref::<String>);
+    match last {
+        Some(Ok(id)) => Ok(id),
+        _ => entries.into_iter().next().map(|(id, _)| id).ok_or_else(|| "no id".into()),
+    }
+}
+
+/// Trims what every reader has shown that it has read: that must harm none of them.
+pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
+    let settled = began.minus(Duration::from_millis(300));
+    let told = world.truth.acknowledged_between(At(0), settled);
+    let Some(newest) = told.iter().rfind(|told| is_on_sessions(told)) else {
+        return Ok(harmless(world, began, None));
+    };
+    for reader in &world.readers {
+        if !knows(world, reader, newest.token).await {
+            return Ok(harmless(world, began, None));
+        }
+    }
+    let _gate = world.gate.write().await;
+    let _servers = world.servers.lock().await;
+    let mut connection = connect(world.primary()).await?;
+    let id = newest.id.as_deref().unwrap_or("0");
+    let trimmed: usize =
+        command("XTRIM", SESSIONS).arg("MINID").arg(id).query_async(&mut connection).await?;
+    world.account(world.clock.now(), began, Lost::Removed).await?;
+    Ok(harmless(world, began, (trimmed > 0).then(|| format!("{trimmed} messages trimmed"))))
+}
+
+fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
+    Outcome { began, ended: world.clock.now(), disturbs: false, hole: Hole::Newcomers, effect }
+}
+
+async fn knows(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {
+    let client = Client::new();
+    for _ in 0..200 {
+        if client.ask(world, reader, token).await == Some(Answer::Revoked) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+fn command(name: &str, stream: &str) -> redis::Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(stream);
+    command
+}

@@ -1,0 +1,69 @@
+//! Injects a fault, and looks whether it had any effect.
+
+mod forgery;
+mod log;
+mod network;
+mod reader;
+mod server;
+
+use crate::Failure;
+use crate::fault::{Fault, Kind, Whom};
+use crate::history::{Hole, Injected, Scope};
+use crate::readers::Reader;
+use crate::time::At;
+use crate::world::World;
+
+/// What injecting a fault has shown.
+struct Outcome {
+    began: At,
+    ended: At,
+    disturbs: bool,
+    hole: Hole,
+    /// None if nothing was seen of it.
+    effect: Option<String>,
+}
+
+/// Injects the fault and waits until it is over.
+pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
+    let began = world.clock.now();
+    let outcome = match fault.kind {
+        Kind::Kill | Kind::LoseTail | Kind::LoseAll => server::kill(world, fault, began).await?,
+        Kind::Freeze => server::freeze(world, fault, began).await?,
+        Kind::Failover | Kind::LossyFailover => server::fail_over(world, fault).await?,
+        Kind::Cut => network::cut(world, fault, began).await,
+        Kind::Stall => network::stall(world, fault, began).await,
+        Kind::Slow => network::slow(world, fault, began).await,
+        Kind::Trim | Kind::Delete => log::remove_unread(world, fault, began).await?,
+        Kind::Flush => log::flush(world, fault, began).await?,
+        Kind::IdsAhead => log::ids_ahead(world, fault, began).await?,
+        Kind::IdsBehind => log::ids_behind(world, fault, began).await?,
+        Kind::Tidy => log::tidy(world, began).await?,
+        Kind::Forge => forgery::forge(world, began).await?,
+        Kind::RestartReader => reader::restart(world, fault, began).await?,
+        Kind::FreezeReader => reader::freeze(world, fault, began).await?,
+    };
+    world.truth.injected(Injected {
+        kind: fault.kind.label(),
+        what: fault.to_string(),
+        scope: match fault.whom {
+            Whom::Everyone => Scope::Everyone,
+            Whom::Reader(reader) => Scope::Reader(reader),
+        },
+        began: outcome.began,
+        ended: outcome.ended,
+        disturbs: outcome.disturbs,
+        hole: outcome.hole,
+        ids_ahead: fault.kind == Kind::IdsAhead,
+        effect: outcome.effect,
+    });
+    Ok(())
+}
+
+/// The readers that a fault hits.
+fn hit<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
+    let whom = fault.whom;
+    world.readers.iter().filter(move |reader| match whom {
+        Whom::Everyone => true,
+        Whom::Reader(number) => reader.number == number,
+    })
+}

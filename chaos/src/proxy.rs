@@ -1,0 +1,203 @@
+//! A TCP proxy between a reader and Redis, whose link can be cut, stalled and slowed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::Failure;
+
+/// What the network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Open,
+    /// Connections are reset, and new ones too.
+    Cut,
+    /// Nothing gets through, and nobody is told.
+    Stalled,
+    /// Everything arrives so much later.
+    Slow(Duration),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    link: Link,
+    target: SocketAddr,
+    /// Connections with a lower number stay silent for ever.
+    silent_below: u64,
+}
+
+/// What the proxy saw, to tell whether a fault had any effect.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    next: AtomicU64,
+    pub alive: AtomicUsize,
+    /// Pieces of data that had to wait for a stalled or slow link.
+    pub held: AtomicU64,
+    /// Connections that were reset or refused since the link was cut.
+    pub reset: AtomicU64,
+}
+
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    state: watch::Sender<State>,
+    traffic: Arc<Traffic>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    pub async fn to(target: SocketAddr) -> Result<Self, Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (state, watching) = watch::channel(State { link: Link::Open, target, silent_below: 0 });
+        let traffic = Arc::new(Traffic::default());
+        let accepting = tokio::spawn(accept(listener, watching, traffic.clone()));
+        Ok(Self { address, state, traffic, accepting })
+    }
+
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub fn set(&self, link: Link) {
+        self.state.send_modify(|state| state.link = link);
+    }
+
+    /// Opens the link again, for new connections only: those there are stay silent.
+    pub fn open_for_new(&self) {
+        let below = self.traffic.next.load(Ordering::SeqCst);
+        self.state.send_modify(|state| {
+            state.silent_below = below;
+            state.link = Link::Open;
+        });
+    }
+
+    /// Where new connections go from now on; those there are end.
+    pub fn turn_to(&self, target: SocketAddr) {
+        self.state.send_modify(|state| state.target = target);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, state: watch::Receiver<State>, traffic: Arc<Traffic>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        while connections.try_join_next().is_some() {}
+        let number = traffic.next.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(serve(client, number, state.clone(), traffic.clone()));
+    }
+}
+
+async fn serve(
+    client: TcpStream,
+    number: u64,
+    mut state: watch::Receiver<State>,
+    traffic: Arc<Traffic>,
+) {
+    // Dropped with nothing lingering, a socket sends a reset.
+    let _ = client.set_zero_linger();
+    let _ = client.set_nodelay(true);
+    if !passes(&mut state, number, &traffic).await {
+        return;
+    }
+    let target = state.borrow_and_update().target;
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let _ = server.set_nodelay(true);
+    let _alive = Alive::new(&traffic);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let up = pump(from_client, to_server, number, state.clone(), &traffic);
+    let down = pump(from_server, to_client, number, state.clone(), &traffic);
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+        () = is_cut(state.clone(), target) => {
+            traffic.reset.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Copies one direction until it ends.
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    number: u64,
+    mut state: watch::Receiver<State>,
+    traffic: &Traffic,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        if !passes(&mut state, number, traffic).await {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the link lets data through; false if it never will.
+async fn passes(state: &mut watch::Receiver<State>, number: u64, traffic: &Traffic) -> bool {
+    let mut is_held = false;
+    loop {
+        let State { link, silent_below, .. } = *state.borrow_and_update();
+        let is_silent = number < silent_below;
+        match link {
+            Link::Cut => {
+                traffic.reset.fetch_add(1, Ordering::SeqCst);
+                return false;
+            }
+            Link::Open if !is_silent => return true,
+            Link::Slow(by) if !is_silent => {
+                traffic.held.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(by).await;
+                return true;
+            }
+            Link::Open | Link::Slow(_) | Link::Stalled => {
+                if !std::mem::replace(&mut is_held, true) {
+                    traffic.held.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+        if state.changed().await.is_err() {
+            return false;
+        }
+    }
+}
+
+/// Completes when the link is cut, or leads somewhere else.
+async fn is_cut(mut state: watch::Receiver<State>, target: SocketAddr) {
+    let _ = state.wait_for(|state| state.link == Link::Cut || state.target != target).await;
+}
+
+struct Alive<'t>(&'t Traffic);
+
+impl<'t> Alive<'t> {
+    fn new(traffic: &'t Traffic) -> Self {
+        traffic.alive.fetch_add(1, Ordering::SeqCst);
+        Self(traffic)
+    }
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+}

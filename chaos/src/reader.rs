@@ -1,0 +1,78 @@
+//! What a reader process does: the program executes itself as one.
+//!
+//! A follower and an axum service behind the gateway layer, as a user would write it. It ends
+//! when its standard input does, so that none outlives the harness.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Router, routing::get};
+use caracal_revocation::{
+    Follower, GatewayLayer, Options, Rejection, RejectionKind, Revocations, Settings, Unknown,
+};
+use http::{HeaderValue, Request, Response};
+use tokio::io::AsyncReadExt;
+use tower::util::{MapRequestLayer, MapResponseLayer};
+
+use crate::Failure;
+use crate::mandates::Checker;
+
+/// The environment of a reader, beside `REDIS_URL` and `STREAMS_HMAC_KEY`.
+pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
+pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
+/// In its answers: what was decided, in a word.
+pub const ANSWER: &str = "x-chaos-answer";
+/// The line that says where it listens.
+pub const LISTENING: &str = "listening on ";
+
+pub async fn run() -> Result<(), Failure> {
+    let filter = "info,caracal_revocation::denial=off";
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let checker = Arc::new(Checker::new(&std::env::var(PUBLIC_KEY)?)?);
+    let mut options = Options::default();
+    options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
+    let revocations = Revocations::new(options);
+    let follower = Follower::new(Settings::from_env()?).with_revocations(revocations.clone());
+    follower.spawn();
+
+    let app = Router::new()
+        .route("/", get(async || "hello"))
+        .layer(GatewayLayer::new(revocations))
+        .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)))
+        .layer(MapResponseLayer::new(tell));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("{LISTENING}{}", listener.local_addr()?);
+    axum::serve(listener, app).with_graceful_shutdown(end_of_input()).await?;
+    Ok(())
+}
+
+async fn end_of_input() {
+    let mut rest = Vec::new();
+    let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+    // Not waiting for clients that keep their connections.
+    std::process::exit(0);
+}
+
+fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
+    if let Some(claims) = checker.claims(request.headers()) {
+        request.extensions_mut().insert(claims);
+    }
+    request
+}
+
+fn tell<B>(mut response: Response<B>) -> Response<B> {
+    let answer = match response.extensions().get::<Rejection>() {
+        None => "admitted",
+        Some(rejection) => match (rejection.kind(), rejection.unknown()) {
+            (RejectionKind::Unknown, Some(Unknown::Stale { .. })) => "stale",
+            (RejectionKind::Unknown, Some(Unknown::NotReady(_))) => "not_ready",
+            (kind, _) => kind.label(),
+        },
+    };
+    response.headers_mut().insert(ANSWER, HeaderValue::from_static(answer));
+    response
+}

@@ -1,0 +1,130 @@
+//! The reader processes, each behind a proxy of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, watch};
+
+use crate::Failure;
+use crate::history::ReaderLife;
+use crate::proxy::Proxy;
+use crate::reader::{BOUND_MS, LISTENING, PUBLIC_KEY};
+use crate::time::Clock;
+use crate::truth::Truth;
+
+const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+
+/// One reader: the proxy stays, processes come and go.
+pub struct Reader {
+    pub number: usize,
+    pub proxy: Proxy,
+    process: Mutex<Option<Process>>,
+    current: watch::Sender<Option<Current>>,
+}
+
+/// Where requests are answered now.
+#[derive(Clone, Copy, Debug)]
+pub struct Current {
+    pub life: usize,
+    pub address: SocketAddr,
+}
+
+struct Process {
+    child: Child,
+    life: usize,
+}
+
+/// What every reader of a schedule is started with.
+pub struct Setting<'s> {
+    pub clock: Clock,
+    pub truth: &'s Truth,
+    pub key_hex: &'s str,
+    pub bound: Duration,
+    /// Where their logs go.
+    pub folder: &'s Path,
+}
+
+impl Reader {
+    pub async fn start(
+        number: usize,
+        redis: SocketAddr,
+        with: &Setting<'_>,
+    ) -> Result<Self, Failure> {
+        let proxy = Proxy::to(redis).await?;
+        let reader =
+            Self { number, proxy, process: Mutex::default(), current: watch::channel(None).0 };
+        reader.spawn(with).await?;
+        Ok(reader)
+    }
+
+    pub fn current(&self) -> Option<Current> {
+        *self.current.borrow()
+    }
+
+    /// As by `kill -9`; its process id.
+    pub async fn kill(&self, with: &Setting<'_>) -> Result<u32, Failure> {
+        let mut process = self.process.lock().await;
+        let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
+        let died = child.try_wait()?.is_some();
+        self.current.send_replace(None);
+        let pid = child.id().unwrap_or(0);
+        child.kill().await?;
+        with.truth.ended(life, with.clock.now(), died);
+        Ok(pid)
+    }
+
+    pub async fn pid(&self) -> Option<u32> {
+        self.process.lock().await.as_ref().and_then(|process| process.child.id())
+    }
+
+    pub async fn spawn(&self, with: &Setting<'_>) -> Result<(), Failure> {
+        let mut process = self.process.lock().await;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(with.folder.join(format!("reader-{}.log", self.number)))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("reader")
+            .env("REDIS_URL", format!("redis://{}", self.proxy.address()))
+            .env("STREAMS_HMAC_KEY", with.key_hex)
+            .env(PUBLIC_KEY, with.truth.issuer().public_key())
+            .env(BOUND_MS, with.bound.as_millis().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        let output = child.stdout.take().ok_or("a reader without output")?;
+        let mut lines = BufReader::new(output).lines();
+        let line = tokio::time::timeout(LISTENS_WITHIN, lines.next_line()).await??;
+        let address = line
+            .as_deref()
+            .and_then(|line| line.strip_prefix(LISTENING))
+            .ok_or("a reader ended before it listened")?
+            .parse()?;
+        let life = with.truth.born(ReaderLife {
+            reader: self.number,
+            pid: child.id().unwrap_or(0),
+            started: with.clock.now(),
+            ended: None,
+            died: false,
+        });
+        *process = Some(Process { child, life });
+        self.current.send_replace(Some(Current { life, address }));
+        Ok(())
+    }
+
+    /// Notes whether it has ended by itself.
+    pub async fn inquest(&self, with: &Setting<'_>) -> Result<(), Failure> {
+        if let Some(process) = self.process.lock().await.as_mut()
+            && process.child.try_wait()?.is_some()
+        {
+            with.truth.ended(process.life, with.clock.now(), true);
+        }
+        Ok(())
+    }
+}

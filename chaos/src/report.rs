@@ -1,0 +1,95 @@
+//! What the program prints of a schedule.
+
+use serde::Serialize;
+
+use crate::checker::{Delay, Verdict};
+use crate::history::History;
+use crate::schedule::Schedule;
+
+/// How many offending events are printed.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub seed: u64,
+    pub passed: bool,
+    pub bound_ms: u128,
+    pub faults: Vec<crate::history::Injected>,
+    pub verdict: Verdict,
+}
+
+impl Report {
+    pub fn of(schedule: &Schedule, history: &History, verdict: Verdict) -> Self {
+        Self {
+            seed: schedule.seed,
+            passed: verdict.violations.is_empty(),
+            bound_ms: schedule.bound.as_millis(),
+            faults: history.faults.clone(),
+            verdict,
+        }
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = if self.passed { "passed" } else { "FAILED" };
+        writeln!(f, "seed {}: {verdict} (bound {} ms)", self.seed, self.bound_ms)?;
+        for fault in &self.faults {
+            let effect = fault.effect.as_deref().unwrap_or("NO EFFECT");
+            writeln!(f, "  {:>10} to {:>10}  {}: {effect}", fault.began, fault.ended, fault.what)?;
+        }
+        let counts = &self.verdict.counts;
+        writeln!(
+            f,
+            "  {} faults ({} effective); {} revocations ({} lost by the server, {} wiped, {} \
+             removed)",
+            counts.faults,
+            counts.effective_faults,
+            counts.revocations,
+            counts.lost_by_server,
+            counts.wiped,
+            counts.removed
+        )?;
+        writeln!(
+            f,
+            "  {} requests: {} admitted ({} excused), {} revoked, {} history incomplete, {} \
+             unavailable, {} unanswered",
+            counts.requests,
+            counts.admitted,
+            counts.excused,
+            counts.revoked,
+            counts.history_incomplete,
+            counts.unavailable,
+            counts.unanswered
+        )?;
+        writeln!(
+            f,
+            "  worst delay {}, unhindered {}, worst recovery {}",
+            delay(self.verdict.worst_delay),
+            delay(self.verdict.worst_calm_delay),
+            delay(self.verdict.worst_recovery)
+        )?;
+        let violations = &self.verdict.violations;
+        for violation in violations.iter().take(SHOWN) {
+            writeln!(f, "  {:?} at {}: {}", violation.rule, violation.at, violation.what)?;
+        }
+        if violations.len() > SHOWN {
+            writeln!(f, "  and {} more", violations.len() - SHOWN)?;
+        }
+        if !self.passed {
+            writeln!(
+                f,
+                "  again: cargo run --release -p chaos -- --seed {} --schedules 1",
+                self.seed
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn delay(delay: Option<Delay>) -> String {
+    delay.map_or_else(
+        || "0 ms".to_owned(),
+        |delay| format!("{} ms (at {})", delay.delay.as_millis(), delay.at),
+    )
+}

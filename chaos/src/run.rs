@@ -1,0 +1,133 @@
+//! Runs one schedule, and hands back what happened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::future::{join_all, try_join_all};
+use futures_util::{StreamExt, stream};
+
+use crate::Failure;
+use crate::clients::Client;
+use crate::heartbeat::Heartbeat;
+use crate::history::{History, Minimum, Promise};
+use crate::inject::inject;
+use crate::publishers::keep_revoking;
+use crate::schedule::Schedule;
+use crate::time::At;
+use crate::world::World;
+
+const PUBLISHERS: u64 = 2;
+const REVOKE_EVERY: Duration = Duration::from_millis(200);
+const ASK_EVERY: Duration = Duration::from_millis(40);
+const RECOVERY: Duration = Duration::from_secs(2);
+const MARGIN: Duration = Duration::from_secs(5);
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How much a schedule does, beside its faults.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    pub length: Duration,
+    pub minimum: Minimum,
+}
+
+pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<History, Failure> {
+    let bound = schedule.bound;
+    let mut rng = Rng::with_seed(schedule.seed);
+    let world = World::start(schedule, folder).await?;
+    let heartbeat = Heartbeat::start(world.clock);
+    world.truth.mint(400, 60)?;
+    warm_up(&world).await?;
+    let began = world.clock.now();
+    tokio::select! {
+        biased;
+        failure = load(&world, &mut rng) => return Err(failure),
+        done = play(&world, began, extent.length) => done?,
+    }
+    sweep(&world).await;
+    for reader in &world.readers {
+        reader.inquest(&world.setting()).await?;
+    }
+    let record = world.truth.record();
+    let mut requests = record.requests;
+    requests.sort_by_key(|request| request.sent);
+    Ok(History {
+        promise: Promise {
+            strict: false,
+            bound,
+            recovery: RECOVERY,
+            margin: MARGIN,
+            minimum: extent.minimum,
+        },
+        unix_start: u64::try_from(world.clock.unix_start().as_micros())?,
+        readers: record.lives,
+        tokens: record.tokens,
+        revocations: record.revocations,
+        faults: record.faults,
+        requests,
+        lateness: heartbeat.stop(),
+    })
+}
+
+/// Waits until every reader has admitted somebody.
+async fn warm_up(world: &World) -> Result<(), Failure> {
+    let token = world.truth.everything()[0];
+    let ready = world.readers.iter().map(async |reader| {
+        let client = Client::new();
+        while client.ask(world, reader, token).await != Some(crate::history::Answer::Admitted) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    tokio::time::timeout(READY_WITHIN, join_all(ready))
+        .await
+        .map_err(|_| "the readers do not become ready")?;
+    Ok(())
+}
+
+/// Publishers, clients and the issuer, at work until dropped; returns only on a failure of the
+/// harness.
+async fn load(world: &World, rng: &mut Rng) -> Failure {
+    let publishers = (0..PUBLISHERS).map(|_| keep_revoking(world, rng.fork(), REVOKE_EVERY));
+    let publishers: Vec<_> = publishers.collect();
+    let clients: Vec<_> = world
+        .readers
+        .iter()
+        .map(|reader| Client::new().keep_asking(world, reader, rng.fork(), ASK_EVERY))
+        .collect();
+    let minting = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Err(failure) = world.truth.mint(10, 2) {
+                return failure;
+            }
+        }
+    };
+    tokio::select! {
+        (failure, ..) = futures_util::future::select_all(publishers.into_iter().map(Box::pin)) => failure,
+        _ = join_all(clients) => "clients do not end".into(),
+        failure = minting => failure,
+    }
+}
+
+/// The faults, one step after the other, and what is left of the time.
+async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure> {
+    for step in &world.schedule.steps {
+        tokio::time::sleep(step.pause).await;
+        try_join_all(step.faults.iter().map(|fault| inject(world, fault))).await?;
+    }
+    let rest = length.saturating_sub(world.clock.now().since(began));
+    // In any case so long that every reader has had time to recover.
+    tokio::time::sleep(rest.max(2 * RECOVERY)).await;
+    Ok(())
+}
+
+/// Asks every reader about everything that was ever revoked.
+async fn sweep(world: &World) {
+    let tokens = world.truth.everything();
+    join_all(world.readers.iter().map(async |reader| {
+        let client = Client::new();
+        let asked = stream::iter(&tokens).map(|token| client.ask(world, reader, *token));
+        asked.buffer_unordered(4).count().await;
+    }))
+    .await;
+}

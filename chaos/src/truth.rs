@@ -1,0 +1,181 @@
+//! What the harness knows to be true: what was minted, revoked, asked and done, as it happens.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fastrand::Rng;
+
+use crate::Failure;
+use crate::history::{Injected, Loss, Lost, ReaderLife, Request, Revocation, Token};
+use crate::mandates::Issuer;
+use crate::time::At;
+
+/// How many of the newest revocations are asked about most.
+const RECENT: usize = 60;
+
+/// Everything that is recorded while a schedule runs.
+pub struct Truth {
+    issuer: Issuer,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tokens: Vec<Minted>,
+    /// Tokens that will be revoked and are not yet.
+    doomed: Vec<usize>,
+    /// Tokens that never will be.
+    good: Vec<usize>,
+    record: Record,
+}
+
+struct Minted {
+    text: Arc<str>,
+    iat: i64,
+}
+
+/// What becomes part of the history.
+#[derive(Clone, Default)]
+pub struct Record {
+    pub tokens: Vec<Token>,
+    pub revocations: Vec<Revocation>,
+    pub lives: Vec<ReaderLife>,
+    pub faults: Vec<Injected>,
+    pub requests: Vec<Request>,
+}
+
+impl Truth {
+    pub fn new() -> Result<Self, Failure> {
+        Ok(Self { issuer: Issuer::new()?, inner: Mutex::default() })
+    }
+
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Mints tokens: so many that will be revoked, so many that will not.
+    pub fn mint(&self, doomed: usize, good: usize) -> Result<(), Failure> {
+        for n in 0..doomed + good {
+            let mut inner = self.inner();
+            let number = inner.tokens.len();
+            let (text, iat) = self.issuer.mint(number)?;
+            inner.tokens.push(Minted { text: text.into(), iat });
+            if n < doomed { inner.doomed.push(number) } else { inner.good.push(number) }
+        }
+        Ok(())
+    }
+
+    /// Takes a token to be revoked, and notes that this is about to be attempted.
+    pub fn attempt(&self, rng: &mut Rng, at: At, what: &str) -> Option<(usize, usize)> {
+        let mut inner = self.inner();
+        if inner.doomed.is_empty() {
+            return None;
+        }
+        let place = rng.usize(..inner.doomed.len());
+        let token = inner.doomed.swap_remove(place);
+        let number = inner.record.revocations.len();
+        inner.record.revocations.push(Revocation {
+            token,
+            what: what.to_owned(),
+            attempted: at,
+            acked: None,
+            id: None,
+            loss: None,
+        });
+        Some((number, token))
+    }
+
+    pub fn acknowledged(&self, revocation: usize, at: At, id: String) {
+        let told = &mut self.inner().record.revocations[revocation];
+        told.acked = Some(at);
+        told.id = Some(id);
+    }
+
+    /// The revocations that Redis acknowledged between two moments and has not lost.
+    pub fn acknowledged_between(&self, from: At, to: At) -> Vec<Revocation> {
+        let inner = self.inner();
+        let told = inner.record.revocations.iter();
+        told.filter(|told| {
+            told.loss.is_none() && told.acked.is_some_and(|at| from < at && at <= to)
+        })
+        .cloned()
+        .collect()
+    }
+
+    /// Notes as lost what was acknowledged by `upto` and is not `present`; how many.
+    pub fn account(&self, present: &HashSet<usize>, upto: At, at: At, how: Lost) -> usize {
+        let mut lost = 0;
+        for (number, told) in self.inner().record.revocations.iter_mut().enumerate() {
+            let is_acknowledged = told.acked.is_some_and(|acked| acked <= upto);
+            if is_acknowledged && told.loss.is_none() && !present.contains(&number) {
+                told.loss = Some(Loss { at, how });
+                lost += 1;
+            }
+        }
+        lost
+    }
+
+    /// A token to ask about: most often one whose revocation is recent.
+    pub fn pick(&self, rng: &mut Rng) -> Option<(usize, Arc<str>)> {
+        let inner = self.inner();
+        let revocations = &inner.record.revocations;
+        let token = match rng.u8(..100) {
+            0..55 if !revocations.is_empty() => {
+                let recent = &revocations[revocations.len().saturating_sub(RECENT)..];
+                recent[rng.usize(..recent.len())].token
+            }
+            55..70 if !revocations.is_empty() => revocations[rng.usize(..revocations.len())].token,
+            70..78 if !inner.doomed.is_empty() => inner.doomed[rng.usize(..inner.doomed.len())],
+            78..90 => *inner.good.last()?,
+            _ => *inner.good.get(rng.usize(..inner.good.len().max(1)))?,
+        };
+        Some((token, inner.tokens[token].text.clone()))
+    }
+
+    /// Some tokens that nobody will revoke.
+    pub fn some_good(&self, rng: &mut Rng, count: usize) -> Vec<usize> {
+        let inner = self.inner();
+        (0..count).filter_map(|_| rng.choice(inner.good.iter()).copied()).collect()
+    }
+
+    pub fn text(&self, token: usize) -> Arc<str> {
+        self.inner().tokens[token].text.clone()
+    }
+
+    /// Everything that was revoked, and the newest tokens that were not.
+    pub fn everything(&self) -> Vec<usize> {
+        let inner = self.inner();
+        let revoked = inner.record.revocations.iter().map(|told| told.token);
+        revoked.chain(inner.good.iter().rev().take(20).copied()).collect()
+    }
+
+    pub fn asked(&self, request: Request) {
+        self.inner().record.requests.push(request);
+    }
+
+    pub fn injected(&self, fault: Injected) {
+        self.inner().record.faults.push(fault);
+    }
+
+    pub fn born(&self, life: ReaderLife) -> usize {
+        let lives = &mut self.inner().record.lives;
+        lives.push(life);
+        lives.len() - 1
+    }
+
+    pub fn ended(&self, life: usize, at: At, died: bool) {
+        let life = &mut self.inner().record.lives[life];
+        life.ended = Some(at);
+        life.died = died;
+    }
+
+    pub fn record(&self) -> Record {
+        let inner = self.inner();
+        let tokens = inner.tokens.iter().map(|minted| Token { iat: minted.iat }).collect();
+        Record { tokens, ..inner.record.clone() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no thread panics here")
+    }
+}

@@ -1,0 +1,127 @@
+//! Everything that takes part in one schedule.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use caracal_revocation::{Key, Stream};
+use tokio::sync::{Mutex, RwLock, watch};
+
+use crate::Failure;
+use crate::history::Lost;
+use crate::publishers::{MARK, id_behind};
+use crate::readers::{Reader, Setting};
+use crate::schedule::Schedule;
+use crate::server::connect;
+use crate::servers::Servers;
+use crate::time::{At, Clock};
+use crate::truth::Truth;
+
+pub struct World {
+    pub schedule: Schedule,
+    pub clock: Clock,
+    pub truth: Truth,
+    pub key: Key,
+    key_hex: String,
+    pub servers: Mutex<Servers>,
+    primary: watch::Receiver<SocketAddr>,
+    pub readers: Vec<Reader>,
+    /// Publishers hold it to read while they publish: whoever has it to write knows that nothing
+    /// is on its way.
+    pub gate: RwLock<()>,
+    /// By how many milliseconds the server's clock is wrong, for the ids of messages.
+    pub clock_behind: AtomicU64,
+    folder: PathBuf,
+}
+
+/// An entry of a stream: its id, its fields.
+type Entry = (String, HashMap<Vec<u8>, Vec<u8>>);
+
+impl World {
+    pub async fn start(schedule: Schedule, folder: PathBuf) -> Result<Self, Failure> {
+        let clock = Clock::start();
+        let truth = Truth::new()?;
+        let key_hex = hex::encode(std::array::from_fn::<u8, 32, _>(|_| fastrand::u8(..)));
+        let key = Key::from_hex(&key_hex)?;
+        let (servers, primary) = Servers::start().await?;
+        let mut world = Self {
+            schedule,
+            clock,
+            truth,
+            key,
+            key_hex,
+            servers: Mutex::new(servers),
+            primary,
+            readers: Vec::new(),
+            gate: RwLock::default(),
+            clock_behind: AtomicU64::new(0),
+            folder,
+        };
+        world.provision().await?;
+        for number in 0..world.schedule.readers {
+            let reader = Reader::start(number, world.primary(), &world.setting()).await?;
+            world.readers.push(reader);
+        }
+        Ok(world)
+    }
+
+    pub fn setting(&self) -> Setting<'_> {
+        Setting {
+            clock: self.clock,
+            truth: &self.truth,
+            key_hex: &self.key_hex,
+            bound: self.schedule.bound,
+            folder: &self.folder,
+        }
+    }
+
+    /// Where publishers write.
+    pub fn primary(&self) -> SocketAddr {
+        *self.primary.borrow()
+    }
+
+    /// The id that the next message asks for.
+    pub fn next_id(&self) -> String {
+        match self.clock_behind.load(Ordering::SeqCst) {
+            0 => "*".to_owned(),
+            by => id_behind(by),
+        }
+    }
+
+    /// Makes the streams, as the provisioner does.
+    pub async fn provision(&self) -> Result<(), Failure> {
+        let mut connection = connect(self.primary()).await?;
+        for stream in Stream::ALL {
+            redis::cmd("XGROUP")
+                .arg("CREATE")
+                .arg(stream.name())
+                .arg("provisioned")
+                .arg("$")
+                .arg("MKSTREAM")
+                .exec_async(&mut connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the streams with what was acknowledged by `upto`; how many revocations the fault
+    /// that began at `at` has lost.
+    pub async fn account(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
+        let mut present: HashSet<usize> = HashSet::new();
+        let mut connection = connect(self.primary()).await?;
+        for stream in Stream::ALL {
+            let entries: Vec<Entry> = redis::cmd("XRANGE")
+                .arg(stream.name())
+                .arg("-")
+                .arg("+")
+                .query_async(&mut connection)
+                .await?;
+            let marks = entries.iter().filter_map(|(_, fields)| fields.get(MARK.as_bytes()));
+            present.extend(
+                marks.filter_map(|mark| std::str::from_utf8(mark).ok()?.parse::<usize>().ok()),
+            );
+        }
+        Ok(self.truth.account(&present, upto, at, how))
+    }
+}
