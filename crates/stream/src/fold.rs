@@ -13,6 +13,7 @@ use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, PerStream, Reading};
 use crate::metrics::StreamMetrics;
 use crate::proof::{Hole, Passed, Proof};
+use crate::server_clock::ServerClock;
 
 /// How far the clocks of Postgres, which dates tokens, and Redis may be apart.
 const HORIZON_MARGIN: Duration = Duration::from_secs(5);
@@ -24,6 +25,7 @@ pub(crate) struct Fold {
     keys: KeyRing,
     metrics: StreamMetrics,
     dead_letters: DeadLetters,
+    server_clock: ServerClock,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     /// Whether a message was ever verified.
@@ -50,6 +52,7 @@ impl Fold {
             keys,
             metrics,
             dead_letters,
+            server_clock: ServerClock::default(),
             tracks: None,
             verified: false,
             refused: false,
@@ -83,10 +86,19 @@ impl Fold {
             .is_some_and(|tracks| tracks.iter().all(|track| track.proof.is_tailing()))
     }
 
+    /// Whether the read about to be sent may wait for the next entry.
+    ///
+    /// History is read without waiting: some other stream may still have more of it. And now and
+    /// then a read is answered at once, so that the way to the server and back is known.
+    pub(crate) fn may_wait(&mut self, now: Moment) -> bool {
+        self.is_tailing() && !self.server_clock.is_due(now)
+    }
+
     /// Applies the answer to a read that was sent at `sent` and is here `now`.
     pub(crate) fn absorb(&mut self, reading: &Reading, sent: Moment, now: Moment) {
         let server_time = reading.server_time;
-        let received = Received { now, server_time, server_lead: server_lead(server_time, sent) };
+        self.server_clock.observe(server_time, sent, now);
+        let received = Received { now, server_time, server_clock: self.server_clock };
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             self.prove(stream, |proof| proof.head(head, sent, server_time));
         }
@@ -113,6 +125,7 @@ impl Fold {
 
     fn report(&self, now: Moment) {
         self.metrics.state(&self.revocations, now);
+        self.metrics.clock(self.server_clock.lead_seconds(now));
     }
 
     fn entry(&mut self, entry: &Entry, received: Received) {
@@ -140,9 +153,15 @@ impl Fold {
             self.cover_recut(entry, received);
         }
         // While history is replayed, the age of a message says nothing about propagation.
-        if self.is_ready {
-            self.metrics.propagation.set(received.since(entry.id).as_secs_f64());
+        if self.is_live(entry.stream) {
+            self.metrics.lag(event, entry.id, received.since(entry.id));
         }
+    }
+
+    /// Whether what is read of the stream is new, and not its history.
+    fn is_live(&self, stream: Stream) -> bool {
+        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
+        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
     }
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
@@ -287,23 +306,12 @@ impl Fold {
 struct Received {
     now: Moment,
     server_time: Duration,
-    /// How many nanoseconds the server's clock is ahead of this machine's.
-    server_lead: i128,
+    server_clock: ServerClock,
 }
 
 impl Received {
-    /// How long before this the entry was published, by the server's clock.
+    /// How long before this the entry was published.
     fn since(self, id: StreamId) -> Duration {
-        let here = i128::from(u64::try_from(self.now.wall.as_nanos()).unwrap_or(u64::MAX));
-        let published = i128::from(id.ms) * 1_000_000;
-        let lag = here.saturating_add(self.server_lead).saturating_sub(published);
-        Duration::from_nanos(u64::try_from(lag).unwrap_or(0))
+        self.server_clock.age(id, self.now)
     }
-}
-
-/// The command that tells the server's time left here at `sent`; its way there is not known, and
-/// counted as nothing.
-fn server_lead(server_time: Duration, sent: Moment) -> i128 {
-    let nanos = |since: Duration| i128::from(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-    nanos(server_time) - nanos(sent.wall)
 }

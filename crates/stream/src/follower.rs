@@ -187,8 +187,7 @@ async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Out
     };
     loop {
         let cursors = fold.cursors(server_time);
-        // History is read without waiting: some other stream may still have more of it.
-        let wait = fold.is_tailing().then_some(WAIT);
+        let wait = fold.may_wait(fold.revocations().now()).then_some(WAIT);
         let sent = fold.revocations().now();
         match log.read(&cursors, wait).await {
             Ok(reading) => fold.absorb(&reading, sent, fold.revocations().now()),
