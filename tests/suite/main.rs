@@ -15,6 +15,9 @@ mod outages;
 
 mod manifest;
 
+mod metrics;
+mod operated;
+
 mod policies;
 
 mod redis_server;

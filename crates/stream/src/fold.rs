@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock of its own: the follower hands in what was read, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::{
@@ -11,7 +12,7 @@ use caracal_revocation_state::{Moment, NotReady, Revocations};
 
 use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, PerStream, Reading};
-use crate::metrics::StreamMetrics;
+use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Passed, Proof};
 use crate::server_clock::ServerClock;
 
@@ -23,7 +24,7 @@ const HORIZON_MARGIN: Duration = Duration::from_secs(5);
 pub(crate) struct Fold {
     revocations: Revocations,
     keys: KeyRing,
-    metrics: StreamMetrics,
+    metrics: Arc<StreamMetrics>,
     dead_letters: DeadLetters,
     server_clock: ServerClock,
     /// None until the first answer tells the server's time, and so where to begin.
@@ -46,7 +47,7 @@ struct Track {
 
 impl Fold {
     pub(crate) fn new(revocations: Revocations, keys: KeyRing, dead_letters: DeadLetters) -> Self {
-        let metrics = StreamMetrics::register();
+        let metrics = Arc::new(StreamMetrics::register());
         Self {
             revocations,
             keys,
@@ -58,6 +59,11 @@ impl Fold {
             refused: false,
             is_ready: false,
         }
+    }
+
+    /// Goes on telling how old the view is, whatever the reading is waiting for.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter { metrics: Arc::clone(&self.metrics), revocations: self.revocations.clone() }
     }
 
     pub(crate) const fn revocations(&self) -> &Revocations {
@@ -98,6 +104,7 @@ impl Fold {
     pub(crate) fn absorb(&mut self, reading: &Reading, sent: Moment, now: Moment) {
         let server_time = reading.server_time;
         self.server_clock.observe(server_time, sent, now);
+        let was_tailing = self.is_tailing();
         let received = Received { now, server_time, server_clock: self.server_clock };
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             self.prove(stream, |proof| proof.head(head, sent, server_time));
@@ -111,6 +118,9 @@ impl Fold {
                 self.prove(stream, Proof::drained);
             }
         }
+        if self.is_tailing() && !was_tailing {
+            self.metrics.reloads.increment(1);
+        }
         self.restart_broken();
         self.revocations.sweep_slice(now);
         self.confirm();
@@ -120,12 +130,22 @@ impl Fold {
     /// Counts a lost connection, and goes on telling how old the view is.
     pub(crate) fn lost_connection(&self) {
         self.metrics.reconnects.increment(1);
+        if !self.is_tailing() {
+            self.metrics.reload_errors.increment(1);
+        }
         self.report(self.revocations.now());
     }
 
     fn report(&self, now: Moment) {
         self.metrics.state(&self.revocations, now);
         self.metrics.clock(self.server_clock.lead_seconds(now));
+        self.metrics.replayed(self.replayed());
+    }
+
+    /// How much of the history was read, of the stream that is furthest behind: 0 to 1.
+    fn replayed(&self) -> f64 {
+        let Some(tracks) = &self.tracks else { return 0.0 };
+        tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)
     }
 
     fn entry(&mut self, entry: &Entry, received: Received) {

@@ -159,7 +159,17 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
     let _ = tokio::time::timeout(LAST_LETTERS, writing).await;
 }
 
-async fn follow(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
+async fn follow(log: impl Log, fold: Fold, shutdown: impl Future<Output = ()>) {
+    let reporting = fold.reporter().run();
+    tokio::select! {
+        biased;
+        () = reconnect_for_ever(log, fold, shutdown) => {}
+        // Never ends.
+        () = reporting => {}
+    }
+}
+
+async fn reconnect_for_ever(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut outage = Outage::default();
     loop {

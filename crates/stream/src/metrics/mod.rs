@@ -5,18 +5,25 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
 use caracal_revocation_state::{Moment, Revocations};
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::proof::Hole;
+
+mod describe;
+mod reporter;
+
+pub(crate) use reporter::Reporter;
 
 /// Handles, registered once: a service installs its recorder before it starts a follower.
 #[derive(Debug)]
 pub(crate) struct StreamMetrics {
     pub(crate) messages: Counter,
     pub(crate) reconnects: Counter,
+    pub(crate) reloads: Counter,
+    pub(crate) reload_errors: Counter,
+    verified: [(KeySlot, Counter); 3],
+    refused: [(RejectionKind, Counter); 3],
+    holes: [(Hole, Counter); 3],
     invalid_signatures: Counter,
     active: Gauge,
     age: Gauge,
@@ -30,89 +37,31 @@ pub(crate) struct StreamMetrics {
     proven: Gauge,
     horizon: Gauge,
     bytes: Gauge,
+    replay: Gauge,
+    bound: Gauge,
 }
 
 impl StreamMetrics {
     pub(crate) fn register() -> Self {
-        describe_counter!(
-            "caracal_gateway_revocation_messages_total",
-            "Messages read from the streams, refused ones included"
-        );
-        describe_counter!(
-            "caracal_gateway_revocation_invalid_signatures_total",
-            "Messages refused because no accepted key signed them"
-        );
-        describe_counter!(
-            "caracal_gateway_revocation_dead_letters_total",
-            "Messages that this process wrote to a dead-letter stream"
-        );
-        describe_counter!(
-            "caracal_revocation_dead_letters_lost_total",
-            "Messages that should have become dead letters and did not, by the cause"
-        );
-        describe_counter!(
-            "caracal_revocation_verified_messages_total",
-            "Messages verified, by the key that signed them"
-        );
-        describe_counter!(
-            "caracal_revocation_refused_messages_total",
-            "Messages refused, by the kind of refusal"
-        );
-        describe_counter!(
-            "caracal_revocation_holes_total",
-            "Times that entries were proven missing from a stream, by the evidence"
-        );
-        describe_counter!(
-            "caracal_revocation_reconnects_total",
-            "Times that the connection to Redis was lost"
-        );
-        describe_gauge!(
-            "caracal_gateway_revocation_propagation_seconds",
-            Unit::Seconds,
-            "From the message's id to its effect here, for the last message applied"
-        );
-        describe_gauge!("caracal_gateway_revocations_active", "Anchors and sessions remembered");
-        describe_gauge!(
-            "caracal_gateway_revocation_snapshot_age_seconds",
-            Unit::Seconds,
-            "Since the log was last proven complete; -1 before the first proof"
-        );
-        describe_gauge!(
-            "caracal_gateway_revocation_snapshot_fresh",
-            "1 while the view is within the staleness bound, else 0"
-        );
-        describe_histogram!(
-            "caracal_revocation_lag_seconds",
-            Unit::Seconds,
-            "How long a revocation took from the stage before to this one"
-        );
-        describe_gauge!(
-            "caracal_revocation_clock_offset_seconds",
-            Unit::Seconds,
-            "How far Redis' clock is ahead of this machine's"
-        );
-        describe_gauge!(
-            "caracal_revocation_clock_offset_error_seconds",
-            Unit::Seconds,
-            "How far the clock offset may be off, either way"
-        );
-        describe_gauge!(
-            "caracal_revocation_proven_timestamp_seconds",
-            Unit::Seconds,
-            "Unix time up to which the log is proven complete; 0 before the first proof"
-        );
-        describe_gauge!(
-            "caracal_revocation_horizon_timestamp_seconds",
-            Unit::Seconds,
-            "Unix time up to which messages may have been lost; 0 when none are known to be"
-        );
-        describe_gauge!(
-            "caracal_revocation_index_bytes",
-            Unit::Bytes,
-            "Memory that the remembered anchors and sessions take"
-        );
+        describe::describe();
+        // From zero on, whether or not it ever happens: an alert on a rise needs what was before.
+        counter!("caracal_gateway_revocation_pending_replayed_total").increment(0);
         Self {
             messages: counter!("caracal_gateway_revocation_messages_total"),
+            reloads: counter!("caracal_gateway_revocation_reloads_total"),
+            reload_errors: counter!("caracal_gateway_revocation_reload_errors_total"),
+            verified: [KeySlot::Current, KeySlot::Previous, KeySlot::Unsigned].map(|key| {
+                let name = "caracal_revocation_verified_messages_total";
+                (key, counter!(name, "key" => key.label()))
+            }),
+            refused: [RejectionKind::Signature, RejectionKind::Malformed, RejectionKind::Ambiguous]
+                .map(|kind| {
+                    let name = "caracal_revocation_refused_messages_total";
+                    (kind, counter!(name, "kind" => kind.label()))
+                }),
+            holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count].map(|hole| {
+                (hole, counter!("caracal_revocation_holes_total", "cause" => hole.label()))
+            }),
             propagation: gauge!("caracal_gateway_revocation_propagation_seconds"),
             reconnects: counter!("caracal_revocation_reconnects_total"),
             invalid_signatures: counter!("caracal_gateway_revocation_invalid_signatures_total"),
@@ -127,22 +76,29 @@ impl StreamMetrics {
             proven: gauge!("caracal_revocation_proven_timestamp_seconds"),
             horizon: gauge!("caracal_revocation_horizon_timestamp_seconds"),
             bytes: gauge!("caracal_revocation_index_bytes"),
+            replay: gauge!("caracal_revocation_replay_ratio"),
+            bound: gauge!("caracal_revocation_staleness_bound_seconds"),
         }
     }
 
     pub(crate) fn verified(&self, key: KeySlot) {
-        counter!("caracal_revocation_verified_messages_total", "key" => key.label()).increment(1);
+        count(&self.verified, key);
     }
 
     pub(crate) fn rejected(&self, kind: RejectionKind) {
         if kind == RejectionKind::Signature {
             self.invalid_signatures.increment(1);
         }
-        counter!("caracal_revocation_refused_messages_total", "kind" => kind.label()).increment(1);
+        count(&self.refused, kind);
     }
 
     pub(crate) fn hole(&self, hole: Hole) {
-        counter!("caracal_revocation_holes_total", "cause" => hole.label()).increment(1);
+        count(&self.holes, hole);
+    }
+
+    /// How much of the history was read, 0 to 1.
+    pub(crate) fn replayed(&self, share: f64) {
+        self.replay.set(share);
     }
 
     pub(crate) fn state(&self, revocations: &Revocations, now: Moment) {
@@ -154,6 +110,11 @@ impl StreamMetrics {
         let proven = staleness.map(|age| now.wall.saturating_sub(age));
         self.proven.set(proven.unwrap_or_default().as_secs_f64());
         self.horizon.set(revocations.horizon().unwrap_or_default() as f64);
+        self.bound.set(revocations.options().deny_after.as_secs_f64());
+    }
+
+    /// What takes longer to tell, and changes slowly.
+    fn size(&self, revocations: &Revocations) {
         self.bytes.set(revocations.bytes() as f64);
     }
 
@@ -177,5 +138,11 @@ impl StreamMetrics {
             self.clock_offset.set(lead);
             self.clock_offset_error.set(error);
         }
+    }
+}
+
+fn count<T: Copy + PartialEq>(counters: &[(T, Counter)], which: T) {
+    if let Some((_, counter)) = counters.iter().find(|(it, _)| *it == which) {
+        counter.increment(1);
     }
 }
