@@ -11,13 +11,13 @@ use regorus::Value;
 use regorus::rvm::vm::{ExecutionMode, VmError};
 use regorus::rvm::{Program, RegoVM};
 use regorus::utils::limits::ExecutionTimerConfig;
-use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use super::values::{to_json, to_rego};
 use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
 
-/// How many steps pass between two looks at the time.
-const STEPS: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+/// How many steps pass between two looks at the time: some ten microseconds' worth.
+const STEPS: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
 /// What a machine is made from.
 pub(super) struct Template {
@@ -69,11 +69,9 @@ impl RegoPolicy {
 
 impl PreparedPolicy for RegoPolicy {
     fn evaluate(&self, input: &PolicyInput) -> Evaluation {
-        let input = match Value::deserialize(input.as_value()) {
+        let input = match to_rego(input.as_value()) {
             Ok(input) => input,
-            Err(error) => {
-                return Evaluation::Ready(Err(EvaluationError::Failed(error.to_string())));
-            }
+            Err(words) => return Evaluation::Ready(Err(EvaluationError::Failed(words))),
         };
         let machines = Arc::clone(&self.0);
         if !machines.manner.beside {
@@ -130,8 +128,7 @@ impl Machines {
         });
         match result {
             Ok(Value::Undefined) => Err(EvaluationError::Undefined),
-            Ok(value) => serde_json::to_value(&value)
-                .map_err(|error| EvaluationError::Failed(error.to_string())),
+            Ok(value) => to_json(&value).map_err(EvaluationError::Failed),
             Err(VmError::TimeLimitExceeded { .. }) => Err(EvaluationError::TimeLimit),
             Err(error) => {
                 Err(EvaluationError::Failed(error.to_string().chars().take(200).collect()))

@@ -6,6 +6,7 @@ mod compile;
 mod evaluate;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
