@@ -32,5 +32,8 @@ say "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 say "tests"
 cargo nextest run --workspace --all-features --locked
+if [ -z "${OPA_URL:-}" ]; then
+    say "not against a real OPA: with OPA_URL set, the tests server::real_* of caracal-revocation-opa"
+fi
 say "documentation tests"
 cargo test --workspace --all-features --locked --doc --quiet

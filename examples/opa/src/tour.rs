@@ -115,9 +115,11 @@ async fn show(Extension(decision): Extension<PolicyDecision>) -> String {
 
 fn ages(policies: &ZonePolicies) {
     for zone in policies.statuses() {
+        let version = zone.version.as_deref().unwrap_or("none");
+        let (confirmed, invalidation) = (zone.confirmed_age, zone.invalidation_age);
         println!(
-            "  {}: version {:?}, confirmed {:?} ago, invalidated {:?} ago, trouble {:?}",
-            zone.zone, zone.version, zone.confirmed_age, zone.invalidation_age, zone.trouble
+            "  {}: version {version}, policy age {confirmed:.1?}, invalidation age {invalidation:.1?}",
+            zone.zone
         );
     }
 }

@@ -11,11 +11,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// More than any answer that is read here has.
-const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// A list of policies holds each of them as text and as a syntax tree many times its size.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// An OPA server: its address, and how it is talked to.
 ///
@@ -52,7 +54,7 @@ pub enum OpaServerError {
 /// What OPA answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) body: Value,
+    body: Bytes,
 }
 
 impl OpaServer {
@@ -134,9 +136,7 @@ impl OpaServer {
         }
         let (kind, body) = match content {
             Content::None => (None, Bytes::new()),
-            Content::Json(value) => {
-                (Some("application/json"), serde_json::to_vec(value).unwrap_or_default().into())
-            }
+            Content::Json(json) => (Some("application/json"), json),
             Content::Rego(source) => {
                 (Some("text/plain"), Bytes::copy_from_slice(source.as_bytes()))
             }
@@ -150,29 +150,42 @@ impl OpaServer {
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
         let body = body.map_err(|_| "the answer broke off, or is too long".to_owned())?.to_bytes();
         drop(place);
-        let body = match body.as_ref() {
-            b"" => Value::Null,
-            body => serde_json::from_slice(body)
-                .map_err(|_| format!("{status}: the answer is not JSON"))?,
-        };
         Ok(Answer { status, body })
     }
 }
 
 /// What goes with a request.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Content<'a> {
     None,
-    Json(&'a Value),
+    Json(Bytes),
     Rego(&'a str),
 }
 
+impl Content<'_> {
+    /// What is sent here always serializes; an empty body would be refused.
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        Self::Json(serde_json::to_vec(value).unwrap_or_default().into())
+    }
+}
+
 impl Answer {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let read = serde_json::from_slice(&self.body);
+        read.map_err(|_| format!("{}: the answer is not the JSON that OPA documents", self.status))
+    }
+
+    /// OPA's code for what went wrong, such as `invalid_parameter`.
+    pub(super) fn code(&self) -> String {
+        let body: Value = self.json().unwrap_or_default();
+        body.get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// OPA's own words for what went wrong, cut short.
     pub(super) fn words(&self) -> String {
-        let text = |name| self.body.get(name).and_then(Value::as_str).unwrap_or_default();
-        let first = self.body.pointer("/errors/0/message").and_then(Value::as_str);
-        let words = format!("{} {} {}", self.status, text("message"), first.unwrap_or_default());
+        let body: Value = self.json().unwrap_or_default();
+        let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let words = format!("{} {} {}", self.status, text("/message"), text("/errors/0/message"));
         words.trim().chars().take(200).collect()
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
 
-use super::client::{Content, OpaServer};
+use super::client::{Answer, Content, OpaServer};
 use super::{push, revision};
 use crate::engine::BoxFuture;
 use crate::{
@@ -16,21 +19,29 @@ use crate::{
     PreparedPolicy,
 };
 
-const QUERY: &str = "/v1/data/caracal/authz/result";
+const QUERY: &str = "/v1/data/caracal/authz/result?provenance=true";
 
-/// Lets OPA servers decide, through `POST /v1/data/caracal/authz/result`.
+/// Lets OPA servers decide, by the value of `data.caracal.authz.result` there.
 ///
 /// An OPA has one `data.caracal.authz`, so each zone has an OPA of its own; requests of zones
 /// that have none are denied. Either this process
 ///
-/// - *pushes*: modules by `PUT /v1/policies/…`, data by `PUT /v1/data/…`. That takes several
-///   requests, so evaluations wait while it lasts; a push that fails is taken back, and if that
-///   fails too the zone is denied until one succeeds. What the OPA holds besides is its own
-///   business. Only one zone may be pushed to an OPA; processes that share one push
-///   the same. An OPA that restarts empty is pushed to again.
+/// - *pushes*: modules by `PUT /v1/policies/caracal/…`, data by `PUT /v1/data/…`, and last a
+///   module of this crate's own, `caracal_pushed`, with the digest of what was pushed. That takes
+///   several requests, so evaluations wait while it lasts; a push that fails is taken back, and if
+///   that fails too the zone is denied until one succeeds. Each answer is asked for together with
+///   the digest (`POST /v1/data/caracal_pushed/answer`) and counts only if it is the right one: an
+///   OPA that restarted, or that another process pushed something else to, is pushed to again.
+///   What the OPA holds besides is its own business. Meant for an OPA beside each process: those
+///   that share one disturb each other for the moment of a push.
 /// - or *awaits*: the OPA loads bundles by itself, and a version counts as loaded once
-///   `GET /v1/status` reports it as the active revision of the named bundle. Each answer must then
-///   come from that revision (`?provenance=true`). Better for an OPA that many processes share.
+///   `GET /v1/status` reports it as the active revision of the named bundle. Each answer of
+///   `POST /v1/data/caracal/authz/result` must then come from that revision (`?provenance=true`).
+///   The OPA's configuration needs `bundles` and `status` (such as `status.console: true`). Better
+///   for an OPA that many processes share.
+///
+/// The time limit of an evaluation is [`OpaServer::with_timeout`]. A built-in that fails makes its
+/// expression undefined, as OPA does by default.
 ///
 /// ```
 /// use caracal_revocation_opa::{OpaEngine, OpaServer};
@@ -62,16 +73,17 @@ pub(super) struct Post {
 pub(super) struct Held {
     /// The push that is in force; none while OPA may hold a mixture.
     pub(super) push: Option<u64>,
-    pub(super) bundle: Option<Arc<PolicyBundle>>,
+    /// It, with its digest.
+    pub(super) bundle: Option<(Arc<PolicyBundle>, Arc<str>)>,
 }
 
 /// A version at an OPA.
 #[derive(Clone)]
 struct Posted {
     post: Arc<Post>,
-    zone: String,
     push: u64,
-    version: String,
+    version: Arc<str>,
+    digest: Arc<str>,
 }
 
 impl OpaEngine {
@@ -109,7 +121,6 @@ impl PolicyEngine for OpaEngine {
             let same = |other: &&Arc<Post>| other.server.base == post.server.base;
             self.zones.values().filter(same).count() > 1
         });
-        let zone = zone.to_owned();
         Box::pin(async move {
             let post = post.ok_or_else(|| PrepareError::Refused("the zone has no OPA".into()))?;
             if is_shared {
@@ -117,32 +128,46 @@ impl PolicyEngine for OpaEngine {
                 return Err(PrepareError::Refused(words.to_owned()));
             }
             let push = post.next.fetch_add(1, Ordering::Relaxed);
-            let version = bundle.version().to_owned();
+            let version: Arc<str> = bundle.version().into();
+            // Of the version too: equal policies of two versions are pushed apart.
+            let digest: Arc<str> =
+                hex::encode(Sha256::digest(format!("{version}\n{}", bundle.compute_digest())))
+                    .into();
             match &post.awaited {
                 None => {
                     // In a task of its own: a push that nobody waits for any more must still
                     // come to an end, or be taken back.
-                    let (pushing, zone) = (Arc::clone(&post), zone.clone());
+                    let (pushing, digest) = (Arc::clone(&post), Arc::clone(&digest));
                     let done =
                         tokio::spawn(
-                            async move { push::push(&pushing, &zone, bundle, push).await },
+                            async move { push::push(&pushing, bundle, &digest, push).await },
                         );
                     done.await.map_err(|error| PrepareError::Unavailable(error.to_string()))??;
                 }
                 Some(name) => revision::reached(&post.server, name, &version).await?,
             }
-            Ok(Arc::new(Posted { post, zone, push, version }) as Arc<dyn PreparedPolicy>)
+            Ok(Arc::new(Posted { post, push, version, digest }) as Arc<dyn PreparedPolicy>)
         })
     }
 }
 
 impl PreparedPolicy for Posted {
     fn evaluate(&self, input: &PolicyInput) -> Evaluation {
+        #[derive(Serialize)]
+        struct Query<'a> {
+            input: &'a Value,
+        }
         let posted = self.clone();
-        let body = json!({ "input": input.as_value() });
+        let query = Content::json(&Query { input: input.as_value() });
         Evaluation::Pending(Box::pin(async move {
-            let asked = tokio::time::timeout(posted.post.server.timeout, posted.ask(&body));
-            asked.await.unwrap_or(Err(EvaluationError::TimeLimit))
+            let timeout = posted.post.server.timeout;
+            let asked = async {
+                match &posted.post.awaited {
+                    None => posted.ask_pushed(query).await,
+                    Some(bundle) => posted.ask_revision(bundle, query).await,
+                }
+            };
+            tokio::time::timeout(timeout, asked).await.unwrap_or(Err(EvaluationError::TimeLimit))
         }))
     }
 
@@ -152,60 +177,69 @@ impl PreparedPolicy for Posted {
     }
 }
 
+/// An answer of OPA's data API; without a `result` the query is undefined.
+#[derive(Deserialize)]
+struct Answered<T> {
+    result: Option<T>,
+    provenance: Option<Value>,
+}
+
+/// The value of our own module's `answer`.
+#[derive(Deserialize)]
+struct Pushed {
+    digest: String,
+    result: Value,
+}
+
 impl Posted {
-    async fn ask(&self, body: &Value) -> Result<Value, EvaluationError> {
+    async fn ask_pushed(&self, query: Content<'_>) -> Result<Value, EvaluationError> {
         let server = &self.post.server;
-        let Some(bundle) = &self.post.awaited else {
-            let held = self.post.held.read().await;
-            if held.push != Some(self.push) {
-                return Err(EvaluationError::OtherVersion);
-            }
-            let answer = server.send(Method::POST, QUERY, Content::Json(body)).await;
-            let result = result(answer.map_err(EvaluationError::Unreachable)?.checked()?);
-            drop(held);
-            return match result {
-                Err(EvaluationError::Undefined) => Err(self.why_undefined().await),
-                result => result,
-            };
-        };
-        let query = format!("{QUERY}?provenance=true");
-        let answer = server.send(Method::POST, &query, Content::Json(body)).await;
-        let body = answer.map_err(EvaluationError::Unreachable)?.checked()?;
-        if revision::of_answer(&body, bundle) != Some(self.version.as_str()) {
+        let held = self.post.held.read().await;
+        if held.push != Some(self.push) {
             return Err(EvaluationError::OtherVersion);
         }
-        result(body)
+        let answer = server.send(Method::POST, push::ANSWER, query).await;
+        match answered::<Pushed>(answer)?.result {
+            Some(pushed) if *pushed.digest == *self.digest => return Ok(pushed.result),
+            Some(_) => {}
+            None => match push::is_there(server, &self.digest).await {
+                Ok(true) => return Err(EvaluationError::Undefined),
+                Ok(false) => {}
+                Err(error) => return Err(EvaluationError::Unreachable(error.to_string())),
+            },
+        }
+        drop(held);
+        // Another process pushed, or OPA restarted and has forgotten: it must be pushed again.
+        let mut held = self.post.held.write().await;
+        if held.push == Some(self.push) {
+            held.push = None;
+        }
+        Err(EvaluationError::OtherVersion)
     }
 
-    /// A restarted OPA has forgotten what was pushed to it: it must be pushed again.
-    async fn why_undefined(&self) -> EvaluationError {
-        match push::is_there(&self.post.server, &self.zone).await {
-            Ok(false) => {
-                let mut held = self.post.held.write().await;
-                if held.push == Some(self.push) {
-                    held.push = None;
-                }
-                EvaluationError::OtherVersion
-            }
-            _ => EvaluationError::Undefined,
+    async fn ask_revision(
+        &self,
+        bundle: &str,
+        query: Content<'_>,
+    ) -> Result<Value, EvaluationError> {
+        let answer = self.post.server.send(Method::POST, QUERY, query).await;
+        let answered: Answered<Value> = answered(answer)?;
+        if revision::of_answer(answered.provenance.as_ref(), bundle) != Some(&*self.version) {
+            return Err(EvaluationError::OtherVersion);
         }
+        answered.result.ok_or(EvaluationError::Undefined)
     }
 }
 
-/// Without a `result` the query is undefined.
-fn result(mut body: Value) -> Result<Value, EvaluationError> {
-    let result = body.as_object_mut().and_then(|body| body.remove("result"));
-    result.ok_or(EvaluationError::Undefined)
-}
-
-impl super::client::Answer {
-    fn checked(self) -> Result<Value, EvaluationError> {
-        match self.status {
-            StatusCode::OK => Ok(self.body),
-            StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_REQUEST => {
-                Err(EvaluationError::Failed(self.words()))
-            }
-            _ => Err(EvaluationError::Unreachable(self.words())),
+fn answered<T: DeserializeOwned>(
+    answer: Result<Answer, String>,
+) -> Result<Answered<T>, EvaluationError> {
+    let answer = answer.map_err(EvaluationError::Unreachable)?;
+    match answer.status {
+        StatusCode::OK => answer.json().map_err(EvaluationError::Unreachable),
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_REQUEST => {
+            Err(EvaluationError::Failed(answer.words()))
         }
+        _ => Err(EvaluationError::Unreachable(answer.words())),
     }
 }

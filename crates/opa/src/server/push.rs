@@ -1,97 +1,136 @@
 //! A bundle, request by request, into an OPA; and back out again when that fails.
+//!
+//! Several requests change what OPA holds, and OPA may be shared, restarted, or be left with half
+//! of a push. So what is pushed ends with a module of ours, `caracal_pushed`: its `digest` is
+//! there only while a push is whole, each answer is asked for together with it, and its `names`
+//! say which data a later push must take away, also one by another process.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::client::{Content, OpaServer};
+use super::client::{Answer, Content, OpaServer};
 use super::engine::{Held, Post};
 use crate::{PolicyBundle, PrepareError};
 
-/// Makes OPA hold this bundle for the zone, or what it held before.
+/// What the ids of all modules begin with that are pushed.
+const PREFIX: &str = "caracal/";
+
+/// The module that says what was pushed; and the rules in it.
+const PUSHED: &str = "caracal/pushed";
+const PACKAGE: &str = "caracal_pushed";
+pub(super) const ANSWER: &str = "/v1/data/caracal_pushed/answer";
+const DIGEST: &str = "/v1/data/caracal_pushed/digest";
+const NAMES: &str = "/v1/data/caracal_pushed/names";
+
+/// Modules by their ids.
+type Modules = BTreeMap<String, String>;
+
+/// Makes OPA hold this bundle, or what it held before.
 pub(super) async fn push(
     post: &Post,
-    zone: &str,
     bundle: Arc<PolicyBundle>,
+    digest: &str,
     push: u64,
 ) -> Result<(), PrepareError> {
     let mut held = post.held.write().await;
     let before = std::mem::take(&mut *held);
-    let outcome = replace(&post.server, zone, before.bundle.as_deref(), &bundle).await;
-    match outcome {
+    match replace(&post.server, &bundle, digest).await {
         Ok(()) => {
-            *held = Held { push: Some(push), bundle: Some(bundle) };
+            *held = Held { push: Some(push), bundle: Some((bundle, digest.into())) };
             Ok(())
         }
         Err(error) => {
             // What was in force before is put back; where that fails, the zone is denied.
-            if let (Some(good), Some(_)) = (&before.bundle, before.push)
-                && replace(&post.server, zone, Some(&bundle), good).await.is_ok()
+            if let (Some((good, digest)), Some(_)) = (&before.bundle, before.push)
+                && replace(&post.server, good, digest).await.is_ok()
             {
                 *held = before;
-            } else {
-                held.bundle = Some(bundle);
             }
             Err(error)
         }
     }
 }
 
-async fn replace(
-    opa: &OpaServer,
-    zone: &str,
-    old: Option<&PolicyBundle>,
-    new: &PolicyBundle,
-) -> Result<(), PrepareError> {
-    let prefix = prefix(zone);
-    // Also what an earlier process, or a push that broke off, has left there.
-    for id in policies(opa).await? {
-        if id.starts_with(&prefix) {
-            expect(opa, Method::DELETE, &policy_path(&id), Content::None).await?;
-        }
+async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<(), PrepareError> {
+    let modules = modules(new);
+    let data = new.data().as_object().ok_or_else(|| refused("the data is not an object"))?;
+    let names: BTreeSet<&str> = data.keys().map(String::as_str).collect();
+    if names.contains(PACKAGE) {
+        return Err(refused("a top-level name of the data is kept for this crate"));
     }
-    let members = new
-        .data()
-        .as_object()
-        .ok_or_else(|| PrepareError::Refused("the data is not an object".to_owned()))?;
-    let gone = old.and_then(|old| old.data().as_object()).into_iter().flatten();
-    for (name, _) in gone.filter(|(name, _)| !members.contains_key(*name)) {
-        let path = data_path(name)?;
-        let answer = opa.send(Method::DELETE, &path, Content::None).await.map_err(away)?;
-        if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
-            return Err(away(answer.words()));
-        }
+    // Before anything changes: none of them may be refused half-way.
+    let paths = data.iter().map(|(name, value)| Ok((data_path(name)?, value)));
+    let paths: Vec<_> = paths.collect::<Result<_, PrepareError>>()?;
+    if self::digest(opa).await?.as_deref() == Some(digest) && policies(opa).await? == modules {
+        return Ok(());
     }
-    for (name, value) in members {
-        let path = data_path(name)?;
-        expect(opa, Method::PUT, &path, Content::Json(value)).await?;
+    // From here to the end there is no digest, and so no answer that passes for one.
+    let known: Option<BTreeSet<String>> = value(opa, NAMES).await?;
+    let known = known.unwrap_or_default();
+    let all = known.iter().map(String::as_str).chain(names.iter().copied()).collect();
+    put_module(opa, PUSHED, &pushed(&all, None)).await?;
+    clear(opa).await?;
+    for name in known.iter().filter(|name| !names.contains(name.as_str())) {
+        let answer = opa.send(Method::DELETE, &data_path(name)?, Content::None).await;
+        gone(answer.map_err(away)?)?;
     }
-    put_modules(opa, &prefix, new).await
+    for (path, value) in paths {
+        let answer = opa.send(Method::PUT, &path, Content::json(value)).await;
+        done(answer.map_err(away)?)?;
+    }
+    put_modules(opa, &modules).await?;
+    put_module(opa, PUSHED, &pushed(&names, Some(digest))).await?;
+    // Another process that pushed meanwhile may have left something, or taken something away.
+    if policies(opa).await? == modules {
+        return Ok(());
+    }
+    put_module(opa, PUSHED, &pushed(&names, None)).await?;
+    Err(away("another process pushes to the same OPA".to_owned()))
+}
+
+/// Whether OPA holds what was pushed with this digest, whole; a restarted one does not.
+pub(super) async fn is_there(opa: &OpaServer, digest: &str) -> Result<bool, PrepareError> {
+    Ok(self::digest(opa).await?.as_deref() == Some(digest))
+}
+
+async fn digest(opa: &OpaServer) -> Result<Option<String>, PrepareError> {
+    value(opa, DIGEST).await
+}
+
+/// Our own module; names and digests are plain, so JSON is Rego.
+fn pushed(names: &BTreeSet<&str>, digest: Option<&str>) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let mut module = format!("package {PACKAGE}\n\nnames := [{}]\n", names.join(", "));
+    if let Some(digest) = digest {
+        let _ = write!(
+            module,
+            "\ndigest := \"{digest}\"\n\n\
+             answer := {{\"digest\": digest, \"result\": data.caracal.authz.result}}\n"
+        );
+    }
+    module
 }
 
 /// OPA compiles at each step, and a module may need one that comes later: those that fail are
 /// tried again as long as others succeed.
-async fn put_modules(
-    opa: &OpaServer,
-    prefix: &str,
-    bundle: &PolicyBundle,
-) -> Result<(), PrepareError> {
-    let mut left: Vec<(&str, &str)> = bundle.modules().collect();
+async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareError> {
+    let mut left: Vec<_> = modules.iter().collect();
     while !left.is_empty() {
         let before = left.len();
-        let mut failed = Vec::new();
         let mut why = None;
-        for (name, source) in left {
-            let id = format!("{prefix}{}", segment(name));
-            match expect(opa, Method::PUT, &policy_path(&id), Content::Rego(source)).await {
-                Ok(_) => {}
+        let mut failed = Vec::new();
+        for (id, source) in left {
+            match put_module(opa, id, source).await {
                 Err(PrepareError::Refused(words)) => {
-                    failed.push((name, source));
+                    failed.push((id, source));
                     why.get_or_insert(words);
                 }
-                Err(away) => return Err(away),
+                other => other?,
             }
         }
         if failed.len() == before {
@@ -102,35 +141,104 @@ async fn put_modules(
     Ok(())
 }
 
-/// Whether OPA still has anything of what was pushed for the zone; a restarted one has not.
-pub(super) async fn is_there(opa: &OpaServer, zone: &str) -> Result<bool, PrepareError> {
-    let prefix = prefix(zone);
-    Ok(policies(opa).await?.iter().any(|id| id.starts_with(&prefix)))
+/// Takes away what an earlier push has left, whoever made it. OPA refuses to delete a module as
+/// long as another one needs it, so here too what fails is tried again.
+async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
+    let mut left: Vec<String> = policies(opa).await?.into_keys().collect();
+    while !left.is_empty() {
+        let before = left.len();
+        let mut failed = Vec::new();
+        let mut why = None;
+        for id in left {
+            let answer = opa.send(Method::DELETE, &policy_path(&id), Content::None).await;
+            match gone(answer.map_err(away)?) {
+                Err(PrepareError::Refused(words)) => {
+                    failed.push(id);
+                    why.get_or_insert(words);
+                }
+                other => other?,
+            }
+        }
+        if failed.len() == before {
+            // Somebody else's modules need them: the new bundle is not at fault.
+            return Err(away(why.unwrap_or_default()));
+        }
+        left = failed;
+    }
+    Ok(())
 }
 
-async fn policies(opa: &OpaServer) -> Result<Vec<String>, PrepareError> {
-    let body = expect(opa, Method::GET, "/v1/policies", Content::None).await?;
-    let list = body.get("result").and_then(Value::as_array).into_iter().flatten();
-    Ok(list.filter_map(|policy| policy.get("id")?.as_str().map(str::to_owned)).collect())
+async fn put_module(opa: &OpaServer, id: &str, source: &str) -> Result<(), PrepareError> {
+    let answer = opa.send(Method::PUT, &policy_path(id), Content::Rego(source)).await;
+    done(answer.map_err(away)?)
 }
 
-/// A 400 is the bundle's fault, whatever else is no success is OPA's.
-async fn expect(
+/// What was pushed, by anybody, but for our own module.
+async fn policies(opa: &OpaServer) -> Result<Modules, PrepareError> {
+    #[derive(Deserialize)]
+    struct List {
+        result: Vec<Policy>,
+    }
+    #[derive(Deserialize)]
+    struct Policy {
+        id: String,
+        raw: String,
+    }
+    let answer = opa.send(Method::GET, "/v1/policies", Content::None).await.map_err(away)?;
+    let list: List = read(&answer)?;
+    let ours = |policy: &Policy| policy.id.starts_with(PREFIX) && policy.id != PUSHED;
+    let ours = list.result.into_iter().filter(ours);
+    Ok(ours.map(|policy| (policy.id, policy.raw)).collect())
+}
+
+/// A value of ours, if OPA has it.
+async fn value<T: DeserializeOwned>(
     opa: &OpaServer,
-    method: Method,
     path: &str,
-    content: Content<'_>,
-) -> Result<Value, PrepareError> {
-    let answer = opa.send(method, path, content).await.map_err(away)?;
+) -> Result<Option<T>, PrepareError> {
+    #[derive(Deserialize)]
+    struct Document<T> {
+        result: Option<T>,
+    }
+    let answer = opa.send(Method::GET, path, Content::None).await.map_err(away)?;
+    Ok(read::<Document<T>>(&answer)?.result)
+}
+
+fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, PrepareError> {
+    if answer.status != StatusCode::OK {
+        return Err(away(answer.words()));
+    }
+    answer.json().map_err(away)
+}
+
+fn gone(answer: Answer) -> Result<(), PrepareError> {
+    if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { done(answer) }
+}
+
+/// A 400 is the bundle's fault, and so is data where a rule is; whatever else is no success is
+/// OPA's.
+fn done(answer: Answer) -> Result<(), PrepareError> {
     match answer.status {
-        status if status.is_success() => Ok(answer.body),
+        status if status.is_success() => Ok(()),
         StatusCode::BAD_REQUEST => Err(PrepareError::Refused(answer.words())),
+        StatusCode::NOT_FOUND if answer.code() == "resource_conflict" => {
+            Err(PrepareError::Refused(answer.words()))
+        }
         _ => Err(away(answer.words())),
     }
 }
 
 fn away(words: String) -> PrepareError {
     PrepareError::Unavailable(words)
+}
+
+fn refused(words: &str) -> PrepareError {
+    PrepareError::Refused(words.to_owned())
+}
+
+fn modules(bundle: &PolicyBundle) -> Modules {
+    let id = |name| format!("{PREFIX}module/{}", segment(name));
+    bundle.modules().map(|(name, source)| (id(name), source.to_owned())).collect()
 }
 
 fn policy_path(id: &str) -> String {
@@ -141,15 +249,11 @@ fn policy_path(id: &str) -> String {
 fn data_path(name: &str) -> Result<String, PrepareError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || !name.bytes().all(is_plain) {
-        let words = "a top-level name of the data holds more than letters, digits, _ and -";
-        return Err(PrepareError::Refused(words.to_owned()));
+        return Err(refused(
+            "a top-level name of the data holds more than letters, digits, _ and -",
+        ));
     }
     Ok(format!("/v1/data/{name}"))
-}
-
-/// What the ids of the zone's modules begin with.
-fn prefix(zone: &str) -> String {
-    format!("caracal/{}/", segment(zone))
 }
 
 /// A path segment: whatever is not plain is written as its bytes, so that no name can leave its

@@ -17,7 +17,8 @@ pub(super) async fn reached(
     if answer.status != StatusCode::OK {
         return Err(PrepareError::Unavailable(answer.words()));
     }
-    let bundles = answer.body.pointer("/result/bundles");
+    let body: Value = answer.json().map_err(PrepareError::Unavailable)?;
+    let bundles = body.pointer("/result/bundles");
     let status = bundles.and_then(|bundles| bundles.get(bundle));
     let active = status.and_then(|status| status.get("active_revision")).and_then(Value::as_str);
     if active == Some(version) {
@@ -30,8 +31,7 @@ pub(super) async fn reached(
     )))
 }
 
-/// The revision that an answer with provenance was made under.
-pub(super) fn of_answer<'a>(answer: &'a Value, bundle: &str) -> Option<&'a str> {
-    let bundles = answer.pointer("/provenance/bundles")?;
-    bundles.get(bundle)?.get("revision")?.as_str()
+/// The revision that an answer was made under, by its provenance.
+pub(super) fn of_answer<'a>(provenance: Option<&'a Value>, bundle: &str) -> Option<&'a str> {
+    provenance?.get("bundles")?.get(bundle)?.get("revision")?.as_str()
 }
