@@ -15,9 +15,6 @@ mod outages;
 
 mod manifest;
 
-mod metrics;
-mod operated;
-
 mod policies;
 
 mod redis_server;

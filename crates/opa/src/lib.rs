@@ -98,6 +98,7 @@
 //! [`Revocations`]: caracal_revocation_state::Revocations
 
 mod bundle;
+mod caught;
 mod decision;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -107,6 +108,7 @@ mod layer;
 mod ledger;
 mod metrics;
 mod options;
+mod pauses;
 mod policies;
 #[cfg(feature = "server")]
 mod server;

@@ -110,6 +110,7 @@ impl ZonePolicies {
     }
 
     /// Loads the zone's policy, whatever was loaded before, and tells how the zone stands then.
+    /// Loads on demand begin at least the shorter pause of [`PolicyOptions::retry`] apart.
     ///
     /// # Errors
     ///
@@ -119,9 +120,13 @@ impl ZonePolicies {
     ///
     /// Outside of a tokio runtime.
     pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, Unusable> {
-        let zone = self.zone(zone)?;
-        zone.until_answered(zone.want()).await;
-        Ok(self.0.shared.status(&zone))
+        loop {
+            let zone = self.zone(zone)?;
+            // One that leaves just now is asked for anew.
+            if zone.until_answered(zone.want()).await {
+                return Ok(self.0.shared.status(&zone));
+            }
+        }
     }
 
     /// How the zone stands, if it is in use.
@@ -293,6 +298,7 @@ impl Shared {
         fewer.remove(&zone.name);
         self.zones.store(Arc::new(fewer));
         drop(joining);
+        zone.leave();
         Metrics::left(&zone.name);
     }
 

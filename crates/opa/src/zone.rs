@@ -1,18 +1,20 @@
 //! One zone: what requests read, and the task that keeps it current.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Moment, PolicyChanges, PolicyInvalidation, Revocations};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant as Deadline, Sleep};
 
+use crate::caught::caught;
 use crate::ledger::{Attempt, Ruling, Version};
 use crate::metrics::Metrics;
+use crate::pauses::{Backoff, jittered};
 use crate::source::AnySource;
 use crate::standing::{LoadedPolicy, Standing};
 use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
@@ -33,11 +35,14 @@ pub(crate) struct Zone {
     pub(crate) standing: ArcSwap<Standing>,
     /// Milliseconds of the monotonic clock at the last request.
     used: AtomicU64,
-    /// Loads that were asked for, and the last of them that an attempt has answered.
+    /// Loads that were asked for, and the last of them that an attempt has answered; or [`LEFT`].
     wanted: AtomicU64,
     answered: watch::Sender<u64>,
     wake: Notify,
 }
+
+/// Nobody answers any more: the zone has left.
+const LEFT: u64 = u64::MAX;
 
 impl Zone {
     pub(crate) fn new(name: &str, now: Moment) -> Self {
@@ -51,8 +56,12 @@ impl Zone {
         }
     }
 
+    /// Told once a second, so that threads do not take the place from each other's cores.
     pub(crate) fn touch(&self, now: Moment) {
-        self.used.store(millis(now), Ordering::Relaxed);
+        let now = millis(now);
+        if now.saturating_sub(self.used.load(Ordering::Relaxed)) >= 1_000 {
+            self.used.store(now, Ordering::Relaxed);
+        }
     }
 
     fn is_idle(&self, now: Moment, idle: Duration) -> bool {
@@ -67,10 +76,17 @@ impl Zone {
         number
     }
 
-    /// Waits until an attempt that began after [`want`](Self::want) has ended, well or not.
-    pub(crate) async fn until_answered(&self, number: u64) {
+    /// Waits until an attempt that began after [`want`](Self::want) has ended, well or not; false
+    /// if there was none, since the zone has left.
+    pub(crate) async fn until_answered(&self, number: u64) -> bool {
+        let mut answered = self.answered.subscribe();
         // The sender lives as long as the zone: there is always an answer to wait for.
-        let _ = self.answered.subscribe().wait_for(|answered| *answered >= number).await;
+        answered.wait_for(|answered| *answered >= number).await.is_ok_and(|last| *last != LEFT)
+    }
+
+    /// Lets go whoever waits for a load.
+    pub(crate) fn leave(&self) {
+        self.answered.send_replace(LEFT);
     }
 }
 
@@ -78,9 +94,10 @@ impl Zone {
 pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
     let mut changes = workshop.revocations.policy_changes();
     let mut standing = Standing::clone(&zone.standing.load());
-    let mut backoff = Backoff::new(&workshop.options);
+    let mut backoff = Backoff::new(workshop.options.retry);
     loop {
         let wanted = zone.wanted.load(Ordering::Acquire);
+        let began = Deadline::now();
         attempt(zone, workshop, &mut standing, &mut changes).await;
         zone.standing.store(Arc::new(standing.clone()));
         zone.answered.send_replace(wanted);
@@ -106,20 +123,29 @@ pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
                 if settled {
                     break;
                 }
-                // It may be what the failing attempts wait for; but a flood of messages must not
-                // become a flood of loads.
+                // It may be what the failing attempts wait for; but a flood of messages must
+                // neither become a flood of loads nor put off the next one.
                 backoff.reset();
-                sleep.as_mut().reset(tokio::time::Instant::now() + backoff.next());
+                no_later(sleep.as_mut(), Deadline::now() + backoff.next());
             }
             tokio::select! {
                 () = &mut sleep => break,
-                () = zone.wake.notified() => break,
+                // Requests that meet an engine with another version ask in crowds.
+                () = zone.wake.notified() => {
+                    no_later(sleep.as_mut(), began + workshop.options.retry.0);
+                }
                 () = changes.changed() => {}
             }
         }
         if zone.is_idle(workshop.revocations.now(), workshop.options.idle) {
             return;
         }
+    }
+}
+
+fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
+    if deadline < sleep.deadline() {
+        sleep.reset(deadline);
     }
 }
 
@@ -156,11 +182,13 @@ async fn load_and_prepare(
     let options = &workshop.options;
     let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
     let began = Instant::now();
-    let load = tokio::time::timeout(options.load_timeout, workshop.source.load_boxed(request));
+    let load = caught(async { workshop.source.load_boxed(request).await });
+    let load = tokio::time::timeout(options.load_timeout, load);
     let loaded = listening(zone, workshop, standing, changes, load).await;
     workshop.metrics.loaded(began.elapsed());
     let bundle = loaded
         .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
+        .ok_or_else(|| (Trouble::Source, "the source panicked".to_owned()))?
         .map_err(|error| (Trouble::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
         standing.policy = None;
@@ -182,22 +210,26 @@ async fn load_and_prepare(
         Ruling::Same => standing.ledger.install(attempt, version, answers),
         Ruling::New => {
             let began = Instant::now();
-            let prepare = workshop.engine.prepare(&zone.name, Arc::clone(&bundle));
+            let bundle = Arc::clone(&bundle);
+            let prepare = caught(async { workshop.engine.prepare(&zone.name, bundle).await });
             let prepare = tokio::time::timeout(options.prepare_timeout, prepare);
             let prepared = listening(zone, workshop, standing, changes, prepare).await;
-            let ok = matches!(prepared, Ok(Ok(_)));
+            let ok = matches!(prepared, Ok(Some(Ok(_))));
             workshop.metrics.compiled(began.elapsed(), ok);
             match prepared {
-                Ok(Ok(prepared)) => {
+                Ok(Some(Ok(prepared))) => {
                     let policy = LoadedPolicy { version: version.clone(), prepared };
                     standing.policy = Some(Arc::new(policy));
                     standing.ledger.install(attempt, version, answers);
                 }
-                Ok(Err(PrepareError::Unavailable(words))) => return Err((Trouble::Engine, words)),
-                Ok(Err(PrepareError::Refused(words))) => {
+                Ok(Some(Err(PrepareError::Unavailable(words)))) => {
+                    return Err((Trouble::Engine, words));
+                }
+                Ok(Some(Err(PrepareError::Refused(words)))) => {
                     standing.ledger.refuse(version);
                     return Err((Trouble::Broken, words));
                 }
+                Ok(None) => return Err((Trouble::Engine, "it panicked".to_owned())),
                 Err(_) => return Err((Trouble::Engine, "it took too long".to_owned())),
             }
         }
@@ -257,41 +289,21 @@ fn tell(zone: &Zone, standing: &Standing, trouble: Trouble, before: Option<Troub
     }
 }
 
-struct Backoff {
-    first: Duration,
-    longest: Duration,
-    pauses: ExponentialBackoff,
-}
-
-impl Backoff {
-    fn new(options: &PolicyOptions) -> Self {
-        let (first, longest) = options.retry;
-        Self { first, longest, pauses: pauses(first, longest) }
-    }
-
-    fn reset(&mut self) {
-        self.pauses = pauses(self.first, self.longest);
-    }
-
-    fn next(&mut self) -> Duration {
-        self.pauses.next().unwrap_or(self.longest)
-    }
-}
-
-fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(first)
-        .with_max_delay(longest)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
-
-/// Give or take a tenth, so that the replicas of a service do not ask in step.
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + fastrand::f64() / 5.0)
-}
-
 fn millis(moment: Moment) -> u64 {
     u64::try_from(moment.monotonic.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_zone_that_leaves_is_let_go() {
+        let now = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+        let zone = Zone::new("z-1", now);
+        let number = zone.want();
+        let waiting = zone.until_answered(number);
+        zone.leave();
+        assert!(!waiting.await, "nobody answered");
+    }
 }

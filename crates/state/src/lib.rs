@@ -44,7 +44,6 @@ mod index;
 mod known;
 mod options;
 mod readiness;
-mod recent;
 mod revocations;
 mod running;
 mod suspensions;

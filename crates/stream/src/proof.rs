@@ -111,19 +111,6 @@ impl Proof {
         matches!(self.phase, Phase::Tailing { .. })
     }
 
-    /// How much of the way from the start to the newest id known is behind, 0 to 1.
-    pub(crate) fn replayed(&self) -> f64 {
-        match self.pending {
-            _ if self.is_tailing() => 1.0,
-            Some(Pending { counters, .. }) => {
-                let way = counters.last_generated.ms.saturating_sub(self.start.ms).max(1);
-                let behind = self.cursor.ms.saturating_sub(self.start.ms);
-                (behind as f64 / way as f64).min(1.0)
-            }
-            None => 0.0,
-        }
-    }
-
     /// Whether the server has never had the stream.
     pub(crate) const fn is_unseen(&self) -> bool {
         !self.seen

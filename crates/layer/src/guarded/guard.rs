@@ -108,7 +108,6 @@ impl Guard {
             self.counters.observed(kind);
         } else {
             self.counters.denied(kind);
-            self.counters.enforced(rejection);
         }
         if kind == RejectionKind::UnverifiedToken
             && !self.told_unverified.swap(true, Ordering::Relaxed)

@@ -120,12 +120,9 @@ pub(crate) fn decide<S: AsRef<str>>(
     if claims.sid.as_ref().is_empty() {
         return Err(RejectionKind::MalformedClaims.into());
     }
-    let now = revocations.now();
-    let rejection = match revocations.decide(claims, checks, now) {
+    let rejection = match revocations.decide(claims, checks, revocations.now()) {
         Verdict::Admitted(admitted) => return Ok(admitted),
-        Verdict::Refused(refusal) => {
-            Rejection::refused(refusal).after(revocations.take_enforcement_lag(claims, checks, now))
-        }
+        Verdict::Refused(refusal) => Rejection::refused(refusal),
         Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
     };
     Err(rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref)))

@@ -1,13 +1,11 @@
 //! The policy layer, request by request.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod stage;
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::stage::*;
 use bytes::Bytes;
 use caracal_revocation_opa::{
     ClaimsInput, InvalidInput, PolicyDecision, PolicyInput, PolicyLayer, PolicyRejection,
@@ -17,7 +15,6 @@ use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use stage::*;
 use tower::{Layer, ServiceExt, service_fn};
 
 fn resource() -> Resource {

@@ -1,14 +1,12 @@
 //! Zones over time: loads, invalidations, errors and ages.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod stage;
 
 use std::time::Duration;
 
 use caracal_revocation_opa::{
     BrokenBundle, NoDecision, PolicyBundle, PolicyOptions, Trouble, Unusable, ZonePolicies,
 };
-use stage::*;
+
+use crate::stage::*;
 
 fn with(script: &Script, change: impl FnOnce(&mut PolicyOptions)) -> Zones {
     let (revocations, clock) = fresh();
@@ -361,4 +359,52 @@ async fn nothing_is_loaded_any_more_once_the_last_handle_is_gone() {
     let loads = script.loads();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(script.loads(), loads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_or_an_engine_that_panics_is_an_error_and_is_asked_again() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.panics(true);
+    invalidate(&zones.revocations, "v2");
+    eventually("it fails", || status(&zones.policies).trouble == Some(Trouble::Source)).await;
+    script.panics(false);
+    script.holds(sealed(PolicyBundle::new("v2").with_data(serde_json::json!({ "panic": true }))));
+    eventually("it fails", || status(&zones.policies).trouble == Some(Trouble::Engine)).await;
+    assert_eq!(zones.decided_by().await.unwrap(), "v1");
+    script.holds(bundle("v2"));
+    eventually("v2", || serves(&zones.policies, "v2")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_invalidations_does_not_put_off_the_next_attempt() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    script.fails();
+    let before = script.loads();
+    for n in 0..1_000 {
+        invalidate(&zones.revocations, &format!("v{n}"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Ten seconds of pauses of 50 to 100 ms.
+    let loads = script.loads() - before;
+    assert!((90..=220).contains(&loads), "{loads}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_on_demand_keep_apart() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let zones = with(&script, |_| {});
+    zones.decided_by().await.unwrap();
+    let began = tokio::time::Instant::now();
+    for _ in 0..10 {
+        zones.policies.refresh(ZONE).await.unwrap();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -1,7 +1,6 @@
 //! A source and an engine that do as a test says, and the questions that tests ask.
-#![allow(dead_code, reason = "each test file uses its part")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ struct Inner {
     loads: AtomicUsize,
     running: AtomicUsize,
     most_running: AtomicUsize,
+    panics: AtomicBool,
     /// A load takes one of these, where there is a gate.
     gate: Mutex<Option<Arc<Semaphore>>>,
 }
@@ -36,6 +36,7 @@ impl Script {
             loads: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
+            panics: AtomicBool::new(false),
             gate: Mutex::new(None),
         }))
     }
@@ -52,10 +53,20 @@ impl Script {
         *self.0.answer.lock().unwrap() = Err(SourceError::new("the database is away"));
     }
 
+    pub(crate) fn panics(&self, does: bool) {
+        self.0.panics.store(does, Ordering::SeqCst);
+    }
+
     pub(crate) fn gate(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
         gate
+    }
+
+    pub(crate) fn opens(&self) {
+        if let Some(gate) = self.0.gate.lock().unwrap().take() {
+            gate.add_permits(1_000_000);
+        }
     }
 
     pub(crate) fn loads(&self) -> usize {
@@ -78,6 +89,10 @@ impl PolicySource for Script {
             gate.acquire().await.unwrap().forget();
         }
         self.0.running.fetch_sub(1, Ordering::SeqCst);
+        if self.0.panics.load(Ordering::SeqCst) {
+            // A panic without words in the test's output.
+            std::panic::resume_unwind(Box::new("a bug in the source"));
+        }
         answer
     }
 }
@@ -96,6 +111,9 @@ impl PolicyEngine for Allowing {
     ) -> BoxFuture<'static, Result<Arc<dyn PreparedPolicy>, PrepareError>> {
         let evaluations = Arc::clone(&self.evaluations);
         Box::pin(async move {
+            if bundle.data().get("panic").is_some() {
+                std::panic::resume_unwind(Box::new("a bug in the engine"));
+            }
             if bundle.modules().any(|(name, _)| name == "broken") {
                 return Err(PrepareError::Refused("it does not compile".to_owned()));
             }
@@ -152,9 +170,14 @@ pub(crate) fn fresh() -> (Revocations, Arc<ManualClock>) {
 
 /// As the follower does when it reads `policy.invalidate`, decided and published now.
 pub(crate) fn invalidate(revocations: &Revocations, version: &str) {
+    invalidate_decided(revocations, version, revocations.now().wall);
+}
+
+/// The same, decided at another time since the Unix epoch.
+pub(crate) fn invalidate_decided(revocations: &Revocations, version: &str, decided: Duration) {
     let notice = Notice::policy(ZONE, "ps-1", version);
     let (stream, now) = (notice.stream(), revocations.now());
-    let fields = notice.into_fields(None, std::time::UNIX_EPOCH + now.wall);
+    let fields = notice.into_fields(None, std::time::UNIX_EPOCH + decided);
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let event = KeyRing::insecure_accept_unsigned().verify(&Message::new(stream, &fields)).unwrap();
     revocations.apply_published(&event, now, now);

@@ -1,0 +1,15 @@
+//! Policies from the outside, in one program: zones over time, the layer, OPA servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod interleavings;
+mod layer;
+mod recorded;
+mod server;
+mod stage;
+mod zones;

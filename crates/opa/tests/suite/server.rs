@@ -1,0 +1,353 @@
+//! The OPA engine, over its REST API.
+//!
+//! By itself it talks to [`Recorded`]. With `OPA_URL` set, the tests named `real_…` run against
+//! that OPA instead, one after the other (`.config/nextest.toml` sees to it). What only a real OPA
+//! adds: that its compiler takes the modules, that its answers are the recorded ones, that it
+//! refuses to delete what is needed, and that what was replaced takes effect with the next query.
+//! Those that need an OPA which restarts, hangs or is configured with bundles are always recorded;
+//! `tests/recorded/README.md` says where the answers come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_opa::{
+    Effect, EvaluationError, NoDecision, OpaEngine, OpaServer, PolicyBundle, PolicyEngine,
+    PrepareError, ZonePolicies,
+};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::recorded::{CONFLICT, Recorded, UNAUTHORIZED};
+use crate::stage::*;
+
+/// The OPA of a test named `real_…`, and the recorded one if it is that.
+async fn opa() -> (Option<Recorded>, OpaServer) {
+    if let Ok(url) = std::env::var("OPA_URL") {
+        let server = OpaServer::new(url.split(',').next().unwrap()).unwrap();
+        return (None, server.with_timeout(Duration::from_secs(10)));
+    }
+    let (recorded, address) = Recorded::start().await;
+    (Some(recorded), OpaServer::new(&address).unwrap().with_timeout(Duration::from_secs(10)))
+}
+
+fn deciding_module(decision: &str) -> String {
+    format!(
+        r#"package caracal.authz
+import rego.v1
+default result := {{"decision": "deny", "evaluation_status": "complete",
+    "determining_policies": [], "diagnostics": []}}
+result := {{"decision": "{decision}", "evaluation_status": "complete",
+    "determining_policies": [{{"id": data.name}}], "diagnostics": []}} if {{
+    input.principal.id == "app-1"
+}}
+"#
+    )
+}
+
+fn pushed(version: &str, decision: &str) -> PolicyBundle {
+    sealed(
+        PolicyBundle::new(version)
+            .with_module("authz.rego", deciding_module(decision))
+            .with_data(json!({ "name": version })),
+    )
+}
+
+fn zones(script: &Script, engine: OpaEngine) -> ZonePolicies {
+    let (revocations, _) = fresh();
+    ZonePolicies::new(revocations, script.clone(), engine)
+}
+
+#[tokio::test]
+async fn real_a_bundle_is_pushed_and_decides_and_the_next_one_replaces_it() {
+    let (_recorded, server) = opa().await;
+    let script = Script::new();
+    script.holds(pushed("v1", "allow"));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    let decision = policies.decide(input()).await.unwrap();
+    assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v1"));
+    assert_eq!(decision.determining_policies[0], json!({ "id": "v1" }));
+    script.holds(pushed("v2", "deny"));
+    policies.refresh(ZONE).await.unwrap();
+    let decision = policies.decide(input()).await.unwrap();
+    assert_eq!((decision.effect, &*decision.version), (Effect::Deny, "v2"));
+}
+
+#[tokio::test]
+async fn real_a_bundle_that_opa_refuses_leaves_the_last_good_one_whole() {
+    let (_recorded, server) = opa().await;
+    let script = Script::new();
+    script.holds(pushed("v1", "allow"));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    policies.decide(input()).await.unwrap();
+    script.holds(sealed(
+        PolicyBundle::new("v2")
+            .with_module("a.rego", deciding_module("deny"))
+            .with_module("b.rego", "package caracal.other\nimport rego.v1\nx := {{{")
+            .with_data(json!({ "name": "v2" })),
+    ));
+    let status = policies.refresh(ZONE).await.unwrap();
+    assert_eq!(status.trouble.map(|trouble| trouble.label()), Some("broken"));
+    let decision = policies.decide(input()).await.unwrap();
+    assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v1"));
+    assert_eq!(decision.determining_policies[0], json!({ "id": "v1" }));
+}
+
+/// A bundle of two modules, of which the first needs the second.
+fn of_two(version: &str) -> PolicyBundle {
+    let module = deciding_module("allow")
+        .replace(r#"input.principal.id == "app-1""#, "data.helpers.is_good(input.principal.id)");
+    let helper = "package helpers\nimport rego.v1\nis_good(id) if id == \"app-1\"";
+    sealed(
+        PolicyBundle::new(version)
+            .with_module("a.rego", module)
+            .with_module("z.rego", helper)
+            .with_data(json!({ "name": version })),
+    )
+}
+
+/// Two of them: OPA lists modules in whatever order, and one of the two deletes is refused.
+#[tokio::test]
+async fn real_modules_may_need_each_other_in_whatever_order_they_come_and_go() {
+    let (_recorded, server) = opa().await;
+    let script = Script::new();
+    script.holds(of_two("v1"));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Allow);
+    for (version, bundle) in [("v2", pushed("v2", "deny")), ("v3", of_two("v3"))] {
+        script.holds(bundle);
+        let status = policies.refresh(ZONE).await.unwrap();
+        assert_eq!((status.trouble, status.version.as_deref()), (None, Some(version)));
+    }
+    let decision = policies.decide(input()).await.unwrap();
+    assert_eq!(decision.determining_policies[0], json!({ "id": "v3" }));
+}
+
+#[tokio::test]
+async fn real_what_an_earlier_process_pushed_is_gone_data_too() {
+    let (_recorded, server) = opa().await;
+    let script = Script::new();
+    let leftover = r#"package caracal.authz
+import rego.v1
+default result := {"decision": "deny", "evaluation_status": "complete",
+    "determining_policies": [], "diagnostics": []}
+result := {"decision": "allow", "evaluation_status": "complete",
+    "determining_policies": [], "diagnostics": []} if input.principal.id in data.admins
+"#;
+    let bundle = PolicyBundle::new("v1").with_module("authz.rego", leftover);
+    script.holds(sealed(bundle.clone().with_data(json!({ "admins": ["app-1"] }))));
+    let earlier = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
+    assert_eq!(earlier.decide(input()).await.unwrap().effect, Effect::Allow);
+    drop(earlier);
+    // The same modules, and nobody is an admin any more.
+    script.holds(sealed(bundle.with_data(json!({}))));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
+}
+
+#[tokio::test]
+async fn real_an_undefined_result_is_an_error_and_no_reason_to_push_again() {
+    let (recorded, server) = opa().await;
+    let script = Script::new();
+    let module = "package caracal.authz\nimport rego.v1\nresult := 1 if input.nothing";
+    script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", module)));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    for _ in 0..3 {
+        let undefined = policies.decide(input()).await.unwrap_err();
+        assert_eq!(undefined, EvaluationError::Undefined.into());
+    }
+    assert_eq!(script.loads(), 1);
+    if let Some(recorded) = recorded {
+        let puts = recorded.with(|held| held.requests.iter().filter(is_put).count());
+        assert_eq!(puts, 3, "our own module before and after, and the one that is pushed");
+    }
+}
+
+fn is_put(request: &&String) -> bool {
+    request.starts_with("PUT")
+}
+
+#[tokio::test]
+async fn real_a_policy_that_contradicts_itself_is_an_error() {
+    let (recorded, server) = opa().await;
+    let script = Script::new();
+    let module = "package caracal.authz\nimport rego.v1\nresult := 1\nresult := 2";
+    script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", module)));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    if let Some(recorded) = recorded {
+        // Embedded Rego would not compile it.
+        script.holds(pushed("v1", "allow"));
+        policies.decide(input()).await.unwrap();
+        let failed = (StatusCode::INTERNAL_SERVER_ERROR, CONFLICT);
+        recorded.with(|held| held.refuse = Some(failed));
+    }
+    let failed = policies.decide(input()).await.unwrap_err();
+    let NoDecision::Evaluation(EvaluationError::Failed(words)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(words.contains("complete rules must not produce multiple outputs"), "{words}");
+}
+
+#[tokio::test]
+async fn real_an_answer_counts_only_under_what_this_process_pushed() {
+    let (_recorded, server) = opa().await;
+    let (ours, theirs) = (Script::new(), Script::new());
+    ours.holds(pushed("v2", "deny"));
+    theirs.holds(pushed("v1", "allow"));
+    let policies = zones(&ours, OpaEngine::new().pushing(ZONE, server.clone()));
+    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
+    // Another process, whose source is behind, pushes to the same OPA.
+    let behind = zones(&theirs, OpaEngine::new().pushing(ZONE, server));
+    assert_eq!(behind.decide(input()).await.unwrap().effect, Effect::Allow);
+    let decision = policies.decide(input()).await.unwrap();
+    assert_eq!((decision.effect, &*decision.version), (Effect::Deny, "v2"));
+}
+
+#[tokio::test]
+async fn real_what_opa_holds_already_is_not_pushed_again() {
+    let (recorded, server) = opa().await;
+    let script = Script::new();
+    script.holds(of_two("v1"));
+    let one = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
+    one.decide(input()).await.unwrap();
+    let puts =
+        |recorded: &Recorded| recorded.with(|held| held.requests.iter().filter(is_put).count());
+    let before = recorded.as_ref().map(puts);
+    let other = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    other.decide(input()).await.unwrap();
+    one.decide(input()).await.unwrap();
+    assert_eq!(recorded.as_ref().map(puts), before);
+}
+
+#[tokio::test]
+async fn an_opa_that_restarts_empty_is_pushed_to_again() {
+    let (recorded, address) = Recorded::start().await;
+    let script = Script::new();
+    script.holds(pushed("v1", "allow"));
+    let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_secs(10));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    policies.decide(input()).await.unwrap();
+    recorded.with(|held| {
+        held.policies.clear();
+        held.data.clear();
+    });
+    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Allow);
+    assert!(recorded.with(|held| !held.policies.is_empty()));
+}
+
+#[tokio::test]
+async fn a_push_that_breaks_off_anywhere_leaves_nothing_that_passes_for_a_policy() {
+    // However many requests get through before the OPA is away, and for a moment stays away.
+    for good_for in 0..16 {
+        let (recorded, address) = Recorded::start().await;
+        let script = Script::new();
+        script.holds(of_two("v1"));
+        let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_secs(10));
+        let policies = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
+        policies.decide(input()).await.unwrap();
+        let away = (StatusCode::SERVICE_UNAVAILABLE, UNAUTHORIZED);
+        recorded.with(|held| (held.good_for, held.refuse) = (Some(good_for), Some(away)));
+        script.holds(pushed("v2", "deny"));
+        let pushing = policies.refresh(ZONE).await.unwrap();
+        recorded.with(|held| (held.good_for, held.refuse) = (None, None));
+        // Whoever asks by the digest, this process or another, never gets a mixture.
+        let mixed = recorded.with(|held| {
+            let whole =
+                held.policies.get("caracal/pushed").is_some_and(|own| own.contains("digest"));
+            let two = held.policies.len() == 3 && held.data["name"] == "v1";
+            let one = held.policies.len() == 2 && held.data["name"] == "v2";
+            whole && !two && !one
+        });
+        assert!(!mixed, "after {good_for} requests");
+        if pushing.trouble.is_some() {
+            let decided = policies.decide(input()).await;
+            assert!(decided.is_ok_and(|decision| &*decision.version == "v2"), "it is pushed again");
+        }
+        let decision = policies.decide(input()).await.unwrap();
+        assert_eq!((&*decision.version, decision.effect), ("v2", Effect::Deny), "{good_for}");
+    }
+}
+
+#[tokio::test]
+async fn an_opa_that_fails_or_is_silent_is_denied() {
+    let (recorded, address) = Recorded::start().await;
+    let script = Script::new();
+    script.holds(pushed("v1", "allow"));
+    let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_millis(500));
+    let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
+    eventually_allows(&policies).await;
+    recorded.with(|held| held.refuse = Some((StatusCode::UNAUTHORIZED, UNAUTHORIZED)));
+    let refused = policies.decide(input()).await.unwrap_err();
+    let NoDecision::Evaluation(EvaluationError::Unreachable(words)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(words.contains("request rejected by administrative policy"), "{words}");
+    for nonsense in ["", "<html>", "[]", r#"{"result": 7}"#] {
+        recorded.with(|held| held.refuse = Some((StatusCode::OK, nonsense)));
+        assert!(policies.decide(input()).await.is_err(), "{nonsense}");
+    }
+    recorded.with(|held| (held.refuse, held.silent) = (None, true));
+    assert!(policies.decide(input()).await.is_err());
+    recorded.with(|held| held.silent = false);
+    eventually_allows(&policies).await;
+}
+
+async fn eventually_allows(policies: &ZonePolicies) {
+    for _ in 0..200 {
+        if policies.decide(input()).await.is_ok_and(|decision| decision.effect == Effect::Allow) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never allowed: {:?}", policies.statuses());
+}
+
+#[tokio::test]
+async fn an_awaited_revision_decides_only_once_opa_has_activated_it() {
+    let (recorded, address) = Recorded::start().await;
+    recorded.with(|held| {
+        held.policies.insert("authz".to_owned(), deciding_module("allow"));
+        held.data.insert("name".to_owned(), json!("opa's own"));
+    });
+    let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_secs(10));
+    let engine = OpaEngine::new().awaiting(ZONE, server, "authz");
+    let early =
+        async |why: &str| match engine.prepare(ZONE, Arc::new(PolicyBundle::new("v1"))).await {
+            Err(PrepareError::Unavailable(words)) => assert!(words.contains(why), "{words}"),
+            _ => panic!("{why}"),
+        };
+    early("status plugin not enabled").await;
+    recorded.with(|held| held.has_status = true);
+    early("the active revision is None").await;
+    recorded.with(|held| held.revision = Some("v0".to_owned()));
+    early(r#"the active revision is Some("v0")"#).await;
+    let script = Script::new();
+    script.holds(sealed(PolicyBundle::new("v1")));
+    let policies = zones(&script, engine);
+    assert!(policies.decide(input()).await.is_err());
+    recorded.with(|held| held.revision = Some("v1".to_owned()));
+    eventually_allows(&policies).await;
+    // An answer from another revision is none: neither an older nor a newer one was asked for.
+    recorded.with(|held| held.revision = Some("v0".to_owned()));
+    let other = policies.decide(input()).await.unwrap_err();
+    assert_eq!(other, EvaluationError::OtherVersion.into());
+    let requests = recorded.with(|held| held.requests.clone());
+    assert!(!requests.iter().any(|request| request.starts_with("PUT")), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_zone_without_an_opa_or_with_that_of_another_is_refused() {
+    let server = OpaServer::new("http://127.0.0.1:9").unwrap();
+    let engine = OpaEngine::new().pushing("a", server.clone()).pushing("b", server);
+    for zone in ["a", "b", "c"] {
+        let refused = engine.prepare(zone, Arc::new(PolicyBundle::new("v"))).await;
+        assert!(matches!(refused, Err(PrepareError::Refused(_))), "{zone}");
+    }
+}
+
+#[test]
+fn the_token_and_the_address_are_not_shown() {
+    let server = OpaServer::new("http://user-secret@host:1").unwrap();
+    let server = server.with_token("hunter2").unwrap();
+    let shown = format!("{server:?} {:?}", OpaEngine::new().pushing(ZONE, server.clone()));
+    assert!(!shown.contains("hunter2") && !shown.contains("user-secret"), "{shown}");
+}
