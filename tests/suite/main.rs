@@ -3,6 +3,10 @@
 #[path = "../../examples/mandates/mod.rs"]
 mod mandates;
 
+#[path = "../../crates/postgres/tests/suite/server.rs"]
+mod postgres_server;
+
+mod baseline;
 mod dead_letters;
 mod delivery;
 mod gateway;

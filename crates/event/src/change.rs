@@ -129,6 +129,15 @@ pub struct Resumption<'a> {
     pub decided: Option<DecidedAt>,
 }
 
+impl Resumption<'_> {
+    /// Whether it ends a suspension of the same session: both its times must be later, and known.
+    #[must_use]
+    pub fn lifts(&self, suspension: &Suspension<'_>) -> bool {
+        let decided = self.decided.zip(suspension.decided);
+        suspension.occurred < self.occurred && decided.is_some_and(|(resume, held)| held < resume)
+    }
+}
+
 /// A zone's delegation graph epoch, and the delegations that ended with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelegationEpoch<'a> {

@@ -66,6 +66,12 @@ impl DecidedAt {
         (id.get_version_num() == 7).then(|| Self((id.as_u64_pair().0) >> 16))
     }
 
+    /// So many milliseconds after the Unix epoch.
+    #[must_use]
+    pub const fn at_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {

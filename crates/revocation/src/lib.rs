@@ -58,6 +58,7 @@
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
 //! | `axum` | no | [`Mandate`] as an extractor |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
+//! | `postgres` | no | `Postgres`: Caracal's own tables as a second source of truth, for [`Follower::with_baseline`] |
 //! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
 
 pub use caracal_revocation_event::{
@@ -76,14 +77,17 @@ pub use caracal_revocation_mandate::{
     ConfigError, Invalid, KeysUnavailable, Mandate, Requirements, SubjectType, Unmet, Use,
     Verifier, VerifierBuilder, VerifyError,
 };
+#[cfg(feature = "postgres")]
+pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Hop, ManualClock, Moment, NotReady,
-    Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason, Refusal, Revocations,
-    SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Hop, Known, Losses, ManualClock,
+    Moment, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason,
+    Refusal, Revocations, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
-    DeadLetter, Delivery, EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode,
-    NotADeadLetter, PublishError, Publisher, Settings, SettingsError,
+    Baseline, BaselineError, BaselineFuture, DeadLetter, Delivery, EffectError, EffectFailure,
+    EffectRunner, Follower, InProcess, Mode, NotADeadLetter, PublishError, Publisher, Reload,
+    Scope, Settings, SettingsError,
 };
 
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.

@@ -9,7 +9,9 @@ use caracal_revocation_event::KeyRing;
 use caracal_revocation_state::{Options, Revocations};
 use futures_util::FutureExt;
 use redis::ConnectionInfo;
+use tokio::task::JoinSet;
 
+use crate::baseline::{self, Baseline, Reload, Reloads};
 use crate::dead_letters::{self, Writer};
 use crate::fold::Fold;
 use crate::in_process::InProcess;
@@ -21,6 +23,8 @@ use crate::settings::{Mode, Settings, SettingsError};
 const WAIT: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);
+
+const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Reads Caracal's streams and keeps a [`Revocations`] current.
 ///
@@ -43,6 +47,10 @@ pub struct Follower {
     origin: Origin,
     keys: KeyRing,
     revocations: Revocations,
+    baseline: Option<Box<dyn Baseline>>,
+    reload_every: Duration,
+    reload: Reload,
+    reloads: Reloads,
 }
 
 /// Where the streams are.
@@ -71,11 +79,7 @@ impl Follower {
                 "CARACAL_MODE=dev without a stream key: every message is believed, signed or not"
             );
         }
-        Self {
-            origin: Origin::Redis(Box::new(settings.server)),
-            keys: settings.keys,
-            revocations: Revocations::new(Options::default()),
-        }
+        Self::of(Origin::Redis(Box::new(settings.server)), settings.keys)
     }
 
     /// A follower of streams inside this process.
@@ -99,17 +103,45 @@ impl Follower {
             return Err(SettingsError::in_process());
         }
         tracing::warn!("following streams inside this process: nothing reaches it from Redis");
-        Ok(Self {
-            origin: Origin::InProcess(streams.clone()),
+        Ok(Self::of(Origin::InProcess(streams.clone()), keys))
+    }
+
+    fn of(origin: Origin, keys: KeyRing) -> Self {
+        let (reload, reloads) = baseline::channel();
+        Self {
+            origin,
             keys,
             revocations: Revocations::new(Options::default()),
-        })
+            baseline: None,
+            reload_every: RELOAD_EVERY,
+            reload,
+            reloads,
+        }
     }
 
     /// Feeds this state instead of one of its own: with other options, or on another clock.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = revocations;
         self
+    }
+
+    /// Also reads a second source of truth: at start, after every loss, on a schedule, and when a
+    /// [`Reload`] asks for it. It closes holes in the streams, and only ever adds to the state.
+    pub fn with_baseline(mut self, baseline: impl Baseline + 'static) -> Self {
+        self.baseline = Some(Box::new(baseline));
+        self
+    }
+
+    /// Reads the news of the second source of truth so often; every 5 minutes by default.
+    pub const fn with_reload_every(mut self, every: Duration) -> Self {
+        self.reload_every = every;
+        self
+    }
+
+    /// Asks the running follower to read its second source of truth now.
+    #[must_use]
+    pub fn reload_handle(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// The state that it keeps current.
@@ -129,6 +161,16 @@ impl Follower {
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        // Ends with this future, whoever drops it.
+        let mut reading_baseline = JoinSet::new();
+        match self.baseline {
+            Some(baseline) => {
+                let revocations = self.revocations.clone();
+                reading_baseline.spawn(self.reloads.run(baseline, revocations, self.reload_every));
+            }
+            // Whoever asks for a reload is told that there is none.
+            None => drop(self.reloads),
+        }
         let (dead_letters, queue) = dead_letters::queue();
         let key = self.keys.signing_key().cloned();
         let fold = Fold::new(self.revocations, self.keys, dead_letters);

@@ -24,11 +24,13 @@
 //! ```
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
-//! state, and leaves what it cannot use as a [`DeadLetter`]; an [`EffectRunner`] does once in a
-//! fleet what must not be done by every process; a [`Publisher`] writes to them; [`InProcess`]
-//! stands in for Redis where a program's `main` chooses it. For operators, an [`Inspector`]
-//! provisions and inspects, and a [`Watch`] shows each message.
+//! state, and a [`Baseline`] beside them if there is one, and leaves what it cannot use as a
+//! [`DeadLetter`]; an [`EffectRunner`] does once in a fleet what must not be done by every
+//! process; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
+//! `main` chooses it. For operators, an [`Inspector`] provisions and inspects, and a [`Watch`]
+//! shows each message.
 
+mod baseline;
 mod connection;
 mod dead_letters;
 mod effects;
@@ -48,6 +50,7 @@ mod redis_reply;
 mod settings;
 mod watch;
 
+pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
 pub use dead_letters::{DeadLetter, NotADeadLetter};
 pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;

@@ -1,0 +1,167 @@
+//! What is read, and what each row says.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use caracal_revocation_event::{DecidedAt, OccurredAt};
+use caracal_revocation_state::Known;
+use caracal_revocation_stream::BaselineError;
+use futures_util::TryStreamExt;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row, Transaction};
+
+use crate::outbox::Outbox;
+use crate::trouble;
+
+/// Tables of which row level security might hide rows. That of a zone shows all of them to who
+/// asks for the zone `*`; a role that no such policy is for sees none, and hears of nothing.
+const HIDDEN: &str = "
+    SELECT c.relname::text
+    FROM pg_class c
+    WHERE c.oid = ANY (ARRAY['authority_records', 'sessions', 'delegation_edges',
+                             'delegation_graph_epochs', 'event_outbox', 'caracal_outbox'
+                       ]::regclass[]::oid[])
+      AND row_security_active(c.oid)
+      AND (NOT EXISTS (SELECT FROM pg_policies p
+                       WHERE p.schemaname = c.relnamespace::regnamespace::text
+                         AND p.tablename = c.relname AND p.permissive = 'PERMISSIVE'
+                         AND p.cmd IN ('ALL', 'SELECT') AND p.qual LIKE '%caracal.zone_id%'
+                         AND ('public' = ANY (p.roles) OR current_user = ANY (p.roles)))
+        OR EXISTS (SELECT FROM pg_policies p
+                   WHERE p.schemaname = c.relnamespace::regnamespace::text
+                     AND p.tablename = c.relname AND p.permissive = 'RESTRICTIVE'
+                     AND p.cmd IN ('ALL', 'SELECT') AND p.qual NOT LIKE '%caracal.zone_id%'))
+    LIMIT 1";
+
+/// Its revocation may be recent, as long as a token of it may still be alive.
+const RECORDS: &str = "
+    SELECT id FROM authority_records
+    WHERE status = 'revoked' AND expires_at >= now() - make_interval(secs => $1)";
+
+const SESSIONS: &str = r#"
+    SELECT id, status,
+           to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    FROM sessions
+    WHERE status IN ('suspended', 'terminated', 'expired')
+      AND updated_at >= now() - make_interval(secs => $1)"#;
+
+const DELEGATIONS: &str = "
+    SELECT id FROM delegation_edges
+    WHERE status = 'revoked' AND revoked_at >= now() - make_interval(secs => $1)";
+
+const EPOCHS: &str = "SELECT zone_id, epoch FROM delegation_graph_epochs";
+
+/// Of the API. Those of keys and policies are left out: a loss makes all of them stale.
+const EVENT_OUTBOX: &str = "
+    SELECT id, stream_name, payload_json::text, NULL::text FROM event_outbox
+    WHERE stream_name IN ('caracal.sessions.revoke', 'caracal.delegations.invalidate',
+                          'caracal.agents.lifecycle')
+      AND created_at >= now() - make_interval(secs => $1)";
+
+/// Of the Coordinator.
+const CARACAL_OUTBOX: &str = "
+    SELECT id, topic, payload_json::text, dedupe_key FROM caracal_outbox
+    WHERE topic IN ('caracal.sessions.revoke', 'caracal.delegations.invalidate',
+                    'caracal.agents.lifecycle')
+      AND created_at >= now() - make_interval(secs => $1)";
+
+/// Whether what is read here is all there is.
+pub(crate) async fn check(snapshot: &Transaction<'_>) -> Result<(), BaselineError> {
+    let refused = |error| trouble::refused(&error);
+    let standby = snapshot.query_typed("SELECT pg_is_in_recovery()", &[]).await.map_err(refused)?;
+    if standby.first().is_none_or(|row| row.try_get(0).unwrap_or(true)) {
+        return Err(trouble::standby());
+    }
+    let hidden = snapshot.query_typed(HIDDEN, &[]).await.map_err(refused)?;
+    match hidden.first() {
+        Some(row) => Err(trouble::hidden(row.try_get(0).unwrap_or("a table"))),
+        None => Ok(()),
+    }
+}
+
+/// Everything that was decided within the window before now, by the clock of Postgres.
+pub(crate) async fn read(
+    snapshot: &Transaction<'_>,
+    window: Duration,
+    add: &mut (dyn FnMut(&Known<'_>) + Send),
+) -> Result<(), BaselineError> {
+    let refused = |error: Error| trouble::refused(&error);
+    let window = window.as_secs_f64();
+    let within: &[(&(dyn ToSql + Sync), Type)] = &[(&window, Type::FLOAT8)];
+    for ids in [RECORDS, DELEGATIONS] {
+        each(snapshot, ids, within, |row| {
+            add(&Known::Revoked(row.try_get(0)?));
+            Ok(())
+        })
+        .await
+        .map_err(refused)?;
+    }
+    each(snapshot, EPOCHS, &[], |row| {
+        // Never negative; and where it is, it says nothing.
+        let epoch = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+        // Which epochs ended delegations is in the outbox.
+        add(&Known::Epoch { zone: row.try_get(0)?, epoch, ended: false });
+        Ok(())
+    })
+    .await
+    .map_err(refused)?;
+    let mut outbox = Outbox::default();
+    for (table, messages) in [("event_outbox", EVENT_OUTBOX), ("caracal_outbox", CARACAL_OUTBOX)] {
+        each(snapshot, messages, within, |row| {
+            let (id, stream): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            outbox.take_in(table, id, stream, row.try_get(2)?, row.try_get(3)?, add);
+            Ok(())
+        })
+        .await
+        .map_err(refused)?;
+    }
+    outbox.settle(add);
+    each(snapshot, SESSIONS, within, |row| {
+        session(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, &outbox, add);
+        Ok(())
+    })
+    .await
+    .map_err(refused)?;
+    outbox.understood()
+}
+
+fn session(
+    id: &str,
+    status: &str,
+    updated: Option<&str>,
+    outbox: &Outbox,
+    add: &mut (dyn FnMut(&Known<'_>) + Send),
+) {
+    if status != "suspended" {
+        return add(&Known::Revoked(id));
+    }
+    // Its own message says when it was suspended, and so what will lift it.
+    if outbox.holds(id) {
+        return;
+    }
+    match updated.and_then(OccurredAt::parse) {
+        Some(occurred) => {
+            let seconds = u64::try_from(occurred.floor_seconds()).ok();
+            let decided =
+                seconds.map(|seconds| DecidedAt::at_millis(seconds.saturating_mul(1_000)));
+            add(&Known::Suspended { session: id, occurred, decided });
+        }
+        // "infinity" or another time that cannot be compared: nothing lifts that.
+        None => add(&Known::Revoked(id)),
+    }
+}
+
+/// Row by row, however many there are.
+async fn each(
+    snapshot: &Transaction<'_>,
+    query: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+    mut take: impl FnMut(&Row) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+    let mut rows = pin!(snapshot.query_typed_raw(query, parameters).await?);
+    while let Some(row) = rows.try_next().await? {
+        take(&row)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! Readings of a real PostgreSQL, as the role that the documentation describes.
+
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+#![allow(clippy::indexing_slicing, reason = "tests may panic")]
+
+mod faults;
+mod follower;
+mod reading;
+mod server;
+mod trouble;
