@@ -35,7 +35,11 @@ impl<'h> Reading<'h> {
             .collect();
         let mut ready: Vec<Option<At>> = vec![None; history.readers.len()];
         for request in &history.requests {
-            if !matches!(request.answer, Answer::NotReady | Answer::None | Answer::Other(_)) {
+            // A token may be known to be revoked before the rest of the history is read.
+            if matches!(
+                request.answer,
+                Answer::Admitted | Answer::HistoryIncomplete | Answer::Stale
+            ) {
                 let first = &mut ready[request.life];
                 *first = Some(first.map_or(request.received, |first| first.min(request.received)));
             }

@@ -126,11 +126,12 @@ impl Proof {
     ) -> Result<Option<Passed>, Hole> {
         let counters = match head {
             Head::Present(counters) => counters,
-            // After a hole the stream may be gone for good: then it is empty, and proven so.
             Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
+            // After a hole the stream may stay away: then it is as one that never was, and that
+            // it is missing is not found out again at every read.
             Head::Missing => Counters::default(),
         };
-        self.seen |= head != Head::Missing;
+        self.seen = head != Head::Missing;
         let behind = self.cursor > self.start && counters.last_generated < self.cursor;
         if behind {
             return Err(Hole::IdsWentBack);
