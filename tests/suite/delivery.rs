@@ -78,6 +78,20 @@ async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() 
 }
 
 #[tokio::test]
+async fn a_message_that_a_clock_far_behind_has_dated_is_read_by_a_process_that_starts_later() {
+    let server = RedisServer::start();
+    let mut fields = vec![("sid".to_owned(), "ar-1".to_owned())];
+    sign(&key(1), Stream::SessionsRevoke, &mut fields);
+    let mut command = redis::cmd("XADD");
+    command.arg(Stream::SessionsRevoke.name()).arg("86400000-1");
+    for (name, value) in &fields {
+        command.arg(name).arg(value);
+    }
+    command.exec_async(&mut server.connection().await).await.unwrap();
+    assert!(is_revoked(&follow(&server).await, "ar-1"));
+}
+
+#[tokio::test]
 async fn every_stream_changes_what_it_should() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;

@@ -61,17 +61,13 @@ impl Fold {
         &self.revocations
     }
 
-    /// Where to read on in each stream, given the server's time at the first read.
+    /// After which entry to read on in each stream, given the server's time at the first read.
     pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
         let window = self.revocations.options().memory;
-        let start = server_time.saturating_sub(window).as_millis();
-        let start = StreamId::new(u64::try_from(start).unwrap_or(u64::MAX), 0);
+        let window = server_time.saturating_sub(window).as_millis();
+        let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
-            Stream::ALL.map(|_| Track {
-                proof: Proof::starting_at(start),
-                as_of: None,
-                broken: None,
-            })
+            Stream::ALL.map(|_| Track { proof: Proof::since(window), as_of: None, broken: None })
         });
         tracks.each_ref().map(|track| track.proof.cursor())
     }

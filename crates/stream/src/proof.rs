@@ -19,8 +19,8 @@ use crate::log::{Counters, Head};
 /// What one stream's reading proves, step by step.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    /// Where the replay began.
-    start: StreamId,
+    /// What may be missing from before this concerns no living token.
+    window: StreamId,
     cursor: StreamId,
     /// Entries read since the last proof, or since the start of the replay.
     read: u64,
@@ -81,11 +81,15 @@ impl Hole {
 }
 
 impl Proof {
-    /// A proof that begins by replaying what stands after `start`.
-    pub(crate) const fn starting_at(start: StreamId) -> Self {
+    /// A proof that begins by replaying the stream, of which nothing may be missing from
+    /// `window` on.
+    ///
+    /// It reads from the first entry all the same: a server whose clock is behind gives new
+    /// messages old ids.
+    pub(crate) const fn since(window: StreamId) -> Self {
         Self {
-            start,
-            cursor: start,
+            window,
+            cursor: StreamId::ZERO,
             read: 0,
             phase: Phase::Replaying,
             pending: None,
@@ -95,10 +99,9 @@ impl Proof {
     }
 
     /// After a hole: reads the stream again from its first entry, which is harmless, and counts
-    /// from there. Not from the window's start: the ids may have gone back beyond it.
+    /// from there.
     pub(crate) fn restart(&mut self) {
-        let seen = self.seen;
-        *self = Self { seen, after_hole: true, ..Self::starting_at(StreamId::ZERO) };
+        *self = Self { seen: self.seen, after_hole: true, ..Self::since(self.window) };
     }
 
     /// The id after which to read on.
@@ -132,8 +135,7 @@ impl Proof {
             Head::Missing => Counters::default(),
         };
         self.seen = head != Head::Missing;
-        let behind = self.cursor > self.start && counters.last_generated < self.cursor;
-        if behind {
+        if counters.last_generated < self.cursor {
             return Err(Hole::IdsWentBack);
         }
         let earlier = match (self.pending, self.phase) {
@@ -212,7 +214,7 @@ impl Proof {
             if counters.first == StreamId::ZERO { counters.last_generated } else { counters.first };
         [first, counters.max_deleted]
             .into_iter()
-            .filter(|id| *id > self.start)
+            .filter(|id| *id > self.window)
             .max()
             .map(|id| Duration::from_millis(id.ms))
     }

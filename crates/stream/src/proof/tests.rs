@@ -26,7 +26,7 @@ fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
 
 /// A proof that has read entries 11, 12 and 13 of 3 ever added.
 fn tailing() -> Proof {
-    let mut proof = Proof::starting_at(id(10));
+    let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(11, 13, 3), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
@@ -37,7 +37,7 @@ fn tailing() -> Proof {
 #[test]
 fn an_empty_or_missing_stream_is_complete_at_once() {
     for nothing in [Head::Missing, head(0, 0, 0)] {
-        let mut proof = Proof::starting_at(id(10));
+        let mut proof = Proof::since(id(10));
         assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed(1));
     }
 }
@@ -136,8 +136,17 @@ fn a_stream_made_anew_with_as_many_entries_is_a_hole() {
 }
 
 #[test]
+fn entries_with_ids_from_before_the_window_are_read_and_counted() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.cursor(), StreamId::ZERO);
+    assert_eq!(proof.head(head(3, 4, 2), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(3)), Ok(None));
+    assert_eq!(proof.entry(id(4)), passed(1));
+}
+
+#[test]
 fn history_trimmed_before_the_window_raises_no_horizon() {
-    let mut proof = Proof::starting_at(id(10));
+    let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(9, 12, 500), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
@@ -147,7 +156,7 @@ fn history_trimmed_before_the_window_raises_no_horizon() {
 
 #[test]
 fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
-    let mut proof = Proof::starting_at(id(10));
+    let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(11, 12, 500), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
@@ -160,7 +169,7 @@ fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
 
 #[test]
 fn history_trimmed_to_nothing_raises_the_horizon_to_its_last_id() {
-    let mut proof = Proof::starting_at(id(10));
+    let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(0, 40, 500), at(1), SERVER_TIME), Ok(None));
     // The cursor is behind the last id and no entry will come to move it there.
     assert_eq!(proof.drained(), Ok(None));
@@ -179,7 +188,7 @@ fn an_entry_deleted_inside_the_window_raises_the_horizon() {
             max_deleted: id(11),
         })
     };
-    let mut proof = Proof::starting_at(id(10));
+    let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(deleted(12), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     let lost_up_to = Some(Duration::from_millis(11));
