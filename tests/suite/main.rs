@@ -19,6 +19,9 @@ mod outages;
 
 mod manifest;
 
+mod metrics;
+mod operated;
+
 mod policies;
 
 mod redis_server;

@@ -89,7 +89,11 @@ impl Asker {
     }
 
     pub(crate) async fn ask(&self, address: SocketAddr, headers: &[(&str, &str)]) -> Seen {
-        let mut request = Request::get(format!("http://{address}/"));
+        self.get(&format!("http://{address}/"), headers).await
+    }
+
+    pub(crate) async fn get(&self, uri: &str, headers: &[(&str, &str)]) -> Seen {
+        let mut request = Request::get(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

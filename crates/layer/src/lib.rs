@@ -53,7 +53,8 @@
 //! In reading order: [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
 //! the service that they make, [`GuardedFuture`] and [`GuardedBody`] what that returns;
 //! [`StsLayer`] stands in front of a token endpoint; [`Rejection`] says why a request was
-//! refused, and [`Observed`] what would have been done with it.
+//! refused, and [`Observed`] what would have been done with it. [`Operations`] is the service of
+//! probes and scrapes.
 //!
 //! # Answers
 //!
@@ -74,6 +75,8 @@
 //! | `caracal_gateway_denials_revocation_stale_total` | those for want of a fresh enough state |
 //! | `caracal_gateway_observed_denials_total{reason}` | requests that went on only because of [`GatewayLayer::insecure_observe_only`] |
 //!
+//! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request refused for it |
+//!
 //! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`.
 //!
 //! # Log
@@ -90,6 +93,7 @@ mod gateway;
 mod guarded;
 mod log;
 mod metrics;
+mod operations;
 mod rejection;
 mod request_id;
 mod resource;
@@ -98,6 +102,9 @@ mod unverified;
 
 pub use gateway::GatewayLayer;
 pub use guarded::{Guarded, GuardedBody, GuardedFuture, Observed};
+#[cfg(feature = "prometheus")]
+pub use operations::{Exporter, ExporterError};
+pub use operations::{LAG_BUCKETS, Operations};
 pub use rejection::{Rejection, RejectionKind};
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};

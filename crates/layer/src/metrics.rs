@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use caracal_revocation_state::Unknown;
-use metrics::{Counter, counter, describe_counter};
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use crate::RejectionKind;
 use crate::answer::{Alert, Profile};
+use crate::{Rejection, RejectionKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
@@ -17,6 +17,7 @@ pub(crate) struct Counters {
     observed: Arc<[Counter]>,
     /// The name: fail-open is an outage of its own, and rare.
     failed_open: Arc<str>,
+    enforced: Histogram,
 }
 
 impl Counters {
@@ -44,6 +45,11 @@ impl Counters {
             failed_open.clone(),
             "Requests that were let through although too little was known, by the cause."
         );
+        describe_histogram!(
+            "caracal_revocation_lag_seconds",
+            Unit::Seconds,
+            "How long a revocation took from the stage before to this one"
+        );
         Self {
             profile,
             denials: by_reason(&denials),
@@ -51,6 +57,7 @@ impl Counters {
             stale: counter!(stale),
             observed: by_reason(&observed),
             failed_open: failed_open.into(),
+            enforced: histogram!("caracal_revocation_lag_seconds", "stage" => "enforced"),
         }
     }
 
@@ -68,6 +75,13 @@ impl Counters {
     /// A request that went on although too little was known.
     pub(crate) fn failed_open(&self, unknown: Unknown) {
         counter!(self.failed_open.to_string(), "cause" => unknown.label()).increment(1);
+    }
+
+    /// The first request that was refused for a revocation tells how long that took.
+    pub(crate) fn enforced(&self, rejection: &Rejection) {
+        if let Some(lag) = rejection.enforcement_lag() {
+            self.enforced.record(lag.as_secs_f64());
+        }
     }
 
     /// A request that went on although it would have been denied: no denial, so counted apart.

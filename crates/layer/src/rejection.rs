@@ -1,5 +1,7 @@
 //! Why a request was refused.
 
+use std::time::Duration;
+
 use caracal_revocation_mandate::{Invalid, Unmet, VerifyError};
 use caracal_revocation_state::{AnchorKind, Reason, Refusal, Unknown};
 
@@ -26,6 +28,7 @@ pub struct Rejection {
     invalid: Option<Invalid>,
     unmet: Option<Unmet>,
     zone: Option<Box<str>>,
+    enforcement_lag: Option<Duration>,
 }
 
 /// The reasons to refuse a request, for a program to match.
@@ -218,6 +221,10 @@ impl Rejection {
         Self { zone: zone.map(Box::from), ..self }
     }
 
+    pub(crate) fn after(self, enforcement_lag: Option<Duration>) -> Self {
+        Self { enforcement_lag, ..self }
+    }
+
     /// The reason to match.
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
@@ -254,6 +261,12 @@ impl Rejection {
         self.refusal.and_then(|refusal| refusal.anchor())
     }
 
+    /// How long ago the revocation arrived here, where this is the first refusal for it.
+    #[must_use]
+    pub const fn enforcement_lag(&self) -> Option<Duration> {
+        self.enforcement_lag
+    }
+
     /// The zone that the claims name: free text, chosen by the client where nobody verified
     /// them.
     #[must_use]
@@ -264,7 +277,15 @@ impl Rejection {
 
 impl From<RejectionKind> for Rejection {
     fn from(kind: RejectionKind) -> Self {
-        Self { kind, refusal: None, unknown: None, invalid: None, unmet: None, zone: None }
+        Self {
+            kind,
+            refusal: None,
+            unknown: None,
+            invalid: None,
+            unmet: None,
+            zone: None,
+            enforcement_lag: None,
+        }
     }
 }
 

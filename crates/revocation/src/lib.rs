@@ -57,6 +57,7 @@
 //! |---|---|---|
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
 //! | `axum` | no | [`Mandate`] as an extractor |
+//! | `prometheus` | no | `Exporter`, for a service without an exporter of its own |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
 //! | `postgres` | no | `Postgres`: Caracal's own tables as a second source of truth, for [`Follower::with_baseline`] |
 //! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
@@ -67,9 +68,11 @@ pub use caracal_revocation_event::{
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
     StreamId, Suspension, Zone, sign, sign_dead_letter,
 };
+#[cfg(feature = "prometheus")]
+pub use caracal_revocation_layer::{Exporter, ExporterError};
 pub use caracal_revocation_layer::{
-    GatewayLayer, Guarded, GuardedBody, GuardedFuture, Observed, Rejection, RejectionKind,
-    ResourceLayer, Sts, StsBody, StsFuture, StsLayer,
+    GatewayLayer, Guarded, GuardedBody, GuardedFuture, LAG_BUCKETS, Observed, Operations,
+    Rejection, RejectionKind, ResourceLayer, Sts, StsBody, StsFuture, StsLayer,
 };
 #[cfg(feature = "axum")]
 pub use caracal_revocation_mandate::MissingMandate;

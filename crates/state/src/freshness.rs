@@ -17,6 +17,15 @@ pub enum NotReady {
 }
 
 impl NotReady {
+    /// The reason as a label: `replaying` or `no_signature_verifies`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Replaying => "replaying",
+            Self::NoSignatureVerifies => "no_signature_verifies",
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Replaying => 0,

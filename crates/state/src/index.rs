@@ -87,16 +87,24 @@ impl Index {
         (self.len() > 0).then(|| View { index: self, filter: self.filter.load() })
     }
 
-    /// Revokes the anchor until the minute `expires`, or later if it already was.
-    pub(crate) fn revoke(&self, id: &str, expires: u32) {
+    /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
+    /// is news.
+    pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
         let mut writer = lock(&self.writer);
         let digest = self.digester.digest(id);
-        let Some(shard) = self.shard(digest) else { return };
-        if write(shard).insert(digest, expires) {
+        let Some(shard) = self.shard(digest) else { return false };
+        let is_new = write(shard).insert(digest, expires);
+        if is_new {
             self.entries.fetch_add(1, Ordering::Release);
             self.note(&mut writer, digest);
         }
         self.step_rebuild(&mut writer);
+        is_new
+    }
+
+    /// A hash that stands for the anchor in this process.
+    pub(crate) fn hash(&self, id: &str) -> u64 {
+        self.digester.fast(id)
     }
 
     /// Changes what is known of a session's suspensions.

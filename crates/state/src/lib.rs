@@ -44,6 +44,7 @@ mod index;
 mod known;
 mod options;
 mod readiness;
+mod recent;
 mod revocations;
 mod running;
 mod suspensions;

@@ -16,6 +16,7 @@ use crate::index::{Index, Mark};
 use crate::known::Known;
 use crate::options::{BoundError, Options, SHORTEST_MEMORY};
 use crate::readiness::{Outage, Readiness, Unready};
+use crate::recent::Recent;
 use crate::running::{Registry, Timekeeper};
 use crate::suspensions::Suspensions;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
@@ -37,6 +38,7 @@ pub(crate) struct State {
     options: Options,
     clock: Arc<dyn Clock>,
     pub(crate) index: Index,
+    recent: Recent,
     zones: Zones,
     freshness: Freshness,
     pub(crate) horizon: Horizon,
@@ -62,6 +64,7 @@ impl Revocations {
             options,
             clock,
             index: Index::new(),
+            recent: Recent::new(),
             zones: Zones::default(),
             freshness: Freshness::default(),
             horizon: Horizon::default(),
@@ -188,7 +191,12 @@ impl Revocations {
     // request that registers in between finds it by itself.
 
     fn revoke(&self, anchor: &str, now: Moment) {
-        self.0.index.revoke(anchor, self.expires(now));
+        let State { index, recent, freshness, .. } = &*self.0;
+        let is_new = index.revoke(anchor, self.expires(now));
+        // What is replayed was in force long before this process knew it.
+        if is_new && freshness.staleness(now).is_ok() {
+            recent.applied(index.hash(anchor), now.monotonic);
+        }
         self.cut_on_anchor(anchor, now);
     }
 
@@ -200,6 +208,23 @@ impl Revocations {
     fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
         self.0.zones.raise_epoch(zone, epoch, ended);
         self.cut_below_epoch(zone, now);
+    }
+
+    /// How long before `now` an anchor of these claims was revoked here, told once an anchor: to
+    /// be asked, for the metrics, when a token with these claims is refused.
+    ///
+    /// None where the anchor was replayed from history, or a minute has passed: then the lag is
+    /// the client's, which did not use the token.
+    #[must_use]
+    pub fn take_enforcement_lag<S: AsRef<str>>(
+        &self,
+        claims: &Claims<S>,
+        checks: &Checks,
+        now: Moment,
+    ) -> Option<Duration> {
+        let State { index, recent, .. } = &*self.0;
+        let anchors = claims.anchors(checks.chain);
+        anchors.filter_map(|(_, id)| recent.take(index.hash(id), now.monotonic)).max()
     }
 
     /// Until when an entry is remembered that is told now, in minutes of the process.
@@ -468,6 +493,24 @@ mod tests {
         let message = Message::new(Stream::SessionsRevoke, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
         revocations.apply(&event, revocations.now());
+    }
+
+    #[test]
+    fn tells_how_long_a_live_revocation_waited_for_its_first_refusal() {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let lag = |id: &str| {
+            let claims = Claims::new(id);
+            revocations.take_enforcement_lag(&claims, &Checks::default(), revocations.now())
+        };
+        revoke(&revocations, "replayed");
+        revocations.confirm(revocations.now());
+        revoke(&revocations, "replayed");
+        revoke(&revocations, "live");
+        clock.advance(Duration::from_millis(7));
+        assert_eq!(lag("replayed"), None);
+        assert_eq!(lag("live"), Some(Duration::from_millis(7)));
+        assert_eq!(lag("live"), None);
     }
 
     #[test]

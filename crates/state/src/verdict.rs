@@ -121,8 +121,7 @@ impl Unknown {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::NotReady(NotReady::Replaying) => "replaying",
-            Self::NotReady(NotReady::NoSignatureVerifies) => "no_signature_verifies",
+            Self::NotReady(why) => why.label(),
             Self::Stale { .. } => "stale",
             Self::NoIssueTime => "no_issue_time",
         }

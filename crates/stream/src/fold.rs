@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock of its own: the follower hands in what was read, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::{
@@ -11,8 +12,9 @@ use caracal_revocation_state::{Moment, NotReady, Revocations};
 
 use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, PerStream, Reading};
-use crate::metrics::StreamMetrics;
+use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Passed, Proof};
+use crate::server_clock::ServerClock;
 
 /// How far the clocks of Postgres, which dates tokens, and Redis may be apart.
 const HORIZON_MARGIN: Duration = Duration::from_secs(5);
@@ -22,8 +24,9 @@ const HORIZON_MARGIN: Duration = Duration::from_secs(5);
 pub(crate) struct Fold {
     revocations: Revocations,
     keys: KeyRing,
-    metrics: StreamMetrics,
+    metrics: Arc<StreamMetrics>,
     dead_letters: DeadLetters,
+    server_clock: ServerClock,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     /// Whether a message was ever verified.
@@ -44,17 +47,23 @@ struct Track {
 
 impl Fold {
     pub(crate) fn new(revocations: Revocations, keys: KeyRing, dead_letters: DeadLetters) -> Self {
-        let metrics = StreamMetrics::register();
+        let metrics = Arc::new(StreamMetrics::register());
         Self {
             revocations,
             keys,
             metrics,
             dead_letters,
+            server_clock: ServerClock::default(),
             tracks: None,
             verified: false,
             refused: false,
             is_ready: false,
         }
+    }
+
+    /// Goes on telling how old the view is, whatever the reading is waiting for.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter { metrics: Arc::clone(&self.metrics), revocations: self.revocations.clone() }
     }
 
     pub(crate) const fn revocations(&self) -> &Revocations {
@@ -79,10 +88,20 @@ impl Fold {
             .is_some_and(|tracks| tracks.iter().all(|track| track.proof.is_tailing()))
     }
 
+    /// Whether the read about to be sent may wait for the next entry.
+    ///
+    /// History is read without waiting: some other stream may still have more of it. And now and
+    /// then a read is answered at once, so that the way to the server and back is known.
+    pub(crate) fn may_wait(&mut self, now: Moment) -> bool {
+        self.is_tailing() && !self.server_clock.is_due(now)
+    }
+
     /// Applies the answer to a read that was sent at `sent` and is here `now`.
     pub(crate) fn absorb(&mut self, reading: &Reading, sent: Moment, now: Moment) {
         let server_time = reading.server_time;
-        let received = Received { now, server_time, server_lead: server_lead(server_time, sent) };
+        self.server_clock.observe(server_time, sent, now);
+        let was_tailing = self.is_tailing();
+        let received = Received { now, server_time, server_clock: self.server_clock };
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             self.prove(stream, |proof| proof.head(head, sent, server_time));
         }
@@ -95,6 +114,9 @@ impl Fold {
                 self.prove(stream, Proof::drained);
             }
         }
+        if self.is_tailing() && !was_tailing {
+            self.metrics.reloads.increment(1);
+        }
         self.restart_broken();
         self.revocations.sweep_slice(now);
         self.confirm();
@@ -104,11 +126,22 @@ impl Fold {
     /// Counts a lost connection, and goes on telling how old the view is.
     pub(crate) fn lost_connection(&self) {
         self.metrics.reconnects.increment(1);
+        if !self.is_tailing() {
+            self.metrics.reload_errors.increment(1);
+        }
         self.report(self.revocations.now());
     }
 
     fn report(&self, now: Moment) {
         self.metrics.state(&self.revocations, now);
+        self.metrics.clock(self.server_clock.lead_seconds(now));
+        self.metrics.replayed(self.replayed());
+    }
+
+    /// How much of the history was read, of the stream that is furthest behind: 0 to 1.
+    fn replayed(&self) -> f64 {
+        let Some(tracks) = &self.tracks else { return 0.0 };
+        tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)
     }
 
     fn entry(&mut self, entry: &Entry, received: Received) {
@@ -136,9 +169,15 @@ impl Fold {
             self.cover_recut(entry, received);
         }
         // While history is replayed, the age of a message says nothing about propagation.
-        if self.is_ready {
-            self.metrics.propagation.set(received.since(entry.id).as_secs_f64());
+        if self.is_live(entry.stream) {
+            self.metrics.lag(event, entry.id, received.since(entry.id));
         }
+    }
+
+    /// Whether what is read of the stream is new, and not its history.
+    fn is_live(&self, stream: Stream) -> bool {
+        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
+        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
     }
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
@@ -283,23 +322,12 @@ impl Fold {
 struct Received {
     now: Moment,
     server_time: Duration,
-    /// How many nanoseconds the server's clock is ahead of this machine's.
-    server_lead: i128,
+    server_clock: ServerClock,
 }
 
 impl Received {
-    /// How long before this the entry was published, by the server's clock.
+    /// How long before this the entry was published.
     fn since(self, id: StreamId) -> Duration {
-        let here = i128::from(u64::try_from(self.now.wall.as_nanos()).unwrap_or(u64::MAX));
-        let published = i128::from(id.ms) * 1_000_000;
-        let lag = here.saturating_add(self.server_lead).saturating_sub(published);
-        Duration::from_nanos(u64::try_from(lag).unwrap_or(0))
+        self.server_clock.age(id, self.now)
     }
-}
-
-/// The command that tells the server's time left here at `sent`; its way there is not known, and
-/// counted as nothing.
-fn server_lead(server_time: Duration, sent: Moment) -> i128 {
-    let nanos = |since: Duration| i128::from(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-    nanos(server_time) - nanos(sent.wall)
 }

@@ -201,7 +201,17 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
     let _ = tokio::time::timeout(LAST_LETTERS, writing).await;
 }
 
-async fn follow(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
+async fn follow(log: impl Log, fold: Fold, shutdown: impl Future<Output = ()>) {
+    let reporting = fold.reporter().run();
+    tokio::select! {
+        biased;
+        () = reconnect_for_ever(log, fold, shutdown) => {}
+        // Never ends.
+        () = reporting => {}
+    }
+}
+
+async fn reconnect_for_ever(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut outage = Outage::default();
     loop {
@@ -229,8 +239,7 @@ async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Out
     };
     loop {
         let cursors = fold.cursors(server_time);
-        // History is read without waiting: some other stream may still have more of it.
-        let wait = fold.is_tailing().then_some(WAIT);
+        let wait = fold.may_wait(fold.revocations().now()).then_some(WAIT);
         let sent = fold.revocations().now();
         match log.read(&cursors, wait).await {
             Ok(reading) => fold.absorb(&reading, sent, fold.revocations().now()),

@@ -47,6 +47,7 @@ mod provision;
 mod publisher;
 mod redis_log;
 mod redis_reply;
+mod server_clock;
 mod settings;
 mod watch;
 

@@ -114,6 +114,19 @@ impl Proof {
         matches!(self.phase, Phase::Tailing { .. })
     }
 
+    /// How much of the way from the first id to the newest that is known is behind, 0 to 1.
+    pub(crate) fn replayed(&self) -> f64 {
+        match self.pending {
+            _ if self.is_tailing() => 1.0,
+            Some(Pending { counters, .. }) => {
+                let way = counters.last_generated.ms.saturating_sub(counters.first.ms).max(1);
+                let behind = self.cursor.ms.saturating_sub(counters.first.ms);
+                (behind as f64 / way as f64).min(1.0)
+            }
+            None => 0.0,
+        }
+    }
+
     /// Whether the server has never had the stream.
     pub(crate) const fn is_unseen(&self) -> bool {
         !self.seen

@@ -108,6 +108,7 @@ impl Guard {
             self.counters.observed(kind);
         } else {
             self.counters.denied(kind);
+            self.counters.enforced(rejection);
         }
         if kind == RejectionKind::UnverifiedToken
             && !self.told_unverified.swap(true, Ordering::Relaxed)

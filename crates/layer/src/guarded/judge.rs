@@ -120,9 +120,12 @@ pub(crate) fn decide<S: AsRef<str>>(
     if claims.sid.as_ref().is_empty() {
         return Err(RejectionKind::MalformedClaims.into());
     }
-    let rejection = match revocations.decide(claims, checks, revocations.now()) {
+    let now = revocations.now();
+    let rejection = match revocations.decide(claims, checks, now) {
         Verdict::Admitted(admitted) => return Ok(admitted),
-        Verdict::Refused(refusal) => Rejection::refused(refusal),
+        Verdict::Refused(refusal) => {
+            Rejection::refused(refusal).after(revocations.take_enforcement_lag(claims, checks, now))
+        }
         Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
     };
     Err(rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref)))

@@ -100,6 +100,7 @@ impl Guard {
 
     fn deny(&self, rejection: Rejection, headers: &HeaderMap) -> Denial {
         self.counters.denied(rejection.kind());
+        self.counters.enforced(&rejection);
         let request_id = RequestId::of(headers);
         let denial = Denial { rejection, request_id, profile: Profile::Sts };
         log::denial(&denial, true);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use caracal_revocation_event::{Stream, StreamId};
-use metrics::counter;
+use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -61,16 +61,24 @@ pub(super) enum Loss {
 impl Loss {
     /// Counts it.
     pub(super) fn count(self) {
+        self.counter().increment(1);
+    }
+
+    fn counter(self) -> Counter {
         let cause = match self {
             Self::Full => "full",
             Self::Expired => "expired",
             Self::Off => "off",
         };
-        counter!("caracal_revocation_dead_letters_lost_total", "cause" => cause).increment(1);
+        counter!("caracal_revocation_dead_letters_lost_total", "cause" => cause)
     }
 }
 
 pub(crate) fn queue() -> (DeadLetters, Queue) {
+    // Counted from zero on: an alert on a rise needs what was before.
+    for loss in [Loss::Full, Loss::Expired, Loss::Off] {
+        loss.counter().increment(0);
+    }
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let shared = Arc::<Shared>::default();
     (DeadLetters { sender, shared: shared.clone() }, Queue { receiver, shared })

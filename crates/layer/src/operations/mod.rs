@@ -1,0 +1,32 @@
+//! `/metrics`, `/health` and `/ready` for a service that has none of its own.
+//!
+//! ```
+//! use caracal_revocation_layer::Operations;
+//! use caracal_revocation_state::{Options, Revocations};
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let revocations = Revocations::new(Options::default());
+//! let operations = Operations::new(revocations.clone());
+//!
+//! let ready = operations.clone().oneshot(Request::get("/ready").body(())?).await?;
+//! assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE); // history is not read yet
+//!
+//! revocations.confirm(revocations.now());
+//! let ready = operations.oneshot(Request::get("/ready").body(())?).await?;
+//! assert_eq!(ready.status(), StatusCode::OK);
+//! # Ok(())
+//! # }
+//! ```
+
+mod buckets;
+#[cfg(feature = "prometheus")]
+mod exporter;
+mod service;
+
+pub use buckets::LAG_BUCKETS;
+#[cfg(feature = "prometheus")]
+pub use exporter::{Exporter, ExporterError};
+pub use service::Operations;

@@ -1,0 +1,197 @@
+//! The service: three paths, and who may ask.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use caracal_revocation_state::Revocations;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use tower_service::Service;
+
+use crate::bearer::Authorization;
+
+/// A service that answers `/metrics`, `/health` and `/ready`, wherever it is mounted.
+///
+/// | path | answer |
+/// |---|---|
+/// | `/health` | 200 for as long as the process answers: a state that is not ready is no reason to restart it |
+/// | `/ready` | 200 while requests can be admitted, else 503, with the reason as JSON |
+/// | `/metrics` | what [`with_metrics`](Self::with_metrics) renders, else 404 |
+///
+/// `/ready` is 200 if:
+///
+/// 1. history was replayed, and some of it could be believed (else `replaying` or
+///    `no_signature_verifies`);
+/// 2. the log was proven complete no longer ago than the staleness bound (else `stale`);
+/// 3. every condition of [`ready_if`](Self::ready_if) holds (else that condition's name).
+///
+/// With axum it is a router's `fallback_service`; it clones cheaply. The module's documentation
+/// shows it at work.
+#[derive(Clone)]
+pub struct Operations {
+    revocations: Revocations,
+    render: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    bearer: Option<Arc<[u8]>>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone)]
+struct Condition {
+    name: &'static str,
+    holds: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// What `/health` and `/ready` say.
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staleness_seconds: Option<f64>,
+}
+
+impl Operations {
+    /// A service that tells how this state is.
+    #[must_use]
+    pub fn new(revocations: Revocations) -> Self {
+        Self { revocations, render: None, bearer: None, conditions: Vec::new() }
+    }
+
+    /// Also answers `/metrics`, with this text in Prometheus' format: that of any exporter, such
+    /// as `Exporter` (feature `prometheus`).
+    #[must_use]
+    pub fn with_metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.render = Some(Arc::new(render));
+        self
+    }
+
+    /// Asks for this bearer token at `/metrics`; probes need none. An empty token is nobody's.
+    #[must_use]
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        self.bearer = Some(token.as_bytes().into());
+        self
+    }
+
+    /// Ready only while this holds too; `/ready` gives the name as the reason when it does not.
+    #[must_use]
+    pub fn ready_if(
+        mut self,
+        name: &'static str,
+        holds: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.conditions.push(Condition { name, holds: Arc::new(holds) });
+        self
+    }
+
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        if !matches!(last, "health" | "ready" | "metrics") {
+            return plain(StatusCode::NOT_FOUND, "not found\n");
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match last {
+            "health" => {
+                Report { status: "alive", reason: None, staleness_seconds: None }.response()
+            }
+            "ready" => self.readiness().response(),
+            _ => self.metrics(headers),
+        }
+    }
+
+    fn readiness(&self) -> Report {
+        let staleness = self.revocations.staleness(self.revocations.now());
+        let reason = match staleness {
+            Err(not_ready) => Some(not_ready.label()),
+            Ok(age) if age > self.revocations.options().deny_after => Some("stale"),
+            Ok(_) => {
+                let unmet = self.conditions.iter().find(|condition| !(condition.holds)());
+                unmet.map(|condition| condition.name)
+            }
+        };
+        Report {
+            status: if reason.is_none() { "ready" } else { "unready" },
+            reason,
+            staleness_seconds: staleness.ok().map(|age| age.as_secs_f64()),
+        }
+    }
+
+    fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let Some(render) = &self.render else {
+            return plain(StatusCode::NOT_FOUND, "no exporter\n");
+        };
+        if !self.may_scrape(headers) {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        let mut response = plain(StatusCode::OK, render());
+        let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, format);
+        response
+    }
+
+    fn may_scrape(&self, headers: &HeaderMap) -> bool {
+        let Some(expected) = &self.bearer else { return true };
+        let header = Authorization::of(headers).ok().flatten();
+        let token = header.and_then(|header| header.token().ok());
+        // In a time that does not depend on where they differ, only on whether they are as long.
+        token.is_some_and(|token| !token.is_empty() && bool::from(token.as_bytes().ct_eq(expected)))
+    }
+}
+
+impl<B> Service<Request<B>> for Operations {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+    }
+}
+
+impl Report {
+    fn response(&self) -> Response<Full<Bytes>> {
+        let status = match self.reason {
+            None => StatusCode::OK,
+            Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        // Text and a number always serialize.
+        let mut response = plain(status, serde_json::to_vec(self).unwrap_or_default());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+impl fmt::Debug for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operations").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

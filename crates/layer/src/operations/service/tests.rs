@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use caracal_revocation_state::{ManualClock, NotReady, Options};
+use http::header::AUTHORIZATION;
+
+use super::*;
+
+fn state() -> (Revocations, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new());
+    (Revocations::with_clock(Options::default(), clock.clone()), clock)
+}
+
+fn ask(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]) -> (u16, String) {
+    use http_body_util::BodyExt;
+    let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+    let response = operations.answer(&Method::GET, path, &headers.collect());
+    let status = response.status().as_u16();
+    let body = futures_util::FutureExt::now_or_never(response.into_body().collect());
+    (status, String::from_utf8(body.unwrap().unwrap().to_bytes().to_vec()).unwrap())
+}
+
+fn ready_says(operations: &Operations) -> String {
+    let (status, body) = ask(operations, "/ready", &[]);
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    match status {
+        200 => json["status"].as_str().unwrap().to_owned(),
+        503 => json["reason"].as_str().unwrap().to_owned(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
+    let (revocations, clock) = state();
+    let operations = Operations::new(revocations.clone());
+    assert_eq!(ready_says(&operations), "replaying");
+    revocations.withhold(NotReady::NoSignatureVerifies);
+    assert_eq!(ready_says(&operations), "no_signature_verifies");
+    revocations.confirm(revocations.now());
+    assert_eq!(ready_says(&operations), "ready");
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(ready_says(&operations), "ready");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(ready_says(&operations), "stale");
+}
+
+#[test]
+fn is_alive_whatever_the_state() {
+    let operations = Operations::new(state().0);
+    assert_eq!(ask(&operations, "/health", &[]), (200, r#"{"status":"alive"}"#.into()));
+}
+
+#[test]
+fn is_ready_only_if_every_condition_holds() {
+    let (revocations, _) = state();
+    revocations.confirm(revocations.now());
+    let canary = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let seen = canary.clone();
+    let operations = Operations::new(revocations)
+        .ready_if("canary", move || seen.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(ready_says(&operations), "ready");
+    canary.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(ready_says(&operations), "canary");
+}
+
+#[test]
+fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
+    let open = Operations::new(state().0).with_metrics(|| "x 1\n".into());
+    assert_eq!(ask(&open, "/metrics", &[]), (200, "x 1\n".into()));
+    let closed = open.clone().with_bearer("s3cret");
+    let with = |value| ask(&closed, "/metrics", &[(AUTHORIZATION, value)]).0;
+    assert_eq!(ask(&closed, "/metrics", &[]).0, 401);
+    assert_eq!(with("Bearer s3cret"), 200);
+    for wrong in ["Bearer s3creT", "Bearer s3cre", "Bearer s3crett", "Basic s3cret", "s3cret"] {
+        assert_eq!(with(wrong), 401, "{wrong}");
+    }
+    assert_eq!(ask(&closed, "/ready", &[]).0, 503, "probes need no token");
+    let nobodys = open.with_bearer("");
+    for value in ["Bearer ", "Bearer", ""] {
+        assert_eq!(ask(&nobodys, "/metrics", &[(AUTHORIZATION, value)]).0, 401, "{value:?}");
+    }
+    assert!(!format!("{closed:?}").contains("s3cret"));
+}
+
+#[test]
+fn answers_wherever_it_is_mounted_and_only_to_reading() {
+    let operations = Operations::new(state().0);
+    assert_eq!(ask(&operations, "/internal/health/", &[]).0, 200);
+    assert_eq!(ask(&operations, "/metrics", &[]).0, 404, "no exporter");
+    for path in ["/", "", "/healthy", "/health/x"] {
+        assert_eq!(ask(&operations, path, &[]).0, 404, "{path}");
+    }
+    let posted = operations.answer(&Method::POST, "/ready", &HeaderMap::new());
+    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -1,0 +1,93 @@
+//! When an anchor was applied, kept until the first request that is refused for it.
+//!
+//! A fixed table of one word an anchor: a later anchor may take an earlier one's place, and then
+//! the earlier one's lag is not told. Nothing here is asked before a request is refused.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const SLOTS: usize = 4_096;
+/// Of each word: so many low bits are the time in microseconds, the rest tell anchors apart.
+const TIME_BITS: u32 = 40;
+const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+/// Refused for the first time later than this, a token was merely not used before.
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Recent {
+    slots: Box<[AtomicU64]>,
+}
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self { slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// An anchor with this hash was applied `now`, since the start of the clock.
+    pub(crate) fn applied(&self, hash: u64, now: Duration) {
+        if let Some(slot) = self.slot(hash) {
+            // Zero is an empty slot; a microsecond does not matter.
+            slot.store(tag(hash) | time(now).max(1), Ordering::Release);
+        }
+    }
+
+    /// How long before `now` it was applied, if that was told to nobody yet.
+    pub(crate) fn take(&self, hash: u64, now: Duration) -> Option<Duration> {
+        let slot = self.slot(hash)?;
+        let word = slot.load(Ordering::Acquire);
+        let is_it = word != 0 && word & !TIME_MASK == tag(hash);
+        let took =
+            is_it && slot.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        // The time goes round every 12 days.
+        let micros = time(now).wrapping_sub(word) & TIME_MASK;
+        took.then(|| Duration::from_micros(micros)).filter(|elapsed| *elapsed <= LONGEST)
+    }
+
+    fn slot(&self, hash: u64) -> Option<&AtomicU64> {
+        self.slots.get(hash as usize % SLOTS)
+    }
+}
+
+/// The high bits of the hash; the low ones choose the slot.
+const fn tag(hash: u64) -> u64 {
+    hash & !TIME_MASK
+}
+
+fn time(since: Duration) -> u64 {
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX) & TIME_MASK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANCHOR: u64 = 0x1234_5678_9abc_def0;
+
+    #[test]
+    fn tells_an_anchors_lag_once() {
+        let recent = Recent::new();
+        let start = Duration::from_secs(100);
+        recent.applied(ANCHOR, start);
+        assert_eq!(recent.take(!ANCHOR, start), None);
+        assert_eq!(recent.take(ANCHOR ^ (1 << 63), start), None, "same slot, another anchor");
+        let lag = Duration::from_micros(250);
+        assert_eq!(recent.take(ANCHOR, start + lag), Some(lag));
+        assert_eq!(recent.take(ANCHOR, start + lag), None);
+    }
+
+    #[test]
+    fn the_silence_of_a_client_is_no_lag() {
+        let recent = Recent::new();
+        recent.applied(ANCHOR, Duration::from_secs(1));
+        assert_eq!(recent.take(ANCHOR, Duration::from_secs(62)), None);
+    }
+
+    #[test]
+    fn survives_the_turn_of_its_clock() {
+        let recent = Recent::new();
+        let turn = Duration::from_micros(TIME_MASK);
+        recent.applied(ANCHOR, turn - Duration::from_millis(1));
+        let later = turn + Duration::from_millis(2);
+        assert_eq!(recent.take(ANCHOR, later), Some(Duration::from_millis(3)));
+    }
+}

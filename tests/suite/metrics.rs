@@ -1,0 +1,65 @@
+//! What a real run exports: as documented, and true.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+
+use crate::operated::{Operated, Scrape, patiently, unix_now};
+
+/// Name and type of each metric in the table of `docs/metrics.md`.
+fn documented() -> BTreeSet<(String, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let name = cells.next()?.split(['`', '{']).next()?.to_owned();
+        Some((name, cells.next()?.to_owned()))
+    });
+    rows.filter(|(name, _)| name.starts_with("caracal_")).collect()
+}
+
+fn exported(scrape: &Scrape) -> BTreeSet<(String, String)> {
+    scrape.types().map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_exported_is_documented_and_true_and_everything_documented_is_exported() {
+    let service = Operated::start().await;
+    assert_eq!(service.get("/ready").await.0, StatusCode::OK);
+    assert_eq!(service.get("/health").await.0, StatusCode::OK);
+    for n in 0..3 {
+        service.work(n).await;
+    }
+    patiently("gauges are told", async || {
+        service.scrape().await.value("caracal_gateway_revocations_active") == Some(3.0)
+    })
+    .await;
+    let scrape = service.scrape().await;
+    assert_eq!(exported(&scrape), documented());
+
+    let value =
+        |sample: &str| scrape.value(sample).unwrap_or_else(|| panic!("{sample}: {}", scrape.0));
+    for stage in ["published", "applied", "total", "enforced"] {
+        let name = format!(r#"caracal_revocation_lag_seconds_count{{stage="{stage}"}}"#);
+        assert_eq!(value(&name), 3.0, "{stage}");
+        let minute = format!(r#"caracal_revocation_lag_seconds_bucket{{stage="{stage}",le="60"}}"#);
+        assert_eq!(value(&minute), 3.0, "{stage}");
+    }
+    assert_eq!(value(r#"caracal_gateway_denials_total{reason="revoked"}"#), 3.0);
+    assert_eq!(value("caracal_gateway_denials_revoked_total"), 3.0);
+    assert_eq!(value("caracal_gateway_revocation_messages_total"), 6.0);
+    assert_eq!(value("caracal_gateway_revocation_invalid_signatures_total"), 3.0);
+    assert_eq!(value(r#"caracal_revocation_verified_messages_total{key="current"}"#), 3.0);
+    assert_eq!(value("caracal_gateway_revocation_snapshot_fresh"), 1.0);
+    assert_eq!(value("caracal_revocation_replay_ratio"), 1.0);
+    assert_eq!(value("caracal_gateway_revocation_reloads_total"), 1.0);
+    // One machine has one clock.
+    let (offset, error) = (
+        value("caracal_revocation_clock_offset_seconds"),
+        value("caracal_revocation_clock_offset_error_seconds"),
+    );
+    assert!(offset.abs() <= error + 1e-6, "{offset} ± {error}");
+    let proven = value("caracal_revocation_proven_timestamp_seconds");
+    assert!((unix_now() - proven).abs() < 30.0, "{proven}");
+    assert!(value("caracal_revocation_index_bytes") > 0.0);
+}

@@ -1,0 +1,152 @@
+//! A service at work, with everything that reports metrics, and the exporter that shows them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::routing::get;
+use caracal_revocation::opa::{
+    ClaimsInput, PolicyBundle, PolicyInput, PolicyLayer, PolicyRequest, PolicySource, Principal,
+    RegoEngine, Resource, SourceError, ZonePolicies,
+};
+use caracal_revocation::{
+    Exporter, GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer, Verifier,
+};
+use http::StatusCode;
+use tower::Layer;
+use tower::util::MapRequestLayer;
+
+use crate::live::{PATIENCE, ZONE, eventually, follow, is_revoked, publisher, revoke};
+use crate::mandates::Issuer;
+use crate::redis_server::RedisServer;
+use crate::service::Asker;
+
+/// The token that a scraper needs.
+pub(crate) const BEARER: &str = "scrape-me";
+
+/// A gateway that admits, refuses and reports.
+pub(crate) struct Operated {
+    pub(crate) address: SocketAddr,
+    pub(crate) redis: RedisServer,
+    pub(crate) revocations: Revocations,
+    publisher: Publisher,
+    issuer: Issuer,
+    asker: Asker,
+}
+
+impl Operated {
+    pub(crate) async fn start() -> Self {
+        let exporter = Exporter::install().expect("no other recorder in this process");
+        let redis = RedisServer::start();
+        let revocations = follow(&redis).await;
+        let issuer = Issuer::new().unwrap();
+        ask_policies(&revocations).await;
+        // Counted from the moment that they are made, whether or not they are asked.
+        let verifier = Verifier::builder("http://127.0.0.1:9", ZONE, "https://api.example");
+        let _ = ResourceLayer::new(verifier.build(&revocations).unwrap());
+        let _ = StsLayer::new(revocations.clone());
+
+        let operations = Operations::new(revocations.clone())
+            .with_metrics(move || exporter.render())
+            .with_bearer(BEARER);
+        let authenticate = issuer.clone();
+        let app = Router::new()
+            .route("/", get(async || "hello"))
+            .layer(GatewayLayer::new(revocations.clone()))
+            .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)))
+            .fallback_service(operations);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let publisher = publisher(&redis).await;
+        Self { address, redis, revocations, publisher, issuer, asker: Asker::http1() }
+    }
+
+    /// One request admitted, and one revoked and refused; a message that cannot be believed.
+    pub(crate) async fn work(&self, n: usize) {
+        let session = format!("ar-{n}");
+        let token = self.issuer.mint(&session).unwrap();
+        assert_eq!(self.asker.ask_with(self.address, &token).await.status, StatusCode::OK);
+        revoke(&self.publisher, &session).await;
+        eventually("it is revoked", || is_revoked(&self.revocations, &session)).await;
+        let seen = self.asker.ask_with(self.address, &token).await;
+        assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
+        let _: String = redis::cmd("XADD")
+            .arg("caracal.sessions.revoke")
+            .arg(&["*", "zone_id", ZONE, "sid", "forged"])
+            .query_async(&mut self.redis.connection().await)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
+        let bearer = format!("Bearer {BEARER}");
+        let uri = format!("http://{}{path}", self.address);
+        let seen = self.asker.get(&uri, &[("authorization", &bearer)]).await;
+        (seen.status, String::from_utf8(seen.body.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn scrape(&self) -> Scrape {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        Scrape(text)
+    }
+}
+
+/// Prometheus' text format.
+pub(crate) struct Scrape(pub(crate) String);
+
+impl Scrape {
+    /// Name and type of each metric.
+    pub(crate) fn types(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+    }
+
+    /// The value of a sample, written as it stands there: `name{label="value"}`.
+    pub(crate) fn value(&self, sample: &str) -> Option<f64> {
+        self.0.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+/// A policy for the one zone that exists.
+struct Policies;
+
+impl PolicySource for Policies {
+    async fn load(&self, request: PolicyRequest<'_>) -> Result<Option<PolicyBundle>, SourceError> {
+        if request.zone() != ZONE {
+            return Err(SourceError::new(std::io::Error::other("no such zone")));
+        }
+        let module = r#"package caracal.authz
+            import rego.v1
+            result := {"decision": "allow", "evaluation_status": "complete",
+                "determining_policies": [], "diagnostics": []}"#;
+        let bundle = PolicyBundle::new("v1").with_module("authz.rego", module);
+        let digest = bundle.compute_digest();
+        Ok(Some(bundle.with_digest(digest)))
+    }
+}
+
+async fn ask_policies(revocations: &Revocations) {
+    let policies = ZonePolicies::new(revocations.clone(), Policies, RegoEngine::new());
+    let resource = || Resource::new("api", "r-1", "https://api.example");
+    let input = |zone| {
+        let principal = Principal::new("application", "app-1", zone);
+        PolicyInput::new(&principal, &resource(), "read").unwrap()
+    };
+    policies.decide(input(ZONE)).await.unwrap();
+    policies.decide(input("no-such-zone")).await.unwrap_err();
+    let _ = PolicyLayer::new(policies, ClaimsInput::new(resource())).layer(());
+}
+
+/// Seconds since the Unix epoch.
+pub(crate) fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
+pub(crate) async fn patiently<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
