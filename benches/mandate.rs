@@ -11,9 +11,13 @@ use std::hint::black_box;
 use std::task::{Context, Poll, Waker};
 
 use axum::routing::get;
-use caracal_revocation::{Checks, Options, ResourceLayer, Revocations, Verdict, Verifier};
+use caracal_revocation::{
+    Checks, GuardedUpload, Options, ResourceLayer, Revocations, Verdict, Verifier,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response, header};
+use http_body_util::Empty;
+use hyper::body::Bytes;
 use issuer::Issuer;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::{Value, json};
@@ -124,8 +128,9 @@ fn mandates(criterion: &mut Criterion) {
         });
     });
 
-    let inner = service_fn(|request: Request<()>| {
-        std::future::ready(Ok::<_, Infallible>(Response::new(request.extensions().len())))
+    let inner = service_fn(|request: Request<GuardedUpload<()>>| {
+        std::hint::black_box(request.extensions().len());
+        std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
     let mut service = ResourceLayer::new(verifier).require_scope("orders:read").layer(inner);
     let mut cx = Context::from_waker(Waker::noop());

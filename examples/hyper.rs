@@ -10,7 +10,7 @@ mod streams;
 
 use std::convert::Infallible;
 
-use caracal_revocation::{GatewayLayer, Notice};
+use caracal_revocation::{GatewayLayer, GuardedUpload, Notice};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -60,6 +60,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hello(_: Request<GuardedUpload<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello\n")))
 }

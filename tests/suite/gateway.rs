@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use caracal_revocation::{
-    Claims, Follower, GatewayLayer, ManualClock, Options, Publisher, Rejection, RejectionKind,
-    Revocations,
+    Claims, Follower, GatewayLayer, GuardedUpload, ManualClock, Options, Publisher, Rejection,
+    RejectionKind, Revocations,
 };
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -112,9 +112,10 @@ async fn one_service_can_be_asked_without_any_server() {
     let clock = std::sync::Arc::new(ManualClock::new());
     let revocations = Revocations::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
-    let service = GatewayLayer::new(revocations).layer(service_fn(async |_: Request<()>| {
-        Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from("hello")))
-    }));
+    let service =
+        GatewayLayer::new(revocations).layer(service_fn(async |_: Request<GuardedUpload<()>>| {
+            Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from("hello")))
+        }));
     let request = || {
         let mut request = Request::new(());
         request.extensions_mut().insert(Claims::new("ar-1"));

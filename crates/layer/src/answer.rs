@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::RejectionKind;
-use crate::guarded::Denial;
+use crate::guarded::{Denial, GrpcStatus, grpc_code};
 use crate::request_id::X_REQUEST_ID;
 
 /// In whose words a refusal is given (contract, "Answers").
@@ -103,6 +103,7 @@ const fn gateway(kind: RejectionKind) -> Answer {
         Kind::HistoryIncomplete => {
             Answer { retry_after: Some(5), ..invalid_token("refresh the mandate") }
         }
+        Kind::Expired => invalid_token("token expired"),
         Kind::KeysUnavailable => unavailable("verification keys unavailable"),
         Kind::Unknown => {
             Answer { alert: Some(Alert::Stale), ..unavailable("revocation state unavailable") }
@@ -197,7 +198,33 @@ struct ErrorBody<'a> {
 
 /// The response to a refused request, with the rejection in its extensions.
 pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
-    let Denial { rejection, request_id, profile } = denial;
+    let mut response = if denial.grpc { respond_grpc(denial) } else { respond_json(denial) };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_REQUEST_ID, denial.request_id.to_header());
+    response.extensions_mut().insert(denial.rejection.clone());
+    response
+}
+
+/// A status among the headers, with no body: what gRPC calls "trailers only".
+fn respond_grpc(denial: &Denial) -> Response<Bytes> {
+    let Denial { rejection, request_id, profile, .. } = denial;
+    let answer = profile.answer(rejection.kind());
+    let mut response = Response::new(Bytes::new());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let status = GrpcStatus {
+        code: grpc_code(answer.status),
+        message: &rejection.description(*profile),
+        reason: rejection.kind().label(),
+        metadata: &[("error", answer.error), ("requestId", request_id.as_str())],
+    };
+    status.write(headers);
+    response
+}
+
+fn respond_json(denial: &Denial) -> Response<Bytes> {
+    let Denial { rejection, request_id, profile, .. } = denial;
     let answer = profile.answer(rejection.kind());
     let description = rejection.description(*profile);
     let body = ErrorBody {
@@ -214,15 +241,12 @@ pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_REQUEST_ID, request_id.to_header());
     if let Some(challenge) = challenge(&answer, &description) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = answer.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response.extensions_mut().insert(rejection.clone());
     *response.body_mut() = body.into();
     response
 }

@@ -8,7 +8,7 @@
 //! ```
 //! use bytes::Bytes;
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
-//! use caracal_revocation_layer::{GatewayLayer, Rejection, RejectionKind};
+//! use caracal_revocation_layer::{GatewayLayer, GuardedUpload, Rejection, RejectionKind};
 //! use caracal_revocation_state::{Admitted, Claims, Options, Revocations};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
@@ -19,7 +19,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let revocations = Revocations::new(Options::default());
 //! let gateway = GatewayLayer::new(revocations.clone()).layer(service_fn(
-//!     async |request: Request<()>| {
+//!     async |request: Request<GuardedUpload<()>>| {
 //!         assert!(request.extensions().get::<Admitted>().is_some());
 //!         Ok::<_, Never>(Response::new(Full::<Bytes>::from("hello")))
 //!     },
@@ -51,7 +51,9 @@
 //! ```
 //!
 //! In reading order: [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
-//! the service that they make, [`GuardedFuture`] and [`GuardedBody`] what that returns;
+//! the service that they make, [`GuardedUpload`] what it hands on, [`GuardedFuture`] and
+//! [`GuardedBody`] what it returns; [`Cutting`] says what is cut and [`RevokedSignal`] tells a
+//! handler of it;
 //! [`StsLayer`] stands in front of a token endpoint; [`Rejection`] says why a request was
 //! refused, and [`Observed`] what would have been done with it. [`Operations`] is the service of
 //! probes and scrapes.
@@ -63,6 +65,43 @@
 //! server is more exact ([`ResourceLayer`] has the table). `X-Request-Id` is the client's own, or a new
 //! UUID (version 7) where that is not 1 to 128 bytes of visible ASCII.
 //!
+//! # What is already running
+//!
+//! A request is also cut while it runs, once a new one on the same token would be refused, and 60
+//! seconds after the token's `exp`: within the task that serves it, at once, whatever it waits
+//! for. A revocation wakes the requests that run on the revoked anchor, and no others.
+//!
+//! | what runs | how it ends |
+//! |---|---|
+//! | a handler that has not answered | dropped at its next await; the client gets the refusal |
+//! | a request's body | reading it fails with a [`CutError`] |
+//! | a response to a client that sent `TE: trailers` | cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was told |
+//! | any other response | broken off: HTTP/1.1 closes the connection short, HTTP/2 resets the stream |
+//! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole and nothing is compressed; then as above |
+//! | gRPC | status 16 with an `ErrorInfo` in its details |
+//! | a WebSocket, or whatever else was upgraded | only by its handler, which must await the [`RevokedSignal`] |
+//!
+//! What cuts: a revoked or suspended anchor, of the chain too; a delegation epoch that moved on,
+//! where that is checked; a raised horizon, since revocations may have been lost; `exp`. What does
+//! not: invalidated keys and policies, which say nothing of a token that was admitted; and an
+//! unknown state, unless [`Cutting::when_unknown`] asks for it.
+//!
+//! The limits. "Cut" means that nothing more is handed to the server: what hyper and the kernel
+//! have buffered by then may still arrive, and over HTTP/2 one chunk that waits for the client's
+//! window. A handler that never awaits cannot be stopped, nor can a task that it spawned. A
+//! connection on which a client has stopped reading stays open, sending nothing, until a timeout
+//! of yours ends it; on Linux the shortest is the socket's `TCP_USER_TIMEOUT`, which bounds how
+//! long what was sent may wait:
+//!
+//! ```no_run
+//! # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+//! let (stream, _) = listener.accept().await?;
+//! # #[cfg(target_os = "linux")]
+//! socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(std::time::Duration::from_secs(20)))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Metrics
 //!
 //! Counted through the [`metrics`](::metrics) facade. The handles are registered when a layer is made, so
@@ -73,6 +112,7 @@
 //! | `caracal_gateway_denials_total{reason}` | every denied request |
 //! | `caracal_gateway_denials_revoked_total` | those of revoked, suspended or stale authority |
 //! | `caracal_gateway_denials_revocation_stale_total` | those for want of a fresh enough state |
+//! | `caracal_gateway_cuts_total{part,reason}` | running requests that were cut, each once, by the part that ended first: `handler`, `upload`, `response`, `event_stream`, `grpc` or `signal` |
 //! | `caracal_gateway_observed_denials_total{reason}` | requests that went on only because of [`GatewayLayer::insecure_observe_only`] |
 //!
 //! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request refused for it |
@@ -82,7 +122,7 @@
 //! # Log
 //!
 //! One event a denial, at level info, target `caracal_revocation::denial`. It never holds the
-//! token, nor the id of an anchor.
+//! token, nor the id of an anchor. The same for a cut, with the target `caracal_revocation::cut`.
 //!
 //! [`Claims`]: caracal_revocation_state::Claims
 //! [`Revocations`]: caracal_revocation_state::Revocations
@@ -101,10 +141,15 @@ mod sts;
 mod unverified;
 
 pub use gateway::GatewayLayer;
-pub use guarded::{Guarded, GuardedBody, GuardedFuture, Observed};
+pub use guarded::{
+    CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed, RevokedSignal,
+};
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
 pub use operations::{LAG_BUCKETS, Operations};
 pub use rejection::{Rejection, RejectionKind};
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};
+
+/// An error of whatever type, of a body that a layer hands on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,11 @@
 //! What the log says of a denial: never the token, nor anything that would stand in for it.
 
+use caracal_revocation_state::CutReport;
+
 use crate::guarded::Denial;
 
 const TARGET: &str = "caracal_revocation::denial";
+const CUT_TARGET: &str = "caracal_revocation::cut";
 
 pub(crate) fn denial(denial: &Denial, enforced: bool) {
     let rejection = &denial.rejection;
@@ -16,6 +19,17 @@ pub(crate) fn denial(denial: &Denial, enforced: bool) {
         status = denial.profile.answer(rejection.kind()).status.as_u16(),
         enforced,
         "request denied",
+    );
+}
+
+pub(crate) fn cut(report: &CutReport<'_>) {
+    tracing::info!(
+        target: CUT_TARGET,
+        reason = report.cut.label(),
+        zone = report.zone.map(tracing::field::debug),
+        anchor = report.cut.anchor().map(|anchor| anchor.label()),
+        part = report.part.label(),
+        "running request cut",
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caracal_revocation_state::Unknown;
+use caracal_revocation_state::{CutPart, CutReport, Unknown};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use crate::answer::{Alert, Profile};
@@ -89,6 +89,31 @@ impl Counters {
         if let Some(observed) = self.observed.get(kind.index()) {
             observed.increment(1);
         }
+    }
+}
+
+/// The counters of what was cut: by part and reason. A cut is rare, and its reasons may grow, so
+/// they are not registered ahead but for one of each part.
+#[derive(Clone, Debug)]
+pub(crate) struct CutCounters(String);
+
+impl CutCounters {
+    pub(crate) fn register(profile: Profile) -> Self {
+        let name = format!("caracal_{}_cuts_total", profile.label());
+        describe_counter!(name.clone(), "Running requests that were cut, by part and reason.");
+        let counters = Self(name);
+        for part in CutPart::ALL {
+            counters.counter(part, "revoked").increment(0);
+        }
+        counters
+    }
+
+    pub(crate) fn cut(&self, report: &CutReport<'_>) {
+        self.counter(report.part, report.cut.label()).increment(1);
+    }
+
+    fn counter(&self, part: CutPart, reason: &'static str) -> Counter {
+        counter!(self.0.clone(), "part" => part.label(), "reason" => reason)
     }
 }
 

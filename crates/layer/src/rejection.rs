@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_mandate::{Invalid, Unmet, VerifyError};
-use caracal_revocation_state::{AnchorKind, Reason, Refusal, Unknown};
+use caracal_revocation_state::{AnchorKind, Cut, Reason, Refusal, Unknown};
 
 use crate::answer::Profile;
 
@@ -88,6 +88,8 @@ pub enum RejectionKind {
     DelegationStale,
     /// Messages may have been lost before the token was made: a newer one passes.
     HistoryIncomplete,
+    /// The token's `exp` has passed while the request ran.
+    Expired,
     /// The zone's keys cannot be fetched: an outage, not an invalid token.
     KeysUnavailable,
     /// Too little is known to say: an outage, not a revocation.
@@ -96,7 +98,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -123,6 +125,7 @@ impl RejectionKind {
         Self::Suspended,
         Self::DelegationStale,
         Self::HistoryIncomplete,
+        Self::Expired,
         Self::KeysUnavailable,
         Self::Unknown,
     ];
@@ -161,6 +164,7 @@ impl RejectionKind {
             Self::Suspended => "suspended",
             Self::DelegationStale => "delegation_stale",
             Self::HistoryIncomplete => "history_incomplete",
+            Self::Expired => "expired",
             Self::KeysUnavailable => "keys_unavailable",
             Self::Unknown => "unknown",
         }
@@ -177,6 +181,16 @@ impl Rejection {
             _ => RejectionKind::Revoked,
         };
         Self { refusal: Some(refusal), ..Self::from(kind) }
+    }
+
+    /// Of a request that was cut before it was answered.
+    pub(crate) fn cut(cut: Cut) -> Self {
+        match cut {
+            Cut::Refused(refusal) => Self::refused(refusal),
+            Cut::Unknown(unknown) => Self::unknown_state(unknown),
+            // `Cut` may grow: what has ended for a new reason has ended.
+            _ => Self::from(RejectionKind::Expired),
+        }
     }
 
     pub(crate) fn unknown_state(unknown: Unknown) -> Self {

@@ -11,7 +11,12 @@ pub(crate) struct RequestId(String);
 
 impl RequestId {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(X_REQUEST_ID).and_then(readable);
+        Self::sent(headers.get(X_REQUEST_ID))
+    }
+
+    /// The same, given what the client sent.
+    pub(crate) fn sent(value: Option<&HeaderValue>) -> Self {
+        let sent = value.and_then(readable);
         Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
     }
 

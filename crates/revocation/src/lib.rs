@@ -68,12 +68,13 @@ pub use caracal_revocation_event::{
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
     StreamId, Suspension, Zone, sign, sign_dead_letter,
 };
+pub use caracal_revocation_layer::{
+    BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
+    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer, RevokedSignal, Sts,
+    StsBody, StsFuture, StsLayer,
+};
 #[cfg(feature = "prometheus")]
 pub use caracal_revocation_layer::{Exporter, ExporterError};
-pub use caracal_revocation_layer::{
-    GatewayLayer, Guarded, GuardedBody, GuardedFuture, LAG_BUCKETS, Observed, Operations,
-    Rejection, RejectionKind, ResourceLayer, Sts, StsBody, StsFuture, StsLayer,
-};
 #[cfg(feature = "axum")]
 pub use caracal_revocation_mandate::MissingMandate;
 pub use caracal_revocation_mandate::{
@@ -83,9 +84,10 @@ pub use caracal_revocation_mandate::{
 #[cfg(feature = "postgres")]
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Hop, Known, Losses, ManualClock,
-    Moment, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason,
-    Refusal, Revocations, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Cut, CutPart, CutReport, Hop, Known,
+    Losses, ManualClock, Moment, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation,
+    Readiness, Reason, Refusal, Revocations, SystemClock, Text, Unknown, Unready, Verdict,
+    ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, DeadLetter, Delivery, EffectError, EffectFailure,

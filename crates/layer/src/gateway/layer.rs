@@ -1,15 +1,14 @@
 //! The gateway's layer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_mandate::Verifier;
 use caracal_revocation_state::{BoundError, Revocations};
 use tower_layer::Layer;
 
-use crate::Guarded;
 use crate::answer::Profile;
 use crate::guarded::Guard;
+use crate::{Cutting, Guarded};
 
 /// Guards a service: only requests whose authority is known to stand reach it.
 ///
@@ -102,7 +101,13 @@ impl GatewayLayer {
         self
     }
 
-    /// Refuses nothing: each outcome is counted, logged, and left to the service as an
+    /// Says how to cut what is already running, and what to spare.
+    pub fn with_cutting(mut self, cutting: Cutting) -> Self {
+        self.guard.cutting = cutting;
+        self
+    }
+
+    /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
     /// [`Observed`](crate::Observed) in the request's extensions.
     pub fn insecure_observe_only(mut self) -> Self {
         self.guard.observe_only = true;
@@ -114,6 +119,6 @@ impl<S> Layer<S> for GatewayLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guarded { inner, guard: Arc::new(self.guard.clone()) }
+        self.guard.around(inner)
     }
 }

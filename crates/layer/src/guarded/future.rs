@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::guard::{Denial, Guard};
 use super::judge::Verification;
-use crate::GuardedBody;
+use super::run::Run;
 use crate::answer::respond;
+use crate::{GuardedBody, GuardedUpload};
 
 pin_project! {
     /// The future of a [`Guarded`](crate::Guarded) service.
     pub struct GuardedFuture<S, B>
     where
-        S: Service<Request<B>>,
+        S: Service<Request<GuardedUpload<B>>>,
     {
         #[pin]
         kind: Kind<S, B>,
@@ -29,9 +31,9 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<S, B>
     where
-        S: Service<Request<B>>,
+        S: Service<Request<GuardedUpload<B>>>,
     {
-        Inner { #[pin] future: S::Future },
+        Inner { #[pin] future: S::Future, run: Option<Run> },
         Denied { denial: Denial },
         Verifying { waiting: Option<Waiting<S, B>> },
     }
@@ -45,9 +47,9 @@ struct Waiting<S, B> {
     guard: Arc<Guard>,
 }
 
-impl<S: Service<Request<B>>, B> GuardedFuture<S, B> {
-    pub(super) const fn inner(future: S::Future) -> Self {
-        Self { kind: Kind::Inner { future } }
+impl<S: Service<Request<GuardedUpload<B>>>, B> GuardedFuture<S, B> {
+    pub(super) fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
+        Self { kind: Kind::call(inner, request, run) }
     }
 
     pub(super) const fn denied(denial: Denial) -> Self {
@@ -65,9 +67,18 @@ impl<S: Service<Request<B>>, B> GuardedFuture<S, B> {
     }
 }
 
+impl<S: Service<Request<GuardedUpload<B>>>, B> Kind<S, B> {
+    fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
+        let running = run.as_ref().map(|run| run.running.clone());
+        let request = request.map(|body| GuardedUpload::new(body, running));
+        Self::Inner { future: inner.call(request), run }
+    }
+}
+
 impl<S, ReqBody, ResBody> Future for GuardedFuture<S, ReqBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>>,
+    ResBody: Body,
 {
     type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
 
@@ -75,10 +86,18 @@ where
         let mut this = self.project();
         loop {
             let next = match this.kind.as_mut().project() {
-                KindProjection::Inner { future } => {
-                    let response = ready!(future.poll(cx));
-                    return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
-                }
+                KindProjection::Inner { future, run } => match run {
+                    None => {
+                        let response = ready!(future.poll(cx));
+                        let response = response.map(|response| response.map(GuardedBody::inner));
+                        return Poll::Ready(response);
+                    }
+                    Some(_) => match ready!(poll_running(future, run, cx)) {
+                        Ok(response) => return Poll::Ready(response),
+                        // The service's future goes, at whatever it was waiting for.
+                        Err(denial) => Kind::Denied { denial },
+                    },
+                },
                 KindProjection::Denied { denial } => {
                     return Poll::Ready(Ok(respond(denial).map(GuardedBody::refusal)));
                 }
@@ -92,7 +111,7 @@ where
                         return Poll::Pending;
                     };
                     match guard.conclude(&mut request, verified) {
-                        Ok(()) => Kind::Inner { future: inner.call(request) },
+                        Ok(run) => Kind::call(&mut inner, request, run),
                         Err(denial) => Kind::Denied { denial },
                     }
                 }
@@ -102,7 +121,38 @@ where
     }
 }
 
-impl<S: Service<Request<B>>, B> fmt::Debug for GuardedFuture<S, B> {
+type Answer<B, E> = Result<Response<GuardedBody<B>>, E>;
+
+/// The service's answer, or the refusal of a request that was cut before there was one.
+fn poll_running<F, B: Body, E>(
+    future: Pin<&mut F>,
+    place: &mut Option<Run>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Answer<B, E>, Denial>>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    let Some(run) = place else { return Poll::Pending };
+    if let Some(cut) = run.running.seen_cut().filter(|_| !run.running.is_let_finish()) {
+        return Poll::Ready(Err(run.deny(cut)));
+    }
+    match future.poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(match (run.running.seen_cut(), answer) {
+            (Some(cut), _) => Err(run.deny(cut)),
+            (None, Err(error)) => Ok(Err(error)),
+            (None, Ok(response)) => match place.take() {
+                Some(run) => Ok(Ok(GuardedBody::running(response, run))),
+                None => Ok(Ok(response.map(GuardedBody::inner))),
+            },
+        }),
+        Poll::Pending => match Pin::new(&mut run.running).poll(cx) {
+            Poll::Ready(cut) if !run.running.is_let_finish() => Poll::Ready(Err(run.deny(cut))),
+            _ => Poll::Pending,
+        },
+    }
+}
+
+impl<S: Service<Request<GuardedUpload<B>>>, B> fmt::Debug for GuardedFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedFuture").finish_non_exhaustive()
     }

@@ -1,9 +1,10 @@
 //! The decision, without its consequences.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
-use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
+use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Running, Verdict, Watch};
 use http::{Extensions, HeaderMap};
 
 use crate::bearer::Authorization;
@@ -20,6 +21,8 @@ pub(crate) struct Judge {
     /// Verifies the token here; what the extensions hold then counts for nothing.
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
+    /// Over what was admitted, unless nothing cuts it.
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 /// Why a request may go on.
@@ -37,6 +40,8 @@ pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, Verif
 pub(crate) struct Judgement {
     pub(crate) outcome: Result<Pass, Rejection>,
     pub(crate) mandate: Option<Mandate>,
+    /// What was admitted, and may be cut.
+    pub(crate) running: Option<Running>,
 }
 
 pub(crate) enum Judged {
@@ -46,14 +51,13 @@ pub(crate) enum Judged {
 
 impl Judge {
     pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) -> Judged {
-        let without_mandate = |outcome| Judged::Decided(Judgement { outcome, mandate: None });
         let Some(verifier) = &self.verifier else {
-            return without_mandate(self.by_claims(headers, extensions));
+            return Judged::Decided(self.by_claims(headers, extensions));
         };
         let token = match self.token(headers) {
             Ok(Some(token)) => token,
-            Ok(None) => return without_mandate(Ok(Pass::Anonymous)),
-            Err(kind) => return without_mandate(Err(kind.into())),
+            Ok(None) => return Judged::Decided(Judgement::without_claims(Ok(Pass::Anonymous))),
+            Err(kind) => return Judged::Decided(Judgement::without_claims(Err(kind.into()))),
         };
         match verifier.recall(token) {
             Some(mandate) => Judged::Decided(self.by_mandate(mandate)),
@@ -68,16 +72,18 @@ impl Judge {
     pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> Judgement {
         match verified {
             Ok(mandate) => self.by_mandate(mandate),
-            Err(error) => Judgement { outcome: Err(Rejection::unverified(error)), mandate: None },
+            Err(error) => Judgement::without_claims(Err(Rejection::unverified(error))),
         }
     }
 
     fn by_mandate(&self, mandate: Mandate) -> Judgement {
-        let outcome = self.decide(mandate.claims()).and_then(|pass| {
-            self.requirements.check(&mandate).map_err(Rejection::unmet_requirement)?;
-            Ok(pass)
-        });
-        Judgement { outcome, mandate: Some(mandate) }
+        let judgement = self.decide(mandate.claims());
+        let unmet = self.requirements.check(&mandate).map_err(Rejection::unmet_requirement);
+        let judgement = match (judgement.outcome.is_ok(), unmet) {
+            (true, Err(rejection)) => Judgement::without_claims(Err(rejection)),
+            _ => judgement,
+        };
+        Judgement { mandate: Some(mandate), ..judgement }
     }
 
     /// The request's token; none only where it may be anonymous.
@@ -89,24 +95,51 @@ impl Judge {
         }
     }
 
-    fn by_claims(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Pass, Rejection> {
-        let authorization = Authorization::of(headers)?;
+    fn by_claims(&self, headers: &HeaderMap, extensions: &Extensions) -> Judgement {
+        let authorization = match Authorization::of(headers) {
+            Ok(authorization) => authorization,
+            Err(kind) => return Judgement::without_claims(Err(kind.into())),
+        };
         if let Some(claims) = extensions.get::<Claims>() {
             return self.decide(claims);
         }
-        let token = match authorization {
-            Some(authorization) => authorization.token()?,
-            None if self.allow_anonymous => return Ok(Pass::Anonymous),
-            None => return Err(RejectionKind::MissingToken.into()),
-        };
-        if !self.unverified_claims {
-            return Err(RejectionKind::UnverifiedToken.into());
-        }
-        self.decide(&Payload::of(token)?.claims()?)
+        self.by_token(authorization)
+            .unwrap_or_else(|kind| Judgement::without_claims(Err(kind.into())))
     }
 
-    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<Pass, Rejection> {
-        decide(&self.revocations, claims, &self.checks).map(Pass::Admitted)
+    /// Without claims from whoever verified the token.
+    fn by_token(
+        &self,
+        authorization: Option<Authorization<'_>>,
+    ) -> Result<Judgement, RejectionKind> {
+        let token = match authorization {
+            Some(authorization) => authorization.token()?,
+            None if self.allow_anonymous => {
+                return Ok(Judgement::without_claims(Ok(Pass::Anonymous)));
+            }
+            None => return Err(RejectionKind::MissingToken),
+        };
+        if !self.unverified_claims {
+            return Err(RejectionKind::UnverifiedToken);
+        }
+        Ok(self.decide(&Payload::of(token)?.claims()?))
+    }
+
+    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Judgement {
+        match decide(&self.revocations, claims, &self.checks) {
+            Ok(admitted) => Judgement {
+                outcome: Ok(Pass::Admitted(admitted)),
+                mandate: None,
+                running: self.watch.as_ref().map(|watch| watch.start(claims)),
+            },
+            Err(rejection) => Judgement::without_claims(Err(rejection)),
+        }
+    }
+}
+
+impl Judgement {
+    const fn without_claims(outcome: Result<Pass, Rejection>) -> Self {
+        Self { outcome, mandate: None, running: None }
     }
 }
 

@@ -1,15 +1,32 @@
 //! A service behind a guard: the request is judged, and reaches the service only if it may.
 
 mod body;
+mod caller;
+mod cut_error;
+mod cutting;
+mod ending;
+mod event_stream;
 mod future;
+mod grpc;
 mod guard;
 mod judge;
 mod observed;
+mod run;
 mod service;
+mod signal;
+mod upload;
 
 pub use body::GuardedBody;
+pub use cut_error::CutError;
+pub use cutting::Cutting;
 pub use future::GuardedFuture;
+pub(crate) use grpc::{GrpcStatus, code_of as grpc_code};
 pub(crate) use guard::{Denial, Guard};
 pub(crate) use judge::decide;
 pub use observed::Observed;
 pub use service::Guarded;
+pub use signal::RevokedSignal;
+pub use upload::GuardedUpload;
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::guard::{Admission, Guard};
-use crate::{GuardedBody, GuardedFuture};
+use crate::{GuardedBody, GuardedFuture, GuardedUpload};
 
 /// A service behind a [`GatewayLayer`](crate::GatewayLayer) or a
 /// [`ResourceLayer`](crate::ResourceLayer).
@@ -20,7 +21,8 @@ pub struct Guarded<S> {
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>> + Clone,
+    ResBody: Body,
 {
     type Response = Response<GuardedBody<ResBody>>;
     type Error = S::Error;
@@ -32,7 +34,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.guard.admit(&mut request) {
-            Admission::Admitted => GuardedFuture::inner(self.inner.call(request)),
+            Admission::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
             Admission::Denied(denial) => GuardedFuture::denied(denial),
             Admission::Verifying(verification) => {
                 // The one that was made ready is the one that must be called.

@@ -1,15 +1,14 @@
 //! The resource server's layer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_mandate::{Requirements, SubjectType, Verifier};
 use caracal_revocation_state::BoundError;
 use tower_layer::Layer;
 
-use crate::Guarded;
 use crate::answer::Profile;
 use crate::guarded::Guard;
+use crate::{Cutting, Guarded};
 
 /// Guards a service of a resource server: only requests with a verified mandate that stands, and
 /// holds what is required, reach it.
@@ -28,15 +27,15 @@ use crate::guarded::Guard;
 ///
 /// ```
 /// use bytes::Bytes;
-/// use caracal_revocation_layer::ResourceLayer;
+/// use caracal_revocation_layer::{GuardedUpload, ResourceLayer};
 /// use caracal_revocation_mandate::{ConfigError, Verifier};
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
 /// # type Never = std::convert::Infallible;
-/// # async fn read(_: Request<()>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
-/// # async fn write(_: Request<()>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn read(_: Request<GuardedUpload<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn write(_: Request<GuardedUpload<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
 /// # async fn example(verifier: Verifier) -> Result<(), Never> {
 /// let resource = ResourceLayer::new(verifier);
 /// let reading = resource.clone().require_scope("orders:read").layer(service_fn(read));
@@ -173,7 +172,13 @@ impl ResourceLayer {
         self
     }
 
-    /// Refuses nothing: each outcome is counted, logged, and left to the service as an
+    /// Says how to cut what is already running, and what to spare.
+    pub fn with_cutting(mut self, cutting: Cutting) -> Self {
+        self.guard.cutting = cutting;
+        self
+    }
+
+    /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
     /// [`Observed`](crate::Observed) in the request's extensions.
     pub fn insecure_observe_only(mut self) -> Self {
         self.guard.observe_only = true;
@@ -191,6 +196,6 @@ impl<S> Layer<S> for ResourceLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guarded { inner, guard: Arc::new(self.guard.clone()) }
+        self.guard.around(inner)
     }
 }

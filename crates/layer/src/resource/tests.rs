@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answer::Profile;
-use crate::{GatewayLayer, Rejection, RejectionKind, ResourceLayer};
+use crate::{GatewayLayer, GuardedUpload, Rejection, RejectionKind, ResourceLayer};
 
 const ZONE: &str = "z-1";
 const AUDIENCE: &str = "https://api.example";
@@ -114,11 +114,13 @@ where
 }
 
 type Inner = tower::util::ServiceFn<
-    fn(Request<()>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
+    fn(Request<GuardedUpload<()>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
 >;
 
 /// The service behind: it insists on the mandate and the proof.
-fn inner(request: Request<()>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
+fn inner(
+    request: Request<GuardedUpload<()>>,
+) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let mandate = request.extensions().get::<Mandate>().expect("a mandate");
     assert!(request.extensions().get::<Admitted>().is_some());
     std::future::ready(Ok(Response::new(Full::from(mandate.claims().sid.to_string()))))

@@ -102,7 +102,7 @@ impl Guard {
         self.counters.denied(rejection.kind());
         self.counters.enforced(&rejection);
         let request_id = RequestId::of(headers);
-        let denial = Denial { rejection, request_id, profile: Profile::Sts };
+        let denial = Denial { rejection, request_id, profile: Profile::Sts, grpc: false };
         log::denial(&denial, true);
         denial
     }

@@ -28,6 +28,7 @@ pub(crate) struct Request {
     pub(super) authority: Authority,
     registered: AtomicBool,
     told: AtomicBool,
+    finishing: AtomicBool,
     cut: OnceLock<Cut>,
     wakers: Mutex<Wakers>,
 }
@@ -39,6 +40,7 @@ impl Running {
             authority,
             registered: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            finishing: AtomicBool::new(false),
             cut: OnceLock::new(),
             wakers: Mutex::default(),
         });
@@ -64,6 +66,17 @@ impl Running {
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.request.authority.zone.as_deref()
+    }
+
+    /// From now on the request's handler is to be let run to its end.
+    pub fn let_finish(&self) {
+        self.request.finishing.store(true, Ordering::Release);
+    }
+
+    /// Whether it is to be.
+    #[must_use]
+    pub fn is_let_finish(&self) -> bool {
+        self.request.finishing.load(Ordering::Acquire)
     }
 
     /// Tells the [`Watch`] that this part was cut, unless another part was told of before.

@@ -117,13 +117,10 @@ impl Revocations {
             return Some(Cut::Expired);
         }
         let bound = watch.bound?;
-        let fails_closed = !watch.checks.fail_open_unknown;
         match staleness {
-            Err(why) if fails_closed => Some(Unknown::NotReady(why)),
-            Ok(staleness) if staleness > bound && fails_closed => {
-                Some(Unknown::Stale { staleness, bound })
-            }
-            _ => unknown,
+            Err(why) => Some(Unknown::NotReady(why)),
+            Ok(staleness) if staleness > bound => Some(Unknown::Stale { staleness, bound }),
+            Ok(_) => unknown,
         }
         .map(Cut::Unknown)
     }

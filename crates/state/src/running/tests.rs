@@ -281,6 +281,10 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     scene.clock.advance(Duration::from_millis(1));
     overdue();
     assert_eq!((asked.reason(), not.reason()), (Some("unknown"), None));
+    let checks = Checks { fail_open_unknown: true, ..Checks::default() };
+    let open = Watch::new(scene.revocations.clone(), checks).cut_when_unknown();
+    let mut open = Waiting::new(Arc::new(open).start(&full_claims()));
+    assert_eq!((overdue(), open.reason()), (None, None));
     let Poll::Ready(Cut::Unknown(Unknown::Stale { bound, .. })) = asked.poll() else {
         panic!("it is not said how stale");
     };

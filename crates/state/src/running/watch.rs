@@ -64,11 +64,13 @@ impl Watch {
     }
 
     /// Also cuts when the state has been unknown: when the last proof that the log is complete is
-    /// older than the bound of the state or of the checks, whichever is smaller.
+    /// older than the bound of the state or of the checks, whichever is smaller. Nothing where
+    /// the checks fail open then.
     #[must_use]
     pub fn cut_when_unknown(mut self) -> Self {
         let own = self.checks.deny_after.unwrap_or(Duration::MAX);
-        self.bound = Some(self.revocations.options().deny_after.min(own));
+        let bound = self.revocations.options().deny_after.min(own);
+        self.bound = Some(bound).filter(|_| !self.checks.fail_open_unknown);
         self
     }
 

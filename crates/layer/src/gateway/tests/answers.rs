@@ -14,7 +14,7 @@ use crate::request_id::RequestId;
 fn answer(kind: RejectionKind) -> Response<Bytes> {
     let request = Request::builder().header("x-request-id", "req-1").body(()).unwrap();
     let request_id = RequestId::of(request.headers());
-    respond(&Denial { rejection: kind.into(), request_id, profile: Profile::Gateway })
+    respond(&Denial { rejection: kind.into(), request_id, profile: Profile::Gateway, grpc: false })
 }
 
 #[test]

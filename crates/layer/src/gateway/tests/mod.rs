@@ -22,7 +22,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::{GatewayLayer, Observed, Rejection, RejectionKind};
+use crate::{GatewayLayer, GuardedUpload, Observed, Rejection, RejectionKind};
 
 /// A state that was just proven complete, on a clock that stands still.
 fn fresh() -> (Revocations, Arc<ManualClock>) {
@@ -115,7 +115,7 @@ fn send(layer: &GatewayLayer, request: Request<()>) -> Outcome {
     log::install();
     let seen = Arc::new(Mutex::new(None));
     let probe = Arc::clone(&seen);
-    let service = layer.layer(service_fn(move |request: Request<()>| {
+    let service = layer.layer(service_fn(move |request: Request<GuardedUpload<()>>| {
         *probe.lock().unwrap() = Some(request.into_parts().0);
         async { Ok::<_, Infallible>(Response::new(Full::from("inner"))) }
     }));
@@ -134,7 +134,9 @@ fn wait<F: Future>(future: F) -> F::Output {
 #[test]
 fn is_ready_when_the_service_is() {
     let (revocations, _) = fresh();
-    let inner = tower::service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
+    let inner = tower::service_fn(async |_: Request<GuardedUpload<()>>| {
+        Ok::<_, ()>(Response::new(Full::<Bytes>::default()))
+    });
     let inner = NeverReady(inner);
     let mut gateway = GatewayLayer::new(revocations).layer(inner);
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -144,7 +146,7 @@ fn is_ready_when_the_service_is() {
 #[derive(Clone)]
 struct NeverReady<S>(S);
 
-impl<S: Service<Request<()>>> Service<Request<()>> for NeverReady<S> {
+impl<R, S: Service<R>> Service<R> for NeverReady<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -156,7 +158,7 @@ impl<S: Service<Request<()>>> Service<Request<()>> for NeverReady<S> {
         std::task::Poll::Pending
     }
 
-    fn call(&mut self, request: Request<()>) -> S::Future {
+    fn call(&mut self, request: R) -> S::Future {
         self.0.call(request)
     }
 }

@@ -1,0 +1,25 @@
+//! The error with which a body ends that was cut.
+
+use caracal_revocation_state::Cut;
+
+/// The authority behind a request has ended while its body was read or written.
+///
+/// A server makes of it what the protocol has for a response that broke off: HTTP/1.1 closes the
+/// connection short, HTTP/2 resets the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cut: the authority behind the request has ended ({})", cut.label())]
+pub struct CutError {
+    cut: Cut,
+}
+
+impl CutError {
+    pub(crate) const fn new(cut: Cut) -> Self {
+        Self { cut }
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn cut(&self) -> Cut {
+        self.cut
+    }
+}

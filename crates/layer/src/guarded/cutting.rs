@@ -1,0 +1,131 @@
+//! How a layer cuts what is already running.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::{Checks, CutReport, Revocations, Watch};
+
+use crate::answer::Profile;
+use crate::log;
+use crate::metrics::CutCounters;
+
+/// How a layer cuts what is already running, and what it spares.
+///
+/// By default a request is cut when a new one on the same token would be refused, and 60 seconds
+/// after the token's `exp`: what it is doing ends, as `GatewayLayer` describes.
+///
+/// ```
+/// use std::time::Duration;
+/// use caracal_revocation_layer::{Cutting, GatewayLayer};
+/// # let revocations = caracal_revocation_state::Revocations::new(Default::default());
+/// let cutting = Cutting::new()
+///     .exp_grace(Duration::ZERO)
+///     .when_unknown()
+///     .on_cut(|report| println!("{} cut: {}", report.part.label(), report.cut.label()));
+/// let layer = GatewayLayer::new(revocations).with_cutting(cutting);
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Cutting {
+    exp_grace: Option<Duration>,
+    when_unknown: bool,
+    pub(crate) finish_handlers: bool,
+    pub(crate) nothing: bool,
+    on_cut: Option<OnCut>,
+}
+
+type OnCut = Arc<dyn Fn(&CutReport<'_>) + Send + Sync>;
+
+impl Cutting {
+    /// Cuts what has to be, and spares nothing.
+    pub const fn new() -> Self {
+        Self {
+            exp_grace: None,
+            when_unknown: false,
+            finish_handlers: false,
+            nothing: false,
+            on_cut: None,
+        }
+    }
+
+    /// Cuts so long after `exp`, in whole seconds; 60 by default, the leeway with which tokens
+    /// are verified.
+    pub const fn exp_grace(mut self, grace: Duration) -> Self {
+        self.exp_grace = Some(grace);
+        self
+    }
+
+    /// Also cuts once the state has been unknown for longer than the staleness bound: when new
+    /// requests are answered 503. Without it they run on, until something is known against them
+    /// or their `exp`.
+    pub const fn when_unknown(mut self) -> Self {
+        self.when_unknown = true;
+        self
+    }
+
+    /// Calls this once for each request that was cut. It must not block: it is called by whoever
+    /// polls the request.
+    pub fn on_cut(mut self, hook: impl Fn(&CutReport<'_>) + Send + Sync + 'static) -> Self {
+        self.on_cut = Some(Arc::new(hook));
+        self
+    }
+
+    /// Lets handlers run to their end on authority that has ended. Their answers are withheld
+    /// all the same, and bodies cut.
+    pub const fn insecure_let_handlers_finish(mut self) -> Self {
+        self.finish_handlers = true;
+        self
+    }
+
+    /// Cuts nothing: what was admitted runs on for as long as it likes.
+    pub const fn insecure_nothing(mut self) -> Self {
+        self.nothing = true;
+        self
+    }
+
+    /// The watch over the requests of a layer with these checks.
+    pub(crate) fn watch(
+        &self,
+        revocations: &Revocations,
+        checks: &Checks,
+        profile: Profile,
+    ) -> Option<Arc<Watch>> {
+        if self.nothing {
+            return None;
+        }
+        let mut watch = Watch::new(revocations.clone(), *checks);
+        if let Some(grace) = self.exp_grace {
+            watch = watch.with_exp_grace(grace);
+        }
+        if self.when_unknown {
+            watch = watch.cut_when_unknown();
+        }
+        let (counters, hook) = (CutCounters::register(profile), self.on_cut.clone());
+        let watch = watch.on_cut(move |report| {
+            counters.cut(report);
+            log::cut(report);
+            if let Some(hook) = &hook {
+                hook(report);
+            }
+        });
+        Some(Arc::new(watch))
+    }
+}
+
+impl Default for Cutting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Cutting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cutting")
+            .field("exp_grace", &self.exp_grace)
+            .field("when_unknown", &self.when_unknown)
+            .field("finish_handlers", &self.finish_handlers)
+            .field("nothing", &self.nothing)
+            .finish_non_exhaustive()
+    }
+}

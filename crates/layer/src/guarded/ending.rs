@@ -1,0 +1,175 @@
+//! How a response ends that is cut while it streams: in the words of its protocol.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use caracal_revocation_state::{Cut, CutPart};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRAILER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body;
+use serde::Serialize;
+
+use super::caller::{Caller, is_grpc};
+use super::event_stream::Position;
+use super::grpc::{GrpcStatus, code_of};
+use crate::Rejection;
+use crate::answer::Profile;
+
+const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked");
+
+/// What is kept of a response to end it properly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    profile: Profile,
+    kind: Kind,
+    /// The client takes the trailer, and it was announced.
+    trailer: bool,
+    /// What was written may leave only after the stream's task has run: HTTP/2.
+    flushes_later: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Plain,
+    Grpc,
+    Events(Position),
+}
+
+/// The last of a response that was cut, in this order.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    pub(super) event: Option<Bytes>,
+    pub(super) end: End,
+}
+
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nothing more: the whole of a refusal, or what its trailers have ended.
+    Clean,
+    Trailers(Box<HeaderMap>),
+    /// An error, so that nobody takes the stump for the whole.
+    Broken(Cut),
+    /// The same, once what was written before has had time to leave.
+    BrokenAfter(Cut, Flush),
+}
+
+/// How what was written before leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flush {
+    /// When the body next waits.
+    AtOnce,
+    After(Duration),
+}
+
+/// HTTP/2 writes in another task, which a reset overtakes. A client that reads gets the event in
+/// much less.
+const HTTP2_FLUSH: Duration = Duration::from_millis(100);
+
+impl Ending {
+    /// Chooses the ending, and announces the trailer if there may be one.
+    pub(super) fn prepare<B: Body>(
+        caller: Caller,
+        profile: Profile,
+        response: &mut Response<B>,
+    ) -> Self {
+        let headers = response.headers();
+        let kind = if caller.grpc && is_grpc(headers) {
+            Kind::Grpc
+        } else if is_event_stream(headers) {
+            Kind::Events(Position::default())
+        } else {
+            Kind::Plain
+        };
+        // A length that was told would make a lie of a clean end.
+        let has_length =
+            headers.contains_key(CONTENT_LENGTH) || response.body().size_hint().exact().is_some();
+        let may_have_body = !response.status().is_informational()
+            && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let trailer = caller.takes_trailers
+            && caller.version >= Version::HTTP_11
+            && !has_length
+            && may_have_body;
+        if trailer && !matches!(kind, Kind::Grpc) {
+            response.headers_mut().append(TRAILER, HeaderValue::from_static("x-caracal-revoked"));
+        }
+        Self { profile, kind, trailer, flushes_later: caller.version >= Version::HTTP_2 }
+    }
+
+    /// This much was handed over.
+    pub(super) fn sent(&mut self, chunk: &[u8]) {
+        if let Kind::Events(position) = &mut self.kind {
+            *position = position.after(chunk);
+        }
+    }
+
+    pub(super) const fn part(&self) -> CutPart {
+        match self.kind {
+            Kind::Plain => CutPart::Response,
+            Kind::Grpc => CutPart::Grpc,
+            Kind::Events(_) => CutPart::EventStream,
+        }
+    }
+
+    pub(super) fn last_words(&self, cut: Cut) -> LastWords {
+        if matches!(self.kind, Kind::Grpc) {
+            let mut trailers = grpc_trailers(self.profile, cut);
+            trailers.insert(X_CARACAL_REVOKED, HeaderValue::from_static("true"));
+            return LastWords { event: None, end: End::Trailers(Box::new(trailers)) };
+        }
+        let event = match self.kind {
+            Kind::Events(position) if position.is_boundary() => Some(revoked_event(cut)),
+            _ => None,
+        };
+        let end = if self.trailer {
+            let mut trailers = HeaderMap::with_capacity(1);
+            trailers.insert(X_CARACAL_REVOKED, HeaderValue::from_static("true"));
+            End::Trailers(Box::new(trailers))
+        } else if event.is_some() {
+            let flush = if self.flushes_later { Flush::After(HTTP2_FLUSH) } else { Flush::AtOnce };
+            End::BrokenAfter(cut, flush)
+        } else {
+            End::Broken(cut)
+        };
+        LastWords { event, end }
+    }
+}
+
+/// An event stream that is not compressed: into one that is, nothing can be written from outside.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let (name, rest) = value.split_at_checked(EVENT_STREAM.len()).unwrap_or_default();
+    name.eq_ignore_ascii_case(EVENT_STREAM)
+        && matches!(rest.first(), None | Some(b';' | b' '))
+        && !headers.contains_key(CONTENT_ENCODING)
+}
+
+fn grpc_trailers(profile: Profile, cut: Cut) -> HeaderMap {
+    let rejection = Rejection::cut(cut);
+    let answer = profile.answer(rejection.kind());
+    let status = GrpcStatus {
+        code: code_of(answer.status),
+        message: answer.description,
+        reason: cut.label(),
+        metadata: &[("error", answer.error)],
+    };
+    let mut trailers = HeaderMap::with_capacity(4);
+    status.write(&mut trailers);
+    trailers
+}
+
+/// What a reader of server-sent events is told.
+#[derive(Serialize)]
+struct RevokedEvent {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<&'static str>,
+}
+
+fn revoked_event(cut: Cut) -> Bytes {
+    let event =
+        RevokedEvent { reason: cut.label(), anchor: cut.anchor().map(|anchor| anchor.label()) };
+    // Strings always serialize, and JSON holds no line break.
+    let data = serde_json::to_string(&event).unwrap_or_default();
+    format!("event: revoked\ndata: {data}\n\n").into()
+}

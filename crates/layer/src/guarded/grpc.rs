@@ -1,0 +1,100 @@
+//! How gRPC is told of a refusal or a cut: a status, with details a program can read.
+//!
+//! The details are a `google.rpc.Status` that holds one `google.rpc.ErrorInfo`. Both are a few
+//! fields of text, so they are written here by hand.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+const DOMAIN: &str = "caracal";
+
+/// What a gRPC client is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GrpcStatus<'a> {
+    pub(crate) code: u8,
+    pub(crate) message: &'a str,
+    /// A label such as `session_suspended`; its upper case is the `ErrorInfo`'s reason.
+    pub(crate) reason: &'a str,
+    /// Its metadata.
+    pub(crate) metadata: &'a [(&'a str, &'a str)],
+}
+
+/// The code for what plain HTTP would be answered.
+pub(crate) fn code_of(status: StatusCode) -> u8 {
+    match status {
+        // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
+        StatusCode::UNAUTHORIZED => 16,
+        StatusCode::FORBIDDEN => 7,
+        StatusCode::SERVICE_UNAVAILABLE => 14,
+        _ => 3,
+    }
+}
+
+impl GrpcStatus<'_> {
+    /// Writes the status among the headers or the trailers of a response.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(self.code)));
+        let details = STANDARD_NO_PAD.encode(self.details());
+        for (name, text) in
+            [(GRPC_MESSAGE, percent_encoded(self.message)), (GRPC_STATUS_DETAILS, details)]
+        {
+            // Both are visible ASCII and spaces by now.
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        }
+    }
+
+    /// A `google.rpc.Status`: `code` 1, `message` 2, `details` 3; a `google.protobuf.Any`:
+    /// `type_url` 1, `value` 2; a `google.rpc.ErrorInfo`: `reason` 1, `domain` 2, `metadata` 3.
+    fn details(&self) -> Vec<u8> {
+        let mut info = Vec::new();
+        field(&mut info, 1, self.reason.to_ascii_uppercase().as_bytes());
+        field(&mut info, 2, DOMAIN.as_bytes());
+        for (name, value) in self.metadata {
+            let mut entry = Vec::new();
+            field(&mut entry, 1, name.as_bytes());
+            field(&mut entry, 2, value.as_bytes());
+            field(&mut info, 3, &entry);
+        }
+        let mut any = Vec::new();
+        field(&mut any, 1, ERROR_INFO.as_bytes());
+        field(&mut any, 2, &info);
+        // Field 1 as a varint.
+        let mut status = vec![1 << 3, self.code];
+        field(&mut status, 2, self.message.as_bytes());
+        field(&mut status, 3, &any);
+        status
+    }
+}
+
+/// A length-delimited field of a Protocol Buffers message; its number is below 16.
+fn field(message: &mut Vec<u8>, number: u8, value: &[u8]) {
+    const LENGTH_DELIMITED: u8 = 2;
+    message.push(number << 3 | LENGTH_DELIMITED);
+    let mut length = value.len();
+    while length >= 0x80 {
+        message.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    message.push(length as u8);
+    message.extend_from_slice(value);
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

@@ -1,0 +1,193 @@
+use std::future::pending;
+
+use http_body_util::{BodyExt, Full};
+
+use super::*;
+use crate::{Rejection, RejectionKind};
+
+type Answer = Response<Full<Bytes>>;
+
+/// A handler that holds something until it is dropped, and waits for ever.
+#[derive(Clone)]
+struct Held(Arc<()>);
+
+async fn wait_for_ever(held: Held) -> Result<Answer, Infallible> {
+    pending::<()>().await;
+    drop(held);
+    Ok(Response::default())
+}
+
+#[test]
+fn a_handler_that_waits_is_dropped_and_its_client_told() {
+    let scene = Scene::new();
+    let held = Held(Arc::default());
+    let inner = held.clone();
+    let mut service = scene
+        .layer()
+        .layer(service_fn(move |_: Request<GuardedUpload<Script>>| wait_for_ever(inner.clone())));
+    let mut request = request();
+    request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
+    let mut call = Task::new(service.call(request));
+    assert!(call.poll().is_pending());
+    assert_eq!((scene.revocations.running(), Arc::strong_count(&held.0)), (1, 3));
+    scene.revoke();
+    assert_eq!(call.woken(), 1);
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    assert_eq!(Arc::strong_count(&held.0), 2, "the handler's future lives on");
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()["x-request-id"], "req-1");
+    let rejection = response.extensions().get::<Rejection>().unwrap();
+    assert_eq!((rejection.kind(), rejection.zone()), (RejectionKind::Revoked, Some("z")));
+    let body = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(async { response.into_body().collect().await.unwrap().to_bytes() });
+    assert!(String::from_utf8_lossy(&body).contains("session revoked"));
+    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    assert_eq!(scene.revocations.running(), 0);
+}
+
+#[test]
+fn an_expired_token_and_an_unknown_state_are_told_apart() {
+    let cases = [
+        (100, Cutting::new(), RejectionKind::Expired, StatusCode::UNAUTHORIZED),
+        (
+            1_000_000,
+            Cutting::new().when_unknown(),
+            RejectionKind::Unknown,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+    ];
+    for (exp, cutting, kind, status) in cases {
+        let scene = Scene::new();
+        let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
+        let mut service = layer.layer(service_fn(|_: Request<GuardedUpload<Script>>| {
+            wait_for_ever(Held(Arc::default()))
+        }));
+        let mut request = request();
+        request.extensions_mut().get_mut::<Claims>().unwrap().exp = Some(1_795_400_000 + exp);
+        let mut call = Task::new(service.call(request));
+        assert!(call.poll().is_pending());
+        scene.clock.advance(std::time::Duration::from_secs(200));
+        scene.revocations.cut_overdue(scene.revocations.now());
+        let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!((rejection.kind(), response.status()), (kind, status));
+    }
+}
+
+#[test]
+fn grpc_is_told_by_status_alone() {
+    let scene = Scene::new();
+    let mut service = scene
+        .layer()
+        .layer(service_fn(|_: Request<GuardedUpload<Script>>| wait_for_ever(Held(Arc::default()))));
+    let mut request = request();
+    request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    let mut call = Task::new(service.call(request));
+    assert!(call.poll().is_pending());
+    scene.revoke();
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["grpc-status"], "16");
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    assert!(response.body().is_end_stream() || response.body().size_hint().exact() == Some(0));
+}
+
+/// A handler that answers when it is told to.
+fn answers_later(
+    scene: &Scene,
+    cutting: Cutting,
+    from_inside: bool,
+) -> (tokio::sync::oneshot::Sender<()>, Task<impl Future<Output = Response<Bytes>>>) {
+    let (answer, told) = tokio::sync::oneshot::channel();
+    let told = Arc::new(Mutex::new(Some(told)));
+    let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
+    let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
+        let told = told.lock().unwrap().take().unwrap();
+        let signal = request.extensions().get::<RevokedSignal>().unwrap().clone();
+        async move {
+            if from_inside {
+                signal.insecure_let_handler_finish();
+            }
+            told.await.unwrap();
+            Ok::<_, Infallible>(Response::new(Full::from("the answer")))
+        }
+    }));
+    let call = service.call(request());
+    let call = Task::new(async move {
+        let (parts, body) = call.await.unwrap().into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    });
+    (answer, call)
+}
+
+#[test]
+fn a_handler_that_must_finish_does_and_its_answer_is_withheld() {
+    for from_inside in [false, true] {
+        let scene = Scene::new();
+        let cutting = if from_inside {
+            scene.cutting()
+        } else {
+            scene.cutting().insecure_let_handlers_finish()
+        };
+        let (answer, mut call) = answers_later(&scene, cutting, from_inside);
+        assert!(call.poll().is_pending());
+        scene.revoke();
+        assert!(call.poll().is_pending());
+        assert_eq!(scene.told(), []);
+        answer.send(()).unwrap();
+        assert!(call.woken() > 0);
+        let Poll::Ready(response) = call.poll() else { panic!("it still waits") };
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert!(!response.body().windows(6).any(|word| word == b"answer"));
+        assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    }
+}
+
+#[test]
+fn an_answer_that_comes_with_the_revocation_is_withheld() {
+    let scene = Scene::new();
+    let (answer, mut call) = answers_later(&scene, scene.cutting(), false);
+    assert!(call.poll().is_pending());
+    answer.send(()).unwrap();
+    scene.revoke();
+    let Poll::Ready(response) = call.poll() else { panic!("it still waits") };
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_task_of_a_handler_learns_of_it_by_the_signal() {
+    let scene = Scene::new();
+    let taken = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&taken);
+    let mut service =
+        scene.layer().layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
+            *place.lock().unwrap() = request.extensions().get::<RevokedSignal>().cloned();
+            std::future::ready(Ok::<_, Infallible>(Answer::default()))
+        }));
+    assert!(Task::new(service.call(request())).poll().is_ready());
+    let signal: RevokedSignal = taken.lock().unwrap().take().unwrap();
+    assert_eq!(signal.cut(), None);
+    let mut task = Task::new(signal);
+    assert!(task.poll().is_pending());
+    scene.revoke();
+    assert_eq!(task.woken(), 1);
+    let Poll::Ready(cut) = task.poll() else { panic!("it was not told") };
+    assert_eq!(cut.label(), "revoked");
+    assert_eq!(scene.told(), [("revoked", CutPart::Signal)]);
+}
+
+#[test]
+fn observing_cuts_nothing() {
+    let scene = Scene::new();
+    let layer = scene.layer().insecure_observe_only();
+    let mut service = layer.layer(service_fn(|request: Request<GuardedUpload<Script>>| {
+        assert!(request.extensions().get::<RevokedSignal>().is_none());
+        wait_for_ever(Held(Arc::default()))
+    }));
+    let mut call = Task::new(service.call(request()));
+    assert!(call.poll().is_pending());
+    scene.revoke();
+    assert_eq!((call.woken(), call.poll().is_pending()), (0, true));
+}

@@ -1,0 +1,199 @@
+//! What is cut, part by part, in one thread and without a network: each step is taken by hand.
+
+mod handlers;
+mod responses;
+mod uploads;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use caracal_revocation_event::{KeyRing, Message, Stream};
+use caracal_revocation_state::{Claims, CutPart, ManualClock, Options, Revocations};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame};
+use tower::{Layer, Service, service_fn};
+
+use crate::{BoxError, CutError, Cutting, GatewayLayer, GuardedBody, GuardedUpload, RevokedSignal};
+
+/// A state on a clock that stands still.
+struct Scene {
+    clock: Arc<ManualClock>,
+    revocations: Revocations,
+    told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        revocations.confirm(revocations.now());
+        Self { clock, revocations, told: Arc::default() }
+    }
+
+    fn revoke(&self) {
+        let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
+        let message = Message::new(Stream::SessionsRevoke, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        self.revocations.apply(&event, self.revocations.now());
+    }
+
+    fn cutting(&self) -> Cutting {
+        let told = Arc::clone(&self.told);
+        Cutting::new().on_cut(move |report| {
+            assert_eq!(report.zone, Some("z"));
+            told.lock().unwrap().push((report.cut.label(), report.part));
+        })
+    }
+
+    fn layer(&self) -> GatewayLayer {
+        GatewayLayer::new(self.revocations.clone()).with_cutting(self.cutting())
+    }
+
+    fn told(&self) -> Vec<(&'static str, CutPart)> {
+        self.told.lock().unwrap().clone()
+    }
+}
+
+fn request() -> Request<Script> {
+    let mut claims = Claims::new("ar-1");
+    claims.zone_id = Some("z".into());
+    let mut request = Request::new(Script::default());
+    request.extensions_mut().insert(claims);
+    request
+}
+
+/// A body that says what a test gives it, step by step, and counts how often it was asked.
+#[derive(Clone, Debug, Default)]
+struct Script(Arc<Mutex<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    frames: VecDeque<Frame<Bytes>>,
+    ended: bool,
+    asked: usize,
+    waker: Option<Waker>,
+}
+
+impl Script {
+    fn say(&self, chunk: &str) -> &Self {
+        self.push(Frame::data(Bytes::from(chunk.to_owned())))
+    }
+
+    fn push(&self, frame: Frame<Bytes>) -> &Self {
+        let mut said = self.0.lock().unwrap();
+        said.frames.push_back(frame);
+        said.waker.take().into_iter().for_each(Waker::wake);
+        self
+    }
+
+    fn end(&self) -> &Self {
+        self.0.lock().unwrap().ended = true;
+        self
+    }
+
+    fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
+    }
+
+    /// Whether whoever held it let go of it.
+    fn is_dropped(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut said = self.0.lock().unwrap();
+        said.asked += 1;
+        match said.frames.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None if said.ended => Poll::Ready(None),
+            None => {
+                said.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let said = self.0.lock().unwrap();
+        said.ended && said.frames.is_empty()
+    }
+}
+
+/// A task that is polled by hand, and counts how often it was woken.
+struct Task<T> {
+    inner: Pin<Box<T>>,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// What a body said last.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Data(String),
+    Trailers(HeaderMap),
+    Cut(&'static str),
+    End,
+    Nothing,
+}
+
+impl<T> Task<T> {
+    fn new(inner: T) -> Self {
+        Self { inner: Box::pin(inner), woken: Arc::default() }
+    }
+
+    fn woken(&self) -> usize {
+        self.woken.0.swap(0, Ordering::SeqCst)
+    }
+
+    fn poll_with<R>(&mut self, poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> R) -> R {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        poll(self.inner.as_mut(), &mut Context::from_waker(&waker))
+    }
+}
+
+impl<F: Future> Task<F> {
+    fn poll(&mut self) -> Poll<F::Output> {
+        self.poll_with(Future::poll)
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = BoxError>> Task<B> {
+    fn next(&mut self) -> Next {
+        match self.poll_with(Body::poll_frame) {
+            Poll::Pending => Next::Nothing,
+            Poll::Ready(None) => Next::End,
+            Poll::Ready(Some(Err(error))) => {
+                Next::Cut(error.downcast::<CutError>().expect("a cut").cut().label())
+            }
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Next::Data(String::from_utf8(data.to_vec()).unwrap()),
+                Err(frame) => Next::Trailers(frame.into_trailers().unwrap()),
+            },
+        }
+    }
+}
+
+fn data(text: &str) -> Next {
+    Next::Data(text.to_owned())
+}

@@ -1,0 +1,244 @@
+use super::*;
+
+/// The body of a response with these headers, to a request with those, and what the service
+/// behind says into it.
+fn respond(
+    scene: &Scene,
+    version: Version,
+    asked: &[(&'static str, &'static str)],
+    answered: &[(&'static str, &'static str)],
+) -> (Response<()>, Task<GuardedBody<Script>>, Script) {
+    let script = Script::default();
+    let body = script.clone();
+    let answered = answered.to_vec();
+    let mut service = scene.layer().layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+        let mut response = Response::new(body.clone());
+        for (name, value) in &answered {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        std::future::ready(Ok::<_, Infallible>(response))
+    }));
+    let mut request = request();
+    *request.version_mut() = version;
+    for (name, value) in asked {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    let Poll::Ready(Ok(response)) = Task::new(service.call(request)).poll() else {
+        panic!("nothing here waits");
+    };
+    drop(service);
+    let (parts, body) = response.into_parts();
+    (Response::from_parts(parts, ()), Task::new(body), script)
+}
+
+const TRAILERS: (&str, &str) = ("te", "trailers");
+const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
+const EVENT: &str = "event: revoked\ndata: {\"reason\":\"revoked\",\"anchor\":\"sid\"}\n\n";
+
+fn revoked_trailer() -> Next {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-caracal-revoked", "true".parse().unwrap());
+    Next::Trailers(trailers)
+}
+
+#[test]
+fn an_idle_response_is_woken_and_breaks_off() {
+    let scene = Scene::new();
+    let (head, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
+    assert!(!head.headers().contains_key("trailer"));
+    script.say("a");
+    assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
+    assert_eq!(body.woken(), 0);
+    scene.revoke();
+    assert_eq!(body.woken(), 1);
+    let asked = script.asked();
+    assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
+    assert_eq!(script.asked(), asked, "the service was asked for more");
+    assert!(script.is_dropped());
+    assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+    assert_eq!(scene.revocations.running(), 0);
+}
+
+#[test]
+fn nothing_of_a_chunk_that_was_not_handed_over_follows() {
+    let scene = Scene::new();
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
+    script.say("a").say("b");
+    assert_eq!(body.next(), data("a"));
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+/// A body that revokes its own authority while it makes a chunk.
+struct Late(Scene);
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.revoke();
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from("late")))))
+    }
+}
+
+#[test]
+fn nor_of_one_that_was_being_made_while_the_revocation_came() {
+    let scene = Scene::new();
+    let layer = scene.layer();
+    let body = Arc::new(Mutex::new(Some(Late(scene))));
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+        let body = body.lock().unwrap().take().unwrap();
+        std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+    }));
+    let Poll::Ready(Ok(response)) = Task::new(service.call(request())).poll() else { panic!() };
+    assert_eq!(Task::new(response.into_body()).next(), Next::Cut("revoked"));
+}
+
+#[test]
+fn a_response_that_waits_only_for_its_trailers_is_cut_too() {
+    let scene = Scene::new();
+    let (_, mut body, script) = respond(&scene, Version::HTTP_2, &[], &[]);
+    script.say("all");
+    assert_eq!((body.next(), body.next()), (data("all"), Next::Nothing));
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", "7".parse().unwrap());
+    script.push(Frame::trailers(trailers));
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+#[test]
+fn a_client_that_takes_trailers_is_announced_one_and_gets_it() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let scene = Scene::new();
+        let own = [("trailer", "x-checksum")];
+        let (head, mut body, script) = respond(&scene, version, &[TRAILERS], &own);
+        let announced: Vec<_> = head.headers().get_all("trailer").iter().collect();
+        assert_eq!(announced, ["x-checksum", "x-caracal-revoked"]);
+        script.say("a");
+        assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
+        scene.revoke();
+        assert_eq!((body.next(), body.next()), (revoked_trailer(), Next::End));
+    }
+}
+
+#[test]
+fn a_clean_end_is_never_a_lie_about_the_length() {
+    let cases = [
+        (Version::HTTP_11, [("content-length", "10")]),
+        (Version::HTTP_2, [("content-length", "10")]),
+        (Version::HTTP_10, [("x-other", "1")]),
+    ];
+    for (version, answered) in cases {
+        let scene = Scene::new();
+        let (head, mut body, script) = respond(&scene, version, &[TRAILERS], &answered);
+        assert!(!head.headers().contains_key("trailer"));
+        script.say("a");
+        assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
+        scene.revoke();
+        assert_eq!(body.next(), Next::Cut("revoked"), "{version:?}");
+    }
+}
+
+#[test]
+fn an_event_stream_says_so_between_two_events() {
+    let scene = Scene::new();
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
+    script.say("data: 1\n\n");
+    assert_eq!((body.next(), body.next()), (data("data: 1\n\n"), Next::Nothing));
+    scene.revoke();
+    assert_eq!(body.woken(), 1);
+    assert_eq!(body.next(), data(EVENT));
+    // It waits once, so that the event leaves before the connection is closed.
+    assert_eq!((body.next(), body.woken()), (Next::Nothing, 1));
+    assert_eq!(body.next(), Next::Cut("revoked"));
+    assert_eq!(scene.told(), [("revoked", CutPart::EventStream)]);
+}
+
+#[test]
+fn an_event_stream_is_never_written_into_anywhere_else() {
+    for chunk in ["data: 1\n", "data: 1", "data: 1\n\ndata:"] {
+        let scene = Scene::new();
+        let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
+        script.say(chunk);
+        assert_eq!((body.next(), body.next()), (data(chunk), Next::Nothing));
+        scene.revoke();
+        assert_eq!(body.next(), Next::Cut("revoked"));
+    }
+    let scene = Scene::new();
+    let compressed = [EVENTS, ("content-encoding", "gzip")];
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &compressed);
+    script.say("\n\n");
+    assert_eq!((body.next(), body.next()), (data("\n\n"), Next::Nothing));
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+#[test]
+fn an_event_stream_ends_with_the_trailer_for_whom_takes_it() {
+    let scene = Scene::new();
+    let events = [("content-type", "text/event-stream; charset=utf-8")];
+    let (_, mut body, _) = respond(&scene, Version::HTTP_11, &[TRAILERS], &events);
+    assert_eq!(body.next(), Next::Nothing);
+    scene.revoke();
+    assert_eq!((body.next(), body.next()), (data(EVENT), revoked_trailer()));
+}
+
+#[test]
+fn grpc_ends_with_its_status() {
+    let scene = Scene::new();
+    let grpc = ("content-type", "application/grpc");
+    let (head, mut body, _) = respond(&scene, Version::HTTP_2, &[grpc, TRAILERS], &[grpc]);
+    assert!(!head.headers().contains_key("trailer"));
+    assert_eq!(body.next(), Next::Nothing);
+    scene.revoke();
+    let Next::Trailers(trailers) = body.next() else { panic!("no trailers") };
+    assert_eq!(trailers["grpc-status"], "16");
+    assert_eq!(trailers["grpc-message"], "session revoked");
+    assert_eq!(trailers["x-caracal-revoked"], "true");
+    assert_eq!(scene.told(), [("revoked", CutPart::Grpc)]);
+}
+
+#[test]
+fn a_response_that_ends_at_once_is_never_registered() {
+    let scene = Scene::new();
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
+    script.say("all").end();
+    assert_eq!(body.next(), data("all"));
+    assert_eq!(scene.revocations.running(), 0);
+    scene.revoke();
+    assert!(body.inner.is_end_stream(), "what was handed over whole ends whole");
+    assert_eq!((body.next(), scene.told()), (Next::End, vec![]));
+}
+
+#[test]
+fn one_that_always_has_more_is_registered_though_it_never_waits() {
+    let scene = Scene::new();
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
+    script.say("a").say("b").say("c");
+    assert_eq!(body.next(), data("a"));
+    assert_eq!(scene.revocations.running(), 1);
+}
+
+#[test]
+fn what_cuts_nothing_says_so_by_name() {
+    let scene = Scene::new();
+    let script = Script::default();
+    let body = script.clone();
+    let layer = GatewayLayer::new(scene.revocations.clone())
+        .with_cutting(Cutting::new().insecure_nothing());
+    let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
+        assert!(request.extensions().get::<RevokedSignal>().is_none());
+        std::future::ready(Ok::<_, Infallible>(Response::new(body.clone())))
+    }));
+    let Poll::Ready(Ok(response)) = Task::new(service.call(request())).poll() else { panic!() };
+    let mut body = Task::new(response.into_body());
+    assert_eq!(body.next(), Next::Nothing);
+    scene.revoke();
+    script.say("on");
+    assert_eq!(body.next(), data("on"));
+}

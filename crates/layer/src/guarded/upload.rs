@@ -1,0 +1,78 @@
+//! The request's body on its way to the service: it breaks off when the request is cut.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use caracal_revocation_state::{CutPart, Running};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{BoxError, CutError};
+
+pin_project! {
+    /// The body of a request behind a [`GatewayLayer`](crate::GatewayLayer) or a
+    /// [`ResourceLayer`](crate::ResourceLayer).
+    ///
+    /// Reading it ends with a [`CutError`] once the authority behind the request has ended.
+    #[derive(Debug)]
+    pub struct GuardedUpload<B> {
+        #[pin]
+        body: B,
+        running: Option<Running>,
+    }
+}
+
+impl<B> GuardedUpload<B> {
+    pub(crate) const fn new(body: B, running: Option<Running>) -> Self {
+        Self { body, running }
+    }
+
+    /// The body itself, which then is no longer cut.
+    pub fn insecure_into_inner(self) -> B {
+        self.body
+    }
+}
+
+impl<B> Body for GuardedUpload<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        let mut this = self.project();
+        let Some(running) = this.running else {
+            return this.body.poll_frame(cx).map_err(Into::into);
+        };
+        let cut = match running.seen_cut() {
+            Some(cut) => cut,
+            None => match this.body.as_mut().poll_frame(cx) {
+                Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
+                Poll::Ready(frame) => {
+                    // One that ends at once is not worth registering.
+                    let goes_on = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
+                    let cut = if goes_on { running.cut() } else { running.seen_cut() };
+                    let Some(cut) = cut else {
+                        return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+                    };
+                    cut
+                }
+            },
+        };
+        running.report(CutPart::Upload);
+        Poll::Ready(Some(Err(Box::new(CutError::new(cut)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
