@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caracal_revocation::{
     Change, Delivery, EffectFailure, EffectRunner, InProcess, KeyRing, Notice, Publisher, Stream,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::live::{ZONE, eventually, key, publisher, revoke, ring};
 use crate::redis_server::{RedisServer, settings};
@@ -187,6 +188,13 @@ async fn a_group_that_others_work_in_is_joined_only_on_purpose() {
     other.run(nothing, std::future::ready(())).await.unwrap();
 }
 
+/// A counter of failed attempts, and how many seconds it lives.
+async fn counter(server: &RedisServer, key: &str) -> (Option<u32>, i64) {
+    let mut pipeline = redis::pipe();
+    pipeline.get(key).ttl(key);
+    pipeline.query_async(&mut server.connection().await).await.unwrap()
+}
+
 #[tokio::test]
 async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
     let server = RedisServer::start();
@@ -194,6 +202,8 @@ async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
     let done = Done::default();
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let (tried, noted) = (Arc::clone(&attempts), done.clone());
+    let looked = Arc::new(Semaphore::new(0));
+    let look = Arc::clone(&looked);
     let handler = move |delivery: Delivery| {
         let bad = session(&delivery) == "bad";
         if bad {
@@ -201,13 +211,25 @@ async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
         } else {
             noted.add(&delivery);
         }
-        async move { if bad { Err(EffectFailure::Failed("no such row".into())) } else { Ok(()) } }
+        let look = Arc::clone(&look);
+        async move {
+            if delivery.attempt() == 3 {
+                look.acquire().await.unwrap().forget();
+            }
+            if bad { Err(EffectFailure::Failed("no such row".into())) } else { Ok(()) }
+        }
     };
     let (end, task) = start(runner(&server.url()), handler);
     let publisher = publisher(&server).await;
     let id = revoke(&publisher, "bad").await;
     revoke(&publisher, "good").await;
     eventually("the other effect happened", || done.all() == ["good"]).await;
+    eventually("the third attempt", || attempts.lock().unwrap().len() == 3).await;
+    let key_of_the_sts = format!("stream-failure:{STREAM}:{id}");
+    let (count, ttl) = counter(&server, &key_of_the_sts).await;
+    assert_eq!(count, Some(2));
+    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+    looked.add_permits(1);
     let mut letters = Vec::new();
     while letters.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -227,11 +249,75 @@ async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
         fields.contains(&("_sig".to_owned(), letter["_sig"].clone())),
         "signed like any message"
     );
-    let mut connection = server.connection().await;
-    let counter = format!("stream-failure:{STREAM}:{GROUP}:{id}");
-    let ttl: i64 = redis::cmd("TTL").arg(&counter).query_async(&mut connection).await.unwrap();
-    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+    assert_eq!(counter(&server, &key_of_the_sts).await.0, None, "and counted no more");
     assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn attempts_are_counted_where_the_rest_of_the_fleet_counts_them() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let own = || EffectRunner::new(&server.settings(&ring()), STREAM, "a-group-of-our-own");
+    own().run(recording(&Done::default()), std::future::ready(())).await.unwrap();
+    let id = revoke(&publisher, "bad").await;
+    // Four attempts of an STS that is not this program, and three of another group's.
+    let mut pipeline = redis::pipe();
+    pipeline.set(format!("stream-failure:{STREAM}:{id}"), 4);
+    pipeline.set(format!("stream-failure:{STREAM}:gateway-revocation:host:{id}"), 3);
+    pipeline.exec_async(&mut server.connection().await).await.unwrap();
+    let failing = |tries: &Arc<Mutex<u32>>| {
+        let tries = Arc::clone(tries);
+        move |_: Delivery| {
+            *tries.lock().unwrap() += 1;
+            std::future::ready(Err(EffectFailure::Failed("no".into())))
+        }
+    };
+    for (runner, expected) in [(runner(&server.url()), 1), (own(), 5)] {
+        let tries = Arc::default();
+        let before = dead_letters(&server).await.len();
+        let (end, task) = start(runner, failing(&tries));
+        while dead_letters(&server).await.len() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        end.send(()).unwrap();
+        task.await.unwrap();
+        assert_eq!(*tries.lock().unwrap(), expected);
+    }
+    let gateways = format!("stream-failure:{STREAM}:gateway-revocation:host:{id}");
+    assert_eq!(counter(&server, &gateways).await.0, Some(3));
+}
+
+#[tokio::test]
+async fn a_message_that_was_given_up_has_its_effect_when_it_is_published_again() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let done = Done::default();
+    let noted = done.clone();
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let handler = move |delivery: Delivery| {
+        let outcome = if mended.load(Ordering::SeqCst) {
+            noted.add(&delivery);
+            Ok(())
+        } else {
+            Err(EffectFailure::Failed("a bug".into()))
+        };
+        std::future::ready(outcome)
+    };
+    let (end, task) = start(runner(&server.url()).with_dedup(), handler);
+    let publisher = publisher(&server).await;
+    let notice = Notice::revoke(ZONE, "operator").session("ar-1");
+    let notice = notice.with("outbox_id", "0198b0c2-7d10-7a11-8f00-000000000001");
+    publisher.publish(notice.clone()).await.unwrap();
+    while dead_letters(&server).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    is_mended.store(true, Ordering::SeqCst);
+    publisher.publish(notice).await.unwrap();
+    eventually("its effect", || done.all() == ["ar-1"]).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
 }
 
 #[tokio::test]
@@ -247,6 +333,96 @@ async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
     let letters = dead_letters(&server).await;
     assert_eq!(letters.len(), 1);
     assert!(letters[0]["error"].contains("signature"), "{letters:?}");
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_that_come_at_once_on_their_own_not_both_are_let_in() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    for _ in 0..10 {
+        let start = |name: &str| {
+            let runner = EffectRunner::new(&server.settings(&ring()), STREAM, GROUP);
+            let runner = runner.with_consumer(name);
+            tokio::spawn(runner.run(recording(&Done::default()), std::future::pending()))
+        };
+        let (one, two) = (start("one"), start("two"));
+        eventually("one of them is refused", || one.is_finished() || two.is_finished()).await;
+        for task in [one, two] {
+            task.abort();
+            if let Ok(outcome) = task.await {
+                assert!(outcome.unwrap_err().is_in_use());
+            }
+        }
+        for name in ["one", "two"] {
+            let mut command = redis::cmd("XGROUP");
+            command.arg("DELCONSUMER").arg(STREAM.name()).arg(GROUP).arg(name);
+            command.exec_async(&mut server.connection().await).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_died_does_not_keep_the_next_one_out() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let hung = |done: &Done| {
+        let done = done.clone();
+        move |delivery: Delivery| {
+            done.add(&delivery);
+            std::future::pending()
+        }
+    };
+    let runner = || EffectRunner::new(&server.settings(&ring()), STREAM, GROUP);
+    let begun = Done::default();
+    let died = tokio::spawn(runner().run(hung(&begun), std::future::pending()));
+    for n in 0..10 {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    eventually("it has begun", || !begun.all().is_empty()).await;
+    died.abort();
+    let _ = died.await;
+    let done = Done::default();
+    let early = runner().run(recording(&done), std::future::ready(())).await;
+    assert!(early.unwrap_err().is_in_use(), "for 30 s it may be alive");
+    let held = pending(&server).await.values().sum::<usize>();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let next = runner().with_claim_after(Duration::from_millis(10));
+    let (end, task) = start(next, recording(&done));
+    eventually("all of it", || done.all().len() >= 10).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    let all: HashSet<_> = done.all().into_iter().collect();
+    assert_eq!((all.len(), done.all().len()), (10, 10));
+    assert!(held >= 1, "what it held was claimed");
+    assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_redis_that_dies_and_comes_back_loses_no_effect() {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    provision(&server).await;
+    let done = Done::default();
+    let runner = runner(&server.url()).with_claim_after(Duration::from_millis(500));
+    let (end, task) = start(runner, recording(&done));
+    let before = publisher(&server).await;
+    for n in 0..50 {
+        revoke(&before, &format!("ar-{n}")).await;
+    }
+    server.kill();
+    server.restart();
+    let after = publisher(&server).await;
+    for n in 50..100 {
+        revoke(&after, &format!("ar-{n}")).await;
+    }
+    let published: HashSet<String> = (0..100).map(|n| format!("ar-{n}")).collect();
+    eventually("every effect happened", || {
+        done.all().into_iter().collect::<HashSet<_>>() == published
+    })
+    .await;
     end.send(()).unwrap();
     task.await.unwrap();
     assert!(pending(&server).await.is_empty());

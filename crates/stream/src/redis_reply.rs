@@ -106,19 +106,44 @@ pub(crate) fn claimed(stream: Stream, answer: Value) -> Result<(StreamId, Vec<En
     Ok((id(&next)?, entries))
 }
 
-/// The names of the answer to `XINFO CONSUMERS` or `XINFO GROUPS`, and how many entries each
-/// has pending.
-pub(crate) fn pending_by_name(answer: &Value) -> Result<Vec<(String, u64)>, LogError> {
-    let Value::Array(list) = answer else { return Err(LogError::Reply("a list was expected")) };
-    let field = |item, name: &str| {
-        pairs(item)
-            .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
-            .map(|(_, value)| value.clone())
-            .ok_or(LogError::Reply("XINFO lacks a field"))
+/// A consumer of a group, as `XINFO CONSUMERS` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Consumer {
+    pub(crate) name: String,
+    pub(crate) pending: u64,
+    /// How long ago the server last heard of it.
+    pub(crate) idle: Duration,
+}
+
+/// The answer to `XINFO CONSUMERS`.
+pub(crate) fn consumers(answer: &Value) -> Result<Vec<Consumer>, LogError> {
+    let consumer = |item| {
+        Ok(Consumer {
+            name: text(&field(item, "name")?)?,
+            pending: number(&field(item, "pending")?)?,
+            idle: Duration::from_millis(number(&field(item, "idle")?)?),
+        })
     };
-    list.iter()
-        .map(|item| Ok((text(&field(item, "name")?)?, number(&field(item, "pending")?)?)))
-        .collect()
+    list(answer)?.iter().map(consumer).collect()
+}
+
+/// The names in the answer to `XINFO GROUPS`.
+pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
+    list(answer)?.iter().map(|item| text(&field(item, "name")?)).collect()
+}
+
+fn list(answer: &Value) -> Result<&[Value], LogError> {
+    match answer {
+        Value::Array(list) => Ok(list),
+        _ => Err(LogError::Reply("a list was expected")),
+    }
+}
+
+fn field(item: &Value, name: &str) -> Result<Value, LogError> {
+    pairs(item)
+        .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
+        .map(|(_, value)| value.clone())
+        .ok_or(LogError::Reply("XINFO lacks a field"))
 }
 
 fn fields(value: Value) -> Result<Fields, LogError> {

@@ -57,4 +57,6 @@ pub(super) struct Done {
     pub(super) id: StreamId,
     /// To be remembered, so that the effect is not brought about again.
     pub(super) outbox_id: Option<Box<str>>,
+    /// Whether attempts failed, and were counted.
+    pub(super) failed: bool,
 }

@@ -10,8 +10,10 @@ use crate::connection::Connection;
 use crate::dead_letters::{MAX_DEAD, dead_stream};
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
-use crate::redis_reply as reply;
+use crate::redis_reply::{self as reply, Consumer};
 
+/// What the names of runners' consumers begin with, unless they were given one.
+pub(super) const OWN_CONSUMERS: &str = "effects-";
 /// How long attempts are counted, and effects remembered.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
@@ -60,8 +62,36 @@ impl RedisQueue {
         }
     }
 
+    async fn consumers(&mut self) -> Result<Vec<Consumer>, LogError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
+        let answers = self.tell(&commands).await?;
+        answers.first().map_or(Ok(Vec::new()), reply::consumers)
+    }
+
+    /// Whether the consumer is somebody else, and may be alive. A runner that died leaves its
+    /// consumer behind, and must not keep the next one out; of others nothing can be told, since
+    /// the server hears nothing of one that waits in a long read.
+    fn is_other(&self, consumer: &Consumer) -> bool {
+        let is_dead_runner =
+            consumer.name.starts_with(OWN_CONSUMERS) && consumer.idle > self.claim_after;
+        *consumer.name != *self.consumer && !is_dead_runner
+    }
+
+    async fn leave_if_done(&mut self, consumers: Vec<Consumer>) -> Result<(), LogError> {
+        let own = consumers.into_iter().find(|consumer| *consumer.name == *self.consumer);
+        // A consumer that goes takes its pending entries along: they would be lost.
+        if own.is_some_and(|own| own.pending == 0) {
+            let mut commands = Pipeline::new();
+            let leave = commands.cmd("XGROUP").arg("DELCONSUMER").arg(self.stream.name());
+            leave.arg(&*self.group).arg(&*self.consumer);
+            self.tell(&commands).await?;
+        }
+        Ok(())
+    }
+
     fn failure_key(&self, id: StreamId) -> String {
-        format!("stream-failure:{}:{}:{id}", self.stream, self.group)
+        failure_key(self.stream, &self.group, id)
     }
 
     fn effect_key(&self, outbox_id: &str) -> String {
@@ -72,17 +102,25 @@ impl RedisQueue {
 impl Queue for RedisQueue {
     async fn join(&mut self, with_others: bool) -> Result<(), EffectError> {
         self.reopen().await.map_err(EffectError::from_log)?;
-        self.create_group("$").await.map_err(EffectError::from_log)?;
-        let mut commands = Pipeline::new();
-        commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
-        let answers = self.tell(&commands).await.map_err(EffectError::from_log)?;
-        let consumers = answers.first().map(reply::pending_by_name).transpose();
-        let consumers = consumers.map_err(EffectError::from_log)?.unwrap_or_default();
-        let others = consumers.iter().filter(|(name, _)| **name != *self.consumer).count();
-        if others > 0 && !with_others {
-            return Err(EffectError::in_use(&self.group, others));
+        let joined = async {
+            self.create_group("$").await?;
+            // Before the others are counted: of two that come at once, both must not see nobody.
+            let mut commands = Pipeline::new();
+            let create = commands.cmd("XGROUP").arg("CREATECONSUMER").arg(self.stream.name());
+            create.arg(&*self.group).arg(&*self.consumer);
+            self.tell(&commands).await?;
+            let consumers = self.consumers().await?;
+            let others = consumers.iter().filter(|consumer| self.is_other(consumer)).count();
+            let is_refused = others > 0 && !with_others;
+            if is_refused {
+                self.leave_if_done(consumers).await?;
+            }
+            Ok(is_refused.then_some(others))
+        };
+        match joined.await.map_err(EffectError::from_log)? {
+            Some(others) => Err(EffectError::in_use(&self.group, others)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
@@ -155,6 +193,10 @@ impl Queue for RedisQueue {
         for done in done {
             acknowledge.arg(done.id.to_string());
         }
+        // Last: while the entry is pending, its attempts count.
+        for done in done.iter().filter(|done| done.failed) {
+            commands.cmd("DEL").arg(self.failure_key(done.id));
+        }
         self.tell(&commands).await.map(|_| ())
     }
 
@@ -189,19 +231,18 @@ impl Queue for RedisQueue {
     }
 
     async fn leave(&mut self) -> Result<(), LogError> {
-        let mut commands = Pipeline::new();
-        commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
-        let answers = self.tell(&commands).await?;
-        let consumers = answers.first().map(reply::pending_by_name).transpose()?;
-        let own = consumers.into_iter().flatten().find(|(name, _)| **name == *self.consumer);
-        // A consumer that goes takes its pending entries along: they would be lost.
-        if own.is_some_and(|(_, pending)| pending == 0) {
-            let mut commands = Pipeline::new();
-            let leave = commands.cmd("XGROUP").arg("DELCONSUMER").arg(self.stream.name());
-            leave.arg(&*self.group).arg(&*self.consumer);
-            self.tell(&commands).await?;
-        }
-        Ok(())
+        let consumers = self.consumers().await?;
+        self.leave_if_done(consumers).await
+    }
+}
+
+/// Where failed attempts are counted: as the STS does in its own groups, so that a mixed fleet
+/// counts together, and as the Gateway does in all others, so that groups don't count for each
+/// other.
+fn failure_key(stream: Stream, group: &str, id: StreamId) -> String {
+    match group {
+        "sts-revocation" | "sts-keys" | "opa-engine" => format!("stream-failure:{stream}:{id}"),
+        _ => format!("stream-failure:{stream}:{group}:{id}"),
     }
 }
 

@@ -10,7 +10,7 @@ use redis::ConnectionInfo;
 use uuid::Uuid;
 
 use super::in_process::InProcessQueue;
-use super::redis_queue::RedisQueue;
+use super::redis_queue::{OWN_CONSUMERS, RedisQueue};
 use super::work::Worker;
 use super::{Delivery, EffectFailure};
 use crate::in_process::InProcess;
@@ -54,9 +54,14 @@ use crate::settings::Settings;
 /// ```
 ///
 /// A handler that fails is called again, later and later. After five attempts that
-/// [`Failed`](EffectFailure::Failed), counted for the whole fleet under
-/// `stream-failure:<stream>:<group>:<id>`, the message becomes a signed letter in
-/// `<stream>.dead`, as does at once a message that cannot be verified.
+/// [`Failed`](EffectFailure::Failed), counted for the whole fleet, the message becomes a signed
+/// letter in `<stream>.dead`, as does at once a message that cannot be verified. They are counted
+/// where Caracal's services count: in the STS's groups (`sts-revocation`, `sts-keys`,
+/// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
+/// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
+///
+/// A group that is not there is made at the end of the stream. One that vanishes while a runner
+/// is alive, with a flush, is made anew from the start of the stream: rather twice than never.
 ///
 /// [`with_dedup`]: Self::with_dedup
 /// [`join_existing`]: Self::join_existing
@@ -127,7 +132,7 @@ impl EffectRunner {
             keys,
             stream,
             group: group.into(),
-            consumer: format!("effects-{}", Uuid::now_v7()).into(),
+            consumer: format!("{OWN_CONSUMERS}{}", Uuid::now_v7()).into(),
             join_existing: false,
             dedup: false,
             claim_after: Duration::from_secs(30),
@@ -142,7 +147,8 @@ impl EffectRunner {
     }
 
     /// The name of this consumer; a new one for each runner by default. No two that run at once
-    /// may have the same.
+    /// may have the same. A consumer of a name that was given counts as alive for ever, so give
+    /// the same one after a crash.
     pub fn with_consumer(mut self, name: &str) -> Self {
         self.consumer = name.into();
         self

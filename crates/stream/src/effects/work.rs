@@ -140,7 +140,7 @@ where
                 }
                 Err(rejection) => {
                     self.bury(&entry, &rejection).await?;
-                    self.done.push(Done { id: entry.id, outbox_id: None });
+                    self.done.push(Done { id: entry.id, outbox_id: None, failed: false });
                 }
             }
         }
@@ -159,37 +159,39 @@ where
 
     async fn handle(&mut self, mut held: Held) -> Result<(), LogError> {
         let id = held.entry.id;
-        let outbox_id: Option<Box<str>> = held.delivery.outbox_id().map(Into::into);
-        let mut outcome = self.outcome(&held).await;
-        if let Ok(Some(EffectFailure::Failed(why))) = &outcome {
-            match self.queue.count_failure(id).await {
-                Ok(count) if count >= ATTEMPTS => {
-                    let why = why.clone();
-                    outcome = match self.bury(&held.entry, &why).await {
-                        Ok(()) => Ok(None),
-                        Err(error) => Err(error),
-                    };
-                }
-                Ok(_) => {}
-                Err(error) => outcome = Err(error),
-            }
-        }
-        let again = match outcome {
+        let failed = held.delivery.attempt > 1;
+        let again = match self.outcome(&held).await {
             Ok(None) => {
-                self.done.push(Done { id, outbox_id });
+                let outbox_id = held.delivery.outbox_id().map(Into::into);
+                self.done.push(Done { id, outbox_id, failed });
                 return Ok(());
             }
             Ok(Some(failure)) => {
                 tracing::warn!(%id, attempt = held.delivery.attempt, %failure, "an effect failed");
-                Ok(())
+                self.failed(&held.entry, &failure).await
             }
             Err(error) => Err(error),
         };
+        if let Ok(true) = again {
+            // The effect was not brought about: if the letter is replayed, it is to be.
+            self.done.push(Done { id, outbox_id: None, failed: true });
+            return Ok(());
+        }
         let doublings = held.delivery.attempt.min(16).saturating_sub(1);
         held.due = Instant::now() + (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE);
         held.delivery.attempt += 1;
         self.held.push_back(held);
-        again
+        again.map(|_| ())
+    }
+
+    /// Whether the message is given up after this, and dead-lettered.
+    async fn failed(&mut self, entry: &Entry, failure: &EffectFailure) -> Result<bool, LogError> {
+        let EffectFailure::Failed(why) = failure else { return Ok(false) };
+        let is_given_up = self.queue.count_failure(entry.id).await? >= ATTEMPTS;
+        if is_given_up {
+            self.bury(entry, why).await?;
+        }
+        Ok(is_given_up)
     }
 
     /// Calls the handler, and meanwhile says that what is held here is being worked on.

@@ -125,9 +125,8 @@ impl Inspector {
         };
         let length = redis_reply::number(&redis_reply::sound(answers.next())?)?;
         let groups = redis_reply::sound(answers.next())?;
-        let groups = redis_reply::pending_by_name(&groups)?.into_iter().map(|(name, _)| name);
+        let groups = redis_reply::group_names(&groups)?;
         let Counters { last_generated: last, entries_added, first, max_deleted } = counters;
-        let groups = groups.collect();
         let report = StreamReport { length, entries_added, first, last, max_deleted, groups };
         Ok(KeyReport::Stream(report))
     }
