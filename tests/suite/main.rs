@@ -1,8 +1,9 @@
 //! The tests that need more than one crate: real Redis servers, real axum and hyper.
 
+#[path = "../../examples/issuer/mod.rs"]
+mod issuer;
 #[path = "../../examples/mandates/mod.rs"]
 mod mandates;
-
 #[path = "../../crates/postgres/tests/suite/server.rs"]
 mod postgres_server;
 
@@ -25,6 +26,8 @@ mod operated;
 mod policies;
 
 mod redis_server;
+mod resource;
 mod service;
+mod sts;
 
 mod vectors;

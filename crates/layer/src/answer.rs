@@ -81,6 +81,9 @@ const fn gateway(kind: RejectionKind) -> Answer {
             forbidden("chain_mismatch", "the delegation chain lacks a required application")
         }
         Kind::HopCountExceeded => forbidden("hop_count_exceeded", "too many delegation hops"),
+        Kind::QueryParameters => {
+            invalid_request(StatusCode::BAD_REQUEST, "query parameters are not taken")
+        }
         Kind::UnsupportedBody => invalid_request(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the body is not application/x-www-form-urlencoded",

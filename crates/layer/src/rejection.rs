@@ -68,6 +68,9 @@ pub enum RejectionKind {
     ChainMismatch,
     /// The mandate came through too many hops.
     HopCountExceeded,
+    /// A token request with parameters in its URL, where somebody could read them in place of the
+    /// body's.
+    QueryParameters,
     /// The body of a token request is not one `application/x-www-form-urlencoded` text.
     UnsupportedBody,
     /// The body of a token request is longer than the limit.
@@ -98,7 +101,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -115,6 +118,7 @@ impl RejectionKind {
         Self::DelegationRequired,
         Self::ChainMismatch,
         Self::HopCountExceeded,
+        Self::QueryParameters,
         Self::UnsupportedBody,
         Self::OversizedBody,
         Self::StalledBody,
@@ -154,6 +158,7 @@ impl RejectionKind {
             Self::DelegationRequired => "delegation_required",
             Self::ChainMismatch => "chain_mismatch",
             Self::HopCountExceeded => "hop_count_exceeded",
+            Self::QueryParameters => "query_parameters",
             Self::UnsupportedBody => "unsupported_body",
             Self::OversizedBody => "oversized_body",
             Self::StalledBody => "stalled_body",

@@ -25,11 +25,12 @@ impl Authority {
         let mut authority = Self::default();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let name = decode(halves.next().unwrap_or_default())?;
+            let name = text(decode(halves.next().unwrap_or_default())?)?;
             let value = decode(halves.next().unwrap_or_default())?;
             let Some(position) = FIELDS.iter().position(|field| is_nearly(&name, field)) else {
                 continue;
             };
+            let value = text(value)?;
             if FIELDS.get(position).is_none_or(|field| *field != name)
                 || value.trim() != value
                 || value.chars().any(char::is_control)
@@ -89,9 +90,9 @@ fn as_uuid(lower: &str) -> Option<String> {
 }
 
 /// Percent-decodes, and reads a plus as the space that it stands for.
-fn decode(text: &[u8]) -> Result<String, RejectionKind> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
+fn decode(encoded: &[u8]) -> Result<Vec<u8>, RejectionKind> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
     loop {
         rest = match rest {
             [] => break,
@@ -114,6 +115,10 @@ fn decode(text: &[u8]) -> Result<String, RejectionKind> {
             }
         };
     }
+    Ok(decoded)
+}
+
+fn text(decoded: Vec<u8>) -> Result<String, RejectionKind> {
     String::from_utf8(decoded).map_err(|_| RejectionKind::MalformedForm)
 }
 

@@ -46,11 +46,13 @@ impl Guard {
     }
 
     /// Whether the body may be read at all.
-    pub(super) fn accept(&self, headers: &HeaderMap) -> Result<(), Denial> {
+    pub(super) fn accept(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Denial> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let fits = announced
             .is_none_or(|length| length.parse().is_ok_and(|length: usize| length <= MAX_BODY));
-        let kind = if !is_form(headers) {
+        let kind = if uri.query().is_some_and(|query| !query.is_empty()) {
+            RejectionKind::QueryParameters
+        } else if !is_form(headers) {
             RejectionKind::UnsupportedBody
         } else if !fits {
             RejectionKind::OversizedBody

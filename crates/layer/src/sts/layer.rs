@@ -19,7 +19,7 @@ use crate::Sts;
 /// 1. their body is `application/x-www-form-urlencoded`, in UTF-8 and not compressed, of at most
 ///    64 KiB, and here within ten seconds;
 /// 2. it can be read in one way only: none of these fields stands twice or under a name that is
-///    nearly its own, no escape is broken;
+///    nearly its own, no escape is broken, and there is no query beside it;
 /// 3. nothing is known against what it names, in a state that is fresh enough. The horizon does
 ///    not apply: the STS decides from Caracal's own records.
 ///

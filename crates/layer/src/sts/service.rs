@@ -37,7 +37,7 @@ where
             return StsFuture::inner(self.inner.call(request.map(StsBody::untouched)));
         }
         let (parts, body) = request.into_parts();
-        if let Err(denial) = self.guard.accept(&parts.headers) {
+        if let Err(denial) = self.guard.accept(&parts.uri, &parts.headers) {
             return StsFuture::denied(denial);
         }
         // The one that was made ready is the one that must be called.

@@ -17,8 +17,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{Rejection, RejectionKind, StsBody, StsLayer};
 use RejectionKind::{
-    BrokenBody, MalformedClaims, MalformedForm, MalformedToken, OversizedBody, RepeatedField,
-    Revoked, StalledBody, Suspended, Unknown, UnsupportedBody,
+    BrokenBody, MalformedClaims, MalformedForm, MalformedToken, OversizedBody, QueryParameters,
+    RepeatedField, Revoked, StalledBody, Suspended, Unknown, UnsupportedBody,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -125,6 +125,8 @@ async fn other_authority_passes_with_its_body_untouched() {
         "".into(),
         "grant_type=client_credentials&scope=ar-1".into(),
         "session_id=&agent_session_id=".into(),
+        // Of other fields, only that their escapes are whole is this layer's business.
+        "client_secret=%FF%fe&x=1&x=2&%C3%A4=%C3%A4".into(),
     ] {
         assert_eq!(ask(&body).await, Passed(Bytes::from(body)));
     }
@@ -188,6 +190,8 @@ async fn what_could_be_read_in_two_ways_is_refused() {
         "session_id=ar-1%",
         "session_id=ar-1%4",
         "session_id=%ff",
+        "client_secret=%f",
+        "%ff=1",
         "Session_Id=ar-1",
         "session_id[]=ar-1",
         "session_id[0]=ar-1",
@@ -330,7 +334,7 @@ async fn other_paths_and_methods_pass_untouched() {
 async fn no_spelling_of_the_path_goes_around_the_layer() {
     let layer = StsLayer::new(revoked());
     for path in [
-        "/oauth/2/token?session_id=ar-2",
+        "/oauth/2/token?",
         "/oauth/2/token/",
         "//oauth/2//token",
         "/oauth/2/%74oken",
@@ -340,6 +344,16 @@ async fn no_spelling_of_the_path_goes_around_the_layer() {
         let mut request = post("session_id=ar-1");
         *request.uri_mut() = path.parse().unwrap();
         assert_eq!(send(&layer, request).await, refused(Revoked, 401), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_beside_the_body_is_refused() {
+    let layer = StsLayer::new(revoked());
+    for path in ["/oauth/2/token?session_id=ar-1", "/oauth/2/token?x", "/oauth/2/token/?a=b"] {
+        let mut request = post("session_id=ar-2");
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(send(&layer, request).await, refused(QueryParameters, 400), "{path}");
     }
 }
 

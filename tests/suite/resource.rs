@@ -1,0 +1,228 @@
+//! A resource server, the whole way: mandates of a real issuer, keys from a real port, and every
+//! way to revoke, from a signed message in a real Redis to the answer over HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use caracal_revocation::{
+    DelegationEvent, Notice, OccurredAt, Publisher, ResourceLayer, Revocations, Verifier,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::issuer::Issuer;
+use crate::live::{ZONE, caught_up, eventually, follow, follow_within, publisher};
+use crate::redis_server::RedisServer;
+use crate::service::{Asker, Seen};
+
+const AUDIENCE: &str = "https://orders.example";
+
+struct World {
+    issuer: Issuer,
+    revocations: Revocations,
+    publisher: Publisher,
+    address: SocketAddr,
+    asker: Asker,
+    server: RedisServer,
+}
+
+impl World {
+    async fn start() -> Self {
+        let server = RedisServer::start();
+        let revocations = follow(&server).await;
+        Self::on(server, revocations).await
+    }
+
+    async fn on(server: RedisServer, revocations: Revocations) -> Self {
+        let publisher = publisher(&server).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = format!("http://{}", listener.local_addr().unwrap());
+        let issuer = Issuer::new(&name, ZONE).unwrap();
+        let keys = issuer.clone();
+        let app = Router::new().route("/.well-known/jwks.json", get(async move || keys.jwks()));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let verifier = Verifier::builder(&name, ZONE, AUDIENCE).build(&revocations).unwrap();
+        verifier.warm_up().await.unwrap();
+        let layer = ResourceLayer::new(verifier);
+        let app = Router::new().route("/", get(async || "orders")).layer(layer);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let asker = Asker::http1();
+        Self { issuer, revocations, publisher, address, asker, server }
+    }
+
+    fn mint(&self, n: usize, more: &Value) -> String {
+        self.issuer.mint(&format!("ar-{n}"), AUDIENCE, more).unwrap()
+    }
+
+    async fn ask(&self, token: &str) -> Seen {
+        self.asker.ask_with(self.address, token).await
+    }
+
+    async fn publish(&self, notice: Notice) {
+        self.publisher.publish(notice).await.unwrap();
+    }
+
+    /// Every message that was published has been applied.
+    async fn caught_up(&self) {
+        caught_up(&self.revocations, &self.publisher).await;
+    }
+}
+
+/// The claims of a mandate that came through two delegations; no other has the same ids.
+fn claims(n: usize) -> Value {
+    json!({
+        "root_sid": format!("root-{n}"), "agent_session_id": format!("gs-{n}"),
+        "delegation_edge_id": format!("de-{n}"), "hop_count": 2,
+        "delegation_path": [format!("path-{n}"), format!("de-{n}")],
+        "delegation_chain": [{
+            "application_id": "app-0", "agent_session_id": format!("hop-gs-{n}"),
+            "delegation_edge_id": format!("hop-de-{n}"),
+        }],
+    })
+}
+
+/// What revokes the mandate of this number, and no other.
+type Way = Box<dyn Fn(usize) -> Notice>;
+
+fn said(seen: &Seen) -> (u16, String) {
+    let body = seen.json();
+    assert!(body["error_hint"].is_string() && body["requestId"].is_string(), "{body}");
+    (seen.status.as_u16(), body["error"].as_str().unwrap().to_owned())
+}
+
+fn at(text: &str) -> OccurredAt {
+    OccurredAt::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn each_way_to_revoke_is_seen_over_http_with_its_reason() {
+    let world = World::start().await;
+    fn revoke() -> Notice {
+        Notice::revoke(ZONE, "operator")
+    }
+    fn edge(event: DelegationEvent, edges: &[&str]) -> Notice {
+        Notice::delegation(ZONE, event, edges, 1)
+    }
+    let suspended = at("2026-11-20T10:00:00.000Z");
+    let ways: Vec<(&str, Way)> = vec![
+        ("session_id", Box::new(|n| revoke().session(&format!("ar-{n}")))),
+        ("sid", Box::new(|n| revoke().with("sid", &format!("ar-{n}")))),
+        ("root_sid", Box::new(|n| revoke().root(&format!("root-{n}")))),
+        ("agent_session_id", Box::new(|n| revoke().agent_session(&format!("gs-{n}")))),
+        ("delegation_edge_id", Box::new(|n| revoke().delegation_edge(&format!("de-{n}")))),
+        ("edge_id", Box::new(|n| revoke().with("edge_id", &format!("de-{n}")))),
+        ("a hop's session", Box::new(|n| revoke().agent_session(&format!("hop-gs-{n}")))),
+        ("a hop's delegation", Box::new(|n| revoke().delegation_edge(&format!("hop-de-{n}")))),
+        ("the path", Box::new(|n| revoke().delegation_edge(&format!("path-{n}")))),
+        ("edge_revoke", Box::new(|n| edge(DelegationEvent::Revoke, &[&format!("de-{n}")]))),
+        (
+            "edge_expire",
+            Box::new(|n| edge(DelegationEvent::Expire, &["other", &format!("hop-de-{n}")])),
+        ),
+        ("suspend", Box::new(move |n| Notice::suspend(ZONE, &format!("gs-{n}"), suspended))),
+        (
+            "suspend, of a hop",
+            Box::new(move |n| Notice::suspend(ZONE, &format!("hop-gs-{n}"), suspended)),
+        ),
+        (
+            "suspend, on sessions.revoke",
+            Box::new(move |n| {
+                let key = format!("agent_suspend:gs-{n}:{suspended}");
+                revoke().agent_session(&format!("gs-{n}")).with("dedupe_key", &key)
+            }),
+        ),
+        ("terminate, alone", Box::new(|n| Notice::terminate(ZONE, &format!("gs-{n}")))),
+    ];
+    let tokens: Vec<_> = (0..ways.len()).map(|n| world.mint(n, &claims(n))).collect();
+    for token in &tokens {
+        assert_eq!(world.ask(token).await.status, StatusCode::OK);
+    }
+    for (n, (way, notice)) in ways.iter().enumerate() {
+        world.publish(notice(n)).await;
+        world.caught_up().await;
+        assert_eq!(said(&world.ask(&tokens[n]).await), (401, "session_revoked".into()), "{way}");
+        // At first sight, too.
+        let new = world.mint(n, &claims(n));
+        assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()), "{way}");
+        for token in &tokens[n + 1..] {
+            assert_eq!(world.ask(token).await.status, StatusCode::OK, "{way} is not about it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_resumed_passes_with_new_mandates_only() {
+    let world = World::start().await;
+    // The issuer makes mandates now, so the suspension is to lie before that.
+    let (suspended, resumed) = (at("2026-11-20T10:00:00.000Z"), at("2026-11-20T10:05:00.000Z"));
+    let old = json!({ "agent_session_id": "gs-1", "iat": suspended.floor_seconds() + 1 });
+    let old = world.mint(1, &old);
+    let new = world.mint(1, &json!({ "agent_session_id": "gs-1" }));
+    world.publish(Notice::suspend(ZONE, "gs-1", suspended)).await;
+    world.caught_up().await;
+    for token in [&old, &new] {
+        assert_eq!(said(&world.ask(token).await), (401, "session_revoked".into()));
+    }
+    // Decided later than the suspension, by the clock of `outbox_id`.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    world.publish(Notice::resume(ZONE, "gs-1", resumed)).await;
+    world.caught_up().await;
+    assert_eq!(said(&world.ask(&old).await), (401, "session_revoked".into()));
+    assert_eq!(world.ask(&new).await.status, StatusCode::OK);
+    world.publish(Notice::terminate(ZONE, "gs-1")).await;
+    world.caught_up().await;
+    assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()));
+}
+
+#[tokio::test]
+async fn a_delegation_graph_that_moves_on_makes_older_mandates_stale() {
+    let world = World::start().await;
+    let token = |epoch: u64| world.mint(1, &json!({ "delegation_graph_epoch": epoch }));
+    let (of_none, of_six, of_seven) = (token(0), token(6), token(7));
+    for epoch in [7, 5] {
+        let event = DelegationEvent::Create;
+        world.publish(Notice::delegation(ZONE, event, &["de-new"], epoch)).await;
+        world.caught_up().await;
+    }
+    assert_eq!(said(&world.ask(&of_six).await), (401, "delegation_stale".into()));
+    assert_eq!(world.ask(&of_seven).await.status, StatusCode::OK);
+    assert_eq!(world.ask(&of_none).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_rotation_ends_what_was_verified_with_the_old_key_and_takes_the_new_one() {
+    let world = World::start().await;
+    let old = world.mint(1, &json!({}));
+    assert_eq!(world.ask(&old).await.status, StatusCode::OK);
+    world.issuer.rotate().unwrap();
+    assert_eq!(world.ask(&old).await.status, StatusCode::OK, "nobody has said so yet");
+    let new = world.mint(1, &json!({}));
+    world.publish(Notice::keys(ZONE)).await;
+    world.caught_up().await;
+    assert_eq!(said(&world.ask(&old).await), (401, "invalid_token".into()));
+    assert_eq!(world.ask(&new).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_gone_is_an_outage_and_no_revoked_session() {
+    let server = RedisServer::start();
+    let bound = Duration::from_secs(2);
+    let revocations = follow_within(&server, bound).await;
+    let mut world = World::on(server, revocations).await;
+    let token = world.mint(1, &json!({}));
+    assert_eq!(world.ask(&token).await.status, StatusCode::OK);
+    world.server.kill();
+    let revocations = world.revocations.clone();
+    eventually("it is stale", || {
+        revocations.staleness(revocations.now()).is_ok_and(|age| age > bound)
+    })
+    .await;
+    let seen = world.ask(&token).await;
+    assert_eq!(said(&seen), (503, "sts_unavailable".into()));
+    assert!(seen.header("retry-after").is_some());
+}

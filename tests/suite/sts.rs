@@ -1,0 +1,156 @@
+//! A token endpoint behind the layer, on real sockets: what clients send, byte for byte.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use caracal_revocation::{Notice, StsLayer};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::live::{ZONE, caught_up, follow, publisher};
+use crate::redis_server::RedisServer;
+
+const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
+
+/// A token endpoint that answers what it was sent; in its state, `ar-1`, `gs-1` and `de-1` are
+/// revoked.
+async fn start(server: &RedisServer, deadline: Duration) -> SocketAddr {
+    let (revocations, publisher) = (follow(server).await, publisher(server).await);
+    let revoke = || Notice::revoke(ZONE, "operator");
+    for notice in
+        [revoke().session("ar-1"), revoke().agent_session("gs-1"), revoke().delegation_edge("de-1")]
+    {
+        publisher.publish(notice).await.unwrap();
+    }
+    caught_up(&revocations, &publisher).await;
+    let app = Router::new()
+        .route("/oauth/2/token", post(async |body: Bytes| body))
+        .layer(StsLayer::new(revocations).with_body_deadline(deadline))
+        .route("/open", post(async |body: Bytes| body));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Sends these bytes and reads one answer: its status and its body.
+async fn send(address: SocketAddr, pieces: &[&str]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for piece in pieces {
+        // A server that has refused already may have closed.
+        if stream.write_all(piece.as_bytes()).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+            });
+            if body.len() >= length.expect("a length") {
+                return (head[9..12].parse().unwrap(), body.to_owned());
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => panic!("no whole answer: {text}"),
+            Ok(read) => answer.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+fn head(path: &str, more: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: sts\r\n{more}\r\n")
+}
+
+fn whole(path: &str, body: &str) -> String {
+    format!("{}{body}", head(path, &format!("{FORM}content-length: {}\r\n", body.len())))
+}
+
+fn error(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap();
+    body["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn revoked_authority_gets_no_token_in_any_field_or_framing() {
+    let server = RedisServer::start();
+    let address = start(&server, Duration::from_secs(60)).await;
+    let token = |payload: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
+    let subject = token(r#"{"sid":"ar-2","agent_session_id":"gs-1"}"#);
+    for body in [
+        "session_id=ar-1".to_owned(),
+        "grant_type=x&agent_session_id=g%73-1".into(),
+        "delegation_edge_id=de-1&scope=a+b".into(),
+        format!("subject_token={subject}"),
+    ] {
+        let (status, answer) = send(address, &[&whole("/oauth/2/token", &body)]).await;
+        assert_eq!((status, error(&answer).as_str()), (401, "invalid_token"), "{body}");
+        // The same in chunks of a byte each, the head in two pieces.
+        let mut pieces = vec![
+            "POST /oauth/2/token HTTP/1.1\r\nhost: sts\r\n".to_owned(),
+            format!("{FORM}transfer-encoding: chunked\r\n\r\n"),
+        ];
+        pieces.extend(body.chars().map(|letter| format!("1\r\n{letter}\r\n")));
+        pieces.push("0\r\n\r\n".to_owned());
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let (status, answer) = send(address, &pieces).await;
+        assert_eq!((status, error(&answer).as_str()), (401, "invalid_token"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn other_requests_reach_the_sts_untouched() {
+    let server = RedisServer::start();
+    let address = start(&server, Duration::from_secs(60)).await;
+    let body = "session_id=ar-2&client_secret=%FF%fe&x=%41+b&&c&x=2";
+    let sent = send(address, &[&whole("/oauth/2/token", body)]).await;
+    assert_eq!(sent, (200, body.to_owned()));
+    let chunked = head("/oauth/2/token", &format!("{FORM}transfer-encoding: chunked\r\n"));
+    let pieces = [&chunked, "6\r\nscope=\r\n", "1;x=y\r\nz\r\n", "0\r\n\r\n"];
+    assert_eq!(send(address, &pieces).await, (200, "scope=z".to_owned()));
+    let body = "session_id=ar-1&session_id=ar-1";
+    assert_eq!(send(address, &[&whole("/open?a=b", body)]).await, (200, body.to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_not_one_clear_form_in_time_is_a_clear_4xx() {
+    let server = RedisServer::start();
+    let address = start(&server, Duration::from_secs(60)).await;
+    let hurried = start(&server, Duration::from_millis(200)).await;
+    let refused_at = async |address, pieces: &[&str]| {
+        let (status, answer) = send(address, pieces).await;
+        assert_eq!(error(&answer), "invalid_request");
+        status
+    };
+    let refused = async |pieces: &[&str]| refused_at(address, pieces).await;
+    let path = "/oauth/2/token";
+    let json = head(path, "content-type: application/json\r\ncontent-length: 2\r\n") + "{}";
+    assert_eq!(refused(&[&json]).await, 415);
+    let twice = whole(path, "session_id=ar-2&session_id=ar-1");
+    assert_eq!(refused(&[&twice]).await, 400);
+    let query = whole("/oauth/2/token?session_id=ar-2", "session_id=ar-1");
+    assert_eq!(refused(&[&query]).await, 400);
+    let announced = head(path, &format!("{FORM}content-length: 65537\r\n"));
+    assert_eq!(refused(&[&announced]).await, 413);
+    let chunked = head(path, &format!("{FORM}transfer-encoding: chunked\r\n"));
+    let chunk = format!("8000\r\n{}\r\n", "a".repeat(0x8000));
+    assert_eq!(refused(&[&chunked, &chunk, &chunk, "1\r\na\r\n"]).await, 413);
+    let stalled = head(path, &format!("{FORM}content-length: 20\r\n")) + "session_id=ar";
+    assert_eq!(refused_at(hurried, &[&stalled]).await, 408);
+    let dripping = "1\r\na\r\n";
+    let mut pieces = vec![chunked.as_str()];
+    pieces.extend(std::iter::repeat_n(dripping, 400));
+    assert_eq!(refused_at(hurried, &pieces).await, 408, "byte by byte, longer than is allowed");
+}
