@@ -116,6 +116,23 @@ impl StreamId {
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
     }
+
+    /// The id directly before this one; that of `0-0` is itself.
+    ///
+    /// ```
+    /// use caracal_revocation_event::StreamId;
+    /// assert_eq!(StreamId::new(7, 3).before(), StreamId::new(7, 2));
+    /// assert_eq!(StreamId::new(7, 0).before(), StreamId::new(6, u64::MAX));
+    /// assert_eq!(StreamId::ZERO.before(), StreamId::ZERO);
+    /// ```
+    #[must_use]
+    pub const fn before(self) -> Self {
+        match (self.ms, self.seq) {
+            (0, 0) => self,
+            (ms, 0) => Self { ms: ms - 1, seq: u64::MAX },
+            (ms, seq) => Self { ms, seq: seq - 1 },
+        }
+    }
 }
 
 impl fmt::Display for StreamId {

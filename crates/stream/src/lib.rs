@@ -52,13 +52,13 @@ mod settings;
 mod watch;
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
-pub use dead_letters::{DeadLetter, NotADeadLetter};
+pub use dead_letters::{DeadLetter, NotADeadLetter, ReplayError};
 pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;
 pub use in_process::InProcess;
 pub use inspect::{
-    ConsumerReport, GroupReport, InspectError, InspectErrorKind, Inspector, KeyReport,
-    OldestPending, StreamReport,
+    ConsumerReport, GroupReport, InspectError, InspectErrorKind, Inspector, KeyReport, LiveSetting,
+    OldestPending, Purpose, RawEntry, Right, ServerReport, StreamReport,
 };
 pub use layout::StreamLayout;
 pub use provision::{Provision, Provisioned};

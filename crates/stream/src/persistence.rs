@@ -2,6 +2,7 @@
 
 use redis::{Pipeline, Value};
 
+use crate::inspect::LiveSetting;
 use crate::redis_reply::text;
 
 /// A setting that messages depend on.
@@ -28,22 +29,34 @@ pub(crate) fn ask(commands: &mut Pipeline) {
     }
 }
 
+/// The live values: what CONFIG tells where it is allowed, else what `otherwise` knows.
+pub(crate) fn live(
+    answers: impl Iterator<Item = Value>,
+    otherwise: impl Fn(&str) -> Option<String>,
+) -> Vec<LiveSetting> {
+    let told = |answer: Value| match &answer {
+        Value::Array(pair) => pair.get(1).and_then(|live| text(live).ok()),
+        _ => None,
+    };
+    let settings = REQUIRED.into_iter().zip(answers).map(|(required, answer)| {
+        let Required { setting, is_fine, value } = required;
+        let live = told(answer).or_else(|| otherwise(setting));
+        let is_fine = live.as_deref().is_none_or(is_fine);
+        LiveSetting { name: setting, live, required: value, is_fine }
+    });
+    settings.collect()
+}
+
 /// Warns of each value that differs, once; where CONFIG is not allowed nothing can be said, and
 /// nothing is held up.
 pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String>) {
     let mut differing = Vec::new();
-    for (Required { setting, is_fine, value: required }, answer) in
-        REQUIRED.into_iter().zip(answers)
-    {
-        let live = match &answer {
-            Value::Array(pair) => pair.get(1).and_then(|live| text(live).ok()),
-            _ => None,
-        };
+    for LiveSetting { name: setting, live, required, is_fine } in live(answers, |_| None) {
         let Some(live) = live else {
             tracing::debug!(setting, "CONFIG GET is not allowed here: not checked");
             continue;
         };
-        if !is_fine(&live) {
+        if !is_fine {
             let told = format!("{setting}={live}");
             if !warned.contains(&told) {
                 tracing::warn!(

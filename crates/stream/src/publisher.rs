@@ -11,7 +11,7 @@ use crate::in_process::InProcess;
 use crate::settings::Settings;
 
 /// What Caracal's producers trim to, about.
-const MAX_LEN: u64 = 100_000;
+pub(crate) const MAX_LEN: u64 = 100_000;
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Writes messages to the streams, signed with the current key. Clones share a connection.

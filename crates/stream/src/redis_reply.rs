@@ -146,7 +146,7 @@ fn field(item: &Value, name: &str) -> Result<Value, LogError> {
         .ok_or(LogError::Reply("XINFO lacks a field"))
 }
 
-fn fields(value: Value) -> Result<Fields, LogError> {
+pub(crate) fn fields(value: Value) -> Result<Fields, LogError> {
     let list = match value {
         Value::Array(list) => list,
         // An entry that was deleted while it was being read has no fields.
@@ -187,7 +187,7 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     })
 }
 
-fn id(value: &Value) -> Result<StreamId, LogError> {
+pub(crate) fn id(value: &Value) -> Result<StreamId, LogError> {
     text(value)?.parse().map_err(|_| LogError::Reply("a stream id was expected"))
 }
 

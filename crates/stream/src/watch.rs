@@ -103,7 +103,7 @@ impl Watch {
             fold: Fold::new(Revocations::new(options), keys.clone(), dead_letters),
             keys,
             server_time: Some(server_time),
-            shown: [before(first); Stream::ALL.len()],
+            shown: [first.before(); Stream::ALL.len()],
         })
     }
 
@@ -169,27 +169,6 @@ impl Watch {
     }
 }
 
-/// The id before `id`.
-const fn before(id: StreamId) -> StreamId {
-    match (id.ms, id.seq) {
-        (0, 0) => id,
-        (ms, 0) => StreamId::new(ms - 1, u64::MAX),
-        (ms, seq) => StreamId::new(ms, seq - 1),
-    }
-}
-
 fn nanos(since: Duration) -> i128 {
     i128::from(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_before_another_leaves_nothing_between() {
-        assert_eq!(before(StreamId::ZERO), StreamId::ZERO);
-        assert_eq!(before(StreamId::new(7, 0)), StreamId::new(6, u64::MAX));
-        assert_eq!(before(StreamId::new(7, 3)), StreamId::new(7, 2));
-    }
 }

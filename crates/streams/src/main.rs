@@ -7,11 +7,15 @@ mod answer;
 mod check;
 mod cli;
 mod confirm;
+mod dead_letters;
+mod doctor;
+mod explain;
 mod failure;
 mod message;
 mod provision;
 mod publish;
 mod record;
+mod retention;
 mod settings;
 mod sign;
 mod text;
@@ -54,6 +58,10 @@ async fn run(cli: Cli, out: &mut impl Write) -> Result<Answer, Failure> {
         Command::Publish(args) => publish::publish(&sources()?, &args, out).await,
         Command::Sign(args) => sign::sign(&sources()?, &args, out),
         Command::Check(args) => check::check(&sources()?, &args, out),
+        Command::Doctor(args) => doctor::doctor(&sources()?, &args, out).await,
+        Command::DeadLetters(args) => dead_letters::dead_letters(&sources()?, &args, out).await,
+        Command::Explain(args) => explain::explain(&sources()?, &args, out).await,
+        Command::Retention(args) => retention::retention(&sources()?, &args, out).await,
         Command::Completions { shell } => {
             cli::completions(shell, out);
             Ok(Answer::Fine)

@@ -1,7 +1,10 @@
-//! Text from the streams, made safe for a terminal.
+//! Text for people: what comes from the streams made safe for a terminal, and times.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::time::Duration;
+
+use caracal_revocation_event::{OccurredAt, StreamId};
 
 /// The text without control characters, which whoever can write to Redis could put there to
 /// rewrite what a terminal shows.
@@ -27,6 +30,26 @@ fn is_unsafe(letter: char) -> bool {
         || matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A span of time in the unit that suits it.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 if span.as_millis() == 0 => format!("{} µs", span.as_micros()),
+        0 => format!("{} ms", span.as_millis()),
+        1..10 => format!("{:.1} s", span.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// When the server gave out an id, in ISO 8601.
+pub(crate) fn time_of(id: StreamId) -> String {
+    OccurredAt::from_unix(Duration::from_millis(id.ms))
+        .map_or_else(|| format!("{} ms", id.ms), |time| time.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +59,15 @@ mod tests {
         assert_eq!(plain("révoqué ✅"), "révoqué ✅");
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\u{a}");
         assert_eq!(plain("\u{202e}evil"), "\\u{202e}evil");
+    }
+
+    #[test]
+    fn times_are_told_in_the_unit_that_suits_them() {
+        let told = [40, 40_000, 4_200_000, 90_000_000, 600_000_000]
+            .map(|micros| span(Duration::from_micros(micros)));
+        assert_eq!(told, ["40 µs", "40 ms", "4.2 s", "90 s", "10 min"]);
+        assert_eq!(span(Duration::from_secs(259_200)), "3 d");
+        assert_eq!(time_of(StreamId::new(1_795_168_800_123, 7)), "2026-11-20T10:00:00.123Z");
+        assert_eq!(time_of(StreamId::new(u64::MAX, 0)), format!("{} ms", u64::MAX));
     }
 }

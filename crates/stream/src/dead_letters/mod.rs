@@ -3,11 +3,13 @@
 mod letter;
 mod marked;
 mod queue;
+mod replay;
 mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
 pub(crate) use marked::MAX_DEAD;
 pub(crate) use queue::{DeadLetters, queue};
+pub use replay::ReplayError;
 pub(crate) use writer::Writer;
 
 use caracal_revocation_event::Stream;

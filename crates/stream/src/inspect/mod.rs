@@ -1,11 +1,17 @@
 //! What an operator asks of Redis: the streams, their groups, the server itself.
 
+mod entries;
 mod error;
 mod groups;
 mod reply;
+mod rights;
+mod server;
 
+pub use entries::RawEntry;
 pub use error::{InspectError, InspectErrorKind};
 pub use groups::{ConsumerReport, GroupReport, OldestPending};
+pub use rights::{Purpose, Right};
+pub use server::{LiveSetting, ServerReport};
 
 use std::time::Duration;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use caracal_revocation_event::StreamId;
 use redis::Value;
 
 use crate::log::LogError;
 use crate::redis_reply;
+pub(super) use crate::redis_reply::id;
 
 pub(super) const UNLIKE: LogError = LogError::Reply("a list is not as expected");
 
@@ -26,11 +26,6 @@ pub(super) fn field<'v>(item: &'v Value, name: &str) -> Result<&'v Value, LogErr
             _ => None,
         })
         .ok_or(LogError::Reply("XINFO lacks a field"))
-}
-
-pub(super) fn id(value: &Value) -> Result<StreamId, LogError> {
-    let text = redis_reply::text(value)?;
-    text.parse().map_err(|_| LogError::Reply("a stream id was expected"))
 }
 
 pub(super) fn millis(value: &Value) -> Result<Duration, LogError> {

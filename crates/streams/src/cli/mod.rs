@@ -1,8 +1,11 @@
 //! The command line, declared: what `--help`, the completions and the man pages say.
 
+mod dead_letters;
+mod explain;
 mod pages;
 mod parse;
 mod publish;
+mod retention;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,10 +15,13 @@ use caracal_revocation_event::{Stream, StreamId};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use dead_letters::{DeadLettersArgs, DeadLettersCommand, Picked};
+pub(crate) use explain::ExplainArgs;
 pub(crate) use pages::{completions, manual};
 #[cfg(test)]
 pub(crate) use publish::SessionArgs;
 pub(crate) use publish::{PublishArgs, PublishCommand};
+pub(crate) use retention::{RetentionArgs, RetentionCommand};
 
 const SETTINGS: &str = "\
 Settings, in this order: flags, the environment, a file of NAME=value lines (--settings, else
@@ -103,6 +109,9 @@ pub(crate) enum Command {
     Provision(ReportArgs),
     /// Check that all streams and groups exist, so that provisioning would change nothing
     Verify(ReportArgs),
+    /// Connect as a consumer would, and explain what is wrong and what to do
+    #[command(after_help = "Exit code 0: all is fine; 1: warnings; 2: something is broken.")]
+    Doctor(ReportArgs),
     /// Follow the streams live: a full-screen view in a terminal, lines otherwise
     Watch(WatchArgs),
     /// Write a correctly signed message
@@ -116,6 +125,14 @@ Example:
     Sign(SignArgs),
     /// Say what a follower would make of one message on standard input
     Check(CheckArgs),
+    /// List, show, replay and drop the messages that could not be used
+    #[command(after_help = dead_letters::EXAMPLES)]
+    DeadLetters(DeadLettersArgs),
+    /// Say whether a token would be refused now, why, and by which message
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Trim what is older than a day and that no group still needs
+    Retention(RetentionArgs),
     /// Print a script that completes this program's command line
     Completions {
         /// The shell to print it for

@@ -1,0 +1,40 @@
+//! The command line of `retention`.
+
+use caracal_revocation_stream::StreamLayout;
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// Only this stream; may stand several times
+    #[arg(long = "stream", value_name = "NAME", global = true, value_parser = provisioned)]
+    streams: Vec<String>,
+    /// One JSON object a stream, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) what: RetentionCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// Say what could be trimmed; change nothing
+    Plan,
+    /// Trim it, after asking
+    Apply {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl RetentionArgs {
+    /// Whether this stream was asked for.
+    pub(crate) fn concerns(&self, stream: &str) -> bool {
+        self.streams.is_empty() || self.streams.iter().any(|asked| asked == stream)
+    }
+}
+
+fn provisioned(text: &str) -> Result<String, String> {
+    let known = StreamLayout::ALL.iter().any(|stream| stream.name == text);
+    if known { Ok(text.to_owned()) } else { Err("a stream of the contract is expected".to_owned()) }
+}

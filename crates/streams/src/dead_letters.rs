@@ -1,0 +1,292 @@
+//! `dead-letters`: what could not be used, in both shapes of the contract.
+
+use std::io::Write;
+
+use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::{
+    DeadLetter, Inspector, KeyReport, NotADeadLetter, RawEntry, ReplayError, Settings,
+};
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::cli::{DeadLettersArgs, DeadLettersCommand, Picked};
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::settings::Sources;
+use crate::text::{plain, time_of};
+
+const PAGE: u64 = 500;
+
+/// A dead letter where it stands.
+struct Found {
+    stream: Stream,
+    id: StreamId,
+    letter: Result<DeadLetter, NotADeadLetter>,
+}
+
+#[derive(Serialize)]
+struct Listed<'l> {
+    stream: &'l str,
+    id: String,
+    original_id: Option<&'l str>,
+    /// What stands before the first colon of the error.
+    cause: &'l str,
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<(String, String)>>,
+    /// Whether it could be replayed with the keys given here; with `show` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Replayed<'r> {
+    stream: &'r str,
+    dead: String,
+    /// The id of the message in its stream, if it was written again.
+    id: Option<String>,
+    refused: Option<String>,
+}
+
+pub(crate) async fn dead_letters(
+    sources: &Sources,
+    args: &DeadLettersArgs,
+    out: &mut impl Write,
+) -> Result<Answer, Failure> {
+    match &args.what {
+        DeadLettersCommand::List { stream, cause, count } => {
+            let mut inspector = Inspector::connect(&sources.server()?).await?;
+            let streams = stream.map_or(Stream::ALL.to_vec(), |stream| vec![stream]);
+            let mut left = *count;
+            for stream in streams {
+                let all = find(&mut inspector, stream, &Picked::of_cause(cause.clone())).await?;
+                for found in all.iter().take(left) {
+                    found.list(args.json, out)?;
+                }
+                left = left.saturating_sub(all.len());
+            }
+            Ok(Answer::Fine)
+        }
+        DeadLettersCommand::Show { stream, id } => {
+            let mut inspector = Inspector::connect(&sources.server()?).await?;
+            let picked = Picked::of_ids(vec![*id]);
+            let all = find(&mut inspector, *stream, &picked).await?;
+            for found in &all {
+                found.show(sources.keys().ok().as_ref(), args.json, out)?;
+            }
+            Ok(if all.is_empty() { nothing()? } else { Answer::Fine })
+        }
+        DeadLettersCommand::Replay { stream, picked, keep, yes } => {
+            let settings = sources.settings()?;
+            if !settings.keys().verifies() {
+                return Err(Failure::new("STREAMS_HMAC_KEY: not set: nothing can be verified"));
+            }
+            let mut inspector = Inspector::connect(&settings).await?;
+            let all = find(&mut inspector, *stream, picked).await?;
+            if all.is_empty() {
+                return nothing();
+            }
+            let question = format!("Replay {} dead letters to {stream}?", all.len());
+            if !confirm(&question, *yes)? {
+                writeln!(std::io::stderr(), "nothing was replayed")?;
+                return Ok(Answer::Not);
+            }
+            let mut answer = Answer::Fine;
+            for found in &all {
+                let done = replay(&mut inspector, found, &settings, *keep).await?;
+                if done.is_err() {
+                    answer = Answer::Not;
+                }
+                tell(found, done, args.json, out)?;
+            }
+            Ok(answer)
+        }
+        DeadLettersCommand::Drop { stream, picked, yes } => {
+            let mut inspector = Inspector::connect(&sources.server()?).await?;
+            let all = find(&mut inspector, *stream, picked).await?;
+            if all.is_empty() {
+                return nothing();
+            }
+            for found in &all {
+                writeln!(std::io::stderr(), "{}", found.line())?;
+            }
+            if !confirm(&format!("Drop {} dead letters for good?", all.len()), *yes)? {
+                writeln!(std::io::stderr(), "nothing was dropped")?;
+                return Ok(Answer::Not);
+            }
+            let ids: Vec<StreamId> = all.iter().map(|found| found.id).collect();
+            let dropped = inspector.delete(&format!("{stream}.dead"), &ids).await?;
+            writeln!(out, "{dropped} dropped")?;
+            Ok(Answer::Fine)
+        }
+    }
+}
+
+fn nothing() -> Result<Answer, Failure> {
+    writeln!(std::io::stderr(), "there is no such dead letter")?;
+    Ok(Answer::Not)
+}
+
+/// The dead letters of a stream that were asked for, the oldest first.
+async fn find(
+    inspector: &mut Inspector,
+    stream: Stream,
+    picked: &Picked,
+) -> Result<Vec<Found>, Failure> {
+    let key = format!("{stream}.dead");
+    if inspector.stream(&key).await? == KeyReport::Missing {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    let mut cursor = StreamId::ZERO;
+    loop {
+        let entries = inspector.entries(&key, cursor, PAGE).await?;
+        let Some(last) = entries.last() else { return Ok(all) };
+        cursor = last.id;
+        let found = entries.iter().map(|entry| Found::of(stream, entry));
+        all.extend(found.filter(|found| picked.takes(found.id, found.cause())));
+    }
+}
+
+/// Writes the message again, and then removes the letter: in this order, so that it is in one
+/// place at least.
+async fn replay(
+    inspector: &mut Inspector,
+    found: &Found,
+    settings: &Settings,
+    keep: bool,
+) -> Result<Result<StreamId, String>, Failure> {
+    let letter = match &found.letter {
+        Ok(letter) => letter,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let id = match inspector.replay(letter, settings.keys(), found.stream).await {
+        Ok(id) => id,
+        Err(ReplayError::Inspect(error)) => return Err(error.into()),
+        Err(refused) => return Ok(Err(refused.to_string())),
+    };
+    if !keep {
+        inspector.delete(&format!("{}.dead", found.stream), &[found.id]).await?;
+    }
+    Ok(Ok(id))
+}
+
+fn tell(
+    found: &Found,
+    done: Result<StreamId, String>,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let (stream, dead) = (found.stream.name(), found.id);
+    if json {
+        let (id, refused) = match done {
+            Ok(id) => (Some(id.to_string()), None),
+            Err(why) => (None, Some(why)),
+        };
+        serde_json::to_writer(
+            &mut *out,
+            &Replayed { stream, dead: dead.to_string(), id, refused },
+        )?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    match done {
+        Ok(id) => writeln!(out, "{dead}: replayed to {stream} as {id}")?,
+        Err(why) => writeln!(out, "{dead}: not replayed: {}", plain(&why))?,
+    }
+    Ok(())
+}
+
+impl Found {
+    fn of(stream: Stream, entry: &RawEntry) -> Self {
+        Self { stream, id: entry.id, letter: DeadLetter::parse(&entry.fields()) }
+    }
+
+    fn cause(&self) -> &str {
+        match &self.letter {
+            Ok(letter) => cause(letter),
+            Err(_) => "unreadable",
+        }
+    }
+
+    fn error(&self) -> String {
+        match &self.letter {
+            Ok(letter) => letter.error().to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn original_id(&self) -> Option<&str> {
+        self.letter.as_ref().ok().map(DeadLetter::original_id)
+    }
+
+    fn line(&self) -> String {
+        let original = plain(self.original_id().unwrap_or("?"));
+        let error = self.error();
+        format!("{}.dead {} original {original}: {}", self.stream, self.id, plain(&error))
+    }
+
+    fn listed(&self) -> Listed<'_> {
+        Listed {
+            stream: self.stream.name(),
+            id: self.id.to_string(),
+            original_id: self.original_id(),
+            cause: self.cause(),
+            error: self.error(),
+            fields: None,
+            replay: None,
+        }
+    }
+
+    fn list(&self, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+        if json {
+            serde_json::to_writer(&mut *out, &self.listed())?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", self.line())?;
+        }
+        Ok(())
+    }
+
+    fn show(
+        &self,
+        settings: Option<&Settings>,
+        json: bool,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let fields = self.letter.as_ref().ok().and_then(DeadLetter::fields);
+        let replay = match (&self.letter, settings) {
+            (Ok(letter), Some(settings)) => match letter.verify(settings.keys(), self.stream) {
+                Ok(()) => "possible".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            (Ok(_), None) => "STREAMS_HMAC_KEY is needed to tell".to_owned(),
+            (Err(error), _) => error.to_string(),
+        };
+        if json {
+            let shown = Listed { fields, replay: Some(replay), ..self.listed() };
+            serde_json::to_writer(&mut *out, &shown)?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        writeln!(out, "{}", self.line())?;
+        writeln!(out, "  written   {}", time_of(self.id))?;
+        match (&fields, &self.letter) {
+            (Some(fields), _) => {
+                for (name, value) in fields {
+                    writeln!(out, "  field     {} = {}", plain(name), plain(value))?;
+                }
+            }
+            (None, Ok(letter)) => writeln!(out, "  values    {}", plain(letter.values()))?,
+            (None, Err(_)) => {}
+        }
+        writeln!(out, "  replay    {}", plain(&replay))?;
+        Ok(())
+    }
+}
+
+/// The cause of a dead letter: what stands before the first colon of its error.
+pub(crate) fn cause(letter: &DeadLetter) -> &str {
+    let error = letter.error();
+    error.split_once(':').map_or(error, |(cause, _)| cause).trim()
+}

@@ -1,0 +1,112 @@
+//! What is said of the messages: signed by which key, refused for what, and what went dead.
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_state::NotReady;
+
+use super::Finding;
+use super::gather::{Evidence, Judged, Replay};
+use crate::text::plain;
+
+pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
+    let mut findings = match &evidence.replay {
+        Err(error) => vec![
+            Finding::broken("follower", error.clone())
+                .why("a service with these settings does not start, or cannot read")
+                .then("set what is named here"),
+        ],
+        Ok(replay) => of_replay(replay, evidence.has_previous_key),
+    };
+    findings.extend(dead_letters(evidence));
+    findings
+}
+
+fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
+    let applied: u64 = replay.streams.iter().map(|judged| judged.applied).sum();
+    let mut findings = Vec::new();
+    findings.push(match replay.not_ready {
+        None => Finding::fine("follower", format!("{applied} messages applied of the last day")),
+        Some(NotReady::NoSignatureVerifies) => {
+            Finding::broken("follower", "messages arrive and none is signed with an accepted key")
+                .about("STREAMS_HMAC_KEY")
+                .why("a follower is not ready and answers 503 to every request")
+                .then("set STREAMS_HMAC_KEY, or STREAMS_HMAC_KEY_PREVIOUS, to the producers' key")
+        }
+        Some(_) => Finding::broken("follower", "the history could not be proven complete")
+            .why("until then every verdict is unknown")
+            .then("run this again; if it stays, somebody deletes or trims without pause"),
+    });
+    if let Some(horizon) = replay.horizon {
+        let seen = format!("messages up to second {horizon} (Unix time) may be missing");
+        findings.push(
+            Finding::warning("horizon", seen)
+                .why("tokens made before are refused as history_incomplete until refreshed")
+                .then("find out what trimmed, deleted or flushed within the last day"),
+        );
+    }
+    findings.extend(keys(replay, has_previous_key));
+    let streams = Stream::ALL.into_iter().zip(&replay.streams);
+    findings.extend(streams.filter_map(|(stream, judged)| refused(stream, judged)));
+    findings
+}
+
+fn keys(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
+    let [current, previous, unsigned] = replay.keys;
+    let failed: u64 = replay.streams.iter().map(|judged| judged.bad_signatures).sum();
+    let seen = format!(
+        "of the last day, current key {current}, previous key {previous}, no accepted key {failed}"
+    );
+    let mut findings = vec![Finding::fine("signatures", seen)];
+    if unsigned > 0 {
+        let seen = format!("{unsigned} messages believed without a signature");
+        findings.push(
+            Finding::warning("signatures", seen)
+                .about("CARACAL_MODE")
+                .why("without a key whoever can write to Redis can lift suspensions")
+                .then("set STREAMS_HMAC_KEY; only development runs without"),
+        );
+    }
+    if has_previous_key {
+        let seen = if previous == 0 {
+            "nobody signed with it in the last day: it can be removed"
+        } else {
+            "still in use: not every producer has moved on"
+        };
+        findings.push(Finding::fine("signatures", seen).about("STREAMS_HMAC_KEY_PREVIOUS"));
+    }
+    findings
+}
+
+fn refused(stream: Stream, judged: &Judged) -> Option<Finding> {
+    let last = judged.last_refused?;
+    let seen = format!(
+        "{} refused for the signature and {} as malformed or ambiguous, the last {last}",
+        judged.bad_signatures, judged.unusable
+    );
+    Some(
+        Finding::warning("refused", seen)
+            .about(stream.name())
+            .why("a producer holds another key, or somebody else writes to this stream")
+            .then(format!("caracal-streams watch --from {last} --count 1; then its producer")),
+    )
+}
+
+fn dead_letters(evidence: &Evidence) -> Vec<Finding> {
+    let finding = |dead: &super::gather::DeadEvidence| {
+        let subject = format!("{}.dead", dead.stream);
+        let causes: Vec<_> =
+            dead.recent.iter().map(|(cause, count)| format!("{} {count}", plain(cause))).collect();
+        if causes.is_empty() {
+            let seen = match dead.length {
+                0 => "none".to_owned(),
+                length => format!("{length}, none of the last day"),
+            };
+            return Finding::fine("dead_letters", seen).about(subject);
+        }
+        let seen = format!("{} dead letters; of the last day: {}", dead.length, causes.join(", "));
+        Finding::warning("dead_letters", seen)
+            .about(subject)
+            .why("each is a message that some service could not act on")
+            .then(format!("caracal-streams dead-letters list --stream {}", dead.stream))
+    };
+    evidence.dead.iter().map(finding).collect()
+}

@@ -1,0 +1,142 @@
+//! What is said of the server itself.
+
+use std::time::Duration;
+
+use caracal_revocation_stream::{InspectError, InspectErrorKind, LiveSetting, ServerReport};
+
+use super::{Finding, Level};
+use crate::text::span;
+
+/// Beyond this the margins that are kept for clocks are used up.
+const CLOCK_BROKEN_MS: i64 = 5_000;
+const CLOCK_WARNING_MS: i64 = 1_000;
+
+/// The only finding, where there is no connection to look through.
+pub(super) fn unreachable(error: &InspectError) -> Finding {
+    let next = match error.kind() {
+        InspectErrorKind::Unreachable => {
+            "is Redis up? check REDIS_URL, or REDIS_HOST and REDIS_PORT, and the way there"
+        }
+        InspectErrorKind::Login => {
+            "check REDIS_PASSWORD_FILE or REDIS_PASSWORD, or the user in REDIS_URL"
+        }
+        InspectErrorKind::Version => "upgrade Redis: before 7.0 it cannot prove a log complete",
+        InspectErrorKind::NotAllowed => "the user needs at least +info +time +xread +xinfo|stream",
+        _ => "is this the right server? check REDIS_URL",
+    };
+    Finding::broken("connection", error.to_string())
+        .why("a service that cannot read the streams answers 503 to every request")
+        .then(next)
+}
+
+pub(super) fn look(server: &ServerReport) -> Vec<Finding> {
+    let mut findings = vec![connection(server)];
+    findings.extend(server.persistence.iter().map(|setting| persistence(setting, server)));
+    findings.push(memory(server));
+    if !server.last_write_ok {
+        findings.push(
+            Finding::broken("append_only_file", "the last write to the append-only file failed")
+                .why("Redis refuses new messages until it can write again")
+                .then("look at the disk of the Redis machine, and at Redis' log"),
+        );
+    }
+    findings.push(clock(server));
+    findings
+}
+
+fn connection(server: &ServerReport) -> Finding {
+    let role = if server.is_primary { "primary" } else { "replica" };
+    let (uptime, trip) = (span(server.uptime), span(server.round_trip));
+    let seen = format!("Redis {}, {role}, up {uptime}, answers in {trip}", server.version);
+    if server.is_linked {
+        return Finding::fine("connection", seen);
+    }
+    Finding::broken("connection", format!("{seen}; its link to the primary is down"))
+        .why("a replica without its primary shows old history, and nobody is told")
+        .then("look at the replication of this server")
+}
+
+fn persistence(setting: &LiveSetting, server: &ServerReport) -> Finding {
+    let LiveSetting { name, live, required, is_fine, .. } = setting;
+    let Some(live) = live else {
+        return Finding::fine("persistence", "not to be told: CONFIG GET is not allowed here")
+            .about(*name);
+    };
+    if *is_fine {
+        return Finding::fine("persistence", live.clone()).about(*name);
+    }
+    let evicts = *name == "maxmemory-policy";
+    let why = if evicts {
+        "under memory pressure Redis may throw away whole streams, revocations and all, in silence"
+    } else {
+        "what Redis acknowledged and did not write to disk is gone after a restart"
+    };
+    let mut seen = live.clone();
+    if evicts && server.evicted_keys > 0 {
+        seen = format!("{live}; {} keys were evicted already", server.evicted_keys);
+    }
+    let level = if evicts && server.max_memory > 0 { Level::Broken } else { Level::Warning };
+    let set = format!("set {name} {required}, in redis.conf and by CONFIG SET");
+    Finding { level, ..Finding::warning("persistence", seen).about(*name).why(why).then(set) }
+}
+
+fn memory(server: &ServerReport) -> Finding {
+    let (limit, what) = match (server.max_memory, server.machine_memory) {
+        (0, machine) => (machine, "the machine's memory (maxmemory is not set)"),
+        (bound, _) => (bound, "maxmemory"),
+    };
+    let percent = server.used_memory.saturating_mul(100).checked_div(limit).unwrap_or(0);
+    let seen = format!("{} MiB used, {percent}% of {what}", server.used_memory >> 20);
+    let finding = match percent {
+        0..75 => return Finding::fine("memory", seen),
+        75..90 => Finding::warning("memory", seen),
+        _ => Finding::broken("memory", seen),
+    };
+    finding
+        .why("at the limit Redis refuses new messages: nothing is revoked any more")
+        .then("look for streams over their length (below), or give Redis more memory")
+}
+
+fn clock(server: &ServerReport) -> Finding {
+    let ahead = server.clock_ahead_ms;
+    let known = span(server.round_trip / 2);
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    let off = span(Duration::from_millis(ahead.unsigned_abs()));
+    let seen = format!("Redis' clock is {off} {side} this machine's, give or take {known}");
+    let finding = match ahead.abs() {
+        0..CLOCK_WARNING_MS => return Finding::fine("clock", seen),
+        CLOCK_WARNING_MS..CLOCK_BROKEN_MS => Finding::warning("clock", seen),
+        _ => Finding::broken("clock", seen),
+    };
+    finding
+        .why("tokens are dated by Postgres, messages by Redis: the margin between them is 5 s")
+        .then("see that both machines keep time by NTP")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_said_in_both_directions() {
+        for (ahead, level) in [
+            (999, Level::Fine),
+            (-1_000, Level::Warning),
+            (4_999, Level::Warning),
+            (-5_000, Level::Broken),
+        ] {
+            let mut server = ServerReport::default();
+            server.clock_ahead_ms = ahead;
+            assert_eq!(clock(&server).level, level, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn memory_near_its_limit_is_said() {
+        for (used, level) in [(74, Level::Fine), (75, Level::Warning), (90, Level::Broken)] {
+            let mut server = ServerReport::default();
+            (server.used_memory, server.max_memory) = (used, 100);
+            assert_eq!(memory(&server).level, level, "{used}");
+        }
+    }
+}

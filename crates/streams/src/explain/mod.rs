@@ -1,0 +1,170 @@
+//! `explain`: whether a token would be refused now, why, and by which message.
+
+mod token;
+mod trace;
+
+use std::io::Write;
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use caracal_revocation_state::{Checks, Claims, Reason, Revocations, Verdict};
+use caracal_revocation_stream::{Inspector, Watch};
+use serde::Serialize;
+
+use self::trace::{Deed, Traced, trace};
+use crate::answer::Answer;
+use crate::cli::ExplainArgs;
+use crate::failure::Failure;
+use crate::settings::Sources;
+use crate::text::span;
+
+/// Revocations are remembered for so long.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The answer. The token itself is not in it, only the ids that it stands on.
+#[derive(Debug, Serialize)]
+struct Explanation<'x> {
+    /// `admitted`, `refused` or `unknown`.
+    verdict: &'static str,
+    /// Why it is refused, or unknown.
+    reason: Option<&'static str>,
+    /// The claim whose id is revoked.
+    anchor: Option<&'static str>,
+    /// Whether only services that check the delegation epoch refuse it.
+    only_where_epochs_are_checked: bool,
+    /// The message that decides.
+    message: Option<&'x Traced>,
+    /// Every message that concerns the token, in the order of their ids.
+    messages: &'x [Traced],
+    /// Seconds since the Unix epoch: tokens made up to then are refused.
+    horizon: Option<i64>,
+    /// Whether its own time is over anyway.
+    is_expired: bool,
+}
+
+pub(crate) async fn explain(
+    sources: &Sources,
+    args: &ExplainArgs,
+    out: &mut impl Write,
+) -> Result<Answer, Failure> {
+    let settings = sources.settings()?;
+    let claims = match args.claims() {
+        Some(claims) => claims,
+        None => token::claims(std::io::stdin())?,
+    };
+    let now = Inspector::connect(&settings).await?.time().await?;
+    let since = u64::try_from(now.saturating_sub(DAY).as_millis()).unwrap_or(u64::MAX);
+    let mut watch = Watch::open(&settings, Some(StreamId::new(since, 0))).await?;
+    let mut messages = Vec::new();
+    loop {
+        let round = watch.round(Duration::from_millis(1), |sighting| {
+            messages.extend(trace(&sighting, &claims));
+        });
+        if round.await?.is_idle {
+            break;
+        }
+    }
+    messages.sort_by_key(|traced| traced.id);
+    let explanation = Explanation::of(&claims, &messages, watch.revocations(), now);
+    if args.json {
+        serde_json::to_writer(&mut *out, &explanation)?;
+        writeln!(out)?;
+    } else {
+        explanation.write(watch.revocations(), out)?;
+    }
+    Ok(match explanation.verdict {
+        "admitted" => Answer::Fine,
+        "refused" => Answer::Not,
+        _ => Answer::Broken,
+    })
+}
+
+impl<'x> Explanation<'x> {
+    fn of(claims: &Claims, messages: &'x [Traced], state: &Revocations, now: Duration) -> Self {
+        let at = state.now();
+        let mut with_epochs = Checks::default();
+        with_epochs.delegation_epoch = true;
+        let everywhere = state.decide(claims, &Checks::default(), at);
+        let strictest = state.decide(claims, &with_epochs, at);
+        let only_where_epochs_are_checked = matches!(everywhere, Verdict::Admitted(_))
+            && !matches!(strictest, Verdict::Admitted(_));
+        let (verdict, reason, anchor) = match strictest {
+            Verdict::Admitted(_) => ("admitted", None, None),
+            Verdict::Refused(refusal) => {
+                let anchor = refusal.anchor().map(|kind| kind.label());
+                ("refused", Some(refusal.reason().label()), anchor)
+            }
+            Verdict::Unknown(unknown) => ("unknown", Some(unknown.label()), None),
+        };
+        let message = match strictest {
+            Verdict::Refused(refusal) => decisive(refusal.reason(), anchor, messages),
+            _ => None,
+        };
+        let is_expired =
+            claims.exp.is_some_and(|exp| exp < i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        Self {
+            verdict,
+            reason,
+            anchor,
+            only_where_epochs_are_checked,
+            message,
+            messages,
+            horizon: state.horizon(),
+            is_expired,
+        }
+    }
+
+    fn write(&self, state: &Revocations, out: &mut impl Write) -> Result<(), Failure> {
+        let reason = self.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let anchor = self.anchor.map(|anchor| format!(", by its {anchor}")).unwrap_or_default();
+        writeln!(out, "{}{reason}{anchor}", self.verdict)?;
+        if self.only_where_epochs_are_checked {
+            writeln!(out, "  only where the delegation epoch is checked: resource servers")?;
+        }
+        if let Some(message) = self.message {
+            writeln!(out, "  by {}", message.line())?;
+        }
+        match (self.reason, self.horizon) {
+            (Some("history_incomplete"), Some(horizon)) => writeln!(
+                out,
+                "  messages may be missing: tokens made up to second {horizon} are refused; a \
+                 refreshed one passes"
+            )?,
+            (Some("no_signature_verifies"), _) => writeln!(
+                out,
+                "  no message is signed with the key given here: is STREAMS_HMAC_KEY that of the \
+                 producers?"
+            )?,
+            _ => {}
+        }
+        let decides = self.message.map(Traced::place);
+        for message in self.messages.iter().filter(|it| Some(it.place()) != decides) {
+            writeln!(out, "  also {}", message.line())?;
+        }
+        if self.is_expired {
+            writeln!(out, "  its own time is over: every service refuses it anyway")?;
+        }
+        let age = state.staleness(state.now()).map_or("unproven".to_owned(), span);
+        writeln!(
+            out,
+            "  from the last day of the streams, {age} old; the token's own signature was not checked"
+        )?;
+        Ok(())
+    }
+}
+
+/// The message by which a token is refused: the first that revoked it, the last that suspended
+/// it, the first that moved the epoch beyond its own.
+fn decisive<'x>(
+    reason: Reason,
+    anchor: Option<&str>,
+    messages: &'x [Traced],
+) -> Option<&'x Traced> {
+    let mut candidates = messages.iter().filter(|traced| match reason {
+        Reason::Revoked => traced.deed == Deed::Revoked && traced.touches(anchor),
+        Reason::Suspended => traced.deed == Deed::Suspended && traced.touches(anchor),
+        Reason::DelegationStale => traced.deed == Deed::EpochMoved,
+        _ => false,
+    });
+    if reason == Reason::Suspended { candidates.next_back() } else { candidates.next() }
+}

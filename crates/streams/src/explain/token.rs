@@ -1,0 +1,64 @@
+//! The claims of a token on standard input, of which nothing is shown and nothing verified.
+
+use std::io::Read;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use caracal_revocation_state::Claims;
+
+use crate::failure::Failure;
+
+/// Larger than any token of Caracal's; the Gateway refuses those over 4096 bytes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Reads a token, with or without the word `Bearer` before it.
+pub(super) fn claims(input: impl Read) -> Result<Claims, Failure> {
+    let mut text = String::new();
+    let unlike = |what: &str| Failure::new(format!("the token on standard input: {what}"));
+    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|_| unlike("not text"))?;
+    let token = text.trim();
+    let token = match token.split_once(char::is_whitespace) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => token,
+    };
+    let mut parts = token.split('.');
+    let (Some(_), Some(payload), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(unlike("three parts with dots between them are expected"));
+    };
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| unlike("not base64url"))?;
+    // The error's words are left out: they may quote a claim.
+    serde_json::from_slice(&payload).map_err(|_| unlike("its claims are not those of a mandate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(payload: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn a_token_is_read_with_its_scheme_or_without() {
+        let token = token(r#"{"sid":"ar-1","iat":7}"#);
+        for text in [token.clone(), format!("Bearer {token}\n"), format!("bearer  {token}")] {
+            let claims = claims(text.as_bytes()).unwrap();
+            assert_eq!((&*claims.sid, claims.iat), ("ar-1", Some(7)));
+        }
+    }
+
+    #[test]
+    fn a_failure_quotes_nothing_of_the_token() {
+        for text in [
+            token(r#"{"sid":"hunter2","iat":"hunter2"}"#),
+            "hunter2".to_owned(),
+            "a.hunter2!.c".to_owned(),
+            "a.b.c.hunter2".to_owned(),
+        ] {
+            let failure = claims(text.as_bytes()).unwrap_err().to_string();
+            assert!(!failure.contains("hunter2"), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `dead-letters`: both shapes are read, and nothing unsigned is ever written again.
+
+use serde_json::{Value, json};
+
+use crate::program::{Hand, OTHER_KEY, at, hand};
+use crate::redis_server::RedisServer;
+
+const STREAM: &str = "caracal.sessions.revoke";
+const DEAD: &str = "caracal.sessions.revoke.dead";
+
+/// A signed message's fields as JSON text.
+fn signed(server: &RedisServer, key: &str, message: &Value) -> String {
+    let message = json!({"stream": STREAM, "fields": message}).to_string();
+    let signed = at(server).env("STREAMS_HMAC_KEY", key).input(&message).run("sign");
+    let signed = signed.with_code(0).object();
+    let fields = signed["fields"].as_array().unwrap().iter();
+    let object: serde_json::Map<String, Value> =
+        fields.map(|field| (field[0].as_str().unwrap().to_owned(), field[1].clone())).collect();
+    Value::Object(object).to_string()
+}
+
+/// Buries it in the shape of the STS and the Gateway.
+fn bury(hand: &mut Hand, error: &str, values: &str) -> String {
+    let words = ["XADD", DEAD, "*", "original_id", "7-0", "error", error, "values", values];
+    text(&hand.run_with(&words))
+}
+
+/// Buries it in the shape of resource servers.
+fn bury_as_resource_server(hand: &mut Hand, reason: &str, payload: &str) -> String {
+    let words = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
+    text(&hand.run_with(&words))
+}
+
+fn text(value: &redis::Value) -> String {
+    let redis::Value::BulkString(bytes) = value else { panic!("no text: {value:?}") };
+    String::from_utf8(bytes.clone()).unwrap()
+}
+
+#[test]
+fn both_shapes_are_listed_by_cause_and_shown() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    at(&server).run("dead-letters list").with_code(0);
+    let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
+    let first = bury(&mut hand, "effect: database away", &good);
+    let second = bury_as_resource_server(&mut hand, "malformed", r#"{"reason":"x"}"#);
+    hand.run(&format!("XADD {DEAD} * something else"));
+    let listed = at(&server).run("dead-letters list --json").with_code(0).json();
+    let told: Vec<_> = listed.iter().map(|it| (&it["original_id"], &it["cause"])).collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("7-0"), &json!("effect")),
+            (&json!("8-0"), &json!("malformed")),
+            (&Value::Null, &json!("unreadable"))
+        ]
+    );
+    let one = at(&server).run("dead-letters list --cause malformed --json").object();
+    assert_eq!(one["id"], json!(second));
+    let show = |id: &str| at(&server).run(&format!("dead-letters show --stream {STREAM} {id}"));
+    show(&first).with_code(0).says(&["sid = ar-1", "replay    possible", "database away"]);
+    show(&second).with_code(0).says(&["reason = x", "no _sig"]);
+    show("1-1").with_code(1).says(&["no such dead letter"]);
+}
+
+#[test]
+fn only_what_is_validly_signed_is_replayed() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    let key = crate::program::KEY;
+    let good = signed(&server, key, &json!({"zone_id": "z", "sid": "ar-1"}));
+    let other = signed(&server, OTHER_KEY, &json!({"zone_id": "z", "sid": "ar-2"}));
+    let recut = signed(&server, key, &json!({"sid": "ar-3", "note": "1\nagent_session_id=x"}));
+    let wanted = bury(&mut hand, "effect: database away", &good);
+    let wanted_too = bury_as_resource_server(&mut hand, "effect", &good);
+    bury(&mut hand, "signature: x", &other);
+    bury(&mut hand, "signature: x", &good.replace("ar-1", "ar-9"));
+    bury(&mut hand, "ambiguous: x", &recut);
+    bury(&mut hand, "malformed: x", "no json");
+    hand.run(&format!("XADD {DEAD} * neither shape"));
+    let replay = format!("dead-letters replay --stream {STREAM}");
+    at(&server).run(&format!("{replay} --all")).with_code(2).says(&["--yes"]);
+    assert_eq!(hand.number(&format!("EXISTS {STREAM}")), 0);
+    let told = at(&server).run(&format!("{replay} --all --yes --json")).with_code(1).json();
+    assert_eq!(told.len(), 7);
+    let replayed: Vec<_> = told.iter().filter(|it| it["id"].is_string()).collect();
+    assert_eq!(replayed.len(), 2, "{told:?}");
+    assert!([&wanted, &wanted_too].iter().zip(&replayed).all(|(id, it)| it["dead"] == **id));
+    assert!(told.iter().all(|it| it["id"].is_string() != it["refused"].is_string()), "{told:?}");
+    // Both are in the stream as they were signed, and their letters are gone; the rest stays.
+    let watched = at(&server).run("watch --from 0 --until-idle --json").json();
+    assert_eq!(watched.len(), 2);
+    assert!(watched.iter().all(|it| it["effect"] == json!({"revoke": ["ar-1"]})), "{watched:?}");
+    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 5);
+}
+
+#[test]
+fn without_a_key_nothing_is_replayed() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    bury(&mut hand, "x", r#"{"sid":"ar-1"}"#);
+    let dev = crate::program::program()
+        .env("REDIS_URL", &server.url())
+        .env("CARACAL_MODE", "dev")
+        .run(&format!("dead-letters replay --stream {STREAM} --all --yes"));
+    dev.with_code(2).says(&["STREAMS_HMAC_KEY"]);
+    assert_eq!(hand.number(&format!("EXISTS {STREAM}")), 0);
+}
+
+#[test]
+fn letters_are_kept_or_dropped_as_asked() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
+    let first = bury(&mut hand, "effect: x", &good);
+    let second = bury(&mut hand, "malformed: x", "{}");
+    let run = |words: &str| at(&server).run(&format!("dead-letters {words}"));
+    run(&format!("replay --stream {STREAM} {first} --keep --yes")).with_code(0);
+    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 2);
+    run(&format!("drop --stream {STREAM}")).with_code(2);
+    run(&format!("drop --stream {STREAM} {second}")).with_code(2).says(&["--yes"]);
+    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 2);
+    run(&format!("drop --stream {STREAM} {second} --yes")).with_code(0).says(&["1 dropped"]);
+    run(&format!("drop --stream {STREAM} --cause malformed --yes")).with_code(1);
+    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 1);
+    run(&format!("drop --stream {STREAM} --all --yes")).with_code(0).says(&["1 dropped"]);
+}

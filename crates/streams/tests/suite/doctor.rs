@@ -1,0 +1,275 @@
+//! `doctor` against servers in every broken state.
+
+use serde_json::{Value, json};
+
+use crate::program::{Hand, OTHER_KEY, at, hand, program};
+use crate::redis_server::RedisServer;
+
+/// A server on which all is fine.
+fn sound() -> RedisServer {
+    let server = RedisServer::start();
+    at(&server).run("provision").with_code(0);
+    server
+}
+
+fn diagnosis(server: &RedisServer, code: i32) -> Value {
+    at(server).run("doctor --json").with_code(code).object()
+}
+
+/// The finding of this check about this subject.
+#[track_caller]
+fn finding(diagnosis: &Value, check: &str, subject: &str) -> Value {
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let about = |finding: &&Value| {
+        finding["check"] == check
+            && (subject.is_empty() || finding["subject"].as_str() == Some(subject))
+    };
+    findings.iter().find(about).unwrap_or_else(|| panic!("no {check}: {diagnosis}")).clone()
+}
+
+#[track_caller]
+fn assert_finding(diagnosis: &Value, check: &str, subject: &str, level: &str, words: &str) {
+    let finding = finding(diagnosis, check, subject);
+    assert_eq!(finding["level"], level, "{finding}");
+    assert!(finding["seen"].as_str().unwrap().contains(words), "{finding}");
+    if level != "fine" {
+        assert!(finding["why"].is_string() && finding["next"].is_string(), "{finding}");
+    }
+}
+
+fn symptom(diagnosis: &Value, name: &str) -> Value {
+    let symptoms = diagnosis["symptoms"].as_array().unwrap();
+    symptoms.iter().find(|symptom| symptom["symptom"] == name).expect("the symptom").clone()
+}
+
+/// Adds an entry whose id is so many seconds old.
+fn add_old(hand: &mut Hand, stream: &str, seconds: i64) -> String {
+    let redis::Value::Array(time) = hand.run("TIME") else { panic!("no time") };
+    let redis::Value::BulkString(now) = &time[0] else { panic!("no seconds") };
+    let now: i64 = std::str::from_utf8(now).unwrap().parse().unwrap();
+    let id = format!("{}-0", (now - seconds) * 1_000);
+    hand.run(&format!("XADD {stream} {id} note old"));
+    id
+}
+
+#[test]
+fn a_sound_server_is_fine_and_names_all_four_symptoms() {
+    let server = sound();
+    let diagnosis = diagnosis(&server, 0);
+    assert_eq!(diagnosis["level"], "fine");
+    for check in ["connection", "memory", "clock", "rights", "length", "group", "signatures"] {
+        assert_finding(&diagnosis, check, "", "fine", "");
+    }
+    let symptoms = diagnosis["symptoms"].as_array().unwrap();
+    assert_eq!(symptoms.len(), 4);
+    assert!(symptoms.iter().all(|symptom| symptom["seen"] == json!(false)), "{diagnosis}");
+    at(&server).run("doctor").with_code(0).says(&[
+        "all is fine",
+        "the audit dead-letter stream grows (not seen)",
+        "policy changes don't take effect",
+        "revocation is delayed",
+        "the provisioner warns about length",
+    ]);
+}
+
+#[test]
+fn a_missing_stream_or_group_and_a_key_of_another_type_are_broken() {
+    let server = sound();
+    let mut hand = hand(&server);
+    hand.run("DEL caracal.sessions.revoke");
+    hand.run("XGROUP DESTROY caracal.keys.invalidate sts-keys");
+    hand.run("DEL caracal.audit.events");
+    hand.run("SET caracal.audit.events x");
+    let diagnosis = diagnosis(&server, 2);
+    assert_finding(&diagnosis, "stream", "caracal.sessions.revoke", "broken", "missing");
+    assert_finding(&diagnosis, "stream", "caracal.audit.events", "broken", "no stream");
+    assert_finding(&diagnosis, "group", "caracal.keys.invalidate", "broken", "sts-keys");
+}
+
+#[test]
+fn settings_that_lose_messages_are_said_with_the_reason() {
+    let server =
+        RedisServer::start_with(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]);
+    at(&server).run("provision").with_code(0);
+    let told = diagnosis(&server, 1);
+    assert_finding(&told, "persistence", "maxmemory-policy", "warning", "allkeys-lru");
+    assert_finding(&told, "persistence", "appendonly", "warning", "no");
+    at(&server).run("doctor").with_code(1).says(&["throw away whole streams", "noeviction"]);
+    // With a bound, eviction can begin at any moment.
+    hand(&server).run("CONFIG SET maxmemory 1gb");
+    let told = diagnosis(&server, 2);
+    assert_finding(&told, "persistence", "maxmemory-policy", "broken", "allkeys-lru");
+    assert_finding(&told, "memory", "", "fine", "% of maxmemory");
+    hand(&server).run("CONFIG SET maxmemory-policy noeviction");
+    hand(&server).run("CONFIG SET appendfsync no");
+    let told = diagnosis(&server, 1);
+    assert_finding(&told, "persistence", "maxmemory-policy", "fine", "noeviction");
+    assert_finding(&told, "persistence", "appendfsync", "warning", "no");
+}
+
+#[test]
+fn rights_that_a_consumer_lacks_are_named() {
+    let server = sound();
+    let mut hand = hand(&server);
+    let user = "ACL SETUSER reader on >pw resetkeys -@all +info +time +xinfo +ping %R~caracal.*";
+    hand.run(user);
+    let url = server.url().replace("redis://", "redis://reader:pw@");
+    let doctor = || at(&server).env("REDIS_URL", &url).run("doctor --json");
+    let told = doctor().with_code(2).object();
+    assert_finding(&told, "rights", "follow", "broken", "+xread on caracal.sessions.revoke");
+    let next = finding(&told, "rights", "follow")["next"].as_str().unwrap().to_owned();
+    assert_eq!(next, "ACL SETUSER <user> +xread ~caracal.*");
+    // What the guide tells a follower to have, and no more.
+    hand.run("ACL SETUSER reader +xread");
+    let told = doctor().with_code(1).object();
+    assert_finding(&told, "rights", "follow", "fine", "");
+    assert_finding(&told, "rights", "dead_letter", "warning", "+xadd");
+    assert_finding(&told, "rights", "publish", "fine", "may not publish");
+    assert_finding(&told, "persistence", "maxmemory-policy", "fine", "noeviction");
+    assert_finding(&told, "persistence", "appendfsync", "fine", "not allowed");
+    hand.run("ACL SETUSER reader +multi +exec +discard +watch +unwatch +get +set +xadd");
+    hand.run("ACL SETUSER reader %RW~{caracal.*.dead}:mark %W~caracal.*.dead");
+    let told = doctor().object();
+    assert_finding(&told, "rights", "dead_letter", "fine", "");
+    // Asking has changed nothing.
+    assert_eq!(
+        hand.number("EXISTS {caracal.sessions.revoke.dead}:mark caracal.sessions.revoke.dead"),
+        0
+    );
+    assert_eq!(hand.number("XLEN caracal.sessions.revoke"), 0);
+}
+
+#[test]
+fn entries_that_nobody_finishes_are_said_with_their_age() {
+    let server = sound();
+    let mut hand = hand(&server);
+    // One that is signed, so that the key is not the trouble.
+    at(&server).run("publish --yes keys --zone z-1").with_code(0);
+    let old = add_old(&mut hand, "caracal.policy.invalidate", 3_600);
+    hand.run("XREADGROUP GROUP opa-engine gone COUNT 1 STREAMS caracal.policy.invalidate >");
+    hand.run(&format!("XCLAIM caracal.policy.invalidate opa-engine gone 0 {old} IDLE 900000"));
+    add_old(&mut hand, "caracal.policy.invalidate", 1_800);
+    let told = diagnosis(&server, 1);
+    let group = "caracal.policy.invalidate opa-engine";
+    assert_finding(&told, "pending", group, "warning", &format!("{old}, idle for 15 min"));
+    assert_finding(&told, "lag", group, "warning", "1 unread, the oldest for 30 min");
+    assert_eq!(symptom(&told, "policy_without_effect")["seen"], json!(true));
+    assert_eq!(symptom(&told, "audit_dead_letters_grow")["seen"], json!(false));
+}
+
+#[test]
+fn entries_that_were_trimmed_unread_are_lost_and_lag_is_counted_not_believed() {
+    let server = sound();
+    let mut hand = hand(&server);
+    for number in 1..=10 {
+        hand.run(&format!("XADD caracal.keys.invalidate {number}-0 zone_id z"));
+    }
+    hand.run("XREADGROUP GROUP sts-keys one COUNT 2 NOACK STREAMS caracal.keys.invalidate >");
+    hand.run("XDEL caracal.keys.invalidate 8-0");
+    let told = diagnosis(&server, 1);
+    // Redis itself says nothing of the lag here, since an entry was deleted.
+    assert_finding(&told, "lag", "caracal.keys.invalidate sts-keys", "warning", "7 unread");
+    hand.run("XTRIM caracal.keys.invalidate MAXLEN = 2");
+    let told = diagnosis(&server, 1);
+    assert_finding(&told, "lag", "caracal.keys.invalidate sts-keys", "warning", "2 unread");
+    hand.run("DEL caracal.agents.lifecycle");
+    hand.run("XADD caracal.agents.lifecycle 1-0 event spawn");
+    hand.run("XGROUP CREATE caracal.agents.lifecycle coordinator-relay 0");
+    for number in 2..=10 {
+        hand.run(&format!("XADD caracal.agents.lifecycle {number}-0 event spawn"));
+    }
+    hand.run(
+        "XREADGROUP GROUP coordinator-relay one COUNT 2 NOACK STREAMS caracal.agents.lifecycle >",
+    );
+    hand.run("XTRIM caracal.agents.lifecycle MAXLEN = 3");
+    let told = diagnosis(&server, 1);
+    let group = "caracal.agents.lifecycle coordinator-relay";
+    assert_finding(&told, "lost", group, "warning", "5 entries were trimmed");
+}
+
+#[test]
+fn a_stream_over_its_length_is_a_symptom() {
+    let server = sound();
+    let fill =
+        "for i = 1, 10001 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
+    hand(&server).run_with(&["EVAL", fill, "0"]);
+    let told = diagnosis(&server, 2);
+    assert_finding(&told, "length", "caracal.keys.invalidate", "warning", "10001 entries");
+    let told = symptom(&told, "provisioner_warns_of_length");
+    assert_eq!(told["seen"], json!(true));
+    assert!(
+        told["evidence"].to_string().contains("at least 10000 unread")
+            || told["evidence"].to_string().contains("10001 unread"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_wrong_key_is_broken_and_one_bad_message_a_warning() {
+    let server = sound();
+    at(&server).run("publish --yes keys --zone z-1").with_code(0);
+    let other = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("doctor --json");
+    let told = other.with_code(2).object();
+    assert_finding(&told, "follower", "STREAMS_HMAC_KEY", "broken", "none is signed");
+    let rotating = at(&server)
+        .env("STREAMS_HMAC_KEY", OTHER_KEY)
+        .env("STREAMS_HMAC_KEY_PREVIOUS", crate::program::KEY);
+    let told = rotating.run("doctor --json").with_code(0).object();
+    assert_finding(&told, "signatures", "", "fine", "previous key 1");
+    assert_finding(&told, "signatures", "STREAMS_HMAC_KEY_PREVIOUS", "fine", "still in use");
+    let mut hand = hand(&server);
+    hand.run("XADD caracal.policy.invalidate * zone_id z-1");
+    let told = diagnosis(&server, 1);
+    assert_finding(&told, "refused", "caracal.policy.invalidate", "warning", "1 refused");
+    assert_eq!(symptom(&told, "policy_without_effect")["seen"], json!(true));
+    let no_key = program().env("REDIS_URL", &server.url()).run("doctor --json");
+    let told = no_key.with_code(2).object();
+    assert_finding(&told, "follower", "", "broken", "STREAMS_HMAC_KEY");
+    assert_finding(&told, "connection", "", "fine", "Redis 7");
+}
+
+#[test]
+fn dead_letters_are_counted_by_cause_in_both_shapes() {
+    let server = sound();
+    let mut hand = hand(&server);
+    let dead = "caracal.sessions.revoke.dead";
+    for cause in ["signature:", "malformed:", "malformed:"] {
+        let words = ["XADD", dead, "*", "original_id", "7-0", "error", cause, "values", "{}"];
+        hand.run_with(&words);
+    }
+    hand.run(&format!("XADD {dead} * source_id 7-0 reason ambiguous payload {{}}"));
+    let told = diagnosis(&server, 1);
+    let causes = "4 dead letters; of the last day: ambiguous 1, malformed 2, signature 1";
+    assert_finding(&told, "dead_letters", dead, "warning", causes);
+}
+
+#[test]
+fn a_late_decision_is_a_symptom() {
+    let server = sound();
+    let message = r#"{"stream":"caracal.sessions.revoke","fields":
+        {"zone_id":"z","sid":"a","outbox_id":"0198b0c2-7d10-7a11-8f00-000000000001"}}"#;
+    let signed = at(&server).input(message).run("sign").with_code(0).object();
+    let mut add = redis::cmd("XADD");
+    add.arg("caracal.sessions.revoke").arg("*");
+    for field in signed["fields"].as_array().unwrap() {
+        add.arg(field[0].as_str().unwrap()).arg(field[1].as_str().unwrap());
+    }
+    hand(&server).query(&add);
+    let told = diagnosis(&server, 0);
+    let told = symptom(&told, "revocation_delayed");
+    assert_eq!(told["seen"], json!(true), "{told}");
+    assert!(told["evidence"].to_string().contains("from the decision to Redis"), "{told}");
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_broken_and_the_way_out_is_named() {
+    let mut server = RedisServer::start_with(&["--requirepass", "right"]);
+    let told = at(&server).run("doctor --json").with_code(2).object();
+    assert_finding(&told, "connection", "", "broken", "");
+    let next = told["findings"][0]["next"].as_str().unwrap();
+    assert!(next.contains("REDIS_PASSWORD"), "{next}");
+    let wrong = at(&server).env("REDIS_PASSWORD", "wrong").run("doctor").with_code(2);
+    wrong.says(&["BROKEN", "REDIS_PASSWORD"]);
+    server.kill();
+    at(&server).run("doctor").with_code(2).says(&["BROKEN", "is Redis up?"]);
+}

@@ -1,0 +1,82 @@
+//! `explain`: the verdict, the message behind it, and never the token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::program::{OTHER_KEY, at, hand};
+use crate::redis_server::RedisServer;
+
+fn publish(server: &RedisServer, words: &str) -> Vec<Value> {
+    at(server).run(&format!("publish --yes --json {words}")).with_code(0).json()
+}
+
+fn token(claims: &Value) -> String {
+    format!("e30.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+#[test]
+fn the_message_that_refuses_a_token_is_named_and_the_token_is_not_shown() {
+    let server = RedisServer::start();
+    let first = publish(&server, "revoke --zone z-1 --session ar-1 --reason compromised");
+    publish(&server, "revoke --zone z-1 --session ar-1 --reason again");
+    publish(&server, "revoke --zone z-1 --session another");
+    let token = token(&json!({"sid": "ar-1", "iat": 1_795_400_000, "zone_id": "z-1"}));
+    let run = |words| at(&server).input(&format!("Bearer {token}\n")).run(words).with_code(1);
+    let told = run("explain --json");
+    assert!(!told.out.contains(&token) && !told.out.contains("c2lnbmF0dXJl"));
+    let told = told.object();
+    assert_eq!(
+        (&told["verdict"], &told["reason"], &told["anchor"]),
+        (&json!("refused"), &json!("revoked"), &json!("sid"))
+    );
+    assert_eq!(told["message"]["id"], first[0]["id"]);
+    assert_eq!(told["message"]["stream"], "caracal.sessions.revoke");
+    assert_eq!(told["messages"].as_array().unwrap().len(), 2);
+    run("explain").says(&["refused: revoked, by its sid", "compromised", "also", "T"]);
+    at(&server).run("explain --sid elsewhere").with_code(0).says(&["admitted"]);
+}
+
+#[test]
+fn suspensions_epochs_and_chains_are_explained() {
+    let server = RedisServer::start();
+    let explain = |words: &str, code| {
+        at(&server).run(&format!("explain --json {words}")).with_code(code).object()
+    };
+    let suspended = publish(&server, "suspend --zone z-1 --agent-session gs-1");
+    let told = explain("--agent-session gs-1", 1);
+    assert_eq!((&told["reason"], &told["anchor"]), (&json!("suspended"), &json!("agent_session")));
+    assert_eq!(told["message"]["id"], suspended[1]["id"]);
+    let told = explain("--sid a --chain-session gs-1", 1);
+    assert_eq!(told["anchor"], "chain_session");
+    publish(&server, "resume --zone z-1 --agent-session gs-1");
+    assert_eq!(explain("--agent-session gs-1 --iat 1", 1)["reason"], "suspended");
+    let told = explain("--agent-session gs-1 --iat 9999999999", 0);
+    assert_eq!(told["messages"].as_array().unwrap().len(), 3, "{told}");
+
+    let moved = publish(&server, "delegation --zone z-1 --event create --edge de-1 --epoch 42");
+    let told = explain("--sid a --zone z-1 --epoch 41", 1);
+    assert_eq!(told["reason"], "delegation_stale");
+    assert_eq!(told["only_where_epochs_are_checked"], json!(true));
+    assert_eq!(told["message"]["id"], moved[0]["id"]);
+    explain("--sid a --zone z-1 --epoch 42", 0);
+    let ended = publish(&server, "delegation --zone z-1 --event revoke --edge de-1 --epoch 43");
+    let told = explain("--sid a --delegation de-1", 1);
+    assert_eq!((&told["reason"], &told["message"]["id"]), (&json!("revoked"), &ended[0]["id"]));
+}
+
+#[test]
+fn what_cannot_be_said_is_unknown() {
+    let server = RedisServer::start();
+    publish(&server, "keys --zone z-1");
+    let other = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY);
+    other.run("explain --sid a").with_code(2).says(&["unknown", "STREAMS_HMAC_KEY"]);
+    // Entries of the last day were trimmed: what they said is not known.
+    publish(&server, "revoke --zone z-1 --session a");
+    publish(&server, "revoke --zone z-1 --session b");
+    hand(&server).run("XTRIM caracal.sessions.revoke MAXLEN = 1");
+    let told = at(&server).run("explain --sid a --iat 1000 --json").with_code(1).object();
+    assert_eq!(told["reason"], "history_incomplete");
+    assert!(told["horizon"].is_i64());
+    at(&server).input("no token").run("explain").with_code(2).says(&["standard input"]);
+}

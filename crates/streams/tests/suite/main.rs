@@ -1,0 +1,26 @@
+//! The program as a user runs it: exit codes, text and JSON, against real Redis servers in every
+//! broken state.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail like tests"
+)]
+
+mod program;
+
+#[path = "../../../../tests/suite/redis_server.rs"]
+#[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
+mod redis_server;
+
+mod dead_letters;
+mod doctor;
+mod explaining;
+mod messages;
+mod provisioning;
+mod publishing;
+mod retaining;
+mod settings;
+mod watching;

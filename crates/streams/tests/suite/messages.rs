@@ -1,0 +1,128 @@
+//! `sign`, `check` and `watch --json` on every case of the contract.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::program::{KEY, OTHER_KEY, at, hand, program};
+use crate::redis_server::RedisServer;
+
+#[derive(Deserialize)]
+struct Vectors {
+    cases: Vec<Value>,
+}
+
+fn cases() -> Vec<Value> {
+    let text = include_str!("../../../../tests/vectors/events.json");
+    let cases = serde_json::from_str::<Vectors>(text).unwrap().cases;
+    assert_eq!(cases.len(), 70);
+    assert!(cases.iter().all(|case| case["key_hex"] == KEY));
+    cases
+}
+
+/// What the program's JSON is to say of a case; lists in an effect are sets.
+#[track_caller]
+fn assert_outcome(case: &Value, told: &Value) {
+    let name = &case["name"];
+    let expected = case["expect"].as_str().unwrap();
+    if expected == "accept" {
+        assert_eq!(told["outcome"], "applied", "{name}: {told}");
+        assert_eq!(told["reason"], Value::Null, "{name}");
+        assert_eq!(sorted(&told["effect"]), sorted(&case["effect"]), "{name}");
+        let dead = case.get("dead_letter").unwrap_or(&json!(false)).clone();
+        assert_eq!(told["dead_letter"], dead, "{name}");
+    } else {
+        assert_eq!(told["outcome"], "rejected", "{name}: {told}");
+        let reason = told["reason"].as_str().unwrap();
+        assert_eq!(format!("reject_{reason}"), expected, "{name}");
+        assert_eq!(told["effect"], Value::Null, "{name}");
+    }
+    assert_eq!(told["stream"], case["stream"], "{name}");
+}
+
+fn sorted(effect: &Value) -> Value {
+    let mut effect = effect.clone();
+    if let Some(revoked) = effect.get_mut("revoke").and_then(Value::as_array_mut) {
+        revoked.sort_by_key(Value::to_string);
+    }
+    effect
+}
+
+#[test]
+fn check_meets_every_case_of_the_contract() {
+    for case in cases() {
+        let checked = program()
+            .env("STREAMS_HMAC_KEY", KEY)
+            .input(&case.to_string())
+            .run("check --json")
+            .with_code(if case["expect"] == "accept" { 0 } else { 1 });
+        assert_outcome(&case, &checked.object());
+    }
+}
+
+#[test]
+fn watch_meets_every_case_of_the_contract() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    let cases = cases();
+    for (number, case) in cases.iter().enumerate() {
+        let mut add = redis::cmd("XADD");
+        add.arg(case["stream"].as_str().unwrap()).arg(format!("{}-0", number + 1));
+        for (name, value) in fields(case) {
+            add.arg(name).arg(value);
+        }
+        hand.query(&add);
+    }
+    let watched = at(&server).run("watch --json --from 0 --until-idle").with_code(0).json();
+    assert_eq!(watched.len(), cases.len());
+    for told in watched {
+        let id = told["id"].as_str().unwrap();
+        let number: usize = id.strip_suffix("-0").unwrap().parse().unwrap();
+        assert_outcome(&cases[number - 1], &told);
+    }
+}
+
+fn fields(case: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let pairs = |name: &str, bytes: fn(&str) -> Vec<u8>| {
+        let list = case.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let pair =
+            move |pair: Value| (bytes(pair[0].as_str().unwrap()), bytes(pair[1].as_str().unwrap()));
+        list.into_iter().map(pair).collect::<Vec<_>>()
+    };
+    let unhex = |text: &str| {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    };
+    let mut all = pairs("fields", |text| text.as_bytes().to_vec());
+    all.extend(pairs("fields_hex", unhex));
+    all
+}
+
+#[test]
+fn what_is_signed_here_is_believed_by_who_holds_the_key() {
+    let message = r#"{"stream":"caracal.sessions.revoke","fields":{"zone_id":"z","sid":"ar-1"}}"#;
+    let signed = program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign").with_code(0);
+    let check = |key| program().env("STREAMS_HMAC_KEY", key).input(&signed.out).run("check");
+    check(KEY).with_code(0).says(&["applied", "revoke ar-1"]);
+    check(OTHER_KEY).with_code(1).says(&["rejected", "signature"]);
+    let previous = program()
+        .env("STREAMS_HMAC_KEY", OTHER_KEY)
+        .env("STREAMS_HMAC_KEY_PREVIOUS", KEY)
+        .input(&signed.out)
+        .run("check --json");
+    assert_eq!(previous.with_code(0).object()["key"], "previous");
+    assert!(!signed.out.contains(KEY));
+}
+
+#[test]
+fn what_nobody_would_believe_is_not_signed() {
+    let twice = r#"{"stream":"caracal.keys.invalidate","fields":[["a","1"],["a","2"]]}"#;
+    let sign = |message| program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign");
+    sign(twice).with_code(2).says(&["ambiguous"]);
+    sign("{").with_code(2).says(&["standard input"]);
+    program()
+        .env("CARACAL_MODE", "dev")
+        .input(twice)
+        .run("sign")
+        .with_code(2)
+        .says(&["STREAMS_HMAC_KEY"]);
+}

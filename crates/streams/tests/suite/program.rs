@@ -1,0 +1,141 @@
+//! Runs the program, with an environment of its own.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::redis_server::RedisServer;
+
+pub(crate) const KEY: &str = "7f14aa0fe5569517d3bae57a4b2dcbed15a635f8382f64330c39e35ad25650ae";
+pub(crate) const OTHER_KEY: &str =
+    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The program, about to be run.
+pub(crate) struct Program(Command, String);
+
+/// How it ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The program with nothing in its environment, and an empty home.
+pub(crate) fn program() -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_caracal-streams"));
+    command.env_clear().env("HOME", "/nonexistent");
+    Program(command, String::new())
+}
+
+/// The program at a server, with the key that the tests sign with.
+pub(crate) fn at(server: &RedisServer) -> Program {
+    program().env("REDIS_URL", &server.url()).env("STREAMS_HMAC_KEY", KEY)
+}
+
+impl Program {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.1);
+        self
+    }
+
+    /// Runs it with these words, which stand between blanks.
+    pub(crate) fn run(self, words: &str) -> Ended {
+        self.run_with(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub(crate) fn run_with(mut self, words: &[&str]) -> Ended {
+        let child = self.0.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = child.stderr(Stdio::piped()).spawn().expect("the program runs");
+        let mut input = child.stdin.take().expect("a pipe");
+        // A program that needs no input may have ended already.
+        let _ = input.write_all(self.1.as_bytes());
+        drop(input);
+        let output = child.wait_with_output().expect("the program ends");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Ended {
+            code: output.status.code().expect("it was not killed"),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+impl Ended {
+    /// The same, once it is known to have ended with this code.
+    #[track_caller]
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
+        self
+    }
+
+    /// Whether it says all of these, in text or as an error.
+    #[track_caller]
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            let said = self.out.contains(part) || self.err.contains(part);
+            assert!(said, "not said: {part}\nout: {}\nerr: {}", self.out, self.err);
+        }
+        self
+    }
+
+    /// One JSON value a line.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).expect("JSON");
+        self.out.lines().map(parse).collect()
+    }
+
+    /// The only line, as JSON.
+    #[track_caller]
+    pub(crate) fn object(&self) -> Value {
+        let mut all = self.json();
+        assert_eq!(all.len(), 1, "{}", self.out);
+        all.remove(0)
+    }
+}
+
+/// A plain connection, to do what an operator or another program does by hand.
+pub(crate) struct Hand(redis::Connection);
+
+pub(crate) fn hand(server: &RedisServer) -> Hand {
+    let client = redis::Client::open(server.url()).expect("an address");
+    Hand(client.get_connection().expect("a connection"))
+}
+
+impl Hand {
+    /// Runs a command of words between blanks.
+    #[track_caller]
+    pub(crate) fn run(&mut self, words: &str) -> redis::Value {
+        self.run_with(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    pub(crate) fn run_with(&mut self, words: &[&str]) -> redis::Value {
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        command.query(&mut self.0).expect("the command is carried out")
+    }
+
+    #[track_caller]
+    pub(crate) fn number(&mut self, words: &str) -> i64 {
+        match self.run(words) {
+            redis::Value::Int(number) => number,
+            other => panic!("no number: {other:?}"),
+        }
+    }
+}
+
+impl Hand {
+    #[track_caller]
+    pub(crate) fn query(&mut self, command: &redis::Cmd) -> redis::Value {
+        command.query(&mut self.0).expect("the command is carried out")
+    }
+}

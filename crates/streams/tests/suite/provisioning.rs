@@ -1,0 +1,119 @@
+//! `provision` and `verify`.
+
+use serde_json::json;
+
+use crate::program::{at, hand};
+use crate::redis_server::RedisServer;
+
+const STREAMS_AND_GROUPS: [(&str, &[&str]); 9] = [
+    ("caracal.audit.events", &["audit-ingestor", "siem-export"]),
+    ("caracal.audit.events.dlq", &["audit-dlq-observer"]),
+    ("caracal.policy.invalidate", &["opa-engine"]),
+    ("caracal.sessions.revoke", &["sts-revocation"]),
+    ("caracal.keys.invalidate", &["sts-keys"]),
+    ("caracal.agents.lifecycle", &["coordinator-relay"]),
+    ("caracal.invocations.lifecycle", &["invocations-observer"]),
+    ("caracal.delegations.invalidate", &["delegations-observer"]),
+    ("caracal.providers.ratelimit", &[]),
+];
+
+/// Everything that provisioning could have changed, as Redis tells it.
+fn state(server: &RedisServer) -> String {
+    let mut hand = hand(server);
+    let of = |(stream, _): &(&str, &[&str])| {
+        let info = hand.run(&format!("XINFO STREAM {stream} FULL"));
+        format!("{stream} {info:?}\n")
+    };
+    STREAMS_AND_GROUPS.iter().map(of).collect()
+}
+
+#[test]
+fn everything_is_made_once_and_then_left_alone() {
+    let server = RedisServer::start();
+    at(&server).run("verify").with_code(1).says(&["missing", "provision"]);
+    let made = at(&server).run("provision --json").with_code(0).object();
+    for (stream, (name, groups)) in
+        made["streams"].as_array().unwrap().iter().zip(STREAMS_AND_GROUPS)
+    {
+        assert_eq!((&stream["stream"], &stream["state"]), (&json!(name), &json!("made")));
+        let made: Vec<_> =
+            groups.iter().map(|group| json!({"group": group, "state": "made"})).collect();
+        assert_eq!(stream["groups"], json!(made), "{name}");
+    }
+    assert_eq!(hand(&server).number("XLEN caracal.providers.ratelimit"), 1);
+    at(&server).run("verify").with_code(0).says(&["provisioning would change nothing"]);
+    let before = state(&server);
+    let again = at(&server).run("provision").with_code(0);
+    assert!(!again.out.contains("made"), "{}", again.out);
+    at(&server).run("provision --json").with_code(0);
+    assert_eq!(state(&server), before);
+}
+
+#[test]
+fn what_is_missing_is_named_and_added_beside_what_is_there() {
+    let server = RedisServer::start();
+    at(&server).run("provision").with_code(0);
+    let mut hand = hand(&server);
+    hand.run("XGROUP DESTROY caracal.audit.events siem-export");
+    hand.run("DEL caracal.keys.invalidate");
+    hand.run("XADD caracal.sessions.revoke 5-1 sid ar-1");
+    hand.run("XGROUP CREATE caracal.sessions.revoke gateway-revocation:host-1 0");
+    let verified = at(&server).run("verify --json").with_code(1).object();
+    assert_eq!(verified["provisioned"], json!(false));
+    let missing: Vec<_> = verified["streams"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|stream| stream.to_string().contains("missing"))
+        .map(|stream| stream["stream"].as_str().unwrap())
+        .collect();
+    assert_eq!(missing, ["caracal.audit.events", "caracal.keys.invalidate"]);
+    at(&server).run("provision").with_code(0).says(&["made         group siem-export"]);
+    at(&server).run("verify").with_code(0);
+    assert_eq!(hand.number("XLEN caracal.sessions.revoke"), 1);
+    let groups = format!("{:?}", hand.run("XINFO GROUPS caracal.sessions.revoke"));
+    assert!(groups.contains("gateway-revocation:host-1"), "{groups}");
+}
+
+#[test]
+fn a_key_of_another_type_is_left_alone_and_the_rest_is_made() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    hand.run("SET caracal.policy.invalidate theirs");
+    at(&server).run("provision").with_code(2).says(&["caracal.policy.invalidate", "no stream"]);
+    at(&server).run("verify").with_code(1).says(&["no stream"]);
+    assert_eq!(
+        hand.run("GET caracal.policy.invalidate"),
+        redis::Value::BulkString(b"theirs".into())
+    );
+    assert_eq!(hand.number("EXISTS caracal.agents.lifecycle caracal.sessions.revoke"), 2);
+}
+
+#[test]
+fn a_length_over_the_intended_is_warned_of_and_kept() {
+    let server = RedisServer::start();
+    let fill =
+        "for i = 1, 10001 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
+    hand(&server).run_with(&["EVAL", fill, "0"]);
+    at(&server)
+        .run("provision")
+        .with_code(0)
+        .says(&["warning: caracal.keys.invalidate has 10001 entries, over the intended 10000"]);
+    assert_eq!(hand(&server).number("XLEN caracal.keys.invalidate"), 10_001);
+    let verified = at(&server).run("verify --json").with_code(0).object();
+    assert_eq!(verified["streams"][4]["is_over"], json!(true));
+}
+
+#[test]
+fn two_at_once_make_everything_once() {
+    let server = RedisServer::start();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| at(&server).run("provision").code)).collect();
+        for run in runs {
+            assert_eq!(run.join().unwrap(), 0);
+        }
+    });
+    assert_eq!(hand(&server).number("XLEN caracal.providers.ratelimit"), 1);
+    at(&server).run("verify").with_code(0);
+}

@@ -1,0 +1,62 @@
+//! `retention`: trims what nobody needs, and nothing else.
+
+use serde_json::json;
+
+use crate::program::{Hand, at, hand};
+use crate::redis_server::RedisServer;
+
+/// Adds entries that are so many hours old each; their ids.
+fn fill(hand: &mut Hand, stream: &str, hours: &[i64]) -> Vec<String> {
+    let redis::Value::Array(time) = hand.run("TIME") else { panic!("no time") };
+    let redis::Value::BulkString(now) = &time[0] else { panic!("no seconds") };
+    let now: i64 = std::str::from_utf8(now).unwrap().parse().unwrap();
+    let add = |hours: &i64| {
+        let id = format!("{}-0", (now - hours * 3_600) * 1_000);
+        hand.run(&format!("XADD {stream} {id} zone_id z"));
+        id
+    };
+    hours.iter().map(add).collect()
+}
+
+const STREAM: &str = "caracal.keys.invalidate";
+
+fn removable(server: &RedisServer) -> (serde_json::Value, String) {
+    let words = format!("retention plan --json --stream {STREAM}");
+    let plan = at(server).run(&words).with_code(0).object();
+    (plan["removable"].clone(), plan["kept_for"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn history_pending_and_unread_entries_are_never_cut_into() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    fill(&mut hand, STREAM, &[60]);
+    at(&server).run("provision").with_code(0);
+    let ids = fill(&mut hand, STREAM, &[50, 40, 30, 20, 10]);
+    assert_eq!(removable(&server), (json!(0), "sts-keys: unread".to_owned()));
+    hand.run(&format!("XREADGROUP GROUP sts-keys one COUNT 4 STREAMS {STREAM} >"));
+    assert_eq!(removable(&server), (json!(1), "sts-keys: pending".to_owned()));
+    hand.run(&format!("XACK {STREAM} sts-keys {} {}", ids[0], ids[1]));
+    assert_eq!(removable(&server), (json!(3), "sts-keys: pending".to_owned()));
+    hand.run(&format!("XACK {STREAM} sts-keys {} {}", ids[2], ids[3]));
+    assert_eq!(removable(&server), (json!(4), "24 h of history".to_owned()));
+    assert_eq!(hand.number(&format!("XLEN {STREAM}")), 6, "a plan changes nothing");
+    at(&server).run("retention apply").with_code(2).says(&["--yes"]);
+    assert_eq!(hand.number(&format!("XLEN {STREAM}")), 6);
+    at(&server).run("retention apply --yes").with_code(0).says(&["4 entries removed"]);
+    let left = format!("{:?}", hand.run(&format!("XRANGE {STREAM} - +")));
+    assert_eq!(hand.number(&format!("XLEN {STREAM}")), 2);
+    assert!(left.contains(&ids[3]) && left.contains(&ids[4]), "{left}");
+    at(&server).run("retention apply --yes").with_code(0).says(&["nothing can be trimmed"]);
+    at(&server).run("verify").with_code(0);
+}
+
+#[test]
+fn the_one_entry_of_a_stream_without_groups_stays() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    fill(&mut hand, "caracal.providers.ratelimit", &[100]);
+    at(&server).run("provision").with_code(0);
+    at(&server).run("retention apply --yes").with_code(0);
+    assert_eq!(hand.number("XLEN caracal.providers.ratelimit"), 1);
+}

@@ -1,0 +1,137 @@
+//! Settings: their order, the fault named, and no secret anywhere.
+
+use std::fs;
+
+use crate::program::{KEY, at, hand, program};
+use crate::redis_server::RedisServer;
+
+const PASSWORD: &str = "correct-horse-9";
+
+fn with_password() -> RedisServer {
+    RedisServer::start_with(&["--appendonly", "yes", "--requirepass", PASSWORD])
+}
+
+#[test]
+fn the_fault_is_named() {
+    let server = RedisServer::start();
+    let port = server.port().to_string();
+    program().run("verify").with_code(2).says(&["REDIS_URL", "REDIS_HOST"]);
+    program().env("REDIS_URL", "http://x").run("verify").with_code(2).says(&["REDIS_URL"]);
+    let host = || program().env("REDIS_HOST", "127.0.0.1");
+    host().env("REDIS_PORT", "x").run("verify").with_code(2).says(&["REDIS_PORT"]);
+    host().env("REDIS_PORT", "1").run("verify").with_code(2).says(&["REDIS_HOST and REDIS_PORT"]);
+    let local = || host().env("REDIS_PORT", &port);
+    local()
+        .env("REDIS_PASSWORD_FILE", "/nowhere")
+        .run("verify")
+        .with_code(2)
+        .says(&["REDIS_PASSWORD_FILE"]);
+    local().run("verify").with_code(1);
+    local().run("watch --until-idle").with_code(2).says(&["STREAMS_HMAC_KEY"]);
+    local().env("STREAMS_HMAC_KEY", "abcd").run("check").with_code(2).says(&["STREAMS_HMAC_KEY"]);
+    local().env("CARACAL_MODE", "x").run("check").with_code(2).says(&["CARACAL_MODE"]);
+}
+
+#[test]
+fn a_password_comes_from_each_of_its_places() {
+    let server = with_password();
+    let host =
+        || program().env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", &server.port().to_string());
+    host().run("verify").with_code(2).says(&["REDIS_PASSWORD"]);
+    host().env("REDIS_PASSWORD", "wrong-1").run("verify").with_code(2).says(&["REDIS_PASSWORD"]);
+    host().env("REDIS_PASSWORD", PASSWORD).run("verify").with_code(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("secrets")).unwrap();
+    for file in ["named", "redisPassword", "secrets/redisPassword"] {
+        fs::write(path(file), format!("{PASSWORD}\n")).unwrap();
+    }
+    host()
+        .env("REDIS_PASSWORD_FILE", &path("named"))
+        .env("REDIS_PASSWORD", "wrong")
+        .run("verify")
+        .with_code(1);
+    host().env("CARACAL_SECRETS_DIR", &path("")).run("verify").with_code(1);
+    host().env("CARACAL_HOME", &path("")).run("verify").with_code(1);
+    host().run_with(&["--password-file", &path("named"), "verify"]).with_code(1);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    program().run_with(&["--url", &url, "--password-file", &path("named"), "verify"]).with_code(1);
+}
+
+#[test]
+fn a_flag_outweighs_the_environment_and_that_a_file() {
+    let server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("streams.env");
+    fs::write(&file, format!("REDIS_URL={}\nSTREAMS_HMAC_KEY={KEY}\n", server.url())).unwrap();
+    let file = file.to_str().unwrap();
+    program().run_with(&["--settings", file, "watch", "--until-idle"]).with_code(0);
+    program().env("CARACAL_HOME", folder.path().to_str().unwrap()).run("verify").with_code(1);
+    let elsewhere = program().env("REDIS_URL", "redis://127.0.0.1:1");
+    elsewhere.run_with(&["--settings", file, "verify"]).with_code(2);
+    let port = server.port().to_string();
+    program()
+        .env("REDIS_URL", "redis://127.0.0.1:1")
+        .run_with(&["--host", "127.0.0.1", "--port", &port, "verify"])
+        .with_code(1);
+}
+
+#[test]
+fn no_secret_is_taken_from_a_command_line_or_shown() {
+    let server = with_password();
+    let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port());
+    let refused = program().run_with(&["--url", &url, "verify"]).with_code(2).says(&["--url"]);
+    let wrong = url.replace(PASSWORD, "another-secret-7");
+    let runs = [
+        refused,
+        program().env("REDIS_URL", &url).env("STREAMS_HMAC_KEY", KEY).run("doctor"),
+        program().env("REDIS_URL", &url).env("STREAMS_HMAC_KEY", KEY).run("doctor --json"),
+        program().env("REDIS_URL", &wrong).env("STREAMS_HMAC_KEY", KEY).run("doctor --json"),
+        program().env("REDIS_URL", &wrong).run("provision"),
+        program().env("REDIS_URL", &format!("http://{PASSWORD}")).run("provision"),
+        program().env("STREAMS_HMAC_KEY", &format!("{KEY}zz")).run("check"),
+        program().run("--help"),
+    ];
+    for run in runs {
+        for secret in [PASSWORD, "another-secret-7", KEY] {
+            assert!(
+                !run.out.contains(secret) && !run.err.contains(secret),
+                "{}{}",
+                run.out,
+                run.err
+            );
+        }
+    }
+}
+
+#[test]
+fn help_completions_and_man_pages_are_there() {
+    program().run("--help").with_code(0).says(&["Examples:", "REDIS_PASSWORD_FILE", "Exit codes"]);
+    for shell in ["bash", "zsh", "fish"] {
+        program().run(&format!("completions {shell}")).with_code(0).says(&["dead-letters"]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    program().run_with(&["man", folder.path().to_str().unwrap()]).with_code(0);
+    for page in ["caracal-streams.1", "caracal-streams-doctor.1", "caracal-streams-publish.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    program().run("no-such-command").with_code(2);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let server = RedisServer::start();
+    let fill =
+        "for i = 1, 5000 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
+    hand(&server).run_with(&["EVAL", fill, "0"]);
+    let shell = format!("'{}' watch --until-idle | head -1", env!("CARGO_BIN_EXE_caracal-streams"));
+    let ended = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .env("REDIS_URL", server.url())
+        .env("STREAMS_HMAC_KEY", KEY)
+        .output()
+        .unwrap();
+    assert!(ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
+    at(&server).run("verify").with_code(1);
+}

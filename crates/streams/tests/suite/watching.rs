@@ -1,0 +1,89 @@
+//! `watch` as lines.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::program::{KEY, OTHER_KEY, at, hand, program};
+use crate::redis_server::RedisServer;
+
+fn publish(server: &RedisServer, id: &str) -> String {
+    let words = format!("publish --yes --json revoke --zone z-1 --session {id}");
+    let published = at(server).run(&words).with_code(0).object();
+    published["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn shows_from_an_id_on_and_so_many() {
+    let server = RedisServer::start();
+    let ids = ["ar-1", "ar-2", "ar-3"].map(|id| publish(&server, id));
+    let shown = |words: &str| -> Vec<String> {
+        let told = at(&server).run(&format!("watch --json {words}")).with_code(0).json();
+        told.iter().map(|told| told["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(shown("--until-idle"), ids);
+    assert_eq!(shown(&format!("--until-idle --from {}", ids[1])), ids[1..]);
+    assert_eq!(shown("--until-idle --since 1h"), ids);
+    assert_eq!(shown("--from 0 --count 2"), ids[..2]);
+    at(&server).run("watch --from 0 --count 1").says(&["revoke ar-1", "zone z-1", "operator"]);
+}
+
+#[test]
+fn follows_what_arrives_while_it_watches() {
+    let server = RedisServer::start();
+    publish(&server, "before");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_caracal-streams"))
+        .args(["watch", "--json", "--count", "2"])
+        .env("REDIS_URL", server.url())
+        .env("STREAMS_HMAC_KEY", KEY)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It is not known when it begins to look, so messages are sent until it has seen two.
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let seen: Vec<String> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                publish(&server, "after");
+            }
+        });
+        let seen = lines.map(Result::unwrap).collect();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        seen
+    });
+    assert!(child.wait().unwrap().success());
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|line| line.contains("after")), "{seen:?}");
+}
+
+#[test]
+fn a_message_of_another_key_is_shown_as_rejected() {
+    let server = RedisServer::start();
+    publish(&server, "ar-1");
+    let told = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("watch --until-idle --json");
+    let told = told.with_code(0).object();
+    assert_eq!((&told["outcome"], &told["reason"]), (&"rejected".into(), &"signature".into()));
+}
+
+#[test]
+fn nothing_from_the_streams_can_rewrite_the_terminal() {
+    let server = RedisServer::start();
+    let reason = "\u{1b}[2J\u{202e}evil";
+    let words = ["publish", "--yes", "revoke", "--zone", "z", "--session", "a", "--reason", reason];
+    at(&server).run_with(&words).with_code(0);
+    let shown = at(&server).run("watch --until-idle").with_code(0);
+    assert!(!shown.out.contains(['\u{1b}', '\u{202e}']), "{}", shown.out);
+    assert!(shown.out.contains("evil"));
+}
+
+#[test]
+fn an_outage_ends_it_only_where_an_end_was_asked_for() {
+    let mut server = RedisServer::start();
+    server.kill();
+    at(&server).run("watch --until-idle").with_code(2).says(&["REDIS_URL"]);
+    let no_key = program().env("REDIS_URL", &server.url()).run("watch");
+    no_key.with_code(2).says(&["STREAMS_HMAC_KEY"]);
+    server.restart();
+    hand(&server).run("PING");
+    at(&server).run("watch --until-idle").with_code(0);
+}
