@@ -78,8 +78,7 @@ pub struct Round {
 impl Watch {
     /// Connects. Messages from `from` on are shown; without it those that are added from now on.
     ///
-    /// The state is made from 65 minutes of history at least, as far as the streams have it, and
-    /// from 24 hours without `from`.
+    /// Whatever is shown, the state is made of all that the streams hold, as a follower's is.
     ///
     /// # Errors
     ///
@@ -87,12 +86,6 @@ impl Watch {
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
         let mut log = RedisLog::new(settings.server.clone());
         let server_time = log.open().await?;
-        let mut options = Options::default();
-        if let Some(from) = from {
-            // The log is read from after a moment, so from the one before.
-            let before = Duration::from_millis(from.ms.saturating_sub(1));
-            options.memory = server_time.saturating_sub(before);
-        }
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
         // Nobody takes them: who looks on writes nothing.
@@ -100,7 +93,7 @@ impl Watch {
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
             log,
-            fold: Fold::new(Revocations::new(options), keys.clone(), dead_letters),
+            fold: Fold::new(Revocations::new(Options::default()), keys.clone(), dead_letters),
             keys,
             server_time: Some(server_time),
             shown: [first.before(); Stream::ALL.len()],

@@ -113,6 +113,7 @@ pub(crate) fn changes(changes: &[Change<'_>]) -> String {
         Change::DelegationEpoch(told) => {
             let ended = match told.ended.len() {
                 0 => String::new(),
+                1 => ", one delegation ends".to_owned(),
                 count => format!(", {count} delegations end"),
             };
             format!("delegation epoch {}{ended}", told.epoch)

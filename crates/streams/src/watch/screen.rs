@@ -77,7 +77,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally, stat
 }
 
 fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
-    let header = ["stream", "applied", "rejected", "dead", "msg/s", "last minute"];
+    let header = ["stream", "  applied", " rejected", "   dead", "   msg/s", "last minute"];
     let row = |stream: Stream, seen: &PerStream, dead: Option<u64>| {
         let alarm = |count: u64| {
             let text = Line::from(count.to_string()).alignment(Alignment::Right);

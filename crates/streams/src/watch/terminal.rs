@@ -1,6 +1,6 @@
 //! The terminal: reads the streams and the keyboard, and draws four times a second.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_stream::{Inspector, KeyReport, Settings};
@@ -35,6 +35,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
     let mut view = View::default();
     let mut tally = Tally::new();
     let mut counter = Counter::new(&settings);
+    let mut drawn: Option<Instant> = None;
     let result = loop {
         let mut fresh = Vec::new();
         let was_live = view.is_live;
@@ -62,6 +63,11 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
             tokio::time::sleep(PAUSE).await;
         }
         tally.take(fresh, was_live, unix_time());
+        // Not at every message: the next is waiting.
+        if drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+            continue;
+        }
+        drawn = Some(Instant::now());
         view.dead_letters = counter.count().await;
         if let Err(error) = terminal.draw(|frame| draw(frame, &view, &tally, watch.revocations())) {
             break Err(error.into());
