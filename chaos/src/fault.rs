@@ -23,6 +23,8 @@ pub enum Kind {
     Cut,
     /// The network swallows everything for a while.
     Stall,
+    /// An answer comes seconds late, and then the network lets nothing through to Redis.
+    OneWay,
     /// Every answer is late.
     Slow,
     /// The stream is trimmed beyond what a reader has read.
@@ -85,6 +87,7 @@ impl Kind {
         Self::LossyFailover,
         Self::Cut,
         Self::Stall,
+        Self::OneWay,
         Self::Slow,
         Self::Trim,
         Self::Delete,

@@ -85,6 +85,8 @@ pub struct Loss {
     /// When the fault that lost it began.
     pub at: At,
     pub how: Lost,
+    /// When the fault began after which the stream's counters no longer tell.
+    pub untraced: Option<At>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +95,7 @@ pub enum Lost {
     ByServer,
     /// Everything was wiped, counters and all.
     Wiped,
-    /// Trimmed or deleted: the stream's counters still tell.
+    /// Trimmed or deleted: the stream's counters tell, until something wipes them too.
     Removed,
 }
 

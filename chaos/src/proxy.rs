@@ -20,8 +20,16 @@ pub enum Link {
     Cut,
     /// Nothing gets through, and nobody is told.
     Stalled,
+    /// What Redis says gets through, what it is asked does not.
+    OneWay,
     /// Everything arrives so much later.
     Slow(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    ToRedis,
+    ToReader,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +121,7 @@ async fn serve(
     // Dropped with nothing lingering, a socket sends a reset.
     let _ = client.set_zero_linger();
     let _ = client.set_nodelay(true);
-    if !passes(&mut state, number, &traffic).await {
+    if !passes(&mut state, number, Direction::ToRedis, &traffic).await {
         return;
     }
     let target = state.borrow_and_update().target;
@@ -122,8 +130,8 @@ async fn serve(
     let _alive = Alive::new(&traffic);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = pump(from_client, to_server, number, state.clone(), &traffic);
-    let down = pump(from_server, to_client, number, state.clone(), &traffic);
+    let up = pump(from_client, to_server, number, Direction::ToRedis, state.clone(), &traffic);
+    let down = pump(from_server, to_client, number, Direction::ToReader, state.clone(), &traffic);
     tokio::select! {
         () = up => {}
         () = down => {}
@@ -138,13 +146,14 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     number: u64,
+    direction: Direction,
     mut state: watch::Receiver<State>,
     traffic: &Traffic,
 ) {
     let mut buffer = vec![0; 16 << 10];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if !passes(&mut state, number, traffic).await {
+        if !passes(&mut state, number, direction, traffic).await {
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
@@ -154,7 +163,12 @@ async fn pump(
 }
 
 /// Waits until the link lets data through; false if it never will.
-async fn passes(state: &mut watch::Receiver<State>, number: u64, traffic: &Traffic) -> bool {
+async fn passes(
+    state: &mut watch::Receiver<State>,
+    number: u64,
+    direction: Direction,
+    traffic: &Traffic,
+) -> bool {
     let mut is_held = false;
     loop {
         let State { link, silent_below, .. } = *state.borrow_and_update();
@@ -165,12 +179,13 @@ async fn passes(state: &mut watch::Receiver<State>, number: u64, traffic: &Traff
                 return false;
             }
             Link::Open if !is_silent => return true,
+            Link::OneWay if !is_silent && direction == Direction::ToReader => return true,
             Link::Slow(by) if !is_silent => {
                 traffic.held.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(by).await;
                 return true;
             }
-            Link::Open | Link::Slow(_) | Link::Stalled => {
+            Link::Open | Link::Slow(_) | Link::Stalled | Link::OneWay => {
                 if !std::mem::replace(&mut is_held, true) {
                     traffic.held.fetch_add(1, Ordering::SeqCst);
                 }

@@ -55,7 +55,7 @@ impl Schedule {
             if kind != Kind::RestartReader
                 && kind != Kind::FreezeReader
                 && frame.kinds.contains(&Kind::RestartReader)
-                && rng.u8(..5) == 0
+                && rng.u8(..4) == 0
             {
                 faults.push(fault(&mut rng, Kind::RestartReader, bound, readers));
             }
@@ -81,12 +81,17 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::RestartReader => rng.u64(0..1_500),
         Kind::Trim | Kind::Delete => rng.u64(500..2_500),
         Kind::Slow => rng.u64(2_000..5_000),
+        Kind::OneWay => rng.u64(bound..bound + 2_500),
         Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall => outage,
     };
     let one = Whom::Reader(rng.usize(..readers));
     let whom = match kind {
         Kind::RestartReader | Kind::FreezeReader => one,
-        Kind::Cut | Kind::Stall | Kind::Slow | Kind::Trim | Kind::Delete if rng.bool() => one,
+        Kind::Cut | Kind::Stall | Kind::OneWay | Kind::Slow | Kind::Trim | Kind::Delete
+            if rng.bool() =>
+        {
+            one
+        }
         _ => Whom::Everyone,
     };
     let ending = *pick(rng, &[Ending::Resumes, Ending::Resets, Ending::StaysSilent]);

@@ -19,6 +19,27 @@ pub struct Truth {
     inner: Mutex<Inner>,
 }
 
+/// What the streams hold.
+#[derive(Debug, Default)]
+pub struct There {
+    /// Revocations, by number.
+    pub present: HashSet<usize>,
+    /// Ids up to this one are told to be missing, if they are, by the counters of the stream from
+    /// which messages are removed.
+    pub told_up_to: (u64, u64),
+}
+
+impl There {
+    fn tells_of(&self, id: &str) -> bool {
+        parse_id(id).is_some_and(|id| id <= self.told_up_to)
+    }
+}
+
+pub fn parse_id(id: &str) -> Option<(u64, u64)> {
+    let (ms, sequence) = id.split_once('-')?;
+    Some((ms.parse().ok()?, sequence.parse().ok()?))
+}
+
 #[derive(Default)]
 struct Inner {
     tokens: Vec<Minted>,
@@ -102,14 +123,19 @@ impl Truth {
         .collect()
     }
 
-    /// Notes as lost what was acknowledged by `upto` and is not `present`; how many.
-    pub fn account(&self, present: &HashSet<usize>, upto: At, at: At, how: Lost) -> usize {
+    /// Notes as lost what was acknowledged by `upto` and is not there; how many.
+    pub fn account(&self, there: &There, upto: At, at: At, how: Lost) -> usize {
         let mut lost = 0;
         for (number, told) in self.inner().record.revocations.iter_mut().enumerate() {
             let is_acknowledged = told.acked.is_some_and(|acked| acked <= upto);
-            if is_acknowledged && told.loss.is_none() && !present.contains(&number) {
-                told.loss = Some(Loss { at, how });
-                lost += 1;
+            if !is_acknowledged || there.present.contains(&number) {
+                continue;
+            }
+            lost += usize::from(told.loss.is_none());
+            let loss = told.loss.get_or_insert(Loss { at, how, untraced: None });
+            let is_traced = told.id.as_deref().is_some_and(|id| there.tells_of(id));
+            if loss.how != Lost::ByServer && !is_traced {
+                loss.untraced.get_or_insert(at);
             }
         }
         lost

@@ -1,6 +1,6 @@
 //! Everything that takes part in one schedule.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,8 @@ use crate::schedule::Schedule;
 use crate::server::connect;
 use crate::servers::Servers;
 use crate::time::{At, Clock};
-use crate::truth::Truth;
+use crate::truth::{There, Truth, parse_id};
+use redis::aio::MultiplexedConnection;
 
 pub struct World {
     pub schedule: Schedule,
@@ -108,7 +109,7 @@ impl World {
     /// Compares the streams with what was acknowledged by `upto`; how many revocations the fault
     /// that began at `at` has lost.
     pub async fn account(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
-        let mut present: HashSet<usize> = HashSet::new();
+        let mut there = There::default();
         let mut connection = connect(self.primary()).await?;
         for stream in Stream::ALL {
             let entries: Vec<Entry> = redis::cmd("XRANGE")
@@ -118,10 +119,27 @@ impl World {
                 .query_async(&mut connection)
                 .await?;
             let marks = entries.iter().filter_map(|(_, fields)| fields.get(MARK.as_bytes()));
-            present.extend(
-                marks.filter_map(|mark| std::str::from_utf8(mark).ok()?.parse::<usize>().ok()),
-            );
+            let marks =
+                marks.filter_map(|mark| std::str::from_utf8(mark).ok()?.parse::<usize>().ok());
+            there.present.extend(marks);
         }
-        Ok(self.truth.account(&present, upto, at, how))
+        there.told_up_to = told_up_to(&mut connection).await;
+        Ok(self.truth.account(&there, upto, at, how))
     }
+}
+
+/// Up to which id the counters of `sessions.revoke` tell that entries are missing.
+async fn told_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
+    let mut command = redis::cmd("XINFO");
+    command.arg("STREAM").arg(Stream::SessionsRevoke.name());
+    let info: Result<HashMap<String, redis::Value>, _> = command.query_async(connection).await;
+    // No stream, no counters.
+    let Ok(info) = info else { return (0, 0) };
+    let id = |name: &str| {
+        let id = redis::from_redis_value_ref::<String>(info.get(name)?).ok()?;
+        parse_id(&id)
+    };
+    let first = id("recorded-first-entry-id").filter(|first| *first > (0, 0));
+    let first = first.or_else(|| id("last-generated-id"));
+    first.max(id("max-deleted-entry-id")).unwrap_or_default()
 }

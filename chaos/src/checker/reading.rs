@@ -9,6 +9,9 @@ use crate::time::At;
 use super::lateness::Lateness;
 use super::windows::Windows;
 
+/// An id so much older than its message is wrong.
+const MISDATED_MS: u64 = 2_000;
+
 #[derive(Debug)]
 pub(super) struct Reading<'h> {
     pub(super) history: &'h History,
@@ -73,19 +76,28 @@ impl<'h> Reading<'h> {
     /// Whether the promise excepts this: the server itself lost the message.
     ///
     /// What an operator removed is not excepted: the counters tell a reader. Only a wipe takes
-    /// the counters along, and then a reader that begins later cannot know.
+    /// the counters along, and a server whose clock is behind dates them wrongly; then a reader
+    /// that begins later cannot know.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
+        let Some(loss) = revocation.loss else { return false };
         if self.history.promise.strict {
             return false;
         }
-        match revocation.loss {
-            None => false,
-            Some(loss) => match loss.how {
-                Lost::ByServer => true,
-                Lost::Wiped => self.ready(request).is_none_or(|ready| ready > loss.at),
-                Lost::Removed => false,
-            },
+        let began_after = |at| self.ready(request).is_none_or(|ready| ready > at);
+        match loss.how {
+            Lost::ByServer => true,
+            Lost::Wiped | Lost::Removed => {
+                loss.untraced.is_some_and(began_after)
+                    || (self.is_misdated(revocation) && began_after(loss.at))
+            }
         }
+    }
+
+    /// Whether its id says that it was published seconds before that was even attempted.
+    fn is_misdated(&self, revocation: &Revocation) -> bool {
+        let ms = revocation.id.as_deref().and_then(|id| id.split('-').next()?.parse::<u64>().ok());
+        let attempted = (self.history.unix_start + revocation.attempted.0) / 1_000;
+        ms.is_some_and(|ms| ms + MISDATED_MS < attempted)
     }
 
     /// From when on the reader had nothing to hinder it: `None` while it is cut off.

@@ -26,7 +26,7 @@ pub(super) async fn remove_unread(
     fault: &Fault,
     began: At,
 ) -> Result<Outcome, Failure> {
-    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Cut)).count();
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
     // What was on its way when the link was cut may have been read.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let cut = world.clock.now();

@@ -32,6 +32,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::Failover | Kind::LossyFailover => server::fail_over(world, fault).await?,
         Kind::Cut => network::cut(world, fault, began).await,
         Kind::Stall => network::stall(world, fault, began).await,
+        Kind::OneWay => network::one_way(world, fault, began).await,
         Kind::Slow => network::slow(world, fault, began).await,
         Kind::Trim | Kind::Delete => log::remove_unread(world, fault, began).await?,
         Kind::Flush => log::flush(world, fault, began).await?,

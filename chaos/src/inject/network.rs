@@ -14,9 +14,12 @@ use crate::world::World;
 /// connection that it began meanwhile, is overdue.
 const SILENCE_NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Not so late that a reader gives up waiting.
+const LATE: Duration = Duration::from_millis(2_200);
+
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = reset(world, fault);
-    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Cut)).count();
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let cut = reset(world, fault) - before;
@@ -27,17 +30,17 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let alive: usize =
         hit(world, fault).map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst)).sum();
-    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Stalled)).count();
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Stalled));
     tokio::time::sleep(fault.lasts).await;
     let ended = match fault.ending {
         Ending::Resumes => open(world, fault),
         Ending::Resets => {
-            let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Cut)).count();
+            hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
             tokio::time::sleep(Duration::from_millis(100)).await;
             open(world, fault)
         }
         Ending::StaysSilent => {
-            let _ = hit(world, fault).inspect(|reader| reader.proxy.open_for_new()).count();
+            hit(world, fault).for_each(|reader| reader.proxy.open_for_new());
             world.clock.now().plus(SILENCE_NOTICED_WITHIN)
         }
     };
@@ -50,10 +53,26 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     )
 }
 
+/// The answer to a read that was sent before is delivered seconds later, as if it were news; what
+/// was published meanwhile is not in it.
+pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome {
+    let before = held(world, fault);
+    let set = |link| hit(world, fault).for_each(|reader| reader.proxy.set(link));
+    set(Link::Stalled);
+    tokio::time::sleep(LATE).await;
+    set(Link::OneWay);
+    tokio::time::sleep(fault.lasts).await;
+    set(Link::Cut);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let ended = open(world, fault);
+    let held = held(world, fault) - before;
+    over(began, ended, (held > 0).then(|| format!("{held} pieces of data held")))
+}
+
 pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let link = Link::Slow(Duration::from_millis(fault.amount));
-    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(link)).count();
+    hit(world, fault).for_each(|reader| reader.proxy.set(link));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let held = held(world, fault) - before;
@@ -70,7 +89,7 @@ fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
 
 /// Opens the links again; when.
 pub(super) fn open(world: &World, fault: &Fault) -> At {
-    let _ = hit(world, fault).inspect(|reader| reader.proxy.set(Link::Open)).count();
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Open));
     world.clock.now()
 }
 

@@ -56,6 +56,28 @@ fn what_was_wiped_is_excepted_for_readers_that_begin_afterwards() {
 }
 
 #[test]
+fn what_was_deleted_is_excepted_once_a_wipe_has_taken_the_counters_too() {
+    let mut told = Told::new().lost(10.5, Lost::Removed).restarted(11.0);
+    told.0.revocations[0].loss.as_mut().unwrap().untraced = Some(super::at(14.0));
+    let before = Told(told.0.clone()).asked(12.0, 0, Answer::Admitted);
+    before.asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    told.restarted(15.0).asked(20.0, 1, Answer::Admitted).passes();
+}
+
+#[test]
+fn what_was_misdated_and_removed_is_excepted_for_readers_that_begin_afterwards() {
+    let removed = |id: &str| {
+        let mut told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Removed);
+        told.0.revocations[0].id = Some(id.to_owned());
+        told
+    };
+    let (right, wrong) = ("1795000010000-0", "1795000004000-0");
+    removed(wrong).asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    removed(wrong).restarted(12.0).asked(20.0, 1, Answer::Admitted).passes();
+    removed(right).restarted(12.0).asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
 fn a_process_that_knew_must_not_forget_even_what_the_server_lost() {
     let known = || Told::new().lost(10.5, Lost::ByServer).asked(10.4, 1, Answer::Revoked);
     known().asked(20.0, 1, Answer::Admitted).breaks(Rule::Forgotten);

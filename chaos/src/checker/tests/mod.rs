@@ -31,7 +31,7 @@ impl Told {
             what: "Sessions(Session)".to_owned(),
             attempted: at(9.9),
             acked: Some(at(10.0)),
-            id: Some("10000-0".to_owned()),
+            id: Some("1795000010000-0".to_owned()),
             loss: None,
         };
         Self(History {
@@ -81,7 +81,8 @@ impl Told {
     }
 
     fn lost(mut self, seconds: f64, how: Lost) -> Self {
-        self.0.revocations[0].loss = Some(Loss { at: at(seconds), how });
+        let untraced = (how == Lost::Wiped).then_some(at(seconds));
+        self.0.revocations[0].loss = Some(Loss { at: at(seconds), how, untraced });
         self
     }
 
