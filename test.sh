@@ -38,3 +38,6 @@ if [ -z "${OPA_URL:-}" ]; then
 fi
 say "documentation tests"
 cargo test --workspace --all-features --locked --doc --quiet
+say "fault injection"
+# Two schedules side by side, about 50 s; docs/chaos.md says how to run more.
+cargo run --quiet --locked -p chaos -- --seed 1 --schedules 2 --jobs 2

@@ -139,7 +139,13 @@ async fn told_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
         let id = redis::from_redis_value_ref::<String>(info.get(name)?).ok()?;
         parse_id(&id)
     };
+    let number = |name: &str| redis::from_redis_value_ref::<u64>(info.get(name)?).ok();
+    let deleted = id("max-deleted-entry-id").unwrap_or_default();
+    // Everything that was ever added is there: the stream counts as complete.
+    if number("entries-added") == number("length") {
+        return deleted;
+    }
     let first = id("recorded-first-entry-id").filter(|first| *first > (0, 0));
-    let first = first.or_else(|| id("last-generated-id"));
-    first.max(id("max-deleted-entry-id")).unwrap_or_default()
+    let first = first.or_else(|| id("last-generated-id")).unwrap_or_default();
+    first.max(deleted)
 }

@@ -1,0 +1,54 @@
+//! The checker can fail: with each safety rule removed in turn, fault injection must notice.
+//!
+//! A copy of the crates, patched so that an environment variable removes a rule, is built beside
+//! the real ones; nothing of it can reach a build of theirs.
+
+mod copy;
+mod rules;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::Command;
+
+use rules::{RULES, Rule};
+
+/// Which rule the copy leaves out.
+const WITHOUT: &str = "CHAOS_WITHOUT";
+
+#[test]
+fn without_any_one_of_the_safety_rules_a_schedule_fails() {
+    let program = copy::build();
+    let missed: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            RULES.iter().map(|rule| scope.spawn(|| without(&program, rule))).collect();
+        let results = runs.into_iter().map(|run| run.join().expect("no run panics"));
+        results.filter_map(Result::err).collect()
+    });
+    assert!(missed.is_empty(), "{}", missed.join("\n\n"));
+}
+
+/// What the checker finds without this rule; an error if it finds nothing of the kind.
+fn without(program: &Path, rule: &Rule) -> Result<(), String> {
+    let keep = program.with_file_name(format!("without-{}", rule.name));
+    let output = Command::new(program)
+        .env(WITHOUT, rule.name)
+        .args(["--schedules", "1", "--seconds", "5", "--json"])
+        .args(["--seed", &rule.seed.to_string(), "--only", rule.faults])
+        .args(["--faults", &rule.steps.to_string()])
+        .arg("--keep")
+        .arg(keep)
+        .output()
+        .expect("the copy runs");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let violations = report["verdict"]["violations"].as_array().cloned().unwrap_or_default();
+    let found: HashSet<_> = violations.iter().filter_map(|found| found["rule"].as_str()).collect();
+    if found.contains(rule.found_as) && !output.status.success() {
+        return Ok(());
+    }
+    let (name, expected) = (rule.name, rule.found_as);
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "without \"{name}\" nothing was found as {expected}, but {found:?}: {text}{:#}",
+        report["faults"]
+    ))
+}
