@@ -5,7 +5,7 @@
 //! before its bits enter the filter, so whoever sees the bits finds the entry.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::{ArcSwap, Guard};
@@ -22,6 +22,10 @@ pub(crate) struct Index {
     digester: Digester,
     /// Anchors and sessions that are known; zero spares a lookup everything else.
     entries: AtomicUsize,
+    /// How many there may be.
+    max_entries: usize,
+    /// Whether one found no room.
+    full: AtomicBool,
     filter: ArcSwap<Filter>,
     shards: Box<[RwLock<Table>]>,
     sessions: RwLock<HashMap<Digest, Session>>,
@@ -52,10 +56,12 @@ struct Rebuild {
 }
 
 impl Index {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn with_room_for(max_entries: usize) -> Self {
         Self {
             digester: Digester::default(),
             entries: AtomicUsize::new(0),
+            max_entries,
+            full: AtomicBool::new(false),
             filter: ArcSwap::from_pointee(Filter::for_keys(0)),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             sessions: RwLock::default(),
@@ -81,6 +87,22 @@ impl Index {
         tables + sessions + self.filter.load().bytes()
     }
 
+    /// Whether an anchor or session found no room since [`Index::reopen`].
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether an eighth of the room is free, so that it is worth counting as not full again.
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() <= self.max_entries - self.max_entries / 8
+    }
+
+    /// Counts as not full again: whatever found no room is covered otherwise.
+    pub(crate) fn reopen(&self) {
+        self.full.store(false, Ordering::Release);
+    }
+
     /// A view for a few lookups; none when nothing at all is revoked.
     #[inline]
     pub(crate) fn view(&self) -> Option<View<'_>> {
@@ -93,6 +115,9 @@ impl Index {
         let mut writer = lock(&self.writer);
         let digest = self.digester.digest(id);
         let Some(shard) = self.shard(digest) else { return false };
+        if !self.admits(|| read(shard).contains(digest)) {
+            return false;
+        }
         let is_new = write(shard).insert(digest, expires);
         if is_new {
             self.entries.fetch_add(1, Ordering::Release);
@@ -111,6 +136,9 @@ impl Index {
     pub(crate) fn suspend(&self, id: &str, expires: u32, change: impl FnOnce(&mut Suspensions)) {
         let mut writer = lock(&self.writer);
         let digest = self.digester.digest(id);
+        if !self.admits(|| read(&self.sessions).contains_key(&digest)) {
+            return;
+        }
         let mut sessions = write(&self.sessions);
         let known = sessions.len();
         let session = sessions.entry(digest).or_default();
@@ -148,6 +176,16 @@ impl Index {
     /// Every slice at once.
     pub(crate) fn sweep(&self, now: u32) {
         (0..SHARDS).for_each(|_| self.sweep_slice(now));
+    }
+
+    /// Whether there is room for an entry, or it is known; if not, that is not forgotten. To be
+    /// asked by the one writer.
+    fn admits(&self, is_known: impl FnOnce() -> bool) -> bool {
+        let admits = self.len() < self.max_entries || is_known();
+        if !admits {
+            self.full.store(true, Ordering::Release);
+        }
+        admits
     }
 
     fn shard(&self, digest: Digest) -> Option<&RwLock<Table>> {
@@ -273,7 +311,7 @@ mod tests {
 
     #[test]
     fn keeps_every_anchor_while_it_grows_and_shrinks() {
-        let index = Index::new();
+        let index = Index::with_room_for(100_000);
         for n in 0..50_000_u32 {
             index.revoke(&format!("id-{n}"), n / 1_000);
         }
@@ -291,8 +329,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_forgotten_for_what_finds_no_room() {
+        let index = Index::with_room_for(8);
+        assert!((0..8).all(|n| index.revoke(&format!("id-{n}"), n)));
+        index.revoke("id-0", 9);
+        index.suspend("id-0", 9, |_| {});
+        assert!(index.is_full(), "a session is an entry of its own");
+        index.reopen();
+        index.revoke("id-0", 9);
+        assert!(!index.is_full(), "what is known needs no room");
+        index.revoke("other", 9);
+        assert!(index.is_full() && !holds(&index, "other"));
+        assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
+        assert!(!index.has_room());
+        index.sweep(2);
+        assert!(index.has_room() && index.is_full(), "room alone brings back nothing");
+    }
+
+    #[test]
     fn an_anchor_that_returns_after_a_sweep_is_found_again() {
-        let index = Index::new();
+        let index = Index::with_room_for(100_000);
         index.revoke("id", 1);
         index.sweep(2);
         assert!(!holds(&index, "id"));
@@ -302,7 +358,7 @@ mod tests {
 
     #[test]
     fn readers_find_what_was_there_before_they_asked_while_a_writer_is_busy() {
-        let index = Index::new();
+        let index = Index::with_room_for(100_000);
         let written = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -39,6 +39,13 @@ pub struct Options {
     /// How far the clocks of Postgres, which dates tokens, and Redis may be apart: the horizon
     /// lies so far beyond the end of a hole. 5 seconds by default, 60 in strict mode.
     pub horizon_margin: Duration,
+    /// How many anchors and sessions are remembered at most: 5,000,000 by default, which take about
+    /// 150 MB. Nothing is forgotten for another: what finds no room makes every verdict
+    /// [`Verdict::Unknown`] for whom nothing is known against, until an eighth of the room is free
+    /// again; tokens made before then are refused as after a loss.
+    ///
+    /// [`Verdict::Unknown`]: crate::Verdict::Unknown
+    pub max_entries: usize,
     /// Whether whatever cannot be shown counts as lost. By default a restart or failover that
     /// may have lost messages, and a stream too young or empty to be proven, are counted and
     /// said; with this they raise the horizon. It then also covers, for two minutes, records that
@@ -53,6 +60,7 @@ impl Default for Options {
             deny_after: Duration::from_secs(60),
             warn_after: Duration::from_secs(5),
             horizon_margin: Duration::from_secs(5),
+            max_entries: 5_000_000,
             strict: false,
         }
     }

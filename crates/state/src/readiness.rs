@@ -45,6 +45,8 @@ pub enum Unready {
     Stale,
     /// For longer than the bound, no message was verified after one that was not.
     SignaturesFail,
+    /// More is revoked than may be remembered.
+    Full,
 }
 
 /// Why the log cannot be read: the cause of growing staleness.
@@ -108,8 +110,8 @@ impl fmt::Display for Readiness {
 
 impl Unready {
     /// Every label.
-    pub const LABELS: [&'static str; 4] =
-        ["replaying", "no_signature_verifies", "stale", "signatures_fail"];
+    pub const LABELS: [&'static str; 5] =
+        ["replaying", "no_signature_verifies", "stale", "signatures_fail", "full"];
 
     /// The reason as a label: one of [`Unready::LABELS`].
     #[must_use]
@@ -119,6 +121,7 @@ impl Unready {
             Self::NotReady(NotReady::NoSignatureVerifies) => "no_signature_verifies",
             Self::Stale => "stale",
             Self::SignaturesFail => "signatures_fail",
+            Self::Full => "full",
         }
     }
 }

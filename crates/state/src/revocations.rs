@@ -63,7 +63,7 @@ impl Revocations {
         Self(Arc::new(State {
             options,
             clock,
-            index: Index::new(),
+            index: Index::with_room_for(options.max_entries),
             recent: Recent::new(),
             zones: Zones::default(),
             freshness: Freshness::default(),
@@ -111,6 +111,7 @@ impl Revocations {
         // revocation and then confirms, in between, must not lend its freshness to a look-up made
         // before. Each load acquires what the follower released, so the look-ups see no less.
         let staleness = state.freshness.staleness(now);
+        let is_full = state.index.is_full();
         let horizons = state.horizon.heights();
         let zone = claims.zone_id.as_ref().map(AsRef::as_ref);
         let epoch_is_stale = self.epoch_is_stale(zone, claims.delegation_graph_epoch, checks);
@@ -126,6 +127,7 @@ impl Revocations {
             iat: claims.iat,
             epoch_is_stale,
             staleness,
+            is_full,
             bound: state.options.deny_after.min(own_bound),
             horizon: horizon
                 .map(|second| state.options.height(second, claims.has_earlier_hops(), now)),
@@ -282,6 +284,7 @@ impl Revocations {
         let unready = match staleness {
             Err(why) => Some(Unready::NotReady(why)),
             Ok(staleness) if staleness > deny_after => Some(Unready::Stale),
+            Ok(_) if self.is_full() => Some(Unready::Full),
             Ok(_) if fails_for.is_some_and(|time| time > deny_after) => {
                 Some(Unready::SignaturesFail)
             }
@@ -352,6 +355,26 @@ impl Revocations {
     /// was suspended and resumed keep it too.
     pub fn take_back_horizon(&self, losses: Losses) -> bool {
         self.0.horizon.take_back(losses)
+    }
+
+    /// Whether more is revoked than may be remembered: every verdict is unknown then, but for
+    /// what is known to be revoked.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.index.is_full()
+    }
+
+    /// Where the state is full and there is room again: counts what found none as lost up to
+    /// `second`, as [`Revocations::raise_horizon`] does, and goes on. Whether it did. For
+    /// followers only.
+    pub fn reopen(&self, second: i64) -> bool {
+        let reopens = self.is_full() && self.0.index.has_room();
+        if reopens {
+            // First this: whoever sees it open must see the horizon.
+            self.raise_horizon(second);
+            self.0.index.reopen();
+        }
+        reopens
     }
 
     /// Makes the keys of every zone stale: messages about them may have been lost.

@@ -114,16 +114,20 @@ pub enum Unknown {
     },
     /// Messages may have been lost, and the token does not say when it was made.
     NoIssueTime,
+    /// More is revoked than may be remembered: [`Options::max_entries`](crate::Options).
+    Full,
 }
 
 impl Unknown {
-    /// The cause as a label: `replaying`, `no_signature_verifies`, `stale` or `no_issue_time`.
+    /// The cause as a label: `replaying`, `no_signature_verifies`, `stale`, `no_issue_time` or
+    /// `full`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::NotReady(why) => why.label(),
             Self::Stale { .. } => "stale",
             Self::NoIssueTime => "no_issue_time",
+            Self::Full => "full",
         }
     }
 }
@@ -145,8 +149,8 @@ pub struct Checks {
     /// A staleness bound of its own, where it is smaller than the service's; see
     /// [`Revocations::require_bound`](crate::Revocations::require_bound).
     pub deny_after: Option<Duration>,
-    /// Admits although too little is known: the history is not read yet, or the view is older
-    /// than the bound. Never what is known to be revoked, and nothing below the horizon. Off by
+    /// Admits although too little is known: the history is not read yet, the view is older than
+    /// the bound, or there is no room for all that is revoked. Never what is known to be revoked, and nothing below the horizon. Off by
     /// default.
     pub fail_open_unknown: bool,
 }
@@ -172,6 +176,8 @@ pub(crate) struct Facts {
     pub(crate) epoch_is_stale: bool,
     pub(crate) staleness: Result<Duration, NotReady>,
     pub(crate) bound: Duration,
+    /// Whether something that is revoked found no room in the index.
+    pub(crate) is_full: bool,
     /// In seconds since the Unix epoch, where messages that concern such a token may have been
     /// lost.
     pub(crate) horizon: Option<i64>,
@@ -192,8 +198,10 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         return refuse(Reason::DelegationStale, None);
     }
     let (staleness, unknown) = match facts.staleness {
-        Ok(staleness) if staleness <= facts.bound => (staleness, None),
-        Ok(staleness) => (staleness, Some(Unknown::Stale { staleness, bound: facts.bound })),
+        Ok(staleness) if staleness > facts.bound => {
+            (staleness, Some(Unknown::Stale { staleness, bound: facts.bound }))
+        }
+        Ok(staleness) => (staleness, facts.is_full.then_some(Unknown::Full)),
         Err(why) => (Duration::MAX, Some(Unknown::NotReady(why))),
     };
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {

@@ -34,6 +34,8 @@ pub(crate) struct Fold {
     /// Whether one was ever refused for its signature.
     refused: bool,
     is_ready: bool,
+    /// Whether it was said that the state is full.
+    was_full: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Fold {
             verified: false,
             refused: false,
             is_ready: false,
+            was_full: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Fold {
         }
         self.restart_broken();
         self.revocations.sweep_slice(now);
+        self.mind_the_room(server_time);
         self.confirm();
         self.report(now);
     }
@@ -261,6 +265,31 @@ impl Fold {
                  flushed or made anew; reading it again"
             );
         }
+    }
+
+    /// Says when more is revoked than may be remembered, and goes on when there is room again.
+    fn mind_the_room(&mut self, server_time: Duration) {
+        let options = self.revocations.options();
+        let max_entries = options.max_entries;
+        let second = server_time.saturating_add(options.horizon_margin).as_secs();
+        if self.revocations.reopen(i64::try_from(second).unwrap_or(i64::MAX)) {
+            tracing::warn!(
+                horizon = self.revocations.horizon(),
+                max_entries,
+                "there is room again for what is revoked: tokens made up to now are refused, \
+                 refreshed ones pass"
+            );
+        }
+        let is_full = self.revocations.is_full();
+        if is_full && !self.was_full {
+            self.metrics.full.increment(1);
+            tracing::error!(
+                max_entries,
+                "more is revoked than may be remembered: every verdict is unknown, but for what is \
+                 known to be revoked, until entries expire; Options::max_entries is the bound"
+            );
+        }
+        self.was_full = is_full;
     }
 
     /// The state is as fresh as the stream whose proof is oldest.

@@ -86,6 +86,8 @@ impl Revocations {
         let (state, authority, watch) = (self.state(), &request.authority, &request.watch);
         // In the order of `Revocations::decide`, for its reason.
         let staleness = self.staleness(now);
+        let fails_closed = !watch.checks.fail_open_unknown;
+        let is_full = self.is_full() && fails_closed;
         let horizons = state.horizon.heights();
         let zone = authority.zone.as_deref();
         let epoch_is_stale = self.epoch_is_stale(zone, authority.epoch, &watch.checks);
@@ -102,6 +104,7 @@ impl Revocations {
             // That something is unknown hides no refusal here.
             staleness: Ok(Duration::ZERO),
             bound: Duration::MAX,
+            is_full,
             horizon: horizons
                 .second(!found.resumed && authority.is_in_tables)
                 .filter(|_| watch.checks.horizon)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Known, Revocations};
-use metrics::{Counter, counter, describe_counter};
+use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -178,14 +178,6 @@ struct Metrics {
 
 impl Metrics {
     fn register() -> Self {
-        describe_counter!(
-            "caracal_gateway_revocation_reloads_total",
-            "Readings of the second source of truth that were whole"
-        );
-        describe_counter!(
-            "caracal_gateway_revocation_reload_errors_total",
-            "Readings of the second source of truth that failed"
-        );
         Self {
             reloads: counter!("caracal_gateway_revocation_reloads_total"),
             errors: counter!("caracal_gateway_revocation_reload_errors_total"),

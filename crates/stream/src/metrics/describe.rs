@@ -2,7 +2,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     (
         "caracal_gateway_revocation_messages_total",
         "Messages read from the streams, refused ones included",
@@ -21,9 +21,9 @@ const COUNTERS: [(&str, &str); 10] = [
     ),
     (
         "caracal_gateway_revocation_reloads_total",
-        "Times that every stream's history had been read to its proven end: at start, after a hole",
+        "Times that every stream's history, or a baseline, had been read whole",
     ),
-    ("caracal_gateway_revocation_reload_errors_total", "Times that reading it was cut short"),
+    ("caracal_gateway_revocation_reload_errors_total", "Times that such a reading failed"),
     (
         "caracal_revocation_dead_letters_lost_total",
         "Messages that should have become dead letters and did not, by the cause",
@@ -34,6 +34,7 @@ const COUNTERS: [(&str, &str); 10] = [
     ),
     ("caracal_revocation_refused_messages_total", "Messages refused, by the kind of refusal"),
     ("caracal_revocation_reconnects_total", "Times that the connection to Redis was lost"),
+    ("caracal_revocation_full_total", "Times that more was revoked than may be remembered"),
 ];
 
 const HOLES: &str = "caracal_revocation_holes_total";

@@ -19,6 +19,7 @@ pub(crate) use reporter::Reporter;
 pub(crate) struct StreamMetrics {
     pub(crate) messages: Counter,
     pub(crate) reconnects: Counter,
+    pub(crate) full: Counter,
     pub(crate) reloads: Counter,
     pub(crate) reload_errors: Counter,
     verified: [(KeySlot, Counter); 3],
@@ -64,6 +65,7 @@ impl StreamMetrics {
             }),
             propagation: gauge!("caracal_gateway_revocation_propagation_seconds"),
             reconnects: counter!("caracal_revocation_reconnects_total"),
+            full: counter!("caracal_revocation_full_total"),
             invalid_signatures: counter!("caracal_gateway_revocation_invalid_signatures_total"),
             active: gauge!("caracal_gateway_revocations_active"),
             age: gauge!("caracal_gateway_revocation_snapshot_age_seconds"),
