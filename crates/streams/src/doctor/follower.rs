@@ -12,7 +12,7 @@ pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
         Err(error) => vec![
             Finding::broken("follower", error.clone())
                 .why("a service with these settings does not start, or cannot read")
-                .then("set what is named here"),
+                .then("set what is named here, or mend what stands above"),
         ],
         Ok(replay) => of_replay(replay, evidence.has_previous_key),
     };

@@ -29,7 +29,11 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
     findings.extend(lost(group));
     findings.extend(consumers(group));
     if findings.is_empty() {
-        let seen = format!("{} unread, {} pending", group.unread, group.pending);
+        let GroupReport { unread, pending, consumers, .. } = group;
+        let heard = consumers.iter().map(|consumer| consumer.idle).min();
+        let heard = heard.map(|idle| format!(", last heard of {} ago", span(idle)));
+        let (count, heard) = (consumers.len(), heard.unwrap_or_default());
+        let seen = format!("{unread} unread, {pending} pending, {count} consumers{heard}");
         findings.push(Finding::fine("group", seen));
     }
     findings.into_iter().map(|finding| finding.about(subject.clone())).collect()

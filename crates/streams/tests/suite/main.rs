@@ -23,4 +23,6 @@ mod provisioning;
 mod publishing;
 mod retaining;
 mod settings;
+mod terminal;
+mod version;
 mod watching;

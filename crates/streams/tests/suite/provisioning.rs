@@ -55,6 +55,7 @@ fn what_is_missing_is_named_and_added_beside_what_is_there() {
     at(&server).run("provision").with_code(0);
     let mut hand = hand(&server);
     hand.run("XGROUP DESTROY caracal.audit.events siem-export");
+    hand.run("XADD caracal.audit.events 7-7 kind any");
     hand.run("DEL caracal.keys.invalidate");
     hand.run("XADD caracal.sessions.revoke 5-1 sid ar-1");
     hand.run("XGROUP CREATE caracal.sessions.revoke gateway-revocation:host-1 0");
@@ -70,6 +71,9 @@ fn what_is_missing_is_named_and_added_beside_what_is_there() {
     assert_eq!(missing, ["caracal.audit.events", "caracal.keys.invalidate"]);
     at(&server).run("provision").with_code(0).says(&["made         group siem-export"]);
     at(&server).run("verify").with_code(0);
+    // A new group begins at the end.
+    let read = "XREADGROUP GROUP siem-export one COUNT 1 STREAMS caracal.audit.events >";
+    assert_eq!(hand.run(read), redis::Value::Nil);
     assert_eq!(hand.number("XLEN caracal.sessions.revoke"), 1);
     let groups = format!("{:?}", hand.run("XINFO GROUPS caracal.sessions.revoke"));
     assert!(groups.contains("gateway-revocation:host-1"), "{groups}");

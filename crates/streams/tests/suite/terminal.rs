@@ -1,0 +1,73 @@
+//! The program in a terminal: it asks, and `watch` takes the whole screen.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::program::{KEY, at, hand};
+use crate::redis_server::RedisServer;
+
+/// Runs the program in a terminal of 132 by 34, types this once all of `awaited` was shown (and
+/// again until it ends), and tells its exit code and all that it showed.
+fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str) -> (i32, String) {
+    let program = env!("CARGO_BIN_EXE_caracal-streams");
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("stty rows 34 cols 132; exec '{program}' {words}"), "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env("REDIS_URL", server.url())
+        .env("STREAMS_HMAC_KEY", KEY)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script is installed (on Debian: apt-get install bsdutils)");
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let shown = Mutex::new(String::new());
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut piece = [0; 4_096];
+            while let Ok(read @ 1..) = screen.read(&mut piece) {
+                shown.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+        });
+        let code = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status.code().unwrap();
+            }
+            let is_shown = |part: &&str| shown.lock().unwrap().contains(*part);
+            if awaited.iter().all(is_shown) {
+                // What is typed after its end goes nowhere.
+                let _ = keyboard.write_all(typed.as_bytes());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        reader.join().unwrap();
+        (code, shown.lock().unwrap().clone())
+    })
+}
+
+#[test]
+fn a_terminal_is_asked_and_its_no_is_taken() {
+    let server = RedisServer::start();
+    let publish = "publish revoke --zone z-1 --session ar-1";
+    let (code, shown) = in_terminal(&server, publish, &["Publish? [y/N]"], "n\n");
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("revoke ar-1"), "{shown}");
+    assert_eq!(hand(&server).number("EXISTS caracal.sessions.revoke"), 0);
+    let (code, shown) = in_terminal(&server, publish, &["Publish? [y/N]"], "y\n");
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(hand(&server).number("XLEN caracal.sessions.revoke"), 1);
+}
+
+#[test]
+fn watch_takes_the_screen_and_gives_it_back() {
+    let server = RedisServer::start();
+    at(&server).run("publish --yes revoke --zone z-1 --session ar-77").with_code(0);
+    hand(&server).run("XADD caracal.keys.invalidate * zone_id z-1");
+    let parts = ["caracal-streams watch", "staleness", "horizon", "ar-77", "REJECTED"];
+    let (code, shown) = in_terminal(&server, "watch --since 1h", &parts, "q");
+    assert_eq!(code, 0, "{shown}");
+    let (taken, given_back) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
+    assert!(shown.contains(taken) && shown.trim_end().contains(given_back), "{shown}");
+}
