@@ -71,7 +71,9 @@ pub struct Round {
     pub server_time: Duration,
     /// How far that clock is ahead of this machine's, in nanoseconds, at most.
     pub server_lead: i128,
-    /// Whether every stream had been read to its end before, and nothing came.
+    /// Whether every stream had been read to its end before: what came is new.
+    pub is_live: bool,
+    /// Whether it is, and nothing came.
     pub is_idle: bool,
 }
 
@@ -131,7 +133,8 @@ impl Watch {
         let server_lead = nanos(reading.server_time) - nanos(sent.wall);
         self.show(&reading, now, server_lead, &mut show);
         let is_idle = was_tailing && reading.entries.is_empty() && self.fold.is_tailing();
-        Ok(Round { server_time: reading.server_time, server_lead, is_idle })
+        let server_time = reading.server_time;
+        Ok(Round { server_time, server_lead, is_live: was_tailing, is_idle })
     }
 
     fn show(

@@ -55,10 +55,14 @@ impl Sources {
             .filter(|path| path.is_file())
             .map(|path| ("REDIS_PASSWORD_FILE".to_owned(), path.to_string_lossy().into_owned()));
         let mut sources = vec![Source(flags), Source(environment), Source(file)];
-        // Last of all, where Caracal's installer puts it.
-        sources.push(Source(password.into_iter().collect()));
         sources.iter_mut().for_each(|Source(map)| map.retain(|_, value| !value.trim().is_empty()));
-        Ok(Self(sources))
+        let mut sources = Self(sources);
+        // Last of all, where Caracal's installer puts it, for a server named by its host; an
+        // address says by itself whether there is a password.
+        if sources.find("REDIS_HOST").is_some() {
+            sources.0.push(Source(password.into_iter().collect()));
+        }
+        Ok(sources)
     }
 
     /// The setting `name`.
@@ -180,9 +184,13 @@ mod tests {
         assert_eq!(sources.find("REDIS_HOST").as_deref(), Some("filed"));
         assert_eq!(sources.find("REDIS_PASSWORD").as_deref(), Some("p w"));
         assert_eq!(sources.find("REDIS_PASSWORD_FILE"), None);
-        std::fs::write(&file, "").unwrap();
-        let sources = Sources::from(map(&[]), environment, None).unwrap();
+        std::fs::write(&file, "REDIS_HOST=filed").unwrap();
+        let sources = Sources::from(map(&[]), environment.clone(), None).unwrap();
         assert!(sources.find("REDIS_PASSWORD_FILE").unwrap().ends_with("redisPassword"));
+        // Not for an address that holds what is needed.
+        std::fs::write(&file, "REDIS_URL=redis://filed").unwrap();
+        let sources = Sources::from(map(&[]), environment, None).unwrap();
+        assert_eq!(sources.find("REDIS_PASSWORD_FILE"), None);
     }
 
     #[test]

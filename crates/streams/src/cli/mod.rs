@@ -29,8 +29,8 @@ streams.env in $CARACAL_HOME, or ~/.local/share/caracal).
 
   REDIS_URL            redis://, rediss:// or unix://
   REDIS_HOST           instead of REDIS_URL, with REDIS_PORT
-  REDIS_PASSWORD_FILE  the password's file, else REDIS_PASSWORD, else redisPassword in
-                       $CARACAL_SECRETS_DIR (or $CARACAL_HOME/secrets)
+  REDIS_PASSWORD_FILE  the password's file, else REDIS_PASSWORD, else (with REDIS_HOST) the file
+                       redisPassword in $CARACAL_SECRETS_DIR, or in $CARACAL_HOME/secrets
   STREAMS_HMAC_KEY     the stream key, or STREAMS_HMAC_KEY_FILE
   STREAMS_HMAC_KEY_PREVIOUS  also accepted, while keys rotate; or its _FILE
   CARACAL_MODE         dev, rc or stable; only dev runs without a key
@@ -43,7 +43,7 @@ Examples:
   caracal-streams watch --from 0 --until-idle --json
   caracal-streams publish revoke --zone z-1 --session ar-1 --reason compromised";
 
-/// Provisions, verifies, watches and publishes to Caracal's revocation streams.
+/// Provisions, diagnoses, watches and publishes to Caracal's revocation streams.
 #[derive(Debug, Parser)]
 #[command(name = "caracal-streams", version, after_help = SETTINGS, max_term_width = 100)]
 pub(crate) struct Cli {

@@ -38,7 +38,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
     let mut drawn: Option<Instant> = None;
     let result = loop {
         let mut fresh = Vec::new();
-        let was_live = view.is_live;
+        let mut is_live = false;
         let quit = {
             let round = watch.round(FRAME, |sighting| fresh.push(Seen::of(&sighting)));
             let mut round = std::pin::pin!(round);
@@ -46,7 +46,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
                 tokio::select! {
                     round = &mut round => {
                         view.trouble = round.as_ref().err().map(ToString::to_string);
-                        view.is_live |= round.is_ok_and(|round| round.is_idle);
+                        is_live = round.is_ok_and(|round| round.is_live);
                         break false;
                     }
                     wish = keys.recv() => match wish {
@@ -62,7 +62,8 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
         if view.trouble.is_some() {
             tokio::time::sleep(PAUSE).await;
         }
-        tally.take(fresh, was_live, unix_time());
+        view.is_live |= is_live;
+        tally.take(fresh, is_live, unix_time());
         // Not at every message: the next is waiting.
         if drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             continue;

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::program::{KEY, at, hand};
@@ -65,8 +66,21 @@ fn watch_takes_the_screen_and_gives_it_back() {
     let server = RedisServer::start();
     at(&server).run("publish --yes revoke --zone z-1 --session ar-77").with_code(0);
     hand(&server).run("XADD caracal.keys.invalidate * zone_id z-1");
-    let parts = ["caracal-streams watch", "staleness", "horizon", "ar-77", "REJECTED"];
-    let (code, shown) = in_terminal(&server, "watch --since 1h", &parts, "q");
+    let parts = ["caracal-streams watch", "staleness", "horizon", "ar-77", "REJECTED", "live"];
+    let ended = AtomicBool::new(false);
+    let (code, shown) = std::thread::scope(|scope| {
+        // Never idle: it is live all the same.
+        scope.spawn(|| {
+            let mut hand = hand(&server);
+            while !ended.load(Ordering::Relaxed) {
+                hand.run("XADD caracal.keys.invalidate * zone_id z-1");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let run = in_terminal(&server, "watch --since 1h", &parts, "q");
+        ended.store(true, Ordering::Relaxed);
+        run
+    });
     assert_eq!(code, 0, "{shown}");
     let (taken, given_back) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
     assert!(shown.contains(taken) && shown.trim_end().contains(given_back), "{shown}");

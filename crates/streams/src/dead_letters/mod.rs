@@ -1,43 +1,24 @@
 //! `dead-letters`: what could not be used, in both shapes of the contract.
 
+mod found;
+
 use std::io::Write;
 
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::{
-    DeadLetter, Inspector, KeyReport, NotADeadLetter, RawEntry, ReplayError, Settings,
-};
+use caracal_revocation_stream::{Inspector, KeyReport, ReplayError, Settings};
 use serde::Serialize;
+
+use self::found::Found;
+pub(crate) use self::found::cause;
 
 use crate::answer::Answer;
 use crate::cli::{DeadLettersArgs, DeadLettersCommand, Picked};
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::settings::Sources;
-use crate::text::{plain, time_of};
+use crate::text::plain;
 
 const PAGE: u64 = 500;
-
-/// A dead letter where it stands.
-struct Found {
-    stream: Stream,
-    id: StreamId,
-    letter: Result<DeadLetter, NotADeadLetter>,
-}
-
-#[derive(Serialize)]
-struct Listed<'l> {
-    stream: &'l str,
-    id: String,
-    original_id: Option<&'l str>,
-    /// What stands before the first colon of the error.
-    cause: &'l str,
-    error: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Vec<(String, String)>>,
-    /// Whether it could be replayed with the keys given here; with `show` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<String>,
-}
 
 #[derive(Serialize)]
 struct Replayed<'r> {
@@ -195,98 +176,4 @@ fn tell(
         Err(why) => writeln!(out, "{dead}: not replayed: {}", plain(&why))?,
     }
     Ok(())
-}
-
-impl Found {
-    fn of(stream: Stream, entry: &RawEntry) -> Self {
-        Self { stream, id: entry.id, letter: DeadLetter::parse(&entry.fields()) }
-    }
-
-    fn cause(&self) -> &str {
-        match &self.letter {
-            Ok(letter) => cause(letter),
-            Err(_) => "unreadable",
-        }
-    }
-
-    fn error(&self) -> String {
-        match &self.letter {
-            Ok(letter) => letter.error().to_owned(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    fn original_id(&self) -> Option<&str> {
-        self.letter.as_ref().ok().map(DeadLetter::original_id)
-    }
-
-    fn line(&self) -> String {
-        let original = plain(self.original_id().unwrap_or("?"));
-        let error = self.error();
-        format!("{}.dead {} original {original}: {}", self.stream, self.id, plain(&error))
-    }
-
-    fn listed(&self) -> Listed<'_> {
-        Listed {
-            stream: self.stream.name(),
-            id: self.id.to_string(),
-            original_id: self.original_id(),
-            cause: self.cause(),
-            error: self.error(),
-            fields: None,
-            replay: None,
-        }
-    }
-
-    fn list(&self, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-        if json {
-            serde_json::to_writer(&mut *out, &self.listed())?;
-            writeln!(out)?;
-        } else {
-            writeln!(out, "{}", self.line())?;
-        }
-        Ok(())
-    }
-
-    fn show(
-        &self,
-        settings: Option<&Settings>,
-        json: bool,
-        out: &mut impl Write,
-    ) -> Result<(), Failure> {
-        let fields = self.letter.as_ref().ok().and_then(DeadLetter::fields);
-        let replay = match (&self.letter, settings) {
-            (Ok(letter), Some(settings)) => match letter.verify(settings.keys(), self.stream) {
-                Ok(()) => "possible".to_owned(),
-                Err(error) => error.to_string(),
-            },
-            (Ok(_), None) => "STREAMS_HMAC_KEY is needed to tell".to_owned(),
-            (Err(error), _) => error.to_string(),
-        };
-        if json {
-            let shown = Listed { fields, replay: Some(replay), ..self.listed() };
-            serde_json::to_writer(&mut *out, &shown)?;
-            writeln!(out)?;
-            return Ok(());
-        }
-        writeln!(out, "{}", self.line())?;
-        writeln!(out, "  written   {}", time_of(self.id))?;
-        match (&fields, &self.letter) {
-            (Some(fields), _) => {
-                for (name, value) in fields {
-                    writeln!(out, "  field     {} = {}", plain(name), plain(value))?;
-                }
-            }
-            (None, Ok(letter)) => writeln!(out, "  values    {}", plain(letter.values()))?,
-            (None, Err(_)) => {}
-        }
-        writeln!(out, "  replay    {}", plain(&replay))?;
-        Ok(())
-    }
-}
-
-/// The cause of a dead letter: what stands before the first colon of its error.
-pub(crate) fn cause(letter: &DeadLetter) -> &str {
-    let error = letter.error();
-    error.split_once(':').map_or(error, |(cause, _)| cause).trim()
 }
