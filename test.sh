@@ -21,6 +21,7 @@ need_debian cc gcc
 need_debian script bsdutils
 need_debian redis-server redis-server
 [ -d /usr/lib/postgresql ] || need_debian initdb postgresql
+need_debian promtool prometheus
 # The feature `opa`, tested here too, needs 1.95; the rest of the crates 1.88.
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later" >&2; exit 1; }
 if ! cargo nextest --version >/dev/null 2>&1; then

@@ -22,6 +22,7 @@ mod manifest;
 
 mod metrics;
 mod operated;
+mod ops;
 
 mod policies;
 

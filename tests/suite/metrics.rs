@@ -52,7 +52,8 @@ async fn everything_exported_is_documented_and_true_and_everything_documented_is
     assert_eq!(value(r#"caracal_revocation_verified_messages_total{key="current"}"#), 3.0);
     assert_eq!(value("caracal_gateway_revocation_snapshot_fresh"), 1.0);
     assert_eq!(value("caracal_revocation_replay_ratio"), 1.0);
-    assert_eq!(value("caracal_gateway_revocation_reloads_total"), 1.0);
+    assert_eq!(value("caracal_revocation_replays_total"), 1.0);
+    assert_eq!(value(r#"caracal_revocation_unready{reason="stale"}"#), 0.0);
     // One machine has one clock.
     let (offset, error) = (
         value("caracal_revocation_clock_offset_seconds"),

@@ -15,8 +15,8 @@ pub(crate) struct Counters {
     revoked: Counter,
     stale: Counter,
     observed: Arc<[Counter]>,
-    /// The name: fail-open is an outage of its own, and rare.
-    failed_open: Arc<str>,
+    /// In the order of [`Unknown::LABELS`].
+    failed_open: Arc<[Counter]>,
     enforced: Histogram,
 }
 
@@ -56,7 +56,9 @@ impl Counters {
             revoked: counter!(revoked),
             stale: counter!(stale),
             observed: by_reason(&observed),
-            failed_open: failed_open.into(),
+            failed_open: Unknown::LABELS
+                .map(|cause| counter!(failed_open.clone(), "cause" => cause))
+                .into(),
             enforced: histogram!("caracal_revocation_lag_seconds", "stage" => "enforced"),
         }
     }
@@ -74,7 +76,10 @@ impl Counters {
 
     /// A request that went on although too little was known.
     pub(crate) fn failed_open(&self, unknown: Unknown) {
-        counter!(self.failed_open.to_string(), "cause" => unknown.label()).increment(1);
+        let causes = Unknown::LABELS.iter().zip(&*self.failed_open);
+        for (_, counter) in causes.filter(|(cause, _)| **cause == unknown.label()) {
+            counter.increment(1);
+        }
     }
 
     /// The first request that was refused for a revocation tells how long that took.

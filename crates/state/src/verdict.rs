@@ -119,8 +119,11 @@ pub enum Unknown {
 }
 
 impl Unknown {
-    /// The cause as a label: `replaying`, `no_signature_verifies`, `stale`, `no_issue_time` or
-    /// `full`.
+    /// Every label.
+    pub const LABELS: [&'static str; 5] =
+        ["replaying", "no_signature_verifies", "stale", "no_issue_time", "full"];
+
+    /// The cause as a label: one of [`Unknown::LABELS`].
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {

@@ -118,7 +118,7 @@ impl Fold {
             }
         }
         if self.is_tailing() && !was_tailing {
-            self.metrics.reloads.increment(1);
+            self.metrics.replays.increment(1);
         }
         self.restart_broken();
         self.revocations.sweep_slice(now);
@@ -131,7 +131,7 @@ impl Fold {
     pub(crate) fn lost_connection(&self) {
         self.metrics.reconnects.increment(1);
         if !self.is_tailing() {
-            self.metrics.reload_errors.increment(1);
+            self.metrics.replay_errors.increment(1);
         }
         self.report(self.revocations.now());
     }

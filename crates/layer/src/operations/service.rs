@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use caracal_revocation_state::Revocations;
+use caracal_revocation_state::{Outage, Revocations};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -27,10 +27,9 @@ use crate::bearer::Authorization;
 ///
 /// `/ready` is 200 if:
 ///
-/// 1. history was replayed, and some of it could be believed (else `replaying` or
-///    `no_signature_verifies`);
-/// 2. the log was proven complete no longer ago than the staleness bound (else `stale`);
-/// 3. every condition of [`ready_if`](Self::ready_if) holds (else that condition's name).
+/// 1. [`Revocations::readiness`] says so (else the reason is one of `Unready::LABELS`: `replaying`,
+///    `no_signature_verifies`, `stale`, `signatures_fail` or `full`);
+/// 2. every condition of [`ready_if`](Self::ready_if) holds (else that condition's name).
 ///
 /// With axum it is a router's `fallback_service`; it clones cheaply. The module's documentation
 /// shows it at work.
@@ -49,13 +48,17 @@ struct Condition {
 }
 
 /// What `/health` and `/ready` say.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    outage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     staleness_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    horizon: Option<i64>,
 }
 
 impl Operations {
@@ -102,20 +105,17 @@ impl Operations {
             return response;
         }
         match last {
-            "health" => {
-                Report { status: "alive", reason: None, staleness_seconds: None }.response()
-            }
+            "health" => Report { status: "alive", ..Report::default() }.response(),
             "ready" => self.readiness().response(),
             _ => self.metrics(headers),
         }
     }
 
     fn readiness(&self) -> Report {
-        let staleness = self.revocations.staleness(self.revocations.now());
-        let reason = match staleness {
-            Err(not_ready) => Some(not_ready.label()),
-            Ok(age) if age > self.revocations.options().deny_after => Some("stale"),
-            Ok(_) => {
+        let readiness = self.revocations.readiness(self.revocations.now());
+        let reason = match readiness.unready {
+            Some(unready) => Some(unready.label()),
+            None => {
                 let unmet = self.conditions.iter().find(|condition| !(condition.holds)());
                 unmet.map(|condition| condition.name)
             }
@@ -123,7 +123,9 @@ impl Operations {
         Report {
             status: if reason.is_none() { "ready" } else { "unready" },
             reason,
-            staleness_seconds: staleness.ok().map(|age| age.as_secs_f64()),
+            outage: readiness.outage.map(Outage::label),
+            staleness_seconds: readiness.staleness.map(|age| age.as_secs_f64()),
+            horizon: readiness.horizon,
         }
     }
 

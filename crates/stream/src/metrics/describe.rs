@@ -2,7 +2,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 13] = [
     (
         "caracal_gateway_revocation_messages_total",
         "Messages read from the streams, refused ones included",
@@ -20,10 +20,12 @@ const COUNTERS: [(&str, &str); 11] = [
         "Messages refused because no accepted key signed them",
     ),
     (
-        "caracal_gateway_revocation_reloads_total",
-        "Times that every stream's history, or a baseline, had been read whole",
+        "caracal_revocation_replays_total",
+        "Times that every stream's history had been read to its proven end: at start, after a hole",
     ),
-    ("caracal_gateway_revocation_reload_errors_total", "Times that such a reading failed"),
+    ("caracal_revocation_replay_errors_total", "Times that reading it was cut short"),
+    ("caracal_gateway_revocation_reloads_total", "Times that a baseline was read"),
+    ("caracal_gateway_revocation_reload_errors_total", "Times that a baseline could not be read"),
     (
         "caracal_revocation_dead_letters_lost_total",
         "Messages that should have become dead letters and did not, by the cause",
@@ -41,7 +43,7 @@ const HOLES: &str = "caracal_revocation_holes_total";
 
 const LAG: &str = "caracal_revocation_lag_seconds";
 
-const GAUGES: [(&str, Unit, &str); 11] = [
+const GAUGES: [(&str, Unit, &str); 12] = [
     (
         "caracal_gateway_revocation_propagation_seconds",
         Unit::Seconds,
@@ -87,6 +89,11 @@ const GAUGES: [(&str, Unit, &str); 11] = [
         "caracal_revocation_replay_ratio",
         Unit::Count,
         "How much of the history was read, of the stream that is furthest behind; 1 when all",
+    ),
+    (
+        "caracal_revocation_unready",
+        Unit::Count,
+        "1 for the reason why the service should be given no requests, else 0",
     ),
     (
         "caracal_revocation_staleness_bound_seconds",

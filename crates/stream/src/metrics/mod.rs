@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
-use caracal_revocation_state::{Moment, Revocations};
+use caracal_revocation_state::{Moment, Revocations, Unready};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::proof::Hole;
@@ -20,8 +20,8 @@ pub(crate) struct StreamMetrics {
     pub(crate) messages: Counter,
     pub(crate) reconnects: Counter,
     pub(crate) full: Counter,
-    pub(crate) reloads: Counter,
-    pub(crate) reload_errors: Counter,
+    pub(crate) replays: Counter,
+    pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
     refused: [(RejectionKind, Counter); 3],
     holes: [(Hole, Counter); 3],
@@ -40,6 +40,7 @@ pub(crate) struct StreamMetrics {
     bytes: Gauge,
     replay: Gauge,
     bound: Gauge,
+    unready: [(&'static str, Gauge); Unready::LABELS.len()],
 }
 
 impl StreamMetrics {
@@ -47,10 +48,12 @@ impl StreamMetrics {
         describe::describe();
         // From zero on, whether or not it ever happens: an alert on a rise needs what was before.
         counter!("caracal_gateway_revocation_pending_replayed_total").increment(0);
+        counter!("caracal_gateway_revocation_reloads_total").increment(0);
+        counter!("caracal_gateway_revocation_reload_errors_total").increment(0);
         Self {
             messages: counter!("caracal_gateway_revocation_messages_total"),
-            reloads: counter!("caracal_gateway_revocation_reloads_total"),
-            reload_errors: counter!("caracal_gateway_revocation_reload_errors_total"),
+            replays: counter!("caracal_revocation_replays_total"),
+            replay_errors: counter!("caracal_revocation_replay_errors_total"),
             verified: [KeySlot::Current, KeySlot::Previous, KeySlot::Unsigned].map(|key| {
                 let name = "caracal_revocation_verified_messages_total";
                 (key, counter!(name, "key" => key.label()))
@@ -80,6 +83,8 @@ impl StreamMetrics {
             bytes: gauge!("caracal_revocation_index_bytes"),
             replay: gauge!("caracal_revocation_replay_ratio"),
             bound: gauge!("caracal_revocation_staleness_bound_seconds"),
+            unready: Unready::LABELS
+                .map(|reason| (reason, gauge!("caracal_revocation_unready", "reason" => reason))),
         }
     }
 
@@ -112,6 +117,10 @@ impl StreamMetrics {
         let proven = staleness.map(|age| now.wall.saturating_sub(age));
         self.proven.set(proven.unwrap_or_default().as_secs_f64());
         self.horizon.set(revocations.horizon().unwrap_or_default() as f64);
+        let unready = revocations.readiness(now).unready.map(Unready::label);
+        for (reason, gauge) in &self.unready {
+            gauge.set(if unready == Some(reason) { 1.0 } else { 0.0 });
+        }
         self.bound.set(revocations.options().deny_after.as_secs_f64());
     }
 

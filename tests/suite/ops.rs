@@ -1,0 +1,192 @@
+//! What `ops/` ships: a redis.conf, alerts and a dashboard, on the real programs.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::live::PATIENCE;
+use crate::operated::{BEARER, Operated, patiently};
+use crate::redis_server::RedisServer;
+use crate::service::Asker;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `./test.sh` installs it; elsewhere the tests that need it do nothing.
+fn has_prometheus() -> bool {
+    let found = ["prometheus", "promtool"].iter().all(|program| {
+        Command::new(program).arg("--version").stderr(Stdio::null()).output().is_ok()
+    });
+    if !found {
+        eprintln!("prometheus is not installed: nothing is tested here");
+    }
+    found
+}
+
+fn alerts() -> BTreeSet<String> {
+    let rules = read("ops/prometheus/caracal-revocation.rules.yml");
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    names.map(str::to_owned).collect()
+}
+
+/// Every query of the dashboard, as Grafana would send it with everything selected.
+fn dashboard_queries() -> Vec<String> {
+    let dashboard: Value =
+        serde_json::from_str(&read("ops/grafana/caracal-revocation.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let queries = targets.map(|target| {
+        let query = target["expr"].as_str().unwrap();
+        query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "20s")
+    });
+    queries.collect()
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_not_before() {
+    if !has_prometheus() {
+        return;
+    }
+    let tests = "ops/prometheus/caracal-revocation.test.yml";
+    let output = Command::new("promtool").args(["test", "rules"]).arg(repository(tests)).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tests = read(tests);
+    for alert in alerts() {
+        assert_eq!(tests.matches(&format!("alertname: {alert}\n")).count(), 2, "{alert}");
+    }
+}
+
+#[test]
+fn the_runbook_has_a_place_for_each_alert() {
+    let runbook = read("docs/runbook.md");
+    let headings = runbook.lines().filter_map(|line| line.strip_prefix("### "));
+    let headings: BTreeSet<_> =
+        headings.filter(|name| name.starts_with("Caracal")).map(str::to_owned).collect();
+    assert_eq!(headings, alerts());
+}
+
+#[tokio::test]
+async fn a_server_with_our_redis_conf_runs_what_the_streams_need() {
+    let conf = repository("ops/redis.conf");
+    let server = RedisServer::start_with(&["--include", conf.to_str().unwrap()]);
+    let mut connection = server.connection().await;
+    for (setting, expected) in
+        [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")]
+    {
+        let (_, value): (String, String) =
+            redis::cmd("CONFIG").arg(&["GET", setting]).query_async(&mut connection).await.unwrap();
+        assert_eq!(value, expected, "{setting}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus() {
+    if !has_prometheus() {
+        return;
+    }
+    let service = Operated::start().await;
+    let prometheus = Prometheus::start(&service);
+    let mut unanswered = dashboard_queries();
+    assert!(unanswered.len() > 20, "{unanswered:?}");
+    let start = std::time::Instant::now();
+    for n in 0.. {
+        service.work(n).await;
+        let mut still = Vec::new();
+        for query in unanswered {
+            if prometheus.query(&query).await.is_empty() {
+                still.push(query);
+            }
+        }
+        unanswered = still;
+        if unanswered.is_empty() {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "panels without data: {unanswered:#?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+
+    // Every rule is evaluated without an error, and one of them has reason to fire.
+    let alert = r#"ALERTS{alertname="CaracalRevocationInvalidSignatures", alertstate="firing"}"#;
+    patiently("an alert fires", async || !prometheus.query(alert).await.is_empty()).await;
+    let rules = prometheus.get("/api/v1/rules").await;
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let rules: Vec<_> =
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
+    assert_eq!(rules.len(), alerts().len());
+    for rule in rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+    }
+}
+
+/// A Prometheus of the test's own, scraping the service each second.
+struct Prometheus {
+    _folder: TempDir,
+    address: String,
+    process: Child,
+    asker: Asker,
+}
+
+impl Prometheus {
+    fn start(service: &Operated) -> Self {
+        let folder = TempDir::new().unwrap();
+        let rules = repository("ops/prometheus/caracal-revocation.rules.yml");
+        let config = serde_json::json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [rules],
+            "scrape_configs": [{
+                "job_name": "gateway",
+                "authorization": {"credentials": BEARER},
+                "static_configs": [{"targets": [service.address.to_string()]}],
+            }],
+        });
+        // Every JSON text is YAML too.
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { _folder: folder, address, process, asker: Asker::http1() }
+    }
+
+    /// The answer; null while Prometheus is not up yet.
+    async fn get(&self, path: &str) -> Value {
+        if std::net::TcpStream::connect(&self.address).is_err() {
+            return Value::Null;
+        }
+        let seen = self.asker.get(&format!("http://{}{path}", self.address), &[]).await;
+        serde_json::from_slice(&seen.body).unwrap_or(Value::Null)
+    }
+
+    /// The samples that the query finds now. A query that is wrong fails the test.
+    async fn query(&self, query: &str) -> Vec<Value> {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = self.get(&format!("/api/v1/query?query={encoded}")).await;
+        assert_ne!(answer["status"], "error", "{query}: {answer}");
+        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
