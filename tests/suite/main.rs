@@ -8,6 +8,7 @@ mod mandates;
 mod postgres_server;
 
 mod baseline;
+mod canary;
 mod dead_letters;
 mod delivery;
 mod gateway;

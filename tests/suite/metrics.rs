@@ -25,7 +25,7 @@ fn exported(scrape: &Scrape) -> BTreeSet<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_exported_is_documented_and_true_and_everything_documented_is_exported() {
     let service = Operated::start().await;
-    assert_eq!(service.get("/ready").await.0, StatusCode::OK);
+    patiently("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK).await;
     assert_eq!(service.get("/health").await.0, StatusCode::OK);
     for n in 0..3 {
         service.work(n).await;
@@ -54,6 +54,9 @@ async fn everything_exported_is_documented_and_true_and_everything_documented_is
     assert_eq!(value("caracal_revocation_replay_ratio"), 1.0);
     assert_eq!(value("caracal_revocation_replays_total"), 1.0);
     assert_eq!(value(r#"caracal_revocation_unready{reason="stale"}"#), 0.0);
+    assert!(value(r#"caracal_revocation_canary_lag_seconds_count{stage="seen"}"#) >= 1.0);
+    assert!(value("caracal_revocation_canary_age_seconds") >= 0.0);
+    assert_eq!(value("caracal_revocation_canaries_lost_total"), 0.0);
     // One machine has one clock.
     let (offset, error) = (
         value("caracal_revocation_clock_offset_seconds"),

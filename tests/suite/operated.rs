@@ -10,13 +10,14 @@ use caracal_revocation::opa::{
     RegoEngine, Resource, SourceError, ZonePolicies,
 };
 use caracal_revocation::{
-    Exporter, GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer, Verifier,
+    Canary, Exporter, GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer,
+    Verifier,
 };
 use http::StatusCode;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
-use crate::live::{PATIENCE, ZONE, eventually, follow, is_revoked, publisher, revoke};
+use crate::live::{PATIENCE, ZONE, eventually, follow, is_revoked, publisher, revoke, ring};
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
 use crate::service::Asker;
@@ -46,9 +47,12 @@ impl Operated {
         let _ = ResourceLayer::new(verifier.build(&revocations).unwrap());
         let _ = StsLayer::new(revocations.clone());
 
+        let canary =
+            Canary::new(&redis.settings(&ring())).every(Duration::from_millis(500)).spawn();
         let operations = Operations::new(revocations.clone())
             .with_metrics(move || exporter.render())
-            .with_bearer(BEARER);
+            .with_bearer(BEARER)
+            .ready_if("canary", move || canary.is_alive());
         let authenticate = issuer.clone();
         let app = Router::new()
             .route("/", get(async || "hello"))

@@ -11,9 +11,9 @@ pub(crate) const DEAD: &str = ".dead";
 
 /// A message whose fields stand in canonical order, each name once and fit to be signed.
 pub(crate) struct Canonical<'a> {
-    pub(crate) stream: Stream,
-    /// What the name on Redis has beyond the stream's own: nothing, or [`DEAD`].
-    pub(crate) suffix: &'static str,
+    /// The name of the stream that is signed for, in two parts: a stream's own and nothing, or
+    /// [`DEAD`].
+    pub(crate) name: [&'static str; 2],
     /// In byte order of the names, without `_sig`.
     pub(crate) fields: Vec<(&'a [u8], &'a [u8])>,
     pub(crate) signature: Option<&'a [u8]>,
@@ -23,7 +23,15 @@ impl<'a> Canonical<'a> {
     /// Refuses what could be read in two ways, before any signature is looked at: a repeated
     /// field, and a name that is empty or holds `=` or a newline.
     pub(crate) fn of(message: &Message<'a>) -> Result<Self, Rejection> {
-        let mut fields = message.fields().to_vec();
+        Self::named([message.stream().name(), ""], message.fields())
+    }
+
+    /// The same of a stream with any name.
+    pub(crate) fn named(
+        name: [&'static str; 2],
+        fields: &[(&'a [u8], &'a [u8])],
+    ) -> Result<Self, Rejection> {
+        let mut fields = fields.to_vec();
         fields.sort_unstable_by(|one, other| one.0.cmp(other.0));
         for (name, _) in &fields {
             if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | b'\n')) {
@@ -39,13 +47,14 @@ impl<'a> Canonical<'a> {
             .binary_search_by(|field| field.0.cmp(SIGNATURE.as_bytes()))
             .ok()
             .map(|position| fields.remove(position).1);
-        Ok(Self { stream: message.stream(), suffix: "", fields, signature })
+        Ok(Self { name, fields, signature })
     }
 
     /// Hands the canonical form to `sink`, piece by piece.
     pub(crate) fn write(&self, mut sink: impl FnMut(&[u8])) {
-        sink(self.stream.name().as_bytes());
-        sink(self.suffix.as_bytes());
+        for part in self.name {
+            sink(part.as_bytes());
+        }
         sink(b"\n");
         for (name, value) in &self.fields {
             sink(name);
@@ -67,20 +76,20 @@ impl<'a> Canonical<'a> {
 /// The signature is lower-case hex of HMAC-SHA256 over the canonical form, as every producer of
 /// Caracal writes it. Leave null values out of `fields`; empty ones are signed.
 pub fn sign(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
-    sign_as(key, stream, "", fields);
+    sign_as(key, [stream.name(), ""], fields);
 }
 
 /// Signs `fields` for the dead-letter stream of `stream`, as [`sign`] does for the stream itself.
 pub fn sign_dead_letter(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
-    sign_as(key, stream, DEAD, fields);
+    sign_as(key, [stream.name(), DEAD], fields);
 }
 
-fn sign_as(key: &Key, stream: Stream, suffix: &'static str, fields: &mut Vec<(String, String)>) {
+pub(crate) fn sign_as(key: &Key, name: [&'static str; 2], fields: &mut Vec<(String, String)>) {
     fields.retain(|(name, _)| name != SIGNATURE);
     let mut ordered: Vec<_> =
         fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     ordered.sort_unstable_by(|one, other| one.0.cmp(other.0));
-    let canonical = Canonical { stream, suffix, fields: ordered, signature: None };
+    let canonical = Canonical { name, fields: ordered, signature: None };
     let signature = hex::encode(key.mac(&canonical));
     fields.push((SIGNATURE.to_owned(), signature));
 }

@@ -20,8 +20,12 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(crate) fn read(canonical: &Canonical<'a>, key: KeySlot) -> Result<Self, Rejection> {
-        reading::read(canonical, key)
+    pub(crate) fn read(
+        stream: Stream,
+        canonical: &Canonical<'a>,
+        key: KeySlot,
+    ) -> Result<Self, Rejection> {
+        reading::read(stream, canonical, key)
     }
 
     /// The stream that the message was signed for.

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::canonical::{Canonical, DEAD};
-use crate::{Event, Message, Rejection};
+use crate::{CANARY_STREAM, Event, Message, Rejection};
 
 /// A stream key: at least 32 bytes, never shown.
 ///
@@ -176,7 +176,7 @@ impl KeyRing {
     pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, Rejection> {
         let canonical = Canonical::of(message)?;
         let slot = self.slot(&canonical)?;
-        Event::read(&canonical, slot)
+        Event::read(message.stream(), &canonical, slot)
     }
 
     /// Which accepted key signed these fields as a dead letter of the message's stream; see
@@ -186,8 +186,17 @@ impl KeyRing {
     ///
     /// A [`Rejection`] when none did, or the fields can be read in two ways.
     pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, Rejection> {
-        let canonical = Canonical { suffix: DEAD, ..Canonical::of(letter)? };
-        self.slot(&canonical)
+        self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
+    }
+
+    /// Which accepted key signed these fields as a canary; see
+    /// [`sign_canary`](crate::sign_canary).
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, Rejection> {
+        self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
     }
 
     fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {

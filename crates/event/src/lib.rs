@@ -26,6 +26,7 @@
 //! verified message says; [`Rejection`] is why another one was refused; [`Notice`] builds the
 //! messages that Caracal's own producers write, for [`sign`] to sign.
 
+mod canary;
 mod canonical;
 mod change;
 mod effect;
@@ -38,6 +39,7 @@ mod reading;
 mod rejection;
 mod stream;
 
+pub use canary::{CANARY_STREAM, sign_canary};
 pub use canonical::{sign, sign_dead_letter};
 pub use change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
 pub use effect::Effect;

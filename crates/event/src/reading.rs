@@ -20,10 +20,14 @@ use crate::{
 const AUTHORITY_FIELDS: [&str; 5] =
     ["session_id", "sid", "root_sid", "delegation_edge_id", "edge_id"];
 
-pub(crate) fn read<'a>(canonical: &Canonical<'a>, key: KeySlot) -> Result<Event<'a>, Rejection> {
-    let fields = Fields::new(canonical);
+pub(crate) fn read<'a>(
+    stream: Stream,
+    canonical: &Canonical<'a>,
+    key: KeySlot,
+) -> Result<Event<'a>, Rejection> {
+    let fields = Fields::new(stream, canonical);
     let zone = fields.text("zone_id").map(|id| Zone(Cow::Borrowed(id)));
-    let changes = match canonical.stream {
+    let changes = match stream {
         Stream::SessionsRevoke => sessions_revoke(&fields),
         Stream::KeysInvalidate => keys_invalidate(&fields, zone.as_ref()),
         Stream::PolicyInvalidate => policy_invalidate(&fields, zone.as_ref()),
@@ -31,7 +35,7 @@ pub(crate) fn read<'a>(canonical: &Canonical<'a>, key: KeySlot) -> Result<Event<
         Stream::AgentsLifecycle => agents_lifecycle(&fields),
     }?;
     Ok(Event {
-        stream: canonical.stream,
+        stream,
         key,
         zone,
         reason: canonical.value("reason").map(String::from_utf8_lossy),
@@ -141,8 +145,8 @@ struct Fields<'c, 'a> {
 }
 
 impl<'c, 'a> Fields<'c, 'a> {
-    fn new(canonical: &'c Canonical<'a>) -> Self {
-        let names = canonical.stream.acted_on();
+    fn new(stream: Stream, canonical: &'c Canonical<'a>) -> Self {
+        let names = stream.acted_on();
         let mut hides = false;
         let mut could_be_recut = false;
         for (name, value) in &canonical.fields {

@@ -63,10 +63,10 @@
 //! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
 
 pub use caracal_revocation_event::{
-    Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
-    KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
+    Anchor, CANARY_STREAM, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key,
+    KeyError, KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
-    StreamId, Suspension, Zone, sign, sign_dead_letter,
+    StreamId, Suspension, Zone, sign, sign_canary, sign_dead_letter,
 };
 pub use caracal_revocation_layer::{
     BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
@@ -90,9 +90,9 @@ pub use caracal_revocation_state::{
     ZoneView,
 };
 pub use caracal_revocation_stream::{
-    Baseline, BaselineError, BaselineFuture, DeadLetter, Delivery, EffectError, EffectFailure,
-    EffectRunner, Follower, InProcess, Mode, NotADeadLetter, PublishError, Publisher, Reload,
-    Scope, Settings, SettingsError,
+    Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,
+    EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, NotADeadLetter,
+    PublishError, Publisher, Reload, Scope, Settings, SettingsError,
 };
 
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.

@@ -31,6 +31,7 @@
 //! shows each message.
 
 mod baseline;
+mod canary;
 mod connection;
 mod dead_letters;
 mod effects;
@@ -52,6 +53,7 @@ mod settings;
 mod watch;
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
+pub use canary::{Canary, CanarySight};
 pub use dead_letters::{DeadLetter, NotADeadLetter, ReplayError};
 pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;

@@ -90,6 +90,21 @@ pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     Ok(entries)
 }
 
+/// The answer to `XREAD` of one stream, whatever its name.
+pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, LogError> {
+    let Value::Array(mut streams) = answer else { return Ok(Vec::new()) };
+    let Some(stream) = streams.pop() else { return Ok(Vec::new()) };
+    let [_, list] = array(stream)?;
+    let Value::Array(list) = list else {
+        return Err(LogError::Reply("the entries of a stream are not an array"));
+    };
+    let entry = |item| {
+        let [key, fields] = array(item)?;
+        Ok((id(&key)?, self::fields(fields)?))
+    };
+    list.into_iter().map(entry).collect()
+}
+
 /// The answer to `XAUTOCLAIM`: where to go on, and the entries that are now this consumer's.
 pub(crate) fn claimed(stream: Stream, answer: Value) -> Result<(StreamId, Vec<Entry>), LogError> {
     const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");

@@ -1,0 +1,267 @@
+//! A canary: a signed message every few seconds, on a stream of its own, that measures the way to
+//! Redis and back when nothing is being revoked.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use caracal_revocation_event::{CANARY_STREAM, KeyRing, StreamId, sign_canary};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+use redis::{ConnectionInfo, Pipeline};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::connection::Connection;
+use crate::log::LogError;
+use crate::redis_reply as reply;
+use crate::settings::Settings;
+
+/// Between two canaries.
+const EVERY: Duration = Duration::from_secs(5);
+/// What the stream is trimmed to, about.
+const MAX_LEN: u64 = 100;
+
+/// Publishes canaries and looks out for them, on two connections of its own.
+///
+/// A canary is signed in the same canonical form as any message, and changes nothing. None of the
+/// contract's streams is touched: its user needs `+xadd +xread +time` on
+/// `~caracal.revocation.canary`, and nothing else.
+///
+/// ```no_run
+/// # use caracal_revocation_stream::{Canary, Follower, Settings};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::from_env()?;
+/// let canary = Canary::new(&settings).spawn();
+/// // A service that should take no requests while it would not hear of a revocation:
+/// // Operations::new(revocations).ready_if("canary", move || canary.is_alive())
+/// # assert!(!canary.is_alive());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is alive for as long as one was seen within three periods; before the first it is not.
+#[derive(Debug)]
+#[must_use = "a canary does nothing until it runs: call spawn or run"]
+pub struct Canary {
+    server: ConnectionInfo,
+    keys: KeyRing,
+    replica: String,
+    every: Duration,
+    sight: CanarySight,
+}
+
+/// Whether canaries are seen. Clones tell the same.
+#[derive(Clone, Debug)]
+pub struct CanarySight(Arc<Sight>);
+
+#[derive(Debug)]
+struct Sight {
+    /// When the last one was seen, and how long each may be waited for.
+    last: Mutex<Option<Instant>>,
+    alive_for: Duration,
+}
+
+struct CanaryMetrics {
+    published: Histogram,
+    seen: Histogram,
+    age: Gauge,
+    lost: Counter,
+}
+
+impl Canary {
+    /// A canary every 5 seconds, where these settings point to.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            server: settings.server.clone(),
+            keys: settings.keys.clone(),
+            replica: uuid::Uuid::now_v7().to_string(),
+            every: EVERY,
+            sight: CanarySight::expecting(EVERY),
+        }
+    }
+
+    /// One so often instead; at least every 10 ms.
+    pub fn every(mut self, every: Duration) -> Self {
+        self.every = every.max(Duration::from_millis(10));
+        self.sight = CanarySight::expecting(self.every);
+        self
+    }
+
+    /// Starts it as a task of the current tokio runtime.
+    pub fn spawn(self) -> CanarySight {
+        let sight = self.sight.clone();
+        tokio::spawn(self.run(pending()));
+        sight
+    }
+
+    /// Publishes canaries until `shutdown` completes. Never ends by itself.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let metrics = CanaryMetrics::register();
+        let mut shutdown = pin!(shutdown);
+        let mut flight = None;
+        let mut count = 0_u64;
+        loop {
+            let next = Instant::now() + self.every;
+            count += 1;
+            let send = async {
+                match timeout(self.every, self.send(&mut flight, count, &metrics)).await {
+                    Ok(sent) => sent,
+                    Err(_) => Err(LogError::Deadline(self.every)),
+                }
+            };
+            let sent = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                sent = send => sent,
+            };
+            if let Err(error) = sent {
+                // An answer may still be on its way, and would be taken for the next one's.
+                flight = None;
+                metrics.lost.increment(1);
+                tracing::warn!(%error, count, "a canary was not seen in time");
+            }
+            metrics.age.set(self.sight.age().map_or(-1.0, |age| age.as_secs_f64()));
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Sends one canary, and returns once it was read back and verified.
+    async fn send(
+        &self,
+        flight: &mut Option<Flight>,
+        count: u64,
+        metrics: &CanaryMetrics,
+    ) -> Result<(), LogError> {
+        let mut on = match flight.take() {
+            Some(on) => on,
+            None => Flight::open(&self.server).await?,
+        };
+        let count = count.to_string();
+        let mut fields =
+            vec![("replica".to_owned(), self.replica.clone()), ("count".to_owned(), count.clone())];
+        if let Some(key) = self.keys.signing_key() {
+            sign_canary(key, &mut fields);
+        }
+        let mut add = Pipeline::new();
+        let command = add.cmd("XADD").arg(CANARY_STREAM);
+        command.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
+        for (name, value) in &fields {
+            command.arg(name).arg(value);
+        }
+
+        let sent = Instant::now();
+        let Flight { writing, reading, cursor } = &mut on;
+        let publish = async {
+            writing.tell(&add).await?;
+            metrics.published.record(sent.elapsed().as_secs_f64());
+            Ok::<_, LogError>(())
+        };
+        // The read is on its way first, as a follower's is.
+        let look_out = look_out(reading, cursor, self.every, |fields| {
+            let is = |name: &str, value: &str| {
+                fields.iter().any(|field| *field == (name.as_bytes(), value.as_bytes()))
+            };
+            is("replica", &self.replica)
+                && is("count", &count)
+                && self.keys.verify_canary(fields).is_ok()
+        });
+        tokio::try_join!(biased; look_out, publish)?;
+        metrics.seen.record(sent.elapsed().as_secs_f64());
+        self.sight.saw();
+        *flight = Some(on);
+        Ok(())
+    }
+}
+
+/// The two connections, and how far the stream was read.
+struct Flight {
+    writing: Connection,
+    reading: Connection,
+    cursor: StreamId,
+}
+
+impl Flight {
+    async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
+        let mut writing = Connection::open(server).await?;
+        let reading = Connection::open(server).await?;
+        let mut commands = Pipeline::new();
+        commands.cmd("TIME");
+        let time = reply::time(&reply::sound(writing.tell(&commands).await?.into_iter().next())?)?;
+        // An id of this very millisecond is not to be missed.
+        let before = time.as_millis().saturating_sub(1);
+        let cursor = StreamId::new(u64::try_from(before).unwrap_or(0), 0);
+        Ok(Self { writing, reading, cursor })
+    }
+}
+
+/// Reads on until an entry is the one.
+async fn look_out(
+    reading: &mut Connection,
+    cursor: &mut StreamId,
+    wait: Duration,
+    is_it: impl Fn(&[(&[u8], &[u8])]) -> bool,
+) -> Result<(), LogError> {
+    loop {
+        let mut read = Pipeline::new();
+        let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        let command = read.cmd("XREAD").arg("COUNT").arg(MAX_LEN).arg("BLOCK").arg(block);
+        command.arg("STREAMS").arg(CANARY_STREAM).arg(cursor.to_string());
+        let answer = reply::sound(reading.ask(&read, wait).await?.into_iter().next())?;
+        for (id, fields) in reply::entries_of_one(answer)? {
+            *cursor = id;
+            let fields: Vec<(&[u8], &[u8])> =
+                fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            if is_it(&fields) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl CanarySight {
+    fn expecting(every: Duration) -> Self {
+        Self(Arc::new(Sight { last: Mutex::default(), alive_for: every * 3 }))
+    }
+
+    /// Whether one was seen within the last three periods.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.age().is_some_and(|age| age <= self.0.alive_for)
+    }
+
+    /// How long ago the last one was seen.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let last = *self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed())
+    }
+
+    fn saw(&self) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+impl CanaryMetrics {
+    fn register() -> Self {
+        const LAG: &str = "caracal_revocation_canary_lag_seconds";
+        const AGE: &str = "caracal_revocation_canary_age_seconds";
+        const LOST: &str = "caracal_revocation_canaries_lost_total";
+        describe_histogram!(LAG, Unit::Seconds, "How long a canary took, since it was sent");
+        describe_gauge!(AGE, Unit::Seconds, "Since a canary was last seen; -1 before the first");
+        describe_counter!(LOST, "Canaries that were not seen before the next was due");
+        Self {
+            published: histogram!(LAG, "stage" => "published"),
+            seen: histogram!(LAG, "stage" => "seen"),
+            age: gauge!(AGE),
+            lost: counter!(LOST),
+        }
+    }
+}
