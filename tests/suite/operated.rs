@@ -44,7 +44,7 @@ impl Operated {
         ask_policies(&revocations).await;
         // Counted from the moment that they are made, whether or not they are asked.
         let verifier = Verifier::builder("http://127.0.0.1:9", ZONE, "https://api.example");
-        let _ = ResourceLayer::new(verifier.build(&revocations).unwrap());
+        let _ = ResourceLayer::new(verifier.build(&revocations).unwrap()).layer(());
         let _ = StsLayer::new(revocations.clone());
 
         let canary =

@@ -16,19 +16,29 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Recent {
     slots: Box<[AtomicU64]>,
+    /// When the last one was applied, in microseconds of the clock; zero for never.
+    last: AtomicU64,
 }
 
 impl Recent {
     pub(crate) fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { slots, last: AtomicU64::new(0) }
     }
 
     /// An anchor with this hash was applied `now`, since the start of the clock.
     pub(crate) fn applied(&self, hash: u64, now: Duration) {
         if let Some(slot) = self.slot(hash) {
+            self.last.store(micros(now), Ordering::Release);
             // Zero is an empty slot; a microsecond does not matter.
             slot.store(tag(hash) | time(now).max(1), Ordering::Release);
         }
+    }
+
+    /// Whether any was applied so recently that it is worth asking which.
+    pub(crate) fn is_any(&self, now: Duration) -> bool {
+        let last = self.last.load(Ordering::Acquire);
+        last > 0 && micros(now).saturating_sub(last) <= micros(LONGEST)
     }
 
     /// How long before `now` it was applied, if that was told to nobody yet.
@@ -39,8 +49,8 @@ impl Recent {
         let took =
             is_it && slot.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         // The time goes round every 12 days.
-        let micros = time(now).wrapping_sub(word) & TIME_MASK;
-        took.then(|| Duration::from_micros(micros)).filter(|elapsed| *elapsed <= LONGEST)
+        let elapsed = time(now).wrapping_sub(word) & TIME_MASK;
+        took.then(|| Duration::from_micros(elapsed)).filter(|elapsed| *elapsed <= LONGEST)
     }
 
     fn slot(&self, hash: u64) -> Option<&AtomicU64> {
@@ -54,7 +64,12 @@ const fn tag(hash: u64) -> u64 {
 }
 
 fn time(since: Duration) -> u64 {
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX) & TIME_MASK
+    micros(since) & TIME_MASK
+}
+
+/// Never zero, which stands for "never".
+fn micros(since: Duration) -> u64 {
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -73,6 +88,15 @@ mod tests {
         let lag = Duration::from_micros(250);
         assert_eq!(recent.take(ANCHOR, start + lag), Some(lag));
         assert_eq!(recent.take(ANCHOR, start + lag), None);
+    }
+
+    #[test]
+    fn nobody_needs_to_ask_once_a_minute_has_passed() {
+        let recent = Recent::new();
+        assert!(!recent.is_any(Duration::from_secs(1)));
+        recent.applied(ANCHOR, Duration::from_secs(1));
+        assert!(recent.is_any(Duration::from_secs(61)));
+        assert!(!recent.is_any(Duration::from_secs(62)));
     }
 
     #[test]

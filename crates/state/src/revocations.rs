@@ -225,6 +225,9 @@ impl Revocations {
         now: Moment,
     ) -> Option<Duration> {
         let State { index, recent, .. } = &*self.0;
+        if !recent.is_any(now.monotonic) {
+            return None;
+        }
         let anchors = claims.anchors(checks.chain);
         anchors.filter_map(|(_, id)| recent.take(index.hash(id), now.monotonic)).max()
     }

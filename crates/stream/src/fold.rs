@@ -14,6 +14,7 @@ use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Passed, Proof};
+use crate::receipts::Progress;
 use crate::server_clock::ServerClock;
 
 /// How far the clocks of Postgres, which dates tokens, and Redis may be apart.
@@ -27,6 +28,7 @@ pub(crate) struct Fold {
     metrics: Arc<StreamMetrics>,
     dead_letters: DeadLetters,
     server_clock: ServerClock,
+    progress: Option<Arc<Progress>>,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     /// Whether a message was ever verified.
@@ -56,12 +58,18 @@ impl Fold {
             metrics,
             dead_letters,
             server_clock: ServerClock::default(),
+            progress: None,
             tracks: None,
             verified: false,
             refused: false,
             is_ready: false,
             was_full: false,
         }
+    }
+
+    /// Also tells how far it is.
+    pub(crate) fn with_progress(self, progress: Option<Arc<Progress>>) -> Self {
+        Self { progress, ..self }
     }
 
     /// Goes on telling how old the view is, whatever the reading is waiting for.
@@ -140,6 +148,9 @@ impl Fold {
         self.metrics.state(&self.revocations, now);
         self.metrics.clock(self.server_clock.lead_seconds(now));
         self.metrics.replayed(self.replayed());
+        if let (Some(progress), Some(tracks)) = (&self.progress, &self.tracks) {
+            progress.reached(tracks.each_ref().map(|track| track.proof.cursor()));
+        }
     }
 
     /// How much of the history was read, of the stream that is furthest behind: 0 to 1.
@@ -174,7 +185,11 @@ impl Fold {
         }
         // While history is replayed, the age of a message says nothing about propagation.
         if self.is_live(entry.stream) {
-            self.metrics.lag(event, entry.id, received.since(entry.id));
+            let lag = received.since(entry.id);
+            self.metrics.lag(event, entry.id, lag);
+            if let Some(progress) = &self.progress {
+                progress.applied(entry.stream, entry.id, lag);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -16,6 +17,7 @@ use crate::dead_letters::{self, Writer};
 use crate::fold::Fold;
 use crate::in_process::InProcess;
 use crate::log::{Log, LogError};
+use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
 
@@ -49,6 +51,8 @@ pub struct Follower {
     revocations: Revocations,
     baseline: Option<Box<dyn Baseline>>,
     reload_every: Duration,
+    /// Under which name receipts are written.
+    replica: Option<Box<str>>,
     reload: Reload,
     reloads: Reloads,
 }
@@ -114,6 +118,7 @@ impl Follower {
             revocations: Revocations::new(Options::default()),
             baseline: None,
             reload_every: RELOAD_EVERY,
+            replica: None,
             reload,
             reloads,
         }
@@ -135,6 +140,16 @@ impl Follower {
     /// Reads the news of the second source of truth so often; every 5 minutes by default.
     pub const fn with_reload_every(mut self, every: Duration) -> Self {
         self.reload_every = every;
+        self
+    }
+
+    /// Also writes receipts under this name, which must be no other replica's: how far this one is, for
+    /// `caracal-streams fleet` to tell whether all have applied a message.
+    ///
+    /// Its user then needs `+set` on `~caracal.revocation.receipt:*` as well. Streams inside the
+    /// process have no fleet, and no receipts.
+    pub fn with_receipts(mut self, replica: &str) -> Self {
+        self.replica = Some(replica.into());
         self
     }
 
@@ -161,21 +176,29 @@ impl Follower {
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        // Ends with this future, whoever drops it.
-        let mut reading_baseline = JoinSet::new();
+        // They end with this future, whoever drops it.
+        let mut tasks = JoinSet::new();
         match self.baseline {
             Some(baseline) => {
                 let revocations = self.revocations.clone();
-                reading_baseline.spawn(self.reloads.run(baseline, revocations, self.reload_every));
+                tasks.spawn(self.reloads.run(baseline, revocations, self.reload_every));
             }
             // Whoever asks for a reload is told that there is none.
             None => drop(self.reloads),
         }
         let (dead_letters, queue) = dead_letters::queue();
         let key = self.keys.signing_key().cloned();
-        let fold = Fold::new(self.revocations, self.keys, dead_letters);
+        let receipts = self
+            .replica
+            .map(|replica| (replica, Arc::new(Progress::new()), self.revocations.clone()));
+        let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
+        let fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
         match self.origin {
             Origin::Redis(server) => {
+                if let Some((replica, progress, revocations)) = receipts {
+                    let server = (*server).clone();
+                    tasks.spawn(receipts::Writer { server, replica, progress, revocations }.run());
+                }
                 let writer = Writer::new((*server).clone(), key, queue);
                 beside(writer.run(), follow(RedisLog::new(*server), fold, shutdown)).await;
             }

@@ -46,6 +46,7 @@ mod persistence;
 mod proof;
 mod provision;
 mod publisher;
+mod receipts;
 mod redis_log;
 mod redis_reply;
 mod server_clock;
@@ -65,5 +66,6 @@ pub use inspect::{
 pub use layout::StreamLayout;
 pub use provision::{Provision, Provisioned};
 pub use publisher::{PublishError, Publisher};
+pub use receipts::Receipt;
 pub use settings::{Mode, Settings, SettingsError};
 pub use watch::{Round, Sighting, Watch};

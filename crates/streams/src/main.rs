@@ -11,6 +11,7 @@ mod dead_letters;
 mod doctor;
 mod explain;
 mod failure;
+mod fleet;
 mod message;
 mod provision;
 mod publish;
@@ -62,6 +63,7 @@ async fn run(cli: Cli, out: &mut impl Write) -> Result<Answer, Failure> {
         Command::DeadLetters(args) => dead_letters::dead_letters(&sources()?, &args, out).await,
         Command::Explain(args) => explain::explain(&sources()?, &args, out).await,
         Command::Retention(args) => retention::retention(&sources()?, &args, out).await,
+        Command::Fleet(args) => fleet::fleet(&sources()?, &args, out).await,
         Command::Completions { shell } => {
             cli::completions(shell, out);
             Ok(Answer::Fine)

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod explain;
+mod fleet;
 mod pages;
 mod parse;
 mod publish;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 
 pub(crate) use dead_letters::{DeadLettersArgs, DeadLettersCommand, Picked};
 pub(crate) use explain::ExplainArgs;
+pub(crate) use fleet::{FleetArgs, MessageId};
 pub(crate) use pages::{completions, manual};
 #[cfg(test)]
 pub(crate) use publish::SessionArgs;
@@ -133,6 +135,9 @@ Example:
     Explain(ExplainArgs),
     /// Trim what is older than a day and that no group still needs
     Retention(RetentionArgs),
+    /// Say whether all replicas have applied a message, and how fast
+    #[command(after_help = fleet::EXAMPLES)]
+    Fleet(FleetArgs),
     /// Print a script that completes this program's command line
     Completions {
         /// The shell to print it for

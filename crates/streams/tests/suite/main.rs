@@ -18,6 +18,7 @@ mod redis_server;
 mod dead_letters;
 mod doctor;
 mod explaining;
+mod fleet;
 mod messages;
 mod provisioning;
 mod publishing;

@@ -1,0 +1,59 @@
+//! The receipts of a whole fleet, read.
+
+use redis::{Pipeline, Value};
+
+use super::{PREFIX, Receipt};
+use crate::log::LogError;
+use crate::{InspectError, Inspector, redis_reply as reply};
+
+const UNLIKE: LogError = LogError::Reply("SCAN is not as expected");
+
+impl Inspector {
+    /// The receipts of every replica that wrote one within the last 15 seconds, by name.
+    ///
+    /// What is no receipt, though it stands under such a key, is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when Redis does not answer, or does not let this user `SCAN` and `MGET`.
+    pub async fn receipts(&mut self) -> Result<Vec<Receipt>, InspectError> {
+        let keys = self.receipt_keys().await?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = Pipeline::new();
+        commands.cmd("MGET").arg(keys);
+        let answers = self.connection.tell(&commands).await?;
+        let Some(Value::Array(values)) = answers.into_iter().next() else {
+            return Err(LogError::Reply("MGET is not an array").into());
+        };
+        let texts = values.iter().filter_map(|value| reply::text(value).ok());
+        let mut receipts: Vec<Receipt> =
+            texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
+        receipts.sort_unstable_by(|one, other| one.replica.cmp(&other.replica));
+        Ok(receipts)
+    }
+
+    async fn receipt_keys(&mut self) -> Result<Vec<String>, LogError> {
+        let mut keys = Vec::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut commands = Pipeline::new();
+            let scan = commands.cmd("SCAN").arg(&cursor);
+            scan.arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(1_000);
+            let answers = self.connection.tell(&commands).await?;
+            let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNLIKE) };
+            let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNLIKE) };
+            for key in found {
+                keys.push(reply::text(key)?);
+            }
+            cursor = reply::text(next)?;
+            if cursor == "0" {
+                // A key may be told twice.
+                keys.sort_unstable();
+                keys.dedup();
+                return Ok(keys);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a replica says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+use serde::{Deserialize, Serialize};
+
+/// How far one replica has read, and how fast.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Its name.
+    pub replica: String,
+    /// Whether it takes requests.
+    pub ready: bool,
+    /// How long before this its log was last proven complete, if ever, in seconds.
+    pub staleness_seconds: Option<f64>,
+    /// The last id read of each stream, by the stream's name.
+    cursors: BTreeMap<String, String>,
+    /// The latest messages: stream, id, and how many microseconds after it was added.
+    applied: Vec<(String, String, u64)>,
+}
+
+impl Receipt {
+    pub(crate) fn new(
+        replica: &str,
+        cursors: impl Iterator<Item = (Stream, StreamId)>,
+        applied: impl Iterator<Item = (Stream, StreamId, Duration)>,
+    ) -> Self {
+        Self {
+            replica: replica.to_owned(),
+            cursors: cursors.map(|(stream, id)| (stream.to_string(), id.to_string())).collect(),
+            applied: applied
+                .map(|(stream, id, lag)| {
+                    let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
+                    (stream.to_string(), id.to_string(), micros)
+                })
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The last id that it has read of the stream.
+    #[must_use]
+    pub fn cursor(&self, stream: Stream) -> Option<StreamId> {
+        self.cursors.get(stream.name())?.parse().ok()
+    }
+
+    /// Whether it has applied this message of the stream, and all before it.
+    #[must_use]
+    pub fn has_applied(&self, stream: Stream, id: StreamId) -> bool {
+        self.cursor(stream).is_some_and(|cursor| cursor >= id)
+    }
+
+    /// How long after the message was added to its stream it was applied; only the latest are
+    /// remembered.
+    #[must_use]
+    pub fn lag(&self, stream: Stream, id: StreamId) -> Option<Duration> {
+        let id = id.to_string();
+        let mut latest = self.applied.iter().rev();
+        latest
+            .find(|(its_stream, its_id, _)| its_stream == stream.name() && *its_id == id)
+            .map(|(_, _, micros)| Duration::from_micros(*micros))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_after_a_round_trip_what_was_applied_and_how_fast() {
+        let id = |ms| StreamId::new(ms, 0);
+        let (revoke, keys) = (Stream::SessionsRevoke, Stream::KeysInvalidate);
+        let lag = Duration::from_micros(1_250);
+        let receipt = Receipt::new(
+            "gw-1",
+            [(revoke, id(7)), (keys, StreamId::ZERO)].into_iter(),
+            [(revoke, id(7), lag)].into_iter(),
+        );
+        let text = serde_json::to_string(&receipt).unwrap();
+        let receipt: Receipt = serde_json::from_str(&text).unwrap();
+        assert!(receipt.has_applied(revoke, id(7)) && receipt.has_applied(revoke, id(6)));
+        assert!(!receipt.has_applied(revoke, StreamId::new(7, 1)));
+        assert!(!receipt.has_applied(keys, id(1)));
+        assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "of which it says nothing");
+        assert_eq!(receipt.lag(revoke, id(7)), Some(lag));
+        assert_eq!(receipt.lag(keys, id(7)), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Writes a replica's receipts, beside the reading and on a connection of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_state::Revocations;
+use redis::{ConnectionInfo, Pipeline};
+use tokio::time::{sleep, timeout};
+
+use super::{PREFIX, Progress};
+use crate::connection::Connection;
+use crate::log::LogError;
+
+/// With no news, so often; with news, at once, but no more often than `PAUSE`.
+const EVERY: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+/// A replica that has said nothing for so long is not of the fleet any more.
+const EXPIRY: Duration = Duration::from_secs(15);
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Writer {
+    pub(crate) server: ConnectionInfo,
+    pub(crate) replica: Box<str>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) revocations: Revocations,
+}
+
+impl Writer {
+    /// Never ends.
+    pub(crate) async fn run(self) {
+        let mut connection = None;
+        let mut is_told = false;
+        loop {
+            match self.write(&mut connection).await {
+                Ok(()) => {
+                    is_told = false;
+                    sleep(PAUSE).await;
+                    // Whether there was news or not.
+                    let _ = timeout(EVERY, self.progress.changed()).await;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(%error, "receipts are not written");
+                    }
+                    connection = None;
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self, connection: &mut Option<Connection>) -> Result<(), LogError> {
+        let open = match connection {
+            Some(open) => open,
+            None => connection.insert(Connection::open(&self.server).await?),
+        };
+        let readiness = self.revocations.readiness(self.revocations.now());
+        let mut receipt = self.progress.receipt(&self.replica);
+        receipt.ready = readiness.is_ready();
+        receipt.staleness_seconds = readiness.staleness.map(|age| age.as_secs_f64());
+        // Text and numbers always serialize.
+        let text = serde_json::to_string(&receipt).unwrap_or_default();
+        let mut commands = Pipeline::new();
+        let set = commands.cmd("SET").arg(format!("{PREFIX}{}", self.replica)).arg(text);
+        set.arg("EX").arg(EXPIRY.as_secs());
+        open.tell(&commands).await.map(|_| ())
+    }
+}

@@ -1,0 +1,50 @@
+//! The command line of `fleet`.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+use clap::Args;
+
+use super::parse;
+
+pub(super) const EXAMPLES: &str = "\
+Replicas are those that wrote a receipt within the last 15 seconds; a follower writes them when it
+was made with_receipts(NAME). Exit code 0: all are ready, and have applied the message; 1: not all.
+
+Examples:
+  caracal-streams fleet
+  caracal-streams fleet --message caracal.sessions.revoke/1795400000000-0 --expect 12 --wait
+  id=$(caracal-streams publish revoke --zone z-1 --session ar-1 --yes --json | jq -r .id)
+  caracal-streams fleet --message \"caracal.sessions.revoke/$id\" --wait --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct FleetArgs {
+    /// Ask whether all have applied this message
+    #[arg(long, value_name = "STREAM/ID", value_parser = message)]
+    pub(crate) message: Option<MessageId>,
+    /// How many replicas there must be at least
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) expect: usize,
+    /// Wait until it is so
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait: 30s, 15m, 2h or 1d
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse::span)]
+    pub(crate) timeout: Duration,
+    /// One JSON object, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A message of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageId {
+    pub(crate) stream: Stream,
+    pub(crate) id: StreamId,
+}
+
+fn message(text: &str) -> Result<MessageId, String> {
+    let (stream, id) = text.rsplit_once('/').ok_or("STREAM/ID is expected")?;
+    let id = id.parse().map_err(|error| format!("{error}"))?;
+    Ok(MessageId { stream: parse::stream(stream)?, id })
+}

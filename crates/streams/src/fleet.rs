@@ -1,0 +1,116 @@
+//! `fleet`: whether every replica knows, and since when.
+
+use std::io::Write;
+use std::time::Duration;
+
+use caracal_revocation_stream::{Inspector, Receipt};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::answer::Answer;
+use crate::cli::{FleetArgs, MessageId};
+use crate::failure::Failure;
+use crate::settings::Sources;
+use crate::text::{plain, span};
+
+const EVERY: Duration = Duration::from_millis(100);
+
+/// What the fleet says of itself.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Whether there are as many as expected, all ready, all with the message applied.
+    complete: bool,
+    expected: usize,
+    replicas: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    replica: String,
+    ready: bool,
+    staleness_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied: Option<bool>,
+    /// Since the message was added to its stream, as long as the replica remembers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<f64>,
+}
+
+pub(crate) async fn fleet(
+    sources: &Sources,
+    args: &FleetArgs,
+    out: &mut impl Write,
+) -> Result<Answer, Failure> {
+    let mut inspector = Inspector::connect(&sources.server()?).await?;
+    let deadline = Instant::now() + args.timeout;
+    loop {
+        let report = Report::of(&inspector.receipts().await?, args.message, args.expect);
+        if report.complete || !args.wait || Instant::now() >= deadline {
+            report.write(args, out)?;
+            return Ok(if report.complete { Answer::Fine } else { Answer::Not });
+        }
+        sleep(EVERY).await;
+    }
+}
+
+impl Report {
+    fn of(receipts: &[Receipt], message: Option<MessageId>, expected: usize) -> Self {
+        let line = |receipt: &Receipt| {
+            let lag = message.and_then(|message| receipt.lag(message.stream, message.id));
+            Line {
+                replica: receipt.replica.clone(),
+                ready: receipt.ready,
+                staleness_seconds: receipt.staleness_seconds,
+                applied: message.map(|message| receipt.has_applied(message.stream, message.id)),
+                lag_seconds: lag.map(|lag| lag.as_secs_f64()),
+            }
+        };
+        let replicas: Vec<_> = receipts.iter().map(line).collect();
+        let is_good = |line: &Line| line.ready && line.applied != Some(false);
+        // A fleet of which nothing is known is not complete, however few are expected.
+        let complete =
+            !replicas.is_empty() && replicas.len() >= expected && replicas.iter().all(is_good);
+        Self { complete, expected, replicas }
+    }
+
+    fn write(&self, args: &FleetArgs, out: &mut impl Write) -> Result<(), Failure> {
+        if args.json {
+            serde_json::to_writer(&mut *out, self)?;
+            return Ok(writeln!(out)?);
+        }
+        for line in &self.replicas {
+            let ready = if line.ready { "ready" } else { "NOT READY" };
+            let staleness = line.staleness_seconds.map_or_else(
+                || "nothing proven yet".to_owned(),
+                |seconds| format!("proven {} before its receipt", span(seconds_span(seconds))),
+            );
+            let applied = match (line.applied, line.lag_seconds) {
+                (None, _) => String::new(),
+                (Some(false), _) => ", NOT applied".to_owned(),
+                (Some(true), None) => ", applied".to_owned(),
+                (Some(true), Some(lag)) => {
+                    format!(", applied {} after it was published", span(seconds_span(lag)))
+                }
+            };
+            writeln!(out, "{}: {ready}, {staleness}{applied}", plain(&line.replica))?;
+        }
+        let count = self.replicas.len();
+        let found = match count {
+            0 => "no replica writes receipts".to_owned(),
+            1 => "1 replica".to_owned(),
+            _ => format!("{count} replicas"),
+        };
+        let short = if count < self.expected {
+            format!(", {} expected", self.expected)
+        } else {
+            String::new()
+        };
+        let verdict = if self.complete { "all of them" } else { "NOT all of them" };
+        Ok(writeln!(out, "{found}{short}: {verdict}")?)
+    }
+}
+
+/// A receipt may hold any number.
+fn seconds_span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}

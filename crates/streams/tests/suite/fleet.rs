@@ -1,0 +1,52 @@
+//! `fleet`: whether every replica has applied a message.
+
+use caracal_revocation::{Follower, Key, KeyRing};
+use serde_json::json;
+
+use crate::program::{KEY, at};
+use crate::redis_server::RedisServer;
+
+const FAR: &str = "caracal.sessions.revoke/99999999999999-0";
+
+#[test]
+fn tells_when_every_replica_has_applied_a_message_and_how_fast() {
+    let server = RedisServer::start();
+    at(&server).run("provision").with_code(0);
+    at(&server).run("fleet").with_code(1).says(&["no replica writes receipts"]);
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
+    let _running = runtime.enter();
+    for replica in ["gw-1", "gw-2"] {
+        let _ = Follower::new(server.settings(&keys)).with_receipts(replica).spawn();
+    }
+    at(&server).run("fleet --expect 2 --wait").with_code(0).says(&["gw-1: ready", "gw-2: ready"]);
+
+    let published = at(&server)
+        .run("publish revoke --zone z-1 --session ar-1 --reason test --yes --json")
+        .with_code(0)
+        .object();
+    let id = published["id"].as_str().unwrap();
+    let words = format!("fleet --message caracal.sessions.revoke/{id} --expect 2 --wait --json");
+    let report = at(&server).run(&words).with_code(0).object();
+    assert_eq!((&report["complete"], &report["expected"]), (&json!(true), &json!(2)));
+    for (line, replica) in report["replicas"].as_array().unwrap().iter().zip(["gw-1", "gw-2"]) {
+        assert_eq!((&line["replica"], &line["applied"]), (&json!(replica), &json!(true)));
+        let lag = line["lag_seconds"].as_f64().unwrap();
+        assert!((0.0..30.0).contains(&lag), "{line}");
+    }
+}
+
+#[test]
+fn says_no_while_one_is_missing_or_has_not_applied_it() {
+    let server = RedisServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
+    let _running = runtime.enter();
+    let _ = Follower::new(server.settings(&keys)).with_receipts("gw-1\u{1b}[2J").spawn();
+    at(&server).run("fleet --wait").with_code(0).says(&[r"gw-1\u{1b}[2J: ready"]);
+    at(&server).run("fleet --expect 2").with_code(1).says(&["1 replica, 2 expected: NOT all"]);
+    let words = format!("fleet --message {FAR} --wait --timeout 1s");
+    at(&server).run(&words).with_code(1).says(&["NOT applied"]);
+    at(&server).run("fleet --message caracal.sessions.revoke").with_code(2).says(&["STREAM/ID"]);
+}
