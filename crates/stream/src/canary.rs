@@ -166,11 +166,8 @@ impl Canary {
         };
         // The read is on its way first, as a follower's is.
         let look_out = look_out(reading, cursor, self.every, |fields| {
-            let is = |name: &str, value: &str| {
-                fields.iter().any(|field| *field == (name.as_bytes(), value.as_bytes()))
-            };
-            is("replica", &self.replica)
-                && is("count", &count)
+            fields.contains(&(b"replica", self.replica.as_bytes()))
+                && fields.contains(&(b"count", count.as_bytes()))
                 && self.keys.verify_canary(fields).is_ok()
         });
         tokio::try_join!(biased; look_out, publish)?;
