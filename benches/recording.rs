@@ -4,7 +4,6 @@
 //! else the machine does hits both. Writes `target/figures/recording.json`.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,12 +11,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Claims, Exporter, GatewayLayer, KeyRing, ManualClock, Message, Options, Revocations, Stream,
+    Claims, Exporter, GatewayLayer, GuardedUpload, KeyRing, ManualClock, Message, Options,
+    Revocations, Stream,
 };
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::Bytes;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, service_fn};
 
 const BATCH: usize = 20_000;
 const ROUNDS: usize = 150;
@@ -63,9 +63,11 @@ fn main() {
     revoke(&revocations, "ar-revoked");
 
     let layer = |revocations: &Revocations| {
-        GatewayLayer::new(revocations.clone()).layer(service_fn(async |_: Request<()>| {
-            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
-        }))
+        GatewayLayer::new(revocations.clone()).layer(service_fn(
+            async |_: Request<GuardedUpload<()>>| {
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            },
+        ))
     };
     let mut silent = layer(&revocations);
     let exporter = Exporter::install().expect("no recorder yet");
@@ -73,7 +75,7 @@ fn main() {
 
     let request = |sid: &str| {
         let mut request = Request::new(());
-        let mut claims = Claims::new(sid.to_owned().into());
+        let mut claims = Claims::new(sid);
         claims.root_sid = Some("root-1".into());
         claims.agent_session_id = Some("gs-1".into());
         claims.delegation_edge_id = Some("de-1".into());
