@@ -73,10 +73,10 @@ impl PreparedPolicy for RegoPolicy {
             Ok(input) => input,
             Err(words) => return Evaluation::Ready(Err(EvaluationError::Failed(words))),
         };
-        let machines = Arc::clone(&self.0);
-        if !machines.manner.beside {
-            return Evaluation::Ready(machines.evaluate(input));
+        if !self.0.manner.beside {
+            return Evaluation::Ready(self.0.evaluate(input));
         }
+        let machines = Arc::clone(&self.0);
         Evaluation::Pending(Box::pin(async move {
             let limit = machines.manner.time_limit;
             tokio::time::timeout(limit, machines.evaluate_beside(input))

@@ -57,3 +57,52 @@ impl std::fmt::Debug for Key {
         f.debug_struct("Key").field("version", &self.version).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Version;
+    use crate::{Effect, Evaluation, EvaluationError, PreparedPolicy, Principal, Resource};
+
+    struct Same;
+
+    impl PreparedPolicy for Same {
+        fn evaluate(&self, _: &PolicyInput) -> Evaluation {
+            Evaluation::Ready(Err(EvaluationError::Undefined))
+        }
+
+        fn is_deterministic(&self) -> bool {
+            true
+        }
+    }
+
+    fn decision(version: &str, digest: &str) -> PolicyDecision {
+        PolicyDecision {
+            zone: "z-1".into(),
+            version: version.into(),
+            digest: digest.into(),
+            effect: Effect::Allow,
+            determining_policies: Arc::default(),
+            diagnostics: Arc::default(),
+            cached: false,
+        }
+    }
+
+    #[test]
+    fn a_decision_of_another_policy_than_the_keys_is_not_remembered() {
+        let decisions = Decisions::new(10, Duration::from_secs(60));
+        let version = Version { version: "v1".into(), digest: "d1".into() };
+        let policy = LoadedPolicy { version, prepared: Arc::new(Same) };
+        let principal = Principal::new("application", "app-1", "z-1");
+        let resource = Resource::new("api", "r-1", "https://api.example");
+        let input = PolicyInput::new(&principal, &resource, "read").unwrap();
+        let key = || Decisions::key(&policy, 1, &input).unwrap();
+        // The policy was replaced between look-up and evaluation.
+        for (version, digest) in [("v2", "d1"), ("v1", "d2")] {
+            decisions.remember(key(), &decision(version, digest));
+            assert!(decisions.remembered(&key()).is_none());
+        }
+        decisions.remember(key(), &decision("v1", "d1"));
+        assert!(decisions.remembered(&key()).is_some_and(|decision| decision.cached));
+    }
+}

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::answer::{request_id, respond};
 use super::guard::{Guard, Judged};
-use crate::{PolicyBody, PolicyDecision, PolicyFuture};
+use crate::{PolicyBody, PolicyFuture};
 
 /// A service behind a [`PolicyLayer`](crate::PolicyLayer).
 #[derive(Clone, Debug)]
@@ -30,8 +30,6 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // What another layer decided must not pass for this.
-        request.extensions_mut().remove::<PolicyDecision>();
         match self.guard.judge(&request) {
             Judged::Now(Ok(decision)) => {
                 request.extensions_mut().insert(decision);

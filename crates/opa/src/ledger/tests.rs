@@ -75,6 +75,7 @@ fn a_version_that_a_message_has_replaced_does_not_come_back_by_itself() {
     assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), Ruling::Older);
     // And after a hole nobody can tell.
     assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), Ruling::New);
+    assert_eq!(load(&mut ledger, &told(3, None, 8), 10, "v2"), Ruling::Same, "it is not replaced");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::stage::*;
 use bytes::Bytes;
 use caracal_revocation_opa::{
-    ClaimsInput, InvalidInput, PolicyDecision, PolicyInput, PolicyLayer, PolicyRejection,
-    PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
+    ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
+    PolicyRejection, PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
 };
 use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
 use http::request::Parts;
@@ -48,7 +48,7 @@ fn request(revocations: &Revocations, path: &str) -> Request<()> {
     request
 }
 
-struct Outcome {
+pub(crate) struct Outcome {
     response: Response<Bytes>,
     seen: Option<Parts>,
 }
@@ -69,7 +69,7 @@ impl Outcome {
     }
 }
 
-async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
+pub(crate) async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
     let seen = Arc::new(Mutex::new(None));
     let probe = Arc::clone(&seen);
     let service = layer.layer(service_fn(move |request: Request<()>| {
@@ -196,7 +196,13 @@ async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path
     assert!(!send(&layer, request(&revocations, "/other")).await.decision().cached);
     assert_eq!(count(), 3);
 
-    // An invalidation is enough, whatever it brings: here it brings a deny.
+    // An invalidation is enough, though it brings the same version again.
+    invalidate(&revocations, "v1");
+    eventually("confirmed", || status(&policies).invalidation_age.is_zero()).await;
+    assert!(!send(&layer, request(&revocations, "/")).await.decision().cached);
+    assert_eq!(count(), 4);
+
+    // Here it brings a deny.
     script.holds(deciding("v2", "deny"));
     invalidate(&revocations, "v2");
     eventually("v2", || serves(&policies, "v2")).await;
@@ -209,6 +215,18 @@ async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path
     revocations.confirm(revocations.now());
     let outcome = send(&layer, request(&revocations, "/")).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::PolicyUnusable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_depends_on_more_than_its_input_is_not_remembered() {
+    let script = Script::new();
+    script.holds(sealed(PolicyBundle::new("v1").with_data(serde_json::json!({ "chance": 1 }))));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()))
+        .with_decision_cache(100, Duration::from_secs(3_600));
+    for _ in 0..4 {
+        assert!(!send(&layer, request(&revocations, "/")).await.decision().cached);
+    }
 }
 
 #[tokio::test(start_paused = true)]

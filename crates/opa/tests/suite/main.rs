@@ -9,6 +9,7 @@
 
 mod interleavings;
 mod layer;
+mod metrics;
 mod recorded;
 mod server;
 mod stage;

@@ -118,13 +118,16 @@ impl PolicyEngine for Allowing {
                 return Err(PrepareError::Refused("it does not compile".to_owned()));
             }
             let decision = bundle.data().get("decision").cloned().unwrap_or(json!("allow"));
-            Ok(Arc::new(Fixed { decision, evaluations }) as Arc<dyn PreparedPolicy>)
+            let deterministic = bundle.data().get("chance").is_none();
+            let fixed = Fixed { decision, deterministic, evaluations };
+            Ok(Arc::new(fixed) as Arc<dyn PreparedPolicy>)
         })
     }
 }
 
 struct Fixed {
     decision: serde_json::Value,
+    deterministic: bool,
     evaluations: Arc<AtomicUsize>,
 }
 
@@ -138,7 +141,7 @@ impl PreparedPolicy for Fixed {
     }
 
     fn is_deterministic(&self) -> bool {
-        true
+        self.deterministic
     }
 }
 
