@@ -136,6 +136,26 @@ impl<S: AsRef<str>> Claims<S> {
         self.delegation_chain.len() >= 2 || self.delegation_path.len() >= 2
     }
 
+    /// Whether `test` holds for any of the anchors; all of them are asked, so that no look-up waits
+    /// for the answer of the one before.
+    #[inline]
+    pub(crate) fn any_anchor(&self, with_chain: bool, test: impl Fn(&str) -> bool) -> bool {
+        let test = |id: Option<&S>| id.is_some_and(|id| test(id.as_ref()));
+        let mut any = test(Some(&self.sid))
+            | test(self.root_sid.as_ref())
+            | test(self.agent_session_id.as_ref())
+            | test(self.delegation_edge_id.as_ref());
+        if with_chain {
+            for hop in &self.delegation_chain {
+                any |= test(hop.agent_session_id.as_ref()) | test(hop.delegation_edge_id.as_ref());
+            }
+            for edge in &self.delegation_path {
+                any |= test(Some(edge));
+            }
+        }
+        any
+    }
+
     /// Every anchor that the token stands on; those of the chain only `with_chain`.
     pub fn anchors(&self, with_chain: bool) -> impl Iterator<Item = (AnchorKind, &str)> {
         let own = [
@@ -301,7 +321,7 @@ fn present<S: AsRef<str>>(text: Option<S>) -> Option<S> {
 /// Which names an object has shown so far, by their digests.
 #[derive(Default)]
 struct SeenNames {
-    hasher: foldhash::fast::RandomState,
+    hasher: rapidhash::fast::RandomState,
     /// The first names, without allocation: a mandate has about twenty claims.
     first: [u64; 32],
     len: usize,

@@ -25,6 +25,7 @@ pub struct Moment {
 impl Moment {
     /// How long ago `earlier` was, by whichever clock says longer: a suspended machine stops the
     /// one, a clock that is set back hides it from the other.
+    #[inline]
     #[must_use]
     pub fn elapsed_since(self, earlier: Self) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);

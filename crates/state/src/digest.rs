@@ -38,7 +38,7 @@ impl Digest {
 /// This process's keys, random at start: digests mean nothing outside it.
 #[derive(Debug, Default)]
 pub(crate) struct Digester {
-    fast: foldhash::quality::RandomState,
+    fast: rapidhash::fast::RandomState,
     strong: RandomState,
 }
 

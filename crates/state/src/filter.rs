@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many keys a word is meant to hold: 32 bits a key keep false positives near one in 2,000.
-const KEYS_A_WORD: usize = 2;
+/// How many keys a word is meant to hold: with 21 bits a key, one in 400 of those that are not
+/// there is taken for one that may be, and a million keys still fit the processor's caches.
+const KEYS_A_WORD: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Filter {
@@ -83,6 +84,6 @@ mod tests {
         let filter = Filter::for_keys(100_000);
         hashes(100_000).for_each(|hash| filter.add(hash));
         let wrong = hashes(300_000).skip(100_000).filter(|hash| filter.may_hold(*hash)).count();
-        assert!(wrong < 400, "{wrong} false positives among 200,000");
+        assert!(wrong < 700, "{wrong} false positives among 200,000");
     }
 }

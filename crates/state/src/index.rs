@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arc_swap::{ArcSwap, Guard};
-
 use crate::digest::{Digest, Digester};
 use crate::filter::Filter;
+use crate::latest::{Borrowed, Latest};
 use crate::suspensions::{Standing, Suspensions};
 use crate::table::Table;
 
@@ -26,7 +25,7 @@ pub(crate) struct Index {
     max_entries: usize,
     /// Whether one found no room.
     full: AtomicBool,
-    filter: ArcSwap<Filter>,
+    filter: Latest,
     shards: Box<[RwLock<Table>]>,
     sessions: RwLock<HashMap<Digest, Session>>,
     writer: Mutex<Writer>,
@@ -62,7 +61,7 @@ impl Index {
             entries: AtomicUsize::new(0),
             max_entries,
             full: AtomicBool::new(false),
-            filter: ArcSwap::from_pointee(Filter::for_keys(0)),
+            filter: Latest::new(Filter::for_keys(0)),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             sessions: RwLock::default(),
             writer: Mutex::default(),
@@ -106,7 +105,7 @@ impl Index {
     /// A view for a few lookups; none when nothing at all is revoked.
     #[inline]
     pub(crate) fn view(&self) -> Option<View<'_>> {
-        (self.len() > 0).then(|| View { index: self, filter: self.filter.load() })
+        (self.len() > 0).then(|| View { index: self, filter: self.filter.borrow() })
     }
 
     /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
@@ -242,7 +241,7 @@ impl Rebuild {
 #[derive(Debug)]
 pub(crate) struct View<'i> {
     index: &'i Index,
-    filter: Guard<Arc<Filter>>,
+    filter: Borrowed,
 }
 
 /// What the index holds against an anchor.
@@ -255,7 +254,12 @@ pub(crate) enum Mark {
 }
 
 impl View<'_> {
+    /// False means that the index holds nothing against the anchor; true, that it may.
     #[inline]
+    pub(crate) fn may_hold(&self, id: &str) -> bool {
+        self.filter.may_hold(self.index.digester.fast(id))
+    }
+
     pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
         let fast = self.index.digester.fast(id);
         if !self.filter.may_hold(fast) {

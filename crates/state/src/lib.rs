@@ -42,6 +42,7 @@ mod freshness;
 mod horizon;
 mod index;
 mod known;
+mod latest;
 mod options;
 mod readiness;
 mod recent;

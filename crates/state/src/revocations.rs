@@ -98,7 +98,8 @@ impl Revocations {
     /// The verdict on a token with these claims at this moment.
     ///
     /// Takes no lock and allocates nothing unless an anchor matches (or, with
-    /// [`Checks::delegation_epoch`], the token carries an epoch, which takes a read lock).
+    /// [`Checks::delegation_epoch`], the token carries an epoch, which takes a read lock); once for
+    /// each thread, whenever the index has outgrown its filter, a lock for an instant.
     pub fn decide<S: AsRef<str>>(
         &self,
         claims: &Claims<S>,
@@ -115,10 +116,11 @@ impl Revocations {
         let horizons = state.horizon.heights();
         let zone = claims.zone_id.as_ref().map(AsRef::as_ref);
         let epoch_is_stale = self.epoch_is_stale(zone, claims.delegation_graph_epoch, checks);
-        let found = state
-            .index
-            .view()
-            .map(|view| Found::look(claims.anchors(checks.chain), |id| view.mark(id), claims.iat));
+        let found = state.index.view().and_then(|view| {
+            claims
+                .any_anchor(checks.chain, |id| view.may_hold(id))
+                .then(|| Found::look(claims.anchors(checks.chain), |id| view.mark(id), claims.iat))
+        });
         let found = found.unwrap_or_default();
         let is_decidable = !found.resumed && claims.is_in_tables();
         let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
@@ -135,6 +137,7 @@ impl Revocations {
         })
     }
 
+    #[inline]
     pub(crate) fn epoch_is_stale(&self, zone: Option<&str>, epoch: u64, checks: &Checks) -> bool {
         checks.delegation_epoch
             && epoch > 0

@@ -187,6 +187,7 @@ pub(crate) struct Facts {
     pub(crate) fail_open: bool,
 }
 
+#[inline]
 pub(crate) fn verdict(facts: &Facts) -> Verdict {
     let refuse = |reason, anchor| Verdict::Refused(Refusal { reason, anchor });
     match facts.mark {
