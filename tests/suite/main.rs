@@ -12,6 +12,7 @@ mod canary;
 mod dead_letters;
 mod delivery;
 mod gateway;
+mod holes;
 
 mod effects;
 
@@ -27,6 +28,7 @@ mod ops;
 
 mod policies;
 
+mod proxy;
 mod redis_server;
 mod resource;
 mod service;

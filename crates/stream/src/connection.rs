@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use caracal_revocation_state::Outage;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value,
+};
 
 use crate::log::LogError;
 use crate::redis_reply as reply;
@@ -64,7 +67,25 @@ async fn within<T>(
 
 /// What the redis crate says of an error never holds the password.
 fn refused(error: &RedisError) -> LogError {
-    LogError::Redis(error.to_string())
+    if let Some(code) = error.code() {
+        return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
+    }
+    let outage = match error.kind() {
+        ErrorKind::AuthenticationFailed => Outage::Login,
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Outage::Reply,
+        ErrorKind::Io if error.is_timeout() => Outage::Timeout,
+        ErrorKind::Io if is_tls(error) => Outage::Tls,
+        ErrorKind::Io => Outage::Unreachable,
+        _ => Outage::Other,
+    };
+    LogError::Connection(outage, error.to_string())
+}
+
+/// Whether the handshake failed: invalid data is what a TLS library makes of that.
+fn is_tls(error: &RedisError) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
 /// Without this, small writes wait for the acknowledgement of the last one.

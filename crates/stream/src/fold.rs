@@ -8,17 +8,16 @@ use std::time::Duration;
 use caracal_revocation_event::{
     Event, KeyRing, KeySlot, Message, Rejection, RejectionKind, Stream, StreamId,
 };
-use caracal_revocation_state::{Moment, NotReady, Revocations};
+use caracal_revocation_state::{Moment, NotReady, Outage, Revocations};
 
+use crate::continuity::{Continuity, Doubt, Identity, Standing};
 use crate::dead_letters::DeadLetters;
-use crate::log::{Entry, PerStream, Reading};
+use crate::log::{Entry, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Passed, Proof};
 use crate::receipts::Progress;
 use crate::server_clock::ServerClock;
-
-/// How far the clocks of Postgres, which dates tokens, and Redis may be apart.
-const HORIZON_MARGIN: Duration = Duration::from_secs(5);
+use crate::signing::Signing;
 
 /// Everything that reading the log changes.
 #[derive(Debug)]
@@ -31,10 +30,10 @@ pub(crate) struct Fold {
     progress: Option<Arc<Progress>>,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
-    /// Whether a message was ever verified.
-    verified: bool,
-    /// Whether one was ever refused for its signature.
-    refused: bool,
+    continuity: Continuity,
+    /// When the server said how far its history is, and what it said.
+    told: Option<(Moment, Identity)>,
+    signing: Signing,
     is_ready: bool,
     /// Whether it was said that the state is full.
     was_full: bool,
@@ -47,6 +46,8 @@ struct Track {
     as_of: Option<Moment>,
     /// A hole that the answer at hand showed.
     broken: Option<Hole>,
+    /// Whether the server cannot show that nothing was lost before the replay.
+    is_young: bool,
 }
 
 impl Fold {
@@ -60,8 +61,9 @@ impl Fold {
             server_clock: ServerClock::default(),
             progress: None,
             tracks: None,
-            verified: false,
-            refused: false,
+            continuity: Continuity::default(),
+            told: None,
+            signing: Signing::default(),
             is_ready: false,
             was_full: false,
         }
@@ -87,7 +89,12 @@ impl Fold {
         let window = server_time.saturating_sub(window).as_millis();
         let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
-            Stream::ALL.map(|_| Track { proof: Proof::since(window), as_of: None, broken: None })
+            Stream::ALL.map(|_| Track {
+                proof: Proof::since(window),
+                as_of: None,
+                broken: None,
+                is_young: false,
+            })
         });
         tracks.each_ref().map(|track| track.proof.cursor())
     }
@@ -108,7 +115,17 @@ impl Fold {
     }
 
     /// Applies the answer to a read that was sent at `sent` and is here `now`.
-    pub(crate) fn absorb(&mut self, reading: &Reading, sent: Moment, now: Moment) {
+    ///
+    /// An error means that the answer is not to be used: nothing of it was.
+    pub(crate) fn absorb(
+        &mut self,
+        reading: &Reading,
+        sent: Moment,
+        now: Moment,
+    ) -> Result<(), LogError> {
+        if let Some(identity) = &reading.identity {
+            self.meet(identity, sent)?;
+        }
         let server_time = reading.server_time;
         self.server_clock.observe(server_time, sent, now);
         let was_tailing = self.is_tailing();
@@ -132,12 +149,45 @@ impl Fold {
         self.revocations.sweep_slice(now);
         self.mind_the_room(server_time);
         self.confirm();
+        self.revocations.set_signatures_fail(self.signing.failing_since());
         self.report(now);
+        Ok(())
+    }
+
+    /// Takes in who it is that answers.
+    fn meet(&mut self, identity: &Identity, sent: Moment) -> Result<(), LogError> {
+        match self.continuity.observe(identity) {
+            Standing::Sound => {}
+            Standing::Behind => return Err(LogError::Behind),
+            Standing::Doubtful(doubt) => self.doubt(doubt),
+        }
+        // What it told before is on its way to being proven: not to be put off for ever.
+        self.told.get_or_insert_with(|| (sent, identity.clone()));
+        Ok(())
+    }
+
+    /// The server may have lost what nobody here has read.
+    fn doubt(&mut self, doubt: Doubt) {
+        self.told = None;
+        self.metrics.doubt(doubt);
+        self.revocations.suspect_loss();
+        let strict = self.revocations.options().strict;
+        tracing::warn!(
+            cause = doubt.label(),
+            strict,
+            "Redis was restarted or replaced, and may have lost messages that it had acknowledged:              it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
+        );
+        if strict {
+            for track in self.tracks.iter_mut().flatten() {
+                track.broken = Some(Hole::Suspected);
+            }
+        }
     }
 
     /// Counts a lost connection, and goes on telling how old the view is.
-    pub(crate) fn lost_connection(&self) {
+    pub(crate) fn lost_connection(&self, cause: Outage) {
         self.metrics.reconnects.increment(1);
+        self.metrics.read_error(cause);
         if !self.is_tailing() {
             self.metrics.replay_errors.increment(1);
         }
@@ -170,7 +220,9 @@ impl Fold {
     }
 
     fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
-        self.verified |= event.key() != KeySlot::Unsigned;
+        if event.key() != KeySlot::Unsigned {
+            self.signing.verified(entry.id);
+        }
         self.metrics.verified(event.key());
         let published = received.now.earlier_by(received.since(entry.id));
         self.revocations.apply_published(event, published, received.now);
@@ -209,7 +261,7 @@ impl Fold {
             tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
         }
         match rejection.kind() {
-            RejectionKind::Signature => self.refused = true,
+            RejectionKind::Signature => self.signing.refused(entry.id, received.now),
             RejectionKind::Ambiguous if rejection.was_signed() => {
                 self.cover_recut(entry, received);
             }
@@ -229,7 +281,8 @@ impl Fold {
             Stream::KeysInvalidate => self.revocations.forget_all_keys(),
             Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
             Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
-                let second = lost_up_to.saturating_add(HORIZON_MARGIN).as_secs();
+                let second =
+                    lost_up_to.saturating_add(self.revocations.options().horizon_margin).as_secs();
                 self.revocations.raise_horizon(i64::try_from(second).unwrap_or(i64::MAX));
             }
         }
@@ -250,8 +303,11 @@ impl Fold {
         match step(&mut track.proof) {
             Ok(None) => {}
             Err(hole) => track.broken = Some(hole),
-            Ok(Some(Passed { as_of, lost_up_to })) => {
+            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to })) => {
                 track.as_of = Some(as_of);
+                track.is_young |= unshown_up_to.is_some();
+                let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
+                let lost_up_to = lost_up_to.max(unshown);
                 if let Some(lost_up_to) = lost_up_to {
                     tracing::warn!(
                         %stream,
@@ -277,7 +333,7 @@ impl Fold {
             tracing::error!(
                 %stream, cause = hole.label(),
                 "messages were lost: the stream was trimmed past the cursor, deleted from, \
-                 flushed or made anew; reading it again"
+                 flushed or made anew, or may have been; reading it again"
             );
         }
     }
@@ -317,10 +373,15 @@ impl Fold {
                 if as_of.monotonic < oldest.monotonic { as_of } else { oldest }
             }));
         }
-        if self.refused && !self.verified && self.keys.verifies() {
+        if self.signing.none_verified() && self.keys.verifies() {
             self.withhold();
         } else if let Some(as_of) = oldest {
             self.revocations.confirm(as_of);
+            if let Some((_, told)) =
+                self.told.take_if(|(sent, _)| sent.monotonic <= as_of.monotonic)
+            {
+                self.continuity.prove(&told.history, told.offset);
+            }
             if !std::mem::replace(&mut self.is_ready, true) {
                 self.announce();
             }
@@ -353,10 +414,18 @@ impl Fold {
                  that this is the right Redis"
             );
         }
+        let young: Vec<_> = Stream::ALL
+            .into_iter()
+            .zip(self.tracks.iter().flatten())
+            .filter(|(_, track)| track.is_young && !track.proof.is_unseen())
+            .map(|(stream, _)| stream.name())
+            .collect();
         tracing::info!(
+            young = young.join(" "),
             entries = self.revocations.entries(),
             horizon = self.revocations.horizon(),
-            "history replayed and proven complete as far as the server can show: ready"
+            "history replayed and proven complete as far as the server can show (a young stream might \
+             have been made anew before this start): ready"
         );
     }
 }

@@ -5,11 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_event::KeyRing;
 use caracal_revocation_state::{Options, Revocations};
 use futures_util::FutureExt;
-use redis::ConnectionInfo;
 use tokio::task::JoinSet;
 
 use crate::baseline::{self, Baseline, Reload, Reloads};
@@ -17,12 +15,14 @@ use crate::dead_letters::{self, Writer};
 use crate::fold::Fold;
 use crate::in_process::InProcess;
 use crate::log::{Log, LogError};
+use crate::outage::Outage;
 use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
 
-/// How long one read waits for the next entry.
-const WAIT: Duration = Duration::from_secs(1);
+/// How long one read waits for the next entry, at most and at least.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);
 
@@ -60,7 +60,7 @@ pub struct Follower {
 /// Where the streams are.
 #[derive(Debug)]
 enum Origin {
-    Redis(Box<ConnectionInfo>),
+    Redis(Box<Settings>),
     InProcess(InProcess),
 }
 
@@ -83,7 +83,15 @@ impl Follower {
                 "CARACAL_MODE=dev without a stream key: every message is believed, signed or not"
             );
         }
-        Self::of(Origin::Redis(Box::new(settings.server)), settings.keys)
+        if settings.insecure_unproven {
+            tracing::warn!(
+                setting = "REVOCATION_INSECURE_UNPROVEN",
+                "servers before 7.0 are followed too: they cannot show when messages were lost"
+            );
+        }
+        let (options, keys) = (settings.options, settings.keys.clone());
+        let follower = Self::of(Origin::Redis(Box::new(settings)), keys);
+        follower.with_revocations(Revocations::new(options))
     }
 
     /// A follower of streams inside this process.
@@ -176,6 +184,9 @@ impl Follower {
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        if let Err(error) = self.revocations.options().check() {
+            tracing::error!(%error, "with this bound nearly every request is refused");
+        }
         // They end with this future, whoever drops it.
         let mut tasks = JoinSet::new();
         match self.baseline {
@@ -194,13 +205,15 @@ impl Follower {
         let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
         let fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
         match self.origin {
-            Origin::Redis(server) => {
+            Origin::Redis(settings) => {
+                let server = settings.server;
                 if let Some((replica, progress, revocations)) = receipts {
-                    let server = (*server).clone();
+                    let server = server.clone();
                     tasks.spawn(receipts::Writer { server, replica, progress, revocations }.run());
                 }
-                let writer = Writer::new((*server).clone(), key, queue);
-                beside(writer.run(), follow(RedisLog::new(*server), fold, shutdown)).await;
+                let writer = Writer::new(server.clone(), key, queue);
+                let log = RedisLog::new(server, settings.insecure_unproven);
+                beside(writer.run(), follow(log, fold, shutdown)).await;
             }
             Origin::InProcess(streams) => {
                 beside(queue.log(), follow(streams, fold, shutdown)).await;
@@ -243,8 +256,8 @@ async fn reconnect_for_ever(mut log: impl Log, mut fold: Fold, shutdown: impl Fu
             () = &mut shutdown => return,
             error = follow_connection(&mut log, &mut fold, &mut outage) => error,
         };
-        let pause = outage.pause(&error);
-        fold.lost_connection();
+        let pause = outage.failed(&error, fold.revocations());
+        fold.lost_connection(error.outage());
         let mut pause = pin!(tokio::time::sleep(pause));
         tokio::select! {
             biased;
@@ -252,6 +265,11 @@ async fn reconnect_for_ever(mut log: impl Log, mut fold: Fold, shutdown: impl Fu
             () = &mut pause => {}
         }
     }
+}
+
+/// The counters are asked before each wait: at least every quarter of the shortest bound.
+fn wait(revocations: &Revocations) -> Duration {
+    (revocations.shortest_bound() / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 /// Reads on one connection until it fails.
@@ -262,47 +280,19 @@ async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Out
     };
     loop {
         let cursors = fold.cursors(server_time);
-        let wait = fold.may_wait(fold.revocations().now()).then_some(WAIT);
+        let may_wait = fold.may_wait(fold.revocations().now());
+        let wait = may_wait.then(|| wait(fold.revocations()));
         let sent = fold.revocations().now();
         match log.read(&cursors, wait).await {
-            Ok(reading) => fold.absorb(&reading, sent, fold.revocations().now()),
+            Ok(reading) => {
+                let now = fold.revocations().now();
+                if let Err(error) = fold.absorb(&reading, sent, now) {
+                    return error;
+                }
+            }
             Err(error) => return error,
         }
-        outage.end();
-    }
-}
-
-/// The time between losing Redis and reading from it again: one line in the log at each end.
-#[derive(Debug, Default)]
-struct Outage {
-    backoff: Option<ExponentialBackoff>,
-    told: Option<String>,
-}
-
-impl Outage {
-    /// How long to wait before the next attempt.
-    fn pause(&mut self, error: &LogError) -> Duration {
-        let error = error.to_string();
-        if self.told.as_ref() != Some(&error) {
-            tracing::error!(error, "the streams cannot be read; trying again until they can");
-            self.told = Some(error);
-        }
-        let backoff = self.backoff.get_or_insert_with(|| {
-            ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(20))
-                .with_max_delay(Duration::from_millis(500))
-                .with_jitter()
-                .without_max_times()
-                .build()
-        });
-        backoff.next().unwrap_or(Duration::from_millis(500))
-    }
-
-    fn end(&mut self) {
-        self.backoff = None;
-        if self.told.take().is_some() {
-            tracing::info!("the streams are being read again");
-        }
+        outage.end(fold.revocations());
     }
 }
 

@@ -127,7 +127,8 @@ impl Log for InProcess {
             let _ = tokio::time::timeout(wait, added).await;
             entries = self.after(cursors);
         }
-        Ok(Reading { server_time, heads, entries, drained: [true; Stream::ALL.len()] })
+        let drained = [true; Stream::ALL.len()];
+        Ok(Reading { server_time, identity: None, heads, entries, drained })
     }
 }
 

@@ -33,6 +33,7 @@
 mod baseline;
 mod canary;
 mod connection;
+mod continuity;
 mod dead_letters;
 mod effects;
 mod fold;
@@ -42,6 +43,7 @@ mod inspect;
 mod layout;
 mod log;
 mod metrics;
+mod outage;
 mod persistence;
 mod proof;
 mod provision;
@@ -51,6 +53,7 @@ mod redis_log;
 mod redis_reply;
 mod server_clock;
 mod settings;
+mod signing;
 mod watch;
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};

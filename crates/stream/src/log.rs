@@ -4,6 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_state::Outage;
+
+use crate::continuity::Identity;
 
 /// A value for each stream, in the order of [`Stream::ALL`].
 pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
@@ -28,6 +31,8 @@ pub(crate) trait Log: Send {
 pub(crate) struct Reading {
     /// The server's clock when it answered, since the Unix epoch.
     pub(crate) server_time: Duration,
+    /// Who the server is, where that was asked.
+    pub(crate) identity: Option<Identity>,
     /// What the server said of each stream, before the entries were read.
     pub(crate) heads: PerStream<Head>,
     /// Per stream in the order of their ids.
@@ -43,6 +48,8 @@ pub(crate) enum Head {
     Missing,
     /// It is there.
     Present(Counters),
+    /// It is there, on a server that does not count: its `last-generated-id`.
+    Uncounted(StreamId),
 }
 
 /// The counters of a stream that deletions and trimming don't turn back.
@@ -74,8 +81,14 @@ pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) enum LogError {
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
+    /// What the server answered: a code, and details.
     #[error("Redis: {0}")]
     Redis(String),
+    /// What the client says of the connection.
+    #[error("Redis: {1}")]
+    Connection(Outage, String),
+    #[error("the replica has not got yet what was read from another")]
+    Behind,
     #[error("an answer of Redis cannot be read: {0}")]
     Reply(&'static str),
     #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
@@ -83,6 +96,29 @@ pub(crate) enum LogError {
 }
 
 impl LogError {
+    /// The cause, for a program to match.
+    pub(crate) fn outage(&self) -> Outage {
+        let words = match self {
+            Self::Redis(words) => words,
+            Self::Deadline(_) => return Outage::Timeout,
+            Self::Connection(outage, _) => return *outage,
+            Self::Behind => return Outage::Behind,
+            Self::Reply(_) => return Outage::Reply,
+            Self::Version(_) => return Outage::Version,
+        };
+        match words.split_whitespace().next().unwrap_or_default() {
+            "LOADING" => Outage::Loading,
+            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Outage::Moved,
+            "READONLY" => Outage::ReadOnly,
+            "OOM" => Outage::OutOfMemory,
+            "MASTERDOWN" => Outage::MasterDown,
+            "NOPERM" => Outage::Forbidden,
+            "NOAUTH" | "WRONGPASS" => Outage::Login,
+            "WRONGTYPE" => Outage::Reply,
+            _ => Outage::Other,
+        }
+    }
+
     /// Whether this user, or this server, is not for writing: trying again soon will not help.
     pub(crate) fn forbids_writing(&self) -> bool {
         matches!(self, Self::Redis(words)

@@ -45,6 +45,8 @@ enum Phase {
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {
+    /// None where the server does not count: then only ids that go back show a hole.
+    added: Option<u64>,
     counters: Counters,
     sent: Moment,
     server_time: Duration,
@@ -57,6 +59,9 @@ pub(crate) struct Passed {
     pub(crate) as_of: Moment,
     /// Messages published up to this time (since the Unix epoch) may be missing.
     pub(crate) lost_up_to: Option<Duration>,
+    /// Up to this time the server cannot show that none is: the stream is younger than what
+    /// concerns a living token, and might have been made anew, or the server does not count.
+    pub(crate) unshown_up_to: Option<Duration>,
 }
 
 /// Evidence that entries were missed.
@@ -68,6 +73,8 @@ pub(crate) enum Hole {
     IdsWentBack,
     /// The number of entries read is not the number added.
     Count,
+    /// Nothing shows it, and strict mode takes it for one.
+    Suspected,
 }
 
 impl Hole {
@@ -76,6 +83,7 @@ impl Hole {
             Self::Missing => "missing",
             Self::IdsWentBack => "ids_went_back",
             Self::Count => "count",
+            Self::Suspected => "suspected",
         }
     }
 }
@@ -142,25 +150,28 @@ impl Proof {
     ) -> Result<Option<Passed>, Hole> {
         let counters = match head {
             Head::Present(counters) => counters,
+            Head::Uncounted(last_generated) => Counters { last_generated, ..Counters::default() },
             Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
             // After a hole the stream may stay away: then it is as one that never was, and that
             // it is missing is not found out again at every read.
             Head::Missing => Counters::default(),
         };
+        let counts = !matches!(head, Head::Uncounted(_));
         self.seen = head != Head::Missing;
         if counters.last_generated < self.cursor {
             return Err(Hole::IdsWentBack);
         }
         let earlier = match (self.pending, self.phase) {
-            (Some(pending), _) => pending.counters.entries_added,
+            (Some(pending), _) => pending.added.unwrap_or_default(),
             (None, Phase::Closing { added } | Phase::Tailing { added }) => added,
             (None, Phase::Replaying) => 0,
         };
-        if counters.entries_added < earlier {
+        if counts && counters.entries_added < earlier {
             return Err(Hole::Count);
         }
         if self.pending.is_none() {
-            self.pending = Some(Pending { counters, sent, server_time });
+            let added = counts.then_some(counters.entries_added);
+            self.pending = Some(Pending { added, counters, sent, server_time });
         }
         self.settle()
     }
@@ -196,28 +207,38 @@ impl Proof {
 
     fn check(&mut self, pending: Pending) -> Result<Option<Passed>, Hole> {
         self.pending = None;
-        let Counters { entries_added: added, .. } = pending.counters;
         let read = std::mem::take(&mut self.read);
-        let missing = match self.phase {
-            Phase::Replaying if read != added => {
-                self.phase = Phase::Closing { added };
-                return Ok(None);
+        let first = pending.counters.first;
+        let is_young = matches!(self.phase, Phase::Replaying)
+            && (first == StreamId::ZERO || first > self.window);
+        let mut missing = None;
+        if let Some(added) = pending.added {
+            match self.phase {
+                Phase::Replaying if read != added => {
+                    self.phase = Phase::Closing { added };
+                    return Ok(None);
+                }
+                Phase::Closing { added: before } | Phase::Tailing { added: before }
+                    if Some(read) != added.checked_sub(before) =>
+                {
+                    return Err(Hole::Count);
+                }
+                Phase::Closing { .. } => {
+                    missing = self
+                        .missing_from_window(&pending.counters)
+                        // Ids may run ahead of a clock that was set back.
+                        .map(|up_to| up_to.min(pending.server_time));
+                }
+                Phase::Replaying | Phase::Tailing { .. } => {}
             }
-            Phase::Replaying => None,
-            Phase::Closing { added: before } | Phase::Tailing { added: before }
-                if read != added - before =>
-            {
-                return Err(Hole::Count);
-            }
-            Phase::Closing { .. } => self
-                .missing_from_window(&pending.counters)
-                // Ids may run ahead of a clock that was set back.
-                .map(|up_to| up_to.min(pending.server_time)),
-            Phase::Tailing { .. } => None,
-        };
-        self.phase = Phase::Tailing { added };
+        }
+        self.phase = Phase::Tailing { added: pending.added.unwrap_or_default() };
         let hole = std::mem::take(&mut self.after_hole).then_some(pending.server_time);
-        Ok(Some(Passed { as_of: pending.sent, lost_up_to: hole.max(missing) }))
+        Ok(Some(Passed {
+            as_of: pending.sent,
+            lost_up_to: hole.max(missing),
+            unshown_up_to: is_young.then_some(pending.server_time),
+        }))
     }
 
     /// Up to when entries inside the replayed window may have been trimmed or deleted.

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 use redis::{ConnectionInfo, Pipeline, Value};
+use tokio::time::Instant;
 
 use crate::connection::Connection;
+use crate::continuity::Identity;
 use crate::log::{Head, Log, LogError, PerStream, Reading};
 use crate::persistence;
 use crate::redis_reply as reply;
@@ -15,19 +17,35 @@ const MAX_COUNT: usize = 1_000;
 const FIRST_COUNT: usize = 100;
 /// An answer larger than this makes the next one smaller.
 const COMFORTABLE_BYTES: usize = 8 << 20;
+/// How often the server is asked who it is: each second, or with every read that takes about one.
+const IDENTIFY_EVERY: Duration = Duration::from_millis(900);
 
 #[derive(Debug)]
 pub(crate) struct RedisLog {
     server: ConnectionInfo,
     connection: Option<Connection>,
     count: usize,
+    /// Whether servers are read that do not count their entries.
+    allow_unproven: bool,
+    /// Whether this one counts.
+    counts: bool,
+    /// When this connection's server was last asked who it is.
+    identified: Option<Instant>,
     /// What was last said of the server's persistence settings, to say it once.
     warned: Vec<String>,
 }
 
 impl RedisLog {
-    pub(crate) fn new(server: ConnectionInfo) -> Self {
-        Self { server, connection: None, count: FIRST_COUNT, warned: Vec::new() }
+    pub(crate) fn new(server: ConnectionInfo, allow_unproven: bool) -> Self {
+        Self {
+            server,
+            connection: None,
+            count: FIRST_COUNT,
+            allow_unproven,
+            counts: true,
+            identified: None,
+            warned: Vec::new(),
+        }
     }
 
     async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
@@ -45,11 +63,32 @@ impl RedisLog {
         let info = reply::text(&reply::sound(answers.next())?)?;
         let version = reply::info_field(&info, "redis_version").unwrap_or("of unknown version");
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_none_or(|major| major < 7) {
+        self.counts = major.is_some_and(|major| major >= 7);
+        if !self.counts && !self.allow_unproven {
             return Err(LogError::Version(version.to_owned()));
         }
         persistence::warn(answers, &mut self.warned);
         Ok(time)
+    }
+
+    fn understand(&self, answers: Vec<Value>, identified: bool) -> Result<Reading, LogError> {
+        let mut answers = answers.into_iter();
+        let server_time = reply::time(&reply::sound(answers.next())?)?;
+        let mut identity = None;
+        if identified {
+            let server = reply::text(&reply::sound(answers.next())?)?;
+            let replication = reply::text(&reply::sound(answers.next())?)?;
+            identity = Some(Identity::of(&server, &replication)?);
+        }
+        let mut heads = [Head::Missing; Stream::ALL.len()];
+        for head in &mut heads {
+            *head = reply::head(answers.next(), self.counts)?;
+        }
+        let entries = reply::entries(reply::sound(answers.next())?)?;
+        let drained = Stream::ALL.map(|stream| {
+            entries.iter().filter(|entry| entry.stream == stream).count() < self.count
+        });
+        Ok(Reading { server_time, identity, heads, entries, drained })
     }
 
     /// Fewer entries next time if these were large, more if they were small.
@@ -72,7 +111,7 @@ impl RedisLog {
 
 impl Log for RedisLog {
     async fn open(&mut self) -> Result<Duration, LogError> {
-        self.connection = None;
+        (self.connection, self.identified) = (None, None);
         self.connection = Some(Connection::open(&self.server).await?);
         self.inspect().await
     }
@@ -82,19 +121,32 @@ impl Log for RedisLog {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<Reading, LogError> {
-        let commands = read_commands(cursors, self.count, wait);
+        let identify = self.identified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY);
+        let asked = Instant::now();
+        let commands = read_commands(cursors, self.count, wait, identify);
         let answers = self.ask(&commands, wait.unwrap_or_default()).await?;
-        let reading = understand(answers, self.count)?;
+        let reading = self.understand(answers, identify)?;
+        if identify {
+            self.identified = Some(asked);
+        }
         self.adapt(&reading);
         Ok(reading)
     }
 }
 
-/// The time, the counters of each stream, and then the read, in one write and in this order: what
-/// the counters tell was true before the entries were read.
-fn read_commands(cursors: &PerStream<StreamId>, count: usize, wait: Option<Duration>) -> Pipeline {
-    let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 2);
+/// The time, who the server is, the counters of each stream, and then the read, in one write and in
+/// this order: what the counters tell was true before the entries were read.
+fn read_commands(
+    cursors: &PerStream<StreamId>,
+    count: usize,
+    wait: Option<Duration>,
+    identify: bool,
+) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
     commands.cmd("TIME");
+    if identify {
+        commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+    }
     for stream in Stream::ALL {
         commands.cmd("XINFO").arg("STREAM").arg(stream.name());
     }
@@ -111,17 +163,4 @@ fn read_commands(cursors: &PerStream<StreamId>, count: usize, wait: Option<Durat
         read.arg(cursor.to_string());
     }
     commands
-}
-
-fn understand(answers: Vec<Value>, count: usize) -> Result<Reading, LogError> {
-    let mut answers = answers.into_iter();
-    let server_time = reply::time(&reply::sound(answers.next())?)?;
-    let mut heads = [Head::Missing; Stream::ALL.len()];
-    for head in &mut heads {
-        *head = reply::head(answers.next())?;
-    }
-    let entries = reply::entries(reply::sound(answers.next())?)?;
-    let drained = Stream::ALL
-        .map(|stream| entries.iter().filter(|entry| entry.stream == stream).count() < count);
-    Ok(Reading { server_time, heads, entries, drained })
 }

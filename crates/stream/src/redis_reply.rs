@@ -41,8 +41,8 @@ pub(crate) fn info_field<'t>(info: &'t str, name: &str) -> Option<&'t str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
-/// The answer to `XINFO STREAM`.
-pub(crate) fn head(answer: Option<Value>) -> Result<Head, LogError> {
+/// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
+pub(crate) fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
     match &answer {
         Some(Value::ServerError(error))
             if error.details().unwrap_or_default().contains("no such key") =>
@@ -58,8 +58,12 @@ pub(crate) fn head(answer: Option<Value>) -> Result<Head, LogError> {
             .map(|(_, value)| value)
             .ok_or(LogError::Reply("XINFO STREAM lacks a field"))
     };
+    let last_generated = id(field("last-generated-id")?)?;
+    if !counts {
+        return Ok(Head::Uncounted(last_generated));
+    }
     Ok(Head::Present(Counters {
-        last_generated: id(field("last-generated-id")?)?,
+        last_generated,
         entries_added: number(field("entries-added")?)?,
         first: id(field("recorded-first-entry-id")?)?,
         max_deleted: id(field("max-deleted-entry-id")?)?,

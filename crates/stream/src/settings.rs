@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use caracal_revocation_event::{Key, KeyError, KeyRing};
+use caracal_revocation_state::{BoundError, Options};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use zeroize::Zeroizing;
+
+mod bounds;
 
 /// Where the streams are and which signatures to believe.
 ///
@@ -17,6 +20,10 @@ use zeroize::Zeroizing;
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
 /// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
+/// | `REVOCATION_STRICT` | `true`: what cannot be shown counts as lost; [`Options::strict`] |
+/// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness all is refused; 60000, or 5000 if strict |
+/// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness an operator is told; 5000, or 3000 |
+/// | `REVOCATION_INSECURE_UNPROVEN` | `true`: also follows servers before 7.0, unproven |
 ///
 /// `REDIS_URL`, `REDIS_PASSWORD` and the keys are read from the file that `NAME_FILE` names, if
 /// that is set. A published mode without `STREAMS_HMAC_KEY` is an error; `dev` without it
@@ -32,6 +39,8 @@ pub struct Settings {
     pub(crate) server: ConnectionInfo,
     pub(crate) keys: KeyRing,
     pub(crate) mode: Mode,
+    pub(crate) options: Options,
+    pub(crate) insecure_unproven: bool,
 }
 
 /// `CARACAL_MODE`: how strictly a service is run.
@@ -87,6 +96,14 @@ enum Problem {
     Key(KeyError),
     #[error("one of dev, rc and stable is expected")]
     UnknownMode,
+    #[error("a number of milliseconds is expected")]
+    NotMilliseconds,
+    #[error("true or false is expected")]
+    NotAFlag,
+    #[error("{0}")]
+    Bound(BoundError),
+    #[error("contradicts {0}")]
+    Contradiction(&'static str),
     #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
     InProcess,
 }
@@ -125,7 +142,14 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let mode = Mode::from_lookup(lookup)?;
-        Ok(Self { server: server(&lookup)?, keys: keys(mode, &lookup)?, mode })
+        let options = bounds::options(&lookup)?;
+        let insecure_unproven = bounds::flag(&lookup, "REVOCATION_INSECURE_UNPROVEN")?;
+        if insecure_unproven && options.strict {
+            let contradiction = Problem::Contradiction("REVOCATION_STRICT");
+            return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
+        }
+        let (server, keys) = (server(&lookup)?, keys(mode, &lookup)?);
+        Ok(Self { server, keys, mode, options, insecure_unproven })
     }
 
     /// The same settings with other keys, for programs that make their own.
@@ -133,6 +157,12 @@ impl Settings {
     pub fn with_keys(mut self, keys: KeyRing) -> Self {
         self.keys = keys;
         self
+    }
+
+    /// How stale a view may be, and what doubt counts as.
+    #[must_use]
+    pub const fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The keys whose signatures are accepted.
@@ -154,6 +184,7 @@ impl fmt::Debug for Settings {
             .field("server", &self.server.addr().to_string())
             .field("keys", &self.keys)
             .field("mode", &self.mode)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -86,7 +86,7 @@ impl Watch {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
-        let mut log = RedisLog::new(settings.server.clone());
+        let mut log = RedisLog::new(settings.server.clone(), settings.insecure_unproven);
         let server_time = log.open().await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
@@ -128,7 +128,7 @@ impl Watch {
         let sent = self.revocations().now();
         let reading = self.log.read(&cursors, was_tailing.then_some(wait)).await?;
         let now = self.revocations().now();
-        self.fold.absorb(&reading, sent, now);
+        self.fold.absorb(&reading, sent, now)?;
         self.server_time = Some(reading.server_time);
         let server_lead = nanos(reading.server_time) - nanos(sent.wall);
         self.show(&reading, now, server_lead, &mut show);

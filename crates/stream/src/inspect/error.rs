@@ -1,5 +1,7 @@
 //! Why a question was not answered.
 
+use caracal_revocation_state::Outage;
+
 use crate::log::LogError;
 
 /// Redis did not answer an operator's question, or not as expected. Never holds a secret.
@@ -43,23 +45,12 @@ impl From<LogError> for InspectError {
 }
 
 fn kind(error: &LogError) -> InspectErrorKind {
-    match error {
-        LogError::Deadline(_) => InspectErrorKind::Unreachable,
-        LogError::Version(_) => InspectErrorKind::Version,
-        LogError::Redis(words) => {
-            let has = |part: &str| words.contains(part);
-            if has("NOAUTH") || has("WRONGPASS") || has("AuthenticationFailed") {
-                InspectErrorKind::Login
-            } else if has("NOPERM") {
-                InspectErrorKind::NotAllowed
-            } else if has("WRONGTYPE") {
-                InspectErrorKind::NoStream
-            } else if has("os error") || has("failed to lookup") || has("broken pipe") {
-                InspectErrorKind::Unreachable
-            } else {
-                InspectErrorKind::Other
-            }
-        }
-        LogError::Reply(_) => InspectErrorKind::Other,
+    match error.outage() {
+        Outage::Timeout | Outage::Unreachable | Outage::Tls => InspectErrorKind::Unreachable,
+        Outage::Login => InspectErrorKind::Login,
+        Outage::Forbidden => InspectErrorKind::NotAllowed,
+        Outage::Version => InspectErrorKind::Version,
+        Outage::Reply if matches!(error, LogError::Redis(_)) => InspectErrorKind::NoStream,
+        _ => InspectErrorKind::Other,
     }
 }

@@ -121,12 +121,13 @@ impl Inspector {
         commands.cmd("XLEN").arg(key);
         commands.cmd("XINFO").arg("GROUPS").arg(key);
         let mut answers = self.connection.ask(&commands, Duration::ZERO).await?.into_iter();
-        let counters = match redis_reply::head(answers.next()) {
+        let counters = match redis_reply::head(answers.next(), true) {
             Ok(Head::Missing) => return Ok(KeyReport::Missing),
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
                 return Ok(KeyReport::NoStream);
             }
             Ok(Head::Present(counters)) => counters,
+            Ok(Head::Uncounted(_)) => return Err(LogError::Reply("no counters").into()),
             Err(error) => return Err(error.into()),
         };
         let length = redis_reply::number(&redis_reply::sound(answers.next())?)?;

@@ -2,7 +2,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 15] = [
     (
         "caracal_gateway_revocation_messages_total",
         "Messages read from the streams, refused ones included",
@@ -34,6 +34,14 @@ const COUNTERS: [(&str, &str); 13] = [
         "caracal_revocation_verified_messages_total",
         "Messages verified, by the key that signed them",
     ),
+    (
+        "caracal_revocation_possible_holes_total",
+        "Restarts and failovers after which messages may be missing, by the evidence",
+    ),
+    (
+        "caracal_revocation_read_errors_total",
+        "Times that the streams could not be read, by the cause",
+    ),
     ("caracal_revocation_refused_messages_total", "Messages refused, by the kind of refusal"),
     ("caracal_revocation_reconnects_total", "Times that the connection to Redis was lost"),
     ("caracal_revocation_full_total", "Times that more was revoked than may be remembered"),
@@ -43,7 +51,7 @@ const HOLES: &str = "caracal_revocation_holes_total";
 
 const LAG: &str = "caracal_revocation_lag_seconds";
 
-const GAUGES: [(&str, Unit, &str); 12] = [
+const GAUGES: [(&str, Unit, &str); 13] = [
     (
         "caracal_gateway_revocation_propagation_seconds",
         Unit::Seconds,
@@ -84,6 +92,11 @@ const GAUGES: [(&str, Unit, &str); 12] = [
         "caracal_revocation_index_bytes",
         Unit::Bytes,
         "Memory that the remembered anchors and sessions take",
+    ),
+    (
+        "caracal_revocation_outage",
+        Unit::Count,
+        "1 while the streams cannot be read for this cause, else 0",
     ),
     (
         "caracal_revocation_replay_ratio",

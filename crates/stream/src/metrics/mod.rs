@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
-use caracal_revocation_state::{Moment, Revocations, Unready};
+use caracal_revocation_state::{Moment, Outage, Revocations, Unready};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use crate::continuity::Doubt;
 use crate::proof::Hole;
 
 mod describe;
@@ -24,7 +25,11 @@ pub(crate) struct StreamMetrics {
     pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
     refused: [(RejectionKind, Counter); 3],
-    holes: [(Hole, Counter); 3],
+    holes: [(Hole, Counter); 4],
+    doubts: [(Doubt, Counter); 3],
+    read_errors: [(Outage, Counter); Outage::ALL.len()],
+    outages: [Gauge; Outage::ALL.len()],
+    unready: [Gauge; Unready::LABELS.len()],
     invalid_signatures: Counter,
     active: Gauge,
     age: Gauge,
@@ -40,7 +45,6 @@ pub(crate) struct StreamMetrics {
     bytes: Gauge,
     replay: Gauge,
     bound: Gauge,
-    unready: [(&'static str, Gauge); Unready::LABELS.len()],
 }
 
 impl StreamMetrics {
@@ -63,9 +67,21 @@ impl StreamMetrics {
                     let name = "caracal_revocation_refused_messages_total";
                     (kind, counter!(name, "kind" => kind.label()))
                 }),
-            holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count].map(|hole| {
+            holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected].map(|hole| {
                 (hole, counter!("caracal_revocation_holes_total", "cause" => hole.label()))
             }),
+            doubts: [Doubt::Restarted, Doubt::Failover, Doubt::Resynced].map(|doubt| {
+                let name = "caracal_revocation_possible_holes_total";
+                (doubt, counter!(name, "cause" => doubt.label()))
+            }),
+            read_errors: Outage::ALL.map(|cause| {
+                let name = "caracal_revocation_read_errors_total";
+                (cause, counter!(name, "cause" => cause.label()))
+            }),
+            outages: Outage::ALL
+                .map(|cause| gauge!("caracal_revocation_outage", "cause" => cause.label())),
+            unready: Unready::LABELS
+                .map(|reason| gauge!("caracal_revocation_unready", "reason" => reason)),
             propagation: gauge!("caracal_gateway_revocation_propagation_seconds"),
             reconnects: counter!("caracal_revocation_reconnects_total"),
             full: counter!("caracal_revocation_full_total"),
@@ -83,8 +99,6 @@ impl StreamMetrics {
             bytes: gauge!("caracal_revocation_index_bytes"),
             replay: gauge!("caracal_revocation_replay_ratio"),
             bound: gauge!("caracal_revocation_staleness_bound_seconds"),
-            unready: Unready::LABELS
-                .map(|reason| (reason, gauge!("caracal_revocation_unready", "reason" => reason))),
         }
     }
 
@@ -103,6 +117,14 @@ impl StreamMetrics {
         count(&self.holes, hole);
     }
 
+    pub(crate) fn doubt(&self, doubt: Doubt) {
+        count(&self.doubts, doubt);
+    }
+
+    pub(crate) fn read_error(&self, cause: Outage) {
+        count(&self.read_errors, cause);
+    }
+
     /// How much of the history was read, 0 to 1.
     pub(crate) fn replayed(&self, share: f64) {
         self.replay.set(share);
@@ -117,11 +139,16 @@ impl StreamMetrics {
         let proven = staleness.map(|age| now.wall.saturating_sub(age));
         self.proven.set(proven.unwrap_or_default().as_secs_f64());
         self.horizon.set(revocations.horizon().unwrap_or_default() as f64);
-        let unready = revocations.readiness(now).unready.map(Unready::label);
-        for (reason, gauge) in &self.unready {
-            gauge.set(if unready == Some(reason) { 1.0 } else { 0.0 });
-        }
         self.bound.set(revocations.options().deny_after.as_secs_f64());
+        let readiness = revocations.readiness(now);
+        let flag = |is_so: bool| if is_so { 1.0 } else { 0.0 };
+        for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
+            gauge.set(flag(readiness.outage == Some(outage)));
+        }
+        let unready = readiness.unready.map(Unready::label);
+        for (label, gauge) in Unready::LABELS.into_iter().zip(&self.unready) {
+            gauge.set(flag(unready == Some(label)));
+        }
     }
 
     /// What takes longer to tell, and changes slowly.

@@ -21,7 +21,17 @@ fn head(first: u64, last: u64, added: u64) -> Head {
 }
 
 fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None }))
+    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to: None }))
+}
+
+/// The first pass over a stream of which everything that was ever added was read.
+fn passed_young(as_of: u64) -> Result<Option<Passed>, Hole> {
+    let unshown_up_to = Some(SERVER_TIME);
+    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to }))
+}
+
+fn passed_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Passed>, Hole> {
+    Ok(Some(Passed { as_of: at(as_of), lost_up_to: Some(lost_up_to), unshown_up_to: None }))
 }
 
 /// A proof that has read entries 11, 12 and 13 of 3 ever added.
@@ -30,7 +40,7 @@ fn tailing() -> Proof {
     assert_eq!(proof.head(head(11, 13, 3), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    assert_eq!(proof.entry(id(13)), passed(1));
+    assert_eq!(proof.entry(id(13)), passed_young(1));
     proof
 }
 
@@ -38,7 +48,7 @@ fn tailing() -> Proof {
 fn an_empty_or_missing_stream_is_complete_at_once() {
     for nothing in [Head::Missing, head(0, 0, 0)] {
         let mut proof = Proof::since(id(10));
-        assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed(1));
+        assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed_young(1));
     }
 }
 
@@ -105,10 +115,10 @@ fn a_stream_that_is_gone_is_a_hole_and_then_complete_with_a_horizon() {
     let mut proof = tailing();
     assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
     proof.restart();
-    let lost_up_to = Some(SERVER_TIME);
+    let (lost_up_to, unshown_up_to) = (Some(SERVER_TIME), Some(SERVER_TIME));
     assert_eq!(
         proof.head(Head::Missing, at(8), SERVER_TIME),
-        Ok(Some(Passed { as_of: at(8), lost_up_to }))
+        Ok(Some(Passed { as_of: at(8), lost_up_to, unshown_up_to }))
     );
     // One hole, told once: while nobody makes the stream anew, the view is fresh.
     assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), passed(9));
@@ -160,11 +170,8 @@ fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
     assert_eq!(proof.head(head(11, 12, 500), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    let lost_up_to = Some(Duration::from_millis(11));
-    assert_eq!(
-        proof.head(head(11, 12, 500), at(2), SERVER_TIME),
-        Ok(Some(Passed { as_of: at(2), lost_up_to }))
-    );
+    let lost_up_to = Duration::from_millis(11);
+    assert_eq!(proof.head(head(11, 12, 500), at(2), SERVER_TIME), passed_without(2, lost_up_to));
 }
 
 #[test]
@@ -174,8 +181,7 @@ fn history_trimmed_to_nothing_raises_the_horizon_to_its_last_id() {
     // The cursor is behind the last id and no entry will come to move it there.
     assert_eq!(proof.drained(), Ok(None));
     assert_eq!(proof.head(head(0, 40, 500), at(2), SERVER_TIME), Ok(None));
-    let lost_up_to = Some(Duration::from_millis(40));
-    assert_eq!(proof.drained(), Ok(Some(Passed { as_of: at(2), lost_up_to })));
+    assert_eq!(proof.drained(), passed_without(2, Duration::from_millis(40)));
 }
 
 #[test]
@@ -191,9 +197,26 @@ fn an_entry_deleted_inside_the_window_raises_the_horizon() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(deleted(12), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    let lost_up_to = Some(Duration::from_millis(11));
-    assert_eq!(
-        proof.head(deleted(12), at(2), SERVER_TIME),
-        Ok(Some(Passed { as_of: at(2), lost_up_to }))
-    );
+    let lost_up_to = Duration::from_millis(11);
+    assert_eq!(proof.head(deleted(12), at(2), SERVER_TIME), passed_without(2, lost_up_to));
+}
+
+#[test]
+fn a_server_that_does_not_count_proves_nothing_but_that_ids_do_not_go_back() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.head(Head::Uncounted(id(12)), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(12)), passed_young(1));
+    // Whatever was deleted in between.
+    assert_eq!(proof.head(Head::Uncounted(id(15)), at(2), SERVER_TIME), Ok(None));
+    assert_eq!(proof.drained(), passed(2));
+    let back = proof.head(Head::Uncounted(id(11)), at(3), SERVER_TIME);
+    assert_eq!(back, Err(Hole::IdsWentBack));
+}
+
+#[test]
+fn a_whole_stream_that_is_older_than_the_window_was_not_made_anew_inside_it() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.head(head(9, 12, 2), at(1), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(9)), Ok(None));
+    assert_eq!(proof.entry(id(12)), passed(1));
 }

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use std::time::Duration;
+
 use super::*;
 
 const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
@@ -117,4 +119,32 @@ fn no_secret_is_shown() {
     for shown in [format!("{settings:?}"), format!("{follower:?}"), format!("{error:?} {error}")] {
         assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
     }
+}
+
+#[test]
+fn bounds_and_strictness_are_read_and_checked() {
+    let with = |values: &[(&str, &str)]| {
+        let address = [("REDIS_URL", "redis://localhost"), ("STREAMS_HMAC_KEY", KEY)];
+        settings(&[&address, values].concat())
+    };
+    let millis = Duration::from_millis;
+    let options = |values: &[(&str, &str)]| *with(values).unwrap().options();
+    assert_eq!(options(&[]), Options::default());
+    assert_eq!(options(&[("REVOCATION_STRICT", "true")]), Options::strict());
+    let short = options(&[("REVOCATION_DENY_AFTER_MS", "2000")]);
+    assert_eq!((short.deny_after, short.warn_after), (millis(2_000), millis(2_000)));
+    let both = [("REVOCATION_DENY_AFTER_MS", "70000"), ("REVOCATION_WARN_AFTER_MS", "900")];
+    assert_eq!(options(&both).warn_after, millis(900));
+    for wrong in [
+        ("REVOCATION_DENY_AFTER_MS", "399"),
+        ("REVOCATION_DENY_AFTER_MS", "5s"),
+        ("REVOCATION_WARN_AFTER_MS", "0"),
+        ("REVOCATION_STRICT", "yes"),
+    ] {
+        assert_eq!(with(&[wrong]).unwrap_err().setting(), wrong.0, "{wrong:?}");
+    }
+    let contradiction = [("REVOCATION_STRICT", "true"), ("REVOCATION_INSECURE_UNPROVEN", "true")];
+    let error = with(&contradiction).unwrap_err();
+    assert_eq!(error.setting(), "REVOCATION_INSECURE_UNPROVEN");
+    assert!(with(&[("REVOCATION_INSECURE_UNPROVEN", "true")]).is_ok());
 }

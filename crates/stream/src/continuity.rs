@@ -1,0 +1,130 @@
+//! Whether the server that answers now still has what the one before had acknowledged.
+//!
+//! A restart or a failover can lose messages that the server had acknowledged, and counting shows
+//! it only if they had been read. The run id and the replication id show that one took place; the
+//! offset at which a replica became the primary can show that nothing proven was lost.
+
+use crate::log::LogError;
+use crate::redis_reply::info_field;
+
+/// Who a server is, and where it stands in its history: from `INFO server` and `INFO replication`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) run_id: Box<str>,
+    /// The history that its data belongs to.
+    pub(crate) history: Box<str>,
+    /// How far in that history it is.
+    pub(crate) offset: i64,
+    /// The history that it had before it was promoted, and the first offset that is not of it.
+    pub(crate) earlier: Option<(Box<str>, i64)>,
+    pub(crate) is_replica: bool,
+}
+
+/// What a change of server may have cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Doubt {
+    /// It was started again, or another stands in its place.
+    Restarted,
+    /// A replica was promoted that may not have had everything.
+    Failover,
+    /// The same process has the data of another.
+    Resynced,
+}
+
+/// What is to be thought of the server that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has all that was proven.
+    Sound,
+    /// It may have lost what the one before it had acknowledged.
+    Doubtful(Doubt),
+    /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
+    Behind,
+}
+
+/// The server as it was last seen, and up to where its history is proven.
+#[derive(Debug, Default)]
+pub(crate) struct Continuity {
+    last: Option<Identity>,
+    proven: Option<(Box<str>, i64)>,
+}
+
+impl Doubt {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Restarted => "restarted",
+            Self::Failover => "failover",
+            Self::Resynced => "resynced",
+        }
+    }
+}
+
+impl Identity {
+    /// Reads the answers to `INFO server` and `INFO replication`.
+    pub(crate) fn of(server: &str, replication: &str) -> Result<Self, LogError> {
+        const LACKING: LogError = LogError::Reply("INFO lacks a field");
+        let text = |name| info_field(replication, name).ok_or(LACKING);
+        let number = |name| text(name)?.parse::<i64>().map_err(|_| LACKING);
+        let earlier = text("master_replid2")?;
+        let is_set = earlier.bytes().any(|digit| digit != b'0');
+        Ok(Self {
+            run_id: info_field(server, "run_id").ok_or(LACKING)?.into(),
+            history: text("master_replid")?.into(),
+            offset: number("master_repl_offset")?,
+            earlier: is_set
+                .then(|| Ok::<_, LogError>((earlier.into(), number("second_repl_offset")?)))
+                .transpose()?,
+            is_replica: text("role")? == "slave",
+        })
+    }
+}
+
+impl Continuity {
+    /// Takes in who answers now.
+    pub(crate) fn observe(&mut self, now: &Identity) -> Standing {
+        let standing = self.judge(now);
+        if standing != Standing::Behind {
+            self.last = Some(now.clone());
+        }
+        if matches!(standing, Standing::Doubtful(_)) {
+            self.proven = None;
+        }
+        standing
+    }
+
+    /// Everything was proven that the server had at this offset of this history.
+    pub(crate) fn prove(&mut self, history: &str, offset: i64) {
+        // Unless the history is not the server's any more.
+        if self.last.as_ref().is_some_and(|last| *last.history == *history) {
+            self.proven = Some((history.into(), offset));
+        }
+    }
+
+    fn judge(&self, now: &Identity) -> Standing {
+        let Some(last) = &self.last else { return Standing::Sound };
+        let is_same_process = last.run_id == now.run_id;
+        let (history, offset) = match &self.proven {
+            Some((history, offset)) => (history, *offset),
+            None => (&last.history, last.offset),
+        };
+        if now.history == *history {
+            return match (now.offset >= offset, now.is_replica) {
+                (true, _) => Standing::Sound,
+                (false, true) => Standing::Behind,
+                // Its own history, shortened.
+                (false, false) => Standing::Doubtful(Doubt::Restarted),
+            };
+        }
+        match &now.earlier {
+            Some((earlier, end)) if earlier == history && *end > offset => Standing::Sound,
+            Some((earlier, _)) if earlier == history => Standing::Doubtful(Doubt::Failover),
+            // A primary that has had no replica for long begins a new history by itself.
+            None if is_same_process && !last.is_replica && !now.is_replica => Standing::Sound,
+            _ if is_same_process => Standing::Doubtful(Doubt::Resynced),
+            _ => Standing::Doubtful(Doubt::Restarted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

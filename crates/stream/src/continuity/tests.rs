@@ -1,0 +1,113 @@
+use super::*;
+
+fn primary(run_id: &str, history: &str, offset: i64) -> Identity {
+    Identity {
+        run_id: run_id.into(),
+        history: history.into(),
+        offset,
+        earlier: None,
+        is_replica: false,
+    }
+}
+
+fn replica(run_id: &str, history: &str, offset: i64) -> Identity {
+    Identity { is_replica: true, ..primary(run_id, history, offset) }
+}
+
+fn promoted(run_id: &str, history: &str, earlier: &str, end: i64) -> Identity {
+    Identity { earlier: Some((earlier.into(), end)), ..primary(run_id, history, end) }
+}
+
+/// Proven up to offset 100 of history `h1`, on this server.
+fn proven_on(server: &Identity) -> Continuity {
+    let mut continuity = Continuity::default();
+    assert_eq!(continuity.observe(server), Standing::Sound);
+    continuity.prove("h1", 100);
+    continuity
+}
+
+#[test]
+fn the_same_server_is_sound() {
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(continuity.observe(&primary("r1", "h1", 100)), Standing::Sound);
+    assert_eq!(continuity.observe(&primary("r1", "h1", 170)), Standing::Sound);
+}
+
+#[test]
+fn a_restart_is_doubtful_once() {
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    let again = primary("r2", "h2", 0);
+    assert_eq!(continuity.observe(&again), Standing::Doubtful(Doubt::Restarted));
+    assert_eq!(continuity.observe(&again), Standing::Sound);
+}
+
+#[test]
+fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
+    for (end, standing) in [
+        (102, Standing::Sound),
+        (101, Standing::Sound),
+        (100, Standing::Doubtful(Doubt::Failover)),
+        (7, Standing::Doubtful(Doubt::Failover)),
+    ] {
+        let mut continuity = proven_on(&primary("r1", "h1", 100));
+        assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", end)), standing, "{end}");
+    }
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    let stranger = promoted("r2", "h3", "h2", 1_000);
+    assert_eq!(continuity.observe(&stranger), Standing::Doubtful(Doubt::Restarted));
+}
+
+#[test]
+fn a_replica_that_was_read_and_is_promoted_is_judged_by_its_own_offset() {
+    let mut continuity = proven_on(&replica("r2", "h1", 100));
+    assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", 101)), Standing::Sound);
+}
+
+#[test]
+fn another_replica_of_the_same_history_is_sound_or_behind_but_never_doubtful() {
+    let mut continuity = proven_on(&replica("r1", "h1", 100));
+    assert_eq!(continuity.observe(&replica("r2", "h1", 99)), Standing::Behind);
+    assert_eq!(continuity.observe(&replica("r2", "h1", 100)), Standing::Sound);
+    assert_eq!(continuity.observe(&replica("r1", "h1", 99)), Standing::Behind);
+}
+
+#[test]
+fn a_replica_that_took_over_another_history_is_doubtful() {
+    let mut continuity = proven_on(&replica("r1", "h1", 100));
+    let standing = continuity.observe(&replica("r1", "h2", 500));
+    assert_eq!(standing, Standing::Doubtful(Doubt::Resynced));
+}
+
+#[test]
+fn a_primary_that_begins_a_new_history_by_itself_is_sound() {
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(continuity.observe(&primary("r1", "h2", 100)), Standing::Sound);
+    // Unless it followed somebody in between.
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    let standing = continuity.observe(&promoted("r1", "h3", "h2", 90));
+    assert_eq!(standing, Standing::Doubtful(Doubt::Resynced));
+}
+
+#[test]
+fn an_offset_of_a_history_that_has_ended_proves_nothing() {
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    continuity.observe(&primary("r2", "h2", 0));
+    continuity.prove("h1", 1_000);
+    assert_eq!(continuity.observe(&primary("r2", "h2", 0)), Standing::Sound);
+}
+
+#[test]
+fn the_answers_of_info_are_read_totally() {
+    let server = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n";
+    let replication = "# Replication\r\nrole:slave\r\nmaster_replid:h1\r\n\
+        master_replid2:0000\r\nmaster_repl_offset:42\r\nsecond_repl_offset:-1\r\n";
+    assert_eq!(Identity::of(server, replication), Ok(replica("abc", "h1", 42)));
+    let promoted = replication.replace("0000", "h0").replace("-1", "17").replace("slave", "master");
+    let identity = Identity::of(server, &promoted).unwrap();
+    assert_eq!(identity.earlier, Some(("h0".into(), 17)));
+    assert!(!identity.is_replica);
+    for lost in ["role", "master_replid", "master_replid2", "master_repl_offset"] {
+        assert!(Identity::of(server, &replication.replace(&format!("{lost}:"), "x:")).is_err());
+    }
+    assert!(Identity::of("", replication).is_err());
+}

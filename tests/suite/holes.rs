@@ -1,0 +1,485 @@
+//! Every way in which a stream can lose entries, each on a real Redis: none goes unnoticed, and
+//! what is harmless raises nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caracal_revocation::{
+    Claims, Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict,
+};
+use redis::Pipeline;
+
+use crate::delivery::add_signed;
+use crate::live::{
+    caught_up, eventually, follow, is_admitted, is_revoked, publisher, ready, revoke, ring, verdict,
+};
+use crate::proxy::Proxy;
+use crate::redis_server::{RedisServer, settings};
+
+const STREAM: &str = "caracal.sessions.revoke";
+
+/// A server with history that a follower has read, proven and is tailing.
+struct Scene {
+    server: RedisServer,
+    _proxy: Option<Proxy>,
+    publisher: Publisher,
+    revocations: Revocations,
+    /// When the server was started for the second time, in seconds since the Unix epoch.
+    restarted: Option<i64>,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = RedisServer::start();
+        let publisher = publisher(&server).await;
+        revoke(&publisher, "before").await;
+        let revocations = follow(&server).await;
+        caught_up(&revocations, &publisher).await;
+        let scene = Self { server, _proxy: None, publisher, revocations, restarted: None };
+        scene.shows_no_hole();
+        scene
+    }
+
+    /// Does all of it at once, so that the follower sees only the end.
+    async fn at_once(&self, fill: impl FnOnce(&mut Pipeline)) {
+        let mut commands = redis::pipe();
+        commands.atomic();
+        fill(&mut commands);
+        commands.exec_async(&mut self.server.connection().await).await.unwrap();
+    }
+
+    fn shows_no_hole(&self) {
+        assert_eq!(self.revocations.horizon(), None);
+    }
+
+    async fn shows_a_hole(&self) {
+        noticed(&self.revocations).await;
+        still_follows(&self.revocations, &self.publisher).await;
+    }
+}
+
+/// A hole refuses what was made before its end, and nothing that was made after.
+async fn noticed(revocations: &Revocations) {
+    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+    let horizon = revocations.horizon().unwrap();
+    let reason = |iat| {
+        let mut claims = Claims::new("made-early");
+        claims.iat = Some(iat);
+        match verdict(revocations, &claims) {
+            Verdict::Refused(refusal) => Some(refusal.reason()),
+            _ => None,
+        }
+    };
+    assert_eq!(reason(horizon), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(horizon + 1), None);
+}
+
+async fn still_follows(revocations: &Revocations, publisher: &Publisher) {
+    caught_up(revocations, publisher).await;
+    assert!(is_revoked(revocations, "before"), "what was known stays known");
+    eventually("newer tokens pass", || is_admitted(revocations, "made-late")).await;
+}
+
+fn xadd(commands: &mut Pipeline, id: &str) {
+    commands.cmd("XADD").arg(STREAM).arg(id).arg("sid").arg("unsigned");
+}
+
+#[tokio::test]
+async fn trimming_past_the_cursor() {
+    let scene = Scene::new().await;
+    scene
+        .at_once(|commands| {
+            (0..3).for_each(|_| xadd(commands, "*"));
+            commands.cmd("XTRIM").arg(STREAM).arg("MAXLEN").arg(1);
+        })
+        .await;
+    scene.shows_a_hole().await;
+}
+
+#[tokio::test]
+async fn a_deletion_in_the_middle_and_one_at_the_tail() {
+    for deleted in ["99999999999990-0", "99999999999991-0"] {
+        let scene = Scene::new().await;
+        scene
+            .at_once(|commands| {
+                xadd(commands, "99999999999990-0");
+                xadd(commands, "99999999999991-0");
+                commands.cmd("XDEL").arg(STREAM).arg(deleted);
+            })
+            .await;
+        noticed(&scene.revocations).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_deleted_and_made_anew() {
+    let scene = Scene::new().await;
+    scene
+        .at_once(|commands| {
+            commands.cmd("DEL").arg(STREAM);
+            // As many entries as before: only their number read gives it away.
+            (0..2).for_each(|_| xadd(commands, "*"));
+        })
+        .await;
+    scene.shows_a_hole().await;
+}
+
+#[tokio::test]
+async fn a_flush_under_a_blocked_read() {
+    let scene = Scene::new().await;
+    scene
+        .at_once(|commands| {
+            commands.cmd("FLUSHALL");
+        })
+        .await;
+    scene.shows_a_hole().await;
+}
+
+#[tokio::test]
+async fn a_flush_after_which_everything_is_refilled() {
+    let scene = Scene::new().await;
+    scene
+        .at_once(|commands| {
+            commands.cmd("FLUSHALL");
+            (0..50).for_each(|_| xadd(commands, "*"));
+        })
+        .await;
+    scene.shows_a_hole().await;
+}
+
+#[tokio::test]
+async fn ids_set_back_and_counters_set() {
+    type Fill = fn(&mut Pipeline);
+    let fills: [Fill; 3] = [
+        |commands| {
+            commands.cmd("XTRIM").arg(STREAM).arg("MAXLEN").arg(0);
+            commands.cmd("XSETID").arg(STREAM).arg("5-0");
+        },
+        |commands| {
+            let id = "99999999999990-0";
+            commands.cmd("XSETID").arg(STREAM).arg(id).arg("ENTRIESADDED").arg(900);
+            commands.arg("MAXDELETEDID").arg("0-0");
+        },
+        |commands| {
+            commands.cmd("DEL").arg(STREAM);
+            xadd(commands, "1-1");
+        },
+    ];
+    for fill in fills {
+        let scene = Scene::new().await;
+        scene.at_once(fill).await;
+        noticed(&scene.revocations).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_without_persistence_also_when_it_is_refilled_at_once() {
+    let mut server = RedisServer::start_with(&["--appendonly", "no"]);
+    let proxy = Proxy::to(server.port()).await;
+    revoke(&publisher(&server).await, "before").await;
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    ready(&revocations).await;
+    proxy.fall_silent();
+    server.kill();
+    server.restart();
+    let publisher = publisher(&server).await;
+    for n in 0..20 {
+        revoke(&publisher, &format!("after-{n}")).await;
+    }
+    proxy.redirect(server.port());
+    noticed(&revocations).await;
+    still_follows(&revocations, &publisher).await;
+}
+
+/// Copies the append-only file, as a backup would.
+fn copy_aof(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// A server that crashes and comes back with what it had earlier: after `lost` more messages, of
+/// which the follower has read all or none.
+async fn crash_back(options: Options, was_read: bool) -> Scene {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let proxy = Proxy::to(server.port()).await;
+    let before = publisher(&server).await;
+    revoke(&before, "before").await;
+    let follower =
+        Follower::new(settings(&proxy.url(), &ring())).with_revocations(Revocations::new(options));
+    let revocations = follower.spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &before).await;
+    let (live, backup): (PathBuf, PathBuf) =
+        (server.folder().join("appendonlydir"), server.folder().join("backup"));
+    copy_aof(&live, &backup);
+    if !was_read {
+        proxy.fall_silent();
+    }
+    revoke(&before, "lost").await;
+    if was_read {
+        eventually("it is read", || is_revoked(&revocations, "lost")).await;
+    }
+    server.kill();
+    std::fs::remove_dir_all(&live).unwrap();
+    copy_aof(&backup, &live);
+    // Whole seconds: the horizon of the start lies below it.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    let restarted = since.unwrap().as_secs() as i64;
+    server.restart();
+    proxy.redirect(server.port());
+    let publisher = publisher(&server).await;
+    caught_up(&revocations, &publisher).await;
+    Scene { server, _proxy: Some(proxy), publisher, revocations, restarted: Some(restarted) }
+}
+
+#[tokio::test]
+async fn a_crash_that_loses_entries_which_were_read() {
+    let scene = crash_back(Options::default(), true).await;
+    scene.shows_a_hole().await;
+    assert!(is_revoked(&scene.revocations, "lost"), "what was read is not unlearnt");
+}
+
+#[tokio::test]
+async fn a_crash_that_loses_entries_which_nobody_read_is_suspected_and_refused_if_strict() {
+    let before = Revocations::new(Options::default()).losses();
+    let scene = crash_back(Options::default(), false).await;
+    scene.shows_no_hole();
+    assert_ne!(scene.revocations.losses(), before, "a second source is read again");
+    still_follows(&scene.revocations, &scene.publisher).await;
+
+    // In strict mode the young streams have raised the horizon already: it rises once more.
+    let mut options = Options::strict();
+    options.horizon_margin = Duration::ZERO;
+    let scene = crash_back(options, false).await;
+    let restarted = scene.restarted.unwrap();
+    eventually("the horizon is beyond the restart", || {
+        scene.revocations.horizon().is_some_and(|second| second >= restarted)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_young_stream_is_accepted_unless_strict() {
+    let server = RedisServer::start();
+    revoke(&publisher(&server).await, "before").await;
+    assert_eq!(follow(&server).await.horizon(), None);
+    let strict = Follower::new(server.settings(&ring()))
+        .with_revocations(Revocations::new(Options::strict()))
+        .spawn();
+    ready(&strict).await;
+    assert!(strict.horizon().is_some());
+}
+
+#[tokio::test]
+async fn another_server_behind_the_same_address() {
+    let (one, other) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::to(one.port()).await;
+    let publishers = (publisher(&one).await, publisher(&other).await);
+    revoke(&publishers.0, "before").await;
+    for n in 0..5 {
+        revoke(&publishers.1, &format!("other-{n}")).await;
+    }
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &publishers.0).await;
+    proxy.redirect(other.port());
+    noticed(&revocations).await;
+    still_follows(&revocations, &publishers.1).await;
+}
+
+/// A primary with a replica that has all it has.
+async fn pair() -> (RedisServer, RedisServer) {
+    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    replicate(&replica, Some(&primary)).await;
+    (primary, replica)
+}
+
+async fn replicate(replica: &RedisServer, of: Option<&RedisServer>) {
+    let mut command = redis::cmd("REPLICAOF");
+    match of {
+        Some(primary) => command.arg("127.0.0.1").arg(primary.port()),
+        None => command.arg("NO").arg("ONE"),
+    };
+    let mut connection = replica.connection().await;
+    command.exec_async(&mut connection).await.unwrap();
+    if of.is_some() {
+        synchronized(replica).await;
+    }
+}
+
+async fn info(server: &RedisServer) -> String {
+    let mut connection = server.connection().await;
+    redis::cmd("INFO").arg("replication").query_async(&mut connection).await.unwrap_or_default()
+}
+
+async fn synchronized(replica: &RedisServer) {
+    let start = std::time::Instant::now();
+    while !info(replica).await.contains("master_link_status:up") {
+        assert!(start.elapsed() < crate::live::PATIENCE, "the replica is in step");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn field(info: &str, name: &str) -> i64 {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_failover_to_a_replica_that_is_behind() {
+    let (mut primary, replica) = pair().await;
+    let proxy = Proxy::to(primary.port()).await;
+    let before = publisher(&primary).await;
+    revoke(&before, "before").await;
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &before).await;
+    let offset = field(&info(&primary).await, "master_repl_offset");
+    while field(&info(&replica).await, "master_repl_offset") < offset {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // It hears nothing any more of what the primary still acknowledges.
+    replicate(&replica, None).await;
+    revoke(&before, "lost").await;
+    eventually("it is read", || is_revoked(&revocations, "lost")).await;
+    let losses = revocations.losses();
+    primary.kill();
+    proxy.redirect(replica.port());
+    noticed(&revocations).await;
+    assert_ne!(revocations.losses(), losses);
+    still_follows(&revocations, &publisher(&replica).await).await;
+}
+
+#[tokio::test]
+async fn a_failover_to_a_replica_that_has_everything_raises_nothing() {
+    let (mut primary, replica) = pair().await;
+    let proxy = Proxy::to(primary.port()).await;
+    let before = publisher(&primary).await;
+    revoke(&before, "before").await;
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &before).await;
+    let losses = revocations.losses();
+    // The proven offset is of the last second: whoever is promoted later is beyond it.
+    let offset = field(&info(&primary).await, "master_repl_offset");
+    while field(&info(&replica).await, "master_repl_offset") <= offset {
+        revoke(&before, "more").await;
+    }
+    primary.kill();
+    replicate(&replica, None).await;
+    proxy.redirect(replica.port());
+    still_follows(&revocations, &publisher(&replica).await).await;
+    assert_eq!(revocations.horizon(), None);
+    assert_eq!(revocations.losses(), losses, "not even suspected");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_read_and_takes_over_the_data_of_another() {
+    let (primary, replica) = pair().await;
+    let stranger = RedisServer::start();
+    let publishers = (publisher(&primary).await, publisher(&stranger).await);
+    revoke(&publishers.0, "before").await;
+    revoke(&publishers.1, "other").await;
+    let revocations = follow(&replica).await;
+    caught_up(&revocations, &publishers.0).await;
+    replicate(&replica, Some(&stranger)).await;
+    noticed(&revocations).await;
+    still_follows(&revocations, &publishers.1).await;
+}
+
+#[tokio::test]
+async fn a_full_resynchronization_of_a_replica_that_is_read_raises_nothing() {
+    let (primary, replica) = pair().await;
+    let publisher = publisher(&primary).await;
+    revoke(&publisher, "before").await;
+    let revocations = follow(&replica).await;
+    caught_up(&revocations, &publisher).await;
+    let full = async || {
+        let mut connection = primary.connection().await;
+        let stats: String =
+            redis::cmd("INFO").arg("stats").query_async(&mut connection).await.unwrap();
+        field(&stats, "sync_full")
+    };
+    let before = full().await;
+    // Forgets how far it is, and so needs everything anew.
+    replicate(&replica, None).await;
+    let mut connection = replica.connection().await;
+    redis::cmd("SET").arg("own").arg("history").exec_async(&mut connection).await.unwrap();
+    replicate(&replica, Some(&primary)).await;
+    eventually("it is read again", || {
+        revocations.readiness(revocations.now()).outage != Some(Outage::Loading)
+    })
+    .await;
+    caught_up(&revocations, &publisher).await;
+    assert!(full().await > before, "it was a full one");
+    assert_eq!(revocations.horizon(), None);
+    still_follows(&revocations, &publisher).await;
+}
+
+#[tokio::test]
+async fn a_signed_message_that_can_be_read_in_two_ways() {
+    let scene = Scene::new().await;
+    let stream = Stream::SessionsRevoke;
+    let fields = [("reason", "x"), ("sid", "hidden\nsid=behind")];
+    add_signed(&scene.server, stream, stream, &fields).await;
+    scene.shows_a_hole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trimming_behind_the_cursor_raises_nothing_in_20_000_checks_under_three_writers() {
+    const CHECKS: i64 = 20_000;
+    let server = RedisServer::start_with(&["--appendonly", "no"]);
+    let revocations = follow(&server).await;
+    let losses = revocations.losses();
+    let (done, is_done) = tokio::sync::watch::channel(false);
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let (revocations, url, is_done) = (revocations.clone(), server.url(), is_done.clone());
+            tokio::spawn(async move {
+                let settings = settings(&url, &ring());
+                let publisher = Publisher::connect(&settings).await.unwrap();
+                let client = redis::Client::open(url).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let mut round = 0;
+                while !*is_done.borrow() {
+                    // Never so far ahead of the reader that its own entries are trimmed.
+                    for n in 0..100 {
+                        let stream = Stream::ALL[(n + writer) % Stream::ALL.len()];
+                        let mut add = redis::cmd("XADD");
+                        add.arg(stream.name()).arg("MAXLEN").arg("~").arg(1_000).arg("*");
+                        add.arg("sid").arg("unsigned");
+                        add.exec_async(&mut connection).await.unwrap();
+                    }
+                    let marker = format!("marker-{writer}-{round}");
+                    revoke(&publisher, &marker).await;
+                    eventually("it is read", || is_revoked(&revocations, &marker)).await;
+                    round += 1;
+                }
+            })
+        })
+        .collect();
+    let mut connection = server.connection().await;
+    let start = std::time::Instant::now();
+    loop {
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap();
+        let calls = stats.split_once("cmdstat_xread:calls=").unwrap().1;
+        let calls: i64 = calls.split(',').next().unwrap().parse().unwrap();
+        if calls >= CHECKS {
+            break;
+        }
+        assert!(start.elapsed() < 3 * crate::live::PATIENCE, "{calls} checks");
+        assert_eq!(revocations.horizon(), None, "a false alarm after {calls} checks");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    done.send(true).unwrap();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(revocations.horizon(), None);
+    assert_eq!(revocations.losses(), losses);
+}

@@ -1,0 +1,92 @@
+//! A TCP proxy between a follower and a server: it can point elsewhere, cut, and fall silent.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the proxy does with connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Forward,
+    /// Takes and keeps connections, and passes nothing on in either direction.
+    Silent,
+}
+
+pub(crate) struct Proxy {
+    port: u16,
+    /// The server's port, the mode, and a number that closes connections when it changes.
+    state: watch::Sender<(u16, Mode, u64)>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let (state, seen) = watch::channel((port, Mode::Forward, 0));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(serve(client, seen.clone()));
+            }
+        });
+        Self { port: own, state, task }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends new connections there, and closes those that are open.
+    pub(crate) fn redirect(&self, port: u16) {
+        self.state.send_modify(|state| *state = (port, Mode::Forward, state.2 + 1));
+    }
+
+    /// A partition that nobody is told of.
+    pub(crate) fn fall_silent(&self) {
+        self.state.send_modify(|state| state.1 = Mode::Silent);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) {
+    let (_, _, number) = *state.borrow();
+    // A silent network does not even let a connection through to the server.
+    if state.wait_for(|(_, mode, _)| *mode == Mode::Forward).await.is_err() {
+        return;
+    }
+    let (port, _, _) = *state.borrow();
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let state = Arc::new(state);
+    let (client_in, client_out) = client.into_split();
+    let (server_in, server_out) = server.into_split();
+    let mut cut = (*state).clone();
+    tokio::select! {
+        () = pass(client_in, server_out, (*state).clone()) => {}
+        () = pass(server_in, client_out, (*state).clone()) => {}
+        _ = cut.wait_for(|(_, _, now)| *now != number) => {}
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut state: watch::Receiver<(u16, Mode, u64)>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        if state.wait_for(|(_, mode, _)| *mode == Mode::Forward).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
