@@ -36,11 +36,17 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     assert!(matches!(verdict(&revocations, &old("living")), Verdict::Admitted(_)));
 
     // The database is away while the stream loses a message that was decided.
+    let name = Stream::SessionsRevoke.name();
+    postgres
+        .run(&format!(
+            "INSERT INTO event_outbox VALUES ('o-1', '{name}',
+             '{{\"zone_id\":\"{ZONE}\",\"session_id\":\"hidden\"}}', now(), now())"
+        ))
+        .await;
     postgres.kill();
     let mut connection = redis.connection().await;
     let mut lose = redis::pipe();
     lose.atomic();
-    let name = Stream::SessionsRevoke.name();
     lose.cmd("XADD").arg(name).arg("*").arg("session_id").arg("hidden");
     lose.cmd("DEL").arg(name);
     lose.query_async::<()>(&mut connection).await.unwrap();
@@ -52,12 +58,6 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     assert!(matches!(verdict(&revocations, &claims("living")), Verdict::Admitted(_)));
 
     postgres.restart();
-    postgres
-        .run(&format!(
-            "INSERT INTO event_outbox VALUES ('o-1', '{name}',
-             '{{\"zone_id\":\"{ZONE}\",\"session_id\":\"hidden\"}}', now(), now())"
-        ))
-        .await;
     eventually("the hole is closed", || reason(&revocations, &old("living")).is_none()).await;
     assert_eq!(reason(&revocations, &old("hidden")), Some(Reason::Revoked));
     let mut session = old("living");
