@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caracal_revocation::{
-    Claims, Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict,
+    Claims, Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict, sign,
 };
 use redis::Pipeline;
 
 use crate::delivery::add_signed;
 use crate::live::{
-    caught_up, eventually, follow, is_admitted, is_revoked, publisher, ready, revoke, ring, verdict,
+    caught_up, eventually, follow, is_admitted, is_revoked, key, publisher, ready, revoke, ring,
+    verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
@@ -189,6 +190,43 @@ async fn a_restart_without_persistence_also_when_it_is_refilled_at_once() {
     proxy.redirect(server.port());
     noticed(&revocations).await;
     still_follows(&revocations, &publisher).await;
+}
+
+/// Revokes a session in a message of this id.
+async fn revoke_as(server: &RedisServer, id: &str, session: &str) {
+    let mut fields = vec![("sid".to_owned(), session.to_owned())];
+    sign(&key(1), Stream::SessionsRevoke, &mut fields);
+    let mut command = redis::cmd("XADD");
+    command.arg(STREAM).arg(id);
+    for (name, value) in &fields {
+        command.arg(name).arg(value);
+    }
+    command.exec_async(&mut server.connection().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn ids_that_a_server_gives_a_second_time_to_messages_after_a_crash() {
+    // The ids run ahead of the clock, as after it was set back, and so go on one by one.
+    let ids = ["99999999999990-1", "99999999999990-2"];
+    let mut server = RedisServer::start_with(&["--appendonly", "no"]);
+    let proxy = Proxy::to(server.port()).await;
+    for (id, session) in ids.into_iter().zip(["lost-1", "lost-2"]) {
+        revoke_as(&server, id, session).await;
+    }
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    ready(&revocations).await;
+    proxy.fall_silent();
+    server.kill();
+    server.restart();
+    for (id, session) in ids.into_iter().zip(["new-1", "new-2"]) {
+        revoke_as(&server, id, session).await;
+    }
+    // As many entries, of the same ids: the counters show nothing.
+    proxy.redirect(server.port());
+    for session in ["new-1", "new-2"] {
+        eventually(session, || is_revoked(&revocations, session)).await;
+    }
+    assert!(is_revoked(&revocations, "lost-1"), "what was read is not unlearnt");
 }
 
 /// Copies the append-only file, as a backup would.

@@ -92,6 +92,12 @@ impl Continuity {
         standing
     }
 
+    /// Whether another process, or another history, answers than the last time.
+    pub(crate) fn is_another(&self, now: &Identity) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| (&last.run_id, &last.history) != (&now.run_id, &now.history))
+    }
+
     /// Everything was proven that the server had at this offset of this history.
     pub(crate) fn prove(&mut self, history: &str, offset: i64) {
         // Unless the history is not the server's any more.

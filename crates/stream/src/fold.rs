@@ -46,6 +46,8 @@ struct Track {
     as_of: Option<Moment>,
     /// A hole that the answer at hand showed.
     broken: Option<Hole>,
+    /// It is to be read again, although no hole was shown.
+    is_doubted: bool,
     /// Whether the server cannot show that nothing was lost before the replay.
     is_young: bool,
 }
@@ -93,6 +95,7 @@ impl Fold {
                 proof: Proof::since(window),
                 as_of: None,
                 broken: None,
+                is_doubted: false,
                 is_young: false,
             })
         });
@@ -156,6 +159,10 @@ impl Fold {
 
     /// Takes in who it is that answers.
     fn meet(&mut self, identity: &Identity, sent: Moment) -> Result<(), LogError> {
+        // It may lack entries that were read before they were proven, for all that it can show.
+        if self.continuity.is_another(identity) {
+            self.tracks.iter_mut().flatten().for_each(|track| track.is_doubted = true);
+        }
         match self.continuity.observe(identity) {
             Standing::Sound => {}
             Standing::Behind => return Err(LogError::Behind),
@@ -177,10 +184,9 @@ impl Fold {
             strict,
             "Redis was restarted or replaced, and may have lost messages that it had acknowledged:              it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
         );
-        if strict {
-            for track in self.tracks.iter_mut().flatten() {
-                track.broken = Some(Hole::Suspected);
-            }
+        for track in self.tracks.iter_mut().flatten() {
+            track.is_doubted = true;
+            track.broken = strict.then_some(Hole::Suspected);
         }
     }
 
@@ -248,7 +254,8 @@ impl Fold {
     /// Whether what is read of the stream is new, and not its history.
     fn is_live(&self, stream: Stream) -> bool {
         let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
-        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
+        self.is_ready
+            && track.is_some_and(|track| track.proof.is_tailing() && !track.proof.is_rereading())
     }
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
@@ -297,7 +304,7 @@ impl Fold {
         let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
             return;
         };
-        if track.broken.is_some() {
+        if track.broken.is_some() || track.is_doubted {
             return;
         }
         match step(&mut track.proof) {
@@ -321,12 +328,16 @@ impl Fold {
         }
     }
 
-    /// Begins to read again each stream in which a hole was found.
+    /// Begins to read again each stream in which a hole was found, or that another server may
+    /// have gone on with.
     ///
     /// Not before the end of the answer: what else it holds of such a stream was applied, and
     /// proves nothing.
     fn restart_broken(&mut self) {
         for (stream, track) in Stream::ALL.into_iter().zip(self.tracks.iter_mut().flatten()) {
+            if std::mem::take(&mut track.is_doubted) {
+                track.proof.reread();
+            }
             let Some(hole) = track.broken.take() else { continue };
             track.proof.restart();
             self.metrics.hole(hole);

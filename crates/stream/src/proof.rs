@@ -22,6 +22,8 @@ pub(crate) struct Proof {
     /// What may be missing from before this concerns no living token.
     window: StreamId,
     cursor: StreamId,
+    /// The highest id that was read and counted; beyond the cursor while the stream is read again.
+    counted: StreamId,
     /// Entries read since the last proof, or since the start of the replay.
     read: u64,
     phase: Phase,
@@ -98,6 +100,7 @@ impl Proof {
         Self {
             window,
             cursor: StreamId::ZERO,
+            counted: StreamId::ZERO,
             read: 0,
             phase: Phase::Replaying,
             pending: None,
@@ -110,6 +113,17 @@ impl Proof {
     /// from there.
     pub(crate) fn restart(&mut self) {
         *self = Self { seen: self.seen, after_hole: true, ..Self::since(self.window) };
+    }
+
+    /// The server may have lost its newest entries, and given their ids to others since, in any
+    /// number: reads the stream again from its first entry. What was counted stays counted.
+    pub(crate) fn reread(&mut self) {
+        self.cursor = StreamId::ZERO;
+    }
+
+    /// Whether what comes next was read before, for all that its id tells.
+    pub(crate) fn is_rereading(&self) -> bool {
+        self.cursor < self.counted
     }
 
     /// The id after which to read on.
@@ -158,7 +172,7 @@ impl Proof {
         };
         let counts = !matches!(head, Head::Uncounted(_));
         self.seen = head != Head::Missing;
-        if counters.last_generated < self.cursor {
+        if counters.last_generated < self.counted {
             return Err(Hole::IdsWentBack);
         }
         let earlier = match (self.pending, self.phase) {
@@ -187,13 +201,17 @@ impl Proof {
             return Err(Hole::IdsWentBack);
         }
         self.cursor = id;
-        self.read += 1;
+        if id > self.counted {
+            self.counted = id;
+            self.read += 1;
+        }
         Ok(self.settle()?.or(passed))
     }
 
     /// Takes in that the answer held all that stood after the cursor, and so everything up to
     /// the pending counters, which were taken before it.
     pub(crate) fn drained(&mut self) -> Result<Option<Passed>, Hole> {
+        self.cursor = self.counted;
         self.pending.map_or(Ok(None), |pending| self.check(pending))
     }
 

@@ -111,3 +111,13 @@ fn the_answers_of_info_are_read_totally() {
     }
     assert!(Identity::of("", replication).is_err());
 }
+
+#[test]
+fn another_process_or_another_history_is_another_server_even_if_it_is_sound() {
+    let continuity = proven_on(&primary("r1", "h1", 100));
+    assert!(!continuity.is_another(&primary("r1", "h1", 170)));
+    assert!(continuity.is_another(&promoted("r2", "h2", "h1", 102)));
+    assert!(continuity.is_another(&primary("r1", "h2", 170)));
+    assert!(continuity.is_another(&primary("r2", "h1", 170)));
+    assert!(!Continuity::default().is_another(&primary("r1", "h1", 170)));
+}

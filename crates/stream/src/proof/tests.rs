@@ -220,3 +220,38 @@ fn a_whole_stream_that_is_older_than_the_window_was_not_made_anew_inside_it() {
     assert_eq!(proof.entry(id(9)), Ok(None));
     assert_eq!(proof.entry(id(12)), passed(1));
 }
+
+#[test]
+fn a_stream_read_again_is_counted_once() {
+    let mut proof = tailing();
+    proof.reread();
+    assert_eq!(proof.cursor(), StreamId::ZERO);
+    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    for again in [11, 12, 13] {
+        assert!(proof.is_rereading());
+        assert_eq!(proof.entry(id(again)), Ok(None));
+    }
+    assert!(!proof.is_rereading());
+    assert_eq!(proof.entry(id(14)), passed(7));
+}
+
+#[test]
+fn a_stream_read_again_is_proven_only_when_its_end_is_reached() {
+    let mut proof = tailing();
+    proof.reread();
+    assert_eq!(proof.head(head(12, 13, 3), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(12)), Ok(None));
+    assert_eq!(proof.entry(id(13)), passed(7));
+    // Nothing is left of what was read before.
+    proof.reread();
+    assert_eq!(proof.head(head(0, 13, 3), at(8), SERVER_TIME), Ok(None));
+    assert_eq!(proof.drained(), passed(8));
+    assert_eq!(proof.cursor(), id(13));
+}
+
+#[test]
+fn a_stream_read_again_that_ends_earlier_is_a_hole() {
+    let mut proof = tailing();
+    proof.reread();
+    assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
+}
