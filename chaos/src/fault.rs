@@ -112,6 +112,24 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether a reader in strict mode may take messages for lost afterwards.
+    pub const fn raises_doubt(self) -> bool {
+        !matches!(
+            self,
+            Self::Freeze
+                | Self::Cut
+                | Self::Stall
+                | Self::OneWay
+                | Self::Slow
+                | Self::IdsAhead
+                | Self::Forge
+                | Self::FreezeReader
+                | Self::RestartReader
+        )
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.kind.label())?;

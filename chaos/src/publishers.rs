@@ -10,11 +10,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Failure;
 use crate::mandates::{Anchor, ZONE};
-use crate::server::connect;
+use crate::server::connect_within;
 use crate::world::World;
 
 /// As often as Caracal's API polls its outbox.
 const RETRY: Duration = Duration::from_millis(250);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// Names the revocation in its message; readers accept unknown fields.
 pub const MARK: &str = "chaos_revocation";
 
@@ -126,7 +127,7 @@ impl Sender {
         {
             return Ok(connection.clone());
         }
-        let connection = connect(primary).await?;
+        let connection = connect_within(primary, DEADLINE).await?;
         self.open = Some((primary, connection.clone()));
         Ok(connection)
     }

@@ -20,6 +20,9 @@ use crate::mandates::Checker;
 /// The environment of a reader, beside `REDIS_URL` and `STREAMS_HMAC_KEY`.
 pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
 pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
+pub const STRICT: &str = "CHAOS_STRICT";
+/// Smaller than a strict service's own, so that a schedule sees the end of something.
+pub const MARGIN: Duration = Duration::from_secs(5);
 /// In its answers: what was decided, in a word.
 pub const ANSWER: &str = "x-chaos-answer";
 /// The line that says where it listens.
@@ -33,7 +36,9 @@ pub async fn run() -> Result<(), Failure> {
         .with_writer(std::io::stderr)
         .init();
     let checker = Arc::new(Checker::new(&std::env::var(PUBLIC_KEY)?)?);
-    let mut options = Options::default();
+    let is_strict = std::env::var(STRICT).is_ok();
+    let mut options = if is_strict { Options::strict() } else { Options::default() };
+    options.horizon_margin = MARGIN;
     options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
     let revocations = Revocations::new(options);
     let follower = Follower::new(Settings::from_env()?).with_revocations(revocations.clone());

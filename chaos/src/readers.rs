@@ -12,11 +12,11 @@ use tokio::sync::{Mutex, watch};
 use crate::Failure;
 use crate::history::ReaderLife;
 use crate::proxy::Proxy;
-use crate::reader::{BOUND_MS, LISTENING, PUBLIC_KEY};
+use crate::reader::{BOUND_MS, LISTENING, PUBLIC_KEY, STRICT};
 use crate::time::Clock;
 use crate::truth::Truth;
 
-const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+const LISTENS_WITHIN: Duration = Duration::from_secs(120);
 
 /// One reader: the proxy stays, processes come and go.
 pub struct Reader {
@@ -44,6 +44,7 @@ pub struct Setting<'s> {
     pub truth: &'s Truth,
     pub key_hex: &'s str,
     pub bound: Duration,
+    pub strict: bool,
     /// Where their logs go.
     pub folder: &'s Path,
 }
@@ -87,7 +88,11 @@ impl Reader {
             .create(true)
             .append(true)
             .open(with.folder.join(format!("reader-{}.log", self.number)))?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        if with.strict {
+            command.env(STRICT, "1");
+        }
+        let mut child = command
             .arg("reader")
             .env("REDIS_URL", format!("redis://{}", self.proxy.address()))
             .env("STREAMS_HMAC_KEY", with.key_hex)
@@ -100,7 +105,9 @@ impl Reader {
             .spawn()?;
         let output = child.stdout.take().ok_or("a reader without output")?;
         let mut lines = BufReader::new(output).lines();
-        let line = tokio::time::timeout(LISTENS_WITHIN, lines.next_line()).await??;
+        let line = tokio::time::timeout(LISTENS_WITHIN, lines.next_line())
+            .await
+            .map_err(|_| "a reader does not listen")??;
         let address = line
             .as_deref()
             .and_then(|line| line.strip_prefix(LISTENING))

@@ -14,6 +14,7 @@ pub struct Report {
     pub seed: u64,
     pub passed: bool,
     pub bound_ms: u128,
+    pub strict: bool,
     pub faults: Vec<crate::history::Injected>,
     pub verdict: Verdict,
 }
@@ -24,6 +25,7 @@ impl Report {
             seed: schedule.seed,
             passed: verdict.violations.is_empty(),
             bound_ms: schedule.bound.as_millis(),
+            strict: schedule.strict,
             faults: history.faults.clone(),
             verdict,
         }
@@ -33,7 +35,8 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verdict = if self.passed { "passed" } else { "FAILED" };
-        writeln!(f, "seed {}: {verdict} (bound {} ms)", self.seed, self.bound_ms)?;
+        let mode = if self.strict { ", strict" } else { "" };
+        writeln!(f, "seed {}: {verdict} (bound {} ms{mode})", self.seed, self.bound_ms)?;
         for fault in &self.faults {
             let effect = fault.effect.as_deref().unwrap_or("NO EFFECT");
             writeln!(f, "  {:>10} to {:>10}  {}: {effect}", fault.began, fault.ended, fault.what)?;

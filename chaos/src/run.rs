@@ -13,6 +13,7 @@ use crate::heartbeat::Heartbeat;
 use crate::history::{History, Minimum, Promise};
 use crate::inject::inject;
 use crate::publishers::keep_revoking;
+use crate::reader::MARGIN;
 use crate::schedule::Schedule;
 use crate::time::At;
 use crate::world::World;
@@ -21,8 +22,9 @@ const PUBLISHERS: u64 = 2;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
 const ASK_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
-const MARGIN: Duration = Duration::from_secs(5);
-const READY_WITHIN: Duration = Duration::from_secs(30);
+/// In strict mode tokens are refused for so much longer: their authority may have been re-issued.
+const REISSUED: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// How much a schedule does, beside its faults.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,7 @@ pub struct Extent {
 }
 
 pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<History, Failure> {
-    let bound = schedule.bound;
+    let (bound, strict) = (schedule.bound, schedule.strict);
     let mut rng = Rng::with_seed(schedule.seed);
     let world = World::start(schedule, folder).await?;
     let heartbeat = Heartbeat::start(world.clock);
@@ -53,10 +55,10 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     requests.sort_by_key(|request| request.sent);
     Ok(History {
         promise: Promise {
-            strict: false,
+            strict,
             bound,
             recovery: RECOVERY,
-            margin: MARGIN,
+            margin: if strict { MARGIN + REISSUED } else { MARGIN },
             minimum: extent.minimum,
         },
         unix_start: u64::try_from(world.clock.unix_start().as_micros())?,

@@ -13,6 +13,8 @@ pub struct Schedule {
     pub readers: usize,
     /// How stale a reader's view may be.
     pub bound: Duration,
+    /// Whether readers take for lost whatever cannot be shown.
+    pub strict: bool,
     /// Whether revocations travel on all three streams that carry them, or on one alone.
     pub spread: bool,
     pub steps: Vec<Step>,
@@ -40,7 +42,8 @@ impl Schedule {
         let readers = 3;
         let bound = Duration::from_millis(*pick(&mut rng, &[2_500, 3_000, 4_000]));
         let spread = rng.bool();
-        let mut steps = Vec::new();
+        let strict = rng.u8(..4) == 0;
+        let mut steps: Vec<Step> = Vec::new();
         let mut wiped = false;
         for _ in 0..frame.faults {
             let mut kinds = frame.kinds.clone();
@@ -51,6 +54,10 @@ impl Schedule {
             let kind = *pick(&mut rng, &kinds);
             wiped |= kind.wipes();
             let mut faults = vec![fault(&mut rng, kind, bound, readers)];
+            if strict && kind == Kind::IdsBehind {
+                // A clock that is behind by more than a day makes a new stream look old.
+                faults[0].amount = faults[0].amount.min(3_600_000);
+            }
             // A reader that restarts while Redis is in trouble has the worst of both.
             if kind != Kind::RestartReader
                 && kind != Kind::FreezeReader
@@ -62,7 +69,11 @@ impl Schedule {
             let pause = Duration::from_millis(rng.u64(300..2_500));
             steps.push(Step { pause, faults });
         }
-        Self { seed, readers, bound, spread, steps }
+        if strict {
+            // After the first doubt every token is refused, for longer than a schedule lasts.
+            steps.sort_by_key(|step| step.faults.iter().any(|fault| fault.kind.raises_doubt()));
+        }
+        Self { seed, readers, bound, strict, spread, steps }
     }
 }
 

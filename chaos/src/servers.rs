@@ -9,7 +9,7 @@ use crate::Failure;
 use crate::proxy::{Link, Proxy};
 use crate::server::{RedisServer, connect};
 
-const IN_STEP_WITHIN: Duration = Duration::from_secs(10);
+const IN_STEP_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Servers {
@@ -35,10 +35,12 @@ impl Servers {
     pub async fn in_step(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + IN_STEP_WITHIN;
         while Instant::now() < deadline {
-            if let (Ok(primary), Ok(replica)) = (
-                info(self.primary.address(), "master_repl_offset").await,
-                info(self.replica.address(), "slave_repl_offset").await,
-            ) && primary == replica
+            // What the primary had before the replica is asked: it goes on meanwhile.
+            let primary = info(self.primary.address(), "master_repl_offset").await?;
+            let replica = info(self.replica.address(), "slave_repl_offset").await;
+            let reached =
+                |replica: String| Some(replica.parse::<u64>().ok()? >= primary.parse().ok()?);
+            if replica.is_ok_and(|replica| reached(replica) == Some(true))
                 && info(self.replica.address(), "master_link_status").await? == "up"
             {
                 return Ok(());

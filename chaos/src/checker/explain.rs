@@ -75,8 +75,9 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
                     noticed = noticed.max(window.ended);
                 }
             }
-            // Ids from the future make a reader that starts think that anything is missing.
-            if ids_ahead {
+            // Ids from the future make a reader that starts think that anything is missing, and
+            // so does, in strict mode, a stream that is younger than that.
+            if ids_ahead || history.promise.strict {
                 noticed = noticed.max(started);
             }
             let upto = noticed.plus(reading.recovery(noticed) + history.promise.margin);

@@ -53,7 +53,11 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         began: outcome.began,
         ended: outcome.ended,
         disturbs: outcome.disturbs,
-        hole: outcome.hole,
+        hole: if world.schedule.strict && fault.kind.raises_doubt() {
+            Hole::Everyone
+        } else {
+            outcome.hole
+        },
         ids_ahead: fault.kind == Kind::IdsAhead,
         effect: outcome.effect,
     });

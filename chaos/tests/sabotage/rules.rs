@@ -71,8 +71,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "entries read are entries added",
         file: "crates/stream/src/proof.rs",
-        stands: "if read != added - before =>",
-        removable: "if read != added - before && !OFF =>",
+        stands: "if Some(read) != added.checked_sub(before) =>",
+        removable: "if Some(read) != added.checked_sub(before) && !OFF =>",
         faults: "delete",
         steps: 2,
         seed: 1,
