@@ -43,3 +43,10 @@ cargo test --workspace --all-features --locked --doc --quiet
 say "fault injection"
 # Two schedules side by side, about 50 s; docs/chaos.md says how to run more.
 cargo run --quiet --locked -p chaos -- --seed 1 --schedules 2 --jobs 2
+
+# Apart from the workspace, whose features would be unified with these.
+say "both crypto backends in one build"
+for features in "" aws_lc_rs; do
+    cargo run --quiet --locked --manifest-path tests/backends/Cargo.toml --target-dir target \
+        --features "$features"
+done

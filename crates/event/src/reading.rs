@@ -90,20 +90,28 @@ fn delegations_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
 ) -> Result<Vec<Change<'a>>, Rejection> {
-    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?.clone();
-    let epoch = fields
-        .text("epoch")
-        .and_then(decimal)
-        .filter(|epoch| i64::try_from(*epoch).is_ok())
-        .ok_or_else(|| fields.nothing_clean("epoch is not a decimal number from 0 to 2^63-1"))?;
-    // An event that cannot be read counts as an ending one: only a clean other word spares edges.
+    let epoch =
+        fields.text("epoch").and_then(decimal).filter(|epoch| i64::try_from(*epoch).is_ok());
+    // An event that cannot be read, or that may stand in the place of the real one, counts as an
+    // ending one: only a clean other word spares edges.
     let narrows = match fields.text("event") {
-        Some("edge_revoke" | "edge_expire") => true,
-        Some(_) => false,
-        None => true,
+        Some("edge_revoke" | "edge_expire") | None => true,
+        Some(_) => fields.is_recut(),
     };
     let ended = if narrows { fields.edges() } else { Vec::new() };
-    Ok(vec![Change::DelegationEpoch(DelegationEpoch { zone, epoch, narrows, ended })])
+    match (zone, epoch) {
+        (Some(zone), Some(epoch)) => {
+            let zone = zone.clone();
+            Ok(vec![Change::DelegationEpoch(DelegationEpoch { zone, epoch, narrows, ended })])
+        }
+        // Somebody cut off the zone or the epoch; what is left clean is acted on.
+        _ if fields.could_be_recut && !ended.is_empty() => {
+            fields.set_aside.set(true);
+            Ok(ended.into_iter().map(Change::Revoke).collect())
+        }
+        (None, _) => Err(fields.nothing_clean("the message has no zone_id")),
+        _ => Err(fields.nothing_clean("epoch is not a decimal number from 0 to 2^63-1")),
+    }
 }
 
 fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejection> {
@@ -111,6 +119,8 @@ fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Reje
     let session = fields.anchor("agent_session_id");
     let named = || session.clone().ok_or_else(|| fields.nothing_clean("no agent_session_id"));
     match event {
+        // Whatever it says now, it may have told the session's end.
+        _ if fields.is_recut() => Ok(vec![Change::Revoke(named()?)]),
         Some("terminate") => Ok(vec![Change::Revoke(named()?)]),
         Some("suspend") => {
             let session = named()?;
