@@ -20,6 +20,7 @@ need_debian() { # command, package
 need_debian cc gcc
 need_debian script bsdutils
 need_debian redis-server redis-server
+need_debian curl curl
 [ -d /usr/lib/postgresql ] || need_debian initdb postgresql
 need_debian promtool prometheus
 # The feature `opa`, tested here too, needs 1.95; the rest of the crates 1.88.

@@ -9,6 +9,7 @@ mod postgres_server;
 
 mod baseline;
 mod canary;
+mod cut;
 mod dead_letters;
 mod delivery;
 mod gateway;

@@ -79,7 +79,7 @@
 //! | any other response | broken off: HTTP/1.1 closes the connection short, HTTP/2 resets the stream |
 //! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole and nothing is compressed; then as above |
 //! | gRPC | status 16 with an `ErrorInfo` in its details |
-//! | a WebSocket, or whatever else was upgraded | only by its handler, which must await the [`RevokedSignal`] |
+//! | a WebSocket, or whatever else was upgraded | only by its handler, which must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
 //!
 //! What cuts: a revoked or suspended anchor, of the chain too; a delegation epoch that moved on,
 //! where that is checked; a raised horizon, since revocations may have been lost; `exp`. What does
@@ -139,6 +139,8 @@ mod request_id;
 mod resource;
 mod sts;
 mod unverified;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use gateway::GatewayLayer;
 pub use guarded::{
@@ -150,6 +152,8 @@ pub use operations::{LAG_BUCKETS, Operations};
 pub use rejection::{Rejection, RejectionKind};
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};
+#[cfg(feature = "ws")]
+pub use websocket::GuardedWebSocket;
 
 /// An error of whatever type, of a body that a layer hands on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -60,6 +60,7 @@
 //! | `prometheus` | no | `Exporter`, for a service without an exporter of its own |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
 //! | `postgres` | no | `Postgres`: Caracal's own tables as a second source of truth, for [`Follower::with_baseline`] |
+//! | `ws` | no | `GuardedWebSocket`, for axum: it closes once its authority has ended |
 //! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
 
 pub use caracal_revocation_event::{
@@ -68,6 +69,8 @@ pub use caracal_revocation_event::{
     Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
     StreamId, Suspension, Zone, sign, sign_canary, sign_dead_letter,
 };
+#[cfg(feature = "ws")]
+pub use caracal_revocation_layer::GuardedWebSocket;
 pub use caracal_revocation_layer::{
     BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
     LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer, RevokedSignal, Sts,

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use caracal_revocation_state::{Checks, CutReport, Revocations, Watch};
 
-use crate::answer::Profile;
 use crate::log;
 use crate::metrics::CutCounters;
 
 /// How a layer cuts what is already running, and what it spares.
 ///
 /// By default a request is cut when a new one on the same token would be refused, and 60 seconds
-/// after the token's `exp`: what it is doing ends, as `GatewayLayer` describes.
+/// after the token's `exp`; the crate's documentation has a table of how each thing ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -89,7 +88,7 @@ impl Cutting {
         &self,
         revocations: &Revocations,
         checks: &Checks,
-        profile: Profile,
+        counters: CutCounters,
     ) -> Option<Arc<Watch>> {
         if self.nothing {
             return None;
@@ -101,7 +100,7 @@ impl Cutting {
         if self.when_unknown {
             watch = watch.cut_when_unknown();
         }
-        let (counters, hook) = (CutCounters::register(profile), self.on_cut.clone());
+        let hook = self.on_cut.clone();
         let watch = watch.on_cut(move |report| {
             counters.cut(report);
             log::cut(report);

@@ -15,7 +15,7 @@ use super::run::Run;
 use super::service::Guarded;
 use super::signal::RevokedSignal;
 use crate::answer::Profile;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, CutCounters};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::{Rejection, RejectionKind, log};
 
@@ -26,6 +26,7 @@ pub(crate) struct Guard {
     pub(crate) cutting: Cutting,
     profile: Profile,
     counters: Counters,
+    cuts: CutCounters,
     /// Whether the log was told that tokens arrive which nobody verified.
     told_unverified: Arc<AtomicBool>,
 }
@@ -61,8 +62,8 @@ impl Guard {
         };
         let told_unverified = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
-        let cutting = Cutting::new();
-        Self { judge, observe_only: false, cutting, profile, counters, told_unverified }
+        let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
+        Self { judge, observe_only: false, cutting, profile, counters, cuts, told_unverified }
     }
 
     /// The service behind this guard.
@@ -70,7 +71,8 @@ impl Guard {
         let mut guard = self.clone();
         let judge = &mut guard.judge;
         if !self.observe_only {
-            judge.watch = self.cutting.watch(&judge.revocations, &judge.checks, self.profile);
+            let cuts = self.cuts.clone();
+            judge.watch = self.cutting.watch(&judge.revocations, &judge.checks, cuts);
         }
         Guarded { inner, guard: Arc::new(guard) }
     }

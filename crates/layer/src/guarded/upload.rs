@@ -19,12 +19,14 @@ pin_project! {
         #[pin]
         body: B,
         running: Option<Running>,
+        // Its error was told: nothing follows.
+        ended: bool,
     }
 }
 
 impl<B> GuardedUpload<B> {
     pub(crate) const fn new(body: B, running: Option<Running>) -> Self {
-        Self { body, running }
+        Self { body, running, ended: false }
     }
 
     /// The body itself, which then is no longer cut.
@@ -46,6 +48,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
         let Some(running) = this.running else {
             return this.body.poll_frame(cx).map_err(Into::into);
         };
@@ -65,11 +70,12 @@ where
             },
         };
         running.report(CutPart::Upload);
+        *this.ended = true;
         Poll::Ready(Some(Err(Box::new(CutError::new(cut)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -27,7 +27,7 @@ fn an_upload_that_waits_is_woken_and_ends_with_an_error() {
     scene.revoke();
     assert_eq!(body.woken(), 1);
     script.say("b");
-    assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::Cut("revoked")));
+    assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
     assert_eq!(scene.told(), [("revoked", CutPart::Upload)]);
 }
 

@@ -1,0 +1,478 @@
+//! How fast what is already running is cut, and what it costs while nothing happens:
+//! `cargo bench --bench cut`, about a minute; also writes `target/figures/cut.json`.
+//!
+//! 1. a short request through the layer, with and without its guard;
+//! 2. the memory of a guarded stream, by what the process grows;
+//! 3. one stream over TCP among 100,000 idle ones: from the call that applies its revocation to the
+//!    moment at which its client knows the end;
+//! 4. 10,000 streams over TCP cut at once, and what other requests notice of it.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use caracal_revocation::{
+    Claims, Cutting, GatewayLayer, GuardedUpload, KeyRing, Message, Options, Revocations, Stream,
+};
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tower::{Layer, Service, ServiceBuilder};
+
+const SHORT_BATCHES: usize = 400;
+const SHORT_BATCH: usize = 256;
+const IDLE: usize = 100_000;
+const CUTS_OF_ONE: usize = 1_000;
+const AT_ONCE: usize = 10_000;
+const A_CONNECTION: usize = 100;
+const ROUNDS: usize = 5;
+const QUIET: Duration = Duration::from_millis(500);
+
+fn main() {
+    // Only `cargo bench` measures.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let mut figures = Vec::new();
+    short_requests(&mut figures);
+    memory(&mut figures);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    one_among_many(&runtime, &mut figures);
+    many_at_once(&runtime, &mut figures);
+    std::fs::create_dir_all("target/figures").unwrap();
+    let text = serde_json::to_string_pretty(&figures).unwrap();
+    std::fs::write("target/figures/cut.json", text + "\n").unwrap();
+}
+
+fn fresh() -> Revocations {
+    let revocations = Revocations::new(Options::default());
+    revocations.confirm(revocations.now());
+    revocations
+}
+
+fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
+    let fields: [(&[u8], &[u8]); 1] = [(anchor.as_bytes(), id.as_bytes())];
+    let message = Message::new(Stream::SessionsRevoke, &fields);
+    let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+    revocations.apply(&event, revocations.now());
+}
+
+/// Four anchors and a zone, of which only `root` is shared.
+fn claims(n: usize) -> Claims {
+    let id = |kind: u32| Box::from(format!("{kind:08x}-0000-4000-8000-{n:012x}"));
+    let mut claims = Claims::new(&id(1));
+    claims.root_sid = Some("00000000-0000-4000-8000-000000000000".into());
+    claims.agent_session_id = Some(id(2));
+    claims.delegation_edge_id = Some(id(3));
+    claims.zone_id = Some("00000000-0000-4000-8000-0000000000ff".into());
+    claims.exp = Some(4_000_000_000);
+    claims
+}
+
+// 1. Short requests.
+
+/// A service that answers at once, to a request of whatever body.
+#[derive(Clone, Copy)]
+struct Hello;
+
+impl<B> Service<Request<B>> for Hello {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(Response::new(Full::from("hello"))))
+    }
+}
+
+/// Nanoseconds a request, its body read to the end; building the request is not counted.
+fn short_batch<S, B>(service: &mut S) -> f64
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let requests: Vec<_> = (0..SHORT_BATCH)
+        .map(|n| {
+            let mut request = Request::get("/").body(Empty::new()).unwrap();
+            request.headers_mut().insert(header::ACCEPT, "*/*".parse().unwrap());
+            request.extensions_mut().insert(claims(n));
+            request
+        })
+        .collect();
+    let start = Instant::now();
+    for request in requests {
+        let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut context) else {
+            panic!("nothing here waits");
+        };
+        let mut body = pin!(response.into_body());
+        while !body.is_end_stream() {
+            let Poll::Ready(frame) = body.as_mut().poll_frame(&mut context) else {
+                panic!("nothing here waits");
+            };
+            black_box(frame.and_then(Result::ok));
+        }
+    }
+    start.elapsed().as_nanos() as f64 / SHORT_BATCH as f64
+}
+
+fn short_requests(figures: &mut Vec<Value>) {
+    let revocations = fresh();
+    // A filter that holds something, as in production.
+    (0..1_000).for_each(|n| revoke(&revocations, "sid", &format!("revoked-{n}")));
+    let mut bare = Hello;
+    let off = Cutting::new().insecure_nothing();
+    let mut without = GatewayLayer::new(revocations.clone()).with_cutting(off).layer(Hello);
+    let mut with = GatewayLayer::new(revocations).layer(Hello);
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..SHORT_BATCHES {
+        times[0].push(short_batch(&mut bare));
+        times[1].push(short_batch(&mut without));
+        times[2].push(short_batch(&mut with));
+    }
+    let [bare, without, with] = times.map(|times| quantile(&times, 0.5));
+    println!(
+        "a short request: the service {bare:.0} ns, with the layer {without:.0}, that also guards {with:.0}"
+    );
+    println!("  guarding adds {:.0} ns (aim: 300)", with - without);
+    figures.push(figure("guarding a short request, added", with - without, "ns", None));
+    figures.push(json!({
+        "name": "a short request through the guarding layer",
+        "value": with, "unit": "ns", "peer": without, "floor": bare, "ratio": with / without,
+    }));
+}
+
+// 2. Memory.
+
+/// A body that says one thing and then waits, like an idle stream.
+#[derive(Default)]
+struct Idle {
+    said: bool,
+}
+
+impl Body for Idle {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if std::mem::replace(&mut self.said, true) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"first\n")))))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Streams;
+
+impl<B> Service<Request<B>> for Streams {
+    type Response = Response<Idle>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Idle>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(Response::new(Idle::default())))
+    }
+}
+
+/// The body of one more idle stream behind the layer, as far as it goes.
+fn idle_body<S>(service: &mut S, n: usize, waker: &Waker) -> Pin<Box<S::ResBody>>
+where
+    S: Answers,
+{
+    let mut context = Context::from_waker(waker);
+    let mut request = Request::new(Empty::new());
+    request.extensions_mut().insert(claims(n));
+    let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut context) else {
+        panic!("nothing here waits");
+    };
+    let mut body = Box::pin(response.into_body());
+    assert!(body.as_mut().poll_frame(&mut context).is_ready());
+    assert!(body.as_mut().poll_frame(&mut context).is_pending());
+    body
+}
+
+/// A service, with the type of its answers' bodies in reach.
+trait Answers:
+    Service<Request<Empty<Bytes>>, Response = Response<Self::ResBody>, Error = Infallible>
+{
+    type ResBody: Body<Data = Bytes>;
+}
+
+impl<S, B> Answers for S
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    type ResBody = B;
+}
+
+/// Bytes that the process holds in memory.
+fn resident() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
+    pages.unwrap_or(f64::NAN) * 4_096.0
+}
+
+fn memory(figures: &mut Vec<Value>) {
+    // A waker as tokio's: a pointer, and a count.
+    let waker = Waker::from(Arc::new(Sleeper));
+    let grown = |layer: GatewayLayer| {
+        let mut service = layer.layer(Streams);
+        let before = resident();
+        let bodies: Vec<_> = (0..IDLE).map(|n| idle_body(&mut service, n, &waker)).collect();
+        let grown = (resident() - before) / IDLE as f64;
+        (grown, bodies)
+    };
+    let guarded = grown(GatewayLayer::new(fresh()));
+    let off = Cutting::new().insecure_nothing();
+    let bare = grown(GatewayLayer::new(fresh()).with_cutting(off));
+    println!(
+        "an idle stream: {:.0} bytes guarded, {:.0} without (body and handle)",
+        guarded.0, bare.0
+    );
+    println!("  guarding adds {:.0} bytes (aim: 512)", guarded.0 - bare.0);
+    figures.push(figure("memory of guarding a stream", guarded.0 - bare.0, "bytes", None));
+}
+
+struct Sleeper;
+
+impl std::task::Wake for Sleeper {
+    fn wake(self: Arc<Self>) {}
+}
+
+// 3 and 4. Over TCP.
+
+/// Serves this behind the layer, over HTTP/1.1 and HTTP/2.
+async fn serve<S, B>(layer: GatewayLayer, service: S) -> SocketAddr
+where
+    S: Service<Request<GuardedUpload<Incoming>>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let service = ServiceBuilder::new().map_request(name_claims).layer(layer).service(service);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+/// The claims of the token that a header names.
+fn name_claims<B>(mut request: Request<B>) -> Request<B> {
+    let n = request.headers().get("x-n").and_then(|n| n.to_str().ok()?.parse().ok());
+    let mut claims = claims(n.unwrap_or(usize::MAX));
+    if n.is_none() {
+        // Of another root: nothing that is revoked here concerns it.
+        claims.root_sid = None;
+    }
+    request.extensions_mut().insert(claims);
+    request
+}
+
+fn request(address: SocketAddr, path: &str, n: usize) -> Request<Empty<Bytes>> {
+    Request::get(format!("http://{address}{path}"))
+        .header("x-n", n.to_string())
+        .header(header::HOST, "localhost")
+        .body(Empty::new())
+        .unwrap()
+}
+
+fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
+    let revocations = fresh();
+    let layer = GatewayLayer::new(revocations.clone());
+    // The idle ones are tasks that wait for their body, as a server's do.
+    let mut service = layer.clone().layer(Streams);
+    let idle: Vec<_> = (0..IDLE)
+        .map(|n| {
+            let mut body = idle_body(&mut service, n, Waker::noop());
+            runtime.spawn(async move {
+                std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await.is_none()
+            })
+        })
+        .collect();
+    let times = runtime.block_on(async {
+        let address = serve(layer, Streams).await;
+        let mut times = Vec::new();
+        for n in (IDLE..).take(CUTS_OF_ONE) {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            let mut response = sender.send_request(request(address, "/stream", n)).await.unwrap();
+            response.body_mut().frame().await.unwrap().unwrap();
+            let sid = claims(n).sid;
+            let revocations = revocations.clone();
+            // Registered as soon as it has said its first words; then nothing happens for a while.
+            tokio::time::sleep(Duration::from_micros(200)).await;
+            let (applied, ended) = tokio::join!(
+                tokio::task::spawn_blocking(move || {
+                    let start = Instant::now();
+                    revoke(&revocations, "sid", &sid);
+                    start
+                }),
+                async {
+                    assert!(response.body_mut().frame().await.unwrap().is_err());
+                    Instant::now()
+                }
+            );
+            times.push((ended - applied.unwrap()).as_secs_f64() * 1e6);
+        }
+        times
+    });
+    assert!(idle.iter().all(|task| !task.is_finished()), "an idle stream ended");
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile(&times, share));
+    println!(
+        "one among {IDLE} idle: apply to last byte p50 {p50:.0}, p99 {p99:.0}, max {max:.0} µs (aim: p99 1000)"
+    );
+    figures.push(figure("one stream among 100,000, apply to last byte, p50", p50, "us", None));
+    figures.push(figure("one stream among 100,000, apply to last byte, p99", p99, "us", None));
+    idle.into_iter().for_each(|task| task.abort());
+}
+
+/// Opens them all on connections of a hundred; each tells when it ends.
+async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<Instant> {
+    let (tell, told) = mpsc::unbounded_channel();
+    let (ready, mut readied) = mpsc::unbounded_channel();
+    for connection in 0..AT_ONCE / A_CONNECTION {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let io = TokioIo::new(stream);
+        let (mut sender, connected) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connected);
+        for n in (connection * A_CONNECTION..).take(A_CONNECTION) {
+            sender.ready().await.unwrap();
+            let answer = sender.send_request(request(address, "/stream", n));
+            let (tell, ready) = (tell.clone(), ready.clone());
+            tokio::spawn(async move {
+                let mut response = answer.await.unwrap();
+                response.body_mut().frame().await.unwrap().unwrap();
+                let _ = ready.send(());
+                assert!(response.body_mut().frame().await.unwrap().is_err());
+                let _ = tell.send(Instant::now());
+            });
+        }
+    }
+    for _ in 0..AT_ONCE {
+        readied.recv().await.unwrap();
+    }
+    told
+}
+
+/// Asks for something else, one request after the other, until it is stopped; microseconds each.
+async fn ask_on(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64)> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut times = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let hello = Request::get("/")
+            .header(header::HOST, "localhost")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let response = sender.send_request(hello).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap();
+        times.push((start, start.elapsed().as_secs_f64() * 1e6));
+    }
+    times
+}
+
+fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
+    // The clients are others: what they do with ten thousand ends is their own time.
+    let clients = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (mut spans, mut quiet, mut busy) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let revocations = fresh();
+        let layer = GatewayLayer::new(revocations.clone());
+        let address = server.block_on(serve(layer.clone(), Streams));
+        let other = server.block_on(serve(layer, Hello));
+        let mut ended = clients.block_on(open(address));
+        let over = Arc::<AtomicBool>::default();
+        let asking = clients.spawn(ask_on(other, Arc::clone(&over)));
+        std::thread::sleep(QUIET);
+        let start = Instant::now();
+        // Every stream runs on this root.
+        revoke(&revocations, "root_sid", "00000000-0000-4000-8000-000000000000");
+        let applied = start.elapsed();
+        let last = clients.block_on(async {
+            let mut last = start;
+            for _ in 0..AT_ONCE {
+                last = last.max(ended.recv().await.unwrap());
+            }
+            last
+        });
+        over.store(true, Ordering::Relaxed);
+        let times = clients.block_on(asking).unwrap();
+        spans.push((last - start).as_secs_f64() * 1e3);
+        println!(
+            "  a round: applied in {:.1} ms, the last end after {:.1} ms",
+            applied.as_secs_f64() * 1e3,
+            (last - start).as_secs_f64() * 1e3
+        );
+        for (at, time) in times {
+            if at < start {
+                quiet.push(time)
+            } else if at < last {
+                busy.push(time)
+            }
+        }
+    }
+    let (span, worst) = (quantile(&spans, 0.5), quantile(&spans, 1.0));
+    let [quiet50, quiet99] = [0.5, 0.99].map(|share| quantile(&quiet, share));
+    let [busy50, busy99] = [0.5, 0.99].map(|share| quantile(&busy, share));
+    println!("{AT_ONCE} at once: the last ends after {span:.1} ms, at worst {worst:.1} (aim: 100)");
+    println!(
+        "  other requests meanwhile: p50 {busy50:.0}, p99 {busy99:.0} µs; before: {quiet50:.0}, {quiet99:.0} (aim: p99 at most twice)"
+    );
+    figures.push(figure("10,000 streams cut at once, the last", span, "ms", None));
+    figures.push(figure("other requests while 10,000 are cut, p99", busy99, "us", Some(quiet99)));
+}
+
+fn figure(name: &str, value: f64, unit: &str, floor: Option<f64>) -> Value {
+    let ratio = floor.map(|floor| value / floor);
+    json!({ "name": name, "value": value, "unit": unit, "peer": null, "floor": floor, "ratio": ratio })
+}
+
+fn quantile(times: &[f64], share: f64) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,102 @@
+//! A WebSocket of axum's that closes itself once the authority behind it has ended.
+
+use std::time::Duration;
+
+use axum::Error;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use caracal_revocation_state::Cut;
+use tokio::time::timeout;
+
+use crate::{CutError, RevokedSignal};
+
+/// The close code for authority that has ended: "unauthorized", of those that applications choose.
+const UNAUTHORIZED: u16 = 4401;
+
+/// How long a client has to take the close frame, and to answer it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A WebSocket of axum's that closes with code 4401 and a reason, such as `revoked`, once the
+/// authority behind it has ended.
+///
+/// It ends while [`recv`](Self::recv) or [`send`](Self::send) waits, and then at each call. A
+/// handler that waits for something else meanwhile must await the [`RevokedSignal`] beside it, of
+/// which it can keep a clone: no layer sees into a connection that was upgraded.
+///
+/// ```
+/// use axum::extract::ws::WebSocketUpgrade;
+/// use axum::response::Response;
+/// use axum::Extension;
+/// use caracal_revocation_layer::{GuardedWebSocket, RevokedSignal};
+///
+/// async fn echo(upgrade: WebSocketUpgrade, Extension(revoked): Extension<RevokedSignal>) -> Response {
+///     upgrade.on_upgrade(async |socket| {
+///         let mut socket = GuardedWebSocket::new(socket, revoked);
+///         while let Some(Ok(message)) = socket.recv().await {
+///             if socket.send(message).await.is_err() {
+///                 return;
+///             }
+///         }
+///     })
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/echo", axum::routing::any(echo));
+/// ```
+#[derive(Debug)]
+pub struct GuardedWebSocket {
+    /// None once it was closed for what ended it.
+    socket: Option<WebSocket>,
+    revoked: RevokedSignal,
+}
+
+impl GuardedWebSocket {
+    /// Guards the socket with the signal from the extensions of the request that was upgraded.
+    pub const fn new(socket: WebSocket, revoked: RevokedSignal) -> Self {
+        Self { socket: Some(socket), revoked }
+    }
+
+    /// The next message; none once the socket is closed, by either side. Nothing is lost if it is
+    /// dropped while it waits.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        let socket = self.socket.as_mut()?;
+        let cut = tokio::select! {
+            biased;
+            cut = &mut self.revoked => cut,
+            message = socket.recv() => return message,
+        };
+        self.close(cut).await;
+        None
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// The socket's own, and a [`CutError`] once the authority behind it has ended.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        if let Some(socket) = &mut self.socket {
+            let cut = tokio::select! {
+                biased;
+                cut = &mut self.revoked => cut,
+                sent = socket.send(message) => return sent,
+            };
+            self.close(cut).await;
+        }
+        // Only a cut takes the socket away.
+        Err(self
+            .revoked
+            .cut()
+            .map_or_else(|| Error::new("closed"), |cut| Error::new(CutError::new(cut))))
+    }
+
+    async fn close(&mut self, cut: Cut) {
+        let Some(mut socket) = self.socket.take() else { return };
+        let frame = CloseFrame { code: UNAUTHORIZED, reason: cut.label().into() };
+        let farewell = async {
+            socket.send(Message::Close(Some(frame))).await?;
+            // A connection that is dropped with something unread is reset, and the frame lost.
+            while let Some(Ok(_)) = socket.recv().await {}
+            Ok::<_, Error>(())
+        };
+        // A client that does not answer is left, and one that does not read.
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}

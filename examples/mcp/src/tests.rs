@@ -1,0 +1,95 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation::{Follower, InProcess, Key, KeyRing, Notice, Publisher};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::mpsc;
+
+use crate::mandates::{Issuer, ZONE};
+use crate::{CALL, INITIALIZE, INITIALIZED, server};
+
+struct Mcp {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    token: String,
+    session: Option<String>,
+}
+
+impl Mcp {
+    async fn send(&self, method: Method, body: &'static str) -> Response<Incoming> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}/mcp", self.address))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream");
+        if let Some(session) = &self.session {
+            request = request.header("mcp-session-id", session);
+        }
+        soon(self.client.request(request.body(Full::from(body)).unwrap())).await.unwrap()
+    }
+}
+
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes for ever")
+}
+
+/// What is left of a stream, and whether it broke off.
+async fn rest(mut response: Response<Incoming>) -> (String, bool) {
+    let mut text = String::new();
+    loop {
+        match soon(response.body_mut().frame()).await {
+            Some(Ok(frame)) => {
+                text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+            }
+            Some(Err(_)) => return (text, true),
+            None => return (text, false),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_call_and_both_event_streams_end_on_revocation() {
+    let (streams, key) = (InProcess::new(), Key::generate().unwrap());
+    let keys = KeyRing::new(key.clone());
+    let revocations = Follower::in_process(&streams, keys).unwrap().spawn();
+    soon(revocations.ready()).await;
+    let issuer = Issuer::new().unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let watch = Arc::new(move |what: &str| drop(tell.send(what.to_owned())));
+    let app = server::routes(revocations.clone(), issuer.clone(), watch);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let token = issuer.mint("session-1").unwrap();
+    let mut mcp = Mcp { client, address, token, session: None };
+    let response = mcp.send(Method::POST, INITIALIZE).await;
+    assert_eq!(response.status(), 200);
+    let session = response.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    assert!(!rest(response).await.1);
+    mcp.session = Some(session);
+    assert_eq!(mcp.send(Method::POST, INITIALIZED).await.status(), 202);
+    let listening = mcp.send(Method::GET, "").await;
+    assert_eq!(listening.status(), 200);
+    let calling = mcp.send(Method::POST, CALL).await;
+    assert_eq!(calling.status(), 200);
+    assert_eq!(soon(told.recv()).await.unwrap(), "research started");
+
+    let notice = Notice::revoke(ZONE, "test").session("session-1");
+    Publisher::in_process(&streams, Some(key)).publish(notice).await.unwrap();
+
+    assert_eq!(soon(told.recv()).await.unwrap(), "research stopped: revoked");
+    for stream in [listening, calling] {
+        let (text, broken) = rest(stream).await;
+        assert!(text.contains("event: revoked\ndata: {\"reason\":\"revoked\""), "{text}");
+        assert!(broken && !text.contains("result"), "{text}");
+    }
+    assert_eq!(mcp.send(Method::POST, CALL).await.status(), 401);
+}

@@ -1,0 +1,115 @@
+//! What is already running ends with its authority: a clock of server-sent events, a WebSocket that
+//! echoes, and a handler that is slow. Runs until Ctrl-C.
+//!
+//! `cargo run --release --example streaming`, then revoke from another terminal as it says, and
+//! watch each end. With `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that Redis, else streams
+//! inside this process.
+
+mod clients;
+#[path = "../mandates/mod.rs"]
+mod mandates;
+#[path = "../streams/mod.rs"]
+mod streams;
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::Path;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::serve::ListenerExt;
+use axum::{Extension, Router};
+use caracal_revocation::{
+    Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher, RevokedSignal,
+};
+use futures_util::stream::{self, Stream};
+use tower::util::MapRequestLayer;
+
+type Error = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt().with_target(false).init();
+    let issuer = mandates::Issuer::new()?;
+    let (follower, publisher) = streams::from_env().await?;
+    let revocations = follower.spawn();
+
+    let cutting = Cutting::new()
+        // Also when Redis has been away for longer than the bound.
+        .when_unknown()
+        .on_cut(|report| println!("cut: {} ({})", report.part.label(), report.cut.label()));
+    let authenticate = issuer.clone();
+    let app = Router::new()
+        .route("/clock", get(clock))
+        .route("/echo", any(echo))
+        .route("/slow", get(slow))
+        .layer(GatewayLayer::new(revocations.clone()).with_cutting(cutting))
+        .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)))
+        // Not behind the layer: an operator's door, for this example only.
+        .route("/revoke/{session}", post(async move |path| revoke(&publisher, path).await));
+
+    revocations.ready().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    let address = listener.local_addr()?;
+    // A connection that its client stopped reading is polled by nobody; the kernel gives it up
+    // once what was sent has waited this long.
+    #[cfg(target_os = "linux")]
+    let listener = listener.tap_io(|stream| {
+        let socket = socket2::SockRef::from(&*stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(Duration::from_secs(20))) {
+            println!("a connection without a write timeout: {error}");
+        }
+    });
+    let token = issuer.mint("session-1")?;
+    println!(
+        "Three clients of session-1 are connected to http://{address}. In another terminal:\n"
+    );
+    println!("  curl -X POST localhost:{}/revoke/session-1\n", address.port());
+    println!("or watch a fourth first:\n");
+    println!("  TOKEN={token}");
+    println!("  curl -N localhost:{}/clock -H \"Authorization: Bearer $TOKEN\"\n", address.port());
+    clients::connect(address, &token);
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async {
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await?;
+    Ok(())
+}
+
+/// The seconds of the clock, one event each. The layer cuts it; it needs to know of nothing.
+async fn clock() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some((Ok(Event::default().data(now.as_secs().to_string())), ()))
+    }))
+}
+
+/// After the upgrade no layer sees the connection: the socket itself must know of the signal.
+async fn echo(upgrade: WebSocketUpgrade, Extension(revoked): Extension<RevokedSignal>) -> Response {
+    upgrade.on_upgrade(async |socket| {
+        let mut socket = GuardedWebSocket::new(socket, revoked);
+        while let Some(Ok(message)) = socket.recv().await {
+            if socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Something that takes its time, such as an upstream. It is dropped at this await.
+async fn slow() -> impl IntoResponse {
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    "done\n"
+}
+
+async fn revoke(publisher: &Publisher, Path(session): Path<String>) -> String {
+    let notice = Notice::revoke(mandates::ZONE, "example").session(&session);
+    match publisher.publish(notice).await {
+        Ok(id) => format!("{session} revoked, message {id}\n"),
+        Err(error) => format!("{error}\n"),
+    }
+}

@@ -1,0 +1,116 @@
+//! What is already running, cut over real connections, and what each kind of client then reports.
+
+mod crowd;
+mod events;
+mod grpc;
+mod http;
+mod stalled;
+mod uploads;
+mod websocket;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ::http::{Request, header};
+use axum::Router;
+use axum::body::Body;
+use caracal_revocation::{
+    Claims, CutPart, Cutting, GatewayLayer, KeyRing, Message, Options, Revocations, Stream,
+};
+use futures_util::stream::{self, StreamExt};
+use hyper::body::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower::util::MapRequestLayer;
+
+/// A state that is fresh, and what was told of cuts.
+#[derive(Clone)]
+struct Scene {
+    revocations: Revocations,
+    told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let revocations = Revocations::new(Options::default());
+        revocations.confirm(revocations.now());
+        Self { revocations, told: Arc::default() }
+    }
+
+    fn layer(&self) -> GatewayLayer {
+        let told = Arc::clone(&self.told);
+        let cutting = Cutting::new().on_cut(move |report| {
+            told.lock().unwrap().push((report.cut.label(), report.part));
+        });
+        GatewayLayer::new(self.revocations.clone()).with_cutting(cutting)
+    }
+
+    fn revoke(&self, sid: &str) {
+        let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
+        let message = Message::new(Stream::SessionsRevoke, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        self.revocations.apply(&event, self.revocations.now());
+    }
+
+    fn told(&self) -> Vec<(&'static str, CutPart)> {
+        self.told.lock().unwrap().clone()
+    }
+
+    /// Waits until this many anchors are registered.
+    async fn running(&self, anchors: usize) {
+        crate::live::eventually("registered", || self.revocations.running() == anchors).await;
+    }
+
+    /// Serves the routes behind the layer, over HTTP/1.1 and HTTP/2.
+    async fn serve(&self, routes: Router) -> SocketAddr {
+        self.serve_on(routes, |_| ()).await
+    }
+
+    /// The same, with a look at each connection first.
+    async fn serve_on(
+        &self,
+        routes: Router,
+        accepted: impl Fn(&TcpStream) + Send + 'static,
+    ) -> SocketAddr {
+        let app = routes.layer(self.layer()).layer(MapRequestLayer::new(authenticate));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                accepted(&stream);
+                let service = TowerToHyperService::new(app.clone());
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    let io = TokioIo::new(stream);
+                    let _ = builder.serve_connection_with_upgrades(io, service).await;
+                });
+            }
+        });
+        address
+    }
+}
+
+/// Stands in for an authentication layer: these tests are about what happens later.
+fn authenticate<B>(mut request: Request<B>) -> Request<B> {
+    let bearer = request.headers().get(header::AUTHORIZATION);
+    let sid = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Some(claims) = sid.map(Claims::new) {
+        request.extensions_mut().insert(claims);
+    }
+    request
+}
+
+/// A body that says this, and then nothing, without end.
+fn says(chunk: &'static str) -> Body {
+    let first = stream::iter([Ok::<_, Infallible>(Bytes::from(chunk))]);
+    Body::from_stream(first.chain(stream::pending()))
+}
+
+/// Long enough for whatever is about to happen, on whatever machine.
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes for ever")
+}
