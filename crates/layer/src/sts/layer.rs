@@ -23,6 +23,9 @@ use crate::Sts;
 /// 3. nothing is known against what it names, in a state that is fresh enough. The horizon does
 ///    not apply: the STS decides from Caracal's own records.
 ///
+/// A token request that names no authority has none that could be revoked: it passes even while
+/// the state is unknown.
+///
 /// The body is replayed to the service behind as it came. Its signature is not checked here: the
 /// STS does that, and a forged token can only be refused, not let through, for what it names.
 ///

@@ -63,6 +63,12 @@ use crate::settings::Settings;
 /// A group that is not there is made at the end of the stream. One that vanishes while a runner
 /// is alive, with a flush, is made anew from the start of the stream: rather twice than never.
 ///
+/// # Rights
+///
+/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xclaim +xack`, on `<stream>.dead`
+/// `+xadd`, on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
+/// `stream-effect:<stream>:*` `+set +exists`; all on a primary.
+///
 /// [`with_dedup`]: Self::with_dedup
 /// [`join_existing`]: Self::join_existing
 #[must_use = "a runner does nothing until it runs"]
