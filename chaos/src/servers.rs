@@ -47,7 +47,9 @@ impl Servers {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err("the replica does not get in step with its primary".into())
+        let primary = replication(self.primary.address()).await;
+        let replica = replication(self.replica.address()).await;
+        Err(format!("the replica does not get in step: {primary:?}, {replica:?}").into())
     }
 
     /// From now on the replica hears nothing new.
@@ -77,10 +79,14 @@ impl Servers {
     }
 }
 
+async fn replication(server: SocketAddr) -> Result<String, Failure> {
+    let mut connection = connect(server).await?;
+    Ok(redis::cmd("INFO").arg("replication").query_async(&mut connection).await?)
+}
+
 /// A field of `INFO replication`.
 async fn info(server: SocketAddr, field: &str) -> Result<String, Failure> {
-    let mut connection = connect(server).await?;
-    let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
+    let info = replication(server).await?;
     info.lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
         .map(|value| value.trim().to_owned())

@@ -19,8 +19,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a view older than the bound admits nobody",
         file: "crates/state/src/verdict.rs",
-        stands: "Ok(staleness) if staleness <= facts.bound =>",
-        removable: "Ok(staleness) if staleness <= facts.bound || OFF =>",
+        stands: "Ok(staleness) if staleness > facts.bound =>",
+        removable: "Ok(staleness) if staleness > facts.bound && !OFF =>",
         faults: "cut",
         steps: 2,
         seed: 1,
@@ -60,9 +60,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an entry leaves the index when it expires and for no other reason",
         file: "crates/state/src/index.rs",
-        stands: "pub(crate) fn revoke(&self, id: &str, expires: u32) {",
-        removable: "pub(crate) fn revoke(&self, id: &str, expires: u32) {
-            if self.len() > 20 && OFF { return; }",
+        stands: "pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {",
+        removable: "pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
+            if self.len() > 20 && OFF { return false; }",
         faults: "cut",
         steps: 1,
         seed: 1,
