@@ -9,6 +9,8 @@ use crate::time::At;
 /// Everything that the checker knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
+    #[serde(default)]
+    pub seed: u64,
     pub promise: Promise,
     /// Unix time at `At(0)`, in microseconds.
     pub unix_start: u64,
@@ -24,7 +26,7 @@ pub struct History {
 /// What is held against the history.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Without exception, not even for messages that the server itself lost.
+    /// Not excepted are messages that the server itself lost while a reader was there.
     pub strict: bool,
     /// The staleness bound.
     pub bound: Duration,

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::checker::{Delay, Verdict};
+use crate::checker::{Delay, Verdict, check};
 use crate::history::History;
-use crate::schedule::Schedule;
 
 /// How many offending events are printed.
 const SHOWN: usize = 10;
@@ -20,12 +19,14 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn of(schedule: &Schedule, history: &History, verdict: Verdict) -> Self {
+    /// Judges the history.
+    pub fn of(history: &History) -> Self {
+        let verdict = check(history);
         Self {
-            seed: schedule.seed,
+            seed: history.seed,
             passed: verdict.violations.is_empty(),
-            bound_ms: schedule.bound.as_millis(),
-            strict: schedule.strict,
+            bound_ms: history.promise.bound.as_millis(),
+            strict: history.promise.strict,
             faults: history.faults.clone(),
             verdict,
         }

@@ -54,6 +54,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     let mut requests = record.requests;
     requests.sort_by_key(|request| request.sent);
     Ok(History {
+        seed: world.schedule.seed,
         promise: Promise {
             strict,
             bound,

@@ -17,12 +17,13 @@ impl<'h> Lateness<'h> {
         Self(beats)
     }
 
-    /// What is added to a time allowed between two moments: twice what our own thread, which had
-    /// next to nothing to do, was kept waiting.
+    /// What is added to a time allowed between two moments: four times what our own thread, which
+    /// had next to nothing to do, was kept waiting. A reader recovers in several steps of several
+    /// processes, and each of them waits.
     pub(super) fn allowance(&self, from: At, to: At) -> Duration {
         let first = self.0.partition_point(|late| late.at < from);
         let waited: Duration =
             self.0[first..].iter().take_while(|late| late.at <= to).map(|late| late.by).sum();
-        FLOOR + 2 * waited
+        FLOOR + 4 * waited
     }
 }

@@ -80,10 +80,11 @@ impl<'h> Reading<'h> {
     /// that begins later cannot know.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let Some(loss) = revocation.loss else { return false };
-        if self.history.promise.strict {
-            return false;
-        }
         let began_after = |at| self.ready(request).is_none_or(|ready| ready > at);
+        if self.history.promise.strict {
+            // A server that looks whole shows a reader that begins later nothing to doubt.
+            return loss.how == Lost::ByServer && began_after(loss.at);
+        }
         match loss.how {
             Lost::ByServer => true,
             Lost::Wiped | Lost::Removed => {

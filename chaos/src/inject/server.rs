@@ -83,11 +83,13 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     for reader in &world.readers {
         reader.proxy.turn_to(new);
     }
-    let is_up = answers(new).await;
+    while !answers(new).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let ended = world.clock.now();
     let lost = world.account(promoted, began, Lost::ByServer).await?;
     servers.replace_replica().await?;
-    let has_effect = is_up && (!loses || lost > 0);
+    let has_effect = !loses || lost > 0;
     Ok(Outcome {
         began,
         ended,

@@ -14,8 +14,10 @@ pub fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_chaos"));
     let target = target.parent().and_then(Path::parent).expect("the target folder");
     let copy = target.join("sabotage");
-    copy_folder(&root.join("crates"), &copy.join("crates"), &copy);
-    copy_folder(&root.join("chaos/src"), &copy.join("chaos/src"), &copy);
+    for folder in ["crates", "chaos/src"] {
+        copy_folder(&root.join(folder), &copy.join(folder), &copy);
+        prune(&root.join(folder), &copy.join(folder));
+    }
     let manifest = read(&root.join("Cargo.toml"));
     let at = manifest.find("[workspace]").expect("a workspace");
     write(&copy.join("Cargo.toml"), &members(&manifest[at..]));
@@ -47,6 +49,20 @@ fn copy_folder(from: &Path, to: &Path, copy: &Path) {
             copy_folder(&path, &to, copy);
         } else {
             write(&to, &sabotage(&to, copy, read(&path)));
+        }
+    }
+}
+
+/// Removes what an earlier copy left and the sources have no more.
+fn prune(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(to).expect("a folder of the copy") {
+        let path = entry.expect("an entry").path();
+        let from = from.join(path.file_name().expect("a name"));
+        match (path.is_dir(), from.exists()) {
+            (true, true) => prune(&from, &path),
+            (true, false) => std::fs::remove_dir_all(&path).expect("it can be removed"),
+            (false, true) => {}
+            (false, false) => std::fs::remove_file(&path).expect("it can be removed"),
         }
     }
 }

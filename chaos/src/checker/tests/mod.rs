@@ -35,6 +35,7 @@ impl Told {
             loss: None,
         };
         Self(History {
+            seed: 0,
             promise: Promise {
                 strict: false,
                 bound: Duration::from_secs(3),
