@@ -18,6 +18,7 @@ mod holes;
 mod effects;
 
 mod live;
+mod logged;
 mod model;
 mod outages;
 

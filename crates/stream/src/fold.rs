@@ -216,6 +216,8 @@ impl Fold {
     }
 
     fn entry(&mut self, entry: &Entry, received: Received) {
+        let span = tracing::debug_span!("apply", stream = %entry.stream, id = %entry.id);
+        let _in_span = span.enter();
         self.metrics.messages.increment(1);
         let fields: Vec<(&[u8], &[u8])> =
             entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();

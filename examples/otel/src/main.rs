@@ -1,0 +1,98 @@
+//! A gateway's traces in OpenTelemetry: `cargo run -p caracal-example-otel`.
+//!
+//! Nothing of ours knows of OpenTelemetry. The service opens a span for each request, as a trace
+//! layer does; the gateway's denial is an event in it. Here the spans go to standard output; a service
+//! puts an OTLP exporter in that place.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use caracal_revocation::{
+    Claims, Follower, GatewayLayer, GuardedUpload, InProcess, Key, KeyRing, Notice, Publisher,
+};
+use http::{Request, Response};
+use http_body_util::Full;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tower::{Layer, ServiceExt, service_fn};
+use tracing::Instrument;
+use tracing_subscriber::layer::SubscriberExt;
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let exporter = opentelemetry_stdout::SpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
+    // Denials and what the follower does; its debug spans `apply` show each message.
+    let filter = tracing_subscriber::EnvFilter::new("info,caracal_revocation_stream=debug");
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("gateway")));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    two_requests().await?;
+    provider.shutdown()?;
+    Ok(())
+}
+
+/// One request that is admitted; then its session is revoked, and another is denied.
+async fn two_requests() -> Result<(), Failure> {
+    let key = Key::generate()?;
+    let streams = InProcess::new();
+    let revocations = Follower::in_process(&streams, KeyRing::new(key.clone()))?.spawn();
+    revocations.ready().await;
+    let gateway = GatewayLayer::new(revocations.clone()).layer(service_fn(
+        async |_: Request<GuardedUpload<()>>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+        },
+    ));
+    let request = || {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Claims::new("ar-1"));
+        request
+    };
+
+    gateway.clone().oneshot(request()).instrument(tracing::info_span!("request")).await?;
+    let publisher = Publisher::in_process(&streams, Some(key));
+    publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+    while revocations.entries() == 0 {
+        tokio::task::yield_now().await;
+    }
+    gateway.oneshot(request()).instrument(tracing::info_span!("request")).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_denial_is_an_event_of_the_requests_span_and_a_message_a_span_of_its_own() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        let subscriber = tracing_subscriber::registry()
+            .with(tracing_subscriber::EnvFilter::new("info,caracal_revocation_stream=debug"))
+            .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("gateway")));
+        let _guard = tracing::subscriber::set_default(subscriber);
+        two_requests().await.unwrap();
+
+        let spans = exporter.get_finished_spans().unwrap();
+        let named = |name: &'static str| spans.iter().filter(move |span| span.name == name);
+        let denials: Vec<_> = named("request")
+            .flat_map(|span| span.events.iter())
+            .filter(|event| event.name == "request denied")
+            .collect();
+        assert_eq!((named("request").count(), denials.len()), (2, 1));
+        let has = |name: &str, value: &str| {
+            denials[0].attributes.iter().any(|attribute| {
+                attribute.key.as_str() == name && attribute.value.as_str() == value
+            })
+        };
+        assert!(has("reason", "revoked") && has("anchor", "sid"), "{denials:?}");
+        let applied = named("apply").next().expect("the message's span");
+        let stream = applied.attributes.iter().find(|attribute| attribute.key.as_str() == "stream");
+        assert_eq!(stream.unwrap().value.as_str(), "caracal.sessions.revoke");
+    }
+}
