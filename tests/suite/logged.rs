@@ -30,7 +30,8 @@ fn every_documented_event_is_in_the_sources_with_its_level() {
     // What stands between one event's macro and the end of its statement.
     let has = |level: &str, message: &str| {
         let message = format!("\"{message}\"");
-        let mut events = text.split(&format!("tracing::{level}!(")).skip(1);
+        let event = format!("tracing::{level}!(");
+        let mut events = text.split(&event).skip(1);
         events.any(|event| event.split(";\n").next().is_some_and(|event| event.contains(&message)))
     };
     let docs = std::fs::read_to_string(root.join("docs/tracing.md")).unwrap();
