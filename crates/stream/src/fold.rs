@@ -182,7 +182,8 @@ impl Fold {
         tracing::warn!(
             cause = doubt.label(),
             strict,
-            "Redis was restarted or replaced, and may have lost messages that it had acknowledged:              it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
+            "Redis was restarted or replaced, and may have lost messages that it had acknowledged: \
+             it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
         );
         for track in self.tracks.iter_mut().flatten() {
             track.is_doubted = true;
