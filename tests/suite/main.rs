@@ -12,6 +12,7 @@ mod canary;
 mod cut;
 mod dead_letters;
 mod delivery;
+mod errors;
 mod gateway;
 mod holes;
 
@@ -32,8 +33,10 @@ mod policies;
 
 mod proxy;
 mod redis_server;
+mod replicas;
 mod resource;
 mod service;
 mod sts;
 
+mod tls;
 mod vectors;

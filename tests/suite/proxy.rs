@@ -12,6 +12,8 @@ enum Mode {
     Forward,
     /// Takes and keeps connections, and passes nothing on in either direction.
     Silent,
+    /// Answers every command with this error.
+    Answer(&'static str),
 }
 
 pub(crate) struct Proxy {
@@ -38,9 +40,18 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Sends new connections there, and closes those that are open.
     pub(crate) fn redirect(&self, port: u16) {
         self.state.send_modify(|state| *state = (port, Mode::Forward, state.2 + 1));
+    }
+
+    /// Closes what is open, and answers every command itself from then on.
+    pub(crate) fn answer(&self, error: &'static str) {
+        self.state.send_modify(|state| *state = (state.0, Mode::Answer(error), state.2 + 1));
     }
 
     /// A partition that nobody is told of.
@@ -56,7 +67,14 @@ impl Drop for Proxy {
 }
 
 async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) {
-    let (_, _, number) = *state.borrow();
+    let (_, mode, number) = *state.borrow();
+    if let Mode::Answer(error) = mode {
+        tokio::select! {
+            () = answer(client, error) => {}
+            _ = state.wait_for(|(_, _, now)| *now != number) => {}
+        }
+        return;
+    }
     // A silent network does not even let a connection through to the server.
     if state.wait_for(|(_, mode, _)| *mode == Mode::Forward).await.is_err() {
         return;
@@ -86,6 +104,21 @@ async fn pass(
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Answers each command, however many come in one write.
+async fn answer(mut client: TcpStream, error: &str) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let Ok(read @ 1..) = client.read(&mut buffer).await else { return };
+        let text = String::from_utf8_lossy(&buffer[..read]);
+        let is_start =
+            |line: &&str| line.strip_prefix('*').is_some_and(|count| count.parse::<u32>().is_ok());
+        let answers = format!("-{error}\r\n").repeat(text.lines().filter(is_start).count());
+        if client.write_all(answers.as_bytes()).await.is_err() {
             return;
         }
     }

@@ -130,7 +130,7 @@ fn launch(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
         .expect("redis-server is installed (on Debian: apt-get install redis-server)")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -1,5 +1,7 @@
 //! One connection to one server: deadlines around everything, nothing shared with anybody.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::Outage;
@@ -83,7 +85,8 @@ fn refused(error: &RedisError) -> LogError {
 
 /// Whether the handshake failed: invalid data is what a TLS library makes of that.
 fn is_tls(error: &RedisError) -> bool {
-    let cause = std::error::Error::source(error);
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }

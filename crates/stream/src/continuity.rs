@@ -4,6 +4,8 @@
 //! it only if they had been read. The run id and the replication id show that one took place; the
 //! offset at which a replica became the primary can show that nothing proven was lost.
 
+use std::time::Duration;
+
 use crate::log::LogError;
 use crate::redis_reply::info_field;
 
@@ -18,6 +20,8 @@ pub(crate) struct Identity {
     /// The history that it had before it was promoted, and the first offset that is not of it.
     pub(crate) earlier: Option<(Box<str>, i64)>,
     pub(crate) is_replica: bool,
+    /// Of a replica whose link is up: how long ago its primary was last heard of.
+    pub(crate) last_heard: Option<Duration>,
 }
 
 /// What a change of server may have cost.
@@ -75,6 +79,12 @@ impl Identity {
                 .then(|| Ok::<_, LogError>((earlier.into(), number("second_repl_offset")?)))
                 .transpose()?,
             is_replica: text("role")? == "slave",
+            last_heard: info_field(replication, "master_link_status")
+                .filter(|status| *status == "up")
+                .and_then(|_| info_field(replication, "master_last_io_seconds_ago"))
+                .and_then(|seconds| seconds.parse().ok())
+                // A whole number, rounded down.
+                .map(|seconds: u64| Duration::from_secs(seconds + 1)),
         })
     }
 }

@@ -19,6 +19,9 @@ use crate::receipts::Progress;
 use crate::server_clock::ServerClock;
 use crate::signing::Signing;
 
+/// Before every moment.
+const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+
 /// Everything that reading the log changes.
 #[derive(Debug)]
 pub(crate) struct Fold {
@@ -133,8 +136,10 @@ impl Fold {
         self.server_clock.observe(server_time, sent, now);
         let was_tailing = self.is_tailing();
         let received = Received { now, server_time, server_clock: self.server_clock };
+        // What an answer holds for that nobody knows the time of confirms nothing.
+        let as_of = reading.as_of.moment(sent).unwrap_or(NEVER);
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
-            self.prove(stream, |proof| proof.head(head, sent, server_time));
+            self.prove(stream, |proof| proof.head(head, as_of, server_time));
         }
         for entry in &reading.entries {
             self.entry(entry, received);
@@ -314,7 +319,9 @@ impl Fold {
             Ok(None) => {}
             Err(hole) => track.broken = Some(hole),
             Ok(Some(Passed { as_of, lost_up_to, unshown_up_to })) => {
-                track.as_of = Some(as_of);
+                // From a replica it may be what it was.
+                let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
+                track.as_of = Some(earlier.unwrap_or(as_of));
                 track.is_young |= unshown_up_to.is_some();
                 let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
                 let lost_up_to = lost_up_to.max(unshown);
@@ -389,7 +396,7 @@ impl Fold {
         }
         if self.signing.none_verified() && self.keys.verifies() {
             self.withhold();
-        } else if let Some(as_of) = oldest {
+        } else if let Some(as_of) = oldest.filter(|as_of| *as_of != NEVER) {
             self.revocations.confirm(as_of);
             if let Some((_, told)) =
                 self.told.take_if(|(sent, _)| sent.monotonic <= as_of.monotonic)

@@ -206,13 +206,15 @@ impl Follower {
         let fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
         match self.origin {
             Origin::Redis(settings) => {
-                let server = settings.server;
+                let (server, primary) = (settings.server, settings.primary);
+                // Letters are written, and a replica takes none.
+                let writable = primary.clone().unwrap_or_else(|| server.clone());
                 if let Some((replica, progress, revocations)) = receipts {
-                    let server = server.clone();
+                    let server = writable.clone();
                     tasks.spawn(receipts::Writer { server, replica, progress, revocations }.run());
                 }
-                let writer = Writer::new(server.clone(), key, queue);
-                let log = RedisLog::new(server, settings.insecure_unproven);
+                let writer = Writer::new(writable, key, queue);
+                let log = RedisLog::new(server, primary, settings.insecure_unproven);
                 beside(writer.run(), follow(log, fold, shutdown)).await;
             }
             Origin::InProcess(streams) => {
@@ -283,6 +285,7 @@ async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Out
         let may_wait = fold.may_wait(fold.revocations().now());
         let wait = may_wait.then(|| wait(fold.revocations()));
         let sent = fold.revocations().now();
+        log.prepare(sent).await;
         match log.read(&cursors, wait).await {
             Ok(reading) => {
                 let now = fold.revocations().now();

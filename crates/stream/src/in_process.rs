@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
-use crate::log::{Counters, Entry, Fields, Head, Log, LogError, PerStream, Reading};
+use crate::log::{AsOf, Counters, Entry, Fields, Head, Log, LogError, PerStream, Reading};
 
 /// Like Caracal's producers, who trim with `MAXLEN ~ 100000`.
 const MAX_LEN: usize = 100_000;
@@ -128,7 +128,7 @@ impl Log for InProcess {
             entries = self.after(cursors);
         }
         let drained = [true; Stream::ALL.len()];
-        Ok(Reading { server_time, identity: None, heads, entries, drained })
+        Ok(Reading { server_time, as_of: AsOf::Sent, identity: None, heads, entries, drained })
     }
 }
 

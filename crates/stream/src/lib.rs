@@ -45,6 +45,7 @@ mod log;
 mod metrics;
 mod outage;
 mod persistence;
+mod primary;
 mod proof;
 mod provision;
 mod publisher;

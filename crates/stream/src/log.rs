@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::{Moment, Outage};
 
 use crate::continuity::Identity;
 
@@ -16,6 +16,11 @@ pub(crate) trait Log: Send {
     /// Opens a connection of its own, dropping one that is open, and tells the server's clock
     /// (since the Unix epoch).
     fn open(&mut self) -> impl Future<Output = Result<Duration, LogError>> + Send;
+
+    /// Whatever is to be asked of others before a read that is sent at this moment.
+    fn prepare(&mut self, _now: Moment) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// In one write, asks for the heads and then reads what stands after the cursors; with
     /// `wait`, waits so long for the next entry if there is none.
@@ -31,6 +36,8 @@ pub(crate) trait Log: Send {
 pub(crate) struct Reading {
     /// The server's clock when it answered, since the Unix epoch.
     pub(crate) server_time: Duration,
+    /// Up to when the answer holds.
+    pub(crate) as_of: AsOf,
     /// Who the server is, where that was asked.
     pub(crate) identity: Option<Identity>,
     /// What the server said of each stream, before the entries were read.
@@ -39,6 +46,31 @@ pub(crate) struct Reading {
     pub(crate) entries: Vec<Entry>,
     /// Whether the answer holds all that stood after the stream's cursor when it was read.
     pub(crate) drained: PerStream<bool>,
+}
+
+/// Up to when an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AsOf {
+    /// It was sent then: a primary has everything.
+    Sent,
+    /// So long before it was sent, as far as a replica knows by itself.
+    Earlier(Duration),
+    /// This moment.
+    At(Moment),
+    /// That is not known.
+    Unknown,
+}
+
+impl AsOf {
+    /// As a moment, for an answer to what was sent at `sent`.
+    pub(crate) fn moment(self, sent: Moment) -> Option<Moment> {
+        match self {
+            Self::Sent => Some(sent),
+            Self::Earlier(by) => Some(sent.earlier_by(by)),
+            Self::At(moment) => Some(moment),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// What the server says of a stream.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_state::Moment;
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::continuity::Identity;
-use crate::log::{Head, Log, LogError, PerStream, Reading};
+use crate::log::{AsOf, Head, Log, LogError, PerStream, Reading};
 use crate::persistence;
+use crate::primary::Primary;
 use crate::redis_reply as reply;
 
 /// At most so many entries a stream and answer, and fewer where they are large.
@@ -19,6 +21,8 @@ const FIRST_COUNT: usize = 100;
 const COMFORTABLE_BYTES: usize = 8 << 20;
 /// How often the server is asked who it is: each second, or with every read that takes about one.
 const IDENTIFY_EVERY: Duration = Duration::from_millis(900);
+/// How often the primary of a replica is asked, at most: a quarter of the shortest bound.
+const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct RedisLog {
@@ -31,12 +35,24 @@ pub(crate) struct RedisLog {
     counts: bool,
     /// When this connection's server was last asked who it is.
     identified: Option<Instant>,
+    /// Whether it is a replica.
+    is_replica: bool,
+    /// Its primary, where that is configured.
+    primary: Option<Primary>,
+    /// When that was last asked.
+    asked_primary: Option<Instant>,
+    /// Up to when the last answer held, where it told who the server is.
+    as_of: AsOf,
     /// What was last said of the server's persistence settings, to say it once.
     warned: Vec<String>,
 }
 
 impl RedisLog {
-    pub(crate) fn new(server: ConnectionInfo, allow_unproven: bool) -> Self {
+    pub(crate) fn new(
+        server: ConnectionInfo,
+        primary: Option<ConnectionInfo>,
+        allow_unproven: bool,
+    ) -> Self {
         Self {
             server,
             connection: None,
@@ -44,6 +60,10 @@ impl RedisLog {
             allow_unproven,
             counts: true,
             identified: None,
+            is_replica: false,
+            primary: primary.map(Primary::new),
+            asked_primary: None,
+            as_of: AsOf::Unknown,
             warned: Vec::new(),
         }
     }
@@ -88,7 +108,7 @@ impl RedisLog {
         let drained = Stream::ALL.map(|stream| {
             entries.iter().filter(|entry| entry.stream == stream).count() < self.count
         });
-        Ok(Reading { server_time, identity, heads, entries, drained })
+        Ok(Reading { server_time, as_of: AsOf::Sent, identity, heads, entries, drained })
     }
 
     /// Fewer entries next time if these were large, more if they were small.
@@ -112,8 +132,18 @@ impl RedisLog {
 impl Log for RedisLog {
     async fn open(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.identified) = (None, None);
+        self.as_of = AsOf::Unknown;
         self.connection = Some(Connection::open(&self.server).await?);
         self.inspect().await
+    }
+
+    async fn prepare(&mut self, now: Moment) {
+        let Some(primary) = self.primary.as_mut().filter(|_| self.is_replica) else { return };
+        // As often as who the server is, or with each read that waits less.
+        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
+            self.asked_primary = Some(Instant::now());
+            primary.ask(now).await;
+        }
     }
 
     async fn read(
@@ -121,11 +151,21 @@ impl Log for RedisLog {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<Reading, LogError> {
-        let identify = self.identified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY);
+        let identify = self.is_replica
+            || self.identified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY);
         let asked = Instant::now();
         let commands = read_commands(cursors, self.count, wait, identify);
         let answers = self.ask(&commands, wait.unwrap_or_default()).await?;
-        let reading = self.understand(answers, identify)?;
+        let mut reading = self.understand(answers, identify)?;
+        if let Some(identity) = &reading.identity {
+            self.is_replica = identity.is_replica;
+            self.as_of = match &mut self.primary {
+                _ if !identity.is_replica => AsOf::Sent,
+                Some(primary) => primary.as_of(identity).map_or(AsOf::Unknown, AsOf::At),
+                None => identity.last_heard.map_or(AsOf::Unknown, AsOf::Earlier),
+            };
+        }
+        reading.as_of = self.as_of;
         if identify {
             self.identified = Some(asked);
         }

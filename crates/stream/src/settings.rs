@@ -9,6 +9,8 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use zeroize::Zeroizing;
 
 mod bounds;
+#[cfg(feature = "tls")]
+mod tls;
 
 /// Where the streams are and which signatures to believe.
 ///
@@ -17,6 +19,9 @@ mod bounds;
 /// | `REDIS_URL` | `redis://`, `rediss://` (feature `tls`), `unix://`; with user and password |
 /// | `REDIS_HOST`, `REDIS_PORT` | instead of `REDIS_URL`; port 6379 if unset |
 /// | `REDIS_PASSWORD` | the password, unless `REDIS_URL` holds one |
+/// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is, and takes dead letters |
+/// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` believes, instead of the system's |
+/// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
 /// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
@@ -37,6 +42,8 @@ mod bounds;
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) server: ConnectionInfo,
+    /// Of a replica that is read.
+    pub(crate) primary: Option<ConnectionInfo>,
     pub(crate) keys: KeyRing,
     pub(crate) mode: Mode,
     pub(crate) options: Options,
@@ -102,6 +109,15 @@ enum Problem {
     NotAFlag,
     #[error("{0}")]
     Bound(BoundError),
+    #[cfg(feature = "tls")]
+    #[error("needs rediss:// in REDIS_URL")]
+    NeedsTls,
+    #[cfg(feature = "tls")]
+    #[error("not set, though {0} is")]
+    Missing(&'static str),
+    #[cfg(feature = "tls")]
+    #[error("not in PEM format, or not what is expected there")]
+    NotPem,
     #[error("contradicts {0}")]
     Contradiction(&'static str),
     #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
@@ -149,7 +165,13 @@ impl Settings {
             return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
         }
         let (server, keys) = (server(&lookup)?, keys(mode, &lookup)?);
-        Ok(Self { server, keys, mode, options, insecure_unproven })
+        #[cfg(feature = "tls")]
+        let server = tls::with_certificates(server, &lookup)?;
+        let primary = primary(&lookup)?;
+        #[cfg(feature = "tls")]
+        let primary =
+            primary.map(|primary| tls::with_certificates(primary, &lookup)).transpose()?;
+        Ok(Self { server, primary, keys, mode, options, insecure_unproven })
     }
 
     /// The same settings with other keys, for programs that make their own.
@@ -217,6 +239,23 @@ fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, Se
         .into_connection_info()
         .map_err(|_| SettingsError::new("REDIS_HOST", Problem::NotAnAddress("")))?;
     with_password(info, lookup)
+}
+
+fn primary(
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<ConnectionInfo>, SettingsError> {
+    let Some(url) = secret(lookup, "REDIS_PRIMARY_URL", "REDIS_PRIMARY_URL_FILE")? else {
+        return Ok(None);
+    };
+    let info = url
+        .trim()
+        .into_connection_info()
+        .map_err(|_| SettingsError::new("REDIS_PRIMARY_URL", Problem::NotAnAddress("")))?;
+    if info.redis_settings().password().is_some() {
+        Ok(Some(info))
+    } else {
+        with_password(info, lookup).map(Some)
+    }
 }
 
 fn with_password(

@@ -86,7 +86,7 @@ impl Watch {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
-        let mut log = RedisLog::new(settings.server.clone(), settings.insecure_unproven);
+        let mut log = RedisLog::new(settings.server.clone(), None, settings.insecure_unproven);
         let server_time = log.open().await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();

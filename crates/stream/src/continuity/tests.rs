@@ -7,6 +7,7 @@ fn primary(run_id: &str, history: &str, offset: i64) -> Identity {
         offset,
         earlier: None,
         is_replica: false,
+        last_heard: None,
     }
 }
 
@@ -102,6 +103,10 @@ fn the_answers_of_info_are_read_totally() {
     let replication = "# Replication\r\nrole:slave\r\nmaster_replid:h1\r\n\
         master_replid2:0000\r\nmaster_repl_offset:42\r\nsecond_repl_offset:-1\r\n";
     assert_eq!(Identity::of(server, replication), Ok(replica("abc", "h1", 42)));
+    let linked = format!("{replication}master_link_status:up\r\nmaster_last_io_seconds_ago:4\r\n");
+    let heard = |text: &str| Identity::of(server, text).unwrap().last_heard;
+    assert_eq!(heard(&linked), Some(Duration::from_secs(5)));
+    assert_eq!(heard(&linked.replace(":up", ":down")), None);
     let promoted = replication.replace("0000", "h0").replace("-1", "17").replace("slave", "master");
     let identity = Identity::of(server, &promoted).unwrap();
     assert_eq!(identity.earlier, Some(("h0".into(), 17)));

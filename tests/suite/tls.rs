@@ -1,0 +1,103 @@
+//! Redis over TLS, with an authority of one's own and certificates on both sides.
+
+use std::path::Path;
+
+use caracal_revocation::{Follower, Outage, Revocations, Settings};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
+use crate::redis_server::{RedisServer, free_port};
+
+/// Writes an authority, and a certificate and a key for each name that it signed.
+fn certificates(folder: &Path, names: &[&str]) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for name in names {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        // Of another name than who signs it, or it passes for its own authority.
+        params.distinguished_name.push(DnType::CommonName, *name);
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+fn follow(port: u16, files: &[(&str, &Path)]) -> Revocations {
+    let url = format!("rediss://localhost:{port}");
+    let settings = Settings::from_lookup(|name| match name {
+        "REDIS_URL" => Some(url.clone()),
+        "CARACAL_MODE" => Some("dev".to_owned()),
+        _ => {
+            let file = files.iter().find(|(setting, _)| *setting == name);
+            file.map(|(_, path)| path.to_str().unwrap().to_owned())
+        }
+    });
+    Follower::new(settings.unwrap().with_keys(ring())).spawn()
+}
+
+#[tokio::test]
+async fn an_authority_of_ones_own_and_certificates_on_both_sides() {
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path(), &["server", "client"]);
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    let port = free_port();
+    let server = RedisServer::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-ca-cert-file",
+        &text("ca.pem"),
+        "--tls-cert-file",
+        &text("server.pem"),
+        "--tls-key-file",
+        &text("server.key"),
+    ]);
+    revoke(&publisher(&server).await, "ar-1").await;
+    let (ca, cert, key) = (path("ca.pem"), path("client.pem"), path("client.key"));
+    let ca = ("REDIS_TLS_CA_FILE", ca.as_path());
+    let own = [("REDIS_TLS_CERT_FILE", cert.as_path()), ("REDIS_TLS_KEY_FILE", key.as_path())];
+
+    let both = follow(port, &[&[ca], own.as_slice()].concat());
+    ready(&both).await;
+    assert!(is_revoked(&both, "ar-1"));
+
+    let outage = |revocations: &Revocations| revocations.readiness(revocations.now()).outage;
+    let stranger = follow(port, &own);
+    eventually("the server's certificate is refused", || outage(&stranger) == Some(Outage::Tls))
+        .await;
+    let nobody = follow(port, &[ca]);
+    eventually("a certificate is asked for", || {
+        matches!(outage(&nobody), Some(Outage::Tls | Outage::Unreachable))
+    })
+    .await;
+    assert!(!nobody.readiness(nobody.now()).is_ready());
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_named() {
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path(), &["client"]);
+    let fault = |url: &str, files: &[(&str, &str)]| {
+        let lookup = |name: &str| match name {
+            "REDIS_URL" => Some(url.to_owned()),
+            "CARACAL_MODE" => Some("dev".to_owned()),
+            _ => {
+                let file = files.iter().find(|(setting, _)| *setting == name);
+                file.map(|(_, name)| folder.path().join(name).to_str().unwrap().to_owned())
+            }
+        };
+        Settings::from_lookup(lookup).map(drop).map_err(|error| error.setting())
+    };
+    let (plain, tls) = ("redis://localhost", "rediss://localhost");
+    let (ca, cert, key) = ("REDIS_TLS_CA_FILE", "REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE");
+    assert_eq!(fault(plain, &[(ca, "ca.pem")]), Err(ca));
+    assert_eq!(fault(tls, &[(ca, "nowhere.pem")]), Err(ca));
+    assert_eq!(fault(tls, &[(cert, "client.pem")]), Err(key));
+    assert_eq!(fault(tls, &[(key, "client.key")]), Err(cert));
+    assert_eq!(fault(tls, &[(ca, "ca.pem"), (cert, "client.pem"), (key, "client.key")]), Ok(()));
+}
