@@ -12,7 +12,7 @@ pub async fn from_env() -> Result<(Follower, Publisher), Box<dyn std::error::Err
 /// Where the streams are.
 pub enum Origin {
     InProcess(InProcess, Key),
-    Redis(Settings),
+    Redis(Box<Settings>),
 }
 
 impl Origin {
@@ -40,7 +40,7 @@ impl Origin {
             Settings::from_lookup(dev)?.with_keys(KeyRing::new(example_key))
         };
         println!("Streams: {settings:?}");
-        Ok(Self::Redis(settings))
+        Ok(Self::Redis(Box::new(settings)))
     }
 
     pub fn follower(&self) -> Result<Follower, Box<dyn std::error::Error>> {
@@ -48,7 +48,7 @@ impl Origin {
             Self::InProcess(streams, key) => {
                 Follower::in_process(streams, KeyRing::new(key.clone()))?
             }
-            Self::Redis(settings) => Follower::new(settings.clone()),
+            Self::Redis(settings) => Follower::new((**settings).clone()),
         })
     }
 
