@@ -8,7 +8,8 @@ use crate::rules::RULES;
 
 const PROGRAM: &str = "chaos-sabotaged";
 
-/// Builds the copy in the target folder of this build; where its program is.
+/// Builds the copy, in a target folder of its own: cargo takes a crate at the same place in another
+/// workspace for the same crate, and would give one's build to the other. Where its program is.
 pub fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let target = Path::new(env!("CARGO_BIN_EXE_chaos"));
@@ -25,12 +26,12 @@ pub fn build() -> PathBuf {
     write(&copy.join("chaos/Cargo.toml"), &own.replace("\"chaos\"", &format!("\"{PROGRAM}\"")));
     write(&copy.join("Cargo.lock"), &read(&root.join("Cargo.lock")));
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "-p", PROGRAM, "--target-dir"])
-        .arg(target)
+        .args(["build", "--quiet", "--offline", "-p", PROGRAM])
+        .env("CARGO_TARGET_DIR", copy.join("target"))
         .current_dir(&copy)
         .status();
     assert!(status.expect("cargo runs").success(), "the patched copy does not build");
-    target.join("debug").join(PROGRAM)
+    copy.join("target/debug").join(PROGRAM)
 }
 
 /// The workspace without the members that are not copied.
