@@ -40,6 +40,9 @@ pub(crate) enum Doubt {
 pub(crate) enum Standing {
     /// It has all that was proven.
     Sound,
+    /// So has this one, which took over from another; what that acknowledged afterwards, nobody
+    /// can tell.
+    TookOver,
     /// It may have lost what the one before it had acknowledged.
     Doubtful(Doubt),
     /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
@@ -96,7 +99,7 @@ impl Continuity {
         if standing != Standing::Behind {
             self.last = Some(now.clone());
         }
-        if matches!(standing, Standing::Doubtful(_)) {
+        if matches!(standing, Standing::Doubtful(_) | Standing::TookOver) {
             self.proven = None;
         }
         standing
@@ -132,7 +135,7 @@ impl Continuity {
             };
         }
         match &now.earlier {
-            Some((earlier, end)) if earlier == history && *end > offset => Standing::Sound,
+            Some((earlier, end)) if earlier == history && *end > offset => Standing::TookOver,
             Some((earlier, _)) if earlier == history => Standing::Doubtful(Doubt::Failover),
             // A primary that has had no replica for long begins a new history by itself.
             None if is_same_process && !last.is_replica && !now.is_replica => Standing::Sound,

@@ -169,7 +169,8 @@ impl Fold {
             self.tracks.iter_mut().flatten().for_each(|track| track.is_doubted = true);
         }
         match self.continuity.observe(identity) {
-            Standing::Sound => {}
+            Standing::TookOver if self.revocations.options().strict => self.doubt(Doubt::Failover),
+            Standing::Sound | Standing::TookOver => {}
             Standing::Behind => return Err(LogError::Behind),
             Standing::Doubtful(doubt) => self.doubt(doubt),
         }

@@ -45,8 +45,8 @@ fn a_restart_is_doubtful_once() {
 #[test]
 fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
     for (end, standing) in [
-        (102, Standing::Sound),
-        (101, Standing::Sound),
+        (102, Standing::TookOver),
+        (101, Standing::TookOver),
         (100, Standing::Doubtful(Doubt::Failover)),
         (7, Standing::Doubtful(Doubt::Failover)),
     ] {
@@ -61,6 +61,7 @@ fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
 #[test]
 fn a_replica_that_was_read_and_is_promoted_is_judged_by_its_own_offset() {
     let mut continuity = proven_on(&replica("r2", "h1", 100));
+    assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", 101)), Standing::TookOver);
     assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", 101)), Standing::Sound);
 }
 
