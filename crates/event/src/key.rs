@@ -74,6 +74,11 @@ impl Key {
         self.feed(canonical).finalize().into_bytes().into()
     }
 
+    /// The keyed state, with nothing fed to it.
+    pub(crate) fn state(&self) -> Hmac<Sha256> {
+        self.0.clone()
+    }
+
     /// Compares in constant time.
     fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
         self.feed(canonical).verify_slice(signature).is_ok()
@@ -165,6 +170,10 @@ impl KeyRing {
     #[must_use]
     pub fn signing_key(&self) -> Option<&Key> {
         self.keys.iter().find(|(slot, _)| *slot == KeySlot::Current).map(|(_, key)| key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().map(|(_, key)| key)
     }
 
     /// What the message says, if it was signed with a key of this ring and can be read in one

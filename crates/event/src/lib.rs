@@ -37,6 +37,7 @@ mod moment;
 mod notice;
 mod reading;
 mod rejection;
+mod seal;
 mod stream;
 
 pub use canary::{CANARY_STREAM, sign_canary};
@@ -49,4 +50,5 @@ pub use message::Message;
 pub use moment::{DecidedAt, OccurredAt};
 pub use notice::{DelegationEvent, Notice};
 pub use rejection::{Rejection, RejectionKind};
+pub use seal::SEAL_LEN;
 pub use stream::{ParseStreamIdError, Stream, StreamId};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// When a suspension or its end occurred: the start of the transaction that decided it, from the
@@ -16,8 +17,24 @@ use uuid::Uuid;
 /// assert_eq!(OccurredAt::parse("yesterday"), None);
 /// assert_eq!(OccurredAt::from_unix(std::time::Duration::from_millis(1_795_168_800_123)), Some(at));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "i128", try_from = "i128")]
 pub struct OccurredAt(jiff::Timestamp);
+
+impl From<OccurredAt> for i128 {
+    /// Nanoseconds since the Unix epoch.
+    fn from(at: OccurredAt) -> Self {
+        at.0.as_nanosecond()
+    }
+}
+
+impl TryFrom<i128> for OccurredAt {
+    type Error = jiff::Error;
+
+    fn try_from(nanos: i128) -> Result<Self, Self::Error> {
+        jiff::Timestamp::from_nanosecond(nanos).map(Self)
+    }
+}
 
 impl OccurredAt {
     /// The moment that an ISO 8601 text with a date, a time and an offset names.
@@ -55,7 +72,7 @@ impl fmt::Display for OccurredAt {
 /// assert_eq!(at.as_millis(), 0x0198_b0c2_7d10);
 /// assert_eq!(DecidedAt::from_outbox_id("o-52"), None);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DecidedAt(u64);
 
 impl DecidedAt {

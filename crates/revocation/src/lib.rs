@@ -66,8 +66,8 @@
 pub use caracal_revocation_event::{
     Anchor, CANARY_STREAM, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key,
     KeyError, KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
-    Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
-    StreamId, Suspension, Zone, sign, sign_canary, sign_dead_letter,
+    Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, SEAL_LEN,
+    Stream, StreamId, Suspension, Zone, sign, sign_canary, sign_dead_letter,
 };
 #[cfg(feature = "ws")]
 pub use caracal_revocation_layer::GuardedWebSocket;
@@ -87,10 +87,10 @@ pub use caracal_revocation_mandate::{
 #[cfg(feature = "postgres")]
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Cut, CutPart, CutReport, Hop, Known,
-    Losses, ManualClock, Moment, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation,
-    Readiness, Reason, Refusal, Revocations, SystemClock, Text, Unknown, Unready, Verdict,
-    ZoneView,
+    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Cut, CutPart, CutReport, Hop, Image,
+    Known, Losses, ManualClock, Moment, NotReady, Options, Outage, PolicyChanges,
+    PolicyInvalidation, Readiness, Reason, RecallError, Refusal, Revocations, SystemClock, Text,
+    Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,

@@ -45,6 +45,10 @@ pub trait Clock: std::fmt::Debug + Send + Sync {
     fn now(&self) -> Moment;
 }
 
+/// What the monotonic clock of a process begins with: a view that a process recalls may be older
+/// than the process.
+const HEAD_START: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
@@ -69,7 +73,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         // A wall clock before 1970 reads as 1970: the monotonic clock still counts.
-        Moment { monotonic: self.origin.elapsed(), wall: wall.unwrap_or(Duration::ZERO) }
+        let monotonic = HEAD_START + self.origin.elapsed();
+        Moment { monotonic, wall: wall.unwrap_or(Duration::ZERO) }
     }
 }
 

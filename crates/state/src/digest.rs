@@ -1,9 +1,17 @@
 //! Keyed digests of anchors: what the index stores instead of their text.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+
+use rapidhash::fast::SeedableState;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 
 /// How many low bits of a [`Digest`] are left free, for the table to keep an expiry in.
 pub(crate) const SPARE_BITS: u32 = 24;
+
+/// Times four bytes: longer than any id, so that each way to read one is tried.
+const LONGEST_PROBE: usize = 64;
 
 /// 104 bits that stand for an anchor, in the high bits of a `u128`; never zero there.
 ///
@@ -17,6 +25,11 @@ impl Digest {
     /// The digest held in the high bits of a table's slot.
     pub(crate) const fn of_slot(slot: u128) -> Self {
         Self(slot >> SPARE_BITS << SPARE_BITS)
+    }
+
+    /// Whether any id has it: a zero slot is an empty one.
+    pub(crate) const fn is_possible(self) -> bool {
+        self.strong() != 0
     }
 
     /// The digest in the high bits, the spare bits zero.
@@ -35,33 +48,82 @@ impl Digest {
     }
 }
 
-/// This process's keys, random at start: digests mean nothing outside it.
-#[derive(Debug, Default)]
+/// The keys of digests: random for each state, unless an image brings its own. Who knows them can
+/// choose ids that share a digest.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DigestKeys {
+    seed: u64,
+    secrets: [u64; 7],
+    strong: [u64; 2],
+}
+
+impl DigestKeys {
+    pub(crate) fn random() -> Self {
+        // Keyed by the operating system's randomness; what it makes of numbers cannot be guessed.
+        let random = RandomState::new();
+        let key = |number: usize| random.hash_one(number);
+        Self {
+            seed: key(0),
+            secrets: std::array::from_fn(|number| key(number + 1)),
+            strong: [key(8), key(9)],
+        }
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for DigestKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKeys(..)")
+    }
+}
+
+/// Makes digests; they mean nothing to one with other keys.
 pub(crate) struct Digester {
-    fast: rapidhash::fast::RandomState,
-    strong: RandomState,
+    keys: DigestKeys,
 }
 
 impl Digester {
+    pub(crate) fn new(keys: DigestKeys) -> Self {
+        Self { keys }
+    }
+
+    pub(crate) const fn keys(&self) -> DigestKeys {
+        self.keys
+    }
+
     /// The cheap part of the digest, enough to ask the filter.
     #[inline]
     pub(crate) fn fast(&self, id: &str) -> u64 {
         // The bytes alone: `hash_one` would hash their number as well.
-        let mut hasher = self.fast.build_hasher();
+        let DigestKeys { seed, secrets, .. } = &self.keys;
+        let mut hasher = SeedableState::custom(*seed, secrets).build_hasher();
         hasher.write(id.as_bytes());
         hasher.finish()
     }
 
     /// The whole digest, given its fast part.
     pub(crate) fn complete(&self, id: &str, fast: u64) -> Digest {
-        let strong = self.strong.hash_one(id.as_bytes()) >> SPARE_BITS;
+        let [k0, k1] = self.keys.strong;
+        let strong = SipHasher13::new_with_keys(k0, k1).hash(id.as_bytes()) >> SPARE_BITS;
         // A zero slot is an empty one: one anchor in 2^40 shares its strong part with another.
         let strong = if strong == 0 { 1 } else { strong };
         Digest((u128::from(fast) << 64) | (u128::from(strong) << SPARE_BITS))
     }
 
+    /// What these keys make of texts of every length: other code or another machine that makes
+    /// something else of them would not find what these digests stand for.
+    pub(crate) fn probe(&self) -> Vec<u128> {
+        (0..=LONGEST_PROBE).map(|length| self.digest(&"z-1 ".repeat(length)).bits()).collect()
+    }
+
     /// The whole digest.
     pub(crate) fn digest(&self, id: &str) -> Digest {
         self.complete(id, self.fast(id))
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digester(..)")
     }
 }

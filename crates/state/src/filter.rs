@@ -4,7 +4,7 @@
 //! added; a filter that is too full, or holds mostly what has expired, is replaced by one built
 //! from the table.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How many keys a word is meant to hold: with 21 bits a key, one in 400 of those that are not
 /// there is taken for one that may be, and a million keys still fit the processor's caches.

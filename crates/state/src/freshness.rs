@@ -1,8 +1,8 @@
 //! Up to which moment the log is proven complete, and since when that is too long ago.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::{Moment, Outage};
 
 /// Why nothing is known yet.

@@ -49,6 +49,26 @@ impl Horizon {
         });
     }
 
+    pub(crate) fn export(&self) -> [Option<i64>; 2] {
+        let _unchanged = self.losses.borrow();
+        [&self.decidable, &self.kept]
+            .map(|height| Some(height.load(Ordering::Acquire)).filter(|second| *second != NONE))
+    }
+
+    /// Raises it to where another one was.
+    pub(crate) fn import(&self, [decidable, kept]: [Option<i64>; 2]) {
+        let highest = decidable.max(kept);
+        if let Some(second) = highest {
+            self.losses.send_modify(|losses| {
+                self.kept.fetch_max(second, Ordering::AcqRel);
+                if let Some(second) = decidable {
+                    self.decidable.fetch_max(second, Ordering::AcqRel);
+                }
+                losses.0 += 1;
+            });
+        }
+    }
+
     /// A loss that nothing proves, and so raises nothing.
     pub(crate) fn suspect(&self) {
         self.losses.send_modify(|losses| losses.0 += 1);

@@ -5,20 +5,30 @@
 //! before its bits enter the filter, so whoever sees the bits finds the entry.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{OnceLock, PoisonError};
 
-use crate::digest::{Digest, Digester};
+use crate::digest::{Digest, DigestKeys, Digester};
 use crate::filter::Filter;
 use crate::latest::{Borrowed, Latest};
 use crate::suspensions::{Standing, Suspensions};
+use crate::sync::{
+    Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
+    RwLockWriteGuard,
+};
 use crate::table::Table;
 
+mod export;
+
+#[cfg(not(loom))]
 const SHARDS: usize = 256;
+/// A model checker tries what two do, and every step of it.
+#[cfg(loom)]
+const SHARDS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Index {
-    digester: Digester,
+    /// Made when the first anchor is known, or brought by an image.
+    digester: OnceLock<Digester>,
     /// Anchors and sessions that are known; zero spares a lookup everything else.
     entries: AtomicUsize,
     /// How many there may be.
@@ -57,20 +67,25 @@ struct Rebuild {
 impl Index {
     pub(crate) fn with_room_for(max_entries: usize) -> Self {
         Self {
-            digester: Digester::default(),
+            digester: OnceLock::new(),
             entries: AtomicUsize::new(0),
             max_entries,
             full: AtomicBool::new(false),
             filter: Latest::new(Filter::for_keys(0)),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            sessions: RwLock::default(),
-            writer: Mutex::default(),
+            shards: (0..SHARDS).map(|_| RwLock::new(Table::default())).collect(),
+            sessions: RwLock::new(HashMap::new()),
+            writer: Mutex::new(Writer::default()),
         }
+    }
+
+    #[inline]
+    fn digester(&self) -> &Digester {
+        self.digester.get_or_init(|| Digester::new(DigestKeys::random()))
     }
 
     /// What stands for this id in here.
     pub(crate) fn digest(&self, id: &str) -> Digest {
-        self.digester.digest(id)
+        self.digester().digest(id)
     }
 
     /// How many anchors and sessions are known.
@@ -105,14 +120,21 @@ impl Index {
     /// A view for a few lookups; none when nothing at all is revoked.
     #[inline]
     pub(crate) fn view(&self) -> Option<View<'_>> {
-        (self.len() > 0).then(|| View { index: self, filter: self.filter.borrow() })
+        (self.len() > 0).then(|| View {
+            index: self,
+            digester: self.digester(),
+            filter: self.filter.borrow(),
+        })
     }
 
     /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
     /// is news.
     pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
-        let mut writer = lock(&self.writer);
-        let digest = self.digester.digest(id);
+        let digest = self.digester().digest(id);
+        self.insert(&mut lock(&self.writer), digest, expires)
+    }
+
+    fn insert(&self, writer: &mut Writer, digest: Digest, expires: u32) -> bool {
         let Some(shard) = self.shard(digest) else { return false };
         if !self.admits(|| read(shard).contains(digest)) {
             return false;
@@ -120,21 +142,24 @@ impl Index {
         let is_new = write(shard).insert(digest, expires);
         if is_new {
             self.entries.fetch_add(1, Ordering::Release);
-            self.note(&mut writer, digest);
+            self.note(writer, digest);
         }
-        self.step_rebuild(&mut writer);
+        self.step_rebuild(writer);
         is_new
     }
 
     /// A hash that stands for the anchor in this process.
     pub(crate) fn hash(&self, id: &str) -> u64 {
-        self.digester.fast(id)
+        self.digester().fast(id)
     }
 
     /// Changes what is known of a session's suspensions.
     pub(crate) fn suspend(&self, id: &str, expires: u32, change: impl FnOnce(&mut Suspensions)) {
+        self.change(self.digester().digest(id), expires, change);
+    }
+
+    fn change(&self, digest: Digest, expires: u32, change: impl FnOnce(&mut Suspensions)) {
         let mut writer = lock(&self.writer);
-        let digest = self.digester.digest(id);
         if !self.admits(|| read(&self.sessions).contains_key(&digest)) {
             return;
         }
@@ -241,6 +266,7 @@ impl Rebuild {
 #[derive(Debug)]
 pub(crate) struct View<'i> {
     index: &'i Index,
+    digester: &'i Digester,
     filter: Borrowed,
 }
 
@@ -257,11 +283,11 @@ impl View<'_> {
     /// False means that the index holds nothing against the anchor; true, that it may.
     #[inline]
     pub(crate) fn may_hold(&self, id: &str) -> bool {
-        self.filter.may_hold(self.index.digester.fast(id))
+        self.filter.may_hold(self.digester.fast(id))
     }
 
     pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
-        let fast = self.index.digester.fast(id);
+        let fast = self.digester.fast(id);
         if !self.filter.may_hold(fast) {
             return None;
         }
@@ -276,7 +302,7 @@ impl View<'_> {
     /// The filter's "maybe", made certain.
     #[cold]
     fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
-        self.exact(self.index.digester.complete(id, fast))
+        self.exact(self.digester.complete(id, fast))
     }
 
     fn exact(&self, digest: Digest) -> Option<Mark> {
@@ -301,7 +327,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lock<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -7,10 +7,10 @@
 //! until it next asks.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::filter::Filter;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Latest {
@@ -27,10 +27,16 @@ struct Kept {
 }
 
 /// No two filters in this process have the same stamp, of whatever index.
-static STAMPS: AtomicU64 = AtomicU64::new(1);
+static STAMPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
+#[cfg(not(loom))]
 thread_local! {
     static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static KEPT: Cell<Option<Kept>> = Cell::new(None);
 }
 
 impl Latest {

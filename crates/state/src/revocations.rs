@@ -39,7 +39,7 @@ pub(crate) struct State {
     clock: Arc<dyn Clock>,
     pub(crate) index: Index,
     recent: Recent,
-    zones: Zones,
+    pub(crate) zones: Zones,
     freshness: Freshness,
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
@@ -210,7 +210,7 @@ impl Revocations {
         self.cut_on_anchor(session, now);
     }
 
-    fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
+    pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
         self.0.zones.raise_epoch(zone, epoch, ended);
         self.cut_below_epoch(zone, now);
     }
@@ -233,6 +233,11 @@ impl Revocations {
         }
         let anchors = claims.anchors(checks.chain);
         anchors.filter_map(|(_, id)| recent.take(index.hash(id), now.monotonic)).max()
+    }
+
+    /// Now, in minutes of the process.
+    pub(crate) fn now_minute(&self) -> u32 {
+        minute(self.now().monotonic)
     }
 
     /// Until when an entry is remembered that is told now, in minutes of the process.

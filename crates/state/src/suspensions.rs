@@ -1,6 +1,7 @@
 //! Suspended and resumed sessions: a value that is the same for every order of delivery.
 
 use caracal_revocation_event::{DecidedAt, OccurredAt};
+use serde::{Deserialize, Serialize};
 
 /// What a session's suspensions mean for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(crate) enum Standing {
 }
 
 /// A moment in both of its times; a time that is not known never lifts and is never lifted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     occurred: OccurredAt,
     decided: Option<DecidedAt>,
@@ -49,7 +50,7 @@ impl Told {
 }
 
 /// The suspensions and resumes of one session, reduced to those that others don't make moot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suspensions {
     held: Vec<Told>,
     resumes: Vec<Told>,
@@ -79,6 +80,17 @@ impl Suspensions {
     /// Takes in a suspension that is known to have ended; lifts nothing.
     pub(crate) fn ended(&mut self, occurred: OccurredAt) {
         self.lifted = self.lifted.max(Some(occurred));
+    }
+
+    /// Takes in all that another one knows.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for Told { occurred, decided } in &other.held {
+            self.suspend(*occurred, *decided);
+        }
+        for Told { occurred, decided } in &other.resumes {
+            self.resume(*occurred, *decided);
+        }
+        self.lifted = self.lifted.max(other.lifted);
     }
 
     pub(crate) fn standing(&self) -> Standing {

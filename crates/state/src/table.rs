@@ -56,8 +56,13 @@ impl Table {
         expired
     }
 
+    /// Every slot that is taken: the digest, and until when it lasts in the spare bits.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u128> {
+        self.slots.iter().copied().filter(|slot| *slot != 0)
+    }
+
     pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.slots.iter().filter(|slot| **slot != 0).map(|slot| Digest::of_slot(*slot))
+        self.slots().map(Digest::of_slot)
     }
 
     /// The digest's slot, or the empty one where it belongs.
@@ -97,11 +102,11 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digester;
+    use crate::digest::{DigestKeys, Digester};
 
     #[test]
     fn keeps_every_digest_through_growth_and_sweeps() {
-        let digester = Digester::default();
+        let digester = Digester::new(DigestKeys::random());
         let digests: Vec<_> = (0..10_000).map(|n| digester.digest(&format!("id-{n}"))).collect();
         let mut table = Table::default();
         for (n, digest) in digests.iter().enumerate() {
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_later_expiry_wins_and_an_earlier_one_does_not() {
-        let digest = Digester::default().digest("id");
+        let digest = Digester::new(DigestKeys::random()).digest("id");
         let mut table = Table::default();
         table.insert(digest, 5);
         table.insert(digest, 9);

@@ -8,6 +8,7 @@ use caracal_revocation_event::DecidedAt;
 use tokio::sync::watch;
 
 use crate::Moment;
+use crate::image::ZoneImage;
 
 /// A zone as it stands now.
 ///
@@ -114,6 +115,15 @@ impl Zones {
                 view.delegation_ended_epoch = view.delegation_ended_epoch.max(epoch);
             }
         });
+    }
+
+    /// The epochs of all zones.
+    pub(crate) fn export(&self) -> Vec<ZoneImage> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let zones = known.zones.iter();
+        zones
+            .map(|(zone, view)| (zone.clone(), view.delegation_epoch, view.delegation_ended_epoch))
+            .collect()
     }
 
     pub(crate) fn forget_keys(&self, zone: &str) {

@@ -18,6 +18,7 @@ use crate::proof::{Hole, Passed, Proof};
 use crate::receipts::Progress;
 use crate::server_clock::ServerClock;
 use crate::signing::Signing;
+use crate::snapshot::{Position, Recalled};
 
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
@@ -31,6 +32,8 @@ pub(crate) struct Fold {
     dead_letters: DeadLetters,
     server_clock: ServerClock,
     progress: Option<Arc<Progress>>,
+    /// Where an earlier process stood.
+    recalled: Option<Recalled>,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     continuity: Continuity,
@@ -65,6 +68,7 @@ impl Fold {
             dead_letters,
             server_clock: ServerClock::default(),
             progress: None,
+            recalled: None,
             tracks: None,
             continuity: Continuity::default(),
             told: None,
@@ -77,6 +81,27 @@ impl Fold {
     /// Also tells how far it is.
     pub(crate) fn with_progress(self, progress: Option<Arc<Progress>>) -> Self {
         Self { progress, ..self }
+    }
+
+    /// Reads on where an earlier process stood. In strict mode everything is read again: what the
+    /// server may have lost in between, nobody can show.
+    pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
+        self.recalled = recalled.filter(|_| !self.revocations.options().strict);
+    }
+
+    /// Where the reading stands: nothing while history is read, what is said cannot be believed,
+    /// or not all of it was remembered.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let tracks = self.tracks.as_ref()?;
+        let as_of = self.oldest_proof().filter(|as_of| *as_of != NEVER)?;
+        if !self.is_ready || self.revocations.is_full() {
+            return None;
+        }
+        let mut position = Position { as_of, tracks: PerStream::default() };
+        for (track, place) in tracks.iter().zip(&mut position.tracks) {
+            *place = track.proof.standing()?;
+        }
+        Some(position)
     }
 
     /// Goes on telling how old the view is, whatever the reading is waiting for.
@@ -94,12 +119,11 @@ impl Fold {
         let window = server_time.saturating_sub(window).as_millis();
         let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
-            Stream::ALL.map(|_| Track {
-                proof: Proof::since(window),
-                as_of: None,
-                broken: None,
-                is_doubted: false,
-                is_young: false,
+            let as_of = self.recalled.and_then(|recalled| recalled.as_of);
+            Stream::ALL.map(|stream| {
+                let at = self.recalled.as_ref().and_then(|all| all.tracks.get(stream.index()));
+                let proof = at.map_or(Proof::since(window), |track| Proof::resumed(window, track));
+                Track { proof, as_of, broken: None, is_doubted: false, is_young: false }
             })
         });
         tracks.each_ref().map(|track| track.proof.cursor())
@@ -387,17 +411,10 @@ impl Fold {
 
     /// The state is as fresh as the stream whose proof is oldest.
     fn confirm(&mut self) {
-        let Some(tracks) = &self.tracks else { return };
-        let mut oldest: Option<Moment> = None;
-        for track in tracks {
-            let Some(as_of) = track.as_of else { return };
-            oldest = Some(oldest.map_or(as_of, |oldest| {
-                if as_of.monotonic < oldest.monotonic { as_of } else { oldest }
-            }));
-        }
+        let Some(as_of) = self.oldest_proof() else { return };
         if self.signing.none_verified() && self.keys.verifies() {
             self.withhold();
-        } else if let Some(as_of) = oldest.filter(|as_of| *as_of != NEVER) {
+        } else if as_of != NEVER {
             self.revocations.confirm(as_of);
             if let Some((_, told)) =
                 self.told.take_if(|(sent, _)| sent.monotonic <= as_of.monotonic)
@@ -408,6 +425,13 @@ impl Fold {
                 self.announce();
             }
         }
+    }
+
+    /// When the last check of the stream was sent whose proof is oldest, if all have one.
+    fn oldest_proof(&self) -> Option<Moment> {
+        let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
+        let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
+        proofs.into_iter().min_by_key(|as_of| as_of.monotonic)
     }
 
     /// Nothing that arrived could be believed: more likely a wrong key than a forger.

@@ -1,6 +1,7 @@
 //! A follower: reads every stream from its own cursor, for ever, and keeps the state current.
 
 use std::future::{Future, pending};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::outage::Outage;
 use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
+use crate::snapshot::{self, Keeper, Recalled, Saver};
 
 /// How long one read waits for the next entry, at most and at least.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -55,6 +57,8 @@ pub struct Follower {
     replica: Option<Box<str>>,
     reload: Reload,
     reloads: Reloads,
+    snapshot: Option<PathBuf>,
+    recalled: Option<Recalled>,
 }
 
 /// Where the streams are.
@@ -83,15 +87,10 @@ impl Follower {
                 "CARACAL_MODE=dev without a stream key: every message is believed, signed or not"
             );
         }
-        if settings.insecure_unproven {
-            tracing::warn!(
-                setting = "REVOCATION_INSECURE_UNPROVEN",
-                "servers before 7.0 are followed too: they cannot show when messages were lost"
-            );
-        }
         let (options, keys) = (settings.options, settings.keys.clone());
+        let snapshot = settings.snapshot.clone();
         let follower = Self::of(Origin::Redis(Box::new(settings)), keys);
-        follower.with_revocations(Revocations::new(options))
+        Self { snapshot, ..follower.with_revocations(Revocations::new(options)) }
     }
 
     /// A follower of streams inside this process.
@@ -129,12 +128,23 @@ impl Follower {
             replica: None,
             reload,
             reloads,
+            snapshot: None,
+            recalled: None,
         }
     }
 
     /// Feeds this state instead of one of its own: with other options, or on another clock.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = revocations;
+        self
+    }
+
+    /// Keeps what is known in this file, sealed with the stream key, and begins with what it says:
+    /// what was revoked is refused at once after a restart, also while Redis is away. It is as
+    /// fresh as its last proof, and the streams are read on from where it ends; a stream that does
+    /// not continue there has a hole. A file that cannot be believed is said, and not used.
+    pub fn with_snapshot(mut self, path: impl Into<PathBuf>) -> Self {
+        self.snapshot = Some(path.into());
         self
     }
 
@@ -175,7 +185,9 @@ impl Follower {
 
     /// Starts it as a task of the current tokio runtime, and returns the state at once: every
     /// verdict is unknown until the history is replayed, which [`Revocations::ready`] awaits.
-    pub fn spawn(self) -> Revocations {
+    pub fn spawn(mut self) -> Revocations {
+        // Before anybody asks.
+        self.recall();
         let revocations = self.revocations();
         tokio::spawn(self.run(pending()));
         revocations
@@ -183,10 +195,13 @@ impl Follower {
 
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         if let Err(error) = self.revocations.options().check() {
             tracing::error!(%error, "with this bound nearly every request is refused");
         }
+        self.recall();
+        let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
+        let saver = keeper.map(|keeper| Saver::new(keeper, self.revocations.clone()));
         // They end with this future, whoever drops it.
         let mut tasks = JoinSet::new();
         match self.baseline {
@@ -203,7 +218,8 @@ impl Follower {
             .replica
             .map(|replica| (replica, Arc::new(Progress::new()), self.revocations.clone()));
         let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
-        let fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
+        let mut fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
+        fold.resume(self.recalled);
         match self.origin {
             Origin::Redis(settings) => {
                 let (server, primary) = (settings.server, settings.primary);
@@ -215,11 +231,33 @@ impl Follower {
                 }
                 let writer = Writer::new(writable, key, queue);
                 let log = RedisLog::new(server, primary, settings.insecure_unproven);
-                beside(writer.run(), follow(log, fold, shutdown)).await;
+                beside(writer.run(), follow(log, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
-                beside(queue.log(), follow(streams, fold, shutdown)).await;
+                beside(queue.log(), follow(streams, fold, saver, shutdown)).await;
             }
+        }
+    }
+}
+
+impl Follower {
+    /// Puts what the snapshot says into the state, once, and before it is asked anything.
+    fn recall(&mut self) {
+        let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
+        match Keeper::new(path.clone(), self.keys.clone()).recall(&self.revocations) {
+            Ok(Some(recalled)) => {
+                let entries = self.revocations.entries();
+                tracing::info!(entries, "what an earlier process knew is refused already");
+                if let Some(as_of) = recalled.as_of {
+                    self.revocations.confirm(as_of);
+                }
+                self.recalled = Some(recalled);
+            }
+            Ok(None) => tracing::info!(setting = snapshot::SETTING, "there is no snapshot yet"),
+            Err(error) => tracing::error!(
+                setting = snapshot::SETTING, path = %path.display(), %error,
+                "the snapshot is not used: everything is read again"
+            ),
         }
     }
 }
@@ -239,24 +277,37 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
     let _ = tokio::time::timeout(LAST_LETTERS, writing).await;
 }
 
-async fn follow(log: impl Log, fold: Fold, shutdown: impl Future<Output = ()>) {
+async fn follow(
+    log: impl Log,
+    mut fold: Fold,
+    mut saver: Option<Saver>,
+    shutdown: impl Future<Output = ()>,
+) {
     let reporting = fold.reporter().run();
     tokio::select! {
         biased;
-        () = reconnect_for_ever(log, fold, shutdown) => {}
+        () = reconnect_for_ever(log, &mut fold, &mut saver, shutdown) => {}
         // Never ends.
         () = reporting => {}
     }
+    if let Some(saver) = saver {
+        saver.finish(fold.position()).await;
+    }
 }
 
-async fn reconnect_for_ever(mut log: impl Log, mut fold: Fold, shutdown: impl Future<Output = ()>) {
+async fn reconnect_for_ever(
+    mut log: impl Log,
+    fold: &mut Fold,
+    saver: &mut Option<Saver>,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut shutdown = pin!(shutdown);
     let mut outage = Outage::default();
     loop {
         let error = tokio::select! {
             biased;
             () = &mut shutdown => return,
-            error = follow_connection(&mut log, &mut fold, &mut outage) => error,
+            error = follow_connection(&mut log, fold, saver, &mut outage) => error,
         };
         let pause = outage.failed(&error, fold.revocations());
         fold.lost_connection(error.outage());
@@ -275,7 +326,12 @@ fn wait(revocations: &Revocations) -> Duration {
 }
 
 /// Reads on one connection until it fails.
-async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Outage) -> LogError {
+async fn follow_connection(
+    log: &mut impl Log,
+    fold: &mut Fold,
+    saver: &mut Option<Saver>,
+    outage: &mut Outage,
+) -> LogError {
     let server_time = match log.open().await {
         Ok(server_time) => server_time,
         Err(error) => return error,
@@ -296,6 +352,9 @@ async fn follow_connection(log: &mut impl Log, fold: &mut Fold, outage: &mut Out
             Err(error) => return error,
         }
         outage.end(fold.revocations());
+        if let Some(saver) = saver {
+            saver.offer(|| fold.position());
+        }
     }
 }
 

@@ -55,7 +55,12 @@ mod redis_reply;
 mod server_clock;
 mod settings;
 mod signing;
+mod snapshot;
 mod watch;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use snapshot::fuzzing;
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
 pub use canary::{Canary, CanarySight};

@@ -15,6 +15,7 @@ use caracal_revocation_event::StreamId;
 use caracal_revocation_state::Moment;
 
 use crate::log::{Counters, Head};
+use crate::snapshot::TrackImage;
 
 /// What one stream's reading proves, step by step.
 #[derive(Debug)]
@@ -106,6 +107,27 @@ impl Proof {
             pending: None,
             seen: false,
             after_hole: false,
+        }
+    }
+
+    /// A proof that goes on where another one stood.
+    pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
+        Self {
+            cursor: at.cursor(),
+            read: at.read,
+            phase: Phase::Tailing { added: at.added },
+            seen: at.seen,
+            ..Self::since(window)
+        }
+    }
+
+    /// Where it stands, for [`Proof::resumed`]: once the history was read.
+    pub(crate) const fn standing(&self) -> Option<TrackImage> {
+        match self.phase {
+            Phase::Tailing { added } => {
+                Some(TrackImage::new(self.cursor, self.read, added, self.seen))
+            }
+            Phase::Replaying | Phase::Closing { .. } => None,
         }
     }
 

@@ -1,12 +1,14 @@
 //! Settings: the contract's own environment variables, each secret also as a file.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use caracal_revocation_event::{Key, KeyError, KeyRing};
 use caracal_revocation_state::{BoundError, Options};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use zeroize::Zeroizing;
+
+use crate::snapshot::SETTING as SNAPSHOT;
 
 mod bounds;
 #[cfg(feature = "tls")]
@@ -24,6 +26,7 @@ mod tls;
 /// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
+/// | `CARACAL_REVOCATION_SNAPSHOT` | a file to keep what is known in; see [`Follower::with_snapshot`](crate::Follower::with_snapshot) |
 /// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
 /// | `REVOCATION_STRICT` | `true`: what cannot be shown counts as lost; [`Options::strict`] |
 /// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness all is refused; 60000, or 5000 if strict |
@@ -48,6 +51,7 @@ pub struct Settings {
     pub(crate) mode: Mode,
     pub(crate) options: Options,
     pub(crate) insecure_unproven: bool,
+    pub(crate) snapshot: Option<PathBuf>,
 }
 
 /// `CARACAL_MODE`: how strictly a service is run.
@@ -120,6 +124,8 @@ enum Problem {
     NotPem,
     #[error("contradicts {0}")]
     Contradiction(&'static str),
+    #[error("a snapshot is sealed with STREAMS_HMAC_KEY, which is not set")]
+    NothingToSealWith,
     #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
     InProcess,
 }
@@ -171,7 +177,11 @@ impl Settings {
         #[cfg(feature = "tls")]
         let primary =
             primary.map(|primary| tls::with_certificates(primary, &lookup)).transpose()?;
-        Ok(Self { server, primary, keys, mode, options, insecure_unproven })
+        let snapshot = lookup(SNAPSHOT).map(PathBuf::from);
+        if snapshot.is_some() && !keys.verifies() {
+            return Err(SettingsError::new(SNAPSHOT, Problem::NothingToSealWith));
+        }
+        Ok(Self { server, primary, keys, mode, options, insecure_unproven, snapshot })
     }
 
     /// The same settings with other keys, for programs that make their own.

@@ -72,11 +72,11 @@ impl Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digester;
+    use crate::digest::{DigestKeys, Digester};
 
     #[test]
     fn an_anchor_keeps_its_digest_and_its_kind() {
-        let digest = Digester::default().digest("id");
+        let digest = Digester::new(DigestKeys::random()).digest("id");
         for kind in KINDS {
             let anchor = Anchor::new(digest, kind);
             assert_eq!((anchor.digest(), anchor.kind()), (digest, kind));

@@ -1,0 +1,59 @@
+//! Seals: what only a holder of the stream key can have written, other than messages.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{Key, KeyRing};
+
+/// The number of bytes of a seal.
+pub const SEAL_LEN: usize = 32;
+
+/// What a derived key is for stands between this and nothing else: no message begins like it.
+const DERIVED: &[u8] = b"caracal-revocation/seal/";
+
+impl Key {
+    /// The seal of these bytes, by a key that is derived from this one for this purpose: a seal
+    /// is never a signature, nor one for another purpose.
+    ///
+    /// ```
+    /// use caracal_revocation_event::{Key, KeyRing};
+    /// let key = Key::generate()?;
+    /// let seal = key.seal("snapshot", b"bytes");
+    /// let ring = KeyRing::new(Key::generate()?).with_previous(key);
+    /// assert!(ring.is_sealed("snapshot", b"bytes", &seal));
+    /// assert!(!ring.is_sealed("snapshot", b"other bytes", &seal));
+    /// assert!(!ring.is_sealed("another purpose", b"bytes", &seal));
+    /// # Ok::<(), caracal_revocation_event::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn seal(&self, purpose: &str, bytes: &[u8]) -> [u8; SEAL_LEN] {
+        self.sealing(purpose, bytes).finalize().into_bytes().into()
+    }
+
+    fn sealing(&self, purpose: &str, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut derive = self.state();
+        derive.update(DERIVED);
+        derive.update(purpose.as_bytes());
+        // HMAC takes a key of any length; a fixed one of this length never fails.
+        let derived: hmac::digest::Key<Hmac<Sha256>> = widened(&derive.finalize().into_bytes());
+        let mut seal = Hmac::<Sha256>::new(&derived);
+        seal.update(bytes);
+        seal
+    }
+}
+
+/// The derived key, padded with zeros to a block: HMAC does the same to a shorter key.
+fn widened(short: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
+    let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
+    key.iter_mut().zip(short).for_each(|(to, from)| *to = *from);
+    key
+}
+
+impl KeyRing {
+    /// Whether a key of this ring sealed these bytes for this purpose; a ring that accepts
+    /// unsigned messages has none. Compares in constant time.
+    #[must_use]
+    pub fn is_sealed(&self, purpose: &str, bytes: &[u8], seal: &[u8; SEAL_LEN]) -> bool {
+        self.keys().any(|key| key.sealing(purpose, bytes).verify_slice(seal).is_ok())
+    }
+}

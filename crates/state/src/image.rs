@@ -1,0 +1,105 @@
+//! Everything that a state remembers, as one value: to be kept, and recalled by another process.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Revocations;
+use crate::digest::{Digest, DigestKeys, Digester};
+use crate::suspensions::Suspensions;
+
+/// What a [`Revocations`] remembers, for whoever keeps it to write down.
+///
+/// It holds no anchor's text, only digests, and the keys that these were made with. How complete
+/// the view was is not part of it.
+///
+/// ```
+/// use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Verdict};
+/// let revocations = Revocations::new(Options::default());
+/// revocations.add(&Known::Revoked("ar-1"), revocations.now());
+///
+/// let later = Revocations::new(Options::default());
+/// later.recall(&revocations.image())?;
+/// let verdict = later.decide(&Claims::new("ar-1"), &Checks::default(), later.now());
+/// assert!(matches!(verdict, Verdict::Refused(_)));
+/// # Ok::<(), caracal_revocation_state::RecallError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    pub(crate) keys: DigestKeys,
+    /// What the keys make of known texts, where the image was made.
+    probe: Vec<u128>,
+    /// Digests, and in their spare bits for how many more minutes each is remembered.
+    pub(crate) revoked: Vec<u128>,
+    /// The same for sessions that were suspended.
+    pub(crate) sessions: Vec<(u128, Suspensions)>,
+    pub(crate) zones: Vec<ZoneImage>,
+    /// For the tokens that a second source of truth decides, and for the others.
+    pub(crate) horizon: [Option<i64>; 2],
+}
+
+/// A zone's id, its epoch, and the highest at which delegations ended.
+pub(crate) type ZoneImage = (Box<str>, u64, u64);
+
+/// Why an image was not recalled; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecallError {
+    /// The state already remembers something of its own.
+    #[error("the state is in use already")]
+    InUse,
+    /// The image was made by a program, or on a machine, that makes other digests than this one.
+    #[error("its digests mean nothing here: it was made by another version, or on another machine")]
+    OtherDigests,
+    /// The image holds what no state would have put there.
+    #[error("the image holds an entry that cannot be")]
+    Impossible,
+}
+
+impl Revocations {
+    /// What is remembered now, and perhaps some of what is added meanwhile.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let state = self.state();
+        let (revoked, sessions) = state.index.export(self.now_minute());
+        Image {
+            keys: state.index.keys(),
+            probe: Digester::new(state.index.keys()).probe(),
+            revoked,
+            sessions,
+            zones: state.zones.export(),
+            horizon: state.horizon.export(),
+        }
+    }
+
+    /// Adds what another state remembered, for as long as that would have: a state that is new,
+    /// before it is asked anything. It does not become ready by this.
+    ///
+    /// # Errors
+    ///
+    /// [`RecallError`] when the state is in use, or the image cannot be one.
+    pub fn recall(&self, image: &Image) -> Result<(), RecallError> {
+        let state = self.state();
+        let digests = || image.revoked.iter().chain(image.sessions.iter().map(|(word, _)| word));
+        if digests().any(|word| !Digest::of_slot(*word).is_possible()) {
+            return Err(RecallError::Impossible);
+        }
+        if Digester::new(image.keys).probe() != image.probe {
+            return Err(RecallError::OtherDigests);
+        }
+        if !state.index.adopt(image.keys) {
+            return Err(RecallError::InUse);
+        }
+        let options = self.options();
+        let longest = u32::try_from(options.memory.as_secs() / 60).unwrap_or(u32::MAX);
+        let longest = longest.saturating_add(1);
+        let now = self.now_minute();
+        // The time in between is not taken off: no clock is to be believed about it.
+        state.index.import(&image.revoked, &image.sessions, now, longest);
+        let at = self.now();
+        for (zone, epoch, ended) in &image.zones {
+            self.raise_epoch(zone, *ended, true, at);
+            self.raise_epoch(zone, *epoch, false, at);
+        }
+        state.horizon.import(image.horizon);
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The bytes of a snapshot: a name, a version, the content, and a seal over all of them.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Key, KeyRing, SEAL_LEN, Stream, StreamId};
+use caracal_revocation_state::{Image, Moment};
+use serde::{Deserialize, Serialize};
+
+use super::{Boot, SnapshotError};
+use crate::log::PerStream;
+
+const NAME: &[u8] = b"caracal revocation snapshot\n";
+const VERSION: u16 = 1;
+/// The name, and the version as it is written.
+pub(crate) const HEAD: &[u8] = b"caracal revocation snapshot\n\x01\0";
+const PURPOSE: &str = "snapshot";
+
+/// What was known, and how far the streams were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// When the last proof was sent, by the wall clock, in milliseconds.
+    pub(crate) as_of_ms: u64,
+    /// The same by the machine's own clock.
+    pub(crate) as_of_boot: Option<Boot>,
+    /// By the names of the streams.
+    tracks: Vec<(String, TrackImage)>,
+    pub(crate) state: Image,
+}
+
+/// How far one stream was read, and what is proven of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrackImage {
+    /// The last entry that was read.
+    cursor: (u64, u64),
+    /// Entries read since the last proof.
+    pub(crate) read: u64,
+    /// The server's `entries-added` at the last proof.
+    pub(crate) added: u64,
+    /// Whether the server ever had the stream.
+    pub(crate) seen: bool,
+}
+
+impl TrackImage {
+    pub(crate) const fn new(cursor: StreamId, read: u64, added: u64, seen: bool) -> Self {
+        Self { cursor: (cursor.ms, cursor.seq), read, added, seen }
+    }
+
+    pub(crate) const fn cursor(&self) -> StreamId {
+        StreamId::new(self.cursor.0, self.cursor.1)
+    }
+}
+
+impl Snapshot {
+    /// A snapshot of a view that was last proven complete at `as_of`.
+    pub(crate) fn new(
+        as_of: Moment,
+        now: Moment,
+        boot: Option<Boot>,
+        tracks: PerStream<TrackImage>,
+        state: Image,
+    ) -> Self {
+        let names = Stream::ALL.map(|stream| stream.name().to_owned());
+        let staleness = now.elapsed_since(as_of);
+        Self {
+            as_of_ms: u64::try_from(as_of.wall.as_millis()).unwrap_or(u64::MAX),
+            as_of_boot: boot
+                .and_then(|Boot { id, up }| Some(Boot { id, up: up.checked_sub(staleness)? })),
+            tracks: names.into_iter().zip(tracks).collect(),
+            state,
+        }
+    }
+
+    /// How long before `now` the last proof was sent, by whichever clock says longer; none where
+    /// only the wall clock could tell, which anybody may have set meanwhile.
+    pub(crate) fn elapsed(&self, now: Moment, boot: Option<&Boot>) -> Option<Duration> {
+        let up = boot.zip(self.as_of_boot.as_ref()).and_then(|(now, then)| now.since(then))?;
+        Some(up.max(now.wall.saturating_sub(Duration::from_millis(self.as_of_ms))))
+    }
+
+    /// How far each stream was read; none unless all of them are there.
+    pub(crate) fn tracks(&self) -> Option<PerStream<TrackImage>> {
+        let mut found = PerStream::default();
+        for (stream, place) in Stream::ALL.into_iter().zip(&mut found) {
+            *place = self.tracks.iter().find(|(name, _)| name == stream.name())?.1;
+        }
+        Some(found)
+    }
+}
+
+pub(crate) fn seal(snapshot: &Snapshot, key: &Key) -> Vec<u8> {
+    let bytes = HEAD.to_vec();
+    // Only a value that cannot be counted in advance fails to be written, and there is none; what
+    // would be written then is refused when it is read.
+    let mut bytes = postcard::to_extend(snapshot, bytes).unwrap_or_default();
+    let seal = key.seal(PURPOSE, &bytes);
+    bytes.extend(seal);
+    bytes
+}
+
+/// Reads nothing before the seal was found whole, but the version.
+pub(crate) fn open(bytes: &[u8], keys: &KeyRing) -> Result<Snapshot, SnapshotError> {
+    let rest = bytes.strip_prefix(NAME).ok_or(SnapshotError::NotASnapshot)?;
+    let (version, _) = rest.split_first_chunk().ok_or(SnapshotError::NotASnapshot)?;
+    let version = u16::from_le_bytes(*version);
+    if version != VERSION {
+        return Err(SnapshotError::Version(version));
+    }
+    let (sealed, seal) = bytes.split_last_chunk::<SEAL_LEN>().ok_or(SnapshotError::NotASnapshot)?;
+    if !keys.is_sealed(PURPOSE, sealed, seal) {
+        return Err(SnapshotError::Seal);
+    }
+    parse(sealed)
+}
+
+/// What stands between the version and the seal.
+pub(crate) fn parse(sealed: &[u8]) -> Result<Snapshot, SnapshotError> {
+    let content = sealed.strip_prefix(HEAD).ok_or(SnapshotError::NotASnapshot)?;
+    let (snapshot, left): (Snapshot, _) =
+        postcard::take_from_bytes(content).map_err(|_| SnapshotError::NotASnapshot)?;
+    if !left.is_empty() || snapshot.tracks().is_none() {
+        return Err(SnapshotError::NotASnapshot);
+    }
+    Ok(snapshot)
+}

@@ -1,0 +1,22 @@
+//! What a fuzzer asks of the format, without the seal that keeps everybody else out.
+
+use caracal_revocation_event::Key;
+use caracal_revocation_state::{Options, Revocations};
+
+use super::format;
+
+/// Reads `content` as if it were sealed; what is read means the same once it is written again.
+pub fn snapshot(content: &[u8]) {
+    let sealed = [format::HEAD, content].concat();
+    let Ok(snapshot) = format::parse(&sealed) else { return };
+    let Ok(key) = Key::generate() else { return };
+    let written = format::seal(&snapshot, &key);
+    let again = written.split_last_chunk::<32>().map(|(sealed, _)| format::parse(sealed));
+    assert!(matches!(again, Some(Ok(again)) if again == snapshot));
+    let revocations = Revocations::new(Options::default());
+    if revocations.recall(&snapshot.state).is_ok() {
+        let later = Revocations::new(Options::default());
+        assert_eq!(later.recall(&revocations.image()), Ok(()));
+        assert_eq!(later.entries(), revocations.entries());
+    }
+}

@@ -1,0 +1,68 @@
+//! Writes the snapshot now and then, beside the reading.
+
+use std::time::Duration;
+
+use caracal_revocation_state::{Moment, Revocations};
+use tokio::task::JoinHandle;
+
+use super::{Boot, EVERY, Keeper, SETTING, Snapshot, TrackImage};
+use crate::log::PerStream;
+
+/// Where the reading stands, once everything that it says was applied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    pub(crate) as_of: Moment,
+    pub(crate) tracks: PerStream<TrackImage>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Saver {
+    keeper: Keeper,
+    revocations: Revocations,
+    /// By the monotonic clock.
+    next: Duration,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Saver {
+    pub(crate) const fn new(keeper: Keeper, revocations: Revocations) -> Self {
+        Self { keeper, revocations, next: Duration::ZERO, writing: None }
+    }
+
+    /// Writes it, if it is time and the last one was written.
+    pub(crate) fn offer(&mut self, position: impl FnOnce() -> Option<Position>) {
+        let now = self.revocations.now().monotonic;
+        if now < self.next || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        if let Some(position) = position() {
+            self.next = now + EVERY;
+            self.writing = Some(self.write(position));
+        }
+    }
+
+    /// Writes it once more, and waits until it is written.
+    pub(crate) async fn finish(mut self, position: Option<Position>) {
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.await;
+        }
+        if let Some(position) = position {
+            let _ = self.write(position).await;
+        }
+    }
+
+    fn write(&self, Position { as_of, tracks }: Position) -> JoinHandle<()> {
+        let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
+        tokio::task::spawn_blocking(move || {
+            // Taken after the cursors: what was added since is read once more, which is harmless.
+            let state = revocations.image();
+            let snapshot = Snapshot::new(as_of, revocations.now(), Boot::now(), tracks, state);
+            if let Err(error) = keeper.keep(&snapshot) {
+                tracing::error!(
+                    setting = SETTING, %error,
+                    "the snapshot cannot be written: a restart would have to read everything again"
+                );
+            }
+        })
+    }
+}

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_event::{Key, KeyRing, StreamId};
+use caracal_revocation_state::{
+    Checks, Claims, Known, ManualClock, Options, Revocations, Unknown, Verdict,
+};
+
+use super::{Boot, Keeper, Recalled, Snapshot, SnapshotError, TrackImage, format};
+use crate::log::PerStream;
+
+fn key(digits: &str) -> Key {
+    Key::from_hex(&digits.repeat(32)).unwrap()
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(key("1a"))
+}
+
+fn state() -> (Revocations, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new());
+    clock.advance(Duration::from_secs(100_000));
+    (Revocations::with_clock(Options::default(), clock.clone()), clock)
+}
+
+fn tracks() -> PerStream<TrackImage> {
+    [1, 2, 3, 4, 5].map(|n| TrackImage::new(StreamId::new(n, 7), 2, n + 4, true))
+}
+
+fn snapshot() -> Snapshot {
+    let (revocations, _clock) = state();
+    let now = revocations.now();
+    (0..20).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
+    let as_of = now.earlier_by(Duration::from_secs(2));
+    Snapshot::new(as_of, now, Boot::now(), tracks(), revocations.image())
+}
+
+fn sealed() -> Vec<u8> {
+    format::seal(&snapshot(), &key("1a"))
+}
+
+/// What recalling these bytes leads to, and that a failure changes nothing.
+fn recall(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    std::fs::write(&path, bytes).unwrap();
+    let (revocations, _clock) = state();
+    let outcome = Keeper::new(path, keys).recall(&revocations);
+    let expected = if outcome.is_ok() { 20 } else { 0 };
+    assert_eq!((revocations.entries(), revocations.horizon()), (expected, None));
+    outcome.map(|recalled| recalled.unwrap())
+}
+
+#[test]
+fn says_after_a_restart_what_it_said_before() {
+    let recalled = recall(&sealed(), ring()).unwrap();
+    assert_eq!(recalled.tracks, tracks());
+    let as_of = recalled.as_of.unwrap();
+    let elapsed = state().0.now().elapsed_since(as_of);
+    assert!(elapsed >= Duration::from_secs(2) && elapsed < Duration::from_secs(60), "{elapsed:?}");
+}
+
+#[test]
+fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
+    let whole = sealed();
+    for end in 0..whole.len() {
+        assert!(recall(&whole[..end], ring()).is_err(), "cut at {end}");
+    }
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        assert!(recall(&changed, ring()).is_err(), "changed at {at}");
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(matches!(recall(&longer, ring()), Err(SnapshotError::Seal)));
+    let mut newer = whole;
+    newer[28] = 2;
+    assert!(matches!(recall(&newer, ring()), Err(SnapshotError::Version(2))));
+    assert!(matches!(recall(b"", ring()), Err(SnapshotError::NotASnapshot)));
+}
+
+#[test]
+fn only_the_keys_of_the_streams_open_it_and_only_the_current_one_seals() {
+    let other = KeyRing::new(key("2b"));
+    assert!(matches!(recall(&sealed(), other.clone()), Err(SnapshotError::Seal)));
+    assert!(recall(&sealed(), other.with_previous(key("1a"))).is_ok());
+    let none = KeyRing::insecure_accept_unsigned();
+    assert!(matches!(recall(&sealed(), none.clone()), Err(SnapshotError::Seal)));
+    let keeper = Keeper::new("/nowhere".into(), none);
+    assert!(matches!(keeper.keep(&snapshot()), Err(SnapshotError::NoKey)));
+}
+
+#[test]
+fn content_that_is_sealed_and_makes_no_sense_is_refused_too() {
+    let whole = sealed();
+    let content = &whole[..whole.len() - 32];
+    for end in 30..content.len() {
+        assert!(format::parse(&content[..end]).is_err(), "cut at {end}");
+    }
+    assert!(format::parse(content).is_ok());
+    assert!(format::parse(&[content, &[0]].concat()).is_err(), "more than there should be");
+}
+
+#[test]
+fn beyond_the_memory_it_is_outdated() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Keeper::new(folder.path().join("snapshot"), ring());
+    keeper.keep(&snapshot()).unwrap();
+    let (revocations, clock) = state();
+    clock.advance(revocations.options().memory + Duration::from_secs(60));
+    let outcome = keeper.recall(&revocations);
+    assert!(matches!(outcome, Err(SnapshotError::Outdated(_))), "{outcome:?}");
+    assert_eq!(revocations.entries(), 0);
+}
+
+#[test]
+fn how_old_it_is_is_told_by_the_clock_that_says_longer_and_by_no_wall_clock_alone() {
+    let snapshot = snapshot();
+    let (revocations, clock) = state();
+    let boot = Boot { id: "this".into(), up: Duration::from_secs(1_000) };
+    let mut then = snapshot.clone();
+    then.as_of_boot = Some(Boot { up: Duration::from_secs(990), ..boot.clone() });
+    let elapsed = |then: &Snapshot, boot: Option<&Boot>| then.elapsed(revocations.now(), boot);
+    assert_eq!(elapsed(&then, Some(&boot)), Some(Duration::from_secs(10)));
+    clock.advance_wall(Duration::from_secs(3_600));
+    assert_eq!(elapsed(&then, Some(&boot)), Some(Duration::from_secs(3_602)));
+    let rebooted = Boot { id: "other".into(), ..boot.clone() };
+    assert_eq!(elapsed(&then, Some(&rebooted)), None);
+    assert_eq!(elapsed(&then, None), None);
+    then.as_of_boot = None;
+    assert_eq!(elapsed(&then, Some(&boot)), None);
+}
+
+#[test]
+fn what_is_recalled_refuses_at_once_and_admits_only_within_the_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Keeper::new(folder.path().join("snapshot"), ring());
+    keeper.keep(&snapshot()).unwrap();
+    keeper.keep(&snapshot()).unwrap();
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let (revocations, clock) = state();
+    let recalled = keeper.recall(&revocations).unwrap().unwrap();
+    let verdict =
+        |sid| revocations.decide(&Claims::new(sid), &Checks::default(), revocations.now());
+    assert!(matches!(verdict("ar-3"), Verdict::Refused(_)));
+    assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::NotReady(_))));
+    revocations.confirm(recalled.as_of.unwrap());
+    assert!(matches!(verdict("other"), Verdict::Admitted(_)));
+    clock.advance(Duration::from_secs(60));
+    assert!(matches!(verdict("ar-3"), Verdict::Refused(_)));
+    assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::Stale { .. })));
+}
+
+#[test]
+#[cfg(unix)]
+fn nobody_else_may_read_it_and_a_place_that_is_not_there_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    Keeper::new(path.clone(), ring()).keep(&snapshot()).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let nowhere = Keeper::new(folder.path().join("no/such/folder"), ring());
+    assert!(matches!(nowhere.keep(&snapshot()), Err(SnapshotError::File(_))));
+    let (revocations, _clock) = state();
+    assert!(nowhere.recall(&revocations).unwrap().is_none(), "no file is no snapshot");
+}
