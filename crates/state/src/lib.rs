@@ -44,6 +44,8 @@ mod image;
 mod index;
 mod known;
 mod latest;
+#[cfg(all(test, loom))]
+mod model;
 mod options;
 mod readiness;
 mod recent;

@@ -1,0 +1,127 @@
+//! Every order in which a writer and a reader may take their steps.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg loom" cargo test --release -p caracal-revocation-state --lib model
+//! ```
+
+use std::time::Duration;
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use crate::Moment;
+use crate::digest::DigestKeys;
+use crate::freshness::Freshness;
+use crate::index::{Index, Mark};
+
+/// How often a thread is interrupted where it need not be, at most.
+const INTERRUPTIONS: usize = 2;
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(INTERRUPTIONS);
+    builder.max_branches = 100_000;
+    builder.check(model);
+}
+
+/// With the same keys in every run: a model must not depend on chance.
+fn index(room: usize) -> Arc<Index> {
+    let index = Arc::new(Index::with_room_for(room));
+    assert!(index.adopt(DigestKeys::fixed()));
+    index
+}
+
+fn holds(index: &Index, id: &str) -> bool {
+    index.view().is_some_and(|view| view.mark(id) == Some(Mark::Revoked))
+}
+
+#[test]
+fn who_hears_of_a_revocation_finds_it() {
+    check(|| {
+        let (index, told) = (index(8), Arc::new(AtomicUsize::new(0)));
+        let writer = {
+            let (index, told) = (Arc::clone(&index), Arc::clone(&told));
+            thread::spawn(move || {
+                index.revoke("a", 9);
+                told.store(1, Ordering::Release);
+                index.revoke("b", 9);
+                told.store(2, Ordering::Release);
+            })
+        };
+        let heard = told.load(Ordering::Acquire);
+        assert!(heard < 1 || holds(&index, "a"));
+        assert!(heard < 2 || holds(&index, "b"));
+        writer.join().unwrap();
+        assert!(holds(&index, "a") && holds(&index, "b"));
+    });
+}
+
+#[test]
+fn who_sees_a_proof_sees_all_that_came_before_it() {
+    check(|| {
+        let (index, freshness) = (index(8), Arc::new(Freshness::default()));
+        let writer = {
+            let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
+            thread::spawn(move || {
+                index.revoke("a", 9);
+                let at = Duration::from_secs(1);
+                freshness.confirm(Moment { monotonic: at, wall: at });
+            })
+        };
+        // In the order of a decision.
+        let now = Moment { monotonic: Duration::from_secs(2), wall: Duration::from_secs(2) };
+        let is_fresh = freshness.staleness(now).is_ok_and(|age| age <= Duration::from_secs(1));
+        assert!(!is_fresh || holds(&index, "a"), "admitted on the proof that came after it");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn who_sees_a_proof_knows_that_something_found_no_room() {
+    check(|| {
+        let (index, freshness) = (index(1), Arc::new(Freshness::default()));
+        index.revoke("a", 9);
+        let writer = {
+            let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
+            thread::spawn(move || {
+                index.revoke("b", 9);
+                let at = Duration::from_secs(1);
+                freshness.confirm(Moment { monotonic: at, wall: at });
+            })
+        };
+        let now = Moment { monotonic: Duration::from_secs(2), wall: Duration::from_secs(2) };
+        let is_fresh = freshness.staleness(now).is_ok();
+        assert!(!is_fresh || index.is_full());
+        assert!(holds(&index, "a"));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_filter_that_is_replaced_hides_nothing() {
+    check(|| {
+        let (index, told) = (index(64), Arc::new(AtomicUsize::new(0)));
+        // The next one outgrows the first filter; each write moves the new one on by a step.
+        for n in 0..24 {
+            index.revoke(&format!("old-{n}"), 9);
+        }
+        let writer = {
+            let (index, told) = (Arc::clone(&index), Arc::clone(&told));
+            thread::spawn(move || {
+                for n in 0..4 {
+                    index.revoke(&format!("new-{n}"), 9);
+                    told.store(n + 1, Ordering::Release);
+                }
+            })
+        };
+        let heard = told.load(Ordering::Acquire);
+        assert!(holds(&index, "old-0"));
+        if let Some(latest) = heard.checked_sub(1) {
+            assert!(holds(&index, &format!("new-{latest}")));
+        }
+        writer.join().unwrap();
+        assert!((0..4).all(|n| holds(&index, &format!("new-{n}"))));
+        assert!(holds(&index, "old-23"));
+    });
+}
