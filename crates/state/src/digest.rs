@@ -42,6 +42,12 @@ impl Digest {
         (self.0 >> 64) as u64
     }
 
+    /// 64 bits of it, those of SipHash among them: enough where another anchor that shares them
+    /// costs a second look and no more.
+    pub(crate) const fn short(self) -> u64 {
+        (self.0 >> SPARE_BITS) as u64
+    }
+
     /// The 40 bits of SipHash, which place the anchor in the table.
     pub(crate) const fn strong(self) -> u64 {
         (self.0 as u64) >> SPARE_BITS

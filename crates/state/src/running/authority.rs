@@ -1,5 +1,8 @@
 //! What a running request stands on, small enough to keep for a hundred thousand of them.
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::digest::Digest;
@@ -9,7 +12,7 @@ use crate::{AnchorKind, Claims};
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) anchors: SmallVec<[Anchor; 4]>,
-    pub(crate) zone: Option<Box<str>>,
+    pub(crate) zone: Option<Arc<str>>,
     pub(crate) epoch: u64,
     pub(crate) iat: Option<i64>,
     pub(crate) is_in_tables: bool,
@@ -59,7 +62,7 @@ impl Authority {
         });
         Self {
             anchors,
-            zone: claims.zone_id.as_ref().map(|zone| zone.as_ref().into()),
+            zone: claims.zone_id.as_ref().map(|zone| shared(zone.as_ref())),
             epoch: claims.delegation_graph_epoch,
             iat: claims.iat,
             is_in_tables: claims.is_in_tables(),
@@ -67,6 +70,20 @@ impl Authority {
             deadline: None,
         }
     }
+}
+
+thread_local! {
+    /// The zone of the last request of this thread: a service has one, or few.
+    static LAST_ZONE: Cell<Option<Arc<str>>> = const { Cell::new(None) };
+}
+
+/// The zone's text, shared with the thread's last request where that named the same.
+fn shared(zone: &str) -> Arc<str> {
+    let last = LAST_ZONE.try_with(Cell::take).ok().flatten().filter(|last| **last == *zone);
+    let zone = last.unwrap_or_else(|| zone.into());
+    // At the end of a thread there is no place for it any more.
+    let _ = LAST_ZONE.try_with(|last| last.set(Some(Arc::clone(&zone))));
+    zone
 }
 
 #[cfg(test)]
@@ -81,5 +98,12 @@ mod tests {
             let anchor = Anchor::new(digest, kind);
             assert_eq!((anchor.digest(), anchor.kind()), (digest, kind));
         }
+    }
+
+    #[test]
+    fn requests_of_the_same_zone_share_its_text_and_others_have_their_own() {
+        let [one, same, other, back] = ["z-1", "z-1", "z-2", "z-1"].map(shared);
+        assert!(Arc::ptr_eq(&one, &same));
+        assert_eq!([&*other, &*back], ["z-2", "z-1"]);
     }
 }

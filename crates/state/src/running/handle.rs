@@ -29,7 +29,8 @@ pub(crate) struct Request {
     registered: AtomicBool,
     told: AtomicBool,
     finishing: AtomicBool,
-    cut: OnceLock<Cut>,
+    /// Boxed, since hardly any request is ever cut.
+    cut: OnceLock<Box<Cut>>,
     wakers: Mutex<Wakers>,
 }
 
@@ -59,7 +60,7 @@ impl Running {
     #[inline]
     #[must_use]
     pub fn seen_cut(&self) -> Option<Cut> {
-        self.request.cut.get().copied()
+        self.request.cut.get().map(|cut| **cut)
     }
 
     /// The zone that the claims name.
@@ -147,7 +148,7 @@ impl Request {
     pub(crate) fn judge(&self, now: Moment) {
         if !self.is_cut()
             && let Some(cut) = self.watch.revocations.must_cut(self, now)
-            && self.cut.set(cut).is_ok()
+            && self.cut.set(Box::new(cut)).is_ok()
         {
             let wakers = self.wakers().take();
             // Outside the lock: whom it wakes may ask for it.

@@ -58,7 +58,9 @@ impl Revocations {
     }
 
     fn zone_digest(&self, request: &Request) -> Option<Digest> {
-        request.authority.zone.as_deref().map(|zone| self.state().index.digest(zone))
+        let zone = request.authority.zone.as_deref();
+        zone.filter(|_| request.watch.checks.delegation_epoch)
+            .map(|zone| self.state().index.digest(zone))
     }
 
     pub(crate) fn cut_on_anchor(&self, anchor: &str, now: Moment) {

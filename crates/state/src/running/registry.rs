@@ -18,7 +18,8 @@ const SHARDS: usize = 64;
 /// one step of one map, and no request is cut or dropped under one.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    anchors: Box<[Roll<Digest>]>,
+    /// By short digest: a request that is looked at for another's anchor is not cut for it.
+    anchors: Box<[Roll<u64>]>,
     zones: Roll<Epoch>,
     /// By the second in which they end.
     deadlines: Roll<u64>,
@@ -29,7 +30,7 @@ pub(crate) struct Registry {
 /// An epoch of a zone, among those that only ended delegations make stale or among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Epoch {
-    zone: Digest,
+    zone: u64,
     ended_only: bool,
     epoch: u64,
 }
@@ -52,7 +53,8 @@ impl Registry {
     /// `zone` is the digest of the request's zone.
     pub(crate) fn enter(&self, request: &Arc<Request>, zone: Option<Digest>) {
         for anchor in &request.authority.anchors {
-            self.shard(anchor.digest()).inspect(|roll| roll.enter(anchor.digest(), request));
+            self.shard(anchor.digest())
+                .inspect(|roll| roll.enter(anchor.digest().short(), request));
         }
         if let Some(epoch) = Epoch::of(request, zone) {
             self.zones.enter(epoch, request);
@@ -63,7 +65,8 @@ impl Registry {
     /// Undoes [`Self::enter`].
     pub(crate) fn leave(&self, request: &Request, zone: Option<Digest>) {
         for anchor in &request.authority.anchors {
-            self.shard(anchor.digest()).inspect(|roll| roll.leave(anchor.digest(), request));
+            self.shard(anchor.digest())
+                .inspect(|roll| roll.leave(anchor.digest().short(), request));
         }
         if let Some(epoch) = Epoch::of(request, zone) {
             self.zones.leave(epoch, request);
@@ -78,13 +81,14 @@ impl Registry {
 
     /// The requests that run on an anchor.
     pub(crate) fn on_anchor(&self, anchor: Digest) -> Vec<Arc<Request>> {
-        self.shard(anchor).map_or_else(Vec::new, |roll| roll.within(anchor..=anchor))
+        let key = anchor.short();
+        self.shard(anchor).map_or_else(Vec::new, |roll| roll.within(key..=key))
     }
 
     /// The requests whose epoch of the zone lies below the current one.
     pub(crate) fn below_epoch(&self, zone: Digest, current: u64, ended: u64) -> Vec<Arc<Request>> {
         let below = |ended_only, current: u64| {
-            let of = |epoch| Epoch { zone, ended_only, epoch };
+            let of = |epoch| Epoch { zone: zone.short(), ended_only, epoch };
             self.zones.within(of(0)..=of(current.saturating_sub(1)))
         };
         let mut found = below(false, current);
@@ -126,7 +130,7 @@ impl Registry {
         self.anchors.iter().map(|roll| roll.lock().len()).sum()
     }
 
-    fn shard(&self, anchor: Digest) -> Option<&Roll<Digest>> {
+    fn shard(&self, anchor: Digest) -> Option<&Roll<u64>> {
         self.anchors.get(anchor.strong() as usize % SHARDS)
     }
 }
@@ -137,7 +141,7 @@ impl Epoch {
         let checks = &request.watch.checks;
         let epoch = request.authority.epoch;
         let zone = zone.filter(|_| checks.delegation_epoch && epoch > 0)?;
-        Some(Self { zone, ended_only: checks.ended_delegations_only, epoch })
+        Some(Self { zone: zone.short(), ended_only: checks.ended_delegations_only, epoch })
     }
 }
 
