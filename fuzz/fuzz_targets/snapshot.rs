@@ -1,0 +1,6 @@
+//! A snapshot file: it is refused, or means the same once it is written again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|content: &[u8]| caracal_revocation_stream::fuzzing::snapshot(content));
