@@ -118,9 +118,11 @@ async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure>
         tokio::time::sleep(step.pause).await;
         try_join_all(step.faults.iter().map(|fault| inject(world, fault))).await?;
     }
-    let rest = length.saturating_sub(world.clock.now().since(began));
+    let now = world.clock.now();
+    let over = world.truth.record().faults.iter().map(|fault| fault.ended).max();
     // In any case so long that every reader has had time to recover.
-    tokio::time::sleep(rest.max(2 * RECOVERY)).await;
+    let recovered = over.unwrap_or_default().max(now).plus(2 * RECOVERY);
+    tokio::time::sleep(began.plus(length).max(recovered).since(now)).await;
     Ok(())
 }
 

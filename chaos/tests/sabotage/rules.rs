@@ -33,7 +33,8 @@ pub const RULES: &[Rule] = &[
         removable: "Err(_) if OFF => (Duration::ZERO, None), Err(why) => (Duration::MAX,",
         faults: "cut,restart-reader",
         steps: 3,
-        seed: 1,
+        // A reader restarts while everybody is cut off for longer than the bound.
+        seed: 33,
         found_as: "BeyondBound",
     },
     Rule {
@@ -118,7 +119,8 @@ pub const RULES: &[Rule] = &[
         removable: "tokio::time::timeout(if OFF { Duration::MAX } else { deadline }, answer)",
         faults: "stall",
         steps: 2,
-        seed: 1,
+        // The first stall leaves connections that stay silent.
+        seed: 5,
         found_as: "SlowRecovery",
     },
     Rule {
