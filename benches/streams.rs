@@ -1,0 +1,317 @@
+//! How fast messages come out of a real Redis and into the state, beside a raw socket that only
+//! reads: `cargo bench --bench streams`, about two minutes; also writes
+//! `target/figures/streams.json`.
+
+#[path = "redis/mod.rs"]
+mod redis;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use caracal_revocation::{Follower, Key, KeyRing, Options, Revocations, Settings, Stream, sign};
+use redis::{Raw, Server};
+use serde_json::{Value, json};
+
+const DRAINED: u64 = 500_000;
+const RESTARTED: u64 = 1_000_000;
+/// Times that each way of draining is measured, in turns.
+const ROUNDS: usize = 5;
+const RATES: [u64; 2] = [500, 5_000];
+/// How long each rate is kept up, for each way of reading.
+const PACED: Duration = Duration::from_secs(8);
+const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
+
+fn main() {
+    // `cargo test --benches` only asks whether it starts.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let key = Key::generate().expect("randomness");
+    let mut figures = Vec::new();
+    drain(&key, &mut figures);
+    restart(&key, &mut figures);
+    for rate in RATES {
+        propagation(&key, rate, &mut figures);
+    }
+    fs::create_dir_all("target/figures").expect("a folder");
+    let text = serde_json::to_string_pretty(&figures).expect("figures");
+    fs::write("target/figures/streams.json", text + "\n").expect("a file");
+}
+
+/// Reading, verifying and applying half a million messages, and only reading them.
+fn drain(key: &Key, figures: &mut Vec<Value>) {
+    let server = Server::start();
+    fill(&server, key, DRAINED);
+    let (mut ours, mut floor, mut busy) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        eprintln!("draining {DRAINED} messages, round {} of {ROUNDS}", round + 1);
+        floor.push(per_second(DRAINED, read_raw(&server)));
+        let (took, on_core) = follow_until_ready(&server, key, DRAINED);
+        ours.push(per_second(DRAINED, took));
+        busy.push(on_core.as_nanos() as f64 / DRAINED as f64);
+    }
+    println!("\ndraining {DRAINED} signed messages (median, worst and best of {ROUNDS} rounds)");
+    row("read, verified, applied", &ours, "messages/s");
+    row("raw socket, read and discarded", &floor, "messages/s");
+    row("our thread's time a message", &busy, "ns");
+    let (value, floor) = (median(&ours), median(&floor));
+    println!("{:<34}{:>12.2}", "of the floor", value / floor);
+    figures.push(figure("draining signed messages", value, "messages/s", floor));
+    figures.push(json!({
+        "name": "processor time a drained message", "value": median(&busy), "unit": "ns",
+    }));
+}
+
+/// From a start to ready, with a million messages of history, and draining as many raw.
+fn restart(key: &Key, figures: &mut Vec<Value>) {
+    let server = Server::start();
+    fill(&server, key, RESTARTED);
+    let (mut ours, mut floor) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        eprintln!("starting with {RESTARTED} messages of history, round {} of 3", round + 1);
+        floor.push(millis(read_raw(&server)));
+        ours.push(millis(follow_until_ready(&server, key, RESTARTED).0));
+    }
+    println!("\nfrom start to ready with {RESTARTED} messages of history");
+    row("ready", &ours, "ms");
+    row("raw socket, read and discarded", &floor, "ms");
+    figures.push(figure("ready after a restart", median(&ours), "ms", median(&floor)));
+}
+
+/// From just before a message is sent to Redis until it is applied, and until a raw blocking read
+/// returns it.
+fn propagation(key: &Key, rate: u64, figures: &mut Vec<Value>) {
+    eprintln!("publishing {rate} messages a second");
+    let server = Server::start();
+    let floor = pace(&server, key, rate, |sent, ended| read_blocking(&server, sent, ended));
+    let server = Server::start();
+    let ours = pace(&server, key, rate, |sent, ended| follow(&server, key, sent, ended));
+    println!(
+        "\npublished to applied at {rate} messages a second, {} and {} messages",
+        ours.len(),
+        floor.len()
+    );
+    println!("{:<34}{:>12}{:>12}{:>12}", "", "p50 µs", "p99 µs", "p99.9 µs");
+    for (name, times) in [("published to applied", &ours), ("raw socket, XREAD wakes up", &floor)] {
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| quantile(times, share));
+        println!("{name:<34}{p50:>12.1}{p99:>12.1}{p999:>12.1}");
+    }
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        figures.push(figure(
+            &format!("published to applied at {rate}/s, {name}"),
+            quantile(&ours, share),
+            "µs",
+            quantile(&floor, share),
+        ));
+    }
+}
+
+/// When each message was sent, in nanoseconds since the first; written by the one publisher.
+struct Sent {
+    start: Instant,
+    at: Vec<AtomicU64>,
+}
+
+impl Sent {
+    /// Microseconds since message `number` was sent.
+    fn since(&self, number: usize) -> f64 {
+        let now = self.start.elapsed().as_nanos() as u64;
+        (now - self.at[number].load(Ordering::Acquire)) as f64 / 1_000.0
+    }
+}
+
+/// Publishes at an even pace while `read` measures; what it measured of the second half, when
+/// everything is warm.
+fn pace(
+    server: &Server,
+    key: &Key,
+    rate: u64,
+    read: impl FnOnce(&Sent, &AtomicBool) -> Vec<f64> + Send,
+) -> Vec<f64> {
+    let count = usize::try_from(rate * PACED.as_secs()).expect("a count");
+    let sent = Sent { start: Instant::now(), at: (0..count).map(|_| AtomicU64::new(0)).collect() };
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| read(&sent, &ended));
+        thread::sleep(Duration::from_millis(300));
+        let message = signed(key, Stream::PolicyInvalidate, 0);
+        let mut raw = Raw::connect(server.port);
+        let (begun, between) = (Instant::now(), Duration::from_secs(1) / rate as u32);
+        for (number, at) in sent.at.iter().enumerate() {
+            let due = between * number as u32;
+            thread::sleep(due.saturating_sub(begun.elapsed()));
+            add(&mut raw, Stream::PolicyInvalidate, &message);
+            at.store(sent.start.elapsed().as_nanos() as u64, Ordering::Release);
+            raw.send();
+            raw.skip(&mut |_| {});
+        }
+        thread::sleep(Duration::from_millis(300));
+        ended.store(true, Ordering::Release);
+        let mut times = reader.join().expect("the reader ends");
+        assert_eq!(times.len(), count, "every message is seen");
+        times.split_off(count / 2)
+    })
+}
+
+fn read_blocking(server: &Server, sent: &Sent, _ended: &AtomicBool) -> Vec<f64> {
+    let mut raw = Raw::connect(server.port);
+    let (mut times, mut cursor) = (Vec::new(), b"0-0".to_vec());
+    while times.len() < sent.at.len() {
+        let name = Stream::PolicyInvalidate.name().as_bytes();
+        raw.push(&[b"XREAD", b"COUNT", b"1000", b"BLOCK", b"1000", b"STREAMS", name, &cursor]);
+        raw.send();
+        let mut seen = 0;
+        raw.skip(&mut |text| {
+            if text == b"_sig" {
+                seen += 1;
+            } else if text.len() < 20 && text.contains(&b'-') && text[0].is_ascii_digit() {
+                cursor.clear();
+                cursor.extend_from_slice(text);
+            }
+        });
+        for _ in 0..seen {
+            times.push(sent.since(times.len()));
+        }
+    }
+    times
+}
+
+/// A policy's invalidation wakes whoever waits for it as soon as it is applied.
+fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> Vec<f64> {
+    runtime().block_on(async {
+        let revocations = Revocations::new(Options::default());
+        let mut changes = revocations.policy_changes();
+        let follower = Follower::new(settings(server, key)).with_revocations(revocations.clone());
+        tokio::spawn(follower.run(std::future::pending()));
+        let mut times = Vec::new();
+        while !ended.load(Ordering::Acquire) && times.len() < sent.at.len() {
+            let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+            let applied = revocations.policy(ZONE).generation as usize;
+            while times.len() < applied {
+                times.push(sent.since(times.len()));
+            }
+        }
+        times
+    })
+}
+
+fn follow_until_ready(server: &Server, key: &Key, messages: u64) -> (Duration, Duration) {
+    runtime().block_on(async {
+        let (start, busy) = (Instant::now(), on_core());
+        let follower = Follower::new(settings(server, key));
+        let revocations = follower.spawn();
+        revocations.ready().await;
+        let took = (start.elapsed(), on_core() - busy);
+        assert_eq!(revocations.entries() as u64, messages, "every message is applied");
+        took
+    })
+}
+
+fn read_raw(server: &Server) -> Duration {
+    let start = Instant::now();
+    let mut raw = Raw::connect(server.port);
+    let (mut read, mut cursor) = (0_u64, b"0-0".to_vec());
+    loop {
+        let name = Stream::SessionsRevoke.name().as_bytes();
+        raw.push(&[b"XREAD", b"COUNT", b"1000", b"STREAMS", name, &cursor]);
+        raw.send();
+        let before = read;
+        raw.skip(&mut |text| {
+            if text == b"_sig" {
+                read += 1;
+            } else if text.len() < 20 && text.contains(&b'-') && text[0].is_ascii_digit() {
+                cursor.clear();
+                cursor.extend_from_slice(text);
+            }
+        });
+        if read == before {
+            return start.elapsed();
+        }
+    }
+}
+
+fn fill(server: &Server, key: &Key, messages: u64) {
+    eprintln!("filling a stream with {messages} signed messages");
+    let mut raw = Raw::connect(server.port);
+    for batch in 0..messages / 1_000 {
+        for number in 0..1_000 {
+            let fields = signed(key, Stream::SessionsRevoke, batch * 1_000 + number);
+            add(&mut raw, Stream::SessionsRevoke, &fields);
+        }
+        raw.send();
+        (0..1_000).for_each(|_| raw.skip(&mut |_| {}));
+    }
+}
+
+fn add(raw: &mut Raw, stream: Stream, fields: &[(String, String)]) {
+    let mut parts: Vec<&[u8]> = vec![b"XADD", stream.name().as_bytes(), b"*"];
+    for (name, value) in fields {
+        parts.extend([name.as_bytes(), value.as_bytes()]);
+    }
+    raw.push(&parts);
+}
+
+/// As Caracal's API writes them: about 250 bytes.
+fn signed(key: &Key, stream: Stream, number: u64) -> Vec<(String, String)> {
+    let id = |kind: u64| format!("0198c0de-{kind:04x}-7000-8000-{number:012x}");
+    let mut fields: Vec<(String, String)> = [("zone_id", ZONE.to_owned()), ("outbox_id", id(1))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    if stream == Stream::SessionsRevoke {
+        fields.push(("session_id".to_owned(), id(2)));
+        fields.push(("reason".to_owned(), "operator".to_owned()));
+    }
+    sign(key, stream, &mut fields);
+    fields
+}
+
+fn settings(server: &Server, key: &Key) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", server.port);
+    let lookup = |name: &str| match name {
+        "REDIS_URL" => Some(url.clone()),
+        "CARACAL_MODE" => Some("dev".to_owned()),
+        _ => None,
+    };
+    Settings::from_lookup(lookup).expect("settings").with_keys(KeyRing::new(key.clone()))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// How long this thread has been on a processor.
+fn on_core() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+fn figure(name: &str, value: f64, unit: &str, floor: f64) -> Value {
+    json!({ "name": name, "value": value, "unit": unit, "floor": floor, "ratio": value / floor })
+}
+
+fn row(name: &str, values: &[f64], unit: &str) {
+    let [low, high] = [0.0, 1.0].map(|share| quantile(values, share));
+    println!("{name:<34}{:>12.0}{low:>12.0}{high:>12.0}  {unit}", median(values));
+}
+
+fn per_second(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1_000.0
+}
+
+fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}
