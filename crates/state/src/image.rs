@@ -59,6 +59,9 @@ impl Revocations {
     #[must_use]
     pub fn image(&self) -> Image {
         let state = self.state();
+        // The horizon first: a second source of truth adds what it knows and then takes it back,
+        // and an image with neither would let in what was lost.
+        let horizon = state.horizon.export();
         let (revoked, sessions) = state.index.export(self.now_minute());
         Image {
             keys: state.index.keys(),
@@ -66,7 +69,7 @@ impl Revocations {
             revoked,
             sessions,
             zones: state.zones.export(),
-            horizon: state.horizon.export(),
+            horizon,
         }
     }
 
