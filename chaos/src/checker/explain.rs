@@ -9,7 +9,7 @@ use super::Rule;
 use super::reading::Reading;
 
 /// A reader proves the log at least so often while nothing hinders it.
-const PROVEN_EVERY: Duration = Duration::from_millis(1_200);
+const PROVEN_EVERY: Duration = Duration::from_millis(700);
 /// Further beyond a recovery, a refusal has nothing to do with it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 

@@ -10,12 +10,8 @@ use crate::proxy::Link;
 use crate::time::At;
 use crate::world::World;
 
-/// Nobody is told that a connection stays silent: a reader finds out when an answer, or the
-/// connection that it began meanwhile, is overdue.
-const SILENCE_NOTICED_WITHIN: Duration = Duration::from_secs(5);
-
 /// Not so late that a reader gives up waiting.
-const LATE: Duration = Duration::from_millis(2_200);
+const LATE: Duration = Duration::from_millis(800);
 
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = reset(world, fault);
@@ -41,7 +37,7 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
         }
         Ending::StaysSilent => {
             hit(world, fault).for_each(|reader| reader.proxy.open_for_new());
-            world.clock.now().plus(SILENCE_NOTICED_WITHIN)
+            world.clock.now()
         }
     };
     let held = held(world, fault) - before;
@@ -53,7 +49,7 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     )
 }
 
-/// The answer to a read that was sent before is delivered seconds later, as if it were news; what
+/// The answer to a read that was sent before is delivered later, as if it were news; what
 /// was published meanwhile is not in it.
 pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);

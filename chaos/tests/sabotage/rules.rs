@@ -124,6 +124,16 @@ pub const RULES: &[Rule] = &[
         found_as: "SlowRecovery",
     },
     Rule {
+        name: "a connection that is silent while it opens is not waited for alone",
+        file: "crates/stream/src/patience.rs",
+        stands: "timeout(SHORTEST, attempts.next())",
+        removable: "timeout(if OFF { Duration::MAX } else { SHORTEST }, attempts.next())",
+        faults: "stall",
+        steps: 2,
+        seed: 5,
+        found_as: "SlowRecovery",
+    },
+    Rule {
         name: "only what is signed counts",
         file: "crates/event/src/key.rs",
         stands: "if self.keys.is_empty() {\n            return Ok(KeySlot::Unsigned);",

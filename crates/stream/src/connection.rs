@@ -41,10 +41,18 @@ impl Connection {
         commands: &Pipeline,
         wait: Duration,
     ) -> Result<Vec<Value>, LogError> {
+        self.ask_within(wait + GRACE, commands).await
+    }
+
+    /// Sends one write, and takes all its answers if they are here in time.
+    pub(crate) async fn ask_within(
+        &mut self,
+        deadline: Duration,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, LogError> {
         let mut connection = self.0.take().ok_or(LogError::Reply("there is no open connection"))?;
         let answers =
-            within(wait + GRACE, connection.send_packed_commands(commands, 0, commands.len()))
-                .await?;
+            within(deadline, connection.send_packed_commands(commands, 0, commands.len())).await?;
         self.0 = Some(connection);
         Ok(answers)
     }

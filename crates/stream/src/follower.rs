@@ -23,7 +23,7 @@ use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, Recalled, Saver};
 
 /// How long one read waits for the next entry, at most and at least.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);

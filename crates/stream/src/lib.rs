@@ -44,6 +44,7 @@ mod layout;
 mod log;
 mod metrics;
 mod outage;
+mod patience;
 mod persistence;
 mod primary;
 mod proof;

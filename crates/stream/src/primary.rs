@@ -18,8 +18,9 @@ use crate::redis_reply as reply;
 
 /// The replica is read after this, whatever the primary does.
 const DEADLINE: Duration = Duration::from_millis(500);
-/// How long a primary is left alone that did not answer in time.
-const REST: Duration = Duration::from_secs(3);
+/// How long a primary is left alone that did not answer in time: once it is back, it is to be asked
+/// soon.
+const REST: Duration = Duration::from_millis(500);
 const MOST_ASKED: usize = 8;
 
 /// The primary of a replica that is read.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::connection::Connection;
 use crate::continuity::Identity;
 use crate::log::{AsOf, Head, Log, LogError, PerStream, Reading};
+use crate::patience::{self, Patience};
 use crate::persistence;
 use crate::primary::Primary;
 use crate::redis_reply as reply;
@@ -43,6 +44,8 @@ pub(crate) struct RedisLog {
     asked_primary: Option<Instant>,
     /// Up to when the last answer held, where it told who the server is.
     as_of: AsOf,
+    /// How long the next answer may take.
+    patience: Patience,
     /// What was last said of the server's persistence settings, to say it once.
     warned: Vec<String>,
 }
@@ -64,20 +67,28 @@ impl RedisLog {
             primary: primary.map(Primary::new),
             asked_primary: None,
             as_of: AsOf::Unknown,
+            patience: Patience::default(),
             warned: Vec::new(),
         }
     }
 
+    /// Asks for what the server is told to wait for so long.
     async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
         let connection = self.connection.as_mut();
-        connection.ok_or(LogError::Reply("there is no open connection"))?.ask(commands, wait).await
+        let connection = connection.ok_or(LogError::Reply("there is no open connection"))?;
+        let asked = Instant::now();
+        let answers = connection.ask_within(wait + self.patience.grace(), commands).await;
+        match &answers {
+            Ok(_) => self.patience.answered(asked.elapsed().saturating_sub(wait)),
+            // Large answers are late on a slow line.
+            Err(LogError::Deadline(_)) => self.count = (self.count / 8).max(1),
+            Err(_) => {}
+        }
+        answers
     }
 
-    async fn inspect(&mut self) -> Result<Duration, LogError> {
-        let mut commands = Pipeline::new();
-        commands.cmd("TIME").cmd("INFO").arg("server");
-        persistence::ask(&mut commands);
-        let answers = self.ask(&commands, Duration::ZERO).await?;
+    /// Takes in what a server says of itself on a new connection: its time.
+    fn inspected(&mut self, answers: Vec<Value>) -> Result<Duration, LogError> {
         let mut answers = answers.into_iter();
         let time = reply::time(&reply::sound(answers.next())?)?;
         let info = reply::text(&reply::sound(answers.next())?)?;
@@ -133,8 +144,13 @@ impl Log for RedisLog {
     async fn open(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.identified) = (None, None);
         self.as_of = AsOf::Unknown;
-        self.connection = Some(Connection::open(&self.server).await?);
-        self.inspect().await
+        let mut commands = Pipeline::new();
+        commands.cmd("TIME").cmd("INFO").arg("server");
+        persistence::ask(&mut commands);
+        let (server, commands) = (&self.server, &commands);
+        let (connection, answers) = patience::race(|| open_asking(server, commands)).await?;
+        (self.connection, self.patience) = (Some(connection), Patience::default());
+        self.inspected(answers)
     }
 
     async fn prepare(&mut self, now: Moment) {
@@ -172,6 +188,16 @@ impl Log for RedisLog {
         self.adapt(&reading);
         Ok(reading)
     }
+}
+
+/// A connection on which these commands were answered.
+async fn open_asking(
+    server: &ConnectionInfo,
+    commands: &Pipeline,
+) -> Result<(Connection, Vec<Value>), LogError> {
+    let mut connection = Connection::open(server).await?;
+    let answers = connection.ask(commands, Duration::ZERO).await?;
+    Ok((connection, answers))
 }
 
 /// The time, who the server is, the counters of each stream, and then the read, in one write and in

@@ -31,7 +31,7 @@ fn outages_without_time_to_recover_between_them_are_one() {
 
 #[test]
 fn a_machine_that_runs_nothing_explains_a_stale_view() {
-    Told::new().late(6.0, 450).asked(8.0, 0, Answer::Stale).passes();
+    Told::new().late(6.0, 600).asked(8.0, 0, Answer::Stale).passes();
 }
 
 #[test]
