@@ -36,6 +36,7 @@ mod redis_server;
 mod replicas;
 mod resource;
 mod service;
+mod snapshot;
 mod sts;
 
 mod tls;

@@ -114,6 +114,7 @@ impl Proof {
     pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
         Self {
             cursor: at.cursor(),
+            counted: at.cursor(),
             read: at.read,
             phase: Phase::Tailing { added: at.added },
             seen: at.seen,
@@ -121,13 +122,14 @@ impl Proof {
         }
     }
 
-    /// Where it stands, for [`Proof::resumed`]: once the history was read.
-    pub(crate) const fn standing(&self) -> Option<TrackImage> {
+    /// Where it stands, for [`Proof::resumed`]: once the history was read, and not while it is read
+    /// again.
+    pub(crate) fn standing(&self) -> Option<TrackImage> {
         match self.phase {
-            Phase::Tailing { added } => {
+            Phase::Tailing { added } if !self.is_rereading() => {
                 Some(TrackImage::new(self.cursor, self.read, added, self.seen))
             }
-            Phase::Replaying | Phase::Closing { .. } => None,
+            Phase::Tailing { .. } | Phase::Replaying | Phase::Closing { .. } => None,
         }
     }
 

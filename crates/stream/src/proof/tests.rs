@@ -255,3 +255,40 @@ fn a_stream_read_again_that_ends_earlier_is_a_hole() {
     proof.reread();
     assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
 }
+
+#[test]
+fn a_proof_goes_on_where_another_one_stood() {
+    let resumed = || Proof::resumed(id(10), &tailing().standing().unwrap());
+    assert_eq!(resumed().cursor(), id(13));
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(11, 13, 3), at(7), SERVER_TIME), passed(7));
+    assert_eq!(proof.drained(), Ok(None));
+    assert_eq!(proof.cursor(), id(13), "what was read is not read again");
+
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), passed(7));
+
+    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
+    assert_eq!(resumed().head(head(11, 13, 4), at(7), SERVER_TIME), Err(Hole::Count));
+    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+}
+
+#[test]
+fn a_proof_stands_nowhere_while_it_reads_history_or_reads_again() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.standing(), None);
+    assert_eq!(proof.head(head(11, 13, 5), at(1), SERVER_TIME), Ok(None));
+    for n in 11..=13 {
+        assert_eq!(proof.entry(id(n)), Ok(None));
+    }
+    assert_eq!(proof.standing(), None, "two are missing, and it is not known from where");
+    let mut proof = tailing();
+    proof.reread();
+    assert_eq!(proof.standing(), None, "what comes may have replaced what was counted");
+    assert_eq!(proof.drained(), Ok(None));
+    assert!(proof.standing().is_some());
+}

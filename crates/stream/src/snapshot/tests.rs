@@ -166,3 +166,60 @@ fn nobody_else_may_read_it_and_a_place_that_is_not_there_is_an_error() {
     let (revocations, _clock) = state();
     assert!(nowhere.recall(&revocations).unwrap().is_none(), "no file is no snapshot");
 }
+
+const CHILD: &str = "CARACAL_SNAPSHOT_OF_A_CHILD";
+
+/// A snapshot of so many anchors that writing it takes a while.
+fn large() -> Snapshot {
+    let (revocations, _clock) = state();
+    let now = revocations.now();
+    (0..200_000).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
+    Snapshot::new(now, now, Boot::now(), tracks(), revocations.image())
+}
+
+/// Not a test by itself: the process that the next test kills.
+#[test]
+fn child_that_writes_for_ever() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let (keeper, large) = (Keeper::new(path.into(), ring()), large());
+    loop {
+        keeper.keep(&large).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_writes_leaves_a_whole_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    let keeper = Keeper::new(path.clone(), ring());
+    let mut torn = 0;
+    for round in 0..200 {
+        std::fs::write(&path, sealed()).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "snapshot::tests::child_that_writes_for_ever"])
+            .env(CHILD, &path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Killed as soon as it is seen to write, at another moment each time.
+        let beside = folder.path().join("snapshot.new");
+        let begun = || std::fs::metadata(&beside).is_ok_and(|file| file.len() > 0);
+        while !begun() {
+            assert!(child.try_wait().unwrap().is_none(), "it writes until it is killed");
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_micros(300 * round % 7_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (revocations, _clock) = state();
+        keeper.recall(&revocations).unwrap().expect("there is one");
+        assert!([20, 200_000].contains(&revocations.entries()), "{}", revocations.entries());
+        torn += usize::from(beside.exists());
+        let _ = std::fs::remove_file(&beside);
+        if torn >= 3 && round >= 5 {
+            return;
+        }
+    }
+    panic!("it was never killed while it wrote");
+}

@@ -1,0 +1,267 @@
+//! A service that is started anew knows what it knew, also while Redis is away.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use caracal_revocation::{
+    Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations, Stream, Unknown,
+    Verdict,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::live::{
+    caught_up, claims, eventually, is_admitted, is_revoked, is_unknown, key, publisher, ready,
+    revoke, ring, verdict,
+};
+use crate::redis_server::RedisServer;
+
+const STREAM: &str = Stream::SessionsRevoke.name();
+
+/// One life of a service.
+struct Life {
+    revocations: Revocations,
+    stop: oneshot::Sender<()>,
+    end: JoinHandle<()>,
+}
+
+impl Life {
+    fn begin(server: &RedisServer, snapshot: &Path, options: Options) -> Self {
+        Self::with(server, &ring(), snapshot, Revocations::new(options))
+    }
+
+    fn with(server: &RedisServer, keys: &KeyRing, snapshot: &Path, state: Revocations) -> Self {
+        let follower =
+            Follower::new(server.settings(keys)).with_revocations(state).with_snapshot(snapshot);
+        let revocations = follower.revocations();
+        let (stop, stopped) = oneshot::channel();
+        let end = tokio::spawn(follower.run(async { stopped.await.unwrap_or(()) }));
+        Self { revocations, stop, end }
+    }
+
+    async fn end(self) {
+        self.stop.send(()).expect("it runs");
+        self.end.await.expect("it ends");
+    }
+}
+
+fn within(deny_after: Duration) -> Options {
+    let mut options = Options::default();
+    options.deny_after = deny_after;
+    options
+}
+
+/// A server that keeps everything it acknowledges.
+fn durable() -> RedisServer {
+    RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
+}
+
+/// A service that knew a revocation and ended, and where it left its snapshot.
+async fn past(server: &RedisServer) -> (Publisher, PathBuf) {
+    let snapshot = server.folder().join("snapshot");
+    let publisher = publisher(server).await;
+    revoke(&publisher, "known").await;
+    let first = Life::begin(server, &snapshot, Options::default());
+    ready(&first.revocations).await;
+    caught_up(&first.revocations, &publisher).await;
+    first.end().await;
+    (publisher, snapshot)
+}
+
+fn is_stale(revocations: &Revocations) -> bool {
+    matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
+}
+
+/// Why a token of before every hole that a test makes is refused.
+fn refused_of_old(revocations: &Revocations, session: &str) -> Option<Reason> {
+    let mut old = claims(session);
+    old.iat = Some(1_000_000_000);
+    match verdict(revocations, &old) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        _ => None,
+    }
+}
+
+/// What the server has sent since it was started.
+async fn sent(server: &RedisServer) -> u64 {
+    let mut info = redis::cmd("INFO");
+    info.arg("stats");
+    let stats: String = info.query_async(&mut server.connection().await).await.unwrap();
+    let field = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    field.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_with_redis_away_what_was_known_is_refused_and_reading_goes_on() {
+    let mut server = durable();
+    let mut history = redis::pipe();
+    for n in 0..2_000 {
+        let line = history.cmd("XADD").arg(STREAM).arg("*");
+        line.arg("session_id").arg(n).arg("reason").arg("x".repeat(200)).ignore();
+    }
+    history.exec_async(&mut server.connection().await).await.unwrap();
+    let (_, snapshot) = past(&server).await;
+    assert!(sent(&server).await > 400_000, "the history was read");
+    server.kill();
+
+    // Within the bound what was not revoked passes, as if the process had gone on.
+    let second = Life::begin(&server, &snapshot, Options::default());
+    eventually("the known is refused", || is_revoked(&second.revocations, "known")).await;
+    eventually("others pass", || is_admitted(&second.revocations, "other")).await;
+    second.end().await;
+
+    let third = Life::begin(&server, &snapshot, within(Duration::from_millis(400)));
+    let revocations = &third.revocations;
+    eventually("the known is refused", || is_revoked(revocations, "known")).await;
+    eventually("the rest is unknown", || is_stale(revocations)).await;
+    // However long that is asked.
+    for _ in 0..100 {
+        assert!(is_stale(revocations) && is_revoked(revocations, "known"));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    server.restart();
+    eventually("reading goes on", || is_admitted(revocations, "other")).await;
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "later").await;
+    eventually("new ones are applied", || is_revoked(revocations, "later")).await;
+    assert!(is_revoked(revocations, "known"));
+    assert_eq!(revocations.horizon(), None, "nothing was missed");
+    let sent = sent(&server).await;
+    assert!(sent < 200_000, "{sent} bytes: the history was read once more");
+    third.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_does_not_go_on_where_the_snapshot_ends_has_a_hole() {
+    let server = RedisServer::start();
+    let (publisher, snapshot) = past(&server).await;
+    // What is behind the cursor may go.
+    let trim = async || {
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(STREAM).arg("MAXLEN").arg(1);
+        trim.query_async::<usize>(&mut server.connection().await).await.unwrap()
+    };
+    assert!(trim().await >= 1);
+    let second = Life::begin(&server, &snapshot, Options::default());
+    caught_up(&second.revocations, &publisher).await;
+    assert_eq!(second.revocations.horizon(), None);
+    second.end().await;
+
+    revoke(&publisher, "hidden").await;
+    revoke(&publisher, "seen").await;
+    assert!(trim().await >= 2);
+    let third = Life::begin(&server, &snapshot, Options::default());
+    let revocations = &third.revocations;
+    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+    eventually("reading goes on", || is_revoked(revocations, "seen")).await;
+    assert!(is_revoked(revocations, "known"), "trimmed from the stream, not from the snapshot");
+    assert_eq!(refused_of_old(revocations, "hidden"), Some(Reason::HistoryIncomplete));
+    third.end().await;
+
+    // And the next one knows of the hole.
+    let fourth = Life::begin(&server, &snapshot, Options::default());
+    let revocations = &fourth.revocations;
+    caught_up(revocations, &publisher).await;
+    assert_eq!(refused_of_old(revocations, "hidden"), Some(Reason::HistoryIncomplete));
+    fourth.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_strict_mode_the_streams_are_read_anew_beside_what_is_known() {
+    let mut server = durable();
+    let (_, snapshot) = past(&server).await;
+    server.kill();
+    let second = Life::begin(&server, &snapshot, Options::strict());
+    let revocations = &second.revocations;
+    eventually("the known is refused", || is_revoked(revocations, "known")).await;
+    server.restart();
+    // A stream that was made after the window began might have been made anew.
+    eventually("what cannot be shown is lost", || revocations.horizon().is_some()).await;
+    assert!(is_revoked(revocations, "known"));
+    assert_eq!(refused_of_old(revocations, "other"), Some(Reason::HistoryIncomplete));
+    second.end().await;
+}
+
+/// What is logged by this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    /// The lines with this text so far.
+    fn lines(&self, text: &str) -> Vec<String> {
+        let written = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        written.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_believed_is_said_once_and_as_if_there_were_none() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let _until_the_end = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish()
+        .set_default();
+    let mut server = durable();
+    let (_, snapshot) = past(&server).await;
+    let good = std::fs::read(&snapshot).unwrap();
+    let changed = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    let tomorrow = || {
+        let clock = Arc::new(ManualClock::new());
+        let today = std::time::UNIX_EPOCH.elapsed().unwrap();
+        clock.advance_wall(today + Duration::from_secs(25 * 3_600));
+        Revocations::with_clock(Options::default(), clock)
+    };
+    let today = || Revocations::new(Options::default());
+    let torn = good[..good.len() / 2].to_vec();
+    let cases = [
+        ("its seal is broken", torn, today(), false),
+        ("its seal is broken", changed(good.len() / 2), today(), false),
+        ("its seal is broken", good.clone(), today(), true),
+        ("of version 17", changed(28), today(), false),
+        ("nothing in it can matter any more", good.clone(), tomorrow(), false),
+        ("it is no snapshot", b"caracal".to_vec(), today(), false),
+    ];
+    for (why, bytes, state, is_foreign) in cases {
+        let keys = if is_foreign { KeyRing::new(key(9)) } else { ring() };
+        std::fs::write(&snapshot, &bytes).unwrap();
+        server.kill();
+        let before = logged.lines("the snapshot is not used").len();
+        let second = Life::with(&server, &keys, &snapshot, state);
+        let lines = || logged.lines("the snapshot is not used")[before..].to_vec();
+        eventually("it is said", || !lines().is_empty()).await;
+        let outage = || second.revocations.readiness(second.revocations.now()).outage;
+        eventually("Redis is away", || outage().is_some()).await;
+        assert_eq!(second.revocations.entries(), 0, "{why}");
+        assert!(matches!(is_unknown(&second.revocations), Some(Unknown::NotReady(_))), "{why}");
+        let [line] = lines().try_into().unwrap();
+        assert!(line.contains(why) && line.contains("CARACAL_REVOCATION_SNAPSHOT"), "{line}");
+        assert_eq!(std::fs::read(&snapshot).unwrap(), bytes, "{why}: and it is left alone");
+        server.restart();
+        // The messages, too, are signed with a key that a stranger does not have.
+        if !is_foreign {
+            eventually("everything is read again", || is_revoked(&second.revocations, "known"))
+                .await;
+        }
+        second.end().await;
+    }
+}
