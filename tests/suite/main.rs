@@ -35,6 +35,8 @@ mod proxy;
 mod redis_server;
 mod replicas;
 mod resource;
+mod sentinel;
+mod sentinel_fleet;
 mod service;
 mod snapshot;
 mod sts;

@@ -75,6 +75,10 @@ pub enum Outage {
     MasterDown,
     /// The replica has not yet got what was read from another.
     Behind,
+    /// No sentinel names a primary that is one.
+    NoPrimary,
+    /// Another server has become the primary.
+    Replaced,
     /// The server cannot prove a stream complete.
     Version,
     /// The server's answer is not what was asked for.
@@ -128,7 +132,7 @@ impl Unready {
 
 impl Outage {
     /// Every cause.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Tls,
@@ -140,6 +144,8 @@ impl Outage {
         Self::OutOfMemory,
         Self::MasterDown,
         Self::Behind,
+        Self::NoPrimary,
+        Self::Replaced,
         Self::Version,
         Self::Reply,
         Self::Other,
@@ -160,6 +166,8 @@ impl Outage {
             Self::OutOfMemory => "out_of_memory",
             Self::MasterDown => "master_down",
             Self::Behind => "behind",
+            Self::NoPrimary => "no_primary",
+            Self::Replaced => "replaced",
             Self::Version => "version",
             Self::Reply => "reply",
             Self::Other => "other",
@@ -173,7 +181,10 @@ impl Outage {
             Self::Timeout => "look whether the server hangs or the network drops packets",
             Self::Unreachable => "look whether the server runs at this address and port",
             Self::Tls => "look at the certificates of both sides, and REDIS_TLS_CA_FILE",
-            Self::Login => "set the right user and password in REDIS_URL or REDIS_PASSWORD",
+            Self::Login => {
+                "set the right user and password: in REDIS_URL or REDIS_PASSWORD, for a sentinel in \
+                            REDIS_SENTINEL_PASSWORD"
+            }
             Self::Forbidden => "give the user the rights that the README names",
             Self::Loading => "wait: the server is reading its data from disk",
             Self::Moved => "this is one node of a cluster: use redis+cluster://",
@@ -181,6 +192,10 @@ impl Outage {
             Self::OutOfMemory => "give the server memory: it takes no new messages either",
             Self::MasterDown => "look at the replica's link to its primary",
             Self::Behind => "wait, or look at the replica's link to its primary",
+            Self::NoPrimary => {
+                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, and at what the sentinels say"
+            }
+            Self::Replaced => "wait: the new primary is being connected to",
             Self::Version => "use Redis 7.0 or later, or REVOCATION_INSECURE_UNPROVEN=true",
             Self::Reply => "look whether this is a Redis server and these keys are streams",
             Self::Other => "look at the error, and at the server's log",

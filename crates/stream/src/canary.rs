@@ -11,13 +11,14 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use redis::{ConnectionInfo, Pipeline};
+use redis::Pipeline;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::Connection;
 use crate::log::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
+use crate::topology::Topology;
 
 /// Between two canaries.
 const EVERY: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ const MAX_LEN: u64 = 100;
 #[derive(Debug)]
 #[must_use = "a canary does nothing until it runs: call spawn or run"]
 pub struct Canary {
-    server: ConnectionInfo,
+    topology: Topology,
     keys: KeyRing,
     replica: String,
     every: Duration,
@@ -76,7 +77,7 @@ impl Canary {
     /// A canary every 5 seconds, where these settings point to.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            server: settings.server.clone(),
+            topology: settings.topology.clone(),
             keys: settings.keys.clone(),
             replica: uuid::Uuid::now_v7().to_string(),
             every: EVERY,
@@ -142,7 +143,7 @@ impl Canary {
     ) -> Result<(), LogError> {
         let mut on = match flight.take() {
             Some(on) => on,
-            None => Flight::open(&self.server).await?,
+            None => Flight::open(&self.topology).await?,
         };
         let count = count.to_string();
         let mut fields =
@@ -186,9 +187,9 @@ struct Flight {
 }
 
 impl Flight {
-    async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
-        let mut writing = Connection::open(server).await?;
-        let reading = Connection::open(server).await?;
+    async fn open(topology: &Topology) -> Result<Self, LogError> {
+        let mut writing = topology.open().await?;
+        let reading = topology.open().await?;
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
         let time = reply::time(&reply::sound(writing.tell(&commands).await?.into_iter().next())?)?;

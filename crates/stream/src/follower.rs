@@ -21,6 +21,7 @@ use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, Recalled, Saver};
+use crate::topology::{Topology, Upstream};
 
 /// How long one read waits for the next entry, at most and at least.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -222,15 +223,20 @@ impl Follower {
         fold.resume(self.recalled);
         match self.origin {
             Origin::Redis(settings) => {
-                let (server, primary) = (settings.server, settings.primary);
+                let (topology, primary) = (settings.topology, settings.primary);
                 // Letters are written, and a replica takes none.
-                let writable = primary.clone().unwrap_or_else(|| server.clone());
+                let writable = match &primary {
+                    Some(primary) => Topology::One(Box::new(primary.clone())),
+                    None => topology.clone(),
+                };
                 if let Some((replica, progress, revocations)) = receipts {
-                    let server = writable.clone();
-                    tasks.spawn(receipts::Writer { server, replica, progress, revocations }.run());
+                    let topology = writable.clone();
+                    let writer = receipts::Writer { topology, replica, progress, revocations };
+                    tasks.spawn(writer.run());
                 }
                 let writer = Writer::new(writable, key, queue);
-                let log = RedisLog::new(server, primary, settings.insecure_unproven);
+                let upstream = Upstream::new(topology, fold.revocations().clone());
+                let log = RedisLog::new(upstream, primary, settings.insecure_unproven);
                 beside(writer.run(), follow(log, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {

@@ -57,6 +57,7 @@ mod server_clock;
 mod settings;
 mod signing;
 mod snapshot;
+mod topology;
 mod watch;
 
 #[cfg(fuzzing)]

@@ -119,6 +119,11 @@ pub(crate) enum LogError {
     /// What the client says of the connection.
     #[error("Redis: {1}")]
     Connection(Outage, String),
+    /// What a sentinel answers, or what becomes of asking it.
+    #[error("Sentinel: {1}")]
+    Sentinel(Outage, String),
+    #[error("another server is the primary now")]
+    Replaced,
     #[error("the replica has not got yet what was read from another")]
     Behind,
     #[error("an answer of Redis cannot be read: {0}")]
@@ -133,7 +138,8 @@ impl LogError {
         let words = match self {
             Self::Redis(words) => words,
             Self::Deadline(_) => return Outage::Timeout,
-            Self::Connection(outage, _) => return *outage,
+            Self::Connection(outage, _) | Self::Sentinel(outage, _) => return *outage,
+            Self::Replaced => return Outage::Replaced,
             Self::Behind => return Outage::Behind,
             Self::Reply(_) => return Outage::Reply,
             Self::Version(_) => return Outage::Version,
@@ -143,7 +149,8 @@ impl LogError {
             "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Outage::Moved,
             "READONLY" => Outage::ReadOnly,
             "OOM" => Outage::OutOfMemory,
-            "MASTERDOWN" => Outage::MasterDown,
+            // "UNBLOCKED" ends a read on a primary that becomes a replica.
+            "MASTERDOWN" | "UNBLOCKED" => Outage::MasterDown,
             "NOPERM" => Outage::Forbidden,
             "NOAUTH" | "WRONGPASS" => Outage::Login,
             "WRONGTYPE" => Outage::Reply,

@@ -1,14 +1,19 @@
 //! Publishes signed messages, as Caracal's own producers do.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation_event::{Key, Notice, StreamId};
+use caracal_revocation_event::{Key, Notice, Stream, StreamId};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd};
+use redis::{Client, Cmd, Pipeline};
+use tokio::sync::Mutex;
 
-use crate::connection::{install_crypto, low_latency};
+use crate::connection::{Connection, install_crypto, low_latency};
 use crate::in_process::InProcess;
+use crate::log::LogError;
+use crate::redis_reply as reply;
 use crate::settings::Settings;
+use crate::topology::Topology;
 
 /// What Caracal's producers trim to, about.
 pub(crate) const MAX_LEN: u64 = 100_000;
@@ -37,7 +42,15 @@ pub struct Publisher {
 #[derive(Clone)]
 enum Target {
     Redis(ConnectionManager),
+    /// On a primary that is asked for, message by message.
+    Found(Arc<Found>),
     InProcess(InProcess),
+}
+
+/// A primary that others name, and the connection to it.
+struct Found {
+    topology: Topology,
+    connection: Mutex<Option<Connection>>,
 }
 
 /// A message that did not get into its stream, as far as can be told.
@@ -52,17 +65,27 @@ impl Publisher {
     ///
     /// [`PublishError`] when Redis cannot be reached, or refuses the login.
     pub async fn connect(settings: &Settings) -> Result<Self, PublishError> {
+        let key = settings.keys.signing_key().cloned();
+        let server = match &settings.topology {
+            Topology::One(server) => server,
+            topology => {
+                let connection = topology.open().await.map_err(PublishError::from_log)?;
+                let connection = Mutex::new(Some(connection));
+                let found = Found { topology: topology.clone(), connection };
+                return Ok(Self { target: Target::Found(Arc::new(found)), key });
+            }
+        };
         install_crypto();
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(DEADLINE))
             .set_number_of_retries(3);
         let manager = async {
-            let client = Client::open(low_latency(settings.server.clone()))?;
+            let client = Client::open(low_latency(*server.clone()))?;
             client.get_connection_manager_with_config(config).await
         };
         let manager = manager.await.map_err(|error| PublishError(error.to_string()))?;
-        Ok(Self { target: Target::Redis(manager), key: settings.keys.signing_key().cloned() })
+        Ok(Self { target: Target::Redis(manager), key })
     }
 
     /// A publisher to streams inside this process.
@@ -86,19 +109,62 @@ impl Publisher {
                     fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
                 Ok(streams.add(stream, bytes.collect()))
             }
+            Target::Found(found) => found.add(&add(stream, &fields)).await,
             Target::Redis(manager) => {
-                let mut command = Cmd::new();
-                command.arg("XADD").arg(stream.name());
-                command.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
-                for (name, value) in &fields {
-                    command.arg(name).arg(value);
-                }
+                let command = add(stream, &fields);
                 let id: Result<String, _> = command.query_async(&mut manager.clone()).await;
                 id.map_err(|error| PublishError(error.to_string()))?.parse().map_err(|_| {
                     PublishError("Redis answered with something else than an id".into())
                 })
             }
         }
+    }
+}
+
+fn add(stream: Stream, fields: &[(String, String)]) -> Cmd {
+    let mut command = Cmd::new();
+    command.arg("XADD").arg(stream.name());
+    command.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
+    for (name, value) in fields {
+        command.arg(name).arg(value);
+    }
+    command
+}
+
+impl Found {
+    /// Once more after a failure, since another server may be the primary by now; twice in the
+    /// stream is harmless.
+    async fn add(&self, command: &Cmd) -> Result<StreamId, PublishError> {
+        let mut connection = self.connection.lock().await;
+        let first = self.try_add(&mut connection, command).await;
+        let id = match first {
+            Err(_) => self.try_add(&mut connection, command).await,
+            added => added,
+        };
+        id.map_err(PublishError::from_log)
+    }
+
+    async fn try_add(
+        &self,
+        place: &mut Option<Connection>,
+        command: &Cmd,
+    ) -> Result<StreamId, LogError> {
+        // Left out on failure, or when cancelled: who answers then is asked for anew.
+        let mut connection = match place.take() {
+            Some(connection) => connection,
+            None => self.topology.open().await?,
+        };
+        let mut commands = Pipeline::new();
+        commands.add_command(command.clone());
+        let answers = connection.tell(&commands).await?;
+        *place = Some(connection);
+        reply::id(&reply::sound(answers.into_iter().next())?)
+    }
+}
+
+impl PublishError {
+    fn from_log(error: LogError) -> Self {
+        Self(error.to_string())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::patience::{self, Patience};
 use crate::persistence;
 use crate::primary::Primary;
 use crate::redis_reply as reply;
+use crate::topology::{Address, Upstream};
 
 /// At most so many entries a stream and answer, and fewer where they are large.
 const MAX_COUNT: usize = 1_000;
@@ -27,7 +28,7 @@ const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct RedisLog {
-    server: ConnectionInfo,
+    upstream: Upstream,
     connection: Option<Connection>,
     count: usize,
     /// Whether servers are read that do not count their entries.
@@ -52,12 +53,12 @@ pub(crate) struct RedisLog {
 
 impl RedisLog {
     pub(crate) fn new(
-        server: ConnectionInfo,
+        upstream: Upstream,
         primary: Option<ConnectionInfo>,
         allow_unproven: bool,
     ) -> Self {
         Self {
-            server,
+            upstream,
             connection: None,
             count: FIRST_COUNT,
             allow_unproven,
@@ -147,13 +148,16 @@ impl Log for RedisLog {
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
-        let (server, commands) = (&self.server, &commands);
-        let (connection, answers) = patience::race(|| open_asking(server, commands)).await?;
+        self.upstream.begin();
+        let (upstream, commands) = (&self.upstream, &commands);
+        let (at, connection, answers) = patience::race(|| open_asking(upstream, commands)).await?;
+        self.upstream.opened(at).await;
         (self.connection, self.patience) = (Some(connection), Patience::default());
         self.inspected(answers)
     }
 
     async fn prepare(&mut self, now: Moment) {
+        self.upstream.prepare(now);
         let Some(primary) = self.primary.as_mut().filter(|_| self.is_replica) else { return };
         // As often as who the server is, or with each read that waits less.
         if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
@@ -175,13 +179,14 @@ impl Log for RedisLog {
         let mut reading = self.understand(answers, identify)?;
         if let Some(identity) = &reading.identity {
             self.is_replica = identity.is_replica;
+            self.upstream.meet(identity)?;
             self.as_of = match &mut self.primary {
                 _ if !identity.is_replica => AsOf::Sent,
                 Some(primary) => primary.as_of(identity).map_or(AsOf::Unknown, AsOf::At),
                 None => identity.last_heard.map_or(AsOf::Unknown, AsOf::Earlier),
             };
         }
-        reading.as_of = self.as_of;
+        reading.as_of = self.upstream.cap(self.as_of)?;
         if identify {
             self.identified = Some(asked);
         }
@@ -190,14 +195,14 @@ impl Log for RedisLog {
     }
 }
 
-/// A connection on which these commands were answered.
+/// A connection on which these commands were answered, and where somebody named it.
 async fn open_asking(
-    server: &ConnectionInfo,
+    upstream: &Upstream,
     commands: &Pipeline,
-) -> Result<(Connection, Vec<Value>), LogError> {
-    let mut connection = Connection::open(server).await?;
+) -> Result<(Option<Address>, Connection, Vec<Value>), LogError> {
+    let (at, mut connection) = upstream.open().await?;
     let answers = connection.ask(commands, Duration::ZERO).await?;
-    Ok((connection, answers))
+    Ok((at, connection, answers))
 }
 
 /// The time, who the server is, the counters of each stream, and then the read, in one write and in

@@ -158,11 +158,12 @@ fn list(answer: &Value) -> Result<&[Value], LogError> {
     }
 }
 
-fn field(item: &Value, name: &str) -> Result<Value, LogError> {
+/// The value of a field in a flat list of names and values.
+pub(crate) fn field(item: &Value, name: &str) -> Result<Value, LogError> {
     pairs(item)
         .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
         .map(|(_, value)| value.clone())
-        .ok_or(LogError::Reply("XINFO lacks a field"))
+        .ok_or(LogError::Reply("a list lacks a field"))
 }
 
 pub(crate) fn fields(value: Value) -> Result<Fields, LogError> {

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use caracal_revocation_event::{Key, KeyError, KeyRing};
 use caracal_revocation_state::{BoundError, Options};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::ConnectionInfo;
 use zeroize::Zeroizing;
 
 use crate::snapshot::SETTING as SNAPSHOT;
+use crate::topology::Topology;
 
 mod bounds;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 
 /// Where the streams are and which signatures to believe.
 ///
@@ -20,7 +22,11 @@ mod tls;
 /// |---|---|
 /// | `REDIS_URL` | `redis://`, `rediss://` (feature `tls`), `unix://`; with user and password |
 /// | `REDIS_HOST`, `REDIS_PORT` | instead of `REDIS_URL`; port 6379 if unset |
-/// | `REDIS_PASSWORD` | the password, unless `REDIS_URL` holds one |
+/// | `REDIS_USER`, `REDIS_PASSWORD` | user and password, unless `REDIS_URL` holds them |
+/// | `REDIS_SENTINELS` | instead of `REDIS_URL`: `host:port` of every sentinel, with commas between them |
+/// | `REDIS_SENTINEL_MASTER` | what the sentinels call the primary |
+/// | `REDIS_SENTINEL_USER`, `REDIS_SENTINEL_PASSWORD` | the login at the sentinels themselves |
+/// | `REDIS_TLS` | `true`: the sentinels, and the servers they name, are reached by TLS |
 /// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is, and takes dead letters |
 /// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` believes, instead of the system's |
 /// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
@@ -33,7 +39,7 @@ mod tls;
 /// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness an operator is told; 5000, or 3000 |
 /// | `REVOCATION_INSECURE_UNPROVEN` | `true`: also follows servers before 7.0, unproven |
 ///
-/// `REDIS_URL`, `REDIS_PASSWORD` and the keys are read from the file that `NAME_FILE` names, if
+/// `REDIS_URL`, users, passwords and the keys are read from the file that `NAME_FILE` names, if
 /// that is set. A published mode without `STREAMS_HMAC_KEY` is an error; `dev` without it
 /// believes every message.
 ///
@@ -44,7 +50,7 @@ mod tls;
 /// ```
 #[derive(Clone)]
 pub struct Settings {
-    pub(crate) server: ConnectionInfo,
+    pub(crate) topology: Topology,
     /// Of a replica that is read.
     pub(crate) primary: Option<ConnectionInfo>,
     pub(crate) keys: KeyRing,
@@ -93,7 +99,9 @@ pub struct SettingsError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error("not set (nor REDIS_HOST): the address of Caracal's Redis, such as redis://host:6379")]
+    #[error(
+        "not set (nor REDIS_HOST, nor REDIS_SENTINELS): the address of Caracal's Redis, such as redis://host:6379"
+    )]
     NoServer,
     #[error("not an address: redis://, rediss:// or unix:// is expected{0}")]
     NotAnAddress(&'static str),
@@ -114,9 +122,14 @@ enum Problem {
     #[error("{0}")]
     Bound(BoundError),
     #[cfg(feature = "tls")]
-    #[error("needs rediss:// in REDIS_URL")]
+    #[error("needs TLS: rediss:// in REDIS_URL, or REDIS_TLS=true with REDIS_SENTINELS")]
     NeedsTls,
-    #[cfg(feature = "tls")]
+    #[error("host:port is expected, or several with commas between them")]
+    NotHostAndPort,
+    #[error("names the same server twice")]
+    Twice,
+    #[error("for several servers: with REDIS_URL, say rediss://")]
+    OneServer,
     #[error("not set, though {0} is")]
     Missing(&'static str),
     #[cfg(feature = "tls")]
@@ -170,18 +183,13 @@ impl Settings {
             let contradiction = Problem::Contradiction("REVOCATION_STRICT");
             return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
         }
-        let (server, keys) = (server(&lookup)?, keys(mode, &lookup)?);
-        #[cfg(feature = "tls")]
-        let server = tls::with_certificates(server, &lookup)?;
-        let primary = primary(&lookup)?;
-        #[cfg(feature = "tls")]
-        let primary =
-            primary.map(|primary| tls::with_certificates(primary, &lookup)).transpose()?;
+        let (topology, primary) = topology::topology(&lookup)?;
+        let keys = keys(mode, &lookup)?;
         let snapshot = lookup(SNAPSHOT).map(PathBuf::from);
         if snapshot.is_some() && !keys.verifies() {
             return Err(SettingsError::new(SNAPSHOT, Problem::NothingToSealWith));
         }
-        Ok(Self { server, primary, keys, mode, options, insecure_unproven, snapshot })
+        Ok(Self { topology, primary, keys, mode, options, insecure_unproven, snapshot })
     }
 
     /// The same settings with other keys, for programs that make their own.
@@ -213,70 +221,12 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("server", &self.server.addr().to_string())
+            .field("topology", &self.topology.to_string())
             .field("keys", &self.keys)
             .field("mode", &self.mode)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, SettingsError> {
-    if let Some(url) = secret(lookup, "REDIS_URL", "REDIS_URL_FILE")? {
-        // The error of the redis crate is left out: it may quote the address, password and all.
-        let info = url.trim().into_connection_info().map_err(|_| {
-            let hint = if url.trim_start().starts_with("rediss:") && !cfg!(feature = "tls") {
-                " (rediss:// needs the feature `tls`)"
-            } else {
-                ""
-            };
-            SettingsError::new("REDIS_URL", Problem::NotAnAddress(hint))
-        })?;
-        return if info.redis_settings().password().is_some() {
-            Ok(info)
-        } else {
-            with_password(info, lookup)
-        };
-    }
-    let host = lookup("REDIS_HOST").ok_or(SettingsError::new("REDIS_URL", Problem::NoServer))?;
-    let port = match lookup("REDIS_PORT") {
-        None => 6379,
-        Some(text) => {
-            text.trim().parse().map_err(|_| SettingsError::new("REDIS_PORT", Problem::NotAPort))?
-        }
-    };
-    let info = ConnectionAddr::Tcp(host.trim().to_owned(), port)
-        .into_connection_info()
-        .map_err(|_| SettingsError::new("REDIS_HOST", Problem::NotAnAddress("")))?;
-    with_password(info, lookup)
-}
-
-fn primary(
-    lookup: &impl Fn(&str) -> Option<String>,
-) -> Result<Option<ConnectionInfo>, SettingsError> {
-    let Some(url) = secret(lookup, "REDIS_PRIMARY_URL", "REDIS_PRIMARY_URL_FILE")? else {
-        return Ok(None);
-    };
-    let info = url
-        .trim()
-        .into_connection_info()
-        .map_err(|_| SettingsError::new("REDIS_PRIMARY_URL", Problem::NotAnAddress("")))?;
-    if info.redis_settings().password().is_some() {
-        Ok(Some(info))
-    } else {
-        with_password(info, lookup).map(Some)
-    }
-}
-
-fn with_password(
-    info: ConnectionInfo,
-    lookup: &impl Fn(&str) -> Option<String>,
-) -> Result<ConnectionInfo, SettingsError> {
-    let Some(password) = secret(lookup, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? else {
-        return Ok(info);
-    };
-    let login = info.redis_settings().clone();
-    Ok(info.set_redis_settings(login.set_password(password.trim_end_matches(['\r', '\n']))))
 }
 
 fn keys(mode: Mode, lookup: &impl Fn(&str) -> Option<String>) -> Result<KeyRing, SettingsError> {

@@ -11,6 +11,7 @@ use crate::inspect::InspectError;
 use crate::log::{Entry, Log, PerStream, Reading};
 use crate::redis_log::RedisLog;
 use crate::settings::Settings;
+use crate::topology::Upstream;
 
 /// Reads Caracal's streams as a [`Follower`] does, into a state of its own, and shows each
 /// message. Writes nothing.
@@ -86,7 +87,9 @@ impl Watch {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
-        let mut log = RedisLog::new(settings.server.clone(), None, settings.insecure_unproven);
+        let revocations = Revocations::new(Options::default());
+        let upstream = Upstream::new(settings.topology.clone(), revocations.clone());
+        let mut log = RedisLog::new(upstream, None, settings.insecure_unproven);
         let server_time = log.open().await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
@@ -95,7 +98,7 @@ impl Watch {
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
             log,
-            fold: Fold::new(Revocations::new(Options::default()), keys.clone(), dead_letters),
+            fold: Fold::new(revocations, keys.clone(), dead_letters),
             keys,
             server_time: Some(server_time),
             shown: [first.before(); Stream::ALL.len()],

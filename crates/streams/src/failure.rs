@@ -44,7 +44,9 @@ impl From<SettingsError> for Failure {
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
         let hint = match error.kind() {
-            InspectErrorKind::Unreachable => "check REDIS_URL, or REDIS_HOST and REDIS_PORT",
+            InspectErrorKind::Unreachable => {
+                "check REDIS_URL, REDIS_SENTINELS, or REDIS_HOST and REDIS_PORT"
+            }
             InspectErrorKind::Login => "check REDIS_PASSWORD or REDIS_PASSWORD_FILE, or REDIS_URL",
             InspectErrorKind::NotAllowed => "the user of REDIS_URL lacks a right: see its ACL",
             InspectErrorKind::NoStream => "another program uses this key, or this is another Redis",

@@ -9,7 +9,15 @@ use crate::cli::Connect;
 use crate::failure::Failure;
 
 /// The settings that say where the server is: whichever source has one of them is asked for all.
-const ADDRESS: [&str; 4] = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_PORT"];
+const ADDRESS: [&str; 7] = [
+    "REDIS_URL",
+    "REDIS_URL_FILE",
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "REDIS_SENTINELS",
+    "REDIS_SENTINEL_MASTER",
+    "REDIS_TLS",
+];
 /// The same for its password.
 const PASSWORD: [&str; 2] = ["REDIS_PASSWORD_FILE", "REDIS_PASSWORD"];
 
@@ -57,9 +65,9 @@ impl Sources {
         let mut sources = vec![Source(flags), Source(environment), Source(file)];
         sources.iter_mut().for_each(|Source(map)| map.retain(|_, value| !value.trim().is_empty()));
         let mut sources = Self(sources);
-        // Last of all, where Caracal's installer puts it, for a server named by its host; an
+        // Last of all, where Caracal's installer puts it, for servers named by their hosts; an
         // address says by itself whether there is a password.
-        if sources.find("REDIS_HOST").is_some() {
+        if ["REDIS_HOST", "REDIS_SENTINELS"].iter().any(|name| sources.find(name).is_some()) {
             sources.0.push(Source(password.into_iter().collect()));
         }
         Ok(sources)

@@ -5,13 +5,13 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use caracal_revocation_event::{Key, Stream};
 use metrics::{Counter, counter};
-use redis::ConnectionInfo;
 use tokio::time::{Instant, sleep};
 
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
 use crate::connection::Connection;
 use crate::log::LogError;
+use crate::topology::Topology;
 
 /// Between two letters that are written: at most a hundred a second.
 const PACE: Duration = Duration::from_millis(10);
@@ -23,7 +23,7 @@ const OFF_FOR: Duration = Duration::from_secs(30);
 /// Writes the letters of one follower.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    server: ConnectionInfo,
+    topology: Topology,
     key: Option<Key>,
     queue: Queue,
     connection: Option<Connection>,
@@ -43,9 +43,9 @@ enum Standing {
 }
 
 impl Writer {
-    pub(crate) fn new(server: ConnectionInfo, key: Option<Key>, queue: Queue) -> Self {
+    pub(crate) fn new(topology: Topology, key: Option<Key>, queue: Queue) -> Self {
         Self {
-            server,
+            topology,
             key,
             queue,
             connection: None,
@@ -118,7 +118,7 @@ impl Writer {
     /// Makes sure of a connection on which it may write.
     async fn prove(&mut self) -> Result<(), LogError> {
         if self.connection.is_none() {
-            self.connection = Some(Connection::open(&self.server).await?);
+            self.connection = Some(self.topology.open().await?);
             // Another server may have other rights.
             self.standing = Standing::Unproven;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use redis::{ConnectionInfo, Pipeline, Value};
+use redis::{Pipeline, Value};
 
 use super::queue::{Done, Queue};
 use crate::connection::Connection;
@@ -11,6 +11,7 @@ use crate::dead_letters::{MAX_DEAD, dead_stream};
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
 use crate::redis_reply::{self as reply, Consumer};
+use crate::topology::Topology;
 
 /// What the names of runners' consumers begin with, unless they were given one.
 pub(super) const OWN_CONSUMERS: &str = "effects-";
@@ -18,7 +19,7 @@ pub(super) const OWN_CONSUMERS: &str = "effects-";
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
 pub(super) struct RedisQueue {
-    pub(super) server: ConnectionInfo,
+    pub(super) topology: Topology,
     pub(super) stream: Stream,
     pub(super) group: Box<str>,
     pub(super) consumer: Box<str>,
@@ -124,8 +125,8 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading = Some(Connection::open(&self.server).await?);
-        self.telling = Some(Connection::open(&self.server).await?);
+        self.reading = Some(self.topology.open().await?);
+        self.telling = Some(self.topology.open().await?);
         Ok(())
     }
 

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
-use redis::ConnectionInfo;
 use uuid::Uuid;
 
 use super::in_process::InProcessQueue;
@@ -16,6 +15,7 @@ use super::{Delivery, EffectFailure};
 use crate::in_process::InProcess;
 use crate::log::LogError;
 use crate::settings::Settings;
+use crate::topology::Topology;
 
 /// Runs a handler for each message of a stream, once in a fleet: at least once, whatever fails.
 ///
@@ -84,7 +84,7 @@ pub struct EffectRunner {
 }
 
 enum Origin {
-    Redis(Box<ConnectionInfo>),
+    Redis(Topology),
     InProcess(InProcess),
 }
 
@@ -123,7 +123,7 @@ impl EffectError {
 impl EffectRunner {
     /// A runner over this group of this stream.
     pub fn new(settings: &Settings, stream: Stream, group: &str) -> Self {
-        let origin = Origin::Redis(Box::new(settings.server.clone()));
+        let origin = Origin::Redis(settings.topology.clone());
         Self::on(origin, settings.keys.clone(), stream, group)
     }
 
@@ -194,9 +194,9 @@ impl EffectRunner {
     {
         let join_existing = self.join_existing;
         match self.origin {
-            Origin::Redis(server) => {
+            Origin::Redis(topology) => {
                 let queue = RedisQueue {
-                    server: *server,
+                    topology,
                     stream: self.stream,
                     group: self.group,
                     consumer: self.consumer,

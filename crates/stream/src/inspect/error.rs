@@ -16,7 +16,8 @@ pub struct InspectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InspectErrorKind {
-    /// No connection, or no answer in time: `REDIS_URL`, or `REDIS_HOST` and `REDIS_PORT`.
+    /// No connection, or no answer in time: `REDIS_URL`, `REDIS_SENTINELS`, or
+    /// `REDIS_HOST` and `REDIS_PORT`.
     Unreachable,
     /// The login was refused, or one is needed: the password, or the user in `REDIS_URL`.
     Login,
@@ -46,7 +47,9 @@ impl From<LogError> for InspectError {
 
 fn kind(error: &LogError) -> InspectErrorKind {
     match error.outage() {
-        Outage::Timeout | Outage::Unreachable | Outage::Tls => InspectErrorKind::Unreachable,
+        Outage::Timeout | Outage::Unreachable | Outage::Tls | Outage::NoPrimary => {
+            InspectErrorKind::Unreachable
+        }
         Outage::Login => InspectErrorKind::Login,
         Outage::Forbidden => InspectErrorKind::NotAllowed,
         Outage::Version => InspectErrorKind::Version,

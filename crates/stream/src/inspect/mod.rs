@@ -79,7 +79,7 @@ impl Inspector {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
-        let mut connection = Connection::open(&settings.server).await?;
+        let mut connection = settings.topology.open().await?;
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server");
         let info = first(connection.tell(&commands).await?)?;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::Revocations;
-use redis::{ConnectionInfo, Pipeline};
+use redis::Pipeline;
 use tokio::time::{sleep, timeout};
 
 use super::{PREFIX, Progress};
 use crate::connection::Connection;
 use crate::log::LogError;
+use crate::topology::Topology;
 
 /// With no news, so often; with news, at once, but no more often than `PAUSE`.
 const EVERY: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ const EXPIRY: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer {
-    pub(crate) server: ConnectionInfo,
+    pub(crate) topology: Topology,
     pub(crate) replica: Box<str>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) revocations: Revocations,
@@ -52,7 +53,7 @@ impl Writer {
     async fn write(&self, connection: &mut Option<Connection>) -> Result<(), LogError> {
         let open = match connection {
             Some(open) => open,
-            None => connection.insert(Connection::open(&self.server).await?),
+            None => connection.insert(self.topology.open().await?),
         };
         let readiness = self.revocations.readiness(self.revocations.now());
         let mut receipt = self.progress.receipt(&self.replica);

@@ -11,6 +11,13 @@ fn settings(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     Settings::from_lookup(|name| values.get(name).map(|value| (*value).to_owned()))
 }
 
+fn server(settings: &Settings) -> &redis::ConnectionInfo {
+    match &settings.topology {
+        Topology::One(server) => server,
+        other => panic!("one server was expected: {other:?}"),
+    }
+}
+
 fn fault(values: &[(&str, &str)]) -> &'static str {
     settings(values).unwrap_err().setting()
 }
@@ -56,7 +63,7 @@ fn a_password_of_its_own_completes_an_address_without_one() {
     let password = |url| {
         let key = ("STREAMS_HMAC_KEY", KEY);
         let settings = settings(&[("REDIS_URL", url), ("REDIS_PASSWORD", "own\n"), key]).unwrap();
-        settings.server.redis_settings().password().map(str::to_owned)
+        server(&settings).redis_settings().password().map(str::to_owned)
     };
     assert_eq!(password("redis://user@localhost").as_deref(), Some("own"));
     assert_eq!(password("redis://user:in-url@localhost").as_deref(), Some("in-url"));
@@ -71,7 +78,7 @@ fn every_kind_of_address_is_understood() {
         ("redis+unix:///run/redis.sock?pass=secret", "/run/redis.sock"),
     ] {
         let settings = settings(&[("REDIS_URL", url), ("STREAMS_HMAC_KEY", KEY)]).unwrap();
-        assert_eq!(settings.server.addr().to_string(), address);
+        assert_eq!(server(&settings).addr().to_string(), address);
     }
     let tls = settings(&[("REDIS_URL", "rediss://localhost"), ("STREAMS_HMAC_KEY", KEY)]);
     assert_eq!(tls.is_ok(), cfg!(feature = "tls"), "{tls:?}");
@@ -82,8 +89,32 @@ fn every_kind_of_address_is_understood() {
         ("STREAMS_HMAC_KEY", KEY),
     ];
     let settings = settings(&parts).unwrap();
-    assert_eq!(settings.server.addr().to_string(), "redis.internal:7000");
-    assert_eq!(settings.server.redis_settings().password(), Some("secret"));
+    assert_eq!(server(&settings).addr().to_string(), "redis.internal:7000");
+    assert_eq!(server(&settings).redis_settings().password(), Some("secret"));
+}
+
+#[test]
+fn sentinels_are_named_in_full_and_instead_of_an_address() {
+    let key = ("STREAMS_HMAC_KEY", KEY);
+    let list = ("REDIS_SENTINELS", "s1, s2:7000,[::1]:7001");
+    let master = ("REDIS_SENTINEL_MASTER", "caracal");
+    let good = [key, list, master, ("REDIS_SENTINEL_PASSWORD", "hunter2"), ("REDIS_USER", "u")];
+    let shown = settings(&good).unwrap().topology.to_string();
+    assert_eq!(shown, "\"caracal\" at s1:26379 s2:7000 ::1:7001");
+    assert_eq!(fault(&[key, list]), "REDIS_SENTINEL_MASTER");
+    assert_eq!(fault(&[key, master]), "REDIS_SENTINELS");
+    assert_eq!(fault(&[key, ("REDIS_SENTINEL_PASSWORD_FILE", "/p")]), "REDIS_SENTINELS");
+    for other in ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_PRIMARY_URL"] {
+        assert_eq!(fault(&[key, list, master, (other, "redis://elsewhere")]), other);
+    }
+    for wrong in [",", "s1:port", "redis://s1", "u:p@s1", "s1,s1:26379", "[::1"] {
+        assert_eq!(fault(&[key, ("REDIS_SENTINELS", wrong), master]), "REDIS_SENTINELS", "{wrong}");
+    }
+    let url = ("REDIS_URL", "redis://localhost");
+    assert_eq!(fault(&[key, url, ("REDIS_TLS", "true")]), "REDIS_TLS");
+    let tls = settings(&[key, list, master, ("REDIS_TLS", "true")]);
+    assert_eq!(tls.is_ok(), cfg!(feature = "tls"), "{tls:?}");
+    assert_eq!(fault(&[key, list, master, ("REDIS_TLS", "yes")]), "REDIS_TLS");
 }
 
 #[test]
@@ -104,7 +135,7 @@ fn a_secret_is_read_from_the_file_that_is_named_before_the_value() {
         ("STREAMS_HMAC_KEY_FILE", &key),
     ])
     .unwrap();
-    assert_eq!(settings.server.redis_settings().password(), Some("from-file"));
+    assert_eq!(server(&settings).redis_settings().password(), Some("from-file"));
     assert!(settings.keys().verifies());
     std::fs::remove_dir_all(folder).unwrap();
 }
@@ -116,7 +147,16 @@ fn no_secret_is_shown() {
     let follower = crate::Follower::new(settings.clone());
     let broken = ("REDIS_URL", "redis://user:hunter2@localhost:notaport");
     let error = self::settings(&[broken, ("STREAMS_HMAC_KEY", KEY)]).unwrap_err();
-    for shown in [format!("{settings:?}"), format!("{follower:?}"), format!("{error:?} {error}")] {
+    let sentinels = self::settings(&[
+        ("REDIS_SENTINELS", "s1"),
+        ("REDIS_SENTINEL_MASTER", "m"),
+        ("REDIS_SENTINEL_PASSWORD", "hunter2"),
+        ("REDIS_PASSWORD", "hunter2"),
+        ("STREAMS_HMAC_KEY", KEY),
+    ]);
+    let watched = crate::Follower::new(sentinels.unwrap());
+    let error = format!("{error:?} {error}");
+    for shown in [format!("{settings:?}"), format!("{follower:?}"), format!("{watched:?}"), error] {
         assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
     }
 }

@@ -1,0 +1,79 @@
+//! Where Redis is, however it is run: one server, or whichever one Sentinel names.
+
+mod ballot;
+mod quorum;
+mod sentinel;
+mod upstream;
+
+pub(crate) use sentinel::Sentinels;
+pub(crate) use upstream::Upstream;
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::{ConnectionAddr, ConnectionInfo};
+
+use crate::connection::Connection;
+use crate::log::LogError;
+
+/// Where the streams are.
+#[derive(Clone, Debug)]
+pub(crate) enum Topology {
+    /// At one address.
+    One(Box<ConnectionInfo>),
+    /// On the primary that the sentinels name.
+    Sentinel(Arc<Sentinels>),
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
+}
+
+impl Topology {
+    /// A connection to the server that takes writes.
+    pub(crate) async fn open(&self) -> Result<Connection, LogError> {
+        match self {
+            Self::One(server) => Connection::open(server).await,
+            Self::Sentinel(sentinels) => {
+                let primary = sentinels.find().await?;
+                sentinels.connect(&primary).await
+            }
+        }
+    }
+}
+
+impl Address {
+    /// The same login, and the same certificates, at this address.
+    pub(crate) fn of(&self, like: &ConnectionInfo) -> ConnectionInfo {
+        let (host, port) = (self.host.to_string(), self.port);
+        let address = match like.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        like.clone().set_addr(address)
+    }
+}
+
+/// The addresses, and no login.
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(server) => server.addr().fmt(f),
+            Self::Sentinel(sentinels) => sentinels.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}

@@ -1,0 +1,144 @@
+//! Redis Sentinel: processes that watch a primary, and name another when it fails.
+
+use std::fmt;
+use std::time::Duration;
+
+use caracal_revocation_state::{Moment, Outage};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::{ConnectionInfo, Pipeline, Value};
+use tokio::time::timeout;
+
+use super::Address;
+use super::ballot::{Ballot, Vote};
+use crate::connection::Connection;
+use crate::log::LogError;
+use crate::redis_reply as reply;
+
+/// What a sentinel may take to answer.
+const DEADLINE: Duration = Duration::from_millis(500);
+/// What may be taken to connect to a server that may be down.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Where a question is asked only once, it does not matter when.
+const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+
+/// The sentinels of a primary.
+#[derive(Debug)]
+pub(crate) struct Sentinels {
+    pub(super) sentinels: Vec<ConnectionInfo>,
+    /// What they call it.
+    pub(super) master: Box<str>,
+    /// How to log in to it, at whichever address.
+    primary: ConnectionInfo,
+}
+
+impl Sentinels {
+    pub(crate) fn new(
+        sentinels: Vec<ConnectionInfo>,
+        master: &str,
+        primary: ConnectionInfo,
+    ) -> Self {
+        Self { sentinels, master: master.into(), primary }
+    }
+
+    /// Asks all of them at once, until a majority agrees, and believes the newest configuration
+    /// that any tells of: one that was cut off with an old primary still names that.
+    pub(crate) async fn find(&self) -> Result<Address, LogError> {
+        let mut ballot = Ballot::of(self.sentinels.len());
+        let ask = |(voter, sentinel)| async move {
+            let answer = timeout(DEADLINE, async {
+                let mut connection = Connection::open(sentinel).await?;
+                ask(&mut connection, &self.master).await
+            });
+            (voter, answer.await.unwrap_or(Err(LogError::Deadline(DEADLINE))))
+        };
+        let mut asked: FuturesUnordered<_> = self.sentinels.iter().enumerate().map(ask).collect();
+        let mut failure = None;
+        while let Some((voter, answer)) = asked.next().await {
+            match answer {
+                Ok(told) => ballot.take(voter, Some(told.at(NEVER))),
+                // One that answered and cannot help says more than one that is not there.
+                Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
+                Err(error) => {
+                    let unasked = || LogError::Sentinel(error.outage(), error.to_string());
+                    failure.get_or_insert_with(unasked);
+                }
+            }
+            if ballot.is_decided() {
+                break;
+            }
+        }
+        let unknown = || LogError::Sentinel(Outage::NoPrimary, "none was asked".into());
+        ballot.named().cloned().ok_or_else(|| failure.unwrap_or_else(unknown))
+    }
+
+    /// Connects to the server at this address, if it is a primary.
+    pub(crate) async fn connect(&self, primary: &Address) -> Result<Connection, LogError> {
+        let server = primary.of(&self.primary);
+        let opened = Connection::open(&server);
+        let mut connection = timeout(CONNECT_DEADLINE, opened)
+            .await
+            .unwrap_or(Err(LogError::Deadline(CONNECT_DEADLINE)))?;
+        let mut commands = Pipeline::new();
+        commands.cmd("INFO").arg("replication");
+        let answers = connection.tell(&commands).await?;
+        let info = reply::text(&reply::sound(answers.into_iter().next())?)?;
+        if reply::info_field(&info, "role") == Some("master") {
+            Ok(connection)
+        } else {
+            let words = format!("{primary} was named, and is no primary (yet)");
+            Err(LogError::Sentinel(Outage::NoPrimary, words))
+        }
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at", self.master)?;
+        self.sentinels.iter().try_for_each(|sentinel| write!(f, " {}", sentinel.addr()))
+    }
+}
+
+/// What a sentinel says, before it is said when it was asked.
+pub(super) struct Told {
+    primary: Address,
+    epoch: u64,
+}
+
+impl Told {
+    pub(super) fn at(self, asked: Moment) -> Vote {
+        Vote { asked, primary: self.primary, epoch: self.epoch }
+    }
+}
+
+/// Asks one sentinel where the primary is, and of which configuration it speaks.
+pub(super) async fn ask(connection: &mut Connection, master: &str) -> Result<Told, LogError> {
+    let mut commands = Pipeline::new();
+    commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    commands.cmd("SENTINEL").arg("MASTER").arg(master);
+    let mut answers = connection.ask(&commands, Duration::ZERO).await?.into_iter();
+    let refused = |error: LogError| LogError::Sentinel(error.outage(), error.to_string());
+    let address = reply::sound(answers.next()).map_err(refused)?;
+    let primary = match &address {
+        Value::Nil => {
+            let words = format!("it does not know a primary named {master:?}");
+            return Err(LogError::Sentinel(Outage::NoPrimary, words));
+        }
+        Value::Array(pair) => match pair.as_slice() {
+            [host, port] => address_of(host, port)?,
+            _ => return Err(UNLIKE),
+        },
+        _ => return Err(UNLIKE),
+    };
+    let state = reply::sound(answers.next()).map_err(refused)?;
+    let epoch = reply::number(&reply::field(&state, "config-epoch")?)?;
+    Ok(Told { primary, epoch })
+}
+
+const UNLIKE: LogError = LogError::Reply("SENTINEL did not answer with an address");
+
+fn address_of(host: &Value, port: &Value) -> Result<Address, LogError> {
+    let port = u16::try_from(reply::number(port)?).map_err(|_| UNLIKE)?;
+    Ok(Address { host: reply::text(host)?.into(), port })
+}

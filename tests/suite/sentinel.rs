@@ -1,0 +1,214 @@
+//! Redis Sentinel: the reader goes where a majority of the sentinels says the primary is, and does
+//! not believe a server that they have left.
+
+use std::time::Duration;
+
+use caracal_revocation::{Outage, Publisher, Revocations, Unknown};
+
+use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
+use crate::redis_server::RedisServer;
+use crate::sentinel_fleet::{MASTER, Sentinel, follow, list, pair, proxies, settings};
+
+const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
+
+async fn three(primary: &RedisServer, more: &str) -> Vec<Sentinel> {
+    let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(primary.port(), more)).collect();
+    for sentinel in &sentinels {
+        sentinel.is_acquainted(2).await;
+    }
+    sentinels
+}
+
+fn ports(sentinels: &[Sentinel]) -> String {
+    list(sentinels.iter().map(|sentinel| sentinel.port))
+}
+
+fn is_stale(revocations: &Revocations) -> bool {
+    matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
+}
+
+fn outage(revocations: &Revocations) -> Option<Outage> {
+    revocations.readiness(revocations.now()).outage
+}
+
+#[tokio::test]
+async fn a_primary_killed_while_it_is_followed_is_replaced_and_nothing_is_lost() {
+    let (mut primary, replica) = pair(&DURABLE).await;
+    let sentinels = three(&primary, "").await;
+    let settings = settings(&ports(&sentinels), &[]).unwrap();
+    let revocations = follow(settings.clone(), Duration::from_secs(60));
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&settings).await.unwrap();
+    revoke(&publisher, "before").await;
+    caught_up(&revocations, &publisher).await;
+
+    primary.kill();
+    eventually("it is noticed", || outage(&revocations).is_some()).await;
+    assert!(is_admitted(&revocations, "anybody"), "within the bound");
+    let start = std::time::Instant::now();
+    // The publisher of before finds the new primary by itself.
+    while publisher
+        .publish(caracal_revocation::Notice::revoke("z", "o").session("after"))
+        .await
+        .is_err()
+    {
+        assert!(start.elapsed() < crate::live::PATIENCE, "no new primary");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("what is published there is heard", || is_revoked(&revocations, "after")).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+    assert!(is_revoked(&revocations, "before"));
+    assert_eq!(is_unknown(&revocations), None);
+    assert_eq!(revocations.horizon(), None, "the replica had everything that was proven");
+    let mut connection = replica.connection().await;
+    let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await.unwrap();
+    assert!(format!("{role:?}").contains("master"), "{role:?}");
+}
+
+/// Makes a user on a server.
+async fn allow(server: &RedisServer, user: &str) {
+    let mut connection = server.connection().await;
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg(user.split(' ').collect::<Vec<_>>());
+    command.exec_async(&mut connection).await.unwrap();
+}
+
+async fn cut_off(server: &RedisServer, user: &str) {
+    let mut connection = server.connection().await;
+    redis::cmd("ACL")
+        .arg("SETUSER")
+        .arg(user)
+        .arg("off")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("USER").arg(user);
+    let _: u64 = kill.query_async(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_primary_on_the_minoritys_side_is_not_believed_beyond_the_bound() {
+    let (primary, replica) = pair(&DURABLE).await;
+    // Users of the sentinels' own, so that they can be cut off.
+    for server in [&primary, &replica] {
+        allow(server, "one on >pw ~* &* +@all").await;
+        allow(server, "rest on >pw ~* &* +@all").await;
+        allow(server, "default -ping -publish -subscribe").await;
+    }
+    // The first sentinel will be left with the old primary and the reader; the others hear of it
+    // through a proxy only.
+    let hearing = crate::proxy::Proxy::to(1).await;
+    let login =
+        |user| format!("sentinel auth-user {MASTER} {user}\nsentinel auth-pass {MASTER} pw");
+    let announced = format!(
+        "{}\nsentinel announce-ip 127.0.0.1\nsentinel announce-port {}",
+        login("one"),
+        hearing.port()
+    );
+    let mut sentinels = vec![Sentinel::start(primary.port(), &announced)];
+    hearing.redirect(sentinels[0].port);
+    sentinels.extend((0..2).map(|_| Sentinel::start(primary.port(), &login("rest"))));
+    for sentinel in &sentinels {
+        sentinel.is_acquainted(2).await;
+    }
+    let seen = proxies(&sentinels).await;
+    let settings = settings(&list(seen.iter().map(|proxy| proxy.port())), &[]).unwrap();
+    let bound = Duration::from_secs(3);
+    let revocations = follow(settings, bound);
+    ready(&revocations).await;
+    let at_old = crate::live::publisher(&primary).await;
+    revoke(&at_old, "before").await;
+    caught_up(&revocations, &at_old).await;
+
+    // A partition: reader, primary and one sentinel here, replica and the others there.
+    hearing.fall_silent();
+    seen[1].fall_silent();
+    seen[2].fall_silent();
+    cut_off(&replica, "one").await;
+    cut_off(&primary, "rest").await;
+    let cut = std::time::Instant::now();
+    eventually("the view is stale", || is_stale(&revocations)).await;
+    assert!(cut.elapsed() < bound + Duration::from_secs(3), "{:?}", cut.elapsed());
+    revoke(&at_old, "heard").await;
+    eventually("the old primary is still heard", || is_revoked(&revocations, "heard")).await;
+    assert!(!is_admitted(&revocations, "anybody"));
+
+    // There, the replica becomes the primary, and somebody is revoked.
+    let start = std::time::Instant::now();
+    let mut connection = replica.connection().await;
+    loop {
+        let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await.unwrap();
+        if format!("{role:?}").contains("master") {
+            break;
+        }
+        assert!(start.elapsed() < crate::live::PATIENCE, "{role:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    revoke(&crate::live::publisher(&replica).await, "there").await;
+    assert!(is_stale(&revocations), "and a minority does not make it fresh");
+    assert!(!is_revoked(&revocations, "there"));
+
+    // One more sentinel is enough: it knows of the failover.
+    seen[1].redirect(sentinels[1].port);
+    eventually("the new primary is read", || is_revoked(&revocations, "there")).await;
+    seen[2].redirect(sentinels[2].port);
+    eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
+    assert!(is_revoked(&revocations, "heard"), "what is known stays known");
+}
+
+#[tokio::test]
+async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_said() {
+    let (primary, _replica) = pair(&DURABLE).await;
+    let silent = [
+        crate::proxy::Proxy::to(1).await,
+        crate::proxy::Proxy::to(1).await,
+        crate::proxy::Proxy::to(1).await,
+    ];
+    let list = list(silent.iter().map(|proxy| proxy.port()));
+    let revocations = follow(settings(&list, &[]).unwrap(), Duration::from_secs(60));
+    eventually("nobody is reached", || {
+        matches!(outage(&revocations), Some(Outage::Unreachable | Outage::Timeout))
+    })
+    .await;
+    assert!(is_unknown(&revocations).is_some());
+    let wrong = [("REDIS_SENTINEL_MASTER", "another")];
+    let lost = follow(settings(&list, &wrong).unwrap(), Duration::from_secs(60));
+
+    let sentinels = three(&primary, "").await;
+    for (proxy, sentinel) in silent.iter().zip(&sentinels) {
+        proxy.redirect(sentinel.port);
+    }
+    ready(&revocations).await;
+    eventually("it is named", || outage(&lost) == Some(Outage::NoPrimary)).await;
+    let error = Publisher::connect(&settings(&list, &wrong).unwrap()).await.map(drop);
+    let words = error.unwrap_err().to_string();
+    assert!(words.contains("does not know a primary named \"another\""), "{words}");
+    assert!(is_unknown(&lost).is_some());
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_have_logins_of_their_own() {
+    let (primary, _replica) = pair(&DURABLE).await;
+    let rights = "reader on >pw-redis resetkeys -@all +xread +xinfo +time +info %R~caracal.*";
+    allow(&primary, rights).await;
+    crate::live::revoke(&crate::live::publisher(&primary).await, "before").await;
+    let user = "user default off\nuser watcher on >pw-sentinel resetkeys resetchannels -@all \
+                +sentinel|get-master-addr-by-name +sentinel|master";
+    let sentinel = Sentinel::start(primary.port(), user);
+    let with = |password| {
+        let logins = [
+            ("REDIS_USER", "reader"),
+            ("REDIS_PASSWORD", "pw-redis"),
+            ("REDIS_SENTINEL_USER", "watcher"),
+            ("REDIS_SENTINEL_PASSWORD", password),
+        ];
+        let list = format!("127.0.0.1:{}", sentinel.port);
+        follow(settings(&list, &logins).unwrap(), Duration::from_secs(60))
+    };
+    let revocations = with("pw-sentinel");
+    ready(&revocations).await;
+    eventually("it is read", || is_revoked(&revocations, "before")).await;
+    let wrong = with("wrong");
+    eventually("it is named", || outage(&wrong) == Some(Outage::Login)).await;
+}

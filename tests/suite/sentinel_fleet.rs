@@ -1,0 +1,135 @@
+//! Real sentinels over real servers, as an operator would set them up.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use caracal_revocation::{Follower, Options, Revocations, Settings, SettingsError};
+use tempfile::TempDir;
+
+use crate::live::{PATIENCE, ring};
+use crate::proxy::Proxy;
+use crate::redis_server::{RedisServer, free_port};
+
+pub(crate) const MASTER: &str = "caracal";
+
+/// One sentinel, in a folder of its own.
+pub(crate) struct Sentinel {
+    folder: TempDir,
+    pub(crate) port: u16,
+    process: Child,
+}
+
+impl Sentinel {
+    /// One that watches the server on this port, with more lines of configuration.
+    pub(crate) fn start(primary: u16, more: &str) -> Self {
+        let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let configuration = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds {MASTER} 1000\n\
+             sentinel failover-timeout {MASTER} 3000\n{more}\n"
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), configuration).unwrap();
+        let process = Command::new("redis-server")
+            .arg(folder.path().join("sentinel.conf"))
+            .arg("--sentinel")
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        Self { folder, port, process }
+    }
+
+    pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        let start = Instant::now();
+        loop {
+            match client.get_multiplexed_async_connection().await {
+                Ok(connection) => return connection,
+                Err(error) => assert!(start.elapsed() < PATIENCE, "{error} {:?}", self.folder),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The number in this field of what it tells of the primary.
+    async fn number(&self, field: &str) -> u64 {
+        let mut connection = self.connection().await;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("MASTER").arg(MASTER);
+        let told: std::collections::HashMap<String, String> =
+            command.query_async(&mut connection).await.unwrap();
+        told.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until it knows of the other sentinels, and of a replica that can be promoted.
+    pub(crate) async fn is_acquainted(&self, others: u64) {
+        let start = Instant::now();
+        while self.number("num-other-sentinels").await < others
+            || self.number("num-slaves").await < 1
+        {
+            assert!(start.elapsed() < PATIENCE, "the sentinels do not find each other");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A primary and a replica of it that has caught up.
+pub(crate) async fn pair(arguments: &[&str]) -> (RedisServer, RedisServer) {
+    let (primary, replica) =
+        (RedisServer::start_with(arguments), RedisServer::start_with(arguments));
+    let mut connection = replica.connection().await;
+    let mut command = redis::cmd("REPLICAOF");
+    command.arg("127.0.0.1").arg(primary.port());
+    command.exec_async(&mut connection).await.unwrap();
+    let start = Instant::now();
+    loop {
+        let info: String =
+            redis::cmd("INFO").arg("replication").query_async(&mut connection).await.unwrap();
+        if info.contains("master_link_status:up") {
+            return (primary, replica);
+        }
+        assert!(start.elapsed() < PATIENCE, "the replica is not linked");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+pub(crate) async fn proxies(sentinels: &[Sentinel]) -> Vec<Proxy> {
+    let mut proxies = Vec::new();
+    for sentinel in sentinels {
+        proxies.push(Proxy::to(sentinel.port).await);
+    }
+    proxies
+}
+
+pub(crate) fn list(ports: impl Iterator<Item = u16>) -> String {
+    ports.map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+}
+
+/// Settings that name these sentinels, and more.
+pub(crate) fn settings(sentinels: &str, more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let settings = Settings::from_lookup(|name| match name {
+        "REDIS_SENTINELS" => Some(sentinels.to_owned()),
+        "CARACAL_MODE" => Some("dev".to_owned()),
+        _ => {
+            let given = more.iter().find(|(given, _)| *given == name);
+            let default = (name == "REDIS_SENTINEL_MASTER").then_some(MASTER);
+            given.map(|(_, value)| *value).or(default).map(str::to_owned)
+        }
+    });
+    settings.map(|settings| settings.with_keys(ring()))
+}
+
+pub(crate) fn follow(settings: Settings, bound: std::time::Duration) -> Revocations {
+    let mut options = Options::default();
+    options.deny_after = bound;
+    options.warn_after = options.warn_after.min(bound);
+    Follower::new(settings).with_revocations(Revocations::new(options)).spawn()
+}
