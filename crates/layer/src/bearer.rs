@@ -41,18 +41,25 @@ impl<'a> Authorization<'a> {
 
     /// The bearer token: RFC 6750's `b64token`, of which every JWT is one.
     pub(crate) fn token(self) -> Result<&'a str, RejectionKind> {
-        let mut bytes = self.scheme.iter().chain(self.credentials);
-        if !bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-            return Err(RejectionKind::MalformedHeader);
-        }
-        if !self.is_bearer() {
-            return Err(RejectionKind::MissingToken);
-        }
         let token = self.credentials.trim_ascii_start();
-        if token.is_empty() || !token.iter().copied().all(is_token_byte) {
-            return Err(RejectionKind::MalformedHeader);
+        let (gap, _) = self.credentials.split_at(self.credentials.len() - token.len());
+        let is_token = !token.is_empty() && gap.iter().all(|byte| *byte == b' ') && is_token(token);
+        if !self.is_bearer() || !is_token {
+            return Err(self.why_not());
         }
         str::from_utf8(token).map_err(|_| RejectionKind::MalformedHeader)
+    }
+
+    /// Of a header that holds no bearer token.
+    #[cold]
+    fn why_not(self) -> RejectionKind {
+        let mut bytes = self.scheme.iter().chain(self.credentials);
+        let is_text = bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+        if is_text && !self.is_bearer() {
+            RejectionKind::MissingToken
+        } else {
+            RejectionKind::MalformedHeader
+        }
     }
 
     fn is_bearer(self) -> bool {
@@ -60,8 +67,19 @@ impl<'a> Authorization<'a> {
     }
 }
 
+/// Looks at every byte, since a loop that may stop at each takes several times as long for a token
+/// of a thousand.
+fn is_token(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & is_token_byte(*byte))
+}
+
+/// Without a branch, for many bytes at a time.
 const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    // `-./` and the digits stand side by side.
+    let is_digit = byte.wrapping_sub(b'-') <= b'9' - b'-';
+    let is_mark = (byte == b'_') | (byte == b'~') | (byte == b'+') | (byte == b'=');
+    is_letter | is_digit | is_mark
 }
 
 #[cfg(test)]
@@ -121,6 +139,14 @@ mod tests {
         ];
         for (value, kind) in cases {
             assert_eq!(read(&[value]), Err(kind), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_token_is_made_of_the_bytes_that_the_standard_names() {
+        for byte in 0..=u8::MAX {
+            let named = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            assert_eq!(is_token_byte(byte), named, "{byte}");
         }
     }
 

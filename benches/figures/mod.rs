@@ -1,0 +1,87 @@
+//! What a bench tells: a table for whoever looks on, and a file for whoever compares.
+
+#![allow(dead_code, reason = "no bench uses all of it")]
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+/// Whether `cargo bench` asks: `cargo test --benches` only asks whether it starts.
+pub(crate) fn measuring() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The figures of one bench, on their way to `target/figures/<bench>.json`.
+pub(crate) struct Figures {
+    bench: &'static str,
+    all: Vec<Value>,
+}
+
+impl Figures {
+    pub(crate) const fn of(bench: &'static str) -> Self {
+        Self { bench, all: Vec::new() }
+    }
+
+    /// Median, best and worst of rounds; the smallest is the best.
+    pub(crate) fn add(&mut self, name: &str, rounds: &[f64], unit: &str) {
+        let [best, worst] = [0.0, 1.0].map(|share| quantile(rounds, share));
+        self.all.push(json!({
+            "name": name, "value": median(rounds), "unit": unit, "best": best, "worst": worst,
+            "peer": null, "floor": null, "ratio": null,
+        }));
+    }
+
+    /// Beside what was measured in the same rounds without what is measured here.
+    pub(crate) fn beside(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
+        self.add(name, rounds, unit);
+        if let Some(figure) = self.all.last_mut() {
+            figure["floor"] = json!(median(floor));
+            figure["ratio"] = json!(median(rounds) / median(floor));
+        }
+    }
+
+    /// One that is no matter of rounds.
+    pub(crate) fn one(&mut self, name: &str, value: f64, unit: &str) {
+        self.add(name, &[value], unit);
+    }
+
+    pub(crate) fn write(self) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/figures");
+        fs::create_dir_all(folder).expect("a folder");
+        let text = serde_json::to_string_pretty(&self.all).expect("figures");
+        let file = format!("{folder}/{}.json", self.bench);
+        fs::write(&file, text + "\n").expect("a file");
+        println!("\nwritten to target/figures/{}.json", self.bench);
+    }
+}
+
+/// The head of a table of [`row`]s.
+pub(crate) fn head(title: &str, unit: &str) {
+    println!("\n{title:<58}{:>12}{:>12}{:>12}  {unit}", "median", "worst", "best");
+}
+
+/// Median, worst and best of rounds; the smallest is the best.
+pub(crate) fn row(name: &str, rounds: &[f64]) {
+    let [best, worst] = [0.0, 1.0].map(|share| quantile(rounds, share));
+    println!("  {name:<56}{:>12}{:>12}{:>12}", shown(median(rounds)), shown(worst), shown(best));
+}
+
+/// With as many decimals as say something.
+pub(crate) fn shown(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}
