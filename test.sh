@@ -41,6 +41,10 @@ if [ -z "${OPA_URL:-}" ]; then
 fi
 say "documentation tests"
 cargo test --workspace --all-features --locked --doc --quiet
+say "every order of the steps of threads"
+# Under another cfg, and so in a folder of its own.
+RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
+    cargo test --quiet --locked -p caracal-revocation-state --lib model
 say "fault injection"
 # Two schedules side by side, about 50 s; docs/chaos.md says how to run more.
 cargo run --quiet --locked -p chaos -- --seed 1 --schedules 2 --jobs 2

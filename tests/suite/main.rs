@@ -13,6 +13,7 @@ mod cut;
 mod dead_letters;
 mod delivery;
 mod errors;
+mod flood;
 mod gateway;
 mod holes;
 

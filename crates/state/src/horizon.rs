@@ -4,9 +4,11 @@
 //! the loss, takes back the one that holds for the tokens that it decides; the other stays, and
 //! moves out of reach as tokens grow old.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::PoisonError;
 
 use tokio::sync::watch;
+
+use crate::sync::{AtomicI64, Mutex, MutexGuard, Ordering};
 
 const NONE: i64 = i64::MIN;
 
@@ -25,7 +27,8 @@ pub(crate) struct Horizon {
     /// For those that it does not; never lower than the other.
     kept: AtomicI64,
     /// Both heights change only under its lock.
-    losses: watch::Sender<Losses>,
+    losses: Mutex<Losses>,
+    told: watch::Sender<Losses>,
 }
 
 impl Default for Horizon {
@@ -33,7 +36,8 @@ impl Default for Horizon {
         Self {
             decidable: AtomicI64::new(NONE),
             kept: AtomicI64::new(NONE),
-            losses: watch::Sender::default(),
+            losses: Mutex::default(),
+            told: watch::Sender::default(),
         }
     }
 }
@@ -41,58 +45,57 @@ impl Default for Horizon {
 impl Horizon {
     /// Never goes back by this.
     pub(crate) fn raise(&self, second: i64) {
-        self.losses.send_modify(|losses| {
-            // The one that is never lower, first: a reader takes whichever applies to it.
-            self.kept.fetch_max(second, Ordering::AcqRel);
-            self.decidable.fetch_max(second, Ordering::AcqRel);
-            losses.0 += 1;
-        });
+        self.import([Some(second); 2]);
     }
 
     pub(crate) fn export(&self) -> [Option<i64>; 2] {
-        let _unchanged = self.losses.borrow();
+        let _unchanged = self.lock();
         [&self.decidable, &self.kept]
             .map(|height| Some(height.load(Ordering::Acquire)).filter(|second| *second != NONE))
     }
 
     /// Raises it to where another one was.
     pub(crate) fn import(&self, [decidable, kept]: [Option<i64>; 2]) {
-        let highest = decidable.max(kept);
-        if let Some(second) = highest {
-            self.losses.send_modify(|losses| {
-                self.kept.fetch_max(second, Ordering::AcqRel);
-                if let Some(second) = decidable {
-                    self.decidable.fetch_max(second, Ordering::AcqRel);
-                }
-                losses.0 += 1;
-            });
+        let Some(highest) = decidable.max(kept) else { return };
+        let mut losses = self.lock();
+        // The one that is never lower, first: a reader takes whichever applies to it.
+        self.kept.fetch_max(highest, Ordering::AcqRel);
+        if let Some(second) = decidable {
+            self.decidable.fetch_max(second, Ordering::AcqRel);
         }
+        self.count(&mut losses);
     }
 
     /// A loss that nothing proves, and so raises nothing.
     pub(crate) fn suspect(&self) {
-        self.losses.send_modify(|losses| losses.0 += 1);
+        self.count(&mut self.lock());
     }
 
     /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
     pub(crate) fn take_back(&self, read: Losses) -> bool {
-        let mut is_latest = false;
-        self.losses.send_if_modified(|losses| {
-            is_latest = *losses == read;
-            if is_latest {
-                self.decidable.store(NONE, Ordering::Release);
-            }
-            false
-        });
+        let losses = self.lock();
+        let is_latest = *losses == read;
+        if is_latest {
+            self.decidable.store(NONE, Ordering::Release);
+        }
         is_latest
     }
 
     pub(crate) fn losses(&self) -> Losses {
-        *self.losses.borrow()
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, losses: &mut Losses) {
+        losses.0 += 1;
+        self.told.send_replace(*losses);
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Losses> {
-        self.losses.subscribe()
+        self.told.subscribe()
     }
 
     /// Both heights as they stand now.

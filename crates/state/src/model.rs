@@ -1,7 +1,7 @@
 //! Every order in which a writer and a reader may take their steps.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg loom" cargo test --release -p caracal-revocation-state --lib model
+//! RUSTFLAGS="--cfg loom" cargo test -p caracal-revocation-state --lib model
 //! ```
 
 use std::time::Duration;
@@ -10,10 +10,10 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::Moment;
 use crate::digest::DigestKeys;
 use crate::freshness::Freshness;
 use crate::index::{Index, Mark};
+use crate::{Checks, Claims, Known, ManualClock, Moment, Options, Revocations, Verdict};
 
 /// How often a thread is interrupted where it need not be, at most.
 const INTERRUPTIONS: usize = 2;
@@ -123,5 +123,49 @@ fn a_filter_that_is_replaced_hides_nothing() {
         writer.join().unwrap();
         assert!((0..4).all(|n| holds(&index, &format!("new-{n}"))));
         assert!(holds(&index, "old-23"));
+    });
+}
+
+/// A state in which messages may have been lost, and a second source of truth that is about to
+/// add what they said.
+fn lossy() -> (Revocations, impl FnOnce()) {
+    let clock = std::sync::Arc::new(ManualClock::new());
+    let revocations = Revocations::with_clock(Options::default(), clock);
+    assert!(revocations.state().index.adopt(DigestKeys::fixed()));
+    revocations.confirm(revocations.now());
+    revocations.raise_horizon(10);
+    let losses = revocations.losses();
+    let baseline = {
+        let revocations = revocations.clone();
+        move || {
+            revocations.add(&Known::Revoked("a"), revocations.now());
+            assert!(revocations.take_back_horizon(losses));
+        }
+    };
+    (revocations, baseline)
+}
+
+#[test]
+fn a_snapshot_holds_what_was_lost_or_that_something_was() {
+    check(|| {
+        let (revocations, baseline) = lossy();
+        let writer = thread::spawn(baseline);
+        let image = revocations.image();
+        assert!(image.horizon[0] == Some(10) || image.revoked.len() == 1, "neither");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
+    check(|| {
+        let (revocations, baseline) = lossy();
+        let writer = thread::spawn(baseline);
+        let mut claims = Claims::new("a");
+        claims.usage = Some("gateway".into());
+        claims.iat = Some(10);
+        let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
+        assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+        writer.join().unwrap();
     });
 }

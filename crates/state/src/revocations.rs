@@ -170,9 +170,12 @@ impl Revocations {
         for change in event.changes() {
             match change {
                 Change::Revoke(anchor) => self.revoke(anchor.as_str(), now),
-                Change::Suspend(told) => self.suspend(told.session.as_str(), now, |session| {
-                    session.suspend(told.occurred, told.decided);
-                }),
+                Change::Suspend(told) => {
+                    self.suspend(told.session.as_str(), now, |session| {
+                        session.suspend(told.occurred, told.decided);
+                    });
+                    self.cut_without_room(told.session.as_str(), Mark::Suspended);
+                }
                 Change::Resume(told) => self.suspend(told.session.as_str(), now, |session| {
                     session.resume(told.occurred, told.decided);
                 }),
@@ -203,6 +206,7 @@ impl Revocations {
             recent.applied(index.hash(anchor), now.monotonic);
         }
         self.cut_on_anchor(anchor, now);
+        self.cut_without_room(anchor, Mark::Revoked);
     }
 
     fn suspend(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) {
@@ -351,6 +355,7 @@ impl Revocations {
             Known::Revoked(anchor) => self.revoke(anchor, now),
             Known::Suspended { session, occurred, decided } => {
                 self.suspend(session, now, |session| session.suspend(occurred, decided));
+                self.cut_without_room(session, Mark::Suspended);
             }
             Known::Resumed { session, suspended } => {
                 self.suspend(session, now, |session| session.ended(suspended));

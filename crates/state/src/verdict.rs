@@ -59,6 +59,16 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// What follows from what the index holds against an anchor.
+    pub(crate) const fn by(anchor: AnchorKind, mark: Mark) -> Self {
+        let reason = match mark {
+            Mark::Revoked => Reason::Revoked,
+            // A token that does not say when it was made counts as older than the suspension.
+            Mark::Suspended | Mark::RefusedUpTo(_) => Reason::Suspended,
+        };
+        Self { reason, anchor: Some(anchor) }
+    }
+
     /// The reason.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -189,17 +199,12 @@ pub(crate) struct Facts {
 
 #[inline]
 pub(crate) fn verdict(facts: &Facts) -> Verdict {
-    let refuse = |reason, anchor| Verdict::Refused(Refusal { reason, anchor });
-    match facts.mark {
-        Some((anchor, Mark::Revoked)) => return refuse(Reason::Revoked, Some(anchor)),
-        // A token that does not say when it was made counts as older than the suspension.
-        Some((anchor, Mark::Suspended | Mark::RefusedUpTo(_))) => {
-            return refuse(Reason::Suspended, Some(anchor));
-        }
-        None => {}
+    let refuse = |reason| Verdict::Refused(Refusal { reason, anchor: None });
+    if let Some((anchor, mark)) = facts.mark {
+        return Verdict::Refused(Refusal::by(anchor, mark));
     }
     if facts.epoch_is_stale {
-        return refuse(Reason::DelegationStale, None);
+        return refuse(Reason::DelegationStale);
     }
     let (staleness, unknown) = match facts.staleness {
         Ok(staleness) if staleness > facts.bound => {
@@ -213,7 +218,7 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     }
     match (facts.horizon, facts.iat) {
         (Some(_), None) => Verdict::Unknown(Unknown::NoIssueTime),
-        (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete, None),
+        (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete),
         _ => Verdict::Admitted(Admitted { staleness, failed_open: unknown }),
     }
 }

@@ -293,7 +293,7 @@ impl Fold {
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
         self.metrics.rejected(rejection.kind());
-        self.dead_letters.put(entry, &rejection.to_string());
+        self.dead_letters.put(entry, rejection);
         if rejection.was_signed() {
             tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
         } else {

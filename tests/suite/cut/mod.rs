@@ -2,6 +2,7 @@
 
 mod crowd;
 mod events;
+mod full;
 mod grpc;
 mod http;
 mod stalled;
@@ -38,6 +39,10 @@ impl Scene {
     fn new() -> Self {
         let revocations = Revocations::new(Options::default());
         revocations.confirm(revocations.now());
+        Self::of(revocations)
+    }
+
+    fn of(revocations: Revocations) -> Self {
         Self { revocations, told: Arc::default() }
     }
 

@@ -10,7 +10,9 @@ use super::authority::Authority;
 use super::cut::{Cut, CutPart, CutReport};
 use super::wakers::Wakers;
 use super::watch::Watch;
-use crate::Moment;
+use crate::digest::Digest;
+use crate::index::Mark;
+use crate::{Moment, Refusal, Unknown};
 
 /// A running request, from [`Watch::start`]: a future that resolves once it is cut, and then at
 /// every poll.
@@ -139,8 +141,13 @@ impl Request {
     #[cold]
     fn register_first(self: &Arc<Self>) {
         if !self.registered.swap(true, Ordering::AcqRel) {
-            self.watch.revocations.enter(self);
-            self.judge(self.watch.revocations.now());
+            let revocations = &self.watch.revocations;
+            revocations.enter(self);
+            self.judge(revocations.now());
+            // What found no room since it was admitted, nobody finds.
+            if revocations.is_full() && !self.watch.checks.fail_open_unknown {
+                self.end(Cut::Unknown(Unknown::Full));
+            }
         }
     }
 
@@ -148,8 +155,20 @@ impl Request {
     pub(crate) fn judge(&self, now: Moment) {
         if !self.is_cut()
             && let Some(cut) = self.watch.revocations.must_cut(self, now)
-            && self.cut.set(Box::new(cut)).is_ok()
         {
+            self.end(cut);
+        }
+    }
+
+    /// Cuts the request, if it stands on this anchor.
+    pub(crate) fn refuse(&self, anchor: Digest, mark: Mark) {
+        if let Some(anchor) = self.authority.anchors.iter().find(|own| own.digest() == anchor) {
+            self.end(Cut::Refused(Refusal::by(anchor.kind(), mark)));
+        }
+    }
+
+    fn end(&self, cut: Cut) {
+        if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
             let wakers = self.wakers().take();
             // Outside the lock: whom it wakes may ask for it.
             wakers.into_iter().for_each(std::task::Waker::wake);

@@ -7,6 +7,7 @@ use super::authority::Authority;
 use super::cut::Cut;
 use super::handle::Request;
 use crate::digest::Digest;
+use crate::index::Mark;
 use crate::revocations::Found;
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
 use crate::{Claims, Moment, Revocations};
@@ -69,6 +70,18 @@ impl Revocations {
         requests.iter().for_each(|request| request.judge(now));
     }
 
+    /// Where the state is full, what was said of the anchor may have found no room, and nobody
+    /// would find it: what runs on the anchor ends by what was said.
+    pub(crate) fn cut_without_room(&self, anchor: &str, mark: Mark) {
+        if self.is_full() {
+            let state = self.state();
+            let digest = state.index.digest(anchor);
+            for request in state.running.on_anchor(digest) {
+                request.refuse(digest, mark);
+            }
+        }
+    }
+
     pub(crate) fn cut_below_epoch(&self, zone: &str, now: Moment) {
         let (state, view) = (self.state(), self.zone(zone));
         let zone = state.index.digest(zone);
@@ -106,7 +119,7 @@ impl Revocations {
             // That something is unknown hides no refusal here.
             staleness: Ok(Duration::ZERO),
             bound: Duration::MAX,
-            is_full,
+            is_full: false,
             horizon: horizons
                 .second(!found.resumed && authority.is_in_tables)
                 .filter(|_| watch.checks.horizon)
@@ -116,7 +129,7 @@ impl Revocations {
         let unknown = match verdict(&facts) {
             Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
             Verdict::Unknown(unknown) => Some(unknown),
-            Verdict::Admitted(_) => None,
+            Verdict::Admitted(_) => is_full.then_some(Unknown::Full),
         };
         if authority.deadline.is_some_and(|second| now.wall.as_secs() >= second) {
             return Some(Cut::Expired);

@@ -410,3 +410,46 @@ fn registering_and_revoking_at_the_same_time_misses_nobody() {
         });
     }
 }
+
+/// A state with room for what is revoked already, and no more.
+fn full_scene() -> Scene {
+    let clock = Arc::new(ManualClock::new());
+    let options = Options { max_entries: 1, ..Options::default() };
+    let revocations = Revocations::with_clock(options, clock.clone());
+    revocations.confirm(revocations.now());
+    let scene = Scene { clock, revocations };
+    scene.revoke("sid", "ar-0");
+    scene
+}
+
+#[test]
+fn what_is_revoked_without_room_is_cut_and_the_rest_runs_on_until_there_is_room() {
+    let scene = full_scene();
+    let (revoked, suspended) = (Claims::new("ar-1"), Claims::new("ar-2"));
+    let mut other = Claims::new("ar-3");
+    other.iat = Some(START);
+    let [mut revoked, mut suspended, mut other] =
+        [revoked, suspended, other].map(|claims| scene.start(&claims));
+    scene.revoke("sid", "ar-1");
+    let suspension = [
+        ("event", "suspend"),
+        ("zone_id", "z"),
+        ("agent_session_id", "ar-2"),
+        ("outbox_id", "01a2062d-e200-7000-8000-000000000000"),
+        ("dedupe_key", "suspend:ar-2:2026-11-23T02:13:20.000Z"),
+    ];
+    scene.apply(Stream::AgentsLifecycle, &suspension);
+    assert!(scene.revocations.is_full());
+    assert_eq!(revoked.reason(), Some("revoked"));
+    assert_eq!(suspended.reason(), Some("suspended"));
+    assert_eq!(other.reason(), None);
+    // Admitted before, and waiting only now.
+    let late = Arc::new(scene.watch()).start(&Claims::new("ar-4"));
+    assert_eq!(late.cut().map(Cut::label), Some("unknown"));
+
+    scene.clock.advance(scene.revocations.options().memory + Duration::from_secs(120));
+    scene.revocations.sweep(scene.revocations.now());
+    assert_eq!(other.reason(), None);
+    assert!(scene.revocations.reopen(START + 5));
+    assert_eq!(other.reason(), Some("history_incomplete"));
+}

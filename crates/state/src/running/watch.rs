@@ -18,7 +18,8 @@ const EXP_GRACE: Duration = Duration::from_secs(60);
 /// its anchors is revoked or suspended, when its delegation epoch is stale (where that is
 /// checked), and when the horizon passes its `iat` (where that is). It is also cut when its `exp`
 /// has passed, and, where that is asked for, when too little has been known for longer than the
-/// bound. Invalidated keys and policies cut nothing: they say nothing of a token that was
+/// bound; where the state is full, what is revoked then is cut too, although it finds no room.
+/// Invalidated keys and policies cut nothing: they say nothing of a token that was
 /// admitted.
 ///
 /// ```

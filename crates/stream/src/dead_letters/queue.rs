@@ -1,5 +1,6 @@
 //! What waits to be written: bounded in number and bytes, and never waited for.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -20,6 +21,8 @@ const MAX_BYTES: usize = 16 << 20;
 pub(crate) struct DeadLetters {
     sender: mpsc::Sender<Waiting>,
     shared: Arc<Shared>,
+    /// Kept at hand: a flood finds the queue full at each of its messages.
+    full: Counter,
 }
 
 /// A letter on its way.
@@ -81,35 +84,33 @@ pub(crate) fn queue() -> (DeadLetters, Queue) {
     }
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let shared = Arc::<Shared>::default();
-    (DeadLetters { sender, shared: shared.clone() }, Queue { receiver, shared })
+    (
+        DeadLetters { sender, shared: shared.clone(), full: Loss::Full.counter() },
+        Queue { receiver, shared },
+    )
 }
 
 impl DeadLetters {
     /// Leaves a message to the writer; what there is no room for is counted as lost.
-    pub(crate) fn put(&self, entry: &Entry, error: &str) {
+    pub(crate) fn put(&self, entry: &Entry, error: impl Display) {
         let Shared { bytes: waiting, written } = &*self.shared;
         let known = written.get(entry.stream.index());
         if known.is_some_and(|known| entry.id.ms < known.load(Ordering::Relaxed)) {
             return;
         }
+        // Before the letter is made: whoever can write to Redis can make any number of them.
+        let Ok(room) = self.sender.try_reserve() else { return self.full.increment(1) };
         let fields: Vec<(&[u8], &[u8])> =
             entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
         let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
         // Only this side adds, so what was free stays free.
         if waiting.load(Ordering::Relaxed).saturating_add(bytes) > MAX_BYTES {
-            return Loss::Full.count();
+            return self.full.increment(1);
         }
-        let letter = DeadLetter::of(entry.id, error, &fields);
+        let letter = DeadLetter::of(entry.id, &error.to_string(), &fields);
         let (stream, id) = (entry.stream, entry.id);
         waiting.fetch_add(bytes, Ordering::Relaxed);
-        if self
-            .sender
-            .try_send(Waiting { stream, id, letter, since: Instant::now(), bytes })
-            .is_err()
-        {
-            waiting.fetch_sub(bytes, Ordering::Relaxed);
-            Loss::Full.count();
-        }
+        room.send(Waiting { stream, id, letter, since: Instant::now(), bytes });
     }
 }
 

@@ -1,0 +1,74 @@
+//! More is revoked than may be remembered, while responses run.
+
+use axum::routing::get;
+use caracal_revocation::{Follower, ManualClock, Unknown};
+use http_body_util::BodyExt;
+use hyper::{Response, body::Incoming};
+
+use super::http::ask;
+use super::*;
+use crate::live::{eventually, is_revoked, is_unknown, publisher, ready, revoke, ring};
+use crate::redis_server::RedisServer;
+
+const ROOM: usize = 8;
+
+async fn stream(address: SocketAddr, sid: &str) -> Response<Incoming> {
+    let bearer = format!("Bearer {sid}");
+    ask(address, false, "/stream", &[("authorization", &bearer)]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_finds_no_room_is_cut_all_the_same_and_service_resumes_with_room() {
+    let server = RedisServer::start();
+    let clock = Arc::new(ManualClock::new());
+    let mut options = Options::default();
+    options.max_entries = ROOM;
+    // So that a read waits for a tenth of a second at most.
+    options.deny_after = Duration::from_millis(400);
+    let scene = Scene::of(Revocations::with_clock(options, clock.clone()));
+    let revocations = &scene.revocations;
+    let settings = server.settings(&ring());
+    Follower::new(settings).with_revocations(revocations.clone()).spawn();
+    ready(revocations).await;
+    let publisher = publisher(&server).await;
+    let address = scene.serve(Router::new().route("/stream", get(async || says("first\n")))).await;
+    let mut running = [stream(address, "late").await, stream(address, "other").await];
+    for response in &mut running {
+        assert_eq!(response.status(), 200);
+        soon(response.body_mut().frame()).await.unwrap().unwrap();
+    }
+    scene.running(2).await;
+
+    for n in 0..ROOM {
+        revoke(&publisher, &format!("ar-{n}")).await;
+    }
+    revoke(&publisher, "late").await;
+    let [mut late, _other] = running;
+    assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "it is cut");
+    assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+    assert_eq!(is_unknown(revocations), Some(Unknown::Full));
+    assert!(is_revoked(revocations, "ar-0"), "what is known stays known");
+    for sid in ["late", "other", "new"] {
+        assert_eq!(stream(address, sid).await.status(), 503, "{sid}");
+    }
+    assert_eq!(stream(address, "ar-0").await.status(), 401);
+    scene.running(1).await;
+
+    // A day later all of it has expired; each read forgets a slice.
+    clock.advance(revocations.options().memory + Duration::from_secs(120));
+    let mut connection = server.connection().await;
+    let start = std::time::Instant::now();
+    while revocations.is_full() {
+        let mut wake = redis::cmd("XADD");
+        wake.arg("caracal.keys.invalidate").arg("*").arg("zone_id").arg("unsigned");
+        wake.query_async::<String>(&mut connection).await.unwrap();
+        assert!(start.elapsed() < crate::live::PATIENCE, "there is room, and nobody notices");
+    }
+    eventually("others pass again", || is_unknown(revocations).is_none()).await;
+    assert!(revocations.horizon().is_some(), "what found no room is covered");
+    let fresh = crate::live::claims("new");
+    assert!(matches!(
+        crate::live::verdict(revocations, &fresh),
+        caracal_revocation::Verdict::Admitted(_)
+    ));
+}
