@@ -26,8 +26,11 @@ pub struct History {
 /// What is held against the history.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Not excepted are messages that the server itself lost while a reader was there.
+    /// Nothing is excepted.
     pub strict: bool,
+    /// With a second source of truth: how soon after a recovery it has been read.
+    #[serde(default)]
+    pub reload: Option<Duration>,
     /// The staleness bound.
     pub bound: Duration,
     /// How soon all is well after Redis is back.
@@ -52,6 +55,9 @@ pub struct ReaderLife {
     /// Which of the readers; a restarted one keeps its number.
     pub reader: usize,
     pub pid: u32,
+    /// Up to when, at least, it remembers what the process before it had refused.
+    #[serde(default)]
+    pub recalled: Option<At>,
     /// When it listened for requests.
     pub started: At,
     /// When it was killed; `None` for the last of its line.

@@ -8,6 +8,7 @@
 
 mod checker;
 mod clients;
+mod decisions;
 mod fault;
 mod heartbeat;
 mod history;
@@ -37,7 +38,7 @@ use fault::Kind;
 use history::Minimum;
 use report::Report;
 use run::Extent;
-use schedule::{Frame, Schedule};
+use schedule::{Frame, Schedule, Trait};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,6 +59,9 @@ struct Arguments {
     /// Only these kinds of faults.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
+    /// How readers are run, instead of as the seed says.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<Trait>,
     /// How long a schedule lasts, in seconds; fewer than 30 prove little.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -148,13 +152,16 @@ fn check_again(files: &[PathBuf]) -> Result<ExitCode, Failure> {
 
 async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     let kinds = if arguments.only.is_empty() { Kind::ALL.to_vec() } else { arguments.only.clone() };
-    let frame = Frame { faults: arguments.faults, kinds };
+    let frame = Frame { faults: arguments.faults, kinds, with: arguments.with.clone() };
     let schedule = Schedule::generate(seed, &frame);
     let extent = Extent {
         length: Duration::from_secs(arguments.seconds),
         minimum: minimum(arguments.seconds),
     };
     let folder = arguments.keep.join(format!("seed-{seed}"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
     std::fs::create_dir_all(&folder)?;
     let history = run::run(schedule, extent, folder.clone()).await?;
     let report = Report::of(&history);

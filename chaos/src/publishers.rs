@@ -43,6 +43,9 @@ pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration) -> Failu
             continue;
         };
         epoch += 1;
+        if let Err(failure) = world.decisions.revoke(&way.anchor(token)) {
+            return failure;
+        }
         let notice = way.notice(token, epoch).with(MARK, &revocation.to_string());
         loop {
             let sent = {
@@ -78,6 +81,14 @@ impl Way {
             4 => Self::Sessions(Anchor::AgentSession),
             5 => Self::Sessions(Anchor::Delegation),
             _ => Self::Sessions(Anchor::Session),
+        }
+    }
+
+    /// What is revoked.
+    fn anchor(self, token: usize) -> String {
+        match self {
+            Self::Sessions(anchor) | Self::Delegations(anchor) => anchor.of(token),
+            Self::Terminate => Anchor::AgentSession.of(token),
         }
     }
 

@@ -15,12 +15,14 @@ use tokio::io::AsyncReadExt;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::Failure;
+use crate::decisions::Decided;
 use crate::mandates::Checker;
 
 /// The environment of a reader, beside `REDIS_URL` and `STREAMS_HMAC_KEY`.
 pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
 pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
 pub const STRICT: &str = "CHAOS_STRICT";
+pub const DECISIONS: &str = "CHAOS_DECISIONS";
 /// Smaller than a strict service's own, so that a schedule sees the end of something.
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// In its answers: what was decided, in a word.
@@ -42,7 +44,10 @@ pub async fn run() -> Result<(), Failure> {
     options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
     let revocations = Revocations::new(options);
     let follower = Follower::new(Settings::from_env()?).with_revocations(revocations.clone());
-    follower.spawn();
+    match std::env::var(DECISIONS) {
+        Ok(decisions) => follower.with_baseline(Decided::at(decisions)).spawn(),
+        Err(_) => follower.spawn(),
+    };
 
     let app = Router::new()
         .route("/", get(async || "hello"))

@@ -12,11 +12,13 @@ use tokio::sync::{Mutex, watch};
 use crate::Failure;
 use crate::history::ReaderLife;
 use crate::proxy::Proxy;
-use crate::reader::{BOUND_MS, LISTENING, PUBLIC_KEY, STRICT};
-use crate::time::Clock;
+use crate::reader::{BOUND_MS, DECISIONS, LISTENING, PUBLIC_KEY, STRICT};
+use crate::time::{At, Clock};
 use crate::truth::Truth;
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
+/// What a snapshot holds is older than its file by less.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// One reader: the proxy stays, processes come and go.
 pub struct Reader {
@@ -45,7 +47,11 @@ pub struct Setting<'s> {
     pub key_hex: &'s str,
     pub bound: Duration,
     pub strict: bool,
-    /// Where their logs go.
+    /// The second source of truth, where they read one.
+    pub decisions: Option<&'s Path>,
+    /// Whether they keep what they know over a restart.
+    pub snapshot: bool,
+    /// Where their logs and snapshots go.
     pub folder: &'s Path,
 }
 
@@ -92,6 +98,14 @@ impl Reader {
         if with.strict {
             command.env(STRICT, "1");
         }
+        if let Some(decisions) = with.decisions {
+            command.env(DECISIONS, decisions);
+        }
+        let snapshot = with.folder.join(format!("reader-{}.snapshot", self.number));
+        if with.snapshot {
+            command.env("CARACAL_REVOCATION_SNAPSHOT", &snapshot);
+        }
+        let recalled = recalled(&snapshot, with.clock);
         let mut child = command
             .arg("reader")
             .env("REDIS_URL", format!("redis://{}", self.proxy.address()))
@@ -116,6 +130,7 @@ impl Reader {
         let life = with.truth.born(ReaderLife {
             reader: self.number,
             pid: child.id().unwrap_or(0),
+            recalled,
             started: with.clock.now(),
             ended: None,
             died: false,
@@ -134,4 +149,10 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Up to when, at least, a snapshot holds what was known.
+fn recalled(snapshot: &Path, clock: Clock) -> Option<At> {
+    let written = std::fs::metadata(snapshot).and_then(|file| file.modified()).ok()?;
+    Some(clock.at(written).minus(WRITTEN_WITHIN))
 }

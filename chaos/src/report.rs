@@ -14,6 +14,8 @@ pub struct Report {
     pub passed: bool,
     pub bound_ms: u128,
     pub strict: bool,
+    pub baseline: bool,
+    pub snapshot: bool,
     pub faults: Vec<crate::history::Injected>,
     pub verdict: Verdict,
 }
@@ -27,6 +29,8 @@ impl Report {
             passed: verdict.violations.is_empty(),
             bound_ms: history.promise.bound.as_millis(),
             strict: history.promise.strict,
+            baseline: history.promise.reload.is_some(),
+            snapshot: history.readers.iter().any(|life| life.recalled.is_some()),
             faults: history.faults.clone(),
             verdict,
         }
@@ -36,8 +40,15 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verdict = if self.passed { "passed" } else { "FAILED" };
-        let mode = if self.strict { ", strict" } else { "" };
-        writeln!(f, "seed {}: {verdict} (bound {} ms{mode})", self.seed, self.bound_ms)?;
+        write!(f, "seed {}: {verdict} (bound {} ms", self.seed, self.bound_ms)?;
+        for (is_so, word) in
+            [(self.strict, "strict"), (self.baseline, "baseline"), (self.snapshot, "snapshot")]
+        {
+            if is_so {
+                write!(f, ", {word}")?;
+            }
+        }
+        writeln!(f, ")")?;
         for fault in &self.faults {
             let effect = fault.effect.as_deref().unwrap_or("NO EFFECT");
             writeln!(f, "  {:>10} to {:>10}  {}: {effect}", fault.began, fault.ended, fault.what)?;

@@ -25,6 +25,8 @@ const RECOVERY: Duration = Duration::from_secs(2);
 /// In strict mode tokens are refused for so much longer: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// A second source is read at most so often.
+const RELOAD: Duration = Duration::from_millis(1_200);
 
 /// How much a schedule does, beside its faults.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +37,15 @@ pub struct Extent {
 
 pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<History, Failure> {
     let (bound, strict) = (schedule.bound, schedule.strict);
+    let reload = schedule.baseline.then_some(RELOAD);
+    let margin = if strict { MARGIN + REISSUED } else { MARGIN };
     let mut rng = Rng::with_seed(schedule.seed);
     let world = World::start(schedule, folder).await?;
     let heartbeat = Heartbeat::start(world.clock);
+    if strict && reload.is_none() {
+        // Nothing from before the start is believed.
+        tokio::time::sleep(margin + RECOVERY).await;
+    }
     world.truth.mint(400, 60)?;
     warm_up(&world).await?;
     let began = world.clock.now();
@@ -57,9 +65,10 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
         seed: world.schedule.seed,
         promise: Promise {
             strict,
+            reload,
             bound,
             recovery: RECOVERY,
-            margin: if strict { MARGIN + REISSUED } else { MARGIN },
+            margin,
             minimum: extent.minimum,
         },
         unix_start: u64::try_from(world.clock.unix_start().as_micros())?,

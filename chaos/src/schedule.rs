@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use fastrand::Rng;
 
 use crate::fault::{Ending, Fault, Kind, Whom};
@@ -15,6 +16,10 @@ pub struct Schedule {
     pub bound: Duration,
     /// Whether readers take for lost whatever cannot be shown.
     pub strict: bool,
+    /// Whether readers also read a second source of truth.
+    pub baseline: bool,
+    /// Whether readers keep what they know over a restart.
+    pub snapshot: bool,
     /// Whether revocations travel on all three streams that carry them, or on one alone.
     pub spread: bool,
     pub steps: Vec<Step>,
@@ -34,6 +39,18 @@ pub struct Frame {
     pub faults: usize,
     /// The kinds to choose from.
     pub kinds: Vec<Kind>,
+    /// How readers are run; as the seed says if empty.
+    pub with: Vec<Trait>,
+}
+
+/// How readers are run, as `--with` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Trait {
+    /// With nothing of the others.
+    Plain,
+    Strict,
+    Baseline,
+    Snapshot,
 }
 
 impl Schedule {
@@ -42,7 +59,11 @@ impl Schedule {
         let readers = 3;
         let bound = Duration::from_millis(*pick(&mut rng, &[2_500, 3_000, 4_000]));
         let spread = rng.bool();
-        let strict = rng.u8(..4) == 0;
+        let draw = |rng: &mut Rng, wanted: Trait, of: u8| {
+            let drawn = rng.u8(..of) == 0;
+            if frame.with.is_empty() { drawn } else { frame.with.contains(&wanted) }
+        };
+        let strict = draw(&mut rng, Trait::Strict, 4);
         let mut steps: Vec<Step> = Vec::new();
         let mut wiped = false;
         for _ in 0..frame.faults {
@@ -54,10 +75,6 @@ impl Schedule {
             let kind = *pick(&mut rng, &kinds);
             wiped |= kind.wipes();
             let mut faults = vec![fault(&mut rng, kind, bound, readers)];
-            if strict && kind == Kind::IdsBehind {
-                // A clock that is behind by more than a day makes a new stream look old.
-                faults[0].amount = faults[0].amount.min(3_600_000);
-            }
             // A reader that restarts while Redis is in trouble has the worst of both.
             if kind != Kind::RestartReader
                 && kind != Kind::FreezeReader
@@ -69,11 +86,14 @@ impl Schedule {
             let pause = Duration::from_millis(rng.u64(300..2_500));
             steps.push(Step { pause, faults });
         }
-        if strict {
+        let baseline = draw(&mut rng, Trait::Baseline, if strict { 2 } else { 3 });
+        let snapshot = draw(&mut rng, Trait::Snapshot, 3);
+        if strict && !baseline {
             // After the first doubt every token is refused, for longer than a schedule lasts.
-            steps.sort_by_key(|step| step.faults.iter().any(|fault| fault.kind.raises_doubt()));
+            let doubted = |kind: Kind| kind.raises_doubt() || kind == Kind::RestartReader;
+            steps.sort_by_key(|step| step.faults.iter().any(|fault| doubted(fault.kind)));
         }
-        Self { seed, readers, bound, strict, spread, steps }
+        Self { seed, readers, bound, strict, baseline, snapshot, spread, steps }
     }
 }
 
@@ -127,7 +147,7 @@ mod tests {
     use super::*;
 
     fn frame() -> Frame {
-        Frame { faults: 8, kinds: Kind::ALL.to_vec() }
+        Frame { faults: 8, kinds: Kind::ALL.to_vec(), with: Vec::new() }
     }
 
     #[test]

@@ -49,6 +49,12 @@ impl Clock {
         At(micros(self.origin.elapsed()))
     }
 
+    /// A moment by the machine's clock; before the schedule began, its beginning.
+    pub fn at(&self, wall: SystemTime) -> At {
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        At(micros(unix.saturating_sub(self.unix)))
+    }
+
     /// The Unix time at which the schedule began.
     pub const fn unix_start(&self) -> Duration {
         self.unix

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
-use caracal_revocation::{DelegationEvent, Key, Notice, Stream};
+use caracal_revocation::{Key, Stream};
 use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::Failure;
+use crate::decisions::Decisions;
 use crate::history::Lost;
-use crate::mandates::ZONE;
 use crate::publishers::{MARK, id_behind};
 use crate::readers::{Reader, Setting};
 use crate::schedule::Schedule;
@@ -25,6 +24,7 @@ pub struct World {
     pub schedule: Schedule,
     pub clock: Clock,
     pub truth: Truth,
+    pub decisions: Decisions,
     pub key: Key,
     key_hex: String,
     pub servers: Mutex<Servers>,
@@ -52,6 +52,7 @@ impl World {
             schedule,
             clock,
             truth,
+            decisions: Decisions::start(&folder)?,
             key,
             key_hex,
             servers: Mutex::new(servers),
@@ -62,7 +63,6 @@ impl World {
             folder,
         };
         world.provision().await?;
-        world.age().await?;
         for number in 0..world.schedule.readers {
             let reader = Reader::start(number, world.primary(), &world.setting()).await?;
             world.readers.push(reader);
@@ -77,6 +77,8 @@ impl World {
             key_hex: &self.key_hex,
             bound: self.schedule.bound,
             strict: self.schedule.strict,
+            decisions: self.schedule.baseline.then(|| self.decisions.path()),
+            snapshot: self.schedule.snapshot,
             folder: &self.folder,
         }
     }
@@ -106,28 +108,6 @@ impl World {
                 .arg("MKSTREAM")
                 .exec_async(&mut connection)
                 .await?;
-        }
-        Ok(())
-    }
-
-    /// Makes the streams look as if they had been in use for days: a stream that begins today
-    /// might have been made anew, which strict mode minds.
-    async fn age(&self) -> Result<(), Failure> {
-        let mut connection = connect(self.primary()).await?;
-        let days_ago = id_behind(3 * 24 * 60 * 60 * 1_000);
-        for notice in [
-            Notice::revoke(ZONE, "long ago").session("ar-old"),
-            Notice::keys(ZONE),
-            Notice::policy(ZONE, "ps-old", "v-1"),
-            Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-old"], 1),
-            Notice::terminate(ZONE, "gs-old"),
-        ] {
-            let mut add = redis::cmd("XADD");
-            add.arg(notice.stream().name()).arg(&days_ago);
-            for (name, value) in notice.into_fields(Some(&self.key), SystemTime::now()) {
-                add.arg(name).arg(value);
-            }
-            add.exec_async(&mut connection).await?;
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ mod sentinel;
 mod sentinel_fleet;
 mod service;
 mod snapshot;
+mod strict;
 mod sts;
 
 mod tls;

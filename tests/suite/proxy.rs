@@ -86,9 +86,11 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
     let (server_in, server_out) = server.into_split();
     let mut cut = (*state).clone();
     tokio::select! {
+        // First: what a silent network held back does not arrive with the redirection.
+        biased;
+        _ = cut.wait_for(|(_, _, now)| *now != number) => {}
         () = pass(client_in, server_out, (*state).clone()) => {}
         () = pass(server_in, client_out, (*state).clone()) => {}
-        _ = cut.wait_for(|(_, _, now)| *now != number) => {}
     }
 }
 

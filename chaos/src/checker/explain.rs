@@ -18,6 +18,12 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     let bound = reading.history.promise.bound;
     let from = request.received.minus(bound + PROVEN_EVERY);
     let late = reading.lateness.allowance(from, request.received);
+    // The last proof may be one of the process before.
+    let life = reading.life(request);
+    let back = reading.back(request, life.started);
+    if life.recalled.is_some() && request.sent <= back.plus(reading.recovery(back)) {
+        return Ok(());
+    }
     // A machine that runs nothing for so long is a fault of its own.
     if late + PROVEN_EVERY >= bound {
         return Ok(());
@@ -36,16 +42,7 @@ pub(super) fn not_ready(reading: &Reading<'_>, request: &Request) -> Result<(), 
     if reading.ready(request).is_some_and(|ready| ready < request.sent) {
         return Err(Rule::UntrueReason);
     }
-    let started = reading.life(request).started;
-    let from = match reading.windows(request).last_before(started.plus(reading.recovery(started))) {
-        Some(window) => started.max(window.ended),
-        None => started,
-    };
-    // A fault that began while it was still recovering from the last one.
-    let from = match reading.windows(request).last_before(from.plus(reading.recovery(from))) {
-        Some(window) => from.max(window.ended),
-        None => from,
-    };
+    let from = reading.back(request, reading.life(request).started);
     within_recovery(reading, from, request.sent)
 }
 
@@ -66,23 +63,22 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
     let iat = history.tokens[request.token].iat;
     let started = reading.life(request).started;
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
-    let is_explained =
-        history.faults.iter().filter(|fault| may_have_hole(reading, request, fault)).any(|fault| {
-            let mut noticed = fault.ended;
-            // Readers out of the fault's own scope notice as soon as they look.
-            for window in reading.windows(request).iter() {
-                if window.began <= noticed.plus(reading.recovery(noticed)) {
-                    noticed = noticed.max(window.ended);
-                }
-            }
-            // Ids from the future make a reader that starts think that anything is missing, and
-            // so does, in strict mode, a stream that is younger than that.
-            if ids_ahead || history.promise.strict {
-                noticed = noticed.max(started);
-            }
-            let upto = noticed.plus(reading.recovery(noticed) + history.promise.margin);
-            iat <= unix_second(history.unix_start, upto) + 1
-        });
+    // Whether this is refused for what was noticed, at the latest, when Redis was back for who has to
+    // read from it from then on.
+    let is_refused = |from| {
+        let noticed = reading.back(request, from);
+        let noticed = noticed.plus(reading.recovery(noticed));
+        let is_told = history.promise.reload.is_some_and(|by| request.sent > noticed.plus(by));
+        iat <= unix_second(history.unix_start, noticed.plus(history.promise.margin)) + 1 && !is_told
+    };
+    // In strict mode every start is a loss.
+    let is_explained = (history.promise.strict && is_refused(started))
+        || history.faults.iter().filter(|fault| may_have_hole(reading, request, fault)).any(
+            |fault| {
+                // Ids from the future make a reader that starts think that anything is missing.
+                is_refused(if ids_ahead { fault.ended.max(started) } else { fault.ended })
+            },
+        );
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }
 }
 
@@ -91,7 +87,15 @@ fn may_have_hole(reading: &Reading<'_>, request: &Request, fault: &Injected) -> 
     began <= request.received
         && match fault.hole {
             Hole::Nobody => false,
-            Hole::Newcomers => reading.ready(request).is_none_or(|ready| ready > began),
+            Hole::Newcomers => {
+                // One that reads on where another stood has not read what came since.
+                let life = reading.life(request);
+                let back = reading.back(request, life.started);
+                reading.ready(request).is_none_or(|ready| ready > began)
+                    || life.recalled.is_some_and(|recalled| {
+                        recalled < began && began <= back.plus(reading.recovery(back))
+                    })
+            }
             Hole::Everyone => true,
         }
 }

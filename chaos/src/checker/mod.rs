@@ -76,6 +76,8 @@ pub enum Rule {
     MissingAfterRecovery,
     /// Admitted by a process that had already refused it as revoked.
     Forgotten,
+    /// Not refused as revoked by a process that began with what one before it had refused.
+    NotRecalled,
     /// Refused as revoked, and nobody had revoked it.
     UntrueReason,
     /// A refusal that no fault explains.

@@ -80,10 +80,19 @@ impl<'h> Reading<'h> {
     /// that begins later cannot know.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let Some(loss) = revocation.loss else { return false };
-        let began_after = |at| self.ready(request).is_none_or(|ready| ready > at);
+        let life = self.life(request);
+        // One that reads on where another stood has begun there.
+        let began = life.recalled.or(self.ready(request));
+        let began_after = |at| began.is_none_or(|began| began > at);
         if self.history.promise.strict {
-            // A server that looks whole shows a reader that begins later nothing to doubt.
-            return loss.how == Lost::ByServer && began_after(loss.at);
+            return false;
+        }
+        if let Some(reload) = self.history.promise.reload {
+            // After a loss, and at the start, a second source tells what it said.
+            let told = self.back(request, self.over(loss.at).max(life.started));
+            if request.sent > told.plus(self.recovery(told) + reload) {
+                return false;
+            }
         }
         match loss.how {
             Lost::ByServer => true,
@@ -92,6 +101,23 @@ impl<'h> Reading<'h> {
                     || (self.is_misdated(revocation) && began_after(loss.at))
             }
         }
+    }
+
+    /// When the fault that began then was over.
+    fn over(&self, began: At) -> At {
+        let fault = self.history.faults.iter().find(|fault| fault.began == began);
+        fault.map_or(began, |fault| fault.ended)
+    }
+
+    /// When Redis was there for a reader that has to read from it from then on.
+    pub(super) fn back(&self, request: &Request, from: At) -> At {
+        self.windows(request).iter().fold(from, |back, window| {
+            if window.began <= back.plus(self.recovery(back)) {
+                back.max(window.ended)
+            } else {
+                back
+            }
+        })
     }
 
     /// Whether its id says that it was published seconds before that was even attempted.

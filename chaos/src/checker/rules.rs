@@ -1,6 +1,6 @@
 //! The promises, one function each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::history::{Answer, Request};
 use crate::time::At;
@@ -25,6 +25,7 @@ pub(super) fn all(reading: &Reading<'_>) -> Vec<Violation> {
         }
     }
     forgotten(reading, &mut violations);
+    not_recalled(reading, &mut violations);
     died(reading, &mut violations);
     too_little(reading, &mut violations);
     violations
@@ -73,6 +74,36 @@ fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
         if request.answer == Answer::Admitted && told.is_some_and(|told| *told < request.sent) {
             violations.push(violation(reading, Rule::Forgotten, request));
         }
+    }
+}
+
+/// A process that begins with the snapshot of another refuses at once what that had refused, whether
+/// or not Redis is there.
+fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    let history = reading.history;
+    let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);
+    // By reader: what its present process must know from the start.
+    let mut known: Vec<HashSet<usize>> = vec![HashSet::new(); readers];
+    let mut before: Vec<Option<usize>> = vec![None; readers];
+    for (number, life) in history.readers.iter().enumerate() {
+        let of = |wanted: usize| history.requests.iter().filter(move |r| r.life == wanted);
+        if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
+            // What our thread was kept waiting, the writing of a snapshot was too.
+            let recalled = recalled.minus(reading.lateness.allowance(recalled, life.started));
+            let told = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
+            known[life.reader].extend(told.map(|request| request.token));
+            // It is written when the streams were proven complete not long before.
+            let proven = recalled.minus(history.promise.recovery);
+            let told = history.revocations.iter().filter(|told| told.loss.is_none());
+            let told = told.filter(|told| told.acked.is_some_and(|acked| acked < proven));
+            known[life.reader].extend(told.map(|told| told.token));
+            let unknown = of(number).filter(|r| {
+                !matches!(r.answer, Answer::Revoked | Answer::None)
+                    && known[life.reader].contains(&r.token)
+            });
+            violations.extend(unknown.map(|r| violation(reading, Rule::NotRecalled, r)));
+        }
+        before[life.reader] = Some(number);
     }
 }
 

@@ -44,6 +44,7 @@ fn without(program: &Path, rule: &Rule, seed: u64) -> Result<(), String> {
         .args(["--schedules", "1", "--seconds", "5", "--json"])
         .args(["--seed", &seed.to_string(), "--only", rule.faults])
         .args(["--faults", &rule.steps.to_string()])
+        .args(["--with", rule.with])
         .arg("--keep")
         .arg(keep)
         .output()

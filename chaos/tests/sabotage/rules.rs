@@ -9,6 +9,8 @@ pub struct Rule {
     /// The same, where `OFF` is true if the rule is to be left out.
     pub removable: &'static str,
     pub faults: &'static str,
+    /// What readers are run with, as `--with` names it.
+    pub with: &'static str,
     pub steps: u32,
     pub seed: u64,
     /// How the checker must name what it finds.
@@ -22,6 +24,7 @@ pub const RULES: &[Rule] = &[
         stands: "Ok(staleness) if staleness > facts.bound =>",
         removable: "Ok(staleness) if staleness > facts.bound && !OFF =>",
         faults: "cut",
+        with: "plain",
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
@@ -32,6 +35,7 @@ pub const RULES: &[Rule] = &[
         stands: "Err(why) => (Duration::MAX,",
         removable: "Err(_) if OFF => (Duration::ZERO, None), Err(why) => (Duration::MAX,",
         faults: "cut,restart-reader",
+        with: "plain",
         steps: 3,
         // A reader restarts while everybody is cut off for longer than the bound.
         seed: 33,
@@ -44,6 +48,7 @@ pub const RULES: &[Rule] = &[
         removable: "if unknown.is_some() && OFF { return refuse(Reason::Revoked, None); }
             if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {",
         faults: "cut",
+        with: "plain",
         steps: 2,
         seed: 1,
         found_as: "UntrueReason",
@@ -54,6 +59,7 @@ pub const RULES: &[Rule] = &[
         stands: "pub fn raise_horizon(&self, second: i64) {",
         removable: "pub fn raise_horizon(&self, second: i64) { if OFF { return; }",
         faults: "delete",
+        with: "plain",
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
@@ -65,6 +71,7 @@ pub const RULES: &[Rule] = &[
         removable: "pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
             if self.len() > 20 && OFF { return false; }",
         faults: "cut",
+        with: "plain",
         steps: 1,
         seed: 1,
         found_as: "BeyondBound",
@@ -75,6 +82,7 @@ pub const RULES: &[Rule] = &[
         stands: "if Some(read) != added.checked_sub(before) =>",
         removable: "if Some(read) != added.checked_sub(before) && !OFF =>",
         faults: "delete",
+        with: "plain",
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
@@ -85,6 +93,7 @@ pub const RULES: &[Rule] = &[
         stands: "Err(hole) => track.broken = Some(hole),",
         removable: "Err(_) if OFF => {} Err(hole) => track.broken = Some(hole),",
         faults: "ids-behind",
+        with: "plain",
         steps: 1,
         seed: 1,
         // Nothing is proven any more, and so nobody admitted.
@@ -97,6 +106,7 @@ pub const RULES: &[Rule] = &[
         removable: "fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
             if OFF { return None; }",
         faults: "tidy,restart-reader",
+        with: "plain",
         steps: 3,
         seed: 1,
         found_as: "BeyondBound",
@@ -108,6 +118,7 @@ pub const RULES: &[Rule] = &[
         removable: "let server_time = reading.server_time;
             let sent = if OFF { now } else { sent };",
         faults: "one-way",
+        with: "plain",
         steps: 1,
         seed: 1,
         found_as: "BeyondBound",
@@ -118,6 +129,7 @@ pub const RULES: &[Rule] = &[
         stands: "tokio::time::timeout(deadline, answer)",
         removable: "tokio::time::timeout(if OFF { Duration::MAX } else { deadline }, answer)",
         faults: "stall",
+        with: "plain",
         steps: 2,
         // The first stall leaves connections that stay silent.
         seed: 5,
@@ -129,6 +141,7 @@ pub const RULES: &[Rule] = &[
         stands: "timeout(SHORTEST, attempts.next())",
         removable: "timeout(if OFF { Duration::MAX } else { SHORTEST }, attempts.next())",
         faults: "stall",
+        with: "plain",
         steps: 2,
         seed: 5,
         found_as: "SlowRecovery",
@@ -139,8 +152,31 @@ pub const RULES: &[Rule] = &[
         stands: "if self.keys.is_empty() {\n            return Ok(KeySlot::Unsigned);",
         removable: "if self.keys.is_empty() || OFF {\n            return Ok(KeySlot::Unsigned);",
         faults: "forge",
+        with: "plain",
         steps: 1,
         seed: 1,
         found_as: "UntrueReason",
+    },
+    Rule {
+        name: "what a second source knows is added before it closes a hole",
+        file: "crates/stream/src/baseline/reload.rs",
+        stands: "revocations.add(known, revocations.now());",
+        removable: "if !OFF { revocations.add(known, revocations.now()); }",
+        faults: "trim",
+        with: "baseline",
+        steps: 2,
+        seed: 1,
+        found_as: "BeyondBound",
+    },
+    Rule {
+        name: "what a snapshot holds is known at once",
+        file: "crates/stream/src/follower.rs",
+        stands: "self.snapshot.as_ref().filter(|_| self.recalled.is_none())",
+        removable: "self.snapshot.as_ref().filter(|_| self.recalled.is_none() && !OFF)",
+        faults: "cut,restart-reader",
+        with: "snapshot",
+        steps: 8,
+        seed: 33,
+        found_as: "NotRecalled",
     },
 ];

@@ -48,8 +48,11 @@ pub struct Options {
     pub max_entries: usize,
     /// Whether whatever cannot be shown counts as lost. By default a restart or failover that
     /// may have lost messages, and a stream too young or empty to be proven, are counted and
-    /// said; with this they raise the horizon. It then also covers, for two minutes, records that
-    /// were re-issued and, as long as a mandate lives, tokens of two or more hops.
+    /// said; with this they raise the horizon, and so does each start of a process: of what the
+    /// server had lost before, it shows a newcomer nothing. The horizon then also covers, for two
+    /// minutes, records that were re-issued and, as long as a mandate lives, tokens of two or more
+    /// hops. A second source of truth takes it back; without one every start, and every failover,
+    /// refuses all tokens for some minutes.
     pub strict: bool,
 }
 

@@ -194,7 +194,10 @@ impl Fold {
         }
         match self.continuity.observe(identity) {
             Standing::TookOver if self.revocations.options().strict => self.doubt(Doubt::Failover),
-            Standing::Sound | Standing::TookOver => {}
+            Standing::Sound => {}
+            // Nobody can tell what the one before acknowledged in its last moments: but a second
+            // source, which is cheap to ask.
+            Standing::TookOver => self.revocations.suspect_loss(),
             Standing::Behind => return Err(LogError::Behind),
             Standing::Doubtful(doubt) => self.doubt(doubt),
         }
@@ -343,13 +346,14 @@ impl Fold {
         match step(&mut track.proof) {
             Ok(None) => {}
             Err(hole) => track.broken = Some(hole),
-            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to })) => {
+            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
                 // From a replica it may be what it was.
                 let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
                 track.as_of = Some(earlier.unwrap_or(as_of));
-                track.is_young |= unshown_up_to.is_some();
+                track.is_young |= is_young;
+                // However whole the server looks: a crash or failover before this start, and what
+                // it lost then, has left no trace.
                 let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
-                let lost_up_to = lost_up_to.max(unshown);
                 if let Some(lost_up_to) = lost_up_to {
                     tracing::warn!(
                         %stream,
@@ -357,7 +361,9 @@ impl Fold {
                         "messages published up to this time may be missing: tokens made before it \
                          are refused, refreshed ones pass"
                     );
-                    self.cover(stream, lost_up_to);
+                }
+                if let Some(uncertain_up_to) = lost_up_to.max(unshown) {
+                    self.cover(stream, uncertain_up_to);
                 }
             }
         }
@@ -473,6 +479,12 @@ impl Fold {
             "history replayed and proven complete as far as the server can show (a young stream might \
              have been made anew before this start): ready"
         );
+        if self.revocations.options().strict {
+            tracing::warn!(
+                "strict: what the server had lost before this start nobody can show, so tokens made \
+                 before it are refused, and for two minutes newer ones, unless a baseline is read"
+            );
+        }
     }
 }
 

@@ -62,9 +62,11 @@ pub(crate) struct Passed {
     pub(crate) as_of: Moment,
     /// Messages published up to this time (since the Unix epoch) may be missing.
     pub(crate) lost_up_to: Option<Duration>,
-    /// Up to this time the server cannot show that none is: the stream is younger than what
-    /// concerns a living token, and might have been made anew, or the server does not count.
+    /// At the end of a replay: up to this time, what the server may have acknowledged and lost is
+    /// not shown by anything that it says.
     pub(crate) unshown_up_to: Option<Duration>,
+    /// The stream is younger than what concerns a living token, and might have been made anew.
+    pub(crate) is_young: bool,
 }
 
 /// Evidence that entries were missed.
@@ -251,6 +253,7 @@ impl Proof {
         self.pending = None;
         let read = std::mem::take(&mut self.read);
         let first = pending.counters.first;
+        let was_replayed = !self.is_tailing();
         let is_young = matches!(self.phase, Phase::Replaying)
             && (first == StreamId::ZERO || first > self.window);
         let mut missing = None;
@@ -279,7 +282,8 @@ impl Proof {
         Ok(Some(Passed {
             as_of: pending.sent,
             lost_up_to: hole.max(missing),
-            unshown_up_to: is_young.then_some(pending.server_time),
+            unshown_up_to: was_replayed.then_some(pending.server_time),
+            is_young,
         }))
     }
 

@@ -36,11 +36,58 @@ fn what_was_never_acknowledged_need_not_be_known() {
 }
 
 #[test]
-fn what_the_server_lost_is_excepted_and_not_for_strict_readers_that_were_there() {
+fn what_the_server_lost_is_excepted_and_nothing_is_in_strict_mode() {
     let lost = || Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
     lost().asked(20.0, 1, Answer::Admitted).passes();
     lost().strict().asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
-    lost().strict().restarted(12.0).asked(20.0, 1, Answer::Admitted).passes();
+    lost().strict().restarted(12.0).asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn what_the_server_lost_is_excepted_until_a_second_source_was_read() {
+    let lost = || {
+        let told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
+        told.cut(10.5, 11.0).baseline()
+    };
+    // Back at 11 s, noticed by 13 s, and read a second later.
+    lost().asked(14.0, 1, Answer::Admitted).passes();
+    lost().asked(14.2, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    // One that begins reads it at once.
+    let restarted = || lost().restarted(15.0);
+    restarted().asked(18.0, 1, Answer::Admitted).passes();
+    restarted().asked(18.2, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn what_was_wiped_is_not_excepted_for_one_that_reads_on_where_another_stood() {
+    let wiped = |recalled| {
+        let told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
+        told.restarted(12.0).recalled(recalled).asked(20.0, 1, Answer::Admitted)
+    };
+    wiped(10.0).breaks(Rule::BeyondBound);
+    wiped(11.0).passes();
+}
+
+#[test]
+fn a_process_that_begins_with_a_snapshot_refuses_at_once_what_stands_in_it() {
+    let told = |recalled, answer| {
+        let told = Told::new().asked(10.5, 1, Answer::Revoked).restarted(12.0);
+        told.recalled(recalled).asked(12.1, 1, answer)
+    };
+    told(11.0, Answer::Revoked).passes();
+    told(11.0, Answer::NotReady).breaks(Rule::NotRecalled);
+    told(11.0, Answer::Admitted).breaks(Rule::NotRecalled);
+    told(10.55, Answer::NotReady).passes();
+    // What had been published by then is in it too, unless it was lost.
+    let published = |lost: bool| {
+        let told = if lost { Told::new().lost(10.5, Lost::ByServer) } else { Told::new() };
+        told.restarted(13.0).recalled(12.5).asked(13.1, 1, Answer::NotReady)
+    };
+    published(false).breaks(Rule::NotRecalled);
+    published(true).passes();
+    // And what the process before it had recalled.
+    let third = told(11.0, Answer::Revoked).restarted(13.0).recalled(12.5);
+    third.asked(13.1, 1, Answer::NotReady).breaks(Rule::NotRecalled);
 }
 
 #[test]

@@ -25,7 +25,14 @@ fn at(seconds: f64) -> At {
 
 impl Told {
     fn new() -> Self {
-        let life = ReaderLife { reader: 0, pid: 1, started: at(0.0), ended: None, died: false };
+        let life = ReaderLife {
+            reader: 0,
+            pid: 1,
+            recalled: None,
+            started: at(0.0),
+            ended: None,
+            died: false,
+        };
         let revocation = Revocation {
             token: 1,
             what: "Sessions(Session)".to_owned(),
@@ -38,6 +45,7 @@ impl Told {
             seed: 0,
             promise: Promise {
                 strict: false,
+                reload: None,
                 bound: Duration::from_secs(3),
                 recovery: Duration::from_secs(2),
                 margin: Duration::from_secs(5),
@@ -88,14 +96,28 @@ impl Told {
     }
 
     fn restarted(mut self, seconds: f64) -> Self {
-        self.0.readers[0].ended = Some(at(seconds));
-        let life = ReaderLife { pid: 2, started: at(seconds), ended: None, ..self.0.readers[0] };
+        let last = self.0.readers.last_mut().unwrap();
+        last.ended = Some(at(seconds));
+        let (pid, started) = (last.pid + 1, at(seconds));
+        let life = ReaderLife { pid, recalled: None, started, ended: None, ..*last };
         self.0.readers.push(life);
         self
     }
 
     fn strict(mut self) -> Self {
         self.0.promise.strict = true;
+        self
+    }
+
+    /// It has a second source of truth, which it reads within a second.
+    fn baseline(mut self) -> Self {
+        self.0.promise.reload = Some(Duration::from_secs(1));
+        self
+    }
+
+    /// The last process began with what had been known by then.
+    fn recalled(mut self, seconds: f64) -> Self {
+        self.0.readers.last_mut().unwrap().recalled = Some(at(seconds));
         self
     }
 

@@ -45,6 +45,16 @@ fn a_reader_is_given_time_to_start() {
 }
 
 #[test]
+fn a_reader_that_begins_with_a_snapshot_may_be_stale_for_as_long() {
+    let told = |seconds| {
+        let told = Told::new().restarted(5.0).recalled(1.0);
+        told.asked(seconds, 0, Answer::Stale)
+    };
+    told(7.0).passes();
+    told(7.2).breaks(Rule::Unexplained);
+}
+
+#[test]
 fn a_reader_that_was_ready_once_is_never_unready() {
     let told = Told::new().asked(1.0, 0, Answer::Admitted);
     told.asked(1.5, 0, Answer::NotReady).breaks(Rule::UntrueReason);

@@ -62,6 +62,27 @@ fn what_every_reader_had_read_is_missing_for_newcomers_alone() {
 }
 
 #[test]
+fn in_strict_mode_a_start_explains_that_older_tokens_are_refused() {
+    let strict = |second: i64| {
+        let mut told = Told::new().strict();
+        told.0.tokens[0].iat = UNIX_START + second;
+        told.asked(20.0, 0, Answer::HistoryIncomplete)
+    };
+    strict(8).passes();
+    strict(9).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn a_second_source_ends_the_refusal_of_older_tokens() {
+    let told = || Told::new().fault(5.0, 6.0, false, Hole::Everyone).baseline();
+    told().asked(9.0, 0, Answer::HistoryIncomplete).passes();
+    told().asked(9.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    let start = || Told::new().strict().baseline();
+    start().asked(3.0, 0, Answer::HistoryIncomplete).passes();
+    start().asked(3.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+}
+
+#[test]
 fn ids_from_the_future_make_a_newcomer_doubt_everything_before_it() {
     let minted = |ids_ahead| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);

@@ -21,17 +21,22 @@ fn head(first: u64, last: u64, added: u64) -> Head {
 }
 
 fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to: None }))
+    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
+}
+
+/// The first pass over a stream.
+fn passed_first(as_of: u64) -> Passed {
+    let unshown_up_to = Some(SERVER_TIME);
+    Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to, is_young: false }
 }
 
 /// The first pass over a stream of which everything that was ever added was read.
 fn passed_young(as_of: u64) -> Result<Option<Passed>, Hole> {
-    let unshown_up_to = Some(SERVER_TIME);
-    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to }))
+    Ok(Some(Passed { is_young: true, ..passed_first(as_of) }))
 }
 
 fn passed_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { as_of: at(as_of), lost_up_to: Some(lost_up_to), unshown_up_to: None }))
+    Ok(Some(Passed { lost_up_to: Some(lost_up_to), ..passed_first(as_of) }))
 }
 
 /// A proof that has read entries 11, 12 and 13 of 3 ever added.
@@ -115,11 +120,9 @@ fn a_stream_that_is_gone_is_a_hole_and_then_complete_with_a_horizon() {
     let mut proof = tailing();
     assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
     proof.restart();
-    let (lost_up_to, unshown_up_to) = (Some(SERVER_TIME), Some(SERVER_TIME));
-    assert_eq!(
-        proof.head(Head::Missing, at(8), SERVER_TIME),
-        Ok(Some(Passed { as_of: at(8), lost_up_to, unshown_up_to }))
-    );
+    let lost_up_to = Some(SERVER_TIME);
+    let passed_again = Passed { lost_up_to, is_young: true, ..passed_first(8) };
+    assert_eq!(proof.head(Head::Missing, at(8), SERVER_TIME), Ok(Some(passed_again)));
     // One hole, told once: while nobody makes the stream anew, the view is fresh.
     assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), passed(9));
     assert_eq!(proof.head(head(21, 21, 1), at(10), SERVER_TIME), Ok(None));
@@ -151,7 +154,7 @@ fn entries_with_ids_from_before_the_window_are_read_and_counted() {
     assert_eq!(proof.cursor(), StreamId::ZERO);
     assert_eq!(proof.head(head(3, 4, 2), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(3)), Ok(None));
-    assert_eq!(proof.entry(id(4)), passed(1));
+    assert_eq!(proof.entry(id(4)), Ok(Some(passed_first(1))));
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn history_trimmed_before_the_window_raises_no_horizon() {
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     assert!(!proof.is_tailing(), "the counters must be asked once more, after the replay");
-    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), passed(2));
+    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), Ok(Some(passed_first(2))));
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn a_whole_stream_that_is_older_than_the_window_was_not_made_anew_inside_it() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(9, 12, 2), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(9)), Ok(None));
-    assert_eq!(proof.entry(id(12)), passed(1));
+    assert_eq!(proof.entry(id(12)), Ok(Some(passed_first(1))));
 }
 
 #[test]

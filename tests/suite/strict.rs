@@ -1,0 +1,95 @@
+//! What only a second source can tell: strict mode asks for it, and a failover has it asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use caracal_revocation::{
+    Baseline, BaselineFuture, Claims, Follower, Known, Options, Reason, Revocations, Scope, Stream,
+    Verdict, sign,
+};
+
+use crate::live::{eventually, key, ready, ring, verdict};
+use crate::redis_server::RedisServer;
+
+/// A second source that knows of one revocation, and counts how often it was read whole.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecondSource(Arc<AtomicUsize>);
+
+impl SecondSource {
+    pub(crate) fn readings(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Baseline for SecondSource {
+    fn read<'a>(
+        &'a mut self,
+        scope: Scope,
+        add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+    ) -> BaselineFuture<'a> {
+        add(&Known::Revoked("lost"));
+        if matches!(scope, Scope::Window(_)) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A server whose streams have been in use for days, and are whole.
+async fn whole() -> RedisServer {
+    let server = RedisServer::start();
+    let mut connection = server.connection().await;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let days_ago = since.as_millis() - 3 * 24 * 60 * 60 * 1_000;
+    for stream in Stream::ALL {
+        let mut fields = vec![
+            ("zone_id".to_owned(), "zone-1".to_owned()),
+            ("session_id".to_owned(), "long-ago".to_owned()),
+        ];
+        sign(&key(1), stream, &mut fields);
+        let mut add = redis::cmd("XADD");
+        add.arg(stream.name()).arg(format!("{days_ago}-0"));
+        for (name, value) in &fields {
+            add.arg(name).arg(value);
+        }
+        add.exec_async(&mut connection).await.unwrap();
+    }
+    server
+}
+
+fn strict() -> Revocations {
+    Revocations::new(Options::strict())
+}
+
+/// Why a resource token is refused that was made before the start.
+fn reason(revocations: &Revocations, session: &str) -> Option<Reason> {
+    let mut claims = Claims::new(session);
+    claims.iat = Some(1_000_000_000);
+    claims.usage = Some("resource".into());
+    match verdict(revocations, &claims) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Admitted(_) => None,
+        Verdict::Unknown(why) => panic!("{why:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_looks_whole_at_the_start_is_believed_unless_strict() {
+    let server = whole().await;
+    let lenient = Follower::new(server.settings(&ring())).spawn();
+    ready(&lenient).await;
+    assert_eq!(lenient.horizon(), None);
+    let strict = Follower::new(server.settings(&ring())).with_revocations(strict()).spawn();
+    ready(&strict).await;
+    assert_eq!(reason(&strict, "living"), Some(Reason::HistoryIncomplete));
+}
+
+#[tokio::test]
+async fn in_strict_mode_a_second_source_makes_the_start_known() {
+    let server = whole().await;
+    let follower = Follower::new(server.settings(&ring())).with_revocations(strict());
+    let strict = follower.with_baseline(SecondSource::default()).spawn();
+    ready(&strict).await;
+    eventually("older tokens pass", || reason(&strict, "living").is_none()).await;
+    assert_eq!(reason(&strict, "lost"), Some(Reason::Revoked));
+}
