@@ -9,6 +9,8 @@ mod postgres_server;
 
 mod baseline;
 mod canary;
+mod cluster;
+mod cluster_fleet;
 mod cut;
 mod dead_letters;
 mod delivery;

@@ -75,7 +75,7 @@ pub enum Outage {
     MasterDown,
     /// The replica has not yet got what was read from another.
     Behind,
-    /// No sentinel names a primary that is one.
+    /// No sentinel, or no node of a cluster, names a primary that is one.
     NoPrimary,
     /// Another server has become the primary.
     Replaced,
@@ -187,13 +187,14 @@ impl Outage {
             }
             Self::Forbidden => "give the user the rights that the README names",
             Self::Loading => "wait: the server is reading its data from disk",
-            Self::Moved => "this is one node of a cluster: use redis+cluster://",
+            Self::Moved => "the stream is on another node of a cluster: set REDIS_CLUSTER_NODES",
             Self::ReadOnly => "this is a replica: name the primary too",
             Self::OutOfMemory => "give the server memory: it takes no new messages either",
             Self::MasterDown => "look at the replica's link to its primary",
             Self::Behind => "wait, or look at the replica's link to its primary",
             Self::NoPrimary => {
-                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, and at what the sentinels say"
+                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES, and at what \
+                 those say"
             }
             Self::Replaced => "wait: the new primary is being connected to",
             Self::Version => "use Redis 7.0 or later, or REVOCATION_INSECURE_UNPROVEN=true",

@@ -188,8 +188,8 @@ struct Flight {
 
 impl Flight {
     async fn open(topology: &Topology) -> Result<Self, LogError> {
-        let mut writing = topology.open().await?;
-        let reading = topology.open().await?;
+        let mut writing = topology.open(CANARY_STREAM).await?;
+        let reading = topology.open(CANARY_STREAM).await?;
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
         let time = reply::time(&reply::sound(writing.tell(&commands).await?.into_iter().next())?)?;

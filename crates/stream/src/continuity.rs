@@ -20,6 +20,9 @@ pub(crate) struct Identity {
     /// The history that it had before it was promoted, and the first offset that is not of it.
     pub(crate) earlier: Option<(Box<str>, i64)>,
     pub(crate) is_replica: bool,
+    /// Of the server that the stream was on before, if it is still the primary that it was: its
+    /// run id.
+    pub(crate) moved_from: Option<Box<str>>,
     /// Of a replica whose link is up: how long ago its primary was last heard of.
     pub(crate) last_heard: Option<Duration>,
 }
@@ -43,6 +46,8 @@ pub(crate) enum Standing {
     /// So has this one, which took over from another; what that acknowledged afterwards, nobody
     /// can tell.
     TookOver,
+    /// The stream was moved here from a server that is still what it was: it took everything along.
+    Moved,
     /// It may have lost what the one before it had acknowledged.
     Doubtful(Doubt),
     /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
@@ -82,6 +87,7 @@ impl Identity {
                 .then(|| Ok::<_, LogError>((earlier.into(), number("second_repl_offset")?)))
                 .transpose()?,
             is_replica: text("role")? == "slave",
+            moved_from: None,
             last_heard: info_field(replication, "master_link_status")
                 .filter(|status| *status == "up")
                 .and_then(|_| info_field(replication, "master_last_io_seconds_ago"))
@@ -99,7 +105,7 @@ impl Continuity {
         if standing != Standing::Behind {
             self.last = Some(now.clone());
         }
-        if matches!(standing, Standing::Doubtful(_) | Standing::TookOver) {
+        if matches!(standing, Standing::Doubtful(_) | Standing::TookOver | Standing::Moved) {
             self.proven = None;
         }
         standing
@@ -122,6 +128,9 @@ impl Continuity {
     fn judge(&self, now: &Identity) -> Standing {
         let Some(last) = &self.last else { return Standing::Sound };
         let is_same_process = last.run_id == now.run_id;
+        if !is_same_process && now.moved_from.as_ref() == Some(&last.run_id) {
+            return Standing::Moved;
+        }
         let (history, offset) = match &self.proven {
             Some((history, offset)) => (history, *offset),
             None => (&last.history, last.offset),

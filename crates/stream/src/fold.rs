@@ -10,7 +10,7 @@ use caracal_revocation_event::{
 };
 use caracal_revocation_state::{Moment, NotReady, Outage, Revocations};
 
-use crate::continuity::{Continuity, Doubt, Identity, Standing};
+use crate::continuity::{Doubt, Identity, Standing};
 use crate::dead_letters::DeadLetters;
 use crate::log::{Entry, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
@@ -19,6 +19,7 @@ use crate::receipts::Progress;
 use crate::server_clock::ServerClock;
 use crate::signing::Signing;
 use crate::snapshot::{Position, Recalled};
+use crate::source::Source;
 
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
@@ -30,15 +31,14 @@ pub(crate) struct Fold {
     keys: KeyRing,
     metrics: Arc<StreamMetrics>,
     dead_letters: DeadLetters,
-    server_clock: ServerClock,
     progress: Option<Arc<Progress>>,
     /// Where an earlier process stood.
     recalled: Option<Recalled>,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
-    continuity: Continuity,
-    /// When the server said how far its history is, and what it said.
-    told: Option<(Moment, Identity)>,
+    /// The first for all streams, or one for each, if each may be on another server.
+    sources: PerStream<Source>,
+    is_split: bool,
     signing: Signing,
     is_ready: bool,
     /// Whether it was said that the state is full.
@@ -66,12 +66,11 @@ impl Fold {
             keys,
             metrics,
             dead_letters,
-            server_clock: ServerClock::default(),
             progress: None,
             recalled: None,
             tracks: None,
-            continuity: Continuity::default(),
-            told: None,
+            sources: PerStream::default(),
+            is_split: false,
             signing: Signing::default(),
             is_ready: false,
             was_full: false,
@@ -81,6 +80,11 @@ impl Fold {
     /// Also tells how far it is.
     pub(crate) fn with_progress(self, progress: Option<Arc<Progress>>) -> Self {
         Self { progress, ..self }
+    }
+
+    /// Every stream may be on a server of its own, and is read by itself.
+    pub(crate) fn split(self, is_split: bool) -> Self {
+        Self { is_split, ..self }
     }
 
     /// Reads on where an earlier process stood. In strict mode everything is read again: what the
@@ -136,12 +140,16 @@ impl Fold {
             .is_some_and(|tracks| tracks.iter().all(|track| track.proof.is_tailing()))
     }
 
-    /// Whether the read about to be sent may wait for the next entry.
+    /// Whether the read about to be sent, of these streams, may wait for the next entry.
     ///
-    /// History is read without waiting: some other stream may still have more of it. And now and
+    /// History is read without waiting: some other of them may still have more of it. And now and
     /// then a read is answered at once, so that the way to the server and back is known.
-    pub(crate) fn may_wait(&mut self, now: Moment) -> bool {
-        self.is_tailing() && !self.server_clock.is_due(now)
+    pub(crate) fn may_wait(&mut self, streams: &[Stream], now: Moment) -> bool {
+        let track = |stream: &Stream| self.tracks.as_ref().and_then(|all| all.get(stream.index()));
+        let is_tailing = |track: &Track| track.proof.is_tailing();
+        let source = streams.first().filter(|_| self.is_split).map_or(0, |stream| stream.index());
+        streams.iter().all(|stream| track(stream).is_some_and(is_tailing))
+            && self.sources.get_mut(source).is_some_and(|source| !source.clock.is_due(now))
     }
 
     /// Applies the answer to a read that was sent at `sent` and is here `now`.
@@ -153,17 +161,22 @@ impl Fold {
         sent: Moment,
         now: Moment,
     ) -> Result<(), LogError> {
+        let told = reading.heads.map(|head| head.is_some());
+        let source =
+            if self.is_split { told.iter().position(|told| *told).unwrap_or(0) } else { 0 };
         if let Some(identity) = &reading.identity {
-            self.meet(identity, sent)?;
+            self.meet(identity, sent, source, told)?;
         }
         let server_time = reading.server_time;
-        self.server_clock.observe(server_time, sent, now);
+        let server_clock = self.observe(source, server_time, sent, now);
         let was_tailing = self.is_tailing();
-        let received = Received { now, server_time, server_clock: self.server_clock };
+        let received = Received { now, server_time, server_clock };
         // What an answer holds for that nobody knows the time of confirms nothing.
         let as_of = reading.as_of.moment(sent).unwrap_or(NEVER);
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
-            self.prove(stream, |proof| proof.head(head, as_of, server_time));
+            if let Some(head) = head {
+                self.prove(stream, |proof| proof.head(head, as_of, server_time));
+            }
         }
         for entry in &reading.entries {
             self.entry(entry, received);
@@ -186,29 +199,55 @@ impl Fold {
         Ok(())
     }
 
-    /// Takes in who it is that answers.
-    fn meet(&mut self, identity: &Identity, sent: Moment) -> Result<(), LogError> {
+    /// Takes in what the clock of a source says.
+    fn observe(
+        &mut self,
+        source: usize,
+        server_time: Duration,
+        sent: Moment,
+        now: Moment,
+    ) -> ServerClock {
+        let Some(source) = self.sources.get_mut(source) else { return ServerClock::default() };
+        source.clock.observe(server_time, sent, now);
+        source.clock
+    }
+
+    /// Takes in who it is that answers for these streams.
+    fn meet(
+        &mut self,
+        identity: &Identity,
+        sent: Moment,
+        source: usize,
+        streams: PerStream<bool>,
+    ) -> Result<(), LogError> {
+        let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
+        let (is_another, standing) = source.meet(identity, sent);
         // It may lack entries that were read before they were proven, for all that it can show.
-        if self.continuity.is_another(identity) {
-            self.tracks.iter_mut().flatten().for_each(|track| track.is_doubted = true);
+        if is_another {
+            self.on(streams).for_each(|track| track.is_doubted = true);
         }
-        match self.continuity.observe(identity) {
-            Standing::TookOver if self.revocations.options().strict => self.doubt(Doubt::Failover),
-            Standing::Sound => {}
+        match standing {
+            Standing::TookOver if self.revocations.options().strict => {
+                self.doubt(Doubt::Failover, streams);
+            }
+            Standing::Sound | Standing::Moved => {}
             // Nobody can tell what the one before acknowledged in its last moments: but a second
             // source, which is cheap to ask.
             Standing::TookOver => self.revocations.suspect_loss(),
             Standing::Behind => return Err(LogError::Behind),
-            Standing::Doubtful(doubt) => self.doubt(doubt),
+            Standing::Doubtful(doubt) => self.doubt(doubt, streams),
         }
-        // What it told before is on its way to being proven: not to be put off for ever.
-        self.told.get_or_insert_with(|| (sent, identity.clone()));
         Ok(())
     }
 
+    /// The tracks of these streams.
+    fn on(&mut self, streams: PerStream<bool>) -> impl Iterator<Item = &mut Track> {
+        let tracks = self.tracks.iter_mut().flatten().zip(streams);
+        tracks.filter_map(|(track, is_meant)| is_meant.then_some(track))
+    }
+
     /// The server may have lost what nobody here has read.
-    fn doubt(&mut self, doubt: Doubt) {
-        self.told = None;
+    fn doubt(&mut self, doubt: Doubt, streams: PerStream<bool>) {
         self.metrics.doubt(doubt);
         self.revocations.suspect_loss();
         let strict = self.revocations.options().strict;
@@ -218,7 +257,7 @@ impl Fold {
             "Redis was restarted or replaced, and may have lost messages that it had acknowledged: \
              it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
         );
-        for track in self.tracks.iter_mut().flatten() {
+        for track in self.on(streams) {
             track.is_doubted = true;
             track.broken = strict.then_some(Hole::Suspected);
         }
@@ -236,7 +275,8 @@ impl Fold {
 
     fn report(&self, now: Moment) {
         self.metrics.state(&self.revocations, now);
-        self.metrics.clock(self.server_clock.lead_seconds(now));
+        let [first, ..] = &self.sources;
+        self.metrics.clock(first.clock.lead_seconds(now));
         self.metrics.replayed(self.replayed());
         if let (Some(progress), Some(tracks)) = (&self.progress, &self.tracks) {
             progress.reached(tracks.each_ref().map(|track| track.proof.cursor()));
@@ -422,10 +462,9 @@ impl Fold {
             self.withhold();
         } else if as_of != NEVER {
             self.revocations.confirm(as_of);
-            if let Some((_, told)) =
-                self.told.take_if(|(sent, _)| sent.monotonic <= as_of.monotonic)
-            {
-                self.continuity.prove(&told.history, told.offset);
+            for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
+                let own = track.as_of.filter(|_| self.is_split);
+                source.prove(own.unwrap_or(as_of));
             }
             if !std::mem::replace(&mut self.is_ready, true) {
                 self.announce();

@@ -15,17 +15,14 @@ use crate::baseline::{self, Baseline, Reload, Reloads};
 use crate::dead_letters::{self, Writer};
 use crate::fold::Fold;
 use crate::in_process::InProcess;
-use crate::log::{Log, LogError};
-use crate::outage::Outage;
+use crate::log::Log;
+use crate::reading::read_for_ever;
 use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, Recalled, Saver};
 use crate::topology::{Topology, Upstream};
 
-/// How long one read waits for the next entry, at most and at least.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);
 
@@ -235,12 +232,16 @@ impl Follower {
                     tasks.spawn(writer.run());
                 }
                 let writer = Writer::new(writable, key, queue);
-                let upstream = Upstream::new(topology, fold.revocations().clone());
-                let log = RedisLog::new(upstream, primary, settings.insecure_unproven);
-                beside(writer.run(), follow(log, fold, saver, shutdown)).await;
+                let upstreams = Upstream::all(&topology, fold.revocations());
+                let is_split = upstreams.len() > 1;
+                let log =
+                    |upstream| RedisLog::new(upstream, primary.clone(), settings.insecure_unproven);
+                let logs = upstreams.into_iter().map(log).collect();
+                let fold = fold.split(is_split);
+                beside(writer.run(), follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
-                beside(queue.log(), follow(streams, fold, saver, shutdown)).await;
+                beside(queue.log(), follow(vec![streams], fold, saver, shutdown)).await;
             }
         }
     }
@@ -284,7 +285,7 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
 }
 
 async fn follow(
-    log: impl Log,
+    logs: Vec<impl Log>,
     mut fold: Fold,
     mut saver: Option<Saver>,
     shutdown: impl Future<Output = ()>,
@@ -292,75 +293,12 @@ async fn follow(
     let reporting = fold.reporter().run();
     tokio::select! {
         biased;
-        () = reconnect_for_ever(log, &mut fold, &mut saver, shutdown) => {}
+        () = read_for_ever(logs, &mut fold, &mut saver, shutdown) => {}
         // Never ends.
         () = reporting => {}
     }
     if let Some(saver) = saver {
         saver.finish(fold.position()).await;
-    }
-}
-
-async fn reconnect_for_ever(
-    mut log: impl Log,
-    fold: &mut Fold,
-    saver: &mut Option<Saver>,
-    shutdown: impl Future<Output = ()>,
-) {
-    let mut shutdown = pin!(shutdown);
-    let mut outage = Outage::default();
-    loop {
-        let error = tokio::select! {
-            biased;
-            () = &mut shutdown => return,
-            error = follow_connection(&mut log, fold, saver, &mut outage) => error,
-        };
-        let pause = outage.failed(&error, fold.revocations());
-        fold.lost_connection(error.outage());
-        let mut pause = pin!(tokio::time::sleep(pause));
-        tokio::select! {
-            biased;
-            () = &mut shutdown => return,
-            () = &mut pause => {}
-        }
-    }
-}
-
-/// The counters are asked before each wait: at least every quarter of the shortest bound.
-fn wait(revocations: &Revocations) -> Duration {
-    (revocations.shortest_bound() / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
-}
-
-/// Reads on one connection until it fails.
-async fn follow_connection(
-    log: &mut impl Log,
-    fold: &mut Fold,
-    saver: &mut Option<Saver>,
-    outage: &mut Outage,
-) -> LogError {
-    let server_time = match log.open().await {
-        Ok(server_time) => server_time,
-        Err(error) => return error,
-    };
-    loop {
-        let cursors = fold.cursors(server_time);
-        let may_wait = fold.may_wait(fold.revocations().now());
-        let wait = may_wait.then(|| wait(fold.revocations()));
-        let sent = fold.revocations().now();
-        log.prepare(sent).await;
-        match log.read(&cursors, wait).await {
-            Ok(reading) => {
-                let now = fold.revocations().now();
-                if let Err(error) = fold.absorb(&reading, sent, now) {
-                    return error;
-                }
-            }
-            Err(error) => return error,
-        }
-        outage.end(fold.revocations());
-        if let Some(saver) = saver {
-            saver.offer(|| fold.position());
-        }
     }
 }
 

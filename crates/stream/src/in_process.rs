@@ -82,8 +82,8 @@ impl InProcess {
         self.0.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heads(&self) -> PerStream<Head> {
-        self.streams().each_ref().map(|kept| match kept {
+    fn heads(&self) -> PerStream<Option<Head>> {
+        let head = |kept: &Option<Kept>| match kept {
             None => Head::Missing,
             Some(kept) => Head::Present(Counters {
                 last_generated: kept.last_generated,
@@ -91,7 +91,8 @@ impl InProcess {
                 first: kept.entries.front().map_or(StreamId::ZERO, |entry| entry.id),
                 max_deleted: StreamId::ZERO,
             }),
-        })
+        };
+        self.streams().each_ref().map(|kept| Some(head(kept)))
     }
 
     fn after(&self, cursors: &PerStream<StreamId>) -> Vec<Entry> {

@@ -50,6 +50,7 @@ mod primary;
 mod proof;
 mod provision;
 mod publisher;
+mod reading;
 mod receipts;
 mod redis_log;
 mod redis_reply;
@@ -57,6 +58,7 @@ mod server_clock;
 mod settings;
 mod signing;
 mod snapshot;
+mod source;
 mod topology;
 mod watch;
 

@@ -13,6 +13,11 @@ pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
 
 /// Where messages come from: Redis, or this process.
 pub(crate) trait Log: Send {
+    /// The streams that it reads, at least one.
+    fn streams(&self) -> &[Stream] {
+        &Stream::ALL
+    }
+
     /// Opens a connection of its own, dropping one that is open, and tells the server's clock
     /// (since the Unix epoch).
     fn open(&mut self) -> impl Future<Output = Result<Duration, LogError>> + Send;
@@ -40,11 +45,11 @@ pub(crate) struct Reading {
     pub(crate) as_of: AsOf,
     /// Who the server is, where that was asked.
     pub(crate) identity: Option<Identity>,
-    /// What the server said of each stream, before the entries were read.
-    pub(crate) heads: PerStream<Head>,
+    /// What the server said of each stream that was asked for, before the entries were read.
+    pub(crate) heads: PerStream<Option<Head>>,
     /// Per stream in the order of their ids.
     pub(crate) entries: Vec<Entry>,
-    /// Whether the answer holds all that stood after the stream's cursor when it was read.
+    /// Of these streams, whether the answer holds all that stood after the stream's cursor when it was read.
     pub(crate) drained: PerStream<bool>,
 }
 
@@ -122,6 +127,9 @@ pub(crate) enum LogError {
     /// What a sentinel answers, or what becomes of asking it.
     #[error("Sentinel: {1}")]
     Sentinel(Outage, String),
+    /// What the nodes of a cluster answer.
+    #[error("Redis Cluster: {1}")]
+    Cluster(Outage, String),
     #[error("another server is the primary now")]
     Replaced,
     #[error("the replica has not got yet what was read from another")]
@@ -138,7 +146,9 @@ impl LogError {
         let words = match self {
             Self::Redis(words) => words,
             Self::Deadline(_) => return Outage::Timeout,
-            Self::Connection(outage, _) | Self::Sentinel(outage, _) => return *outage,
+            Self::Connection(outage, _) | Self::Sentinel(outage, _) | Self::Cluster(outage, _) => {
+                return *outage;
+            }
             Self::Replaced => return Outage::Replaced,
             Self::Behind => return Outage::Behind,
             Self::Reply(_) => return Outage::Reply,

@@ -9,19 +9,42 @@ use crate::log::LogError;
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The pauses between one attempt and the next.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(Option<ExponentialBackoff>);
+
 /// One outage after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
-    backoff: Option<ExponentialBackoff>,
     /// The causes that the log was told of.
     told: Vec<Cause>,
     /// Whether it was told that the view has become old.
     told_late: bool,
 }
 
+impl Pauses {
+    /// How long to wait before the next attempt.
+    pub(crate) fn next(&mut self) -> Duration {
+        let backoff = self.0.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(20))
+                .with_max_delay(LONGEST_PAUSE)
+                .with_jitter()
+                .without_max_times()
+                .build()
+        });
+        backoff.next().unwrap_or(LONGEST_PAUSE)
+    }
+
+    /// An attempt succeeded.
+    pub(crate) fn end(&mut self) {
+        self.0 = None;
+    }
+}
+
 impl Outage {
-    /// Takes in a failure: how long to wait before the next attempt.
-    pub(crate) fn failed(&mut self, error: &LogError, revocations: &Revocations) -> Duration {
+    /// Takes in a failure.
+    pub(crate) fn failed(&mut self, error: &LogError, revocations: &Revocations) {
         let cause = error.outage();
         revocations.set_outage(Some(cause));
         if !self.told.contains(&cause) {
@@ -40,15 +63,6 @@ impl Outage {
                 "the view is getting old: beyond the bound every request is refused with 503"
             );
         }
-        let backoff = self.backoff.get_or_insert_with(|| {
-            ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(20))
-                .with_max_delay(LONGEST_PAUSE)
-                .with_jitter()
-                .without_max_times()
-                .build()
-        });
-        backoff.next().unwrap_or(LONGEST_PAUSE)
     }
 
     /// The streams were read.

@@ -113,6 +113,7 @@ mod tests {
             offset,
             earlier: None,
             is_replica: true,
+            moved_from: None,
             last_heard: None,
         }
     }

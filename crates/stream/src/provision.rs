@@ -100,7 +100,7 @@ impl Inspector {
     async fn make_group(&mut self, stream: &str, group: &str) -> Result<(), InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XGROUP").arg("CREATE").arg(stream).arg(group).arg("$").arg("MKSTREAM");
-        match self.connection.tell(&commands).await {
+        match self.links.tell(stream, &commands).await {
             // Somebody else was faster.
             Err(LogError::Redis(words)) if words.starts_with("BUSYGROUP") => Ok(()),
             other => Ok(other.map(|_| ())?),
@@ -111,7 +111,7 @@ impl Inspector {
     async fn make_single_entry(&mut self, stream: &str) -> Result<(), InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("WATCH").arg(stream).cmd("XLEN").arg(stream);
-        let answers = self.connection.tell(&commands).await?;
+        let answers = self.links.tell(stream, &commands).await?;
         let length = answers.last().map(crate::redis_reply::number).transpose()?;
         let mut commands = Pipeline::new();
         if length == Some(0) {
@@ -120,7 +120,7 @@ impl Inspector {
         } else {
             commands.cmd("UNWATCH");
         }
-        Ok(self.connection.tell(&commands).await.map(|_| ())?)
+        Ok(self.links.tell(stream, &commands).await.map(|_| ())?)
     }
 }
 

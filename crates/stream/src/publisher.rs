@@ -8,12 +8,12 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline};
 use tokio::sync::Mutex;
 
-use crate::connection::{Connection, install_crypto, low_latency};
+use crate::connection::{install_crypto, low_latency};
 use crate::in_process::InProcess;
 use crate::log::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
-use crate::topology::Topology;
+use crate::topology::{Links, Topology};
 
 /// What Caracal's producers trim to, about.
 pub(crate) const MAX_LEN: u64 = 100_000;
@@ -42,15 +42,9 @@ pub struct Publisher {
 #[derive(Clone)]
 enum Target {
     Redis(ConnectionManager),
-    /// On a primary that is asked for, message by message.
-    Found(Arc<Found>),
+    /// On whichever server others name.
+    Found(Arc<Mutex<Links>>),
     InProcess(InProcess),
-}
-
-/// A primary that others name, and the connection to it.
-struct Found {
-    topology: Topology,
-    connection: Mutex<Option<Connection>>,
 }
 
 /// A message that did not get into its stream, as far as can be told.
@@ -69,10 +63,9 @@ impl Publisher {
         let server = match &settings.topology {
             Topology::One(server) => server,
             topology => {
-                let connection = topology.open().await.map_err(PublishError::from_log)?;
-                let connection = Mutex::new(Some(connection));
-                let found = Found { topology: topology.clone(), connection };
-                return Ok(Self { target: Target::Found(Arc::new(found)), key });
+                let mut links = Links::new(topology.clone());
+                links.to(Stream::SessionsRevoke.name()).await.map_err(PublishError::from_log)?;
+                return Ok(Self { target: Target::Found(Arc::new(Mutex::new(links))), key });
             }
         };
         install_crypto();
@@ -109,7 +102,10 @@ impl Publisher {
                     fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
                 Ok(streams.add(stream, bytes.collect()))
             }
-            Target::Found(found) => found.add(&add(stream, &fields)).await,
+            Target::Found(links) => {
+                let mut links = links.lock().await;
+                add_to(&mut links, stream, &add(stream, &fields)).await
+            }
             Target::Redis(manager) => {
                 let command = add(stream, &fields);
                 let id: Result<String, _> = command.query_async(&mut manager.clone()).await;
@@ -131,35 +127,24 @@ fn add(stream: Stream, fields: &[(String, String)]) -> Cmd {
     command
 }
 
-impl Found {
-    /// Once more after a failure, since another server may be the primary by now; twice in the
-    /// stream is harmless.
-    async fn add(&self, command: &Cmd) -> Result<StreamId, PublishError> {
-        let mut connection = self.connection.lock().await;
-        let first = self.try_add(&mut connection, command).await;
-        let id = match first {
-            Err(_) => self.try_add(&mut connection, command).await,
-            added => added,
-        };
-        id.map_err(PublishError::from_log)
-    }
-
-    async fn try_add(
-        &self,
-        place: &mut Option<Connection>,
-        command: &Cmd,
-    ) -> Result<StreamId, LogError> {
-        // Left out on failure, or when cancelled: who answers then is asked for anew.
-        let mut connection = match place.take() {
-            Some(connection) => connection,
-            None => self.topology.open().await?,
-        };
-        let mut commands = Pipeline::new();
-        commands.add_command(command.clone());
-        let answers = connection.tell(&commands).await?;
-        *place = Some(connection);
-        reply::id(&reply::sound(answers.into_iter().next())?)
-    }
+/// Once more after a failure, since another server may be the primary by now; twice in the stream
+/// is harmless.
+async fn add_to(
+    links: &mut Links,
+    stream: Stream,
+    command: &Cmd,
+) -> Result<StreamId, PublishError> {
+    let mut commands = Pipeline::new();
+    commands.add_command(command.clone());
+    let answers = match links.tell(stream.name(), &commands).await {
+        Err(_) => {
+            links.close();
+            links.tell(stream.name(), &commands).await
+        }
+        answers => answers,
+    };
+    let id = answers.and_then(|answers| reply::id(&reply::sound(answers.into_iter().next())?));
+    id.map_err(PublishError::from_log)
 }
 
 impl PublishError {

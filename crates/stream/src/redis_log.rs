@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::continuity::Identity;
-use crate::log::{AsOf, Head, Log, LogError, PerStream, Reading};
+use crate::log::{AsOf, Log, LogError, PerStream, Reading};
 use crate::patience::{self, Patience};
 use crate::persistence;
 use crate::primary::Primary;
@@ -29,6 +29,8 @@ const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct RedisLog {
     upstream: Upstream,
+    /// The streams that are read here.
+    streams: Vec<Stream>,
     connection: Option<Connection>,
     count: usize,
     /// Whether servers are read that do not count their entries.
@@ -53,12 +55,13 @@ pub(crate) struct RedisLog {
 
 impl RedisLog {
     pub(crate) fn new(
-        upstream: Upstream,
+        (upstream, streams): (Upstream, Vec<Stream>),
         primary: Option<ConnectionInfo>,
         allow_unproven: bool,
     ) -> Self {
         Self {
             upstream,
+            streams,
             connection: None,
             count: FIRST_COUNT,
             allow_unproven,
@@ -112,9 +115,19 @@ impl RedisLog {
             let replication = reply::text(&reply::sound(answers.next())?)?;
             identity = Some(Identity::of(&server, &replication)?);
         }
-        let mut heads = [Head::Missing; Stream::ALL.len()];
-        for head in &mut heads {
-            *head = reply::head(answers.next(), self.counts)?;
+        let mut heads = PerStream::default();
+        let is_asking = self.upstream.is_asking();
+        for stream in &self.streams {
+            if is_asking {
+                reply::sound(answers.next())?;
+            }
+            let head = reply::head(answers.next(), self.counts)?;
+            if let Some(place) = heads.get_mut(stream.index()) {
+                *place = Some(head);
+            }
+        }
+        if is_asking {
+            reply::sound(answers.next())?;
         }
         let entries = reply::entries(reply::sound(answers.next())?)?;
         let drained = Stream::ALL.map(|stream| {
@@ -139,16 +152,13 @@ impl RedisLog {
             self.count
         };
     }
-}
 
-impl Log for RedisLog {
-    async fn open(&mut self) -> Result<Duration, LogError> {
+    async fn reopen(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.identified) = (None, None);
         self.as_of = AsOf::Unknown;
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
-        self.upstream.begin();
         let (upstream, commands) = (&self.upstream, &commands);
         let (at, connection, answers) = patience::race(|| open_asking(upstream, commands)).await?;
         self.upstream.opened(at).await;
@@ -156,17 +166,7 @@ impl Log for RedisLog {
         self.inspected(answers)
     }
 
-    async fn prepare(&mut self, now: Moment) {
-        self.upstream.prepare(now);
-        let Some(primary) = self.primary.as_mut().filter(|_| self.is_replica) else { return };
-        // As often as who the server is, or with each read that waits less.
-        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
-            self.asked_primary = Some(Instant::now());
-            primary.ask(now).await;
-        }
-    }
-
-    async fn read(
+    async fn read_once(
         &mut self,
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
@@ -174,10 +174,17 @@ impl Log for RedisLog {
         let identify = self.is_replica
             || self.identified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY);
         let asked = Instant::now();
-        let commands = read_commands(cursors, self.count, wait, identify);
+        let commands = read_commands(
+            &self.streams,
+            self.upstream.is_asking(),
+            cursors,
+            self.count,
+            wait,
+            identify,
+        );
         let answers = self.ask(&commands, wait.unwrap_or_default()).await?;
         let mut reading = self.understand(answers, identify)?;
-        if let Some(identity) = &reading.identity {
+        if let Some(identity) = &mut reading.identity {
             self.is_replica = identity.is_replica;
             self.upstream.meet(identity)?;
             self.as_of = match &mut self.primary {
@@ -195,6 +202,36 @@ impl Log for RedisLog {
     }
 }
 
+impl Log for RedisLog {
+    fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    async fn open(&mut self) -> Result<Duration, LogError> {
+        let opened = self.reopen().await;
+        opened.inspect_err(|error| self.upstream.failed(error))
+    }
+
+    async fn prepare(&mut self, now: Moment) {
+        self.upstream.prepare(now);
+        let Some(primary) = self.primary.as_mut().filter(|_| self.is_replica) else { return };
+        // As often as who the server is, or with each read that waits less.
+        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
+            self.asked_primary = Some(Instant::now());
+            primary.ask(now).await;
+        }
+    }
+
+    async fn read(
+        &mut self,
+        cursors: &PerStream<StreamId>,
+        wait: Option<Duration>,
+    ) -> Result<Reading, LogError> {
+        let reading = self.read_once(cursors, wait).await;
+        reading.inspect_err(|error| self.upstream.failed(error))
+    }
+}
+
 /// A connection on which these commands were answered, and where somebody named it.
 async fn open_asking(
     upstream: &Upstream,
@@ -208,18 +245,26 @@ async fn open_asking(
 /// The time, who the server is, the counters of each stream, and then the read, in one write and in
 /// this order: what the counters tell was true before the entries were read.
 fn read_commands(
+    streams: &[Stream],
+    is_asking: bool,
     cursors: &PerStream<StreamId>,
     count: usize,
     wait: Option<Duration>,
     identify: bool,
 ) -> Pipeline {
-    let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
+    let mut commands = Pipeline::with_capacity(streams.len() + 4);
     commands.cmd("TIME");
     if identify {
         commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
     }
-    for stream in Stream::ALL {
+    for stream in streams {
+        if is_asking {
+            commands.cmd("ASKING");
+        }
         commands.cmd("XINFO").arg("STREAM").arg(stream.name());
+    }
+    if is_asking {
+        commands.cmd("ASKING");
     }
     let read = commands.cmd("XREAD").arg("COUNT").arg(count);
     if let Some(wait) = wait {
@@ -227,10 +272,10 @@ fn read_commands(
         read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
     }
     read.arg("STREAMS");
-    for stream in Stream::ALL {
+    for stream in streams {
         read.arg(stream.name());
     }
-    for cursor in cursors {
+    for cursor in streams.iter().filter_map(|stream| cursors.get(stream.index())) {
         read.arg(cursor.to_string());
     }
     commands

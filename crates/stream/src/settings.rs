@@ -26,7 +26,8 @@ mod topology;
 /// | `REDIS_SENTINELS` | instead of `REDIS_URL`: `host:port` of every sentinel, with commas between them |
 /// | `REDIS_SENTINEL_MASTER` | what the sentinels call the primary |
 /// | `REDIS_SENTINEL_USER`, `REDIS_SENTINEL_PASSWORD` | the login at the sentinels themselves |
-/// | `REDIS_TLS` | `true`: the sentinels, and the servers they name, are reached by TLS |
+/// | `REDIS_CLUSTER_NODES` | instead of `REDIS_URL`: `host:port` of some nodes of a cluster, with commas between them |
+/// | `REDIS_TLS` | `true`: sentinels, nodes, and the servers they name, are reached by TLS |
 /// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is, and takes dead letters |
 /// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` believes, instead of the system's |
 /// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
@@ -100,7 +101,7 @@ pub struct SettingsError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Problem {
     #[error(
-        "not set (nor REDIS_HOST, nor REDIS_SENTINELS): the address of Caracal's Redis, such as redis://host:6379"
+        "not set (nor REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES): the address of Caracal's Redis, such as redis://host:6379"
     )]
     NoServer,
     #[error("not an address: redis://, rediss:// or unix:// is expected{0}")]
@@ -122,7 +123,7 @@ enum Problem {
     #[error("{0}")]
     Bound(BoundError),
     #[cfg(feature = "tls")]
-    #[error("needs TLS: rediss:// in REDIS_URL, or REDIS_TLS=true with REDIS_SENTINELS")]
+    #[error("needs TLS: rediss:// in REDIS_URL, or REDIS_TLS=true for several servers")]
     NeedsTls,
     #[error("host:port is expected, or several with commas between them")]
     NotHostAndPort,

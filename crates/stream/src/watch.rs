@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeyRing, Message, Rejection, Stream, StreamId};
 use caracal_revocation_state::{Moment, Options, Revocations};
+use futures_util::future::try_join_all;
 
 use crate::dead_letters;
 use crate::fold::Fold;
 use crate::inspect::InspectError;
-use crate::log::{Entry, Log, PerStream, Reading};
+use crate::log::{Entry, Log, LogError, PerStream, Reading};
 use crate::redis_log::RedisLog;
 use crate::settings::Settings;
 use crate::topology::Upstream;
+
+/// How long a read of one among several streams may wait.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 /// Reads Caracal's streams as a [`Follower`] does, into a state of its own, and shows each
 /// message. Writes nothing.
@@ -39,7 +43,8 @@ use crate::topology::Upstream;
 /// ```
 #[derive(Debug)]
 pub struct Watch {
-    log: RedisLog,
+    /// One, or in a cluster one for each stream.
+    logs: Vec<RedisLog>,
     fold: Fold,
     keys: KeyRing,
     /// None after a failure: to be opened again.
@@ -88,17 +93,18 @@ impl Watch {
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
         let revocations = Revocations::new(Options::default());
-        let upstream = Upstream::new(settings.topology.clone(), revocations.clone());
-        let mut log = RedisLog::new(upstream, None, settings.insecure_unproven);
-        let server_time = log.open().await?;
+        let log = |upstream| RedisLog::new(upstream, None, settings.insecure_unproven);
+        let upstreams = Upstream::all(&settings.topology, &revocations);
+        let mut logs: Vec<_> = upstreams.into_iter().map(log).collect();
+        let server_time = open(&mut logs).await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
         // Nobody takes them: who looks on writes nothing.
         let (dead_letters, _) = dead_letters::queue();
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
-            log,
-            fold: Fold::new(revocations, keys.clone(), dead_letters),
+            fold: Fold::new(revocations, keys.clone(), dead_letters).split(logs.len() > 1),
+            logs,
             keys,
             server_time: Some(server_time),
             shown: [first.before(); Stream::ALL.len()],
@@ -124,19 +130,31 @@ impl Watch {
     ) -> Result<Round, InspectError> {
         let server_time = match self.server_time.take() {
             Some(server_time) => server_time,
-            None => self.log.open().await?,
+            None => open(&mut self.logs).await?,
         };
         let cursors = self.fold.cursors(server_time);
         let was_tailing = self.fold.is_tailing();
         let sent = self.revocations().now();
-        let reading = self.log.read(&cursors, was_tailing.then_some(wait)).await?;
+        // Of several, none is to hold up what another brings for long.
+        let wait = if self.logs.len() > 1 { wait.min(SHORT_WAIT) } else { wait };
+        let read = async |log: &mut RedisLog| {
+            log.prepare(sent).await;
+            log.read(&cursors, was_tailing.then_some(wait)).await
+        };
+        let readings = try_join_all(self.logs.iter_mut().map(read)).await?;
         let now = self.revocations().now();
-        self.fold.absorb(&reading, sent, now)?;
-        self.server_time = Some(reading.server_time);
-        let server_lead = nanos(reading.server_time) - nanos(sent.wall);
-        self.show(&reading, now, server_lead, &mut show);
-        let is_idle = was_tailing && reading.entries.is_empty() && self.fold.is_tailing();
-        let server_time = reading.server_time;
+        let mut server_time = server_time;
+        let mut is_idle = was_tailing;
+        for reading in &readings {
+            self.fold.absorb(reading, sent, now)?;
+            server_time = reading.server_time;
+            let server_lead = nanos(server_time) - nanos(sent.wall);
+            self.show(reading, now, server_lead, &mut show);
+            is_idle &= reading.entries.is_empty();
+        }
+        self.server_time = Some(server_time);
+        let server_lead = nanos(server_time) - nanos(sent.wall);
+        let is_idle = is_idle && self.fold.is_tailing();
         Ok(Round { server_time, server_lead, is_live: was_tailing, is_idle })
     }
 
@@ -166,6 +184,12 @@ impl Watch {
             });
         }
     }
+}
+
+/// Opens all; the time of one of their servers.
+async fn open(logs: &mut [RedisLog]) -> Result<Duration, LogError> {
+    let opened = try_join_all(logs.iter_mut().map(RedisLog::open)).await?;
+    opened.into_iter().next().ok_or(LogError::Reply("there is nothing to read"))
 }
 
 fn nanos(since: Duration) -> i128 {

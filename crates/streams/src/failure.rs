@@ -45,7 +45,7 @@ impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
         let hint = match error.kind() {
             InspectErrorKind::Unreachable => {
-                "check REDIS_URL, REDIS_SENTINELS, or REDIS_HOST and REDIS_PORT"
+                "check REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, or REDIS_HOST and REDIS_PORT"
             }
             InspectErrorKind::Login => "check REDIS_PASSWORD or REDIS_PASSWORD_FILE, or REDIS_URL",
             InspectErrorKind::NotAllowed => "the user of REDIS_URL lacks a right: see its ACL",

@@ -9,13 +9,14 @@ use crate::cli::Connect;
 use crate::failure::Failure;
 
 /// The settings that say where the server is: whichever source has one of them is asked for all.
-const ADDRESS: [&str; 7] = [
+const ADDRESS: [&str; 8] = [
     "REDIS_URL",
     "REDIS_URL_FILE",
     "REDIS_HOST",
     "REDIS_PORT",
     "REDIS_SENTINELS",
     "REDIS_SENTINEL_MASTER",
+    "REDIS_CLUSTER_NODES",
     "REDIS_TLS",
 ];
 /// The same for its password.
@@ -67,7 +68,10 @@ impl Sources {
         let mut sources = Self(sources);
         // Last of all, where Caracal's installer puts it, for servers named by their hosts; an
         // address says by itself whether there is a password.
-        if ["REDIS_HOST", "REDIS_SENTINELS"].iter().any(|name| sources.find(name).is_some()) {
+        if ["REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"]
+            .iter()
+            .any(|name| sources.find(name).is_some())
+        {
             sources.0.push(Source(password.into_iter().collect()));
         }
         Ok(sources)

@@ -7,6 +7,7 @@ fn primary(run_id: &str, history: &str, offset: i64) -> Identity {
         offset,
         earlier: None,
         is_replica: false,
+        moved_from: None,
         last_heard: None,
     }
 }

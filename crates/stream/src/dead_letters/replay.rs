@@ -78,7 +78,8 @@ impl Inspector {
         for (name, value) in &fields {
             add.arg(name).arg(value);
         }
-        let answers = self.connection.tell(&commands).await.map_err(InspectError::from)?;
+        let answers =
+            self.links.tell(stream.name(), &commands).await.map_err(InspectError::from)?;
         let id = answers.first().ok_or(crate::log::LogError::Reply("an id was expected"));
         let id = id.and_then(redis_reply::id).map_err(InspectError::from)?;
         Ok(id)

@@ -7,11 +7,11 @@ use caracal_revocation_event::{Key, Stream};
 use metrics::{Counter, counter};
 use tokio::time::{Instant, sleep};
 
+use super::dead_stream;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
-use crate::connection::Connection;
 use crate::log::LogError;
-use crate::topology::Topology;
+use crate::topology::{Links, Topology};
 
 /// Between two letters that are written: at most a hundred a second.
 const PACE: Duration = Duration::from_millis(10);
@@ -23,10 +23,9 @@ const OFF_FOR: Duration = Duration::from_secs(30);
 /// Writes the letters of one follower.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    topology: Topology,
+    links: Links,
     key: Option<Key>,
     queue: Queue,
-    connection: Option<Connection>,
     standing: Standing,
     /// What the log was last told of this outage.
     told: Option<String>,
@@ -45,10 +44,9 @@ enum Standing {
 impl Writer {
     pub(crate) fn new(topology: Topology, key: Option<Key>, queue: Queue) -> Self {
         Self {
-            topology,
+            links: Links::new(topology),
             key,
             queue,
-            connection: None,
             standing: Standing::Unproven,
             told: None,
             written: counter!("caracal_gateway_revocation_dead_letters_total"),
@@ -111,20 +109,15 @@ impl Writer {
     async fn attempt(&mut self, waiting: &Waiting) -> Result<Attempt, LogError> {
         self.prove().await?;
         let letter = waiting.letter.clone().into_fields(waiting.stream, self.key.as_ref());
-        let connection = self.connection.as_mut().ok_or(LogError::Reply("no connection"))?;
+        let connection = self.links.to(&dead_stream(waiting.stream)).await?;
         marked::write(connection, waiting.stream, waiting.id, &letter).await
     }
 
     /// Makes sure of a connection on which it may write.
     async fn prove(&mut self) -> Result<(), LogError> {
-        if self.connection.is_none() {
-            self.connection = Some(self.topology.open().await?);
-            // Another server may have other rights.
-            self.standing = Standing::Unproven;
-        }
-        let Some(connection) = &mut self.connection else { return Ok(()) };
         if self.standing != Standing::On {
             for stream in Stream::ALL {
+                let connection = self.links.to(&dead_stream(stream)).await?;
                 if let Some(mark) = marked::probe(connection, stream).await? {
                     self.queue.written(stream, mark);
                 }
@@ -135,7 +128,11 @@ impl Writer {
     }
 
     fn failed(&mut self, error: &LogError) {
-        self.connection = None;
+        self.links.close();
+        // Another server may have other rights.
+        if self.standing == Standing::On {
+            self.standing = Standing::Unproven;
+        }
         let words = error.to_string();
         let is_news = self.told.as_ref() != Some(&words);
         if error.forbids_writing() {

@@ -11,7 +11,7 @@ use crate::dead_letters::{MAX_DEAD, dead_stream};
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
 use crate::redis_reply::{self as reply, Consumer};
-use crate::topology::Topology;
+use crate::topology::{Links, Topology};
 
 /// What the names of runners' consumers begin with, unless they were given one.
 pub(super) const OWN_CONSUMERS: &str = "effects-";
@@ -27,14 +27,15 @@ pub(super) struct RedisQueue {
     pub(super) dedup: bool,
     /// A blocking read holds up what is sent after it, so it has a connection of its own.
     pub(super) reading: Option<Connection>,
-    pub(super) telling: Option<Connection>,
+    pub(super) telling: Links,
     pub(super) claim_from: StreamId,
 }
 
 impl RedisQueue {
-    /// Sends commands and takes all their answers; the first error among them is the result.
+    /// Sends commands on the stream and takes all their answers; the first error among them is the
+    /// result.
     async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        open(&mut self.telling)?.tell(commands).await
+        self.telling.tell(self.stream.name(), commands).await
     }
 
     async fn create_group(&mut self, from: &str) -> Result<(), LogError> {
@@ -125,8 +126,8 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading = Some(self.topology.open().await?);
-        self.telling = Some(self.topology.open().await?);
+        self.reading = Some(self.topology.open(self.stream.name()).await?);
+        self.telling = Links::new(self.topology.clone());
         Ok(())
     }
 
@@ -182,23 +183,28 @@ impl Queue for RedisQueue {
         if done.is_empty() {
             return Ok(());
         }
-        let mut commands = Pipeline::new();
+        let mut parts = Vec::new();
         // First what must be there when the entry is no more pending.
-        for done in done {
-            if let Some(outbox_id) = done.outbox_id.as_ref().filter(|_| self.dedup) {
-                let set = commands.cmd("SET").arg(self.effect_key(outbox_id)).arg(1);
-                set.arg("EX").arg(REMEMBERED_SECONDS);
+        for outbox_id in done.iter().filter_map(|done| done.outbox_id.as_ref()) {
+            if self.dedup {
+                let (key, mut set) = (self.effect_key(outbox_id), Pipeline::new());
+                set.cmd("SET").arg(&key).arg(1).arg("EX").arg(REMEMBERED_SECONDS);
+                parts.push((key, set));
             }
         }
+        let mut commands = Pipeline::new();
         let acknowledge = commands.cmd("XACK").arg(self.stream.name()).arg(&*self.group);
         for done in done {
             acknowledge.arg(done.id.to_string());
         }
+        parts.push((self.stream.name().to_owned(), commands));
         // Last: while the entry is pending, its attempts count.
         for done in done.iter().filter(|done| done.failed) {
-            commands.cmd("DEL").arg(self.failure_key(done.id));
+            let (key, mut delete) = (self.failure_key(done.id), Pipeline::new());
+            delete.cmd("DEL").arg(&key);
+            parts.push((key, delete));
         }
-        self.tell(&commands).await.map(|_| ())
+        self.telling.tell_all(parts).await
     }
 
     fn dedups(&self) -> bool {
@@ -207,8 +213,9 @@ impl Queue for RedisQueue {
 
     async fn was_done(&mut self, outbox_id: &str) -> Result<bool, LogError> {
         let mut commands = Pipeline::new();
-        commands.cmd("EXISTS").arg(self.effect_key(outbox_id));
-        let answers = self.tell(&commands).await?;
+        let key = self.effect_key(outbox_id);
+        commands.cmd("EXISTS").arg(&key);
+        let answers = self.telling.tell(&key, &commands).await?;
         answers.first().map_or(Ok(false), |answer| reply::number(answer).map(|count| count > 0))
     }
 
@@ -216,19 +223,20 @@ impl Queue for RedisQueue {
         let key = self.failure_key(id);
         let mut commands = Pipeline::new();
         commands.cmd("INCR").arg(&key).cmd("EXPIRE").arg(&key).arg(REMEMBERED_SECONDS);
-        let answers = self.tell(&commands).await?;
+        let answers = self.telling.tell(&key, &commands).await?;
         let count = answers.first().map_or(Ok(0), reply::number)?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     async fn bury(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
         let mut commands = Pipeline::new();
-        let add = commands.cmd("XADD").arg(dead_stream(self.stream));
+        let dead = dead_stream(self.stream);
+        let add = commands.cmd("XADD").arg(&dead);
         add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
         for (name, value) in letter {
             add.arg(name).arg(value);
         }
-        self.tell(&commands).await.map(|_| ())
+        self.telling.tell(&dead, &commands).await.map(|_| ())
     }
 
     async fn leave(&mut self) -> Result<(), LogError> {

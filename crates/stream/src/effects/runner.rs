@@ -15,7 +15,7 @@ use super::{Delivery, EffectFailure};
 use crate::in_process::InProcess;
 use crate::log::LogError;
 use crate::settings::Settings;
-use crate::topology::Topology;
+use crate::topology::{Links, Topology};
 
 /// Runs a handler for each message of a stream, once in a fleet: at least once, whatever fails.
 ///
@@ -196,6 +196,7 @@ impl EffectRunner {
         match self.origin {
             Origin::Redis(topology) => {
                 let queue = RedisQueue {
+                    telling: Links::new(topology.clone()),
                     topology,
                     stream: self.stream,
                     group: self.group,
@@ -203,7 +204,6 @@ impl EffectRunner {
                     claim_after: self.claim_after,
                     dedup: self.dedup,
                     reading: None,
-                    telling: None,
                     claim_from: StreamId::ZERO,
                 };
                 let worker = Worker::new(queue, self.keys, handler, self.claim_after);

@@ -39,7 +39,7 @@ impl Inspector {
     ) -> Result<Vec<RawEntry>, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XRANGE").arg(key).arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(key, &commands).await?)?;
         let entry = |item: &redis::Value| match reply::list(item)? {
             [id, fields] => {
                 Ok(RawEntry { id: reply::id(id)?, fields: redis_reply::fields(fields.clone())? })
@@ -77,7 +77,7 @@ impl Inspector {
         for id in ids {
             delete.arg(id.to_string());
         }
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(key, &commands).await?)?;
         Ok(redis_reply::number(&answer)?)
     }
 
@@ -113,7 +113,7 @@ impl Inspector {
     pub async fn trim_before(&mut self, key: &str, id: StreamId) -> Result<u64, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XTRIM").arg(key).arg("MINID").arg("=").arg(id.to_string());
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(key, &commands).await?)?;
         Ok(redis_reply::number(&answer)?)
     }
 }

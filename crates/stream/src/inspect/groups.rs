@@ -77,7 +77,7 @@ impl Inspector {
     ) -> Result<Vec<GroupReport>, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(key, &commands).await?)?;
         let mut groups = Vec::new();
         for group in reply::list(&answer)? {
             groups.push(self.group(key, stream, group).await?);
@@ -119,7 +119,7 @@ impl Inspector {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("CONSUMERS").arg(key).arg(group);
         commands.cmd("XPENDING").arg(key).arg(group).arg("-").arg("+").arg(1);
-        let mut answers = self.connection.tell(&commands).await?.into_iter();
+        let mut answers = self.links.tell(key, &commands).await?.into_iter();
         let consumers = redis_reply::sound(answers.next())?;
         let consumer = |item: &Value| {
             Ok::<_, InspectError>(ConsumerReport {
@@ -179,7 +179,7 @@ impl Inspector {
         let mut commands = Pipeline::new();
         let range = commands.cmd("XRANGE").arg(key).arg(format!("({after}"));
         range.arg(last.to_string()).arg("COUNT").arg(count);
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(key, &commands).await?)?;
         let id = |entry: &Value| match reply::list(entry)? {
             [id, ..] => reply::id(id),
             [] => Err(reply::UNLIKE),

@@ -15,13 +15,13 @@ pub use server::{LiveSetting, ServerReport};
 
 use std::time::Duration;
 
-use caracal_revocation_event::StreamId;
+use caracal_revocation_event::{Stream, StreamId};
 use redis::{Pipeline, Value};
 
-use crate::connection::Connection;
 use crate::log::{Counters, Head, LogError};
 use crate::redis_reply;
 use crate::settings::Settings;
+use crate::topology::Links;
 
 /// A connection for the questions of an operator, each answered within two seconds or not at all.
 ///
@@ -39,9 +39,12 @@ use crate::settings::Settings;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
-    pub(crate) connection: Connection,
+    pub(crate) links: Links,
     version: String,
 }
+
+/// In a cluster, questions about the server are asked of the one that has this stream.
+pub(crate) const HOME: &str = Stream::SessionsRevoke.name();
 
 /// What stands at a stream's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +82,17 @@ impl Inspector {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
-        let mut connection = settings.topology.open().await?;
+        let mut links = Links::new(settings.topology.clone());
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server");
-        let info = first(connection.tell(&commands).await?)?;
+        let info = first(links.tell(HOME, &commands).await?)?;
         let info = redis_reply::text(&info)?;
         let version = redis_reply::info_field(&info, "redis_version").unwrap_or("unknown");
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < 7) {
             return Err(LogError::Version(version.to_owned()).into());
         }
-        Ok(Self { connection, version: version.to_owned() })
+        Ok(Self { links, version: version.to_owned() })
     }
 
     /// The server's version.
@@ -106,7 +109,7 @@ impl Inspector {
     pub async fn time(&mut self) -> Result<Duration, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
-        let answer = first(self.connection.tell(&commands).await?)?;
+        let answer = first(self.links.tell(HOME, &commands).await?)?;
         Ok(redis_reply::time(&answer)?)
     }
 
@@ -120,7 +123,8 @@ impl Inspector {
         commands.cmd("XINFO").arg("STREAM").arg(key);
         commands.cmd("XLEN").arg(key);
         commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let mut answers = self.connection.ask(&commands, Duration::ZERO).await?.into_iter();
+        let mut answers =
+            self.links.to(key).await?.ask(&commands, Duration::ZERO).await?.into_iter();
         let counters = match redis_reply::head(answers.next(), true) {
             Ok(Head::Missing) => return Ok(KeyReport::Missing),
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {

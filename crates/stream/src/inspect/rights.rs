@@ -8,7 +8,7 @@ use std::time::Duration;
 use caracal_revocation_event::Stream;
 use redis::{Pipeline, Value};
 
-use super::{InspectError, Inspector};
+use super::{HOME, InspectError, Inspector};
 use crate::dead_letters::dead_stream;
 use crate::redis_reply;
 
@@ -67,7 +67,7 @@ impl Inspector {
                 command.arg(word);
             }
         }
-        let answers = self.connection.ask(&commands, Duration::ZERO).await?;
+        let answers = self.links.to(HOME).await?.ask(&commands, Duration::ZERO).await?;
         let right = |(probe, answer): (Probe, Value)| Right {
             purpose: probe.purpose,
             command: probe.right,

@@ -3,6 +3,7 @@
 use redis::{Pipeline, Value};
 
 use super::{PREFIX, Receipt};
+use crate::connection::Connection;
 use crate::log::LogError;
 use crate::{InspectError, Inspector, redis_reply as reply};
 
@@ -17,43 +18,50 @@ impl Inspector {
     ///
     /// [`InspectError`] when Redis does not answer, or does not let this user `SCAN` and `MGET`.
     pub async fn receipts(&mut self) -> Result<Vec<Receipt>, InspectError> {
-        let keys = self.receipt_keys().await?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let mut values = Vec::new();
+        for node in self.links.everywhere().await? {
+            let connection = self.links.at(node).await?;
+            let mut commands = Pipeline::new();
+            for key in keys(connection).await? {
+                // One by one: in a cluster, those of one server are not of one slot.
+                commands.cmd("MGET").arg(key);
+            }
+            if !commands.is_empty() {
+                values.extend(connection.tell(&commands).await?);
+            }
         }
-        let mut commands = Pipeline::new();
-        commands.cmd("MGET").arg(keys);
-        let answers = self.connection.tell(&commands).await?;
-        let Some(Value::Array(values)) = answers.into_iter().next() else {
-            return Err(LogError::Reply("MGET is not an array").into());
-        };
-        let texts = values.iter().filter_map(|value| reply::text(value).ok());
+        let values = values.iter().flat_map(|answer| match answer {
+            Value::Array(values) => values.as_slice(),
+            _ => &[],
+        });
+        let texts = values.filter_map(|value| reply::text(value).ok());
         let mut receipts: Vec<Receipt> =
             texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
         receipts.sort_unstable_by(|one, other| one.replica.cmp(&other.replica));
         Ok(receipts)
     }
+}
 
-    async fn receipt_keys(&mut self) -> Result<Vec<String>, LogError> {
-        let mut keys = Vec::new();
-        let mut cursor = "0".to_owned();
-        loop {
-            let mut commands = Pipeline::new();
-            let scan = commands.cmd("SCAN").arg(&cursor);
-            scan.arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(1_000);
-            let answers = self.connection.tell(&commands).await?;
-            let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNLIKE) };
-            let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNLIKE) };
-            for key in found {
-                keys.push(reply::text(key)?);
-            }
-            cursor = reply::text(next)?;
-            if cursor == "0" {
-                // A key may be told twice.
-                keys.sort_unstable();
-                keys.dedup();
-                return Ok(keys);
-            }
+/// The keys of the receipts on one server.
+async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
+    let mut keys = Vec::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let mut commands = Pipeline::new();
+        let scan = commands.cmd("SCAN").arg(&cursor);
+        scan.arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(1_000);
+        let answers = connection.tell(&commands).await?;
+        let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNLIKE) };
+        let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNLIKE) };
+        for key in found {
+            keys.push(reply::text(key)?);
+        }
+        cursor = reply::text(next)?;
+        if cursor == "0" {
+            // A key may be told twice.
+            keys.sort_unstable();
+            keys.dedup();
+            return Ok(keys);
         }
     }
 }

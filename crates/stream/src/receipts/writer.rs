@@ -8,9 +8,8 @@ use redis::Pipeline;
 use tokio::time::{sleep, timeout};
 
 use super::{PREFIX, Progress};
-use crate::connection::Connection;
 use crate::log::LogError;
-use crate::topology::Topology;
+use crate::topology::{Links, Topology};
 
 /// With no news, so often; with news, at once, but no more often than `PAUSE`.
 const EVERY: Duration = Duration::from_secs(5);
@@ -29,10 +28,10 @@ pub(crate) struct Writer {
 impl Writer {
     /// Never ends.
     pub(crate) async fn run(self) {
-        let mut connection = None;
+        let mut links = Links::new(self.topology.clone());
         let mut is_told = false;
         loop {
-            match self.write(&mut connection).await {
+            match self.write(&mut links).await {
                 Ok(()) => {
                     is_told = false;
                     sleep(PAUSE).await;
@@ -43,18 +42,14 @@ impl Writer {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::warn!(%error, "receipts are not written");
                     }
-                    connection = None;
+                    links.close();
                     sleep(RETRY).await;
                 }
             }
         }
     }
 
-    async fn write(&self, connection: &mut Option<Connection>) -> Result<(), LogError> {
-        let open = match connection {
-            Some(open) => open,
-            None => connection.insert(self.topology.open().await?),
-        };
+    async fn write(&self, links: &mut Links) -> Result<(), LogError> {
         let readiness = self.revocations.readiness(self.revocations.now());
         let mut receipt = self.progress.receipt(&self.replica);
         receipt.ready = readiness.is_ready();
@@ -62,8 +57,9 @@ impl Writer {
         // Text and numbers always serialize.
         let text = serde_json::to_string(&receipt).unwrap_or_default();
         let mut commands = Pipeline::new();
-        let set = commands.cmd("SET").arg(format!("{PREFIX}{}", self.replica)).arg(text);
+        let key = format!("{PREFIX}{}", self.replica);
+        let set = commands.cmd("SET").arg(&key).arg(text);
         set.arg("EX").arg(EXPIRY.as_secs());
-        open.tell(&commands).await.map(|_| ())
+        links.tell(&key, &commands).await.map(|_| ())
     }
 }

@@ -118,6 +118,19 @@ fn sentinels_are_named_in_full_and_instead_of_an_address() {
 }
 
 #[test]
+fn nodes_of_a_cluster_stand_instead_of_an_address() {
+    let key = ("STREAMS_HMAC_KEY", KEY);
+    let nodes = ("REDIS_CLUSTER_NODES", "n1,n2:7000");
+    let shown = settings(&[key, nodes, ("REDIS_PASSWORD", "hunter2")]).unwrap();
+    assert_eq!(shown.topology.to_string(), "a cluster at n1:6379 n2:7000");
+    assert!(!format!("{shown:?}").contains("hunter2"));
+    for other in ["REDIS_URL", "REDIS_HOST", "REDIS_PRIMARY_URL", "REDIS_SENTINELS"] {
+        assert_eq!(fault(&[key, nodes, (other, "elsewhere")]), other);
+    }
+    assert_eq!(fault(&[key, ("REDIS_CLUSTER_NODES", "n1:x")]), "REDIS_CLUSTER_NODES");
+}
+
+#[test]
 fn a_secret_is_read_from_the_file_that_is_named_before_the_value() {
     let folder = std::env::temp_dir().join(format!("caracal-settings-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! Where Redis is: one server, or sentinels that know.
+//! Where Redis is: one server, sentinels that know, or a cluster.
 
 use std::sync::Arc;
 
@@ -6,13 +6,14 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use super::bounds::flag;
 use super::{Problem, SettingsError, secret};
-use crate::topology::{Address, Sentinels, Topology};
+use crate::topology::{Address, Nodes, Sentinels, Topology};
 
 const URL: &str = "REDIS_URL";
 const HOST: &str = "REDIS_HOST";
 const PRIMARY_URL: &str = "REDIS_PRIMARY_URL";
 const TLS: &str = "REDIS_TLS";
 const SENTINELS: &str = "REDIS_SENTINELS";
+const NODES: &str = "REDIS_CLUSTER_NODES";
 const MASTER: &str = "REDIS_SENTINEL_MASTER";
 /// Settings, and the files that they may be in.
 const URL_FILE: &str = "REDIS_URL_FILE";
@@ -28,6 +29,9 @@ const SENTINEL_LOGIN: [&str; 4] = [
 pub(super) fn topology(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<(Topology, Option<ConnectionInfo>), SettingsError> {
+    if lookup(NODES).is_some() {
+        return Ok((Topology::Cluster(Arc::new(nodes(lookup)?)), None));
+    }
     if lookup(SENTINELS).is_some() {
         return Ok((Topology::Sentinel(Arc::new(sentinels(lookup)?)), None));
     }
@@ -54,6 +58,15 @@ fn sentinels(lookup: &impl Fn(&str) -> Option<String>) -> Result<Sentinels, Sett
     let sentinels = addresses(lookup, SENTINELS, 26379)?;
     let sentinels = sentinels.iter().map(|address| address.of(&sentinel)).collect();
     Ok(Sentinels::new(sentinels, master.trim(), primary))
+}
+
+fn nodes(lookup: &impl Fn(&str) -> Option<String>) -> Result<Nodes, SettingsError> {
+    contradicts(lookup, NODES)?;
+    if lookup(SENTINELS).is_some() {
+        return Err(SettingsError::new(SENTINELS, Problem::Contradiction(NODES)));
+    }
+    let like = with_login(anywhere(lookup)?, lookup, LOGIN)?;
+    Ok(Nodes::new(addresses(lookup, NODES, 6379)?, like))
 }
 
 /// Refuses what would say a second time where the server is.

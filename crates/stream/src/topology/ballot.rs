@@ -27,6 +27,11 @@ impl Ballot {
         Self { votes: vec![None; voters], confirmed: None }
     }
 
+    /// From now on so many have a vote, and they are others than before.
+    pub(crate) fn expect(&mut self, voters: usize) {
+        self.votes = vec![None; voters];
+    }
+
     /// Takes in what one of them says now; nothing, if it did not answer.
     pub(crate) fn take(&mut self, voter: usize, vote: Option<Vote>) {
         let Some(place) = self.votes.get_mut(voter) else { return };

@@ -1,16 +1,23 @@
-//! Where Redis is, however it is run: one server, or whichever one Sentinel names.
+//! Where Redis is, however it is run: one server, or whichever ones Sentinel or a cluster names.
 
 mod ballot;
+mod cluster;
+mod farewell;
+mod links;
 mod quorum;
 mod sentinel;
 mod upstream;
 
+pub(crate) use cluster::Nodes;
+pub(crate) use links::Links;
 pub(crate) use sentinel::Sentinels;
 pub(crate) use upstream::Upstream;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use caracal_revocation_state::Moment;
 use redis::{ConnectionAddr, ConnectionInfo};
 
 use crate::connection::Connection;
@@ -23,7 +30,12 @@ pub(crate) enum Topology {
     One(Box<ConnectionInfo>),
     /// On the primary that the sentinels name.
     Sentinel(Arc<Sentinels>),
+    /// Each on the master that owns its slot.
+    Cluster(Arc<Nodes>),
 }
+
+/// Where a question is asked only once, it does not matter when.
+const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,14 +45,15 @@ pub(crate) struct Address {
 }
 
 impl Topology {
-    /// A connection to the server that takes writes.
-    pub(crate) async fn open(&self) -> Result<Connection, LogError> {
+    /// A connection to the server that takes writes to this key.
+    pub(crate) async fn open(&self, key: &str) -> Result<Connection, LogError> {
         match self {
             Self::One(server) => Connection::open(server).await,
             Self::Sentinel(sentinels) => {
                 let primary = sentinels.find().await?;
                 sentinels.connect(&primary).await
             }
+            Self::Cluster(nodes) => nodes.connect(&nodes.owner(key).await?).await,
         }
     }
 }
@@ -68,6 +81,10 @@ impl fmt::Display for Topology {
         match self {
             Self::One(server) => server.addr().fmt(f),
             Self::Sentinel(sentinels) => sentinels.fmt(f),
+            Self::Cluster(nodes) => {
+                f.write_str("a cluster at")?;
+                nodes.seeds().iter().try_for_each(|node| write!(f, " {node}"))
+            }
         }
     }
 }

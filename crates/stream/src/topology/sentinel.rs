@@ -9,8 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::Address;
 use super::ballot::{Ballot, Vote};
+use super::{Address, NEVER};
 use crate::connection::Connection;
 use crate::log::LogError;
 use crate::redis_reply as reply;
@@ -19,9 +19,6 @@ use crate::redis_reply as reply;
 const DEADLINE: Duration = Duration::from_millis(500);
 /// What may be taken to connect to a server that may be down.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
-
-/// Where a question is asked only once, it does not matter when.
-const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 /// The sentinels of a primary.
 #[derive(Debug)]

@@ -1,25 +1,41 @@
 //! The server that a follower reads: found, and believed for as long as it is the right one.
 
-use caracal_revocation_state::{Moment, Revocations};
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_state::{Moment, Outage, Revocations};
+use tokio::time::timeout;
 
 use super::ballot::capped;
+use super::farewell::{gave_away, redirected};
 use super::quorum::Quorum;
 use super::{Address, Topology};
 use crate::connection::Connection;
 use crate::continuity::Identity;
 use crate::log::{AsOf, LogError};
 
+/// What the server that was left may take to say who it is.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Where to read, and who vouches for it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     topology: Topology,
-    revocations: Revocations,
-    /// None before the first connection, and where nobody is asked.
-    quorum: Option<Quorum>,
-    /// Where the connection leads to, if somebody named it.
+    /// The stream that it is asked for; where one server has all, the first.
+    stream: Stream,
+    /// None where nobody is asked.
+    quorum: Option<Arc<Quorum>>,
+    /// Who is vouched for, if somebody names it: the connection leads there, or where it says.
     at: Option<Address>,
-    /// Where it led to the last time.
+    /// The same of the last connection.
     before: Option<Address>,
+    /// Where a stream is that is on its way to another owner.
+    asking: Option<Address>,
+    /// Whether what was known of the owner was wrong.
+    is_outdated: bool,
+    /// The run id of the server before, if that still is what it was.
+    moved_from: Option<Box<str>>,
     /// When the read at hand was sent.
     sent: Option<Moment>,
     /// Whether it was said that nobody vouches for it.
@@ -27,51 +43,80 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Whoever the topology names, by the clock of this state.
-    pub(crate) const fn new(topology: Topology, revocations: Revocations) -> Self {
-        Self {
-            topology,
-            revocations,
-            quorum: None,
+    /// Where to read each stream, by the clock of this state: in a cluster each from wherever it
+    /// is, else all from one server. Begins to ask who that is, as tasks of the current runtime.
+    pub(crate) fn all(topology: &Topology, revocations: &Revocations) -> Vec<(Self, Vec<Stream>)> {
+        let revocations = revocations.clone();
+        let quorum = match topology {
+            Topology::One(_) => None,
+            Topology::Sentinel(sentinels) => Some(Quorum::of_sentinels(sentinels, revocations)),
+            Topology::Cluster(nodes) => Some(Quorum::of_masters(nodes, revocations)),
+        };
+        let quorum = quorum.map(Arc::new);
+        let of = |stream| Self {
+            topology: topology.clone(),
+            stream,
+            quorum: quorum.clone(),
             at: None,
             before: None,
+            asking: None,
+            is_outdated: false,
+            moved_from: None,
             sent: None,
             told: false,
+        };
+        match topology {
+            Topology::Cluster(_) => Stream::ALL.map(|stream| (of(stream), vec![stream])).into(),
+            _ => vec![(of(Stream::SessionsRevoke), Stream::ALL.to_vec())],
         }
     }
 
-    /// Begins to ask who the primary is, if others know.
-    pub(crate) fn begin(&mut self) {
-        self.at = None;
-        if let (None, Topology::Sentinel(sentinels)) = (&self.quorum, &self.topology) {
-            self.quorum = Some(Quorum::of(sentinels, self.revocations.clone()));
-        }
-    }
-
-    /// A connection, and where it leads to, if somebody named that.
+    /// A connection, and who is vouched for there, if somebody names it.
     pub(crate) async fn open(&self) -> Result<(Option<Address>, Connection), LogError> {
-        let Topology::Sentinel(sentinels) = &self.topology else {
-            return self.topology.open().await.map(|connection| (None, connection));
-        };
+        let known = self.quorum.as_ref().filter(|_| !self.is_outdated);
         // What is known already saves asking, and knows better than a minority would.
-        let primary = match self.quorum.as_ref().and_then(Quorum::named) {
-            Some(primary) => primary,
-            None => sentinels.find().await?,
-        };
-        let connection = sentinels.connect(&primary).await?;
-        Ok((Some(primary), connection))
+        let known = known.and_then(|quorum| quorum.named(self.stream));
+        match &self.topology {
+            Topology::One(server) => Ok((None, Connection::open(server).await?)),
+            Topology::Sentinel(sentinels) => {
+                let primary = match known {
+                    Some(primary) => primary,
+                    None => sentinels.find().await?,
+                };
+                let connection = sentinels.connect(&primary).await?;
+                Ok((Some(primary), connection))
+            }
+            Topology::Cluster(nodes) => {
+                if let (Some(there), Some(owner)) = (&self.asking, &self.before) {
+                    return Ok((Some(owner.clone()), nodes.connect(there).await?));
+                }
+                let owner = match known {
+                    Some(owner) => owner,
+                    None => nodes.owner(self.stream.name()).await?,
+                };
+                let connection = nodes.connect(&owner).await?;
+                Ok((Some(owner), connection))
+            }
+        }
     }
 
     /// It is the one that will be read from.
     pub(crate) async fn opened(&mut self, at: Option<Address>) {
+        self.is_outdated = false;
         if let (Some(quorum), Some(primary)) = (&self.quorum, &at) {
-            quorum.settle(primary).await;
-            if self.before != at {
-                tracing::info!(%primary, "reading from the primary that the sentinels name");
-                self.before = at.clone();
+            quorum.settle(self.stream, primary).await;
+            if self.before != at || self.asking.is_some() {
+                tracing::info!(stream = %self.stream, %primary, "reading from the primary that was named");
+                self.moved_from = self.farewell().await;
+                self.before.clone_from(&at);
             }
         }
         self.at = at;
+    }
+
+    /// Whether each command needs the word that it is meant for a stream on its way.
+    pub(crate) const fn is_asking(&self) -> bool {
+        self.asking.is_some()
     }
 
     /// A read is about to be sent.
@@ -80,11 +125,21 @@ impl Upstream {
     }
 
     /// Takes in who answers.
-    pub(crate) fn meet(&self, identity: &Identity) -> Result<(), LogError> {
+    pub(crate) fn meet(&self, identity: &mut Identity) -> Result<(), LogError> {
+        identity.moved_from.clone_from(&self.moved_from);
         match self.at {
             // It was a primary when it was connected to.
             Some(_) if identity.is_replica => Err(LogError::Replaced),
             _ => Ok(()),
+        }
+    }
+
+    /// Opening or reading failed: whether the stream is elsewhere.
+    pub(crate) fn failed(&mut self, error: &LogError) {
+        let is_cluster = matches!(self.topology, Topology::Cluster(_));
+        if is_cluster {
+            self.asking = redirected(error, self.before.as_ref());
+            self.is_outdated = matches!(error.outage(), Outage::Moved | Outage::Unreachable);
         }
     }
 
@@ -94,23 +149,32 @@ impl Upstream {
         let (Some(quorum), Some(at), Some(sent)) = (&self.quorum, &self.at, self.sent) else {
             return Ok(as_of);
         };
-        if quorum.named().is_some_and(|named| named != *at) {
+        if quorum.named(self.stream).is_some_and(|named| named != *at) {
             return Err(LogError::Replaced);
         }
-        let is_unconfirmed = quorum.is_unconfirmed(at, sent);
+        let is_unconfirmed = quorum.is_unconfirmed(self.stream, at, sent);
         if is_unconfirmed != std::mem::replace(&mut self.told, is_unconfirmed) {
             if is_unconfirmed {
                 tracing::error!(
-                    primary = %at,
-                    "no majority of the sentinels says that this is the primary: the view grows \
-                     old, since another may have taken its place; look whether they run and can \
-                     be reached from here"
+                    stream = %self.stream, primary = %at,
+                    "no majority of the sentinels, or of the masters, says that this is the \
+                     primary: the view grows old, since another may have taken its place; look \
+                     whether they run and can be reached from here"
                 );
             } else {
-                tracing::info!(primary = %at, "a majority of the sentinels vouches for it again");
+                tracing::info!(stream = %self.stream, primary = %at, "a majority vouches for it again");
             }
         }
-        let holds = capped(as_of.moment(sent), quorum.confirmed(at));
+        let holds = capped(as_of.moment(sent), quorum.confirmed(self.stream, at));
         Ok(holds.map_or(AsOf::Unknown, AsOf::At))
+    }
+
+    /// The run id of the node that was read before, if it gave the stream away by itself.
+    async fn farewell(&self) -> Option<Box<str>> {
+        let (Topology::Cluster(nodes), Some(before)) = (&self.topology, &self.before) else {
+            return None;
+        };
+        let asked = gave_away(nodes, before, self.stream, self.is_asking());
+        timeout(FAREWELL, asked).await.ok()?.ok()?
     }
 }

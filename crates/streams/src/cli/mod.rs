@@ -32,6 +32,7 @@ streams.env in $CARACAL_HOME, or ~/.local/share/caracal).
   REDIS_URL            redis://, rediss:// or unix://
   REDIS_HOST           instead of REDIS_URL, with REDIS_PORT
   REDIS_SENTINELS      instead of REDIS_URL: host:port,… with REDIS_SENTINEL_MASTER
+  REDIS_CLUSTER_NODES  instead of REDIS_URL: host:port,… of some nodes of a cluster
   REDIS_PASSWORD_FILE  the password's file, else REDIS_PASSWORD, else (with REDIS_HOST) the file
                        redisPassword in $CARACAL_SECRETS_DIR, or in $CARACAL_HOME/secrets
   STREAMS_HMAC_KEY     the stream key, or STREAMS_HMAC_KEY_FILE

@@ -15,6 +15,7 @@ mod program;
 #[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
 mod redis_server;
 
+mod cluster;
 mod dead_letters;
 mod doctor;
 mod explaining;

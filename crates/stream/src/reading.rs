@@ -1,0 +1,130 @@
+//! The reading itself: each log by itself, for ever, into one fold.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use caracal_revocation_state::{Moment, Revocations};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::sleep;
+
+use crate::fold::Fold;
+use crate::log::{Log, LogError, PerStream, Reading};
+use crate::outage::{Outage, Pauses};
+use crate::snapshot::Saver;
+
+/// How long one read waits for the next entry, at most and at least.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// One log, and how it is getting on.
+struct Reader<L> {
+    log: L,
+    /// The server's time when it was opened.
+    server_time: Duration,
+    pauses: Pauses,
+    is_failing: bool,
+}
+
+/// What a reader does next.
+enum Turn {
+    Open { after: Duration },
+    Read { cursors: PerStream<StreamId>, wait: Option<Duration>, sent: Moment },
+}
+
+/// What came of it.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and a box costs more than a move")]
+enum Outcome {
+    Opened(Duration),
+    Read(Reading, Moment),
+}
+
+/// Reads these logs, which share no stream, until `shutdown` completes.
+pub(crate) async fn read_for_ever<L: Log>(
+    logs: Vec<L>,
+    fold: &mut Fold,
+    saver: &mut Option<Saver>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut shutdown = pin!(shutdown);
+    let mut outage = Outage::default();
+    let mut failing = 0_usize;
+    let mut turns = FuturesUnordered::new();
+    for log in logs {
+        let pauses = Pauses::default();
+        let reader = Reader { log, server_time: Duration::ZERO, pauses, is_failing: false };
+        turns.push(take(reader, Turn::Open { after: Duration::ZERO }));
+    }
+    loop {
+        let (mut reader, outcome) = tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            Some(taken) = turns.next() => taken,
+            else => return,
+        };
+        let read = match outcome {
+            Ok(Outcome::Opened(server_time)) => {
+                reader.server_time = server_time;
+                Ok(false)
+            }
+            Ok(Outcome::Read(reading, sent)) => {
+                let now = fold.revocations().now();
+                fold.absorb(&reading, sent, now).map(|()| true)
+            }
+            Err(error) => Err(error),
+        };
+        let turn = match read {
+            Ok(was_read) => {
+                if was_read {
+                    failing -= usize::from(std::mem::take(&mut reader.is_failing));
+                    reader.pauses.end();
+                    if failing == 0 {
+                        outage.end(fold.revocations());
+                    }
+                    if let Some(saver) = saver {
+                        saver.offer(|| fold.position());
+                    }
+                }
+                next_read(&reader, fold)
+            }
+            Err(error) => {
+                failing += usize::from(!std::mem::replace(&mut reader.is_failing, true));
+                outage.failed(&error, fold.revocations());
+                fold.lost_connection(error.outage());
+                Turn::Open { after: reader.pauses.next() }
+            }
+        };
+        turns.push(take(reader, turn));
+    }
+}
+
+fn next_read<L: Log>(reader: &Reader<L>, fold: &mut Fold) -> Turn {
+    let cursors = fold.cursors(reader.server_time);
+    let may_wait = fold.may_wait(reader.log.streams(), fold.revocations().now());
+    let wait = may_wait.then(|| wait(fold.revocations()));
+    Turn::Read { cursors, wait, sent: fold.revocations().now() }
+}
+
+async fn take<L: Log>(mut reader: Reader<L>, turn: Turn) -> (Reader<L>, Result<Outcome, LogError>) {
+    let outcome = match turn {
+        Turn::Open { after } => {
+            if after > Duration::ZERO {
+                sleep(after).await;
+            }
+            reader.log.open().await.map(Outcome::Opened)
+        }
+        Turn::Read { cursors, wait, sent } => {
+            reader.log.prepare(sent).await;
+            let reading = reader.log.read(&cursors, wait).await;
+            reading.map(|reading| Outcome::Read(reading, sent))
+        }
+    };
+    (reader, outcome)
+}
+
+/// The counters are asked before each wait: at least every quarter of the shortest bound.
+fn wait(revocations: &Revocations) -> Duration {
+    (revocations.shortest_bound() / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}

@@ -1,0 +1,40 @@
+//! One server that is read from: what it is known by, and how its clock runs.
+
+use caracal_revocation_state::Moment;
+
+use crate::continuity::{Continuity, Identity, Standing};
+use crate::server_clock::ServerClock;
+
+/// The server of all streams, or, in a cluster, of one.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) clock: ServerClock,
+    continuity: Continuity,
+    /// When the server said how far its history is, and what it said.
+    told: Option<(Moment, Identity)>,
+}
+
+impl Source {
+    /// Takes in who answers what was sent at this moment: whether it is another than before, and
+    /// what is to be thought of it.
+    pub(crate) fn meet(&mut self, identity: &Identity, sent: Moment) -> (bool, Standing) {
+        let is_another = self.continuity.is_another(identity);
+        let standing = self.continuity.observe(identity);
+        match standing {
+            Standing::Behind => return (is_another, standing),
+            Standing::Doubtful(_) | Standing::TookOver | Standing::Moved => self.told = None,
+            Standing::Sound => {}
+        }
+        // What it told before is on its way to being proven: not to be put off for ever.
+        self.told.get_or_insert_with(|| (sent, identity.clone()));
+        (is_another, standing)
+    }
+
+    /// Everything that was sent up to then is proven.
+    pub(crate) fn prove(&mut self, up_to: Moment) {
+        let is_proven = |(sent, _): &mut (Moment, Identity)| sent.monotonic <= up_to.monotonic;
+        if let Some((_, told)) = self.told.take_if(is_proven) {
+            self.continuity.prove(&told.history, told.offset);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Redis Cluster: each stream is in a slot, each slot on a master, and every node tells which.
+
+use std::time::Duration;
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_state::{Moment, Outage};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::{ConnectionAddr, ConnectionInfo, Pipeline};
+use tokio::time::timeout;
+
+use super::ballot::{Ballot, Vote};
+use super::{Address, NEVER};
+use crate::connection::Connection;
+use crate::log::{LogError, PerStream};
+use crate::redis_reply as reply;
+
+/// What a node may take to answer.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// The nodes of a cluster, as far as they were named.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    seeds: Vec<Address>,
+    /// How to log in to any of them.
+    like: ConnectionInfo,
+}
+
+/// Who owns what, as one node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct View(Vec<Master>);
+
+/// A master that has slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Master {
+    address: Address,
+    epoch: u64,
+    slots: Vec<(u16, u16)>,
+}
+
+impl Nodes {
+    pub(crate) const fn new(seeds: Vec<Address>, like: ConnectionInfo) -> Self {
+        Self { seeds, like }
+    }
+
+    pub(crate) fn seeds(&self) -> &[Address] {
+        &self.seeds
+    }
+
+    pub(crate) fn at(&self, node: &Address) -> ConnectionInfo {
+        node.of(&self.like)
+    }
+
+    pub(crate) async fn connect(&self, node: &Address) -> Result<Connection, LogError> {
+        Connection::open(&self.at(node)).await
+    }
+
+    /// The newest view that any of the seeds has.
+    pub(crate) async fn look(&self) -> Result<View, LogError> {
+        let ask = |seed| async move {
+            let answer = timeout(DEADLINE, async {
+                let mut connection = self.connect(seed).await?;
+                self.view(&mut connection, seed).await
+            });
+            answer.await.unwrap_or(Err(LogError::Deadline(DEADLINE)))
+        };
+        let mut asked: FuturesUnordered<_> = self.seeds.iter().map(ask).collect();
+        let (mut newest, mut failure) = (None::<View>, None);
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(view) if newest.as_ref().is_none_or(|newest| newest.age() < view.age()) => {
+                    newest = Some(view);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        let unknown = LogError::Cluster(Outage::NoPrimary, "none was asked".into());
+        newest.ok_or(failure.unwrap_or(unknown))
+    }
+
+    /// Who is the master of this key's slot, as a majority of the masters has it.
+    pub(crate) async fn owner(&self, key: &str) -> Result<Address, LogError> {
+        let view = self.look().await?;
+        let voters: Vec<Address> = view.masters().cloned().collect();
+        let slot = slot(key);
+        let mut ballot = Ballot::of(voters.len());
+        let ask = |(voter, node)| async move {
+            let answer = timeout(DEADLINE, async {
+                let mut connection = self.connect(node).await?;
+                self.view(&mut connection, node).await
+            });
+            (voter, answer.await.ok().and_then(Result::ok))
+        };
+        let mut asked: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
+        while let Some((voter, view)) = asked.next().await {
+            ballot.take(voter, view.and_then(|view| view.vote(slot, NEVER)));
+            if ballot.is_decided() {
+                break;
+            }
+        }
+        let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
+        ballot.named().cloned().ok_or_else(nobody)
+    }
+
+    /// Asks one node for its view.
+    pub(crate) async fn view(
+        &self,
+        connection: &mut Connection,
+        asked: &Address,
+    ) -> Result<View, LogError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("CLUSTER").arg("NODES");
+        let answers = connection.tell(&commands).await?;
+        let text = reply::text(&reply::sound(answers.into_iter().next())?)?;
+        let by_name = matches!(self.like.addr(), ConnectionAddr::TcpTls { .. });
+        View::parse(&text, asked, by_name)
+    }
+}
+
+impl View {
+    /// Reads the answer to `CLUSTER NODES` of the node that was asked at this address; `by_name`:
+    /// nodes are reached by the host names that they announce, if they do.
+    fn parse(text: &str, asked: &Address, by_name: bool) -> Result<Self, LogError> {
+        const UNLIKE: LogError = LogError::Reply("CLUSTER NODES is not as expected");
+        let mut masters = Vec::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let mut words = line.split_whitespace();
+            let (place, flags) = (words.nth(1).ok_or(UNLIKE)?, words.next().ok_or(UNLIKE)?);
+            let epoch = words.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNLIKE)?;
+            // After the state of the link: single slots and ranges; in brackets those that move.
+            let slots = words.skip(1).filter(|slots| !slots.starts_with('['));
+            let slots = slots.map(range).collect::<Option<Vec<_>>>().ok_or(UNLIKE)?;
+            if slots.is_empty() || !flags.split(',').any(|flag| flag == "master") {
+                continue;
+            }
+            let told = address(place, by_name).ok_or(UNLIKE)?;
+            // A node that nobody has met does not know its own address.
+            let is_itself = told.host.is_empty() && flags.contains("myself");
+            let address = if is_itself { asked.clone() } else { told };
+            masters.push(Master { address, epoch, slots });
+        }
+        Ok(Self(masters))
+    }
+
+    /// The masters that have slots: those who have a vote.
+    pub(crate) fn masters(&self) -> impl Iterator<Item = &Address> {
+        self.0.iter().map(|master| &master.address)
+    }
+
+    /// Newer views know of newer configurations.
+    pub(crate) fn age(&self) -> u64 {
+        self.0.iter().map(|master| master.epoch).max().unwrap_or(0)
+    }
+
+    /// Who owns this slot.
+    pub(crate) fn vote(&self, slot: u16, asked: Moment) -> Option<Vote> {
+        let owns = |master: &&Master| {
+            master.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+        };
+        let owner = self.0.iter().find(owns)?;
+        Some(Vote { asked, primary: owner.address.clone(), epoch: owner.epoch })
+    }
+
+    /// Who owns the slot of each stream.
+    pub(crate) fn votes(&self, asked: Moment) -> PerStream<Option<Vote>> {
+        Stream::ALL.map(|stream| self.vote(slot(stream.name()), asked))
+    }
+}
+
+/// `ip:port@bus`, and maybe `,hostname`.
+fn address(place: &str, by_name: bool) -> Option<Address> {
+    let mut parts = place.split(',');
+    let (host, port) = parts.next()?.split('@').next()?.rsplit_once(':')?;
+    let name = parts.next().filter(|name| by_name && !name.is_empty() && !name.contains('='));
+    Some(Address { host: name.unwrap_or(host).into(), port: port.parse().ok()? })
+}
+
+fn range(slots: &str) -> Option<(u16, u16)> {
+    let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// The slot of a key: of what stands in its first braces, if anything does.
+pub(crate) fn slot(key: &str) -> u16 {
+    let tag = key
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map_or(key, |(tag, _)| if tag.is_empty() { key } else { tag });
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % 16_384
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a server of version 7.0 answers, after a slot was moved to the first node.
+    const NODES: &str = "\
+c48a 127.0.0.1:37102@47102 master - 0 1795649053136 2 connected 5461-10922
+d481 127.0.0.1:37103@47103,n3.internal master,fail - 0 1795649052935 0 connected 10923-13712 13714-16383
+add7 :37101@47101 myself,master - 0 1795649051000 3 connected 0-5460 13713 [93-<-c48a]
+eee7 127.0.0.1:37104@47104 slave add7 0 1795649051000 3 connected
+fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
+";
+
+    fn host(host: &str, port: u16) -> Address {
+        Address { host: host.into(), port }
+    }
+
+    #[test]
+    fn masters_with_slots_vote_and_own_them() {
+        let view = View::parse(NODES, &host("asked", 37101), false).unwrap();
+        let masters: Vec<String> = view.masters().map(ToString::to_string).collect();
+        assert_eq!(masters, ["127.0.0.1:37102", "127.0.0.1:37103", "asked:37101"]);
+        assert_eq!(view.age(), 3);
+        let owner = |slot| view.vote(slot, NEVER).map(|vote| (vote.primary.port, vote.epoch));
+        assert_eq!(owner(13_713), Some((37101, 3)));
+        assert_eq!(owner(13_712), Some((37103, 0)));
+        assert_eq!(owner(16_383), Some((37103, 0)));
+        assert_eq!(owner(93), Some((37101, 3)));
+        assert_eq!(View::default().vote(93, NEVER), None);
+        let named = View::parse(NODES, &host("asked", 37101), true).unwrap();
+        assert!(named.masters().any(|node| *node == host("n3.internal", 37103)));
+    }
+
+    #[test]
+    fn what_is_no_view_is_an_error() {
+        for text in [
+            "x",
+            "a b c d",
+            "a h:1@2 master - 0 0 x connected 1",
+            "a h:1@2 master - 0 0 1 connected z",
+        ] {
+            assert!(View::parse(text, &host("asked", 1), false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn slots_are_those_that_redis_computes() {
+        for (key, expected) in [
+            ("caracal.sessions.revoke", 13_713),
+            ("caracal.sessions.revoke.dead", 15_975),
+            ("{caracal.sessions.revoke.dead}:mark", 15_975),
+            ("caracal.policy.invalidate", 1_865),
+            ("123456789", 12_739),
+            ("{}a", slot("{}a")),
+        ] {
+            assert_eq!(slot(key), expected, "{key}");
+        }
+        assert_ne!(slot("{}a"), slot("{}b"), "empty braces are none");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a node of a cluster says of a stream that is read elsewhere from now on.
+
+use caracal_revocation_event::Stream;
+use redis::Pipeline;
+
+use super::cluster::{Nodes, slot};
+use super::{Address, NEVER};
+use crate::continuity::Identity;
+use crate::log::LogError;
+use crate::redis_reply as reply;
+
+/// The run id of this node, if it is a master, and gave the stream away: it does not claim its
+/// slot, or, where it asked to look elsewhere, is handing it over. One that was replaced after a
+/// failure still claims it, or is a replica by now, or another process.
+pub(super) async fn gave_away(
+    nodes: &Nodes,
+    node: &Address,
+    stream: Stream,
+    is_handing_over: bool,
+) -> Result<Option<Box<str>>, LogError> {
+    let mut connection = nodes.connect(node).await?;
+    let mut commands = Pipeline::new();
+    commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+    let mut answers = connection.tell(&commands).await?.into_iter();
+    let server = reply::text(&reply::sound(answers.next())?)?;
+    let replication = reply::text(&reply::sound(answers.next())?)?;
+    let identity = Identity::of(&server, &replication)?;
+    let view = nodes.view(&mut connection, node).await?;
+    let owner = view.vote(slot(stream.name()), NEVER).map(|vote| vote.primary);
+    let claims_it = owner.is_none_or(|owner| owner == *node);
+    Ok((!identity.is_replica && (!claims_it || is_handing_over)).then_some(identity.run_id))
+}
+
+/// Where an answer says to ask for a stream that is on its way there.
+pub(super) fn redirected(error: &LogError, by: Option<&Address>) -> Option<Address> {
+    let LogError::Redis(words) = error else { return None };
+    let mut words = words.split_whitespace();
+    let place = words.next().filter(|code| *code == "ASK").and_then(|_| words.nth(1))?;
+    let (host, port) = place.rsplit_once(':')?;
+    // Without a host it is the same as before.
+    let host = if host.is_empty() { &*by?.host } else { host };
+    Some(Address { host: host.into(), port: port.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stream_on_its_way_is_asked_for_elsewhere() {
+        let by = Address { host: "here".into(), port: 1 };
+        let to = |words: &str| redirected(&LogError::Redis(words.into()), Some(&by));
+        let at = |host: &str| Some(Address { host: host.into(), port: 7001 });
+        assert_eq!(to("ASK 13713 127.0.0.1:7001"), at("127.0.0.1"));
+        assert_eq!(to("ASK 13713 :7001"), at("here"));
+        assert_eq!(to("ASK 13713 ::1:7001"), at("::1"));
+        for words in ["MOVED 13713 127.0.0.1:7001", "ASK", "ASK 1 here", "CLUSTERDOWN"] {
+            assert_eq!(to(words), None, "{words}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Connections by the keys that are used on them: one to all, or in a cluster one to each master.
+
+use std::collections::HashMap;
+
+use caracal_revocation_state::Outage;
+use redis::{Pipeline, Value};
+
+use super::cluster::{View, slot};
+use super::{Address, NEVER, Topology};
+use crate::connection::Connection;
+use crate::log::LogError;
+
+/// Connections to whoever takes writes, each opened when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Links {
+    topology: Topology,
+    /// Outside a cluster.
+    one: Option<Connection>,
+    /// Who owns what, in a cluster, as it was last looked up.
+    view: Option<View>,
+    nodes: HashMap<Address, Connection>,
+}
+
+impl Links {
+    pub(crate) fn new(topology: Topology) -> Self {
+        Self { topology, one: None, view: None, nodes: HashMap::new() }
+    }
+
+    /// Closes all, so that everything is looked up anew: after a failure.
+    pub(crate) fn close(&mut self) {
+        (self.one, self.view) = (None, None);
+        self.nodes.clear();
+    }
+
+    /// The connection for this key.
+    pub(crate) async fn to(&mut self, key: &str) -> Result<&mut Connection, LogError> {
+        match self.owner(key).await? {
+            None => self.only().await,
+            Some(node) => self.node(node).await,
+        }
+    }
+
+    /// Sends commands on this key, or on others of its slot; once more if it has moved. The first
+    /// error among the answers is the result.
+    pub(crate) async fn tell(
+        &mut self,
+        key: &str,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, LogError> {
+        match self.to(key).await?.tell(commands).await {
+            // Nothing was done where the key is not.
+            Err(error) if error.outage() == Outage::Moved && self.is_cluster() => {
+                self.close();
+                self.to(key).await?.tell(commands).await
+            }
+            Err(error) => {
+                // Its answer may still be on its way; what Redis itself refused, it has answered.
+                if !matches!(error, LogError::Redis(_)) {
+                    self.close();
+                }
+                Err(error)
+            }
+            answers => answers,
+        }
+    }
+
+    /// Sends what belongs to each key, in this order: in one write, but in a cluster.
+    pub(crate) async fn tell_all(
+        &mut self,
+        parts: Vec<(String, Pipeline)>,
+    ) -> Result<(), LogError> {
+        if self.is_cluster() {
+            for (key, commands) in &parts {
+                self.tell(key, commands).await?;
+            }
+            return Ok(());
+        }
+        let mut all = Pipeline::new();
+        for command in parts.iter().flat_map(|(_, commands)| commands.cmd_iter()) {
+            all.add_command(command.clone());
+        }
+        self.only().await?.tell(&all).await.map(|_| ())
+    }
+
+    /// A key on each server that there is: for what is asked of all.
+    pub(crate) async fn everywhere(&mut self) -> Result<Vec<Option<Address>>, LogError> {
+        if !self.is_cluster() {
+            return Ok(vec![None]);
+        }
+        Ok(self.view().await?.masters().cloned().map(Some).collect())
+    }
+
+    /// The connection to one of [`Links::everywhere`].
+    pub(crate) async fn at(&mut self, node: Option<Address>) -> Result<&mut Connection, LogError> {
+        match node {
+            None => self.only().await,
+            Some(node) => self.node(node).await,
+        }
+    }
+
+    const fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster(_))
+    }
+
+    async fn owner(&mut self, key: &str) -> Result<Option<Address>, LogError> {
+        if !self.is_cluster() {
+            return Ok(None);
+        }
+        let slot = slot(key);
+        let vote = self.view().await?.vote(slot, NEVER);
+        let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
+        vote.map(|vote| Some(vote.primary)).ok_or_else(nobody)
+    }
+
+    async fn view(&mut self) -> Result<&View, LogError> {
+        if let (None, Topology::Cluster(nodes)) = (&self.view, &self.topology) {
+            self.view = Some(nodes.look().await?);
+        }
+        self.view.as_ref().ok_or(LogError::Reply("there is no cluster"))
+    }
+
+    async fn only(&mut self) -> Result<&mut Connection, LogError> {
+        if self.one.is_none() {
+            self.one = Some(self.topology.open("").await?);
+        }
+        self.one.as_mut().ok_or(LogError::Reply("there is no open connection"))
+    }
+
+    async fn node(&mut self, node: Address) -> Result<&mut Connection, LogError> {
+        if !self.nodes.contains_key(&node) {
+            let Topology::Cluster(nodes) = &self.topology else {
+                return Err(LogError::Reply("there is no cluster"));
+            };
+            let opened = nodes.connect(&node).await?;
+            self.nodes.insert(node.clone(), opened);
+        }
+        self.nodes.get_mut(&node).ok_or(LogError::Reply("there is no open connection"))
+    }
+}

@@ -1,0 +1,212 @@
+//! Redis Cluster: each stream is read where its slot is, wherever that goes.
+
+use std::time::Duration;
+
+use caracal_revocation::{
+    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, Stream, Unknown,
+};
+
+use crate::cluster_fleet::{Cluster, HOME, Move, settings};
+use crate::live::{
+    PATIENCE, ZONE, caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke,
+};
+use crate::sentinel_fleet::follow;
+
+fn outage(revocations: &Revocations) -> Option<Outage> {
+    revocations.readiness(revocations.now()).outage
+}
+
+async fn length(cluster: &Cluster, key: &str) -> u64 {
+    let mut connection = cluster.connection(key).await;
+    redis::cmd("XLEN").arg(key).query_async(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn streams_on_several_masters_are_followed_published_to_and_dead_lettered() {
+    let cluster = Cluster::start().await;
+    let follower = Follower::new(cluster.settings()).with_receipts("gw-1");
+    let revocations = follower.spawn();
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    revoke(&publisher, "ar-1").await;
+    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    assert!(is_admitted(&revocations, "ar-2"));
+    // Another stream, on another master.
+    let before = revocations.zone(ZONE);
+    publisher.publish(Notice::keys(ZONE)).await.unwrap();
+    eventually("keys are forgotten", || {
+        revocations.zone(ZONE).keys_generation != before.keys_generation
+    })
+    .await;
+    publisher.publish(Notice::policies(ZONE)).await.unwrap();
+    eventually("policies are reloaded", || {
+        revocations.zone(ZONE).policy_generation != before.policy_generation
+    })
+    .await;
+
+    for stream in [Stream::SessionsRevoke, Stream::PolicyInvalidate] {
+        let mut connection = cluster.connection(stream.name()).await;
+        let mut add = redis::cmd("XADD");
+        add.arg(stream.name()).arg("*").arg("sid").arg("unsigned");
+        add.exec_async(&mut connection).await.unwrap();
+        let start = std::time::Instant::now();
+        while length(&cluster, &format!("{stream}.dead")).await != 1 {
+            assert!(start.elapsed() < PATIENCE, "no dead letter of {stream}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let canary = Canary::new(&cluster.settings()).every(Duration::from_millis(200)).spawn();
+    eventually("the canary is seen", || canary.is_alive()).await;
+
+    let mut connection = cluster.connection("caracal.revocation.receipt:gw-1").await;
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg("caracal.revocation.receipt:gw-1");
+    assert_eq!(exists.query_async::<u64>(&mut connection).await.unwrap(), 1, "a receipt");
+
+    // Effects once in a fleet: group, failure counts and marks are in slots of their own.
+    let (sender, mut done) = tokio::sync::mpsc::unbounded_channel();
+    let runner = EffectRunner::new(&cluster.settings(), Stream::SessionsRevoke, "sts-revocation");
+    let work = tokio::spawn(runner.with_dedup().run(
+        move |delivery| {
+            let sender = sender.clone();
+            async move {
+                let _ = sender.send(delivery.id());
+                Ok(())
+            }
+        },
+        std::future::pending(),
+    ));
+    let start = std::time::Instant::now();
+    let effect = loop {
+        revoke(&publisher, "ar-3").await;
+        if let Ok(Some(id)) = tokio::time::timeout(Duration::from_millis(300), done.recv()).await {
+            break id;
+        }
+        assert!(start.elapsed() < PATIENCE && !work.is_finished(), "no effect");
+    };
+    assert!(effect.ms > 0);
+    work.abort();
+    assert_eq!((outage(&revocations), revocations.horizon()), (None, None));
+}
+
+#[tokio::test]
+async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
+    let cluster = Cluster::start().await;
+    let mut strict = caracal_revocation::Options::strict();
+    strict.deny_after = Duration::from_secs(30);
+    let state = Revocations::new(strict);
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    revoke(&publisher, "before").await;
+    let revocations = Follower::new(cluster.settings()).with_revocations(state).spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &publisher).await;
+    let horizon = revocations.horizon();
+    let losses = revocations.losses();
+
+    let slot = Move::of(&cluster, Stream::SessionsRevoke, HOME, 0);
+    slot.begin().await;
+    // On its way it is asked for where it is going.
+    let mut there = cluster.masters[0].connection().await;
+    let mut commands = redis::pipe();
+    let fields = Notice::revoke(ZONE, "operator").session("on-its-way");
+    let fields = fields.into_fields(Some(&crate::live::key(1)), std::time::SystemTime::now());
+    let add =
+        commands.cmd("ASKING").ignore().cmd("XADD").arg(Stream::SessionsRevoke.name()).arg("*");
+    for (name, value) in &fields {
+        add.arg(name).arg(value);
+    }
+    commands.exec_async(&mut there).await.unwrap();
+    eventually("it is heard", || is_revoked(&revocations, "on-its-way")).await;
+    slot.end().await;
+    // A publisher that knew it elsewhere finds it.
+    revoke(&publisher, "after").await;
+    eventually("it is followed", || is_revoked(&revocations, "after")).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+    caught_up(&revocations, &publisher).await;
+    assert_eq!(is_unknown(&revocations), None);
+    assert_eq!(revocations.losses(), losses, "a move loses nothing");
+    assert_eq!(revocations.horizon(), horizon);
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_along_with_less_is_a_hole() {
+    let cluster = Cluster::start().await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    revoke(&publisher, "before").await;
+    let revocations = Follower::new(cluster.settings()).spawn();
+    ready(&revocations).await;
+    caught_up(&revocations, &publisher).await;
+    assert_eq!(revocations.horizon(), None);
+    let slot = Move::of(&cluster, Stream::SessionsRevoke, HOME, 0);
+    let mut home = cluster.masters[HOME].connection().await;
+    let mut command = redis::cmd("DEL");
+    command.arg(Stream::SessionsRevoke.name());
+    command.exec_async(&mut home).await.unwrap();
+    slot.begin().await;
+    slot.end().await;
+    revoke(&publisher, "after").await;
+    eventually("the loss is noticed", || revocations.horizon().is_some()).await;
+    eventually("it is followed", || is_revoked(&revocations, "after")).await;
+    assert!(is_revoked(&revocations, "before"), "what is known stays known");
+}
+
+#[tokio::test]
+async fn a_master_that_dies_is_replaced_by_its_replica() {
+    let mut cluster = Cluster::start().await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    let revocations = follow(cluster.settings(), Duration::from_secs(60));
+    ready(&revocations).await;
+    revoke(&publisher, "before").await;
+    caught_up(&revocations, &publisher).await;
+    cluster.masters[HOME].kill();
+    eventually("it is noticed", || outage(&revocations).is_some()).await;
+    assert!(is_admitted(&revocations, "anybody"), "within the bound");
+    let start = std::time::Instant::now();
+    while publisher.publish(Notice::revoke(ZONE, "o").session("after")).await.is_err() {
+        assert!(start.elapsed() < PATIENCE, "no new master");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("what is published there is heard", || is_revoked(&revocations, "after")).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+    assert!(is_revoked(&revocations, "before"));
+    assert_eq!(is_unknown(&revocations), None);
+}
+
+#[tokio::test]
+async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
+    let cluster = Cluster::start().await;
+    let revocations = follow(cluster.settings(), Duration::from_secs(3));
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    caught_up(&revocations, &publisher).await;
+    // Two that hang: the third still answers for a while, and is not believed.
+    cluster.masters[0].freeze();
+    cluster.masters[1].freeze();
+    eventually("the view is stale", || {
+        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+    })
+    .await;
+    cluster.masters[0].thaw();
+    cluster.masters[1].thaw();
+    eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
+}
+
+#[tokio::test]
+async fn a_user_with_the_least_rights_follows_a_cluster() {
+    let cluster = Cluster::start().await;
+    for master in &cluster.masters {
+        let mut connection = master.connection().await;
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("reader").arg("on").arg(">pw").arg("resetkeys").arg("-@all");
+        command.arg(&["+xread", "+xinfo", "+time", "+info", "+cluster|nodes", "+asking"]);
+        command.arg("%R~caracal.*");
+        command.exec_async(&mut connection).await.unwrap();
+    }
+    let login = [("REDIS_USER", "reader"), ("REDIS_PASSWORD", "pw")];
+    let nodes = crate::sentinel_fleet::list(cluster.masters.iter().map(|master| master.port()));
+    let revocations = follow(settings(&nodes, &login), Duration::from_secs(60));
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    revoke(&publisher, "ar-1").await;
+    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+}
