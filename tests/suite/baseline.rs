@@ -1,10 +1,17 @@
 //! Redis loses messages; Postgres knows what they said.
 
-use caracal_revocation::{Claims, Follower, Postgres, Reason, Revocations, Stream, Verdict};
+use std::path::Path;
+use std::process::Command;
+
+use caracal_revocation::{
+    Claims, Follower, InProcess, Postgres, Reason, Revocations, Stream, Verdict,
+};
+use tempfile::TempDir;
 
 use crate::live::{ZONE, caught_up, claims, eventually, publisher, ready, revoke, ring, verdict};
 use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
+use crate::tls::certificates;
 
 /// A resource token of before every hole that a test makes.
 fn old(session: &str) -> Claims {
@@ -63,4 +70,67 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     let mut session = old("living");
     session.usage = Some("session".into());
     assert_eq!(reason(&revocations, &session), Some(Reason::HistoryIncomplete));
+}
+
+const CHILD: &str = "CARACAL_DATABASE_OF_A_CHILD";
+
+/// Not a test by itself: a service with the certificates that its parent chose.
+#[tokio::test]
+async fn child_that_reads_postgres() {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let baseline =
+        Postgres::from_lookup(|name| (name == "DATABASE_URL").then(|| url.clone())).unwrap();
+    let follower = Follower::in_process(&InProcess::new(), ring()).unwrap().with_baseline(baseline);
+    let reload = follower.reload_handle();
+    let revocations = follower.spawn();
+    let outcome = reload.reload().await;
+    println!("outcome: {outcome:?}, {} entries", revocations.entries());
+}
+
+/// What such a service says that believes this authority, if any.
+fn outcome(url: &str, authority: Option<&Path>) -> String {
+    let nothing = Path::new("/dev/null");
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "baseline::child_that_reads_postgres", "--nocapture"])
+        .env(CHILD, url)
+        .env("CARACAL_MODE", "dev")
+        .env("SSL_CERT_FILE", authority.unwrap_or(nothing))
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    said.lines().find(|line| line.contains("outcome: ")).unwrap_or(&said).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_over_tls_is_read_where_its_certificate_is_believed_and_nowhere_else() {
+    let mut postgres = PostgresServer::start().await;
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path(), &["server"]);
+    let data = postgres.folder.path().join("data");
+    for (from, to) in [("server.pem", "server.crt"), ("server.key", "server.key")] {
+        // Into files that belong to the server already, since it asks whose they are.
+        postgres.own_file(&data.join(to), &std::fs::read(folder.path().join(from)).unwrap());
+    }
+    let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+    postgres.run("ALTER SYSTEM SET ssl = on").await;
+    postgres.run("INSERT INTO authority_records VALUES ('ar-1', 'z', 'revoked')").await;
+    postgres.kill();
+    postgres.restart();
+
+    let plain = postgres.url().replace("127.0.0.1", "localhost");
+    let (required, disabled) =
+        (format!("{plain}?sslmode=require"), format!("{plain}?sslmode=disable"));
+    let ca = folder.path().join("ca.pem");
+    let said = outcome(&required, Some(&ca));
+    assert!(said.contains("outcome: Ok(()), 1 entries"), "{said}");
+    for (url, authority) in [(&required, None), (&disabled, Some(ca.as_path()))] {
+        let said = outcome(url, authority);
+        assert!(said.contains("outcome: Err") && said.contains("0 entries"), "{said}");
+        assert!(!said.contains("a-password"), "{said}");
+    }
+    // The certificate names localhost, and no address.
+    let said = outcome(&required.replace("localhost", "127.0.0.1"), Some(&ca));
+    assert!(said.contains("outcome: Err"), "{said}");
 }

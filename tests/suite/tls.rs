@@ -10,7 +10,7 @@ use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
 use crate::redis_server::{RedisServer, free_port};
 
 /// Writes an authority, and a certificate and a key for each name that it signed.
-fn certificates(folder: &Path, names: &[&str]) {
+pub(crate) fn certificates(folder: &Path, names: &[&str]) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, "authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,10 +27,27 @@ fn certificates(folder: &Path, names: &[&str]) {
     }
 }
 
+/// What the README says that a follower needs.
+pub(crate) const LEAST: &str = "+xread +xinfo +time +info %R~caracal.* +config|get";
+/// And for dead letters.
+pub(crate) const LETTERS: &str = "+watch +unwatch +get +set +xadd +multi +exec +discard \
+    %RW~{caracal.*.dead}:mark %W~caracal.*.dead";
+
+/// Makes a user with the password `secret` and these rights.
+pub(crate) async fn allow(server: &RedisServer, user: &str, rights: &str) {
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg(user).arg("reset").arg("on").arg(">secret");
+    command.arg(rights.split_whitespace().collect::<Vec<_>>());
+    command.exec_async(&mut server.connection().await).await.unwrap();
+}
+
 fn follow(port: u16, files: &[(&str, &Path)]) -> Revocations {
-    let url = format!("rediss://localhost:{port}");
+    follow_at(&format!("rediss://localhost:{port}"), files)
+}
+
+fn follow_at(url: &str, files: &[(&str, &Path)]) -> Revocations {
     let settings = Settings::from_lookup(|name| match name {
-        "REDIS_URL" => Some(url.clone()),
+        "REDIS_URL" => Some(url.to_owned()),
         "CARACAL_MODE" => Some("dev".to_owned()),
         _ => {
             let file = files.iter().find(|(setting, _)| *setting == name);
@@ -76,6 +93,20 @@ async fn an_authority_of_ones_own_and_certificates_on_both_sides() {
     })
     .await;
     assert!(!nobody.readiness(nobody.now()).is_ready());
+
+    // As a user with the documented rights, and as one who lacks one of them.
+    allow(&server, "least", LEAST).await;
+    allow(&server, "less", &LEAST.replace("+xinfo ", "")).await;
+    let url = |user: &str| format!("rediss://{user}:secret@localhost:{port}");
+    let files = [&[ca], own.as_slice()].concat();
+    let least = follow_at(&url("least"), &files);
+    ready(&least).await;
+    assert!(is_revoked(&least, "ar-1"));
+    let less = follow_at(&url("less"), &files);
+    eventually("a right is lacking", || outage(&less) == Some(Outage::Forbidden)).await;
+    let wrong = follow_at(&url("least").replace("secret", "wrong"), &files);
+    eventually("the password is wrong", || outage(&wrong) == Some(Outage::Login)).await;
+    assert!([less, wrong].iter().all(|view| !view.readiness(view.now()).is_ready()));
 }
 
 #[test]

@@ -104,6 +104,15 @@ impl PostgresServer {
         client
     }
 
+    /// Writes a file that only the server may read.
+    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
+    pub(crate) fn own_file(&self, path: &Path, bytes: &[u8]) {
+        std::fs::write(path, bytes).expect("the folder can be written to");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).expect("it is ours");
+        own(path);
+    }
+
     /// As by `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("the server can be killed");
