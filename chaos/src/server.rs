@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -10,17 +10,18 @@ use redis::{AsyncConnectionConfig, Client};
 use tempfile::TempDir;
 
 use crate::Failure;
+use crate::leash::Leashed;
 
 /// Longer than the slowest machine needs: then the harness has failed, not what it tests.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// One redis-server, in a folder of its own; gone when it is dropped.
+/// One redis-server, in a folder of its own; gone when it is dropped, and when this program ends.
 #[derive(Debug)]
 pub struct RedisServer {
     folder: TempDir,
     port: u16,
-    process: Child,
+    process: Leashed,
 }
 
 impl RedisServer {
@@ -45,9 +46,7 @@ impl RedisServer {
     }
 
     pub fn kill(&mut self) -> Result<(), Failure> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
+        Ok(self.process.kill()?)
     }
 
     /// On the same port and the files that are there.
@@ -101,7 +100,7 @@ impl RedisServer {
     async fn wait_until_up(&mut self) -> Result<bool, Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            if self.process.try_wait()?.is_some() {
+            if self.process.has_ended()? {
                 return Ok(false);
             }
             if self.answers().await {
@@ -113,14 +112,7 @@ impl RedisServer {
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn launch(folder: &TempDir, port: u16, replica_of: Option<SocketAddr>) -> Result<Child, Failure> {
+fn launch(folder: &TempDir, port: u16, replica_of: Option<SocketAddr>) -> Result<Leashed, Failure> {
     let mut command = Command::new("redis-server");
     command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -135,7 +127,7 @@ fn launch(folder: &TempDir, port: u16, replica_of: Option<SocketAddr>) -> Result
     if let Some(primary) = replica_of {
         command.args(["--replicaof", "127.0.0.1", &primary.port().to_string()]);
     }
-    command.spawn().map_err(|error| {
+    Leashed::spawn(&mut command).map_err(|error| {
         format!("redis-server cannot be run (on Debian: apt-get install redis-server): {error}")
             .into()
     })

@@ -65,10 +65,16 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
     // Whether this is refused for what was noticed, at the latest, when Redis was back for who has to
     // read from it from then on.
-    let is_refused = |from| {
-        let noticed = reading.back(request, from);
-        let noticed = noticed.plus(reading.recovery(noticed));
-        let is_told = history.promise.reload.is_some_and(|by| request.sent > noticed.plus(by));
+    let recovered = |from| {
+        let back = reading.back(request, from);
+        back.plus(reading.recovery(back))
+    };
+    let is_refused = |from: At| {
+        let noticed = recovered(from);
+        // What a snapshot says of it may be older than what a second source said.
+        let begun = reading.life(request).recalled.map_or(from, |_| from.max(started));
+        let is_told =
+            history.promise.reload.is_some_and(|by| request.sent > recovered(begun).plus(by));
         iat <= unix_second(history.unix_start, noticed.plus(history.promise.margin)) + 1 && !is_told
     };
     // In strict mode every start is a loss.
@@ -76,7 +82,8 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
         || history.faults.iter().filter(|fault| may_have_hole(reading, request, fault)).any(
             |fault| {
                 // Ids from the future make a reader that starts think that anything is missing.
-                is_refused(if ids_ahead { fault.ended.max(started) } else { fault.ended })
+                let again = if ids_ahead { started } else { reading.read_on(request, fault.began) };
+                is_refused(fault.ended.max(again))
             },
         );
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }

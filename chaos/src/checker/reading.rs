@@ -109,6 +109,15 @@ impl<'h> Reading<'h> {
         fault.map_or(began, |fault| fault.ended)
     }
 
+    /// When this reader last began, up to this request, with a snapshot from before then: what
+    /// happened then it noticed once more.
+    pub(super) fn read_on(&self, request: &Request, before: At) -> At {
+        let lives = &self.history.readers[..=request.life];
+        let lives = lives.iter().filter(|life| life.reader == self.life(request).reader);
+        let again = lives.filter(|life| life.recalled.is_some_and(|recalled| recalled < before));
+        again.map(|life| life.started).max().unwrap_or_default()
+    }
+
     /// When Redis was there for a reader that has to read from it from then on.
     pub(super) fn back(&self, request: &Request, from: At) -> At {
         self.windows(request).iter().fold(from, |back, window| {

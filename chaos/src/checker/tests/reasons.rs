@@ -83,6 +83,18 @@ fn a_second_source_ends_the_refusal_of_older_tokens() {
 }
 
 #[test]
+fn a_reader_that_begins_with_a_snapshot_from_before_a_hole_notices_it_again() {
+    let told = |recalled: f64, second: i64| {
+        let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
+        told.0.tokens[0].iat = UNIX_START + second;
+        told.restarted(20.0).recalled(recalled).asked(30.0, 0, Answer::HistoryIncomplete)
+    };
+    told(4.0, 28).passes();
+    told(4.0, 29).breaks(Rule::Unexplained);
+    told(5.5, 28).breaks(Rule::Unexplained);
+}
+
+#[test]
 fn ids_from_the_future_make_a_newcomer_doubt_everything_before_it() {
     let minted = |ids_ahead| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
