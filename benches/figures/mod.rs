@@ -22,11 +22,11 @@ impl Figures {
         Self { bench, all: Vec::new() }
     }
 
-    /// Median, best and worst of rounds; the smallest is the best.
+    /// Median, lowest and highest of rounds.
     pub(crate) fn add(&mut self, name: &str, rounds: &[f64], unit: &str) {
-        let [best, worst] = [0.0, 1.0].map(|share| quantile(rounds, share));
+        let [lowest, highest] = [0.0, 1.0].map(|share| quantile(rounds, share));
         self.all.push(json!({
-            "name": name, "value": median(rounds), "unit": unit, "best": best, "worst": worst,
+            "name": name, "value": median(rounds), "unit": unit, "lowest": lowest, "highest": highest,
             "peer": null, "floor": null, "ratio": null,
         }));
     }
@@ -57,13 +57,18 @@ impl Figures {
 
 /// The head of a table of [`row`]s.
 pub(crate) fn head(title: &str, unit: &str) {
-    println!("\n{title:<58}{:>12}{:>12}{:>12}  {unit}", "median", "worst", "best");
+    println!("\n{title:<58}{:>12}{:>12}{:>12}  {unit}", "median", "lowest", "highest");
 }
 
-/// Median, worst and best of rounds; the smallest is the best.
+/// Median, lowest and highest of rounds.
 pub(crate) fn row(name: &str, rounds: &[f64]) {
-    let [best, worst] = [0.0, 1.0].map(|share| quantile(rounds, share));
-    println!("  {name:<56}{:>12}{:>12}{:>12}", shown(median(rounds)), shown(worst), shown(best));
+    let [lowest, highest] = [0.0, 1.0].map(|share| quantile(rounds, share));
+    println!(
+        "  {name:<56}{:>12}{:>12}{:>12}",
+        shown(median(rounds)),
+        shown(lowest),
+        shown(highest)
+    );
 }
 
 /// With as many decimals as say something.

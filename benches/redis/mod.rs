@@ -1,5 +1,7 @@
 //! A real redis-server for a bench, and a raw socket to it: the floor under every reader.
 
+#![allow(dead_code, reason = "no bench uses all of it")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +20,22 @@ pub(crate) struct Server {
 impl Server {
     /// Without persistence: what is measured is the way out of Redis, not its disk.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A replica of another, once it has all of it.
+    pub(crate) fn replica_of(primary: &Self) -> Self {
+        let server = Self::start_with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+        for _ in 0..500 {
+            if server.info("replication", "master_link_status").as_deref() == Some("up") {
+                return server;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the replica does not reach its primary");
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -28,6 +46,7 @@ impl Server {
             .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
             .arg("--dir")
             .arg(folder.path())
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let process = command
@@ -41,6 +60,32 @@ impl Server {
             thread::sleep(Duration::from_millis(10));
         }
         panic!("redis-server does not come up on port {port}");
+    }
+
+    /// A field of what the server says of itself.
+    pub(crate) fn info(&self, section: &str, field: &str) -> Option<String> {
+        let mut raw = Raw::connect(self.port);
+        raw.push(&[b"INFO", section.as_bytes()]);
+        raw.send();
+        let mut info = String::new();
+        raw.skip(&mut |text| info = String::from_utf8_lossy(text).into_owned());
+        let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned())
+    }
+
+    /// The same as a number.
+    pub(crate) fn number(&self, section: &str, field: &str) -> f64 {
+        self.info(section, field).and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
+    }
+
+    /// How long its threads have been on a processor.
+    pub(crate) fn on_core(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        let nanos = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
     }
 }
 

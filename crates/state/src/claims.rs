@@ -235,45 +235,39 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut seen = SeenNames::default();
+        let mut others = OtherNames::default();
         let (mut sid, mut root_sid, mut zone_id) = (None, None, None);
         let (mut agent_session_id, mut delegation_edge_id, mut usage) = (None, None, None);
         let (mut delegation_chain, mut delegation_path) = (None, None);
         let (mut delegation_graph_epoch, mut iat, mut exp) = (None, None, None);
         while let Some(name) = map.next_key::<Text<'de>>()? {
-            let name = name.as_ref();
-            if !seen.is_first(name) {
-                return Err(de::Error::custom("a claim stands twice"));
-            }
-            match name {
-                "sid" => sid = present(map.next_value()?),
-                "root_sid" => root_sid = present(map.next_value()?),
-                "agent_session_id" => agent_session_id = present(map.next_value()?),
-                "delegation_edge_id" => delegation_edge_id = present(map.next_value()?),
-                "zone_id" => zone_id = present(map.next_value()?),
-                "use" => usage = present(map.next_value()?),
-                "delegation_chain" => delegation_chain = map.next_value()?,
-                "delegation_path" => delegation_path = map.next_value()?,
-                "delegation_graph_epoch" => delegation_graph_epoch = map.next_value()?,
-                "iat" => iat = map.next_value()?,
-                "exp" => exp = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            match name.as_ref() {
+                "sid" => once(&mut sid, &mut map)?,
+                "root_sid" => once(&mut root_sid, &mut map)?,
+                "agent_session_id" => once(&mut agent_session_id, &mut map)?,
+                "delegation_edge_id" => once(&mut delegation_edge_id, &mut map)?,
+                "zone_id" => once(&mut zone_id, &mut map)?,
+                "use" => once(&mut usage, &mut map)?,
+                "delegation_chain" => once(&mut delegation_chain, &mut map)?,
+                "delegation_path" => once(&mut delegation_path, &mut map)?,
+                "delegation_graph_epoch" => once(&mut delegation_graph_epoch, &mut map)?,
+                "iat" => once(&mut iat, &mut map)?,
+                "exp" => once(&mut exp, &mut map)?,
+                name => others.skip(name, &mut map)?,
             }
         }
         Ok(Claims {
-            sid: sid.ok_or_else(|| de::Error::missing_field("sid"))?,
-            root_sid,
-            agent_session_id,
-            delegation_edge_id,
-            delegation_chain: Option::unwrap_or_default(delegation_chain),
-            delegation_path: Option::unwrap_or_default(delegation_path),
-            delegation_graph_epoch: Option::unwrap_or_default(delegation_graph_epoch),
-            zone_id,
-            usage,
-            iat,
-            exp,
+            sid: present(sid).ok_or_else(|| de::Error::missing_field("sid"))?,
+            root_sid: present(root_sid),
+            agent_session_id: present(agent_session_id),
+            delegation_edge_id: present(delegation_edge_id),
+            delegation_chain: delegation_chain.flatten().unwrap_or_default(),
+            delegation_path: delegation_path.flatten().unwrap_or_default(),
+            delegation_graph_epoch: delegation_graph_epoch.flatten().unwrap_or_default(),
+            zone_id: present(zone_id),
+            usage: present(usage),
+            iat: iat.flatten(),
+            exp: exp.flatten(),
         })
     }
 }
@@ -294,41 +288,58 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for HopVisitor<S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut seen = SeenNames::default();
-        let mut hop = Hop { agent_session_id: None, delegation_edge_id: None };
+        let mut others = OtherNames::default();
+        let (mut agent_session_id, mut delegation_edge_id) = (None, None);
         while let Some(name) = map.next_key::<Text<'de>>()? {
-            let name = name.as_ref();
-            if !seen.is_first(name) {
-                return Err(de::Error::custom("a claim of a hop stands twice"));
-            }
-            match name {
-                "agent_session_id" => hop.agent_session_id = present(map.next_value()?),
-                "delegation_edge_id" => hop.delegation_edge_id = present(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            match name.as_ref() {
+                "agent_session_id" => once(&mut agent_session_id, &mut map)?,
+                "delegation_edge_id" => once(&mut delegation_edge_id, &mut map)?,
+                name => others.skip(name, &mut map)?,
             }
         }
-        Ok(hop)
+        Ok(Hop::new(present(agent_session_id), present(delegation_edge_id)))
     }
 }
 
-/// An empty text names nothing.
-fn present<S: AsRef<str>>(text: Option<S>) -> Option<S> {
-    text.filter(|text| !text.as_ref().is_empty())
+/// The value of a claim that has not been there before; null is one.
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    place: &mut Option<Option<T>>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    if place.is_some() {
+        return Err(repeated());
+    }
+    *place = Some(map.next_value()?);
+    Ok(())
 }
 
-/// Which names an object has shown so far, by their digests.
+fn repeated<E: de::Error>() -> E {
+    E::custom("a claim stands twice")
+}
+
+/// An empty text names nothing.
+fn present<S: AsRef<str>>(text: Option<Option<S>>) -> Option<S> {
+    text.flatten().filter(|text| !text.as_ref().is_empty())
+}
+
+/// Which names an object has shown so far whose values nobody reads, by their digests.
 #[derive(Default)]
-struct SeenNames {
+struct OtherNames {
     hasher: rapidhash::fast::RandomState,
-    /// The first names, without allocation: a mandate has about twenty claims.
-    first: [u64; 32],
+    /// The first, without allocation: a mandate has about ten of these.
+    first: [u64; 16],
     len: usize,
     rest: HashSet<u64>,
 }
 
-impl SeenNames {
+impl OtherNames {
+    fn skip<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if !self.is_first(name) {
+            return Err(repeated());
+        }
+        map.next_value::<IgnoredAny>().map(drop)
+    }
+
     fn is_first(&mut self, name: &str) -> bool {
         let digest = self.hasher.hash_one(name);
         let first = self.first.get(..self.len).unwrap_or(&self.first);

@@ -1,0 +1,241 @@
+//! What the layer costs an axum service under load: `cargo bench --bench axum`, about a minute; also
+//! writes `target/figures/axum.json`.
+//!
+//! Hello world, served by one thread, with the layer and without it. Either way the claims of a
+//! verified token are put into each request's extensions. Another thread keeps 64 connections busy
+//! with one request each, written and read as plain bytes, so that the server is what is full.
+//!
+//! The layer stands in one stack with the one that puts in the claims, or by itself, which axum
+//! boxes once more: what that costs a layer that does nothing is measured beside. All take turns of
+//! a quarter of a second; what counts is the ratio within each round, since the machine may do
+//! something else during the next.
+
+#[path = "figures/mod.rs"]
+mod figures;
+#[path = "tokens/mod.rs"]
+mod tokens;
+
+use std::cell::Cell;
+use std::fs;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use caracal_revocation::{Claims, Exporter, GatewayLayer, Revocations};
+use figures::{Figures, head, row};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+
+const CONNECTIONS: usize = 64;
+const TURN: Duration = Duration::from_millis(250);
+const ROUNDS: usize = 60;
+const REVOKED: u64 = 1_000;
+const TOKENS: u64 = 256;
+/// Of the requests a second without the layer, in percent.
+const AIM: f64 = 97.0;
+
+fn main() {
+    if !figures::measuring() {
+        return;
+    }
+    let _exporter = Exporter::install().expect("no recorder yet");
+    let revocations = tokens::revoked(REVOKED);
+    let server = Server::start(&revocations);
+    let load = single();
+    let rounds = load.block_on(LocalSet::new().run_until(async {
+        let mut loads = Vec::new();
+        for address in server.services {
+            let mut load = Load::connect(address).await;
+            // To warm up.
+            load.turn(&server).await;
+            loads.push(load);
+        }
+        let mut rounds: [Vec<Turn>; 4] = Default::default();
+        for round in 0..ROUNDS {
+            revocations.confirm(revocations.now());
+            // None is always the first.
+            for at in (0..4).map(|at| (at + round) % 4) {
+                rounds[at].push(loads[at].turn(&server).await);
+            }
+        }
+        rounds
+    }));
+    report(&rounds);
+}
+
+const NAMES: [&str; 4] = [
+    "without the layer",
+    "with it, in one stack",
+    "without it, and a layer that does nothing",
+    "with it, as a layer of its own",
+];
+
+fn report(rounds: &[Vec<Turn>; 4]) {
+    let rates = rounds.each_ref().map(|turns| turns.iter().map(|turn| turn.a_second).collect());
+    let times = rounds.each_ref().map(|turns| turns.iter().map(|turn| turn.on_core).collect());
+    let [rates, times]: [[Vec<f64>; 4]; 2] = [rates, times];
+    let shares = |with: usize, without: usize| -> Vec<f64> {
+        let pairs = rates[with].iter().zip(&rates[without]);
+        pairs.map(|(with, without)| 100.0 * with / without).collect()
+    };
+    let added = |with: usize, without: usize| -> Vec<f64> {
+        let pairs = times[with].iter().zip(&times[without]);
+        pairs.map(|(with, without)| with - without).collect()
+    };
+    let mut figures = Figures::of("axum");
+    head("hello world, keep-alive: requests a second", "");
+    NAMES.iter().zip(&rates).for_each(|(name, rates)| row(name, rates));
+    head("the server's processor time a request", "ns");
+    NAMES.iter().zip(&times).for_each(|(name, times)| row(name, times));
+    for (name, with, without) in [
+        ("in one stack", 1, 0),
+        ("as a layer of its own", 3, 0),
+        ("as a layer of its own, beside one that does nothing", 3, 2),
+    ] {
+        head(&format!("the layer {name}"), "");
+        row("requests a second, of those without it, %", &shares(with, without));
+        row("processor time added to a request, ns", &added(with, without));
+        let share = format!("requests with the layer {name}, of those without");
+        figures.add(&share, &shares(with, without), "%");
+        let name = format!("requests with the layer {name}");
+        figures.beside(&name, &rates[with], "requests/s", &rates[without]);
+    }
+    println!("\n  the aim: at least {AIM:.0} % of the requests");
+    figures.write();
+}
+
+/// All services on one thread.
+struct Server {
+    /// In the order of [`NAMES`].
+    services: [SocketAddr; 4],
+    /// Where the kernel tells how long that thread has been on a processor.
+    schedstat: String,
+}
+
+impl Server {
+    fn start(revocations: &Revocations) -> Self {
+        let revocations = revocations.clone();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            single().block_on(async {
+                let hello = || Router::new().route("/", get(async || "Hello, World!"));
+                let verified = claims_in();
+                let layer = GatewayLayer::new(revocations);
+                let stack = ServiceBuilder::new().layer(verified.clone()).layer(layer.clone());
+                let nothing = MapRequestLayer::new(|request: Request| request);
+                let services = [
+                    serve(hello().layer(verified.clone())).await,
+                    serve(hello().layer(stack)).await,
+                    serve(hello().layer(nothing).layer(verified.clone())).await,
+                    serve(hello().layer(layer).layer(verified)).await,
+                ];
+                let task = fs::read_link("/proc/thread-self").expect("Linux");
+                let schedstat = format!("/proc/{}/schedstat", task.display());
+                tell.send(Self { services, schedstat }).expect("somebody waits");
+                std::future::pending::<()>().await;
+            });
+        });
+        told.recv().expect("the server starts")
+    }
+
+    fn on_core(&self) -> Duration {
+        let text = fs::read_to_string(&self.schedstat).unwrap_or_default();
+        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    }
+}
+
+/// Stands for the layer that verifies tokens: the claims of one after the other.
+fn claims_in() -> MapRequestLayer<impl Fn(Request) -> Request + Clone> {
+    let claims: Arc<[Claims]> = tokens::tokens(TOKENS, 0).into();
+    let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    MapRequestLayer::new(move |mut request: Request| {
+        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % claims.len();
+        request.extensions_mut().insert(claims[at].clone());
+        request
+    })
+}
+
+type Request = axum::extract::Request;
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a socket"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// What one service did in one turn.
+struct Turn {
+    a_second: f64,
+    /// Nanoseconds that the server's thread took for each request.
+    on_core: f64,
+}
+
+/// Connections to one service, each with one request at a time.
+struct Load {
+    streams: Vec<TcpStream>,
+    /// How long each answer is: they are all the same.
+    answer: usize,
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n";
+
+impl Load {
+    async fn connect(address: SocketAddr) -> Self {
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(address).await.expect("the server answers");
+            stream.set_nodelay(true).expect("a socket");
+            streams.push(stream);
+        }
+        let mut answer = vec![0; 4_096];
+        streams[0].write_all(REQUEST).await.expect("the server reads");
+        let mut len = 0;
+        while !answer[..len].ends_with(b"Hello, World!") {
+            len += streams[0].read(&mut answer[len..]).await.expect("the server answers");
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
+        Self { streams, answer: len }
+    }
+
+    async fn turn(&mut self, server: &Server) -> Turn {
+        let (done, until) = (Rc::new(Cell::new(0_u64)), Instant::now() + TURN);
+        let (start, busy) = (Instant::now(), server.on_core());
+        let mut turns = Vec::new();
+        for mut stream in self.streams.drain(..) {
+            let (done, len) = (Rc::clone(&done), self.answer);
+            turns.push(tokio::task::spawn_local(async move {
+                let mut answer = vec![0; len];
+                while Instant::now() < until {
+                    stream.write_all(REQUEST).await.expect("the server reads");
+                    stream.read_exact(&mut answer).await.expect("the server answers");
+                    assert_eq!(answer[9..12], *b"200");
+                    done.set(done.get() + 1);
+                }
+                stream
+            }));
+        }
+        for turn in turns {
+            self.streams.push(turn.await.expect("it ends"));
+        }
+        let (took, busy) = (start.elapsed(), server.on_core() - busy);
+        let done = done.get() as f64;
+        Turn { a_second: done / took.as_secs_f64(), on_core: busy.as_nanos() as f64 / done }
+    }
+}
+
+fn single() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}

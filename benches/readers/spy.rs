@@ -1,0 +1,154 @@
+//! What a follower really sends: caught between it and its server.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What each connection through the spy said, in the order in which they were made.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Stands before the server; the port to connect to, and what is heard there.
+pub(crate) fn listen(server: u16) -> (u16, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let heard = Heard::default();
+    let all = heard.clone();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", server)).expect("the server answers");
+            for stream in [&client, &server] {
+                stream.set_nodelay(true).expect("a socket");
+            }
+            let at = {
+                let mut heard = all.0.lock().expect("no panic");
+                heard.push(Vec::new());
+                heard.len() - 1
+            };
+            let [from_server, to_client] =
+                [&server, &client].map(|s| s.try_clone().expect("a socket"));
+            thread::spawn(move || pass(from_server, to_client, |_| {}));
+            let all = all.clone();
+            thread::spawn(move || {
+                pass(client, server, |said| {
+                    all.0.lock().expect("no panic")[at].extend_from_slice(said);
+                });
+            });
+        }
+    });
+    (port, heard)
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, mut hear: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        hear(&buffer[..len]);
+        if to.write_all(&buffer[..len]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+type Command = Vec<Vec<u8>>;
+
+/// Commands that are sent in one write and end with a read of the streams.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch(Vec<Command>);
+
+impl Batch {
+    /// With other cursors in the read.
+    pub(crate) fn at(&self, cursors: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for command in &self.0 {
+            let is_read = command[0] == b"XREAD";
+            let keep = command.len() - if is_read { cursors.len() } else { 0 };
+            let rest = if is_read { cursors } else { &[] };
+            write!(bytes, "*{}\r\n", command.len()).expect("memory");
+            for part in command[..keep].iter().chain(rest) {
+                write!(bytes, "${}\r\n", part.len()).expect("memory");
+                bytes.extend_from_slice(part);
+                bytes.extend_from_slice(b"\r\n");
+            }
+        }
+        bytes
+    }
+
+    pub(crate) fn answers(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The names of the streams, and the cursors that were sent.
+    pub(crate) fn read(&self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let read = self.0.last().expect("a batch ends with a read");
+        let streams = read.iter().position(|part| part == b"STREAMS").expect("XREAD STREAMS") + 1;
+        let (names, cursors) = read[streams..].split_at((read.len() - streams) / 2);
+        (names.to_vec(), cursors.to_vec())
+    }
+
+    fn has(&self, word: &[u8]) -> bool {
+        self.0.iter().flatten().any(|part| part == word)
+    }
+}
+
+impl std::fmt::Display for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.0.iter().map(|command| String::from_utf8_lossy(&command[0]));
+        f.write_str(&names.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// What a follower sends while it waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    /// The last batch: with all that is asked now and then.
+    pub(crate) full: Batch,
+    /// The last after an answer that came early; the same where all is asked each time.
+    pub(crate) short: Batch,
+}
+
+impl Heard {
+    /// From the connection on which the streams are read.
+    pub(crate) fn script(&self) -> Script {
+        let heard = self.0.lock().expect("no panic");
+        let reader = heard.iter().map(|said| batches(said)).max_by_key(Vec::len);
+        let waiting: Vec<_> =
+            reader.into_iter().flatten().filter(|batch| batch.has(b"BLOCK")).collect();
+        let full = waiting.iter().rfind(|batch| batch.has(b"INFO")).expect("a full batch").clone();
+        let short = waiting.iter().rfind(|batch| !batch.has(b"INFO")).unwrap_or(&full).clone();
+        Script { full, short }
+    }
+}
+
+fn batches(said: &[u8]) -> Vec<Batch> {
+    let (mut all, mut batch, mut at) = (Vec::new(), Vec::new(), 0);
+    while let Some(command) = command(said, &mut at) {
+        let is_last = command[0] == b"XREAD";
+        batch.push(command);
+        if is_last {
+            all.push(Batch(std::mem::take(&mut batch)));
+        }
+    }
+    all
+}
+
+fn command(said: &[u8], at: &mut usize) -> Option<Command> {
+    let parts = number(said, at, b'*')?;
+    (0..parts)
+        .map(|_| {
+            let len = number(said, at, b'$')?;
+            let text = said.get(*at..*at + len)?.to_vec();
+            *at += len + 2;
+            Some(text)
+        })
+        .collect()
+}
+
+fn number(said: &[u8], at: &mut usize, kind: u8) -> Option<usize> {
+    let rest = said.get(*at..)?;
+    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    assert_eq!(rest[0], kind, "a follower sends arrays of strings");
+    *at += end + 2;
+    std::str::from_utf8(&rest[1..end]).ok()?.parse().ok()
+}

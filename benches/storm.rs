@@ -1,0 +1,337 @@
+//! Serving through a storm of revocations: `cargo bench --bench storm`, about two minutes; also
+//! writes `target/figures/storm.json`.
+//!
+//! Three times 20 s of 10,000 signed revocations a second through a real redis-server, between
+//! quiet spells of 10 s, while axum serves requests at an even pace and other entries of the state
+//! expire: a minute of storm, 600,000 messages. Each tenth request is on a token that the storm
+//! revokes. Compared are the times of requests in the storm and in quiet, in the same run.
+//! `STORM_SECONDS=6` makes the
+//! spells shorter, to try it; entries expire by the minute.
+
+#[path = "figures/mod.rs"]
+mod figures;
+#[path = "redis/mod.rs"]
+mod redis;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use caracal_revocation::{
+    Checks, Claims, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment,
+    Options, Revocations, Settings, Stream, SystemClock, Verdict, sign,
+};
+use figures::{Figures, quantile, row};
+use redis::{Raw, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tower::util::MapRequestLayer;
+
+const A_SECOND: u64 = 10_000;
+/// How many are sent at once, each 2 ms.
+const A_TICK: u64 = 20;
+const STORMS: usize = 3;
+const STORM: u64 = 20;
+/// Requests a second, on so many connections.
+const REQUESTS: u64 = 2_000;
+const CONNECTIONS: u64 = 8;
+/// One request in so many is on a token that the storm revokes.
+const HITS: u64 = 10;
+/// Entries of earlier that expire a minute after the start.
+const EXPIRING: u64 = 100_000;
+/// The p99 of requests in the storm, by that of requests in quiet.
+const AIM: f64 = 1.5;
+const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
+
+fn main() {
+    if !figures::measuring() {
+        return;
+    }
+    let seconds = std::env::var("STORM_SECONDS").ok().and_then(|text| text.parse().ok());
+    let storm: u64 = seconds.unwrap_or(STORM);
+    let exporter = Exporter::install().expect("no recorder yet");
+    let (key, server) = (Key::generate().expect("randomness"), Server::start());
+    // The service: one runtime for the follower and the requests, as in production.
+    let service =
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let clock = Arc::new(Later(SystemClock::new()));
+    let revocations = Revocations::with_clock(Options::default(), clock);
+    fill_with_old(&revocations);
+    let address = service.block_on(async {
+        let follower = Follower::new(settings(&server, &key)).with_revocations(revocations.clone());
+        let revocations = follower.spawn();
+        revocations.ready().await;
+        serve(&revocations).await
+    });
+    let published = AtomicU64::new(0);
+    let spells = thread::scope(|scope| {
+        let client = scope.spawn(|| requests(address, &published, storm));
+        publish(&server, &key, storm, &published);
+        client.join().expect("the requests end")
+    });
+    // What was published is all there, and what was to expire went.
+    let sent = published.load(Ordering::Relaxed);
+    let (last, waited) = (Claims::new(&sid(sent.saturating_sub(1))), Instant::now());
+    let is_refused = || {
+        let verdict = revocations.decide(&last, &Checks::default(), revocations.now());
+        matches!(verdict, Verdict::Refused(_))
+    };
+    while !is_refused() {
+        assert!(waited.elapsed() < Duration::from_secs(10), "what was published does not arrive");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let expired = (EXPIRING + sent).saturating_sub(revocations.entries() as u64);
+    report(&spells, sent, expired);
+    drop(exporter);
+}
+
+/// A clock that is an hour on, so that there can be entries of more than a day ago.
+#[derive(Debug)]
+struct Later(SystemClock);
+
+impl Clock for Later {
+    fn now(&self) -> Moment {
+        let now = self.0.now();
+        Moment { monotonic: now.monotonic + Duration::from_secs(60 * 60), ..now }
+    }
+}
+
+/// Entries of more than a day ago: they are forgotten when this minute of the process is over.
+fn fill_with_old(revocations: &Revocations) {
+    let (ring, now) = (KeyRing::insecure_accept_unsigned(), revocations.now());
+    let ago = revocations.options().memory + Duration::from_secs(60);
+    for n in 0..EXPIRING {
+        let sid = format!("old-{n}");
+        let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
+        let event = ring.verify(&Message::new(Stream::SessionsRevoke, &fields)).expect("a message");
+        revocations.apply(&event, now.earlier_by(ago));
+    }
+}
+
+/// Storms and quiet in turns; quiet first and last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Quiet,
+    Storm,
+}
+
+/// What the weather is so long after the start, until all is over.
+fn weather(at: Duration, storm: u64) -> Option<Weather> {
+    let (quiet, storm) = (Duration::from_secs(storm) / 2, Duration::from_secs(storm));
+    let turn = quiet + storm;
+    let turns = at.as_nanos() / turn.as_nanos().max(1);
+    let within = Duration::from_nanos((at.as_nanos() % turn.as_nanos().max(1)) as u64);
+    match turns {
+        turns if turns < STORMS as u128 && within >= quiet => Some(Weather::Storm),
+        turns if turns < STORMS as u128 || within < quiet => {
+            (turns <= STORMS as u128).then_some(Weather::Quiet)
+        }
+        _ => None,
+    }
+}
+
+/// The id that message `n` revokes.
+fn sid(n: u64) -> String {
+    format!("0198c0de-0002-7000-8000-{n:012x}")
+}
+
+/// Publishes while there is a storm, at an even pace.
+fn publish(server: &Server, key: &Key, storm: u64, published: &AtomicU64) {
+    let mut raw = Raw::connect(server.port);
+    let (start, mut n) = (Instant::now(), 0);
+    let mut due = Duration::ZERO;
+    while let Some(now) = weather(start.elapsed(), storm) {
+        if now == Weather::Quiet {
+            thread::sleep(Duration::from_millis(1));
+            due = start.elapsed();
+            continue;
+        }
+        thread::sleep(due.saturating_sub(start.elapsed()));
+        for _ in 0..A_TICK {
+            let mut fields: Vec<(String, String)> = [
+                ("zone_id", ZONE.to_owned()),
+                ("outbox_id", format!("0198c0de-0001-7000-8000-{n:012x}")),
+                ("session_id", sid(n)),
+                ("reason", "operator".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+            sign(key, Stream::SessionsRevoke, &mut fields);
+            let mut parts: Vec<&[u8]> = vec![b"XADD", b"caracal.sessions.revoke", b"*"];
+            fields.iter().for_each(|(name, value)| {
+                parts.extend([name.as_bytes(), value.as_bytes()]);
+            });
+            raw.push(&parts);
+            n += 1;
+        }
+        raw.send();
+        (0..A_TICK).for_each(|_| raw.skip(&mut |_| {}));
+        published.store(n, Ordering::Relaxed);
+        due += Duration::from_secs(1) * A_TICK as u32 / A_SECOND as u32;
+    }
+}
+
+/// What requests of one spell of weather took, in microseconds.
+struct Spell {
+    weather: Weather,
+    times: Vec<f64>,
+    refused: usize,
+}
+
+/// Requests at an even pace for as long as there is weather.
+fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell> {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let start = Instant::now();
+    let all = runtime.block_on(async {
+        let connections =
+            (0..CONNECTIONS).map(|at| connection(address, at, published, start, storm));
+        futures_util::future::join_all(connections).await
+    });
+    // Spells are told apart by when their requests were due.
+    let turn = Duration::from_secs(storm) / 2;
+    let mut spells: Vec<Spell> = Vec::new();
+    let mut asked: Vec<_> = all.into_iter().flatten().collect();
+    asked.sort_by_key(|asked| asked.due);
+    let (mut last, mut began) = (None, Duration::ZERO);
+    for Asked { due, micros, refused } in asked {
+        let Some(now) = weather(due, storm) else { continue };
+        if last != Some(now) {
+            (last, began) = (Some(now), due);
+            spells.push(Spell { weather: now, times: Vec::new(), refused: 0 });
+        }
+        // The first moments of a spell belong to neither.
+        if due - began < turn / 20 {
+            continue;
+        }
+        if let Some(spell) = spells.last_mut() {
+            spell.times.push(micros);
+            spell.refused += usize::from(refused);
+        }
+    }
+    spells
+}
+
+struct Asked {
+    due: Duration,
+    micros: f64,
+    refused: bool,
+}
+
+async fn connection(
+    address: SocketAddr,
+    at: u64,
+    published: &AtomicU64,
+    start: Instant,
+    storm: u64,
+) -> Vec<Asked> {
+    let mut stream = TcpStream::connect(address).await.expect("the server answers");
+    stream.set_nodelay(true).expect("a socket");
+    let (mut all, mut answer) = (Vec::new(), vec![0; 4_096]);
+    let every = Duration::from_secs(1) * CONNECTIONS as u32 / REQUESTS as u32;
+    let mut due = every * at as u32 / CONNECTIONS as u32;
+    let mut n = at;
+    while weather(due, storm).is_some() {
+        tokio::time::sleep_until((start + due).into()).await;
+        n += CONNECTIONS;
+        // Of what was published a moment ago, or of nothing that ever is.
+        let known = published.load(Ordering::Relaxed).saturating_sub(A_SECOND / 10);
+        let revoked = n.is_multiple_of(HITS) && known > 0;
+        let id = if revoked { sid(n % known) } else { format!("good-{n}") };
+        let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-sid: {id}\r\n\r\n");
+        // Not from when it was due: the timer of the one who asks counts milliseconds.
+        let begun = Instant::now();
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        let status = read_answer(&mut stream, &mut answer).await;
+        let micros = begun.elapsed().as_secs_f64() * 1e6;
+        assert_eq!(status, if revoked { 401 } else { 200 }, "{id}");
+        all.push(Asked { due, micros, refused: revoked });
+        due += every;
+    }
+    all
+}
+
+/// Reads one answer to its end; its status.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
+    let mut len = 0;
+    loop {
+        let read = stream.read(&mut buffer[len..]).await.expect("the server answers");
+        assert!(read > 0, "the server closed the connection");
+        len += read;
+        let text = String::from_utf8_lossy(&buffer[..len]);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        });
+        if body.len() >= length.unwrap_or(0_usize) {
+            return head[9..12].parse().expect("a status");
+        }
+    }
+}
+
+async fn serve(revocations: &Revocations) -> SocketAddr {
+    let app = Router::new()
+        .route("/", get(async || "Hello, World!"))
+        .layer(GatewayLayer::new(revocations.clone()))
+        .layer(MapRequestLayer::new(|mut request: axum::extract::Request| {
+            let sid = request.headers().get("x-sid").and_then(|sid| sid.to_str().ok());
+            let mut claims = Claims::new(sid.unwrap_or("nobody"));
+            claims.root_sid = Some("root-1".into());
+            claims.agent_session_id = Some("session-1".into());
+            claims.zone_id = Some(ZONE.into());
+            request.extensions_mut().insert(claims);
+            request
+        }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a socket"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+fn settings(server: &Server, key: &Key) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", server.port);
+    let lookup = |name: &str| match name {
+        "REDIS_URL" => Some(url.clone()),
+        "CARACAL_MODE" => Some("dev".to_owned()),
+        _ => None,
+    };
+    Settings::from_lookup(lookup).expect("settings").with_keys(KeyRing::new(key.clone()))
+}
+
+fn report(spells: &[Spell], published: u64, expired: u64) {
+    let of = |weather| spells.iter().filter(move |spell| spell.weather == weather);
+    let each = |weather, share: f64| -> Vec<f64> {
+        of(weather).map(|spell| quantile(&spell.times, share)).collect()
+    };
+    let all = |weather| -> Vec<f64> {
+        of(weather).flat_map(|spell| spell.times.iter().copied()).collect()
+    };
+    let (quiet, storm) = (all(Weather::Quiet), all(Weather::Storm));
+    let refused: usize = spells.iter().map(|spell| spell.refused).sum();
+    let mut figures = Figures::of("storm");
+    println!(
+        "\n{published} revocations at {A_SECOND} a second, {refused} requests refused, {expired} entries expired"
+    );
+    figures::head("requests, spell by spell", "µs");
+    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+        row(&format!("{name} in quiet"), &each(Weather::Quiet, share));
+        row(&format!("{name} in the storm"), &each(Weather::Storm, share));
+        let [quiet, storm] = [&quiet, &storm].map(|times| quantile(times, share));
+        println!(
+            "  {name} over all: quiet {quiet:.0}, storm {storm:.0}, {:.2} times",
+            storm / quiet
+        );
+        figures.beside(&format!("a request in the storm, {name}"), &[storm], "µs", &[quiet]);
+    }
+    println!("  the aim: a p99 of at most {AIM} times");
+    figures.one("revocations published", published as f64, "messages");
+    figures.one("entries expired meanwhile", expired as f64, "entries");
+    figures.write();
+}
