@@ -146,4 +146,23 @@ mod tests {
         horizon.raise(5);
         assert_eq!(seconds(&horizon), (Some(5), Some(20)));
     }
+
+    #[test]
+    fn it_goes_up_and_each_loss_is_told() {
+        let horizon = Horizon::default();
+        let mut told = horizon.watch();
+        horizon.raise(20);
+        assert!(told.has_changed().unwrap());
+        horizon.raise(5);
+        assert_eq!(seconds(&horizon), (Some(20), Some(20)));
+        horizon.import([None, Some(30)]);
+        horizon.import([Some(10), Some(10)]);
+        assert_eq!(seconds(&horizon), (Some(20), Some(30)));
+        told.mark_unchanged();
+        let before = horizon.losses();
+        horizon.suspect();
+        assert!(told.has_changed().unwrap());
+        assert_ne!(horizon.losses(), before);
+        assert!(!horizon.take_back(before), "nobody knows whether that was read");
+    }
 }

@@ -5,9 +5,9 @@
 
 use std::time::SystemTime;
 
-use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice};
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_state::{
-    AnchorKind, Checks, Claims, Hop, Options, Reason, Revocations, Verdict,
+    AnchorKind, Checks, Claims, Hop, Known, Options, Reason, Revocations, Verdict,
 };
 
 const ZONE: &str = "z-1";
@@ -119,4 +119,52 @@ fn the_horizon_is_left_out_where_that_is_asked_for() {
     let mut ageless = claims(0);
     ageless.iat = None;
     assert_eq!(refusal(&revocations, &ageless, &checks), None);
+}
+
+/// Claims with another id in each place that an anchor can stand in.
+fn everywhere() -> Claims {
+    let mut claims = claims(0);
+    claims.sid = "sid".into();
+    claims.root_sid = Some("root".into());
+    claims.agent_session_id = Some("agent".into());
+    claims.delegation_edge_id = Some("edge".into());
+    claims.delegation_chain = ["1", "2", "3"]
+        .map(|n| Hop::new(Some(format!("agent-{n}").into()), Some(format!("edge-{n}").into())))
+        .into();
+    claims.delegation_path = vec!["path-1".into(), "path-2".into()];
+    claims
+}
+
+#[test]
+fn what_is_revoked_is_found_in_each_place_alone() {
+    let claims = everywhere();
+    let places: Vec<_> = claims.anchors(true).map(|(kind, id)| (kind, id.to_owned())).collect();
+    assert_eq!(places.len(), 12);
+    for (kind, id) in places {
+        let revocations = fresh();
+        assert_eq!(refusal(&revocations, &claims, &Checks::default()), None);
+        revocations.add(&Known::Revoked(&id), revocations.now());
+        let found = refusal(&revocations, &claims, &Checks::default());
+        assert_eq!(found, Some((Reason::Revoked, Some(kind))), "{id}");
+    }
+}
+
+#[test]
+fn a_revocation_outweighs_the_suspension_of_another_anchor() {
+    let revocations = fresh();
+    let occurred = OccurredAt::parse("2026-11-23T02:13:20.000Z").unwrap();
+    let known = Known::Suspended { session: "agent", occurred, decided: None };
+    revocations.add(&known, revocations.now());
+    let found = |claims: &Claims| refusal(&revocations, claims, &Checks::default());
+    let (claims, agent) = (everywhere(), Some(AnchorKind::AgentSession));
+    assert_eq!(found(&claims), Some((Reason::Suspended, agent)));
+    revocations.add(&Known::Revoked("path-2"), revocations.now());
+    assert_eq!(found(&claims), Some((Reason::Revoked, Some(AnchorKind::ChainDelegation))));
+}
+
+#[test]
+fn an_outage_hides_no_stale_delegation() {
+    let revocations = Revocations::new(Options::default());
+    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 2));
+    assert_eq!(refusal(&revocations, &claims(1), &with_epoch()), STALE);
 }
