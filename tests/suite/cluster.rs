@@ -175,6 +175,13 @@ async fn a_master_that_dies_is_replaced_by_its_replica() {
 #[tokio::test]
 async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
     let cluster = Cluster::start().await;
+    // All streams on the one that will be reached.
+    for stream in [Stream::PolicyInvalidate, Stream::AgentsLifecycle, Stream::DelegationsInvalidate]
+    {
+        let slot = Move::of(&cluster, stream, 0, HOME);
+        slot.begin().await;
+        slot.end().await;
+    }
     let revocations = follow(cluster.settings(), Duration::from_secs(3));
     ready(&revocations).await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();

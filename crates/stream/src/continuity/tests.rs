@@ -128,3 +128,18 @@ fn another_process_or_another_history_is_another_server_even_if_it_is_sound() {
     assert!(continuity.is_another(&primary("r2", "h1", 170)));
     assert!(!Continuity::default().is_another(&primary("r1", "h1", 170)));
 }
+
+#[test]
+fn a_stream_given_away_by_the_server_that_was_read_is_not_doubted() {
+    let from =
+        |run_id: &str| Identity { moved_from: Some(run_id.into()), ..primary("r2", "h2", 7) };
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(continuity.observe(&from("r1")), Standing::Moved);
+    assert_eq!(continuity.observe(&from("r1")), Standing::Sound);
+    // What the server there may lose from now on is its own.
+    let again = Identity { run_id: "r3".into(), history: "h3".into(), ..from("r1") };
+    assert_eq!(continuity.observe(&again), Standing::Doubtful(Doubt::Restarted));
+    // One that was started again before it gave the stream away may have lost something.
+    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(continuity.observe(&from("r9")), Standing::Doubtful(Doubt::Restarted));
+}
