@@ -16,7 +16,7 @@ use crate::outage::{Outage, Pauses};
 use crate::snapshot::Saver;
 
 /// How long one read waits for the next entry, at most and at least.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// One log, and how it is getting on.
