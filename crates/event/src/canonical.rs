@@ -1,5 +1,7 @@
 //! The canonical form: the bytes that a signature covers (contract, "Signatures").
 
+use smallvec::SmallVec;
+
 use crate::key::Key;
 use crate::{Message, Rejection, Stream};
 
@@ -9,13 +11,16 @@ pub(crate) const SIGNATURE: &str = "_sig";
 /// What a stream's name ends in where its dead letters are.
 pub(crate) const DEAD: &str = ".dead";
 
+/// Names and values; Caracal's messages have at most eight fields and a signature.
+type Sorted<'a> = SmallVec<[(&'a [u8], &'a [u8]); 10]>;
+
 /// A message whose fields stand in canonical order, each name once and fit to be signed.
 pub(crate) struct Canonical<'a> {
     /// The name of the stream that is signed for, in two parts: a stream's own and nothing, or
     /// [`DEAD`].
     pub(crate) name: [&'static str; 2],
     /// In byte order of the names, without `_sig`.
-    pub(crate) fields: Vec<(&'a [u8], &'a [u8])>,
+    pub(crate) fields: Sorted<'a>,
     pub(crate) signature: Option<&'a [u8]>,
 }
 
@@ -31,7 +36,7 @@ impl<'a> Canonical<'a> {
         name: [&'static str; 2],
         fields: &[(&'a [u8], &'a [u8])],
     ) -> Result<Self, Rejection> {
-        let mut fields = fields.to_vec();
+        let mut fields = Sorted::from_slice(fields);
         fields.sort_unstable_by(|one, other| one.0.cmp(other.0));
         for (name, _) in &fields {
             if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | b'\n')) {
@@ -86,10 +91,11 @@ pub fn sign_dead_letter(key: &Key, stream: Stream, fields: &mut Vec<(String, Str
 
 pub(crate) fn sign_as(key: &Key, name: [&'static str; 2], fields: &mut Vec<(String, String)>) {
     fields.retain(|(name, _)| name != SIGNATURE);
-    let mut ordered: Vec<_> =
+    let mut ordered: Sorted<'_> =
         fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     ordered.sort_unstable_by(|one, other| one.0.cmp(other.0));
     let canonical = Canonical { name, fields: ordered, signature: None };
     let signature = hex::encode(key.mac(&canonical));
+    drop(canonical);
     fields.push((SIGNATURE.to_owned(), signature));
 }

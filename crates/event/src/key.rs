@@ -4,6 +4,7 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
 use crate::canonical::{Canonical, DEAD};
@@ -87,7 +88,10 @@ impl Key {
     fn feed(&self, canonical: &Canonical<'_>) -> Hmac<Sha256> {
         // Cloning the keyed state saves the two compressions that setting it up costs.
         let mut mac = self.0.clone();
-        canonical.write(|piece| mac.update(piece));
+        // Piece by piece it would cost more than the hash itself.
+        let mut text = SmallVec::<[u8; 1_024]>::new();
+        canonical.write(|piece| text.extend_from_slice(piece));
+        mac.update(&text);
         mac
     }
 }

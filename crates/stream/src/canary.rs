@@ -215,9 +215,7 @@ async fn look_out(
         let answer = reply::sound(reading.ask(&read, wait).await?.into_iter().next())?;
         for (id, fields) in reply::entries_of_one(answer)? {
             *cursor = id;
-            let fields: Vec<(&[u8], &[u8])> =
-                fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-            if is_it(&fields) {
+            if is_it(&fields.borrowed()) {
                 return Ok(());
             }
         }

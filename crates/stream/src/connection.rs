@@ -14,8 +14,8 @@ use crate::log::LogError;
 use crate::redis_reply as reply;
 
 /// What an answer may take beyond the time that the server was asked to wait.
-const GRACE: Duration = Duration::from_secs(2);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A connection, until a command on it is late or cancelled: its answer may still be on its way,
 /// and would be taken for the next one's.

@@ -161,11 +161,11 @@ impl Fold {
         sent: Moment,
         now: Moment,
     ) -> Result<(), LogError> {
-        let told = reading.heads.map(|head| head.is_some());
+        let streams = reading.streams;
         let source =
-            if self.is_split { told.iter().position(|told| *told).unwrap_or(0) } else { 0 };
+            if self.is_split { streams.iter().position(|read| *read).unwrap_or(0) } else { 0 };
         if let Some(identity) = &reading.identity {
-            self.meet(identity, sent, source, told)?;
+            self.meet(identity, sent, source, streams)?;
         }
         let server_time = reading.server_time;
         let server_clock = self.observe(source, server_time, sent, now);
@@ -293,8 +293,7 @@ impl Fold {
         let span = tracing::debug_span!("apply", stream = %entry.stream, id = %entry.id);
         let _in_span = span.enter();
         self.metrics.messages.increment(1);
-        let fields: Vec<(&[u8], &[u8])> =
-            entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        let fields = entry.fields.borrowed();
         match self.keys.verify(&Message::new(entry.stream, &fields)) {
             Ok(event) => self.apply(entry, &event, received),
             Err(rejection) => self.reject(entry, rejection, received),

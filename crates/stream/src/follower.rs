@@ -232,7 +232,8 @@ impl Follower {
                     tasks.spawn(writer.run());
                 }
                 let writer = Writer::new(writable, key, queue);
-                let upstreams = Upstream::all(&topology, fold.revocations());
+                let upstreams =
+                    Upstream::all(&topology, &settings.certificates, fold.revocations());
                 let is_split = upstreams.len() > 1;
                 let log =
                     |upstream| RedisLog::new(upstream, primary.clone(), settings.insecure_unproven);

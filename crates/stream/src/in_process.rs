@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
-use crate::log::{AsOf, Counters, Entry, Fields, Head, Log, LogError, PerStream, Reading};
+use crate::fields::Fields;
+use crate::log::{AsOf, Counters, Entry, Head, Log, LogError, PerStream, Reading};
 
 /// Like Caracal's producers, who trim with `MAXLEN ~ 100000`.
 const MAX_LEN: usize = 100_000;
@@ -128,8 +129,9 @@ impl Log for InProcess {
             let _ = tokio::time::timeout(wait, added).await;
             entries = self.after(cursors);
         }
-        let drained = [true; Stream::ALL.len()];
-        Ok(Reading { server_time, as_of: AsOf::Sent, identity: None, heads, entries, drained })
+        let streams = [true; Stream::ALL.len()];
+        let (as_of, identity, drained) = (AsOf::Sent, None, streams);
+        Ok(Reading { server_time, as_of, identity, streams, heads, entries, drained })
     }
 }
 

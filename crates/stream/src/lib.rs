@@ -32,10 +32,13 @@
 
 mod baseline;
 mod canary;
+#[cfg(feature = "tls")]
+mod certificates;
 mod connection;
 mod continuity;
 mod dead_letters;
 mod effects;
+mod fields;
 mod fold;
 mod follower;
 mod in_process;
@@ -61,6 +64,7 @@ mod snapshot;
 mod source;
 mod topology;
 mod watch;
+mod wire;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

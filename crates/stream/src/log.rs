@@ -7,6 +7,7 @@ use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage};
 
 use crate::continuity::Identity;
+use crate::fields::Fields;
 
 /// A value for each stream, in the order of [`Stream::ALL`].
 pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
@@ -34,6 +35,15 @@ pub(crate) trait Log: Send {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> impl Future<Output = Result<Reading, LogError>> + Send;
+
+    /// Asks for what stands after these cursors, for the next `read` of the same to find it
+    /// there; a log that has everything at hand has nothing to do.
+    fn read_ahead(
+        &mut self,
+        _cursors: &PerStream<StreamId>,
+    ) -> impl Future<Output = Result<(), LogError>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// The answer to one read.
@@ -45,11 +55,13 @@ pub(crate) struct Reading {
     pub(crate) as_of: AsOf,
     /// Who the server is, where that was asked.
     pub(crate) identity: Option<Identity>,
-    /// What the server said of each stream that was asked for, before the entries were read.
+    /// Which streams were read.
+    pub(crate) streams: PerStream<bool>,
+    /// What the server said of each of them, before the entries were read, where that was asked.
     pub(crate) heads: PerStream<Option<Head>>,
     /// Per stream in the order of their ids.
     pub(crate) entries: Vec<Entry>,
-    /// Of these streams, whether the answer holds all that stood after the stream's cursor when it was read.
+    /// Whether the stream was read and the answer holds all that stood after its cursor then.
     pub(crate) drained: PerStream<bool>,
 }
 
@@ -64,6 +76,25 @@ pub(crate) enum AsOf {
     At(Moment),
     /// That is not known.
     Unknown,
+}
+
+impl Reading {
+    /// Where the cursors stand after it, where more is known to follow.
+    pub(crate) fn next_cursors(
+        &self,
+        cursors: &PerStream<StreamId>,
+    ) -> Option<PerStream<StreamId>> {
+        if self.drained == self.streams {
+            return None;
+        }
+        let mut next = *cursors;
+        for entry in &self.entries {
+            if let Some(cursor) = next.get_mut(entry.stream.index()) {
+                *cursor = entry.id;
+            }
+        }
+        Some(next)
+    }
 }
 
 impl AsOf {
@@ -109,9 +140,6 @@ pub(crate) struct Entry {
     pub(crate) id: StreamId,
     pub(crate) fields: Fields,
 }
-
-/// Names and values, in the order of the wire.
-pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Why the log could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

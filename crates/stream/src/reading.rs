@@ -26,6 +26,9 @@ struct Reader<L> {
     server_time: Duration,
     pauses: Pauses,
     is_failing: bool,
+    revocations: Revocations,
+    /// When the read was sent whose answer is on its way already.
+    ahead: Option<Moment>,
 }
 
 /// What a reader does next.
@@ -53,8 +56,14 @@ pub(crate) async fn read_for_ever<L: Log>(
     let mut failing = 0_usize;
     let mut turns = FuturesUnordered::new();
     for log in logs {
-        let pauses = Pauses::default();
-        let reader = Reader { log, server_time: Duration::ZERO, pauses, is_failing: false };
+        let reader = Reader {
+            log,
+            server_time: Duration::ZERO,
+            pauses: Pauses::default(),
+            is_failing: false,
+            revocations: fold.revocations().clone(),
+            ahead: None,
+        };
         turns.push(take(reader, Turn::Open { after: Duration::ZERO }));
     }
     loop {
@@ -113,15 +122,31 @@ async fn take<L: Log>(mut reader: Reader<L>, turn: Turn) -> (Reader<L>, Result<O
             if after > Duration::ZERO {
                 sleep(after).await;
             }
+            reader.ahead = None;
             reader.log.open().await.map(Outcome::Opened)
         }
         Turn::Read { cursors, wait, sent } => {
-            reader.log.prepare(sent).await;
-            let reading = reader.log.read(&cursors, wait).await;
-            reading.map(|reading| Outcome::Read(reading, sent))
+            let sent = reader.ahead.take().unwrap_or(sent);
+            read(&mut reader, &cursors, wait, sent).await
         }
     };
     (reader, outcome)
+}
+
+async fn read<L: Log>(
+    reader: &mut Reader<L>,
+    cursors: &PerStream<StreamId>,
+    wait: Option<Duration>,
+    sent: Moment,
+) -> Result<Outcome, LogError> {
+    reader.log.prepare(sent).await;
+    let reading = reader.log.read(cursors, wait).await?;
+    // The server looks for more of the history while this is verified and applied.
+    if let Some(next) = reading.next_cursors(cursors) {
+        reader.ahead = Some(reader.revocations.now());
+        reader.log.read_ahead(&next).await?;
+    }
+    Ok(Outcome::Read(reading, sent))
 }
 
 /// The counters are asked before each wait: at least every quarter of the shortest bound.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Moment;
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::connection::Connection;
 use crate::continuity::Identity;
 use crate::log::{AsOf, Log, LogError, PerStream, Reading};
 use crate::patience::{self, Patience};
@@ -15,12 +15,16 @@ use crate::persistence;
 use crate::primary::Primary;
 use crate::redis_reply as reply;
 use crate::topology::{Address, Upstream};
+use crate::wire::{Answers, Wire};
 
 /// At most so many entries a stream and answer, and fewer where they are large.
 const MAX_COUNT: usize = 1_000;
 const FIRST_COUNT: usize = 100;
 /// An answer larger than this makes the next one smaller.
 const COMFORTABLE_BYTES: usize = 8 << 20;
+/// How often the counters of the streams are asked for while entries come one by one: what they
+/// prove is older by so much, and asking each time would take the server longer than the entry.
+const HEADS_EVERY: Duration = Duration::from_millis(20);
 /// How often the server is asked who it is: each second, or with every read that takes about one.
 const IDENTIFY_EVERY: Duration = Duration::from_millis(900);
 /// How often the primary of a replica is asked, at most: a quarter of the shortest bound.
@@ -31,12 +35,16 @@ pub(crate) struct RedisLog {
     upstream: Upstream,
     /// The streams that are read here.
     streams: Vec<Stream>,
-    connection: Option<Connection>,
+    connection: Option<Wire>,
     count: usize,
     /// Whether servers are read that do not count their entries.
     allow_unproven: bool,
     /// Whether this one counts.
     counts: bool,
+    /// What was sent and is not answered yet.
+    asked: Option<Asked>,
+    /// When this connection's server was last asked for the counters of the streams.
+    asked_heads: Option<Instant>,
     /// When this connection's server was last asked who it is.
     identified: Option<Instant>,
     /// Whether it is a replica.
@@ -66,6 +74,8 @@ impl RedisLog {
             count: FIRST_COUNT,
             allow_unproven,
             counts: true,
+            asked: None,
+            asked_heads: None,
             identified: None,
             is_replica: false,
             primary: primary.map(Primary::new),
@@ -76,19 +86,8 @@ impl RedisLog {
         }
     }
 
-    /// Asks for what the server is told to wait for so long.
-    async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
-        let connection = self.connection.as_mut();
-        let connection = connection.ok_or(LogError::Reply("there is no open connection"))?;
-        let asked = Instant::now();
-        let answers = connection.ask_within(wait + self.patience.grace(), commands).await;
-        match &answers {
-            Ok(_) => self.patience.answered(asked.elapsed().saturating_sub(wait)),
-            // Large answers are late on a slow line.
-            Err(LogError::Deadline(_)) => self.count = (self.count / 8).max(1),
-            Err(_) => {}
-        }
-        answers
+    fn connection(&mut self) -> Result<&mut Wire, LogError> {
+        self.connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
     }
 
     /// Takes in what a server says of itself on a new connection: its time.
@@ -106,44 +105,63 @@ impl RedisLog {
         Ok(time)
     }
 
-    fn understand(&self, answers: Vec<Value>, identified: bool) -> Result<Reading, LogError> {
-        let mut answers = answers.into_iter();
-        let server_time = reply::time(&reply::sound(answers.next())?)?;
-        let mut identity = None;
-        if identified {
-            let server = reply::text(&reply::sound(answers.next())?)?;
-            let replication = reply::text(&reply::sound(answers.next())?)?;
-            identity = Some(Identity::of(&server, &replication)?);
-        }
-        let mut heads = PerStream::default();
+    /// Sends what asks for the entries after the cursors, and for what is due beside.
+    async fn ask(
+        &mut self,
+        cursors: PerStream<StreamId>,
+        wait: Option<Duration>,
+    ) -> Result<(), LogError> {
+        let now = Instant::now();
+        let is_due = |asked: Option<Instant>, every| {
+            asked.is_none_or(|asked| now.duration_since(asked) >= every)
+        };
+        let identify = self.is_replica || is_due(self.identified, IDENTIFY_EVERY);
+        // While nothing is waited for, answers are long, and this is nothing beside them.
+        let heads = wait.is_none() || is_due(self.asked_heads, HEADS_EVERY);
+        // Without the heads an answer proves nothing, so it must not be long in coming.
+        let wait = wait.map(|wait| if heads { wait } else { wait.min(HEADS_EVERY) });
         let is_asking = self.upstream.is_asking();
-        for stream in &self.streams {
-            if is_asking {
-                reply::sound(answers.next())?;
-            }
-            let head = reply::head(answers.next(), self.counts)?;
-            if let Some(place) = heads.get_mut(stream.index()) {
-                *place = Some(head);
-            }
+        let asked = Asked { cursors, count: self.count, wait, identify, heads, is_asking, at: now };
+        let commands = asked.commands(&self.streams);
+        self.connection()?.send(&commands).await?;
+        if heads {
+            self.asked_heads = Some(now);
         }
-        if is_asking {
-            reply::sound(answers.next())?;
+        self.asked = Some(asked);
+        Ok(())
+    }
+
+    /// Receives what was asked for last.
+    async fn answer(&mut self) -> Result<Reading, LogError> {
+        let asked = self.asked.take().ok_or(LogError::Reply("nothing was asked"))?;
+        let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
+        let deadline = wait + self.patience.grace();
+        let answers = self.connection()?.receive(deadline).await;
+        match &answers {
+            Ok(_) => self.patience.answered(begun.elapsed().saturating_sub(wait)),
+            // Large answers are late on a slow line.
+            Err(LogError::Deadline(_)) => self.count = (self.count / 8).max(1),
+            Err(_) => {}
         }
-        let entries = reply::entries(reply::sound(answers.next())?)?;
-        let drained = Stream::ALL.map(|stream| {
-            entries.iter().filter(|entry| entry.stream == stream).count() < self.count
-        });
-        Ok(Reading { server_time, as_of: AsOf::Sent, identity, heads, entries, drained })
+        let answers = answers?;
+        let mut reading = asked.understand(&answers, &self.streams, self.counts)?;
+        if let Some(identity) = &mut reading.identity {
+            self.is_replica = identity.is_replica;
+            self.upstream.meet(identity)?;
+            self.as_of = match &mut self.primary {
+                _ if !identity.is_replica => AsOf::Sent,
+                Some(primary) => primary.as_of(identity).map_or(AsOf::Unknown, AsOf::At),
+                None => identity.last_heard.map_or(AsOf::Unknown, AsOf::Earlier),
+            };
+            self.identified = Some(asked.at);
+        }
+        reading.as_of = self.upstream.cap(self.as_of)?;
+        self.adapt(answers.len());
+        Ok(reading)
     }
 
     /// Fewer entries next time if these were large, more if they were small.
-    fn adapt(&mut self, reading: &Reading) {
-        let bytes: usize = reading
-            .entries
-            .iter()
-            .flat_map(|entry| &entry.fields)
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+    fn adapt(&mut self, bytes: usize) {
         self.count = if bytes > COMFORTABLE_BYTES {
             (self.count / 8).max(1)
         } else if bytes < COMFORTABLE_BYTES / 8 {
@@ -154,7 +172,8 @@ impl RedisLog {
     }
 
     async fn reopen(&mut self) -> Result<Duration, LogError> {
-        (self.connection, self.identified) = (None, None);
+        (self.connection, self.asked) = (None, None);
+        (self.asked_heads, self.identified) = (None, None);
         self.as_of = AsOf::Unknown;
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
@@ -171,34 +190,26 @@ impl RedisLog {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<Reading, LogError> {
-        let identify = self.is_replica
-            || self.identified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY);
-        let asked = Instant::now();
-        let commands = read_commands(
-            &self.streams,
-            self.upstream.is_asking(),
-            cursors,
-            self.count,
-            wait,
-            identify,
-        );
-        let answers = self.ask(&commands, wait.unwrap_or_default()).await?;
-        let mut reading = self.understand(answers, identify)?;
-        if let Some(identity) = &mut reading.identity {
-            self.is_replica = identity.is_replica;
-            self.upstream.meet(identity)?;
-            self.as_of = match &mut self.primary {
-                _ if !identity.is_replica => AsOf::Sent,
-                Some(primary) => primary.as_of(identity).map_or(AsOf::Unknown, AsOf::At),
-                None => identity.last_heard.map_or(AsOf::Unknown, AsOf::Earlier),
-            };
+        match &self.asked {
+            Some(asked) if asked.cursors == *cursors => {}
+            // A hole was found meanwhile, and the reading goes on elsewhere.
+            Some(_) => {
+                self.answer().await?;
+                self.ask(*cursors, wait).await?;
+            }
+            None => self.ask(*cursors, wait).await?,
         }
-        reading.as_of = self.upstream.cap(self.as_of)?;
-        if identify {
-            self.identified = Some(asked);
+        let reading = self.answer().await?;
+        let tells_nothing = reading.entries.is_empty()
+            && reading.heads.iter().all(Option::is_none)
+            && reading.identity.is_none();
+        if !tells_nothing {
+            return Ok(reading);
         }
-        self.adapt(&reading);
-        Ok(reading)
+        // It was quiet, so now the counters are worth asking for.
+        self.asked_heads = None;
+        self.ask(*cursors, wait).await?;
+        self.answer().await
     }
 }
 
@@ -230,53 +241,108 @@ impl Log for RedisLog {
         let reading = self.read_once(cursors, wait).await;
         reading.inspect_err(|error| self.upstream.failed(error))
     }
+
+    async fn read_ahead(&mut self, cursors: &PerStream<StreamId>) -> Result<(), LogError> {
+        let asked = self.ask(*cursors, None).await;
+        asked.inspect_err(|error| self.upstream.failed(error))
+    }
 }
 
 /// A connection on which these commands were answered, and where somebody named it.
 async fn open_asking(
     upstream: &Upstream,
     commands: &Pipeline,
-) -> Result<(Option<Address>, Connection, Vec<Value>), LogError> {
+) -> Result<(Option<Address>, Wire, Vec<Value>), LogError> {
     let (at, mut connection) = upstream.open().await?;
-    let answers = connection.ask(commands, Duration::ZERO).await?;
+    let answers = connection.values(commands).await?;
     Ok((at, connection, answers))
 }
 
-/// The time, who the server is, the counters of each stream, and then the read, in one write and in
-/// this order: what the counters tell was true before the entries were read.
-fn read_commands(
-    streams: &[Stream],
-    is_asking: bool,
-    cursors: &PerStream<StreamId>,
+/// A read that was sent.
+#[derive(Debug)]
+struct Asked {
+    cursors: PerStream<StreamId>,
     count: usize,
     wait: Option<Duration>,
+    /// Whether it asked who the server is.
     identify: bool,
-) -> Pipeline {
-    let mut commands = Pipeline::with_capacity(streams.len() + 4);
-    commands.cmd("TIME");
-    if identify {
-        commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
-    }
-    for stream in streams {
-        if is_asking {
+    /// Whether it asked for the counters of the streams.
+    heads: bool,
+    /// Whether each command has the word before it that it is meant for a stream on its way.
+    is_asking: bool,
+    at: Instant,
+}
+
+impl Asked {
+    /// The time, who the server is, the counters of each stream, and then the read, in one write
+    /// and in this order: what the counters tell was true before the entries were read.
+    fn commands(&self, streams: &[Stream]) -> Pipeline {
+        let mut commands = Pipeline::with_capacity(streams.len() + 4);
+        commands.cmd("TIME");
+        if self.identify {
+            commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+        }
+        for stream in streams.iter().filter(|_| self.heads) {
+            if self.is_asking {
+                commands.cmd("ASKING");
+            }
+            commands.cmd("XINFO").arg("STREAM").arg(stream.name());
+        }
+        if self.is_asking {
             commands.cmd("ASKING");
         }
-        commands.cmd("XINFO").arg("STREAM").arg(stream.name());
+        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
+        if let Some(wait) = self.wait {
+            // Zero would mean for ever.
+            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        }
+        read.arg("STREAMS");
+        for stream in streams {
+            read.arg(stream.name());
+        }
+        for cursor in streams.iter().filter_map(|stream| self.cursors.get(stream.index())) {
+            read.arg(cursor.to_string());
+        }
+        commands
     }
-    if is_asking {
-        commands.cmd("ASKING");
+
+    /// What the answers say, all but up to when they hold.
+    fn understand(
+        &self,
+        answers: &Bytes,
+        streams: &[Stream],
+        counts: bool,
+    ) -> Result<Reading, LogError> {
+        let mut answers = Answers::new(answers);
+        let server_time = answers.time()?;
+        let mut identity = None;
+        if self.identify {
+            let (server, replication) = (answers.text()?, answers.text()?);
+            identity = Some(Identity::of(&server, &replication)?);
+        }
+        let mut heads = PerStream::default();
+        for stream in streams.iter().filter(|_| self.heads) {
+            if self.is_asking {
+                answers.text()?;
+            }
+            if let Some(head) = heads.get_mut(stream.index()) {
+                *head = Some(answers.head(counts)?);
+            }
+        }
+        if self.is_asking {
+            answers.text()?;
+        }
+        let entries = answers.entries()?;
+        let mut read = [0; Stream::ALL.len()];
+        for entry in &entries {
+            if let Some(read) = read.get_mut(entry.stream.index()) {
+                *read += 1;
+            }
+        }
+        let streams = Stream::ALL.map(|stream| streams.contains(&stream));
+        let mut drained = read.map(|read| read < self.count);
+        drained.iter_mut().zip(streams).for_each(|(drained, read)| *drained &= read);
+        let as_of = AsOf::Unknown;
+        Ok(Reading { server_time, as_of, identity, streams, heads, entries, drained })
     }
-    let read = commands.cmd("XREAD").arg("COUNT").arg(count);
-    if let Some(wait) = wait {
-        // Zero would mean for ever.
-        read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
-    }
-    read.arg("STREAMS");
-    for stream in streams {
-        read.arg(stream.name());
-    }
-    for cursor in streams.iter().filter_map(|stream| cursors.get(stream.index())) {
-        read.arg(cursor.to_string());
-    }
-    commands
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use redis::Value;
 
-use crate::log::{Counters, Entry, Fields, Head, LogError};
+use crate::fields::Fields;
+use crate::log::{Counters, Entry, Head, LogError};
 
 /// The answer, unless it is missing or an error.
 pub(crate) fn sound(answer: Option<Value>) -> Result<Value, LogError> {
@@ -88,7 +89,11 @@ pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
         entries.reserve(list.len());
         for item in list {
             let [key, fields] = array(item)?;
-            entries.push(Entry { stream, id: id(&key)?, fields: self::fields(fields)? });
+            entries.push(Entry {
+                stream,
+                id: id(&key)?,
+                fields: self::fields(fields)?.into_iter().collect(),
+            });
         }
     }
     Ok(entries)
@@ -104,7 +109,7 @@ pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, L
     };
     let entry = |item| {
         let [key, fields] = array(item)?;
-        Ok((id(&key)?, self::fields(fields)?))
+        Ok((id(&key)?, self::fields(fields)?.into_iter().collect()))
     };
     list.into_iter().map(entry).collect()
 }
@@ -120,7 +125,11 @@ pub(crate) fn claimed(stream: Stream, answer: Value) -> Result<(StreamId, Vec<En
     let mut entries = Vec::with_capacity(list.len());
     for item in list {
         let [key, fields] = array(item)?;
-        entries.push(Entry { stream, id: id(&key)?, fields: self::fields(fields)? });
+        entries.push(Entry {
+            stream,
+            id: id(&key)?,
+            fields: self::fields(fields)?.into_iter().collect(),
+        });
     }
     Ok((id(&next)?, entries))
 }
@@ -166,7 +175,8 @@ pub(crate) fn field(item: &Value, name: &str) -> Result<Value, LogError> {
         .ok_or(LogError::Reply("a list lacks a field"))
 }
 
-pub(crate) fn fields(value: Value) -> Result<Fields, LogError> {
+/// The fields of an entry, each with its value.
+pub(crate) fn fields(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LogError> {
     let list = match value {
         Value::Array(list) => list,
         // An entry that was deleted while it was being read has no fields.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::snapshot::SETTING as SNAPSHOT;
 use crate::topology::Topology;
+use crate::wire::Certificates;
 
 mod bounds;
 #[cfg(feature = "tls")]
@@ -52,6 +53,7 @@ mod topology;
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) topology: Topology,
+    pub(crate) certificates: Certificates,
     /// Of a replica that is read.
     pub(crate) primary: Option<ConnectionInfo>,
     pub(crate) keys: KeyRing,
@@ -185,12 +187,25 @@ impl Settings {
             return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
         }
         let (topology, primary) = topology::topology(&lookup)?;
+        #[cfg(feature = "tls")]
+        let certificates = tls::certificates(&lookup)?;
+        #[cfg(not(feature = "tls"))]
+        let certificates = Certificates::default();
         let keys = keys(mode, &lookup)?;
         let snapshot = lookup(SNAPSHOT).map(PathBuf::from);
         if snapshot.is_some() && !keys.verifies() {
             return Err(SettingsError::new(SNAPSHOT, Problem::NothingToSealWith));
         }
-        Ok(Self { topology, primary, keys, mode, options, insecure_unproven, snapshot })
+        Ok(Self {
+            topology,
+            certificates,
+            primary,
+            keys,
+            mode,
+            options,
+            insecure_unproven,
+            snapshot,
+        })
     }
 
     /// The same settings with other keys, for programs that make their own.

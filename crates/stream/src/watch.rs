@@ -94,7 +94,7 @@ impl Watch {
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
         let revocations = Revocations::new(Options::default());
         let log = |upstream| RedisLog::new(upstream, None, settings.insecure_unproven);
-        let upstreams = Upstream::all(&settings.topology, &revocations);
+        let upstreams = Upstream::all(&settings.topology, &settings.certificates, &revocations);
         let mut logs: Vec<_> = upstreams.into_iter().map(log).collect();
         let server_time = open(&mut logs).await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
@@ -171,8 +171,7 @@ impl Watch {
                 continue;
             }
             *shown = *id;
-            let fields: Vec<(&[u8], &[u8])> =
-                fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            let fields = fields.borrowed();
             let verified = self.keys.verify(&Message::new(*stream, &fields));
             let age = nanos(now.wall) + server_lead - i128::from(id.ms) * 1_000_000;
             show(Sighting {

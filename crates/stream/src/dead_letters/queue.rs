@@ -100,14 +100,12 @@ impl DeadLetters {
         }
         // Before the letter is made: whoever can write to Redis can make any number of them.
         let Ok(room) = self.sender.try_reserve() else { return self.full.increment(1) };
-        let fields: Vec<(&[u8], &[u8])> =
-            entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-        let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = entry.fields.size();
         // Only this side adds, so what was free stays free.
         if waiting.load(Ordering::Relaxed).saturating_add(bytes) > MAX_BYTES {
             return self.full.increment(1);
         }
-        let letter = DeadLetter::of(entry.id, &error.to_string(), &fields);
+        let letter = DeadLetter::of(entry.id, &error.to_string(), &entry.fields.borrowed());
         let (stream, id) = (entry.stream, entry.id);
         waiting.fetch_add(bytes, Ordering::Relaxed);
         room.send(Waiting { stream, id, letter, since: Instant::now(), bytes });
@@ -149,7 +147,7 @@ mod tests {
     use super::*;
 
     fn entry(ms: u64, size: usize) -> Entry {
-        let fields = vec![(b"note".to_vec(), vec![b'x'; size])];
+        let fields = [(b"note", vec![b'x'; size])].into_iter().collect();
         Entry { stream: Stream::SessionsRevoke, id: StreamId::new(ms, 0), fields }
     }
 

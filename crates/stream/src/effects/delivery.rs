@@ -21,7 +21,7 @@ impl Delivery {
         let outbox_id = entry
             .fields
             .iter()
-            .find(|(name, _)| name == b"outbox_id")
+            .find(|(name, _)| *name == b"outbox_id")
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
             // Not what a message hides in a newline, nor the text of an absent value.
             .filter(|id| !matches!(*id, "" | "null") && !id.contains('\n'));

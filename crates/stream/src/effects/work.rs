@@ -124,11 +124,9 @@ where
             if known {
                 continue;
             }
-            let fields: Vec<(&[u8], &[u8])> =
-                entry.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
             let verified = self
                 .keys
-                .verify(&Message::new(entry.stream, &fields))
+                .verify(&Message::new(entry.stream, &entry.fields.borrowed()))
                 .map(|event| (Delivery::of(&entry, &event), event.is_recut()))
                 .map_err(|rejection| rejection.to_string());
             match verified {
@@ -233,9 +231,7 @@ where
     async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
         tracing::error!(stream = %entry.stream, id = %entry.id, error, "dead-lettered");
         metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
-        let fields: Vec<(&[u8], &[u8])> =
-            entry.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-        let letter = DeadLetter::of(entry.id, error, &fields)
+        let letter = DeadLetter::of(entry.id, error, &entry.fields.borrowed())
             .into_fields(entry.stream, self.keys.signing_key());
         self.queue.bury(&letter).await
     }

@@ -3,7 +3,9 @@
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use super::{Problem, SettingsError};
+use crate::certificates;
 use crate::connection::install_crypto;
+use crate::wire::Certificates;
 
 const CA: &str = "REDIS_TLS_CA_FILE";
 const CERT: &str = "REDIS_TLS_CERT_FILE";
@@ -14,27 +16,52 @@ pub(super) fn with_certificates(
     server: ConnectionInfo,
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<ConnectionInfo, SettingsError> {
+    let Some(Pem { first, root_cert, client_tls }) = pem(lookup)? else { return Ok(server) };
+    if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Err(SettingsError::new(first, Problem::NeedsTls));
+    }
+    install_crypto();
+    Client::build_with_tls(server, TlsCertificates { client_tls, root_cert })
+        .map(|client| client.get_connection_info().clone())
+        // The error of the redis crate is left out: it might quote a key.
+        .map_err(|_| SettingsError::new(first, Problem::NotPem))
+}
+
+/// The same certificates, for the connection that reads the streams.
+pub(super) fn certificates(
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<Certificates, SettingsError> {
+    let Some(Pem { first, root_cert, client_tls }) = pem(lookup)? else {
+        return Ok(Certificates::default());
+    };
+    let identity = client_tls.as_ref().map(|tls| (&*tls.client_cert, &*tls.client_key));
+    certificates::from_pem(root_cert.as_deref(), identity)
+        .map(|config| Certificates { config: Some(config) })
+        .map_err(|_| SettingsError::new(first, Problem::NotPem))
+}
+
+/// What the files hold, and the first setting that names one.
+struct Pem {
+    first: &'static str,
+    root_cert: Option<Vec<u8>>,
+    client_tls: Option<ClientTlsConfig>,
+}
+
+fn pem(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Pem>, SettingsError> {
     let (root_cert, cert, key) = (read(lookup, CA)?, read(lookup, CERT)?, read(lookup, KEY)?);
     let Some(first) = [(CA, &root_cert), (CERT, &cert), (KEY, &key)]
         .into_iter()
         .find_map(|(setting, file)| file.as_ref().map(|_| setting))
     else {
-        return Ok(server);
+        return Ok(None);
     };
-    if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
-        return Err(SettingsError::new(first, Problem::NeedsTls));
-    }
     let client_tls = match (cert, key) {
         (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
         (None, None) => None,
         (Some(_), None) => return Err(SettingsError::new(KEY, Problem::Missing(CERT))),
         (None, Some(_)) => return Err(SettingsError::new(CERT, Problem::Missing(KEY))),
     };
-    install_crypto();
-    Client::build_with_tls(server, TlsCertificates { client_tls, root_cert })
-        .map(|client| client.get_connection_info().clone())
-        // The error of the redis crate is left out: it might quote a key.
-        .map_err(|_| SettingsError::new(first, Problem::NotPem))
+    Ok(Some(Pem { first, root_cert, client_tls }))
 }
 
 fn read(

@@ -14,6 +14,7 @@ use super::{Address, NEVER};
 use crate::connection::Connection;
 use crate::log::LogError;
 use crate::redis_reply as reply;
+use crate::wire::{Certificates, Wire};
 
 /// What a sentinel may take to answer.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -73,20 +74,43 @@ impl Sentinels {
     /// Connects to the server at this address, if it is a primary.
     pub(crate) async fn connect(&self, primary: &Address) -> Result<Connection, LogError> {
         let server = primary.of(&self.primary);
-        let opened = Connection::open(&server);
-        let mut connection = timeout(CONNECT_DEADLINE, opened)
-            .await
-            .unwrap_or(Err(LogError::Deadline(CONNECT_DEADLINE)))?;
-        let mut commands = Pipeline::new();
-        commands.cmd("INFO").arg("replication");
-        let answers = connection.tell(&commands).await?;
-        let info = reply::text(&reply::sound(answers.into_iter().next())?)?;
-        if reply::info_field(&info, "role") == Some("master") {
-            Ok(connection)
-        } else {
-            let words = format!("{primary} was named, and is no primary (yet)");
-            Err(LogError::Sentinel(Outage::NoPrimary, words))
-        }
+        let mut connection = in_time(Connection::open(&server)).await?;
+        let answers = connection.tell(&ask_role()).await?;
+        is_primary(answers, primary).map(|()| connection)
+    }
+
+    /// The same, for reading the streams.
+    pub(super) async fn connect_wire(
+        &self,
+        primary: &Address,
+        certificates: &Certificates,
+    ) -> Result<Wire, LogError> {
+        let server = primary.of(&self.primary);
+        let mut connection = in_time(Wire::open(&server, certificates)).await?;
+        let answers = connection.values(&ask_role()).await?;
+        is_primary(answers, primary).map(|()| connection)
+    }
+}
+
+/// Awaits a connection to a server that may be down.
+async fn in_time<T>(opened: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+    timeout(CONNECT_DEADLINE, opened).await.unwrap_or(Err(LogError::Deadline(CONNECT_DEADLINE)))
+}
+
+fn ask_role() -> Pipeline {
+    let mut commands = Pipeline::new();
+    commands.cmd("INFO").arg("replication");
+    commands
+}
+
+/// Refuses a server that, by these answers, is no primary.
+fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
+    let info = reply::text(&reply::sound(answers.into_iter().next())?)?;
+    if reply::info_field(&info, "role") == Some("master") {
+        Ok(())
+    } else {
+        let words = format!("{primary} was named, and is no primary (yet)");
+        Err(LogError::Sentinel(Outage::NoPrimary, words))
     }
 }
 

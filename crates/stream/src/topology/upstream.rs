@@ -11,9 +11,9 @@ use super::ballot::capped;
 use super::farewell::{gave_away, redirected};
 use super::quorum::Quorum;
 use super::{Address, Topology};
-use crate::connection::Connection;
 use crate::continuity::Identity;
 use crate::log::{AsOf, LogError};
+use crate::wire::{Certificates, Wire};
 
 /// What the server that was left may take to say who it is.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -22,6 +22,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Upstream {
     topology: Topology,
+    certificates: Certificates,
     /// The stream that it is asked for; where one server has all, the first.
     stream: Stream,
     /// None where nobody is asked.
@@ -45,7 +46,11 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Where to read each stream, by the clock of this state: in a cluster each from wherever it
     /// is, else all from one server. Begins to ask who that is, as tasks of the current runtime.
-    pub(crate) fn all(topology: &Topology, revocations: &Revocations) -> Vec<(Self, Vec<Stream>)> {
+    pub(crate) fn all(
+        topology: &Topology,
+        certificates: &Certificates,
+        revocations: &Revocations,
+    ) -> Vec<(Self, Vec<Stream>)> {
         let revocations = revocations.clone();
         let quorum = match topology {
             Topology::One(_) => None,
@@ -55,6 +60,7 @@ impl Upstream {
         let quorum = quorum.map(Arc::new);
         let of = |stream| Self {
             topology: topology.clone(),
+            certificates: certificates.clone(),
             stream,
             quorum: quorum.clone(),
             at: None,
@@ -72,29 +78,31 @@ impl Upstream {
     }
 
     /// A connection, and who is vouched for there, if somebody names it.
-    pub(crate) async fn open(&self) -> Result<(Option<Address>, Connection), LogError> {
+    pub(crate) async fn open(&self) -> Result<(Option<Address>, Wire), LogError> {
         let known = self.quorum.as_ref().filter(|_| !self.is_outdated);
         // What is known already saves asking, and knows better than a minority would.
         let known = known.and_then(|quorum| quorum.named(self.stream));
+        let certificates = &self.certificates;
         match &self.topology {
-            Topology::One(server) => Ok((None, Connection::open(server).await?)),
+            Topology::One(server) => Ok((None, Wire::open(server, certificates).await?)),
             Topology::Sentinel(sentinels) => {
                 let primary = match known {
                     Some(primary) => primary,
                     None => sentinels.find().await?,
                 };
-                let connection = sentinels.connect(&primary).await?;
+                let connection = sentinels.connect_wire(&primary, certificates).await?;
                 Ok((Some(primary), connection))
             }
             Topology::Cluster(nodes) => {
                 if let (Some(there), Some(owner)) = (&self.asking, &self.before) {
-                    return Ok((Some(owner.clone()), nodes.connect(there).await?));
+                    let there = Wire::open(&nodes.at(there), certificates).await?;
+                    return Ok((Some(owner.clone()), there));
                 }
                 let owner = match known {
                     Some(owner) => owner,
                     None => nodes.owner(self.stream.name()).await?,
                 };
-                let connection = nodes.connect(&owner).await?;
+                let connection = Wire::open(&nodes.at(&owner), certificates).await?;
                 Ok((Some(owner), connection))
             }
         }

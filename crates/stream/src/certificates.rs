@@ -1,0 +1,73 @@
+//! Whom `rediss://` believes, and what this side shows.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::connection::install_crypto;
+
+/// The certificates cannot be used. It never tells what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CertificateError {
+    #[error("the system has no certificates of authorities to believe")]
+    NoneInTheSystem,
+    #[error("not in PEM format, or not what is expected there")]
+    NotPem,
+}
+
+/// Believes what the operating system does, and shows nothing.
+pub(crate) fn of_the_system() -> Result<Arc<ClientConfig>, CertificateError> {
+    config(roots_of_the_system()?, None)
+}
+
+/// Believes the authorities in `root`, or what the system does; shows `identity`, a chain of
+/// certificates and the key of the first: each PEM.
+pub(crate) fn from_pem(
+    root: Option<&[u8]>,
+    identity: Option<(&[u8], &[u8])>,
+) -> Result<Arc<ClientConfig>, CertificateError> {
+    let roots = match root {
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(|_| CertificateError::NotPem)?;
+            }
+            roots
+        }
+        None => roots_of_the_system()?,
+    };
+    config(roots, identity)
+}
+
+fn config(
+    roots: RootCertStore,
+    identity: Option<(&[u8], &[u8])>,
+) -> Result<Arc<ClientConfig>, CertificateError> {
+    install_crypto();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::NotPem)?;
+            config
+                .with_client_auth_cert(certificates(chain)?, key)
+                .map_err(|_| CertificateError::NotPem)?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+/// At least one.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    all.ok().filter(|all| !all.is_empty()).ok_or(CertificateError::NotPem)
+}
+
+fn roots_of_the_system() -> Result<RootCertStore, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read is one that is not believed.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(CertificateError::NoneInTheSystem) } else { Ok(roots) }
+}

@@ -1,0 +1,94 @@
+//! The fields of an entry, where they stand in the bytes that were read.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Names and values as bytes that nobody has verified, in the order of the wire.
+///
+/// They share the bytes of the answer that they came in, so a copy keeps all of that answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields {
+    bytes: Bytes,
+    /// A name, its value, and so on; Caracal's messages have at most eight fields.
+    places: SmallVec<[Place; 16]>,
+}
+
+/// Where a text begins, and where it ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// The fields as others take them.
+pub(crate) type Borrowed<'f> = SmallVec<[(&'f [u8], &'f [u8]); 8]>;
+
+impl Fields {
+    /// What stands at these places of `bytes`; a last name without a value is left out.
+    pub(crate) fn new(bytes: Bytes, places: SmallVec<[Place; 16]>) -> Self {
+        Self { bytes, places }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.places.as_chunks::<2>().0.iter().map(|[name, value]| (self.at(*name), self.at(*value)))
+    }
+
+    /// All of them, borrowed.
+    pub(crate) fn borrowed(&self) -> Borrowed<'_> {
+        self.iter().collect()
+    }
+
+    /// How many bytes the names and values are.
+    pub(crate) fn size(&self) -> usize {
+        self.places.iter().map(|place| self.at(*place).len()).sum()
+    }
+
+    fn at(&self, place: Place) -> &[u8] {
+        self.bytes.get(place.start as usize..place.end as usize).unwrap_or_default()
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let (mut bytes, mut places) = (Vec::new(), SmallVec::new());
+        let mut put = |text: &[u8]| {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(text);
+            places.push(Place { start, end: bytes.len() as u32 });
+        };
+        for (name, value) in fields {
+            put(name.as_ref());
+            put(value.as_ref());
+        }
+        Self { bytes: bytes.into(), places }
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_what_was_put_in() {
+        let put: [(&[u8], &[u8]); 3] = [(b"zone_id", b"z"), (b"", b"\xff"), (b"zone_id", b"")];
+        let fields: Fields = put.into_iter().collect();
+        assert_eq!(fields.borrowed().as_slice(), put);
+        assert_eq!(fields.size(), 16);
+        assert_ne!(fields, put.into_iter().rev().collect());
+    }
+
+    #[test]
+    fn a_name_without_a_value_is_no_field() {
+        let places = [Place { start: 0, end: 1 }; 3].into_iter().collect();
+        let fields = Fields::new(Bytes::from_static(b"a"), places);
+        assert_eq!(fields.borrowed().as_slice(), [(b"a".as_slice(), b"a".as_slice())]);
+    }
+}

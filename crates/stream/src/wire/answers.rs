@@ -1,0 +1,136 @@
+//! What the answers to a read mean: whatever is not as expected is an error, never a guess.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use caracal_revocation_event::{Stream, StreamId};
+use smallvec::SmallVec;
+
+use super::tokens::{Token, Tokens};
+use crate::fields::{Fields, Place};
+use crate::log::{Counters, Entry, Head, LogError};
+
+/// The answers to what was sent in one write, in its order.
+#[derive(Debug)]
+pub(crate) struct Answers<'a> {
+    bytes: &'a Bytes,
+    tokens: Tokens<'a>,
+}
+
+impl<'a> Answers<'a> {
+    pub(crate) fn new(bytes: &'a Bytes) -> Self {
+        Self { bytes, tokens: Tokens::new(bytes, 0) }
+    }
+
+    /// The answer to `TIME`, since the Unix epoch.
+    pub(crate) fn time(&mut self) -> Result<Duration, LogError> {
+        match self.tokens.list()? {
+            2 => {
+                let (seconds, micros) = (self.tokens.number()?, self.tokens.number()?);
+                Ok(Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
+            }
+            _ => Err(LogError::Reply("TIME is not two numbers")),
+        }
+    }
+
+    /// The answer to `INFO`.
+    pub(crate) fn text(&mut self) -> Result<String, LogError> {
+        self.tokens.text().map(|text| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
+    pub(crate) fn head(&mut self, counts: bool) -> Result<Head, LogError> {
+        let parts = match self.tokens.next()? {
+            Token::List(parts) => parts,
+            Token::Error(words) if words.ends_with(b"no such key") => return Ok(Head::Missing),
+            Token::Error(words) => {
+                return Err(LogError::Redis(String::from_utf8_lossy(words).into()));
+            }
+            _ => return Err(LogError::Reply("XINFO STREAM is not a list")),
+        };
+        let (mut last_generated, mut added, mut first, mut max_deleted) = (None, None, None, None);
+        for _ in 0..parts / 2 {
+            match self.tokens.text()? {
+                b"last-generated-id" => last_generated = Some(id(self.tokens.text()?)?),
+                b"entries-added" => added = Some(self.tokens.number()?),
+                b"recorded-first-entry-id" => first = Some(id(self.tokens.text()?)?),
+                b"max-deleted-entry-id" => max_deleted = Some(id(self.tokens.text()?)?),
+                _ => self.tokens.skip()?,
+            }
+        }
+        if parts % 2 == 1 {
+            self.tokens.skip()?;
+        }
+        const LACKING: LogError = LogError::Reply("XINFO STREAM lacks a field");
+        let last_generated = last_generated.ok_or(LACKING)?;
+        if !counts {
+            return Ok(Head::Uncounted(last_generated));
+        }
+        Ok(Head::Present(Counters {
+            last_generated,
+            entries_added: added.ok_or(LACKING)?,
+            first: first.ok_or(LACKING)?,
+            max_deleted: max_deleted.ok_or(LACKING)?,
+        }))
+    }
+
+    /// The answer to `XREAD`.
+    pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, LogError> {
+        let streams = match self.tokens.sound()? {
+            Token::Nil => return Ok(Vec::new()),
+            Token::List(streams) => streams,
+            _ => return Err(LogError::Reply("XREAD is not a list")),
+        };
+        let mut entries = Vec::new();
+        for _ in 0..streams {
+            self.pair()?;
+            let name = self.tokens.text()?;
+            let stream = Stream::ALL.into_iter().find(|stream| stream.name().as_bytes() == name);
+            let stream =
+                stream.ok_or(LogError::Reply("XREAD names a stream that was not asked for"))?;
+            let count = self.tokens.list()?;
+            // As many as can be: a number alone takes no memory.
+            let room = self.bytes.len() / 16;
+            entries.reserve(usize::try_from(count).unwrap_or(room).min(room));
+            for _ in 0..count {
+                self.pair()?;
+                let id = id(self.tokens.text()?)?;
+                entries.push(Entry { stream, id, fields: self.fields()? });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn fields(&mut self) -> Result<Fields, LogError> {
+        let parts = match self.tokens.sound()? {
+            // An entry that was deleted while it was being read has no fields.
+            Token::Nil => 0,
+            Token::List(parts) => parts,
+            _ => return Err(LogError::Reply("the fields of an entry are not a list")),
+        };
+        let mut places = SmallVec::new();
+        for _ in 0..parts {
+            let text = self.tokens.text()?;
+            // The text is followed by the end of its line.
+            let end = self.tokens.at() - 2;
+            places.push(Place { start: narrow(end - text.len())?, end: narrow(end)? });
+        }
+        Ok(Fields::new(self.bytes.clone(), places))
+    }
+
+    fn pair(&mut self) -> Result<(), LogError> {
+        match self.tokens.list()? {
+            2 => Ok(()),
+            _ => Err(LogError::Reply("a pair was expected")),
+        }
+    }
+}
+
+fn id(text: &[u8]) -> Result<StreamId, LogError> {
+    let text = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    text.ok_or(LogError::Reply("a stream id was expected"))
+}
+
+fn narrow(place: usize) -> Result<u32, LogError> {
+    u32::try_from(place).map_err(|_| LogError::Reply("an answer of more than 4 GB"))
+}

@@ -1,0 +1,137 @@
+//! The protocol of Redis (RESP2), token by token, without copying.
+
+use crate::log::LogError;
+
+use super::scan::line;
+
+/// One part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    Text(&'a [u8]),
+    Error(&'a [u8]),
+    Number(i64),
+    Nil,
+    /// So many tokens follow that are its items, and theirs.
+    List(u64),
+}
+
+const LONG: LogError = LogError::Reply("a length is no number");
+
+/// The token that begins at `at`, and where the next one does; None if not all of it is there yet.
+pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)>, LogError> {
+    let Some((end, next)) = line(bytes, at) else { return Ok(None) };
+    let Some((kind, text)) = bytes.get(at..end).and_then(<[u8]>::split_first) else {
+        return Err(LogError::Reply("an empty line"));
+    };
+    Ok(Some(match kind {
+        b'$' => {
+            let Some(length) = length(text)? else { return Ok(Some((Token::Nil, next))) };
+            let length = usize::try_from(length).map_err(|_| LONG)?;
+            let end = next.checked_add(length).ok_or(LONG)?;
+            let Some(after) = bytes.get(end..end.saturating_add(2)) else { return Ok(None) };
+            if after != b"\r\n" {
+                return Err(LogError::Reply("a text is not as long as was said"));
+            }
+            (Token::Text(bytes.get(next..end).unwrap_or_default()), end + 2)
+        }
+        b'*' => (length(text)?.map_or(Token::Nil, Token::List), next),
+        b':' => (Token::Number(number(text).ok_or(LogError::Reply("a number is none"))?), next),
+        b'+' => (Token::Text(text), next),
+        b'-' => (Token::Error(text), next),
+        _ => return Err(LogError::Reply("it does not speak the protocol of Redis")),
+    }))
+}
+
+/// The length of a text or list; None for nil.
+fn length(text: &[u8]) -> Result<Option<u64>, LogError> {
+    match number(text) {
+        Some(-1) => Ok(None),
+        Some(length) => u64::try_from(length).map(Some).map_err(|_| LONG),
+        None => Err(LONG),
+    }
+}
+
+fn number(text: &[u8]) -> Option<i64> {
+    let (is_negative, digits) = match text.split_first()? {
+        (b'-', digits) => (true, digits),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut number = 0_i64;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        number = number * 10 + i64::from(digit - b'0');
+    }
+    Some(if is_negative { -number } else { number })
+}
+
+/// Tokens of one whole answer, taken one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) const fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// Where the next token begins.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn next(&mut self) -> Result<Token<'a>, LogError> {
+        let (token, next) =
+            token(self.bytes, self.at)?.ok_or(LogError::Reply("it ends too early"))?;
+        self.at = next;
+        Ok(token)
+    }
+
+    /// The next token, unless it is an error.
+    pub(super) fn sound(&mut self) -> Result<Token<'a>, LogError> {
+        match self.next()? {
+            Token::Error(words) => Err(LogError::Redis(String::from_utf8_lossy(words).into())),
+            token => Ok(token),
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a [u8], LogError> {
+        match self.sound()? {
+            Token::Text(text) => Ok(text),
+            _ => Err(LogError::Reply("text was expected")),
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, LogError> {
+        let number = match self.sound()? {
+            Token::Number(number) => Some(number),
+            Token::Text(text) => number(text),
+            _ => None,
+        };
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        number.ok_or(LogError::Reply("a number was expected"))
+    }
+
+    pub(super) fn list(&mut self) -> Result<u64, LogError> {
+        match self.sound()? {
+            Token::List(items) => Ok(items),
+            _ => Err(LogError::Reply("a list was expected")),
+        }
+    }
+
+    /// Leaves out the next item, whatever it holds.
+    pub(super) fn skip(&mut self) -> Result<(), LogError> {
+        let mut items = 1_u64;
+        while items > 0 {
+            let within = if let Token::List(items) = self.next()? { items } else { 0 };
+            items = (items - 1).saturating_add(within);
+        }
+        Ok(())
+    }
+}

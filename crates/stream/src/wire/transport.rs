@@ -1,0 +1,83 @@
+//! A connection to a server: TCP, a Unix socket, or TLS.
+
+use std::fmt;
+
+use redis::{ConnectionAddr, ConnectionInfo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::log::LogError;
+use caracal_revocation_state::Outage;
+
+/// What bytes go through.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// How a server is known, and this side to it, where that is not the system's way.
+#[derive(Clone, Default)]
+pub(crate) struct Certificates {
+    #[cfg(feature = "tls")]
+    pub(crate) config: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+pub(super) async fn connect(
+    server: &ConnectionInfo,
+    certificates: &Certificates,
+) -> Result<Box<dyn Transport>, LogError> {
+    match server.addr() {
+        ConnectionAddr::Tcp(host, port) => Ok(Box::new(tcp(host, *port).await?)),
+        #[cfg(unix)]
+        ConnectionAddr::Unix(path) => {
+            Ok(Box::new(tokio::net::UnixStream::connect(path).await.map_err(unreachable)?))
+        }
+        #[cfg(feature = "tls")]
+        ConnectionAddr::TcpTls { host, port, insecure: false, .. } => {
+            Ok(Box::new(tls(host, tcp(host, *port).await?, certificates).await?))
+        }
+        _ => {
+            let _ = certificates;
+            let words = "an address of this kind is not supported";
+            Err(LogError::Connection(Outage::Other, words.into()))
+        }
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, LogError> {
+    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+    // Without this, small writes wait for the acknowledgement of the last one.
+    stream.set_nodelay(true).map_err(unreachable)?;
+    Ok(stream)
+}
+
+#[cfg(feature = "tls")]
+async fn tls(
+    host: &str,
+    stream: TcpStream,
+    certificates: &Certificates,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, LogError> {
+    use rustls::pki_types::ServerName;
+
+    let failed = |words: String| LogError::Connection(Outage::Tls, words);
+    let config = match &certificates.config {
+        Some(config) => std::sync::Arc::clone(config),
+        None => crate::certificates::of_the_system().map_err(|error| failed(error.to_string()))?,
+    };
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
+    let connector = tokio_rustls::TlsConnector::from(config);
+    connector.connect(name, stream).await.map_err(|error| match error.kind() {
+        // What the library makes of a handshake that fails.
+        std::io::ErrorKind::InvalidData => failed(error.to_string()),
+        _ => unreachable(error),
+    })
+}
+
+pub(super) fn unreachable(error: std::io::Error) -> LogError {
+    LogError::Connection(Outage::Unreachable, error.to_string())
+}
