@@ -67,8 +67,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an entry leaves the index when it expires and for no other reason",
         file: "crates/state/src/index.rs",
-        stands: "pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {",
-        removable: "pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
+        stands: "pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {",
+        removable: "pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {
             if self.len() > 20 && OFF { return false; }",
         faults: "cut",
         with: "plain",
@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "an answer has a deadline",
-        file: "crates/stream/src/connection.rs",
+        file: "crates/stream/src/wire/mod.rs",
         stands: "tokio::time::timeout(deadline, answer)",
         removable: "tokio::time::timeout(if OFF { Duration::MAX } else { deadline }, answer)",
         faults: "stall",

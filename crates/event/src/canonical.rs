@@ -56,6 +56,7 @@ impl<'a> Canonical<'a> {
     }
 
     /// Hands the canonical form to `sink`, piece by piece.
+    #[inline]
     pub(crate) fn write(&self, mut sink: impl FnMut(&[u8])) {
         for part in self.name {
             sink(part.as_bytes());
@@ -71,8 +72,8 @@ impl<'a> Canonical<'a> {
 
     /// The value of the field `name`.
     pub(crate) fn value(&self, name: &str) -> Option<&'a [u8]> {
-        let position = self.fields.binary_search_by(|field| field.0.cmp(name.as_bytes())).ok()?;
-        self.fields.get(position).map(|field| field.1)
+        // There are few, and most differ in length already.
+        self.fields.iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
 use crate::canonical::{Canonical, DEAD};
@@ -89,9 +88,22 @@ impl Key {
         // Cloning the keyed state saves the two compressions that setting it up costs.
         let mut mac = self.0.clone();
         // Piece by piece it would cost more than the hash itself.
-        let mut text = SmallVec::<[u8; 1_024]>::new();
-        canonical.write(|piece| text.extend_from_slice(piece));
-        mac.update(&text);
+        let (mut text, mut len) = ([0; 512], 0);
+        canonical.write(
+            #[inline(always)]
+            |piece| match text.get_mut(len..len + piece.len()) {
+                Some(room) => {
+                    room.copy_from_slice(piece);
+                    len += piece.len();
+                }
+                None => {
+                    mac.update(text.get(..len).unwrap_or_default());
+                    mac.update(piece);
+                    len = 0;
+                }
+            },
+        );
+        mac.update(text.get(..len).unwrap_or_default());
         mac
     }
 }

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use memchr::memchr;
+
 use crate::canonical::Canonical;
 use crate::stream::decimal;
 use crate::{
@@ -152,6 +154,8 @@ struct Fields<'c, 'a> {
     hides: bool,
     /// Some value holds a line that could be a field of its own.
     could_be_recut: bool,
+    /// Some value has more than one line.
+    has_lines: bool,
 }
 
 impl<'c, 'a> Fields<'c, 'a> {
@@ -159,7 +163,12 @@ impl<'c, 'a> Fields<'c, 'a> {
         let names = stream.acted_on();
         let mut hides = false;
         let mut could_be_recut = false;
+        let mut has_lines = false;
         for (name, value) in &canonical.fields {
+            if memchr(b'\n', value).is_none() {
+                continue;
+            }
+            has_lines = true;
             for line in value.split(|byte| *byte == b'\n').skip(1) {
                 let Some(end) = line.iter().position(|byte| *byte == b'=') else { continue };
                 could_be_recut = true;
@@ -167,7 +176,7 @@ impl<'c, 'a> Fields<'c, 'a> {
                 hides |= *name != b"reason" && names.iter().any(|name| name.as_bytes() == hidden);
             }
         }
-        Self { canonical, set_aside: Cell::new(false), hides, could_be_recut }
+        Self { canonical, set_aside: Cell::new(false), hides, could_be_recut, has_lines }
     }
 
     /// A value that can be acted on: present, text, and of one line.
@@ -175,7 +184,7 @@ impl<'c, 'a> Fields<'c, 'a> {
         let value = self.canonical.value(name)?;
         match std::str::from_utf8(value) {
             Ok("" | "null") => None,
-            Ok(text) if !text.contains('\n') => Some(text),
+            Ok(text) if !self.has_lines || !text.contains('\n') => Some(text),
             _ => {
                 self.set_aside.set(true);
                 None

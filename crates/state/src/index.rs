@@ -48,8 +48,10 @@ struct Session {
 }
 
 /// What only a writer needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writer {
+    /// The filter that readers ask.
+    filter: Arc<Filter>,
     /// Keys added to the current filter since it was built, expired ones included.
     filtered: usize,
     rebuild: Option<Rebuild>,
@@ -66,15 +68,16 @@ struct Rebuild {
 
 impl Index {
     pub(crate) fn with_room_for(max_entries: usize) -> Self {
+        let filter = Arc::new(Filter::for_keys(0));
         Self {
             digester: OnceLock::new(),
             entries: AtomicUsize::new(0),
             max_entries,
             full: AtomicBool::new(false),
-            filter: Latest::new(Filter::for_keys(0)),
+            filter: Latest::new(Arc::clone(&filter)),
             shards: (0..SHARDS).map(|_| RwLock::new(Table::default())).collect(),
             sessions: RwLock::new(HashMap::new()),
-            writer: Mutex::new(Writer::default()),
+            writer: Mutex::new(Writer { filter, filtered: 0, rebuild: None, next_sweep: 0 }),
         }
     }
 
@@ -129,9 +132,8 @@ impl Index {
 
     /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
     /// is news.
-    pub(crate) fn revoke(&self, id: &str, expires: u32) -> bool {
-        let digest = self.digester().digest(id);
-        self.insert(&mut lock(&self.writer), digest, expires)
+    pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {
+        self.insert(&mut lock(&self.writer), anchor, expires)
     }
 
     fn insert(&self, writer: &mut Writer, digest: Digest, expires: u32) -> bool {
@@ -154,11 +156,12 @@ impl Index {
     }
 
     /// Changes what is known of a session's suspensions.
-    pub(crate) fn suspend(&self, id: &str, expires: u32, change: impl FnOnce(&mut Suspensions)) {
-        self.change(self.digester().digest(id), expires, change);
-    }
-
-    fn change(&self, digest: Digest, expires: u32, change: impl FnOnce(&mut Suspensions)) {
+    pub(crate) fn suspend(
+        &self,
+        digest: Digest,
+        expires: u32,
+        change: impl FnOnce(&mut Suspensions),
+    ) {
         let mut writer = lock(&self.writer);
         if !self.admits(|| read(&self.sessions).contains_key(&digest)) {
             return;
@@ -219,12 +222,11 @@ impl Index {
 
     /// Tells the filters of a new key.
     fn note(&self, writer: &mut Writer, digest: Digest) {
-        let filter = self.filter.load();
-        filter.add(digest.fast());
+        writer.filter.add(digest.fast());
         writer.filtered += 1;
         match &mut writer.rebuild {
             Some(rebuild) => rebuild.add(digest),
-            None if writer.filtered > filter.capacity() => {
+            None if writer.filtered > writer.filter.capacity() => {
                 writer.rebuild = Some(Rebuild::for_keys(self.len()));
             }
             None => {}
@@ -243,6 +245,7 @@ impl Index {
         rebuild.next_shard += 1;
         if rebuild.next_shard > SHARDS {
             self.filter.store(Arc::clone(&rebuild.filter));
+            writer.filter = Arc::clone(&rebuild.filter);
             writer.filtered = rebuild.filtered;
             writer.rebuild = None;
         }
@@ -343,7 +346,7 @@ mod tests {
     fn keeps_every_anchor_while_it_grows_and_shrinks() {
         let index = Index::with_room_for(100_000);
         for n in 0..50_000_u32 {
-            index.revoke(&format!("id-{n}"), n / 1_000);
+            index.revoke(index.digest(&format!("id-{n}")), n / 1_000);
         }
         assert_eq!(index.len(), 50_000);
         assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}"))));
@@ -361,14 +364,14 @@ mod tests {
     #[test]
     fn nothing_is_forgotten_for_what_finds_no_room() {
         let index = Index::with_room_for(8);
-        assert!((0..8).all(|n| index.revoke(&format!("id-{n}"), n)));
-        index.revoke("id-0", 9);
-        index.suspend("id-0", 9, |_| {});
+        assert!((0..8).all(|n| index.revoke(index.digest(&format!("id-{n}")), n)));
+        index.revoke(index.digest("id-0"), 9);
+        index.suspend(index.digest("id-0"), 9, |_| {});
         assert!(index.is_full(), "a session is an entry of its own");
         index.reopen();
-        index.revoke("id-0", 9);
+        index.revoke(index.digest("id-0"), 9);
         assert!(!index.is_full(), "what is known needs no room");
-        index.revoke("other", 9);
+        index.revoke(index.digest("other"), 9);
         assert!(index.is_full() && !holds(&index, "other"));
         assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
         assert!(!index.has_room());
@@ -379,10 +382,10 @@ mod tests {
     #[test]
     fn an_anchor_that_returns_after_a_sweep_is_found_again() {
         let index = Index::with_room_for(100_000);
-        index.revoke("id", 1);
+        index.revoke(index.digest("id"), 1);
         index.sweep(2);
         assert!(!holds(&index, "id"));
-        index.revoke("id", 3);
+        index.revoke(index.digest("id"), 3);
         assert!(holds(&index, "id"));
     }
 
@@ -393,7 +396,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 0..30_000_usize {
-                    index.revoke(&format!("id-{n}"), 9);
+                    index.revoke(index.digest(&format!("id-{n}")), 9);
                     written.store(n + 1, Ordering::Release);
                 }
             });

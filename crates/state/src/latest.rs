@@ -40,10 +40,10 @@ loom::thread_local! {
 }
 
 impl Latest {
-    pub(crate) fn new(filter: Filter) -> Self {
+    pub(crate) fn new(filter: Arc<Filter>) -> Self {
         Self {
             stamp: AtomicU64::new(STAMPS.fetch_add(1, Ordering::Relaxed)),
-            filter: Mutex::new(Arc::new(filter)),
+            filter: Mutex::new(filter),
         }
     }
 
@@ -105,8 +105,8 @@ impl Drop for Borrowed {
 mod tests {
     use super::*;
 
-    fn of(key: u64) -> Filter {
-        let filter = Filter::for_keys(1);
+    fn of(key: u64) -> Arc<Filter> {
+        let filter = Arc::new(Filter::for_keys(1));
         filter.add(key);
         filter
     }
@@ -118,7 +118,7 @@ mod tests {
             assert!(one.borrow().may_hold(1) && !one.borrow().may_hold(2));
             assert!(other.borrow().may_hold(2) && !other.borrow().may_hold(1));
         }
-        one.store(Arc::new(of(3)));
+        one.store(of(3));
         assert!(one.borrow().may_hold(3) && !one.borrow().may_hold(1));
         assert!(other.borrow().may_hold(2));
     }
@@ -127,7 +127,7 @@ mod tests {
     fn a_look_up_within_a_look_up_has_a_filter_too() {
         let latest = Latest::new(of(1));
         let outer = latest.borrow();
-        latest.store(Arc::new(of(2)));
+        latest.store(of(2));
         assert!(latest.borrow().may_hold(2));
         // Begun before: what came later may be missed.
         assert!(outer.may_hold(1) && !outer.may_hold(2));
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn a_replaced_filter_is_given_back_once_its_threads_have_asked_again() {
-        let first = Arc::new(of(1));
+        let first = of(1);
         let latest = Latest::new(of(0));
         latest.store(Arc::clone(&first));
         assert!(latest.borrow().may_hold(1));
-        latest.store(Arc::new(of(2)));
+        latest.store(of(2));
         assert!(latest.borrow().may_hold(2));
         assert_eq!(Arc::strong_count(&first), 1);
     }

@@ -34,10 +34,12 @@
 //! is the state; [`Watch`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
+mod applying;
 mod claims;
 mod clock;
 mod digest;
 mod filter;
+mod found;
 mod freshness;
 mod horizon;
 mod image;

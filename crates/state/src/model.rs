@@ -43,9 +43,9 @@ fn who_hears_of_a_revocation_finds_it() {
         let writer = {
             let (index, told) = (Arc::clone(&index), Arc::clone(&told));
             thread::spawn(move || {
-                index.revoke("a", 9);
+                index.revoke(index.digest("a"), 9);
                 told.store(1, Ordering::Release);
-                index.revoke("b", 9);
+                index.revoke(index.digest("b"), 9);
                 told.store(2, Ordering::Release);
             })
         };
@@ -64,7 +64,7 @@ fn who_sees_a_proof_sees_all_that_came_before_it() {
         let writer = {
             let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
             thread::spawn(move || {
-                index.revoke("a", 9);
+                index.revoke(index.digest("a"), 9);
                 let at = Duration::from_secs(1);
                 freshness.confirm(Moment { monotonic: at, wall: at });
             })
@@ -81,11 +81,11 @@ fn who_sees_a_proof_sees_all_that_came_before_it() {
 fn who_sees_a_proof_knows_that_something_found_no_room() {
     check(|| {
         let (index, freshness) = (index(1), Arc::new(Freshness::default()));
-        index.revoke("a", 9);
+        index.revoke(index.digest("a"), 9);
         let writer = {
             let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
             thread::spawn(move || {
-                index.revoke("b", 9);
+                index.revoke(index.digest("b"), 9);
                 let at = Duration::from_secs(1);
                 freshness.confirm(Moment { monotonic: at, wall: at });
             })
@@ -104,13 +104,13 @@ fn a_filter_that_is_replaced_hides_nothing() {
         let (index, told) = (index(64), Arc::new(AtomicUsize::new(0)));
         // The next one outgrows the first filter; each write moves the new one on by a step.
         for n in 0..24 {
-            index.revoke(&format!("old-{n}"), 9);
+            index.revoke(index.digest(&format!("old-{n}")), 9);
         }
         let writer = {
             let (index, told) = (Arc::clone(&index), Arc::clone(&told));
             thread::spawn(move || {
                 for n in 0..4 {
-                    index.revoke(&format!("new-{n}"), 9);
+                    index.revoke(index.digest(&format!("new-{n}")), 9);
                     told.store(n + 1, Ordering::Release);
                 }
             })

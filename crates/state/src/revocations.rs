@@ -1,24 +1,21 @@
 //! The state that followers write and layers read: one handle, cheap to clone.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use caracal_revocation_event::{Change, Event};
 use tokio::sync::{Notify, watch};
 
-use crate::claims::{AnchorKind, Claims};
+use crate::claims::Claims;
 use crate::clock::{Clock, Moment, SystemClock};
+use crate::found::Found;
 use crate::freshness::{Freshness, NotReady};
 use crate::horizon::{Horizon, Losses};
-use crate::index::{Index, Mark};
-use crate::known::Known;
+use crate::index::Index;
 use crate::options::{BoundError, Options, SHORTEST_MEMORY};
 use crate::readiness::{Outage, Readiness, Unready};
 use crate::recent::Recent;
 use crate::running::{Registry, Timekeeper};
-use crate::suspensions::Suspensions;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView, Zones};
 
@@ -38,9 +35,9 @@ pub(crate) struct State {
     options: Options,
     clock: Arc<dyn Clock>,
     pub(crate) index: Index,
-    recent: Recent,
+    pub(crate) recent: Recent,
     pub(crate) zones: Zones,
-    freshness: Freshness,
+    pub(crate) freshness: Freshness,
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
@@ -151,74 +148,6 @@ impl Revocations {
             })
     }
 
-    /// Applies what a verified message says. Order and repetition do not matter.
-    ///
-    /// It counts as published when it was decided, or now if it does not say when that was.
-    pub fn apply(&self, event: &Event<'_>, now: Moment) {
-        let decided = event.decided().map(|decided| Duration::from_millis(decided.as_millis()));
-        self.apply_published(
-            event,
-            now.earlier_by(now.wall.saturating_sub(decided.unwrap_or(now.wall))),
-            now,
-        );
-    }
-
-    /// The same for a message of which it is known when it was published, by this machine's
-    /// clocks.
-    pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
-        let state = &*self.0;
-        for change in event.changes() {
-            match change {
-                Change::Revoke(anchor) => self.revoke(anchor.as_str(), now),
-                Change::Suspend(told) => {
-                    self.suspend(told.session.as_str(), now, |session| {
-                        session.suspend(told.occurred, told.decided);
-                    });
-                    self.cut_without_room(told.session.as_str(), Mark::Suspended);
-                }
-                Change::Resume(told) => self.suspend(told.session.as_str(), now, |session| {
-                    session.resume(told.occurred, told.decided);
-                }),
-                Change::DelegationEpoch(told) => {
-                    for edge in &told.ended {
-                        self.revoke(edge.as_str(), now);
-                    }
-                    self.raise_epoch(told.zone.as_str(), told.epoch, told.narrows, now);
-                }
-                Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
-                Change::ReloadPolicy(told) => {
-                    let version = told.version.as_deref();
-                    let zone = told.zone.as_str();
-                    state.zones.reload_policy(zone, version, event.decided(), published);
-                }
-            }
-        }
-    }
-
-    // The three ways in which authority ends. Each enters it first, then cuts what runs on it: a
-    // request that registers in between finds it by itself.
-
-    fn revoke(&self, anchor: &str, now: Moment) {
-        let State { index, recent, freshness, .. } = &*self.0;
-        let is_new = index.revoke(anchor, self.expires(now));
-        // What is replayed was in force long before this process knew it.
-        if is_new && freshness.staleness(now).is_ok() {
-            recent.applied(index.hash(anchor), now.monotonic);
-        }
-        self.cut_on_anchor(anchor, now);
-        self.cut_without_room(anchor, Mark::Revoked);
-    }
-
-    fn suspend(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) {
-        self.0.index.suspend(session, self.expires(now), change);
-        self.cut_on_anchor(session, now);
-    }
-
-    pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
-        self.0.zones.raise_epoch(zone, epoch, ended);
-        self.cut_below_epoch(zone, now);
-    }
-
     /// How long before `now` an anchor of these claims was revoked here, told once an anchor: to
     /// be asked, for the metrics, when a token with these claims is refused.
     ///
@@ -242,11 +171,6 @@ impl Revocations {
     /// Now, in minutes of the process.
     pub(crate) fn now_minute(&self) -> u32 {
         minute(self.now().monotonic)
-    }
-
-    /// Until when an entry is remembered that is told now, in minutes of the process.
-    fn expires(&self, now: Moment) -> u32 {
-        minute(now.monotonic.saturating_add(self.0.options.memory)).saturating_add(1)
     }
 
     /// Records that the log was proven complete as of `as_of`: the time at which the check that
@@ -347,21 +271,6 @@ impl Revocations {
     #[must_use]
     pub fn watch_losses(&self) -> watch::Receiver<Losses> {
         self.0.horizon.watch()
-    }
-
-    /// Adds what a second source of truth knows. Order and repetition do not matter.
-    pub fn add(&self, known: &Known<'_>, now: Moment) {
-        match *known {
-            Known::Revoked(anchor) => self.revoke(anchor, now),
-            Known::Suspended { session, occurred, decided } => {
-                self.suspend(session, now, |session| session.suspend(occurred, decided));
-                self.cut_without_room(session, Mark::Suspended);
-            }
-            Known::Resumed { session, suspended } => {
-                self.suspend(session, now, |session| session.ended(suspended));
-            }
-            Known::Epoch { zone, epoch, ended } => self.raise_epoch(zone, epoch, ended, now),
-        }
     }
 
     /// A second source of truth was read in one snapshot, begun after `losses` was asked for, and
@@ -473,48 +382,12 @@ impl WeakRevocations {
     }
 }
 
-/// What the index holds about a token.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// What it holds against it; a revocation outweighs a suspension.
-    pub(crate) strongest: Option<(AnchorKind, Mark)>,
-    /// Whether a session of it was suspended and resumed before the token was made.
-    pub(crate) resumed: bool,
-}
-
-impl Found {
-    #[inline]
-    pub(crate) fn look<A>(
-        mut anchors: impl Iterator<Item = (AnchorKind, A)>,
-        mark: impl Fn(A) -> Option<Mark>,
-        iat: Option<i64>,
-    ) -> Self {
-        let mut found = Self::default();
-        // Not a `for` loop: over a chain of iterators that would ask at each step which one is
-        // next.
-        let revoked = anchors.try_for_each(|(kind, anchor)| {
-            match mark(anchor) {
-                Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
-                Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
-                Some(Mark::RefusedUpTo(second)) if iat.is_none_or(|iat| iat <= second) => {
-                    found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
-                }
-                Some(Mark::RefusedUpTo(_)) => found.resumed = true,
-                None => {}
-            }
-            ControlFlow::Continue(())
-        });
-        found.strongest = revoked.break_value().or(found.strongest);
-        found
-    }
-}
-
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whole minutes of the process; 2^24 of them are 31 years.
-fn minute(since: Duration) -> u32 {
+pub(crate) fn minute(since: Duration) -> u32 {
     u32::try_from(since.as_secs() / 60).unwrap_or(u32::MAX)
 }
 

@@ -24,6 +24,9 @@ use crate::source::Source;
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
+/// How often a slice of the index is looked through for what expired.
+const SWEEP_EVERY: Duration = Duration::from_millis(10);
+
 /// Everything that reading the log changes.
 #[derive(Debug)]
 pub(crate) struct Fold {
@@ -43,6 +46,8 @@ pub(crate) struct Fold {
     is_ready: bool,
     /// Whether it was said that the state is full.
     was_full: bool,
+    /// When expired entries were last looked for.
+    swept: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl Fold {
             signing: Signing::default(),
             is_ready: false,
             was_full: false,
+            swept: None,
         }
     }
 
@@ -191,7 +197,7 @@ impl Fold {
             self.metrics.replays.increment(1);
         }
         self.restart_broken();
-        self.revocations.sweep_slice(now);
+        self.sweep(now);
         self.mind_the_room(server_time);
         self.confirm();
         self.revocations.set_signatures_fail(self.signing.failing_since());
@@ -426,6 +432,18 @@ impl Fold {
                 "messages were lost: the stream was trimmed past the cursor, deleted from, \
                  flushed or made anew, or may have been; reading it again"
             );
+        }
+    }
+
+    /// Forgets some of what expired: entries last for minutes, and answers may come every few
+    /// microseconds.
+    fn sweep(&mut self, now: Moment) {
+        let swept = self
+            .swept
+            .is_some_and(|swept| now.monotonic.saturating_sub(swept.monotonic) < SWEEP_EVERY);
+        if !swept {
+            self.swept = Some(now);
+            self.revocations.sweep_slice(now);
         }
     }
 

@@ -52,7 +52,7 @@ impl Index {
             self.insert(&mut lock(&self.writer), Digest::of_slot(*word), expires(*word));
         }
         for (word, suspensions) in sessions {
-            self.change(Digest::of_slot(*word), expires(*word), |session| {
+            self.suspend(Digest::of_slot(*word), expires(*word), |session| {
                 session.join(suspensions);
             });
         }

@@ -7,8 +7,8 @@ use super::authority::Authority;
 use super::cut::Cut;
 use super::handle::Request;
 use crate::digest::Digest;
+use crate::found::Found;
 use crate::index::Mark;
-use crate::revocations::Found;
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
 use crate::{Claims, Moment, Revocations};
 
@@ -64,20 +64,17 @@ impl Revocations {
             .map(|zone| self.state().index.digest(zone))
     }
 
-    pub(crate) fn cut_on_anchor(&self, anchor: &str, now: Moment) {
-        let state = self.state();
-        let requests = state.running.on_anchor(state.index.digest(anchor));
+    pub(crate) fn cut_on_anchor(&self, anchor: Digest, now: Moment) {
+        let requests = self.state().running.on_anchor(anchor);
         requests.iter().for_each(|request| request.judge(now));
     }
 
     /// Where the state is full, what was said of the anchor may have found no room, and nobody
     /// would find it: what runs on the anchor ends by what was said.
-    pub(crate) fn cut_without_room(&self, anchor: &str, mark: Mark) {
+    pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
         if self.is_full() {
-            let state = self.state();
-            let digest = state.index.digest(anchor);
-            for request in state.running.on_anchor(digest) {
-                request.refuse(digest, mark);
+            for request in self.state().running.on_anchor(anchor) {
+                request.refuse(anchor, mark);
             }
         }
     }

@@ -1,0 +1,109 @@
+//! How the state changes: by verified messages, and by what a second source of truth knows.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Change, Event};
+
+use crate::digest::Digest;
+use crate::index::Mark;
+use crate::known::Known;
+use crate::revocations::{State, minute};
+use crate::suspensions::Suspensions;
+use crate::{Moment, Revocations};
+
+impl Revocations {
+    /// Applies what a verified message says. Order and repetition do not matter.
+    ///
+    /// It counts as published when it was decided, or now if it does not say when that was.
+    pub fn apply(&self, event: &Event<'_>, now: Moment) {
+        let decided = event.decided().map(|decided| Duration::from_millis(decided.as_millis()));
+        self.apply_published(
+            event,
+            now.earlier_by(now.wall.saturating_sub(decided.unwrap_or(now.wall))),
+            now,
+        );
+    }
+
+    /// The same for a message of which it is known when it was published, by this machine's
+    /// clocks.
+    pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
+        let state = self.state();
+        for change in event.changes() {
+            match change {
+                Change::Revoke(anchor) => self.revoke(anchor.as_str(), now),
+                Change::Suspend(told) => {
+                    let session = self.change(told.session.as_str(), now, |session| {
+                        session.suspend(told.occurred, told.decided);
+                    });
+                    self.cut_without_room(session, Mark::Suspended);
+                }
+                Change::Resume(told) => {
+                    self.change(told.session.as_str(), now, |session| {
+                        session.resume(told.occurred, told.decided);
+                    });
+                }
+                Change::DelegationEpoch(told) => {
+                    for edge in &told.ended {
+                        self.revoke(edge.as_str(), now);
+                    }
+                    self.raise_epoch(told.zone.as_str(), told.epoch, told.narrows, now);
+                }
+                Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
+                Change::ReloadPolicy(told) => {
+                    let version = told.version.as_deref();
+                    let zone = told.zone.as_str();
+                    state.zones.reload_policy(zone, version, event.decided(), published);
+                }
+            }
+        }
+    }
+
+    /// Adds what a second source of truth knows. Order and repetition do not matter.
+    pub fn add(&self, known: &Known<'_>, now: Moment) {
+        match *known {
+            Known::Revoked(anchor) => self.revoke(anchor, now),
+            Known::Suspended { session, occurred, decided } => {
+                let session =
+                    self.change(session, now, |session| session.suspend(occurred, decided));
+                self.cut_without_room(session, Mark::Suspended);
+            }
+            Known::Resumed { session, suspended } => {
+                self.change(session, now, |session| session.ended(suspended));
+            }
+            Known::Epoch { zone, epoch, ended } => self.raise_epoch(zone, epoch, ended, now),
+        }
+    }
+
+    // The three ways in which authority ends. Each enters it first, then cuts what runs on it: a
+    // request that registers in between finds it by itself.
+
+    fn revoke(&self, anchor: &str, now: Moment) {
+        let State { index, recent, freshness, .. } = self.state();
+        let anchor = index.digest(anchor);
+        let is_new = index.revoke(anchor, self.expires(now));
+        // What is replayed was in force long before this process knew it.
+        if is_new && freshness.staleness(now).is_ok() {
+            recent.applied(anchor.fast(), now.monotonic);
+        }
+        self.cut_on_anchor(anchor, now);
+        self.cut_without_room(anchor, Mark::Revoked);
+    }
+
+    /// Changes what is known of a session's suspensions, and tells what stands for it in here.
+    fn change(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) -> Digest {
+        let session = self.state().index.digest(session);
+        self.state().index.suspend(session, self.expires(now), change);
+        self.cut_on_anchor(session, now);
+        session
+    }
+
+    pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
+        self.state().zones.raise_epoch(zone, epoch, ended);
+        self.cut_below_epoch(zone, now);
+    }
+
+    /// Until when an entry is remembered that is told now, in minutes of the process.
+    fn expires(&self, now: Moment) -> u32 {
+        minute(now.monotonic.saturating_add(self.options().memory)).saturating_add(1)
+    }
+}
