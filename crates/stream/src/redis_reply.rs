@@ -175,8 +175,11 @@ pub(crate) fn field(item: &Value, name: &str) -> Result<Value, LogError> {
         .ok_or(LogError::Reply("a list lacks a field"))
 }
 
-/// The fields of an entry, each with its value.
-pub(crate) fn fields(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LogError> {
+/// Names and values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The fields of an entry.
+pub(crate) fn fields(value: Value) -> Result<Pairs, LogError> {
     let list = match value {
         Value::Array(list) => list,
         // An entry that was deleted while it was being read has no fields.
