@@ -436,12 +436,10 @@ impl Fold {
     }
 
     /// Forgets some of what expired: entries last for minutes, and answers may come every few
-    /// microseconds.
+    /// microseconds. While there is no room, with each answer.
     fn sweep(&mut self, now: Moment) {
-        let swept = self
-            .swept
-            .is_some_and(|swept| now.monotonic.saturating_sub(swept.monotonic) < SWEEP_EVERY);
-        if !swept {
+        let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
+        if self.revocations.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
             self.swept = Some(now);
             self.revocations.sweep_slice(now);
         }
