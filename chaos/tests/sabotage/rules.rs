@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
         name: "an outage is not called a revocation",
         file: "crates/state/src/verdict.rs",
         stands: "if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {",
-        removable: "if unknown.is_some() && OFF { return refuse(Reason::Revoked, None); }
+        removable: "if unknown.is_some() && OFF { return refuse(Reason::Revoked); }
             if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {",
         faults: "cut",
         with: "plain",
