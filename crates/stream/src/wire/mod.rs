@@ -99,10 +99,11 @@ impl Wire {
         Ok(answers)
     }
 
-    /// The same, each answer as a value, errors among them.
+    /// Both, for what is asked while a connection is opened: each answer as a value, errors among
+    /// them.
     pub(crate) async fn values(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.send(commands).await?;
-        let answers = self.receive(GRACE).await?;
+        let answers = self.receive(CONNECT_DEADLINE).await?;
         let mut rest = answers.as_ref();
         let mut values = Vec::with_capacity(commands.len());
         while let Some(end) = Scan::from(0).end(rest)?.filter(|end| *end > 0 && !rest.is_empty()) {
