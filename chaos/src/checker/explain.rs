@@ -71,10 +71,9 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
     };
     let is_refused = |from: At| {
         let noticed = recovered(from);
-        // What a snapshot says of it may be older than what a second source said.
-        let begun = reading.life(request).recalled.map_or(from, |_| from.max(started));
-        let is_told =
-            history.promise.reload.is_some_and(|by| request.sent > recovered(begun).plus(by));
+        // A process that begins later finds it out anew, and asks the second source then.
+        let begun = recovered(from.max(started));
+        let is_told = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
         iat <= unix_second(history.unix_start, noticed.plus(history.promise.margin)) + 1 && !is_told
     };
     // In strict mode every start is a loss.

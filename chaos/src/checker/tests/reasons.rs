@@ -77,6 +77,9 @@ fn a_second_source_ends_the_refusal_of_older_tokens() {
     let told = || Told::new().fault(5.0, 6.0, false, Hole::Everyone).baseline();
     told().asked(9.0, 0, Answer::HistoryIncomplete).passes();
     told().asked(9.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    // A process that begins later has to find it out, and to ask, itself.
+    told().restarted(20.0).asked(23.0, 0, Answer::HistoryIncomplete).passes();
+    told().restarted(20.0).asked(23.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
     let start = || Told::new().strict().baseline();
     start().asked(3.0, 0, Answer::HistoryIncomplete).passes();
     start().asked(3.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
