@@ -88,6 +88,13 @@ pub struct Revocation {
     pub loss: Option<Loss>,
 }
 
+impl Revocation {
+    /// Which stream it was published on.
+    pub fn stream(&self) -> &str {
+        self.what.split('(').next().unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// When the fault that lost it began.

@@ -81,8 +81,10 @@ impl<'h> Reading<'h> {
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let Some(loss) = revocation.loss else { return false };
         let life = self.life(request);
-        // One that reads on where another stood has begun there.
-        let began = life.recalled.or(self.ready(request));
+        // One that reads on where another stood has begun there; a stream that was empty then is
+        // any other to it.
+        let had_begun = |at: &At| self.had_any(revocation.stream(), *at);
+        let began = life.recalled.filter(had_begun).or(self.ready(request));
         let began_after = |at| began.is_none_or(|began| began > at);
         if self.history.promise.strict {
             return false;
@@ -101,6 +103,12 @@ impl<'h> Reading<'h> {
                     || (self.is_misdated(revocation) && began_after(loss.at))
             }
         }
+    }
+
+    /// Whether anything had been published on the stream by then.
+    fn had_any(&self, stream: &str, by: At) -> bool {
+        let told = self.history.revocations.iter().filter(|told| told.stream() == stream);
+        told.filter_map(|told| told.acked).any(|acked| acked < by)
     }
 
     /// When the fault that began then was over.

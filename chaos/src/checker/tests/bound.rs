@@ -1,6 +1,6 @@
 //! No request is admitted on a token whose revocation was published longer ago than the bound.
 
-use super::{Answer, Hole, Lost, Rule, Told};
+use super::{Answer, Hole, Lost, Rule, Told, at};
 
 #[test]
 fn a_revoked_token_passes_while_the_revocation_is_on_its_way_and_no_longer() {
@@ -60,12 +60,17 @@ fn what_the_server_lost_is_excepted_until_a_second_source_was_read() {
 
 #[test]
 fn what_was_wiped_is_not_excepted_for_one_that_reads_on_where_another_stood() {
-    let wiped = |recalled| {
-        let told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
+    let wiped = |recalled, first| {
+        let mut told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
+        let mut earlier = told.0.revocations[0].clone();
+        (earlier.token, earlier.acked, earlier.loss) = (0, Some(at(first)), None);
+        told.0.revocations.push(earlier);
         told.restarted(12.0).recalled(recalled).asked(20.0, 1, Answer::Admitted)
     };
-    wiped(10.0).breaks(Rule::BeyondBound);
-    wiped(11.0).passes();
+    wiped(10.0, 2.0).breaks(Rule::BeyondBound);
+    wiped(11.0, 2.0).passes();
+    // Where nothing had been published yet, there is nothing to read on from.
+    wiped(10.0, 10.1).passes();
 }
 
 #[test]
