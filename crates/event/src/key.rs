@@ -239,3 +239,21 @@ impl KeyRing {
             .ok_or(Rejection::signature("_sig is not that of an accepted key"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_any_length_is_hashed_whole_and_in_order() {
+        let key = Key::from_hex(&"5a".repeat(32)).unwrap();
+        for length in [0, 1, 400, 480, 511, 512, 513, 5_000] {
+            let long = vec![b'x'; length];
+            let fields: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", &long), (b"c", b"2")];
+            let canonical = Canonical::named(["stream", ""], &fields).unwrap();
+            let text = [b"stream\na=1\nb=".as_slice(), &long, b"\nc=2\n"].concat();
+            let whole: [u8; 32] = key.state().chain_update(&text).finalize().into_bytes().into();
+            assert_eq!(key.mac(&canonical), whole, "{length}");
+        }
+    }
+}
