@@ -2,7 +2,7 @@
 //! writes `target/figures/axum.json`.
 //!
 //! Hello world, served by one thread, with the layer and without it. Either way the claims of a
-//! verified token are put into each request's extensions. Another thread keeps 64 connections busy
+//! verified token are put into each request's extensions, or an authority made of them before. Another thread keeps 64 connections busy
 //! with one request each, written and read as plain bytes, so that the server is what is full.
 //!
 //! The layer stands in one stack with the one that puts in the claims, or by itself, which axum
@@ -27,8 +27,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use caracal_revocation::{Claims, Exporter, GatewayLayer, Revocations};
+use caracal_revocation::{Exporter, GatewayLayer, Revocations};
 use figures::{Figures, head, row};
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -38,7 +39,7 @@ use tower::util::MapRequestLayer;
 
 const CONNECTIONS: usize = 64;
 const TURN: Duration = Duration::from_millis(250);
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 40;
 const REVOKED: u64 = 1_000;
 const TOKENS: u64 = 256;
 /// Of the requests a second without the layer, in percent.
@@ -60,11 +61,11 @@ fn main() {
             load.turn(&server).await;
             loads.push(load);
         }
-        let mut rounds: [Vec<Turn>; 4] = Default::default();
+        let mut rounds: [Vec<Turn>; SERVICES] = Default::default();
         for round in 0..ROUNDS {
             revocations.confirm(revocations.now());
             // None is always the first.
-            for at in (0..4).map(|at| (at + round) % 4) {
+            for at in (0..SERVICES).map(|at| (at + round) % SERVICES) {
                 rounds[at].push(loads[at].turn(&server).await);
             }
         }
@@ -73,17 +74,21 @@ fn main() {
     report(&rounds);
 }
 
-const NAMES: [&str; 4] = [
+const SERVICES: usize = 7;
+const NAMES: [&str; SERVICES] = [
     "without the layer",
     "with it, in one stack",
     "without it, and a layer that does nothing",
     "with it, as a layer of its own",
+    "without it, an authority and no claims",
+    "with it, an authority and no claims",
+    "without it, and a layer that only wraps bodies",
 ];
 
-fn report(rounds: &[Vec<Turn>; 4]) {
+fn report(rounds: &[Vec<Turn>; SERVICES]) {
     let rates = rounds.each_ref().map(|turns| turns.iter().map(|turn| turn.a_second).collect());
     let times = rounds.each_ref().map(|turns| turns.iter().map(|turn| turn.on_core).collect());
-    let [rates, times]: [[Vec<f64>; 4]; 2] = [rates, times];
+    let [rates, times]: [[Vec<f64>; SERVICES]; 2] = [rates, times];
     let shares = |with: usize, without: usize| -> Vec<f64> {
         let pairs = rates[with].iter().zip(&rates[without]);
         pairs.map(|(with, without)| 100.0 * with / without).collect()
@@ -101,6 +106,8 @@ fn report(rounds: &[Vec<Turn>; 4]) {
         ("in one stack", 1, 0),
         ("as a layer of its own", 3, 0),
         ("as a layer of its own, beside one that does nothing", 3, 2),
+        ("on an authority", 5, 4),
+        ("in one stack, beside one that only wraps bodies", 1, 6),
     ] {
         head(&format!("the layer {name}"), "");
         row("requests a second, of those without it, %", &shares(with, without));
@@ -117,7 +124,7 @@ fn report(rounds: &[Vec<Turn>; 4]) {
 /// All services on one thread.
 struct Server {
     /// In the order of [`NAMES`].
-    services: [SocketAddr; 4],
+    services: [SocketAddr; SERVICES],
     /// Where the kernel tells how long that thread has been on a processor.
     schedstat: String,
 }
@@ -129,15 +136,27 @@ impl Server {
         thread::spawn(move || {
             single().block_on(async {
                 let hello = || Router::new().route("/", get(async || "Hello, World!"));
-                let verified = claims_in();
+                let claims = tokens::tokens(TOKENS, 0);
+                let known: Vec<_> = claims.iter().map(|one| revocations.authority(one)).collect();
+                let (verified, known) = (put_in(claims), put_in(known));
                 let layer = GatewayLayer::new(revocations);
+                let authority = ServiceBuilder::new().layer(known.clone()).layer(layer.clone());
                 let stack = ServiceBuilder::new().layer(verified.clone()).layer(layer.clone());
                 let nothing = MapRequestLayer::new(|request: Request| request);
+                // Each body in a type of its own, as every layer has to that watches bodies: axum
+                // boxes it.
+                let wrapping = ServiceBuilder::new()
+                    .layer(verified.clone())
+                    .map_request(|request: Request| request.map(|body| body.map_err(same)))
+                    .map_response(|response: Response| response.map(|body| body.map_err(same)));
                 let services = [
                     serve(hello().layer(verified.clone())).await,
                     serve(hello().layer(stack)).await,
                     serve(hello().layer(nothing).layer(verified.clone())).await,
                     serve(hello().layer(layer).layer(verified)).await,
+                    serve(hello().layer(known)).await,
+                    serve(hello().layer(authority)).await,
+                    serve(hello().layer(wrapping)).await,
                 ];
                 let task = fs::read_link("/proc/thread-self").expect("Linux");
                 let schedstat = format!("/proc/{}/schedstat", task.display());
@@ -155,18 +174,26 @@ impl Server {
     }
 }
 
-/// Stands for the layer that verifies tokens: the claims of one after the other.
-fn claims_in() -> MapRequestLayer<impl Fn(Request) -> Request + Clone> {
-    let claims: Arc<[Claims]> = tokens::tokens(TOKENS, 0).into();
+/// Stands for the layer that verifies tokens: what it knows of one after the other.
+fn put_in<T>(known: Vec<T>) -> MapRequestLayer<impl Fn(Request) -> Request + Clone>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let known: Arc<[T]> = known.into();
     let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     MapRequestLayer::new(move |mut request: Request| {
-        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % claims.len();
-        request.extensions_mut().insert(claims[at].clone());
+        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % known.len();
+        request.extensions_mut().insert(known[at].clone());
         request
     })
 }
 
+fn same(error: axum::Error) -> axum::Error {
+    error
+}
+
 type Request = axum::extract::Request;
+type Response = axum::response::Response;
 
 async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -227,6 +254,13 @@ impl Load {
                 stream
             }));
         }
+        // A client that slept would have to be woken, by the server, and more often the slower
+        // that is.
+        tokio::task::spawn_local(async move {
+            while Instant::now() < until {
+                tokio::task::yield_now().await;
+            }
+        });
         for turn in turns {
             self.streams.push(turn.await.expect("it ends"));
         }

@@ -26,8 +26,8 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation::{
-    Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations, Text, Verdict,
-    Verifier,
+    Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations, Text,
+    Verdict, Verifier,
 };
 use figures::{Figures, head, median, row};
 use http::{Request, Response, header};
@@ -65,6 +65,7 @@ fn main() {
 struct World {
     revocations: Revocations,
     claims: Vec<Claims>,
+    authorities: Vec<Authority>,
     payloads: Vec<String>,
     /// With such a payload, and what looks like a signature.
     unverified: Vec<String>,
@@ -87,7 +88,8 @@ impl World {
         });
         let unverified = unverified.collect();
         let (verifier, mandates) = verified(&revocations);
-        Self { revocations, claims, payloads, unverified, mandates, verifier }
+        let authorities = claims.iter().map(|claims| revocations.authority(claims)).collect();
+        Self { revocations, claims, authorities, payloads, unverified, mandates, verifier }
     }
 
     fn gateway(&self) -> GatewayLayer {
@@ -102,6 +104,16 @@ impl World {
             request
         };
         self.claims.iter().map(request).collect()
+    }
+
+    /// Requests with what was made of the claims before.
+    fn with_authority(&self) -> Vec<Request<Body>> {
+        let request = |authority: &Authority| {
+            let mut request = Request::get("/").body(Body::empty()).expect("a request");
+            request.extensions_mut().insert(authority.clone());
+            request
+        };
+        self.authorities.iter().map(request).collect()
     }
 }
 
@@ -262,7 +274,7 @@ impl<'w> Way<'w> {
     }
 }
 
-fn ways(world: &World) -> [Way<'_>; 5] {
+fn ways(world: &World) -> [Way<'_>; 6] {
     let uncut = || Cutting::new().insecure_nothing();
     let unverified = || world.gateway().with_insecure_unverified_claims();
     let resource = ResourceLayer::new(world.verifier.clone());
@@ -276,6 +288,11 @@ fn ways(world: &World) -> [Way<'_>; 5] {
             "the same, nothing guarded once admitted",
             || world.with_claims(),
             world.gateway().with_cutting(uncut()).layer(Empty),
+        ),
+        Way::new(
+            "gateway, an authority in the extensions",
+            || world.with_authority(),
+            world.gateway().layer(Empty),
         ),
         Way::new(
             "gateway that parses the token, unverified",
@@ -298,7 +315,15 @@ fn ways(world: &World) -> [Way<'_>; 5] {
 /// The steps by themselves.
 fn decide(world: &World, checks: &Checks) {
     for claims in &world.claims {
-        let verdict = world.revocations.decide(black_box(claims), checks, world.revocations.now());
+        let verdict =
+            world.revocations.decide(black_box(claims), checks, world.revocations.glance());
+        assert!(matches!(black_box(verdict), Verdict::Admitted(_)));
+    }
+}
+
+fn decide_on(world: &World, checks: &Checks) {
+    for authority in &world.authorities {
+        let verdict = black_box(authority).decide(checks, world.revocations.glance());
         assert!(matches!(black_box(verdict), Verdict::Admitted(_)));
     }
 }
@@ -319,12 +344,13 @@ fn checks(epoch: bool) -> Checks {
 fn times(world: &World, figures: &mut Figures) {
     let mut ways = ways(world);
     let (mut plain, mut with_epoch, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
-    let mut silent = Vec::new();
+    let (mut ready_made, mut silent) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        world.revocations.confirm(world.revocations.now());
+        world.revocations.confirm(world.revocations.glance());
         ways.iter_mut().for_each(Way::round);
         plain.push(batches(|| decide(world, &checks(false))));
         with_epoch.push(batches(|| decide(world, &checks(true))));
+        ready_made.push(batches(|| decide_on(world, &checks(false))));
         parsed.push(batches(|| parse(&world.payloads)));
         silent.push(ways[0].without.last().copied().unwrap_or_default());
     }
@@ -344,6 +370,7 @@ fn times(world: &World, figures: &mut Figures) {
     for (name, times) in [
         ("clock and verdict", &plain),
         ("clock and verdict, epoch checked", &with_epoch),
+        ("clock and verdict on an authority", &ready_made),
         ("claims out of the decoded payload (serde)", &parsed),
     ] {
         row(name, times);
@@ -352,7 +379,7 @@ fn times(world: &World, figures: &mut Figures) {
 }
 
 fn allocations(world: &World, figures: &mut Figures) {
-    world.revocations.confirm(world.revocations.now());
+    world.revocations.confirm(world.revocations.glance());
     let count = |run: &dyn Fn()| {
         run();
         allocation_counter::measure(run).count_total as f64 / TOKENS as f64
@@ -360,7 +387,7 @@ fn allocations(world: &World, figures: &mut Figures) {
     let decision = count(&|| decide(world, &checks(true)));
     let parsing = count(&|| parse(&world.payloads));
     let mut ways = ways(world);
-    let [full, uncut, parsed, parsed_uncut, verified] =
+    let [full, uncut, ready_made, parsed, parsed_uncut, verified] =
         ways.each_mut().map(|way| way.allocations());
     let boxing = boxing(world) - full;
     let rows = [
@@ -371,6 +398,7 @@ fn allocations(world: &World, figures: &mut Figures) {
         ("token decoded and parsed, where the layer does it", parsed_uncut - uncut),
         ("  of which the claims themselves", parsing),
         ("in all: gateway, claims in the extensions", full),
+        ("in all: gateway, an authority in the extensions", ready_made),
         ("in all: gateway that parses the token", parsed),
         ("in all: resource server, verified before", verified),
     ];
@@ -386,7 +414,8 @@ fn allocations(world: &World, figures: &mut Figures) {
 fn boxing(world: &World) -> f64 {
     let app = || Router::new().route("/", get(async || ()));
     let run = |app: Router| {
-        let mut service = app;
+        // As `axum::serve` does once, and not at each request.
+        let mut service = app.with_state(());
         let mut turn = |requests: Vec<Request<Body>>| serve(&mut service, requests);
         turn(world.with_claims());
         let requests = world.with_claims();

@@ -13,7 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations, Stream, Verdict,
+    Authority, Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations,
+    Stream, Verdict,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -59,7 +60,9 @@ fn main() {
         "p99.9",
         "hit",
         "p99.9",
+        "miss/kept",
         "miss/ours",
+        "again/kept",
         "again/ours",
         "hit/ours",
         "2 threads",
@@ -68,10 +71,12 @@ fn main() {
     }
     println!();
     for entries in ENTRIES {
-        let contenders = contenders(entries);
+        let kept = Revocations::new(Options::default());
+        let contenders = contenders(entries, &kept);
+        let tokens = [0, entries].map(|revoked| kept_tokens(&kept, revoked));
         for writing in [false, true] {
             eprintln!("measuring {entries} entries, writer {writing}");
-            let cells = measure_all(&contenders, entries, writing);
+            let cells = measure_all(&contenders, &tokens, entries, writing);
             report(&contenders, &cells, entries, writing, &mut figures);
         }
         let bytes = contenders[0].bytes() as f64 / entries.max(1) as f64;
@@ -101,14 +106,20 @@ trait Structure: Sync {
     /// Called before each round, outside the time that is measured.
     fn prepare(&self) {}
     /// How many of the tokens are refused, asked in this order.
-    fn refused(&self, tokens: &[Claims]) -> usize;
+    fn refused(&self, tokens: &[Token]) -> usize;
     /// Where it says.
     fn bytes(&self) -> usize {
         0
     }
 }
 
-/// This project's state; `now` is read on each check, or once for many.
+/// A token, and what our state made of it when it was verified.
+struct Token {
+    claims: Claims,
+    authority: Authority,
+}
+
+/// This project's state, asked about claims; `now` is read on each check, or once for many.
 struct Ours {
     revocations: Revocations,
     reads_clock: bool,
@@ -138,14 +149,44 @@ impl Structure for Ours {
         self.revocations.confirm(self.revocations.now());
     }
 
-    fn refused(&self, tokens: &[Claims]) -> usize {
+    fn refused(&self, tokens: &[Token]) -> usize {
         let once = self.revocations.now();
-        let now = || if self.reads_clock { self.revocations.now() } else { once };
-        tokens.iter().filter(|claims| self.refuses(claims, now())).count()
+        let now = || if self.reads_clock { self.revocations.glance() } else { once };
+        tokens.iter().filter(|token| self.refuses(&token.claims, now())).count()
     }
 
     fn bytes(&self) -> usize {
         self.revocations.bytes()
+    }
+}
+
+/// The same state, asked about what it made of the claims when the token was verified.
+struct OursKept(Revocations);
+
+impl Structure for OursKept {
+    fn name(&self) -> &'static str {
+        "ours, an authority kept"
+    }
+
+    fn insert(&self, ids: &[String]) {
+        revoke(&self.0, ids);
+    }
+
+    fn prepare(&self) {
+        self.0.confirm(self.0.now());
+    }
+
+    fn refused(&self, tokens: &[Token]) -> usize {
+        let now = self.0.now();
+        let refuses = |token: &&Token| {
+            let verdict = black_box(&token.authority).decide(&Checks::default(), now);
+            !matches!(black_box(verdict), Verdict::Admitted(_))
+        };
+        tokens.iter().filter(refuses).count()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
     }
 }
 
@@ -180,12 +221,12 @@ impl Structure for Locked {
         }
     }
 
-    fn refused(&self, tokens: &[Claims]) -> usize {
+    fn refused(&self, tokens: &[Token]) -> usize {
         let now = Instant::now();
-        let refuses = |claims: &&Claims| {
+        let refuses = |token: &&Token| {
             let known = self.0.read().unwrap();
             let is_known = |id| known.get(id).is_some_and(|until| *until > now);
-            black_box(black_box(*claims).anchors(true).any(|(_, id)| is_known(id)))
+            black_box(black_box(&token.claims).anchors(true).any(|(_, id)| is_known(id)))
         };
         tokens.iter().filter(refuses).count()
     }
@@ -207,20 +248,26 @@ impl Structure for Moka {
         self.0.run_pending_tasks();
     }
 
-    fn refused(&self, tokens: &[Claims]) -> usize {
-        let refuses = |claims: &&Claims| {
-            black_box(black_box(*claims).anchors(true).any(|(_, id)| self.0.contains_key(id)))
+    fn refused(&self, tokens: &[Token]) -> usize {
+        let refuses = |token: &&Token| {
+            black_box(black_box(&token.claims).anchors(true).any(|(_, id)| self.0.contains_key(id)))
         };
         tokens.iter().filter(refuses).count()
     }
 }
 
-/// The contenders, filled; the first two are ours.
-fn contenders(entries: u64) -> [Box<dyn Structure>; 4] {
-    eprintln!("filling four structures with {entries} entries");
+const STRUCTURES: usize = 5;
+/// With which of ours each is compared: what reads a clock with what reads one too.
+const OURS: [usize; STRUCTURES] = [1, 1, 1, 1, 2];
+const KEPT: usize = 0;
+
+/// The contenders, filled; the first three are ours.
+fn contenders(entries: u64, kept: &Revocations) -> [Box<dyn Structure>; STRUCTURES] {
+    eprintln!("filling the structures with {entries} entries");
     let ids: Vec<_> = (0..entries).map(id).collect();
     let moka = Moka(Cache::builder().time_to_live(MEMORY).build());
-    let all: [Box<dyn Structure>; 4] = [
+    let all: [Box<dyn Structure>; STRUCTURES] = [
+        Box::new(OursKept(kept.clone())),
         Box::new(Ours::new(false)),
         Box::new(Ours::new(true)),
         Box::<Locked>::default(),
@@ -240,9 +287,13 @@ struct Cell {
     shared: Vec<f64>,
 }
 
-fn measure_all(contenders: &[Box<dyn Structure>; 4], entries: u64, writing: bool) -> [Cell; 4] {
-    let (unknown, revoked) = (tokens(0), tokens(entries));
-    let mut cells: [Cell; 4] = Default::default();
+fn measure_all(
+    contenders: &[Box<dyn Structure>; STRUCTURES],
+    [unknown, revoked]: &[Vec<Token>; 2],
+    entries: u64,
+    writing: bool,
+) -> [Cell; STRUCTURES] {
+    let mut cells: [Cell; STRUCTURES] = Default::default();
     for pass in 0..PASSES {
         for (structure, cell) in contenders.iter().zip(&mut cells) {
             let (structure, ended) = (&**structure, &AtomicBool::new(false));
@@ -253,12 +304,12 @@ fn measure_all(contenders: &[Box<dyn Structure>; 4], entries: u64, writing: bool
                     scope.spawn(move || write(structure, from, ended));
                     thread::sleep(Duration::from_millis(5));
                 }
-                cell.miss.extend(measure(structure, &unknown, 0));
+                cell.miss.extend(measure(structure, unknown, 0));
                 let busy = &unknown[..BUSY];
                 measure(structure, busy, 0);
                 (0..16).for_each(|_| cell.again.extend(measure(structure, busy, 0)));
                 if entries > 0 {
-                    cell.hit.extend(measure(structure, &revoked, SAMPLE));
+                    cell.hit.extend(measure(structure, revoked, SAMPLE));
                 }
                 let (one, other) = unknown.split_at(unknown.len() / 2);
                 let beside = scope.spawn(|| measure(structure, one, 0));
@@ -272,8 +323,8 @@ fn measure_all(contenders: &[Box<dyn Structure>; 4], entries: u64, writing: bool
 }
 
 /// Each token once, in samples of which so many are refused.
-fn measure(structure: &dyn Structure, tokens: &[Claims], refused: usize) -> Vec<f64> {
-    let sample = |tokens: &[Claims]| {
+fn measure(structure: &dyn Structure, tokens: &[Token], refused: usize) -> Vec<f64> {
+    let sample = |tokens: &[Token]| {
         tokens.iter().for_each(read);
         let start = Instant::now();
         let found = black_box(structure.refused(tokens));
@@ -284,10 +335,11 @@ fn measure(structure: &dyn Structure, tokens: &[Claims], refused: usize) -> Vec<
     tokens.chunks(SAMPLE).map(sample).collect()
 }
 
-/// As whoever verified the token has read it.
-fn read(claims: &Claims) {
+/// As whoever verified the token has read it, and taken what was made of it.
+fn read(token: &Token) {
     let bytes = |id: &str| id.bytes().map(u64::from).sum::<u64>();
-    black_box(claims.anchors(true).map(|(_, id)| bytes(id)).sum::<u64>());
+    black_box(token.claims.anchors(true).map(|(_, id)| bytes(id)).sum::<u64>());
+    black_box(token.authority.clone());
 }
 
 /// Inserts ids that no token carries, each by itself, at an even pace.
@@ -304,15 +356,15 @@ fn write(structure: &dyn Structure, from: u64, ended: &AtomicBool) {
 
 /// Each is compared with the first, but what reads a clock with the second, which does too.
 fn report(
-    contenders: &[Box<dyn Structure>; 4],
-    cells: &[Cell; 4],
+    contenders: &[Box<dyn Structure>; STRUCTURES],
+    cells: &[Cell; STRUCTURES],
     entries: u64,
     writing: bool,
     figures: &mut Vec<Value>,
 ) {
     let writer = if writing { "busy" } else { "none" };
     for (at, (structure, cell)) in contenders.iter().zip(cells).enumerate() {
-        let ours = &cells[at % 2];
+        let (kept, ours) = (&cells[KEPT], &cells[OURS[at]]);
         let ratio = |own: &[f64], ours: &[f64]| median(own) / median(ours);
         // As many as each thread makes in the median time.
         let threads = 2.0 * median(&cell.miss) / median(&cell.shared);
@@ -323,7 +375,9 @@ fn report(
             quantile(&cell.again, 0.999),
             median(&cell.hit),
             quantile(&cell.hit, 0.999),
+            ratio(&cell.miss, &kept.miss),
             ratio(&cell.miss, &ours.miss),
+            ratio(&cell.again, &kept.again),
             ratio(&cell.again, &ours.again),
             ratio(&cell.hit, &ours.hit),
             threads,
@@ -332,7 +386,8 @@ fn report(
         columns.iter().for_each(|column| print!("{:>11}", shown(*column)));
         println!();
         let under = format!("{entries} entries, writer {writer}");
-        if at == 0 {
+        if at < 2 {
+            let which = structure.name();
             for (name, value) in [
                 ("p99.9 of misses, times p50", quantile(&cell.miss, 0.999) / median(&cell.miss)),
                 (
@@ -342,21 +397,23 @@ fn report(
                 ("misses by 2 threads, times those of 1", threads),
             ] {
                 figures.push(json!({
-                    "name": format!("{name}, {under}"), "value": value, "unit": "times",
+                    "name": format!("{which}: {name}, {under}"), "value": value, "unit": "times",
                     "peer": null, "floor": null, "ratio": null,
                 }));
             }
         }
-        if at < 2 {
+        if at < 3 {
             continue;
         }
-        for (what, peer, ours) in [
-            ("miss", &cell.miss, &ours.miss),
-            ("miss that comes again", &cell.again, &ours.again),
-            ("hit", &cell.hit, &ours.hit),
+        for (what, peer, ours, one) in [
+            ("miss", &cell.miss, &kept.miss, KEPT),
+            ("miss", &cell.miss, &ours.miss, OURS[at]),
+            ("miss that comes again", &cell.again, &kept.again, KEPT),
+            ("miss that comes again", &cell.again, &ours.again, OURS[at]),
+            ("hit", &cell.hit, &ours.hit, OURS[at]),
         ] {
             if !peer.is_empty() {
-                let (one, other) = (contenders[at % 2].name(), structure.name());
+                let (one, other) = (contenders[one].name(), structure.name());
                 figures.push(json!({
                     "name": format!("{what}, {under}, {one} against {other}"),
                     "value": median(ours), "unit": "ns", "peer": median(peer), "floor": null,
@@ -459,6 +516,11 @@ fn tokens(entries: u64) -> Vec<Claims> {
         claims
     };
     (0..TOKENS).map(token).collect()
+}
+
+fn kept_tokens(kept: &Revocations, entries: u64) -> Vec<Token> {
+    let token = |claims| Token { authority: kept.authority(&claims), claims };
+    tokens(entries).into_iter().map(token).collect()
 }
 
 /// The id of this number: 36 characters that look like a UUID.

@@ -9,7 +9,7 @@ mod mandates;
 mod streams;
 
 use axum::{Extension, Router, routing::get, routing::post};
-use caracal_revocation::{Admitted, GatewayLayer, Notice};
+use caracal_revocation::{Admission, GatewayLayer, Notice};
 use tower::util::MapRequestLayer;
 
 #[tokio::main]
@@ -42,8 +42,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn hello(Extension(admitted): Extension<Admitted>) -> String {
-    format!("hello; revocations known as of {:?} ago\n", admitted.staleness())
+async fn hello(Extension(admission): Extension<Admission>) -> String {
+    format!("hello; revocations known as of {:?} ago\n", admission.admitted().staleness())
 }
 
 async fn revoke(publisher: &caracal_revocation::Publisher) -> String {

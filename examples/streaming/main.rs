@@ -21,9 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
 use axum::{Extension, Router};
-use caracal_revocation::{
-    Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher, RevokedSignal,
-};
+use caracal_revocation::{Admission, Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher};
 use futures_util::stream::{self, Stream};
 use tower::util::MapRequestLayer;
 
@@ -89,9 +87,9 @@ async fn clock() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
 }
 
 /// After the upgrade no layer sees the connection: the socket itself must know of the signal.
-async fn echo(upgrade: WebSocketUpgrade, Extension(revoked): Extension<RevokedSignal>) -> Response {
-    upgrade.on_upgrade(async |socket| {
-        let mut socket = GuardedWebSocket::new(socket, revoked);
+async fn echo(upgrade: WebSocketUpgrade, Extension(admission): Extension<Admission>) -> Response {
+    upgrade.on_upgrade(async move |socket| {
+        let mut socket = GuardedWebSocket::new(socket, admission.revoked());
         while let Some(Ok(message)) = socket.recv().await {
             if socket.send(message).await.is_err() {
                 return;

@@ -223,7 +223,11 @@ proptest! {
 
             let mut checks = Checks::default();
             checks.delegation_epoch = with_epoch;
-            let refused = match revocations.decide(&claims, &checks, revocations.now()) {
+            let now = revocations.now();
+            let verdict = revocations.decide(&claims, &checks, now);
+            let authority = revocations.authority(&claims);
+            prop_assert_eq!(authority.decide(&checks, now), verdict);
+            let refused = match verdict {
                 Verdict::Admitted(_) => None,
                 Verdict::Refused(refusal) => Some(refusal.reason()),
                 Verdict::Unknown(why) => panic!("nothing is unknown here: {why:?}"),

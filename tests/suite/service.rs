@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::{Extension, Router, routing::get};
-use caracal_revocation::{Admitted, GatewayLayer, GuardedUpload};
+use caracal_revocation::{Admission, GatewayLayer, GuardedUpload};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
@@ -31,7 +31,7 @@ pub(crate) async fn on_axum(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr 
     address
 }
 
-async fn hello(admitted: Option<Extension<Admitted>>) -> String {
+async fn hello(admitted: Option<Extension<Admission>>) -> String {
     format!("hello, {}", if admitted.is_some() { "admitted" } else { "whoever you are" })
 }
 

@@ -32,8 +32,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a view that was never proven admits nobody",
         file: "crates/state/src/verdict.rs",
-        stands: "Err(why) => (Duration::MAX,",
-        removable: "Err(_) if OFF => (Duration::ZERO, None), Err(why) => (Duration::MAX,",
+        stands: "Err(why) => (NEVER,",
+        removable: "Err(_) if OFF => (0, None), Err(why) => (NEVER,",
         faults: "cut,restart-reader",
         with: "plain",
         steps: 3,

@@ -9,7 +9,7 @@
 //! use bytes::Bytes;
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
 //! use caracal_revocation_layer::{GatewayLayer, GuardedUpload, Rejection, RejectionKind};
-//! use caracal_revocation_state::{Admitted, Claims, Options, Revocations};
+//! use caracal_revocation_state::{Admission, Claims, Options, Revocations};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{Layer, ServiceExt, service_fn};
@@ -20,7 +20,7 @@
 //! let revocations = Revocations::new(Options::default());
 //! let gateway = GatewayLayer::new(revocations.clone()).layer(service_fn(
 //!     async |request: Request<GuardedUpload<()>>| {
-//!         assert!(request.extensions().get::<Admitted>().is_some());
+//!         assert!(request.extensions().get::<Admission>().is_some());
 //!         Ok::<_, Never>(Response::new(Full::<Bytes>::from("hello")))
 //!     },
 //! ));
@@ -52,8 +52,8 @@
 //!
 //! In reading order: [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
 //! the service that they make, [`GuardedUpload`] what it hands on, [`GuardedFuture`] and
-//! [`GuardedBody`] what it returns; [`Cutting`] says what is cut and [`RevokedSignal`] tells a
-//! handler of it;
+//! [`GuardedBody`] what it returns; [`Cutting`] says what is cut, and the [`RevokedSignal`] of an
+//! [`Admission`] tells a handler of it;
 //! [`StsLayer`] stands in front of a token endpoint; [`Rejection`] says why a request was
 //! refused, and [`Observed`] what would have been done with it. [`Operations`] is the service of
 //! probes and scrapes.
@@ -144,7 +144,7 @@ mod websocket;
 
 pub use gateway::GatewayLayer;
 pub use guarded::{
-    CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed, RevokedSignal,
+    CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,
 };
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};

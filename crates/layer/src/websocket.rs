@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use caracal_revocation_state::Cut;
+use caracal_revocation_state::{Cut, RevokedSignal};
 use tokio::time::timeout;
 
-use crate::{CutError, RevokedSignal};
+use crate::CutError;
 
 /// The close code for authority that has ended: "unauthorized", of those that applications choose.
 const UNAUTHORIZED: u16 = 4401;
@@ -26,11 +26,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// use axum::extract::ws::WebSocketUpgrade;
 /// use axum::response::Response;
 /// use axum::Extension;
-/// use caracal_revocation_layer::{GuardedWebSocket, RevokedSignal};
+/// use caracal_revocation_layer::GuardedWebSocket;
+/// use caracal_revocation_state::Admission;
 ///
-/// async fn echo(upgrade: WebSocketUpgrade, Extension(revoked): Extension<RevokedSignal>) -> Response {
-///     upgrade.on_upgrade(async |socket| {
-///         let mut socket = GuardedWebSocket::new(socket, revoked);
+/// async fn echo(upgrade: WebSocketUpgrade, Extension(admission): Extension<Admission>) -> Response {
+///     upgrade.on_upgrade(async move |socket| {
+///         let mut socket = GuardedWebSocket::new(socket, admission.revoked());
 ///         while let Some(Ok(message)) = socket.recv().await {
 ///             if socket.send(message).await.is_err() {
 ///                 return;
@@ -48,7 +49,7 @@ pub struct GuardedWebSocket {
 }
 
 impl GuardedWebSocket {
-    /// Guards the socket with the signal from the extensions of the request that was upgraded.
+    /// Guards the socket with the signal of the request that was upgraded.
     pub const fn new(socket: WebSocket, revoked: RevokedSignal) -> Self {
         Self { socket: Some(socket), revoked }
     }

@@ -1,6 +1,7 @@
 //! From a token's payload to what it says: every required claim, each of its type, none twice.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use caracal_revocation_state::Claims;
 use serde::Deserialize;
@@ -89,6 +90,7 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
         not_before: payload.nbf,
         expires: payload.exp,
         claims,
+        authority: OnceLock::new(),
     })
 }
 

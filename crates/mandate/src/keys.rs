@@ -105,6 +105,10 @@ impl Keys {
         self.revocations.now()
     }
 
+    pub(crate) fn glance(&self) -> Moment {
+        self.revocations.glance()
+    }
+
     /// What a mandate that is recalled now must have been verified under.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { generation: self.generation(), removals: self.removals.load(Ordering::Acquire) }

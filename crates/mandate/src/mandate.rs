@@ -1,9 +1,9 @@
 //! A verified mandate: what only a verifier can make.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use caracal_revocation_state::Claims;
+use caracal_revocation_state::{Authority, Claims, Revocations};
 use serde::Deserialize;
 
 /// A mandate whose signature and claims were verified by a [`Verifier`](crate::Verifier).
@@ -16,6 +16,8 @@ pub struct Mandate(pub(crate) Arc<Said>);
 /// What the token says.
 pub(crate) struct Said {
     pub(crate) claims: Claims,
+    /// The same, digested: made when it is first asked for.
+    pub(crate) authority: OnceLock<Authority>,
     pub(crate) issuer: Box<str>,
     pub(crate) subject: Box<str>,
     pub(crate) subject_type: SubjectType,
@@ -64,6 +66,23 @@ impl Mandate {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
+    }
+
+    /// The same as this state's [`Authority`], whose verdict costs less: made when it is first asked
+    /// for, and kept with the mandate.
+    ///
+    /// None where the claims must be asked about themselves: while the state has not become ready,
+    /// and where another state asked first.
+    #[must_use]
+    pub fn authority(&self, revocations: &Revocations) -> Option<&Authority> {
+        let said = &*self.0;
+        let known = said.authority.get();
+        // Not earlier: a state that still recalls what another remembered must have made no
+        // digests of its own.
+        let is_ready = known.is_some() || revocations.staleness(revocations.glance()).is_ok();
+        is_ready
+            .then(|| said.authority.get_or_init(|| revocations.authority(&said.claims)))
+            .filter(|authority| authority.revocations().is(revocations))
     }
 
     /// `iss`.

@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 
 use caracal_revocation_state::Moment;
 use moka::sync::Cache;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::{ConfigError, Mandate};
 
@@ -23,7 +23,7 @@ pub(crate) struct Stamp {
 
 /// Verified mandates. What it forgets is only verified anew.
 pub(crate) struct Memory {
-    hasher: SipHasher24,
+    hasher: SipHasher13,
     mandates: Cache<u128, (Mandate, Stamp)>,
     /// Authority records of which a good mandate was seen.
     records: Cache<u128, ()>,
@@ -34,7 +34,7 @@ impl Memory {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|_| ConfigError::NoRandomness)?;
         Ok(Self {
-            hasher: SipHasher24::new_with_key(&key),
+            hasher: SipHasher13::new_with_key(&key),
             mandates: Cache::new(capacity),
             records: Cache::new(MAX_RECORDS),
         })
@@ -66,8 +66,8 @@ impl Memory {
         self.records.invalidate(&self.digest(root_sid));
     }
 
-    /// SipHash-2-4 of 128 bits under a key of this process: nobody outside can make a token with
-    /// the digest of another.
+    /// SipHash-1-3 of 128 bits under a key of this process, which tells its digests to nobody: who
+    /// does not see them can make no token with the digest of another, and half the rounds do.
     fn digest(&self, text: &str) -> u128 {
         let mut hasher = self.hasher;
         hasher.write(text.as_bytes());

@@ -73,7 +73,7 @@ impl Verifier {
     /// checked, nothing awaited. Whether it was revoked is another question.
     #[must_use]
     pub fn recall(&self, token: &str) -> Option<Mandate> {
-        self.0.memory.recall(token, self.0.keys.stamp(), self.0.keys.now())
+        self.0.memory.recall(token, self.0.keys.stamp(), self.0.keys.glance())
     }
 
     /// Verifies a token, with keys that are fetched if need be.

@@ -73,8 +73,8 @@ pub use caracal_revocation_event::{
 pub use caracal_revocation_layer::GuardedWebSocket;
 pub use caracal_revocation_layer::{
     BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
-    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer, RevokedSignal, Sts,
-    StsBody, StsFuture, StsLayer,
+    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer, Sts, StsBody,
+    StsFuture, StsLayer,
 };
 #[cfg(feature = "prometheus")]
 pub use caracal_revocation_layer::{Exporter, ExporterError};
@@ -87,10 +87,10 @@ pub use caracal_revocation_mandate::{
 #[cfg(feature = "postgres")]
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, BoundError, Checks, Claims, Clock, Cut, CutPart, CutReport, Hop, Image,
-    Known, Losses, ManualClock, Moment, NotReady, Options, Outage, PolicyChanges,
-    PolicyInvalidation, Readiness, Reason, RecallError, Refusal, Revocations, SystemClock, Text,
-    Unknown, Unready, Verdict, ZoneView,
+    Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
+    CutReport, Hop, Image, Known, Losses, ManualClock, Moment, NotReady, Options, Outage,
+    PolicyChanges, PolicyInvalidation, Readiness, Reason, RecallError, Refusal, Revocations,
+    RevokedSignal, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,

@@ -93,20 +93,27 @@ impl Freshness {
     }
 
     /// How long ago the last proof was, or why there has been none.
-    #[inline]
     pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
+        self.staleness_ns(now).map(Duration::from_nanos)
+    }
+
+    /// The same in nanoseconds, as a decision counts: [`Moment::elapsed_since`], without what it
+    /// costs to make a [`Duration`] of a number and a number of it again.
+    #[inline]
+    pub(crate) fn staleness_ns(&self, now: Moment) -> Result<u64, NotReady> {
         let monotonic = self.monotonic.load(Ordering::Acquire);
         let wall = self.wall.load(Ordering::Acquire);
         if monotonic == 0 {
             return Err(NotReady::of_code(self.not_ready.load(Ordering::Acquire)));
         }
-        let as_of =
-            Moment { monotonic: Duration::from_nanos(monotonic), wall: Duration::from_nanos(wall) };
-        Ok(now.elapsed_since(as_of))
+        let elapsed = nanos(now.monotonic).saturating_sub(monotonic);
+        Ok(elapsed.max(nanos(now.wall).saturating_sub(wall)))
     }
 }
 
 /// Never zero, which stands for "never"; 2^64 ns are 584 years.
-fn nanos(since: Duration) -> u64 {
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)
+#[inline]
+pub(crate) fn nanos(since: Duration) -> u64 {
+    let seconds = since.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(since.subsec_nanos())).max(1)
 }

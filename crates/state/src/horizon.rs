@@ -116,6 +116,13 @@ pub(crate) struct Heights {
 }
 
 impl Heights {
+    /// Whether there is no horizon for any token.
+    #[inline]
+    pub(crate) const fn are_none(self) -> bool {
+        // The other is never higher.
+        self.kept == NONE
+    }
+
     /// For a token that a second source of truth decides, or for another.
     #[inline]
     pub(crate) fn second(self, is_decidable: bool) -> Option<i64> {

@@ -6,7 +6,7 @@
 //! the processor from overlapping their cache misses.) A thread holds on to a replaced filter
 //! until it next asks.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::PoisonError;
 
 use crate::filter::Filter;
@@ -31,12 +31,12 @@ static STAMPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(
 
 #[cfg(not(loom))]
 thread_local! {
-    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
 #[cfg(loom)]
 loom::thread_local! {
-    static KEPT: Cell<Option<Kept>> = Cell::new(None);
+    static KEPT: RefCell<Option<Kept>> = RefCell::new(None);
 }
 
 impl Latest {
@@ -61,43 +61,33 @@ impl Latest {
         drop(replaced);
     }
 
-    /// The latest filter, for a few look-ups.
+    /// Asks the latest filter, a few times.
     #[inline]
-    pub(crate) fn borrow(&self) -> Borrowed {
+    pub(crate) fn ask<R>(&self, ask: impl Fn(&Filter) -> R) -> R {
         // Pairs with the store above: whoever knows of an entry that only the new filter holds
         // sees its stamp.
         let stamp = self.stamp.load(Ordering::Acquire);
-        match KEPT.try_with(Cell::take) {
-            Ok(Some(kept)) if kept.stamp == stamp => Borrowed(Some(kept)),
-            _ => self.fetch(),
-        }
+        let answer = KEPT.try_with(|kept| {
+            let kept = kept.try_borrow().ok()?;
+            let kept = kept.as_ref().filter(|kept| kept.stamp == stamp)?;
+            Some(ask(&kept.filter))
+        });
+        answer.ok().flatten().unwrap_or_else(|| ask(&self.fetch()))
     }
 
     #[cold]
-    fn fetch(&self) -> Borrowed {
+    fn fetch(&self) -> Arc<Filter> {
         let latest = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = self.stamp.load(Ordering::Relaxed);
-        Borrowed(Some(Kept { stamp, filter: Arc::clone(&latest) }))
-    }
-}
-
-/// The thread's filter, given back at the end.
-#[derive(Debug)]
-pub(crate) struct Borrowed(Option<Kept>);
-
-impl Borrowed {
-    #[inline]
-    pub(crate) fn may_hold(&self, fast: u64) -> bool {
-        // It is there until it is dropped; were it not, the table would be asked.
-        self.0.as_ref().is_none_or(|kept| kept.filter.may_hold(fast))
-    }
-}
-
-impl Drop for Borrowed {
-    #[inline]
-    fn drop(&mut self) {
-        // A thread that ends keeps nothing.
-        let _ = KEPT.try_with(|kept| kept.set(self.0.take()));
+        let (stamp, filter) = (self.stamp.load(Ordering::Relaxed), Arc::clone(&latest));
+        drop(latest);
+        let kept = Kept { stamp, filter: Arc::clone(&filter) };
+        // A thread that ends keeps nothing, nor does one that is asking another filter.
+        let replaced = KEPT.try_with(|place| {
+            place.try_borrow_mut().ok().and_then(|mut place| place.replace(kept))
+        });
+        // Megabytes are given back outside.
+        drop(replaced);
+        filter
     }
 }
 
@@ -111,28 +101,32 @@ mod tests {
         filter
     }
 
+    fn holds(latest: &Latest, key: u64) -> bool {
+        latest.ask(|filter| filter.may_hold(key))
+    }
+
     #[test]
     fn a_thread_asks_the_latest_filter_of_the_index_at_hand() {
         let (one, other) = (Latest::new(of(1)), Latest::new(of(2)));
         for _ in 0..3 {
-            assert!(one.borrow().may_hold(1) && !one.borrow().may_hold(2));
-            assert!(other.borrow().may_hold(2) && !other.borrow().may_hold(1));
+            assert!(holds(&one, 1) && !holds(&one, 2));
+            assert!(holds(&other, 2) && !holds(&other, 1));
         }
         one.store(of(3));
-        assert!(one.borrow().may_hold(3) && !one.borrow().may_hold(1));
-        assert!(other.borrow().may_hold(2));
+        assert!(holds(&one, 3) && !holds(&one, 1));
+        assert!(holds(&other, 2));
     }
 
     #[test]
     fn a_look_up_within_a_look_up_has_a_filter_too() {
         let latest = Latest::new(of(1));
-        let outer = latest.borrow();
-        latest.store(of(2));
-        assert!(latest.borrow().may_hold(2));
-        // Begun before: what came later may be missed.
-        assert!(outer.may_hold(1) && !outer.may_hold(2));
-        drop(outer);
-        assert!(latest.borrow().may_hold(2), "what was given back is not taken for the latest");
+        latest.ask(|outer| {
+            latest.store(of(2));
+            assert!(holds(&latest, 2));
+            // Begun before: what came later may be missed.
+            assert!(outer.may_hold(1) && !outer.may_hold(2));
+        });
+        assert!(holds(&latest, 2), "what was given back is not taken for the latest");
     }
 
     #[test]
@@ -140,9 +134,9 @@ mod tests {
         let first = of(1);
         let latest = Latest::new(of(0));
         latest.store(Arc::clone(&first));
-        assert!(latest.borrow().may_hold(1));
+        assert!(holds(&latest, 1));
         latest.store(of(2));
-        assert!(latest.borrow().may_hold(2));
+        assert!(holds(&latest, 2));
         assert_eq!(Arc::strong_count(&first), 1);
     }
 }

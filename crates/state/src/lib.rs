@@ -30,13 +30,16 @@
 //! # Ok::<(), caracal_revocation_event::Rejection>(())
 //! ```
 //!
-//! In reading order: [`Claims`] is what a token says; [`Verdict`] is what follows; [`Revocations`]
+//! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
+//! asked about again and again; [`Verdict`] is what follows; [`Revocations`]
 //! is the state; [`Watch`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
 mod applying;
+mod authority;
 mod claims;
 mod clock;
+mod deciding;
 mod digest;
 mod filter;
 mod found;
@@ -59,6 +62,7 @@ mod table;
 mod verdict;
 mod zones;
 
+pub use authority::Authority;
 pub use claims::{AnchorKind, Claims, Hop, Text};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
@@ -68,6 +72,6 @@ pub use known::Known;
 pub use options::{BoundError, Options};
 pub use readiness::{Outage, Readiness, Unready};
 pub use revocations::Revocations;
-pub use running::{Cut, CutPart, CutReport, Running, Watch};
+pub use running::{Admission, Cut, CutPart, CutReport, RevokedSignal, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

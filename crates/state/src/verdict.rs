@@ -27,12 +27,22 @@ pub enum Verdict {
     Unknown(Unknown),
 }
 
+impl Verdict {
+    /// What [`verdict`] says where nothing is known against a token and nothing was lost, and the
+    /// view is so old, which is within the bound: nearly always, and so without the rest.
+    #[inline]
+    pub(crate) const fn plainly_admitted(staleness_ns: u64) -> Self {
+        Self::Admitted(Admitted { staleness_ns, failed_open: None })
+    }
+}
+
 /// Proof that a token was checked and found good; only [`Revocations::decide`] makes one.
 ///
 /// [`Revocations::decide`]: crate::Revocations::decide
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    staleness: Duration,
+    /// In nanoseconds, or [`NEVER`].
+    staleness_ns: u64,
     failed_open: Option<Unknown>,
 }
 
@@ -41,7 +51,10 @@ impl Admitted {
     /// if it never was, which only [`Checks::fail_open_unknown`] lets through.
     #[must_use]
     pub const fn staleness(&self) -> Duration {
-        self.staleness
+        match self.staleness_ns {
+            NEVER => Duration::MAX,
+            staleness => Duration::from_nanos(staleness),
+        }
     }
 
     /// What was not known when this was admitted all the same, by [`Checks::fail_open_unknown`].
@@ -181,14 +194,18 @@ impl Default for Checks {
     }
 }
 
+/// The staleness where there was no proof at all.
+const NEVER: u64 = u64::MAX;
+
 /// Everything a verdict depends on, looked up.
 pub(crate) struct Facts {
     /// What the index holds against an anchor, and which one.
     pub(crate) mark: Option<(AnchorKind, Mark)>,
     pub(crate) iat: Option<i64>,
     pub(crate) epoch_is_stale: bool,
-    pub(crate) staleness: Result<Duration, NotReady>,
-    pub(crate) bound: Duration,
+    /// In nanoseconds, as is the bound.
+    pub(crate) staleness: Result<u64, NotReady>,
+    pub(crate) bound: u64,
     /// Whether something that is revoked found no room in the index.
     pub(crate) is_full: bool,
     /// In seconds since the Unix epoch, where messages that concern such a token may have been
@@ -208,10 +225,11 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     }
     let (staleness, unknown) = match facts.staleness {
         Ok(staleness) if staleness > facts.bound => {
-            (staleness, Some(Unknown::Stale { staleness, bound: facts.bound }))
+            let [age, bound] = [staleness, facts.bound].map(Duration::from_nanos);
+            (staleness, Some(Unknown::Stale { staleness: age, bound }))
         }
         Ok(staleness) => (staleness, facts.is_full.then_some(Unknown::Full)),
-        Err(why) => (Duration::MAX, Some(Unknown::NotReady(why))),
+        Err(why) => (NEVER, Some(Unknown::NotReady(why))),
     };
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);
@@ -219,6 +237,6 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     match (facts.horizon, facts.iat) {
         (Some(_), None) => Verdict::Unknown(Unknown::NoIssueTime),
         (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete),
-        _ => Verdict::Admitted(Admitted { staleness, failed_open: unknown }),
+        _ => Verdict::Admitted(Admitted { staleness_ns: staleness, failed_open: unknown }),
     }
 }

@@ -40,7 +40,10 @@ fn refusal(
     claims: &Claims,
     checks: &Checks,
 ) -> Option<(Reason, Option<AnchorKind>)> {
-    match revocations.decide(claims, checks, revocations.now()) {
+    let now = revocations.now();
+    let verdict = revocations.decide(claims, checks, now);
+    assert_eq!(revocations.authority(claims).decide(checks, now), verdict);
+    match verdict {
         Verdict::Refused(refusal) => Some((refusal.reason(), refusal.anchor())),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(unknown) => panic!("{unknown:?}"),

@@ -27,7 +27,10 @@ fn made_at(iat: i64) -> Claims {
 }
 
 fn decide(revocations: &Revocations, claims: &Claims, checks: &Checks) -> Verdict {
-    revocations.decide(claims, checks, revocations.now())
+    let now = revocations.now();
+    let verdict = revocations.decide(claims, checks, now);
+    assert_eq!(revocations.authority(claims).decide(checks, now), verdict);
+    verdict
 }
 
 fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {

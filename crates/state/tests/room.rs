@@ -26,7 +26,10 @@ fn full() -> (Revocations, Arc<ManualClock>) {
 fn verdict(revocations: &Revocations, sid: &str, iat: i64, checks: &Checks) -> Verdict {
     let mut claims = Claims::new(sid);
     claims.iat = Some(iat);
-    revocations.decide(&claims, checks, revocations.now())
+    let now = revocations.now();
+    let verdict = revocations.decide(&claims, checks, now);
+    assert_eq!(revocations.authority(&claims).decide(checks, now), verdict);
+    verdict
 }
 
 #[test]

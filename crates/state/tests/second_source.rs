@@ -25,7 +25,10 @@ fn token(usage: Option<&str>) -> Claims {
 }
 
 fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
-    match revocations.decide(claims, &Checks::default(), revocations.now()) {
+    let now = revocations.now();
+    let verdict = revocations.decide(claims, &Checks::default(), now);
+    assert_eq!(revocations.authority(claims).decide(&Checks::default(), now), verdict);
+    match verdict {
         Verdict::Refused(refusal) => Some(refusal.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(why) => panic!("{why:?}"),

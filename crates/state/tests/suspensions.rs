@@ -93,7 +93,11 @@ fn decided(order: &[Told], iat: i64) -> Option<Reason> {
     let mut claims = Claims::new("ar-1");
     claims.agent_session_id = Some(SESSION.into());
     claims.iat = Some(iat);
-    match revocations.decide(&claims, &Checks::default(), revocations.now()) {
+    let now = revocations.now();
+    let verdict = revocations.decide(&claims, &Checks::default(), now);
+    let authority = revocations.authority(&claims);
+    assert_eq!(authority.decide(&Checks::default(), now), verdict);
+    match verdict {
         Verdict::Refused(refusal) => Some(refusal.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(unknown) => panic!("{unknown:?}"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation::RevokedSignal;
+use caracal_revocation::Admission;
 use http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
@@ -44,7 +44,8 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let parts = context.extensions.get::<Parts>();
-        let revoked = parts.and_then(|parts| parts.extensions.get::<RevokedSignal>()).cloned();
+        let revoked =
+            parts.and_then(|parts| parts.extensions.get::<Admission>()).map(Admission::revoked);
         // Only a tool that nobody guards comes without one: it does nothing.
         let Some(revoked) = revoked else {
             return Err(ErrorData::internal_error("the call is not guarded", None));

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::routing::any;
-use caracal_revocation::{GuardedWebSocket, RevokedSignal};
+use caracal_revocation::{Admission, GuardedWebSocket};
 use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message as Sent};
@@ -21,10 +21,10 @@ async fn connect(address: SocketAddr, path: &str) -> Socket {
 
 async fn echo(
     upgrade: WebSocketUpgrade,
-    Extension(revoked): Extension<RevokedSignal>,
+    Extension(admission): Extension<Admission>,
 ) -> axum::response::Response {
-    upgrade.on_upgrade(async |socket| {
-        let mut socket = GuardedWebSocket::new(socket, revoked);
+    upgrade.on_upgrade(async move |socket| {
+        let mut socket = GuardedWebSocket::new(socket, admission.revoked());
         while let Some(Ok(message)) = socket.recv().await {
             if socket.send(message).await.is_err() {
                 return;
@@ -36,10 +36,10 @@ async fn echo(
 /// Sends as fast as the client reads, and never listens.
 async fn pour(
     upgrade: WebSocketUpgrade,
-    Extension(revoked): Extension<RevokedSignal>,
+    Extension(admission): Extension<Admission>,
 ) -> axum::response::Response {
-    upgrade.on_upgrade(async |socket| {
-        let mut socket = GuardedWebSocket::new(socket, revoked);
+    upgrade.on_upgrade(async move |socket| {
+        let mut socket = GuardedWebSocket::new(socket, admission.revoked());
         while socket.send("more".into()).await.is_ok() {}
     })
 }

@@ -1,5 +1,6 @@
 //! The gateway's layer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_mandate::Verifier;
@@ -15,18 +16,19 @@ use crate::{Cutting, Guarded};
 /// The crate's documentation shows it at work. Requests pass if
 ///
 /// 1. they have at most one `Authorization` header, and no bearer token over 4096 bytes;
-/// 2. their extensions hold [`Claims`], put there by whoever verified the token (or it is verified
-///    here, see [`with_verifier`], or read as it is, see [`with_insecure_unverified_claims`], or
+/// 2. their extensions hold [`Claims`], or an [`Authority`] made of them, put there by whoever
+///    verified the token (or it is verified here, see [`with_verifier`], or read as it is, see [`with_insecure_unverified_claims`], or
 ///    they have no `Authorization` header at all and [`allow_anonymous`] lets them through
 ///    unjudged);
-/// 3. [`Revocations::decide`] admits these claims, at this moment.
+/// 3. [`Revocations::decide`] admits these claims, at this moment; of a request with both, both.
 ///
-/// A request that passes by its claims carries the proof, an [`Admitted`], in its extensions.
+/// A request that passes by its claims carries the proof, an [`Admission`], in its extensions.
 ///
 /// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with axum's `Router::layer`, it is
 /// added after it.
 ///
-/// [`Admitted`]: caracal_revocation_state::Admitted
+/// [`Admission`]: caracal_revocation_state::Admission
+/// [`Authority`]: caracal_revocation_state::Authority
 /// [`Claims`]: caracal_revocation_state::Claims
 /// [`allow_anonymous`]: Self::allow_anonymous
 /// [`with_verifier`]: Self::with_verifier
@@ -34,13 +36,13 @@ use crate::{Cutting, Guarded};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GatewayLayer {
-    guard: Guard,
+    guard: Arc<Guard>,
 }
 
 impl GatewayLayer {
     /// A layer that asks this state. Install a metrics recorder before making it.
     pub fn new(revocations: Revocations) -> Self {
-        Self { guard: Guard::new(revocations, Profile::Gateway) }
+        Self { guard: Arc::new(Guard::new(revocations, Profile::Gateway)) }
     }
 
     /// Verifies tokens here, and puts the [`Mandate`] into the request's extensions; [`Claims`]
@@ -50,32 +52,28 @@ impl GatewayLayer {
     ///
     /// [`Claims`]: caracal_revocation_state::Claims
     /// [`Mandate`]: caracal_revocation_mandate::Mandate
-    pub fn with_verifier(mut self, verifier: Verifier) -> Self {
-        self.guard.judge.verifier = Some(verifier);
-        self
+    pub fn with_verifier(self, verifier: Verifier) -> Self {
+        self.changed(|guard| guard.judge.verifier = Some(verifier))
     }
 
     /// Reads the claims of a bearer token without verifying it, where the extensions hold none.
     ///
     /// Whoever writes a token can then choose claims that nothing is known against. That is
     /// sound only if the service behind verifies the very same token.
-    pub fn with_insecure_unverified_claims(mut self) -> Self {
-        self.guard.judge.unverified_claims = true;
-        self
+    pub fn with_insecure_unverified_claims(self) -> Self {
+        self.changed(|guard| guard.judge.unverified_claims = true)
     }
 
     /// Lets requests through that have neither claims nor an `Authorization` header. One of
     /// another scheme than `Bearer` is still refused: somebody behind might read it otherwise.
-    pub fn allow_anonymous(mut self) -> Self {
-        self.guard.judge.allow_anonymous = true;
-        self
+    pub fn allow_anonymous(self) -> Self {
+        self.changed(|guard| guard.judge.allow_anonymous = true)
     }
 
     /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
     /// the revocation of whatever it was delegated through.
-    pub fn without_chain(mut self) -> Self {
-        self.guard.judge.checks.chain = false;
-        self
+    pub fn without_chain(self) -> Self {
+        self.changed(|guard| guard.judge.checks.chain = false)
     }
 
     /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
@@ -86,32 +84,32 @@ impl GatewayLayer {
     /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
-    pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
+    pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
         self.guard.judge.revocations.require_bound("with_deny_after", bound)?;
-        self.guard.judge.checks.deny_after = Some(bound);
-        Ok(self)
+        Ok(self.changed(|guard| guard.judge.checks.deny_after = Some(bound)))
     }
 
     /// Lets requests through while too little is known: before the history is read, and when the
     /// view is older than the bound. Each is counted by its cause, and
     /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
     /// service. Never what is known to be revoked.
-    pub fn fail_open_unknown(mut self) -> Self {
-        self.guard.judge.checks.fail_open_unknown = true;
-        self
+    pub fn fail_open_unknown(self) -> Self {
+        self.changed(|guard| guard.judge.checks.fail_open_unknown = true)
     }
 
     /// Says how to cut what is already running, and what to spare.
-    pub fn with_cutting(mut self, cutting: Cutting) -> Self {
-        self.guard.cutting = cutting;
-        self
+    pub fn with_cutting(self, cutting: Cutting) -> Self {
+        self.changed(|guard| guard.cutting = cutting)
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
     /// [`Observed`](crate::Observed) in the request's extensions.
-    pub fn insecure_observe_only(mut self) -> Self {
-        self.guard.observe_only = true;
-        self
+    pub fn insecure_observe_only(self) -> Self {
+        self.changed(|guard| guard.observe_only = true)
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Guard)) -> Self {
+        Self { guard: Guard::changed(self.guard, change) }
     }
 }
 
@@ -119,6 +117,6 @@ impl<S> Layer<S> for GatewayLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.guard.around(inner)
+        Guard::around(&self.guard, inner)
     }
 }

@@ -56,7 +56,7 @@ impl<B> GuardedBody<B> {
 impl<B: Body> GuardedBody<B> {
     /// The response of a request that runs on.
     pub(super) fn running(mut response: Response<B>, run: Run) -> Response<Self> {
-        let ending = Ending::prepare(run.caller, run.profile, &mut response);
+        let ending = Ending::prepare(&run.caller, run.profile, &mut response);
         response.map(|body| Self { kind: Kind::Running { body, running: run.running, ending } })
     }
 }

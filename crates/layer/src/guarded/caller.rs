@@ -3,38 +3,55 @@
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Request, Version};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::request_id::X_REQUEST_ID;
+
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) version: Version,
     /// It sent `TE: trailers`.
     pub(crate) takes_trailers: bool,
     /// It speaks gRPC.
     pub(crate) grpc: bool,
+    /// What it sent as the request's id.
+    pub(crate) request_id: Option<HeaderValue>,
 }
 
 impl Caller {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self {
-            version: request.version(),
-            takes_trailers: takes_trailers(request.headers()),
-            grpc: is_grpc(request.headers()),
+        let version = request.version();
+        let mut caller = Self { version, takes_trailers: false, grpc: false, request_id: None };
+        let mut content_type = None;
+        // One walk over the few headers that there are costs less than to look three up.
+        for (name, value) in request.headers() {
+            if name == TE {
+                caller.takes_trailers |= takes_trailers(value);
+            } else if name == CONTENT_TYPE {
+                content_type = content_type.or(Some(value));
+            } else if name == X_REQUEST_ID && caller.request_id.is_none() {
+                caller.request_id = Some(value.clone());
+            }
         }
+        caller.grpc = content_type.is_some_and(is_grpc_type);
+        caller
     }
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(TE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|coding| {
+fn takes_trailers(line: &HeaderValue) -> bool {
+    let codings = line.to_str().unwrap_or_default().split(',');
+    codings.map(|coding| coding.split(';').next().unwrap_or_default()).any(|name| {
         // Only trailers may bear no weight; who writes one all the same takes them.
-        let name = coding.split(';').next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case("trailers")
     })
 }
 
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
+}
+
 /// `application/grpc`, alone or with a suffix or parameters; not `application/grpc-web`, whose
 /// trailers stand in the body.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+fn is_grpc_type(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
     let (name, rest) = value.split_at_checked(16).unwrap_or_default();
     name.eq_ignore_ascii_case(b"application/grpc")
         && matches!(rest.first(), None | Some(b'+' | b';' | b' '))

@@ -68,10 +68,16 @@ const HTTP2_FLUSH: Duration = Duration::from_millis(100);
 impl Ending {
     /// Chooses the ending, and announces the trailer if there may be one.
     pub(super) fn prepare<B: Body>(
-        caller: Caller,
+        caller: &Caller,
         profile: Profile,
         response: &mut Response<B>,
     ) -> Self {
+        let flushes_later = caller.version >= Version::HTTP_2;
+        let knows_length = response.body().size_hint().exact().is_some();
+        if knows_length && !caller.grpc {
+            // Most answers: none of their headers is of interest.
+            return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
+        }
         let headers = response.headers();
         let kind = if caller.grpc && is_grpc(headers) {
             Kind::Grpc
@@ -81,8 +87,7 @@ impl Ending {
             Kind::Plain
         };
         // A length that was told would make a lie of a clean end.
-        let has_length =
-            headers.contains_key(CONTENT_LENGTH) || response.body().size_hint().exact().is_some();
+        let has_length = knows_length || headers.contains_key(CONTENT_LENGTH);
         let may_have_body = !response.status().is_informational()
             && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let trailer = caller.takes_trailers
@@ -92,7 +97,7 @@ impl Ending {
         if trailer && !matches!(kind, Kind::Grpc) {
             response.headers_mut().append(TRAILER, HeaderValue::from_static("x-caracal-revoked"));
         }
-        Self { profile, kind, trailer, flushes_later: caller.version >= Version::HTTP_2 }
+        Self { profile, kind, trailer, flushes_later }
     }
 
     /// This much was handed over.

@@ -34,7 +34,7 @@ pin_project! {
         S: Service<Request<GuardedUpload<B>>>,
     {
         Inner { #[pin] future: S::Future, run: Option<Run> },
-        Denied { denial: Denial },
+        Denied { denial: Box<Denial> },
         Verifying { waiting: Option<Waiting<S, B>> },
     }
 }
@@ -52,7 +52,7 @@ impl<S: Service<Request<GuardedUpload<B>>>, B> GuardedFuture<S, B> {
         Self { kind: Kind::call(inner, request, run) }
     }
 
-    pub(super) const fn denied(denial: Denial) -> Self {
+    pub(super) const fn denied(denial: Box<Denial>) -> Self {
         Self { kind: Kind::Denied { denial } }
     }
 
@@ -128,7 +128,7 @@ fn poll_running<F, B: Body, E>(
     future: Pin<&mut F>,
     place: &mut Option<Run>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Answer<B, E>, Denial>>
+) -> Poll<Result<Answer<B, E>, Box<Denial>>>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {

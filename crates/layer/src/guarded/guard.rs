@@ -1,22 +1,21 @@
 //! The decision carried out: extensions, counters and the log.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, VerifyError};
-use caracal_revocation_state::{Admitted, Checks, Revocations, Running};
+use caracal_revocation_state::{Admission, Checks, Revocations, Running};
 use http::Request;
 
 use super::caller::{Caller, is_grpc};
 use super::cutting::Cutting;
-use super::judge::{Judge, Judged, Judgement, Pass, Verification};
+use super::judge::{Judge, Judged, Judgement, Verification};
 use super::observed::Observed;
 use super::run::Run;
 use super::service::Guarded;
-use super::signal::RevokedSignal;
 use crate::answer::Profile;
 use crate::metrics::{Counters, CutCounters};
-use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::request_id::RequestId;
 use crate::{Rejection, RejectionKind, log};
 
 #[derive(Clone, Debug)]
@@ -41,10 +40,10 @@ pub(crate) struct Denial {
     pub(crate) grpc: bool,
 }
 
-pub(crate) enum Admission {
+pub(crate) enum Course {
     /// What runs, unless nothing cuts it.
     Admitted(Option<Run>),
-    Denied(Denial),
+    Denied(Box<Denial>),
     /// The answer is [`Guard::conclude`]'s, once the verifier is done.
     Verifying(Verification),
 }
@@ -58,7 +57,7 @@ impl Guard {
             unverified_claims: false,
             verifier: None,
             requirements: Requirements::new().max_hops(u32::MAX),
-            watch: None,
+            watch: OnceLock::new(),
         };
         let told_unverified = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
@@ -67,23 +66,33 @@ impl Guard {
     }
 
     /// The service behind this guard.
-    pub(crate) fn around<S>(&self, inner: S) -> Guarded<S> {
-        let mut guard = self.clone();
-        let judge = &mut guard.judge;
-        if !self.observe_only {
-            let cuts = self.cuts.clone();
-            judge.watch = self.cutting.watch(&judge.revocations, &judge.checks, cuts);
-        }
-        Guarded { inner, guard: Arc::new(guard) }
+    pub(crate) fn around<S>(self: &Arc<Self>, inner: S) -> Guarded<S> {
+        // Once for all services of the layer: axum makes one for each request, where it was not
+        // given its state beforehand.
+        self.judge.watch.get_or_init(|| {
+            let Judge { revocations, checks, .. } = &self.judge;
+            let cuts = || self.cutting.watch(revocations, checks, self.cuts.clone());
+            if self.observe_only { None } else { cuts() }
+        });
+        Guarded { inner, guard: Arc::clone(self) }
+    }
+
+    /// Another guard that differs by this.
+    pub(crate) fn changed(mut guard: Arc<Self>, change: impl FnOnce(&mut Self)) -> Arc<Self> {
+        let changed = Arc::make_mut(&mut guard);
+        // What was watched on other terms.
+        changed.judge.watch = OnceLock::new();
+        change(changed);
+        guard
     }
 
     /// Whether the request goes on; it then carries what was decided.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Admission {
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Course {
         match self.judge.judge(request.headers(), request.extensions()) {
-            Judged::Verifying(verification) => Admission::Verifying(verification),
-            Judged::Decided(judgement) => self
-                .carry_out(request, judgement)
-                .map_or_else(Admission::Denied, Admission::Admitted),
+            Judged::Verifying(verification) => Course::Verifying(verification),
+            Judged::Decided(judgement) => {
+                self.carry_out(request, judgement).map_or_else(Course::Denied, Course::Admitted)
+            }
         }
     }
 
@@ -92,7 +101,7 @@ impl Guard {
         &self,
         request: &mut Request<B>,
         verified: Result<Mandate, VerifyError>,
-    ) -> Result<Option<Run>, Denial> {
+    ) -> Result<Option<Run>, Box<Denial>> {
         self.carry_out(request, self.judge.conclude(verified))
     }
 
@@ -100,44 +109,33 @@ impl Guard {
         &self,
         request: &mut Request<B>,
         Judgement { outcome, mandate, running }: Judgement,
-    ) -> Result<Option<Run>, Denial> {
+    ) -> Result<Option<Run>, Box<Denial>> {
         // What another layer decided, earlier and on other terms, must not pass for this.
-        request.extensions_mut().remove::<Admitted>();
-        request.extensions_mut().remove::<Observed>();
-        request.extensions_mut().remove::<Mandate>();
-        request.extensions_mut().remove::<RevokedSignal>();
-        if let Some(mandate) = mandate {
-            request.extensions_mut().insert(mandate);
-        }
-        if let Ok(Pass::Admitted(admitted)) = &outcome {
-            request.extensions_mut().insert(*admitted);
-            if let Some(unknown) = admitted.failed_open() {
-                self.counters.failed_open(unknown);
-            }
+        put(request, mandate);
+        let admitted = outcome.as_ref().ok().and_then(|pass| pass.admitted());
+        put(request, admitted.map(|admitted| Admission::new(admitted, running.clone())));
+        if let Some(unknown) = admitted.and_then(|admitted| admitted.failed_open()) {
+            self.counters.failed_open(unknown);
         }
         let denial = outcome.as_ref().err().map(|rejection| self.deny(rejection, request));
         if self.observe_only {
-            request.extensions_mut().insert(Observed::new(outcome));
+            let outcome = outcome.map_err(|rejection| *rejection);
+            put(request, Some(Observed::new(outcome)));
             return Ok(None);
         }
+        put::<Observed, _>(request, None);
         denial.map_or_else(|| Ok(running.map(|running| self.run(request, running))), Err)
     }
 
-    fn run<B>(&self, request: &mut Request<B>, running: Running) -> Run {
+    fn run<B>(&self, request: &Request<B>, running: Running) -> Run {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
-        request.extensions_mut().insert(RevokedSignal(running.clone()));
-        Run {
-            running,
-            caller: Caller::of(request),
-            profile: self.profile,
-            request_id: request.headers().get(X_REQUEST_ID).cloned(),
-        }
+        Run { running, caller: Caller::of(request), profile: self.profile }
     }
 
     /// Counts and logs a denial.
-    fn deny<B>(&self, rejection: &Rejection, request: &Request<B>) -> Denial {
+    fn deny<B>(&self, rejection: &Rejection, request: &Request<B>) -> Box<Denial> {
         let request_id = RequestId::of(request.headers());
         let kind = rejection.kind();
         if self.observe_only {
@@ -153,8 +151,16 @@ impl Guard {
         }
         let grpc = is_grpc(request.headers());
         let (rejection, profile) = (rejection.clone(), self.profile);
-        let denial = Denial { rejection, request_id, profile, grpc };
+        let denial = Box::new(Denial { rejection, request_id, profile, grpc });
         log::denial(&denial, !self.observe_only);
         denial
+    }
+}
+
+/// In place of what was there.
+fn put<T: Clone + Send + Sync + 'static, B>(request: &mut Request<B>, value: Option<T>) {
+    match value {
+        Some(value) => drop(request.extensions_mut().insert(value)),
+        None => drop(request.extensions_mut().remove::<T>()),
     }
 }

@@ -1,10 +1,12 @@
 //! The decision, without its consequences.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
-use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Running, Verdict, Watch};
+use caracal_revocation_state::{
+    Admitted, Authority, Checks, Claims, Revocations, Running, Verdict, Watch,
+};
 use http::{Extensions, HeaderMap};
 
 use crate::bearer::Authorization;
@@ -22,7 +24,7 @@ pub(crate) struct Judge {
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
     /// Over what was admitted, unless nothing cuts it.
-    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) watch: OnceLock<Option<Arc<Watch>>>,
 }
 
 /// Why a request may go on.
@@ -38,7 +40,7 @@ pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, Verif
 
 /// What was decided, and on which mandate, where one was verified here.
 pub(crate) struct Judgement {
-    pub(crate) outcome: Result<Pass, Rejection>,
+    pub(crate) outcome: Result<Pass, Box<Rejection>>,
     pub(crate) mandate: Option<Mandate>,
     /// What was admitted, and may be cut.
     pub(crate) running: Option<Running>,
@@ -57,7 +59,7 @@ impl Judge {
         let token = match self.token(headers) {
             Ok(Some(token)) => token,
             Ok(None) => return Judged::Decided(Judgement::without_claims(Ok(Pass::Anonymous))),
-            Err(kind) => return Judged::Decided(Judgement::without_claims(Err(kind.into()))),
+            Err(kind) => return Judged::Decided(Judgement::refused(kind)),
         };
         match verifier.recall(token) {
             Some(mandate) => Judged::Decided(self.by_mandate(mandate)),
@@ -72,15 +74,18 @@ impl Judge {
     pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> Judgement {
         match verified {
             Ok(mandate) => self.by_mandate(mandate),
-            Err(error) => Judgement::without_claims(Err(Rejection::unverified(error))),
+            Err(error) => Judgement::refused(Rejection::unverified(error)),
         }
     }
 
     fn by_mandate(&self, mandate: Mandate) -> Judgement {
-        let judgement = self.decide(mandate.claims());
+        let judgement = match mandate.authority(&self.revocations) {
+            Some(authority) => self.decide_on(authority),
+            None => self.decide(mandate.claims()),
+        };
         let unmet = self.requirements.check(&mandate).map_err(Rejection::unmet_requirement);
         let judgement = match (judgement.outcome.is_ok(), unmet) {
-            (true, Err(rejection)) => Judgement::without_claims(Err(rejection)),
+            (true, Err(rejection)) => Judgement::refused(rejection),
             _ => judgement,
         };
         Judgement { mandate: Some(mandate), ..judgement }
@@ -98,13 +103,18 @@ impl Judge {
     fn by_claims(&self, headers: &HeaderMap, extensions: &Extensions) -> Judgement {
         let authorization = match Authorization::of(headers) {
             Ok(authorization) => authorization,
-            Err(kind) => return Judgement::without_claims(Err(kind.into())),
+            Err(kind) => return Judgement::refused(kind),
         };
-        if let Some(claims) = extensions.get::<Claims>() {
-            return self.decide(claims);
+        match (extensions.get::<Authority>(), extensions.get::<Claims>()) {
+            (Some(authority), None) => self.decide_on(authority),
+            (None, Some(claims)) => self.decide(claims),
+            // Whichever of them is about the token that the service behind will see.
+            (Some(authority), Some(claims)) => match self.decide_on(authority) {
+                judgement if judgement.outcome.is_err() => judgement,
+                _ => self.decide(claims),
+            },
+            (None, None) => self.by_token(authorization).unwrap_or_else(Judgement::refused),
         }
-        self.by_token(authorization)
-            .unwrap_or_else(|kind| Judgement::without_claims(Err(kind.into())))
     }
 
     /// Without claims from whoever verified the token.
@@ -125,22 +135,67 @@ impl Judge {
         Ok(self.decide(&Payload::of(token)?.claims()?))
     }
 
+    fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.get().and_then(Option::as_ref)
+    }
+
     fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Judgement {
-        match decide(&self.revocations, claims, &self.checks) {
-            Ok(admitted) => Judgement {
-                outcome: Ok(Pass::Admitted(admitted)),
-                mandate: None,
-                running: self.watch.as_ref().map(|watch| watch.start(claims)),
-            },
-            Err(rejection) => Judgement::without_claims(Err(rejection)),
+        let decided = decide(&self.revocations, claims, &self.checks);
+        Judgement::on(decided, || self.watch().map(|watch| watch.start(claims)))
+    }
+
+    fn decide_on(&self, authority: &Authority) -> Judgement {
+        // Of another state nothing follows for this one, and nobody else vouches for it.
+        if !authority.revocations().is(&self.revocations) {
+            return Judgement::refused(RejectionKind::UnverifiedToken);
+        }
+        let decided = decide_on(authority, &self.checks);
+        Judgement::on(decided, || self.watch().map(|watch| watch.start_on(authority)))
+    }
+}
+
+impl Pass {
+    pub(crate) const fn admitted(self) -> Option<Admitted> {
+        match self {
+            Self::Admitted(admitted) => Some(admitted),
+            Self::Anonymous => None,
         }
     }
 }
 
 impl Judgement {
-    const fn without_claims(outcome: Result<Pass, Rejection>) -> Self {
+    fn refused(rejection: impl Into<Rejection>) -> Self {
+        Self::without_claims(Err(Box::new(rejection.into())))
+    }
+
+    fn on(decided: Result<Admitted, Rejection>, running: impl FnOnce() -> Option<Running>) -> Self {
+        match decided {
+            Ok(admitted) => {
+                Self { outcome: Ok(Pass::Admitted(admitted)), mandate: None, running: running() }
+            }
+            Err(rejection) => Self::refused(rejection),
+        }
+    }
+
+    const fn without_claims(outcome: Result<Pass, Box<Rejection>>) -> Self {
         Self { outcome, mandate: None, running: None }
     }
+}
+
+/// The verdict on an authority, as a proof or a rejection.
+fn decide_on(authority: &Authority, checks: &Checks) -> Result<Admitted, Rejection> {
+    if !authority.names_record() {
+        return Err(RejectionKind::MalformedClaims.into());
+    }
+    let now = authority.revocations().glance();
+    let rejection = match authority.decide(checks, now) {
+        Verdict::Admitted(admitted) => return Ok(admitted),
+        Verdict::Refused(refusal) => {
+            Rejection::refused(refusal).after(authority.take_enforcement_lag(checks, now))
+        }
+        Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
+    };
+    Err(rejection.in_zone(authority.zone()))
 }
 
 /// The verdict on claims, as a proof or a rejection.
@@ -153,7 +208,7 @@ pub(crate) fn decide<S: AsRef<str>>(
     if claims.sid.as_ref().is_empty() {
         return Err(RejectionKind::MalformedClaims.into());
     }
-    let now = revocations.now();
+    let now = revocations.glance();
     let rejection = match revocations.decide(claims, checks, now) {
         Verdict::Admitted(admitted) => return Ok(admitted),
         Verdict::Refused(refusal) => {

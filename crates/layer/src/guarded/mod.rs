@@ -13,7 +13,6 @@ mod judge;
 mod observed;
 mod run;
 mod service;
-mod signal;
 mod upload;
 
 pub use body::GuardedBody;
@@ -25,7 +24,6 @@ pub(crate) use guard::{Denial, Guard};
 pub(crate) use judge::decide;
 pub use observed::Observed;
 pub use service::Guarded;
-pub use signal::RevokedSignal;
 pub use upload::GuardedUpload;
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A request that was admitted and runs: what is needed to cut it properly.
 
 use caracal_revocation_state::{Cut, CutPart, Running};
-use http::HeaderValue;
 
 use super::caller::Caller;
 use super::guard::Denial;
@@ -14,19 +13,17 @@ pub(crate) struct Run {
     pub(super) running: Running,
     pub(super) caller: Caller,
     pub(super) profile: Profile,
-    /// What the client sent as its id.
-    pub(super) request_id: Option<HeaderValue>,
 }
 
 impl Run {
     /// The answer to a client whose request was cut before it had one.
-    pub(super) fn deny(&self, cut: Cut) -> Denial {
+    pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
         self.running.report(CutPart::Handler);
-        Denial {
+        Box::new(Denial {
             rejection: Rejection::cut(cut).in_zone(self.running.zone()),
-            request_id: RequestId::sent(self.request_id.as_ref()),
+            request_id: RequestId::sent(self.caller.request_id.as_ref()),
             profile: self.profile,
             grpc: self.caller.grpc,
-        }
+        })
     }
 }

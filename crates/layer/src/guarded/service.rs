@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::guard::{Admission, Guard};
+use super::guard::{Course, Guard};
 use crate::{GuardedBody, GuardedFuture, GuardedUpload};
 
 /// A service behind a [`GatewayLayer`](crate::GatewayLayer) or a
@@ -34,9 +34,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.guard.admit(&mut request) {
-            Admission::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
-            Admission::Denied(denial) => GuardedFuture::denied(denial),
-            Admission::Verifying(verification) => {
+            Course::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
+            Course::Denied(denial) => GuardedFuture::denied(denial),
+            Course::Verifying(verification) => {
                 // The one that was made ready is the one that must be called.
                 let unready = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, unready);

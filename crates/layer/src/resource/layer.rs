@@ -1,5 +1,6 @@
 //! The resource server's layer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_mandate::{Requirements, SubjectType, Verifier};
@@ -22,7 +23,7 @@ use crate::{Cutting, Guarded};
 /// 4. it holds all that is required here, which by default is at most ten hops.
 ///
 /// The request then carries the [`Mandate`], which is an extractor for axum, and the proof, an
-/// `Admitted`. Requirements belong to the layer, so routes are given layers of their own; they
+/// `Admission`. Requirements belong to the layer, so routes are given layers of their own; they
 /// share what the verifier knows:
 ///
 /// ```
@@ -75,7 +76,7 @@ use crate::{Cutting, Guarded};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ResourceLayer {
-    guard: Guard,
+    guard: Arc<Guard>,
 }
 
 impl ResourceLayer {
@@ -86,13 +87,12 @@ impl ResourceLayer {
         guard.judge.checks.delegation_epoch = true;
         guard.judge.requirements = Requirements::new();
         guard.judge.verifier = Some(verifier);
-        Self { guard }
+        Self { guard: Arc::new(guard) }
     }
 
     /// Requires all of this, in place of what was required before.
-    pub fn require(mut self, requirements: Requirements) -> Self {
-        self.guard.judge.requirements = requirements;
-        self
+    pub fn require(self, requirements: Requirements) -> Self {
+        self.changed(|guard| guard.judge.requirements = requirements)
     }
 
     /// Also requires this word in `scope`.
@@ -131,22 +131,19 @@ impl ResourceLayer {
     }
 
     /// Lets only delegations that ended make older tokens stale, not those that were created.
-    pub fn only_ended_delegations(mut self) -> Self {
-        self.guard.judge.checks.ended_delegations_only = true;
-        self
+    pub fn only_ended_delegations(self) -> Self {
+        self.changed(|guard| guard.judge.checks.ended_delegations_only = true)
     }
 
     /// Leaves out the zone's delegation epoch.
-    pub fn without_delegation_epoch(mut self) -> Self {
-        self.guard.judge.checks.delegation_epoch = false;
-        self
+    pub fn without_delegation_epoch(self) -> Self {
+        self.changed(|guard| guard.judge.checks.delegation_epoch = false)
     }
 
     /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
     /// the revocation of whatever it was delegated through.
-    pub fn without_chain(mut self) -> Self {
-        self.guard.judge.checks.chain = false;
-        self
+    pub fn without_chain(self) -> Self {
+        self.changed(|guard| guard.judge.checks.chain = false)
     }
 
     /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
@@ -157,38 +154,39 @@ impl ResourceLayer {
     /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
-    pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
+    pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
         self.guard.judge.revocations.require_bound("with_deny_after", bound)?;
-        self.guard.judge.checks.deny_after = Some(bound);
-        Ok(self)
+        Ok(self.changed(|guard| guard.judge.checks.deny_after = Some(bound)))
     }
 
     /// Lets requests through while too little is known: before the history is read, and when the
     /// view is older than the bound. Each is counted by its cause, and
     /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
     /// service. Never what is known to be revoked.
-    pub fn fail_open_unknown(mut self) -> Self {
-        self.guard.judge.checks.fail_open_unknown = true;
-        self
+    pub fn fail_open_unknown(self) -> Self {
+        self.changed(|guard| guard.judge.checks.fail_open_unknown = true)
     }
 
     /// Says how to cut what is already running, and what to spare.
-    pub fn with_cutting(mut self, cutting: Cutting) -> Self {
-        self.guard.cutting = cutting;
-        self
+    pub fn with_cutting(self, cutting: Cutting) -> Self {
+        self.changed(|guard| guard.cutting = cutting)
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
     /// [`Observed`](crate::Observed) in the request's extensions.
-    pub fn insecure_observe_only(mut self) -> Self {
-        self.guard.observe_only = true;
-        self
+    pub fn insecure_observe_only(self) -> Self {
+        self.changed(|guard| guard.observe_only = true)
     }
 
-    fn requiring(mut self, add: impl FnOnce(Requirements) -> Requirements) -> Self {
-        let requirements = std::mem::take(&mut self.guard.judge.requirements);
-        self.guard.judge.requirements = add(requirements);
-        self
+    fn requiring(self, add: impl FnOnce(Requirements) -> Requirements) -> Self {
+        self.changed(|guard| {
+            let requirements = std::mem::take(&mut guard.judge.requirements);
+            guard.judge.requirements = add(requirements);
+        })
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Guard)) -> Self {
+        Self { guard: Guard::changed(self.guard, change) }
     }
 }
 
@@ -196,6 +194,6 @@ impl<S> Layer<S> for ResourceLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.guard.around(inner)
+        Guard::around(&self.guard, inner)
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_mandate::{Invalid, Mandate, SubjectType, Unmet, Use, Verifier};
-use caracal_revocation_state::{Admitted, ManualClock, Options, Revocations};
+use caracal_revocation_state::{Admission, ManualClock, Options, Revocations};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -122,7 +122,7 @@ fn inner(
     request: Request<GuardedUpload<()>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let mandate = request.extensions().get::<Mandate>().expect("a mandate");
-    assert!(request.extensions().get::<Admitted>().is_some());
+    assert!(request.extensions().get::<Admission>().is_some());
     std::future::ready(Ok(Response::new(Full::from(mandate.claims().sid.to_string()))))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use caracal_revocation_state::{Admitted, Claims};
+use caracal_revocation_state::{Admission, Claims};
 use http::Request;
 use metrics::{Counter, counter, describe_counter};
 
@@ -82,7 +82,7 @@ impl Guard {
 
     fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
         let extensions = request.extensions();
-        extensions.get::<Admitted>().ok_or(PolicyRejectionKind::NotAdmitted)?;
+        extensions.get::<Admission>().ok_or(PolicyRejectionKind::NotAdmitted)?;
         let claims = extensions.get::<Claims>().ok_or(PolicyRejectionKind::NoClaims)?;
         let claimed = claims.zone_id.as_deref().filter(|zone| !zone.is_empty());
         let zone = claimed.ok_or(PolicyRejectionKind::NoZone)?;

@@ -15,7 +15,7 @@ use crate::{PolicyGuard, ZonePolicies};
 ///
 /// It only narrows. Requests pass if
 ///
-/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admitted`]);
+/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admission`]);
 /// 2. their extensions hold the [`Claims`] that the proof is about, with a zone (and with that of
 ///    [`in_zone`](Self::in_zone), where one is set);
 /// 3. their input can be built, for the same zone;
@@ -27,7 +27,7 @@ use crate::{PolicyGuard, ZonePolicies};
 ///
 /// The crate's documentation shows it at work.
 ///
-/// [`Admitted`]: caracal_revocation_state::Admitted
+/// [`Admission`]: caracal_revocation_state::Admission
 /// [`Claims`]: caracal_revocation_state::Claims
 #[derive(Clone, Debug)]
 #[must_use]

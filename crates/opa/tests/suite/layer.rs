@@ -11,7 +11,7 @@ use caracal_revocation_opa::{
     ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
     PolicyRejection, PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
 };
-use caracal_revocation_state::{Admitted, Checks, Claims, Revocations, Verdict};
+use caracal_revocation_state::{Admission, Checks, Claims, Revocations, Verdict};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -33,9 +33,9 @@ fn claims() -> Claims {
     claims
 }
 
-fn admitted(revocations: &Revocations, claims: &Claims) -> Admitted {
+fn admitted(revocations: &Revocations, claims: &Claims) -> Admission {
     match revocations.decide(claims, &Checks::default(), revocations.now()) {
-        Verdict::Admitted(admitted) => admitted,
+        Verdict::Admitted(admitted) => Admission::new(admitted, None),
         other => panic!("{other:?}"),
     }
 }

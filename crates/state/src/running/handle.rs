@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use super::authority::Authority;
 use super::cut::{Cut, CutPart, CutReport};
 use super::wakers::Wakers;
 use super::watch::Watch;
+use crate::authority::{Anchor, Grounds};
 use crate::digest::Digest;
 use crate::index::Mark;
-use crate::{Moment, Refusal, Unknown};
+use crate::{Authority, Moment, Refusal, Unknown};
 
 /// A running request, from [`Watch::start`]: a future that resolves once it is cut, and then at
 /// every poll.
@@ -27,7 +27,9 @@ pub struct Running {
 /// What the parts of a request share.
 pub(crate) struct Request {
     pub(super) watch: Arc<Watch>,
-    pub(super) authority: Authority,
+    ground: Ground,
+    /// The second, since the Unix epoch, in which it ends.
+    pub(super) deadline: Option<u64>,
     registered: AtomicBool,
     told: AtomicBool,
     finishing: AtomicBool,
@@ -36,11 +38,18 @@ pub(crate) struct Request {
     wakers: Mutex<Wakers>,
 }
 
+/// What a request stands on: kept for it alone, or for all of the same token.
+pub(super) enum Ground {
+    Own(Grounds),
+    Shared(Authority),
+}
+
 impl Running {
-    pub(super) fn new(watch: Arc<Watch>, authority: Authority) -> Self {
+    pub(super) fn new(watch: Arc<Watch>, ground: Ground, deadline: Option<u64>) -> Self {
         let request = Arc::new(Request {
             watch,
-            authority,
+            ground,
+            deadline,
             registered: AtomicBool::new(false),
             told: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
@@ -65,10 +74,14 @@ impl Running {
         self.request.cut.get().map(|cut| **cut)
     }
 
+    pub(super) fn end(&self, cut: Cut) {
+        self.request.end(cut);
+    }
+
     /// The zone that the claims name.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
-        self.request.authority.zone.as_deref()
+        self.request.grounds().zone.as_deref()
     }
 
     /// From now on the request's handler is to be let run to its end.
@@ -162,7 +175,7 @@ impl Request {
 
     /// Cuts the request, if it stands on this anchor.
     pub(crate) fn refuse(&self, anchor: Digest, mark: Mark) {
-        if let Some(anchor) = self.authority.anchors.iter().find(|own| own.digest() == anchor) {
+        if let Some(anchor) = self.anchors().iter().find(|own| own.digest() == anchor) {
             self.end(Cut::Refused(Refusal::by(anchor.kind(), mark)));
         }
     }
@@ -173,6 +186,18 @@ impl Request {
             // Outside the lock: whom it wakes may ask for it.
             wakers.into_iter().for_each(std::task::Waker::wake);
         }
+    }
+
+    pub(super) fn grounds(&self) -> &Grounds {
+        match &self.ground {
+            Ground::Own(grounds) => grounds,
+            Ground::Shared(authority) => authority.grounds(),
+        }
+    }
+
+    /// Those that its route looks at.
+    pub(super) fn anchors(&self) -> &[Anchor] {
+        self.grounds().anchors(self.watch.checks.chain)
     }
 
     pub(super) fn is_cut(&self) -> bool {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authority::Authority;
 use super::cut::Cut;
 use super::handle::Request;
+use crate::deciding::Subject as _;
 use crate::digest::Digest;
-use crate::found::Found;
 use crate::index::Mark;
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
-use crate::{Claims, Moment, Revocations};
+use crate::{Moment, Revocations};
 
 impl Revocations {
     /// Cuts the running requests whose end has come: by `exp`, or because the state has been
@@ -43,13 +42,9 @@ impl Revocations {
         self.state().running.len()
     }
 
-    pub(super) fn authority<S: AsRef<str>>(&self, claims: &Claims<S>, chain: bool) -> Authority {
-        Authority::of(claims, chain, |id| self.state().index.digest(id))
-    }
-
     pub(super) fn enter(&self, request: &Arc<Request>) {
         self.state().running.enter(request, self.zone_digest(request));
-        if request.authority.deadline.is_some() || request.watch.bound.is_some() {
+        if request.deadline.is_some() || request.watch.bound.is_some() {
             self.state().timekeeper.expect(self);
         }
     }
@@ -59,7 +54,7 @@ impl Revocations {
     }
 
     fn zone_digest(&self, request: &Request) -> Option<Digest> {
-        let zone = request.authority.zone.as_deref();
+        let zone = request.grounds().zone.as_deref();
         zone.filter(|_| request.watch.checks.delegation_epoch)
             .map(|zone| self.state().index.digest(zone))
     }
@@ -95,32 +90,28 @@ impl Revocations {
 
     /// Whether the request must end: as a new one would be refused, and by its own end.
     pub(super) fn must_cut(&self, request: &Request, now: Moment) -> Option<Cut> {
-        let (state, authority, watch) = (self.state(), &request.authority, &request.watch);
+        let (state, grounds, watch) = (self.state(), request.grounds(), &request.watch);
         // In the order of `Revocations::decide`, for its reason.
         let staleness = self.staleness(now);
         let fails_closed = !watch.checks.fail_open_unknown;
         let is_full = self.is_full() && fails_closed;
         let horizons = state.horizon.heights();
-        let zone = authority.zone.as_deref();
-        let epoch_is_stale = self.epoch_is_stale(zone, authority.epoch, &watch.checks);
-        let anchors = authority.anchors.iter().map(|anchor| (anchor.kind(), anchor.digest()));
-        let found = state
-            .index
-            .view()
-            .map(|view| Found::look(anchors, |digest| view.mark_of(digest), authority.iat));
+        let zone = grounds.zone.as_deref();
+        let epoch_is_stale = self.epoch_is_stale(zone, grounds.epoch, &watch.checks);
+        let found = state.index.view(|view| grounds.find(view, watch.checks.chain));
         let found = found.unwrap_or_default();
         let facts = Facts {
             mark: found.strongest,
-            iat: authority.iat,
+            iat: grounds.iat,
             epoch_is_stale,
             // That something is unknown hides no refusal here.
-            staleness: Ok(Duration::ZERO),
-            bound: Duration::MAX,
+            staleness: Ok(0),
+            bound: u64::MAX,
             is_full: false,
             horizon: horizons
-                .second(!found.resumed && authority.is_in_tables)
+                .second(!found.resumed && grounds.is_in_tables)
                 .filter(|_| watch.checks.horizon)
-                .map(|second| self.options().height(second, authority.has_earlier_hops, now)),
+                .map(|second| self.options().height(second, grounds.has_earlier_hops, now)),
             fail_open: false,
         };
         let unknown = match verdict(&facts) {
@@ -128,7 +119,7 @@ impl Revocations {
             Verdict::Unknown(unknown) => Some(unknown),
             Verdict::Admitted(_) => is_full.then_some(Unknown::Full),
         };
-        if authority.deadline.is_some_and(|second| now.wall.as_secs() >= second) {
+        if request.deadline.is_some_and(|second| now.wall.as_secs() >= second) {
             return Some(Cut::Expired);
         }
         let bound = watch.bound?;

@@ -5,18 +5,21 @@
 //! changed anchor alone, who is to be cut, and wakes those. A request that registers looks at the
 //! state once more afterwards: a change is seen by the one or by the other.
 
-mod authority;
+mod admission;
 mod cut;
 mod handle;
 mod judge;
 mod registry;
+mod signal;
 mod timekeeper;
 mod wakers;
 mod watch;
 
+pub use admission::Admission;
 pub use cut::{Cut, CutPart, CutReport};
 pub use handle::Running;
 pub(crate) use registry::Registry;
+pub use signal::RevokedSignal;
 pub(crate) use timekeeper::Timekeeper;
 pub use watch::Watch;
 

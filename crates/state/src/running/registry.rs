@@ -52,7 +52,7 @@ impl Registry {
 
     /// `zone` is the digest of the request's zone.
     pub(crate) fn enter(&self, request: &Arc<Request>, zone: Option<Digest>) {
-        for anchor in &request.authority.anchors {
+        for anchor in request.anchors() {
             self.shard(anchor.digest())
                 .inspect(|roll| roll.enter(anchor.digest().short(), request));
         }
@@ -64,14 +64,14 @@ impl Registry {
 
     /// Undoes [`Self::enter`].
     pub(crate) fn leave(&self, request: &Request, zone: Option<Digest>) {
-        for anchor in &request.authority.anchors {
+        for anchor in request.anchors() {
             self.shard(anchor.digest())
                 .inspect(|roll| roll.leave(anchor.digest().short(), request));
         }
         if let Some(epoch) = Epoch::of(request, zone) {
             self.zones.leave(epoch, request);
         }
-        if let Some(second) = request.authority.deadline {
+        if let Some(second) = request.deadline {
             self.deadlines.leave(second, request);
         }
         if let Some(bound) = request.watch.bound {
@@ -105,7 +105,7 @@ impl Registry {
     }
 
     pub(crate) fn await_again(&self, request: &Arc<Request>) {
-        if let Some(second) = request.authority.deadline {
+        if let Some(second) = request.deadline {
             self.deadlines.enter(second, request);
         }
         if let Some(bound) = request.watch.bound {
@@ -121,7 +121,7 @@ impl Registry {
     /// The requests made up to this second, each at least once: what has reached nearly all of
     /// them is no matter for an index.
     pub(crate) fn made_up_to(&self, second: i64) -> Vec<Arc<Request>> {
-        let made = |request: &Request| request.authority.iat.is_some_and(|iat| iat <= second);
+        let made = |request: &Request| request.grounds().iat.is_some_and(|iat| iat <= second);
         self.anchors.iter().flat_map(|roll| roll.all(made)).collect()
     }
 
@@ -139,7 +139,7 @@ impl Epoch {
     /// None of a request whose epoch is not checked, or says nothing.
     fn of(request: &Request, zone: Option<Digest>) -> Option<Self> {
         let checks = &request.watch.checks;
-        let epoch = request.authority.epoch;
+        let epoch = request.grounds().epoch;
         let zone = zone.filter(|_| checks.delegation_epoch && epoch > 0)?;
         Some(Self { zone: zone.short(), ended_only: checks.ended_delegations_only, epoch })
     }

@@ -144,6 +144,35 @@ fn wakes_whoever_runs_on_a_revoked_anchor_and_nobody_else() {
 }
 
 #[test]
+fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
+    let scene = Scene::new();
+    let authority = scene.revocations.authority(&full_claims());
+    let own_only = Checks { chain: false, ..Checks::default() };
+    let own_only = Watch::new(scene.revocations.clone(), own_only);
+    let own_only = Arc::new(own_only);
+    let running = |scene: &Scene| {
+        let authority = scene.revocations.authority(&full_claims());
+        Waiting::new(Arc::new(scene.watch()).start_on(&authority))
+    };
+    for (anchor, id) in [("edge_id", "path-edge"), ("sid", "sid")] {
+        let scene = Scene::new();
+        let mut waiting = running(&scene);
+        assert_eq!(waiting.reason(), None);
+        scene.revoke(anchor, id);
+        assert_eq!(waiting.reason(), Some("revoked"), "{id}");
+    }
+    let mut without_chain = Waiting::new(own_only.start_on(&authority));
+    scene.revoke("edge_id", "hop-edge");
+    assert_eq!(without_chain.reason(), None);
+    scene.revoke("edge_id", "edge");
+    assert_eq!(without_chain.reason(), Some("revoked"));
+
+    let elsewhere = Arc::new(Scene::new().watch());
+    let foreign = elsewhere.start_on(&authority);
+    assert!(foreign.seen_cut().is_some(), "nobody would find it");
+}
+
+#[test]
 fn a_chain_that_is_not_checked_cuts_nothing() {
     let scene = Scene::new();
     let checks = Checks { chain: false, ..Checks::default() };

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cut::CutReport;
-use super::handle::Running;
-use crate::{Checks, Claims, Revocations};
+use super::cut::{Cut, CutReport};
+use super::handle::{Ground, Running};
+use crate::{Authority, Checks, Claims, NotReady, Revocations, Unknown};
 
 /// How long after `exp` a running request is cut by default: the leeway with which tokens are
 /// verified.
@@ -86,11 +86,25 @@ impl Watch {
     /// registered when something first waits for its [`Running`].
     #[must_use]
     pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
-        let mut authority = self.revocations.authority(claims, self.checks.chain);
-        authority.deadline = claims
-            .exp
-            .map(|exp| u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs()));
-        Running::new(Arc::clone(self), authority)
+        let grounds = self.revocations.grounds(claims, self.checks.chain);
+        Running::new(Arc::clone(self), Ground::Own(grounds), self.deadline(claims.exp))
+    }
+
+    /// The same on an authority of this watch's own state; on one of another state the request
+    /// would not be found, and so is cut at once.
+    #[must_use]
+    pub fn start_on(self: &Arc<Self>, authority: &Authority) -> Running {
+        let deadline = self.deadline(authority.grounds().exp);
+        let running = Running::new(Arc::clone(self), Ground::Shared(authority.clone()), deadline);
+        if !authority.revocations().is(&self.revocations) {
+            running.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
+        }
+        running
+    }
+
+    /// The second, since the Unix epoch, in which a request on such a token ends.
+    fn deadline(&self, exp: Option<i64>) -> Option<u64> {
+        exp.map(|exp| u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs()))
     }
 }
 

@@ -15,7 +15,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Stream};
-use caracal_revocation_state::{Admitted, Claims, ManualClock, Options, Revocations};
+use caracal_revocation_state::{
+    Admission, Admitted, Authority, Claims, ManualClock, Options, Revocations,
+};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -50,6 +52,12 @@ fn request() -> Request<()> {
 fn with_claims(claims: Claims) -> Request<()> {
     let mut request = request();
     request.extensions_mut().insert(claims);
+    request
+}
+
+fn with_authority(authority: Authority) -> Request<()> {
+    let mut request = request();
+    request.extensions_mut().insert(authority);
     request
 }
 
@@ -103,7 +111,7 @@ impl Outcome {
     }
 
     fn admitted(&self) -> Option<Admitted> {
-        self.passed().extensions.get().copied()
+        self.passed().extensions.get::<Admission>().map(Admission::admitted)
     }
 
     fn observed(&self) -> &Observed {

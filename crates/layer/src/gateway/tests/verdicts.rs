@@ -25,14 +25,52 @@ fn denies_a_revoked_token_by_each_of_its_anchors() {
     for (field, id, kind) in anchors {
         let (revocations, _) = fresh();
         let layer = GatewayLayer::new(revocations.clone());
-        assert!(send(&layer, with_claims(chained())).admitted().is_some());
+        let authority = revocations.authority(&chained());
+        let requests = || [with_claims(chained()), with_authority(authority.clone())];
+        for request in requests() {
+            assert!(send(&layer, request).admitted().is_some());
+        }
         revoke(&revocations, field, id);
-        let outcome = send(&layer, with_claims(chained()));
-        assert_eq!(outcome.denied(), Revoked);
-        let rejection = outcome.rejection().unwrap();
-        assert_eq!(rejection.anchor(), Some(kind));
-        assert_eq!(rejection.refusal().unwrap().reason(), Reason::Revoked);
-        assert_eq!(rejection.unknown(), None);
+        for request in requests() {
+            let outcome = send(&layer, request);
+            assert_eq!(outcome.denied(), Revoked);
+            let rejection = outcome.rejection().unwrap();
+            assert_eq!(rejection.anchor(), Some(kind));
+            assert_eq!(rejection.refusal().unwrap().reason(), Reason::Revoked);
+            assert_eq!(rejection.unknown(), None);
+        }
+    }
+}
+
+#[test]
+fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
+    let (revocations, _) = fresh();
+    let (other, _) = fresh();
+    let layer = GatewayLayer::new(revocations.clone());
+    let foreign = with_authority(other.authority(&chained()));
+    assert_eq!(send(&layer, foreign).denied(), RejectionKind::UnverifiedToken);
+    let mut nobody = chained();
+    nobody.sid = "".into();
+    let nobody = with_authority(revocations.authority(&nobody));
+    assert_eq!(send(&layer, nobody).denied(), RejectionKind::MalformedClaims);
+}
+
+#[test]
+fn of_claims_and_an_authority_both_must_stand() {
+    let (revocations, _) = fresh();
+    let layer = GatewayLayer::new(revocations.clone());
+    revoke(&revocations, "sid", "ar-2");
+    for (claims, authority, admitted) in
+        [("ar-1", "ar-1", true), ("ar-1", "ar-2", false), ("ar-2", "ar-1", false)]
+    {
+        let mut request = with_claims(Claims::new(claims));
+        request.extensions_mut().insert(revocations.authority(&Claims::new(authority)));
+        let outcome = send(&layer, request);
+        if admitted {
+            assert!(outcome.admitted().is_some());
+        } else {
+            assert_eq!(outcome.denied(), Revoked);
+        }
     }
 }
 

@@ -105,7 +105,7 @@ fn answers_later(
     let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
     let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
         let told = told.lock().unwrap().take().unwrap();
-        let signal = request.extensions().get::<RevokedSignal>().unwrap().clone();
+        let signal = request.extensions().get::<Admission>().unwrap().revoked();
         async move {
             if from_inside {
                 signal.insecure_let_handler_finish();
@@ -163,7 +163,8 @@ fn a_task_of_a_handler_learns_of_it_by_the_signal() {
     let place = Arc::clone(&taken);
     let mut service =
         scene.layer().layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
-            *place.lock().unwrap() = request.extensions().get::<RevokedSignal>().cloned();
+            *place.lock().unwrap() =
+                request.extensions().get::<Admission>().map(Admission::revoked);
             std::future::ready(Ok::<_, Infallible>(Answer::default()))
         }));
     assert!(Task::new(service.call(request())).poll().is_ready());
@@ -183,7 +184,8 @@ fn observing_cuts_nothing() {
     let scene = Scene::new();
     let layer = scene.layer().insecure_observe_only();
     let mut service = layer.layer(service_fn(|request: Request<GuardedUpload<Script>>| {
-        assert!(request.extensions().get::<RevokedSignal>().is_none());
+        let admission = request.extensions().get::<Admission>().unwrap();
+        assert_eq!(admission.revoked().cut(), None);
         wait_for_ever(Held(Arc::default()))
     }));
     let mut call = Task::new(service.call(request()));

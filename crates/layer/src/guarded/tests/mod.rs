@@ -13,12 +13,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Stream};
-use caracal_revocation_state::{Claims, CutPart, ManualClock, Options, Revocations};
+use caracal_revocation_state::{
+    Admission, Claims, CutPart, ManualClock, Options, Revocations, RevokedSignal,
+};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use tower::{Layer, Service, service_fn};
 
-use crate::{BoxError, CutError, Cutting, GatewayLayer, GuardedBody, GuardedUpload, RevokedSignal};
+use crate::{BoxError, CutError, Cutting, GatewayLayer, GuardedBody, GuardedUpload};
 
 /// A state on a clock that stands still.
 struct Scene {

@@ -231,8 +231,10 @@ fn what_cuts_nothing_says_so_by_name() {
     let body = script.clone();
     let layer = GatewayLayer::new(scene.revocations.clone())
         .with_cutting(Cutting::new().insecure_nothing());
+    let told = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&told);
     let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
-        assert!(request.extensions().get::<RevokedSignal>().is_none());
+        *place.lock().unwrap() = request.extensions().get::<Admission>().map(Admission::revoked);
         std::future::ready(Ok::<_, Infallible>(Response::new(body.clone())))
     }));
     let Poll::Ready(Ok(response)) = Task::new(service.call(request())).poll() else { panic!() };
@@ -241,4 +243,6 @@ fn what_cuts_nothing_says_so_by_name() {
     scene.revoke();
     script.say("on");
     assert_eq!(body.next(), data("on"));
+    let mut signal = Task::new(told.lock().unwrap().take().unwrap());
+    assert!(signal.poll().is_pending(), "what nothing cuts is told of nothing");
 }

@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use caracal_revocation_state::{Cut, CutPart, Running};
+use super::cut::{Cut, CutPart};
+use super::handle::Running;
 
-/// A future that resolves once the authority behind a request has ended; in the extensions of
-/// each request that a layer admitted by its claims.
+/// A future that resolves once the authority behind a request has ended, from
+/// [`Admission::revoked`](crate::Admission::revoked).
 ///
 /// **A WebSocket, or any other upgraded connection, ends only if its handler awaits this**: after
 /// the answer 101 no layer sees the connection. So does a task that a handler spawned, or a lock
@@ -14,7 +15,7 @@ use caracal_revocation_state::{Cut, CutPart, Running};
 /// by the layer.
 ///
 /// ```
-/// use caracal_revocation_layer::RevokedSignal;
+/// use caracal_revocation_state::RevokedSignal;
 /// # async fn next_line() -> Option<String> { None }
 /// async fn echo(mut revoked: RevokedSignal) {
 ///     loop {
@@ -36,22 +37,22 @@ use caracal_revocation_state::{Cut, CutPart, Running};
 /// polled the request stays registered.
 #[derive(Clone, Debug)]
 #[must_use = "a future does nothing unless it is awaited"]
-pub struct RevokedSignal(pub(crate) Running);
+pub struct RevokedSignal(pub(super) Option<Running>);
 
 impl RevokedSignal {
     /// Why the request must end, if it must by now.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
-        self.0.cut()
+        self.0.as_ref().and_then(Running::cut)
     }
 
     /// From now on the request's handler is let run to its end. Its answer is still withheld: the
     /// client of a handler whose authority has ended is told so.
     ///
-    /// For what must not stop half-way. A whole route does the same with
-    /// [`Cutting::insecure_let_handlers_finish`](crate::Cutting::insecure_let_handlers_finish).
+    /// For what must not stop half-way. A whole route does the same with the layer's
+    /// `Cutting::insecure_let_handlers_finish`.
     pub fn insecure_let_handler_finish(&self) {
-        self.0.let_finish();
+        self.0.iter().for_each(Running::let_finish);
     }
 }
 
@@ -59,8 +60,10 @@ impl Future for RevokedSignal {
     type Output = Cut;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cut> {
-        let cut = ready!(Pin::new(&mut self.0).poll(cx));
-        self.0.report(CutPart::Signal);
+        // What nothing cuts wakes nobody.
+        let Some(running) = &mut self.0 else { return Poll::Pending };
+        let cut = ready!(Pin::new(&mut *running).poll(cx));
+        running.report(CutPart::Signal);
         Poll::Ready(cut)
     }
 }

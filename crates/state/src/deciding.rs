@@ -1,0 +1,172 @@
+//! The decision: what is looked up, in which order, and what follows.
+
+use crate::claims::Claims;
+use crate::clock::Moment;
+use crate::found::Found;
+use crate::freshness::{NotReady, nanos};
+use crate::horizon::Heights;
+use crate::index::View;
+use crate::verdict::{Checks, Facts, Verdict, verdict};
+use crate::{Revocations, authority::Grounds};
+
+/// What is asked about: a token by its text, or by what was made of it before.
+pub(crate) trait Subject {
+    /// Whether the index may hold anything about it: all its anchors are asked, so that no look-up
+    /// waits for the answer of the one before.
+    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool;
+    /// What the index holds about it.
+    fn find(&self, view: &View<'_>, with_chain: bool) -> Found;
+    fn zone(&self) -> Option<&str>;
+    fn epoch(&self) -> u64;
+    fn iat(&self) -> Option<i64>;
+    fn is_in_tables(&self) -> bool;
+    fn has_earlier_hops(&self) -> bool;
+}
+
+/// What was seen of the state beside the index, and before it.
+struct Seen {
+    /// In nanoseconds, as is the bound.
+    staleness: Result<u64, NotReady>,
+    bound: u64,
+    is_full: bool,
+    horizons: Heights,
+    epoch_is_stale: bool,
+}
+
+impl Revocations {
+    #[inline]
+    pub(crate) fn decide_on(
+        &self,
+        subject: &impl Subject,
+        checks: &Checks,
+        now: Moment,
+    ) -> Verdict {
+        let state = self.state();
+        // How complete the view is comes before what it holds: a follower that applies a
+        // revocation and then confirms, in between, must not lend its freshness to a look-up made
+        // before. Each load acquires what the follower released, so the look-ups see no less.
+        let seen = Seen {
+            staleness: state.freshness.staleness_ns(now),
+            bound: state.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
+            is_full: state.index.is_full(),
+            horizons: state.horizon.heights(),
+            epoch_is_stale: checks.delegation_epoch
+                && self.epoch_is_stale(subject.zone(), subject.epoch(), checks),
+        };
+        let may_be_held = state.index.view(|view| subject.may_be_held(view, checks.chain));
+        // Nearly always, and so without the rest: what it would say of this is known.
+        let is_plain = !seen.epoch_is_stale && !seen.is_full && seen.horizons.are_none();
+        if let (true, Ok(staleness)) = (is_plain && may_be_held != Some(true), seen.staleness)
+            && staleness <= seen.bound
+        {
+            return Verdict::plainly_admitted(staleness);
+        }
+        self.decide_closely(subject, &seen, checks, now)
+    }
+
+    /// Not inlined, so that the plain case need not make room for it.
+    #[inline(never)]
+    fn decide_closely(
+        &self,
+        subject: &impl Subject,
+        seen: &Seen,
+        checks: &Checks,
+        now: Moment,
+    ) -> Verdict {
+        // Nothing is forgotten in between: this sees what the look before saw, or more.
+        let found = self.state().index.view(|view| subject.find(view, checks.chain));
+        let found = found.unwrap_or_default();
+        let is_decidable = !found.resumed && subject.is_in_tables();
+        let horizon = seen.horizons.second(is_decidable).filter(|_| checks.horizon);
+        verdict(&Facts {
+            mark: found.strongest,
+            iat: subject.iat(),
+            epoch_is_stale: seen.epoch_is_stale,
+            staleness: seen.staleness,
+            is_full: seen.is_full,
+            bound: seen.bound,
+            horizon: horizon
+                .map(|second| self.options().height(second, subject.has_earlier_hops(), now)),
+            fail_open: checks.fail_open_unknown,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn epoch_is_stale(&self, zone: Option<&str>, epoch: u64, checks: &Checks) -> bool {
+        checks.delegation_epoch
+            && epoch > 0
+            && zone.map(|zone| self.zone(zone)).is_some_and(|zone| {
+                let current = if checks.ended_delegations_only {
+                    zone.delegation_ended_epoch
+                } else {
+                    zone.delegation_epoch
+                };
+                current > epoch
+            })
+    }
+}
+
+impl<S: AsRef<str>> Subject for Claims<S> {
+    #[inline]
+    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
+        self.any_anchor(with_chain, |id| view.may_hold(id))
+    }
+
+    fn find(&self, view: &View<'_>, with_chain: bool) -> Found {
+        Found::look(self.anchors(with_chain), |id| view.mark(id), self.iat)
+    }
+
+    fn zone(&self) -> Option<&str> {
+        self.zone_id.as_ref().map(AsRef::as_ref)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.delegation_graph_epoch
+    }
+
+    fn iat(&self) -> Option<i64> {
+        self.iat
+    }
+
+    fn is_in_tables(&self) -> bool {
+        Self::is_in_tables(self)
+    }
+
+    fn has_earlier_hops(&self) -> bool {
+        Self::has_earlier_hops(self)
+    }
+}
+
+impl Subject for Grounds {
+    #[inline]
+    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
+        let anchors = self.anchors(with_chain).iter();
+        anchors.fold(false, |any, anchor| any | view.may_hold_digest(anchor.digest()))
+    }
+
+    fn find(&self, view: &View<'_>, with_chain: bool) -> Found {
+        let anchors = self.anchors(with_chain).iter();
+        let anchors = anchors.map(|anchor| (anchor.kind(), anchor.digest()));
+        Found::look(anchors, |digest| view.mark_of(digest), self.iat)
+    }
+
+    fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn iat(&self) -> Option<i64> {
+        self.iat
+    }
+
+    fn is_in_tables(&self) -> bool {
+        self.is_in_tables
+    }
+
+    fn has_earlier_hops(&self) -> bool {
+        self.has_earlier_hops
+    }
+}
