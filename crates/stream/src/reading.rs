@@ -8,6 +8,7 @@ use caracal_revocation_event::StreamId;
 use caracal_revocation_state::{Moment, Revocations};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::fold::Fold;
@@ -96,7 +97,13 @@ pub(crate) async fn read_for_ever<L: Log>(
                         saver.offer(|| fold.position());
                     }
                 }
-                next_read(&reader, fold)
+                let next = next_read(&reader, fold);
+                if matches!(next, Turn::Read { wait: Some(_), .. }) {
+                    // Whoever was woken by what was applied runs before the next read is sent,
+                    // which takes longer than to apply it.
+                    yield_now().await;
+                }
+                next
             }
             Err(error) => {
                 failing += usize::from(!std::mem::replace(&mut reader.is_failing, true));
