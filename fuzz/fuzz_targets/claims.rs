@@ -5,9 +5,11 @@ use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Text
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|payload: &[u8]| {
+    let scanned = std::str::from_utf8(payload).ok().and_then(Claims::scan);
     let owned = serde_json::from_slice::<Claims>(payload);
     let borrowed = serde_json::from_slice::<Claims<Text<'_>>>(payload);
     assert_eq!(owned.is_ok(), borrowed.is_ok());
+    assert!(scanned.is_none_or(|scanned| borrowed.as_ref().is_ok_and(|claims| *claims == scanned)));
     let (Ok(owned), Ok(borrowed)) = (owned, borrowed) else { return };
     assert!(owned.anchors(true).eq(borrowed.anchors(true)));
     let revocations = Revocations::new(Options::default());

@@ -41,13 +41,17 @@ impl<'a> Authorization<'a> {
 
     /// The bearer token: RFC 6750's `b64token`, of which every JWT is one.
     pub(crate) fn token(self) -> Result<&'a str, RejectionKind> {
+        let token = self.presented().filter(|token| is_token(token.as_bytes()));
+        token.ok_or_else(|| self.why_not())
+    }
+
+    /// What stands in the place of a bearer token, whatever it is made of: for who knows the very
+    /// text of a token that was good.
+    pub(crate) fn presented(self) -> Option<&'a str> {
         let token = self.credentials.trim_ascii_start();
         let (gap, _) = self.credentials.split_at(self.credentials.len() - token.len());
-        let is_token = !token.is_empty() && gap.iter().all(|byte| *byte == b' ') && is_token(token);
-        if !self.is_bearer() || !is_token {
-            return Err(self.why_not());
-        }
-        str::from_utf8(token).map_err(|_| RejectionKind::MalformedHeader)
+        let is_one = !token.is_empty() && gap.iter().all(|byte| *byte == b' ') && self.is_bearer();
+        str::from_utf8(token).ok().filter(|_| is_one)
     }
 
     /// Of a header that holds no bearer token.

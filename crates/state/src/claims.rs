@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use smallvec::SmallVec;
 
 /// The claims of a mandate that revocation is about (contract, "Tokens").
 ///
@@ -182,7 +182,7 @@ impl<S: AsRef<str>> Claims<S> {
 }
 
 /// Text of a claim, borrowed from the payload unless it holds escapes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl AsRef<str> for Text<'_> {
@@ -253,7 +253,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
                 "delegation_graph_epoch" => once(&mut delegation_graph_epoch, &mut map)?,
                 "iat" => once(&mut iat, &mut map)?,
                 "exp" => once(&mut exp, &mut map)?,
-                name => others.skip(name, &mut map)?,
+                _ => others.skip(name, &mut map)?,
             }
         }
         Ok(Claims {
@@ -294,7 +294,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for HopVisitor<S> {
             match name.as_ref() {
                 "agent_session_id" => once(&mut agent_session_id, &mut map)?,
                 "delegation_edge_id" => once(&mut delegation_edge_id, &mut map)?,
-                name => others.skip(name, &mut map)?,
+                _ => others.skip(name, &mut map)?,
             }
         }
         Ok(Hop::new(present(agent_session_id), present(delegation_edge_id)))
@@ -322,35 +322,47 @@ fn present<S: AsRef<str>>(text: Option<Option<S>>) -> Option<S> {
     text.flatten().filter(|text| !text.as_ref().is_empty())
 }
 
-/// Which names an object has shown so far whose values nobody reads, by their digests.
+/// The names that an object has shown so far whose values nobody reads: themselves, since digests
+/// of short ones were seen to be alike.
 #[derive(Default)]
-struct OtherNames {
-    hasher: rapidhash::fast::RandomState,
+struct OtherNames<'de> {
     /// The first, without allocation: a mandate has about ten of these.
-    first: [u64; 16],
-    len: usize,
-    rest: HashSet<u64>,
+    first: SmallVec<[Text<'de>; 16]>,
+    rest: HashSet<Text<'de>>,
 }
 
-impl OtherNames {
-    fn skip<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        if !self.is_first(name) {
+impl<'de> OtherNames<'de> {
+    fn skip<A: MapAccess<'de>>(&mut self, name: Text<'de>, map: &mut A) -> Result<(), A::Error> {
+        if !self.is_new(name) {
             return Err(repeated());
         }
         map.next_value::<IgnoredAny>().map(drop)
     }
 
-    fn is_first(&mut self, name: &str) -> bool {
-        let digest = self.hasher.hash_one(name);
-        let first = self.first.get(..self.len).unwrap_or(&self.first);
-        if first.contains(&digest) {
+    fn is_new(&mut self, name: Text<'de>) -> bool {
+        if self.first.contains(&name) {
             return false;
         }
-        if let Some(free) = self.first.get_mut(self.len) {
-            *free = digest;
-            self.len += 1;
+        if self.first.len() < self.first.inline_size() {
+            self.first.push(name);
             return true;
         }
-        self.rest.insert(digest)
+        self.rest.insert(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_are_no_repetition() {
+        let names: Vec<_> = (0..1_000).map(|n| format!(r#""n{n}":{n}"#)).collect();
+        let all = format!(r#"{{"sid":"ar-1",{}}}"#, names.join(","));
+        assert!(serde_json::from_str::<Claims>(&all).is_ok());
+        for again in ["n0", "n15", "n16", "n999"] {
+            let twice = all.replacen("{", &format!(r#"{{"{again}":[],"#), 1);
+            assert!(serde_json::from_str::<Claims>(&twice).is_err(), "{again}");
+        }
     }
 }

@@ -56,6 +56,7 @@ mod readiness;
 mod recent;
 mod revocations;
 mod running;
+mod scan;
 mod suspensions;
 mod sync;
 mod table;

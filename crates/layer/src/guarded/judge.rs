@@ -56,18 +56,19 @@ impl Judge {
         let Some(verifier) = &self.verifier else {
             return Judged::Decided(self.by_claims(headers, extensions));
         };
+        // Before it is looked at: this very text may be known to be good.
+        let presented = Authorization::of(headers).ok().flatten();
+        let presented = presented.and_then(Authorization::presented);
+        if let Some(mandate) = presented.and_then(|token| verifier.recall(token)) {
+            return Judged::Decided(self.by_mandate(mandate));
+        }
         let token = match self.token(headers) {
             Ok(Some(token)) => token,
             Ok(None) => return Judged::Decided(Judgement::without_claims(Ok(Pass::Anonymous))),
             Err(kind) => return Judged::Decided(Judgement::refused(kind)),
         };
-        match verifier.recall(token) {
-            Some(mandate) => Judged::Decided(self.by_mandate(mandate)),
-            None => {
-                let (verifier, token) = (verifier.clone(), token.to_owned());
-                Judged::Verifying(Box::pin(async move { verifier.verify(&token).await }))
-            }
-        }
+        let (verifier, token) = (verifier.clone(), token.to_owned());
+        Judged::Verifying(Box::pin(async move { verifier.verify(&token).await }))
     }
 
     /// What follows from the verifier's answer.
