@@ -4,7 +4,6 @@ use crate::claims::Claims;
 use crate::clock::Moment;
 use crate::found::Found;
 use crate::freshness::{NotReady, nanos};
-use crate::horizon::Heights;
 use crate::index::View;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 use crate::{Revocations, authority::Grounds};
@@ -25,11 +24,9 @@ pub(crate) trait Subject {
 
 /// What was seen of the state beside the index, and before it.
 struct Seen {
-    /// In nanoseconds, as is the bound.
+    /// In nanoseconds.
     staleness: Result<u64, NotReady>,
-    bound: u64,
     is_full: bool,
-    horizons: Heights,
     epoch_is_stale: bool,
 }
 
@@ -45,23 +42,22 @@ impl Revocations {
         // How complete the view is comes before what it holds: a follower that applies a
         // revocation and then confirms, in between, must not lend its freshness to a look-up made
         // before. Each load acquires what the follower released, so the look-ups see no less.
-        let seen = Seen {
-            staleness: state.freshness.staleness_ns(now),
-            bound: state.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
-            is_full: state.index.is_full(),
-            horizons: state.horizon.heights(),
-            epoch_is_stale: checks.delegation_epoch
-                && self.epoch_is_stale(subject.zone(), subject.epoch(), checks),
-        };
+        let staleness = state.freshness.staleness_ns(now);
+        let is_full = state.index.is_full();
+        let has_horizon = state.horizon.is_any();
+        let epoch_is_stale =
+            checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
         let may_be_held = state.index.view(|view| subject.may_be_held(view, checks.chain));
-        // Nearly always, and so without the rest: what it would say of this is known.
-        let is_plain = !seen.epoch_is_stale && !seen.is_full && seen.horizons.are_none();
-        if let (true, Ok(staleness)) = (is_plain && may_be_held != Some(true), seen.staleness)
-            && staleness <= seen.bound
+        // Nearly always, and so without the rest: what that would say is known.
+        if let Ok(staleness) = staleness
+            && may_be_held != Some(true)
+            && !(is_full | has_horizon | epoch_is_stale)
+            && staleness <= state.deny_after
+            && checks.deny_after.is_none_or(|own| staleness <= nanos(own))
         {
             return Verdict::plainly_admitted(staleness);
         }
-        self.decide_closely(subject, &seen, checks, now)
+        self.decide_closely(subject, &Seen { staleness, is_full, epoch_is_stale }, checks, now)
     }
 
     /// Not inlined, so that the plain case need not make room for it.
@@ -73,18 +69,20 @@ impl Revocations {
         checks: &Checks,
         now: Moment,
     ) -> Verdict {
-        // Nothing is forgotten in between: this sees what the look before saw, or more.
-        let found = self.state().index.view(|view| subject.find(view, checks.chain));
+        let state = self.state();
+        // In the same order; what was seen before holds of what is looked up later, too.
+        let horizons = state.horizon.heights();
+        let found = state.index.view(|view| subject.find(view, checks.chain));
         let found = found.unwrap_or_default();
         let is_decidable = !found.resumed && subject.is_in_tables();
-        let horizon = seen.horizons.second(is_decidable).filter(|_| checks.horizon);
+        let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
         verdict(&Facts {
             mark: found.strongest,
             iat: subject.iat(),
             epoch_is_stale: seen.epoch_is_stale,
             staleness: seen.staleness,
             is_full: seen.is_full,
-            bound: seen.bound,
+            bound: state.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
             horizon: horizon
                 .map(|second| self.options().height(second, subject.has_earlier_hops(), now)),
             fail_open: checks.fail_open_unknown,

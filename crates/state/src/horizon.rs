@@ -98,6 +98,13 @@ impl Horizon {
         self.told.subscribe()
     }
 
+    /// Whether there is one for any token.
+    #[inline]
+    pub(crate) fn is_any(&self) -> bool {
+        // The other is never higher.
+        self.kept.load(Ordering::Acquire) != NONE
+    }
+
     /// Both heights as they stand now.
     #[inline]
     pub(crate) fn heights(&self) -> Heights {
@@ -116,13 +123,6 @@ pub(crate) struct Heights {
 }
 
 impl Heights {
-    /// Whether there is no horizon for any token.
-    #[inline]
-    pub(crate) const fn are_none(self) -> bool {
-        // The other is never higher.
-        self.kept == NONE
-    }
-
     /// For a token that a second source of truth decides, or for another.
     #[inline]
     pub(crate) fn second(self, is_decidable: bool) -> Option<i64> {
