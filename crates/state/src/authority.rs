@@ -96,14 +96,14 @@ impl fmt::Debug for Authority {
 pub(crate) struct Grounds {
     /// The token's own, then those of its chain.
     anchors: SmallVec<[Anchor; 4]>,
-    /// How many are its own.
-    own: usize,
+    /// How many are its own: four at most.
+    own: u8,
+    pub(crate) is_in_tables: bool,
+    pub(crate) has_earlier_hops: bool,
     pub(crate) zone: Option<Arc<str>>,
     pub(crate) epoch: u64,
     pub(crate) iat: Option<i64>,
     pub(crate) exp: Option<i64>,
-    pub(crate) is_in_tables: bool,
-    pub(crate) has_earlier_hops: bool,
 }
 
 /// An anchor's digest, with its kind in the bits that a digest spares.
@@ -151,7 +151,7 @@ impl Grounds {
             anchors.push(Anchor::new(digest(id), kind));
         });
         Self {
-            own: anchors.iter().take_while(|anchor| anchor.is_own()).count(),
+            own: anchors.iter().fold(0, |own, anchor| own + u8::from(anchor.is_own())),
             anchors,
             zone: claims.zone_id.as_ref().map(|zone| shared(zone.as_ref())),
             epoch: claims.delegation_graph_epoch,
@@ -165,7 +165,11 @@ impl Grounds {
     /// The token's own anchors, and those of its chain too or not.
     #[inline]
     pub(crate) fn anchors(&self, with_chain: bool) -> &[Anchor] {
-        if with_chain { &self.anchors } else { self.anchors.get(..self.own).unwrap_or_default() }
+        if with_chain {
+            &self.anchors
+        } else {
+            self.anchors.get(..self.own.into()).unwrap_or_default()
+        }
     }
 }
 

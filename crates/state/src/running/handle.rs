@@ -28,8 +28,6 @@ pub struct Running {
 pub(crate) struct Request {
     pub(super) watch: Arc<Watch>,
     ground: Ground,
-    /// The second, since the Unix epoch, in which it ends.
-    pub(super) deadline: Option<u64>,
     registered: AtomicBool,
     told: AtomicBool,
     finishing: AtomicBool,
@@ -45,11 +43,10 @@ pub(super) enum Ground {
 }
 
 impl Running {
-    pub(super) fn new(watch: Arc<Watch>, ground: Ground, deadline: Option<u64>) -> Self {
+    pub(super) fn new(watch: Arc<Watch>, ground: Ground) -> Self {
         let request = Arc::new(Request {
             watch,
             ground,
-            deadline,
             registered: AtomicBool::new(false),
             told: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
@@ -193,6 +190,11 @@ impl Request {
             Ground::Own(grounds) => grounds,
             Ground::Shared(authority) => authority.grounds(),
         }
+    }
+
+    /// The second, since the Unix epoch, in which it ends.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.grounds().exp.map(|exp| self.watch.deadline(exp))
     }
 
     /// Those that its route looks at.

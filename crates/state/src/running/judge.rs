@@ -44,7 +44,7 @@ impl Revocations {
 
     pub(super) fn enter(&self, request: &Arc<Request>) {
         self.state().running.enter(request, self.zone_digest(request));
-        if request.deadline.is_some() || request.watch.bound.is_some() {
+        if request.deadline().is_some() || request.watch.bound.is_some() {
             self.state().timekeeper.expect(self);
         }
     }
@@ -119,7 +119,7 @@ impl Revocations {
             Verdict::Unknown(unknown) => Some(unknown),
             Verdict::Admitted(_) => is_full.then_some(Unknown::Full),
         };
-        if request.deadline.is_some_and(|second| now.wall.as_secs() >= second) {
+        if request.deadline().is_some_and(|second| now.wall.as_secs() >= second) {
             return Some(Cut::Expired);
         }
         let bound = watch.bound?;

@@ -71,7 +71,7 @@ impl Registry {
         if let Some(epoch) = Epoch::of(request, zone) {
             self.zones.leave(epoch, request);
         }
-        if let Some(second) = request.deadline {
+        if let Some(second) = request.deadline() {
             self.deadlines.leave(second, request);
         }
         if let Some(bound) = request.watch.bound {
@@ -105,7 +105,7 @@ impl Registry {
     }
 
     pub(crate) fn await_again(&self, request: &Arc<Request>) {
-        if let Some(second) = request.deadline {
+        if let Some(second) = request.deadline() {
             self.deadlines.enter(second, request);
         }
         if let Some(bound) = request.watch.bound {

@@ -87,24 +87,23 @@ impl Watch {
     #[must_use]
     pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
         let grounds = self.revocations.grounds(claims, self.checks.chain);
-        Running::new(Arc::clone(self), Ground::Own(grounds), self.deadline(claims.exp))
+        Running::new(Arc::clone(self), Ground::Own(grounds))
     }
 
     /// The same on an authority of this watch's own state; on one of another state the request
     /// would not be found, and so is cut at once.
     #[must_use]
     pub fn start_on(self: &Arc<Self>, authority: &Authority) -> Running {
-        let deadline = self.deadline(authority.grounds().exp);
-        let running = Running::new(Arc::clone(self), Ground::Shared(authority.clone()), deadline);
+        let running = Running::new(Arc::clone(self), Ground::Shared(authority.clone()));
         if !authority.revocations().is(&self.revocations) {
             running.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
         }
         running
     }
 
-    /// The second, since the Unix epoch, in which a request on such a token ends.
-    fn deadline(&self, exp: Option<i64>) -> Option<u64> {
-        exp.map(|exp| u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs()))
+    /// The second, since the Unix epoch, in which a request on a token of this `exp` ends.
+    pub(super) fn deadline(&self, exp: i64) -> u64 {
+        u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs())
     }
 }
 
