@@ -107,7 +107,8 @@ impl Revocations {
 impl<S: AsRef<str>> Subject for Claims<S> {
     #[inline]
     fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
-        self.any_anchor(with_chain, |id| view.may_hold(id))
+        let digester = view.digester();
+        self.any_anchor(with_chain, |id| view.may_hold(digester.fast(id)))
     }
 
     fn find(&self, view: &View<'_>, with_chain: bool) -> Found {
@@ -139,7 +140,7 @@ impl Subject for Grounds {
     #[inline]
     fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
         let anchors = self.anchors(with_chain).iter();
-        anchors.fold(false, |any, anchor| any | view.may_hold_digest(anchor.digest()))
+        anchors.fold(false, |any, anchor| any | view.may_hold(anchor.digest().fast()))
     }
 
     fn find(&self, view: &View<'_>, with_chain: bool) -> Found {

@@ -123,9 +123,7 @@ impl Index {
     /// Looks a few things up; none when nothing at all is revoked.
     #[inline]
     pub(crate) fn view<R>(&self, look: impl Fn(&View<'_>) -> R) -> Option<R> {
-        (self.len() > 0).then(|| {
-            self.filter.ask(|filter| look(&View { index: self, digester: self.digester(), filter }))
-        })
+        (self.len() > 0).then(|| self.filter.ask(|filter| look(&View { index: self, filter })))
     }
 
     /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
@@ -267,7 +265,6 @@ impl Rebuild {
 #[derive(Debug)]
 pub(crate) struct View<'i> {
     index: &'i Index,
-    digester: &'i Digester,
     filter: &'i Filter,
 }
 
@@ -281,14 +278,21 @@ pub(crate) enum Mark {
 }
 
 impl View<'_> {
-    /// False means that the index holds nothing against the anchor; true, that it may.
+    /// Who digests the ids that the view is asked about.
     #[inline]
-    pub(crate) fn may_hold(&self, id: &str) -> bool {
-        self.filter.may_hold(self.digester.fast(id))
+    pub(crate) fn digester(&self) -> &Digester {
+        self.index.digester()
+    }
+
+    /// False means that the index holds nothing against the anchor of this digest's fast part;
+    /// true, that it may.
+    #[inline]
+    pub(crate) fn may_hold(&self, fast: u64) -> bool {
+        self.filter.may_hold(fast)
     }
 
     pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
-        let fast = self.digester.fast(id);
+        let fast = self.digester().fast(id);
         if !self.filter.may_hold(fast) {
             return None;
         }
@@ -296,12 +300,6 @@ impl View<'_> {
     }
 
     /// The same of an anchor of which only the digest was kept.
-    #[inline]
-    pub(crate) fn may_hold_digest(&self, digest: Digest) -> bool {
-        self.filter.may_hold(digest.fast())
-    }
-
-    /// The same.
     pub(crate) fn mark_of(&self, digest: Digest) -> Option<Mark> {
         self.filter.may_hold(digest.fast()).then(|| self.exact(digest)).flatten()
     }
@@ -309,7 +307,7 @@ impl View<'_> {
     /// The filter's "maybe", made certain.
     #[cold]
     fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
-        self.exact(self.digester.complete(id, fast))
+        self.exact(self.digester().complete(id, fast))
     }
 
     fn exact(&self, digest: Digest) -> Option<Mark> {

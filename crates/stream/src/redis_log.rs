@@ -346,3 +346,6 @@ impl Asked {
         Ok(Reading { server_time, as_of, identity, streams, heads, entries, drained })
     }
 }
+
+#[cfg(test)]
+mod tests;

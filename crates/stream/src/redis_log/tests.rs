@@ -1,0 +1,105 @@
+//! Against a server that follows a script: what a real one does only when the moment is right.
+
+use std::sync::{Arc, Mutex};
+
+use caracal_revocation_state::{Options, Revocations};
+use redis::IntoConnectionInfo;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::topology::Topology;
+use crate::wire::Certificates;
+
+/// The commands that arrived, by their first word.
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// Answers each read with one entry of the first stream, a millisecond after the cursor.
+async fn serve(stream: TcpStream, heard: Heard) -> std::io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut reading = BufReader::new(reading);
+    loop {
+        let parts = number(&mut reading).await?;
+        let mut command = Vec::new();
+        for _ in 0..parts {
+            let mut text = vec![0; number(&mut reading).await? + 2];
+            reading.read_exact(&mut text).await?;
+            command.push(String::from_utf8_lossy(&text[..text.len() - 2]).into_owned());
+        }
+        heard.lock().unwrap().push(command[0].clone());
+        let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+        let answer = match command[0].as_str() {
+            "TIME" => format!("*2\r\n{}{}", bulk("1795400000"), bulk("0")),
+            "INFO" if command[1] == "server" => bulk("redis_version:7.2.0\r\nrun_id:one\r\n"),
+            "INFO" => bulk(
+                "role:master\r\nmaster_replid:a\r\nmaster_replid2:0\r\nmaster_repl_offset:1\r\n",
+            ),
+            "CONFIG" => "*0\r\n".to_owned(),
+            "XINFO" => "-ERR no such key\r\n".to_owned(),
+            "XREAD" => {
+                let names = command.iter().position(|word| word == "STREAMS").unwrap() + 1;
+                let cursor = &command[names + (command.len() - names) / 2];
+                let ms: u64 = cursor.split('-').next().unwrap().parse().unwrap();
+                let (name, id) = (bulk(&command[names]), bulk(&format!("{}-0", ms + 1)));
+                format!("*1\r\n*2\r\n{name}*1\r\n*2\r\n{id}*2\r\n{}{}", bulk("sid"), bulk("a"))
+            }
+            other => panic!("{other} is not in the script"),
+        };
+        writing.write_all(answer.as_bytes()).await?;
+    }
+}
+
+/// The number in a line such as `*3`.
+async fn number(reading: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<usize> {
+    let mut line = String::new();
+    reading.read_line(&mut line).await?;
+    let number = line.get(1..).and_then(|rest| rest.trim_end().parse().ok());
+    number.ok_or(std::io::ErrorKind::UnexpectedEof.into())
+}
+
+async fn open() -> (RedisLog, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let heard = Heard::default();
+    let told = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, Arc::clone(&told)));
+        }
+    });
+    let topology = Topology::One(Box::new(url.into_connection_info().unwrap()));
+    let revocations = Revocations::new(Options::default());
+    let upstream = Upstream::all(&topology, &Certificates::default(), &revocations).remove(0);
+    let mut log = RedisLog::new(upstream, None, false);
+    log.open().await.unwrap();
+    (log, heard)
+}
+
+fn after(ms: u64) -> PerStream<StreamId> {
+    [StreamId::new(ms, 0); Stream::ALL.len()]
+}
+
+async fn read(log: &mut RedisLog, ms: u64) -> Vec<u64> {
+    let reading = log.read(&after(ms), None).await.unwrap();
+    reading.entries.iter().map(|entry| entry.id.ms).collect()
+}
+
+#[tokio::test]
+async fn what_was_asked_ahead_is_answered_without_asking_again() {
+    let (mut log, heard) = open().await;
+    assert_eq!(read(&mut log, 10).await, [11]);
+    log.read_ahead(&after(11)).await.unwrap();
+    assert_eq!(read(&mut log, 11).await, [12]);
+    let reads = heard.lock().unwrap().iter().filter(|command| *command == "XREAD").count();
+    assert_eq!(reads, 2);
+}
+
+#[tokio::test]
+async fn what_was_asked_ahead_is_thrown_away_where_the_reading_goes_on_elsewhere() {
+    let (mut log, _) = open().await;
+    assert_eq!(read(&mut log, 10).await, [11]);
+    log.read_ahead(&after(11)).await.unwrap();
+    // A hole was found in what was read: from the beginning again.
+    assert_eq!(read(&mut log, 5).await, [6]);
+    assert_eq!(read(&mut log, 6).await, [7], "and nothing of it is left");
+}
