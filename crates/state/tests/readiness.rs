@@ -108,13 +108,25 @@ fn a_bound_that_cannot_be_kept_is_an_error_that_names_the_setting() {
 fn a_bound_of_its_own_denies_earlier_and_never_later() {
     let (revocations, clock) = on_manual_clock(Options::default());
     revocations.confirm(revocations.now());
-    clock.advance(61 * SECOND);
-    for bound in [SECOND, 100 * SECOND] {
-        let mut checks = Checks::default();
-        checks.deny_after = Some(bound);
-        let verdict = decide(&revocations, &made_at(NOW), &checks);
-        let expected = Unknown::Stale { staleness: 61 * SECOND, bound: bound.min(60 * SECOND) };
-        assert_eq!(verdict, Verdict::Unknown(expected));
+    for age in [1, 2, 60, 61] {
+        let so_far = revocations.staleness(revocations.now()).unwrap();
+        clock.advance(age * SECOND - so_far);
+        let staleness = age * SECOND;
+        for own in [SECOND, 100 * SECOND] {
+            let mut checks = Checks::default();
+            checks.deny_after = Some(own);
+            let bound = own.min(60 * SECOND);
+            match decide(&revocations, &made_at(NOW), &checks) {
+                Verdict::Admitted(admitted) => {
+                    assert!(staleness <= bound, "{age} s is within {own:?}");
+                    assert_eq!(admitted.staleness(), staleness);
+                }
+                verdict => {
+                    assert_eq!(verdict, Verdict::Unknown(Unknown::Stale { staleness, bound }));
+                    assert!(staleness > bound, "{age} s is beyond {own:?}");
+                }
+            }
+        }
     }
 }
 
