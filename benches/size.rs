@@ -88,7 +88,7 @@ impl Filled {
     }
 
     fn ours_refuses(&self, claims: &Claims) -> bool {
-        let now = self.ours.now();
+        let now = self.ours.glance();
         let verdict = self.ours.decide(black_box(claims), &Checks::default(), now);
         !matches!(black_box(verdict), Verdict::Admitted(_))
     }
