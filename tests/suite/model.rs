@@ -206,7 +206,7 @@ proptest! {
     ) {
         let clock = Arc::new(ManualClock::new());
         let revocations = Revocations::with_clock(Options::default(), clock.clone());
-        let mut model = Model::default();
+        let (mut model, mut kept) = (Model::default(), Vec::new());
         let mut elapsed = Duration::ZERO;
         for (step, claims, with_epoch) in steps {
             if let Step::Wait(by) = step {
@@ -225,8 +225,15 @@ proptest! {
             checks.delegation_epoch = with_epoch;
             let now = revocations.now();
             let verdict = revocations.decide(&claims, &checks, now);
-            let authority = revocations.authority(&claims);
-            prop_assert_eq!(authority.decide(&checks, now), verdict);
+            // Those of earlier steps too, which have noted what they found then.
+            kept.push((revocations.authority(&claims), claims.clone()));
+            for (authority, claims) in &kept {
+                for chain in [false, true] {
+                    checks.chain = chain;
+                    let verdict = revocations.decide(claims, &checks, now);
+                    prop_assert_eq!(authority.decide(&checks, now), verdict, "{:?}", claims);
+                }
+            }
             let refused = match verdict {
                 Verdict::Admitted(_) => None,
                 Verdict::Refused(refusal) => Some(refusal.reason()),

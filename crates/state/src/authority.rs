@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::deciding::Subject;
 use crate::digest::Digest;
+use crate::found::Found;
+use crate::index::Index;
+use crate::sync::{AtomicU64, Ordering};
 use crate::{AnchorKind, Checks, Claims, Moment, Revocations, Verdict};
 
 /// What a token stands on, as one [`Revocations`] sees it: made once a token, asked at each
@@ -37,18 +41,24 @@ pub struct Authority(Arc<Inner>);
 struct Inner {
     /// The digests mean nothing to another state.
     revocations: Revocations,
+    /// How much was known when the index held nothing against any anchor: see
+    /// [`Index::additions`](crate::index::Index::additions).
+    clean_at: AtomicU64,
     grounds: Grounds,
 }
 
+/// Before anything was asked: so much is never known.
+const NEVER: u64 = u64::MAX;
+
 impl Authority {
     pub(crate) fn new(revocations: Revocations, grounds: Grounds) -> Self {
-        Self(Arc::new(Inner { revocations, grounds }))
+        Self(Arc::new(Inner { revocations, clean_at: AtomicU64::new(NEVER), grounds }))
     }
 
     /// The verdict at this moment, as [`Revocations::decide`] gives it on the claims that this was
     /// made of. Allocates nothing, and takes a lock where that does.
     pub fn decide(&self, checks: &Checks, now: Moment) -> Verdict {
-        self.0.revocations.decide_on(&self.0.grounds, checks, now)
+        self.0.revocations.decide_on(&*self.0, checks, now)
     }
 
     /// The state that it was made by and asks.
@@ -79,6 +89,48 @@ impl Authority {
 
     pub(crate) fn grounds(&self) -> &Grounds {
         &self.0.grounds
+    }
+}
+
+impl Subject for Inner {
+    #[inline]
+    fn may_be_held(&self, index: &Index, with_chain: bool) -> bool {
+        // Before the index is asked: what comes meanwhile is counted later.
+        let additions = index.additions();
+        // Whoever noted this had seen all that it counts; so it needs no order of its own.
+        if self.clean_at.load(Ordering::Relaxed) == additions {
+            return false;
+        }
+        let is_held = self.grounds.may_be_held(index, with_chain);
+        // Without those of the chain it would say too much.
+        if !is_held && with_chain {
+            self.clean_at.store(additions, Ordering::Relaxed);
+        }
+        is_held
+    }
+
+    fn find(&self, index: &Index, with_chain: bool) -> Found {
+        self.grounds.find(index, with_chain)
+    }
+
+    fn zone(&self) -> Option<&str> {
+        self.grounds.zone.as_deref()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.grounds.epoch
+    }
+
+    fn iat(&self) -> Option<i64> {
+        self.grounds.iat
+    }
+
+    fn is_in_tables(&self) -> bool {
+        self.grounds.is_in_tables
+    }
+
+    fn has_earlier_hops(&self) -> bool {
+        self.grounds.has_earlier_hops
     }
 }
 
@@ -160,6 +212,26 @@ impl Grounds {
             is_in_tables: claims.is_in_tables(),
             has_earlier_hops: claims.has_earlier_hops(),
         }
+    }
+
+    #[inline]
+    fn may_be_held(&self, index: &Index, with_chain: bool) -> bool {
+        let anchors = self.anchors(with_chain).iter();
+        let held = index.view(|view| {
+            let hold = |anchor: &Anchor| view.may_hold(anchor.digest().fast());
+            anchors.clone().fold(false, |any, anchor| any | hold(anchor))
+        });
+        held.unwrap_or(false)
+    }
+
+    /// What the index holds about them.
+    pub(crate) fn find(&self, index: &Index, with_chain: bool) -> Found {
+        let found = index.view(|view| {
+            let anchors = self.anchors(with_chain).iter();
+            let anchors = anchors.map(|anchor| (anchor.kind(), anchor.digest()));
+            Found::look(anchors, |digest| view.mark_of(digest), self.iat)
+        });
+        found.unwrap_or_default()
     }
 
     /// The token's own anchors, and those of its chain too or not.

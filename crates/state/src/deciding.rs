@@ -1,20 +1,20 @@
 //! The decision: what is looked up, in which order, and what follows.
 
+use crate::Revocations;
 use crate::claims::Claims;
 use crate::clock::Moment;
 use crate::found::Found;
 use crate::freshness::{NotReady, nanos};
-use crate::index::View;
+use crate::index::Index;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
-use crate::{Revocations, authority::Grounds};
 
 /// What is asked about: a token by its text, or by what was made of it before.
 pub(crate) trait Subject {
     /// Whether the index may hold anything about it: all its anchors are asked, so that no look-up
     /// waits for the answer of the one before.
-    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool;
+    fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
     /// What the index holds about it.
-    fn find(&self, view: &View<'_>, with_chain: bool) -> Found;
+    fn find(&self, index: &Index, with_chain: bool) -> Found;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
     fn iat(&self) -> Option<i64>;
@@ -47,11 +47,10 @@ impl Revocations {
         let has_horizon = state.horizon.is_any();
         let epoch_is_stale =
             checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
-        let may_be_held = state.index.view(|view| subject.may_be_held(view, checks.chain));
+        let may_be_held = subject.may_be_held(&state.index, checks.chain);
         // Nearly always, and so without the rest: what that would say is known.
         if let Ok(staleness) = staleness
-            && may_be_held != Some(true)
-            && !(is_full | has_horizon | epoch_is_stale)
+            && !(may_be_held | is_full | has_horizon | epoch_is_stale)
             && staleness <= state.deny_after
             && checks.deny_after.is_none_or(|own| staleness <= nanos(own))
         {
@@ -72,8 +71,7 @@ impl Revocations {
         let state = self.state();
         // In the same order; what was seen before holds of what is looked up later, too.
         let horizons = state.horizon.heights();
-        let found = state.index.view(|view| subject.find(view, checks.chain));
-        let found = found.unwrap_or_default();
+        let found = subject.find(&state.index, checks.chain);
         let is_decidable = !found.resumed && subject.is_in_tables();
         let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
         verdict(&Facts {
@@ -106,13 +104,18 @@ impl Revocations {
 
 impl<S: AsRef<str>> Subject for Claims<S> {
     #[inline]
-    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
-        let digester = view.digester();
-        self.any_anchor(with_chain, |id| view.may_hold(digester.fast(id)))
+    fn may_be_held(&self, index: &Index, with_chain: bool) -> bool {
+        let held = index.view(|view| {
+            let digester = view.digester();
+            self.any_anchor(with_chain, |id| view.may_hold(digester.fast(id)))
+        });
+        held.unwrap_or(false)
     }
 
-    fn find(&self, view: &View<'_>, with_chain: bool) -> Found {
-        Found::look(self.anchors(with_chain), |id| view.mark(id), self.iat)
+    fn find(&self, index: &Index, with_chain: bool) -> Found {
+        let found =
+            index.view(|view| Found::look(self.anchors(with_chain), |id| view.mark(id), self.iat));
+        found.unwrap_or_default()
     }
 
     fn zone(&self) -> Option<&str> {
@@ -133,39 +136,5 @@ impl<S: AsRef<str>> Subject for Claims<S> {
 
     fn has_earlier_hops(&self) -> bool {
         Self::has_earlier_hops(self)
-    }
-}
-
-impl Subject for Grounds {
-    #[inline]
-    fn may_be_held(&self, view: &View<'_>, with_chain: bool) -> bool {
-        let anchors = self.anchors(with_chain).iter();
-        anchors.fold(false, |any, anchor| any | view.may_hold(anchor.digest().fast()))
-    }
-
-    fn find(&self, view: &View<'_>, with_chain: bool) -> Found {
-        let anchors = self.anchors(with_chain).iter();
-        let anchors = anchors.map(|anchor| (anchor.kind(), anchor.digest()));
-        Found::look(anchors, |digest| view.mark_of(digest), self.iat)
-    }
-
-    fn zone(&self) -> Option<&str> {
-        self.zone.as_deref()
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    fn iat(&self) -> Option<i64> {
-        self.iat
-    }
-
-    fn is_in_tables(&self) -> bool {
-        self.is_in_tables
-    }
-
-    fn has_earlier_hops(&self) -> bool {
-        self.has_earlier_hops
     }
 }

@@ -12,7 +12,7 @@ use crate::filter::Filter;
 use crate::latest::Latest;
 use crate::suspensions::{Standing, Suspensions};
 use crate::sync::{
-    Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
+    Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
     RwLockWriteGuard,
 };
 use crate::table::Table;
@@ -31,6 +31,8 @@ pub(crate) struct Index {
     digester: OnceLock<Digester>,
     /// Anchors and sessions that are known; zero spares a lookup everything else.
     entries: AtomicUsize,
+    /// How often something became known that was not.
+    additions: AtomicU64,
     /// How many there may be.
     max_entries: usize,
     /// Whether one found no room.
@@ -72,6 +74,7 @@ impl Index {
         Self {
             digester: OnceLock::new(),
             entries: AtomicUsize::new(0),
+            additions: AtomicU64::new(0),
             max_entries,
             full: AtomicBool::new(false),
             filter: Latest::new(Arc::clone(&filter)),
@@ -95,6 +98,13 @@ impl Index {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.entries.load(Ordering::Acquire)
+    }
+
+    /// How often something became known that was not: what the index held nothing against when this
+    /// was read it holds nothing against until it moves.
+    #[inline]
+    pub(crate) fn additions(&self) -> u64 {
+        self.additions.load(Ordering::Acquire)
     }
 
     /// Bytes of memory that grow with the number of entries.
@@ -227,6 +237,8 @@ impl Index {
             }
             None => {}
         }
+        // Last: whoever sees this number finds what it counts.
+        self.additions.fetch_add(1, Ordering::Release);
     }
 
     /// Moves a rebuild on by one shard, and puts the new filter in place after the last.

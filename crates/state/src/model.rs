@@ -169,3 +169,41 @@ fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
         writer.join().unwrap();
     });
 }
+
+/// Somebody is asked about while it is revoked, and was before or was not.
+fn asked_about_while_it_is_revoked(was_asked: bool) {
+    check(move || {
+        let revocations =
+            Revocations::with_clock(Options::default(), std::sync::Arc::new(ManualClock::new()));
+        assert!(revocations.state().index.adopt(DigestKeys::fixed()));
+        revocations.add(&Known::Revoked("other"), revocations.now());
+        let authority = revocations.authority(&Claims::new("a"));
+        let decide = || authority.decide(&Checks::default(), revocations.now());
+        if was_asked {
+            assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");
+        }
+        let writer = {
+            let revocations = revocations.clone();
+            thread::spawn(move || {
+                revocations.add(&Known::Revoked("a"), revocations.now());
+                revocations.confirm(revocations.now());
+            })
+        };
+        for _ in 0..2 {
+            let verdict = decide();
+            assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
+        }
+        writer.join().unwrap();
+        assert!(matches!(decide(), Verdict::Refused(_)));
+    });
+}
+
+#[test]
+fn what_was_found_clean_is_asked_again_once_more_is_known() {
+    asked_about_while_it_is_revoked(true);
+}
+
+#[test]
+fn what_becomes_known_while_it_is_asked_for_is_not_noted_as_clean() {
+    asked_about_while_it_is_revoked(false);
+}

@@ -153,6 +153,30 @@ fn what_is_revoked_is_found_in_each_place_alone() {
 }
 
 #[test]
+fn an_authority_that_was_found_clean_is_asked_again_once_more_is_known() {
+    let claims = everywhere();
+    let (all, mut own_only) = (Checks::default(), Checks::default());
+    own_only.chain = false;
+    for (kind, id) in claims.anchors(true) {
+        let revocations = fresh();
+        let authority = revocations.authority(&claims);
+        let refusal = |checks| match authority.decide(checks, revocations.now()) {
+            Verdict::Refused(refusal) => refusal.anchor(),
+            _ => None,
+        };
+        revocations.add(&Known::Revoked("somebody-else"), revocations.now());
+        assert_eq!([&own_only, &all].map(refusal), [None; 2]);
+        revocations.add(&Known::Revoked(id), revocations.now());
+        let is_own = !matches!(kind, AnchorKind::ChainSession | AnchorKind::ChainDelegation);
+        // Twice: what was not looked at must not pass for clean.
+        for _ in 0..2 {
+            assert_eq!(refusal(&own_only), is_own.then_some(kind), "{id}");
+            assert_eq!(refusal(&all), Some(kind), "{id}");
+        }
+    }
+}
+
+#[test]
 fn a_revocation_outweighs_the_suspension_of_another_anchor() {
     let revocations = fresh();
     let occurred = OccurredAt::parse("2026-11-23T02:13:20.000Z").unwrap();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::cut::Cut;
 use super::handle::Request;
-use crate::deciding::Subject as _;
 use crate::digest::Digest;
 use crate::index::Mark;
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
@@ -98,8 +97,7 @@ impl Revocations {
         let horizons = state.horizon.heights();
         let zone = grounds.zone.as_deref();
         let epoch_is_stale = self.epoch_is_stale(zone, grounds.epoch, &watch.checks);
-        let found = state.index.view(|view| grounds.find(view, watch.checks.chain));
-        let found = found.unwrap_or_default();
+        let found = grounds.find(&state.index, watch.checks.chain);
         let facts = Facts {
             mark: found.strongest,
             iat: grounds.iat,
