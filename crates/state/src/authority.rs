@@ -17,8 +17,9 @@ use crate::{AnchorKind, Checks, Claims, Moment, Revocations, Verdict};
 /// What a token stands on, as one [`Revocations`] sees it: made once a token, asked at each
 /// request.
 ///
-/// [`Revocations::decide`] digests the text of each anchor every time. Whoever keeps what was
-/// verified can keep this beside it: it is cheap to clone, and its verdict costs half.
+/// [`Revocations::decide`] digests and looks up the text of each anchor every time. Whoever keeps
+/// what was verified can keep this beside it: it is cheap to clone, digested once, and not looked
+/// up again until more is known than when it was found clean.
 ///
 /// ```
 /// use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Verdict};
