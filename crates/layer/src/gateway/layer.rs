@@ -17,15 +17,15 @@ use crate::{Cutting, Guarded};
 ///
 /// 1. they have at most one `Authorization` header, and no bearer token over 4096 bytes;
 /// 2. their extensions hold [`Claims`], or an [`Authority`] made of them, put there by whoever
-///    verified the token (or it is verified here, see [`with_verifier`], or read as it is, see [`with_insecure_unverified_claims`], or
-///    they have no `Authorization` header at all and [`allow_anonymous`] lets them through
-///    unjudged);
+///    verified the token (or it is verified here, see [`with_verifier`], or read as it is, see
+///    [`with_insecure_unverified_claims`], or they have no `Authorization` header at all and
+///    [`allow_anonymous`] lets them through unjudged);
 /// 3. [`Revocations::decide`] admits these claims, at this moment; of a request with both, both.
 ///
 /// A request that passes by its claims carries the proof, an [`Admission`], in its extensions.
 ///
-/// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with axum's `Router::layer`, it is
-/// added after it.
+/// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with
+/// axum's `Router::layer`, it is added after it.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
 /// [`Authority`]: caracal_revocation_state::Authority
