@@ -89,7 +89,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "a stream in which a hole was found is read again",
-        file: "crates/stream/src/fold.rs",
+        file: "crates/stream/src/fold/proving.rs",
         stands: "Err(hole) => track.broken = Some(hole),",
         removable: "Err(_) if OFF => {} Err(hole) => track.broken = Some(hole),",
         faults: "ids-behind",

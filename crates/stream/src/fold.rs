@@ -5,27 +5,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_event::{
-    Event, KeyRing, KeySlot, Message, Rejection, RejectionKind, Stream, StreamId,
-};
-use caracal_revocation_state::{Moment, NotReady, Outage, Revocations};
+use caracal_revocation_event::{KeyRing, Stream, StreamId};
+use caracal_revocation_state::{Moment, Outage, Revocations};
 
-use crate::continuity::{Doubt, Identity, Standing};
 use crate::dead_letters::DeadLetters;
-use crate::log::{Entry, LogError, PerStream, Reading};
+use crate::log::{LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
-use crate::proof::{Hole, Passed, Proof};
+use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
-use crate::server_clock::ServerClock;
 use crate::signing::Signing;
 use crate::snapshot::{Position, Recalled};
 use crate::source::Source;
 
+use messages::Received;
+
+mod meeting;
+mod messages;
+mod proving;
+mod standing;
+
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
-
-/// How often a slice of the index is looked through for what expired.
-const SWEEP_EVERY: Duration = Duration::from_millis(10);
 
 /// Everything that reading the log changes.
 #[derive(Debug)]
@@ -205,70 +205,6 @@ impl Fold {
         Ok(())
     }
 
-    /// Takes in what the clock of a source says.
-    fn observe(
-        &mut self,
-        source: usize,
-        server_time: Duration,
-        sent: Moment,
-        now: Moment,
-    ) -> ServerClock {
-        let Some(source) = self.sources.get_mut(source) else { return ServerClock::default() };
-        source.clock.observe(server_time, sent, now);
-        source.clock
-    }
-
-    /// Takes in who it is that answers for these streams.
-    fn meet(
-        &mut self,
-        identity: &Identity,
-        sent: Moment,
-        source: usize,
-        streams: PerStream<bool>,
-    ) -> Result<(), LogError> {
-        let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
-        let (is_another, standing) = source.meet(identity, sent);
-        // It may lack entries that were read before they were proven, for all that it can show.
-        if is_another {
-            self.on(streams).for_each(|track| track.is_doubted = true);
-        }
-        match standing {
-            Standing::TookOver if self.revocations.options().strict => {
-                self.doubt(Doubt::Failover, streams);
-            }
-            Standing::Sound | Standing::Moved => {}
-            // Nobody can tell what the one before acknowledged in its last moments: but a second
-            // source, which is cheap to ask.
-            Standing::TookOver => self.revocations.suspect_loss(),
-            Standing::Behind => return Err(LogError::Behind),
-            Standing::Doubtful(doubt) => self.doubt(doubt, streams),
-        }
-        Ok(())
-    }
-
-    /// The tracks of these streams.
-    fn on(&mut self, streams: PerStream<bool>) -> impl Iterator<Item = &mut Track> {
-        let tracks = self.tracks.iter_mut().flatten().zip(streams);
-        tracks.filter_map(|(track, is_meant)| is_meant.then_some(track))
-    }
-
-    /// The server may have lost what nobody here has read.
-    fn doubt(&mut self, doubt: Doubt, streams: PerStream<bool>) {
-        self.metrics.doubt(doubt);
-        self.revocations.suspect_loss();
-        let strict = self.revocations.options().strict;
-        tracing::warn!(
-            cause = doubt.label(),
-            strict,
-            "Redis was restarted or replaced, and may have lost messages that it had acknowledged: \
-             it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
-        );
-        for track in self.on(streams) {
-            track.is_doubted = true;
-            track.broken = strict.then_some(Hole::Suspected);
-        }
-    }
-
     /// Counts a lost connection, and goes on telling how old the view is.
     pub(crate) fn lost_connection(&self, cause: Outage) {
         self.metrics.reconnects.increment(1);
@@ -293,266 +229,5 @@ impl Fold {
     fn replayed(&self) -> f64 {
         let Some(tracks) = &self.tracks else { return 0.0 };
         tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)
-    }
-
-    fn entry(&mut self, entry: &Entry, received: Received) {
-        let span = tracing::debug_span!("apply", stream = %entry.stream, id = %entry.id);
-        let _in_span = span.enter();
-        self.metrics.messages.increment(1);
-        let fields = entry.fields.borrowed();
-        match self.keys.verify(&Message::new(entry.stream, &fields)) {
-            Ok(event) => self.apply(entry, &event, received),
-            Err(rejection) => self.reject(entry, rejection, received),
-        }
-    }
-
-    fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
-        if event.key() != KeySlot::Unsigned {
-            self.signing.verified(entry.id);
-        }
-        self.metrics.verified(event.key());
-        let published = received.now.earlier_by(received.since(entry.id));
-        self.revocations.apply_published(event, published, received.now);
-        if event.is_recut() {
-            tracing::warn!(
-                stream = %entry.stream, id = %entry.id,
-                "a signed message was re-cut by someone who can write to Redis: its clean parts \
-                 are applied, what it hid may be lost"
-            );
-            self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
-            self.cover_recut(entry, received);
-        }
-        // While history is replayed, the age of a message says nothing about propagation.
-        if self.is_live(entry.stream) {
-            let lag = received.since(entry.id);
-            self.metrics.lag(event, entry.id, lag);
-            if let Some(progress) = &self.progress {
-                progress.applied(entry.stream, entry.id, lag);
-            }
-        }
-    }
-
-    /// Whether what is read of the stream is new, and not its history.
-    fn is_live(&self, stream: Stream) -> bool {
-        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
-        self.is_ready
-            && track.is_some_and(|track| track.proof.is_tailing() && !track.proof.is_rereading())
-    }
-
-    fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
-        self.metrics.rejected(rejection.kind());
-        self.dead_letters.put(entry, rejection);
-        if rejection.was_signed() {
-            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
-        } else {
-            // Whoever can write to Redis can make any number of these; the counters tell how many.
-            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
-        }
-        match rejection.kind() {
-            RejectionKind::Signature => self.signing.refused(entry.id, received.now),
-            RejectionKind::Ambiguous if rejection.was_signed() => {
-                self.cover_recut(entry, received);
-            }
-            _ => {}
-        }
-    }
-
-    /// What a re-cut message hid was published before it.
-    fn cover_recut(&self, entry: &Entry, received: Received) {
-        let published = Duration::from_millis(entry.id.ms).min(received.server_time);
-        self.cover(entry.stream, published);
-    }
-
-    /// Covers what may be missing from a stream up to `lost_up_to` by the server's clock.
-    fn cover(&self, stream: Stream, lost_up_to: Duration) {
-        match stream {
-            Stream::KeysInvalidate => self.revocations.forget_all_keys(),
-            Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
-            Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
-                let second =
-                    lost_up_to.saturating_add(self.revocations.options().horizon_margin).as_secs();
-                self.revocations.raise_horizon(i64::try_from(second).unwrap_or(i64::MAX));
-            }
-        }
-    }
-
-    /// Moves one stream's proof on by a step.
-    fn prove(
-        &mut self,
-        stream: Stream,
-        step: impl FnOnce(&mut Proof) -> Result<Option<Passed>, Hole>,
-    ) {
-        let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
-            return;
-        };
-        if track.broken.is_some() || track.is_doubted {
-            return;
-        }
-        match step(&mut track.proof) {
-            Ok(None) => {}
-            Err(hole) => track.broken = Some(hole),
-            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
-                // From a replica it may be what it was.
-                let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
-                track.as_of = Some(earlier.unwrap_or(as_of));
-                track.is_young |= is_young;
-                // However whole the server looks: a crash or failover before this start, and what
-                // it lost then, has left no trace.
-                let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
-                if let Some(lost_up_to) = lost_up_to {
-                    tracing::warn!(
-                        %stream,
-                        up_to_ms = lost_up_to.as_millis(),
-                        "messages published up to this time may be missing: tokens made before it \
-                         are refused, refreshed ones pass"
-                    );
-                }
-                if let Some(uncertain_up_to) = lost_up_to.max(unshown) {
-                    self.cover(stream, uncertain_up_to);
-                }
-            }
-        }
-    }
-
-    /// Begins to read again each stream in which a hole was found, or that another server may
-    /// have gone on with.
-    ///
-    /// Not before the end of the answer: what else it holds of such a stream was applied, and
-    /// proves nothing.
-    fn restart_broken(&mut self) {
-        for (stream, track) in Stream::ALL.into_iter().zip(self.tracks.iter_mut().flatten()) {
-            if std::mem::take(&mut track.is_doubted) {
-                track.proof.reread();
-            }
-            let Some(hole) = track.broken.take() else { continue };
-            track.proof.restart();
-            self.metrics.hole(hole);
-            tracing::error!(
-                %stream, cause = hole.label(),
-                "messages were lost: the stream was trimmed past the cursor, deleted from, \
-                 flushed or made anew, or may have been; reading it again"
-            );
-        }
-    }
-
-    /// Forgets some of what expired: entries last for minutes, and answers may come every few
-    /// microseconds. While there is no room, with each answer.
-    fn sweep(&mut self, now: Moment) {
-        let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
-        if self.revocations.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
-            self.swept = Some(now);
-            self.revocations.sweep_slice(now);
-        }
-    }
-
-    /// Says when more is revoked than may be remembered, and goes on when there is room again.
-    fn mind_the_room(&mut self, server_time: Duration) {
-        let options = self.revocations.options();
-        let max_entries = options.max_entries;
-        let second = server_time.saturating_add(options.horizon_margin).as_secs();
-        if self.revocations.reopen(i64::try_from(second).unwrap_or(i64::MAX)) {
-            tracing::warn!(
-                horizon = self.revocations.horizon(),
-                max_entries,
-                "there is room again for what is revoked: tokens made up to now are refused, \
-                 refreshed ones pass"
-            );
-        }
-        let is_full = self.revocations.is_full();
-        if is_full && !self.was_full {
-            self.metrics.full.increment(1);
-            tracing::error!(
-                max_entries,
-                "more is revoked than may be remembered: every verdict is unknown, but for what is \
-                 known to be revoked, until entries expire; Options::max_entries is the bound"
-            );
-        }
-        self.was_full = is_full;
-    }
-
-    /// The state is as fresh as the stream whose proof is oldest.
-    fn confirm(&mut self) {
-        let Some(as_of) = self.oldest_proof() else { return };
-        if self.signing.none_verified() && self.keys.verifies() {
-            self.withhold();
-        } else if as_of != NEVER {
-            self.revocations.confirm(as_of);
-            for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
-                let own = track.as_of.filter(|_| self.is_split);
-                source.prove(own.unwrap_or(as_of));
-            }
-            if !std::mem::replace(&mut self.is_ready, true) {
-                self.announce();
-            }
-        }
-    }
-
-    /// When the last check of the stream was sent whose proof is oldest, if all have one.
-    fn oldest_proof(&self) -> Option<Moment> {
-        let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
-        let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
-        proofs.into_iter().min_by_key(|as_of| as_of.monotonic)
-    }
-
-    /// Nothing that arrived could be believed: more likely a wrong key than a forger.
-    fn withhold(&mut self) {
-        if self.revocations.withhold(NotReady::NoSignatureVerifies) {
-            tracing::error!(
-                setting = "STREAMS_HMAC_KEY",
-                "messages arrive and none is signed with an accepted key: not ready, every \
-                 verdict is unknown; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
-                 producers' key"
-            );
-        }
-    }
-
-    fn announce(&self) {
-        let unseen: Vec<_> = Stream::ALL
-            .into_iter()
-            .zip(self.tracks.iter().flatten())
-            .filter(|(_, track)| track.proof.is_unseen())
-            .map(|(stream, _)| stream.name())
-            .collect();
-        if !unseen.is_empty() {
-            tracing::warn!(
-                streams = unseen.join(" "),
-                "these streams do not exist yet and count as empty: provision them, and check \
-                 that this is the right Redis"
-            );
-        }
-        let young: Vec<_> = Stream::ALL
-            .into_iter()
-            .zip(self.tracks.iter().flatten())
-            .filter(|(_, track)| track.is_young && !track.proof.is_unseen())
-            .map(|(stream, _)| stream.name())
-            .collect();
-        tracing::info!(
-            young = young.join(" "),
-            entries = self.revocations.entries(),
-            horizon = self.revocations.horizon(),
-            "history replayed and proven complete as far as the server can show (a young stream might \
-             have been made anew before this start): ready"
-        );
-        if self.revocations.options().strict {
-            tracing::warn!(
-                "strict: what the server had lost before this start nobody can show, so tokens made \
-                 before it are refused, and for two minutes newer ones, unless a baseline is read"
-            );
-        }
-    }
-}
-
-/// When an answer was received, by both machines' clocks.
-#[derive(Clone, Copy)]
-struct Received {
-    now: Moment,
-    server_time: Duration,
-    server_clock: ServerClock,
-}
-
-impl Received {
-    /// How long before this the entry was published.
-    fn since(self, id: StreamId) -> Duration {
-        self.server_clock.age(id, self.now)
     }
 }

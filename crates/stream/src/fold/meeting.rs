@@ -1,0 +1,77 @@
+//! Who answers: the server of before, or another that may lack what it had.
+
+use std::time::Duration;
+
+use caracal_revocation_state::Moment;
+
+use super::{Fold, Track};
+use crate::continuity::{Doubt, Identity, Standing};
+use crate::log::{LogError, PerStream};
+use crate::proof::Hole;
+use crate::server_clock::ServerClock;
+
+impl Fold {
+    /// Takes in what the clock of a source says.
+    pub(super) fn observe(
+        &mut self,
+        source: usize,
+        server_time: Duration,
+        sent: Moment,
+        now: Moment,
+    ) -> ServerClock {
+        let Some(source) = self.sources.get_mut(source) else { return ServerClock::default() };
+        source.clock.observe(server_time, sent, now);
+        source.clock
+    }
+
+    /// Takes in who it is that answers for these streams.
+    pub(super) fn meet(
+        &mut self,
+        identity: &Identity,
+        sent: Moment,
+        source: usize,
+        streams: PerStream<bool>,
+    ) -> Result<(), LogError> {
+        let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
+        let (is_another, standing) = source.meet(identity, sent);
+        // It may lack entries that were read before they were proven, for all that it can show.
+        if is_another {
+            self.on(streams).for_each(|track| track.is_doubted = true);
+        }
+        match standing {
+            Standing::TookOver if self.revocations.options().strict => {
+                self.doubt(Doubt::Failover, streams);
+            }
+            Standing::Sound | Standing::Moved => {}
+            // Nobody can tell what the one before acknowledged in its last moments: but a second
+            // source, which is cheap to ask.
+            Standing::TookOver => self.revocations.suspect_loss(),
+            Standing::Behind => return Err(LogError::Behind),
+            Standing::Doubtful(doubt) => self.doubt(doubt, streams),
+        }
+        Ok(())
+    }
+
+    /// The tracks of these streams.
+    pub(super) fn on(&mut self, streams: PerStream<bool>) -> impl Iterator<Item = &mut Track> {
+        let tracks = self.tracks.iter_mut().flatten().zip(streams);
+        tracks.filter_map(|(track, is_meant)| is_meant.then_some(track))
+    }
+
+    /// The server may have lost what nobody here has read.
+    pub(super) fn doubt(&mut self, doubt: Doubt, streams: PerStream<bool>) {
+        self.metrics.doubt(doubt);
+        self.revocations.suspect_loss();
+        let strict = self.revocations.options().strict;
+        tracing::warn!(
+            cause = doubt.label(),
+            strict,
+            "Redis was restarted or replaced, and may have lost messages that it had acknowledged: \
+             it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
+        );
+        for track in self.on(streams) {
+            track.is_doubted = true;
+            track.broken = strict.then_some(Hole::Suspected);
+        }
+    }
+}

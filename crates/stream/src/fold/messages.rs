@@ -1,0 +1,97 @@
+//! Each message: verified, applied, or put aside.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{
+    Event, KeySlot, Message, Rejection, RejectionKind, Stream, StreamId,
+};
+use caracal_revocation_state::Moment;
+
+use super::Fold;
+use crate::log::Entry;
+use crate::server_clock::ServerClock;
+
+impl Fold {
+    pub(super) fn entry(&mut self, entry: &Entry, received: Received) {
+        let span = tracing::debug_span!("apply", stream = %entry.stream, id = %entry.id);
+        let _in_span = span.enter();
+        self.metrics.messages.increment(1);
+        let fields = entry.fields.borrowed();
+        match self.keys.verify(&Message::new(entry.stream, &fields)) {
+            Ok(event) => self.apply(entry, &event, received),
+            Err(rejection) => self.reject(entry, rejection, received),
+        }
+    }
+
+    pub(super) fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
+        if event.key() != KeySlot::Unsigned {
+            self.signing.verified(entry.id);
+        }
+        self.metrics.verified(event.key());
+        let published = received.now.earlier_by(received.since(entry.id));
+        self.revocations.apply_published(event, published, received.now);
+        if event.is_recut() {
+            tracing::warn!(
+                stream = %entry.stream, id = %entry.id,
+                "a signed message was re-cut by someone who can write to Redis: its clean parts \
+                 are applied, what it hid may be lost"
+            );
+            self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
+            self.cover_recut(entry, received);
+        }
+        // While history is replayed, the age of a message says nothing about propagation.
+        if self.is_live(entry.stream) {
+            let lag = received.since(entry.id);
+            self.metrics.lag(event, entry.id, lag);
+            if let Some(progress) = &self.progress {
+                progress.applied(entry.stream, entry.id, lag);
+            }
+        }
+    }
+
+    /// Whether what is read of the stream is new, and not its history.
+    pub(super) fn is_live(&self, stream: Stream) -> bool {
+        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
+        self.is_ready
+            && track.is_some_and(|track| track.proof.is_tailing() && !track.proof.is_rereading())
+    }
+
+    pub(super) fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
+        self.metrics.rejected(rejection.kind());
+        self.dead_letters.put(entry, rejection);
+        if rejection.was_signed() {
+            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        } else {
+            // Whoever can write to Redis can make any number of these; the counters tell how many.
+            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        }
+        match rejection.kind() {
+            RejectionKind::Signature => self.signing.refused(entry.id, received.now),
+            RejectionKind::Ambiguous if rejection.was_signed() => {
+                self.cover_recut(entry, received);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a re-cut message hid was published before it.
+    pub(super) fn cover_recut(&self, entry: &Entry, received: Received) {
+        let published = Duration::from_millis(entry.id.ms).min(received.server_time);
+        self.cover(entry.stream, published);
+    }
+}
+
+/// When an answer was received, by both machines' clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Received {
+    pub(super) now: Moment,
+    pub(super) server_time: Duration,
+    pub(super) server_clock: ServerClock,
+}
+
+impl Received {
+    /// How long before this the entry was published.
+    fn since(self, id: StreamId) -> Duration {
+        self.server_clock.age(id, self.now)
+    }
+}

@@ -1,0 +1,82 @@
+//! What is proven of each stream, and what must be covered or read again.
+
+use std::time::Duration;
+
+use caracal_revocation_event::Stream;
+
+use super::Fold;
+use crate::proof::{Hole, Passed, Proof};
+
+impl Fold {
+    /// Moves one stream's proof on by a step.
+    pub(super) fn prove(
+        &mut self,
+        stream: Stream,
+        step: impl FnOnce(&mut Proof) -> Result<Option<Passed>, Hole>,
+    ) {
+        let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
+            return;
+        };
+        if track.broken.is_some() || track.is_doubted {
+            return;
+        }
+        match step(&mut track.proof) {
+            Ok(None) => {}
+            Err(hole) => track.broken = Some(hole),
+            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
+                // From a replica it may be what it was.
+                let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
+                track.as_of = Some(earlier.unwrap_or(as_of));
+                track.is_young |= is_young;
+                // However whole the server looks: a crash or failover before this start, and what
+                // it lost then, has left no trace.
+                let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
+                if let Some(lost_up_to) = lost_up_to {
+                    tracing::warn!(
+                        %stream,
+                        up_to_ms = lost_up_to.as_millis(),
+                        "messages published up to this time may be missing: tokens made before it \
+                         are refused, refreshed ones pass"
+                    );
+                }
+                if let Some(uncertain_up_to) = lost_up_to.max(unshown) {
+                    self.cover(stream, uncertain_up_to);
+                }
+            }
+        }
+    }
+
+    /// Covers what may be missing from a stream up to `lost_up_to` by the server's clock.
+    pub(super) fn cover(&self, stream: Stream, lost_up_to: Duration) {
+        match stream {
+            Stream::KeysInvalidate => self.revocations.forget_all_keys(),
+            Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
+            Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
+                let second =
+                    lost_up_to.saturating_add(self.revocations.options().horizon_margin).as_secs();
+                self.revocations.raise_horizon(i64::try_from(second).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// Begins to read again each stream in which a hole was found, or that another server may
+    /// have gone on with.
+    ///
+    /// Not before the end of the answer: what else it holds of such a stream was applied, and
+    /// proves nothing.
+    pub(super) fn restart_broken(&mut self) {
+        for (stream, track) in Stream::ALL.into_iter().zip(self.tracks.iter_mut().flatten()) {
+            if std::mem::take(&mut track.is_doubted) {
+                track.proof.reread();
+            }
+            let Some(hole) = track.broken.take() else { continue };
+            track.proof.restart();
+            self.metrics.hole(hole);
+            tracing::error!(
+                %stream, cause = hole.label(),
+                "messages were lost: the stream was trimmed past the cursor, deleted from, \
+                 flushed or made anew, or may have been; reading it again"
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What follows for the state: how fresh it is, whether there is room, and who is told.
+
+use std::time::Duration;
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_state::{Moment, NotReady};
+
+use super::{Fold, NEVER};
+
+/// How often a slice of the index is looked through for what expired.
+const SWEEP_EVERY: Duration = Duration::from_millis(10);
+
+impl Fold {
+    /// Forgets some of what expired: entries last for minutes, and answers may come every few
+    /// microseconds. While there is no room, with each answer.
+    pub(super) fn sweep(&mut self, now: Moment) {
+        let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
+        if self.revocations.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
+            self.swept = Some(now);
+            self.revocations.sweep_slice(now);
+        }
+    }
+
+    /// Says when more is revoked than may be remembered, and goes on when there is room again.
+    pub(super) fn mind_the_room(&mut self, server_time: Duration) {
+        let options = self.revocations.options();
+        let max_entries = options.max_entries;
+        let second = server_time.saturating_add(options.horizon_margin).as_secs();
+        if self.revocations.reopen(i64::try_from(second).unwrap_or(i64::MAX)) {
+            tracing::warn!(
+                horizon = self.revocations.horizon(),
+                max_entries,
+                "there is room again for what is revoked: tokens made up to now are refused, \
+                 refreshed ones pass"
+            );
+        }
+        let is_full = self.revocations.is_full();
+        if is_full && !self.was_full {
+            self.metrics.full.increment(1);
+            tracing::error!(
+                max_entries,
+                "more is revoked than may be remembered: every verdict is unknown, but for what is \
+                 known to be revoked, until entries expire; Options::max_entries is the bound"
+            );
+        }
+        self.was_full = is_full;
+    }
+
+    /// The state is as fresh as the stream whose proof is oldest.
+    pub(super) fn confirm(&mut self) {
+        let Some(as_of) = self.oldest_proof() else { return };
+        if self.signing.none_verified() && self.keys.verifies() {
+            self.withhold();
+        } else if as_of != NEVER {
+            self.revocations.confirm(as_of);
+            for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
+                let own = track.as_of.filter(|_| self.is_split);
+                source.prove(own.unwrap_or(as_of));
+            }
+            if !std::mem::replace(&mut self.is_ready, true) {
+                self.announce();
+            }
+        }
+    }
+
+    /// When the last check of the stream was sent whose proof is oldest, if all have one.
+    pub(super) fn oldest_proof(&self) -> Option<Moment> {
+        let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
+        let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
+        proofs.into_iter().min_by_key(|as_of| as_of.monotonic)
+    }
+
+    /// Nothing that arrived could be believed: more likely a wrong key than a forger.
+    pub(super) fn withhold(&mut self) {
+        if self.revocations.withhold(NotReady::NoSignatureVerifies) {
+            tracing::error!(
+                setting = "STREAMS_HMAC_KEY",
+                "messages arrive and none is signed with an accepted key: not ready, every \
+                 verdict is unknown; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
+                 producers' key"
+            );
+        }
+    }
+
+    pub(super) fn announce(&self) {
+        let unseen: Vec<_> = Stream::ALL
+            .into_iter()
+            .zip(self.tracks.iter().flatten())
+            .filter(|(_, track)| track.proof.is_unseen())
+            .map(|(stream, _)| stream.name())
+            .collect();
+        if !unseen.is_empty() {
+            tracing::warn!(
+                streams = unseen.join(" "),
+                "these streams do not exist yet and count as empty: provision them, and check \
+                 that this is the right Redis"
+            );
+        }
+        let young: Vec<_> = Stream::ALL
+            .into_iter()
+            .zip(self.tracks.iter().flatten())
+            .filter(|(_, track)| track.is_young && !track.proof.is_unseen())
+            .map(|(stream, _)| stream.name())
+            .collect();
+        tracing::info!(
+            young = young.join(" "),
+            entries = self.revocations.entries(),
+            horizon = self.revocations.horizon(),
+            "history replayed and proven complete as far as the server can show (a young stream might \
+             have been made anew before this start): ready"
+        );
+        if self.revocations.options().strict {
+            tracing::warn!(
+                "strict: what the server had lost before this start nobody can show, so tokens made \
+                 before it are refused, and for two minutes newer ones, unless a baseline is read"
+            );
+        }
+    }
+}
