@@ -75,6 +75,13 @@ impl Authority {
         self.grounds().anchors.first().is_some_and(|anchor| anchor.kind() == AnchorKind::Sid)
     }
 
+    /// Whether it says the same as these claims would: the same anchors in the same places, zone,
+    /// epoch and times.
+    #[must_use]
+    pub fn is_of<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
+        *self.grounds() == self.0.revocations.grounds(claims, true)
+    }
+
     /// The zone that the claims name.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
@@ -144,7 +151,7 @@ impl fmt::Debug for Authority {
 
 /// The anchors of a token as digests, and what else a verdict asks for; small enough to keep for a
 /// hundred thousand requests.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Grounds {
     /// The token's own, then those of its chain.
@@ -160,7 +167,7 @@ pub(crate) struct Grounds {
 }
 
 /// An anchor's digest, with its kind in the bits that a digest spares.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchor(u128);
 
 /// In the order of the kinds.
@@ -289,6 +296,28 @@ mod tests {
             let all = Grounds::of(&claims, true, |id| digester.digest(id));
             let own: Vec<_> = all.anchors(with_chain).iter().map(|own| own.digest()).collect();
             assert_eq!(own, digests(ids));
+        }
+    }
+
+    #[test]
+    fn it_is_of_the_claims_that_it_was_made_of_and_of_no_others() {
+        let revocations = Revocations::new(crate::Options::default());
+        let mut claims = Claims::new("ar-1");
+        claims.delegation_path = vec!["e-1".into()];
+        let authority = revocations.authority(&claims);
+        assert!(authority.is_of(&claims));
+        let changes: [fn(&mut Claims); 6] = [
+            |claims| claims.sid = "ar-2".into(),
+            |claims| claims.delegation_path.clear(),
+            |claims| claims.zone_id = Some("z-1".into()),
+            |claims| claims.delegation_graph_epoch = 1,
+            |claims| claims.iat = Some(1),
+            |claims| claims.exp = Some(1),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut other = claims.clone();
+            change(&mut other);
+            assert!(!authority.is_of(&other), "change {number}");
         }
     }
 

@@ -20,7 +20,8 @@ use crate::{Cutting, Guarded};
 ///    verified the token (or it is verified here, see [`with_verifier`], or read as it is, see
 ///    [`with_insecure_unverified_claims`], or they have no `Authorization` header at all and
 ///    [`allow_anonymous`] lets them through unjudged);
-/// 3. [`Revocations::decide`] admits these claims, at this moment; of a request with both, both.
+/// 3. [`Revocations::decide`] admits these claims, at this moment; where there are both, the
+///    authority must be one of these very claims.
 ///
 /// A request that passes by its claims carries the proof, an [`Admission`], in its extensions.
 ///

@@ -107,13 +107,12 @@ impl Judge {
             Err(kind) => return Judgement::refused(kind),
         };
         match (extensions.get::<Authority>(), extensions.get::<Claims>()) {
-            (Some(authority), None) => self.decide_on(authority),
+            // Which of the two is about the token that the service behind will see?
+            (Some(authority), Some(claims)) if !authority.is_of(claims) => {
+                Judgement::refused(RejectionKind::MalformedClaims)
+            }
+            (Some(authority), _) => self.decide_on(authority),
             (None, Some(claims)) => self.decide(claims),
-            // Whichever of them is about the token that the service behind will see.
-            (Some(authority), Some(claims)) => match self.decide_on(authority) {
-                judgement if judgement.outcome.is_err() => judgement,
-                _ => self.decide(claims),
-            },
             (None, None) => self.by_token(authorization).unwrap_or_else(Judgement::refused),
         }
     }

@@ -56,20 +56,22 @@ fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
 }
 
 #[test]
-fn of_claims_and_an_authority_both_must_stand() {
+fn claims_and_an_authority_must_be_of_the_same_token() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.clone());
     revoke(&revocations, "sid", "ar-2");
-    for (claims, authority, admitted) in
-        [("ar-1", "ar-1", true), ("ar-1", "ar-2", false), ("ar-2", "ar-1", false)]
-    {
+    for (claims, authority, denied) in [
+        ("ar-1", "ar-1", None),
+        ("ar-2", "ar-2", Some(Revoked)),
+        ("ar-1", "ar-3", Some(RejectionKind::MalformedClaims)),
+        ("ar-2", "ar-1", Some(RejectionKind::MalformedClaims)),
+    ] {
         let mut request = with_claims(Claims::new(claims));
         request.extensions_mut().insert(revocations.authority(&Claims::new(authority)));
         let outcome = send(&layer, request);
-        if admitted {
-            assert!(outcome.admitted().is_some());
-        } else {
-            assert_eq!(outcome.denied(), Revoked);
+        match denied {
+            None => assert!(outcome.admitted().is_some()),
+            Some(kind) => assert_eq!(outcome.denied(), kind),
         }
     }
 }
