@@ -361,7 +361,8 @@ mod tests {
         let all = format!(r#"{{"sid":"ar-1",{}}}"#, names.join(","));
         assert!(serde_json::from_str::<Claims>(&all).is_ok());
         for again in ["n0", "n15", "n16", "n999"] {
-            let twice = all.replacen("{", &format!(r#"{{"{again}":[],"#), 1);
+            // As the last one, when there are more than fit beside each other.
+            let twice = all.replace('}', &format!(r#","{again}":[]}}"#));
             assert!(serde_json::from_str::<Claims>(&twice).is_err(), "{again}");
         }
     }
