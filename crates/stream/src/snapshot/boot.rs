@@ -21,8 +21,12 @@ impl Boot {
         Some(Self { id: id.trim().to_owned(), up })
     }
 
-    /// How long after `earlier` this is, if the machine was not started anew in between.
+    /// How long after `earlier` this is, if the machine was not restarted in between. None where
+    /// the uptime went back: a container's own, or a machine restored from an image.
     pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
-        (self.id == earlier.id).then(|| self.up.saturating_sub(earlier.up))
+        if self.id != earlier.id {
+            return None;
+        }
+        self.up.checked_sub(earlier.up)
     }
 }

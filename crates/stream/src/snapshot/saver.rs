@@ -56,7 +56,9 @@ impl Saver {
         tokio::task::spawn_blocking(move || {
             // Taken after the cursors: what was added since is read once more, which is harmless.
             let state = revocations.image();
-            let snapshot = Snapshot::new(as_of, revocations.now(), Boot::now(), tracks, state);
+            // Before the clock: in between the process may be stopped, and its age is counted from here.
+            let boot = Boot::now();
+            let snapshot = Snapshot::new(as_of, revocations.now(), boot, tracks, state);
             if let Err(error) = keeper.keep(&snapshot) {
                 tracing::error!(
                     setting = SETTING, %error,

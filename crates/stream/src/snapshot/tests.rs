@@ -125,6 +125,8 @@ fn how_old_it_is_is_told_by_the_clock_that_says_longer_and_by_no_wall_clock_alon
     assert_eq!(elapsed(&then, Some(&boot)), Some(Duration::from_secs(10)));
     clock.advance_wall(Duration::from_secs(3_600));
     assert_eq!(elapsed(&then, Some(&boot)), Some(Duration::from_secs(3_602)));
+    let set_back = Boot { up: Duration::from_secs(989), ..boot.clone() };
+    assert_eq!(elapsed(&then, Some(&set_back)), None);
     let rebooted = Boot { id: "other".into(), ..boot.clone() };
     assert_eq!(elapsed(&then, Some(&rebooted)), None);
     assert_eq!(elapsed(&then, None), None);
