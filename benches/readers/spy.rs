@@ -102,9 +102,9 @@ impl std::fmt::Display for Batch {
 /// What a follower sends while it waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
-    /// The last batch: with all that is asked now and then.
+    /// The last batch that proves what it reads.
     pub(crate) full: Batch,
-    /// The last after an answer that came early; the same where all is asked each time.
+    /// The last that only reads: sent soon after a full one. The same if there was none.
     pub(crate) short: Batch,
 }
 

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 
 use super::spy::Script;
 
-/// How often a follower asks in full, where it waits less.
-const FULL_EVERY: Duration = Duration::from_millis(900);
+/// How often a follower asks in full, while messages come one by one.
+const FULL_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Tail {
     stream: TcpStream,

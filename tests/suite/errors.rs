@@ -8,16 +8,16 @@ use std::time::Duration;
 use caracal_revocation::{Follower, Outage, Revocations};
 use tokio::net::TcpListener;
 
-use crate::live::{eventually, follow, is_admitted, is_revoked, publisher, ready, revoke, ring};
+use crate::live::{eventually, is_admitted, is_revoked, publisher, ready, revoke, ring};
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
 
 /// What was logged since, by this process: a test has one of its own.
 #[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
 
 impl Logged {
-    fn from_now() -> Self {
+    pub(crate) fn from_now() -> Self {
         let logged = Self::default();
         let writer = logged.clone();
         tracing_subscriber::fmt()
@@ -28,7 +28,7 @@ impl Logged {
         logged
     }
 
-    fn lines_with(&self, text: &str) -> usize {
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
         let logged = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         logged.lines().filter(|line| line.contains(text)).count()
     }
@@ -143,8 +143,9 @@ async fn a_server_that_takes_no_writes_is_read_all_the_same() {
     command.exec_async(&mut connection).await.unwrap();
     let logged = Logged::from_now();
     revoke(&publisher(&primary).await, "before").await;
-    let revocations = follow(&replica).await;
+    let revocations = Follower::new(replica.settings(&ring())).spawn();
     eventually("it is replicated", || is_revoked(&revocations, "before")).await;
     eventually("the start says so", || logged.lines_with("dead letters are off") == 1).await;
-    assert_eq!(outage(&revocations), None);
+    let cause = outage(&revocations);
+    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary), "no outage for its dead letters");
 }

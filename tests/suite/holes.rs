@@ -16,6 +16,7 @@ use crate::live::{
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
+use crate::replicas::follow_asking;
 use crate::strict::SecondSource;
 
 const STREAM: &str = "caracal.sessions.revoke";
@@ -414,8 +415,11 @@ async fn a_replica_that_is_read_and_takes_over_the_data_of_another() {
     let publishers = (publisher(&primary).await, publisher(&stranger).await);
     revoke(&publishers.0, "before").await;
     revoke(&publishers.1, "other").await;
-    let revocations = follow(&replica).await;
+    let asked = Proxy::to(primary.port()).await;
+    let revocations = follow_asking(&replica, Some(asked.url()), Duration::from_secs(60));
+    ready(&revocations).await;
     caught_up(&revocations, &publishers.0).await;
+    asked.redirect(stranger.port());
     replicate(&replica, Some(&stranger)).await;
     noticed(&revocations).await;
     still_follows(&revocations, &publishers.1).await;
@@ -426,7 +430,8 @@ async fn a_full_resynchronization_of_a_replica_that_is_read_raises_nothing() {
     let (primary, replica) = pair().await;
     let publisher = publisher(&primary).await;
     revoke(&publisher, "before").await;
-    let revocations = follow(&replica).await;
+    let revocations = follow_asking(&replica, Some(primary.url()), Duration::from_secs(60));
+    ready(&revocations).await;
     caught_up(&revocations, &publisher).await;
     let full = async || {
         let mut connection = primary.connection().await;

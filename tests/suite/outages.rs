@@ -130,6 +130,7 @@ async fn a_server_without_persistence_that_restarts_raises_the_horizon() {
 
 #[tokio::test]
 async fn a_key_that_is_no_stream_is_never_taken_for_an_empty_one() {
+    let logged = crate::errors::Logged::from_now();
     let server = RedisServer::start();
     let mut connection = server.connection().await;
     redis::cmd("SET")
@@ -139,7 +140,7 @@ async fn a_key_that_is_no_stream_is_never_taken_for_an_empty_one() {
         .await
         .unwrap();
     let revocations = Follower::new(server.settings(&ring())).spawn();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually("the key is named", || logged.lines_with("caracal.keys.invalidate") == 1).await;
     assert!(is_unknown(&revocations).is_some());
     redis::cmd("DEL").arg("caracal.keys.invalidate").exec_async(&mut connection).await.unwrap();
     crate::live::ready(&revocations).await;

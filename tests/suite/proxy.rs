@@ -1,6 +1,7 @@
-//! A TCP proxy between a follower and a server: it can point elsewhere, cut, and fall silent.
+//! A TCP proxy between two programs: it can point elsewhere, cut, slow down, and fall silent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,8 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Forward,
+    /// Passes on so many bytes a second in each direction.
+    Throttle(u32),
     /// Takes and keeps connections, and passes nothing on in either direction.
     Silent,
     /// Answers every command with this error.
@@ -54,9 +57,25 @@ impl Proxy {
         self.state.send_modify(|state| *state = (state.0, Mode::Answer(error), state.2 + 1));
     }
 
+    /// Passes on so many bytes a second in each direction.
+    pub(crate) fn throttle(&self, bytes_per_second: u32) {
+        self.state.send_modify(|state| state.1 = Mode::Throttle(bytes_per_second));
+    }
+
+    /// Passes everything on again, on the same connections.
+    pub(crate) fn resume(&self) {
+        self.state.send_modify(|state| state.1 = Mode::Forward);
+    }
+
     /// A partition that nobody is told of.
     pub(crate) fn fall_silent(&self) {
         self.state.send_modify(|state| state.1 = Mode::Silent);
+    }
+}
+
+impl Mode {
+    const fn passes(self) -> bool {
+        matches!(self, Self::Forward | Self::Throttle(_))
     }
 }
 
@@ -76,7 +95,7 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
         return;
     }
     // A silent network does not even let a connection through to the server.
-    if state.wait_for(|(_, mode, _)| *mode == Mode::Forward).await.is_err() {
+    if state.wait_for(|(_, mode, _)| mode.passes()).await.is_err() {
         return;
     }
     let (port, _, _) = *state.borrow();
@@ -102,8 +121,13 @@ async fn pass(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if state.wait_for(|(_, mode, _)| *mode == Mode::Forward).await.is_err() {
+        if state.wait_for(|(_, mode, _)| mode.passes()).await.is_err() {
             return;
+        }
+        let mode = state.borrow().1;
+        if let Mode::Throttle(bytes_per_second) = mode {
+            let share = f64::from(u32::try_from(read).unwrap()) / f64::from(bytes_per_second);
+            tokio::time::sleep(Duration::from_secs_f64(share)).await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;

@@ -1,11 +1,13 @@
 //! A replica that is read: what it says holds only as of what its primary has.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use caracal_revocation::{Follower, Options, Revocations, Settings, Unknown};
+use caracal_revocation::{Follower, Moment, Options, Outage, Revocations, Settings, Unknown};
 
 use crate::delivery::add;
-use crate::live::{eventually, is_revoked, is_unknown, publisher, ready, revoke, ring};
+use crate::live::{
+    PATIENCE, eventually, is_admitted, is_revoked, is_unknown, publisher, ready, revoke, ring,
+};
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
 use crate::tls::{LETTERS, allow};
@@ -14,18 +16,71 @@ use crate::tls::{LETTERS, allow};
 async fn linked() -> (RedisServer, RedisServer, Proxy) {
     let (primary, replica) = (RedisServer::start(), RedisServer::start());
     let link = Proxy::to(primary.port()).await;
-    let mut connection = replica.connection().await;
-    let mut command = redis::cmd("REPLICAOF");
-    command.arg("127.0.0.1").arg(link.port());
-    command.exec_async(&mut connection).await.unwrap();
+    replicate(&replica, link.port()).await;
     (primary, replica, link)
+}
+
+/// Makes a server a replica of the one at this port.
+async fn replicate(replica: &RedisServer, port: u16) {
+    let mut command = redis::cmd("REPLICAOF");
+    command.arg("127.0.0.1").arg(port);
+    command.exec_async(&mut replica.connection().await).await.unwrap();
+}
+
+async fn promote(replica: &RedisServer) {
+    let mut command = redis::cmd("REPLICAOF");
+    command.arg("NO").arg("ONE");
+    command.exec_async(&mut replica.connection().await).await.unwrap();
+}
+
+/// A field of `INFO`.
+async fn info(server: &RedisServer, field: &str) -> String {
+    let mut connection = server.connection().await;
+    let info: String = redis::cmd("INFO").query_async(&mut connection).await.unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+/// Waits until `INFO` says this of a server.
+async fn says(server: &RedisServer, field: &str, expected: &str) {
+    let start = Instant::now();
+    while info(server, field).await != expected {
+        assert!(start.elapsed() < PATIENCE, "{field} never became {expected}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Writes so many megabytes that are of no stream.
+async fn burst(server: &RedisServer, megabytes: usize) {
+    let mut connection = server.connection().await;
+    let filler = vec![b'x'; 1 << 20];
+    for _ in 0..megabytes {
+        let mut command = redis::cmd("SET");
+        command.arg("filler").arg(&filler);
+        command.exec_async(&mut connection).await.unwrap();
+    }
+}
+
+fn outage(revocations: &Revocations) -> Option<&'static str> {
+    revocations.readiness(revocations.now()).outage.map(Outage::label)
+}
+
+/// Whether the view is proven for a moment after this one.
+fn is_proven_since(revocations: &Revocations, moment: Moment) -> bool {
+    let now = revocations.now();
+    revocations.staleness(now).is_ok_and(|staleness| staleness < now.elapsed_since(moment))
 }
 
 fn follow(replica: &RedisServer, primary: Option<&RedisServer>, bound: Duration) -> Revocations {
     follow_asking(replica, primary.map(RedisServer::url), bound)
 }
 
-fn follow_asking(replica: &RedisServer, primary: Option<String>, bound: Duration) -> Revocations {
+/// A follower of a replica, with `REDIS_PRIMARY_URL`.
+pub(crate) fn follow_asking(
+    replica: &RedisServer,
+    primary: Option<String>,
+    bound: Duration,
+) -> Revocations {
     let settings = Settings::from_lookup(|name| match name {
         "REDIS_URL" => Some(replica.url()),
         "REDIS_PRIMARY_URL" => primary.clone(),
@@ -64,7 +119,7 @@ async fn a_replica_whose_link_hangs_is_stale_although_it_answers() {
     })
     .await;
     assert!(!is_revoked(&revocations, "unheard"));
-    assert_eq!(revocations.readiness(revocations.now()).outage, None, "the replica answers");
+    eventually("the cause is named", || outage(&revocations) == Some("behind")).await;
 
     link.redirect(primary.port());
     eventually("what was missed is read", || is_revoked(&revocations, "unheard")).await;
@@ -114,4 +169,155 @@ async fn the_user_at_the_primary_needs_no_more_than_is_documented() {
         assert!(start.elapsed() < crate::live::PATIENCE, "no dead letter");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Over a link of 1 MB/s, 10 MB take 10 s, in which the replica hears of its primary all the time.
+#[tokio::test]
+async fn denies_beyond_bound_while_replica_lags_behind_burst() {
+    const BOUND: Duration = Duration::from_secs(2);
+    let (primary, replica, link) = linked().await;
+    let publisher = publisher(&primary).await;
+    revoke(&publisher, "before").await;
+    says(&replica, "master_link_status", "up").await;
+    let vouched = follow(&replica, Some(&primary), BOUND);
+    ready(&vouched).await;
+    let unvouched = follow(&replica, None, BOUND);
+
+    link.throttle(1_000_000);
+    burst(&primary, 10).await;
+    let published = vouched.now();
+    revoke(&publisher, "victim").await;
+    let (mut was_stale, start) = (false, Instant::now());
+    while !is_revoked(&vouched, "victim") {
+        assert!(start.elapsed() < 4 * PATIENCE, "the burst never ends");
+        for revocations in [&vouched, &unvouched] {
+            let is_late = revocations.now().elapsed_since(published) > BOUND;
+            let is_admitted = is_admitted(revocations, "victim");
+            assert!(!(is_late && is_admitted), "admitted after {:?}", start.elapsed());
+        }
+        was_stale |= matches!(is_unknown(&vouched), Some(Unknown::Stale { .. }));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(was_stale, "the replica was behind for longer than the bound");
+    link.resume();
+    eventually("the view is fresh", || is_unknown(&vouched).is_none()).await;
+    assert!(matches!(is_unknown(&unvouched), Some(Unknown::NotReady(_))));
+    assert_eq!(outage(&unvouched), Some("replica_without_primary"));
+}
+
+#[tokio::test]
+async fn names_setting_for_replica_without_primary() {
+    let logged = crate::errors::Logged::from_now();
+    let (primary, replica, _link) = linked().await;
+    revoke(&publisher(&primary).await, "before").await;
+    let revocations = follow(&replica, None, Duration::from_secs(60));
+    eventually("it is refused", || outage(&revocations) == Some("replica_without_primary")).await;
+    eventually("it reads", || is_revoked(&revocations, "before")).await;
+    revoke(&publisher(&primary).await, "after").await;
+    eventually("it reads on", || is_revoked(&revocations, "after")).await;
+    assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
+    assert_eq!(outage(&revocations), Some("replica_without_primary"));
+    assert_eq!(logged.lines_with("REDIS_PRIMARY_URL"), 1, "said once");
+
+    promote(&replica).await;
+    ready(&revocations).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+}
+
+/// The server before a follower is made a replica between two reads, and is read on from the same
+/// connection.
+#[tokio::test]
+async fn demoted_primary_confirms_nothing() {
+    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let link = Proxy::to(server.port()).await;
+    let settings = Settings::from_lookup(|name| match name {
+        "REDIS_URL" => Some(link.url()),
+        "CARACAL_MODE" => Some("dev".to_owned()),
+        _ => None,
+    });
+    let mut options = Options::default();
+    // Reads wait a tenth of a second at most.
+    options.deny_after = Duration::from_millis(400);
+    options.warn_after = Duration::from_millis(400);
+    let follower = Follower::new(settings.unwrap().with_keys(ring()));
+    let revocations = follower.with_revocations(Revocations::new(options)).spawn();
+    for _ in 0..5 {
+        eventually("it is fresh", || is_unknown(&revocations).is_none()).await;
+        // The answer to a read that has waited in vain is on its way.
+        link.fall_silent();
+        says(&server, "blocked_clients", "0").await;
+        replicate(&server, other.port()).await;
+        let demoted = revocations.now();
+        revoke(&publisher(&other).await, "published there").await;
+        link.resume();
+        eventually("it is named", || {
+            assert!(!is_proven_since(&revocations, demoted), "a demoted primary lent freshness");
+            outage(&revocations) == Some("replica_without_primary")
+        })
+        .await;
+        eventually("it is heard of", || is_revoked(&revocations, "published there")).await;
+        assert!(!is_proven_since(&revocations, demoted));
+        promote(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn reads_replica_of_replica_as_of_first_primary() {
+    let (primary, middle, _link) = linked().await;
+    let last = RedisServer::start();
+    says(&middle, "master_link_status", "up").await;
+    let lower = Proxy::to(middle.port()).await;
+    replicate(&last, lower.port()).await;
+    revoke(&publisher(&primary).await, "before").await;
+    let bound = Duration::from_secs(3);
+    let revocations = follow(&last, Some(&primary), bound);
+    ready(&revocations).await;
+    eventually("it is replicated", || is_revoked(&revocations, "before")).await;
+    // The replica between them says nothing of what the primary has.
+    let misled = follow(&last, Some(&middle), bound);
+    eventually("it is named", || outage(&misled) == Some("replica_without_primary")).await;
+    assert!(matches!(is_unknown(&misled), Some(Unknown::NotReady(_))));
+
+    lower.fall_silent();
+    eventually("the view is stale", || {
+        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refuses_primary_of_other_data() {
+    let (primary, replica, _link) = linked().await;
+    let stranger = RedisServer::start();
+    revoke(&publisher(&primary).await, "before").await;
+    says(&replica, "master_link_status", "up").await;
+    let revocations = follow(&replica, Some(&stranger), Duration::from_secs(60));
+    eventually("it is named", || outage(&revocations) == Some("replica_without_primary")).await;
+    eventually("it is read", || is_revoked(&revocations, "before")).await;
+    assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
+    // A primary may vouch for itself.
+    ready(&follow(&primary, Some(&primary), Duration::from_secs(60))).await;
+}
+
+/// It says that it is a primary, and gets nothing any more from the one that takes the messages.
+#[tokio::test]
+async fn promoted_replica_is_fresh_only_if_its_primary_agrees() {
+    let (primary, replica, _link) = linked().await;
+    let bound = Duration::from_secs(3);
+    let revocations = follow(&replica, Some(&primary), bound);
+    ready(&revocations).await;
+    promote(&replica).await;
+    let promoted = revocations.now();
+    revoke(&publisher(&primary).await, "unheard").await;
+    eventually("the view is stale", || {
+        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+    })
+    .await;
+    assert!(!is_proven_since(&revocations, promoted));
+    eventually("it is named", || outage(&revocations) == Some("replica_without_primary")).await;
+
+    // They have changed places: of two servers of one history, one is its primary.
+    replicate(&primary, replica.port()).await;
+    eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
+    assert_eq!(outage(&revocations), None);
 }

@@ -28,7 +28,7 @@ pub struct Readiness {
     pub staleness: Option<Duration>,
     /// Whether that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
     pub is_late: bool,
-    /// Why the log cannot be read just now.
+    /// Why the log cannot be read, or not be proven fresh, just now.
     pub outage: Option<Outage>,
     /// Seconds since the Unix epoch, where messages may have been lost: tokens made up to then
     /// are refused.
@@ -49,7 +49,7 @@ pub enum Unready {
     Full,
 }
 
-/// Why the log cannot be read: the cause of growing staleness.
+/// Why the log cannot be read, or not be proven fresh: the cause of growing staleness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outage {
@@ -73,8 +73,11 @@ pub enum Outage {
     OutOfMemory,
     /// The server is a replica that has lost its primary.
     MasterDown,
-    /// The replica has not yet got what was read from another.
+    /// The replica has not yet got what was read from another, or what its primary has.
     Behind,
+    /// The server is a replica, and no primary of its data says how far that is: see
+    /// `REDIS_PRIMARY_URL`.
+    ReplicaWithoutPrimary,
     /// No sentinel, or no node of a cluster, names a primary that is one.
     NoPrimary,
     /// Another server has become the primary.
@@ -132,7 +135,7 @@ impl Unready {
 
 impl Outage {
     /// Every cause.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Tls,
@@ -144,6 +147,7 @@ impl Outage {
         Self::OutOfMemory,
         Self::MasterDown,
         Self::Behind,
+        Self::ReplicaWithoutPrimary,
         Self::NoPrimary,
         Self::Replaced,
         Self::Version,
@@ -166,6 +170,7 @@ impl Outage {
             Self::OutOfMemory => "out_of_memory",
             Self::MasterDown => "master_down",
             Self::Behind => "behind",
+            Self::ReplicaWithoutPrimary => "replica_without_primary",
             Self::NoPrimary => "no_primary",
             Self::Replaced => "replaced",
             Self::Version => "version",
@@ -192,6 +197,10 @@ impl Outage {
             Self::OutOfMemory => "give the server memory: it takes no new messages either",
             Self::MasterDown => "look at the replica's link to its primary",
             Self::Behind => "wait, or look at the replica's link to its primary",
+            Self::ReplicaWithoutPrimary => {
+                "set REDIS_PRIMARY_URL to the primary of the server that REDIS_URL names, or \
+                 REDIS_URL to the primary itself"
+            }
             Self::NoPrimary => {
                 "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES, and at what \
                  those say"

@@ -4,10 +4,10 @@
 //! it only if they had been read. The run id and the replication id show that one took place; the
 //! offset at which a replica became the primary can show that nothing proven was lost.
 
-use std::time::Duration;
-
 use crate::log::LogError;
 use crate::redis_reply::info_field;
+
+const LACKING: LogError = LogError::Reply("INFO lacks a field");
 
 /// Who a server is, and where it stands in its history: from `INFO server` and `INFO replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,6 @@ pub(crate) struct Identity {
     /// Of the server that the stream was on before, if it is still the primary that it was: its
     /// run id.
     pub(crate) moved_from: Option<Box<str>>,
-    /// Of a replica whose link is up: how long ago its primary was last heard of.
-    pub(crate) last_heard: Option<Duration>,
 }
 
 /// What a change of server may have cost.
@@ -72,15 +70,19 @@ impl Doubt {
 }
 
 impl Identity {
-    /// Reads the answers to `INFO server` and `INFO replication`.
-    pub(crate) fn of(server: &str, replication: &str) -> Result<Self, LogError> {
-        const LACKING: LogError = LogError::Reply("INFO lacks a field");
+    /// The run id in the answer to `INFO server`.
+    pub(crate) fn run_id(server: &str) -> Result<&str, LogError> {
+        info_field(server, "run_id").ok_or(LACKING)
+    }
+
+    /// Reads the answer to `INFO replication` of the process with this run id.
+    pub(crate) fn of(run_id: &str, replication: &str) -> Result<Self, LogError> {
         let text = |name| info_field(replication, name).ok_or(LACKING);
         let number = |name| text(name)?.parse::<i64>().map_err(|_| LACKING);
         let earlier = text("master_replid2")?;
         let is_set = earlier.bytes().any(|digit| digit != b'0');
         Ok(Self {
-            run_id: info_field(server, "run_id").ok_or(LACKING)?.into(),
+            run_id: run_id.into(),
             history: text("master_replid")?.into(),
             offset: number("master_repl_offset")?,
             earlier: is_set
@@ -88,12 +90,6 @@ impl Identity {
                 .transpose()?,
             is_replica: text("role")? == "slave",
             moved_from: None,
-            last_heard: info_field(replication, "master_link_status")
-                .filter(|status| *status == "up")
-                .and_then(|_| info_field(replication, "master_last_io_seconds_ago"))
-                .and_then(|seconds| seconds.parse().ok())
-                // A whole number, rounded down.
-                .map(|seconds: u64| Duration::from_secs(seconds + 1)),
         })
     }
 }

@@ -130,8 +130,17 @@ impl Log for InProcess {
             entries = self.after(cursors);
         }
         let streams = [true; Stream::ALL.len()];
-        let (as_of, identity, drained) = (AsOf::Sent, None, streams);
-        Ok(Reading { server_time, as_of, identity, streams, heads, entries, drained })
+        let (as_of, freshness_error, identity, drained) = (AsOf::Sent, None, None, streams);
+        Ok(Reading {
+            server_time,
+            as_of,
+            freshness_error,
+            identity,
+            streams,
+            heads,
+            entries,
+            drained,
+        })
     }
 }
 

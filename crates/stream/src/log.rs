@@ -53,6 +53,8 @@ pub(crate) struct Reading {
     pub(crate) server_time: Duration,
     /// Up to when the answer holds.
     pub(crate) as_of: AsOf,
+    /// The reason that answers of this server cannot be proven fresh, if there is one.
+    pub(crate) freshness_error: Option<LogError>,
     /// Who the server is, where that was asked.
     pub(crate) identity: Option<Identity>,
     /// Which streams were read.
@@ -70,8 +72,6 @@ pub(crate) struct Reading {
 pub(crate) enum AsOf {
     /// It was sent then: a primary has everything.
     Sent,
-    /// So long before it was sent, as far as a replica knows by itself.
-    Earlier(Duration),
     /// This moment.
     At(Moment),
     /// That is not known.
@@ -102,7 +102,6 @@ impl AsOf {
     pub(crate) fn moment(self, sent: Moment) -> Option<Moment> {
         match self {
             Self::Sent => Some(sent),
-            Self::Earlier(by) => Some(sent.earlier_by(by)),
             Self::At(moment) => Some(moment),
             Self::Unknown => None,
         }
@@ -141,6 +140,9 @@ pub(crate) struct Entry {
     pub(crate) fields: Fields,
 }
 
+/// The error code for a key of another type than the command is for.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
 /// Why the log could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LogError {
@@ -158,6 +160,9 @@ pub(crate) enum LogError {
     /// What the nodes of a cluster answer.
     #[error("Redis Cluster: {1}")]
     Cluster(Outage, String),
+    /// An error of the primary of a replica, or the reason that it cannot be asked.
+    #[error("REDIS_PRIMARY_URL: {1}")]
+    Primary(Outage, String),
     #[error("another server is the primary now")]
     Replaced,
     #[error("the replica has not got yet what was read from another")]
@@ -174,9 +179,10 @@ impl LogError {
         let words = match self {
             Self::Redis(words) => words,
             Self::Deadline(_) => return Outage::Timeout,
-            Self::Connection(outage, _) | Self::Sentinel(outage, _) | Self::Cluster(outage, _) => {
-                return *outage;
-            }
+            Self::Connection(outage, _)
+            | Self::Sentinel(outage, _)
+            | Self::Cluster(outage, _)
+            | Self::Primary(outage, _) => return *outage,
             Self::Replaced => return Outage::Replaced,
             Self::Behind => return Outage::Behind,
             Self::Reply(_) => return Outage::Reply,
@@ -191,8 +197,23 @@ impl LogError {
             "MASTERDOWN" | "UNBLOCKED" => Outage::MasterDown,
             "NOPERM" => Outage::Forbidden,
             "NOAUTH" | "WRONGPASS" => Outage::Login,
-            "WRONGTYPE" => Outage::Reply,
+            WRONG_TYPE => Outage::Reply,
             _ => Outage::Other,
+        }
+    }
+
+    /// Returns `true` if a key holds a value of another type than the command is for.
+    pub(crate) fn is_wrong_type(&self) -> bool {
+        matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))
+    }
+
+    /// Adds the name of the key to an error on its type.
+    pub(crate) fn on(self, key: &str) -> Self {
+        match self {
+            Self::Redis(words) if words.starts_with(WRONG_TYPE) => {
+                Self::Redis(format!("{words}: {key}"))
+            }
+            error => error,
         }
     }
 

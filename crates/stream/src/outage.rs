@@ -43,17 +43,41 @@ impl Pauses {
 }
 
 impl Outage {
-    /// Takes in a failure.
+    /// The streams could not be read.
     pub(crate) fn failed(&mut self, error: &LogError, revocations: &Revocations) {
-        let cause = error.outage();
-        revocations.set_outage(Some(cause));
-        if !self.told.contains(&cause) {
-            self.told.push(cause);
+        if let Some(cause) = self.begin(error, revocations) {
             tracing::error!(
                 %error, cause = cause.label(),
                 "the streams cannot be read; trying again until they can: {}", cause.advice()
             );
         }
+        self.grows_old(revocations);
+    }
+
+    /// The streams were read from a server that cannot be proven to have everything.
+    pub(crate) fn unproven(&mut self, error: &LogError, revocations: &Revocations) {
+        if let Some(cause) = self.begin(error, revocations) {
+            tracing::error!(
+                %error, cause = cause.label(),
+                "the streams are read and cannot be proven fresh: the view goes stale; {}",
+                cause.advice()
+            );
+        }
+        self.grows_old(revocations);
+    }
+
+    /// Reports the outage; returns its cause if that was not logged yet.
+    fn begin(&mut self, error: &LogError, revocations: &Revocations) -> Option<Cause> {
+        let cause = error.outage();
+        revocations.set_outage(Some(cause));
+        let is_news = !self.told.contains(&cause);
+        if is_news {
+            self.told.push(cause);
+        }
+        is_news.then_some(cause)
+    }
+
+    fn grows_old(&mut self, revocations: &Revocations) {
         let readiness = revocations.readiness(revocations.now());
         if readiness.is_late && !std::mem::replace(&mut self.told_late, true) {
             let bound = revocations.options().deny_after.as_secs_f64();
@@ -65,7 +89,7 @@ impl Outage {
         }
     }
 
-    /// The streams were read.
+    /// The streams were read, and are not known to be incomplete.
     pub(crate) fn end(&mut self, revocations: &Revocations) {
         if revocations.set_outage(None) {
             tracing::info!("the streams are being read again");

@@ -1,19 +1,19 @@
-//! Up to when a replica's answers hold: until its primary had no more than it has.
+//! The moment up to which a replica's answers hold: its primary had no more then than it has now.
 //!
-//! A replica whose link hangs answers "empty", and for a minute says that the link is up. So the
-//! primary is asked on a second connection how far its history is; once the replica has reached
-//! that offset, it has everything of the moment of the question.
+//! A replica says nothing of what it lacks: its link may hang, or bytes that arrive now may have
+//! been queued for long. So the primary is asked on a second connection how far its history is.
+//! Once the replica has reached that offset, it has everything of the moment of the question.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{Moment, Outage};
 use redis::{ConnectionInfo, Pipeline};
 use tokio::time::{Instant, timeout};
 
 use crate::connection::Connection;
 use crate::continuity::Identity;
-use crate::log::LogError;
+use crate::log::{AsOf, LogError};
 use crate::redis_reply as reply;
 
 /// The replica is read after this, whatever the primary does.
@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_millis(500);
 /// How long a primary is left alone that did not answer in time: once it is back, it is to be asked
 /// soon.
 const REST: Duration = Duration::from_millis(500);
+/// Nothing newer proven for this long is an error.
+const LATE: Duration = Duration::from_secs(3);
 const MOST_ASKED: usize = 8;
 
 /// The primary of a replica that is read.
@@ -29,41 +31,89 @@ pub(crate) struct Primary {
     server: ConnectionInfo,
     connection: Option<Connection>,
     rests_until: Option<Instant>,
+    /// The answer to the last question.
+    answer: Result<Identity, LogError>,
+    /// When the last question was asked.
+    asked: Option<Moment>,
+    /// The last moment that answers were proven for; the first question until then.
+    proven: Option<Moment>,
     reached: Reached,
 }
 
-/// Offsets that the primary told, until the replica has reached them.
+/// What the primary said of itself, until the replica has reached it.
 #[derive(Debug, Default)]
 struct Reached {
-    /// When the primary was asked, its history, and how far that was.
-    told: VecDeque<(Moment, Box<str>, i64)>,
-    as_of: Option<Moment>,
+    /// The oldest first, and when the primary was asked.
+    told: VecDeque<(Moment, Identity)>,
+}
+
+/// The error of a replica whose primary is not configured.
+pub(crate) fn not_set() -> LogError {
+    let words = "not set, but the server that is read is a replica";
+    LogError::Primary(Outage::ReplicaWithoutPrimary, words.into())
 }
 
 impl Primary {
     pub(crate) fn new(server: ConnectionInfo) -> Self {
-        Self { server, connection: None, rests_until: None, reached: Reached::default() }
+        Self {
+            server,
+            connection: None,
+            rests_until: None,
+            answer: Err(LogError::Reply("it was not asked yet")),
+            asked: None,
+            proven: None,
+            reached: Reached::default(),
+        }
     }
 
     /// Asks how far its history is, unless it rests.
     pub(crate) async fn ask(&mut self, now: Moment) {
+        self.asked = Some(now);
+        self.proven.get_or_insert(now);
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        match timeout(DEADLINE, self.tell()).await {
-            Ok(Ok(identity)) if !identity.is_replica => self.reached.tell(now, &identity),
+        let answer = timeout(DEADLINE, self.tell()).await;
+        self.answer = answer.unwrap_or(Err(LogError::Deadline(DEADLINE)));
+        match &self.answer {
+            Ok(primary) => self.reached.tell(now, primary),
             // The answer may still come, and would pass for the next one's.
-            _ => {
+            Err(error) => {
                 self.connection = None;
                 self.rests_until = Some(Instant::now() + REST);
-                tracing::debug!("the primary does not tell how far its history is");
+                tracing::debug!(%error, "the primary does not tell how far its history is");
             }
         }
     }
 
-    /// Up to when this replica's answers hold, if that is known.
-    pub(crate) fn as_of(&mut self, replica: &Identity) -> Option<Moment> {
-        self.reached.by(replica)
+    /// The moment up to which answers of this server hold, and the error if that is long ago.
+    pub(crate) fn vouch(&mut self, server: &Identity) -> (AsOf, Option<LogError>) {
+        let as_of = self.reached.by(server);
+        self.proven = as_of.or(self.proven);
+        let is_late = self
+            .asked
+            .zip(self.proven)
+            .is_none_or(|(asked, proven)| asked.elapsed_since(proven) > LATE);
+        (as_of.map_or(AsOf::Unknown, AsOf::At), is_late.then(|| self.error(server)))
+    }
+
+    /// The reason that nothing newer is proven of this server.
+    fn error(&self, server: &Identity) -> LogError {
+        let (cause, words) = match &self.answer {
+            Err(error) => (error.outage(), error.to_string()),
+            Ok(primary) if primary.history != server.history => (
+                Outage::ReplicaWithoutPrimary,
+                "it names a server that does not share the data of the one that is read".into(),
+            ),
+            Ok(primary) if primary.is_replica && server.is_replica => {
+                (Outage::ReplicaWithoutPrimary, "it names a replica; a primary is expected".into())
+            }
+            Ok(_) => (
+                Outage::Behind,
+                "the replica that is read does not have yet what this primary has".into(),
+            ),
+        };
+        LogError::Primary(cause, words)
     }
 
     async fn tell(&mut self) -> Result<Identity, LogError> {
@@ -76,7 +126,7 @@ impl Primary {
         let mut answers = connection.tell(&commands).await?.into_iter();
         let server = reply::text(&reply::sound(answers.next())?)?;
         let replication = reply::text(&reply::sound(answers.next())?)?;
-        Identity::of(&server, &replication)
+        Identity::of(Identity::run_id(&server)?, &replication)
     }
 }
 
@@ -84,17 +134,23 @@ impl Reached {
     fn tell(&mut self, asked: Moment, primary: &Identity) {
         // The oldest is next to be reached: under load a newer one might never be.
         if self.told.len() < MOST_ASKED {
-            self.told.push_back((asked, primary.history.clone(), primary.offset));
+            self.told.push_back((asked, primary.clone()));
         }
     }
 
-    fn by(&mut self, replica: &Identity) -> Option<Moment> {
-        // What another history told, nobody reaches any more.
-        self.told.retain(|(_, history, _)| *history == replica.history);
-        while self.told.front().is_some_and(|(_, _, offset)| *offset <= replica.offset) {
-            self.as_of = self.told.pop_front().map(|(asked, ..)| asked);
+    /// When the last question was asked that this server has reached.
+    fn by(&mut self, server: &Identity) -> Option<Moment> {
+        // Offsets of another history cannot be compared. Of two servers with one history, one must
+        // be its primary: two replicas do not know what that has.
+        self.told.retain(|(_, told)| {
+            told.history == server.history && !(told.is_replica && server.is_replica)
+        });
+        let is_reached = |told: &&(Moment, Identity)| told.1.offset <= server.offset;
+        // The newest that was reached is kept: the next answer may be another replica's, that has not.
+        while self.told.get(1).filter(is_reached).is_some() {
+            self.told.pop_front();
         }
-        self.as_of
+        self.told.front().filter(is_reached).map(|(asked, _)| *asked)
     }
 }
 
@@ -106,38 +162,74 @@ mod tests {
         Moment { monotonic: Duration::from_secs(second), wall: Duration::from_secs(second) }
     }
 
-    fn stands(history: &str, offset: i64) -> Identity {
+    fn primary(history: &str, offset: i64) -> Identity {
         Identity {
             run_id: "r".into(),
             history: history.into(),
             offset,
             earlier: None,
-            is_replica: true,
+            is_replica: false,
             moved_from: None,
-            last_heard: None,
         }
+    }
+
+    fn replica(history: &str, offset: i64) -> Identity {
+        Identity { is_replica: true, ..primary(history, offset) }
     }
 
     #[test]
     fn answers_hold_as_of_the_last_question_whose_offset_was_reached() {
         let mut reached = Reached::default();
-        assert_eq!(reached.by(&stands("h1", 100)), None);
-        reached.tell(at(1), &stands("h1", 100));
-        reached.tell(at(2), &stands("h1", 150));
-        assert_eq!(reached.by(&stands("h1", 99)), None);
-        assert_eq!(reached.by(&stands("h1", 149)), Some(at(1)));
+        assert_eq!(reached.by(&replica("h1", 100)), None);
+        reached.tell(at(1), &primary("h1", 100));
+        reached.tell(at(2), &primary("h1", 150));
+        assert_eq!(reached.by(&replica("h1", 99)), None);
+        assert_eq!(reached.by(&replica("h1", 149)), Some(at(1)));
         // A link that hangs: time goes by, the offset does not.
-        reached.tell(at(9), &stands("h1", 170));
-        assert_eq!(reached.by(&stands("h1", 149)), Some(at(1)));
-        assert_eq!(reached.by(&stands("h1", 170)), Some(at(9)));
+        reached.tell(at(9), &primary("h1", 170));
+        assert_eq!(reached.by(&replica("h1", 149)), Some(at(1)));
+        assert_eq!(reached.by(&replica("h1", 170)), Some(at(9)));
     }
 
     #[test]
     fn offsets_of_another_history_prove_nothing() {
         let mut reached = Reached::default();
-        reached.tell(at(1), &stands("h1", 100));
-        assert_eq!(reached.by(&stands("h2", 500)), None);
-        reached.tell(at(2), &stands("h2", 500));
-        assert_eq!(reached.by(&stands("h2", 500)), Some(at(2)));
+        reached.tell(at(1), &primary("h1", 100));
+        assert_eq!(reached.by(&replica("h2", 500)), None);
+        reached.tell(at(2), &primary("h2", 500));
+        assert_eq!(reached.by(&replica("h2", 500)), Some(at(2)));
+        // What it had of the history before, it may have lost with that.
+        assert_eq!(reached.by(&replica("h3", 700)), None);
+    }
+
+    #[test]
+    fn offset_reached_by_one_replica_proves_nothing_of_another() {
+        let mut reached = Reached::default();
+        reached.tell(at(1), &primary("h1", 100));
+        assert_eq!(reached.by(&replica("h1", 100)), Some(at(1)));
+        assert_eq!(reached.by(&replica("h1", 99)), None);
+        assert_eq!(reached.by(&replica("h1", 100)), Some(at(1)));
+    }
+
+    #[test]
+    fn two_replicas_prove_nothing_of_each_other() {
+        let mut reached = Reached::default();
+        reached.tell(at(1), &replica("h1", 100));
+        assert_eq!(reached.by(&replica("h1", 200)), None);
+        // Unless the one that is read has become the primary of both.
+        reached.tell(at(2), &replica("h1", 100));
+        assert_eq!(reached.by(&primary("h1", 200)), Some(at(2)));
+    }
+
+    #[test]
+    fn keeps_asking_while_the_replica_is_behind_for_long() {
+        let mut reached = Reached::default();
+        for second in 1..20 {
+            reached.tell(at(second), &primary("h1", i64::try_from(second).unwrap() * 100));
+        }
+        assert_eq!(reached.by(&replica("h1", 350)), Some(at(3)));
+        assert_eq!(reached.by(&replica("h1", 5_000)), Some(at(8)));
+        reached.tell(at(20), &primary("h1", 5_000));
+        assert_eq!(reached.by(&replica("h1", 5_000)), Some(at(20)));
     }
 }

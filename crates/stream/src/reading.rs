@@ -26,6 +26,7 @@ struct Reader<L> {
     /// The server's time when it was opened.
     server_time: Duration,
     pauses: Pauses,
+    /// `true` while it cannot read, or cannot prove that what it reads is fresh.
     is_failing: bool,
     revocations: Revocations,
     /// When the read was sent whose answer is on its way already.
@@ -77,21 +78,25 @@ pub(crate) async fn read_for_ever<L: Log>(
         let read = match outcome {
             Ok(Outcome::Opened(server_time)) => {
                 reader.server_time = server_time;
-                Ok(false)
+                Ok(None)
             }
             Ok(Outcome::Read(reading, sent)) => {
                 let now = fold.revocations().now();
-                fold.absorb(&reading, sent, now).map(|()| true)
+                fold.absorb(&reading, sent, now).map(|()| Some(reading.freshness_error))
             }
             Err(error) => Err(error),
         };
         let turn = match read {
             Ok(was_read) => {
-                if was_read {
-                    failing -= usize::from(std::mem::take(&mut reader.is_failing));
+                if let Some(freshness_error) = was_read {
+                    let is_failing = freshness_error.is_some();
+                    let was_failing = std::mem::replace(&mut reader.is_failing, is_failing);
+                    failing = failing + usize::from(is_failing) - usize::from(was_failing);
                     reader.pauses.end();
-                    if failing == 0 {
-                        outage.end(fold.revocations());
+                    match freshness_error {
+                        Some(error) => outage.unproven(&error, fold.revocations()),
+                        None if failing == 0 => outage.end(fold.revocations()),
+                        None => {}
                     }
                     if let Some(saver) = saver {
                         saver.offer(|| fold.position());

@@ -12,7 +12,7 @@ use crate::continuity::Identity;
 use crate::log::{AsOf, Log, LogError, PerStream, Reading};
 use crate::patience::{self, Patience};
 use crate::persistence;
-use crate::primary::Primary;
+use crate::primary::{self, Primary};
 use crate::redis_reply as reply;
 use crate::topology::{Address, Upstream};
 use crate::wire::{Answers, Wire};
@@ -25,9 +25,7 @@ const COMFORTABLE_BYTES: usize = 8 << 20;
 /// How often the counters of the streams are asked for while entries come one by one: what they
 /// prove is older by so much, and asking each time would take the server longer than the entry.
 const HEADS_EVERY: Duration = Duration::from_millis(20);
-/// How often the server is asked who it is: each second, or with every read that takes about one.
-const IDENTIFY_EVERY: Duration = Duration::from_millis(900);
-/// How often the primary of a replica is asked, at most: a quarter of the shortest bound.
+/// How often the primary of the server that is read is asked, at most: a quarter of the shortest bound.
 const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -39,22 +37,18 @@ pub(crate) struct RedisLog {
     count: usize,
     /// Whether servers are read that do not count their entries.
     allow_unproven: bool,
-    /// Whether this one counts.
-    counts: bool,
+    /// What this connection leads to.
+    server: Server,
     /// What was sent and is not answered yet.
     asked: Option<Asked>,
-    /// When this connection's server was last asked for the counters of the streams.
+    /// When this connection's server was last asked who it is, and for the counters of the streams.
     asked_heads: Option<Instant>,
-    /// When this connection's server was last asked who it is.
-    identified: Option<Instant>,
-    /// Whether it is a replica.
-    is_replica: bool,
     /// Its primary, where that is configured.
     primary: Option<Primary>,
     /// When that was last asked.
     asked_primary: Option<Instant>,
-    /// Up to when the last answer held, where it told who the server is.
-    as_of: AsOf,
+    /// The reason that the last answer that told who the server is could not be proven fresh.
+    freshness_error: Option<LogError>,
     /// How long the next answer may take.
     patience: Patience,
     /// What was last said of the server's persistence settings, to say it once.
@@ -73,14 +67,12 @@ impl RedisLog {
             connection: None,
             count: FIRST_COUNT,
             allow_unproven,
-            counts: true,
+            server: Server::default(),
             asked: None,
             asked_heads: None,
-            identified: None,
-            is_replica: false,
             primary: primary.map(Primary::new),
             asked_primary: None,
-            as_of: AsOf::Unknown,
+            freshness_error: None,
             patience: Patience::default(),
             warned: Vec::new(),
         }
@@ -97,31 +89,29 @@ impl RedisLog {
         let info = reply::text(&reply::sound(answers.next())?)?;
         let version = reply::info_field(&info, "redis_version").unwrap_or("of unknown version");
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        self.counts = major.is_some_and(|major| major >= 7);
-        if !self.counts && !self.allow_unproven {
+        let counts = major.is_some_and(|major| major >= 7);
+        if !counts && !self.allow_unproven {
             return Err(LogError::Version(version.to_owned()));
         }
+        self.server = Server { run_id: Identity::run_id(&info)?.into(), counts };
         persistence::warn(answers, &mut self.warned);
         Ok(time)
     }
 
-    /// Sends what asks for the entries after the cursors, and for what is due beside.
+    /// Sends what asks for the entries after the cursors, and for the heads if they are due.
     async fn ask(
         &mut self,
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
         let now = Instant::now();
-        let is_due = |asked: Option<Instant>, every| {
-            asked.is_none_or(|asked| now.duration_since(asked) >= every)
-        };
-        let identify = self.is_replica || is_due(self.identified, IDENTIFY_EVERY);
+        let is_due = self.asked_heads.is_none_or(|asked| now.duration_since(asked) >= HEADS_EVERY);
         // While nothing is waited for, answers are long, and this is nothing beside them.
-        let heads = wait.is_none() || is_due(self.asked_heads, HEADS_EVERY);
+        let heads = wait.is_none() || is_due;
         // Without the heads an answer proves nothing, so it must not be long in coming.
         let wait = wait.map(|wait| if heads { wait } else { wait.min(HEADS_EVERY) });
         let is_asking = self.upstream.is_asking();
-        let asked = Asked { cursors, count: self.count, wait, identify, heads, is_asking, at: now };
+        let asked = Asked { cursors, count: self.count, wait, heads, is_asking };
         let commands = asked.commands(&self.streams);
         self.connection()?.send(&commands).await?;
         if heads {
@@ -144,18 +134,18 @@ impl RedisLog {
             Err(_) => {}
         }
         let answers = answers?;
-        let mut reading = asked.understand(&answers, &self.streams, self.counts)?;
+        let mut reading = asked.understand(&answers, &self.streams, &self.server)?;
+        // A server may be demoted between two answers, so each proves only its own freshness.
         if let Some(identity) = &mut reading.identity {
-            self.is_replica = identity.is_replica;
             self.upstream.meet(identity)?;
-            self.as_of = match &mut self.primary {
-                _ if !identity.is_replica => AsOf::Sent,
-                Some(primary) => primary.as_of(identity).map_or(AsOf::Unknown, AsOf::At),
-                None => identity.last_heard.map_or(AsOf::Unknown, AsOf::Earlier),
+            (reading.as_of, self.freshness_error) = match &mut self.primary {
+                Some(primary) => primary.vouch(identity),
+                None if identity.is_replica => (AsOf::Unknown, Some(primary::not_set())),
+                None => (AsOf::Sent, None),
             };
-            self.identified = Some(asked.at);
         }
-        reading.as_of = self.upstream.cap(self.as_of)?;
+        reading.as_of = self.upstream.cap(reading.as_of)?;
+        reading.freshness_error.clone_from(&self.freshness_error);
         self.adapt(answers.len());
         Ok(reading)
     }
@@ -173,8 +163,7 @@ impl RedisLog {
 
     async fn reopen(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.asked) = (None, None);
-        (self.asked_heads, self.identified) = (None, None);
-        self.as_of = AsOf::Unknown;
+        (self.asked_heads, self.freshness_error) = (None, None);
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
@@ -200,9 +189,7 @@ impl RedisLog {
             None => self.ask(*cursors, wait).await?,
         }
         let reading = self.answer().await?;
-        let tells_nothing = reading.entries.is_empty()
-            && reading.heads.iter().all(Option::is_none)
-            && reading.identity.is_none();
+        let tells_nothing = reading.entries.is_empty() && reading.identity.is_none();
         if !tells_nothing {
             return Ok(reading);
         }
@@ -225,8 +212,7 @@ impl Log for RedisLog {
 
     async fn prepare(&mut self, now: Moment) {
         self.upstream.prepare(now);
-        let Some(primary) = self.primary.as_mut().filter(|_| self.is_replica) else { return };
-        // As often as who the server is, or with each read that waits less.
+        let Some(primary) = &mut self.primary else { return };
         if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
             self.asked_primary = Some(Instant::now());
             primary.ask(now).await;
@@ -264,23 +250,30 @@ struct Asked {
     cursors: PerStream<StreamId>,
     count: usize,
     wait: Option<Duration>,
-    /// Whether it asked who the server is.
-    identify: bool,
-    /// Whether it asked for the counters of the streams.
+    /// `true` if it asked who the server is, and for the counters of the streams.
     heads: bool,
     /// Whether each command has the word before it that it is meant for a stream on its way.
     is_asking: bool,
-    at: Instant,
+}
+
+/// What a server said of itself when the connection to it was opened: a connection leads to one
+/// process.
+#[derive(Debug, Default)]
+struct Server {
+    run_id: Box<str>,
+    /// `true` if it counts the entries of a stream.
+    counts: bool,
 }
 
 impl Asked {
     /// The time, who the server is, the counters of each stream, and then the read, in one write
-    /// and in this order: what the counters tell was true before the entries were read.
+    /// and in this order: a server that is a primary has everything, so what the counters tell
+    /// afterwards is complete, and it was true before the entries were read.
     fn commands(&self, streams: &[Stream]) -> Pipeline {
         let mut commands = Pipeline::with_capacity(streams.len() + 4);
         commands.cmd("TIME");
-        if self.identify {
-            commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+        if self.heads {
+            commands.cmd("INFO").arg("replication");
         }
         for stream in streams.iter().filter(|_| self.heads) {
             if self.is_asking {
@@ -311,14 +304,13 @@ impl Asked {
         &self,
         answers: &Bytes,
         streams: &[Stream],
-        counts: bool,
+        server: &Server,
     ) -> Result<Reading, LogError> {
         let mut answers = Answers::new(answers);
         let server_time = answers.time()?;
         let mut identity = None;
-        if self.identify {
-            let (server, replication) = (answers.text()?, answers.text()?);
-            identity = Some(Identity::of(&server, &replication)?);
+        if self.heads {
+            identity = Some(Identity::of(&server.run_id, &answers.text()?)?);
         }
         let mut heads = PerStream::default();
         for stream in streams.iter().filter(|_| self.heads) {
@@ -326,7 +318,8 @@ impl Asked {
                 answers.text()?;
             }
             if let Some(head) = heads.get_mut(stream.index()) {
-                *head = Some(answers.head(counts)?);
+                let answer = answers.head(server.counts);
+                *head = Some(answer.map_err(|error| error.on(stream.name()))?);
             }
         }
         if self.is_asking {
@@ -342,8 +335,16 @@ impl Asked {
         let streams = Stream::ALL.map(|stream| streams.contains(&stream));
         let mut drained = read.map(|read| read < self.count);
         drained.iter_mut().zip(streams).for_each(|(drained, read)| *drained &= read);
-        let as_of = AsOf::Unknown;
-        Ok(Reading { server_time, as_of, identity, streams, heads, entries, drained })
+        Ok(Reading {
+            server_time,
+            as_of: AsOf::Unknown,
+            freshness_error: None,
+            identity,
+            streams,
+            heads,
+            entries,
+            drained,
+        })
     }
 }
 

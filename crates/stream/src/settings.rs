@@ -29,7 +29,7 @@ mod topology;
 /// | `REDIS_SENTINEL_USER`, `REDIS_SENTINEL_PASSWORD` | the login at the sentinels themselves |
 /// | `REDIS_CLUSTER_NODES` | instead of `REDIS_URL`: `host:port` of some nodes of a cluster, with commas between them |
 /// | `REDIS_TLS` | `true`: sentinels, nodes, and the servers they name, are reached by TLS |
-/// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is, and takes dead letters |
+/// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is (without it nothing is fresh), and takes dead letters |
 /// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` believes, instead of the system's |
 /// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |

@@ -8,7 +8,6 @@ fn primary(run_id: &str, history: &str, offset: i64) -> Identity {
         earlier: None,
         is_replica: false,
         moved_from: None,
-        last_heard: None,
     }
 }
 
@@ -104,19 +103,16 @@ fn the_answers_of_info_are_read_totally() {
     let server = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n";
     let replication = "# Replication\r\nrole:slave\r\nmaster_replid:h1\r\n\
         master_replid2:0000\r\nmaster_repl_offset:42\r\nsecond_repl_offset:-1\r\n";
-    assert_eq!(Identity::of(server, replication), Ok(replica("abc", "h1", 42)));
-    let linked = format!("{replication}master_link_status:up\r\nmaster_last_io_seconds_ago:4\r\n");
-    let heard = |text: &str| Identity::of(server, text).unwrap().last_heard;
-    assert_eq!(heard(&linked), Some(Duration::from_secs(5)));
-    assert_eq!(heard(&linked.replace(":up", ":down")), None);
+    assert_eq!(Identity::run_id(server), Ok("abc"));
+    assert!(Identity::run_id("").is_err());
+    assert_eq!(Identity::of("abc", replication), Ok(replica("abc", "h1", 42)));
     let promoted = replication.replace("0000", "h0").replace("-1", "17").replace("slave", "master");
-    let identity = Identity::of(server, &promoted).unwrap();
+    let identity = Identity::of("abc", &promoted).unwrap();
     assert_eq!(identity.earlier, Some(("h0".into(), 17)));
     assert!(!identity.is_replica);
     for lost in ["role", "master_replid", "master_replid2", "master_repl_offset"] {
-        assert!(Identity::of(server, &replication.replace(&format!("{lost}:"), "x:")).is_err());
+        assert!(Identity::of("abc", &replication.replace(&format!("{lost}:"), "x:")).is_err());
     }
-    assert!(Identity::of("", replication).is_err());
 }
 
 #[test]

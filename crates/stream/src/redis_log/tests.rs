@@ -1,8 +1,9 @@
 //! Against a server that follows a script: what a real one does only when the moment is right.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use caracal_revocation_state::{Options, Revocations};
+use caracal_revocation_state::{Options, Outage, Revocations};
 use redis::IntoConnectionInfo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,11 +12,14 @@ use super::*;
 use crate::topology::Topology;
 use crate::wire::Certificates;
 
-/// The commands that arrived, by their first word.
+/// The commands that arrived, by their first words.
 type Heard = Arc<Mutex<Vec<String>>>;
 
+/// Whether the server is a replica.
+type Demoted = Arc<AtomicBool>;
+
 /// Answers each read with one entry of the first stream, a millisecond after the cursor.
-async fn serve(stream: TcpStream, heard: Heard) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, heard: Heard, demoted: Demoted) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -31,9 +35,13 @@ async fn serve(stream: TcpStream, heard: Heard) -> std::io::Result<()> {
         let answer = match command[0].as_str() {
             "TIME" => format!("*2\r\n{}{}", bulk("1795400000"), bulk("0")),
             "INFO" if command[1] == "server" => bulk("redis_version:7.2.0\r\nrun_id:one\r\n"),
-            "INFO" => bulk(
-                "role:master\r\nmaster_replid:a\r\nmaster_replid2:0\r\nmaster_repl_offset:1\r\n",
-            ),
+            "INFO" => {
+                let is_replica = demoted.load(Ordering::SeqCst);
+                let role = if is_replica { "slave" } else { "master" };
+                bulk(&format!(
+                    "role:{role}\r\nmaster_replid:a\r\nmaster_replid2:0\r\nmaster_repl_offset:1\r\n"
+                ))
+            }
             "CONFIG" => "*0\r\n".to_owned(),
             "XINFO" => "-ERR no such key\r\n".to_owned(),
             "XREAD" => {
@@ -58,13 +66,19 @@ async fn number(reading: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result
 }
 
 async fn open() -> (RedisLog, Heard) {
+    let (log, heard, _) = open_demotable().await;
+    (log, heard)
+}
+
+async fn open_demotable() -> (RedisLog, Heard, Demoted) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let heard = Heard::default();
-    let told = Arc::clone(&heard);
+    let demoted = Demoted::default();
+    let (told, role) = (Arc::clone(&heard), Arc::clone(&demoted));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&told)));
+            tokio::spawn(serve(stream, Arc::clone(&told), Arc::clone(&role)));
         }
     });
     let topology = Topology::One(Box::new(url.into_connection_info().unwrap()));
@@ -72,7 +86,7 @@ async fn open() -> (RedisLog, Heard) {
     let upstream = Upstream::all(&topology, &Certificates::default(), &revocations).remove(0);
     let mut log = RedisLog::new(upstream, None, false);
     log.open().await.unwrap();
-    (log, heard)
+    (log, heard, demoted)
 }
 
 fn after(ms: u64) -> PerStream<StreamId> {
@@ -102,4 +116,36 @@ async fn what_was_asked_ahead_is_thrown_away_where_the_reading_goes_on_elsewhere
     // A hole was found in what was read: from the beginning again.
     assert_eq!(read(&mut log, 5).await, [6]);
     assert_eq!(read(&mut log, 6).await, [7], "and nothing of it is left");
+}
+
+#[tokio::test]
+async fn demoted_primary_is_not_fresh_in_the_next_answer() {
+    let (mut log, _, demoted) = open_demotable().await;
+    let reading = log.read(&after(10), None).await.unwrap();
+    assert_eq!((reading.as_of, reading.freshness_error), (AsOf::Sent, None));
+    demoted.store(true, Ordering::SeqCst);
+    let reading = log.read(&after(11), None).await.unwrap();
+    assert_eq!(reading.as_of, AsOf::Unknown);
+    let cause = reading.freshness_error.map(|error| error.outage());
+    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary));
+    demoted.store(false, Ordering::SeqCst);
+    let reading = log.read(&after(12), None).await.unwrap();
+    assert_eq!((reading.as_of, reading.freshness_error), (AsOf::Sent, None));
+}
+
+#[tokio::test]
+async fn asks_who_the_server_is_with_each_proof_and_never_without_one() {
+    let (mut log, heard) = open().await;
+    heard.lock().unwrap().clear();
+    let wait = Some(Duration::from_secs(1));
+    let mut proofs = 0;
+    for ms in 10..30 {
+        let reading = log.read(&after(ms), wait).await.unwrap();
+        let is_proof = reading.heads.iter().any(Option::is_some);
+        assert_eq!(reading.identity.is_some(), is_proof);
+        assert_eq!(reading.as_of == AsOf::Sent, is_proof);
+        proofs += usize::from(is_proof);
+    }
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.iter().filter(|command| *command == "INFO").count(), proofs);
 }

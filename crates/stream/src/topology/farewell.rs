@@ -24,7 +24,7 @@ pub(super) async fn gave_away(
     let mut answers = connection.tell(&commands).await?.into_iter();
     let server = reply::text(&reply::sound(answers.next())?)?;
     let replication = reply::text(&reply::sound(answers.next())?)?;
-    let identity = Identity::of(&server, &replication)?;
+    let identity = Identity::of(Identity::run_id(&server)?, &replication)?;
     let view = nodes.view(&mut connection, node).await?;
     let owner = view.vote(slot(stream.name()), NEVER).map(|vote| vote.primary);
     let claims_it = owner.is_none_or(|owner| owner == *node);
