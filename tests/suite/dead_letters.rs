@@ -103,6 +103,40 @@ async fn a_flood_of_forgeries_holds_up_no_revocation() {
 }
 
 #[tokio::test]
+async fn wrong_typed_key_turns_off_only_its_own_dead_letters() {
+    let logged = crate::errors::Logged::from_now();
+    let server = RedisServer::start();
+    let mut connection = server.connection().await;
+    let mark = "{caracal.sessions.revoke.dead}:mark";
+    let letters = "caracal.delegations.invalidate.dead";
+    redis::pipe()
+        .cmd("LPUSH")
+        .arg(mark)
+        .arg("no id")
+        .cmd("SET")
+        .arg(letters)
+        .arg("no stream")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let revocations = follow(&server).await;
+    for stream in Stream::ALL {
+        add(&server, stream.name(), &[(b"sid", b"forged")]).await;
+    }
+    for stream in [Stream::AgentsLifecycle, Stream::KeysInvalidate, Stream::PolicyInvalidate] {
+        eventually_dead(&server, stream, 1).await;
+    }
+    // Those after them are written, too.
+    add(&server, Stream::SessionsRevoke.name(), &[(b"sid", b"forged")]).await;
+    add(&server, Stream::KeysInvalidate.name(), &[(b"sid", b"forged")]).await;
+    eventually_dead(&server, Stream::KeysInvalidate, 2).await;
+    caught_up(&revocations, &publisher(&server).await).await;
+    assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 0);
+    assert_eq!(logged.lines_with(mark), 1, "said once");
+    assert_eq!(logged.lines_with(letters), 1, "said once");
+}
+
+#[tokio::test]
 async fn a_letter_that_redis_does_not_take_is_tried_again() {
     let server = RedisServer::start();
     let _revocations = follow(&server).await;

@@ -90,6 +90,6 @@ fn transaction(stream: Stream, id: StreamId, letter: &[(String, String)]) -> Pip
     commands
 }
 
-fn mark_key(stream: Stream) -> String {
+pub(super) fn mark_key(stream: Stream) -> String {
     format!("{{{}}}:mark", dead_stream(stream))
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::dead_stream;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
-use crate::log::LogError;
+use crate::log::{LogError, PerStream};
 use crate::topology::{Links, Topology};
 
 /// Between two letters that are written: at most a hundred a second.
@@ -26,15 +26,22 @@ pub(crate) struct Writer {
     links: Links,
     key: Option<Key>,
     queue: Queue,
-    standing: Standing,
-    /// What the log was last told of this outage.
-    told: Option<String>,
+    places: PerStream<Place>,
     written: Counter,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The dead-letter stream of one stream.
+#[derive(Debug, Default)]
+struct Place {
+    standing: Standing,
+    /// What the log was last told of this outage.
+    told: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Standing {
     /// It is not known whether Redis lets this user write.
+    #[default]
     Unproven,
     On,
     /// It does not, and is not asked again before this.
@@ -47,17 +54,21 @@ impl Writer {
             links: Links::new(topology),
             key,
             queue,
-            standing: Standing::Unproven,
-            told: None,
+            places: PerStream::default(),
             written: counter!("caracal_gateway_revocation_dead_letters_total"),
         }
     }
 
     /// Writes until the queue is closed and empty.
     pub(crate) async fn run(mut self) {
-        // Whether it may write is said at the start, not with the first letter.
-        if let Err(error) = self.prove().await {
-            self.failed(&error);
+        // Missing rights are logged at the start, not with the first letter.
+        for stream in Stream::ALL {
+            let Err(error) = self.prove(stream).await else { continue };
+            self.failed(stream, &error);
+            // Redis did not answer: the next attempt would wait as long.
+            if !matches!(error, LogError::Redis(_)) {
+                break;
+            }
         }
         while let Some(waiting) = self.queue.next().await {
             match self.write(&waiting).await {
@@ -77,83 +88,115 @@ impl Writer {
             .without_max_times()
             .build();
         loop {
-            if matches!(self.standing, Standing::Off(until) if Instant::now() < until) {
+            if self.is_off(waiting.stream) {
                 return Err(Loss::Off);
             }
             match self.attempt(waiting).await {
                 Ok(Attempt::Written) => {
-                    self.recovered();
+                    self.recovered(waiting.stream);
                     self.written.increment(1);
                     self.queue.written(waiting.stream, waiting.id);
                     sleep(PACE).await;
                     return Ok(());
                 }
                 Ok(Attempt::Known(mark)) => {
-                    self.recovered();
+                    self.recovered(waiting.stream);
                     self.queue.written(waiting.stream, mark);
                     return Ok(());
                 }
                 Ok(Attempt::LostRace) => continue,
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(waiting.stream, &error),
             }
             let pause = pauses.next().unwrap_or(Duration::from_secs(2));
             if waiting.since.elapsed() + pause > LIFETIME {
                 return Err(Loss::Expired);
             }
-            if !matches!(self.standing, Standing::Off(_)) {
+            if !self.is_off(waiting.stream) {
                 sleep(pause).await;
             }
         }
     }
 
     async fn attempt(&mut self, waiting: &Waiting) -> Result<Attempt, LogError> {
-        self.prove().await?;
+        self.prove(waiting.stream).await?;
         let letter = waiting.letter.clone().into_fields(waiting.stream, self.key.as_ref());
         let connection = self.links.to(&dead_stream(waiting.stream)).await?;
         marked::write(connection, waiting.stream, waiting.id, &letter).await
     }
 
-    /// Makes sure of a connection on which it may write.
-    async fn prove(&mut self) -> Result<(), LogError> {
-        if self.standing != Standing::On {
-            for stream in Stream::ALL {
-                let connection = self.links.to(&dead_stream(stream)).await?;
-                if let Some(mark) = marked::probe(connection, stream).await? {
-                    self.queue.written(stream, mark);
-                }
-            }
-            self.standing = Standing::On;
+    /// Makes sure of a connection on which it may write the letters of this stream.
+    async fn prove(&mut self, stream: Stream) -> Result<(), LogError> {
+        if self.place(stream).is_none_or(|place| place.standing == Standing::On) {
+            return Ok(());
+        }
+        let connection = self.links.to(&dead_stream(stream)).await?;
+        if let Some(mark) = marked::probe(connection, stream).await? {
+            self.queue.written(stream, mark);
+        }
+        if let Some(place) = self.place(stream) {
+            place.standing = Standing::On;
         }
         Ok(())
     }
 
-    fn failed(&mut self, error: &LogError) {
-        self.links.close();
-        // Another server may have other rights.
-        if self.standing == Standing::On {
-            self.standing = Standing::Unproven;
-        }
-        let words = error.to_string();
-        let is_news = self.told.as_ref() != Some(&words);
-        if error.forbids_writing() {
-            self.standing = Standing::Off(Instant::now() + OFF_FOR);
-            if is_news {
-                tracing::warn!(
-                    error = words,
-                    "dead letters are off: unusable messages are counted and not kept; give the \
-                     user +watch +unwatch +get +set +xadd +multi +exec +discard on \
-                     {{caracal.*.dead}}:mark and caracal.*.dead, on a primary"
-                );
-            }
-        } else if is_news {
-            tracing::warn!(error = words, "dead letters cannot be written; trying again");
-        }
-        self.told = Some(words);
+    fn place(&mut self, stream: Stream) -> Option<&mut Place> {
+        self.places.get_mut(stream.index())
     }
 
-    fn recovered(&mut self) {
-        if self.told.take().is_some() {
-            tracing::info!("dead letters are being written again");
+    /// Returns `true` if letters of this stream are not tried at present.
+    fn is_off(&mut self, stream: Stream) -> bool {
+        let standing = self.place(stream).map(|place| place.standing);
+        matches!(standing, Some(Standing::Off(until)) if Instant::now() < until)
+    }
+
+    /// The letters of one stream cannot be written; those of the others are still tried.
+    fn failed(&mut self, stream: Stream, error: &LogError) {
+        self.links.close();
+        for place in &mut self.places {
+            // Another server may have other rights.
+            if place.standing == Standing::On {
+                place.standing = Standing::Unproven;
+            }
         }
+        let is_wrong_type = error.is_wrong_type();
+        let words = if is_wrong_type {
+            format!("{} or {}: {error}", marked::mark_key(stream), dead_stream(stream))
+        } else {
+            error.to_string()
+        };
+        let is_news = self.places.iter().all(|place| place.told.as_ref() != Some(&words));
+        if is_news {
+            warn(stream, error, &words);
+        }
+        let Some(place) = self.place(stream) else { return };
+        if is_wrong_type || error.forbids_writing() {
+            place.standing = Standing::Off(Instant::now() + OFF_FOR);
+        }
+        place.told = Some(words);
+    }
+
+    fn recovered(&mut self, stream: Stream) {
+        if self.place(stream).and_then(|place| place.told.take()).is_some() {
+            tracing::info!(%stream, "dead letters are being written again");
+        }
+    }
+}
+
+fn warn(stream: Stream, error: &LogError, words: &str) {
+    if error.is_wrong_type() {
+        tracing::warn!(
+            %stream, error = words,
+            "dead letters of this stream are off: unusable messages are counted and not kept; \
+             delete the key that is not what a follower writes there"
+        );
+    } else if error.forbids_writing() {
+        tracing::warn!(
+            %stream, error = words,
+            "dead letters are off: unusable messages are counted and not kept; give the user \
+             +watch +unwatch +get +set +xadd +multi +exec +discard on {{caracal.*.dead}}:mark and \
+             caracal.*.dead, on a primary"
+        );
+    } else {
+        tracing::warn!(%stream, error = words, "dead letters cannot be written; trying again");
     }
 }
