@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use caracal_revocation::{Exporter, Follower};
 use http::StatusCode;
 
+use crate::live::{ready, ring};
 use crate::operated::{Operated, Scrape, patiently, unix_now};
 
 /// Name and type of each metric in the table of `docs/metrics.md`.
@@ -66,4 +68,45 @@ async fn everything_exported_is_documented_and_true_and_everything_documented_is
     let proven = value("caracal_revocation_proven_timestamp_seconds");
     assert!((unix_now() - proven).abs() < 30.0, "{proven}");
     assert!(value("caracal_revocation_index_bytes") > 0.0);
+}
+
+/// How a follower ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Panics,
+    Dropped,
+    Stopped,
+}
+
+#[tokio::test]
+async fn gauges_of_ended_follower_are_not_fresh() {
+    let exporter = Exporter::install().expect("no other recorder in this process");
+    let redis = crate::redis_server::RedisServer::start();
+    for end in [End::Panics, End::Dropped, End::Stopped] {
+        let follower = Follower::new(redis.settings(&ring()));
+        let revocations = follower.revocations();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(follower.run(async move {
+            let _ = stopped.await;
+            assert_ne!(end, End::Panics, "as a bug would");
+        }));
+        ready(&revocations).await;
+        let value = |sample: &str| Scrape(exporter.render()).value(sample);
+        let fresh = "caracal_gateway_revocation_snapshot_fresh";
+        patiently("gauges are told", async || value(fresh) == Some(1.0)).await;
+
+        if end == End::Dropped {
+            task.abort();
+        } else {
+            stop.send(()).unwrap();
+        }
+        assert_eq!(task.await.is_ok(), end == End::Stopped);
+        assert_eq!(value(fresh), Some(0.0), "{end:?}");
+        let age = value("caracal_gateway_revocation_snapshot_age_seconds");
+        assert_eq!(age, Some(f64::INFINITY), "{end:?}");
+        assert_eq!(value(r#"caracal_revocation_unready{reason="stale"}"#), Some(1.0), "{end:?}");
+        let proven = value("caracal_revocation_proven_timestamp_seconds").unwrap();
+        assert!((unix_now() - proven).abs() < 30.0, "it stays what it was: {proven}");
+    }
+    crate::ops::prometheus_reads(&exporter.render());
 }

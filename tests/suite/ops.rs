@@ -32,6 +32,25 @@ fn has_prometheus() -> bool {
     found
 }
 
+/// Checks a scrape with Prometheus' own parser.
+pub(crate) fn prometheus_reads(scrape: &str) {
+    use std::io::Write;
+    if !has_prometheus() {
+        return;
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(scrape.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    // It ends with 3 if it would have named a metric otherwise.
+    assert!(output.status.code().is_some_and(|code| code != 1), "{words}");
+}
+
 fn alerts() -> BTreeSet<String> {
     let rules = read("ops/prometheus/caracal-revocation.rules.yml");
     let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));

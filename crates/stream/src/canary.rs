@@ -245,13 +245,24 @@ impl CanarySight {
     }
 }
 
+/// No canary is sent any more, and the age is not reported.
+impl Drop for CanaryMetrics {
+    fn drop(&mut self) {
+        self.age.set(f64::INFINITY);
+    }
+}
+
 impl CanaryMetrics {
     fn register() -> Self {
         const LAG: &str = "caracal_revocation_canary_lag_seconds";
         const AGE: &str = "caracal_revocation_canary_age_seconds";
         const LOST: &str = "caracal_revocation_canaries_lost_total";
         describe_histogram!(LAG, Unit::Seconds, "How long a canary took, since it was sent");
-        describe_gauge!(AGE, Unit::Seconds, "Since a canary was last seen; -1 before the first");
+        describe_gauge!(
+            AGE,
+            Unit::Seconds,
+            "Since a canary was last seen; -1 before the first, +Inf after the last was sent"
+        );
         describe_counter!(LOST, "Canaries that were not seen before the next was due");
         Self {
             published: histogram!(LAG, "stage" => "published"),

@@ -61,12 +61,12 @@ const GAUGES: [(&str, Unit, &str); 13] = [
     (
         "caracal_gateway_revocation_snapshot_age_seconds",
         Unit::Seconds,
-        "Since the log was last proven complete; -1 before the first proof",
+        "Since the log was last proven complete; -1 before the first proof, +Inf after the follower's end",
     ),
     (
         "caracal_gateway_revocation_snapshot_fresh",
         Unit::Count,
-        "1 while the view is within the staleness bound, else 0",
+        "1 while the view is within the staleness bound and followed, else 0",
     ),
     (
         "caracal_revocation_clock_offset_seconds",
@@ -96,7 +96,7 @@ const GAUGES: [(&str, Unit, &str); 13] = [
     (
         "caracal_revocation_outage",
         Unit::Count,
-        "1 while the streams cannot be read for this cause, else 0",
+        "1 while the streams cannot be read, or not be proven fresh, for this cause, else 0",
     ),
     (
         "caracal_revocation_replay_ratio",

@@ -145,10 +145,22 @@ impl StreamMetrics {
         for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
             gauge.set(flag(readiness.outage == Some(outage)));
         }
-        let unready = readiness.unready.map(Unready::label);
+        self.unready(readiness.unready);
+    }
+
+    fn unready(&self, unready: Option<Unready>) {
+        let unready = unready.map(Unready::label);
         for (label, gauge) in Unready::LABELS.into_iter().zip(&self.unready) {
-            gauge.set(flag(unready == Some(label)));
+            gauge.set(if unready == Some(label) { 1.0 } else { 0.0 });
         }
+    }
+
+    /// The follower has ended, and reports nothing from now on: the view is not fresh any more,
+    /// and its age will pass every threshold.
+    fn ended(&self) {
+        self.fresh.set(0.0);
+        self.age.set(f64::INFINITY);
+        self.unready(Some(Unready::Stale));
     }
 
     /// What takes longer to tell, and changes slowly.
