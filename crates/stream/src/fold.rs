@@ -55,7 +55,7 @@ struct Track {
     proof: Proof,
     /// When the last check that passed was sent.
     as_of: Option<Moment>,
-    /// A hole that the answer at hand showed.
+    /// A hole that this answer showed.
     broken: Option<Hole>,
     /// It is to be read again, although no hole was shown.
     is_doubted: bool,
@@ -93,8 +93,8 @@ impl Fold {
         Self { is_split, ..self }
     }
 
-    /// Reads on where an earlier process stood. In strict mode everything is read again: what the
-    /// server may have lost in between, nobody can show.
+    /// Counts on where an earlier process stood, so that nothing is missing that was trimmed since
+    /// it was read. Not in strict mode: nothing shows what the server may have lost in between.
     pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
         self.recalled = recalled.filter(|_| !self.revocations.options().strict);
     }
@@ -129,11 +129,10 @@ impl Fold {
         let window = server_time.saturating_sub(window).as_millis();
         let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
-            let as_of = self.recalled.and_then(|recalled| recalled.as_of);
             Stream::ALL.map(|stream| {
                 let at = self.recalled.as_ref().and_then(|all| all.tracks.get(stream.index()));
                 let proof = at.map_or(Proof::since(window), |track| Proof::resumed(window, track));
-                Track { proof, as_of, broken: None, is_doubted: false, is_young: false }
+                Track { proof, as_of: None, broken: None, is_doubted: false, is_young: false }
             })
         });
         tracks.each_ref().map(|track| track.proof.cursor())

@@ -138,9 +138,11 @@ impl Follower {
     }
 
     /// Keeps what is known in this file, sealed with the stream key, and begins with what it says:
-    /// what was revoked is refused at once after a restart, also while Redis is away. It is as
-    /// fresh as its last proof, and the streams are read on from where it ends; a stream that does
-    /// not continue there has a hole. A file that cannot be believed is said, and not used.
+    /// what was revoked is refused at once after a restart, also while Redis is away.
+    ///
+    /// The view is as fresh as the last proof in the file, until the streams were read again from
+    /// their first entry. A stream that does not continue where the file ends has a hole; one that
+    /// was only trimmed before it has none. A file that cannot be believed is logged, and not used.
     pub fn with_snapshot(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot = Some(path.into());
         self

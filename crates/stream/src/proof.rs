@@ -112,10 +112,10 @@ impl Proof {
         }
     }
 
-    /// A proof that goes on where another one stood.
+    /// A proof that counts on where another one stood. It reads from the first entry all the same:
+    /// a server that lost its newest entries may have given their ids to others since.
     pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
         Self {
-            cursor: at.cursor(),
             counted: at.cursor(),
             read: at.read,
             phase: Phase::Tailing { added: at.added },
@@ -147,8 +147,8 @@ impl Proof {
         self.cursor = StreamId::ZERO;
     }
 
-    /// Whether what comes next was read before, for all that its id tells.
-    pub(crate) fn is_rereading(&self) -> bool {
+    /// Returns `true` if the next entries were read before, as far as their ids tell.
+    fn is_rereading(&self) -> bool {
         self.cursor < self.counted
     }
 
@@ -157,9 +157,9 @@ impl Proof {
         self.cursor
     }
 
-    /// Whether the replay is over, and new entries may be waited for.
-    pub(crate) const fn is_tailing(&self) -> bool {
-        matches!(self.phase, Phase::Tailing { .. })
+    /// Returns `true` if the stream was read to its end, and new entries may be waited for.
+    pub(crate) fn is_tailing(&self) -> bool {
+        matches!(self.phase, Phase::Tailing { .. }) && !self.is_rereading()
     }
 
     /// How much of the way from the first id to the newest that is known is behind, 0 to 1.
@@ -253,7 +253,7 @@ impl Proof {
         self.pending = None;
         let read = std::mem::take(&mut self.read);
         let first = pending.counters.first;
-        let was_replayed = !self.is_tailing();
+        let was_replayed = !matches!(self.phase, Phase::Tailing { .. });
         let is_young = matches!(self.phase, Phase::Replaying)
             && (first == StreamId::ZERO || first > self.window);
         let mut missing = None;

@@ -52,8 +52,7 @@ impl Fold {
     /// Whether what is read of the stream is new, and not its history.
     pub(super) fn is_live(&self, stream: Stream) -> bool {
         let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
-        self.is_ready
-            && track.is_some_and(|track| track.proof.is_tailing() && !track.proof.is_rereading())
+        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
     }
 
     pub(super) fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {

@@ -21,7 +21,7 @@ const COUNTERS: [(&str, &str); 15] = [
     ),
     (
         "caracal_revocation_replays_total",
-        "Times that every stream's history had been read to its proven end: at start, after a hole",
+        "Times that all streams were read to their end from the first entry",
     ),
     ("caracal_revocation_replay_errors_total", "Times that reading it was cut short"),
     ("caracal_gateway_revocation_reloads_total", "Times that a baseline was read"),

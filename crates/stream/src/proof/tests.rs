@@ -231,10 +231,10 @@ fn a_stream_read_again_is_counted_once() {
     assert_eq!(proof.cursor(), StreamId::ZERO);
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     for again in [11, 12, 13] {
-        assert!(proof.is_rereading());
+        assert!(!proof.is_tailing());
         assert_eq!(proof.entry(id(again)), Ok(None));
     }
-    assert!(!proof.is_rereading());
+    assert!(proof.is_tailing());
     assert_eq!(proof.entry(id(14)), passed(7));
 }
 
@@ -259,22 +259,54 @@ fn a_stream_read_again_that_ends_earlier_is_a_hole() {
     assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
 }
 
-#[test]
-fn a_proof_goes_on_where_another_one_stood() {
-    let resumed = || Proof::resumed(id(10), &tailing().standing().unwrap());
-    assert_eq!(resumed().cursor(), id(13));
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(11, 13, 3), at(7), SERVER_TIME), passed(7));
-    assert_eq!(proof.drained(), Ok(None));
-    assert_eq!(proof.cursor(), id(13), "what was read is not read again");
+/// A proof that counts on after entries 11, 12 and 13, and has read these again.
+fn resumed() -> Proof {
+    let proof = Proof::resumed(id(10), &tailing().standing().unwrap());
+    assert_eq!(proof.cursor(), StreamId::ZERO, "everything is read again");
+    assert!(!proof.is_tailing());
+    proof
+}
 
+#[test]
+fn resumed_proof_counts_on_and_passes_once_everything_was_read_again() {
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
+    for again in [11, 12] {
+        assert_eq!(proof.entry(id(again)), Ok(None));
+        assert_eq!(proof.standing(), None);
+    }
+    assert_eq!(proof.entry(id(13)), Ok(None));
     assert_eq!(proof.entry(id(14)), passed(7));
+    assert!(proof.standing().is_some());
 
+    // Nothing is left of what was read before: trimmed, and no hole.
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(14, 14, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), passed(7));
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(0, 13, 3), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.drained(), passed(7));
+    assert_eq!(proof.cursor(), id(13));
+}
+
+#[test]
+fn resumed_proof_reads_ids_given_twice_and_counts_them_as_read() {
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(11, 15, 4), at(7), SERVER_TIME), Ok(None));
+    // Entry 13 was lost; another has an id that had been passed.
+    for entry in [StreamId::new(11, 0), StreamId::new(12, 0), StreamId::new(12, 1)] {
+        assert_eq!(proof.entry(entry), Ok(None));
+    }
+    assert_eq!(proof.entry(id(15)), passed(7));
+}
+
+#[test]
+fn resumed_proof_finds_what_is_missing_after_its_end() {
     assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
-    assert_eq!(resumed().head(head(11, 13, 4), at(7), SERVER_TIME), Err(Hole::Count));
     assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
+    let mut proof = resumed();
+    assert_eq!(proof.head(head(11, 13, 4), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.drained(), Err(Hole::Count));
     let mut proof = resumed();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(15)), Err(Hole::Count));

@@ -2,7 +2,8 @@
 //!
 //! After a restart with Redis away, what was revoked is refused at once. The snapshot is as fresh
 //! as its last proof: once that is older than the bound, everything else is answered 503, until
-//! the streams are read on from where it ends. It is optional, and off by default.
+//! the streams were read again, from their first entry. Its counters then show that nothing is
+//! missing after its end. It is optional, and off by default.
 
 mod boot;
 mod file;

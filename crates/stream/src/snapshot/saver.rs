@@ -62,7 +62,8 @@ impl Saver {
             if let Err(error) = keeper.keep(&snapshot) {
                 tracing::error!(
                     setting = SETTING, %error,
-                    "the snapshot cannot be written: a restart would have to read everything again"
+                    "the snapshot cannot be written: a process that starts while Redis is away would \
+                     know nothing"
                 );
             }
         })
