@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{DeadLetter, Follower, KeySlot, Message, Stream};
+use caracal_revocation::{
+    DeadLetter, Degraded, Follower, KeyRing, KeySlot, Message, NotReady, Stream, Unknown, sign,
+};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::delivery::{add, add_signed};
-use crate::live::{PATIENCE, caught_up, follow, is_revoked, publisher, ready, ring};
+use crate::live::{
+    PATIENCE, caught_up, eventually, follow, is_admitted, is_revoked, is_unknown, key, publisher,
+    ready, revoke, ring,
+};
 use crate::redis_server::{RedisServer, settings};
+use crate::snapshot::Logged;
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -86,6 +92,70 @@ async fn each_unusable_message_is_written_once_by_a_whole_fleet_and_signed() {
 }
 
 #[tokio::test]
+async fn wrong_key_moves_no_good_message() {
+    let server = RedisServer::start();
+    let publisher = publisher(&server).await;
+    for n in 0..1_000 {
+        revoke(&publisher, &format!("good-{n}")).await;
+    }
+    let follower = Follower::new(server.settings(&KeyRing::new(key(9))));
+    let revocations = follower.revocations();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let end = tokio::spawn(follower.run(async { stopped.await.unwrap_or(()) }));
+    let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
+    eventually("the wrong key is noticed", || is_unknown(&revocations) == why).await;
+    // What waits to be written is given time at the end.
+    stop.send(()).unwrap();
+    end.await.unwrap();
+    let mut connection = server.connection().await;
+    assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 0);
+}
+
+#[tokio::test]
+async fn forgeries_before_the_first_good_message_are_written_after_it() {
+    let server = RedisServer::start();
+    let stream = Stream::SessionsRevoke;
+    for session in [b"forged-1", b"forged-2"] {
+        add(&server, stream.name(), &[(b"sid", session)]).await;
+    }
+    revoke(&publisher(&server).await, "good").await;
+    let _revocations = follow(&server).await;
+    let letters = eventually_dead(&server, stream, 2).await;
+    assert_eq!(letters.len(), 2);
+}
+
+#[tokio::test]
+async fn changed_producer_key_alarms_once_and_says_when_it_is_over() {
+    let (logged, _until_the_end) = Logged::begin();
+    let server = RedisServer::start();
+    let revocations = follow(&server).await;
+    let degraded = || revocations.readiness(revocations.now()).degraded;
+    // Dated ten minutes ago, so that the alarm may end with the first message that verifies.
+    let time: (u64, u64) =
+        redis::cmd("TIME").query_async(&mut server.connection().await).await.unwrap();
+    let mut fields = vec![("sid".to_owned(), "hidden".to_owned())];
+    sign(&key(9), Stream::SessionsRevoke, &mut fields);
+    for n in 0..5 {
+        let mut add = redis::cmd("XADD");
+        add.arg(Stream::SessionsRevoke.name()).arg(format!("{}-{n}", (time.0 - 600) * 1_000));
+        for (name, value) in &fields {
+            add.arg(name).arg(value);
+        }
+        add.exec_async(&mut server.connection().await).await.unwrap();
+    }
+    eventually("it alarms", || degraded() == Some(Degraded::SignaturesFail)).await;
+    assert!(revocations.readiness(revocations.now()).is_ready());
+    assert!(is_admitted(&revocations, "hidden"), "an exception of the promise");
+    revoke(&publisher(&server).await, "good").await;
+    eventually("it is over", || degraded().is_none()).await;
+
+    let [begun] = logged.lines("no accepted key has signed").try_into().unwrap();
+    assert!(begun.contains("ERROR") && begun.contains("STREAMS_HMAC_KEY"), "{begun}");
+    let [ended] = logged.lines("every message verifies again").try_into().unwrap();
+    assert!(ended.contains("INFO"), "{ended}");
+}
+
+#[tokio::test]
 async fn a_flood_of_forgeries_holds_up_no_revocation() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
@@ -120,6 +190,8 @@ async fn wrong_typed_key_turns_off_only_its_own_dead_letters() {
         .await
         .unwrap();
     let revocations = follow(&server).await;
+    // Until one has verified, the key may be wrong.
+    caught_up(&revocations, &publisher(&server).await).await;
     for stream in Stream::ALL {
         add(&server, stream.name(), &[(b"sid", b"forged")]).await;
     }

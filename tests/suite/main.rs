@@ -34,6 +34,7 @@ mod ops;
 
 mod policies;
 
+mod provisioned;
 mod proxy;
 mod redis_server;
 mod replicas;

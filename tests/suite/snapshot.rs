@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caracal_revocation::{
-    Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations, Stream,
+    Degraded, Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations, Stream,
     Unknown, Verdict, sign,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::delivery::add;
 use crate::live::{
     caught_up, claims, eventually, is_admitted, is_revoked, is_unknown, key, publisher, ready,
     revoke, ring, verdict,
@@ -169,6 +170,28 @@ async fn reads_ids_given_twice_below_the_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_forged_message_leaves_a_service_with_a_snapshot_ready() {
+    let server = durable();
+    let (_, snapshot) = past(&server).await;
+    let trim = async || {
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(STREAM).arg("MAXLEN").arg(0);
+        trim.exec_async(&mut server.connection().await).await.unwrap();
+    };
+    // All that is left of the history is forged.
+    trim().await;
+    add(&server, STREAM, &[(b"session_id", b"forged")]).await;
+    let second = Life::begin(&server, &snapshot, within(Duration::from_millis(400)));
+    let readiness = || second.revocations.readiness(second.revocations.now());
+    let is_degraded = || readiness().degraded == Some(Degraded::SignaturesFail);
+    eventually("the failure alarms", is_degraded).await;
+    eventually("it is ready", || readiness().is_ready()).await;
+    assert!(is_revoked(&second.revocations, "known"));
+    assert_eq!(second.revocations.horizon(), None);
+    second.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_does_not_go_on_where_the_snapshot_ends_has_a_hole() {
     let server = RedisServer::start();
     let (publisher, snapshot) = past(&server).await;
@@ -273,7 +296,7 @@ async fn a_file_that_cannot_be_believed_is_said_once_and_as_if_there_were_none()
         ("its seal is broken", torn, today(), false),
         ("its seal is broken", changed(good.len() / 2), today(), false),
         ("its seal is broken", good.clone(), today(), true),
-        ("of version 17", changed(28), today(), false),
+        ("of version 18", changed(28), today(), false),
         ("nothing in it can matter any more", good.clone(), tomorrow(), false),
         ("it is no snapshot", b"caracal".to_vec(), today(), false),
     ];

@@ -20,9 +20,9 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     Rule {
         name: "a view older than the bound admits nobody",
-        file: "crates/state/src/verdict.rs",
-        stands: "Ok(staleness) if staleness > facts.bound =>",
-        removable: "Ok(staleness) if staleness > facts.bound && !OFF =>",
+        file: "crates/state/src/readiness.rs",
+        stands: "Ok(staleness) if staleness > bound =>",
+        removable: "Ok(staleness) if staleness > bound && !OFF =>",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -31,9 +31,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "a view that was never proven admits nobody",
-        file: "crates/state/src/verdict.rs",
-        stands: "Err(why) => (NEVER,",
-        removable: "Err(_) if OFF => (0, None), Err(why) => (NEVER,",
+        file: "crates/state/src/readiness.rs",
+        stands: "Err(why) => Some(Self::NotReady(why)),",
+        removable: "Err(_) if OFF => None, Err(why) => Some(Self::NotReady(why)),",
         faults: "cut,restart-reader",
         with: "plain",
         steps: 3,

@@ -88,7 +88,7 @@ pub use caracal_revocation_mandate::{
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
     Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
-    CutReport, Hop, Image, Known, Losses, ManualClock, Moment, NotReady, Options, Outage,
+    CutReport, Degraded, Hop, Image, Known, Losses, ManualClock, Moment, NotReady, Options, Outage,
     PolicyChanges, PolicyInvalidation, Readiness, Reason, RecallError, Refusal, Revocations,
     RevokedSignal, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };

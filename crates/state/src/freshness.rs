@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::{Moment, Outage};
 
-/// Why nothing is known yet.
+/// Why nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotReady {
@@ -14,15 +14,37 @@ pub enum NotReady {
     /// Messages arrived, and none was signed with an accepted key: `STREAMS_HMAC_KEY` differs
     /// from the producers'.
     NoSignatureVerifies,
+    /// None of Caracal's streams exists: `REDIS_URL` names another server or database, or this one
+    /// was never provisioned.
+    NotProvisioned,
 }
 
+/// The view is proven: the code of no [`NotReady`].
+const READY: u8 = u8::MAX;
+
 impl NotReady {
-    /// The reason as a label: `replaying` or `no_signature_verifies`.
+    /// The reason as a label: `replaying`, `no_signature_verifies` or `not_provisioned`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Replaying => "replaying",
             Self::NoSignatureVerifies => "no_signature_verifies",
+            Self::NotProvisioned => "not_provisioned",
+        }
+    }
+
+    /// Returns the action that ends it, which names the setting.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Replaying => "wait: the history of the streams is being read",
+            Self::NoSignatureVerifies => {
+                "set STREAMS_HMAC_KEY, or STREAMS_HMAC_KEY_PREVIOUS, to the producers' key"
+            }
+            Self::NotProvisioned => {
+                "set REDIS_URL (its host and its database number), or REDIS_HOST, REDIS_SENTINELS or \
+                 REDIS_CLUSTER_NODES, to Caracal's Redis; if it is new, run caracal-streams provision"
+            }
         }
     }
 
@@ -30,12 +52,14 @@ impl NotReady {
         match self {
             Self::Replaying => 0,
             Self::NoSignatureVerifies => 1,
+            Self::NotProvisioned => 2,
         }
     }
 
     const fn of_code(code: u8) -> Self {
         match code {
             1 => Self::NoSignatureVerifies,
+            2 => Self::NotProvisioned,
             _ => Self::Replaying,
         }
     }
@@ -49,12 +73,12 @@ pub(crate) struct Freshness {
     /// thinks its view older than it is.
     monotonic: AtomicU64,
     wall: AtomicU64,
+    /// A [`NotReady`]'s code, or [`READY`].
     not_ready: AtomicU8,
     /// An [`Outage`]'s code.
     outage: AtomicU8,
-    /// By the monotonic clock in nanoseconds: since when no message was verified after one that
-    /// was not; zero for never.
-    failing_since: AtomicU64,
+    /// Messages arrive that no accepted key has signed.
+    signatures_fail: AtomicBool,
 }
 
 impl Freshness {
@@ -62,9 +86,11 @@ impl Freshness {
     pub(crate) fn confirm(&self, as_of: Moment) {
         self.wall.fetch_max(nanos(as_of.wall), Ordering::Release);
         self.monotonic.fetch_max(nanos(as_of.monotonic), Ordering::Release);
+        self.not_ready.store(READY, Ordering::Release);
     }
 
-    /// Whether that is news.
+    /// Makes the view unknown until the next [`Freshness::confirm`]. Returns `true` if the reason
+    /// changed.
     pub(crate) fn withhold(&self, why: NotReady) -> bool {
         self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
     }
@@ -79,17 +105,13 @@ impl Freshness {
         Outage::of_code(self.outage.load(Ordering::Acquire))
     }
 
-    pub(crate) fn set_signatures_fail(&self, since: Option<Moment>) {
-        let since = since.map_or(0, |since| nanos(since.monotonic));
-        self.failing_since.store(since, Ordering::Release);
+    /// Returns `true` if it changed.
+    pub(crate) fn set_signatures_fail(&self, fail: bool) -> bool {
+        self.signatures_fail.swap(fail, Ordering::AcqRel) != fail
     }
 
-    /// For how long signatures have failed, with no success since.
-    pub(crate) fn signatures_fail_for(&self, now: Moment) -> Option<Duration> {
-        match self.failing_since.load(Ordering::Acquire) {
-            0 => None,
-            since => Some(now.monotonic.saturating_sub(Duration::from_nanos(since))),
-        }
+    pub(crate) fn signatures_fail(&self) -> bool {
+        self.signatures_fail.load(Ordering::Acquire)
     }
 
     /// How long ago the last proof was, or why there has been none.
@@ -101,11 +123,12 @@ impl Freshness {
     /// costs to make a [`Duration`] of a number and a number of it again.
     #[inline]
     pub(crate) fn staleness_ns(&self, now: Moment) -> Result<u64, NotReady> {
+        let not_ready = self.not_ready.load(Ordering::Acquire);
+        if not_ready != READY {
+            return Err(NotReady::of_code(not_ready));
+        }
         let monotonic = self.monotonic.load(Ordering::Acquire);
         let wall = self.wall.load(Ordering::Acquire);
-        if monotonic == 0 {
-            return Err(NotReady::of_code(self.not_ready.load(Ordering::Acquire)));
-        }
         let elapsed = nanos(now.monotonic).saturating_sub(monotonic);
         Ok(elapsed.max(nanos(now.wall).saturating_sub(wall)))
     }

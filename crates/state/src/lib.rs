@@ -71,7 +71,7 @@ pub use horizon::Losses;
 pub use image::{Image, RecallError};
 pub use known::Known;
 pub use options::{BoundError, Options};
-pub use readiness::{Outage, Readiness, Unready};
+pub use readiness::{Degraded, Outage, Readiness, Unready};
 pub use revocations::Revocations;
 pub use running::{Admission, Cut, CutPart, CutReport, RevokedSignal, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};

@@ -24,6 +24,8 @@ use crate::NotReady;
 pub struct Readiness {
     /// Why the service should be given no requests.
     pub unready: Option<Unready>,
+    /// An alarm that leaves the service ready.
+    pub degraded: Option<Degraded>,
     /// How long ago the log was last proven complete, if it ever was.
     pub staleness: Option<Duration>,
     /// Whether that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
@@ -43,10 +45,18 @@ pub enum Unready {
     NotReady(NotReady),
     /// The last proof that the log is complete is older than the bound.
     Stale,
-    /// For longer than the bound, no message was verified after one that was not.
-    SignaturesFail,
     /// More is revoked than may be remembered.
     Full,
+}
+
+/// An alarm that leaves the service ready: an operator must act, requests are decided as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Degraded {
+    /// Messages arrive that no accepted key has signed, and are rejected: the producers' key was
+    /// changed, or somebody else writes to the streams. In strict mode the view is also no fresher
+    /// than the first of them.
+    SignaturesFail,
 }
 
 /// Why the log cannot be read, or not be proven fresh: the cause of growing staleness.
@@ -105,6 +115,9 @@ impl fmt::Display for Readiness {
         if let Some(outage) = self.outage {
             write!(f, " ({})", outage.label())?;
         }
+        if let Some(degraded) = self.degraded {
+            write!(f, ", degraded: {}", degraded.label())?;
+        }
         if let Some(staleness) = self.staleness {
             write!(f, ", last proven complete {:.1} s ago", staleness.as_secs_f64())?;
         }
@@ -118,17 +131,50 @@ impl fmt::Display for Readiness {
 impl Unready {
     /// Every label.
     pub const LABELS: [&'static str; 5] =
-        ["replaying", "no_signature_verifies", "stale", "signatures_fail", "full"];
+        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
+
+    /// Returns why nothing can be said of any token, if so: the one rule behind readiness, verdicts
+    /// and cuts. Staleness and bound are in nanoseconds.
+    #[inline]
+    pub(crate) fn of(staleness: Result<u64, NotReady>, bound: u64, is_full: bool) -> Option<Self> {
+        match staleness {
+            Err(why) => Some(Self::NotReady(why)),
+            Ok(staleness) if staleness > bound => Some(Self::Stale),
+            Ok(_) => is_full.then_some(Self::Full),
+        }
+    }
 
     /// The reason as a label: one of [`Unready::LABELS`].
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::NotReady(NotReady::Replaying) => "replaying",
-            Self::NotReady(NotReady::NoSignatureVerifies) => "no_signature_verifies",
+            Self::NotReady(why) => why.label(),
             Self::Stale => "stale",
-            Self::SignaturesFail => "signatures_fail",
             Self::Full => "full",
+        }
+    }
+}
+
+impl Degraded {
+    /// Every alarm.
+    pub const ALL: [Self; 1] = [Self::SignaturesFail];
+
+    /// The alarm as a label: `signatures_fail`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SignaturesFail => "signatures_fail",
+        }
+    }
+
+    /// Returns the action that ends it, which names the setting.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::SignaturesFail => {
+                "set STREAMS_HMAC_KEY to the producers' key, and STREAMS_HMAC_KEY_PREVIOUS to the one \
+                 before; if no key was changed, find out who writes to the streams"
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::freshness::{Freshness, NotReady, nanos};
 use crate::horizon::{Horizon, Losses};
 use crate::index::Index;
 use crate::options::{BoundError, Options, SHORTEST_MEMORY};
-use crate::readiness::{Outage, Readiness, Unready};
+use crate::readiness::{Degraded, Outage, Readiness, Unready};
 use crate::recent::Recent;
 use crate::running::{Registry, Timekeeper};
 use crate::verdict::{Checks, Verdict};
@@ -172,7 +172,8 @@ impl Revocations {
         self.0.ready.notify_waiters();
     }
 
-    /// Says why there has been no proof yet; whether that is news. For followers only.
+    /// Makes every verdict unknown for this reason until the next [`Revocations::confirm`]. Returns
+    /// `true` if the reason changed. For followers only.
     pub fn withhold(&self, why: NotReady) -> bool {
         self.0.freshness.withhold(why)
     }
@@ -182,9 +183,10 @@ impl Revocations {
         self.0.freshness.set_outage(outage)
     }
 
-    /// Since when no message was verified after one that was not. For followers only.
-    pub fn set_signatures_fail(&self, since: Option<Moment>) {
-        self.0.freshness.set_signatures_fail(since);
+    /// Records that messages arrive which no accepted key has signed, or that this ended. It alarms,
+    /// and changes no verdict. Returns `true` if it changed. For followers only.
+    pub fn set_signatures_fail(&self, fail: bool) -> bool {
+        self.0.freshness.set_signatures_fail(fail)
     }
 
     /// Asks for a view that is never older than this, for [`Checks::deny_after`]: the follower
@@ -206,25 +208,18 @@ impl Revocations {
         Duration::from_nanos(self.0.shortest_bound.load(Ordering::Acquire))
     }
 
-    /// Whether a service with this state should be given requests at this moment, and why not.
+    /// Returns whether a service with this state should be given requests at this moment, and why
+    /// not. It is ready exactly while a token that nothing is known against is admitted.
     #[must_use]
     pub fn readiness(&self, now: Moment) -> Readiness {
-        let Options { deny_after, warn_after, .. } = self.0.options;
-        let staleness = self.staleness(now);
-        let fails_for = self.0.freshness.signatures_fail_for(now);
-        let unready = match staleness {
-            Err(why) => Some(Unready::NotReady(why)),
-            Ok(staleness) if staleness > deny_after => Some(Unready::Stale),
-            Ok(_) if self.is_full() => Some(Unready::Full),
-            Ok(_) if fails_for.is_some_and(|time| time > deny_after) => {
-                Some(Unready::SignaturesFail)
-            }
-            Ok(_) => None,
-        };
+        let staleness_ns = self.0.freshness.staleness_ns(now);
+        let staleness = staleness_ns.ok().map(Duration::from_nanos);
+        let signatures_fail = self.0.freshness.signatures_fail();
         Readiness {
-            unready,
-            staleness: staleness.ok(),
-            is_late: staleness.is_ok_and(|staleness| staleness > warn_after),
+            unready: Unready::of(staleness_ns, self.0.deny_after, self.is_full()),
+            degraded: signatures_fail.then_some(Degraded::SignaturesFail),
+            staleness,
+            is_late: staleness.is_some_and(|staleness| staleness > self.0.options.warn_after),
             outage: self.0.freshness.outage(),
             horizon: self.horizon(),
         }
@@ -330,7 +325,7 @@ impl Revocations {
     ///
     /// # Errors
     ///
-    /// [`NotReady`] when it has not been yet.
+    /// [`NotReady`] when it has not been yet, or nothing that was read can be believed.
     pub fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
         self.0.freshness.staleness(now)
     }

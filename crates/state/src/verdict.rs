@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::claims::AnchorKind;
 use crate::freshness::NotReady;
 use crate::index::Mark;
+use crate::readiness::Unready;
 
 /// What follows for a token from what is known now.
 ///
@@ -143,8 +144,21 @@ pub enum Unknown {
 
 impl Unknown {
     /// Every label.
-    pub const LABELS: [&'static str; 5] =
-        ["replaying", "no_signature_verifies", "stale", "no_issue_time", "full"];
+    pub const LABELS: [&'static str; 6] =
+        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "no_issue_time", "full"];
+
+    /// What [`Unready::of`] finds, with how old the view is and may be.
+    pub(crate) fn of(staleness: Result<u64, NotReady>, bound: u64, is_full: bool) -> Option<Self> {
+        Some(match Unready::of(staleness, bound, is_full)? {
+            Unready::NotReady(why) => Self::NotReady(why),
+            Unready::Stale => {
+                let [staleness, bound] =
+                    [staleness.unwrap_or(NEVER), bound].map(Duration::from_nanos);
+                Self::Stale { staleness, bound }
+            }
+            Unready::Full => Self::Full,
+        })
+    }
 
     /// The cause as a label: one of [`Unknown::LABELS`].
     #[must_use]
@@ -223,14 +237,8 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.epoch_is_stale {
         return refuse(Reason::DelegationStale);
     }
-    let (staleness, unknown) = match facts.staleness {
-        Ok(staleness) if staleness > facts.bound => {
-            let [age, bound] = [staleness, facts.bound].map(Duration::from_nanos);
-            (staleness, Some(Unknown::Stale { staleness: age, bound }))
-        }
-        Ok(staleness) => (staleness, facts.is_full.then_some(Unknown::Full)),
-        Err(why) => (NEVER, Some(Unknown::NotReady(why))),
-    };
+    let staleness = facts.staleness.unwrap_or(NEVER);
+    let unknown = Unknown::of(facts.staleness, facts.bound, facts.is_full);
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);
     }

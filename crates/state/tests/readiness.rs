@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
-    Checks, Claims, Hop, Known, ManualClock, NotReady, Options, Outage, Reason, Revocations,
-    Unknown, Unready, Verdict,
+    Checks, Claims, Degraded, Hop, Known, ManualClock, NotReady, Options, Outage, Reason,
+    Revocations, Unknown, Unready, Verdict,
 };
+use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What a [`ManualClock`] starts at.
@@ -75,19 +76,102 @@ fn readiness_turns_red_beyond_the_bound_and_warns_before() {
 }
 
 #[test]
-fn signatures_that_fail_for_longer_than_the_bound_turn_readiness_red() {
+fn failing_signatures_alarm_and_leave_the_service_ready() {
     let (revocations, clock) = on_manual_clock(Options::default());
-    revocations.set_signatures_fail(Some(revocations.now()));
-    clock.advance(60 * SECOND);
+    assert!(revocations.set_signatures_fail(true));
+    assert!(!revocations.set_signatures_fail(true), "told once");
+    clock.advance(3_600 * SECOND);
     revocations.confirm(revocations.now());
-    assert!(revocations.readiness(revocations.now()).is_ready());
-    clock.advance(SECOND);
-    let unready = revocations.readiness(revocations.now()).unready;
-    assert_eq!(unready, Some(Unready::SignaturesFail));
-    // It says that the service is of little use, not that a token is bad.
+    let readiness = revocations.readiness(revocations.now());
+    assert!(readiness.is_ready());
+    assert_eq!(readiness.degraded, Some(Degraded::SignaturesFail));
+    assert!(readiness.to_string().contains("degraded: signatures_fail"), "{readiness}");
     assert_eq!(reason(&revocations, &made_at(NOW)), None);
-    revocations.set_signatures_fail(None);
-    assert!(revocations.readiness(revocations.now()).is_ready());
+    assert!(revocations.set_signatures_fail(false));
+    assert_eq!(revocations.readiness(revocations.now()).degraded, None);
+}
+
+#[test]
+fn what_is_withheld_is_unknown_until_the_next_proof() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    revocations.confirm(revocations.now());
+    for why in [NotReady::NotProvisioned, NotReady::NoSignatureVerifies] {
+        assert!(revocations.withhold(why));
+        assert!(!revocations.withhold(why), "told once");
+        let verdict = decide(&revocations, &made_at(NOW), &Checks::default());
+        assert_eq!(verdict, Verdict::Unknown(Unknown::NotReady(why)));
+        assert!(why.advice().contains("REDIS_URL") || why.advice().contains("STREAMS_HMAC_KEY"));
+    }
+    clock.advance(SECOND);
+    revocations.confirm(revocations.now());
+    assert_eq!(reason(&revocations, &made_at(NOW)), None);
+}
+
+/// What a follower, or time, may do to a state.
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    Confirm(u64),
+    Withhold(NotReady),
+    SignaturesFail(bool),
+    Outage(Option<Outage>),
+    Revoke(u8),
+    RaiseHorizon,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let why = prop_oneof![
+        Just(NotReady::Replaying),
+        Just(NotReady::NoSignatureVerifies),
+        Just(NotReady::NotProvisioned),
+    ];
+    let step = prop_oneof![
+        (0..100_000_u64).prop_map(Step::Advance),
+        (0..100_000_u64).prop_map(Step::Confirm),
+        why.prop_map(Step::Withhold),
+        any::<bool>().prop_map(Step::SignaturesFail),
+        prop_oneof![Just(None), Just(Some(Outage::Timeout))].prop_map(Step::Outage),
+        any::<u8>().prop_map(Step::Revoke),
+        Just(Step::RaiseHorizon),
+        Just(Step::Reopen),
+    ];
+    proptest::collection::vec(step, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn ready_exactly_while_a_clean_token_is_admitted(steps in steps(), strict in any::<bool>()) {
+        let mut options = if strict { Options::strict() } else { Options::default() };
+        options.max_entries = 16;
+        let (revocations, clock) = on_manual_clock(options);
+        for step in steps {
+            let now = revocations.now();
+            match step {
+                Step::Advance(millis) => clock.advance(Duration::from_millis(millis)),
+                Step::Confirm(age) => {
+                    revocations.confirm(now.earlier_by(Duration::from_millis(age)));
+                }
+                Step::Withhold(why) => drop(revocations.withhold(why)),
+                Step::SignaturesFail(fail) => drop(revocations.set_signatures_fail(fail)),
+                Step::Outage(outage) => drop(revocations.set_outage(outage)),
+                Step::Revoke(first) => (0..12).for_each(|n| {
+                    revocations.add(&Known::Revoked(&format!("ar-{first}-{n}")), now);
+                }),
+                Step::RaiseHorizon => revocations.raise_horizon(NOW),
+                Step::Reopen => drop(revocations.reopen(NOW)),
+            }
+            let mut clean = Claims::new("clean");
+            clean.iat = Some(NOW + 1_000_000);
+            let verdict = decide(&revocations, &clean, &Checks::default());
+            let readiness = revocations.readiness(revocations.now());
+            prop_assert_eq!(
+                readiness.is_ready(),
+                matches!(verdict, Verdict::Admitted(_)),
+                "{:?} after {:?}", verdict, readiness
+            );
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use caracal_revocation_event::{KeyRing, Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage, Revocations};
 
 use crate::dead_letters::DeadLetters;
-use crate::log::{LogError, PerStream, Reading};
+use crate::log::{Head, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
@@ -37,12 +37,18 @@ pub(crate) struct Fold {
     progress: Option<Arc<Progress>>,
     /// Where an earlier process stood.
     recalled: Option<Recalled>,
+    /// The server on which at least one of the streams must exist, for the log; none where they may
+    /// all be missing.
+    required_on: Option<Box<str>>,
+    /// At least one of the streams has been there since this process began to read.
+    has_seen_streams: bool,
     /// None until the first answer tells the server's time, and so where to begin.
     tracks: Option<PerStream<Track>>,
     /// The first for all streams, or one for each, if each may be on another server.
     sources: PerStream<Source>,
     is_split: bool,
     signing: Signing,
+    /// The history was read to its end and believed, once.
     is_ready: bool,
     /// Whether it was said that the state is full.
     was_full: bool,
@@ -64,8 +70,15 @@ struct Track {
 }
 
 impl Fold {
-    pub(crate) fn new(revocations: Revocations, keys: KeyRing, dead_letters: DeadLetters) -> Self {
+    pub(crate) fn new(
+        revocations: Revocations,
+        keys: KeyRing,
+        mut dead_letters: DeadLetters,
+    ) -> Self {
         let metrics = Arc::new(StreamMetrics::register());
+        if !keys.verifies() {
+            dead_letters.release();
+        }
         Self {
             revocations,
             keys,
@@ -73,6 +86,8 @@ impl Fold {
             dead_letters,
             progress: None,
             recalled: None,
+            required_on: None,
+            has_seen_streams: false,
             tracks: None,
             sources: PerStream::default(),
             is_split: false,
@@ -88,6 +103,11 @@ impl Fold {
         Self { progress, ..self }
     }
 
+    /// Is not ready while this server, which a log may name, has none of the streams.
+    pub(crate) fn requiring_streams(self, on: Option<Box<str>>) -> Self {
+        Self { required_on: on, ..self }
+    }
+
     /// Every stream may be on a server of its own, and is read by itself.
     pub(crate) fn split(self, is_split: bool) -> Self {
         Self { is_split, ..self }
@@ -96,6 +116,10 @@ impl Fold {
     /// Counts on where an earlier process stood, so that nothing is missing that was trimmed since
     /// it was read. Not in strict mode: nothing shows what the server may have lost in between.
     pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
+        if recalled.is_some_and(|recalled| recalled.key_is_proven) {
+            self.signing.prove_key();
+            self.dead_letters.release();
+        }
         self.recalled = recalled.filter(|_| !self.revocations.options().strict);
     }
 
@@ -107,7 +131,11 @@ impl Fold {
         if !self.is_ready || self.revocations.is_full() {
             return None;
         }
-        let mut position = Position { as_of, tracks: PerStream::default() };
+        let mut position = Position {
+            as_of: self.believed(as_of),
+            key_is_proven: self.signing.key_is_proven(),
+            tracks: PerStream::default(),
+        };
         for (track, place) in tracks.iter().zip(&mut position.tracks) {
             *place = track.proof.standing()?;
         }
@@ -180,6 +208,7 @@ impl Fold {
         let as_of = reading.as_of.moment(sent).unwrap_or(NEVER);
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             if let Some(head) = head {
+                self.has_seen_streams |= head != Head::Missing;
                 self.prove(stream, |proof| proof.head(head, as_of, server_time));
             }
         }
@@ -198,8 +227,9 @@ impl Fold {
         self.restart_broken();
         self.sweep(now);
         self.mind_the_room(server_time);
+        self.signing.settle(server_time);
         self.confirm();
-        self.revocations.set_signatures_fail(self.signing.failing_since());
+        self.alarm();
         self.report(now);
         Ok(())
     }
@@ -230,3 +260,6 @@ impl Fold {
         tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,10 +237,11 @@ impl Follower {
                 let upstreams =
                     Upstream::all(&topology, &settings.certificates, fold.revocations());
                 let is_split = upstreams.len() > 1;
+                let required_on = settings.mode.requires_streams().then(|| topology.place());
                 let log =
                     |upstream| RedisLog::new(upstream, primary.clone(), settings.insecure_unproven);
                 let logs = upstreams.into_iter().map(log).collect();
-                let fold = fold.split(is_split);
+                let fold = fold.split(is_split).requiring_streams(required_on);
                 beside(writer.run(), follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {

@@ -35,7 +35,7 @@ mod topology;
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
 /// | `CARACAL_REVOCATION_SNAPSHOT` | a file to keep what is known in; see [`Follower::with_snapshot`](crate::Follower::with_snapshot) |
-/// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published |
+/// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published: without any of the streams a service is then not ready |
 /// | `REVOCATION_STRICT` | `true`: what cannot be shown counts as lost; [`Options::strict`] |
 /// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness all is refused; 60000, or 5000 if strict |
 /// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness an operator is told; 5000, or 3000 |
@@ -66,7 +66,8 @@ pub struct Settings {
 /// `CARACAL_MODE`: how strictly a service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Development: a missing key is allowed, and every message is then believed.
+    /// Development: a missing key is allowed, and every message is then believed. Streams may be
+    /// missing: they count as empty.
     Dev,
     /// A release candidate: published.
     ReleaseCandidate,
@@ -75,6 +76,12 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Returns `true` if a service must find at least one of the streams: where there is none, the
+    /// server or the database is the wrong one, or was not provisioned.
+    pub(crate) const fn requires_streams(self) -> bool {
+        matches!(self, Self::ReleaseCandidate | Self::Stable)
+    }
+
     /// The mode that `CARACAL_MODE` names; unset counts as published.
     ///
     /// # Errors

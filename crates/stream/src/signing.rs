@@ -1,40 +1,68 @@
-//! Whether messages verify, as far as it can be told from those that did and did not.
+//! The state of signatures: whether the key is known to be right, and whether messages fail.
 
-use caracal_revocation_event::StreamId;
+use std::time::Duration;
+
 use caracal_revocation_state::Moment;
 
-/// What the signatures seen so far say.
+/// How long after the last failure an alarm ends, although other messages verify: producers may
+/// change their key one after the other, and a forger must not fill the log.
+const CALM: Duration = Duration::from_secs(60);
+
+/// What the signatures so far say. Times of publication are by the server's clock, since the Unix
+/// epoch: history is read stream by stream, so an old failure may come late.
 #[derive(Debug, Default)]
 pub(crate) struct Signing {
-    /// When the newest message was published that verified.
-    verified: Option<u64>,
-    /// Whether one was ever refused for its signature.
-    refused: bool,
-    /// Since when messages are refused that are newer than any that verified.
+    /// An accepted key has signed a message, read here or by the process before.
+    key_is_proven: bool,
+    /// When the newest message was published that an accepted key has signed.
+    verified: Option<Duration>,
+    /// When the newest was published that none has signed.
+    failed: Option<Duration>,
+    /// When the first was published of those that fail now.
     failing_since: Option<Moment>,
 }
 
 impl Signing {
-    /// A message was signed with an accepted key.
-    pub(crate) fn verified(&mut self, id: StreamId) {
-        self.verified = self.verified.max(Some(id.ms));
-        self.failing_since = None;
+    /// An earlier process has seen that the key is right.
+    pub(crate) const fn prove_key(&mut self) {
+        self.key_is_proven = true;
     }
 
-    /// One was not. History is read stream by stream, so an old failure may come late.
-    pub(crate) fn refused(&mut self, id: StreamId, now: Moment) {
-        self.refused = true;
-        if self.verified.is_none_or(|verified| id.ms > verified) {
-            self.failing_since.get_or_insert(now);
+    /// A message is signed with an accepted key. Returns `true` if it is the first.
+    pub(crate) fn verified(&mut self, published: Duration) -> bool {
+        self.verified = self.verified.max(Some(published));
+        !std::mem::replace(&mut self.key_is_proven, true)
+    }
+
+    /// A message is not. `at` is when it was published, by this machine's clocks.
+    pub(crate) fn failed(&mut self, published: Duration, at: Moment) {
+        self.settle(published);
+        self.failed = self.failed.max(Some(published));
+        let since = self.failing_since.filter(|since| since.monotonic <= at.monotonic);
+        self.failing_since = Some(since.unwrap_or(at));
+    }
+
+    /// Ends the alarm if it is over at this time: a later message verified, and none has failed for
+    /// a while.
+    pub(crate) fn settle(&mut self, server_time: Duration) {
+        let is_over =
+            |failed| self.verified > Some(failed) && server_time.saturating_sub(failed) >= CALM;
+        if self.failed.is_some_and(is_over) {
+            self.failing_since = None;
         }
     }
 
-    /// Whether nothing that arrived could be believed: more likely a wrong key than a forger.
-    pub(crate) const fn none_verified(&self) -> bool {
-        self.refused && self.verified.is_none()
+    /// Returns `true` if a message is known that an accepted key has signed.
+    pub(crate) const fn key_is_proven(&self) -> bool {
+        self.key_is_proven
     }
 
-    /// Since when no message was verified after one that was not.
+    /// Returns `true` if messages failed and none was ever verified.
+    pub(crate) const fn none_verified(&self) -> bool {
+        self.failed.is_some() && !self.key_is_proven
+    }
+
+    /// When the first message was published of those that fail now.
     pub(crate) const fn failing_since(&self) -> Option<Moment> {
         self.failing_since
     }
@@ -42,33 +70,69 @@ impl Signing {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn second(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
 
     fn at(second: u64) -> Moment {
         Moment { monotonic: Duration::from_secs(second), wall: Duration::from_secs(second) }
     }
 
-    #[test]
-    fn failures_count_from_the_first_until_a_success() {
-        let mut signing = Signing::default();
-        signing.refused(StreamId::new(10, 0), at(1));
-        signing.refused(StreamId::new(11, 0), at(2));
-        assert_eq!(signing.failing_since(), Some(at(1)));
-        assert!(signing.none_verified());
-        signing.verified(StreamId::new(12, 0));
-        assert_eq!(signing.failing_since(), None);
-        assert!(!signing.none_verified());
-        signing.refused(StreamId::new(13, 0), at(4));
-        assert_eq!(signing.failing_since(), Some(at(4)));
+    fn failed(signing: &mut Signing, seconds: u64) {
+        signing.failed(second(seconds), at(seconds));
     }
 
     #[test]
-    fn a_failure_older_than_a_success_is_history() {
+    fn alarms_from_first_failure_until_a_minute_after_the_last() {
         let mut signing = Signing::default();
-        signing.verified(StreamId::new(12, 0));
-        signing.refused(StreamId::new(12, 0), at(1));
+        assert!(signing.verified(second(9)));
+        failed(&mut signing, 10);
+        failed(&mut signing, 20);
+        assert!(!signing.verified(second(21)));
+        signing.settle(second(79));
+        assert_eq!(signing.failing_since(), Some(at(10)));
+        signing.settle(second(80));
         assert_eq!(signing.failing_since(), None);
+        failed(&mut signing, 90);
+        assert_eq!(signing.failing_since(), Some(at(90)));
+    }
+
+    #[test]
+    fn alarms_for_as_long_as_nothing_newer_verifies() {
+        let mut signing = Signing::default();
+        signing.verified(second(9));
+        failed(&mut signing, 10);
+        signing.settle(second(100_000));
+        assert_eq!(signing.failing_since(), Some(at(10)));
+        signing.verified(second(100_001));
+        signing.settle(second(100_001));
+        assert_eq!(signing.failing_since(), None);
+    }
+
+    #[test]
+    fn old_failure_read_late_is_no_alarm() {
+        let mut signing = Signing::default();
+        signing.verified(second(1_000));
+        failed(&mut signing, 10);
+        failed(&mut signing, 500);
+        signing.settle(second(1_000));
+        assert_eq!(signing.failing_since(), None);
+    }
+
+    #[test]
+    fn key_is_wrong_only_if_messages_fail_and_none_ever_verified() {
+        let mut signing = Signing::default();
+        assert!(!signing.none_verified(), "nothing was read");
+        failed(&mut signing, 10);
+        assert!(signing.none_verified());
+        assert!(signing.verified(second(5)));
+        assert!(!signing.none_verified());
+
+        let mut recalled = Signing::default();
+        recalled.prove_key();
+        failed(&mut recalled, 10);
+        assert!(!recalled.none_verified());
     }
 }

@@ -103,7 +103,11 @@ impl Watch {
         let (dead_letters, _) = dead_letters::queue();
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
-            fold: Fold::new(revocations, keys.clone(), dead_letters).split(logs.len() > 1),
+            fold: Fold::new(revocations, keys.clone(), dead_letters)
+                .split(logs.len() > 1)
+                .requiring_streams(
+                    settings.mode.requires_streams().then(|| settings.topology.place()),
+                ),
             logs,
             keys,
             server_time: Some(server_time),

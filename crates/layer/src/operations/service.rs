@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use caracal_revocation_state::{Outage, Revocations};
+use caracal_revocation_state::{Degraded, NotReady, Outage, Readiness, Revocations, Unready};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -28,8 +28,12 @@ use crate::bearer::Authorization;
 /// `/ready` is 200 if:
 ///
 /// 1. [`Revocations::readiness`] says so (else the reason is one of `Unready::LABELS`: `replaying`,
-///    `no_signature_verifies`, `stale`, `signatures_fail` or `full`);
+///    `no_signature_verifies`, `not_provisioned`, `stale` or `full`), which is exactly while a token
+///    that nothing is known against is admitted;
 /// 2. every condition of [`ready_if`](Self::ready_if) holds (else that condition's name).
+///
+/// `degraded` names an alarm that leaves the service ready (`signatures_fail`), and `advice` what an
+/// operator can do, with the setting.
 ///
 /// With axum it is a router's `fallback_service`; it clones cheaply. The module's documentation
 /// shows it at work.
@@ -53,6 +57,10 @@ struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outage: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +131,8 @@ impl Operations {
         Report {
             status: if reason.is_none() { "ready" } else { "unready" },
             reason,
+            degraded: readiness.degraded.map(Degraded::label),
+            advice: advice(&readiness),
             outage: readiness.outage.map(Outage::label),
             staleness_seconds: readiness.staleness.map(|age| age.as_secs_f64()),
             horizon: readiness.horizon,
@@ -164,6 +174,17 @@ impl<B> Service<Request<B>> for Operations {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+    }
+}
+
+/// What to do about the first of: nothing is known, the streams cannot be read, an alarm.
+fn advice(readiness: &Readiness) -> Option<&'static str> {
+    match (readiness.unready, readiness.outage, readiness.degraded) {
+        // While Redis is away, that is why the history is not read.
+        (Some(Unready::NotReady(NotReady::Replaying)), Some(outage), _) => Some(outage.advice()),
+        (Some(Unready::NotReady(why)), ..) => Some(why.advice()),
+        (_, Some(outage), _) => Some(outage.advice()),
+        (.., degraded) => degraded.map(Degraded::advice),
     }
 }
 

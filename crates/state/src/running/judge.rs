@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cut::Cut;
 use super::handle::Request;
 use crate::digest::Digest;
+use crate::freshness::nanos;
 use crate::index::Mark;
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
 use crate::{Moment, Revocations};
@@ -91,7 +92,7 @@ impl Revocations {
     pub(super) fn must_cut(&self, request: &Request, now: Moment) -> Option<Cut> {
         let (state, grounds, watch) = (self.state(), request.grounds(), &request.watch);
         // In the order of `Revocations::decide`, for its reason.
-        let staleness = self.staleness(now);
+        let staleness = state.freshness.staleness_ns(now);
         let fails_closed = !watch.checks.fail_open_unknown;
         let is_full = self.is_full() && fails_closed;
         let horizons = state.horizon.heights();
@@ -115,17 +116,12 @@ impl Revocations {
         let unknown = match verdict(&facts) {
             Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
             Verdict::Unknown(unknown) => Some(unknown),
-            Verdict::Admitted(_) => is_full.then_some(Unknown::Full),
+            Verdict::Admitted(_) => None,
         };
         if request.deadline().is_some_and(|second| now.wall.as_secs() >= second) {
             return Some(Cut::Expired);
         }
-        let bound = watch.bound?;
-        match staleness {
-            Err(why) => Some(Unknown::NotReady(why)),
-            Ok(staleness) if staleness > bound => Some(Unknown::Stale { staleness, bound }),
-            Ok(_) => unknown,
-        }
-        .map(Cut::Unknown)
+        let bound = nanos(watch.bound?);
+        Unknown::of(staleness, bound, is_full).or(unknown).map(Cut::Unknown)
     }
 }

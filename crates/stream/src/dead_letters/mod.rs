@@ -8,6 +8,8 @@ mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
 pub(crate) use marked::MAX_DEAD;
+#[cfg(test)]
+pub(crate) use queue::Queue;
 pub(crate) use queue::{DeadLetters, queue};
 pub use replay::ReplayError;
 pub(crate) use writer::Writer;

@@ -17,12 +17,25 @@ const MAX_WAITING: usize = 1_024;
 const MAX_BYTES: usize = 16 << 20;
 
 /// Where a fold leaves the messages that it cannot use.
+///
+/// They are held until [`DeadLetters::release`]: while no message has verified, the key is more
+/// likely wrong than the messages.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
+    held: Option<Held>,
     sender: mpsc::Sender<Waiting>,
     shared: Arc<Shared>,
     /// Kept at hand: a flood finds the queue full at each of its messages.
     full: Counter,
+}
+
+/// Messages that are held, within the bounds of the queue.
+#[derive(Debug, Default)]
+struct Held {
+    letters: Vec<(Stream, StreamId, usize, DeadLetter)>,
+    bytes: usize,
+    /// How many found no room.
+    beyond: u64,
 }
 
 /// A letter on its way.
@@ -85,34 +98,85 @@ pub(crate) fn queue() -> (DeadLetters, Queue) {
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let shared = Arc::<Shared>::default();
     (
-        DeadLetters { sender, shared: shared.clone(), full: Loss::Full.counter() },
+        DeadLetters {
+            held: Some(Held::default()),
+            sender,
+            shared: shared.clone(),
+            full: Loss::Full.counter(),
+        },
         Queue { receiver, shared },
     )
 }
 
 impl DeadLetters {
-    /// Leaves a message to the writer; what there is no room for is counted as lost.
-    pub(crate) fn put(&self, entry: &Entry, error: impl Display) {
+    /// Leaves a message to the writer, or holds it; what there is no room for is counted as lost.
+    pub(crate) fn put(&mut self, entry: &Entry, error: impl Display) {
+        let (stream, id, bytes) = (entry.stream, entry.id, entry.fields.size());
+        // Owned: the entry's fields keep all of the answer that they came in. And made only once there
+        // is room: whoever can write to Redis can make any number of them.
+        let letter = || DeadLetter::of(id, &error.to_string(), &entry.fields.borrowed());
+        match &mut self.held {
+            Some(held) => held.put(stream, id, bytes, letter),
+            None => self.send(stream, id, bytes, letter),
+        }
+    }
+
+    /// The key is right, or none is needed: leaves what was held to the writer, and holds no more.
+    pub(crate) fn release(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        for (stream, id, bytes, letter) in held.letters {
+            self.send(stream, id, bytes, || letter);
+        }
+        self.full.increment(held.beyond);
+    }
+
+    fn send(
+        &self,
+        stream: Stream,
+        id: StreamId,
+        bytes: usize,
+        letter: impl FnOnce() -> DeadLetter,
+    ) {
         let Shared { bytes: waiting, written } = &*self.shared;
-        let known = written.get(entry.stream.index());
-        if known.is_some_and(|known| entry.id.ms < known.load(Ordering::Relaxed)) {
+        let known = written.get(stream.index());
+        if known.is_some_and(|known| id.ms < known.load(Ordering::Relaxed)) {
             return;
         }
-        // Before the letter is made: whoever can write to Redis can make any number of them.
         let Ok(room) = self.sender.try_reserve() else { return self.full.increment(1) };
-        let bytes = entry.fields.size();
         // Only this side adds, so what was free stays free.
         if waiting.load(Ordering::Relaxed).saturating_add(bytes) > MAX_BYTES {
             return self.full.increment(1);
         }
-        let letter = DeadLetter::of(entry.id, &error.to_string(), &entry.fields.borrowed());
-        let (stream, id) = (entry.stream, entry.id);
         waiting.fetch_add(bytes, Ordering::Relaxed);
-        room.send(Waiting { stream, id, letter, since: Instant::now(), bytes });
+        room.send(Waiting { stream, id, letter: letter(), since: Instant::now(), bytes });
+    }
+}
+
+impl Held {
+    fn put(
+        &mut self,
+        stream: Stream,
+        id: StreamId,
+        bytes: usize,
+        letter: impl FnOnce() -> DeadLetter,
+    ) {
+        let all = self.bytes.saturating_add(bytes);
+        if self.letters.len() >= MAX_WAITING || all > MAX_BYTES {
+            self.beyond += 1;
+            return;
+        }
+        self.bytes = all;
+        self.letters.push((stream, id, bytes, letter()));
     }
 }
 
 impl Queue {
+    /// How many letters wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
     /// The next letter; None when there will be no more.
     pub(super) async fn next(&mut self) -> Option<Waiting> {
         self.receiver.recv().await
@@ -151,9 +215,39 @@ mod tests {
         Entry { stream: Stream::SessionsRevoke, id: StreamId::new(ms, 0), fields }
     }
 
+    fn released() -> (DeadLetters, Queue) {
+        let (mut letters, queue) = queue();
+        letters.release();
+        (letters, queue)
+    }
+
+    #[tokio::test]
+    async fn holds_letters_until_the_key_is_known_to_be_right() {
+        let (mut letters, mut queue) = queue();
+        for ms in 0..2_000 {
+            letters.put(&entry(ms, 1), "signature");
+        }
+        assert!(queue.receiver.is_empty());
+        letters.release();
+        assert_eq!(queue.receiver.len(), MAX_WAITING);
+        assert_eq!(queue.receiver.try_recv().unwrap().id.ms, 0, "the first are kept");
+        letters.put(&entry(3_000, 1), "signature");
+        assert_eq!(queue.receiver.len(), MAX_WAITING, "and the next is sent at once");
+    }
+
+    #[tokio::test]
+    async fn holds_only_so_many_bytes() {
+        let (mut letters, queue) = queue();
+        for ms in 0..5 {
+            letters.put(&entry(ms, 5 << 20), "signature");
+        }
+        letters.release();
+        assert_eq!(queue.receiver.len(), 3);
+    }
+
     #[tokio::test]
     async fn what_the_fleet_has_written_is_left_out_at_once() {
-        let (letters, mut queue) = queue();
+        let (mut letters, mut queue) = released();
         queue.written(Stream::SessionsRevoke, StreamId::new(10, 5));
         letters.put(&entry(9, 1), "");
         letters.put(&entry(10, 1), "within the same millisecond: asked");
@@ -167,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_bounded_in_number_and_in_bytes() {
-        let (letters, mut queue) = queue();
+        let (mut letters, mut queue) = released();
         for ms in 0..2_000 {
             letters.put(&entry(ms, 1), "");
         }

@@ -25,7 +25,7 @@ impl Fold {
 
     pub(super) fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
         if event.key() != KeySlot::Unsigned {
-            self.signing.verified(entry.id);
+            self.believe_key(received.published(entry.id));
         }
         self.metrics.verified(event.key());
         let published = received.now.earlier_by(received.since(entry.id));
@@ -57,6 +57,9 @@ impl Fold {
 
     pub(super) fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
         self.metrics.rejected(rejection.kind());
+        if rejection.was_signed() {
+            self.believe_key(received.published(entry.id));
+        }
         self.dead_letters.put(entry, rejection);
         if rejection.was_signed() {
             tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
@@ -65,7 +68,10 @@ impl Fold {
             tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
         }
         match rejection.kind() {
-            RejectionKind::Signature => self.signing.refused(entry.id, received.now),
+            RejectionKind::Signature => {
+                let at = received.now.earlier_by(received.since(entry.id));
+                self.signing.failed(received.published(entry.id), at);
+            }
             RejectionKind::Ambiguous if rejection.was_signed() => {
                 self.cover_recut(entry, received);
             }
@@ -73,10 +79,16 @@ impl Fold {
         }
     }
 
+    /// An accepted key has signed a message that was published at this time.
+    fn believe_key(&mut self, published: Duration) {
+        if self.signing.verified(published) {
+            self.dead_letters.release();
+        }
+    }
+
     /// What a re-cut message hid was published before it.
     pub(super) fn cover_recut(&self, entry: &Entry, received: Received) {
-        let published = Duration::from_millis(entry.id.ms).min(received.server_time);
-        self.cover(entry.stream, published);
+        self.cover(entry.stream, received.published(entry.id));
     }
 }
 
@@ -89,6 +101,12 @@ pub(super) struct Received {
 }
 
 impl Received {
+    /// When the entry was published, by the server's clock since the Unix epoch. An id may be ahead
+    /// of it: anybody who can write to the stream chooses it.
+    fn published(self, id: StreamId) -> Duration {
+        Duration::from_millis(id.ms).min(self.server_time)
+    }
+
     /// How long before this the entry was published.
     fn since(self, id: StreamId) -> Duration {
         self.server_clock.age(id, self.now)

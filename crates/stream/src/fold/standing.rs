@@ -49,10 +49,10 @@ impl Fold {
     /// The state is as fresh as the stream whose proof is oldest.
     pub(super) fn confirm(&mut self) {
         let Some(as_of) = self.oldest_proof() else { return };
-        if self.signing.none_verified() && self.keys.verifies() {
-            self.withhold();
+        if let Some(why) = self.disbelief() {
+            self.withhold(why);
         } else if as_of != NEVER {
-            self.revocations.confirm(as_of);
+            self.revocations.confirm(self.believed(as_of));
             for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
                 let own = track.as_of.filter(|_| self.is_split);
                 source.prove(own.unwrap_or(as_of));
@@ -70,15 +70,62 @@ impl Fold {
         proofs.into_iter().min_by_key(|as_of| as_of.monotonic)
     }
 
-    /// Nothing that arrived could be believed: more likely a wrong key than a forger.
-    pub(super) fn withhold(&mut self) {
-        if self.revocations.withhold(NotReady::NoSignatureVerifies) {
-            tracing::error!(
+    /// The moment up to which the view counts as proven. In strict mode that is at most when the
+    /// first message was published that no accepted key has signed: it may have been a revocation.
+    pub(super) fn believed(&self, as_of: Moment) -> Moment {
+        let failing = self.signing.failing_since().filter(|_| self.revocations.options().strict);
+        failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
+    }
+
+    /// Why a history that was read to its end is not believed.
+    fn disbelief(&self) -> Option<NotReady> {
+        if self.required_on.is_some() && !self.has_seen_streams {
+            return Some(NotReady::NotProvisioned);
+        }
+        // After a history that was empty, one message that fails is more likely forged than the
+        // key wrong.
+        let is_wrong_key = !self.is_ready && self.signing.none_verified();
+        is_wrong_key.then_some(NotReady::NoSignatureVerifies)
+    }
+
+    fn withhold(&self, why: NotReady) {
+        if !self.revocations.withhold(why) {
+            return;
+        }
+        match why {
+            NotReady::NoSignatureVerifies => tracing::error!(
                 setting = "STREAMS_HMAC_KEY",
                 "messages arrive and none is signed with an accepted key: not ready, every \
                  verdict is unknown; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
                  producers' key"
+            ),
+            NotReady::NotProvisioned => tracing::error!(
+                setting = "REDIS_URL",
+                server = self.required_on.as_deref(),
+                "none of Caracal's streams exists here: not ready, every verdict is unknown; set \
+                 REDIS_URL (host and database number) to Caracal's Redis, or run caracal-streams \
+                 provision"
+            ),
+            _ => {}
+        }
+    }
+
+    /// Says when messages begin to fail that should verify, and when that is over.
+    pub(super) fn alarm(&self) {
+        let fail = self.is_ready && self.signing.failing_since().is_some();
+        if !self.revocations.set_signatures_fail(fail) {
+            return;
+        }
+        if fail {
+            tracing::error!(
+                setting = "STREAMS_HMAC_KEY",
+                strict = self.revocations.options().strict,
+                "messages arrive that no accepted key has signed, and are rejected: set \
+                 STREAMS_HMAC_KEY to the producers' key; if that was not changed, somebody else \
+                 writes to the streams"
             );
+        } else {
+            tracing::info!("every message verifies again");
         }
     }
 
@@ -89,7 +136,7 @@ impl Fold {
             .filter(|(_, track)| track.proof.is_unseen())
             .map(|(stream, _)| stream.name())
             .collect();
-        if !unseen.is_empty() {
+        if self.required_on.is_some() && !unseen.is_empty() {
             tracing::warn!(
                 streams = unseen.join(" "),
                 "these streams do not exist yet and count as empty: provision them, and check \

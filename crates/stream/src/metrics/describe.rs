@@ -51,7 +51,7 @@ const HOLES: &str = "caracal_revocation_holes_total";
 
 const LAG: &str = "caracal_revocation_lag_seconds";
 
-const GAUGES: [(&str, Unit, &str); 13] = [
+const GAUGES: [(&str, Unit, &str); 14] = [
     (
         "caracal_gateway_revocation_propagation_seconds",
         Unit::Seconds,
@@ -107,6 +107,11 @@ const GAUGES: [(&str, Unit, &str); 13] = [
         "caracal_revocation_unready",
         Unit::Count,
         "1 for the reason why the service should be given no requests, else 0",
+    ),
+    (
+        "caracal_revocation_degraded",
+        Unit::Count,
+        "1 for an alarm that leaves the service ready, else 0",
     ),
     (
         "caracal_revocation_staleness_bound_seconds",

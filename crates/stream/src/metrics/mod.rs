@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
-use caracal_revocation_state::{Moment, Outage, Revocations, Unready};
+use caracal_revocation_state::{Degraded, Moment, Outage, Revocations, Unready};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::continuity::Doubt;
@@ -30,6 +30,7 @@ pub(crate) struct StreamMetrics {
     read_errors: [(Outage, Counter); Outage::ALL.len()],
     outages: [Gauge; Outage::ALL.len()],
     unready: [Gauge; Unready::LABELS.len()],
+    degraded: [Gauge; Degraded::ALL.len()],
     invalid_signatures: Counter,
     active: Gauge,
     age: Gauge,
@@ -82,6 +83,8 @@ impl StreamMetrics {
                 .map(|cause| gauge!("caracal_revocation_outage", "cause" => cause.label())),
             unready: Unready::LABELS
                 .map(|reason| gauge!("caracal_revocation_unready", "reason" => reason)),
+            degraded: Degraded::ALL
+                .map(|alarm| gauge!("caracal_revocation_degraded", "reason" => alarm.label())),
             propagation: gauge!("caracal_gateway_revocation_propagation_seconds"),
             reconnects: counter!("caracal_revocation_reconnects_total"),
             full: counter!("caracal_revocation_full_total"),
@@ -144,6 +147,9 @@ impl StreamMetrics {
         let flag = |is_so: bool| if is_so { 1.0 } else { 0.0 };
         for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
             gauge.set(flag(readiness.outage == Some(outage)));
+        }
+        for (alarm, gauge) in Degraded::ALL.into_iter().zip(&self.degraded) {
+            gauge.set(flag(readiness.degraded == Some(alarm)));
         }
         self.unready(readiness.unready);
     }

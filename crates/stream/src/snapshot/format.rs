@@ -6,13 +6,13 @@ use caracal_revocation_event::{Key, KeyRing, SEAL_LEN, Stream, StreamId};
 use caracal_revocation_state::{Image, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::{Boot, SnapshotError};
+use super::{Boot, Position, SnapshotError};
 use crate::log::PerStream;
 
 const NAME: &[u8] = b"caracal revocation snapshot\n";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// The name, and the version as it is written.
-pub(crate) const HEAD: &[u8] = b"caracal revocation snapshot\n\x01\0";
+pub(crate) const HEAD: &[u8] = b"caracal revocation snapshot\n\x02\0";
 const PURPOSE: &str = "snapshot";
 
 /// What was known, and how far the streams were read.
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) as_of_ms: u64,
     /// The same by the machine's own clock.
     pub(crate) as_of_boot: Option<Boot>,
+    /// An accepted key had signed a message of the streams.
+    pub(crate) key_is_proven: bool,
     /// By the names of the streams.
     tracks: Vec<(String, TrackImage)>,
     pub(crate) state: Image,
@@ -51,20 +53,16 @@ impl TrackImage {
 }
 
 impl Snapshot {
-    /// A snapshot of a view that was last proven complete at `as_of`.
-    pub(crate) fn new(
-        as_of: Moment,
-        now: Moment,
-        boot: Option<Boot>,
-        tracks: PerStream<TrackImage>,
-        state: Image,
-    ) -> Self {
+    /// A snapshot of this state, read up to this position.
+    pub(crate) fn new(position: Position, now: Moment, boot: Option<Boot>, state: Image) -> Self {
+        let Position { as_of, key_is_proven, tracks } = position;
         let names = Stream::ALL.map(|stream| stream.name().to_owned());
         let staleness = now.elapsed_since(as_of);
         Self {
             as_of_ms: u64::try_from(as_of.wall.as_millis()).unwrap_or(u64::MAX),
             as_of_boot: boot
                 .and_then(|Boot { id, up }| Some(Boot { id, up: up.checked_sub(staleness)? })),
+            key_is_proven,
             tracks: names.into_iter().zip(tracks).collect(),
             state,
         }

@@ -63,6 +63,8 @@ pub(crate) struct Recalled {
     pub(crate) tracks: PerStream<TrackImage>,
     /// When the last proof was sent, where this machine can tell.
     pub(crate) as_of: Option<Moment>,
+    /// An accepted key had signed a message of the streams.
+    pub(crate) key_is_proven: bool,
 }
 
 impl Keeper {
@@ -87,7 +89,8 @@ impl Keeper {
             // On a clock that cannot go back so far it would look younger than it is.
             (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))
         });
-        Ok(snapshot.tracks().map(|tracks| Recalled { tracks, as_of }))
+        let key_is_proven = snapshot.key_is_proven;
+        Ok(snapshot.tracks().map(|tracks| Recalled { tracks, as_of, key_is_proven }))
     }
 
     /// Writes it; the one that was there stays until the new one is whole.

@@ -12,6 +12,8 @@ use crate::log::PerStream;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
     pub(crate) as_of: Moment,
+    /// An accepted key has signed a message of the streams.
+    pub(crate) key_is_proven: bool,
     pub(crate) tracks: PerStream<TrackImage>,
 }
 
@@ -51,14 +53,14 @@ impl Saver {
         }
     }
 
-    fn write(&self, Position { as_of, tracks }: Position) -> JoinHandle<()> {
+    fn write(&self, position: Position) -> JoinHandle<()> {
         let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
         tokio::task::spawn_blocking(move || {
             // Taken after the cursors: what was added since is read once more, which is harmless.
             let state = revocations.image();
             // Before the clock: in between the process may be stopped, and its age is counted from here.
             let boot = Boot::now();
-            let snapshot = Snapshot::new(as_of, revocations.now(), boot, tracks, state);
+            let snapshot = Snapshot::new(position, revocations.now(), boot, state);
             if let Err(error) = keeper.keep(&snapshot) {
                 tracing::error!(
                     setting = SETTING, %error,

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, StreamId};
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Options, Revocations, Unknown, Verdict,
+    Checks, Claims, Known, ManualClock, Moment, Options, Revocations, Unknown, Verdict,
 };
 
-use super::{Boot, Keeper, Recalled, Snapshot, SnapshotError, TrackImage, format};
+use super::{Boot, Keeper, Position, Recalled, Snapshot, SnapshotError, TrackImage, format};
 use crate::log::PerStream;
 
 fn key(digits: &str) -> Key {
@@ -32,7 +32,11 @@ fn snapshot() -> Snapshot {
     let now = revocations.now();
     (0..20).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
     let as_of = now.earlier_by(Duration::from_secs(2));
-    Snapshot::new(as_of, now, Boot::now(), tracks(), revocations.image())
+    Snapshot::new(position(as_of), now, Boot::now(), revocations.image())
+}
+
+fn position(as_of: Moment) -> Position {
+    Position { as_of, key_is_proven: true, tracks: tracks() }
 }
 
 fn sealed() -> Vec<u8> {
@@ -55,6 +59,7 @@ fn recall(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
 fn says_after_a_restart_what_it_said_before() {
     let recalled = recall(&sealed(), ring()).unwrap();
     assert_eq!(recalled.tracks, tracks());
+    assert!(recalled.key_is_proven);
     let as_of = recalled.as_of.unwrap();
     let elapsed = state().0.now().elapsed_since(as_of);
     assert!(elapsed >= Duration::from_secs(2) && elapsed < Duration::from_secs(60), "{elapsed:?}");
@@ -75,8 +80,8 @@ fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
     longer.push(0);
     assert!(matches!(recall(&longer, ring()), Err(SnapshotError::Seal)));
     let mut newer = whole;
-    newer[28] = 2;
-    assert!(matches!(recall(&newer, ring()), Err(SnapshotError::Version(2))));
+    newer[28] = 3;
+    assert!(matches!(recall(&newer, ring()), Err(SnapshotError::Version(3))));
     assert!(matches!(recall(b"", ring()), Err(SnapshotError::NotASnapshot)));
 }
 
@@ -176,7 +181,7 @@ fn large() -> Snapshot {
     let (revocations, _clock) = state();
     let now = revocations.now();
     (0..200_000).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
-    Snapshot::new(now, now, Boot::now(), tracks(), revocations.image())
+    Snapshot::new(position(now), now, Boot::now(), revocations.image())
 }
 
 /// Not a test by itself: the process that the next test kills.

@@ -45,6 +45,15 @@ pub(crate) struct Address {
 }
 
 impl Topology {
+    /// The addresses, and the database where it can be chosen: for a log.
+    pub(crate) fn place(&self) -> Box<str> {
+        match self {
+            Self::One(server) => format!("{self}, database {}", server.redis_settings().db()),
+            Self::Sentinel(_) | Self::Cluster(_) => self.to_string(),
+        }
+        .into()
+    }
+
     /// A connection to the server that takes writes to this key.
     pub(crate) async fn open(&self, key: &str) -> Result<Connection, LogError> {
         match self {

@@ -31,6 +31,12 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
                 .why("a follower is not ready and answers 503 to every request")
                 .then("set STREAMS_HMAC_KEY, or STREAMS_HMAC_KEY_PREVIOUS, to the producers' key")
         }
+        Some(why @ NotReady::NotProvisioned) => {
+            Finding::broken("follower", "none of the streams that it reads exists")
+                .about("REDIS_URL")
+                .why("a follower is not ready and answers 503 to every request")
+                .then(why.advice())
+        }
         Some(_) => Finding::broken("follower", "the history could not be proven complete")
             .why("until then every verdict is unknown")
             .then("run this again; if it stays, somebody deletes or trims without pause"),

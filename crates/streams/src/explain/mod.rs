@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
-use caracal_revocation_state::{Checks, Claims, Reason, Revocations, Verdict};
+use caracal_revocation_state::{Checks, Claims, NotReady, Reason, Revocations, Verdict};
 use caracal_revocation_stream::{Inspector, Watch};
 use serde::Serialize;
 
@@ -132,6 +132,9 @@ impl<'x> Explanation<'x> {
                 "  no message is signed with the key given here: is STREAMS_HMAC_KEY that of the \
                  producers?"
             )?,
+            (Some("not_provisioned"), _) => {
+                writeln!(out, "  {}", NotReady::NotProvisioned.advice())?;
+            }
             _ => {}
         }
         let decides = self.message.map(Traced::place);

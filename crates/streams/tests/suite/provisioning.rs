@@ -1,9 +1,10 @@
 //! `provision` and `verify`.
 
+use caracal_revocation::{Follower, Key, KeyRing, NotReady};
 use serde_json::json;
 
-use crate::program::{at, hand};
-use crate::redis_server::RedisServer;
+use crate::program::{KEY, at, hand};
+use crate::redis_server::{RedisServer, settings_in};
 
 const STREAMS_AND_GROUPS: [(&str, &[&str]); 9] = [
     ("caracal.audit.events", &["audit-ingestor", "siem-export"]),
@@ -47,6 +48,29 @@ fn everything_is_made_once_and_then_left_alone() {
     assert!(!again.out.contains("made"), "{}", again.out);
     at(&server).run("provision --json").with_code(0);
     assert_eq!(state(&server), before);
+}
+
+#[test]
+fn a_fresh_installation_is_ready_after_one_command() {
+    let server = RedisServer::start();
+    let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _running = runtime.enter();
+    let revocations = Follower::new(settings_in("stable", &server.url(), &keys)).spawn();
+    let start = std::time::Instant::now();
+    let why = || revocations.staleness(revocations.now()).err();
+    while why() != Some(NotReady::NotProvisioned) {
+        assert!(start.elapsed().as_secs() < 30, "{:?}", why());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    at(&server).run("doctor").with_code(2).says(&["none of the streams", "provision"]);
+    at(&server).run("explain --sid a").with_code(2).says(&["not_provisioned", "REDIS_URL"]);
+    at(&server).run("provision").with_code(0);
+    runtime.block_on(async {
+        let ready = tokio::time::timeout(std::time::Duration::from_secs(30), revocations.ready());
+        ready.await.expect("the follower becomes ready");
+    });
+    at(&server).run("doctor").with_code(0);
 }
 
 #[test]

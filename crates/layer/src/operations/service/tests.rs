@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use caracal_revocation_state::{ManualClock, NotReady, Options};
+use caracal_revocation_state::{ManualClock, Options};
 use http::header::AUTHORIZATION;
 
 use super::*;
@@ -42,6 +42,41 @@ fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
     assert_eq!(ready_says(&operations), "ready");
     clock.advance(Duration::from_millis(1));
     assert_eq!(ready_says(&operations), "stale");
+}
+
+#[test]
+fn names_the_setting_that_must_be_mended() {
+    let (revocations, _clock) = state();
+    let operations = Operations::new(revocations.clone());
+    let says = |status: u16| {
+        let (answered, body) = ask(&operations, "/ready", &[]);
+        assert_eq!(answered, status, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    revocations.withhold(NotReady::NotProvisioned);
+    let not_provisioned = says(503);
+    assert_eq!(not_provisioned["reason"], "not_provisioned");
+    let advice = not_provisioned["advice"].as_str().unwrap();
+    assert!(advice.contains("REDIS_URL") && advice.contains("database number"), "{advice}");
+    assert!(advice.contains("caracal-streams provision"), "{advice}");
+
+    revocations.withhold(NotReady::NoSignatureVerifies);
+    assert!(says(503)["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
+
+    revocations.confirm(revocations.now());
+    assert!(says(200)["advice"].is_null());
+    revocations.set_signatures_fail(true);
+    let degraded = says(200);
+    assert_eq!(
+        (&degraded["status"], &degraded["degraded"]),
+        (&"ready".into(), &"signatures_fail".into())
+    );
+    assert!(degraded["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
+    revocations.set_outage(Some(Outage::Unreachable));
+    assert_eq!(says(200)["advice"], Outage::Unreachable.advice());
+    revocations.set_outage(None);
+    revocations.set_signatures_fail(false);
+    assert!(says(200)["degraded"].is_null());
 }
 
 #[test]

@@ -1,0 +1,410 @@
+//! Readings made by hand, on a clock that is moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_event::{Key, sign};
+use caracal_revocation_state::{
+    Checks, Claims, Degraded, ManualClock, NotReady, Options, Unknown, Unready, Verdict,
+};
+
+use super::*;
+use crate::dead_letters::{self, Queue};
+use crate::log::{AsOf, Counters, Entry};
+use crate::snapshot::TrackImage;
+
+const STREAM: Stream = Stream::SessionsRevoke;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn key(digits: &str) -> Key {
+    Key::from_hex(&digits.repeat(32)).unwrap()
+}
+
+/// A stream that the server has, as its counters tell it.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    entries: Vec<Entry>,
+    added: u64,
+}
+
+impl Kept {
+    fn head(&self) -> Head {
+        let at = |entry: Option<&Entry>| entry.map_or(StreamId::ZERO, |entry| entry.id);
+        Head::Present(Counters {
+            last_generated: at(self.entries.last()),
+            entries_added: self.added,
+            first: at(self.entries.first()),
+            max_deleted: StreamId::ZERO,
+        })
+    }
+}
+
+/// A server, and the fold that reads it.
+struct Scene {
+    fold: Fold,
+    queue: Queue,
+    clock: Arc<ManualClock>,
+    streams: PerStream<Option<Kept>>,
+}
+
+impl Scene {
+    fn new(options: Options) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        clock.advance(100_000 * SECOND);
+        let revocations = Revocations::with_clock(options, clock.clone());
+        let (dead_letters, queue) = dead_letters::queue();
+        let fold = Fold::new(revocations, KeyRing::new(key("1a")), dead_letters);
+        let streams = PerStream::default().map(|_: ()| Some(Kept::default()));
+        Self { fold, queue, clock, streams }
+    }
+
+    fn requiring_streams(mut self) -> Self {
+        self.fold = self.fold.requiring_streams(Some("here".into()));
+        self
+    }
+
+    fn without_streams(mut self) -> Self {
+        self.streams = PerStream::default();
+        self
+    }
+
+    /// Begins with the snapshot of a process that had read the first `read` entries.
+    fn recalling(mut self, read: usize, key_is_proven: bool) -> Self {
+        let cursor = self.entries()[..read].last().map_or(StreamId::ZERO, |entry| entry.id);
+        let mut tracks = [TrackImage::new(StreamId::ZERO, 0, 0, true); Stream::ALL.len()];
+        tracks[STREAM.index()] = TrackImage::new(cursor, 0, read as u64, true);
+        let as_of = self.now().earlier_by(SECOND);
+        // As the follower does.
+        self.fold.revocations.confirm(as_of);
+        self.fold.resume(Some(Recalled { tracks, as_of: Some(as_of), key_is_proven }));
+        self
+    }
+
+    fn now(&self) -> Moment {
+        self.fold.revocations.now()
+    }
+
+    fn entries(&mut self) -> &mut Vec<Entry> {
+        &mut self.streams[STREAM.index()].get_or_insert_default().entries
+    }
+
+    /// Publishes a revocation now.
+    fn publish(&mut self, session: &str, key: &Key) {
+        let now = u64::try_from(self.now().wall.as_millis()).unwrap();
+        let last = self.entries().last().map_or(StreamId::ZERO, |entry| entry.id);
+        self.publish_at(
+            StreamId::new(now, 0).max(StreamId::new(last.ms, last.seq + 1)),
+            session,
+            key,
+        );
+    }
+
+    fn publish_at(&mut self, id: StreamId, session: &str, key: &Key) {
+        let mut fields = vec![("session_id".to_owned(), session.to_owned())];
+        sign(key, STREAM, &mut fields);
+        let fields =
+            fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
+        let kept = self.streams[STREAM.index()].get_or_insert_default();
+        kept.entries.push(Entry { stream: STREAM, id, fields: fields.collect() });
+        kept.added += 1;
+    }
+
+    /// Reads once, at most so many entries.
+    fn read_at_most(&mut self, count: usize) {
+        let now = self.now();
+        let cursors = self.fold.cursors(now.wall);
+        let mut entries = Vec::new();
+        let mut drained = [true; Stream::ALL.len()];
+        for ((kept, cursor), drained) in self.streams.iter().zip(cursors).zip(&mut drained) {
+            let Some(kept) = kept else { continue };
+            let mut after = kept.entries.iter().filter(|entry| entry.id > cursor);
+            entries.extend(after.by_ref().take(count).cloned());
+            *drained = after.next().is_none();
+        }
+        let heads = self
+            .streams
+            .each_ref()
+            .map(|kept| Some(kept.as_ref().map_or(Head::Missing, Kept::head)));
+        let reading = Reading {
+            server_time: now.wall,
+            as_of: AsOf::Sent,
+            freshness_error: None,
+            identity: None,
+            streams: [true; Stream::ALL.len()],
+            heads,
+            entries,
+            drained,
+        };
+        self.fold.absorb(&reading, now, now).unwrap();
+    }
+
+    fn read(&mut self) {
+        self.read_at_most(1_000);
+    }
+
+    fn wait(&mut self, seconds: u32) {
+        self.clock.advance(seconds * SECOND);
+    }
+
+    fn verdict(&self, session: &str) -> Verdict {
+        let mut claims = Claims::new(session);
+        claims.iat = Some(4_000_000_000);
+        self.fold.revocations.decide(&claims, &Checks::default(), self.now())
+    }
+
+    fn is_admitted(&self, session: &str) -> bool {
+        matches!(self.verdict(session), Verdict::Admitted(_))
+    }
+
+    fn is_revoked(&self, session: &str) -> bool {
+        matches!(self.verdict(session), Verdict::Refused(_))
+    }
+
+    fn unready(&self) -> Option<Unready> {
+        self.fold.revocations.readiness(self.now()).unready
+    }
+
+    fn is_degraded(&self) -> bool {
+        let degraded = self.fold.revocations.readiness(self.now()).degraded;
+        degraded == Some(Degraded::SignaturesFail)
+    }
+}
+
+const NO_SIGNATURE: Option<Unready> = Some(Unready::NotReady(NotReady::NoSignatureVerifies));
+const NOT_PROVISIONED: Option<Unready> = Some(Unready::NotReady(NotReady::NotProvisioned));
+
+#[test]
+fn history_in_which_nothing_verifies_is_not_ready() {
+    let mut scene = Scene::new(Options::default());
+    for n in 0..3 {
+        scene.publish(&format!("ar-{n}"), &key("2b"));
+    }
+    scene.read();
+    scene.read();
+    assert_eq!(scene.unready(), NO_SIGNATURE);
+    assert!(!scene.is_degraded(), "not ready says it already");
+    assert_eq!(scene.queue.len(), 0, "the messages may be good");
+    scene.publish("right", &key("1a"));
+    scene.read();
+    assert_eq!(scene.unready(), None);
+    assert!(scene.is_revoked("right"));
+    assert_eq!(scene.queue.len(), 3, "the key is right, so the messages are not");
+}
+
+#[test]
+fn one_forged_message_after_an_empty_history_alarms_only() {
+    let mut scene = Scene::new(Options::default());
+    scene.read();
+    assert_eq!(scene.unready(), None);
+    scene.publish("forged", &key("2b"));
+    scene.read();
+    scene.wait(3_600);
+    scene.read();
+    assert_eq!((scene.unready(), scene.is_degraded()), (None, true));
+    assert!(scene.is_admitted("forged"));
+    assert_eq!(scene.queue.len(), 0, "nothing shows that the key is right");
+
+    scene.publish("good", &key("1a"));
+    scene.read();
+    assert!(scene.is_revoked("good"));
+    assert!(!scene.is_degraded());
+    assert_eq!(scene.queue.len(), 1);
+}
+
+#[test]
+fn alarm_ends_a_minute_after_the_last_failure() {
+    let mut scene = Scene::new(Options::default());
+    scene.publish("good", &key("1a"));
+    scene.read();
+    for _ in 0..3 {
+        scene.wait(1);
+        scene.publish("forged", &key("2b"));
+        scene.wait(1);
+        scene.publish("good", &key("1a"));
+        scene.read();
+        assert_eq!((scene.unready(), scene.is_degraded()), (None, true));
+    }
+    scene.wait(58);
+    scene.read();
+    assert!(scene.is_degraded());
+    scene.wait(1);
+    scene.read();
+    assert!(!scene.is_degraded());
+}
+
+#[test]
+fn forged_message_dated_ahead_does_not_alarm_for_ever() {
+    let mut scene = Scene::new(Options::default());
+    scene.publish("good", &key("1a"));
+    scene.read();
+    let ahead = u64::try_from(scene.now().wall.as_millis()).unwrap() + 1_000_000_000;
+    scene.publish_at(StreamId::new(ahead, 0), "forged", &key("2b"));
+    scene.read();
+    assert!(scene.is_degraded());
+    scene.wait(60);
+    scene.publish("good", &key("1a"));
+    scene.read();
+    assert!(!scene.is_degraded());
+}
+
+#[test]
+fn snapshot_of_a_proven_key_stays_ready_with_a_forged_history() {
+    for (key_is_proven, unready) in [(true, None), (false, NO_SIGNATURE)] {
+        let mut scene = Scene::new(Options::default()).recalling(0, key_is_proven);
+        scene.publish("forged", &key("2b"));
+        scene.read();
+        scene.wait(61);
+        scene.read();
+        assert_eq!(scene.unready(), unready);
+        assert_eq!(scene.is_degraded(), key_is_proven);
+        assert_eq!(scene.queue.len(), usize::from(key_is_proven));
+    }
+}
+
+#[test]
+fn strict_is_unknown_beyond_the_bound_while_signatures_fail() {
+    let mut scene = Scene::new(Options::strict());
+    scene.publish("good", &key("1a"));
+    scene.read();
+    scene.wait(1);
+    // The producers have another key now.
+    scene.publish("hidden", &key("2b"));
+    for _ in 0..5 {
+        scene.read();
+        assert!(scene.is_admitted("hidden"), "within the bound");
+        scene.wait(1);
+    }
+    scene.clock.advance(Duration::from_millis(1));
+    scene.read();
+    assert!(matches!(scene.verdict("hidden"), Verdict::Unknown(Unknown::Stale { .. })));
+    assert_eq!((scene.unready(), scene.is_degraded()), (Some(Unready::Stale), true));
+    let position = scene.fold.position().unwrap();
+    assert!(scene.now().elapsed_since(position.as_of) > 5 * SECOND, "nor is a snapshot fresher");
+
+    scene.wait(60);
+    scene.publish("good", &key("1a"));
+    scene.read();
+    assert_eq!((scene.unready(), scene.is_degraded()), (None, false));
+
+    let mut default = Scene::new(Options::default());
+    default.publish("good", &key("1a"));
+    default.read();
+    default.publish("hidden", &key("2b"));
+    default.wait(3_600);
+    default.read();
+    assert_eq!((default.unready(), default.is_degraded()), (None, true));
+}
+
+#[test]
+fn strict_start_behind_a_failed_message_is_as_old_as_that() {
+    let mut scene = Scene::new(Options::strict());
+    scene.publish("good", &key("1a"));
+    scene.wait(1);
+    scene.publish("hidden", &key("2b"));
+    scene.wait(600);
+    scene.read();
+    let readiness = scene.fold.revocations.readiness(scene.now());
+    assert_eq!(readiness.unready, Some(Unready::Stale));
+    assert!(readiness.staleness.unwrap() >= 600 * SECOND, "{readiness}");
+}
+
+#[test]
+fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
+    let mut scene = Scene::new(Options::default());
+    for n in 0..6 {
+        scene.publish(&format!("ar-{n}"), &key("1a"));
+        scene.wait(1);
+    }
+    let mut scene = scene.recalling(6, true);
+    // The server lost its last two in a crash, and gave ids below the last one to others.
+    let lost = scene.entries().split_off(4);
+    let below = scene.entries()[3].id;
+    scene.streams[STREAM.index()].as_mut().unwrap().added = 4;
+    for (n, session) in [(1, "reused-1"), (2, "reused-2")] {
+        scene.publish_at(StreamId::new(below.ms, below.seq + n), session, &key("1a"));
+    }
+    scene.wait(1);
+    scene.publish("later", &key("1a"));
+    assert!(scene.entries()[5].id < lost[1].id, "at or below the cursor of the snapshot");
+
+    // As fresh as the snapshot, and no fresher, until everything was read.
+    let age = |scene: &Scene| scene.fold.revocations.staleness(scene.now()).unwrap();
+    for _ in 0..3 {
+        scene.read_at_most(2);
+        assert!(age(&scene) >= 2 * SECOND);
+        assert!(!scene.fold.is_ready && scene.fold.position().is_none());
+    }
+    scene.read();
+    assert_eq!(age(&scene), Duration::ZERO);
+    for session in ["reused-1", "reused-2", "later"] {
+        assert!(scene.is_revoked(session), "{session}");
+    }
+    assert_eq!(scene.fold.revocations.horizon(), None, "nothing is missing");
+}
+
+#[test]
+fn snapshot_still_shows_that_trimmed_history_was_read() {
+    let mut scene = Scene::new(Options::default());
+    for n in 0..6 {
+        scene.publish(&format!("ar-{n}"), &key("1a"));
+    }
+    let mut scene = scene.recalling(6, true);
+    scene.publish("later", &key("1a"));
+    scene.entries().drain(..5);
+    scene.read();
+    assert!(scene.is_revoked("later") && scene.fold.is_tailing());
+    assert_eq!(scene.fold.revocations.horizon(), None);
+
+    let mut missing = Scene::new(Options::default());
+    missing.publish("ar-0", &key("1a"));
+    let mut missing = missing.recalling(1, true);
+    missing.publish("hidden", &key("1a"));
+    missing.publish("later", &key("1a"));
+    missing.entries().drain(..2);
+    missing.read();
+    missing.read();
+    missing.read();
+    assert!(missing.fold.revocations.horizon().is_some(), "hidden was never read");
+}
+
+#[test]
+fn none_of_the_streams_is_not_provisioned() {
+    let mut scene = Scene::new(Options::default()).requiring_streams().without_streams();
+    for _ in 0..3 {
+        scene.read();
+        assert_eq!(scene.unready(), NOT_PROVISIONED);
+        assert!(!scene.is_admitted("anybody"));
+    }
+    assert!(scene.fold.position().is_none());
+    // One command makes them; one of them is enough, what is missing cannot have been trimmed.
+    scene.streams[STREAM.index()] = Some(Kept::default());
+    scene.read();
+    assert_eq!(scene.unready(), None);
+    assert!(scene.is_admitted("anybody"));
+
+    // Later they are known to have been there: a hole, as ever.
+    scene.streams = PerStream::default();
+    scene.read();
+    scene.read();
+    scene.read();
+    assert_eq!(scene.unready(), None);
+    assert!(scene.fold.revocations.horizon().is_some());
+}
+
+#[test]
+fn streams_that_may_be_missing_count_as_empty() {
+    let mut scene = Scene::new(Options::default()).without_streams();
+    scene.read();
+    assert_eq!(scene.unready(), None);
+}
+
+#[test]
+fn snapshot_does_not_lend_its_streams_to_another_server() {
+    let mut scene = Scene::new(Options::default()).requiring_streams();
+    scene.publish("known", &key("1a"));
+    let mut scene = scene.recalling(1, true).without_streams();
+    for _ in 0..3 {
+        scene.read();
+    }
+    assert_eq!(scene.unready(), NOT_PROVISIONED);
+}
