@@ -13,7 +13,7 @@ use caracal_revocation::{
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::live::{ZONE, eventually, key, publisher, revoke, ring};
-use crate::redis_server::{RedisServer, settings};
+use crate::redis_server::{RedisServer, settings, settings_in};
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const GROUP: &str = "sts-revocation";
@@ -327,15 +327,71 @@ async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
     let done = Done::default();
     let (end, task) = start(runner(&server.url()), recording(&done));
     let forger = Publisher::connect(&server.settings(&KeyRing::new(key(9)))).await.unwrap();
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "the key is right").await;
     revoke(&forger, "forged").await;
-    revoke(&publisher(&server).await, "good").await;
-    eventually("the good one", || done.all() == ["good"]).await;
+    revoke(&publisher, "good").await;
+    eventually("the good ones", || done.all() == ["the key is right", "good"]).await;
     let letters = dead_letters(&server).await;
     assert_eq!(letters.len(), 1);
     assert!(letters[0]["error"].contains("signature"), "{letters:?}");
     end.send(()).unwrap();
     task.await.unwrap();
     assert!(pending(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn messages_stay_pending_while_none_verifies() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    // More than are claimed at once.
+    let sessions: HashSet<String> = (0..150).map(|n| format!("ar-{n}")).collect();
+    for session in &sessions {
+        revoke(&publisher, session).await;
+    }
+    let wrong = EffectRunner::new(&settings(&server.url(), &KeyRing::new(key(9))), STREAM, GROUP);
+    let (end, task) = start(wrong.with_consumer("wrong"), recording(&Done::default()));
+    let start_of_wait = std::time::Instant::now();
+    while pending(&server).await.get("wrong") != Some(&150) {
+        assert!(start_of_wait.elapsed() < crate::live::PATIENCE, "they are delivered");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(dead_letters(&server).await.is_empty());
+    assert_eq!(pending(&server).await["wrong"], 150, "nothing was acknowledged");
+
+    // A runner with the right key takes them over.
+    let done = Done::default();
+    let right = runner(&server.url()).with_claim_after(Duration::from_millis(50));
+    let (end, task) = start(right, recording(&done));
+    eventually("all are handled", || done.all().into_iter().collect::<HashSet<_>>() == sessions)
+        .await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(dead_letters(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn makes_no_stream_on_a_server_that_may_be_the_wrong_one() {
+    let server = RedisServer::start();
+    let published = settings_in("stable", &server.url(), &ring());
+    let runner = EffectRunner::new(&published, STREAM, GROUP);
+    let error = runner
+        .run(recording(&Done::default()), std::future::ready(()))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("REDIS_URL") && error.contains(STREAM.name()), "{error}");
+    let mut connection = server.connection().await;
+    let there: u64 =
+        redis::cmd("EXISTS").arg(STREAM.name()).query_async(&mut connection).await.unwrap();
+    assert_eq!(there, 0, "a follower is to find none");
+
+    provision(&server).await;
+    let runner = EffectRunner::new(&published, STREAM, "a-group-of-our-own");
+    runner.run(recording(&Done::default()), std::future::ready(())).await.unwrap();
 }
 
 #[tokio::test]

@@ -54,6 +54,10 @@ impl Queue for InProcessQueue {
         Ok(())
     }
 
+    fn delivers_again(&self) -> bool {
+        false
+    }
+
     fn dedups(&self) -> bool {
         false
     }

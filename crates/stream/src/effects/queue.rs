@@ -31,6 +31,9 @@ pub(super) trait Queue: Send {
     /// Acknowledges entries, and remembers their effects where that is asked for.
     fn acknowledge(&mut self, done: &[Done]) -> impl Future<Output = Result<(), LogError>> + Send;
 
+    /// Returns `true` if an entry that is not acknowledged is delivered again.
+    fn delivers_again(&self) -> bool;
+
     /// Whether effects are remembered.
     fn dedups(&self) -> bool;
 

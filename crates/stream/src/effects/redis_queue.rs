@@ -25,6 +25,8 @@ pub(super) struct RedisQueue {
     pub(super) consumer: Box<str>,
     pub(super) claim_after: Duration,
     pub(super) dedup: bool,
+    /// The stream must be there: it is not made on a server that may be the wrong one.
+    pub(super) requires_stream: bool,
     /// A blocking read holds up what is sent after it, so it has a connection of its own.
     pub(super) reading: Option<Connection>,
     pub(super) telling: Links,
@@ -38,10 +40,13 @@ impl RedisQueue {
         self.telling.tell(self.stream.name(), commands).await
     }
 
-    async fn create_group(&mut self, from: &str) -> Result<(), LogError> {
+    async fn create_group(&mut self, from: &str, with_stream: bool) -> Result<(), LogError> {
         let mut commands = Pipeline::new();
         let create = commands.cmd("XGROUP").arg("CREATE").arg(self.stream.name());
-        create.arg(&*self.group).arg(from).arg("MKSTREAM");
+        create.arg(&*self.group).arg(from);
+        if with_stream {
+            create.arg("MKSTREAM");
+        }
         match self.tell(&commands).await {
             Err(LogError::Redis(error)) if error.starts_with("BUSYGROUP") => Ok(()),
             other => other.map(|_| ()),
@@ -57,7 +62,7 @@ impl RedisQueue {
                     stream = %self.stream, group = ?self.group,
                     "the consumer group is gone: made anew, from the start of the stream"
                 );
-                self.create_group("0").await?;
+                self.create_group("0", true).await?;
                 Ok(nothing)
             }
             error => Err(error),
@@ -105,7 +110,7 @@ impl Queue for RedisQueue {
     async fn join(&mut self, with_others: bool) -> Result<(), EffectError> {
         self.reopen().await.map_err(EffectError::from_log)?;
         let joined = async {
-            self.create_group("$").await?;
+            self.create_group("$", !self.requires_stream).await?;
             // Before the others are counted: of two that come at once, both must not see nobody.
             let mut commands = Pipeline::new();
             let create = commands.cmd("XGROUP").arg("CREATECONSUMER").arg(self.stream.name());
@@ -119,7 +124,13 @@ impl Queue for RedisQueue {
             }
             Ok(is_refused.then_some(others))
         };
-        match joined.await.map_err(EffectError::from_log)? {
+        let joined = joined.await.map_err(|error| match &error {
+            LogError::Redis(words) if words.contains("requires the key to exist") => {
+                EffectError::not_provisioned(self.stream)
+            }
+            _ => EffectError::from_log(error),
+        });
+        match joined? {
             Some(others) => Err(EffectError::in_use(&self.group, others)),
             None => Ok(()),
         }
@@ -205,6 +216,10 @@ impl Queue for RedisQueue {
             parts.push((key, delete));
         }
         self.telling.tell_all(parts).await
+    }
+
+    fn delivers_again(&self) -> bool {
+        true
     }
 
     fn dedups(&self) -> bool {

@@ -55,12 +55,14 @@ use crate::topology::{Links, Topology};
 ///
 /// A handler that fails is called again, later and later. After five attempts that
 /// [`Failed`](EffectFailure::Failed), counted for the whole fleet, the message becomes a signed
-/// letter in `<stream>.dead`, as does at once a message that cannot be verified. They are counted
+/// letter in `<stream>.dead`, as does at once a message that cannot be verified; until the first has
+/// verified, such messages stay pending, since the key may be wrong. Failures are counted
 /// where Caracal's services count: in the STS's groups (`sts-revocation`, `sts-keys`,
 /// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
 /// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
 ///
-/// A group that is not there is made at the end of the stream. One that vanishes while a runner
+/// A group that is not there is made at the end of the stream; a stream that is not there is an
+/// error, but with `CARACAL_MODE=dev`. A group that vanishes while a runner
 /// is alive, with a flush, is made anew from the start of the stream: rather twice than never.
 ///
 /// # Rights
@@ -84,7 +86,7 @@ pub struct EffectRunner {
 }
 
 enum Origin {
-    Redis(Topology),
+    Redis { topology: Topology, requires_stream: bool },
     InProcess(InProcess),
 }
 
@@ -100,6 +102,11 @@ enum Problem {
          them: name another group, or join_existing()"
     )]
     InUse { group: Box<str>, others: usize },
+    #[error(
+        "the stream {0} does not exist: set REDIS_URL (host and database number) to Caracal's \
+         Redis, or run caracal-streams provision"
+    )]
+    NotProvisioned(Stream),
     #[error("{0}")]
     Log(LogError),
 }
@@ -109,11 +116,15 @@ impl EffectError {
         Self(Problem::InUse { group: group.into(), others })
     }
 
+    pub(super) const fn not_provisioned(stream: Stream) -> Self {
+        Self(Problem::NotProvisioned(stream))
+    }
+
     pub(super) const fn from_log(error: LogError) -> Self {
         Self(Problem::Log(error))
     }
 
-    /// Whether it is because others work in the group; else Redis could not be used.
+    /// Returns `true` if others work in the group; else Redis could not be used.
     #[must_use]
     pub const fn is_in_use(&self) -> bool {
         matches!(self.0, Problem::InUse { .. })
@@ -123,7 +134,10 @@ impl EffectError {
 impl EffectRunner {
     /// A runner over this group of this stream.
     pub fn new(settings: &Settings, stream: Stream, group: &str) -> Self {
-        let origin = Origin::Redis(settings.topology.clone());
+        let origin = Origin::Redis {
+            topology: settings.topology.clone(),
+            requires_stream: settings.mode.requires_streams(),
+        };
         Self::on(origin, settings.keys.clone(), stream, group)
     }
 
@@ -182,7 +196,8 @@ impl EffectRunner {
     ///
     /// # Errors
     ///
-    /// [`EffectError`] when it cannot start: the group is in use, or Redis cannot be reached.
+    /// [`EffectError`] when it cannot start: the group is in use, the stream does not exist, or
+    /// Redis cannot be reached.
     pub async fn run<H, F>(
         self,
         handler: H,
@@ -194,7 +209,7 @@ impl EffectRunner {
     {
         let join_existing = self.join_existing;
         match self.origin {
-            Origin::Redis(topology) => {
+            Origin::Redis { topology, requires_stream } => {
                 let queue = RedisQueue {
                     telling: Links::new(topology.clone()),
                     topology,
@@ -203,6 +218,7 @@ impl EffectRunner {
                     consumer: self.consumer,
                     claim_after: self.claim_after,
                     dedup: self.dedup,
+                    requires_stream,
                     reading: None,
                     claim_from: StreamId::ZERO,
                 };

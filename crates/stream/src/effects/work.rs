@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use caracal_revocation_event::{KeyRing, Message, StreamId};
+use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::queue::{Done, Queue};
@@ -27,6 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Worker<Q, H> {
     queue: Q,
     keys: KeyRing,
+    /// A message was signed with an accepted key, or none is needed.
+    key_is_proven: bool,
+    /// The log was told that it is not.
+    told_of_key: bool,
     handler: H,
     /// Delivered to this runner and not done, in the order in which they come up.
     held: VecDeque<Held>,
@@ -49,8 +53,18 @@ where
     F: Future<Output = Result<(), EffectFailure>> + Send,
 {
     pub(super) fn new(queue: Q, keys: KeyRing, handler: H, claim_after: Duration) -> Self {
-        let (held, done) = (VecDeque::new(), Vec::new());
-        Self { queue, keys, handler, held, done, claim_after, next_claim: Instant::now() }
+        Self {
+            // What is not delivered again cannot wait for a right key.
+            key_is_proven: !keys.verifies() || !queue.delivers_again(),
+            told_of_key: false,
+            queue,
+            keys,
+            handler,
+            held: VecDeque::new(),
+            done: Vec::new(),
+            claim_after,
+            next_claim: Instant::now(),
+        }
     }
 
     pub(super) async fn run(
@@ -86,6 +100,10 @@ where
         if Instant::now() >= self.next_claim {
             self.next_claim = Instant::now() + self.claim_after / 6;
             let claimed = self.queue.claim(BATCH).await?;
+            if claimed.len() == BATCH && self.held.len() < MAX_HELD {
+                // There are more: a runner with a wrong key may have left any number.
+                self.next_claim = Instant::now();
+            }
             metrics::counter!("caracal_gateway_revocation_pending_replayed_total")
                 .increment(claimed.len() as u64);
             self.take(claimed).await?;
@@ -116,7 +134,9 @@ where
         }
     }
 
-    /// Verifies entries; what cannot be used is dead-lettered at once.
+    /// Verifies entries; what cannot be used is dead-lettered at once. Until one has verified, those
+    /// stay pending: the key is more likely wrong than the messages, which another runner may hold
+    /// the key for.
     async fn take(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
         for entry in entries {
             let known = self.held.iter().any(|held| held.entry.id == entry.id)
@@ -127,8 +147,8 @@ where
             let verified = self
                 .keys
                 .verify(&Message::new(entry.stream, &entry.fields.borrowed()))
-                .map(|event| (Delivery::of(&entry, &event), event.is_recut()))
-                .map_err(|rejection| rejection.to_string());
+                .map(|event| (Delivery::of(&entry, &event), event.is_recut()));
+            self.key_is_proven |= verified.as_ref().err().is_none_or(Rejection::was_signed);
             match verified {
                 Ok((delivery, recut)) => {
                     if recut {
@@ -136,8 +156,18 @@ where
                     }
                     self.held.push_back(Held { delivery, entry, due: Instant::now() });
                 }
+                Err(_) if !self.key_is_proven => {
+                    if !std::mem::replace(&mut self.told_of_key, true) {
+                        tracing::error!(
+                            setting = "STREAMS_HMAC_KEY", stream = %entry.stream,
+                            "messages arrive and none is signed with an accepted key: they stay \
+                             pending; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
+                             producers' key"
+                        );
+                    }
+                }
                 Err(rejection) => {
-                    self.bury(&entry, &rejection).await?;
+                    self.bury(&entry, &rejection.to_string()).await?;
                     self.done.push(Done { id: entry.id, outbox_id: None, failed: false });
                 }
             }
