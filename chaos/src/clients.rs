@@ -1,5 +1,6 @@
 //! Clients that keep asking, and note what they are told.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -8,12 +9,13 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
-use crate::history::{Answer, Request};
-use crate::reader::ANSWER;
+use crate::history::{Answer, Probe, Request};
+use crate::reader::{ANSWER, READY};
 use crate::readers::Reader;
 use crate::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+const PROBE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub struct Client(HttpClient<HttpConnector, Empty<axum::body::Bytes>>);
@@ -24,13 +26,43 @@ impl Client {
     }
 
     /// Asks one reader, and goes on asking until it is dropped.
-    pub async fn keep_asking(self, world: &World, reader: &Reader, mut rng: Rng, pace: Duration) {
+    pub async fn keep_asking(
+        self,
+        world: &World,
+        reader: &Reader,
+        mut rng: Rng,
+        pace: Duration,
+    ) -> Infallible {
         loop {
             tokio::time::sleep(pace).await;
             if let Some((token, _)) = world.truth.pick(&mut rng) {
                 self.ask(world, reader, token).await;
             }
         }
+    }
+
+    /// Probes whether one reader is ready, until it is dropped.
+    pub async fn keep_probing(self, world: &World, reader: &Reader) -> Infallible {
+        loop {
+            tokio::time::sleep(PROBE_EVERY).await;
+            self.probe(world, reader).await;
+        }
+    }
+
+    async fn probe(&self, world: &World, reader: &Reader) -> Option<()> {
+        let current = reader.current()?;
+        let url = format!("http://{}{READY}", current.address);
+        let request = HttpRequest::get(url).body(Empty::new()).ok()?;
+        let sent = world.clock.now();
+        let response = async {
+            let (head, body) = self.0.request(request).await.ok()?.into_parts();
+            Some((head.status, body.collect().await.ok()?.to_bytes()))
+        };
+        let (status, body) = tokio::time::timeout(PATIENCE, response).await.ok()??;
+        let received = world.clock.now();
+        let unready = (status != StatusCode::OK).then(|| reason(status, &body));
+        world.truth.probed(Probe { life: current.life, sent, received, unready });
+        Some(())
     }
 
     /// Asks once; the answer, unless the reader is down.
@@ -68,4 +100,10 @@ fn understand(status: StatusCode, headers: &HeaderMap) -> Answer {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready") => Answer::NotReady,
         (status, word) => Answer::Other(format!("{status} {word}")),
     }
+}
+
+/// Why a reader says that it is not ready.
+fn reason(status: StatusCode, body: &[u8]) -> String {
+    let report: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    report["reason"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned)
 }

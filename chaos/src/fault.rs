@@ -45,6 +45,16 @@ pub enum Kind {
     RestartReader,
     /// SIGSTOP and SIGCONT of a reader.
     FreezeReader,
+    /// A replica gets its data seconds late, and readers follow it: one asks its primary, one
+    /// knows no primary.
+    LaggingReplica,
+    /// Producers sign with a new key, which readers learn later by a restart.
+    RotatedKey,
+    /// A crash loses the newest entries, and their ids are given to new ones, while a reader with
+    /// a snapshot is down.
+    ReusedIds,
+    /// A reader follows a database or a server that has none of the streams.
+    Unprovisioned,
 }
 
 /// A fault with everything that is to be known before it is injected.
@@ -98,6 +108,10 @@ impl Kind {
         Self::Forge,
         Self::RestartReader,
         Self::FreezeReader,
+        Self::LaggingReplica,
+        Self::RotatedKey,
+        Self::ReusedIds,
+        Self::Unprovisioned,
     ];
 
     /// The name that `--only` knows it by.
@@ -109,6 +123,19 @@ impl Kind {
     /// tell any more what could have been noticed.
     pub const fn wipes(self) -> bool {
         matches!(self, Self::LoseAll | Self::Flush | Self::IdsBehind)
+    }
+
+    /// Takes ten seconds, and shows nothing more the second time in a schedule.
+    pub const fn is_long(self) -> bool {
+        matches!(
+            self,
+            Self::LaggingReplica | Self::RotatedKey | Self::ReusedIds | Self::Unprovisioned
+        )
+    }
+
+    /// Ends readers, and starts new ones in their place.
+    pub const fn restarts_readers(self) -> bool {
+        matches!(self, Self::RestartReader | Self::RotatedKey)
     }
 }
 
@@ -126,6 +153,9 @@ impl Kind {
                 | Self::Forge
                 | Self::FreezeReader
                 | Self::RestartReader
+                | Self::LaggingReplica
+                | Self::RotatedKey
+                | Self::Unprovisioned
         )
     }
 }
@@ -144,6 +174,10 @@ impl std::fmt::Display for Fault {
             (Kind::Stall, Ending::Resumes) => write!(f, ", then goes on"),
             (Kind::Stall, Ending::Resets) => write!(f, ", then resets"),
             (Kind::Stall, Ending::StaysSilent) => write!(f, ", old connections stay silent"),
+            (Kind::RotatedKey, Ending::Resumes) => write!(f, ", learnt as the previous key"),
+            (Kind::RotatedKey, Ending::Resets) => write!(f, ", after a restart without it"),
+            (Kind::RotatedKey, Ending::StaysSilent) => write!(f, ", by one producer first"),
+            (Kind::Unprovisioned, Ending::Resumes) => write!(f, ", then provisioned"),
             _ => Ok(()),
         }
     }

@@ -20,6 +20,8 @@ pub struct History {
     pub revocations: Vec<Revocation>,
     pub faults: Vec<Injected>,
     pub requests: Vec<Request>,
+    #[serde(default)]
+    pub probes: Vec<Probe>,
     pub lateness: Vec<Late>,
 }
 
@@ -58,12 +60,22 @@ pub struct ReaderLife {
     /// Up to when, at least, it remembers what the process before it had refused.
     #[serde(default)]
     pub recalled: Option<At>,
+    /// The stream keys that it accepts, by number.
+    #[serde(default = "first_key")]
+    pub keys: Vec<usize>,
+    /// Until this time nothing proves its view: it must admit nobody and must not be ready.
+    #[serde(default)]
+    pub unproven_until: At,
     /// When it listened for requests.
     pub started: At,
     /// When it was killed; `None` for the last of its line.
     pub ended: Option<At>,
     /// It ended by itself.
     pub died: bool,
+}
+
+fn first_key() -> Vec<usize> {
+    vec![0]
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -84,6 +96,9 @@ pub struct Revocation {
     pub acked: Option<At>,
     /// The id that Redis gave it.
     pub id: Option<String>,
+    /// The number of the stream key that signed it.
+    #[serde(default)]
+    pub key: usize,
     /// It is not in its stream any more.
     pub loss: Option<Loss>,
 }
@@ -129,6 +144,12 @@ pub struct Injected {
     pub hole: Hole,
     /// The server's ids ran ahead of its clock afterwards.
     pub ids_ahead: bool,
+    /// The streams were gone afterwards, until the next message.
+    #[serde(default)]
+    pub wipes: bool,
+    /// It added messages that no key has signed.
+    #[serde(default)]
+    pub forges: bool,
     /// What was seen of its effect; `None` if nothing was.
     pub effect: Option<String>,
 }
@@ -181,6 +202,17 @@ pub enum Answer {
     Other(String),
     /// The connection failed, or nothing came in time.
     None,
+}
+
+/// A readiness probe and its answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Probe {
+    /// Index into [`History::readers`].
+    pub life: usize,
+    pub sent: At,
+    pub received: At,
+    /// Why the reader is not ready; `None` if it is.
+    pub unready: Option<String>,
 }
 
 /// How much later than planned this machine ran a thread of ours.

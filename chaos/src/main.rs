@@ -13,6 +13,7 @@ mod fault;
 mod heartbeat;
 mod history;
 mod inject;
+mod keys;
 mod leash;
 mod mandates;
 mod proxy;

@@ -24,6 +24,8 @@ pub enum Link {
     OneWay,
     /// Everything arrives so much later.
     Slow(Duration),
+    /// What Redis says arrives at so many bytes a second.
+    Throttled(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,10 @@ async fn pump(
         if !passes(&mut state, number, direction, traffic).await {
             return;
         }
+        let link = state.borrow().link;
+        if let (Link::Throttled(rate), Direction::ToReader) = (link, direction) {
+            tokio::time::sleep(Duration::from_secs_f64(read as f64 / rate as f64)).await;
+        }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
@@ -178,14 +184,14 @@ async fn passes(
                 traffic.reset.fetch_add(1, Ordering::SeqCst);
                 return false;
             }
-            Link::Open if !is_silent => return true,
+            Link::Open | Link::Throttled(_) if !is_silent => return true,
             Link::OneWay if !is_silent && direction == Direction::ToReader => return true,
             Link::Slow(by) if !is_silent => {
                 traffic.held.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(by).await;
                 return true;
             }
-            Link::Open | Link::Slow(_) | Link::Stalled | Link::OneWay => {
+            Link::Open | Link::Throttled(_) | Link::Slow(_) | Link::Stalled | Link::OneWay => {
                 if !std::mem::replace(&mut is_held, true) {
                     traffic.held.fetch_add(1, Ordering::SeqCst);
                 }

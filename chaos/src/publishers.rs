@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use caracal_revocation::{DelegationEvent, Notice};
+use caracal_revocation::{DelegationEvent, Notice, Stream};
 use fastrand::Rng;
 use redis::aio::MultiplexedConnection;
 use tokio::time::MissedTickBehavior;
@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Failure;
 use crate::mandates::{Anchor, ZONE};
 use crate::server::connect_within;
+use crate::truth::Sent;
 use crate::world::World;
 
 /// As often as Caracal's API polls its outbox.
@@ -22,36 +23,30 @@ pub const MARK: &str = "chaos_revocation";
 /// A connection to the primary of the moment.
 #[derive(Default)]
 pub struct Sender {
+    /// It changes its key later than others.
+    is_late: bool,
     open: Option<(SocketAddr, MultiplexedConnection)>,
 }
 
 /// Revokes at a pace; what Redis does not take at once is caught up with later.
-pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration) -> Failure {
-    let mut sender = Sender::default();
+pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late: bool) -> Failure {
+    let mut sender = Sender { is_late, open: None };
     let mut epoch = 0;
     let mut ticks = tokio::time::interval(pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         ticks.tick().await;
         let way = Way::pick(&mut rng, world.schedule.spread);
-        let what = format!("{way:?}");
-        let Some((revocation, token)) = world.truth.attempt(&mut rng, world.clock.now(), &what)
-        else {
-            if let Err(failure) = world.truth.mint(50, 0) {
-                return failure;
-            }
-            continue;
-        };
         epoch += 1;
-        if let Err(failure) = world.decisions.revoke(&way.anchor(token)) {
-            return failure;
-        }
-        let notice = way.notice(token, epoch).with(MARK, &revocation.to_string());
+        let (revocation, _, notice) = match decide(world, &mut rng, way, epoch) {
+            Ok(decided) => decided,
+            Err(failure) => return failure,
+        };
         loop {
             let sent = {
                 let _gate = world.gate.read().await;
-                sender.send(world, notice.clone()).await.map(|id| {
-                    world.truth.acknowledged(revocation, world.clock.now(), id);
+                sender.send(world, notice.clone(), &world.next_id()).await.map(|sent| {
+                    world.truth.acknowledged(revocation, world.clock.now(), sent);
                 })
             };
             match sent {
@@ -60,6 +55,40 @@ pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration) -> Failu
             }
         }
     }
+}
+
+/// Publishes one revocation under an id of its own, and returns the revoked token; the caller holds
+/// the gate.
+pub async fn revoke_as(world: &World, stream: Stream, id: &str) -> Result<usize, Failure> {
+    let way = match stream {
+        Stream::AgentsLifecycle => Way::Terminate,
+        Stream::DelegationsInvalidate => Way::Delegations(Anchor::Delegation),
+        _ => Way::Sessions(Anchor::Session),
+    };
+    let (revocation, token, notice) = decide(world, &mut Rng::new(), way, 1)?;
+    let sent = Sender::default().send(world, notice, id).await?;
+    world.truth.acknowledged(revocation, world.clock.now(), sent);
+    Ok(token)
+}
+
+/// Chooses a token to be revoked, and records the decision before Redis hears of it: the number
+/// of the revocation, the token, and the message.
+fn decide(
+    world: &World,
+    rng: &mut Rng,
+    way: Way,
+    epoch: u64,
+) -> Result<(usize, usize, Notice), Failure> {
+    let what = format!("{way:?}");
+    let (revocation, token) = loop {
+        match world.truth.attempt(rng, world.clock.now(), &what) {
+            Some(chosen) => break chosen,
+            None => world.truth.mint(50, 0)?,
+        }
+    };
+    world.decisions.revoke(&way.anchor(token))?;
+    let notice = way.notice(token, epoch).with(MARK, &revocation.to_string());
+    Ok((revocation, token, notice))
 }
 
 /// How a token is revoked: by which anchor, on which stream.
@@ -112,18 +141,19 @@ impl Way {
 }
 
 impl Sender {
-    /// The message's id.
-    pub async fn send(&mut self, world: &World, notice: Notice) -> Result<String, Failure> {
+    /// Signs the message, and adds it with this id; `*` leaves that to the server.
+    pub async fn send(&mut self, world: &World, notice: Notice, id: &str) -> Result<Sent, Failure> {
         let stream = notice.stream().name();
-        let fields = notice.into_fields(Some(&world.key), SystemTime::now());
+        let (key, signing) = world.keys.signing(self.is_late);
+        let fields = notice.into_fields(Some(&signing), SystemTime::now());
         let mut command = redis::cmd("XADD");
-        command.arg(stream).arg("MAXLEN").arg("~").arg(100_000).arg(world.next_id());
+        command.arg(stream).arg("MAXLEN").arg("~").arg(100_000).arg(id);
         for (name, value) in &fields {
             command.arg(name).arg(value);
         }
         let mut connection = self.connection(world).await?;
         match command.query_async(&mut connection).await {
-            Ok(id) => Ok(id),
+            Ok(id) => Ok(Sent { id, key }),
             Err(error) => {
                 self.open = None;
                 Err(error.into())

@@ -1,17 +1,21 @@
 //! What a reader process does: the program executes itself as one.
 //!
 //! A follower and an axum service behind the gateway layer, as a user would write it. It ends
-//! when its standard input does, so that none outlives the harness.
+//! when its standard input does, so that none outlives the harness, and writes its snapshot then.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, routing::get};
 use caracal_revocation::{
-    Follower, GatewayLayer, Options, Rejection, RejectionKind, Revocations, Settings, Unknown,
+    Follower, GatewayLayer, Operations, Options, Rejection, RejectionKind, Revocations, Settings,
+    Unknown,
 };
+use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::Failure;
@@ -27,6 +31,10 @@ pub const DECISIONS: &str = "CHAOS_DECISIONS";
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// In its answers: what was decided, in a word.
 pub const ANSWER: &str = "x-chaos-answer";
+/// Its readiness probe.
+pub const READY: &str = "/ready";
+/// Time for a snapshot to be written at the end.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// The line that says where it listens.
 pub const LISTENING: &str = "listening on ";
 
@@ -44,27 +52,39 @@ pub async fn run() -> Result<(), Failure> {
     options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
     let revocations = Revocations::new(options);
     let follower = Follower::new(Settings::from_env()?).with_revocations(revocations.clone());
-    match std::env::var(DECISIONS) {
-        Ok(decisions) => follower.with_baseline(Decided::at(decisions)).spawn(),
-        Err(_) => follower.spawn(),
+    let follower = match std::env::var(DECISIONS) {
+        Ok(decisions) => follower.with_baseline(Decided::at(decisions)),
+        Err(_) => follower,
     };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut following = Box::pin(follower.run(async {
+        let _ = stopped.await;
+    }));
+    // Reads the snapshot before the first request can arrive.
+    let _ = (&mut following).now_or_never();
+    let following = tokio::spawn(following);
 
     let app = Router::new()
         .route("/", get(async || "hello"))
-        .layer(GatewayLayer::new(revocations))
+        .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)))
-        .layer(MapResponseLayer::new(tell));
+        .layer(MapResponseLayer::new(tell))
+        .fallback_service(Operations::new(revocations));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{LISTENING}{}", listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(end_of_input()).await?;
-    Ok(())
+    tokio::select! {
+        served = axum::serve(listener, app).into_future() => served?,
+        () = end_of_input() => {}
+    }
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(STOPS_WITHIN, following).await;
+    // Does not wait for clients that keep their connections.
+    std::process::exit(0)
 }
 
 async fn end_of_input() {
     let mut rest = Vec::new();
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
-    // Not waiting for clients that keep their connections.
-    std::process::exit(0);
 }
 
 fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
@@ -80,6 +100,7 @@ fn tell<B>(mut response: Response<B>) -> Response<B> {
         Some(rejection) => match (rejection.kind(), rejection.unknown()) {
             (RejectionKind::Unknown, Some(Unknown::Stale { .. })) => "stale",
             (RejectionKind::Unknown, Some(Unknown::NotReady(_))) => "not_ready",
+            (RejectionKind::Unknown, Some(unknown)) => unknown.label(),
             (kind, _) => kind.label(),
         },
     };

@@ -11,12 +11,15 @@ use tokio::sync::{Mutex, watch};
 
 use crate::Failure;
 use crate::history::ReaderLife;
+use crate::keys::Keys;
 use crate::proxy::Proxy;
 use crate::reader::{BOUND_MS, DECISIONS, LISTENING, PUBLIC_KEY, STRICT};
 use crate::time::{At, Clock};
 use crate::truth::Truth;
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
+/// A reader that is asked to end writes its snapshot first.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// What a snapshot holds is older than its file by less.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -24,8 +27,22 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 pub struct Reader {
     pub number: usize,
     pub proxy: Proxy,
+    aim: Aim,
     process: Mutex<Option<Process>>,
     current: watch::Sender<Option<Current>>,
+}
+
+/// What a reader follows, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim {
+    pub redis: SocketAddr,
+    pub database: u8,
+    /// `REDIS_PRIMARY_URL`, for a reader of a replica.
+    pub primary: Option<SocketAddr>,
+    /// It keeps what it knows over a restart.
+    pub snapshot: bool,
+    /// Nothing proves its view: it must never be ready, unless that changes.
+    pub is_unprovable: bool,
 }
 
 /// Where requests are answered now.
@@ -44,26 +61,26 @@ struct Process {
 pub struct Setting<'s> {
     pub clock: Clock,
     pub truth: &'s Truth,
-    pub key_hex: &'s str,
+    pub keys: &'s Keys,
     pub bound: Duration,
     pub strict: bool,
     /// The second source of truth, where they read one.
     pub decisions: Option<&'s Path>,
-    /// Whether they keep what they know over a restart.
-    pub snapshot: bool,
     /// Where their logs and snapshots go.
     pub folder: &'s Path,
 }
 
+impl Aim {
+    pub const fn at(redis: SocketAddr, snapshot: bool) -> Self {
+        Self { redis, database: 0, primary: None, snapshot, is_unprovable: false }
+    }
+}
+
 impl Reader {
-    pub async fn start(
-        number: usize,
-        redis: SocketAddr,
-        with: &Setting<'_>,
-    ) -> Result<Self, Failure> {
-        let proxy = Proxy::to(redis).await?;
-        let reader =
-            Self { number, proxy, process: Mutex::default(), current: watch::channel(None).0 };
+    pub async fn start(number: usize, aim: Aim, with: &Setting<'_>) -> Result<Self, Failure> {
+        let proxy = Proxy::to(aim.redis).await?;
+        let process = Mutex::default();
+        let reader = Self { number, proxy, aim, process, current: watch::channel(None).0 };
         reader.spawn(with).await?;
         Ok(reader)
     }
@@ -80,6 +97,21 @@ impl Reader {
         self.current.send_replace(None);
         let pid = child.id().unwrap_or(0);
         child.kill().await?;
+        with.truth.ended(life, with.clock.now(), died);
+        Ok(pid)
+    }
+
+    /// Asks it to end, and waits until it has: it writes its snapshot before.
+    pub async fn stop(&self, with: &Setting<'_>) -> Result<u32, Failure> {
+        let mut process = self.process.lock().await;
+        let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
+        let died = child.try_wait()?.is_some();
+        self.current.send_replace(None);
+        let pid = child.id().unwrap_or(0);
+        drop(child.stdin.take());
+        tokio::time::timeout(ENDS_WITHIN, child.wait())
+            .await
+            .map_err(|_| "a reader does not end")??;
         with.truth.ended(life, with.clock.now(), died);
         Ok(pid)
     }
@@ -102,14 +134,20 @@ impl Reader {
             command.env(DECISIONS, decisions);
         }
         let snapshot = with.folder.join(format!("reader-{}.snapshot", self.number));
-        if with.snapshot {
+        if self.aim.snapshot {
             command.env("CARACAL_REVOCATION_SNAPSHOT", &snapshot);
+        }
+        if let Some(primary) = self.aim.primary {
+            command.env("REDIS_PRIMARY_URL", format!("redis://{primary}"));
+        }
+        let keys = with.keys.accepted();
+        for (name, hex) in ["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_PREVIOUS"].iter().zip(&keys.hex) {
+            command.env(name, hex);
         }
         let recalled = recalled(&snapshot, with.clock);
         let mut child = command
             .arg("reader")
-            .env("REDIS_URL", format!("redis://{}", self.proxy.address()))
-            .env("STREAMS_HMAC_KEY", with.key_hex)
+            .env("REDIS_URL", format!("redis://{}/{}", self.proxy.address(), self.aim.database))
             .env(PUBLIC_KEY, with.truth.issuer().public_key())
             .env(BOUND_MS, with.bound.as_millis().to_string())
             .stdin(Stdio::piped())
@@ -131,6 +169,8 @@ impl Reader {
             reader: self.number,
             pid: child.id().unwrap_or(0),
             recalled,
+            keys: keys.numbers,
+            unproven_until: if self.aim.is_unprovable { At::NEVER } else { At::default() },
             started: with.clock.now(),
             ended: None,
             died: false,

@@ -1,5 +1,7 @@
 //! What the program prints of a schedule.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::checker::{Delay, Verdict, check};
@@ -85,6 +87,13 @@ impl std::fmt::Display for Report {
             delay(self.verdict.worst_recovery)
         )?;
         let violations = &self.verdict.violations;
+        let mut broken = BTreeMap::<String, usize>::new();
+        for violation in violations {
+            *broken.entry(format!("{:?}", violation.rule)).or_default() += 1;
+        }
+        for (rule, times) in broken {
+            writeln!(f, "  {rule} {times} times")?;
+        }
         for violation in violations.iter().take(SHOWN) {
             writeln!(f, "  {:?} at {}: {}", violation.rule, violation.at, violation.what)?;
         }

@@ -20,7 +20,7 @@ use crate::world::World;
 
 const PUBLISHERS: u64 = 2;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
-const ASK_EVERY: Duration = Duration::from_millis(40);
+pub const ASK_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
 /// In strict mode tokens are refused for so much longer: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
@@ -77,6 +77,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
         revocations: record.revocations,
         faults: record.faults,
         requests,
+        probes: record.probes,
         lateness: heartbeat.stop(),
     })
 }
@@ -99,8 +100,10 @@ async fn warm_up(world: &World) -> Result<(), Failure> {
 /// Publishers, clients and the issuer, at work until dropped; returns only on a failure of the
 /// harness.
 async fn load(world: &World, rng: &mut Rng) -> Failure {
-    let publishers = (0..PUBLISHERS).map(|_| keep_revoking(world, rng.fork(), REVOKE_EVERY));
+    let publishers =
+        (0..PUBLISHERS).map(|number| keep_revoking(world, rng.fork(), REVOKE_EVERY, number > 0));
     let publishers: Vec<_> = publishers.collect();
+    let probes = world.readers.iter().map(|reader| Client::new().keep_probing(world, reader));
     let clients: Vec<_> = world
         .readers
         .iter()
@@ -117,6 +120,7 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
     tokio::select! {
         (failure, ..) = futures_util::future::select_all(publishers.into_iter().map(Box::pin)) => failure,
         _ = join_all(clients) => "clients do not end".into(),
+        _ = join_all(probes) => "probes do not end".into(),
         failure = minting => failure,
     }
 }

@@ -66,17 +66,20 @@ impl Schedule {
         let strict = draw(&mut rng, Trait::Strict, 4);
         let mut steps: Vec<Step> = Vec::new();
         let mut wiped = false;
+        // Long ones come once.
+        let mut had: Vec<Kind> = Vec::new();
         for _ in 0..frame.faults {
             let mut kinds = frame.kinds.clone();
-            kinds.retain(|kind| !(wiped && kind.wipes()));
+            kinds.retain(|kind| !(had.contains(kind) || (wiped && kind.wipes())));
             if kinds.is_empty() {
                 break;
             }
             let kind = *pick(&mut rng, &kinds);
             wiped |= kind.wipes();
+            had.extend(kind.is_long().then_some(kind));
             let mut faults = vec![fault(&mut rng, kind, bound, readers)];
             // A reader that restarts while Redis is in trouble has the worst of both.
-            if kind != Kind::RestartReader
+            if !kind.restarts_readers()
                 && kind != Kind::FreezeReader
                 && frame.kinds.contains(&Kind::RestartReader)
                 && rng.u8(..4) == 0
@@ -88,10 +91,15 @@ impl Schedule {
         }
         let baseline = draw(&mut rng, Trait::Baseline, if strict { 2 } else { 3 });
         let snapshot = draw(&mut rng, Trait::Snapshot, 3);
-        if strict && !baseline {
-            // After the first doubt every token is refused, for longer than a schedule lasts.
-            let doubted = |kind: Kind| kind.raises_doubt() || kind == Kind::RestartReader;
-            steps.sort_by_key(|step| step.faults.iter().any(|fault| doubted(fault.kind)));
+        if strict {
+            // After the first doubt without a baseline, and after the first forged message, every
+            // token is denied, for longer than a schedule lasts.
+            let doubted =
+                |kind: Kind| !baseline && (kind.raises_doubt() || kind.restarts_readers());
+            steps.sort_by_key(|step| {
+                let any = |is: &dyn Fn(Kind) -> bool| step.faults.iter().any(|f| is(f.kind));
+                (any(&|kind| kind == Kind::Forge), any(&doubted))
+            });
         }
         Self { seed, readers, bound, strict, baseline, snapshot, spread, steps }
     }
@@ -113,7 +121,10 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Trim | Kind::Delete => rng.u64(500..2_500),
         Kind::Slow => rng.u64(2_000..5_000),
         Kind::OneWay => rng.u64(bound..bound + 2_500),
-        Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall => outage,
+        Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall | Kind::RotatedKey => outage,
+        Kind::LaggingReplica => rng.u64(bound + 1_500..bound + 3_000),
+        Kind::ReusedIds => bound + 1_500,
+        Kind::Unprovisioned => rng.u64(1_500..3_500),
     };
     let one = Whom::Reader(rng.usize(..readers));
     let whom = match kind {
@@ -128,6 +139,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
     let ending = *pick(rng, &[Ending::Resumes, Ending::Resets, Ending::StaysSilent]);
     let amount = match kind {
         Kind::LoseTail => rng.u64(200..4_000),
+        Kind::ReusedIds => rng.u64(500..3_000),
         Kind::Trim => rng.u64(0..3),
         Kind::Delete => rng.u64(1..5),
         Kind::Slow => rng.u64(50..400),
@@ -164,6 +176,9 @@ mod tests {
             let kinds: Vec<_> =
                 schedule.steps.iter().flat_map(|step| &step.faults).map(|f| f.kind).collect();
             assert!(kinds.iter().filter(|kind| kind.wipes()).count() <= 1);
+            for long in Kind::ALL.iter().filter(|kind| kind.is_long()) {
+                assert!(kinds.iter().filter(|kind| *kind == long).count() <= 1);
+            }
             seen.extend(kinds);
         }
         assert_eq!(seen.len(), Kind::ALL.len());

@@ -10,6 +10,8 @@ use crate::proxy::{Link, Proxy};
 use crate::server::{RedisServer, connect};
 
 const IN_STEP_WITHIN: Duration = Duration::from_secs(60);
+/// Of what is written to keep a link busy.
+const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub struct Servers {
@@ -55,6 +57,37 @@ impl Servers {
     /// From now on the replica hears nothing new.
     pub fn cut_replication(&self) {
         self.replication.set(Link::Cut);
+    }
+
+    pub fn replica(&self) -> SocketAddr {
+        self.replica.address()
+    }
+
+    /// From now on the replica gets so many bytes a second.
+    pub fn throttle_replication(&self, bytes_per_second: u64) {
+        self.replication.set(Link::Throttled(bytes_per_second));
+    }
+
+    pub fn open_replication(&self) {
+        self.replication.set(Link::Open);
+    }
+
+    /// Writes so many bytes to the primary, which the replica has to read too.
+    pub async fn write_noise(&self, bytes: u64) -> Result<(), Failure> {
+        let mut connection = connect(self.primary.address()).await?;
+        let piece = vec![b'.'; PIECE];
+        let mut commands = redis::pipe();
+        for _ in 0..bytes / PIECE as u64 {
+            commands.cmd("SET").arg("chaos:noise").arg(&piece).ignore();
+        }
+        Ok(commands.query_async(&mut connection).await?)
+    }
+
+    /// How much of its history the primary has and the replica has not.
+    pub async fn bytes_behind(&self) -> Result<i64, Failure> {
+        let replica = info(self.replica.address(), "slave_repl_offset").await?;
+        let primary = info(self.primary.address(), "master_repl_offset").await?;
+        Ok(primary.parse::<i64>()? - replica.parse::<i64>()?)
     }
 
     /// Makes the replica the primary, in place of one that is down; which of them now has to be

@@ -19,6 +19,9 @@ pub struct Clock {
 }
 
 impl At {
+    /// Later than every moment of a schedule.
+    pub const NEVER: Self = Self(u64::MAX);
+
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(micros(by)))
     }

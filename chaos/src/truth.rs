@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use fastrand::Rng;
 
 use crate::Failure;
-use crate::history::{Injected, Loss, Lost, ReaderLife, Request, Revocation, Token};
+use crate::history::{Injected, Loss, Lost, Probe, ReaderLife, Request, Revocation, Token};
 use crate::mandates::Issuer;
 use crate::time::At;
 
@@ -40,6 +40,14 @@ pub fn parse_id(id: &str) -> Option<(u64, u64)> {
     Some((ms.parse().ok()?, sequence.parse().ok()?))
 }
 
+/// A message that Redis acknowledged.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub id: String,
+    /// The number of the key that signed it.
+    pub key: usize,
+}
+
 #[derive(Default)]
 struct Inner {
     tokens: Vec<Minted>,
@@ -63,6 +71,7 @@ pub struct Record {
     pub lives: Vec<ReaderLife>,
     pub faults: Vec<Injected>,
     pub requests: Vec<Request>,
+    pub probes: Vec<Probe>,
 }
 
 impl Truth {
@@ -101,15 +110,24 @@ impl Truth {
             attempted: at,
             acked: None,
             id: None,
+            key: 0,
             loss: None,
         });
         Some((number, token))
     }
 
-    pub fn acknowledged(&self, revocation: usize, at: At, id: String) {
+    pub fn acknowledged(&self, revocation: usize, at: At, sent: Sent) {
         let told = &mut self.inner().record.revocations[revocation];
         told.acked = Some(at);
-        told.id = Some(id);
+        told.id = Some(sent.id);
+        told.key = sent.key;
+    }
+
+    /// The newest revocation that Redis acknowledged and has not lost.
+    pub fn newest(&self) -> Option<Revocation> {
+        let inner = self.inner();
+        let told = inner.record.revocations.iter().filter(|told| told.loss.is_none());
+        told.filter(|told| told.acked.is_some()).max_by_key(|told| told.acked).cloned()
     }
 
     /// The revocations that Redis acknowledged between two moments and has not lost.
@@ -179,6 +197,16 @@ impl Truth {
         self.inner().record.requests.push(request);
     }
 
+    pub fn probed(&self, probe: Probe) {
+        self.inner().record.probes.push(probe);
+    }
+
+    /// The probes that this life has answered.
+    pub fn probes_of(&self, life: usize) -> Vec<Probe> {
+        let inner = self.inner();
+        inner.record.probes.iter().filter(|probe| probe.life == life).cloned().collect()
+    }
+
     pub fn injected(&self, fault: Injected) {
         self.inner().record.faults.push(fault);
     }
@@ -187,6 +215,11 @@ impl Truth {
         let lives = &mut self.inner().record.lives;
         lives.push(life);
         lives.len() - 1
+    }
+
+    /// From now on the view of this life can be proven.
+    pub fn provable(&self, life: usize, at: At) {
+        self.inner().record.lives[life].unproven_until = at;
     }
 
     pub fn ended(&self, life: usize, at: At, died: bool) {

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use caracal_revocation::{Key, Stream};
+use caracal_revocation::Stream;
 use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::Failure;
 use crate::decisions::Decisions;
 use crate::history::Lost;
+use crate::keys::Keys;
 use crate::publishers::{MARK, id_behind};
-use crate::readers::{Reader, Setting};
+use crate::readers::{Aim, Reader, Setting};
 use crate::schedule::Schedule;
 use crate::server::connect;
 use crate::servers::Servers;
@@ -25,11 +26,14 @@ pub struct World {
     pub clock: Clock,
     pub truth: Truth,
     pub decisions: Decisions,
-    pub key: Key,
-    key_hex: String,
+    pub keys: Keys,
     pub servers: Mutex<Servers>,
     primary: watch::Receiver<SocketAddr>,
     pub readers: Vec<Reader>,
+    /// How many readers were ever started, restarts not counted.
+    started: AtomicUsize,
+    /// How many databases of the primary were given to readers.
+    databases: AtomicU8,
     /// Publishers hold it to read while they publish: whoever has it to write knows that nothing
     /// is on its way.
     pub gate: RwLock<()>,
@@ -45,40 +49,54 @@ impl World {
     pub async fn start(schedule: Schedule, folder: PathBuf) -> Result<Self, Failure> {
         let clock = Clock::start();
         let truth = Truth::new()?;
-        let key_hex = hex::encode(std::array::from_fn::<u8, 32, _>(|_| fastrand::u8(..)));
-        let key = Key::from_hex(&key_hex)?;
         let (servers, primary) = Servers::start().await?;
         let mut world = Self {
             schedule,
             clock,
             truth,
             decisions: Decisions::start(&folder)?,
-            key,
-            key_hex,
+            keys: Keys::new()?,
             servers: Mutex::new(servers),
             primary,
             readers: Vec::new(),
+            started: AtomicUsize::new(0),
+            databases: AtomicU8::new(0),
             gate: RwLock::default(),
             clock_behind: AtomicU64::new(0),
             folder,
         };
         world.provision().await?;
-        for number in 0..world.schedule.readers {
-            let reader = Reader::start(number, world.primary(), &world.setting()).await?;
+        for _ in 0..world.schedule.readers {
+            let reader = world.start_reader(world.usual()).await?;
             world.readers.push(reader);
         }
         Ok(world)
+    }
+
+    /// Starts one more reader.
+    pub async fn start_reader(&self, aim: Aim) -> Result<Reader, Failure> {
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        Reader::start(number, aim, &self.setting()).await
+    }
+
+    /// What readers follow, unless a fault starts one that follows something else.
+    pub fn usual(&self) -> Aim {
+        Aim::at(self.primary(), self.schedule.snapshot)
+    }
+
+    /// A database of the primary in which nothing ever was.
+    pub fn empty_database(&self) -> u8 {
+        self.databases.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     pub fn setting(&self) -> Setting<'_> {
         Setting {
             clock: self.clock,
             truth: &self.truth,
-            key_hex: &self.key_hex,
+            keys: &self.keys,
             bound: self.schedule.bound,
             strict: self.schedule.strict,
             decisions: self.schedule.baseline.then(|| self.decisions.path()),
-            snapshot: self.schedule.snapshot,
             folder: &self.folder,
         }
     }
@@ -98,18 +116,7 @@ impl World {
 
     /// Makes the streams, as the provisioner does.
     pub async fn provision(&self) -> Result<(), Failure> {
-        let mut connection = connect(self.primary()).await?;
-        for stream in Stream::ALL {
-            redis::cmd("XGROUP")
-                .arg("CREATE")
-                .arg(stream.name())
-                .arg("provisioned")
-                .arg("$")
-                .arg("MKSTREAM")
-                .exec_async(&mut connection)
-                .await?;
-        }
-        Ok(())
+        provision(self.primary()).await
     }
 
     /// Compares the streams with what was acknowledged by `upto`; how many revocations the fault
@@ -132,6 +139,22 @@ impl World {
         there.told_up_to = told_up_to(&mut connection).await;
         Ok(self.truth.account(&there, upto, at, how))
     }
+}
+
+/// Makes the streams, as the provisioner does.
+pub async fn provision(server: SocketAddr) -> Result<(), Failure> {
+    let mut connection = connect(server).await?;
+    for stream in Stream::ALL {
+        redis::cmd("XGROUP")
+            .arg("CREATE")
+            .arg(stream.name())
+            .arg("provisioned")
+            .arg("$")
+            .arg("MKSTREAM")
+            .exec_async(&mut connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Up to which id the counters of `sessions.revoke` tell that entries are missing.

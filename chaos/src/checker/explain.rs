@@ -10,6 +10,10 @@ use super::reading::Reading;
 
 /// A reader proves the log at least so often while nothing hinders it.
 const PROVEN_EVERY: Duration = Duration::from_millis(700);
+/// Readers estimate the server's clock, and so when a message was published.
+const CLOCK_ERROR: Duration = Duration::from_millis(300);
+/// A message that no accepted key has signed counts for so long after it, in strict mode.
+const ALARMED: Duration = Duration::from_secs(60);
 /// Further beyond a recovery, a refusal has nothing to do with it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
@@ -20,6 +24,9 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     let late = reading.lateness.allowance(from, request.received);
     // The last proof may be one of the process before.
     let life = reading.life(request);
+    if reading.is_unprovable(request) || signatures_fail(reading, request) {
+        return Ok(());
+    }
     let back = reading.back(request, life.started);
     if life.recalled.is_some() && request.sent <= back.plus(reading.recovery(back)) {
         return Ok(());
@@ -37,12 +44,32 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     within_recovery(reading, window.ended, request.sent)
 }
 
+/// In strict mode the view is no fresher than the first message that no accepted key has signed.
+fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool {
+    let bound = reading.history.promise.bound;
+    let by = request.received.minus(bound.saturating_sub(CLOCK_ERROR));
+    let is_forged = |fault: &Injected| {
+        let until = fault.ended.plus(ALARMED);
+        fault.forges && fault.began <= by && request.sent <= until.plus(reading.recovery(until))
+    };
+    reading.history.promise.strict
+        && (reading.fails_verification(request, by) || reading.history.faults.iter().any(is_forged))
+}
+
 /// Whether a fault explains that the reader has not read the history yet.
 pub(super) fn not_ready(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     if reading.ready(request).is_some_and(|ready| ready < request.sent) {
-        return Err(Rule::UntrueReason);
+        // What its snapshot says makes a process ready, and streams that are gone make it unready.
+        let wiped = reading.history.faults.iter().filter(|fault| fault.wipes);
+        let mut wiped = wiped.filter(|fault| fault.began <= request.received);
+        let is_explained = reading.life(request).recalled.is_some()
+            && wiped.any(|fault| within_recovery(reading, fault.ended, request.sent).is_ok());
+        return if is_explained { Ok(()) } else { Err(Rule::UntrueReason) };
     }
-    let from = reading.back(request, reading.life(request).started);
+    if reading.is_unprovable(request) || reading.is_nothing_verifiable(request) {
+        return Ok(());
+    }
+    let from = reading.back(request, reading.began(request));
     within_recovery(reading, from, request.sent)
 }
 
@@ -61,7 +88,7 @@ fn within_recovery(reading: &Reading<'_>, back: At, sent: At) -> Result<(), Rule
 pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     let history = reading.history;
     let iat = history.tokens[request.token].iat;
-    let started = reading.life(request).started;
+    let started = reading.began(request);
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
     // Whether this is refused for what was noticed, at the latest, when Redis was back for who has to
     // read from it from then on.
@@ -96,7 +123,7 @@ fn may_have_hole(reading: &Reading<'_>, request: &Request, fault: &Injected) -> 
             Hole::Newcomers => {
                 // One that reads on where another stood has not read what came since.
                 let life = reading.life(request);
-                let back = reading.back(request, life.started);
+                let back = reading.back(request, reading.began(request));
                 reading.ready(request).is_none_or(|ready| ready > began)
                     || life.recalled.is_some_and(|recalled| {
                         recalled < began && began <= back.plus(reading.recovery(back))

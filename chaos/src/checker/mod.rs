@@ -84,6 +84,10 @@ pub enum Rule {
     Unexplained,
     /// Still refusing for want of knowledge although Redis was back.
     SlowRecovery,
+    /// Admitted, or called ready, by a process that had nothing to prove its view by.
+    FalselyReady,
+    /// Called ready while requests were answered 503.
+    ReadinessDiffers,
     /// A reader ended by itself.
     ReaderDied,
     /// The schedule had too little in it to show anything.

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::history::{Answer, History, Lost, ReaderLife, Request, Revocation};
+use crate::history::{Answer, History, Lost, Probe, ReaderLife, Request, Revocation};
 use crate::time::At;
 
 use super::lateness::Lateness;
 use super::windows::Windows;
 
+/// Requests so close to a probe must be answered as it is.
+const AROUND: Duration = Duration::from_millis(500);
 /// An id so much older than its message is wrong.
 const MISDATED_MS: u64 = 2_000;
 
@@ -73,14 +75,75 @@ impl<'h> Reading<'h> {
         nominal + self.lateness.allowance(from, from.plus(nominal))
     }
 
-    /// Whether the promise excepts this: the server itself lost the message.
+    /// When the process could begin to prove its view.
+    pub(super) fn began(&self, request: &Request) -> At {
+        let life = self.life(request);
+        let provable = Some(life.unproven_until).filter(|until| *until != At::NEVER);
+        life.started.max(provable.unwrap_or_default())
+    }
+
+    /// Whether nothing proved the view of the process when this was sent.
+    pub(super) fn is_unprovable(&self, request: &Request) -> bool {
+        request.sent < self.life(request).unproven_until
+    }
+
+    /// Whether the process accepts the key that signed this.
+    pub(super) fn can_verify(&self, request: &Request, revocation: &Revocation) -> bool {
+        self.life(request).keys.contains(&revocation.key)
+    }
+
+    /// Whether by then a message had been attempted that none of the process' keys has signed.
+    pub(super) fn fails_verification(&self, request: &Request, by: At) -> bool {
+        let keys = &self.life(request).keys;
+        let mut told = self.history.revocations.iter();
+        told.any(|told| !keys.contains(&told.key) && told.attempted <= by)
+    }
+
+    /// Whether the streams held messages when the process began, and none that it can verify.
+    pub(super) fn is_nothing_verifiable(&self, request: &Request) -> bool {
+        let life = self.life(request);
+        let told = self.history.revocations.iter().filter(|told| told.loss.is_none());
+        let mut told = told.filter(|told| told.acked.is_some_and(|acked| acked < life.started));
+        self.fails_verification(request, request.received)
+            && !told.any(|told| life.keys.contains(&told.key))
+    }
+
+    /// Whether requests just before and after this probe were answered 503. While Redis comes and
+    /// goes, a view may be fresh for a moment in between, and that does not count.
+    pub(super) fn is_unknown_around(&self, probe: &Probe) -> bool {
+        let is_calm = |request: &Request| {
+            let since = self.unhindered_since(request);
+            since.is_some_and(|since| request.sent > since.plus(self.recovery(since)))
+        };
+        let near = self.history.requests.iter().filter(|request| {
+            request.life == probe.life
+                && match request.answer {
+                    Answer::NotReady => true,
+                    Answer::Stale => is_calm(request),
+                    _ => false,
+                }
+        });
+        let is_before = |request: &Request| {
+            request.received <= probe.sent && probe.sent.since(request.received) <= AROUND
+        };
+        let is_after = |request: &Request| {
+            probe.received <= request.sent && request.sent.since(probe.received) <= AROUND
+        };
+        near.clone().any(is_before) && near.clone().any(is_after)
+    }
+
+    /// Whether the promise excepts this: the server itself lost the message, or no key that the
+    /// process accepts has signed it.
     ///
     /// What an operator removed is not excepted: the counters tell a reader. Only a wipe takes
     /// the counters along, and a server whose clock is behind dates them wrongly; then a reader
     /// that begins later cannot know.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
-        let Some(loss) = revocation.loss else { return false };
         let life = self.life(request);
+        if !self.history.promise.strict && !self.can_verify(request, revocation) {
+            return true;
+        }
+        let Some(loss) = revocation.loss else { return false };
         // One that reads on where another stood has begun there; a stream that was empty then is
         // any other to it.
         let had_begun = |at: &At| self.had_any(revocation.stream(), *at);

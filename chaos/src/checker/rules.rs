@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::history::{Answer, Request};
+use crate::history::{Answer, Probe, Request};
 use crate::time::At;
 
 use super::reading::Reading;
@@ -24,6 +24,8 @@ pub(super) fn all(reading: &Reading<'_>) -> Vec<Violation> {
             violations.push(violation(reading, rule, request));
         }
     }
+    falsely_ready(reading, &mut violations);
+    probed(reading, &mut violations);
     forgotten(reading, &mut violations);
     not_recalled(reading, &mut violations);
     died(reading, &mut violations);
@@ -41,7 +43,10 @@ fn admitted(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
         return Err(Rule::BeyondBound);
     }
     match reading.unhindered_since(request) {
-        Some(since) if request.sent > recovered(reading, acked.max(since)) => {
+        Some(since)
+            if reading.can_verify(request, revocation)
+                && request.sent > recovered(reading, acked.max(since)) =>
+        {
             Err(Rule::MissingAfterRecovery)
         }
         _ => Ok(()),
@@ -56,6 +61,49 @@ fn revoked(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     match reading.revocation(request) {
         Some(revocation) if revocation.attempted <= request.received => Ok(()),
         _ => Err(Rule::UntrueReason),
+    }
+}
+
+/// A process that has nothing to prove its view by must not show that it has read anything.
+fn falsely_ready(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    let is_early =
+        |life: usize, received: At| received < reading.history.readers[life].unproven_until;
+    for request in &reading.history.requests {
+        if matches!(request.answer, Answer::Admitted | Answer::HistoryIncomplete)
+            && is_early(request.life, request.received)
+        {
+            violations.push(violation(reading, Rule::FalselyReady, request));
+        }
+    }
+    for probe in &reading.history.probes {
+        if probe.unready.is_none() && is_early(probe.life, probe.received) {
+            violations.push(of_probe(reading, Rule::FalselyReady, probe));
+        }
+    }
+}
+
+/// A probe must be answered as requests are.
+fn probed(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+    for probe in &reading.history.probes {
+        let request = |answer: Answer| Request {
+            life: probe.life,
+            token: 0,
+            sent: probe.sent,
+            received: probe.received,
+            answer,
+        };
+        let broken = match probe.unready.as_deref() {
+            None if reading.is_unknown_around(probe) => Err(Rule::ReadinessDiffers),
+            None => Ok(()),
+            Some("stale") => explain::stale(reading, &request(Answer::Stale)),
+            Some("replaying" | "no_signature_verifies" | "not_provisioned") => {
+                explain::not_ready(reading, &request(Answer::NotReady))
+            }
+            Some(_) => Err(Rule::UntrueReason),
+        };
+        if let Err(rule) = broken {
+            violations.push(of_probe(reading, rule, probe));
+        }
     }
 }
 
@@ -96,6 +144,7 @@ fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
             let proven = recalled.minus(history.promise.recovery);
             let told = history.revocations.iter().filter(|told| told.loss.is_none());
             let told = told.filter(|told| told.acked.is_some_and(|acked| acked < proven));
+            let told = told.filter(|told| history.readers[before].keys.contains(&told.key));
             known[life.reader].extend(told.map(|told| told.token));
             let unknown = of(number).filter(|r| {
                 !matches!(r.answer, Answer::Revoked | Answer::None)
@@ -139,6 +188,20 @@ fn too_little(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
+fn of_probe(reading: &Reading<'_>, rule: Rule, probe: &Probe) -> Violation {
+    let life = &reading.history.readers[probe.life];
+    let what = format!(
+        "reader {} (pid {}, since {}) answered a probe with {}, sent {}, received {}",
+        life.reader,
+        life.pid,
+        life.started,
+        probe.unready.as_deref().unwrap_or("ready"),
+        probe.sent,
+        probe.received
+    );
+    Violation { rule, at: probe.sent, what }
+}
+
 fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation {
     let life = reading.life(request);
     let token = &reading.history.tokens[request.token];
@@ -160,6 +223,9 @@ fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation 
             if let Some(acked) = told.acked {
                 let id = told.id.as_deref().unwrap_or("?");
                 what.push_str(&format!(", acknowledged {acked} as {id}"));
+            }
+            if !reading.can_verify(request, told) {
+                what.push_str(&format!(", signed with key {}, which it does not know", told.key));
             }
             if let Some(loss) = told.loss {
                 what.push_str(&format!(", {:?} by the fault at {}", loss.how, loss.at));

@@ -29,7 +29,7 @@ pub(super) async fn forge(world: &World, began: At) -> Result<Outcome, Failure> 
             notice().into_fields(Some(&Key::generate()?), now),
             notice().with("_sig", &"00".repeat(32)).into_fields(None, now),
             // Signed by Caracal, for another stream.
-            other.into_fields(Some(&world.key), now),
+            other.into_fields(Some(&world.keys.signing(false).1), now),
         ] {
             let mut add = redis::cmd("XADD");
             add.arg(stream.name()).arg(world.next_id());
@@ -47,6 +47,7 @@ pub(super) async fn forge(world: &World, began: At) -> Result<Outcome, Failure> 
     Ok(Outcome {
         began,
         ended: world.clock.now(),
+        scope: None,
         disturbs: false,
         hole: Hole::Nobody,
         effect: (added > 0).then(|| format!("{added} messages added")),

@@ -52,6 +52,7 @@ pub(super) async fn remove_unread(
     Ok(Outcome {
         began,
         ended,
+        scope: None,
         disturbs: true,
         hole: Hole::Everyone,
         effect: (lost > 0).then(|| format!("{lost} revocations removed unread")),
@@ -99,6 +100,7 @@ pub(super) async fn flush(world: &World, fault: &Fault, began: At) -> Result<Out
     Ok(Outcome {
         began,
         ended,
+        scope: None,
         disturbs: false,
         hole: Hole::Everyone,
         effect: (wiped > 0).then(|| format!("{wiped} revocations wiped")),
@@ -127,7 +129,9 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
         let notice = Notice::revoke(ZONE, "chaos").session("nobody");
         let mut add = command("XADD", SESSIONS);
         add.arg(&id);
-        for (name, value) in notice.into_fields(Some(&world.key), SystemTime::now()) {
+        for (name, value) in
+            notice.into_fields(Some(&world.keys.signing(false).1), SystemTime::now())
+        {
             add.arg(name).arg(value);
         }
         // A second leap may be shorter than the first: then Redis refuses it.
@@ -140,6 +144,7 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
     Ok(Outcome {
         began,
         ended: world.clock.now(),
+        scope: None,
         disturbs: false,
         hole: Hole::Nobody,
         effect: leapt.then(|| format!("last id {last}")),
@@ -163,6 +168,7 @@ pub(super) async fn ids_behind(
     Ok(Outcome {
         began,
         ended,
+        scope: None,
         disturbs: false,
         hole: Hole::Everyone,
         effect: last.ok().map(|last| format!("{wiped} revocations wiped, ids up to {last}")),
@@ -209,7 +215,14 @@ pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
 }
 
 fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
-    Outcome { began, ended: world.clock.now(), disturbs: false, hole: Hole::Newcomers, effect }
+    Outcome {
+        began,
+        ended: world.clock.now(),
+        scope: None,
+        disturbs: false,
+        hole: Hole::Newcomers,
+        effect,
+    }
 }
 
 async fn knows(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {

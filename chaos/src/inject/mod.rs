@@ -1,10 +1,15 @@
 //! Injects a fault, and looks whether it had any effect.
 
+mod apart;
 mod forgery;
 mod log;
 mod network;
 mod reader;
+mod replica;
+mod reuse;
+mod rotation;
 mod server;
+mod unprovisioned;
 
 use crate::Failure;
 use crate::fault::{Fault, Kind, Whom};
@@ -17,6 +22,8 @@ use crate::world::World;
 struct Outcome {
     began: At,
     ended: At,
+    /// Whom it hit, where the fault itself does not say so.
+    scope: Option<Scope>,
     disturbs: bool,
     hole: Hole,
     /// None if nothing was seen of it.
@@ -42,14 +49,18 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::Forge => forgery::forge(world, began).await?,
         Kind::RestartReader => reader::restart(world, fault, began).await?,
         Kind::FreezeReader => reader::freeze(world, fault, began).await?,
+        Kind::LaggingReplica => replica::lag(world, fault).await?,
+        Kind::RotatedKey => rotation::rotate(world, fault, began).await?,
+        Kind::ReusedIds => reuse::reuse(world, fault, began).await?,
+        Kind::Unprovisioned => unprovisioned::follow(world, fault, began).await?,
     };
     world.truth.injected(Injected {
         kind: fault.kind.label(),
         what: fault.to_string(),
-        scope: match fault.whom {
+        scope: outcome.scope.unwrap_or(match fault.whom {
             Whom::Everyone => Scope::Everyone,
             Whom::Reader(reader) => Scope::Reader(reader),
-        },
+        }),
         began: outcome.began,
         ended: outcome.ended,
         disturbs: outcome.disturbs,
@@ -59,6 +70,8 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
             outcome.hole
         },
         ids_ahead: fault.kind == Kind::IdsAhead,
+        wipes: fault.kind.wipes(),
+        forges: fault.kind == Kind::Forge,
         effect: outcome.effect,
     });
     Ok(())

@@ -80,7 +80,7 @@ pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
 }
 
 fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
-    Outcome { began, ended, disturbs: true, hole: Hole::Nobody, effect }
+    Outcome { began, ended, scope: None, disturbs: true, hole: Hole::Nobody, effect }
 }
 
 /// Opens the links again; when.

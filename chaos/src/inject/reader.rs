@@ -24,6 +24,7 @@ pub(super) async fn restart(world: &World, fault: &Fault, began: At) -> Result<O
         began,
         ended: world.clock.now(),
         // How long a new reader may take is counted from its start.
+        scope: None,
         disturbs: false,
         hole: Hole::Nobody,
         effect: is_new.then(|| {
@@ -48,6 +49,7 @@ pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Ou
     Ok(Outcome {
         began,
         ended: world.clock.now(),
+        scope: None,
         disturbs: true,
         hole: Hole::Nobody,
         effect: stopped.then(|| "did not run".to_owned()),

@@ -35,6 +35,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
     Ok(Outcome {
         began,
         ended,
+        scope: None,
         disturbs: true,
         hole: if lost > 0 || loses { Hole::Everyone } else { Hole::Nobody },
         effect: has_effect.then(|| format!("was down{taken}, {lost} revocations lost")),
@@ -53,6 +54,7 @@ pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Ou
     Ok(Outcome {
         began,
         ended: world.clock.now(),
+        scope: None,
         disturbs: true,
         hole: Hole::Nobody,
         effect: hung.then(|| "did not answer a PING".to_owned()),
@@ -93,6 +95,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     Ok(Outcome {
         began,
         ended,
+        scope: None,
         disturbs: true,
         hole: if lost > 0 || loses { Hole::Everyone } else { Hole::Nobody },
         effect: has_effect.then(|| {

@@ -3,13 +3,14 @@
 mod bound;
 mod outages;
 mod reasons;
+mod unproven;
 
 use std::time::Duration;
 
 use super::{Rule, check};
 use crate::history::{
-    Answer, History, Hole, Injected, Late, Loss, Lost, Minimum, Promise, ReaderLife, Request,
-    Revocation, Scope, Token,
+    Answer, History, Hole, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
+    Request, Revocation, Scope, Token,
 };
 use crate::time::At;
 
@@ -29,6 +30,8 @@ impl Told {
             reader: 0,
             pid: 1,
             recalled: None,
+            keys: vec![0],
+            unproven_until: at(0.0),
             started: at(0.0),
             ended: None,
             died: false,
@@ -39,6 +42,7 @@ impl Told {
             attempted: at(9.9),
             acked: Some(at(10.0)),
             id: Some("1795000010000-0".to_owned()),
+            key: 0,
             loss: None,
         };
         Self(History {
@@ -57,6 +61,7 @@ impl Told {
             revocations: vec![revocation],
             faults: Vec::new(),
             requests: Vec::new(),
+            probes: Vec::new(),
             lateness: Vec::new(),
         })
     }
@@ -67,6 +72,40 @@ impl Told {
         let life = self.0.readers.len() - 1;
         self.0.requests.push(Request { life, token, sent, received, answer });
         self
+    }
+
+    /// A probe that was sent then and answered 10 ms later.
+    fn probed(mut self, seconds: f64, unready: Option<&str>) -> Self {
+        let (sent, received) = (at(seconds), at(seconds + 0.01));
+        let life = self.0.readers.len() - 1;
+        let unready = unready.map(ToOwned::to_owned);
+        self.0.probes.push(Probe { life, sent, received, unready });
+        self
+    }
+
+    /// Nothing proves the view of the last process until then.
+    fn unproven_until(mut self, seconds: f64) -> Self {
+        self.0.readers.last_mut().unwrap().unproven_until = at(seconds);
+        self
+    }
+
+    /// The last process accepts these keys.
+    fn accepting(mut self, keys: &[usize]) -> Self {
+        self.0.readers.last_mut().unwrap().keys = keys.to_vec();
+        self
+    }
+
+    /// The revocation was signed with this key.
+    fn signed_with(mut self, key: usize) -> Self {
+        self.0.revocations[0].key = key;
+        self
+    }
+
+    /// Forged messages were added then.
+    fn forged(self, seconds: f64) -> Self {
+        let mut told = self.fault(seconds, seconds, false, Hole::Nobody);
+        told.0.faults.last_mut().unwrap().forges = true;
+        told
     }
 
     /// The reader was cut off from Redis.
@@ -84,6 +123,8 @@ impl Told {
             disturbs,
             hole,
             ids_ahead: false,
+            wipes: false,
+            forges: false,
             effect: Some("seen".to_owned()),
         });
         self
@@ -99,7 +140,7 @@ impl Told {
         let last = self.0.readers.last_mut().unwrap();
         last.ended = Some(at(seconds));
         let (pid, started) = (last.pid + 1, at(seconds));
-        let life = ReaderLife { pid, recalled: None, started, ended: None, ..*last };
+        let life = ReaderLife { pid, recalled: None, started, ended: None, ..last.clone() };
         self.0.readers.push(life);
         self
     }
@@ -136,6 +177,13 @@ impl Told {
     fn breaks(&self, rule: Rule) {
         let rules: Vec<_> = check(&self.0).violations.iter().map(|broken| broken.rule).collect();
         assert_eq!(rules, [rule]);
+    }
+
+    /// Breaks this rule, and maybe others.
+    #[track_caller]
+    fn breaks_also(&self, rule: Rule) {
+        let verdict = check(&self.0);
+        assert!(verdict.violations.iter().any(|broken| broken.rule == rule));
     }
 }
 

@@ -1,0 +1,102 @@
+//! Readers that must not be ready, and keys that they do not know.
+
+use super::{Answer, Lost, Rule, Told, at};
+
+#[test]
+fn unproven_reader_admits_nobody_and_is_never_ready() {
+    let unproven = || Told::new().unproven_until(8.0);
+    unproven().asked(7.0, 0, Answer::Admitted).breaks(Rule::FalselyReady);
+    unproven().asked(7.0, 0, Answer::HistoryIncomplete).breaks_also(Rule::FalselyReady);
+    unproven().probed(7.0, None).breaks(Rule::FalselyReady);
+    // However long that lasts.
+    unproven().asked(7.0, 0, Answer::NotReady).probed(7.0, Some("not_provisioned")).passes();
+    unproven().asked(8.1, 0, Answer::Admitted).probed(8.1, None).passes();
+}
+
+#[test]
+fn reader_is_ready_soon_after_its_view_can_be_proven() {
+    let unproven = || Told::new().unproven_until(8.0);
+    unproven().asked(9.9, 0, Answer::NotReady).passes();
+    unproven().asked(10.2, 0, Answer::NotReady).breaks(Rule::SlowRecovery);
+    unproven().probed(10.2, Some("not_provisioned")).breaks(Rule::SlowRecovery);
+}
+
+#[test]
+fn probe_is_answered_as_requests_are() {
+    let cut = || Told::new().cut(5.0, 12.0);
+    cut().probed(9.0, Some("stale")).passes();
+    cut().probed(6.0, Some("stale")).breaks(Rule::Unexplained);
+    Told::new().probed(5.0, Some("signatures_fail")).breaks(Rule::UntrueReason);
+    let around = |seconds| {
+        let told = Told::new().asked(1.0, 0, Answer::NotReady).probed(seconds, None);
+        told.asked(1.4, 0, Answer::NotReady)
+    };
+    around(1.2).breaks(Rule::ReadinessDiffers);
+    around(1.5).passes();
+}
+
+#[test]
+fn unknown_key_is_excepted_by_default_and_bounded_in_strict_mode() {
+    let unknown = || Told::new().signed_with(1);
+    unknown().asked(20.0, 1, Answer::Admitted).passes();
+    unknown().strict().asked(12.9, 1, Answer::Admitted).passes();
+    unknown().strict().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    // A reader that has learnt it must know the token, whatever the process before it read.
+    let learnt = || unknown().restarted(15.0).accepting(&[1, 0]);
+    learnt().asked(16.0, 1, Answer::Revoked).passes();
+    learnt().asked(18.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+}
+
+#[test]
+fn unknown_key_explains_stale_view_in_strict_mode_only() {
+    let unknown = |seconds| Told::new().signed_with(1).asked(seconds, 0, Answer::Stale);
+    unknown(20.0).breaks(Rule::Unexplained);
+    unknown(20.0).strict().passes();
+    unknown(12.0).strict().breaks(Rule::Unexplained);
+    let learnt = unknown(12.95).strict().restarted(15.0).accepting(&[1, 0]);
+    learnt.asked(16.0, 0, Answer::Stale).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn forged_message_explains_stale_view_in_strict_mode_for_a_minute() {
+    let forged = |seconds| Told::new().forged(5.0).asked(seconds, 0, Answer::Stale);
+    forged(9.0).breaks(Rule::Unexplained);
+    forged(9.0).strict().passes();
+    forged(7.0).strict().breaks(Rule::Unexplained);
+    forged(66.0).strict().passes();
+    forged(68.0).strict().breaks(Rule::Unexplained);
+}
+
+#[test]
+fn reader_with_nothing_to_verify_need_not_be_ready() {
+    // The only message was published before it began, with a key that it does not know.
+    let begun = |key| {
+        let told = Told::new().signed_with(key).restarted(11.0);
+        told.asked(20.0, 0, Answer::NotReady)
+    };
+    begun(1).passes();
+    begun(0).breaks(Rule::SlowRecovery);
+}
+
+#[test]
+fn snapshot_need_not_hold_what_its_writer_could_not_verify() {
+    let recalled = |key| {
+        let told = Told::new().signed_with(key).restarted(14.0).accepting(&[1, 0]).recalled(13.5);
+        told.asked(14.1, 1, Answer::NotReady)
+    };
+    recalled(1).passes();
+    recalled(0).breaks(Rule::NotRecalled);
+}
+
+#[test]
+fn process_with_snapshot_may_find_all_streams_gone() {
+    let told = |is_wiped, recalled| {
+        let mut told = Told::new().lost(10.5, Lost::Wiped).cut(10.5, 11.0).restarted(11.0);
+        told.0.faults[0].wipes = is_wiped;
+        told.0.readers[1].recalled = recalled;
+        told.asked(11.1, 0, Answer::Admitted).asked(11.2, 0, Answer::NotReady)
+    };
+    told(true, Some(at(10.0))).passes();
+    told(false, Some(at(10.0))).breaks(Rule::UntrueReason);
+    told(true, None).breaks(Rule::UntrueReason);
+}

@@ -1,0 +1,54 @@
+//! Readers that one fault starts beside the others, and ends again.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::future::select_all;
+
+use super::server::wait_for_revocations;
+use crate::Failure;
+use crate::clients::Client;
+use crate::history::Answer;
+use crate::readers::Reader;
+use crate::run::ASK_EVERY;
+use crate::world::World;
+
+/// Longer than the slowest machine needs.
+const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Asks and probes these readers while the work goes on.
+pub(super) async fn while_asked<T>(
+    world: &World,
+    readers: &[&Reader],
+    work: impl Future<Output = T>,
+) -> T {
+    let asking = readers.iter().map(|reader| async move {
+        tokio::select! {
+            never = Client::new().keep_asking(world, reader, Rng::new(), ASK_EVERY) => never,
+            never = Client::new().keep_probing(world, reader) => never,
+        }
+    });
+    tokio::select! {
+        done = work => done,
+        (never, ..) = select_all(asking.map(Box::pin)) => match never {},
+    }
+}
+
+/// Waits until the reader denies the newest revoked token.
+pub(super) async fn catches_up(world: &World, reader: &Reader) -> Result<(), Failure> {
+    wait_for_revocations(world, world.clock.now(), 1).await;
+    knows_newest(world, reader).await
+}
+
+/// The same for what is published already, where publishers wait.
+pub(super) async fn knows_newest(world: &World, reader: &Reader) -> Result<(), Failure> {
+    let newest = world.truth.newest().ok_or("nothing was revoked")?;
+    let client = Client::new();
+    let known = async {
+        while client.ask(world, reader, newest.token).await != Some(Answer::Revoked) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let known = tokio::time::timeout(KNOWN_WITHIN, known).await;
+    known.map_err(|_| "a reader does not catch up".into())
+}

@@ -1,0 +1,95 @@
+//! Ids that a server gives twice: it lost its newest entries, and its clock was behind.
+
+use std::collections::HashMap;
+
+use caracal_revocation::Stream;
+
+use super::Outcome;
+use super::apart::{catches_up, knows_newest, while_asked};
+use crate::Failure;
+use crate::clients::Client;
+use crate::fault::Fault;
+use crate::history::{Hole, Lost};
+use crate::publishers::revoke_as;
+use crate::readers::Aim;
+use crate::server::connect;
+use crate::time::At;
+use crate::truth::parse_id;
+use crate::world::World;
+
+/// A stream's last id, and how many entries were ever added to it.
+type Counters = ((u64, u64), u64);
+
+/// As many new entries take ids at or below a snapshot's cursor as were lost there: the counters
+/// then agree with the snapshot.
+pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let setting = world.setting();
+    let reader = world.start_reader(Aim::at(world.primary(), true)).await?;
+    catches_up(world, &reader).await?;
+    let mut servers = world.servers.lock().await;
+    let (crashed, ended, lost, reused) = {
+        let _gate = world.gate.write().await;
+        knows_newest(world, &reader).await?;
+        reader.stop(&setting).await?;
+        let before = counters(world).await?;
+        let crashed = world.clock.now();
+        servers.primary.kill()?;
+        servers.primary.lose_tail(fault.amount)?;
+        servers.primary.restart().await?;
+        let lost = world.account(crashed, crashed, Lost::ByServer).await?;
+        let after = counters(world).await?;
+        let mut reused = Vec::new();
+        for ((stream, (last, added)), (_, (_, added_before))) in after.iter().zip(&before) {
+            for _ in *added..*added_before {
+                // What a server does whose clock is behind its last id.
+                reused.push(revoke_as(world, *stream, &format!("{}-*", last.0)).await?);
+            }
+            if added < added_before {
+                // Its clock is right again: the last id is beyond the snapshot's cursor.
+                revoke_as(world, *stream, "*").await?;
+            }
+        }
+        (crashed, world.clock.now(), lost, reused)
+    };
+    // The server's history would change its name once more when the replica is back, and the reader
+    // would then read everything again.
+    servers.in_step().await?;
+    drop(servers);
+    reader.spawn(&setting).await?;
+    while_asked(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
+    for token in &reused {
+        Client::new().ask(world, &reader, *token).await;
+    }
+    reader.kill(&setting).await?;
+    Ok(Outcome {
+        began: crashed,
+        ended,
+        scope: None,
+        disturbs: true,
+        hole: Hole::Everyone,
+        effect: (!reused.is_empty()).then(|| {
+            let took = ended.since(began).as_secs_f64();
+            let reused = reused.len();
+            format!("{lost} revocations lost, {reused} ids given again, after {took:.1} s")
+        }),
+    })
+}
+
+async fn counters(world: &World) -> Result<Vec<(Stream, Counters)>, Failure> {
+    let mut connection = connect(world.primary()).await?;
+    let mut all = Vec::new();
+    for stream in Stream::ALL {
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(stream.name());
+        let info: Result<HashMap<String, redis::Value>, _> =
+            command.query_async(&mut connection).await;
+        // A stream that is gone has no entries.
+        let info = info.unwrap_or_default();
+        let field = |name: &str| info.get(name).cloned().unwrap_or(redis::Value::Nil);
+        let last = redis::from_redis_value::<String>(field("last-generated-id"));
+        let last = last.ok().and_then(|id| parse_id(&id)).unwrap_or_default();
+        let added = redis::from_redis_value(field("entries-added")).unwrap_or_default();
+        all.push((stream, (last, added)));
+    }
+    Ok(all)
+}

@@ -1,0 +1,47 @@
+//! Producers sign with a new key before readers know it.
+
+use super::Outcome;
+use super::server::wait_for_revocations;
+use crate::Failure;
+use crate::fault::{Ending, Fault};
+use crate::history::Hole;
+use crate::time::At;
+use crate::world::World;
+
+/// Readers learn the new key by a restart: some after a restart without it, some while one of the
+/// producers still signs with the old one.
+pub(super) async fn rotate(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let setting = world.setting();
+    world.keys.rotate()?;
+    if fault.ending != Ending::StaysSilent {
+        world.keys.rotate_late();
+    }
+    let rotated = world.clock.now();
+    wait_for_revocations(world, rotated, 2).await;
+    if fault.ending == Ending::Resets
+        && let Some(reader) = world.readers.first()
+    {
+        reader.stop(&setting).await?;
+        reader.spawn(&setting).await?;
+    }
+    tokio::time::sleep(fault.lasts).await;
+    let told = world.truth.acknowledged_between(rotated, world.clock.now());
+    let (new, _) = world.keys.signing(false);
+    let unknown = told.iter().filter(|told| told.key == new).count();
+    world.keys.learn(fault.ending == Ending::Resumes);
+    for reader in &world.readers {
+        reader.stop(&setting).await?;
+        reader.spawn(&setting).await?;
+    }
+    let ended = world.clock.now();
+    world.keys.rotate_late();
+    Ok(Outcome {
+        began,
+        ended,
+        scope: None,
+        disturbs: false,
+        hole: Hole::Nobody,
+        effect: (unknown > 0)
+            .then(|| format!("{unknown} revocations signed with a key that readers did not know")),
+    })
+}

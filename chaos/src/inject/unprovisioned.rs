@@ -1,0 +1,73 @@
+//! A reader of a Redis that has none of the streams.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::Outcome;
+use super::apart::while_asked;
+use crate::Failure;
+use crate::clients::Client;
+use crate::fault::{Ending, Fault};
+use crate::history::{Hole, Scope};
+use crate::readers::{Aim, Reader};
+use crate::run::ASK_EVERY;
+use crate::server::RedisServer;
+use crate::time::At;
+use crate::world::{World, provision};
+
+/// A fresh installation is ready by then, and has shown it.
+const READY: Duration = Duration::from_millis(3_000);
+
+/// The wrong database of the right server; or a new server, which is provisioned at the end.
+pub(super) async fn follow(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let server = match fault.ending {
+        Ending::Resumes => Some(RedisServer::start(None).await?),
+        Ending::Resets | Ending::StaysSilent => None,
+    };
+    let aim = match &server {
+        Some(server) => Aim::at(server.address(), false),
+        None => Aim { database: world.empty_database(), ..Aim::at(world.primary(), false) },
+    };
+    let reader = world.start_reader(Aim { is_unprovable: true, ..aim }).await?;
+    let life = reader.current().ok_or("the reader is down")?.life;
+    while_asked(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
+    let ended = world.clock.now();
+    let probes = world.truth.probes_of(life);
+    if let Some(server) = &server {
+        world.truth.provable(life, world.clock.now());
+        provision(server.address()).await?;
+        ask_good(world, &reader).await;
+    }
+    reader.kill(&world.setting()).await?;
+    let said: BTreeSet<_> =
+        probes.iter().map(|probe| probe.unready.as_deref().unwrap_or("ready")).collect();
+    Ok(Outcome {
+        began,
+        ended,
+        scope: Some(Scope::Reader(reader.number)),
+        disturbs: false,
+        hole: Hole::Nobody,
+        effect: (!probes.is_empty())
+            .then(|| format!("reader {}: {}", reader.number, Vec::from_iter(said).join(", "))),
+    })
+}
+
+/// Asks about tokens that nobody revokes: on this server nobody revoked the others either.
+async fn ask_good(world: &World, reader: &Reader) {
+    let asking = async {
+        let (client, mut rng) = (Client::new(), Rng::new());
+        loop {
+            for token in world.truth.some_good(&mut rng, 1) {
+                client.ask(world, reader, token).await;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        _ = Client::new().keep_probing(world, reader) => {}
+        () = tokio::time::sleep(READY) => {}
+    }
+}

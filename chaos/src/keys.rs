@@ -1,0 +1,74 @@
+//! The stream keys of a schedule: what producers sign with, and what readers accept.
+
+use std::sync::{Mutex, MutexGuard};
+
+use caracal_revocation::Key;
+
+use crate::Failure;
+
+pub struct Keys(Mutex<Inner>);
+
+struct Inner {
+    /// By number; producers sign with the last one.
+    all: Vec<(String, Key)>,
+    /// The number of the key that the producers sign with which change theirs last.
+    of_late: usize,
+    /// Numbers: `STREAMS_HMAC_KEY`, then `STREAMS_HMAC_KEY_PREVIOUS`.
+    accepted: Vec<usize>,
+}
+
+/// The keys that a reader is started with, the current one first.
+pub struct Accepted {
+    pub numbers: Vec<usize>,
+    pub hex: Vec<String>,
+}
+
+impl Keys {
+    pub fn new() -> Result<Self, Failure> {
+        Ok(Self(Mutex::new(Inner { all: vec![generate()?], of_late: 0, accepted: vec![0] })))
+    }
+
+    /// The number of a producer's key, and the key; some producers are late to change it.
+    pub fn signing(&self, is_late: bool) -> (usize, Key) {
+        let inner = self.inner();
+        let number = if is_late { inner.of_late } else { inner.all.len() - 1 };
+        (number, inner.all[number].1.clone())
+    }
+
+    /// Makes a new key, which readers do not know yet, and gives it to some of the producers.
+    pub fn rotate(&self) -> Result<(), Failure> {
+        let new = generate()?;
+        self.inner().all.push(new);
+        Ok(())
+    }
+
+    /// Gives the new key to the other producers too.
+    pub fn rotate_late(&self) {
+        let mut inner = self.inner();
+        inner.of_late = inner.all.len() - 1;
+    }
+
+    /// From now on readers are started with the producers' key: beside the one they had, as its
+    /// successor or in the place of the previous one.
+    pub fn learn(&self, as_previous: bool) {
+        let mut inner = self.inner();
+        let (new, old) = (inner.all.len() - 1, inner.accepted[0]);
+        inner.accepted = if as_previous { vec![old, new] } else { vec![new, old] };
+    }
+
+    pub fn accepted(&self) -> Accepted {
+        let inner = self.inner();
+        let hex = inner.accepted.iter().map(|number| inner.all[*number].0.clone()).collect();
+        Accepted { numbers: inner.accepted.clone(), hex }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("no thread panics here")
+    }
+}
+
+fn generate() -> Result<(String, Key), Failure> {
+    let hex = hex::encode(std::array::from_fn::<u8, 32, _>(|_| fastrand::u8(..)));
+    let key = Key::from_hex(&hex)?;
+    Ok((hex, key))
+}
