@@ -58,7 +58,9 @@ pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
 
 /// The longest time from Redis being back to the last 503.
 pub(super) fn worst_recovery(reading: &Reading<'_>) -> Option<Delay> {
-    let unknown = reading.history.requests.iter().filter(|r| !reading.is_unprovable(r));
+    let unknown = reading.history.requests.iter();
+    let unknown = unknown
+        .filter(|r| !reading.is_unprovable(r) && !super::explain::signatures_fail(reading, r));
     let unknown = unknown.filter(|r| matches!(r.answer, Answer::Stale | Answer::NotReady));
     let delays = unknown.filter_map(|request| {
         let back: At = reading.unhindered_since(request)?;

@@ -45,7 +45,7 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
 }
 
 /// In strict mode the view is no fresher than the first message that no accepted key has signed.
-fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool {
+pub(super) fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool {
     let bound = reading.history.promise.bound;
     let by = request.received.minus(bound.saturating_sub(CLOCK_ERROR));
     let is_forged = |fault: &Injected| {

@@ -209,7 +209,7 @@ impl<'h> Reading<'h> {
 
     /// From when on the reader had nothing to hinder it: `None` while it is cut off.
     pub(super) fn unhindered_since(&self, request: &Request) -> Option<At> {
-        let started = self.life(request).started;
+        let started = self.began(request);
         match self.windows(request).last_before(request.received) {
             Some(window) if window.ended >= request.sent => None,
             Some(window) => Some(started.max(window.ended)),
