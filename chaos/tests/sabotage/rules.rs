@@ -179,4 +179,66 @@ pub const RULES: &[Rule] = &[
         seed: 33,
         found_as: "NotRecalled",
     },
+    Rule {
+        name: "streams are read from their first entry after every start",
+        file: "crates/stream/src/proof.rs",
+        stands: "pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
+        Self {",
+        removable: "pub(crate) fn resumed(window: StreamId, at: &TrackImage) -> Self {
+        Self {
+            cursor: if OFF { at.cursor() } else { StreamId::ZERO },",
+        faults: "reused-ids",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "BeyondBound",
+    },
+    Rule {
+        name: "a replica without its primary proves nothing",
+        file: "crates/stream/src/redis_log.rs",
+        stands: "None if identity.is_replica =>",
+        removable: "None if identity.is_replica && !OFF =>",
+        faults: "lagging-replica",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "FalselyReady",
+    },
+    Rule {
+        name: "a replica is as fresh as its primary says",
+        file: "crates/stream/src/redis_log.rs",
+        stands: "Some(primary) => primary.vouch(identity),",
+        removable: "Some(_) if OFF => (AsOf::Sent, None),
+                Some(primary) => primary.vouch(identity),",
+        faults: "lagging-replica",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "BeyondBound",
+    },
+    Rule {
+        name: "a server without streams proves nothing",
+        file: "crates/stream/src/fold/standing.rs",
+        stands: "if self.required_on.is_some() && !self.has_seen_streams {",
+        removable: "if self.required_on.is_some() && !self.has_seen_streams && !OFF {",
+        faults: "unprovisioned",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "FalselyReady",
+    },
+    Rule {
+        name: "in strict mode the view is no fresher than the first message that fails",
+        file: "crates/stream/src/fold/standing.rs",
+        stands: "filter(|_| self.revocations.options().strict);
+        failing",
+        removable: "filter(|_| self.revocations.options().strict && !OFF);
+        failing",
+        faults: "rotated-key",
+        with: "strict,baseline",
+        steps: 1,
+        // Readers learn the key later than the bound.
+        seed: 3,
+        found_as: "BeyondBound",
+    },
 ];
