@@ -143,7 +143,9 @@ impl<'h> Reading<'h> {
         if !self.history.promise.strict && !self.can_verify(request, revocation) {
             return true;
         }
-        let Some(loss) = revocation.loss else { return false };
+        // Until then the message was there to be read.
+        let lost = revocation.loss.filter(|loss| loss.at <= request.received);
+        let Some(loss) = lost else { return false };
         // One that reads on where another stood has begun there; a stream that was empty then is
         // any other to it.
         let had_begun = |at: &At| self.had_any(revocation.stream(), *at);

@@ -44,6 +44,13 @@ fn what_the_server_lost_is_excepted_and_nothing_is_in_strict_mode() {
 }
 
 #[test]
+fn later_loss_excepts_nothing_before_it() {
+    let lost = || Told::new().asked(1.0, 0, Answer::Admitted).lost(15.0, Lost::ByServer);
+    lost().asked(14.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
+    lost().asked(15.0, 1, Answer::Admitted).passes();
+}
+
+#[test]
 fn what_the_server_lost_is_excepted_until_a_second_source_was_read() {
     let lost = || {
         let told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
