@@ -8,8 +8,10 @@ fn unproven_reader_admits_nobody_and_is_never_ready() {
     unproven().asked(7.0, 0, Answer::Admitted).breaks(Rule::FalselyReady);
     unproven().asked(7.0, 0, Answer::HistoryIncomplete).breaks_also(Rule::FalselyReady);
     unproven().probed(7.0, None).breaks(Rule::FalselyReady);
-    // However long that lasts.
     unproven().asked(7.0, 0, Answer::NotReady).probed(7.0, Some("not_provisioned")).passes();
+    // However long that lasts.
+    let never = Told::new().unproven_until(f64::INFINITY);
+    never.asked(40.0, 0, Answer::NotReady).probed(40.0, Some("replaying")).passes();
     unproven().asked(8.1, 0, Answer::Admitted).probed(8.1, None).passes();
 }
 
