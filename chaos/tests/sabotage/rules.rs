@@ -143,7 +143,8 @@ pub const RULES: &[Rule] = &[
         faults: "stall",
         with: "plain",
         steps: 2,
-        seed: 5,
+        // The second stall leaves connections of a reader that stay silent.
+        seed: 6,
         found_as: "SlowRecovery",
     },
     Rule {
