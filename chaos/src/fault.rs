@@ -177,6 +177,7 @@ impl std::fmt::Display for Fault {
             (Kind::RotatedKey, Ending::Resumes) => write!(f, ", learnt as the previous key"),
             (Kind::RotatedKey, Ending::Resets) => write!(f, ", after a restart without it"),
             (Kind::RotatedKey, Ending::StaysSilent) => write!(f, ", by one producer first"),
+            (Kind::Forge, Ending::StaysSilent) => write!(f, ", then silence"),
             (Kind::Unprovisioned, Ending::Resumes) => write!(f, ", then provisioned"),
             _ => Ok(()),
         }

@@ -1,20 +1,26 @@
 //! Messages of somebody who can write to Redis and has no key.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use caracal_revocation::{Key, Notice, Stream};
 use fastrand::Rng;
 
 use super::Outcome;
 use crate::Failure;
+use crate::fault::{Ending, Fault};
 use crate::history::Hole;
 use crate::mandates::{Anchor, ZONE};
 use crate::server::connect;
 use crate::time::At;
 use crate::world::World;
 
+/// No message that verifies follows for so much longer than the bound.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// Tries to revoke tokens that nobody revoked, and to stop readers with what they cannot read.
-pub(super) async fn forge(world: &World, began: At) -> Result<Outcome, Failure> {
+pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let is_silent = fault.ending == Ending::StaysSilent;
+    let silence = if is_silent { Some(world.gate.write().await) } else { None };
     let mut rng = Rng::new();
     let mut connection = connect(world.primary()).await?;
     let stream = Stream::SessionsRevoke;
@@ -44,9 +50,13 @@ pub(super) async fn forge(world: &World, began: At) -> Result<Outcome, Failure> 
         add.arg(stream.name()).arg(world.next_id()).arg(&fields);
         added += usize::from(add.exec_async(&mut connection).await.is_ok());
     }
+    let ended = world.clock.now();
+    if silence.is_some() {
+        tokio::time::sleep(world.schedule.bound + SILENCE).await;
+    }
     Ok(Outcome {
         began,
-        ended: world.clock.now(),
+        ended,
         scope: None,
         disturbs: false,
         hole: Hole::Nobody,

@@ -46,7 +46,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::IdsAhead => log::ids_ahead(world, fault, began).await?,
         Kind::IdsBehind => log::ids_behind(world, fault, began).await?,
         Kind::Tidy => log::tidy(world, began).await?,
-        Kind::Forge => forgery::forge(world, began).await?,
+        Kind::Forge => forgery::forge(world, fault, began).await?,
         Kind::RestartReader => reader::restart(world, fault, began).await?,
         Kind::FreezeReader => reader::freeze(world, fault, began).await?,
         Kind::LaggingReplica => replica::lag(world, fault).await?,
