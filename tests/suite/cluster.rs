@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation::{
-    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, Stream, Unknown,
+    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, Stream, Unknown, acl,
 };
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
@@ -212,8 +212,9 @@ async fn a_user_with_the_least_rights_follows_a_cluster() {
         let mut connection = master.connection().await;
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER").arg("reader").arg("on").arg(">pw").arg("resetkeys").arg("-@all");
-        command.arg(&["+xread", "+xinfo", "+time", "+info", "+cluster|nodes", "+asking"]);
-        command.arg("%R~caracal.*");
+        for right in acl::FOLLOW.split(' ').chain(acl::CLUSTER.split(' ')) {
+            command.arg(right);
+        }
         command.exec_async(&mut connection).await.unwrap();
     }
     let login = [("REDIS_USER", "reader"), ("REDIS_PASSWORD", "pw")];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation::{
-    DeadLetter, Degraded, Follower, KeyRing, KeySlot, Message, NotReady, Stream, Unknown, sign,
+    DeadLetter, Degraded, Follower, KeyRing, KeySlot, Message, NotReady, Stream, Unknown, acl, sign,
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -245,14 +245,7 @@ async fn a_letter_that_redis_does_not_take_is_tried_again() {
 async fn a_user_who_may_only_read_is_served_and_writes_nothing() {
     let server = RedisServer::start();
     let mut connection = server.connection().await;
-    for (user, rules) in [
-        ("reader", "+xread +xinfo +time +info %R~caracal.*"),
-        (
-            "writer",
-            "+xread +xinfo +time +info +watch +unwatch +get +set +xadd +multi +exec +discard \
-             %R~caracal.* %RW~{caracal.*.dead}:mark %W~caracal.*.dead",
-        ),
-    ] {
+    for (user, rules) in [("reader", acl::FOLLOW), ("writer", acl::FOLLOWER)] {
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER").arg(user).arg("reset").arg("on").arg(">secret");
         command.arg(rules.split_whitespace().collect::<Vec<_>>());

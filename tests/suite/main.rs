@@ -39,6 +39,7 @@ mod proxy;
 mod redis_server;
 mod replicas;
 mod resource;
+mod rights;
 mod sentinel;
 mod sentinel_fleet;
 mod service;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{Outage, Publisher, Revocations, Unknown};
+use caracal_revocation::{Outage, Publisher, Revocations, Unknown, acl};
 
 use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
 use crate::redis_server::RedisServer;
@@ -190,12 +190,14 @@ async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_sa
 #[tokio::test]
 async fn sentinels_and_servers_have_logins_of_their_own() {
     let (primary, _replica) = pair(&DURABLE).await;
-    let rights = "reader on >pw-redis resetkeys -@all +xread +xinfo +time +info %R~caracal.*";
-    allow(&primary, rights).await;
+    let rights = format!("reader on >pw-redis resetkeys -@all {}", acl::FOLLOW);
+    allow(&primary, &rights).await;
     crate::live::revoke(&crate::live::publisher(&primary).await, "before").await;
-    let user = "user default off\nuser watcher on >pw-sentinel resetkeys resetchannels -@all \
-                +sentinel|get-master-addr-by-name +sentinel|master";
-    let sentinel = Sentinel::start(primary.port(), user);
+    let user = format!(
+        "user default off\nuser watcher on >pw-sentinel resetkeys resetchannels -@all {}",
+        acl::SENTINEL
+    );
+    let sentinel = Sentinel::start(primary.port(), &user);
     let with = |password| {
         let logins = [
             ("REDIS_USER", "reader"),

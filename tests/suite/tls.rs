@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use caracal_revocation::{Follower, Outage, Revocations, Settings};
+use caracal_revocation::{Follower, Outage, Revocations, Settings, acl};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -28,10 +28,9 @@ pub(crate) fn certificates(folder: &Path, names: &[&str]) {
 }
 
 /// What the README says that a follower needs.
-pub(crate) const LEAST: &str = "+xread +xinfo +time +info %R~caracal.* +config|get";
+const LEAST: &str = acl::FOLLOW;
 /// And for dead letters.
-pub(crate) const LETTERS: &str = "+watch +unwatch +get +set +xadd +multi +exec +discard \
-    %RW~{caracal.*.dead}:mark %W~caracal.*.dead";
+pub(crate) const LETTERS: &str = acl::DEAD_LETTERS;
 
 /// Makes a user with the password `secret` and these rights.
 pub(crate) async fn allow(server: &RedisServer, user: &str, rights: &str) {

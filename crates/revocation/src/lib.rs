@@ -95,7 +95,7 @@ pub use caracal_revocation_state::{
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,
     EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, NotADeadLetter,
-    PublishError, Publisher, Reload, Scope, Settings, SettingsError,
+    PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
 };
 
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.

@@ -236,7 +236,7 @@ impl Outage {
                 "set the right user and password: in REDIS_URL or REDIS_PASSWORD, for a sentinel in \
                             REDIS_SENTINEL_PASSWORD"
             }
-            Self::Forbidden => "give the user the rights that the README names",
+            Self::Forbidden => "give the user the rights that this event names",
             Self::Loading => "wait: the server is reading its data from disk",
             Self::Moved => "the stream is on another node of a cluster: set REDIS_CLUSTER_NODES",
             Self::ReadOnly => "this is a replica: name the primary too",

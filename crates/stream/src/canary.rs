@@ -14,6 +14,7 @@ use metrics::{
 use redis::Pipeline;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::acl;
 use crate::connection::Connection;
 use crate::log::LogError;
 use crate::redis_reply as reply;
@@ -28,8 +29,8 @@ const MAX_LEN: u64 = 100;
 /// Publishes canaries and looks out for them, on two connections of its own.
 ///
 /// A canary is signed in the same canonical form as any message, and changes nothing. None of the
-/// contract's streams is touched: its user needs `+xadd +xread +time` on
-/// `~caracal.revocation.canary`, and nothing else.
+/// contract's streams is touched: its user needs the rights of [`acl::CANARY`](crate::acl::CANARY),
+/// and no others.
 ///
 /// ```no_run
 /// # use caracal_revocation_stream::{Canary, Follower, Settings};
@@ -123,7 +124,8 @@ impl Canary {
                 // An answer may still be on its way, and would be taken for the next one's.
                 flight = None;
                 metrics.lost.increment(1);
-                tracing::warn!(%error, count, "a canary was not seen in time");
+                let rights = error.is_forbidden().then_some(acl::CANARY);
+                tracing::warn!(%error, count, rights, "a canary was not seen in time");
             }
             metrics.age.set(self.sight.age().map_or(-1.0, |age| age.as_secs_f64()));
             tokio::select! {

@@ -99,10 +99,12 @@ fn is_tls(error: &RedisError) -> bool {
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// Without this, small writes wait for the acknowledgement of the last one.
+/// Without delays: small writes would wait for the acknowledgement of the last one. And without
+/// `CLIENT SETINFO`, a right that no user needs and that would fill Redis' `ACL LOG`.
 pub(crate) fn low_latency(server: ConnectionInfo) -> ConnectionInfo {
     let tcp = server.tcp_settings().clone().set_nodelay(true);
-    server.set_tcp_settings(tcp)
+    let login = server.redis_settings().clone().set_skip_set_lib_name();
+    server.set_tcp_settings(tcp).set_redis_settings(login)
 }
 
 /// The redis crate leaves the choice of a TLS backend to the process; a service that made one

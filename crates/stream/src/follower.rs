@@ -31,7 +31,8 @@ const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Reads Caracal's streams and keeps a [`Revocations`] current.
 ///
 /// Every process follows the streams itself, by plain `XREAD` on a connection of its own: no
-/// consumer group is made, shared or lost.
+/// consumer group is made, shared or lost. Its user of Redis needs the rights of
+/// [`acl::FOLLOWER`](crate::acl::FOLLOWER).
 ///
 /// ```no_run
 /// use caracal_revocation_stream::Follower;
@@ -164,8 +165,8 @@ impl Follower {
     /// Also writes receipts under this name, which must be no other replica's: how far this one is, for
     /// `caracal-streams fleet` to tell whether all have applied a message.
     ///
-    /// Its user then needs `+set` on `~caracal.revocation.receipt:*` as well. Streams inside the
-    /// process have no fleet, and no receipts.
+    /// Its user then needs the rights of [`acl::RECEIPTS`](crate::acl::RECEIPTS) as well. Streams
+    /// inside the process have no fleet, and no receipts.
     pub fn with_receipts(mut self, replica: &str) -> Self {
         self.replica = Some(replica.into());
         self

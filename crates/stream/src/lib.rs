@@ -30,6 +30,7 @@
 //! `main` chooses it. For operators, an [`Inspector`] provisions and inspects, and a [`Watch`]
 //! shows each message.
 
+pub mod acl;
 mod baseline;
 mod canary;
 #[cfg(feature = "tls")]

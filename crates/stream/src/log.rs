@@ -6,6 +6,7 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage};
 
+use crate::acl;
 use crate::continuity::Identity;
 use crate::fields::Fields;
 
@@ -176,8 +177,8 @@ pub(crate) enum LogError {
 impl LogError {
     /// The cause, for a program to match.
     pub(crate) fn outage(&self) -> Outage {
-        let words = match self {
-            Self::Redis(words) => words,
+        let code = match self {
+            Self::Redis(words) => code(words),
             Self::Deadline(_) => return Outage::Timeout,
             Self::Connection(outage, _)
             | Self::Sentinel(outage, _)
@@ -188,7 +189,7 @@ impl LogError {
             Self::Reply(_) => return Outage::Reply,
             Self::Version(_) => return Outage::Version,
         };
-        match words.split_whitespace().next().unwrap_or_default() {
+        match code {
             "LOADING" => Outage::Loading,
             "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Outage::Moved,
             "READONLY" => Outage::ReadOnly,
@@ -217,9 +218,33 @@ impl LogError {
         }
     }
 
+    /// Returns `true` if this user lacks a right.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.outage() == Outage::Forbidden
+    }
+
+    /// Where a right is missing: all that this user needs there, since Redis does not name a key.
+    pub(crate) fn missing_rights(&self) -> Option<&'static str> {
+        match self {
+            _ if !self.is_forbidden() => None,
+            Self::Sentinel(..) => Some(acl::SENTINEL),
+            Self::Cluster(..) => Some(acl::CLUSTER),
+            Self::Primary(..) => Some(acl::PRIMARY),
+            // Only what a cluster needs besides, or a database by number, is not in that line.
+            Self::Redis(words) if words.contains("'asking'") => Some(acl::CLUSTER),
+            Self::Redis(words) if words.contains("'select'") => Some(acl::SELECT),
+            _ => Some(acl::FOLLOW),
+        }
+    }
+
     /// Whether this user, or this server, is not for writing: trying again soon will not help.
     pub(crate) fn forbids_writing(&self) -> bool {
-        matches!(self, Self::Redis(words)
-            if words.starts_with("NOPERM") || words.starts_with("READONLY"))
+        matches!(self, Self::Redis(words) if ["NOPERM", "READONLY"].contains(&code(words)))
     }
+}
+
+/// The code of what the server answered; where `EXEC` itself was refused, the code of the reason.
+fn code(words: &str) -> &str {
+    let reason = words.strip_prefix("EXECABORT Transaction discarded because of: ");
+    reason.unwrap_or(words).split_whitespace().next().unwrap_or_default()
 }

@@ -47,7 +47,7 @@ impl Outage {
     pub(crate) fn failed(&mut self, error: &LogError, revocations: &Revocations) {
         if let Some(cause) = self.begin(error, revocations) {
             tracing::error!(
-                %error, cause = cause.label(),
+                %error, cause = cause.label(), rights = error.missing_rights(),
                 "the streams cannot be read; trying again until they can: {}", cause.advice()
             );
         }
@@ -58,7 +58,7 @@ impl Outage {
     pub(crate) fn unproven(&mut self, error: &LogError, revocations: &Revocations) {
         if let Some(cause) = self.begin(error, revocations) {
             tracing::error!(
-                %error, cause = cause.label(),
+                %error, cause = cause.label(), rights = error.missing_rights(),
                 "the streams are read and cannot be proven fresh: the view goes stale; {}",
                 cause.advice()
             );

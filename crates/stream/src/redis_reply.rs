@@ -71,6 +71,13 @@ pub(crate) fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError
     }))
 }
 
+/// How many entries a stream has, by the answer to `XINFO STREAM`.
+pub(crate) fn length(answer: &Value) -> Option<u64> {
+    let is_length = |key: &Value| matches!(key, Value::BulkString(name) if name == b"length");
+    let (_, length) = pairs(answer).find(|(key, _)| is_length(key))?;
+    number(length).ok()
+}
+
 /// The answer to `XREAD`.
 pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     let streams = match answer {

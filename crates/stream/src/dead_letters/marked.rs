@@ -4,6 +4,8 @@
 //! watched, and set in the same transaction as the letter is added; the braces put it into the
 //! same slot of a cluster.
 
+use std::time::Duration;
+
 use caracal_revocation_event::{Stream, StreamId};
 use redis::{Pipeline, Value};
 
@@ -63,6 +65,16 @@ pub(super) async fn probe(
     let mut commands = transaction(stream, StreamId::ZERO, &[(String::new(), String::new())]);
     commands.cmd("DISCARD");
     connection.tell(&commands).await?;
+    // No transaction is open any more: EXEC carries out nothing, and any other error than that it
+    // is forbidden is as expected.
+    let mut commands = Pipeline::new();
+    commands.cmd("UNWATCH").cmd("EXEC");
+    for answer in connection.ask(&commands, Duration::ZERO).await? {
+        match reply::sound(Some(answer)) {
+            Err(error) if error.forbids_writing() => return Err(error),
+            _ => {}
+        }
+    }
     Ok(mark)
 }
 

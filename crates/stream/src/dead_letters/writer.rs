@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::dead_stream;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
+use crate::acl;
 use crate::log::{LogError, PerStream};
 use crate::topology::{Links, Topology};
 
@@ -191,10 +192,9 @@ fn warn(stream: Stream, error: &LogError, words: &str) {
         );
     } else if error.forbids_writing() {
         tracing::warn!(
-            %stream, error = words,
+            %stream, error = words, rights = acl::DEAD_LETTERS,
             "dead letters are off: unusable messages are counted and not kept; give the user \
-             +watch +unwatch +get +set +xadd +multi +exec +discard on {{caracal.*.dead}}:mark and \
-             caracal.*.dead, on a primary"
+             these rights, on a primary"
         );
     } else {
         tracing::warn!(%stream, error = words, "dead letters cannot be written; trying again");

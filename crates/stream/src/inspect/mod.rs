@@ -21,7 +21,7 @@ use redis::{Pipeline, Value};
 use crate::log::{Counters, Head, LogError};
 use crate::redis_reply;
 use crate::settings::Settings;
-use crate::topology::Links;
+use crate::topology::{Links, Topology};
 
 /// A connection for the questions of an operator, each answered within two seconds or not at all.
 ///
@@ -40,6 +40,8 @@ use crate::topology::Links;
 #[derive(Debug)]
 pub struct Inspector {
     pub(crate) links: Links,
+    /// To the server of `REDIS_PRIMARY_URL`, if that is set.
+    primary: Option<Links>,
     version: String,
 }
 
@@ -83,6 +85,8 @@ impl Inspector {
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
         let mut links = Links::new(settings.topology.clone());
+        let primary = settings.primary.clone();
+        let primary = primary.map(|server| Links::new(Topology::One(Box::new(server))));
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server");
         let info = first(links.tell(HOME, &commands).await?)?;
@@ -92,7 +96,7 @@ impl Inspector {
         if major.is_none_or(|major| major < 7) {
             return Err(LogError::Version(version.to_owned()).into());
         }
-        Ok(Self { links, version: version.to_owned() })
+        Ok(Self { links, primary, version: version.to_owned() })
     }
 
     /// The server's version.
@@ -121,11 +125,12 @@ impl Inspector {
     pub async fn stream(&mut self, key: &str) -> Result<KeyReport, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("STREAM").arg(key);
-        commands.cmd("XLEN").arg(key);
         commands.cmd("XINFO").arg("GROUPS").arg(key);
         let mut answers =
             self.links.to(key).await?.ask(&commands, Duration::ZERO).await?.into_iter();
-        let counters = match redis_reply::head(answers.next(), true) {
+        let about = answers.next();
+        let length = about.as_ref().and_then(redis_reply::length);
+        let counters = match redis_reply::head(about, true) {
             Ok(Head::Missing) => return Ok(KeyReport::Missing),
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
                 return Ok(KeyReport::NoStream);
@@ -134,7 +139,7 @@ impl Inspector {
             Ok(Head::Uncounted(_)) => return Err(LogError::Reply("no counters").into()),
             Err(error) => return Err(error.into()),
         };
-        let length = redis_reply::number(&redis_reply::sound(answers.next())?)?;
+        let length = length.ok_or(LogError::Reply("XINFO STREAM lacks a field"))?;
         let groups = redis_reply::sound(answers.next())?;
         let groups = redis_reply::group_names(&groups)?;
         let Counters { last_generated: last, entries_added, first, max_deleted } = counters;

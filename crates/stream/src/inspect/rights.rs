@@ -1,16 +1,20 @@
-//! What this user may do, found out without doing it.
+//! The rights of this user, found out without using them.
 //!
-//! Redis checks a command's rights before its arguments, so each right is asked for by a command
-//! that cannot be carried out: no more than `NOPERM` tells the two apart, and nothing changes.
+//! Redis checks the rights of a command before its arguments. So each right is asked for by a
+//! command that cannot be carried out: only the error `NOPERM` says that it is missing.
 
 use std::time::Duration;
 
-use caracal_revocation_event::Stream;
+use caracal_revocation_event::{CANARY_STREAM, Stream};
 use redis::{Pipeline, Value};
 
 use super::{HOME, InspectError, Inspector};
+use crate::acl;
 use crate::dead_letters::dead_stream;
+use crate::log::LogError;
+use crate::receipts;
 use crate::redis_reply;
+use crate::topology::Links;
 
 /// What a right is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,14 +22,38 @@ use crate::redis_reply;
 pub enum Purpose {
     /// To follow the streams: without it nothing works.
     Follow,
+    /// To ask the primary of a replica how far its history is.
+    Primary,
     /// To warn of settings that lose messages.
     Warn,
     /// To write dead letters, once in a fleet.
     DeadLetter,
+    /// To send canaries.
+    Canary,
+    /// To write receipts.
+    Receipts,
     /// To do effects once in a fleet, as a member of a consumer group.
     Effects,
     /// To publish.
     Publish,
+    /// To remove or replace messages that were published.
+    Remove,
+}
+
+impl Purpose {
+    /// All that a user needs for it, as words for `ACL SETUSER`; none for what no consumer needs.
+    #[must_use]
+    pub const fn rights(self) -> Option<&'static str> {
+        match self {
+            Self::Follow => Some(acl::FOLLOW),
+            Self::Primary => Some(acl::PRIMARY),
+            Self::Warn => Some(acl::SETTINGS),
+            Self::DeadLetter => Some(acl::DEAD_LETTERS),
+            Self::Canary => Some(acl::CANARY),
+            Self::Receipts => Some(acl::RECEIPTS),
+            Self::Effects | Self::Publish | Self::Remove => None,
+        }
+    }
 }
 
 /// One right, and whether this user has it.
@@ -51,30 +79,82 @@ struct Probe {
 }
 
 impl Inspector {
-    /// The rights of this user on the streams that change state. Refused commands appear in
-    /// Redis' `ACL LOG`.
+    /// The rights of this user where the streams are read. Refused commands appear in Redis'
+    /// `ACL LOG`.
     ///
     /// # Errors
     ///
     /// [`InspectError`] when Redis does not answer.
     pub async fn rights(&mut self) -> Result<Vec<Right>, InspectError> {
-        let probes = probes();
+        let mut rights = ask(&mut self.links, probes()).await?;
+        rights.extend(ask_queued(&mut self.links).await?);
+        Ok(rights)
+    }
+
+    /// The rights of the user of `REDIS_PRIMARY_URL` there, if that is set: dead letters and
+    /// receipts are written on the primary.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] when that server does not answer.
+    pub async fn rights_at_primary(&mut self) -> Result<Option<Vec<Right>>, InspectError> {
+        let Some(primary) = &mut self.primary else { return Ok(None) };
+        let mut probes = probes();
+        probes.retain(|probe| matches!(probe.purpose, Purpose::DeadLetter | Purpose::Receipts));
+        let command = vec!["INFO".to_owned(), "server".to_owned()];
+        probes.push(Probe { purpose: Purpose::Primary, right: "info", key: None, command });
+        Ok(Some(ask(primary, probes).await?))
+    }
+}
+
+async fn ask(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogError> {
+    let mut commands = Pipeline::new();
+    for Probe { command, .. } in &probes {
+        push(&mut commands, command.iter().map(String::as_str));
+    }
+    let answers = links.to(HOME).await?.ask(&commands, Duration::ZERO).await?;
+    // A user who may begin a transaction and not end it has left the connection in one.
+    links.close();
+    let right = |(probe, answer): (Probe, Value)| Right {
+        purpose: probe.purpose,
+        command: probe.right,
+        key: probe.key,
+        held: !is_refused(answer),
+    };
+    Ok(probes.into_iter().zip(answers).map(right).collect())
+}
+
+/// Commands that no argument makes impossible are only queued, in a transaction that is never
+/// carried out: the connection is closed instead.
+async fn ask_queued(links: &mut Links) -> Result<Vec<Right>, LogError> {
+    let mut begin = Pipeline::new();
+    begin.cmd("MULTI");
+    let connection = links.to(HOME).await?;
+    let begun = connection.ask(&begin, Duration::ZERO).await?;
+    let mut rights = Vec::new();
+    // Outside a transaction these commands would be carried out.
+    if begun == [Value::Okay] {
         let mut commands = Pipeline::new();
-        for probe in &probes {
-            let mut words = probe.command.iter();
-            let command = commands.cmd(words.next().map_or("", String::as_str));
-            for word in words {
-                command.arg(word);
+        for right in ["del", "unlink"] {
+            for stream in Stream::ALL {
+                push(&mut commands, [right, stream.name()].into_iter());
+                let key = Some(stream.name().to_owned());
+                rights.push(Right { purpose: Purpose::Remove, command: right, key, held: false });
             }
         }
-        let answers = self.links.to(HOME).await?.ask(&commands, Duration::ZERO).await?;
-        let right = |(probe, answer): (Probe, Value)| Right {
-            purpose: probe.purpose,
-            command: probe.right,
-            key: probe.key,
-            held: !is_refused(answer),
-        };
-        Ok(probes.into_iter().zip(answers).map(right).collect())
+        let answers = connection.ask(&commands, Duration::ZERO).await?;
+        for (right, answer) in rights.iter_mut().zip(answers) {
+            right.held = !is_refused(answer);
+        }
+    }
+    links.close();
+    Ok(rights)
+}
+
+fn push<'a>(commands: &mut Pipeline, mut words: impl Iterator<Item = &'a str>) {
+    let command = commands.cmd(words.next().unwrap_or_default());
+    for word in words {
+        command.arg(word);
     }
 }
 
@@ -82,48 +162,117 @@ fn is_refused(answer: Value) -> bool {
     redis_reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
 }
 
-fn probes() -> Vec<Probe> {
-    use Purpose::{DeadLetter, Effects, Follow, Publish, Warn};
-    let mut probes = Vec::new();
-    let mut ask = |purpose, right, key: Option<&str>, command: &[&str]| {
-        let command = command.iter().map(|word| (*word).to_owned()).collect();
-        probes.push(Probe { purpose, right, key: key.map(str::to_owned), command });
-    };
-    // The first three are harmless as they are.
-    ask(Follow, "time", None, &["TIME"]);
-    ask(Follow, "info", None, &["INFO", "server"]);
-    ask(Warn, "config|get", None, &["CONFIG", "GET", "maxmemory-policy"]);
-    ask(DeadLetter, "multi", None, &["MULTI"]);
-    ask(DeadLetter, "discard", None, &["DISCARD"]);
-    ask(DeadLetter, "exec", None, &["EXEC"]);
-    ask(DeadLetter, "unwatch", None, &["UNWATCH"]);
-    for stream in Stream::ALL {
-        let dead = dead_stream(stream);
-        let mark = format!("{{{dead}}}:mark");
-        let (stream, dead, mark) = (Some(stream.name()), Some(&*dead), Some(&*mark));
-        let mut on = |purpose, right, key: Option<&str>, words: &[&str]| {
-            let filled: Vec<&str> = words
-                .iter()
-                .map(|word| if *word == "KEY" { key.unwrap_or("") } else { word })
-                .collect();
-            ask(purpose, right, key, &filled);
-        };
-        on(Follow, "xread", stream, &["XREAD", "STREAMS", "KEY", "bad-id"]);
-        on(Follow, "xinfo|stream", stream, &["XINFO", "STREAM", "KEY", "BAD"]);
-        on(DeadLetter, "xadd", dead, &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]);
-        on(DeadLetter, "get", mark, &["GET", "KEY"]);
-        on(DeadLetter, "set", mark, &["SET", "KEY", "v", "BAD"]);
-        let group = "no-such-group";
-        on(Effects, "xgroup|create", stream, &["XGROUP", "CREATE", "KEY", group, "bad-id"]);
-        on(
+/// `KEY` stands for the key.
+type Words = &'static [&'static str];
+
+/// On each stream.
+const ON_STREAM: [(Purpose, &str, Words); 13] = {
+    use Purpose::{Effects, Follow, Publish, Remove};
+    [
+        (Follow, "xread", &["XREAD", "STREAMS", "KEY", "bad-id"]),
+        (Follow, "xinfo", &["XINFO", "STREAM", "KEY", "BAD"]),
+        (Effects, "xgroup|create", &["XGROUP", "CREATE", "KEY", "no-such-group", "bad-id"]),
+        (
             Effects,
             "xreadgroup",
-            stream,
-            &["XREADGROUP", "GROUP", group, "c", "STREAMS", "KEY", "bad-id"],
-        );
-        on(Effects, "xautoclaim", stream, &["XAUTOCLAIM", "KEY", group, "c", "bad", "0"]);
-        on(Effects, "xack", stream, &["XACK", "KEY", group, "bad-id"]);
-        on(Publish, "xadd", stream, &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]);
+            &["XREADGROUP", "GROUP", "no-such-group", "c", "STREAMS", "KEY", "bad-id"],
+        ),
+        (Effects, "xautoclaim", &["XAUTOCLAIM", "KEY", "no-such-group", "c", "bad", "0"]),
+        (Effects, "xack", &["XACK", "KEY", "no-such-group", "bad-id"]),
+        (Publish, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]),
+        (Remove, "xtrim", &["XTRIM", "KEY", "BAD", "0"]),
+        (Remove, "xdel", &["XDEL", "KEY", "bad-id"]),
+        (Remove, "set", &["SET", "KEY", "v", "BAD"]),
+        (Remove, "expire", &["EXPIRE", "KEY", "bad"]),
+        // A key that is renamed to itself stays as it is.
+        (Remove, "rename", &["RENAME", "KEY", "KEY"]),
+        (Remove, "restore", &["RESTORE", "KEY", "0", "bad", "REPLACE"]),
+    ]
+};
+
+/// On no key. `TIME`, `INFO`, `CONFIG GET` and an empty transaction are harmless as they are.
+const ON_NO_KEY: [(Purpose, &str, Words); 9] = {
+    use Purpose::{DeadLetter, Follow, Remove, Warn};
+    [
+        (Follow, "time", &["TIME"]),
+        (Follow, "info", &["INFO", "server"]),
+        (Warn, "config|get", &["CONFIG", "GET", "maxmemory-policy"]),
+        (DeadLetter, "multi", &["MULTI"]),
+        (DeadLetter, "discard", &["DISCARD"]),
+        (DeadLetter, "exec", &["EXEC"]),
+        (DeadLetter, "unwatch", &["UNWATCH"]),
+        (Remove, "flushdb", &["FLUSHDB", "BAD"]),
+        (Remove, "flushall", &["FLUSHALL", "BAD"]),
+    ]
+};
+
+const ON_MARK: [(Purpose, &str, Words); 3] = [
+    (Purpose::DeadLetter, "watch", &["WATCH", "KEY"]),
+    (Purpose::DeadLetter, "get", &["GET", "KEY"]),
+    (Purpose::DeadLetter, "set", &["SET", "KEY", "v", "BAD"]),
+];
+
+const ON_DEAD: [(Purpose, &str, Words); 1] =
+    [(Purpose::DeadLetter, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"])];
+
+const ON_CANARY: [(Purpose, &str, Words); 2] = [
+    (Purpose::Canary, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]),
+    (Purpose::Canary, "xread", &["XREAD", "STREAMS", "KEY", "bad-id"]),
+];
+
+const ON_RECEIPT: [(Purpose, &str, Words); 1] =
+    [(Purpose::Receipts, "set", &["SET", "KEY", "v", "BAD"])];
+
+fn probes() -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut on = |key: Option<&str>, asked: &[(Purpose, &'static str, Words)]| {
+        for (purpose, right, words) in asked {
+            let key = key.map(str::to_owned);
+            let word = |word: &&str| match &key {
+                Some(key) if *word == "KEY" => key.clone(),
+                _ => (*word).to_owned(),
+            };
+            let command = words.iter().map(word).collect();
+            probes.push(Probe { purpose: *purpose, right, key, command });
+        }
+    };
+    on(None, &ON_NO_KEY);
+    for stream in Stream::ALL {
+        let dead = dead_stream(stream);
+        on(Some(stream.name()), &ON_STREAM);
+        on(Some(&format!("{{{dead}}}:mark")), &ON_MARK);
+        on(Some(&dead), &ON_DEAD);
     }
+    on(Some(CANARY_STREAM), &ON_CANARY);
+    on(Some(&format!("{}doctor", receipts::PREFIX)), &ON_RECEIPT);
     probes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn asks_for_every_right_of_the_lines() {
+        for purpose in [
+            Purpose::Follow,
+            Purpose::Warn,
+            Purpose::DeadLetter,
+            Purpose::Canary,
+            Purpose::Receipts,
+        ] {
+            let line = purpose.rights().unwrap();
+            let named = line.split(' ').filter_map(|word| word.strip_prefix('+'));
+            let mut named: BTreeSet<_> = named.collect();
+            if purpose == Purpose::Canary {
+                // It is asked for, as a right to follow.
+                named.remove("time");
+            }
+            let probes = probes();
+            let asked = probes.iter().filter(|probe| probe.purpose == purpose);
+            assert_eq!(asked.map(|probe| probe.right).collect::<BTreeSet<_>>(), named, "{line}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use redis::Pipeline;
 use tokio::time::{sleep, timeout};
 
 use super::{PREFIX, Progress};
+use crate::acl;
 use crate::log::LogError;
 use crate::topology::{Links, Topology};
 
@@ -40,7 +41,8 @@ impl Writer {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        tracing::warn!(%error, "receipts are not written");
+                        let rights = error.is_forbidden().then_some(acl::RECEIPTS);
+                        tracing::warn!(%error, rights, "receipts are not written");
                     }
                     links.close();
                     sleep(RETRY).await;

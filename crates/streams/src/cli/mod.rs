@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Verify(ReportArgs),
     /// Connect as a consumer would, and explain what is wrong and what to do
     #[command(after_help = "Exit code 0: all is fine; 1: warnings; 2: something is broken.")]
-    Doctor(ReportArgs),
+    Doctor(DoctorArgs),
     /// Follow the streams live: a full-screen view in a terminal, lines otherwise
     Watch(WatchArgs),
     /// Write a correctly signed message
@@ -157,6 +157,16 @@ pub(crate) struct ReportArgs {
     /// One JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// One JSON object, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not warn that this user may change the streams: it is a producer's or an operator's
+    #[arg(long)]
+    pub(crate) may_publish: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::NotReady;
 
 use super::Finding;
-use super::gather::{Evidence, Judged, Replay};
+use super::gather::{DAY, Evidence, Judged, Replay};
 use crate::text::plain;
 
 pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
@@ -97,22 +97,41 @@ fn refused(stream: Stream, judged: &Judged) -> Option<Finding> {
 }
 
 fn dead_letters(evidence: &Evidence) -> Vec<Finding> {
-    let finding = |dead: &super::gather::DeadEvidence| {
+    let is_on = evidence.writes_dead_letters();
+    let mut findings = Vec::new();
+    if !is_on {
+        findings.push(
+            Finding::warning("dead_letters", "off: a service with these settings writes none")
+                .why("a message that it cannot use is counted, and then lost")
+                .then("see above, at rights"),
+        );
+    }
+    for dead in &evidence.dead {
         let subject = format!("{}.dead", dead.stream);
-        let causes: Vec<_> =
-            dead.recent.iter().map(|(cause, count)| format!("{} {count}", plain(cause))).collect();
+        let causes = match &dead.recent {
+            Ok(recent) => {
+                let cause = |(cause, count): (&String, &u64)| format!("{} {count}", plain(cause));
+                recent.iter().map(cause).collect::<Vec<_>>().join(", ")
+            }
+            Err(error) if evidence.age(dead.last) <= DAY => format!("unknown: {error}"),
+            Err(_) => String::new(),
+        };
         if causes.is_empty() {
             let seen = match dead.length {
+                0 if !is_on => continue,
                 0 => "none".to_owned(),
                 length => format!("{length}, none of the last day"),
             };
-            return Finding::fine("dead_letters", seen).about(subject);
+            findings.push(Finding::fine("dead_letters", seen).about(subject));
+            continue;
         }
-        let seen = format!("{} dead letters; of the last day: {}", dead.length, causes.join(", "));
-        Finding::warning("dead_letters", seen)
-            .about(subject)
-            .why("each is a message that some service could not act on")
-            .then(format!("caracal-streams dead-letters list --stream {}", dead.stream))
-    };
-    evidence.dead.iter().map(finding).collect()
+        let seen = format!("{} dead letters; of the last day: {causes}", dead.length);
+        findings.push(
+            Finding::warning("dead_letters", seen)
+                .about(subject)
+                .why("each is a message that some service could not act on")
+                .then(format!("caracal-streams dead-letters list --stream {}", dead.stream)),
+        );
+    }
+    findings
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use caracal_revocation_event::{KeySlot, RejectionKind, Stream, StreamId};
 use caracal_revocation_state::NotReady;
 use caracal_revocation_stream::{
-    DeadLetter, GroupReport, InspectError, Inspector, KeyReport, Right, ServerReport, Settings,
-    StreamLayout, Watch,
+    DeadLetter, GroupReport, InspectError, Inspector, KeyReport, Purpose, Right, ServerReport,
+    Settings, StreamLayout, Watch,
 };
 
 use crate::dead_letters::cause;
@@ -22,6 +22,8 @@ const MAX_LETTERS: u64 = 10_000;
 pub(super) struct Evidence {
     pub(super) server: ServerReport,
     pub(super) rights: Vec<Right>,
+    /// The rights at the server of `REDIS_PRIMARY_URL`, if that is set, or why they are unknown.
+    pub(super) at_primary: Option<Result<Vec<Right>, String>>,
     /// The contract's streams.
     pub(super) streams: Vec<StreamEvidence>,
     /// The dead letters of the streams that change state.
@@ -39,15 +41,18 @@ pub(super) struct StreamEvidence {
     pub(super) layout: &'static StreamLayout,
     /// What stands there, or why that was not to be told.
     pub(super) found: Result<KeyReport, String>,
-    pub(super) groups: Vec<GroupReport>,
+    /// Its groups, or why nothing is known of them: a follower need not be allowed to ask.
+    pub(super) groups: Result<Vec<GroupReport>, String>,
 }
 
 #[derive(Debug)]
 pub(super) struct DeadEvidence {
     pub(super) stream: Stream,
     pub(super) length: u64,
-    /// How many by cause, of those of the last day.
-    pub(super) recent: BTreeMap<String, u64>,
+    /// The id of the last one that was ever written.
+    pub(super) last: StreamId,
+    /// How many by cause, of those of the last day; or why that is unknown.
+    pub(super) recent: Result<BTreeMap<String, u64>, String>,
 }
 
 /// What a follower with these keys makes of the last day.
@@ -77,6 +82,8 @@ pub(super) async fn gather(server: &Settings, sources: &Sources) -> Result<Evide
     let now = inspector.time().await?;
     let report = inspector.server().await?;
     let rights = inspector.rights().await?;
+    let at_primary = inspector.rights_at_primary().await.map_err(|error| error.to_string());
+    let at_primary = at_primary.transpose();
     let mut streams = Vec::new();
     for layout in &StreamLayout::ALL {
         streams.push(stream(&mut inspector, layout).await);
@@ -91,7 +98,16 @@ pub(super) async fn gather(server: &Settings, sources: &Sources) -> Result<Evide
     };
     let previous = ["STREAMS_HMAC_KEY_PREVIOUS", "STREAMS_HMAC_KEY_PREVIOUS_FILE"];
     let has_previous_key = previous.into_iter().any(|name| sources.find(name).is_some());
-    Ok(Evidence { server: report, rights, streams, dead, replay, has_previous_key, now })
+    Ok(Evidence {
+        server: report,
+        rights,
+        at_primary,
+        streams,
+        dead,
+        replay,
+        has_previous_key,
+        now,
+    })
 }
 
 async fn stream(inspector: &mut Inspector, layout: &'static StreamLayout) -> StreamEvidence {
@@ -100,35 +116,44 @@ async fn stream(inspector: &mut Inspector, layout: &'static StreamLayout) -> Str
         Ok(KeyReport::Stream(stream)) => inspector.groups(layout.name, stream).await,
         _ => Ok(Vec::new()),
     };
-    match groups {
-        Ok(groups) => StreamEvidence { layout, found, groups },
-        Err(error) => StreamEvidence { layout, found: Err(error.to_string()), groups: Vec::new() },
-    }
+    StreamEvidence { layout, found, groups: groups.map_err(|error| error.to_string()) }
 }
 
-/// None where it is not to be told: a consumer may not be allowed to read dead letters.
+/// None where nothing is known: the user may not look at this key.
 async fn letters(inspector: &mut Inspector, stream: Stream, now: Duration) -> Option<DeadEvidence> {
     let key = format!("{stream}.dead");
-    let length = match inspector.stream(&key).await.ok()? {
-        KeyReport::Stream(report) => report.length,
-        KeyReport::Missing | KeyReport::NoStream => 0,
+    let (length, last) = match inspector.stream(&key).await.ok()? {
+        KeyReport::Stream(report) => (report.length, report.last),
+        KeyReport::Missing | KeyReport::NoStream => (0, StreamId::ZERO),
     };
     let mut recent = BTreeMap::new();
-    let since = u64::try_from(now.saturating_sub(DAY).as_millis()).unwrap_or(u64::MAX);
     if length > 0 {
-        for entry in inspector.entries(&key, StreamId::new(since, 0), MAX_LETTERS).await.ok()? {
-            let letter = DeadLetter::parse(&entry.fields());
-            let cause =
-                letter.map_or_else(|error| error.to_string(), |letter| cause(&letter).to_owned());
-            *recent.entry(cause).or_default() += 1;
+        // A follower need not be allowed to read dead letters.
+        match inspector.entries(&key, since(now), MAX_LETTERS).await {
+            Err(error) => {
+                return Some(DeadEvidence { stream, length, last, recent: Err(error.to_string()) });
+            }
+            Ok(entries) => {
+                for entry in entries {
+                    let letter = DeadLetter::parse(&entry.fields());
+                    let cause = letter
+                        .map_or_else(|error| error.to_string(), |letter| cause(&letter).to_owned());
+                    *recent.entry(cause).or_default() += 1;
+                }
+            }
         }
     }
-    Some(DeadEvidence { stream, length, recent })
+    Some(DeadEvidence { stream, length, last, recent: Ok(recent) })
+}
+
+/// The first id of the last day.
+fn since(now: Duration) -> StreamId {
+    let ms = now.saturating_sub(DAY).as_millis();
+    StreamId::new(u64::try_from(ms).unwrap_or(u64::MAX), 0)
 }
 
 async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectError> {
-    let since = u64::try_from(now.saturating_sub(DAY).as_millis()).unwrap_or(u64::MAX);
-    let mut watch = Watch::open(settings, Some(StreamId::new(since, 0))).await?;
+    let mut watch = Watch::open(settings, Some(since(now))).await?;
     let mut replay = Replay::default();
     loop {
         let round = watch.round(Duration::from_millis(1), |sighting| {
@@ -169,6 +194,11 @@ async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectErr
 }
 
 impl StreamEvidence {
+    /// The groups that are known.
+    pub(super) fn groups(&self) -> &[GroupReport] {
+        self.groups.as_deref().unwrap_or_default()
+    }
+
     /// How many entries it has, if it is a stream.
     pub(super) fn length(&self) -> u64 {
         match &self.found {
@@ -189,6 +219,16 @@ impl StreamEvidence {
 impl Evidence {
     pub(super) fn stream(&self, name: &str) -> Option<&StreamEvidence> {
         self.streams.iter().find(|stream| stream.layout.name == name)
+    }
+
+    /// Returns `true` if a follower with these settings can write dead letters.
+    pub(super) fn writes_dead_letters(&self) -> bool {
+        let rights = match &self.at_primary {
+            None if self.server.is_primary => &self.rights,
+            Some(Ok(rights)) => rights,
+            _ => return false,
+        };
+        rights.iter().all(|right| right.held || right.purpose != Purpose::DeadLetter)
     }
 
     /// How long ago the server gave out this id.

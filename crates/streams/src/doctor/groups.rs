@@ -14,11 +14,16 @@ const STUCK: Duration = Duration::from_secs(60);
 const GONE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
-    let groups = evidence
-        .streams
-        .iter()
-        .flat_map(|stream| stream.groups.iter().map(move |group| (stream, group)));
-    groups.flat_map(|(stream, group)| of_group(stream, group, evidence)).collect()
+    let of_stream = |stream: &StreamEvidence| match &stream.groups {
+        Ok(groups) => {
+            groups.iter().flat_map(|group| of_group(stream, group, evidence)).collect::<Vec<_>>()
+        }
+        Err(error) => {
+            let seen = format!("not to be told: {error}");
+            vec![Finding::fine("group", seen).about(stream.layout.name)]
+        }
+    };
+    evidence.streams.iter().flat_map(of_stream).collect()
 }
 
 fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -> Vec<Finding> {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::gather::{Evidence, gather};
 use self::symptoms::Symptom;
 use crate::answer::Answer;
-use crate::cli::ReportArgs;
+use crate::cli::DoctorArgs;
 use crate::failure::Failure;
 use crate::settings::Sources;
 
@@ -57,12 +57,12 @@ struct Diagnosis {
 
 pub(crate) async fn doctor(
     sources: &Sources,
-    args: &ReportArgs,
+    args: &DoctorArgs,
     out: &mut impl Write,
 ) -> Result<Answer, Failure> {
     let server = sources.server()?;
     let diagnosis = match gather(&server, sources).await {
-        Ok(evidence) => diagnose(&evidence),
+        Ok(evidence) => diagnose(&evidence, args.may_publish),
         Err(error) => Diagnosis::of(vec![server::unreachable(&error)], Vec::new()),
     };
     if args.json {
@@ -79,9 +79,9 @@ pub(crate) async fn doctor(
 }
 
 /// Everything that follows from the evidence. Pure.
-fn diagnose(evidence: &Evidence) -> Diagnosis {
+fn diagnose(evidence: &Evidence, may_publish: bool) -> Diagnosis {
     let mut findings = server::look(&evidence.server);
-    findings.extend(rights::look(&evidence.rights));
+    findings.extend(rights::look(evidence, may_publish));
     findings.extend(streams::look(evidence));
     findings.extend(groups::look(evidence));
     findings.extend(follower::look(evidence));

@@ -1,52 +1,109 @@
-//! What is said of this user's rights.
+//! The findings about this user's rights.
 
 use std::collections::BTreeMap;
 
-use caracal_revocation_stream::{Purpose, Right};
+use caracal_revocation_stream::{Purpose, Right, acl};
 
 use super::Finding;
+use super::gather::Evidence;
 
-pub(super) fn look(rights: &[Right]) -> Vec<Finding> {
+pub(super) fn look(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
     let mut by_purpose: BTreeMap<Purpose, Vec<&Right>> = BTreeMap::new();
-    for right in rights {
+    // With a primary named, what it is asked for is asked for there.
+    let at_primary = evidence.at_primary.as_ref().and_then(|rights| rights.as_ref().ok());
+    let is_at_primary = |right: &Right| {
+        at_primary.is_some_and(|rights| rights.iter().any(|it| it.purpose == right.purpose))
+    };
+    let here = evidence.rights.iter().filter(|right| !is_at_primary(right));
+    for right in here.chain(at_primary.into_iter().flatten()) {
         by_purpose.entry(right.purpose).or_default().push(right);
     }
-    by_purpose.into_iter().filter_map(|(purpose, rights)| finding(purpose, &rights)).collect()
+    let mut findings = Vec::new();
+    let (publish, remove) = (Purpose::Publish, Purpose::Remove);
+    let writing = [publish, remove].into_iter().filter_map(|it| by_purpose.remove(&it)).flatten();
+    findings.push(writing_finding(&writing.collect::<Vec<_>>(), may_publish));
+    if let Some(Err(error)) = &evidence.at_primary {
+        findings.push(
+            Finding::broken("rights", format!("the primary cannot be asked: {error}"))
+                .about("primary")
+                .why("without it nobody knows how old a replica's answers are")
+                .then("check REDIS_PRIMARY_URL; and in Redis: ".to_owned() + &give(acl::PRIMARY)),
+        );
+    }
+    let on_replica = !evidence.server.is_primary && evidence.at_primary.is_none();
+    let others = by_purpose.into_iter();
+    findings.splice(0..0, others.filter_map(|(of, rights)| finding(of, &rights, on_replica)));
+    findings
 }
 
-fn finding(purpose: Purpose, rights: &[&Right]) -> Option<Finding> {
-    let lacking: Vec<&Right> = rights.iter().copied().filter(|right| !right.held).collect();
+fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Finding> {
     let (label, what, why) = match purpose {
         Purpose::Follow => ("follow", "follow the streams", "without it every verdict is unknown"),
+        Purpose::Primary => (
+            "primary",
+            "ask the primary of this replica",
+            "without it nobody knows how old a replica's answers are",
+        ),
         Purpose::DeadLetter => (
             "dead_letter",
             "write dead letters",
             "what a consumer cannot use is counted, and then lost",
         ),
         Purpose::Warn => ("warn", "read the settings", "settings that lose messages go unnoticed"),
+        Purpose::Canary => ("canary", "send canaries", "only a service with a canary needs it"),
+        Purpose::Receipts => {
+            ("receipts", "write receipts", "only a follower with receipts needs it")
+        }
         Purpose::Effects => {
             ("effects", "join consumer groups", "only what acts once in a fleet needs it")
         }
-        Purpose::Publish => ("publish", "publish", "only producers and operators need it"),
         _ => return None,
     };
-    if lacking.is_empty() {
+    let writes = matches!(purpose, Purpose::DeadLetter | Purpose::Canary | Purpose::Receipts);
+    let missing: Vec<&Right> = rights.iter().copied().filter(|right| !right.held).collect();
+    let (seen, next) = if writes && on_replica {
+        let seen = format!("may not {what}: this server is a replica, which takes no writes");
+        (seen, "set REDIS_PRIMARY_URL to the primary of this replica".to_owned())
+    } else if missing.is_empty() {
         return Some(Finding::fine("rights", format!("may {what}")).about(label));
-    }
-    let seen = format!("may not {what}: lacks {}", words(&lacking));
+    } else {
+        let next = purpose.rights().map(give).unwrap_or_default();
+        (format!("may not {what}: lacks {}", words(&missing)), next)
+    };
     let finding = match purpose {
-        Purpose::Follow => Finding::broken("rights", seen).then(acl(&lacking)),
-        Purpose::DeadLetter => Finding::warning("rights", seen).then(acl(&lacking)),
+        Purpose::Follow | Purpose::Primary => Finding::broken("rights", seen).then(next),
+        Purpose::DeadLetter => Finding::warning("rights", seen).then(next),
         // Services differ in what they need beyond that.
         _ => Finding::fine("rights", seen),
     };
     Some(finding.about(label).why(why))
 }
 
-/// Each command once, with its keys where it lacks only some of them.
-fn words(lacking: &[&Right]) -> String {
+/// A follower that may write to the streams could forge, replay or remove revocations: it holds
+/// the key that they are signed with.
+fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
+    let held: Vec<&Right> = rights.iter().copied().filter(|right| right.held).collect();
+    if held.is_empty() {
+        return Finding::fine("rights", "may not publish").about("publish");
+    }
+    let seen = format!("may change the streams: has {}", words(&held));
+    if may_publish {
+        return Finding::fine("rights", seen).about("publish");
+    }
+    let line = acl::FOLLOWER;
+    Finding::warning("rights", seen)
+        .about("publish")
+        .why("a follower needs no such right: whoever takes it over could forge or remove messages")
+        .then(format!(
+            "give followers a user of their own: ACL SETUSER follower reset on >PASSWORD {line}; \
+             for the user of a producer or an operator: --may-publish"
+        ))
+}
+
+/// Each command once, with its keys where it is about some of them.
+fn words(rights: &[&Right]) -> String {
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for right in lacking {
+    for right in rights {
         keys.entry(right.command).or_default().extend(right.key.as_deref());
     }
     let word = |(command, keys): (&str, Vec<&str>)| match keys.as_slice() {
@@ -56,21 +113,8 @@ fn words(lacking: &[&Right]) -> String {
     keys.into_iter().map(word).collect::<Vec<_>>().join("; ")
 }
 
-/// What to add to the user's ACL.
-fn acl(lacking: &[&Right]) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for right in lacking {
-        let command = format!("+{}", right.command);
-        let key = right.key.as_deref().map(|key| match () {
-            () if key.ends_with(":mark") => "%RW~{caracal.*.dead}:mark",
-            () if key.ends_with(".dead") => "%W~caracal.*.dead",
-            () => "~caracal.*",
-        });
-        for word in [Some(command), key.map(str::to_owned)].into_iter().flatten() {
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-    }
-    format!("ACL SETUSER <user> {}", words.join(" "))
+/// Gives a user this line of rights, whole: it adds what is missing and nothing that is not
+/// needed.
+pub(super) fn give(line: &str) -> String {
+    format!("ACL SETUSER <user> {line}")
 }

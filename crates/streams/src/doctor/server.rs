@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use caracal_revocation_stream::{InspectError, InspectErrorKind, LiveSetting, ServerReport};
+use caracal_revocation_stream::{InspectError, InspectErrorKind, LiveSetting, ServerReport, acl};
 
+use super::rights::give;
 use super::{Finding, Level};
 use crate::text::span;
 
@@ -21,12 +22,24 @@ pub(super) fn unreachable(error: &InspectError) -> Finding {
             "check REDIS_PASSWORD_FILE or REDIS_PASSWORD, or the user in REDIS_URL"
         }
         InspectErrorKind::Version => "upgrade Redis: before 7.0 it cannot prove a log complete",
-        InspectErrorKind::NotAllowed => "the user needs at least +info +time +xread +xinfo|stream",
+        InspectErrorKind::NotAllowed => &missing_right(error),
         _ => "is this the right server? check REDIS_URL",
     };
     Finding::broken("connection", error.to_string())
         .why("a service that cannot read the streams answers 503 to every request")
         .then(next)
+}
+
+/// Beside what every follower needs, a cluster or a database by number takes one more right.
+fn missing_right(error: &InspectError) -> String {
+    let words = error.to_string();
+    let line = match () {
+        () if words.contains("'select'") => acl::SELECT,
+        () if words.contains("'cluster") => acl::CLUSTER,
+        () if words.starts_with("Sentinel") => acl::SENTINEL,
+        () => acl::FOLLOW,
+    };
+    give(line)
 }
 
 pub(super) fn look(server: &ServerReport) -> Vec<Finding> {

@@ -70,8 +70,11 @@ fn policy_without_effect(evidence: &Evidence) -> Symptom {
             Some(last) => format!("the last invalidation is {} old", span(evidence.age(last))),
             None => "no invalidation is in the stream: was the change activated?".to_owned(),
         });
-        is_seen |=
-            found.found.is_err() || found.groups.iter().all(|group| group.name != "opa-engine");
+        // A user who may only follow is not told of the groups.
+        is_seen |= found
+            .groups
+            .as_ref()
+            .is_ok_and(|groups| groups.iter().all(|group| group.name != "opa-engine"));
         is_seen |= is_behind(found, evidence);
         seen.extend(readers(found, evidence));
     }
@@ -176,11 +179,11 @@ fn readers(stream: &StreamEvidence, evidence: &Evidence) -> Vec<String> {
             group.consumers.len()
         )
     };
-    stream.groups.iter().map(line).collect()
+    stream.groups().iter().map(line).collect()
 }
 
 fn is_behind(stream: &StreamEvidence, evidence: &Evidence) -> bool {
-    stream.groups.iter().any(|group| {
+    stream.groups().iter().any(|group| {
         group.oldest_unread.is_some_and(|id| evidence.age(id) >= BEHIND)
             || group.oldest_pending.as_ref().is_some_and(|it| it.idle >= BEHIND)
     })

@@ -24,6 +24,7 @@ mod messages;
 mod provisioning;
 mod publishing;
 mod retaining;
+mod rights;
 mod settings;
 mod terminal;
 mod version;
