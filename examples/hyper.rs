@@ -1,8 +1,10 @@
 //! The shortest honest hyper service that refuses revoked mandates. Runs until Ctrl-C.
 //!
 //! `cargo run --release --example hyper`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that
-//! Redis, else streams inside this process.
+//! Redis and publishes there, else streams inside this process. `LISTEN` names another address.
 
+#[path = "listen/mod.rs"]
+mod listen;
 #[path = "mandates/mod.rs"]
 mod mandates;
 #[path = "streams/mod.rs"]
@@ -10,7 +12,7 @@ mod streams;
 
 use std::convert::Infallible;
 
-use caracal_revocation::{GatewayLayer, GuardedUpload, Notice};
+use caracal_revocation::{GatewayLayer, GuardedUpload, Notice, Stream};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -22,8 +24,9 @@ use tower::ServiceBuilder;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_target(false).init();
+    let listener = listen::listen("127.0.0.1:8080").await?;
     let issuer = mandates::Issuer::new()?;
-    let (follower, publisher) = streams::from_env().await?;
+    let (follower, publisher) = streams::from_env(&[Stream::SessionsRevoke]).await?;
     let revocations = follower.spawn();
 
     let authenticate = issuer.clone();
@@ -32,17 +35,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(GatewayLayer::new(revocations.clone()))
         .service_fn(hello);
 
-    revocations.ready().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    println!("Listening on http://{}. Try, in another terminal:\n", listener.local_addr()?);
-    println!("  TOKEN={}", issuer.mint("session-1")?);
-    println!("  curl -i localhost:8080 -H \"Authorization: Bearer $TOKEN\"");
-    println!("\nsession-1 is revoked ten seconds from now: 200 becomes 401. Ctrl-C ends.");
+    streams::ready(&revocations).await?;
+    let (at, session) = (format!("http://{}", listener.local_addr()?), streams::session());
+    println!("Listening on {at}. Try, in another terminal, within ten seconds and after them:\n");
+    println!("  TOKEN={}", issuer.mint(&session)?);
+    println!("  curl -i {at} -H \"Authorization: Bearer $TOKEN\"   # 200");
+    println!("  curl -i {at} -H \"Authorization: Bearer $TOKEN\"   # 401\n");
+    println!("{session} is revoked ten seconds from now. Ctrl-C ends.");
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        let notice = Notice::revoke(mandates::ZONE, "example").session("session-1");
+        let notice = Notice::revoke(mandates::ZONE, "example").session(&session);
         match publisher.publish(notice).await {
-            Ok(id) => println!("session-1 revoked, message {id}"),
+            Ok(id) => println!("{session} revoked, message {id}"),
             Err(error) => println!("{error}"),
         }
     });

@@ -1,9 +1,12 @@
 //! A thousand revocations under load, each measured from "revoke" to "blocked".
 //!
-//! `cargo run --release --example demo`, with no Redis and no configuration; with `REDIS_URL` set
-//! it does the same through that Redis. Takes about fifteen seconds. Exits with 1 if a revoked
-//! token is still admitted a second later, or a good one is refused.
+//! `cargo run --release --example demo`, with no Redis and no configuration; with `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` it publishes the same to that Redis and follows it. Takes about fifteen
+//! seconds. Exits with 1 if a revoked token is still admitted a second later, or a good one is
+//! refused.
 
+#[path = "../listen/mod.rs"]
+mod listen;
 mod load;
 #[path = "../mandates/mod.rs"]
 mod mandates;
@@ -14,10 +17,10 @@ mod streams;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::{Router, routing::get};
-use caracal_revocation::{GatewayLayer, Notice};
+use caracal_revocation::{GatewayLayer, Notice, Stream};
 use tower::util::MapRequestLayer;
 
 use load::{Client, Token};
@@ -29,7 +32,6 @@ const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(10);
 /// How long clients go on after the last revocation: longer than a revoked token may pass.
 const AFTERWARDS: Duration = Duration::from_secs(2);
-const READY_WITHIN: Duration = Duration::from_secs(20);
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -39,28 +41,24 @@ async fn main() -> Result<ExitCode, Failure> {
         .unwrap_or_else(|_| "warn,caracal_revocation::denial=off".into());
     tracing_subscriber::fmt().with_target(false).with_env_filter(quiet).init();
 
+    let listener = listen::listen("127.0.0.1:0").await?;
     let issuer = mandates::Issuer::new()?;
-    let (follower, publisher) = streams::from_env().await?;
+    let (follower, publisher) = streams::from_env(&[Stream::SessionsRevoke]).await?;
     let revocations = follower.spawn();
-    if tokio::time::timeout(READY_WITHIN, revocations.ready()).await.is_err() {
-        let why = revocations.staleness(revocations.now());
-        return Err(format!("the state is not ready after {READY_WITHIN:?}: {why:?}").into());
-    }
+    streams::ready(&revocations).await?;
 
     let authenticate = issuer.clone();
     let app = Router::new()
         .route("/", get(async || "hello"))
         .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
     println!("An axum service on http://{address}, {CLIENTS} clients, ES256 on every request.");
 
-    // Ids of this run alone: a Redis remembers the last one's.
-    let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
+    let run = streams::session();
     let token = |kind, n| {
-        let session = format!("{kind}-{run}-{n}");
+        let session = format!("{run}-{kind}-{n}");
         Ok::<_, Failure>(Arc::new(Token::new(issuer.mint(&session)?, session)))
     };
     let good: Vec<_> = (0..GOOD_TOKENS).map(|n| token("good", n)).collect::<Result<_, _>>()?;

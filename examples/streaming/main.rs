@@ -2,10 +2,12 @@
 //! echoes, and a handler that is slow. Runs until Ctrl-C.
 //!
 //! `cargo run --release --example streaming`, then revoke from another terminal as it says, and
-//! watch each end. With `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that Redis, else streams
-//! inside this process.
+//! watch each end. With `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that Redis and publishes
+//! there, else streams inside this process. `LISTEN` names another address.
 
 mod clients;
+#[path = "../listen/mod.rs"]
+mod listen;
 #[path = "../mandates/mod.rs"]
 mod mandates;
 #[path = "../streams/mod.rs"]
@@ -21,8 +23,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
 use axum::{Extension, Router};
-use caracal_revocation::{Admission, Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher};
-use futures_util::stream::{self, Stream};
+use caracal_revocation::{
+    Admission, Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher, Stream,
+};
+use futures_util::stream;
 use tower::util::MapRequestLayer;
 
 type Error = Box<dyn std::error::Error>;
@@ -30,8 +34,9 @@ type Error = Box<dyn std::error::Error>;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().with_target(false).init();
+    let listener = listen::listen("127.0.0.1:8080").await?;
     let issuer = mandates::Issuer::new()?;
-    let (follower, publisher) = streams::from_env().await?;
+    let (follower, publisher) = streams::from_env(&[Stream::SessionsRevoke]).await?;
     let revocations = follower.spawn();
 
     let cutting = Cutting::new()
@@ -48,8 +53,7 @@ async fn main() -> Result<(), Error> {
         // Not behind the layer: an operator's door, for this example only.
         .route("/revoke/{session}", post(async move |path| revoke(&publisher, path).await));
 
-    revocations.ready().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    streams::ready(&revocations).await?;
     let address = listener.local_addr()?;
     // A connection that its client stopped reading is polled by nobody; the kernel gives it up
     // once what was sent has waited this long.
@@ -60,14 +64,14 @@ async fn main() -> Result<(), Error> {
             println!("a connection without a write timeout: {error}");
         }
     });
-    let token = issuer.mint("session-1")?;
-    println!(
-        "Three clients of session-1 are connected to http://{address}. In another terminal:\n"
-    );
-    println!("  curl -X POST localhost:{}/revoke/session-1\n", address.port());
-    println!("or watch a fourth first:\n");
+    let session = streams::session();
+    let token = issuer.mint(&session)?;
+    println!("Three clients of {session} are connected to http://{address}.");
+    println!("In another terminal, watch a fourth:\n");
     println!("  TOKEN={token}");
-    println!("  curl -N localhost:{}/clock -H \"Authorization: Bearer $TOKEN\"\n", address.port());
+    println!("  curl -N http://{address}/clock -H \"Authorization: Bearer $TOKEN\"\n");
+    println!("and in a third, to see all of them end:\n");
+    println!("  curl -X POST http://{address}/revoke/{session}\n");
     clients::connect(address, &token);
     axum::serve(listener, app)
         .with_graceful_shutdown(async {
@@ -78,7 +82,7 @@ async fn main() -> Result<(), Error> {
 }
 
 /// The seconds of the clock, one event each. The layer cuts it; it needs to know of nothing.
-async fn clock() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn clock() -> Sse<impl stream::Stream<Item = Result<Event, Infallible>>> {
     Sse::new(stream::unfold((), async |()| {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

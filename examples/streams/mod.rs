@@ -1,12 +1,54 @@
 //! Where an example finds its streams: a real Redis if one is named, else inside this process.
 
-use caracal_revocation::{Follower, InProcess, Key, KeyRing, Publisher, Settings};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A follower, and a publisher that plays Caracal's part.
+use caracal_revocation::inspect::{Inspector, Provision};
+use caracal_revocation::{
+    Follower, InProcess, Key, KeyRing, NotReady, Publisher, Revocations, Settings, Stream, Unready,
+};
+
+type Error = Box<dyn std::error::Error>;
+
+/// The settings that name a Redis.
+const SERVERS: [&str; 5] =
+    ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"];
+/// How long reading the history may take.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A follower, and a publisher that plays Caracal's part and writes to these streams.
 #[allow(dead_code, reason = "an example that needs more asks Origin")]
-pub async fn from_env() -> Result<(Follower, Publisher), Box<dyn std::error::Error>> {
-    let origin = Origin::from_env()?;
+pub async fn from_env(writes: &[Stream]) -> Result<(Follower, Publisher), Error> {
+    let origin = Origin::from_env(writes).await?;
     Ok((origin.follower()?, origin.publisher().await?))
+}
+
+/// An id that no earlier run has revoked: a Redis remembers them all.
+#[allow(dead_code, reason = "some examples have ids of their own")]
+pub fn session() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("session-{:x}", now.as_micros())
+}
+
+/// Waits until the history is read; an error says why it is not.
+pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
+    let begun = std::time::Instant::now();
+    loop {
+        let readiness = revocations.readiness(revocations.now());
+        match readiness.unready {
+            None => return Ok(()),
+            Some(Unready::NotReady(NotReady::NoSignatureVerifies)) => {
+                return Err("no message on this Redis is signed with STREAMS_HMAC_KEY: set it to \
+                            the key of the services there"
+                    .into());
+            }
+            Some(why) if begun.elapsed() > READY_WITHIN => {
+                let outage = readiness.outage.map(|outage| outage.label()).unwrap_or_default();
+                let why = why.label();
+                return Err(format!("not ready after {READY_WITHIN:?}: {why} {outage}").into());
+            }
+            Some(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 /// Where the streams are.
@@ -16,46 +58,70 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The streams that the environment names.
+    /// The streams that the environment names, for an example that writes to some of them.
     ///
-    /// With a Redis but no `STREAMS_HMAC_KEY` the example signs with a key that everybody knows:
-    /// it writes messages that no real service believes.
-    pub fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
-        let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-        let has_server = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST"].into_iter().any(is_set);
-        if !has_server {
-            println!("Streams: inside this process (set REDIS_URL to use a Redis).");
+    /// With a Redis it must also name the key: services on the same Redis set aside what another
+    /// key has signed, and take no requests while they know nothing else. A Redis without any of
+    /// Caracal's streams is provisioned.
+    pub async fn from_env(writes: &[Stream]) -> Result<Self, Error> {
+        let Some(server) = SERVERS.into_iter().find(|name| is_set(name)) else {
+            println!("Streams: inside this process. Set REDIS_URL to use a Redis.");
             return Ok(Self::InProcess(InProcess::new(), Key::generate()?));
-        }
-        let has_key = ["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_FILE"].into_iter().any(is_set);
-        let settings = if has_key || is_set("CARACAL_MODE") {
-            Settings::from_env()?
-        } else {
-            println!("STREAMS_HMAC_KEY is not set: signing with the examples' well-known key.");
-            let example_key = Key::from_hex(&"c0ffee00".repeat(8))?;
-            let dev = |name: &str| match name {
-                "CARACAL_MODE" => Some("dev".to_owned()),
-                name => std::env::var(name).ok(),
-            };
-            Settings::from_lookup(dev)?.with_keys(KeyRing::new(example_key))
         };
-        println!("Streams: {settings:?}");
+        let writes: Vec<_> = writes.iter().map(|stream| stream.name()).collect();
+        let writes = writes.join(" and ");
+        if !["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_FILE"].into_iter().any(is_set) {
+            return Err(format!(
+                "{server} is set and STREAMS_HMAC_KEY is not. This example writes signed messages \
+                 to {writes} on that Redis. Set STREAMS_HMAC_KEY to the key that its services use; \
+                 for a Redis of your own: export STREAMS_HMAC_KEY=$(openssl rand -hex 32)"
+            )
+            .into());
+        }
+        // As text: the error names the setting.
+        let settings = Settings::from_env().map_err(|error| error.to_string())?;
+        println!("Streams: on Redis, {}. This example writes to {writes}.", settings.address());
+        provision(&settings).await?;
         Ok(Self::Redis(Box::new(settings)))
     }
 
-    pub fn follower(&self) -> Result<Follower, Box<dyn std::error::Error>> {
+    pub fn follower(&self) -> Result<Follower, Error> {
         Ok(match self {
             Self::InProcess(streams, key) => {
-                Follower::in_process(streams, KeyRing::new(key.clone()))?
+                Follower::in_process(streams, KeyRing::new(key.clone()))
+                    .map_err(|error| error.to_string())?
             }
             Self::Redis(settings) => Follower::new((**settings).clone()),
         })
     }
 
-    pub async fn publisher(&self) -> Result<Publisher, Box<dyn std::error::Error>> {
+    pub async fn publisher(&self) -> Result<Publisher, Error> {
         Ok(match self {
             Self::InProcess(streams, key) => Publisher::in_process(streams, Some(key.clone())),
-            Self::Redis(settings) => Publisher::connect(settings).await?,
+            Self::Redis(settings) => {
+                Publisher::connect(settings).await.map_err(|error| error.to_string())?
+            }
         })
     }
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| !value.trim().is_empty())
+}
+
+/// Makes the streams on a Redis that has none of those that a follower reads: it would take that
+/// for the wrong Redis.
+async fn provision(settings: &Settings) -> Result<(), Error> {
+    let text = |error: caracal_revocation::inspect::InspectError| error.to_string();
+    let mut redis = Inspector::connect(settings).await.map_err(text)?;
+    let found = redis.verify().await.map_err(text)?;
+    let is_missing = |stream: Stream| {
+        let mut found = found.iter().filter(|found| found.stream.name == stream.name());
+        found.all(|found| found.state == Provision::Missing)
+    };
+    if Stream::ALL.into_iter().all(is_missing) {
+        redis.provision().await.map_err(text)?;
+        println!("None of Caracal's streams was there: made them, as `caracal-streams provision`.");
+    }
+    Ok(())
 }

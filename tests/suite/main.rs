@@ -6,6 +6,8 @@ mod issuer;
 mod mandates;
 #[path = "../../crates/postgres/tests/suite/server.rs"]
 mod postgres_server;
+#[path = "../../examples/typed/mod.rs"]
+mod typed;
 
 mod baseline;
 mod canary;
@@ -15,6 +17,7 @@ mod cut;
 mod dead_letters;
 mod delivery;
 mod errors;
+mod examples;
 mod flood;
 mod gateway;
 mod holes;

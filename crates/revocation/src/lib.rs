@@ -98,6 +98,14 @@ pub use caracal_revocation_stream::{
     PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
 };
 
+/// For programs that look at a Redis and provision it, as `caracal-streams` does.
+pub mod inspect {
+    pub use caracal_revocation_stream::{
+        InspectError, InspectErrorKind, Inspector, KeyReport, Provision, Provisioned, StreamLayout,
+        StreamReport,
+    };
+}
+
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
 #[cfg(feature = "opa")]
 pub mod opa {

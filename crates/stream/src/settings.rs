@@ -241,6 +241,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The addresses of Redis as text, without a login.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.topology.to_string()
+    }
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")

@@ -2,8 +2,11 @@
 //! Runs until Ctrl-C.
 //!
 //! `cargo run --release -p caracal-example-mcp`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows
-//! that Redis, else streams inside this process.
+//! that Redis and publishes there, else streams inside this process. `LISTEN` names another
+//! address.
 
+#[path = "../../listen/mod.rs"]
+mod listen;
 #[path = "../../mandates/mod.rs"]
 mod mandates;
 mod server;
@@ -16,24 +19,27 @@ mod tools;
 use std::sync::Arc;
 
 use axum::routing::post;
-use caracal_revocation::{Notice, Publisher};
+use caracal_revocation::{Notice, Publisher, Stream};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_target(false).init();
+    let listener = listen::listen("127.0.0.1:8080").await?;
     let issuer = mandates::Issuer::new()?;
-    let (follower, publisher) = streams::from_env().await?;
+    let (follower, publisher) = streams::from_env(&[Stream::SessionsRevoke]).await?;
     let revocations = follower.spawn();
+    let session = streams::session();
+    let revoked = session.clone();
     let app =
         server::routes(revocations.clone(), issuer.clone(), Arc::new(|what| println!("{what}")))
             // Not behind the layer: an operator's door, for this example only.
-            .route("/revoke", post(async move || revoke(&publisher).await));
+            .route("/revoke", post(async move || revoke(&publisher, &revoked).await));
 
-    revocations.ready().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    println!("Listening on http://{}/mcp. Try, in another terminal:\n", listener.local_addr()?);
-    println!("  TOKEN={}", issuer.mint("session-1")?);
-    println!("  mcp() {{ curl -sN localhost:8080/mcp -H \"Authorization: Bearer $TOKEN\" \\");
+    streams::ready(&revocations).await?;
+    let at = format!("http://{}", listener.local_addr()?);
+    println!("Listening on {at}/mcp. Try, in another terminal:\n");
+    println!("  TOKEN={}", issuer.mint(&session)?);
+    println!("  mcp() {{ curl -sN {at}/mcp -H \"Authorization: Bearer $TOKEN\" \\");
     println!(
         "    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \"$@\"; }}"
     );
@@ -43,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("  mcp -H \"Mcp-Session-Id: $SESSION\" -d '{INITIALIZED}'");
     println!("  mcp -H \"Mcp-Session-Id: $SESSION\" -d '{CALL}'   # waits");
     println!("\nand in a third, to see both the call and its stream end:\n");
-    println!("  curl -X POST localhost:8080/revoke\n");
+    println!("  curl -X POST {at}/revoke\n");
     axum::serve(listener, app)
         .with_graceful_shutdown(async {
             let _ = tokio::signal::ctrl_c().await;
@@ -57,10 +63,10 @@ pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initia
 pub const CALL: &str =
     r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"research","arguments":{}}}"#;
 
-async fn revoke(publisher: &Publisher) -> String {
-    let notice = Notice::revoke(mandates::ZONE, "example").session("session-1");
+async fn revoke(publisher: &Publisher, session: &str) -> String {
+    let notice = Notice::revoke(mandates::ZONE, "example").session(session);
     match publisher.publish(notice).await {
-        Ok(id) => format!("session-1 revoked, message {id}\n"),
+        Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),
     }
 }

@@ -8,7 +8,7 @@ use axum::{Extension, Router, routing::get};
 use caracal_revocation::opa::{
     ClaimsInput, PolicyDecision, PolicyEngine, PolicyLayer, Resource, ZonePolicies,
 };
-use caracal_revocation::{GatewayLayer, Notice};
+use caracal_revocation::{GatewayLayer, Notice, Stream};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -50,9 +50,10 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     let source = Folder::new(folder.path());
 
     let issuer = mandates::Issuer::new()?;
-    let (follower, publisher) = streams::from_env().await?;
+    let (follower, publisher) = streams::from_env(&[Stream::PolicyInvalidate]).await?;
     let revocations = follower.spawn();
-    revocations.ready().await;
+    streams::ready(&revocations).await?;
+    let session = streams::session();
     let policies = ZonePolicies::new(revocations.clone(), source.clone(), engine);
 
     let resource = Resource::new("api", "reports", "https://reports.example").with_scope("read");
@@ -64,7 +65,7 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
         .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)));
 
     let ask = async |zone: &str, path: &str, expected: StatusCode| {
-        let token = issuer.mint_in(zone, "session-1")?;
+        let token = issuer.mint_in(zone, &session)?;
         let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(axum::body::Body::empty())?;
         let (parts, body) = app.clone().oneshot(request).await?.into_parts();

@@ -1,19 +1,25 @@
 //! A resource server: verified mandates, scopes and delegations. Runs until Ctrl-C.
 //!
 //! `cargo run --release -p caracal-example-resource-server`; with `REDIS_URL` and
-//! `STREAMS_HMAC_KEY` it follows that Redis, else streams inside this process. `ISSUER` and
-//! `ZONE` name a real issuer (such as the example `sts`); without them one lives in this process,
-//! on a port of its own.
+//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there, else streams inside this process.
+//! `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same Redis; without
+//! them one lives in this process, on a port of its own. `LISTEN` names another address.
 
 #[path = "../../issuer/mod.rs"]
 mod issuer;
+#[path = "../../listen/mod.rs"]
+mod listen;
 #[path = "../../streams/mod.rs"]
 mod streams;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use caracal_revocation::{DelegationEvent, Mandate, Notice, Publisher, ResourceLayer, Verifier};
+use caracal_revocation::{
+    DelegationEvent, Mandate, Notice, Publisher, ResourceLayer, Stream, Verifier,
+};
 use issuer::Issuer;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -25,18 +31,27 @@ const AUDIENCE: &str = "https://orders.example";
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().with_target(false).init();
-    let origin = streams::Origin::from_env()?;
+    let listener = listen::listen("127.0.0.1:8080").await?;
+    let writes = [Stream::SessionsRevoke, Stream::DelegationsInvalidate];
+    let origin = streams::Origin::from_env(&writes).await?;
+    let named = std::env::var("ISSUER").ok().filter(|name| !name.trim().is_empty());
+    if named.is_some() && matches!(origin, streams::Origin::InProcess(..)) {
+        return Err("ISSUER names another process, whose revocations arrive through Redis only: \
+                    set REDIS_URL and STREAMS_HMAC_KEY as it has them"
+            .into());
+    }
     let publisher = origin.publisher().await?;
     let revocations = origin.follower()?.spawn();
-    revocations.ready().await;
+    streams::ready(&revocations).await?;
 
     let zone = std::env::var("ZONE").unwrap_or_else(|_| "zone-demo".to_owned());
-    let (name, issuer) = match std::env::var("ISSUER") {
-        Ok(name) => (name, None),
-        Err(_) => own_issuer(&zone).await.map(|(name, issuer)| (name, Some(issuer)))?,
+    let (name, issuer) = match named {
+        Some(name) => (name, None),
+        None => own_issuer(&zone).await.map(|(name, issuer)| (name, Some(issuer)))?,
     };
-    let verifier = Verifier::builder(&name, &zone, AUDIENCE).build(&revocations)?;
-    verifier.warm_up().await?;
+    let verifier = Verifier::builder(&name, &zone, AUDIENCE).build(&revocations);
+    let verifier = verifier.map_err(|error| format!("ISSUER={name}: {error}"))?;
+    verifier.warm_up().await.map_err(|error| format!("ISSUER={name}: {error}"))?;
 
     let resource = ResourceLayer::new(verifier);
     let reading = resource.clone().require_scope("orders:read");
@@ -48,12 +63,11 @@ async fn main() -> Result<(), Error> {
         .route("/delegated", get(read).layer(delegated))
         .merge(operator(publisher, zone));
 
-    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
-    let listener = TcpListener::bind(address).await?;
-    let at = listener.local_addr()?;
-    println!("Orders at http://{at}, for mandates of {name}.");
-    if let Some(issuer) = issuer {
-        introduce(&issuer, &at.to_string())?;
+    let at = format!("http://{}", listener.local_addr()?);
+    println!("Orders at {at}, for mandates of {name}. Try, in another terminal:\n");
+    match issuer {
+        Some(issuer) => introduce(&issuer, &at)?,
+        None => introduce_sts(&name, &at),
     }
     let ended = async {
         let _ = tokio::signal::ctrl_c().await;
@@ -110,26 +124,40 @@ fn said<E: std::fmt::Display>(result: Result<String, E>) -> String {
 }
 
 fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
-    let mint = |sid, more| issuer.mint(sid, AUDIENCE, &more).map_err(|error| error.to_string());
-    let own = mint(
-        "session-1",
-        json!({"scope": "orders:read orders:write", "agent_session_id": "gs-1"}),
-    )?;
+    let mint =
+        |sid: &str, more| issuer.mint(sid, AUDIENCE, &more).map_err(|error| error.to_string());
+    // On a Redis an epoch only grows: it is later than that of any earlier run.
+    let epoch = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let (session, next) = (streams::session(), epoch + 1);
+    let edge = format!("edge-of-{session}");
+    let own =
+        mint(&session, json!({"scope": "orders:read orders:write", "agent_session_id": "gs-1"}))?;
     let delegated = mint(
-        "session-2",
+        &format!("{session}-delegated"),
         json!({
-            "scope": "orders:read", "delegation_edge_id": "edge-1", "delegation_path": ["edge-1"],
-            "delegation_chain": [{"application_id": "app-1", "delegation_edge_id": "edge-1"}],
-            "hop_count": 1, "delegation_graph_epoch": 1,
+            "scope": "orders:read", "delegation_edge_id": edge, "delegation_path": [edge],
+            "delegation_chain": [{"application_id": "app-1", "delegation_edge_id": edge}],
+            "hop_count": 1, "delegation_graph_epoch": epoch,
         }),
     )?;
-    println!("Try, in another terminal:\n\n  OWN={own}\n  DELEGATED={delegated}");
+    println!("  OWN={own}\n  DELEGATED={delegated}");
     println!("  curl -i {at}/orders -H \"Authorization: Bearer $OWN\"                # 200");
     println!("  curl -i -X POST {at}/orders -H \"Authorization: Bearer $DELEGATED\"  # 403");
     println!("  curl -i {at}/delegated -H \"Authorization: Bearer $DELEGATED\"       # 200");
-    println!("  curl -X POST {at}/operator/revoke-edge/edge-1/2");
+    println!("  curl -X POST {at}/operator/revoke-edge/{edge}/{next}");
     println!("  curl -i {at}/delegated -H \"Authorization: Bearer $DELEGATED\"       # 401");
-    println!("  curl -X POST {at}/operator/revoke/session-1");
+    println!("  curl -X POST {at}/operator/revoke/{session}");
     println!("  curl -i {at}/orders -H \"Authorization: Bearer $OWN\"                # 401\n");
     Ok(())
+}
+
+/// Where the issuer is the example `sts`.
+fn introduce_sts(sts: &str, at: &str) {
+    println!("  SESSION={}", streams::session());
+    println!("  MANDATE=$(curl -s {sts}/oauth/2/token -d audience={AUDIENCE} \\");
+    println!("    -d scope=orders:read -d session_id=$SESSION \\");
+    println!("    | sed -n 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/p')");
+    println!("  curl -i {at}/orders -H \"Authorization: Bearer $MANDATE\"   # 200");
+    println!("  curl -X POST {sts}/operator/revoke/$SESSION");
+    println!("  curl -i {at}/orders -H \"Authorization: Bearer $MANDATE\"   # 401\n");
 }

@@ -2,12 +2,15 @@
 //! and keys that are replaced when they are invalidated. Runs until Ctrl-C.
 //!
 //! `cargo run --release -p caracal-example-sts`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it
-//! follows that Redis, else streams inside this process.
+//! follows that Redis and publishes there, else streams inside this process. `LISTEN` names another
+//! address. Resource servers hear of its revocations through Redis only.
 
 mod records;
 
 #[path = "../../issuer/mod.rs"]
 mod issuer;
+#[path = "../../listen/mod.rs"]
+mod listen;
 #[path = "../../streams/mod.rs"]
 mod streams;
 
@@ -30,6 +33,9 @@ use tokio::sync::watch;
 type Error = Box<dyn std::error::Error>;
 
 const ZONE: &str = "zone-demo";
+/// Of this example alone: in `sts-revocation` and `sts-keys` it would take messages from a real STS.
+const REVOCATION_GROUP: &str = "example-sts-revocation";
+const KEYS_GROUP: &str = "example-sts-keys";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -42,12 +48,12 @@ struct Sts {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().with_target(false).init();
-    let origin = streams::Origin::from_env()?;
+    let listener = listen::listen("127.0.0.1:8081").await?;
+    let writes = [Stream::SessionsRevoke, Stream::KeysInvalidate];
+    let origin = streams::Origin::from_env(&writes).await?;
     let revocations = origin.follower()?.spawn();
-    revocations.ready().await;
+    streams::ready(&revocations).await?;
 
-    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8081".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
     let name = format!("http://{}", listener.local_addr()?);
     let issuer = Issuer::new(&name, ZONE).map_err(|error| error.to_string())?;
     let publisher = origin.publisher().await?;
@@ -55,10 +61,10 @@ async fn main() -> Result<(), Error> {
 
     let (end, ended) = watch::channel(());
     let records = sts.records.clone();
-    let marking = spawn(&origin, Stream::SessionsRevoke, "sts-revocation", &ended, move |it| {
+    let marking = spawn(&origin, Stream::SessionsRevoke, REVOCATION_GROUP, &ended, move |it| {
         mark(records.clone(), it)
     });
-    let rotating = spawn(&origin, Stream::KeysInvalidate, "sts-keys", &ended, move |it| {
+    let rotating = spawn(&origin, Stream::KeysInvalidate, KEYS_GROUP, &ended, move |it| {
         rotate(issuer.clone(), it)
     });
 
@@ -71,7 +77,7 @@ async fn main() -> Result<(), Error> {
         .route("/operator/invalidate-keys", post(invalidate_keys))
         .route("/operator/records", get(async |State(sts): State<Sts>| Json(sts.records.all())))
         .with_state(sts);
-    introduce(&name);
+    introduce(&name, matches!(origin, streams::Origin::Redis(_)));
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
@@ -135,14 +141,14 @@ async fn rotate(issuer: Issuer, delivery: Delivery) -> Result<(), EffectFailure>
 
 #[derive(Deserialize)]
 struct TokenRequest {
-    session_id: Option<String>,
+    session_id: String,
     audience: String,
     scope: Option<String>,
 }
 
 /// The inner service: it decides from its own records, whatever the layer in front knows.
 async fn exchange(State(sts): State<Sts>, Form(request): Form<TokenRequest>) -> Response {
-    let session = request.session_id.unwrap_or_else(|| "session-1".to_owned());
+    let session = request.session_id;
     if sts.records.is_revoked(ZONE, &session) {
         return refused(StatusCode::UNAUTHORIZED, "invalid_token", "session revoked");
     }
@@ -185,19 +191,31 @@ async fn publish(sts: &Sts, notice: Notice) -> String {
     }
 }
 
-fn introduce(name: &str) {
+fn introduce(name: &str, on_redis: bool) {
+    if on_redis {
+        println!("Consumer groups of this example: {REVOCATION_GROUP}, {KEYS_GROUP}.");
+    }
     println!("Issuing mandates of zone {ZONE} as {name}. Try, in another terminal:\n");
-    println!(
-        "  ask() {{ curl -i {name}/oauth/2/token -d audience=https://orders.example -d \"$1\"; }}"
-    );
-    println!("  ask session_id=session-1                          # 200, a mandate");
-    println!("  curl -X POST {name}/operator/revoke/session-1");
-    println!("  ask session_id=session-1                          # 401, by the layer");
-    println!("  curl {name}/operator/records                      # marked, once");
+    println!("  SESSION={}", streams::session());
+    println!("  ask() {{ curl -i {name}/oauth/2/token -d audience=https://orders.example \\");
+    println!("    -d scope=orders:read -d session_id=$SESSION; }}");
+    println!("  ask                                               # 200");
+    println!("  curl -X POST {name}/operator/revoke/$SESSION");
+    println!("  ask                                               # 401");
+    println!("  curl {name}/operator/records");
     println!("  curl '{name}/.well-known/jwks.json?zone_id={ZONE}'");
-    println!("  curl -X POST {name}/operator/invalidate-keys      # and the keys are others\n");
-    println!("Mandates are taken by the example resource server:");
-    println!(
-        "  ISSUER={name} ZONE={ZONE} cargo run --release -p caracal-example-resource-server\n"
-    );
+    println!("  curl -X POST {name}/operator/invalidate-keys");
+    println!("  curl '{name}/.well-known/jwks.json?zone_id={ZONE}'\n");
+    println!("The layer answers 401; the record is marked once; the keys become others.");
+    if on_redis {
+        println!("The example resource server takes these mandates, with the same REDIS_URL and");
+        println!("STREAMS_HMAC_KEY. In a third terminal:\n");
+        println!(
+            "  ISSUER={name} ZONE={ZONE} cargo run --release -p caracal-example-resource-server\n"
+        );
+    } else {
+        println!("The example resource server takes these mandates too, but hears of revocations");
+        println!("through Redis only: to try it, set REDIS_URL and STREAMS_HMAC_KEY for both, and");
+        println!("start this again.\n");
+    }
 }

@@ -1,0 +1,20 @@
+//! Where an example listens, and how it ends.
+
+use tokio::net::TcpListener;
+
+/// Listens at the address that `LISTEN` names, else at this one.
+pub async fn listen(otherwise: &str) -> Result<TcpListener, Box<dyn std::error::Error>> {
+    let named = std::env::var("LISTEN").ok().filter(|address| !address.trim().is_empty());
+    let address = named.as_deref().map_or(otherwise, str::trim);
+    TcpListener::bind(address).await.map_err(|error| {
+        let what = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+            _ => error.to_string(),
+        };
+        format!(
+            "cannot listen at {address}: {what}. Set LISTEN to another host:port, such as \
+             LISTEN=127.0.0.1:8090"
+        )
+        .into()
+    })
+}

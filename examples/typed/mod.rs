@@ -1,0 +1,220 @@
+//! Runs an example as a program, and types what it prints, for tests.
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Long enough for the slowest machine: a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again until it is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What a process has written so far.
+#[derive(Clone, Default)]
+pub struct Output(Arc<Mutex<String>>);
+
+impl Output {
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    pub fn wait_for(&self, part: &str) {
+        let begun = Instant::now();
+        while !self.text().contains(part) {
+            assert!(begun.elapsed() < PATIENCE, "never written: {part}\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn collect(&self, from: impl Read + Send + 'static) {
+        let output = self.clone();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(from);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                output.0.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+    }
+}
+
+/// A program with nothing in its environment but this, on a free port if nothing else is said.
+fn command(program: &Path, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// Runs a program to its end: whether it succeeded, and all that it wrote.
+pub fn ended(program: &Path, environment: &[(&str, &str)]) -> (bool, String) {
+    let output = command(program, environment).output().expect("the program runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).expect("text"))
+}
+
+/// An example that runs until it is dropped.
+pub struct Running {
+    process: Child,
+    pub output: Output,
+}
+
+impl Running {
+    pub fn start(program: &Path, environment: &[(&str, &str)]) -> Self {
+        let command = &mut command(program, environment);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process =
+            command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let output = Output::default();
+        output.collect(process.stdout.take().unwrap());
+        output.collect(process.stderr.take().unwrap());
+        Self { process, output }
+    }
+
+    /// The commands that it prints to be typed, block by block, once there are so many blocks.
+    #[track_caller]
+    pub fn blocks(&self, count: usize) -> Vec<Vec<String>> {
+        let begun = Instant::now();
+        loop {
+            let blocks = blocks(&self.output.text());
+            if blocks.len() >= count {
+                return blocks;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{count} blocks expected:\n{}", self.output.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Indented lines, up to an empty one; what a line's last backslash continues is one command.
+fn blocks(text: &str) -> Vec<Vec<String>> {
+    let (mut blocks, mut block) = (Vec::new(), Vec::<String>::new());
+    for line in text.lines() {
+        if let Some(typed) = line.strip_prefix("  ") {
+            match block.last_mut() {
+                Some(last) if last.ends_with('\\') => *last += &format!("\n{typed}"),
+                _ => block.push(typed.to_owned()),
+            }
+        } else if line.is_empty() && !block.is_empty() {
+            blocks.push(std::mem::take(&mut block));
+        }
+    }
+    blocks
+}
+
+/// A terminal: variables and functions last from one command to the next.
+pub struct Shell {
+    process: Child,
+    input: ChildStdin,
+    pub output: Output,
+    typed: usize,
+}
+
+impl Shell {
+    pub fn open() -> Self {
+        let mut process = Command::new("bash")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bash");
+        let input = process.stdin.take().unwrap();
+        let output = Output::default();
+        output.collect(process.stdout.take().unwrap());
+        Self { process, input, output, typed: 0 }
+    }
+
+    /// Types a command, and returns what it writes once it has ended.
+    #[track_caller]
+    pub fn run(&mut self, command: &str) -> String {
+        self.typed += 1;
+        let (before, end) = (self.output.text().len(), format!("\n-- ended {} --\n", self.typed));
+        writeln!(self.input, "{command}\nprintf '\\n-- ended {} --\\n'", self.typed).unwrap();
+        self.output.wait_for(&end);
+        self.output.text()[before..].trim_end_matches(&end).to_owned()
+    }
+
+    /// Types a block, and checks each status that stands in a comment behind a command. A refusal
+    /// may take a moment; what is admitted is admitted at once.
+    #[track_caller]
+    pub fn follow(&mut self, block: &[String]) {
+        for command in block {
+            let comment = command.rsplit_once('#').map(|(_, comment)| comment.trim());
+            let status = comment.filter(|comment| comment.parse::<u16>().is_ok());
+            let begun = Instant::now();
+            loop {
+                let told = self.run(command);
+                let Some(status) = status else { break };
+                if told.contains(&format!("HTTP/1.1 {status} ")) {
+                    break;
+                }
+                let goes_on = status == "401" && begun.elapsed() < PATIENCE;
+                assert!(goes_on, "{command}\n{told}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program that was built beside the test that runs: an example, or another package's.
+pub fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps").to_owned();
+    let places = [folder.join("examples").join(name), folder.join(name)];
+    let found = places.iter().find(|place| place.is_file());
+    found
+        .unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --examples --bins"))
+        .clone()
+}
+
+/// Each example says what is wrong before it touches anything.
+#[track_caller]
+pub fn names_what_is_wrong(program: &Path) {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let (succeeded, text) = ended(program, &[("LISTEN", &taken)]);
+    assert!(!succeeded && text.contains(&taken) && text.contains("Set LISTEN"), "{text}");
+    refuses_a_redis_without_a_key(program);
+}
+
+/// Nothing listens at this address: it is refused before anything is asked of Redis.
+#[track_caller]
+pub fn refuses_a_redis_without_a_key(program: &Path) {
+    for setting in ["REDIS_URL", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"] {
+        for mode in ["", "dev", "stable"] {
+            let environment = [(setting, "redis://127.0.0.1:1"), ("CARACAL_MODE", mode)];
+            let (succeeded, text) = ended(program, &environment);
+            assert!(!succeeded && text.contains("STREAMS_HMAC_KEY"), "{setting} {mode}: {text}");
+            assert!(text.contains("writes signed messages to caracal."), "{text}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Every example as a program on a real Redis: what it prints is typed, and works each time.
+
+use caracal_revocation::Stream;
+
+use crate::redis_server::RedisServer;
+use crate::typed::{Running, Shell, built, ended, eventually, names_what_is_wrong};
+
+const KEY: &str = "7f14aa0fe5569517d3bae57a4b2dcbed15a635f8382f64330c39e35ad25650ae";
+
+/// The environment of an example on this server.
+fn on(url: &str) -> [(&str, &str); 2] {
+    [("REDIS_URL", url), ("STREAMS_HMAC_KEY", KEY)]
+}
+
+/// Twice on one Redis, which keeps what the first run revoked, and once without any.
+fn each_time(follow: impl Fn(&[(&str, &str)])) {
+    let server = RedisServer::start();
+    let url = server.url();
+    follow(&on(&url));
+    follow(&on(&url));
+    follow(&[]);
+}
+
+fn keys(server: &RedisServer) -> Vec<String> {
+    let client = redis::Client::open(server.url()).unwrap();
+    redis::cmd("KEYS").arg("*").query(&mut client.get_connection().unwrap()).unwrap()
+}
+
+#[test]
+fn the_root_examples_name_a_port_in_use_and_a_missing_key() {
+    for name in ["axum", "hyper", "streaming", "demo"] {
+        names_what_is_wrong(&built(name));
+    }
+}
+
+#[test]
+fn without_a_key_an_example_leaves_a_redis_as_it_is() {
+    let server = RedisServer::start();
+    let (succeeded, text) = ended(&built("axum"), &[("REDIS_URL", &server.url())]);
+    assert!(!succeeded && text.contains("export STREAMS_HMAC_KEY="), "{text}");
+    assert_eq!(keys(&server), Vec::<String>::new());
+}
+
+#[test]
+fn an_example_says_where_it_writes_and_provisions_an_empty_redis_only() {
+    let server = RedisServer::start();
+    let url = server.url();
+    let first = Running::start(&built("axum"), &on(&url));
+    first.blocks(1);
+    let text = first.output.text();
+    let at =
+        format!("127.0.0.1:{}. This example writes to caracal.sessions.revoke.", server.port());
+    assert!(text.contains(&at) && text.contains("made them"), "{text}");
+    let all = keys(&server);
+    assert!(Stream::ALL.iter().all(|stream| all.contains(&stream.to_string())), "{all:?}");
+    let second = Running::start(&built("axum"), &on(&url));
+    second.blocks(1);
+    assert!(!second.output.text().contains("made them"), "{}", second.output.text());
+}
+
+#[test]
+fn an_example_with_another_key_than_the_services_writes_nothing() {
+    let server = RedisServer::start();
+    let url = server.url();
+    let first = Running::start(&built("axum"), &on(&url));
+    Shell::open().follow(&first.blocks(1)[0]);
+    let other = KEY.replace('7', "8");
+    let environment = [("REDIS_URL", url.as_str()), ("STREAMS_HMAC_KEY", &other)];
+    let (succeeded, text) = ended(&built("axum"), &environment);
+    assert!(!succeeded && text.contains("signed with STREAMS_HMAC_KEY"), "{text}");
+}
+
+#[test]
+fn axum_does_what_it_prints() {
+    each_time(|environment| {
+        let example = Running::start(&built("axum"), environment);
+        Shell::open().follow(&example.blocks(1)[0]);
+    });
+}
+
+#[test]
+fn hyper_does_what_it_prints() {
+    // Side by side, since each takes ten seconds; on one Redis all the same.
+    let server = RedisServer::start();
+    let url = server.url();
+    let environments = [Vec::from(on(&url)), Vec::from(on(&url)), Vec::new()];
+    std::thread::scope(|scope| {
+        for environment in &environments {
+            scope.spawn(|| {
+                let example = Running::start(&built("hyper"), environment);
+                Shell::open().follow(&example.blocks(1)[0]);
+            });
+        }
+    });
+}
+
+#[test]
+fn streaming_does_what_it_prints() {
+    each_time(|environment| {
+        let example = Running::start(&built("streaming"), environment);
+        let [watch, revoke] = example.blocks(2).try_into().unwrap();
+        let mut terminal = Shell::open();
+        let fourth = terminal.output.clone();
+        let watching = std::thread::spawn(move || terminal.follow(&watch));
+        fourth.wait_for("data: ");
+        example.output.wait_for("echo: message");
+        Shell::open().follow(&revoke);
+        watching.join().unwrap();
+        fourth.wait_for("event: revoked");
+        for end in ["clock: ended", "slow: 401", "echo: closed with"] {
+            example.output.wait_for(end);
+        }
+    });
+}
+
+#[test]
+fn mcp_does_what_it_prints() {
+    each_time(|environment| {
+        let example = Running::start(&built("caracal-example-mcp"), environment);
+        let [call, revoke] = example.blocks(2).try_into().unwrap();
+        let mut terminal = Shell::open();
+        let caller = terminal.output.clone();
+        let calling = std::thread::spawn(move || terminal.follow(&call));
+        example.output.wait_for("research started");
+        Shell::open().follow(&revoke);
+        calling.join().unwrap();
+        caller.wait_for("event: revoked");
+        example.output.wait_for("research stopped: revoked");
+    });
+}
+
+#[test]
+fn opa_embedded_runs_each_time() {
+    each_time(|environment| {
+        let (succeeded, text) = ended(&built("opa_embedded"), environment);
+        assert!(succeeded, "{text}");
+    });
+}
+
+#[test]
+fn resource_server_does_what_it_prints() {
+    each_time(|environment| {
+        let example = Running::start(&built("caracal-example-resource-server"), environment);
+        Shell::open().follow(&example.blocks(1)[0]);
+    });
+}
+
+#[test]
+fn a_resource_server_hears_of_what_the_sts_revokes_through_redis_only() {
+    let program = built("caracal-example-resource-server");
+    each_time(|environment| {
+        let sts = Running::start(&built("caracal-example-sts"), environment);
+        let blocks = sts.blocks(1 + usize::from(!environment.is_empty()));
+        let mut terminal = Shell::open();
+        let before = keys_of(&mut terminal, &blocks[0]);
+        terminal.follow(&blocks[0]);
+        eventually("the keys are others", || keys_of(&mut terminal, &blocks[0]) != before);
+        eventually("its record is marked once", || {
+            let asks = |line: &&String| line.ends_with("/operator/records");
+            let told = terminal.run(blocks[0].iter().find(asks).unwrap());
+            told.contains("/session-") && told.contains(":1")
+        });
+        let Some(next) = blocks.get(1) else {
+            // Without Redis it says so, and a resource server does not pretend.
+            assert!(sts.output.text().contains("set REDIS_URL and STREAMS_HMAC_KEY"));
+            let (succeeded, text) = ended(&program, &[("ISSUER", "http://127.0.0.1:1")]);
+            assert!(!succeeded && text.contains("through Redis only"), "{text}");
+            return;
+        };
+        // In the place of cargo, what it has built.
+        let [line] = next.as_slice() else { panic!("{next:?}") };
+        let words: Vec<_> = line.split(' ').collect();
+        assert_eq!(
+            words[2..],
+            ["cargo", "run", "--release", "-p", "caracal-example-resource-server"]
+        );
+        let named = words[..2].iter().filter_map(|word| word.split_once('='));
+        let environment: Vec<_> = environment.iter().copied().chain(named).collect();
+        let resource_server = Running::start(&program, &environment);
+        Shell::open().follow(&resource_server.blocks(1)[0]);
+    });
+}
+
+/// The public keys, by the command that is printed.
+fn keys_of(terminal: &mut Shell, block: &[String]) -> String {
+    let line = block.iter().find(|line| line.contains("jwks.json")).unwrap();
+    terminal.run(line)
+}
