@@ -1,4 +1,4 @@
-//! Where an example listens, and how it ends.
+//! The address of an example, which `LISTEN` can change.
 
 use tokio::net::TcpListener;
 

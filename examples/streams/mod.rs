@@ -1,4 +1,4 @@
-//! Where an example finds its streams: a real Redis if one is named, else inside this process.
+//! Finds the streams of an example: on a real Redis if one is named, else inside this process.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,8 @@ const SERVERS: [&str; 5] =
     ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"];
 /// How long reading the history may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may look as if another key had signed all of it.
+const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
 
 /// A follower, and a publisher that plays Caracal's part and writes to these streams.
 #[allow(dead_code, reason = "an example that needs more asks Origin")]
@@ -36,7 +38,9 @@ pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
         let readiness = revocations.readiness(revocations.now());
         match readiness.unready {
             None => return Ok(()),
-            Some(Unready::NotReady(NotReady::NoSignatureVerifies)) => {
+            Some(Unready::NotReady(NotReady::NoSignatureVerifies))
+                if begun.elapsed() > VERIFIED_WITHIN =>
+            {
                 return Err("no message on this Redis is signed with STREAMS_HMAC_KEY: set it to \
                             the key of the services there"
                     .into());
@@ -112,7 +116,9 @@ fn is_set(name: &str) -> bool {
 /// Makes the streams on a Redis that has none of those that a follower reads: it would take that
 /// for the wrong Redis.
 async fn provision(settings: &Settings) -> Result<(), Error> {
-    let text = |error: caracal_revocation::inspect::InspectError| error.to_string();
+    let text = |error: caracal_revocation::inspect::InspectError| {
+        format!("cannot use Redis, {}: {error}", settings.address())
+    };
     let mut redis = Inspector::connect(settings).await.map_err(text)?;
     let found = redis.verify().await.map_err(text)?;
     let is_missing = |stream: Stream| {

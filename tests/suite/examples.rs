@@ -27,14 +27,14 @@ fn keys(server: &RedisServer) -> Vec<String> {
 }
 
 #[test]
-fn the_root_examples_name_a_port_in_use_and_a_missing_key() {
+fn root_examples_name_a_port_in_use_and_a_missing_key() {
     for name in ["axum", "hyper", "streaming", "demo"] {
         names_what_is_wrong(&built(name));
     }
 }
 
 #[test]
-fn without_a_key_an_example_leaves_a_redis_as_it_is() {
+fn example_without_a_key_writes_nothing() {
     let server = RedisServer::start();
     let (succeeded, text) = ended(&built("axum"), &[("REDIS_URL", &server.url())]);
     assert!(!succeeded && text.contains("export STREAMS_HMAC_KEY="), "{text}");
@@ -42,7 +42,7 @@ fn without_a_key_an_example_leaves_a_redis_as_it_is() {
 }
 
 #[test]
-fn an_example_says_where_it_writes_and_provisions_an_empty_redis_only() {
+fn example_says_where_it_writes_and_provisions_an_empty_redis() {
     let server = RedisServer::start();
     let url = server.url();
     let first = Running::start(&built("axum"), &on(&url));
@@ -59,7 +59,7 @@ fn an_example_says_where_it_writes_and_provisions_an_empty_redis_only() {
 }
 
 #[test]
-fn an_example_with_another_key_than_the_services_writes_nothing() {
+fn example_with_another_key_does_not_start() {
     let server = RedisServer::start();
     let url = server.url();
     let first = Running::start(&built("axum"), &on(&url));
@@ -146,7 +146,7 @@ fn resource_server_does_what_it_prints() {
 }
 
 #[test]
-fn a_resource_server_hears_of_what_the_sts_revokes_through_redis_only() {
+fn resource_server_hears_of_revocations_through_redis_only() {
     let program = built("caracal-example-resource-server");
     each_time(|environment| {
         let sts = Running::start(&built("caracal-example-sts"), environment);

@@ -11,7 +11,7 @@ use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
 use crate::redis_server::{RedisServer, settings};
 use crate::tls::allow;
 
-/// What was logged.
+/// The captured log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

@@ -26,7 +26,7 @@ pub(super) fn look(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
         findings.push(
             Finding::broken("rights", format!("the primary cannot be asked: {error}"))
                 .about("primary")
-                .why("without it nobody knows how old a replica's answers are")
+                .why("without it the age of a replica's answers is unknown")
                 .then("check REDIS_PRIMARY_URL; and in Redis: ".to_owned() + &give(acl::PRIMARY)),
         );
     }
@@ -42,7 +42,7 @@ fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Find
         Purpose::Primary => (
             "primary",
             "ask the primary of this replica",
-            "without it nobody knows how old a replica's answers are",
+            "without it the age of a replica's answers is unknown",
         ),
         Purpose::DeadLetter => (
             "dead_letter",
@@ -93,7 +93,7 @@ fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
     let line = acl::FOLLOWER;
     Finding::warning("rights", seen)
         .about("publish")
-        .why("a follower needs no such right: whoever takes it over could forge or remove messages")
+        .why("a follower needs no such right: an attacker who takes it over could forge messages")
         .then(format!(
             "give followers a user of their own: ACL SETUSER follower reset on >PASSWORD {line}; \
              for the user of a producer or an operator: --may-publish"

@@ -186,7 +186,7 @@ fn doctor_names_each_right_that_is_missing() {
 }
 
 #[test]
-fn doctors_advice_gives_what_was_missing_and_no_right_to_publish() {
+fn doctors_advice_gives_no_right_to_publish() {
     let server = provisioned();
     let mut hand = hand(&server);
     allow(&mut hand, "less", "+info +time %R~caracal.*");
@@ -231,7 +231,7 @@ fn doctor_warns_when_a_follower_may_write_to_the_streams() {
 }
 
 #[test]
-fn doctor_does_not_call_dead_letters_fine_where_they_are_off() {
+fn doctor_reports_dead_letters_that_are_off() {
     let server = provisioned();
     let mut hand = hand(&server);
     allow(&mut hand, "reader", acl::FOLLOW);
@@ -253,7 +253,7 @@ fn doctor_does_not_call_dead_letters_fine_where_they_are_off() {
 }
 
 #[test]
-fn doctor_looks_at_the_primary_of_a_replica_for_what_is_written_there() {
+fn doctor_asks_for_write_rights_at_the_primary() {
     let primary = provisioned();
     let port = primary.port().to_string();
     let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {port}")]);
@@ -291,7 +291,7 @@ fn doctor_looks_at_the_primary_of_a_replica_for_what_is_written_there() {
 }
 
 #[test]
-fn fleet_runs_with_the_rights_that_are_documented_and_each_is_needed() {
+fn fleet_needs_exactly_the_documented_rights() {
     let server = provisioned();
     let mut hand = hand(&server);
     let receipt = r#"{"replica":"gw-1"}"#;
