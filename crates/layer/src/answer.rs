@@ -97,6 +97,13 @@ const fn gateway(kind: RejectionKind) -> Answer {
         Kind::BrokenBody => invalid_request(StatusCode::BAD_REQUEST, "the body breaks off"),
         Kind::MalformedForm => invalid_request(StatusCode::BAD_REQUEST, "malformed form"),
         Kind::RepeatedField => invalid_request(StatusCode::BAD_REQUEST, "a field stands twice"),
+        Kind::UnsupportedVersion => Answer {
+            status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            error: "http_version_not_supported",
+            ..invalid_token(
+                "the response has no length, so HTTP/1.1 is needed (nginx: proxy_http_version 1.1)",
+            )
+        },
         Kind::Revoked | Kind::Suspended => {
             Answer { alert: Some(Alert::Revoked), ..invalid_token("session revoked") }
         }
@@ -130,6 +137,7 @@ const fn resource(kind: RejectionKind) -> Answer {
         Kind::HistoryIncomplete => {
             ("invalid_token", "exchange the session for a fresh mandate and try again")
         }
+        Kind::UnsupportedVersion => (base.error, "ask over HTTP/1.1 or HTTP/2"),
         Kind::InsufficientScope => (base.error, "request a mandate with the scope that is needed"),
         Kind::SessionRequired => (base.error, "request a mandate for a governed session"),
         Kind::DelegationRequired => (base.error, "request a mandate through a delegation"),

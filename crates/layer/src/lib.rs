@@ -65,6 +65,11 @@
 //! server is more exact ([`ResourceLayer`] has the table). `X-Request-Id` is the client's own, or a new
 //! UUID (version 7) where that is not 1 to 128 bytes of visible ASCII.
 //!
+//! A call over gRPC gets status 200 and the denial in `grpc-status`. Only an HTTP/2 `POST` with
+//! `te: trailers` and a content type of gRPC is such a call, or every request over HTTP/2 with
+//! [`GatewayLayer::grpc_only`]. With one header, a client could otherwise turn a denial into a 200,
+//! which a proxy that asks for a decision takes for a yes.
+//!
 //! # What is already running
 //!
 //! A request is also cut while it runs, once a new one on the same token would be refused, and 60
@@ -75,9 +80,10 @@
 //! |---|---|
 //! | a handler that has not answered | dropped at its next await; the client gets the refusal |
 //! | a request's body | reading it fails with a [`CutError`] |
-//! | a response to a client that sent `TE: trailers` | cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was told |
+//! | a response to a client that sent `TE: trailers`, and not through a proxy | cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was announced |
 //! | any other response | broken off: HTTP/1.1 closes the connection short, HTTP/2 resets the stream |
-//! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole and nothing is compressed; then as above |
+//! | a response without a length, to HTTP/1.0 | it never starts: see below |
+//! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole, no length was announced and nothing is compressed; then as above |
 //! | gRPC | status 16 with an `ErrorInfo` in its details |
 //! | a WebSocket, or whatever else was upgraded | only by its handler, which must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
 //!
@@ -101,6 +107,36 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # A cut response never looks whole
+//!
+//! **HTTP/1.0** (the default of nginx before 1.29.7 towards its upstreams) ends a response without
+//! a length by closing the connection, and so would a cut. Such a response is therefore held until
+//! it ends, for at most 10 seconds and 1 MiB, and sent with its length. One that does not end by
+//! then, and every event stream, is answered 505 `http_version_not_supported`. Set
+//! `proxy_http_version 1.1` in nginx. [`Cutting::insecure_stream_to_http10`] streams all the same.
+//!
+//! **Trailers.** The clean end counts on the trailer's arrival. Only `TE` with the bare word
+//! `trailers` counts, as it does for hyper; a weight such as `trailers;q=0.5` does not. A proxy
+//! that passes `TE` on and drops trailers would make the first part of a response look like all of
+//! it. A request with `Via`, `Forwarded` or `X-Forwarded-…` is therefore broken off:
+//!
+//! | proxy, as it comes | `TE: trailers` | trailer | the client sees |
+//! |---|---|---|---|
+//! | nginx 1.22 | stripped | | a response that breaks off |
+//! | nginx 1.22 with `proxy_set_header TE $http_te` | passed on | dropped | a whole response: do not set it, or choose [`Cutting::without_trailer`] |
+//! | HAProxy 2.6 | passed on | sent on | the trailer |
+//! | Envoy 1.40 | passed on, with `X-Forwarded-Proto` | dropped, unless `enable_trailers` is set on both sides | a response that breaks off; the trailer with [`Cutting::trailer_through_proxies`] and `enable_trailers` |
+//!
+//! **Layers outside this one** see the cut as an error of the body, or as the trailer. They must
+//! not
+//!
+//! - collect a body and answer with what came before the error or without the trailers;
+//! - turn an error of the body into its end, or drop trailers;
+//! - remove or replace the response's `Trailer`, or add `TE` to the request: hyper then drops the
+//!   trailer silently;
+//! - remove a length, as compression does: over HTTP/1.0 only the end of the connection would
+//!   then delimit the response. Compress inside this layer instead.
 //!
 //! # Metrics
 //!
@@ -129,6 +165,9 @@
 
 mod answer;
 mod bearer;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod guarded;
 mod log;

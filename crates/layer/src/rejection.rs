@@ -83,6 +83,8 @@ pub enum RejectionKind {
     MalformedForm,
     /// A field of a token request stands twice.
     RepeatedField,
+    /// The response has no length and the client speaks HTTP/1.0, where a cut response looks whole.
+    UnsupportedVersion,
     /// An anchor of the token was revoked.
     Revoked,
     /// The session is suspended, or the token is older than the end of a suspension.
@@ -101,7 +103,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -125,6 +127,7 @@ impl RejectionKind {
         Self::BrokenBody,
         Self::MalformedForm,
         Self::RepeatedField,
+        Self::UnsupportedVersion,
         Self::Revoked,
         Self::Suspended,
         Self::DelegationStale,
@@ -165,6 +168,7 @@ impl RejectionKind {
             Self::BrokenBody => "broken_body",
             Self::MalformedForm => "malformed_form",
             Self::RepeatedField => "repeated_field",
+            Self::UnsupportedVersion => "unsupported_version",
             Self::Revoked => "revoked",
             Self::Suspended => "suspended",
             Self::DelegationStale => "delegation_stale",

@@ -5,6 +5,7 @@ mod events;
 mod full;
 mod grpc;
 mod http;
+mod raw;
 mod stalled;
 mod uploads;
 mod websocket;

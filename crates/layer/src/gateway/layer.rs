@@ -103,6 +103,19 @@ impl GatewayLayer {
         self.changed(|guard| guard.cutting = cutting)
     }
 
+    /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
+    /// `grpc-status`. For a service that speaks nothing but gRPC.
+    ///
+    /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
+    /// so. A proxy that strips `te` turns a call into a plain request. Its client then gets the
+    /// HTTP status, which gRPC maps to its own.
+    ///
+    /// Do not choose this for a service that a proxy asks for a decision: the proxy takes status
+    /// 200 for a yes.
+    pub fn grpc_only(self) -> Self {
+        self.changed(|guard| guard.grpc_only = true)
+    }
+
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
     /// [`Observed`](crate::Observed) in the request's extensions.
     pub fn insecure_observe_only(self) -> Self {

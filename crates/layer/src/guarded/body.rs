@@ -44,8 +44,10 @@ impl<B> GuardedBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(crate) const fn refusal(chunk: Bytes) -> Self {
-        Self::own(LastWords { event: Some(chunk), end: End::Clean })
+    /// All of a response in one chunk.
+    pub(crate) fn whole(chunk: Bytes) -> Self {
+        let event = Some(chunk).filter(|chunk| !chunk.is_empty());
+        Self::own(LastWords { event, end: End::Clean })
     }
 
     const fn own(words: LastWords) -> Self {

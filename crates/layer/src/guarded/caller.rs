@@ -1,50 +1,77 @@
-//! What of a request decides how a refusal or a cut looks to its client.
+//! The parts of a request that decide how its denial or its cut looks to the client.
 
-use http::header::{CONTENT_TYPE, TE};
-use http::{HeaderMap, HeaderValue, Request, Version};
+use http::header::{CONTENT_TYPE, FORWARDED, TE, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use crate::request_id::X_REQUEST_ID;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) version: Version,
-    /// It sent `TE: trailers`.
+    /// It sent a `HEAD` request.
+    pub(crate) head_only: bool,
+    /// It sent `TE: trailers`, in a form that makes hyper send a trailer.
     pub(crate) takes_trailers: bool,
-    /// It speaks gRPC.
+    /// It calls over gRPC.
     pub(crate) grpc: bool,
-    /// What it sent as the request's id.
+    /// The request's id, as the client sent it.
     pub(crate) request_id: Option<HeaderValue>,
 }
 
 impl Caller {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let version = request.version();
-        let mut caller = Self { version, takes_trailers: false, grpc: false, request_id: None };
-        let mut content_type = None;
+    /// Reads a request. It is a call over gRPC if:
+    ///
+    /// 1. its version is HTTP/2, the only one that has gRPC;
+    /// 2. the service speaks only gRPC (`grpc_only`), or it is a `POST` with `te: trailers` and a
+    ///    content type of gRPC.
+    ///
+    /// gRPC is answered with status 200, which a proxy that asks for a decision takes for a yes. A
+    /// header that a client sets must therefore not suffice.
+    pub(crate) fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
+        let (version, method) = (request.version(), request.method());
+        let mut takes_trailers = false;
+        let (mut grpc_type, mut other_type) = (false, false);
+        let mut request_id = None;
         // One walk over the few headers that there are costs less than to look three up.
         for (name, value) in request.headers() {
             if name == TE {
-                caller.takes_trailers |= takes_trailers(value);
+                takes_trailers |= has_trailers(value);
             } else if name == CONTENT_TYPE {
-                content_type = content_type.or(Some(value));
-            } else if name == X_REQUEST_ID && caller.request_id.is_none() {
-                caller.request_id = Some(value.clone());
+                let is_grpc = is_grpc_type(value);
+                grpc_type |= is_grpc;
+                other_type |= !is_grpc;
+            } else if name == X_REQUEST_ID && request_id.is_none() {
+                request_id = Some(value.clone());
             }
         }
-        caller.grpc = content_type.is_some_and(is_grpc_type);
-        caller
+        let is_call = method == Method::POST && takes_trailers && grpc_type && !other_type;
+        Self {
+            version,
+            head_only: method == Method::HEAD,
+            takes_trailers,
+            grpc: version == Version::HTTP_2 && (grpc_only || is_call),
+            request_id,
+        }
     }
 }
 
-fn takes_trailers(line: &HeaderValue) -> bool {
+/// Returns `true` if hyper finds `trailers` in this line of `TE`, and so sends a trailer: the bare
+/// word, in a line of ASCII. One with a weight does not count, since hyper would drop the trailer
+/// and end the response like a whole one.
+pub(crate) fn has_trailers(line: &HeaderValue) -> bool {
     let codings = line.to_str().unwrap_or_default().split(',');
-    codings.map(|coding| coding.split(';').next().unwrap_or_default()).any(|name| {
-        // Only trailers may bear no weight; who writes one all the same takes them.
-        name.trim().eq_ignore_ascii_case("trailers")
-    })
+    codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Returns `true` if a proxy has left its name. The `TE` of such a request may be the client's,
+/// passed on by a proxy that drops the trailer.
+pub(super) fn came_through_proxy(headers: &HeaderMap) -> bool {
+    headers.contains_key(VIA)
+        || headers.contains_key(FORWARDED)
+        || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+}
+
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
 
@@ -61,7 +88,7 @@ fn is_grpc_type(value: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn request(name: &str, values: &[&str]) -> Request<()> {
+    fn request(name: &str, values: &[&[u8]]) -> Request<()> {
         let mut request = Request::builder();
         for value in values {
             request = request.header(name, *value);
@@ -69,26 +96,85 @@ mod tests {
         request.body(()).unwrap()
     }
 
+    fn takes_trailers(values: &[&[u8]]) -> bool {
+        Caller::of(&request("te", values), false).takes_trailers
+    }
+
     #[test]
-    fn knows_who_takes_trailers() {
-        for values in [&["trailers"][..], &["gzip, Trailers"], &["gzip", " trailers;q=0.5 "]] {
-            assert!(Caller::of(&request("te", values)).takes_trailers, "{values:?}");
+    fn takes_trailers_in_the_form_that_hyper_honours() {
+        let forms: [&[&[u8]]; 5] = [
+            &[b"trailers"],
+            &[b"gzip, Trailers"],
+            &[b"gzip", b"\ttrailers "],
+            &[b"gzip;q=0.5,,trailers,"],
+            &[b"\xff", b"trailers"],
+        ];
+        for values in forms {
+            assert!(takes_trailers(values), "{values:?}");
         }
-        for values in [&[][..], &["gzip"], &["no-trailers"], &["trailers-not"]] {
-            assert!(!Caller::of(&request("te", values)).takes_trailers, "{values:?}");
+        let others: [&[&[u8]]; 8] = [
+            &[],
+            &[b""],
+            &[b"gzip"],
+            &[b"no-trailers"],
+            &[b"trailers;q=0.5"],
+            &[b"trailers ; q=1"],
+            &[b"\"trailers\""],
+            &[b"trailers, \xff"],
+        ];
+        for values in others {
+            assert!(!takes_trailers(values), "{values:?}");
+        }
+    }
+
+    /// A call over gRPC, changed by `change`.
+    fn is_call(grpc_only: bool, change: impl FnOnce(&mut Request<()>)) -> bool {
+        let mut request = request("content-type", &[b"application/grpc"]);
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        change(&mut request);
+        Caller::of(&request, grpc_only).grpc
+    }
+
+    fn with_type(kind: &'static str) -> impl FnOnce(&mut Request<()>) {
+        move |request| {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
     }
 
     #[test]
-    fn knows_who_speaks_grpc() {
-        let kinds = ["application/grpc", "application/grpc+proto", "Application/GRPC;x=1"];
-        for kind in kinds {
-            assert!(Caller::of(&request("content-type", &[kind])).grpc, "{kind}");
+    fn tells_a_grpc_call_by_its_content_type() {
+        for kind in ["application/grpc", "application/grpc+proto", "Application/GRPC;x=1"] {
+            assert!(is_call(false, with_type(kind)), "{kind}");
         }
-        let kinds = ["application/grpc-web", "application/grpc-web+proto", "application/json", ""];
-        for kind in kinds {
-            assert!(!Caller::of(&request("content-type", &[kind])).grpc, "{kind}");
+        let others = ["application/grpc-web", "application/grpc-web+proto", "application/json", ""];
+        for kind in others {
+            assert!(!is_call(false, with_type(kind)), "{kind}");
+            assert!(is_call(true, with_type(kind)), "{kind}");
         }
-        assert!(!Caller::of(&Request::new(())).grpc);
+        let twice = |request: &mut Request<()>| {
+            request.headers_mut().append(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        };
+        assert!(!is_call(false, twice));
+    }
+
+    #[test]
+    fn only_an_http2_post_with_trailers_is_a_grpc_call() {
+        let version = |version| move |request: &mut Request<()>| *request.version_mut() = version;
+        for other in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_3] {
+            assert!(!is_call(false, version(other)), "{other:?}");
+            assert!(!is_call(true, version(other)), "{other:?}");
+        }
+        let method = |method| move |request: &mut Request<()>| *request.method_mut() = method;
+        for other in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
+            assert!(!is_call(false, method(other.clone())), "{other}");
+            assert!(is_call(true, method(other)));
+        }
+        let bare = |request: &mut Request<()>| {
+            request.headers_mut().remove(TE);
+        };
+        assert!(!is_call(false, bare));
+        assert!(is_call(true, bare));
     }
 }

@@ -31,7 +31,19 @@ pub struct Cutting {
     when_unknown: bool,
     pub(crate) finish_handlers: bool,
     pub(crate) nothing: bool,
+    pub(crate) trailer: Trailer,
+    /// HTTP/1.0 is sent responses without a length.
+    pub(crate) http10_streams: bool,
     on_cut: Option<OnCut>,
+}
+
+/// Which of the clients that sent `TE: trailers` get the trailer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailer {
+    /// Those whose request shows no proxy.
+    Direct,
+    Always,
+    Never,
 }
 
 type OnCut = Arc<dyn Fn(&CutReport<'_>) + Send + Sync>;
@@ -44,6 +56,8 @@ impl Cutting {
             when_unknown: false,
             finish_handlers: false,
             nothing: false,
+            trailer: Trailer::Direct,
+            http10_streams: false,
             on_cut: None,
         }
     }
@@ -63,6 +77,27 @@ impl Cutting {
         self
     }
 
+    /// Breaks every response off, also for a client that sent `TE: trailers`.
+    ///
+    /// Choose it behind a proxy or a layer that passes `TE` on, drops trailers, and adds no
+    /// `Via`, `Forwarded` or `X-Forwarded-…` to the request. There the clean end with the trailer
+    /// would look like the end of a whole response. gRPC, whose status is a trailer, is not
+    /// affected.
+    pub const fn without_trailer(mut self) -> Self {
+        self.trailer = Trailer::Never;
+        self
+    }
+
+    /// Ends responses with the trailer for a client behind a proxy too.
+    ///
+    /// By default a request with `Via`, `Forwarded` or `X-Forwarded-…` breaks off even with
+    /// `TE: trailers`: Envoy, for one, passes `TE` on and drops the trailer. Choose it only where
+    /// every proxy on the way sends trailers on, as Envoy does with `enable_trailers`.
+    pub const fn trailer_through_proxies(mut self) -> Self {
+        self.trailer = Trailer::Always;
+        self
+    }
+
     /// Calls this once for each request that was cut. It must not block: it is called by whoever
     /// polls the request.
     pub fn on_cut(mut self, hook: impl Fn(&CutReport<'_>) + Send + Sync + 'static) -> Self {
@@ -74,6 +109,13 @@ impl Cutting {
     /// all the same, and bodies cut.
     pub const fn insecure_let_handlers_finish(mut self) -> Self {
         self.finish_handlers = true;
+        self
+    }
+
+    /// Streams responses without a length to HTTP/1.0 clients too. To such a client a cut looks
+    /// like the end of a whole response, so it may keep the first part of a file for all of it.
+    pub const fn insecure_stream_to_http10(mut self) -> Self {
+        self.http10_streams = true;
         self
     }
 
@@ -125,6 +167,8 @@ impl fmt::Debug for Cutting {
             .field("when_unknown", &self.when_unknown)
             .field("finish_handlers", &self.finish_handlers)
             .field("nothing", &self.nothing)
+            .field("trailer", &self.trailer)
+            .field("http10_streams", &self.http10_streams)
             .finish_non_exhaustive()
     }
 }

@@ -73,27 +73,28 @@ impl Ending {
         response: &mut Response<B>,
     ) -> Self {
         let flushes_later = caller.version >= Version::HTTP_2;
-        let knows_length = response.body().size_hint().exact().is_some();
-        if knows_length && !caller.grpc {
+        if response.version() < Version::HTTP_11 && caller.version >= Version::HTTP_11 {
+            // hyper ends an older response by closing the connection: a cut would look whole.
+            *response.version_mut() = caller.version;
+        }
+        if knows_length(response) && !caller.grpc {
             // Most answers: none of their headers is of interest.
             return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
         }
         let headers = response.headers();
+        // After an announced length, a trailer would contradict it and an event could complete it.
+        let has_length = has_length(response);
         let kind = if caller.grpc && is_grpc(headers) {
             Kind::Grpc
-        } else if is_event_stream(headers) {
+        } else if is_event_stream(headers) && !has_length {
             Kind::Events(Position::default())
         } else {
             Kind::Plain
         };
-        // A length that was told would make a lie of a clean end.
-        let has_length = knows_length || headers.contains_key(CONTENT_LENGTH);
-        let may_have_body = !response.status().is_informational()
-            && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let trailer = caller.takes_trailers
             && caller.version >= Version::HTTP_11
             && !has_length
-            && may_have_body;
+            && may_have_body(caller, response);
         if trailer && !matches!(kind, Kind::Grpc) {
             response.headers_mut().append(TRAILER, HeaderValue::from_static("x-caracal-revoked"));
         }
@@ -137,6 +138,44 @@ impl Ending {
         };
         LastWords { event, end }
     }
+}
+
+/// How a client of HTTP/1.0 finds the end of a response. Without a length it takes the end of the
+/// connection for it, whether the response was cut or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delimited {
+    /// It has a length, or no body.
+    Already,
+    /// It gets a length once it has ended.
+    Later,
+    /// It has no end.
+    Never,
+}
+
+pub(super) fn delimited<B: Body>(caller: &Caller, response: &Response<B>) -> Delimited {
+    let is_empty = response.body().is_end_stream() || !may_have_body(caller, response);
+    if is_empty || has_length(response) {
+        Delimited::Already
+    } else if is_event_stream(response.headers()) {
+        Delimited::Never
+    } else {
+        Delimited::Later
+    }
+}
+
+fn knows_length<B: Body>(response: &Response<B>) -> bool {
+    response.body().size_hint().exact().is_some()
+}
+
+fn has_length<B: Body>(response: &Response<B>) -> bool {
+    knows_length(response) || response.headers().contains_key(CONTENT_LENGTH)
+}
+
+fn may_have_body<B>(caller: &Caller, response: &Response<B>) -> bool {
+    let status = response.status();
+    !caller.head_only
+        && !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// An event stream that is not compressed: into one that is, nothing can be written from outside.

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::ending::{Delimited, delimited};
 use super::guard::{Denial, Guard};
+use super::held::Held;
 use super::judge::Verification;
 use super::run::Run;
 use crate::answer::respond;
@@ -18,22 +21,23 @@ use crate::{GuardedBody, GuardedUpload};
 
 pin_project! {
     /// The future of a [`Guarded`](crate::Guarded) service.
-    pub struct GuardedFuture<S, B>
+    pub struct GuardedFuture<S, B, R>
     where
         S: Service<Request<GuardedUpload<B>>>,
     {
         #[pin]
-        kind: Kind<S, B>,
+        kind: Kind<S, B, R>,
     }
 }
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<S, B>
+    enum Kind<S, B, R>
     where
         S: Service<Request<GuardedUpload<B>>>,
     {
         Inner { #[pin] future: S::Future, run: Option<Run> },
+        Held { held: Pin<Box<Held<R>>> },
         Denied { denial: Box<Denial> },
         Verifying { waiting: Option<Waiting<S, B>> },
     }
@@ -47,7 +51,7 @@ struct Waiting<S, B> {
     guard: Arc<Guard>,
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B> GuardedFuture<S, B> {
+impl<S: Service<Request<GuardedUpload<B>>>, B, R> GuardedFuture<S, B, R> {
     pub(super) fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
         Self { kind: Kind::call(inner, request, run) }
     }
@@ -67,7 +71,7 @@ impl<S: Service<Request<GuardedUpload<B>>>, B> GuardedFuture<S, B> {
     }
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B> Kind<S, B> {
+impl<S: Service<Request<GuardedUpload<B>>>, B, R> Kind<S, B, R> {
     fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
         let running = run.as_ref().map(|run| run.running.clone());
         let request = request.map(|body| GuardedUpload::new(body, running));
@@ -75,10 +79,10 @@ impl<S: Service<Request<GuardedUpload<B>>>, B> Kind<S, B> {
     }
 }
 
-impl<S, ReqBody, ResBody> Future for GuardedFuture<S, ReqBody>
+impl<S, ReqBody, ResBody> Future for GuardedFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>>,
-    ResBody: Body,
+    ResBody: Body<Data = Bytes>,
 {
     type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
 
@@ -93,13 +97,18 @@ where
                         return Poll::Ready(response);
                     }
                     Some(_) => match ready!(poll_running(future, run, cx)) {
-                        Ok(response) => return Poll::Ready(response),
+                        Next::Answer(response) => return Poll::Ready(response),
                         // The service's future goes, at whatever it was waiting for.
-                        Err(denial) => Kind::Denied { denial },
+                        Next::Deny(denial) => Kind::Denied { denial },
+                        Next::Hold(held) => Kind::Held { held },
                     },
                 },
+                KindProjection::Held { held } => match ready!(held.as_mut().poll(cx)) {
+                    Ok(response) => return Poll::Ready(Ok(response.map(GuardedBody::whole))),
+                    Err(denial) => Kind::Denied { denial },
+                },
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::refusal)));
+                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::whole)));
                 }
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {
@@ -121,38 +130,57 @@ where
     }
 }
 
-type Answer<B, E> = Result<Response<GuardedBody<B>>, E>;
+enum Next<B, E> {
+    Answer(Result<Response<GuardedBody<B>>, E>),
+    /// The request was cut before it had an answer, or its client cannot receive the answer safely.
+    Deny(Box<Denial>),
+    Hold(Pin<Box<Held<B>>>),
+}
 
-/// The service's answer, or the refusal of a request that was cut before there was one.
+/// Polls the service of a request that may be cut.
 fn poll_running<F, B: Body, E>(
     future: Pin<&mut F>,
     place: &mut Option<Run>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Answer<B, E>, Box<Denial>>>
+) -> Poll<Next<B, E>>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
     let Some(run) = place else { return Poll::Pending };
     if let Some(cut) = run.running.seen_cut().filter(|_| !run.running.is_let_finish()) {
-        return Poll::Ready(Err(run.deny(cut)));
+        return Poll::Ready(Next::Deny(run.deny(cut)));
     }
     match future.poll(cx) {
         Poll::Ready(answer) => Poll::Ready(match (run.running.seen_cut(), answer) {
-            (Some(cut), _) => Err(run.deny(cut)),
-            (None, Err(error)) => Ok(Err(error)),
+            (Some(cut), _) => Next::Deny(run.deny(cut)),
+            (None, Err(error)) => Next::Answer(Err(error)),
             (None, Ok(response)) => match place.take() {
-                Some(run) => Ok(Ok(GuardedBody::running(response, run))),
-                None => Ok(Ok(response.map(GuardedBody::inner))),
+                Some(run) => answer_running(response, run),
+                None => Next::Answer(Ok(response.map(GuardedBody::inner))),
             },
         }),
         Poll::Pending => match Pin::new(&mut run.running).poll(cx) {
-            Poll::Ready(cut) if !run.running.is_let_finish() => Poll::Ready(Err(run.deny(cut))),
+            Poll::Ready(cut) if !run.running.is_let_finish() => {
+                Poll::Ready(Next::Deny(run.deny(cut)))
+            }
             _ => Poll::Pending,
         },
     }
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B> fmt::Debug for GuardedFuture<S, B> {
+fn answer_running<B: Body, E>(response: Response<B>, run: Run) -> Next<B, E> {
+    let delimited = match &run.needs_length {
+        Some(_) => delimited(&run.caller, &response),
+        None => Delimited::Already,
+    };
+    match delimited {
+        Delimited::Already => Next::Answer(Ok(GuardedBody::running(response, run))),
+        Delimited::Later => Next::Hold(Box::pin(Held::new(response, run))),
+        Delimited::Never => Next::Deny(run.deny_version()),
+    }
+}
+
+impl<S: Service<Request<GuardedUpload<B>>>, B, R> fmt::Debug for GuardedFuture<S, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedFuture").finish_non_exhaustive()
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, VerifyError};
 use caracal_revocation_state::{Admission, Checks, Revocations, Running};
-use http::Request;
+use http::{Request, Version};
 
-use super::caller::{Caller, is_grpc};
-use super::cutting::Cutting;
+use super::caller::{Caller, came_through_proxy};
+use super::cutting::{Cutting, Trailer};
 use super::judge::{Judge, Judged, Judgement, Verification};
 use super::observed::Observed;
 use super::run::Run;
@@ -23,6 +23,8 @@ pub(crate) struct Guard {
     pub(crate) judge: Judge,
     pub(crate) observe_only: bool,
     pub(crate) cutting: Cutting,
+    /// The service behind speaks nothing but gRPC.
+    pub(crate) grpc_only: bool,
     profile: Profile,
     counters: Counters,
     cuts: CutCounters,
@@ -62,7 +64,16 @@ impl Guard {
         let told_unverified = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
         let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
-        Self { judge, observe_only: false, cutting, profile, counters, cuts, told_unverified }
+        Self {
+            judge,
+            observe_only: false,
+            cutting,
+            grpc_only: false,
+            profile,
+            counters,
+            cuts,
+            told_unverified,
+        }
     }
 
     /// The service behind this guard.
@@ -131,7 +142,18 @@ impl Guard {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
-        Run { running, caller: Caller::of(request), profile: self.profile }
+        let mut caller = Caller::of(request, self.grpc_only);
+        // A gRPC client reads its status only.
+        caller.takes_trailers = caller.takes_trailers
+            && !caller.grpc
+            && match self.cutting.trailer {
+                Trailer::Direct => !came_through_proxy(request.headers()),
+                Trailer::Always => true,
+                Trailer::Never => false,
+            };
+        let needs_length = caller.version < Version::HTTP_11 && !self.cutting.http10_streams;
+        let needs_length = needs_length.then(|| Box::new(self.counters.clone()));
+        Run { running, caller, profile: self.profile, needs_length }
     }
 
     /// Counts and logs a denial.
@@ -149,7 +171,7 @@ impl Guard {
         {
             log::unverified_tokens();
         }
-        let grpc = is_grpc(request.headers());
+        let grpc = Caller::of(request, self.grpc_only).grpc;
         let (rejection, profile) = (rejection.clone(), self.profile);
         let denial = Box::new(Denial { rejection, request_id, profile, grpc });
         log::denial(&denial, !self.observe_only);

@@ -9,6 +9,7 @@ mod event_stream;
 mod future;
 mod grpc;
 mod guard;
+mod held;
 mod judge;
 mod observed;
 mod run;
@@ -16,6 +17,8 @@ mod service;
 mod upload;
 
 pub use body::GuardedBody;
+#[cfg(fuzzing)]
+pub(crate) use caller::has_trailers;
 pub use cut_error::CutError;
 pub use cutting::Cutting;
 pub use future::GuardedFuture;

@@ -4,23 +4,41 @@ use caracal_revocation_state::{Cut, CutPart, Running};
 
 use super::caller::Caller;
 use super::guard::Denial;
-use crate::Rejection;
 use crate::answer::Profile;
+use crate::metrics::Counters;
 use crate::request_id::RequestId;
+use crate::{Rejection, RejectionKind, log};
 
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) running: Running,
     pub(super) caller: Caller,
     pub(super) profile: Profile,
+    /// Set if the response must have a length, as one to HTTP/1.0 must. Counts it if it has none.
+    pub(super) needs_length: Option<Box<Counters>>,
 }
 
 impl Run {
     /// The answer to a client whose request was cut before it had one.
     pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
         self.running.report(CutPart::Handler);
+        self.denial(Rejection::cut(cut))
+    }
+
+    /// The answer to a client that could not distinguish a cut response from a whole one.
+    pub(super) fn deny_version(&self) -> Box<Denial> {
+        let kind = RejectionKind::UnsupportedVersion;
+        let denial = self.denial(kind.into());
+        if let Some(counters) = &self.needs_length {
+            counters.denied(kind);
+        }
+        log::denial(&denial, true);
+        denial
+    }
+
+    fn denial(&self, rejection: Rejection) -> Box<Denial> {
         Box::new(Denial {
-            rejection: Rejection::cut(cut).in_zone(self.running.zone()),
+            rejection: rejection.in_zone(self.running.zone()),
             request_id: RequestId::sent(self.caller.request_id.as_ref()),
             profile: self.profile,
             grpc: self.caller.grpc,

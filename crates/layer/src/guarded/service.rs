@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -22,11 +23,11 @@ pub struct Guarded<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>
 where
     S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>> + Clone,
-    ResBody: Body,
+    ResBody: Body<Data = Bytes>,
 {
     type Response = Response<GuardedBody<ResBody>>;
     type Error = S::Error;
-    type Future = GuardedFuture<S, ReqBody>;
+    type Future = GuardedFuture<S, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)

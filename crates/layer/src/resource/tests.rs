@@ -357,6 +357,8 @@ fn every_reason_has_an_answer_with_a_hint_and_only_outages_are_503() {
         assert_eq!(answer.error == "sts_unavailable", is_outage, "{kind:?}");
         let is_revoked = matches!(kind, RejectionKind::Revoked | RejectionKind::Suspended);
         assert_eq!(answer.error == "session_revoked", is_revoked, "{kind:?}");
-        assert!(answer.status.is_client_error() || is_outage, "{kind:?}");
+        let is_version = kind == RejectionKind::UnsupportedVersion;
+        assert_eq!(answer.status == 505, is_version, "{kind:?}");
+        assert!(answer.status.is_client_error() || is_outage || is_version, "{kind:?}");
     }
 }

@@ -65,6 +65,13 @@ impl Authority {
     }
 }
 
+/// Reads a form, for a fuzzer: the fields that are looked at, and their values.
+#[cfg(fuzzing)]
+pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], RejectionKind> {
+    let mut values = Authority::of(body)?.values.into_iter();
+    Ok(FIELDS.map(|field| (field, values.next().flatten())))
+}
+
 /// Whether some reader could take this name for the field: of another case, with spaces around,
 /// or as the first of a list.
 fn is_nearly(name: &str, field: &str) -> bool {

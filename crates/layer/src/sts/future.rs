@@ -89,7 +89,7 @@ where
                     return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
                 }
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::refusal)));
+                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::whole)));
                 }
                 KindProjection::Reading { body, deadline, read, length, rest } => {
                     let whole = match collect(body, read, length, cx) {

@@ -10,6 +10,8 @@ mod service;
 mod tests;
 
 pub use body::StsBody;
+#[cfg(fuzzing)]
+pub use form::read_form;
 pub use future::StsFuture;
 pub use layer::StsLayer;
 pub use service::Sts;

@@ -3,7 +3,7 @@
 use RejectionKind::{
     AmbiguousToken, DelegationStale, HistoryIncomplete, MalformedClaims, MalformedHeader,
     MalformedJson, MalformedPayload, MalformedToken, MissingToken, OversizedToken, Revoked,
-    Suspended, Unknown, UnverifiedToken,
+    Suspended, Unknown, UnsupportedVersion, UnverifiedToken,
 };
 
 use super::*;
@@ -34,6 +34,13 @@ fn each_reason_of_a_gateway_has_its_answer() {
         (Suspended, 401, invalid, "session revoked", None),
         (DelegationStale, 401, invalid, "delegation stale", None),
         (HistoryIncomplete, 401, invalid, "refresh the mandate", Some("5")),
+        (
+            UnsupportedVersion,
+            505,
+            "http_version_not_supported",
+            "the response has no length, so HTTP/1.1 is needed (nginx: proxy_http_version 1.1)",
+            None,
+        ),
         (Unknown, 503, "sts_unavailable", "revocation state unavailable", Some("1")),
     ];
     for (kind, status, error, description, retry_after) in table {
@@ -51,7 +58,7 @@ fn each_reason_of_a_gateway_has_its_answer() {
         assert_eq!(header("retry-after"), retry_after, "{kind:?}");
         let challenge = match kind {
             MissingToken => Some("Bearer".to_owned()),
-            Unknown => None,
+            Unknown | UnsupportedVersion => None,
             _ => {
                 Some(format!(r#"Bearer error="invalid_token", error_description="{description}""#))
             }

@@ -1,6 +1,7 @@
 //! What is cut, part by part, in one thread and without a network: each step is taken by hand.
 
 mod handlers;
+mod held;
 mod responses;
 mod uploads;
 

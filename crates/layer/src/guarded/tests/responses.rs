@@ -2,8 +2,17 @@ use super::*;
 
 /// The body of a response with these headers, to a request with those, and what the service
 /// behind says into it.
-fn respond(
+pub(super) fn respond(
     scene: &Scene,
+    version: Version,
+    asked: &[(&'static str, &'static str)],
+    answered: &[(&'static str, &'static str)],
+) -> (Response<()>, Task<GuardedBody<Script>>, Script) {
+    respond_through(&scene.layer(), version, asked, answered)
+}
+
+fn respond_through(
+    layer: &GatewayLayer,
     version: Version,
     asked: &[(&'static str, &'static str)],
     answered: &[(&'static str, &'static str)],
@@ -11,7 +20,7 @@ fn respond(
     let script = Script::default();
     let body = script.clone();
     let answered = answered.to_vec();
-    let mut service = scene.layer().layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
         let mut response = Response::new(body.clone());
         for (name, value) in &answered {
             response.headers_mut().append(*name, value.parse().unwrap());
@@ -19,6 +28,7 @@ fn respond(
         std::future::ready(Ok::<_, Infallible>(response))
     }));
     let mut request = request();
+    *request.method_mut() = http::Method::POST;
     *request.version_mut() = version;
     for (name, value) in asked {
         request.headers_mut().append(*name, value.parse().unwrap());
@@ -128,13 +138,9 @@ fn a_client_that_takes_trailers_is_announced_one_and_gets_it() {
 
 #[test]
 fn a_clean_end_is_never_a_lie_about_the_length() {
-    let cases = [
-        (Version::HTTP_11, [("content-length", "10")]),
-        (Version::HTTP_2, [("content-length", "10")]),
-        (Version::HTTP_10, [("x-other", "1")]),
-    ];
-    for (version, answered) in cases {
+    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let scene = Scene::new();
+        let answered = [("content-length", "10")];
         let (head, mut body, script) = respond(&scene, version, &[TRAILERS], &answered);
         assert!(!head.headers().contains_key("trailer"));
         script.say("a");
@@ -142,6 +148,50 @@ fn a_clean_end_is_never_a_lie_about_the_length() {
         scene.revoke();
         assert_eq!(body.next(), Next::Cut("revoked"), "{version:?}");
     }
+}
+
+#[test]
+fn a_request_through_a_proxy_gets_the_trailer_only_by_name() {
+    let marks = [("via", "1.1 p"), ("forwarded", "for=a"), ("x-forwarded-proto", "http")];
+    for mark in marks {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let scene = Scene::new();
+            let (head, mut body, _) = respond(&scene, version, &[TRAILERS, mark], &[]);
+            assert!(!head.headers().contains_key("trailer"), "{mark:?}");
+            assert_eq!(body.next(), Next::Nothing);
+            scene.revoke();
+            assert_eq!(body.next(), Next::Cut("revoked"), "{mark:?}");
+        }
+        let scene = Scene::new();
+        let layer = scene.layer().with_cutting(scene.cutting().trailer_through_proxies());
+        let asked = [TRAILERS, mark];
+        let (_, mut body, _) = respond_through(&layer, Version::HTTP_11, &asked, &[]);
+        assert_eq!(body.next(), Next::Nothing);
+        scene.revoke();
+        assert_eq!(body.next(), revoked_trailer(), "{mark:?}");
+    }
+}
+
+#[test]
+fn without_trailer_every_response_breaks_off() {
+    let scene = Scene::new();
+    let layer = scene.layer().with_cutting(scene.cutting().without_trailer());
+    let (head, mut body, _) = respond_through(&layer, Version::HTTP_11, &[TRAILERS], &[]);
+    assert!(!head.headers().contains_key("trailer"));
+    assert_eq!(body.next(), Next::Nothing);
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+#[test]
+fn an_event_is_written_only_where_no_length_was_announced() {
+    let scene = Scene::new();
+    let sized = [EVENTS, ("content-length", "100")];
+    let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &sized);
+    script.say("data: 1\n\n");
+    assert_eq!((body.next(), body.next()), (data("data: 1\n\n"), Next::Nothing));
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
 }
 
 #[test]

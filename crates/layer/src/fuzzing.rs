@@ -1,0 +1,19 @@
+//! The readers of a request's headers and form, for a fuzzer.
+
+use http::HeaderMap;
+
+use crate::RejectionKind;
+use crate::bearer::Authorization;
+use crate::guarded::has_trailers;
+
+pub use crate::sts::read_form as form;
+
+/// Returns `true` if a response to these headers may end with a trailer.
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(http::header::TE).iter().any(has_trailers)
+}
+
+/// Reads the bearer token, if there is an `Authorization` header.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, RejectionKind> {
+    Authorization::of(headers)?.map(Authorization::token).transpose()
+}

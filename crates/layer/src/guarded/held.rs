@@ -1,0 +1,90 @@
+//! A response without a length, held back until it has one.
+//!
+//! HTTP/1.0 ends a response without a length by closing the connection. A cut would look like such
+//! an end. The response is therefore sent with its length, once it is whole.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::response::Parts;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+use super::guard::Denial;
+use super::run::Run;
+
+/// The longest response that is held, in bytes.
+const MAX_HELD: usize = 1 << 20;
+
+/// The longest time that a response is held.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+pin_project! {
+    #[derive(Debug)]
+    pub(super) struct Held<B> {
+        // None once it was sent.
+        head: Option<Parts>,
+        #[pin]
+        body: B,
+        read: BytesMut,
+        run: Run,
+        #[pin]
+        deadline: Sleep,
+    }
+}
+
+impl<B> Held<B> {
+    pub(super) fn new(response: Response<B>, run: Run) -> Self {
+        let (head, body) = response.into_parts();
+        let deadline = sleep(MAX_WAIT);
+        Self { head: Some(head), body, read: BytesMut::new(), run, deadline }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Future for Held<B> {
+    /// The whole response, or the denial if the request was cut or its response did not end within
+    /// the limits.
+    type Output = Result<Response<Bytes>, Box<Denial>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            if let Some(cut) = this.run.running.cut() {
+                return Poll::Ready(Err(this.run.deny(cut)));
+            }
+            let frame = this.body.as_mut().poll_frame(cx);
+            // Checked again, since producing the frame takes time.
+            if let Poll::Ready(cut) = Pin::new(&mut this.run.running).poll(cx) {
+                return Poll::Ready(Err(this.run.deny(cut)));
+            }
+            match frame {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let chunk = frame.into_data().unwrap_or_default();
+                    if chunk.len() > MAX_HELD.saturating_sub(this.read.len()) {
+                        return Poll::Ready(Err(this.run.deny_version()));
+                    }
+                    this.read.extend_from_slice(&chunk);
+                }
+                // HTTP/1.0 cannot report the service's own error either.
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(this.run.deny_version())),
+                Poll::Ready(None) => {
+                    // A future that was ready is not polled again.
+                    let Some(mut head) = this.head.take() else { return Poll::Pending };
+                    let body = this.read.split().freeze();
+                    head.headers.remove(TRANSFER_ENCODING);
+                    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                    return Poll::Ready(Ok(Response::from_parts(head, body)));
+                }
+                Poll::Pending => {
+                    ready!(this.deadline.as_mut().poll(cx));
+                    return Poll::Ready(Err(this.run.deny_version()));
+                }
+            }
+        }
+    }
+}

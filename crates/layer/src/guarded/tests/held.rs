@@ -1,0 +1,128 @@
+//! Responses to HTTP/1.0, which must have a length.
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+use super::*;
+use crate::{Rejection, RejectionKind};
+
+type Answer = Result<Response<GuardedBody<Script>>, Infallible>;
+
+/// The service behind `layer`, asked over HTTP/1.0, and the script of its response's body.
+fn ask(
+    layer: &GatewayLayer,
+    content_type: &'static str,
+) -> (Task<impl Future<Output = Answer> + use<>>, Script) {
+    let script = Script::default();
+    let body = script.clone();
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+        let response = Response::builder().header("content-type", content_type);
+        std::future::ready(Ok::<_, Infallible>(response.body(body.clone()).unwrap()))
+    }));
+    let mut request = request();
+    *request.version_mut() = Version::HTTP_10;
+    (Task::new(service.call(request)), script)
+}
+
+const TEXT: &str = "text/plain";
+
+fn denied<B>(answer: Poll<Result<Response<B>, Infallible>>) -> (u16, RejectionKind) {
+    let Poll::Ready(Ok(response)) = answer else { panic!("it still waits") };
+    let rejection = response.extensions().get::<Rejection>().expect("a rejection");
+    (response.status().as_u16(), rejection.kind())
+}
+
+const UNSUPPORTED: (u16, RejectionKind) = (505, RejectionKind::UnsupportedVersion);
+
+#[tokio::test]
+async fn a_response_that_ends_is_sent_whole_with_its_length() {
+    let scene = Scene::new();
+    let (mut call, script) = ask(&scene.layer(), TEXT);
+    script.say("a");
+    assert!(call.poll().is_pending());
+    script.say("bc");
+    script.push(Frame::trailers(HeaderMap::new())).end();
+    assert_eq!(call.woken(), 1);
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-length"]),
+        (200, &"3".parse().unwrap())
+    );
+    drop(call);
+    let mut body = Task::new(response.into_body());
+    assert_eq!((body.next(), body.next()), (data("abc"), Next::End));
+    assert_eq!(scene.revocations.running(), 0);
+}
+
+#[tokio::test]
+async fn a_held_response_that_is_cut_is_denied() {
+    let scene = Scene::new();
+    let (mut call, script) = ask(&scene.layer(), TEXT);
+    script.say("a");
+    assert!(call.poll().is_pending());
+    scene.revoke();
+    assert_eq!(call.woken(), 1);
+    script.say("b").end();
+    assert_eq!(denied(call.poll()), (401, RejectionKind::Revoked));
+    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_without_an_end_is_refused() {
+    let scene = Scene::new();
+    let (mut call, script) = ask(&scene.layer(), TEXT);
+    script.say("a");
+    assert!(call.poll().is_pending());
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    assert_eq!(denied(call.poll()), UNSUPPORTED);
+    assert!(script.is_dropped());
+    assert_eq!((scene.revocations.running(), scene.told()), (0, vec![]));
+
+    let (mut call, script) = ask(&scene.layer(), "text/event-stream");
+    script.say("data: 1\n\n");
+    assert_eq!(denied(call.poll()), UNSUPPORTED);
+}
+
+#[tokio::test]
+async fn a_response_of_more_than_a_mebibyte_is_refused() {
+    for (more, is_refused) in [("", false), ("x", true)] {
+        let scene = Scene::new();
+        let (mut call, script) = ask(&scene.layer(), TEXT);
+        let half = "x".repeat(1 << 19);
+        script.say(&half).say(&half).say(more).end();
+        match call.poll() {
+            answer if is_refused => assert_eq!(denied(answer), UNSUPPORTED),
+            Poll::Ready(Ok(response)) => {
+                assert_eq!(response.headers()["content-length"], "1048576")
+            }
+            answer => panic!("{answer:?}"),
+        }
+    }
+}
+
+#[test]
+fn by_name_http10_gets_streams_all_the_same() {
+    let scene = Scene::new();
+    let cutting = scene.cutting().insecure_stream_to_http10();
+    let (mut call, script) = ask(&scene.layer().with_cutting(cutting), TEXT);
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    let mut body = Task::new(response.into_body());
+    script.say("a");
+    assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
+    scene.revoke();
+    assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+#[test]
+fn a_refused_response_counts_as_a_denial() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let scene = Scene::new();
+        let (mut call, _) = ask(&scene.layer(), "text/event-stream");
+        assert_eq!(denied(call.poll()), UNSUPPORTED);
+    });
+    let counters = snapshotter.snapshot().into_vec().into_iter();
+    let counted = counters.filter(|(_, _, _, value)| *value == DebugValue::Counter(1));
+    let counted: Vec<_> = counted.map(|(key, ..)| key.key().to_string()).collect();
+    assert_eq!(counted, ["Key(caracal_gateway_denials_total, [reason = unsupported_version])"]);
+}
