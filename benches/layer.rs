@@ -400,7 +400,7 @@ fn allocations(world: &World, figures: &mut Figures) {
     let boxing = boxing(world) - full;
     let rows = [
         ("the decision: clock, verdict, epoch", decision),
-        ("extensions of the request (the proof, for the service)", uncut),
+        ("extensions of the request (the proof and the claims)", uncut),
         ("the guard of what runs, and its signal", full - uncut),
         ("axum, that boxes once more what is layered", boxing),
         ("token decoded and parsed, where the layer does it", parsed_uncut - uncut),
@@ -416,6 +416,9 @@ fn allocations(world: &World, figures: &mut Figures) {
         figures.one(&format!("allocations: {}", name.trim()), count, "a request");
     }
     assert_eq!(decision, 0.0, "the decision allocates");
+    // The proof in the extensions, and the claims moved to where clones share them.
+    assert!(uncut <= 2.0, "the claims are copied");
+    assert!(ready_made <= full, "an authority costs more than claims");
 }
 
 /// How many times more a request allocates in axum with the layer than without it.

@@ -12,7 +12,7 @@ use caracal_revocation::opa::{
     ClaimsInput, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Admission, Checks, Claims, Options, Revocations, Verdict};
+use caracal_revocation::{Checks, Claims, Options, Revocations};
 use http::{Request, Response};
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::RegoVM;
@@ -203,10 +203,9 @@ async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
     let revocations = policies.revocations().clone();
     let mut claims = Claims::new("ar-1");
     claims.zone_id = Some("z-1".into());
-    let admitted = match revocations.decide(&claims, &Checks::default(), revocations.now()) {
-        Verdict::Admitted(admitted) => Admission::new(admitted, None),
-        other => panic!("{other:?}"),
-    };
+    let admission = revocations
+        .admit(&claims.into(), &Checks::default(), revocations.now(), None)
+        .expect("nothing is known against it");
     let mut layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()));
     if cached {
         layer = layer.with_decision_cache(1_000, Duration::from_secs(60));
@@ -219,8 +218,7 @@ async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
     let (began, mut times) = (Instant::now(), Vec::new());
     while began.elapsed() < ROUND {
         let mut request = Request::get("/api/3/reports").body(()).unwrap();
-        request.extensions_mut().insert(claims.clone());
-        request.extensions_mut().insert(admitted.clone());
+        request.extensions_mut().insert(admission.clone());
         let one = Instant::now();
         let response = service.call(request).await.unwrap();
         times.push(one.elapsed().as_secs_f64() * 1e6);

@@ -21,6 +21,7 @@ mod examples;
 mod flood;
 mod gateway;
 mod holes;
+mod identity;
 
 mod effects;
 

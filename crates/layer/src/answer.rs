@@ -72,6 +72,7 @@ const fn gateway(kind: RejectionKind) -> Answer {
         Kind::MalformedJson => invalid_token("token payload is not JSON"),
         Kind::MalformedClaims => invalid_token("claims are missing, repeated or of the wrong type"),
         Kind::UnverifiedToken => invalid_token("token was not verified"),
+        Kind::OtherState => invalid_token("identity is of another revocation state"),
         Kind::InvalidMandate => invalid_token("token is not valid here"),
         Kind::InvalidZone => invalid_token("token is of another zone"),
         Kind::InsufficientScope => forbidden("insufficient_scope", "a required scope is missing"),

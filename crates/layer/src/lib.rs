@@ -50,7 +50,17 @@
 //! # }
 //! ```
 //!
-//! In reading order: [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
+//! # Identity
+//!
+//! An [`Admission`] carries the identity that a request was decided on. Layers and handlers inside
+//! read it there, with [`Admission::claims`], and nowhere else: `Claims` and `Authority` of the
+//! extensions are moved into it, or removed where another layer left them. A `Mandate` stays only
+//! if it is the one that the layer verified. An admission by another state is denied
+//! (`other_state`); layers in front of one service must share one [`Revocations`].
+//!
+//! # Reading order
+//!
+//! [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
 //! the service that they make, [`GuardedUpload`] what it hands on, [`GuardedFuture`] and
 //! [`GuardedBody`] what it returns; [`Cutting`] says what is cut, and the [`RevokedSignal`] of an
 //! [`Admission`] tells a handler of it;
@@ -160,6 +170,8 @@
 //! One event a denial, at level info, target `caracal_revocation::denial`. It never holds the
 //! token, nor the id of an anchor. The same for a cut, with the target `caracal_revocation::cut`.
 //!
+//! [`Admission`]: caracal_revocation_state::Admission
+//! [`Admission::claims`]: caracal_revocation_state::Admission::claims
 //! [`Claims`]: caracal_revocation_state::Claims
 //! [`Revocations`]: caracal_revocation_state::Revocations
 

@@ -41,3 +41,12 @@ pub(crate) fn unverified_tokens() {
          the request's extensions must stand outside the revocation layer",
     );
 }
+
+/// Every such request will be refused: two layers do not share one state.
+pub(crate) fn other_state() {
+    tracing::error!(
+        target: TARGET,
+        "a request came with an identity of another `Revocations`: give all layers in front of a \
+         service the same one",
+    );
+}

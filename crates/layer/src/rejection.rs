@@ -53,6 +53,8 @@ pub enum RejectionKind {
     MalformedClaims,
     /// A token, but no claims: nobody verified it.
     UnverifiedToken,
+    /// The request's `Admission` or `Authority` is of another `Revocations` than the layer's.
+    OtherState,
     /// The token is no mandate for this service; [`Rejection::invalid`] says why.
     InvalidMandate,
     /// The mandate is of another zone than the configured one.
@@ -113,6 +115,7 @@ impl RejectionKind {
         Self::MalformedJson,
         Self::MalformedClaims,
         Self::UnverifiedToken,
+        Self::OtherState,
         Self::InvalidMandate,
         Self::InvalidZone,
         Self::InsufficientScope,
@@ -154,6 +157,7 @@ impl RejectionKind {
             Self::MalformedJson => "malformed_json",
             Self::MalformedClaims => "malformed_claims",
             Self::UnverifiedToken => "unverified_token",
+            Self::OtherState => "other_state",
             Self::InvalidMandate => "invalid_mandate",
             Self::InvalidZone => "invalid_zone",
             Self::InsufficientScope => "insufficient_scope",

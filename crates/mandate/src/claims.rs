@@ -1,7 +1,7 @@
 //! From a token's payload to what it says: every required claim, each of its type, none twice.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_state::Claims;
 use serde::Deserialize;
@@ -89,7 +89,7 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
         issued: payload.iat,
         not_before: payload.nbf,
         expires: payload.exp,
-        claims,
+        claims: Arc::new(claims),
         authority: OnceLock::new(),
     })
 }

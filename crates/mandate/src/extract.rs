@@ -7,7 +7,8 @@ use http::request::Parts;
 
 use crate::Mandate;
 
-/// No layer in front of the handler verifies mandates: a mistake of the service, answered 500.
+/// No layer in front of the handler verifies mandates, or another one was left in its place: a
+/// mistake of the service, answered 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no layer in front of this handler verifies mandates")]
 pub struct MissingMandate;
@@ -22,6 +23,6 @@ impl<S: Sync> FromRequestParts<S> for Mandate {
     type Rejection = MissingMandate;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingMandate> {
-        parts.extensions.get().cloned().ok_or(MissingMandate)
+        Self::of(&parts.extensions).cloned().ok_or(MissingMandate)
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use caracal_revocation_state::{Authority, Claims, Revocations};
+use caracal_revocation_state::{Admission, Authority, Claims, Identity, Revocations};
+use http::Extensions;
 use serde::Deserialize;
 
 /// A mandate whose signature and claims were verified by a [`Verifier`](crate::Verifier).
@@ -15,7 +16,7 @@ pub struct Mandate(pub(crate) Arc<Said>);
 
 /// What the token says.
 pub(crate) struct Said {
-    pub(crate) claims: Claims,
+    pub(crate) claims: Arc<Claims>,
     /// The same, digested: made when it is first asked for.
     pub(crate) authority: OnceLock<Authority>,
     pub(crate) issuer: Box<str>,
@@ -81,8 +82,34 @@ impl Mandate {
         // digests of its own.
         let is_ready = known.is_some() || revocations.staleness(revocations.glance()).is_ok();
         is_ready
-            .then(|| said.authority.get_or_init(|| revocations.authority(&said.claims)))
+            .then(|| {
+                said.authority.get_or_init(|| revocations.authority_of(Arc::clone(&said.claims)))
+            })
             .filter(|authority| authority.revocations().is(revocations))
+    }
+
+    /// The identity that this state decides on: with the authority, where there is one.
+    #[must_use]
+    pub fn identity(&self, revocations: &Revocations) -> Identity {
+        match self.authority(revocations) {
+            Some(authority) => authority.clone().into(),
+            None => Identity::Claims(Arc::clone(&self.0.claims)),
+        }
+    }
+
+    /// The mandate of a request, from its extensions. Where the request was admitted, only a
+    /// mandate of the identity that was decided on: any other was left there by somebody else.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        let mandate = extensions.get::<Self>()?;
+        let admission = extensions.get::<Admission>();
+        admission.is_none_or(|admission| mandate.is_of(admission)).then_some(mandate)
+    }
+
+    /// Returns `true` if the request was admitted on the claims of this mandate.
+    #[must_use]
+    pub fn is_of(&self, admission: &Admission) -> bool {
+        admission.claims().is_some_and(|claims| *claims == *self.0.claims)
     }
 
     /// `iss`.

@@ -88,9 +88,9 @@ pub use caracal_revocation_mandate::{
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
     Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
-    CutReport, Degraded, Hop, Image, Known, Losses, ManualClock, Moment, NotReady, Options, Outage,
-    PolicyChanges, PolicyInvalidation, Readiness, Reason, RecallError, Refusal, Revocations,
-    RevokedSignal, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    CutReport, Degraded, Hop, Identity, Image, Known, Losses, ManualClock, Moment, NotAdmitted,
+    NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason, RecallError,
+    Refusal, Revocations, RevokedSignal, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,

@@ -46,20 +46,21 @@ struct Inner {
     /// [`Index::additions`](crate::index::Index::additions).
     clean_at: AtomicU64,
     grounds: Grounds,
+    claims: Arc<Claims>,
 }
 
 /// Before anything was asked: so much is never known.
 const NEVER: u64 = u64::MAX;
 
 impl Authority {
-    pub(crate) fn new(revocations: Revocations, grounds: Grounds) -> Self {
-        Self(Arc::new(Inner { revocations, clean_at: AtomicU64::new(NEVER), grounds }))
+    pub(crate) fn new(revocations: Revocations, grounds: Grounds, claims: Arc<Claims>) -> Self {
+        Self(Arc::new(Inner { revocations, clean_at: AtomicU64::new(NEVER), grounds, claims }))
     }
 
     /// The verdict at this moment, as [`Revocations::decide`] gives it on the claims that this was
     /// made of. Allocates nothing, and takes a lock where that does.
     pub fn decide(&self, checks: &Checks, now: Moment) -> Verdict {
-        self.0.revocations.decide_on(&*self.0, checks, now)
+        self.0.revocations.decide_on(self.subject(), checks, now)
     }
 
     /// The state that it was made by and asks.
@@ -72,7 +73,13 @@ impl Authority {
     /// not pass for that.
     #[must_use]
     pub fn names_record(&self) -> bool {
-        self.grounds().anchors.first().is_some_and(|anchor| anchor.kind() == AnchorKind::Sid)
+        self.0.names_record()
+    }
+
+    /// The claims that it was made of.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 
     /// Whether it says the same as these claims would: the same anchors in the same places, zone,
@@ -98,6 +105,10 @@ impl Authority {
     pub(crate) fn grounds(&self) -> &Grounds {
         &self.0.grounds
     }
+
+    pub(crate) fn subject(&self) -> &impl Subject {
+        &*self.0
+    }
 }
 
 impl Subject for Inner {
@@ -119,6 +130,10 @@ impl Subject for Inner {
 
     fn find(&self, index: &Index, with_chain: bool) -> Found {
         self.grounds.find(index, with_chain)
+    }
+
+    fn names_record(&self) -> bool {
+        self.grounds.anchors.first().is_some_and(|anchor| anchor.kind() == AnchorKind::Sid)
     }
 
     fn zone(&self) -> Option<&str> {

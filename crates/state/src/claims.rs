@@ -124,6 +124,28 @@ impl<S> Hop<S> {
 }
 
 impl<S: AsRef<str>> Claims<S> {
+    /// The same with text of its own.
+    pub(crate) fn to_owned_text(&self) -> Claims {
+        let owned = |text: &S| Box::<str>::from(text.as_ref());
+        let optional = |text: &Option<S>| text.as_ref().map(owned);
+        let hop = |hop: &Hop<S>| {
+            Hop::new(optional(&hop.agent_session_id), optional(&hop.delegation_edge_id))
+        };
+        Claims {
+            sid: owned(&self.sid),
+            root_sid: optional(&self.root_sid),
+            agent_session_id: optional(&self.agent_session_id),
+            delegation_edge_id: optional(&self.delegation_edge_id),
+            delegation_chain: self.delegation_chain.iter().map(hop).collect(),
+            delegation_path: self.delegation_path.iter().map(owned).collect(),
+            delegation_graph_epoch: self.delegation_graph_epoch,
+            zone_id: optional(&self.zone_id),
+            usage: optional(&self.usage),
+            iat: self.iat,
+            exp: self.exp,
+        }
+    }
+
     /// Whether Caracal's own tables say of the token's authority all that the streams say: not of
     /// a session's own mandate, nor of a token that does not say what it is for.
     pub(crate) fn is_in_tables(&self) -> bool {

@@ -15,6 +15,8 @@ pub(crate) trait Subject {
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
     /// What the index holds about it.
     fn find(&self, index: &Index, with_chain: bool) -> Found;
+    /// Returns `true` if it names an authority record at all.
+    fn names_record(&self) -> bool;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
     fn iat(&self) -> Option<i64>;
@@ -116,6 +118,10 @@ impl<S: AsRef<str>> Subject for Claims<S> {
         let found =
             index.view(|view| Found::look(self.anchors(with_chain), |id| view.mark(id), self.iat));
         found.unwrap_or_default()
+    }
+
+    fn names_record(&self) -> bool {
+        !self.sid.as_ref().is_empty()
     }
 
     fn zone(&self) -> Option<&str> {

@@ -31,7 +31,8 @@
 //! ```
 //!
 //! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
-//! asked about again and again; [`Verdict`] is what follows; [`Revocations`]
+//! asked about again and again; [`Verdict`] is what follows, and [`Admission`] what a request that
+//! passes carries: its [`Identity`] among others; [`Revocations`]
 //! is the state; [`Watch`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
@@ -45,6 +46,7 @@ mod filter;
 mod found;
 mod freshness;
 mod horizon;
+mod identity;
 mod image;
 mod index;
 mod known;
@@ -68,11 +70,12 @@ pub use claims::{AnchorKind, Claims, Hop, Text};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
 pub use horizon::Losses;
+pub use identity::Identity;
 pub use image::{Image, RecallError};
 pub use known::Known;
 pub use options::{BoundError, Options};
 pub use readiness::{Degraded, Outage, Readiness, Unready};
 pub use revocations::Revocations;
-pub use running::{Admission, Cut, CutPart, CutReport, RevokedSignal, Running, Watch};
+pub use running::{Admission, Cut, CutPart, CutReport, NotAdmitted, RevokedSignal, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

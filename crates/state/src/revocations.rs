@@ -30,8 +30,20 @@ pub struct Revocations(Arc<State>);
 #[derive(Clone, Debug)]
 pub(crate) struct WeakRevocations(Weak<State>);
 
+/// Tells one state from every other of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StateId(u64);
+
+impl StateId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
+    id: StateId,
     options: Options,
     /// The option of this name, in nanoseconds.
     pub(crate) deny_after: u64,
@@ -60,6 +72,7 @@ impl Revocations {
     pub fn with_clock(mut options: Options, clock: Arc<dyn Clock>) -> Self {
         options.memory = options.memory.max(SHORTEST_MEMORY);
         Self(Arc::new(State {
+            id: StateId::next(),
             deny_after: nanos(options.deny_after),
             options,
             clock,
@@ -77,6 +90,10 @@ impl Revocations {
 
     pub(crate) fn downgrade(&self) -> WeakRevocations {
         WeakRevocations(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn id(&self) -> StateId {
+        self.0.id
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -116,10 +133,17 @@ impl Revocations {
         self.decide_on(claims, checks, now)
     }
 
-    /// What a token with these claims stands on, for whoever asks about it again and again.
+    /// What a token with these claims stands on, for whoever asks about it again and again. It
+    /// keeps a copy of the claims.
     #[must_use]
     pub fn authority<S: AsRef<str>>(&self, claims: &Claims<S>) -> Authority {
-        Authority::new(self.clone(), self.grounds(claims, true))
+        self.authority_of(Arc::new(claims.to_owned_text()))
+    }
+
+    /// The same of claims that are shared, without a copy.
+    #[must_use]
+    pub fn authority_of(&self, claims: Arc<Claims>) -> Authority {
+        Authority::new(self.clone(), self.grounds(&claims, true), claims)
     }
 
     pub(crate) fn grounds<S: AsRef<str>>(&self, claims: &Claims<S>, chain: bool) -> Grounds {

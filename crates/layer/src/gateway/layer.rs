@@ -16,14 +16,18 @@ use crate::{Cutting, Guarded};
 /// The crate's documentation shows it at work. Requests pass if
 ///
 /// 1. they have at most one `Authorization` header, and no bearer token over 4096 bytes;
-/// 2. their extensions hold [`Claims`], or an [`Authority`] made of them, put there by whoever
-///    verified the token (or it is verified here, see [`with_verifier`], or read as it is, see
-///    [`with_insecure_unverified_claims`], or they have no `Authorization` header at all and
-///    [`allow_anonymous`] lets them through unjudged);
-/// 3. [`Revocations::decide`] admits these claims, at this moment; where there are both, the
-///    authority must be one of these very claims.
+/// 2. their identity is known, from the first of these that there is: a verifier of the layer's own
+///    (see [`with_verifier`]); the [`Admission`] of a layer outside, on the same [`Revocations`];
+///    the [`Claims`], or an [`Authority`] made of them, that a layer which verified the token left
+///    in the extensions; the token as it is, unverified (see
+///    [`with_insecure_unverified_claims`]). Without an `Authorization` header
+///    [`allow_anonymous`] lets them through undecided;
+/// 3. [`Revocations::decide`] admits these claims, at this moment; where there are both claims and
+///    an authority, the authority must be made of these claims.
 ///
-/// A request that passes by its claims carries the proof, an [`Admission`], in its extensions.
+/// A request that passes on an identity carries an [`Admission`] in its extensions: the proof and
+/// the identity. `Claims` and `Authority` are moved into it, or removed where they are of somebody
+/// else, so that layers and handlers inside read the identity in one place.
 ///
 /// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with
 /// axum's `Router::layer`, it is added after it.
@@ -60,7 +64,11 @@ impl GatewayLayer {
     /// Reads the claims of a bearer token without verifying it, where the extensions hold none.
     ///
     /// Whoever writes a token can then choose claims that nothing is known against. That is
-    /// sound only if the service behind verifies the very same token.
+    /// sound only if the service behind verifies the very same token. The [`Admission`] carries
+    /// no identity then: a policy layer inside denies the request, and a gateway layer inside
+    /// decides as if there were no admission.
+    ///
+    /// [`Admission`]: caracal_revocation_state::Admission
     pub fn with_insecure_unverified_claims(self) -> Self {
         self.changed(|guard| guard.judge.unverified_claims = true)
     }
@@ -117,7 +125,8 @@ impl GatewayLayer {
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
-    /// [`Observed`](crate::Observed) in the request's extensions.
+    /// [`Observed`](crate::Observed) in the request's extensions. A request that would be denied
+    /// gets no `Admission` here, and keeps the identity that it came with.
     pub fn insecure_observe_only(self) -> Self {
         self.changed(|guard| guard.observe_only = true)
     }

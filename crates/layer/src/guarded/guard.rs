@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, VerifyError};
-use caracal_revocation_state::{Admission, Checks, Revocations, Running};
-use http::{Request, Version};
+use caracal_revocation_state::{
+    Admission, Authority, Checks, Claims, Identity, Revocations, Running,
+};
+use http::{Extensions, Request, Version};
 
 use super::caller::{Caller, came_through_proxy};
 use super::cutting::{Cutting, Trailer};
@@ -28,8 +30,8 @@ pub(crate) struct Guard {
     profile: Profile,
     counters: Counters,
     cuts: CutCounters,
-    /// Whether the log was told that tokens arrive which nobody verified.
-    told_unverified: Arc<AtomicBool>,
+    /// Set once the log names the mistake that makes this layer deny every request.
+    told_mistake: Arc<AtomicBool>,
 }
 
 /// A request that goes no further.
@@ -61,7 +63,7 @@ impl Guard {
             requirements: Requirements::new().max_hops(u32::MAX),
             watch: OnceLock::new(),
         };
-        let told_unverified = Arc::new(AtomicBool::new(false));
+        let told_mistake = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
         let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
         Self {
@@ -72,7 +74,7 @@ impl Guard {
             profile,
             counters,
             cuts,
-            told_unverified,
+            told_mistake,
         }
     }
 
@@ -99,7 +101,11 @@ impl Guard {
 
     /// Whether the request goes on; it then carries what was decided.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Course {
-        match self.judge.judge(request.headers(), request.extensions()) {
+        // Taken out, since the headers are borrowed at the same time.
+        let mut extensions = std::mem::take(request.extensions_mut());
+        let judged = self.judge.judge(request.headers(), &mut extensions);
+        *request.extensions_mut() = extensions;
+        match judged {
             Judged::Verifying(verification) => Course::Verifying(verification),
             Judged::Decided(judgement) => {
                 self.carry_out(request, judgement).map_or_else(Course::Denied, Course::Admitted)
@@ -119,23 +125,53 @@ impl Guard {
     fn carry_out<B>(
         &self,
         request: &mut Request<B>,
-        Judgement { outcome, mandate, running }: Judgement,
+        Judgement { outcome, mandate, taken }: Judgement,
     ) -> Result<Option<Run>, Box<Denial>> {
-        // What another layer decided, earlier and on other terms, must not pass for this.
-        put(request, mandate);
-        let admitted = outcome.as_ref().ok().and_then(|pass| pass.admitted());
-        put(request, admitted.map(|admitted| Admission::new(admitted, running.clone())));
+        let admission = match outcome {
+            Ok(admission) => admission,
+            Err(rejection) => return self.refuse(request, *rejection, mandate, taken),
+        };
+        let admitted = admission.as_ref().map(Admission::admitted);
         if let Some(unknown) = admitted.and_then(|admitted| admitted.failed_open()) {
             self.counters.failed_open(unknown);
         }
-        let denial = outcome.as_ref().err().map(|rejection| self.deny(rejection, request));
-        if self.observe_only {
-            let outcome = outcome.map_err(|rejection| *rejection);
-            put(request, Some(Observed::new(outcome)));
-            return Ok(None);
+        let running = admission.as_ref().and_then(Admission::running).cloned();
+        let extensions = request.extensions_mut();
+        // The admission alone carries the identity from here on. Claims, authorities and mandates
+        // that other layers left must not pass for it.
+        extensions.remove::<Claims>();
+        extensions.remove::<Authority>();
+        let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
+        let mandate = mandate.or_else(|| extensions.remove::<Mandate>().filter(is_left));
+        put(extensions, mandate);
+        put(extensions, admission);
+        put(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
+        Ok(running.map(|running| self.run(request, running)))
+    }
+
+    /// Denies the request, or only notes that it would be denied: then it goes on as it came.
+    fn refuse<B>(
+        &self,
+        request: &mut Request<B>,
+        rejection: Rejection,
+        mandate: Option<Mandate>,
+        taken: Option<Identity>,
+    ) -> Result<Option<Run>, Box<Denial>> {
+        let denial = self.deny(&rejection, request);
+        if !self.observe_only {
+            return Err(denial);
         }
-        put::<Observed, _>(request, None);
-        denial.map_or_else(|| Ok(running.map(|running| self.run(request, running))), Err)
+        let extensions = request.extensions_mut();
+        match taken {
+            Some(Identity::Claims(claims)) => put(extensions, Arc::into_inner(claims)),
+            Some(Identity::Authority(authority)) => put(extensions, Some(authority)),
+            _ => {}
+        }
+        if mandate.is_some() {
+            put(extensions, mandate);
+        }
+        put(extensions, Some(Observed::new(Err(rejection))));
+        Ok(None)
     }
 
     fn run<B>(&self, request: &Request<B>, running: Running) -> Run {
@@ -166,10 +202,13 @@ impl Guard {
             self.counters.denied(kind);
             self.counters.enforced(rejection);
         }
-        if kind == RejectionKind::UnverifiedToken
-            && !self.told_unverified.swap(true, Ordering::Relaxed)
-        {
-            log::unverified_tokens();
+        let mistake = match kind {
+            RejectionKind::UnverifiedToken => Some(log::unverified_tokens as fn()),
+            RejectionKind::OtherState => Some(log::other_state as fn()),
+            _ => None,
+        };
+        if let Some(log) = mistake.filter(|_| !self.told_mistake.swap(true, Ordering::Relaxed)) {
+            log();
         }
         let grpc = Caller::of(request, self.grpc_only).grpc;
         let (rejection, profile) = (rejection.clone(), self.profile);
@@ -180,9 +219,9 @@ impl Guard {
 }
 
 /// In place of what was there.
-fn put<T: Clone + Send + Sync + 'static, B>(request: &mut Request<B>, value: Option<T>) {
+fn put<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
     match value {
-        Some(value) => drop(request.extensions_mut().insert(value)),
-        None => drop(request.extensions_mut().remove::<T>()),
+        Some(value) => drop(extensions.insert(value)),
+        None => drop(extensions.remove::<T>()),
     }
 }

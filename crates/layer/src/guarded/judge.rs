@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
 use caracal_revocation_state::{
-    Admitted, Authority, Checks, Claims, Revocations, Running, Verdict, Watch,
+    Admission, Authority, Checks, Claims, Identity, Moment, NotAdmitted, Revocations, Watch,
 };
 use http::{Extensions, HeaderMap};
 
@@ -27,23 +27,16 @@ pub(crate) struct Judge {
     pub(crate) watch: OnceLock<Option<Arc<Watch>>>,
 }
 
-/// Why a request may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
-    Admitted(Admitted),
-    /// It names no authority, and need not.
-    Anonymous,
-}
-
 /// A verifier at work on a token that it has not seen before.
 pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
 
 /// What was decided, and on which mandate, where one was verified here.
 pub(crate) struct Judgement {
-    pub(crate) outcome: Result<Pass, Box<Rejection>>,
+    /// An anonymous request has no admission.
+    pub(crate) outcome: Result<Option<Admission>, Box<Rejection>>,
     pub(crate) mandate: Option<Mandate>,
-    /// What was admitted, and may be cut.
-    pub(crate) running: Option<Running>,
+    /// The identity that was taken out of the extensions.
+    pub(crate) taken: Option<Identity>,
 }
 
 pub(crate) enum Judged {
@@ -52,9 +45,9 @@ pub(crate) enum Judged {
 }
 
 impl Judge {
-    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) -> Judged {
+    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &mut Extensions) -> Judged {
         let Some(verifier) = &self.verifier else {
-            return Judged::Decided(self.by_claims(headers, extensions));
+            return Judged::Decided(self.by_identity(headers, extensions));
         };
         // Before it is looked at: this very text may be known to be good.
         let presented = Authorization::of(headers).ok().flatten();
@@ -64,7 +57,7 @@ impl Judge {
         }
         let token = match self.token(headers) {
             Ok(Some(token)) => token,
-            Ok(None) => return Judged::Decided(Judgement::without_claims(Ok(Pass::Anonymous))),
+            Ok(None) => return Judged::Decided(Judgement::new(Ok(None))),
             Err(kind) => return Judged::Decided(Judgement::refused(kind)),
         };
         let (verifier, token) = (verifier.clone(), token.to_owned());
@@ -80,10 +73,7 @@ impl Judge {
     }
 
     fn by_mandate(&self, mandate: Mandate) -> Judgement {
-        let judgement = match mandate.authority(&self.revocations) {
-            Some(authority) => self.decide_on(authority),
-            None => self.decide(mandate.claims()),
-        };
+        let judgement = self.decide(&mandate.identity(&self.revocations));
         let unmet = self.requirements.check(&mandate).map_err(Rejection::unmet_requirement);
         let judgement = match (judgement.outcome.is_ok(), unmet) {
             (true, Err(rejection)) => Judgement::refused(rejection),
@@ -101,120 +91,113 @@ impl Judge {
         }
     }
 
-    fn by_claims(&self, headers: &HeaderMap, extensions: &Extensions) -> Judgement {
+    fn by_identity(&self, headers: &HeaderMap, extensions: &mut Extensions) -> Judgement {
         let authorization = match Authorization::of(headers) {
             Ok(authorization) => authorization,
             Err(kind) => return Judgement::refused(kind),
         };
-        match (extensions.get::<Authority>(), extensions.get::<Claims>()) {
-            // Which of the two is about the token that the service behind will see?
-            (Some(authority), Some(claims)) if !authority.is_of(claims) => {
-                Judgement::refused(RejectionKind::MalformedClaims)
+        // A layer outside has decided already: nothing that was left since counts beside that.
+        if let Some(admission) = extensions.get::<Admission>()
+            && let Some(identity) = admission.identity()
+        {
+            if !admission.is_by(&self.revocations) {
+                return Judgement::refused(RejectionKind::OtherState);
             }
-            (Some(authority), _) => self.decide_on(authority),
-            (None, Some(claims)) => self.decide(claims),
-            (None, None) => self.by_token(authorization).unwrap_or_else(Judgement::refused),
+            return self.decide(identity);
+        }
+        match self.take(extensions) {
+            Ok(Some(identity)) => {
+                let judgement = self.decide(&identity);
+                Judgement { taken: Some(identity), ..judgement }
+            }
+            Ok(None) => self.by_token(authorization).unwrap_or_else(Judgement::refused),
+            Err(kind) => Judgement::refused(kind),
         }
     }
 
-    /// Without claims from whoever verified the token.
+    /// Takes out of the extensions what a layer that verified the token left there.
+    fn take(&self, extensions: &mut Extensions) -> Result<Option<Identity>, RejectionKind> {
+        let Some(authority) = extensions.get::<Authority>() else {
+            return Ok(extensions.remove::<Claims>().map(Identity::from));
+        };
+        // Of another state nothing follows for this one, and nobody else vouches for it.
+        if !authority.revocations().is(&self.revocations) {
+            return Err(RejectionKind::OtherState);
+        }
+        // Which of the two is about the token that the service behind will see?
+        if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
+            return Err(RejectionKind::MalformedClaims);
+        }
+        Ok(extensions.remove::<Authority>().map(Identity::from))
+    }
+
+    /// Without an identity from a layer that verified the token.
     fn by_token(
         &self,
         authorization: Option<Authorization<'_>>,
     ) -> Result<Judgement, RejectionKind> {
         let token = match authorization {
             Some(authorization) => authorization.token()?,
-            None if self.allow_anonymous => {
-                return Ok(Judgement::without_claims(Ok(Pass::Anonymous)));
-            }
+            None if self.allow_anonymous => return Ok(Judgement::new(Ok(None))),
             None => return Err(RejectionKind::MissingToken),
         };
         if !self.unverified_claims {
             return Err(RejectionKind::UnverifiedToken);
         }
-        Ok(self.decide(&Payload::of(token)?.claims()?))
+        let payload = Payload::of(token)?;
+        let claims = payload.claims()?;
+        let admission = admit_unverified(&self.revocations, &claims, &self.checks, self.watch());
+        Ok(Judgement::new(admission.map(Some).map_err(Box::new)))
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
         self.watch.get().and_then(Option::as_ref)
     }
 
-    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Judgement {
-        let decided = decide(&self.revocations, claims, &self.checks);
-        Judgement::on(decided, || self.watch().map(|watch| watch.start(claims)))
-    }
-
-    fn decide_on(&self, authority: &Authority) -> Judgement {
-        // Of another state nothing follows for this one, and nobody else vouches for it.
-        if !authority.revocations().is(&self.revocations) {
-            return Judgement::refused(RejectionKind::UnverifiedToken);
-        }
-        let decided = decide_on(authority, &self.checks);
-        Judgement::on(decided, || self.watch().map(|watch| watch.start_on(authority)))
-    }
-}
-
-impl Pass {
-    pub(crate) const fn admitted(self) -> Option<Admitted> {
-        match self {
-            Self::Admitted(admitted) => Some(admitted),
-            Self::Anonymous => None,
-        }
+    fn decide(&self, identity: &Identity) -> Judgement {
+        let now = self.revocations.glance();
+        let admission = self.revocations.admit(identity, &self.checks, now, self.watch());
+        let denied = |why| denied(&self.revocations, identity.claims(), &self.checks, now, why);
+        Judgement::new(admission.map(Some).map_err(denied).map_err(Box::new))
     }
 }
 
 impl Judgement {
     fn refused(rejection: impl Into<Rejection>) -> Self {
-        Self::without_claims(Err(Box::new(rejection.into())))
+        Self::new(Err(Box::new(rejection.into())))
     }
 
-    fn on(decided: Result<Admitted, Rejection>, running: impl FnOnce() -> Option<Running>) -> Self {
-        match decided {
-            Ok(admitted) => {
-                Self { outcome: Ok(Pass::Admitted(admitted)), mandate: None, running: running() }
-            }
-            Err(rejection) => Self::refused(rejection),
-        }
-    }
-
-    const fn without_claims(outcome: Result<Pass, Box<Rejection>>) -> Self {
-        Self { outcome, mandate: None, running: None }
+    const fn new(outcome: Result<Option<Admission>, Box<Rejection>>) -> Self {
+        Self { outcome, mandate: None, taken: None }
     }
 }
 
-/// The verdict on an authority, as a proof or a rejection.
-fn decide_on(authority: &Authority, checks: &Checks) -> Result<Admitted, Rejection> {
-    if !authority.names_record() {
-        return Err(RejectionKind::MalformedClaims.into());
-    }
-    let now = authority.revocations().glance();
-    let rejection = match authority.decide(checks, now) {
-        Verdict::Admitted(admitted) => return Ok(admitted),
-        Verdict::Refused(refusal) => {
-            Rejection::refused(refusal).after(authority.take_enforcement_lag(checks, now))
-        }
-        Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
-    };
-    Err(rejection.in_zone(authority.zone()))
-}
-
-/// The verdict on claims, as a proof or a rejection.
-pub(crate) fn decide<S: AsRef<str>>(
+/// Admits a request on claims that nobody verified, or says why not.
+pub(crate) fn admit_unverified<S: AsRef<str>>(
     revocations: &Revocations,
     claims: &Claims<S>,
     checks: &Checks,
-) -> Result<Admitted, Rejection> {
-    // Claims without an authority record would match nothing, and so always pass.
-    if claims.sid.as_ref().is_empty() {
-        return Err(RejectionKind::MalformedClaims.into());
-    }
+    watch: Option<&Arc<Watch>>,
+) -> Result<Admission, Rejection> {
     let now = revocations.glance();
-    let rejection = match revocations.decide(claims, checks, now) {
-        Verdict::Admitted(admitted) => return Ok(admitted),
-        Verdict::Refused(refusal) => {
+    let admission = revocations.admit_unverified(claims, checks, now, watch);
+    admission.map_err(|why| denied(revocations, claims, checks, now, why))
+}
+
+#[cold]
+fn denied<S: AsRef<str>>(
+    revocations: &Revocations,
+    claims: &Claims<S>,
+    checks: &Checks,
+    now: Moment,
+    why: NotAdmitted,
+) -> Rejection {
+    let rejection = match why {
+        NotAdmitted::Refused(refusal) => {
             Rejection::refused(refusal).after(revocations.take_enforcement_lag(claims, checks, now))
         }
-        Verdict::Unknown(unknown) => Rejection::unknown_state(unknown),
+        NotAdmitted::Unknown(unknown) => Rejection::unknown_state(unknown),
+        NotAdmitted::NoRecord => return RejectionKind::MalformedClaims.into(),
     };
-    Err(rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref)))
+    rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref))
 }

@@ -24,7 +24,7 @@ pub use cutting::Cutting;
 pub use future::GuardedFuture;
 pub(crate) use grpc::{GrpcStatus, code_of as grpc_code};
 pub(crate) use guard::{Denial, Guard};
-pub(crate) use judge::decide;
+pub(crate) use judge::admit_unverified;
 pub use observed::Observed;
 pub use service::Guarded;
 pub use upload::GuardedUpload;

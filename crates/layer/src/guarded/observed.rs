@@ -2,7 +2,6 @@
 
 use caracal_revocation_state::Admitted;
 
-use super::judge::Pass;
 use crate::Rejection;
 
 /// The outcome for a request behind [`GatewayLayer::insecure_observe_only`], in the request's
@@ -10,10 +9,11 @@ use crate::Rejection;
 ///
 /// [`GatewayLayer::insecure_observe_only`]: crate::GatewayLayer::insecure_observe_only
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed(Result<Pass, Rejection>);
+pub struct Observed(Result<Option<Admitted>, Rejection>);
 
 impl Observed {
-    pub(crate) const fn new(outcome: Result<Pass, Rejection>) -> Self {
+    /// An anonymous request has no proof.
+    pub(crate) const fn new(outcome: Result<Option<Admitted>, Rejection>) -> Self {
         Self(outcome)
     }
 
@@ -21,8 +21,8 @@ impl Observed {
     #[must_use]
     pub const fn admitted(&self) -> Option<Admitted> {
         match self.0 {
-            Ok(Pass::Admitted(admitted)) => Some(admitted),
-            Ok(Pass::Anonymous) | Err(_) => None,
+            Ok(admitted) => admitted,
+            Err(_) => None,
         }
     }
 

@@ -22,8 +22,9 @@ use crate::{Cutting, Guarded};
 ///    stale (unless [`without_delegation_epoch`]);
 /// 4. it holds all that is required here, which by default is at most ten hops.
 ///
-/// The request then carries the [`Mandate`], which is an extractor for axum, and the proof, an
-/// `Admission`. Requirements belong to the layer, so routes are given layers of their own; they
+/// The request then carries the [`Mandate`], which is an extractor for axum, and an `Admission`:
+/// the proof, and the identity that was decided on. Any other identity that was left in its
+/// extensions is removed. Requirements belong to the layer, so routes are given layers of their own; they
 /// share what the verifier knows:
 ///
 /// ```
@@ -186,7 +187,8 @@ impl ResourceLayer {
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
-    /// [`Observed`](crate::Observed) in the request's extensions.
+    /// [`Observed`](crate::Observed) in the request's extensions. A request that would be denied
+    /// gets no `Admission` here, and keeps the identity that it came with.
     pub fn insecure_observe_only(self) -> Self {
         self.changed(|guard| guard.observe_only = true)
     }

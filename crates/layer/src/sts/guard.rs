@@ -11,7 +11,7 @@ use http_body::Frame;
 
 use super::form::Authority;
 use crate::answer::Profile;
-use crate::guarded::{Denial, decide};
+use crate::guarded::{Denial, admit_unverified};
 use crate::metrics::Counters;
 use crate::request_id::RequestId;
 use crate::unverified::Payload;
@@ -93,8 +93,8 @@ impl Guard {
     }
 
     fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<(), Rejection> {
-        let admitted = decide(&self.revocations, claims, &self.checks)?;
-        if let Some(unknown) = admitted.failed_open() {
+        let admission = admit_unverified(&self.revocations, claims, &self.checks, None)?;
+        if let Some(unknown) = admission.admitted().failed_open() {
             self.counters.failed_open(unknown);
         }
         Ok(())

@@ -13,7 +13,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 impl PolicyRejectionKind {
     pub(super) const fn answer(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::NotAdmitted | Self::NoClaims | Self::NoZone | Self::OtherZone => {
+            Self::NotAdmitted
+            | Self::NoClaims
+            | Self::OtherState
+            | Self::NoZone
+            | Self::OtherZone => {
                 (StatusCode::FORBIDDEN, "access_denied", "authority not established")
             }
             Self::Denied | Self::NoPolicy => {

@@ -9,7 +9,7 @@ use crate::{InvalidInput, PolicyInput, Principal, Resource};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestFacts<'a> {
-    /// The verified claims.
+    /// The verified claims that the gateway decided on.
     pub claims: &'a Claims,
     /// The zone whose policy decides: the input's principal must be in it.
     pub zone: &'a str,

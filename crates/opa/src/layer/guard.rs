@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use caracal_revocation_state::{Admission, Claims};
+use caracal_revocation_state::{Admission, Authority, Claims};
 use http::Request;
 use metrics::{Counter, counter, describe_counter};
 
@@ -16,6 +16,8 @@ use crate::{
 };
 
 const DENIALS: &str = "caracal_sts_opa_denials_total";
+/// The target of log events.
+const DENIAL: &str = "caracal_revocation::denial";
 
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -24,7 +26,8 @@ pub(super) struct Guard {
     pub(super) zone: Option<Arc<str>>,
     pub(super) decisions: Option<Decisions>,
     denials: Arc<[Counter]>,
-    told_unadmitted: Arc<AtomicBool>,
+    /// Set once the log names the mistake that makes this layer deny every request.
+    told_mistake: Arc<AtomicBool>,
 }
 
 /// What becomes of a request.
@@ -43,11 +46,14 @@ impl Guard {
             zone: None,
             decisions: None,
             denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
-            told_unadmitted: Arc::default(),
+            told_mistake: Arc::default(),
         }
     }
 
-    pub(super) fn judge<B>(&self, request: &Request<B>) -> Judged {
+    pub(super) fn judge<B>(&self, request: &mut Request<B>) -> Judged {
+        // Left by somebody since the request was admitted: not the identity that was decided on.
+        request.extensions_mut().remove::<Claims>();
+        request.extensions_mut().remove::<Authority>();
         let input = match self.input(request) {
             Ok(input) => Arc::new(input),
             Err(kind) => return Judged::Now(Err(kind.into())),
@@ -82,8 +88,11 @@ impl Guard {
 
     fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
         let extensions = request.extensions();
-        extensions.get::<Admission>().ok_or(PolicyRejectionKind::NotAdmitted)?;
-        let claims = extensions.get::<Claims>().ok_or(PolicyRejectionKind::NoClaims)?;
+        let admission = extensions.get::<Admission>().ok_or(PolicyRejectionKind::NotAdmitted)?;
+        if !admission.is_by(self.policies.revocations()) {
+            return Err(PolicyRejectionKind::OtherState);
+        }
+        let claims = admission.claims().ok_or(PolicyRejectionKind::NoClaims)?;
         let claimed = claims.zone_id.as_deref().filter(|zone| !zone.is_empty());
         let zone = claimed.ok_or(PolicyRejectionKind::NoZone)?;
         if self.zone.as_deref().is_some_and(|own| own != zone) {
@@ -107,23 +116,45 @@ impl Guard {
         if let Some(denials) = self.denials.get(kind.index()) {
             denials.increment(1);
         }
-        if kind == PolicyRejectionKind::NotAdmitted
-            && !self.told_unadmitted.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!(
-                target: "caracal_revocation::denial",
-                "a request came that no gateway admitted: the gateway layer must stand outside \
-                 the policy layer",
-            );
+        let is_mistake = matches!(
+            kind,
+            PolicyRejectionKind::NotAdmitted
+                | PolicyRejectionKind::NoClaims
+                | PolicyRejectionKind::OtherState
+        );
+        if is_mistake && !self.told_mistake.swap(true, Ordering::Relaxed) {
+            log_mistake(kind);
         }
         tracing::info!(
-            target: "caracal_revocation::denial",
+            target: DENIAL,
             reason = kind.label(),
             version = rejection.decision().map(|decision| tracing::field::debug(&decision.version)),
             cause = rejection.cause().map(tracing::field::display),
             request_id,
             "request denied by policy",
         );
+    }
+}
+
+/// Names the mistake in the order of the layers that makes this one deny every request.
+#[cold]
+fn log_mistake(kind: PolicyRejectionKind) {
+    match kind {
+        PolicyRejectionKind::NoClaims => tracing::error!(
+            target: DENIAL,
+            "a request was admitted on a token that nobody verified: give the gateway layer a \
+             verifier, or verified claims",
+        ),
+        PolicyRejectionKind::OtherState => tracing::error!(
+            target: DENIAL,
+            "a request was admitted by another `Revocations`: give the gateway layer and the \
+             policies the same one",
+        ),
+        _ => tracing::error!(
+            target: DENIAL,
+            "a request came that no gateway admitted: the gateway layer must stand outside \
+             the policy layer",
+        ),
     }
 }
 

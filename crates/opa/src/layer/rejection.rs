@@ -19,8 +19,10 @@ pub struct PolicyRejection {
 pub enum PolicyRejectionKind {
     /// No gateway admitted the request: the layers stand in the wrong order.
     NotAdmitted,
-    /// There are no verified claims.
+    /// The request was admitted on a token that nobody verified: it has no claims to decide on.
     NoClaims,
+    /// The gateway that admitted the request asks another `Revocations` than the policies.
+    OtherState,
     /// The claims name no zone.
     NoZone,
     /// The claims, or the input that was built, name another zone than they may.
@@ -38,9 +40,10 @@ pub enum PolicyRejectionKind {
 }
 
 impl PolicyRejectionKind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::NotAdmitted,
         Self::NoClaims,
+        Self::OtherState,
         Self::NoZone,
         Self::OtherZone,
         Self::InvalidInput,
@@ -60,6 +63,7 @@ impl PolicyRejectionKind {
         match self {
             Self::NotAdmitted => "not_admitted",
             Self::NoClaims => "no_claims",
+            Self::OtherState => "other_state",
             Self::NoZone => "no_zone",
             Self::OtherZone => "other_zone",
             Self::InvalidInput => "invalid_input",

@@ -30,7 +30,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.guard.judge(&request) {
+        match self.guard.judge(&mut request) {
             Judged::Now(Ok(decision)) => {
                 request.extensions_mut().insert(decision);
                 PolicyFuture::inner(self.inner.call(request))

@@ -15,9 +15,10 @@ use crate::{PolicyGuard, ZonePolicies};
 ///
 /// It only narrows. Requests pass if
 ///
-/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admission`]);
-/// 2. their extensions hold the [`Claims`] that the proof is about, with a zone (and with that of
-///    [`in_zone`](Self::in_zone), where one is set);
+/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admission`]), on
+///    the same `Revocations` as the policies have;
+/// 2. the claims in this proof name a zone (and that of [`in_zone`](Self::in_zone), where one is
+///    set); no other identity in the extensions counts;
 /// 3. their input can be built, for the same zone;
 /// 4. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
 ///    allow, now or remembered.
@@ -28,7 +29,6 @@ use crate::{PolicyGuard, ZonePolicies};
 /// The crate's documentation shows it at work.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
-/// [`Claims`]: caracal_revocation_state::Claims
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolicyLayer {

@@ -11,7 +11,7 @@ use caracal_revocation_opa::{
     ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
     PolicyRejection, PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
 };
-use caracal_revocation_state::{Admission, Checks, Claims, Revocations, Verdict};
+use caracal_revocation_state::{Admission, Checks, Claims, Revocations};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -34,17 +34,14 @@ fn claims() -> Claims {
 }
 
 fn admitted(revocations: &Revocations, claims: &Claims) -> Admission {
-    match revocations.decide(claims, &Checks::default(), revocations.now()) {
-        Verdict::Admitted(admitted) => Admission::new(admitted, None),
-        other => panic!("{other:?}"),
-    }
+    let identity = claims.clone().into();
+    revocations.admit(&identity, &Checks::default(), revocations.now(), None).unwrap()
 }
 
 /// A request as a gateway lets it through.
 fn request(revocations: &Revocations, path: &str) -> Request<()> {
     let mut request = Request::get(path).body(()).unwrap();
     request.extensions_mut().insert(admitted(revocations, &claims()));
-    request.extensions_mut().insert(claims());
     request
 }
 
@@ -142,12 +139,17 @@ async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
     bare.extensions_mut().insert(claims());
     assert_eq!(send(&layer, bare).await.denied(), PolicyRejectionKind::NotAdmitted);
 
-    let mut no_claims = Request::new(());
-    no_claims.extensions_mut().insert(admitted(&revocations, &claims()));
-    assert_eq!(send(&layer, no_claims).await.denied(), PolicyRejectionKind::NoClaims);
+    // Claims beside an admission count for nothing.
+    let checks = Checks::default();
+    let mut unverified = Request::new(());
+    let admission = revocations.admit_unverified(&claims(), &checks, revocations.now(), None);
+    unverified.extensions_mut().insert(admission.unwrap());
+    unverified.extensions_mut().insert(claims());
+    assert_eq!(send(&layer, unverified).await.denied(), PolicyRejectionKind::NoClaims);
 
-    let mut no_zone = request(&revocations, "/");
-    no_zone.extensions_mut().insert(Claims::new("ar-1"));
+    let mut no_zone = Request::new(());
+    no_zone.extensions_mut().insert(admitted(&revocations, &Claims::new("ar-1")));
+    no_zone.extensions_mut().insert(claims());
     let outcome = send(&layer, no_zone).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::NoZone);
     assert_eq!(outcome.answer().0, 403);

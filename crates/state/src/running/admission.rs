@@ -1,42 +1,163 @@
-//! What a request that goes on carries.
+//! The proof that a request was admitted, with the identity that it was decided on.
+
+use std::sync::Arc;
 
 use super::handle::Running;
 use super::signal::RevokedSignal;
-use crate::Admitted;
+use super::watch::Watch;
+use crate::claims::Claims;
+use crate::deciding::Subject;
+use crate::revocations::StateId;
+use crate::{Admitted, Checks, Identity, Moment, Refusal, Revocations, Unknown, Verdict};
 
-/// The proof that a request was admitted, and the way to learn that it must end: what a layer puts
-/// into the extensions of each request that it admitted on some authority.
+/// The proof that a request was admitted, the identity that this was decided on, and the way to
+/// learn that the request must end. A layer puts it into the extensions of each request that it
+/// admits.
+///
+/// Only [`Revocations::admit`] and [`Revocations::admit_unverified`] make one, by deciding. Layers
+/// and handlers inside read the identity here and nowhere else in the request.
 ///
 /// ```
 /// use caracal_revocation_state::Admission;
 /// async fn work(admission: Admission) {
+///     println!("in zone {:?}", admission.claims().and_then(|claims| claims.zone_id.as_ref()));
 ///     println!("as of {} ms ago", admission.admitted().staleness().as_millis());
 ///     let cut = admission.revoked().await;
 ///     println!("no longer: {}", cut.label());
 /// }
 /// ```
-// One entry and not two: each costs an allocation, and soon a larger map.
+// One entry and not several: each costs an allocation, and soon a larger map.
 #[derive(Clone, Debug)]
 pub struct Admission {
     admitted: Admitted,
     running: Option<Running>,
+    identity: Option<Identity>,
+    state: StateId,
+}
+
+/// The reason why [`Revocations::admit`] makes no [`Admission`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// The token must not be used any more.
+    Refused(Refusal),
+    /// Too little is known.
+    Unknown(Unknown),
+    /// The claims name no authority record. They would match nothing, and so always pass.
+    NoRecord,
 }
 
 impl Admission {
-    /// For layers: the proof, and what runs, unless nothing cuts it.
-    #[must_use]
-    pub const fn new(admitted: Admitted, running: Option<Running>) -> Self {
-        Self { admitted, running }
-    }
-
     /// The proof.
     #[must_use]
     pub const fn admitted(&self) -> Admitted {
         self.admitted
     }
 
+    /// The identity that was decided on. `None` if the token was read without being verified.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The claims that were decided on. `None` if the token was read without being verified.
+    #[must_use]
+    pub fn claims(&self) -> Option<&Claims> {
+        self.identity.as_ref().map(Identity::claims)
+    }
+
+    /// Returns `true` if this state decided. An admission by another state proves nothing here.
+    #[must_use]
+    pub fn is_by(&self, revocations: &Revocations) -> bool {
+        self.state == revocations.id()
+    }
+
+    /// For layers: the handle of what runs. `None` if nothing cuts it.
+    #[must_use]
+    pub const fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
     /// Resolves once the authority behind the request has ended; never of one that nothing cuts.
     pub fn revoked(&self) -> RevokedSignal {
         RevokedSignal(self.running.clone())
+    }
+}
+
+impl Revocations {
+    /// For layers: decides on an identity, and admits a request on it. What runs is watched by
+    /// `watch`, a watch over this state.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`] says why the request must be denied.
+    ///
+    /// ```
+    /// use caracal_revocation_state::{Checks, Claims, Known, NotAdmitted, Options, Revocations};
+    ///
+    /// let revocations = Revocations::new(Options::default());
+    /// revocations.confirm(revocations.now());
+    /// let (identity, checks) = (Claims::new("ar-1").into(), Checks::default());
+    /// let admission = revocations.admit(&identity, &checks, revocations.now(), None);
+    /// assert!(admission.is_ok_and(|admission| admission.is_by(&revocations)));
+    ///
+    /// revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    /// let denied = revocations.admit(&identity, &checks, revocations.now(), None);
+    /// assert!(matches!(denied, Err(NotAdmitted::Refused(_))));
+    /// ```
+    pub fn admit(
+        &self,
+        identity: &Identity,
+        checks: &Checks,
+        now: Moment,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<Admission, NotAdmitted> {
+        let (admitted, running) = match identity {
+            Identity::Authority(authority) if authority.revocations().is(self) => {
+                let admitted = self.admitted(authority.subject(), checks, now)?;
+                (admitted, watch.map(|watch| watch.start_on(authority)))
+            }
+            // The digests of another state mean nothing here; the claims do.
+            identity => {
+                let claims = identity.claims();
+                let admitted = self.admitted(claims, checks, now)?;
+                (admitted, watch.map(|watch| watch.start(claims)))
+            }
+        };
+        let identity = Some(identity.clone());
+        Ok(Admission { admitted, running, identity, state: self.id() })
+    }
+
+    /// For layers: the same on the claims of a token that nobody verified. The admission carries
+    /// no identity.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`] says why the request must be denied.
+    pub fn admit_unverified<S: AsRef<str>>(
+        &self,
+        claims: &Claims<S>,
+        checks: &Checks,
+        now: Moment,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<Admission, NotAdmitted> {
+        let admitted = self.admitted(claims, checks, now)?;
+        let running = watch.map(|watch| watch.start(claims));
+        Ok(Admission { admitted, running, identity: None, state: self.id() })
+    }
+
+    fn admitted(
+        &self,
+        subject: &impl Subject,
+        checks: &Checks,
+        now: Moment,
+    ) -> Result<Admitted, NotAdmitted> {
+        if !subject.names_record() {
+            return Err(NotAdmitted::NoRecord);
+        }
+        match self.decide_on(subject, checks, now) {
+            Verdict::Admitted(admitted) => Ok(admitted),
+            Verdict::Refused(refusal) => Err(NotAdmitted::Refused(refusal)),
+            Verdict::Unknown(unknown) => Err(NotAdmitted::Unknown(unknown)),
+        }
     }
 }

@@ -15,7 +15,7 @@ mod timekeeper;
 mod wakers;
 mod watch;
 
-pub use admission::Admission;
+pub use admission::{Admission, NotAdmitted};
 pub use cut::{Cut, CutPart, CutReport};
 pub use handle::Running;
 pub(crate) use registry::Registry;

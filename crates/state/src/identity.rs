@@ -1,0 +1,53 @@
+//! The identity that a request is decided on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Authority, Claims};
+
+/// The identity that a request is decided on: claims that somebody verified, digested before or
+/// not. Clones share the claims.
+///
+/// ```
+/// use caracal_revocation_state::{Claims, Identity};
+/// let identity = Identity::from(Claims::new("ar-1"));
+/// assert_eq!(&*identity.claims().sid, "ar-1");
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Identity {
+    /// Claims, digested at each decision.
+    Claims(Arc<Claims>),
+    /// Claims that were digested before.
+    Authority(Authority),
+}
+
+impl Identity {
+    /// The claims.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        match self {
+            Self::Claims(claims) => claims,
+            Self::Authority(authority) => authority.claims(),
+        }
+    }
+}
+
+impl From<Claims> for Identity {
+    fn from(claims: Claims) -> Self {
+        Self::Claims(Arc::new(claims))
+    }
+}
+
+impl From<Authority> for Identity {
+    fn from(authority: Authority) -> Self {
+        Self::Authority(authority)
+    }
+}
+
+/// Without the ids, which must not get into a log.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("zone", &self.claims().zone_id).finish_non_exhaustive()
+    }
+}
