@@ -37,6 +37,7 @@ mod operated;
 mod ops;
 
 mod policies;
+mod policy_paths;
 
 mod provisioned;
 mod proxy;

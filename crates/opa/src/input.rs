@@ -120,10 +120,27 @@ impl PolicyInput {
         Ok(Self(value))
     }
 
-    /// Sets the method and the path of the request.
+    /// Sets the method and the decoded path of the request, and the path's segments as
+    /// `action.segments`: `/files/a` and `/files/a/` have the same two.
     #[must_use]
     pub fn with_request(self, method: &str, path: &str) -> Self {
-        self.with("/action", "method", json!(method)).with("/action", "path", json!(path))
+        let segments = path.strip_prefix('/').unwrap_or_default();
+        let segments = segments.strip_suffix('/').unwrap_or(segments);
+        let segments: Vec<&str> = match segments {
+            "" => Vec::new(),
+            segments => segments.split('/').collect(),
+        };
+        self.with("/action", "method", json!(method)).with("/action", "path", json!(path)).with(
+            "/action",
+            "segments",
+            json!(segments),
+        )
+    }
+
+    /// Sets the route that a router matched as `action.route`, unless it is empty.
+    #[must_use]
+    pub fn with_route(self, route: &str) -> Self {
+        if route.is_empty() { self } else { self.with("/action", "route", json!(route)) }
     }
 
     /// Sets the authority record, unless `id` is empty.

@@ -90,6 +90,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `axum` | yes | the original path and the matched route of axum's routers |
 //! | `embedded` | yes | [`RegoEngine`] |
 //! | `server` | yes | [`OpaEngine`] |
 //! | `time` | no | the built-ins `time.*`; `time.now_ns` stays refused unless allowed by name |

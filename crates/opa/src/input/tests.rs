@@ -43,12 +43,32 @@ fn what_the_builders_make_is_what_the_schema_says() {
     .unwrap();
     assert!(schema().is_valid(input.as_value()));
     let input = input
-        .with_request("GET", "/")
+        .with_request("GET", "/files/a")
+        .with_route("/files/{name}")
         .with_session("ar-1")
         .with_delegation("de-1")
         .with_actor_claim("sid", "ar-1");
     assert!(schema().is_valid(input.as_value()));
     assert_eq!(input.as_value()["session"]["id"], "ar-1");
+    assert_eq!(input.as_value()["action"]["segments"], json!(["files", "a"]));
+}
+
+#[test]
+fn segments_leave_out_a_trailing_slash() {
+    let principal = Principal::new("application", "app-1", "z-1");
+    let input = PolicyInput::new(&principal, &Resource::new("api", "r-1", "r"), "x").unwrap();
+    for (path, segments) in [
+        ("/files/a", json!(["files", "a"])),
+        ("/files/a/", json!(["files", "a"])),
+        ("/files//a", json!(["files", "", "a"])),
+        ("/", json!([])),
+        ("", json!([])),
+        ("*", json!([])),
+    ] {
+        let input = input.clone().with_request("GET", path);
+        assert_eq!(input.as_value()["action"]["segments"], segments, "{path}");
+        assert_eq!(input.as_value()["action"]["path"], path);
+    }
 }
 
 #[test]

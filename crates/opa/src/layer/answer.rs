@@ -20,6 +20,9 @@ impl PolicyRejectionKind {
             | Self::OtherZone => {
                 (StatusCode::FORBIDDEN, "access_denied", "authority not established")
             }
+            Self::AmbiguousPath => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "the path is ambiguous")
+            }
             Self::Denied | Self::NoPolicy => {
                 (StatusCode::FORBIDDEN, "access_denied", "denied by policy")
             }

@@ -15,11 +15,18 @@ pub struct RequestFacts<'a> {
     pub zone: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// The URI.
-    pub uri: &'a Uri,
+    /// The path that the client sent, with its escapes decoded. Outside of every `nest` of axum's.
+    /// Each escape is decoded once; paths with more than one reading are denied before.
+    pub path: &'a str,
+    /// The route that axum matched, such as `/files/{name}`, if the layer stands inside a router.
+    pub route: Option<&'a str>,
+    /// The URI as the client sent it, escapes included. Decide on [`path`](Self::path): handlers
+    /// read it decoded.
+    pub raw_uri: &'a Uri,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The extensions, where other layers leave more of what they verified.
+    /// The extensions, where other layers leave more of what they verified. Read a mandate with
+    /// `Mandate::of`, which returns only the one that the request was admitted on.
     pub extensions: &'a Extensions,
 }
 
@@ -34,7 +41,7 @@ pub struct RequestFacts<'a> {
 ///     let principal = Principal::new("application", "app-1", request.zone);
 ///     let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
 ///     Ok(PolicyInput::new(&principal, &resource, "invoke")?
-///         .with_request(request.method.as_str(), request.uri.path()))
+///         .with_request(request.method.as_str(), request.path))
 /// }
 /// fn takes(_: impl BuildInput) {}
 /// takes(input);
@@ -60,8 +67,8 @@ where
 /// The input that follows from the revocation claims alone, for one resource.
 ///
 /// The principal is the authority record (`type` `authority_record`, `id` the claim `sid`), with
-/// `agent_session_id`; nothing else of the actor is known here. Session, delegation, method and
-/// path are set, and the claims stand in `context.actor_claims`. A service that verified more
+/// `agent_session_id`; nothing else of the actor is known here. Session, delegation, method, path
+/// and route are set, and the claims stand in `context.actor_claims`. A service that verified more
 /// writes a [`BuildInput`] of its own.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -91,7 +98,8 @@ impl BuildInput for ClaimsInput {
             principal = principal.with("agent_session_id", &**session);
         }
         let mut input = PolicyInput::new(&principal, &self.resource, &self.action)?
-            .with_request(request.method.as_str(), request.uri.path())
+            .with_request(request.method.as_str(), request.path)
+            .with_route(request.route.unwrap_or_default())
             .with_session(&claims.sid)
             .with_delegation(claims.delegation_edge_id.as_deref().unwrap_or_default())
             .with_actor_claim("sid", &*claims.sid)

@@ -9,6 +9,7 @@ use metrics::{Counter, counter, describe_counter};
 
 use super::build::{BuildInput, RequestFacts};
 use super::cache::{Decisions, Key};
+use super::path;
 use crate::policies::Deciding;
 use crate::{
     BoxFuture, Effect, NoDecision, PolicyDecision, PolicyInput, PolicyRejection,
@@ -98,11 +99,15 @@ impl Guard {
         if self.zone.as_deref().is_some_and(|own| own != zone) {
             return Err(PolicyRejectionKind::OtherZone);
         }
+        let raw_uri = path::original_uri(request.uri(), extensions);
+        let path = path::decoded(raw_uri.path()).ok_or(PolicyRejectionKind::AmbiguousPath)?;
         let facts = RequestFacts {
             claims,
             zone,
             method: request.method(),
-            uri: request.uri(),
+            path: &path,
+            route: path::matched_route(extensions),
+            raw_uri,
             headers: request.headers(),
             extensions,
         };

@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod future;
 mod guard;
+mod path;
 mod rejection;
 mod service;
 mod tower;

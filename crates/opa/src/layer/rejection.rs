@@ -27,6 +27,8 @@ pub enum PolicyRejectionKind {
     NoZone,
     /// The claims, or the input that was built, name another zone than they may.
     OtherZone,
+    /// The path can be read in more than one way.
+    AmbiguousPath,
     /// The input cannot be built.
     InvalidInput,
     /// The policy denies.
@@ -40,12 +42,13 @@ pub enum PolicyRejectionKind {
 }
 
 impl PolicyRejectionKind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::NotAdmitted,
         Self::NoClaims,
         Self::OtherState,
         Self::NoZone,
         Self::OtherZone,
+        Self::AmbiguousPath,
         Self::InvalidInput,
         Self::Denied,
         Self::NoPolicy,
@@ -66,6 +69,7 @@ impl PolicyRejectionKind {
             Self::OtherState => "other_state",
             Self::NoZone => "no_zone",
             Self::OtherZone => "other_zone",
+            Self::AmbiguousPath => "ambiguous_path",
             Self::InvalidInput => "invalid_input",
             Self::Denied => "denied",
             Self::NoPolicy => "no_policy",

@@ -19,14 +19,27 @@ use crate::{PolicyGuard, ZonePolicies};
 ///    the same `Revocations` as the policies have;
 /// 2. the claims in this proof name a zone (and that of [`in_zone`](Self::in_zone), where one is
 ///    set); no other identity in the extensions counts;
-/// 3. their input can be built, for the same zone;
-/// 4. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
+/// 3. their path can be read in one way only (see below);
+/// 4. their input can be built, for the same zone;
+/// 5. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
 ///    allow, now or remembered.
 ///
 /// A request that passes carries the [`PolicyDecision`](crate::PolicyDecision) in its extensions;
 /// the answer to any other carries the [`PolicyRejection`](crate::PolicyRejection).
 ///
 /// The crate's documentation shows it at work.
+///
+/// # Paths
+///
+/// Policies see the path as handlers do: decoded. `action.path` is the path that the client sent,
+/// each escape decoded once; `action.segments` are its segments, without an empty last one;
+/// `action.route` is the route that axum matched, where the layer stands inside a router. A `nest`
+/// changes none of them (with the feature `axum`).
+///
+/// A path is answered 400 (`ambiguous_path`) if it has an escape that is broken, not UTF-8, or
+/// decodes to a slash, a backslash, a control character or another escape; a segment `.` or `..`,
+/// escaped or not; or an empty segment before the last one. A trailing slash stays in
+/// `action.path`: compare `action.segments` where both spellings are the same resource.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
 #[derive(Clone, Debug)]
