@@ -12,6 +12,7 @@ use caracal_revocation::{Notice, StsLayer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower::Layer;
 
 use crate::live::{ZONE, caught_up, follow, publisher};
 use crate::redis_server::RedisServer;
@@ -122,6 +123,32 @@ async fn other_requests_reach_the_sts_untouched() {
     assert_eq!(send(address, &pieces).await, (200, "scope=z".to_owned()));
     let body = "session_id=ar-1&session_id=ar-1";
     assert_eq!(send(address, &[&whole("/open?a=b", body)]).await, (200, body.to_owned()));
+}
+
+#[tokio::test]
+async fn guards_what_it_wraps_in_a_nest_and_on_a_route() {
+    let server = RedisServer::start();
+    let (revocations, publisher) = (follow(&server).await, publisher(&server).await);
+    publisher.publish(Notice::revoke(ZONE, "operator").session("ar-1")).await.unwrap();
+    caught_up(&revocations, &publisher).await;
+    let layer = || StsLayer::new(revocations.clone());
+    let token = || post(async |body: Bytes| body);
+    let nested = Router::new().route("/2/token", token()).layer(layer());
+    let app = Router::new()
+        .nest("/oauth", nested)
+        .route("/exchange", token().layer(layer()))
+        .nest_service("/v1/oauth/2/token", layer().layer(Router::new().route("/", token())))
+        .nest("/v2", Router::new().route("/{tenant}/tokens", token()).route_layer(layer()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for path in ["/oauth/2/token", "/exchange", "/v1/oauth/2/token/", "/v2/t-1/tokens"] {
+        let (status, answer) = send(address, &[&whole(path, "session_id=ar-1")]).await;
+        assert_eq!(status, 401, "{path} {answer}");
+        assert_eq!(error(&answer), "invalid_token");
+        let passed = send(address, &[&whole(path, "session_id=ar-2")]).await;
+        assert_eq!(passed, (200, "session_id=ar-2".to_owned()), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use caracal_revocation_state::{Checks, Claims, Revocations};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Uri};
-use http_body::Frame;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body::{Body, Frame};
 
 use super::form::Authority;
 use crate::answer::Profile;
@@ -38,11 +38,20 @@ impl Guard {
         Self { path: "/oauth/2/token".into(), deadline: DEADLINE, revocations, checks, counters }
     }
 
-    /// Whether this is the token endpoint, in any spelling that a router could take for it.
-    pub(super) fn is_token_request(&self, method: &Method, uri: &Uri) -> bool {
-        method == Method::POST
-            && (uri.path() == &*self.path
-                || plain_path(uri.path()).eq_ignore_ascii_case(&plain_path(&self.path)))
+    /// Returns `true` if the request may be for a token: a `POST` that may carry a form, wherever
+    /// it goes, or any to the token endpoint.
+    pub(super) fn is_token_request<B: Body>(&self, request: &Request<B>) -> bool {
+        request.method() == Method::POST
+            && (may_be_form(request.headers(), request.body())
+                || self.is_token_endpoint(request.uri()))
+    }
+
+    /// Compares paths from their ends, in any spelling that a router could take for the same: a
+    /// `nest` has cut the beginning off one of them, or the layer wraps what is nested.
+    fn is_token_endpoint(&self, uri: &Uri) -> bool {
+        let [path, endpoint] = [uri.path(), &*self.path].map(plain_segments);
+        let mut ends = path.iter().rev().zip(endpoint.iter().rev());
+        ends.all(|(segment, of_endpoint)| segment.eq_ignore_ascii_case(of_endpoint))
     }
 
     /// Whether the body may be read at all.
@@ -110,6 +119,38 @@ impl Guard {
     }
 }
 
+/// Returns `false` only for a body that every reader takes for something else than a form: of one
+/// content type, which is clear, or of none at all.
+fn may_be_form<B: Body>(headers: &HeaderMap, body: &B) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (None, _) => !body.is_end_stream(),
+        (Some(_), Some(_)) => true,
+        (Some(content_type), None) => content_type.to_str().map_or(true, |content_type| {
+            let essence = essence(content_type);
+            let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
+            let is_clear = essence
+                .split_once('/')
+                .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
+            !is_clear || FORMS.iter().any(|form| essence.eq_ignore_ascii_case(form))
+        }),
+    }
+}
+
+/// The content types whose fields some frameworks read alike; only the first is taken.
+const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
+
+/// The characters of a token (RFC 9110), of which the two halves of a content type are made.
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.')
+        || matches!(byte, b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
 /// One content type, of a form in UTF-8, and nothing that stands between it and the bytes.
 fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -120,10 +161,10 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn is_form_type(text: &str) -> bool {
-    let mut parts = text.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        && parts.all(|parameter| match parameter.split_once('=') {
+    let [form, _] = FORMS;
+    let mut parameters = text.split(';').skip(1).map(str::trim);
+    essence(text).eq_ignore_ascii_case(form)
+        && parameters.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
                 value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
             }
@@ -132,8 +173,8 @@ fn is_form_type(text: &str) -> bool {
         })
 }
 
-/// The path without what routers pass over: escapes, repeated and trailing slashes.
-fn plain_path(path: &str) -> String {
+/// The segments of a path without what routers pass over: escapes, repeated and trailing slashes.
+fn plain_segments(path: &str) -> Vec<String> {
     let mut plain = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -149,5 +190,5 @@ fn plain_path(path: &str) -> String {
     }
     let plain = String::from_utf8_lossy(&plain);
     let segments = plain.split('/').filter(|segment| !matches!(*segment, "" | "."));
-    segments.flat_map(|segment| ["/", segment]).collect()
+    segments.map(str::to_owned).collect()
 }

@@ -9,8 +9,13 @@ use tower_layer::Layer;
 use super::guard::Guard;
 use crate::Sts;
 
-/// Guards the STS: a token request (`POST /oauth/2/token`) that names revoked authority is
-/// refused; every other request passes untouched.
+/// Guards the STS: a token request that names revoked authority is refused.
+///
+/// A token request is every `POST` with a form as its body, wherever the layer stands: around a
+/// whole service, in a `nest` of axum's, or on one route. A body that could be taken for a form
+/// counts as one: of no content type, of several, or `multipart/form-data`. At the token endpoint
+/// (`/oauth/2/token`, with or without its beginning) every `POST` counts. Other requests pass
+/// untouched.
 ///
 /// Authority is looked for in `session_id`, `agent_session_id`, `delegation_edge_id` and the
 /// claims of `subject_token`, unless that is an identity token
@@ -67,8 +72,8 @@ impl StsLayer {
         Self { guard: Guard::new(revocations) }
     }
 
-    /// Guards this path instead of `/oauth/2/token`: for services that are mounted elsewhere, or
-    /// whose router has cut a prefix off.
+    /// The token endpoint, instead of `/oauth/2/token`: there a `POST` of any other content type
+    /// than a form's is denied, too. Forms are read at every path.
     pub fn with_path(mut self, path: &str) -> Self {
         self.guard.path = path.into();
         self

@@ -1,4 +1,4 @@
-//! The service: token requests are read first, all others pass.
+//! The service: what may be a token request is read first, everything else passes.
 
 use std::mem;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        if !self.guard.is_token_request(request.method(), request.uri()) {
+        if !self.guard.is_token_request(&request) {
             return StsFuture::inner(self.inner.call(request.map(StsBody::untouched)));
         }
         let (parts, body) = request.into_parts();

@@ -314,20 +314,80 @@ async fn a_body_that_stalls_or_breaks_off_is_refused() {
     assert_eq!(send(&layer, streamed(stream::iter(broken))).await, refused(BrokenBody, 400));
 }
 
-#[tokio::test]
-async fn other_paths_and_methods_pass_untouched() {
-    let layer = StsLayer::new(revoked());
-    let body = || Full::<Bytes>::from("session_id=ar-1&session_id=ar-1");
-    for request in [
-        Request::post("/oauth/2/introspect").body(body()),
-        Request::post("/oauth/2/token/other").body(body()),
-        Request::post("/").body(body()),
-        Request::put("/oauth/2/token").body(body()),
-        Request::get("/oauth/2/token").body(body()),
-    ] {
-        let outcome = send(&layer, request.unwrap()).await;
-        assert_eq!(outcome, Passed("session_id=ar-1&session_id=ar-1".into()));
+/// A request with one content type, or none.
+fn typed(path: &str, content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
+    let mut request = Request::post(path).body(Full::<Bytes>::from(body)).unwrap();
+    if !content_type.is_empty() {
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
     }
+    request
+}
+
+#[tokio::test]
+async fn other_methods_and_bodies_pass_untouched() {
+    let layer = StsLayer::new(revoked());
+    let body = "session_id=ar-1&session_id=ar-1";
+    for (method, path) in [("PUT", "/oauth/2/token"), ("GET", "/oauth/2/token"), ("PUT", "/x")] {
+        let mut request = typed(path, FORM, body);
+        *request.method_mut() = method.parse().unwrap();
+        assert_eq!(send(&layer, request).await, Passed(body.into()));
+    }
+    for content_type in ["application/json", "text/plain", "application/grpc+proto; x"] {
+        for path in ["/oauth/2/introspect", "/oauth/2/token/other", "/api?a=b"] {
+            assert_eq!(send(&layer, typed(path, content_type, body)).await, Passed(body.into()));
+        }
+    }
+    assert_eq!(send(&layer, typed("/logout", "", "")).await, Passed("".into()), "no body at all");
+}
+
+#[tokio::test]
+async fn reads_forms_at_every_path() {
+    let layer = StsLayer::new(revoked());
+    for path in ["/token", "/exchange", "/", "/sts/oauth/2/token", "/oauth/2/token/other"] {
+        let revoked = typed(path, FORM, "session_id=ar-1");
+        assert_eq!(send(&layer, revoked).await, refused(Revoked, 401), "{path}");
+        let twice = typed(path, FORM, "session_id=ar-2&session_id=ar-1");
+        assert_eq!(send(&layer, twice).await, refused(RepeatedField, 400), "{path}");
+        let other = typed(path, FORM, "session_id=ar-2&token=x&token=y");
+        assert!(matches!(send(&layer, other).await, Passed(_)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn rejects_bodies_that_may_be_forms_at_every_path() {
+    let layer = StsLayer::new(revoked());
+    let mut several = typed("/exchange", FORM, "session_id=ar-1");
+    several.headers_mut().append("content-type", "application/json".parse().unwrap());
+    for request in [
+        several,
+        typed("/exchange", "", "session_id=ar-1"),
+        typed("/exchange", "multipart/form-data; boundary=x", "--x"),
+        typed(
+            "/exchange",
+            "application/x-www-form-urlencoded, application/json",
+            "session_id=ar-1",
+        ),
+        typed("/exchange", "application/x-www-form-urlencoded; charset=utf-7", "session_id=ar-1"),
+        typed("/exchange", "json", "{}"),
+        typed("/exchange", "/", "{}"),
+    ] {
+        let shown = format!("{:?}", request.headers());
+        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn takes_only_forms_at_the_token_endpoint_wherever_it_is_nested() {
+    let layer = StsLayer::new(revoked());
+    for path in ["/oauth/2/token", "/2/token", "/token", "/", "/sts/oauth/2/token", "/%74oken/"] {
+        let request = typed(path, "application/json", "{}");
+        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{path}");
+    }
+    let layer = layer.with_path("/exchange");
+    let request = typed("/sts/exchange", "application/json", "{}");
+    assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415));
+    let request = typed("/oauth/2/token", "application/json", "{}");
+    assert_eq!(send(&layer, request).await, Passed("{}".into()));
 }
 
 #[tokio::test]
