@@ -1,0 +1,78 @@
+//! Admissions carry the identity that they were decided on, and only a decision makes one.
+
+use std::sync::Arc;
+
+use caracal_revocation_state::{
+    Admission, Checks, Claims, Identity, Known, ManualClock, NotAdmitted, Options, Revocations,
+};
+
+fn fresh() -> Revocations {
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    revocations.confirm(revocations.now());
+    revocations
+}
+
+fn admit(revocations: &Revocations, identity: &Identity) -> Result<Admission, NotAdmitted> {
+    revocations.admit(identity, &Checks::default(), revocations.now(), None)
+}
+
+/// The same identity as claims, as an authority of `own` and as one of another state.
+fn identities(own: &Revocations, sid: &str) -> [Identity; 3] {
+    let claims = Claims::new(sid);
+    [claims.clone().into(), own.authority(&claims).into(), fresh().authority(&claims).into()]
+}
+
+#[test]
+fn admission_carries_the_claims_that_were_decided_on() {
+    let (revocations, other) = (fresh(), fresh());
+    for identity in identities(&revocations, "ar-1") {
+        let admission = admit(&revocations, &identity).unwrap();
+        assert_eq!(admission.claims(), Some(&Claims::new("ar-1")));
+        assert!(admission.is_by(&revocations) && admission.is_by(&revocations.clone()));
+        assert!(!admission.is_by(&other));
+    }
+}
+
+#[test]
+fn denies_revoked_and_unknown_identities_of_every_form() {
+    let revocations = fresh();
+    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    for identity in identities(&revocations, "ar-1") {
+        let denied = admit(&revocations, &identity);
+        assert!(matches!(denied, Err(NotAdmitted::Refused(_))), "{denied:?}");
+    }
+    let unproven = Revocations::new(Options::default());
+    for identity in identities(&unproven, "ar-1") {
+        let denied = admit(&unproven, &identity);
+        assert!(matches!(denied, Err(NotAdmitted::Unknown(_))), "{denied:?}");
+    }
+}
+
+#[test]
+fn denies_claims_without_an_authority_record() {
+    let revocations = fresh();
+    for identity in identities(&revocations, "") {
+        assert_eq!(admit(&revocations, &identity).unwrap_err(), NotAdmitted::NoRecord);
+    }
+    let (claims, now) = (Claims::new(""), revocations.now());
+    let unverified = revocations.admit_unverified(&claims, &Checks::default(), now, None);
+    assert_eq!(unverified.unwrap_err(), NotAdmitted::NoRecord);
+}
+
+#[test]
+fn unverified_admission_carries_no_identity() {
+    let (revocations, claims) = (fresh(), Claims::new("ar-1"));
+    let now = revocations.now();
+    let admission = revocations.admit_unverified(&claims, &Checks::default(), now, None).unwrap();
+    assert!(admission.identity().is_none() && admission.claims().is_none());
+}
+
+#[test]
+fn debug_output_holds_no_id() {
+    let revocations = fresh();
+    for identity in identities(&revocations, "ar-secret") {
+        let admission = admit(&revocations, &identity).unwrap();
+        let text = format!("{identity:?} {admission:?}");
+        assert!(!text.contains("ar-secret"), "{text}");
+    }
+}
