@@ -137,7 +137,7 @@ enum Inner {
 
 const INNERS: [Inner; 3] = [Inner::Policy, Inner::Gateway, Inner::Handler];
 
-/// Another identity that some layer leaves in the extensions.
+/// Another identity that a layer leaves in the extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Foreign {
     Nothing,
@@ -181,12 +181,12 @@ impl Case {
         cases.into_iter()
     }
 
-    /// Whether two layers gave two identities before anything was decided.
+    /// Returns `true` if two layers gave two identities before the first decision.
     fn conflicts(&self) -> bool {
         (self.source, self.foreign) == (Source::Authority, Foreign::ClaimsBefore)
     }
 
-    /// The identity that the outer layer decides on, if somebody verified it.
+    /// The verified identity that the outer layer decides on.
     fn identity(&self) -> Option<&'static str> {
         match (self.source, self.foreign) {
             // The token is only read where no claims are given.
@@ -317,14 +317,14 @@ async fn inner_layers_decide_on_the_admitted_identity() {
                 outcome(200, &format!("{identity} claims=- authority=- mandate={mandate} -"))
             }
             (Inner::Gateway, None) => match case.foreign {
-                // Nobody verified the token: the layer takes the claims that it is given.
+                // The token was not verified: the layer takes the claims that it is given.
                 Foreign::ClaimsBetween | Foreign::AuthorityBetween => {
                     outcome(200, &format!("{} claims=- authority=- mandate=- -", case.other))
                 }
                 _ => outcome(401, "unverified_token"),
             },
             (Inner::Handler, identity) => {
-                // Between the layer and the handler stands no other that would take it away.
+                // No layer follows that would remove them.
                 let claims = match case.foreign {
                     Foreign::ClaimsBetween => case.other,
                     Foreign::ClaimsBefore if case.conflicts() => case.other,
@@ -497,7 +497,7 @@ async fn foreign_mandate_is_not_taken_for_the_admitted_one() {
     let second = insert(app().layer(world.gateway()), boss.clone()).layer(verifying());
     let seen = ask(second, Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=- -"));
-    // Without a layer that decided, it is what somebody verified.
+    // Without a decision it is the mandate that was verified.
     let seen = ask(insert(app(), boss), None).await;
     assert_eq!(seen, outcome(200, "none claims=- authority=- mandate=ar-boss -"));
 }

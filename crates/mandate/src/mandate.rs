@@ -97,8 +97,8 @@ impl Mandate {
         }
     }
 
-    /// The mandate of a request, from its extensions. Where the request was admitted, only a
-    /// mandate of the identity that was decided on: any other was left there by somebody else.
+    /// Returns the mandate of a request, from its extensions. If the request was admitted, only a
+    /// mandate of the identity that was decided on counts: another layer left any other.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         let mandate = extensions.get::<Self>()?;

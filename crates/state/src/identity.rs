@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::{Authority, Claims};
 
-/// The identity that a request is decided on: claims that somebody verified, digested before or
-/// not. Clones share the claims.
+/// The identity that a request is decided on: verified claims, or an [`Authority`] made of them.
+/// Clones share the claims.
 ///
 /// ```
 /// use caracal_revocation_state::{Claims, Identity};

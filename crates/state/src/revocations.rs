@@ -133,14 +133,14 @@ impl Revocations {
         self.decide_on(claims, checks, now)
     }
 
-    /// What a token with these claims stands on, for whoever asks about it again and again. It
-    /// keeps a copy of the claims.
+    /// Digests these claims once, for decisions at many requests. The authority keeps a copy of the
+    /// claims.
     #[must_use]
     pub fn authority<S: AsRef<str>>(&self, claims: &Claims<S>) -> Authority {
         self.authority_of(Arc::new(claims.to_owned_text()))
     }
 
-    /// The same of claims that are shared, without a copy.
+    /// Digests shared claims like [`Self::authority`], without a copy.
     #[must_use]
     pub fn authority_of(&self, claims: Arc<Claims>) -> Authority {
         Authority::new(self.clone(), self.grounds(&claims, true), claims)

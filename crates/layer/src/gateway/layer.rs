@@ -26,8 +26,8 @@ use crate::{Cutting, Guarded};
 ///    an authority, the authority must be made of these claims.
 ///
 /// A request that passes on an identity carries an [`Admission`] in its extensions: the proof and
-/// the identity. `Claims` and `Authority` are moved into it, or removed where they are of somebody
-/// else, so that layers and handlers inside read the identity in one place.
+/// the identity. `Claims` and `Authority` are moved into it, or removed if another layer left them:
+/// layers and handlers inside read the identity in one place.
 ///
 /// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with
 /// axum's `Router::layer`, it is added after it.

@@ -31,7 +31,7 @@ pub(crate) struct Guard {
     counters: Counters,
     cuts: CutCounters,
     /// Set once the log names the mistake that makes this layer deny every request.
-    told_mistake: Arc<AtomicBool>,
+    mistake_logged: Arc<AtomicBool>,
 }
 
 /// A request that goes no further.
@@ -63,7 +63,7 @@ impl Guard {
             requirements: Requirements::new().max_hops(u32::MAX),
             watch: OnceLock::new(),
         };
-        let told_mistake = Arc::new(AtomicBool::new(false));
+        let mistake_logged = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
         let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
         Self {
@@ -74,7 +74,7 @@ impl Guard {
             profile,
             counters,
             cuts,
-            told_mistake,
+            mistake_logged,
         }
     }
 
@@ -207,7 +207,7 @@ impl Guard {
             RejectionKind::OtherState => Some(log::other_state as fn()),
             _ => None,
         };
-        if let Some(log) = mistake.filter(|_| !self.told_mistake.swap(true, Ordering::Relaxed)) {
+        if let Some(log) = mistake.filter(|_| !self.mistake_logged.swap(true, Ordering::Relaxed)) {
             log();
         }
         let grpc = Caller::of(request, self.grpc_only).grpc;

@@ -120,7 +120,7 @@ impl Judge {
         let Some(authority) = extensions.get::<Authority>() else {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
-        // Of another state nothing follows for this one, and nobody else vouches for it.
+        // Its digests mean nothing in this state.
         if !authority.revocations().is(&self.revocations) {
             return Err(RejectionKind::OtherState);
         }
@@ -172,7 +172,7 @@ impl Judgement {
     }
 }
 
-/// Admits a request on claims that nobody verified, or says why not.
+/// Admits a request on unverified claims, or returns the reason to deny it.
 pub(crate) fn admit_unverified<S: AsRef<str>>(
     revocations: &Revocations,
     claims: &Claims<S>,

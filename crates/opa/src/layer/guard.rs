@@ -28,7 +28,7 @@ pub(super) struct Guard {
     pub(super) decisions: Option<Decisions>,
     denials: Arc<[Counter]>,
     /// Set once the log names the mistake that makes this layer deny every request.
-    told_mistake: Arc<AtomicBool>,
+    mistake_logged: Arc<AtomicBool>,
 }
 
 /// What becomes of a request.
@@ -47,12 +47,12 @@ impl Guard {
             zone: None,
             decisions: None,
             denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
-            told_mistake: Arc::default(),
+            mistake_logged: Arc::default(),
         }
     }
 
     pub(super) fn judge<B>(&self, request: &mut Request<B>) -> Judged {
-        // Left by somebody since the request was admitted: not the identity that was decided on.
+        // Another layer left them since the request was admitted on its own identity.
         request.extensions_mut().remove::<Claims>();
         request.extensions_mut().remove::<Authority>();
         let input = match self.input(request) {
@@ -127,7 +127,7 @@ impl Guard {
                 | PolicyRejectionKind::NoClaims
                 | PolicyRejectionKind::OtherState
         );
-        if is_mistake && !self.told_mistake.swap(true, Ordering::Relaxed) {
+        if is_mistake && !self.mistake_logged.swap(true, Ordering::Relaxed) {
             log_mistake(kind);
         }
         tracing::info!(
@@ -147,7 +147,7 @@ fn log_mistake(kind: PolicyRejectionKind) {
     match kind {
         PolicyRejectionKind::NoClaims => tracing::error!(
             target: DENIAL,
-            "a request was admitted on a token that nobody verified: give the gateway layer a \
+            "a request was admitted on an unverified token: give the gateway layer a \
              verifier, or verified claims",
         ),
         PolicyRejectionKind::OtherState => tracing::error!(

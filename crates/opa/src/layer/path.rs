@@ -22,10 +22,10 @@ pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
     None
 }
 
-/// The path with its escapes decoded. `None` where somebody could read it otherwise: each segment
-/// must be decoded to text that no reader takes for another number of segments, or decodes again.
+/// Decodes the escapes of a path. Returns `None` if two readers could disagree on it: because one of
+/// them splits a decoded segment again, decodes it again, or leaves a segment out.
 pub(super) fn decoded(raw: &str) -> Option<String> {
-    // Of `OPTIONS *` and of `CONNECT`: they name no resource.
+    // `OPTIONS *` and `CONNECT` name no resource.
     if matches!(raw, "*" | "") {
         return Some(raw.to_owned());
     }
@@ -65,8 +65,8 @@ fn escaped([high, low]: [u8; 2]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// Separators and control characters, dots that go elsewhere (with parameters, too), and an escape
-/// that is left for a second reader.
+/// Returns `true` for separators, control characters, `.` and `..` (with parameters, too), and an
+/// escape that is left after decoding.
 fn is_ambiguous(segment: &str) -> bool {
     let is_special = |letter: char| matches!(letter, '/' | '\\') || letter.is_control();
     let without_parameters = segment.split(';').next().unwrap_or_default();

@@ -19,7 +19,7 @@ pub struct PolicyRejection {
 pub enum PolicyRejectionKind {
     /// No gateway admitted the request: the layers stand in the wrong order.
     NotAdmitted,
-    /// The request was admitted on a token that nobody verified: it has no claims to decide on.
+    /// The request was admitted on an unverified token: there are no claims to decide on.
     NoClaims,
     /// The gateway that admitted the request asks another `Revocations` than the policies.
     OtherState,

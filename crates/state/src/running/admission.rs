@@ -42,7 +42,7 @@ pub enum NotAdmitted {
     Refused(Refusal),
     /// Too little is known.
     Unknown(Unknown),
-    /// The claims name no authority record. They would match nothing, and so always pass.
+    /// The claims name no authority record. They would match no revocation, and so always pass.
     NoRecord,
 }
 
@@ -77,7 +77,8 @@ impl Admission {
         self.running.as_ref()
     }
 
-    /// Resolves once the authority behind the request has ended; never of one that nothing cuts.
+    /// Resolves once the authority behind the request has ended. It never resolves if nothing cuts
+    /// the request.
     pub fn revoked(&self) -> RevokedSignal {
         RevokedSignal(self.running.clone())
     }
@@ -127,8 +128,7 @@ impl Revocations {
         Ok(Admission { admitted, running, identity, state: self.id() })
     }
 
-    /// For layers: the same on the claims of a token that nobody verified. The admission carries
-    /// no identity.
+    /// For layers: decides on the claims of an unverified token. The admission carries no identity.
     ///
     /// # Errors
     ///
