@@ -103,8 +103,6 @@ const LONG: &[&str] = &[
     "graph.reachable",
     "graph.reachable_paths",
     "indexof_n",
-    "json.marshal",
-    "json.marshal_with_options",
     "json.patch",
     "net.cidr_expand",
     "numbers.range",

@@ -1,4 +1,4 @@
-//! A compiled policy, and the machines that evaluate it: one for each thread at a time.
+//! A compiled policy, and the engines that evaluate it: one for each thread at a time.
 
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,23 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
-use regorus::Value;
-use regorus::rvm::vm::{ExecutionMode, VmError};
-use regorus::rvm::{Program, RegoVM};
 use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{Engine, LimitError, Value};
 use tokio::sync::Semaphore;
 
+use super::RESULT;
 use super::values::{to_json, to_rego};
 use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
 
 /// How many steps pass between two looks at the time: some ten microseconds' worth.
 const STEPS: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
-
-/// What a machine is made from.
-pub(super) struct Template {
-    pub(super) program: Arc<Program>,
-    pub(super) data: Value,
-}
 
 /// How a policy is to be evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -31,39 +24,39 @@ pub(super) struct Manner {
     pub(super) time_limit: Duration,
     /// On a blocking thread, since one step may take long.
     pub(super) beside: bool,
-    /// With the calls kept apart from the thread's stack.
-    pub(super) stackless: bool,
     pub(super) deterministic: bool,
 }
 
-pub(super) struct RegoPolicy(Arc<Machines>);
+pub(super) struct RegoPolicy(Arc<Engines>);
 
-struct Machines {
-    /// A place for each machine. A thread begins to look at a place of its own, so that it mostly
-    /// has the machine that is still in its core's cache.
-    places: Box<[ArrayQueue<RegoVM>]>,
-    /// For more threads than there are machines.
-    spare: Template,
+struct Engines {
+    /// One for each thread. A thread begins to look at a place of its own, so that it mostly has
+    /// the engine that is still in its core's cache.
+    places: Box<[Place]>,
     manner: Manner,
     /// How many evaluations may run beside the requests.
     beside: Arc<Semaphore>,
 }
 
+struct Place {
+    engine: ArrayQueue<Engine>,
+    /// Cloned where the engine is away. Clones share the policy and the data.
+    template: Engine,
+}
+
 impl RegoPolicy {
-    pub(super) fn new(templates: Vec<Template>, manner: Manner) -> Result<Self, String> {
-        let threads = templates.len();
-        let (mut places, mut spare) = (Vec::with_capacity(threads), None);
-        for template in templates {
-            let place = ArrayQueue::new(1);
-            // The place is new, and so has room.
-            let _ = place.push(machine(&template, manner)?);
-            places.push(place);
-            spare = Some(template);
-        }
-        let places = places.into();
-        let spare = spare.ok_or("there is nothing to evaluate")?;
-        let beside = Arc::new(Semaphore::new(threads));
-        Ok(Self(Arc::new(Machines { places, spare, manner, beside })))
+    /// Takes an engine for each thread: prepared, and sharing nothing with the others, whose
+    /// reference counts would hold the threads up.
+    pub(super) fn new(engines: Vec<Engine>, manner: Manner) -> Self {
+        let beside = Arc::new(Semaphore::new(engines.len()));
+        let places = engines.into_iter().map(|mut template| {
+            template.set_execution_timer_config(ExecutionTimerConfig {
+                limit: manner.time_limit,
+                check_interval: STEPS,
+            });
+            Place { engine: ArrayQueue::new(1), template }
+        });
+        Self(Arc::new(Engines { places: places.collect(), manner, beside }))
     }
 }
 
@@ -76,10 +69,10 @@ impl PreparedPolicy for RegoPolicy {
         if !self.0.manner.beside {
             return Evaluation::Ready(self.0.evaluate(input));
         }
-        let machines = Arc::clone(&self.0);
+        let engines = Arc::clone(&self.0);
         Evaluation::Pending(Box::pin(async move {
-            let limit = machines.manner.time_limit;
-            tokio::time::timeout(limit, machines.evaluate_beside(input))
+            let limit = engines.manner.time_limit;
+            tokio::time::timeout(limit, engines.evaluate_beside(input))
                 .await
                 .unwrap_or(Err(EvaluationError::TimeLimit))
         }))
@@ -90,7 +83,7 @@ impl PreparedPolicy for RegoPolicy {
     }
 }
 
-impl Machines {
+impl Engines {
     async fn evaluate_beside(
         self: &Arc<Self>,
         input: Value,
@@ -98,9 +91,9 @@ impl Machines {
         // An evaluation that goes on after its limit keeps its place until it ends.
         let place = Arc::clone(&self.beside).acquire_owned().await;
         let place = place.map_err(|_| EvaluationError::Busy)?;
-        let machines = Arc::clone(self);
+        let engines = Arc::clone(self);
         let result = tokio::task::spawn_blocking(move || {
-            let result = machines.evaluate(input);
+            let result = engines.evaluate(input);
             drop(place);
             result
         });
@@ -108,40 +101,44 @@ impl Machines {
     }
 
     fn evaluate(&self, input: Value) -> Result<serde_json::Value, EvaluationError> {
-        let mut machine = match self.nearest().find_map(ArrayQueue::pop) {
-            Some(machine) => machine,
-            None => machine(&self.spare, self.manner).map_err(EvaluationError::Failed)?,
+        let own = THREAD.with(|number| *number) % self.places.len().max(1);
+        let nearest = || self.places.iter().skip(own).chain(self.places.iter().take(own));
+        let taken = nearest().find_map(|place| Some((place.engine.pop()?, place)));
+        let taken = taken.or_else(|| nearest().next().map(|place| (place.template.clone(), place)));
+        let Some((mut engine, place)) = taken else {
+            return Err(EvaluationError::Busy);
         };
-        // A machine that panicked is not used again.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            machine.set_input(input);
-            let result = machine.execute_entry_point_by_index(0);
-            machine.set_input(Value::Undefined);
-            (machine, result)
+            engine.set_input(input);
+            let result = engine.eval_rule(RESULT.to_owned());
+            engine.set_input(Value::Undefined);
+            result
         }));
-        let (machine, result) =
-            result.map_err(|_| EvaluationError::Failed("the evaluator panicked".to_owned()))?;
-        // Into the nearest place with room; there is none if others were made in between.
-        let _ = self.nearest().try_fold(machine, |machine, place| match place.push(machine) {
-            Ok(()) => Err(()),
-            Err(machine) => Ok(machine),
-        });
         match result {
-            Ok(Value::Undefined) => Err(EvaluationError::Undefined),
-            Ok(value) => to_json(&value).map_err(EvaluationError::Failed),
-            Err(VmError::TimeLimitExceeded { .. }) => Err(EvaluationError::TimeLimit),
-            Err(error) => {
-                Err(EvaluationError::Failed(error.to_string().chars().take(200).collect()))
+            Ok(Ok(value)) => {
+                // Where others were cloned meanwhile, the place may be taken.
+                let _ = place.engine.push(engine);
+                match value {
+                    Value::Undefined => Err(EvaluationError::Undefined),
+                    value => to_json(&value).map_err(EvaluationError::Failed),
+                }
             }
+            // An engine that failed or panicked keeps what the evaluation has left behind, such as
+            // values of loops: it is not used again.
+            Ok(Err(error)) => Err(match error.downcast_ref::<LimitError>() {
+                Some(LimitError::TimeLimitExceeded { .. }) => EvaluationError::TimeLimit,
+                _ => EvaluationError::Failed(last_line(&error)),
+            }),
+            Err(_) => Err(EvaluationError::Failed("the evaluator panicked".to_owned())),
         }
     }
 }
 
-impl Machines {
-    fn nearest(&self) -> impl Iterator<Item = &ArrayQueue<RegoVM>> {
-        let own = THREAD.with(|number| *number) % self.places.len().max(1);
-        self.places.iter().skip(own).chain(self.places.iter().take(own))
-    }
+/// One line: regorus quotes the policy at length before it.
+pub(super) fn last_line(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.trim().chars().take(200).collect()
 }
 
 /// How many threads have evaluated so far.
@@ -149,22 +146,4 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-}
-
-fn machine(template: &Template, manner: Manner) -> Result<RegoVM, String> {
-    let mut machine = RegoVM::new();
-    machine.set_execution_mode(if manner.stackless {
-        ExecutionMode::Suspendable
-    } else {
-        ExecutionMode::RunToCompletion
-    });
-    machine.load_program(Arc::clone(&template.program));
-    machine.set_data(template.data.clone()).map_err(|error| error.to_string())?;
-    // The clock bounds it, not the number of steps.
-    machine.set_max_instructions(usize::MAX);
-    machine.set_execution_timer_config(Some(ExecutionTimerConfig {
-        limit: manner.time_limit,
-        check_interval: STEPS,
-    }));
-    Ok(machine)
 }

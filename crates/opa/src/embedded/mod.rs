@@ -1,9 +1,11 @@
 //! Rego in this process: compiled once, evaluated on many threads without a lock.
 
 mod builtins;
-mod calls;
+mod check;
 mod compile;
 mod evaluate;
+mod guards;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -88,6 +90,9 @@ impl Default for RegoEngine {
         Self::new()
     }
 }
+
+/// What is evaluated.
+const RESULT: &str = "data.caracal.authz.result";
 
 /// Compiling recurses as deep as the policy nests.
 const COMPILE_STACK: usize = 64 * 1024 * 1024;

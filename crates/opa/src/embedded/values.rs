@@ -32,7 +32,7 @@ pub(super) fn to_rego(json: &Json) -> Result<Rego, String> {
     })
 }
 
-/// A result as JSON: sets become arrays, and what JSON cannot name is an error.
+/// A result as JSON, as OPA writes it: sets become arrays, and names that are no strings their text.
 pub(super) fn to_json(rego: &Rego) -> Result<Json, String> {
     Ok(match rego {
         Rego::Null => Json::Null,
@@ -41,11 +41,17 @@ pub(super) fn to_json(rego: &Rego) -> Result<Json, String> {
         Rego::Array(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
         Rego::Set(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
         Rego::Object(members) => {
-            let member = |(name, value): (&Rego, _)| match name {
-                Rego::String(name) => Ok(((**name).to_owned(), to_json(value)?)),
-                _ => Err("a name in the result is not a string".to_owned()),
-            };
-            Json::Object(members.iter().map(member).collect::<Result<_, String>>()?)
+            let mut all = serde_json::Map::new();
+            for (name, value) in members.iter() {
+                let name = match name {
+                    Rego::String(name) => (**name).to_owned(),
+                    name => to_json(name)?.to_string(),
+                };
+                if all.insert(name, to_json(value)?).is_some() {
+                    return Err("two names in the result have the same text".to_owned());
+                }
+            }
+            Json::Object(all)
         }
         Rego::Undefined => return Err("a part of the result is undefined".to_owned()),
         Rego::Number(_) => serde_json::to_value(rego).map_err(|error| error.to_string())?,
@@ -86,11 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_an_array_and_a_name_must_be_a_string() {
+    fn a_set_is_an_array_and_a_name_is_its_text() {
         let set: std::collections::BTreeSet<_> = [Rego::from(2_u64), Rego::from(1_u64)].into();
         assert_eq!(to_json(&set.into()).unwrap(), serde_json::json!([1, 2]));
-        let named_by_number: BTreeMap<_, _> = [(Rego::from(1_u64), Rego::Null)].into();
-        assert!(to_json(&named_by_number.into()).is_err());
+        let mut members: BTreeMap<_, _> = [(Rego::from(1_u64), Rego::Null)].into();
+        assert_eq!(to_json(&members.clone().into()).unwrap(), serde_json::json!({ "1": null }));
+        members.insert(Rego::from("1"), Rego::Null);
+        assert!(to_json(&members.into()).is_err());
         assert!(to_json(&Rego::Undefined).is_err());
     }
 }

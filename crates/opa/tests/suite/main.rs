@@ -7,6 +7,7 @@
     reason = "a test may"
 )]
 
+mod differential;
 mod interleavings;
 mod layer;
 mod metrics;
