@@ -39,6 +39,14 @@ cargo nextest run --workspace --all-features --locked
 if [ -z "${OPA_URL:-}" ]; then
     say "not against a real OPA: with OPA_URL set, the tests server::real_* of caracal-revocation-opa"
 fi
+say "embedded Rego beside OPA itself"
+status=0
+crates/opa/tests/differential/live.sh 1 1000 || status=$?
+if [ "$status" = 3 ]; then
+    say "OPA cannot be had: its recorded answers were used alone"
+elif [ "$status" != 0 ]; then
+    exit "$status"
+fi
 say "documentation tests"
 cargo test --workspace --all-features --locked --doc --quiet
 say "every order of the steps of threads"

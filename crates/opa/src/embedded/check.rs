@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::rewrite::MADE_UP;
 
-/// How deep rules, statements and expressions may nest together: that many fit on the stack of a
-/// thread, 2 MiB, also without optimisation.
-const DEEPEST: usize = 400;
+/// How deep rules, statements and expressions may nest together. On the stack of a thread, 2 MiB,
+/// there is room for 300, also without optimisation.
+const DEEPEST: usize = 200;
 
 /// A rule or a call takes as much of the stack as so many expressions.
 const RULE: usize = 4;

