@@ -32,6 +32,13 @@ impl Moment {
         monotonic.max(self.wall.saturating_sub(earlier.wall))
     }
 
+    /// Returns the earlier reading of each clock: [`Moment::elapsed_since`] of it is no less than
+    /// that of either moment, also where the wall clock was set back between them.
+    #[must_use]
+    pub fn earlier_of(self, other: Self) -> Self {
+        Self { monotonic: self.monotonic.min(other.monotonic), wall: self.wall.min(other.wall) }
+    }
+
     /// The moment so long before this one, on both clocks.
     #[must_use]
     pub const fn earlier_by(self, by: Duration) -> Self {
@@ -139,6 +146,11 @@ impl ManualClock {
     /// Moves only the wall clock, as a machine does that was suspended.
     pub fn advance_wall(&self, by: Duration) {
         self.set(|moment| Moment { wall: moment.wall + by, ..moment });
+    }
+
+    /// Sets only the wall clock back.
+    pub fn set_wall_back(&self, by: Duration) {
+        self.set(|moment| Moment { wall: moment.wall.saturating_sub(by), ..moment });
     }
 
     fn set(&self, change: impl FnOnce(Moment) -> Moment) {

@@ -1,8 +1,9 @@
 //! Up to which moment the log is proven complete, and since when that is too long ago.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::{Moment, Outage};
 
 /// Why nothing is known.
@@ -65,14 +66,17 @@ impl NotReady {
     }
 }
 
-/// The moment of the last proof, written by one follower and read by every request.
+/// The moment of the newest proof, written by one follower and read by every request.
 #[derive(Debug, Default)]
 pub(crate) struct Freshness {
-    /// Both clocks in nanoseconds, zero for never. They are written one after the other; a
-    /// reader that sees only one of them move takes the older for the other, and so at worst
-    /// thinks its view older than it is.
+    /// Both clocks in nanoseconds, zero for never. The wall clock is written first and read last:
+    /// a reader in between takes it from a newer proof than the other, and with it what that
+    /// proof covers. So it can only think its view older than it is.
     monotonic: AtomicU64,
     wall: AtomicU64,
+    /// The monotonic clock of the newest proof, locked while the two above are written; no reader
+    /// takes it. Kept apart: loom misses orders in which a thread loads what it then stores.
+    newest: Mutex<Duration>,
     /// A [`NotReady`]'s code, or [`READY`].
     not_ready: AtomicU8,
     /// An [`Outage`]'s code.
@@ -82,10 +86,15 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// The log was complete as of this moment. Never goes back.
+    /// The log was complete as of this moment. Keeps both clocks of the newest proof, as the
+    /// monotonic one tells: the wall clock may have been set back since an older proof.
     pub(crate) fn confirm(&self, as_of: Moment) {
-        self.wall.fetch_max(nanos(as_of.wall), Ordering::Release);
-        self.monotonic.fetch_max(nanos(as_of.monotonic), Ordering::Release);
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if as_of.monotonic >= *newest {
+            *newest = as_of.monotonic;
+            self.wall.store(nanos(as_of.wall), Ordering::Release);
+            self.monotonic.store(nanos(as_of.monotonic), Ordering::Release);
+        }
         self.not_ready.store(READY, Ordering::Release);
     }
 

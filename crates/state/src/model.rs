@@ -78,6 +78,49 @@ fn who_sees_a_proof_sees_all_that_came_before_it() {
 }
 
 #[test]
+fn torn_read_of_proofs_is_never_fresher_than_both() {
+    check(|| {
+        let at = |monotonic, wall| Moment {
+            monotonic: Duration::from_secs(monotonic),
+            wall: Duration::from_secs(wall),
+        };
+        let freshness = Arc::new(Freshness::default());
+        let writer = {
+            let freshness = Arc::clone(&freshness);
+            thread::spawn(move || {
+                freshness.confirm(at(1, 100));
+                // The wall clock was set back.
+                freshness.confirm(at(2, 50));
+            })
+        };
+        let now = at(10, 105);
+        let age = freshness.staleness(now).ok();
+        // By the first proof it is 9 s, by the second 55 s; their newest halves would make 8 s.
+        assert!(age.is_none_or(|age| age >= Duration::from_secs(9)), "{age:?}");
+        writer.join().unwrap();
+        assert_eq!(freshness.staleness(now), Ok(Duration::from_secs(55)));
+    });
+}
+
+#[test]
+fn keeps_newest_of_two_concurrent_proofs() {
+    check(|| {
+        let at = |monotonic, wall| Moment {
+            monotonic: Duration::from_secs(monotonic),
+            wall: Duration::from_secs(wall),
+        };
+        let freshness = Arc::new(Freshness::default());
+        let writer = {
+            let freshness = Arc::clone(&freshness);
+            thread::spawn(move || freshness.confirm(at(2, 50)))
+        };
+        freshness.confirm(at(1, 100));
+        writer.join().unwrap();
+        assert_eq!(freshness.staleness(at(10, 105)), Ok(Duration::from_secs(55)));
+    });
+}
+
+#[test]
 fn who_sees_a_proof_knows_that_something_found_no_room() {
     check(|| {
         let (index, freshness) = (index(1), Arc::new(Freshness::default()));

@@ -76,6 +76,31 @@ fn readiness_turns_red_beyond_the_bound_and_warns_before() {
 }
 
 #[test]
+fn notices_suspension_after_wall_clock_was_set_back() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    revocations.confirm(revocations.now());
+    clock.set_wall_back(3_600 * SECOND);
+    clock.advance(SECOND);
+    revocations.confirm(revocations.now());
+    // The machine sleeps: its monotonic clock stands still.
+    clock.advance_wall(61 * SECOND);
+    assert_eq!(revocations.staleness(revocations.now()), Ok(61 * SECOND));
+    assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Stale));
+}
+
+#[test]
+fn ignores_older_proof_that_arrives_late() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    let older = revocations.now();
+    clock.set_wall_back(3_600 * SECOND);
+    clock.advance(SECOND);
+    revocations.confirm(revocations.now());
+    revocations.confirm(older);
+    clock.advance_wall(61 * SECOND);
+    assert_eq!(revocations.staleness(revocations.now()), Ok(61 * SECOND));
+}
+
+#[test]
 fn failing_signatures_alarm_and_leave_the_service_ready() {
     let (revocations, clock) = on_manual_clock(Options::default());
     assert!(revocations.set_signatures_fail(true));

@@ -67,7 +67,7 @@ impl Fold {
     pub(super) fn oldest_proof(&self) -> Option<Moment> {
         let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
         let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
-        proofs.into_iter().min_by_key(|as_of| as_of.monotonic)
+        proofs.into_iter().reduce(Moment::earlier_of)
     }
 
     /// The moment up to which the view counts as proven. In strict mode that is at most when the

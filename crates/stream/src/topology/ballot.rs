@@ -87,7 +87,7 @@ impl Ballot {
 
 /// The earlier of two moments, if both are known.
 pub(crate) fn capped(as_of: Option<Moment>, confirmed: Option<Moment>) -> Option<Moment> {
-    [as_of?, confirmed?].into_iter().min_by_key(|moment| moment.monotonic)
+    Some(as_of?.earlier_of(confirmed?))
 }
 
 #[cfg(test)]
@@ -167,5 +167,13 @@ mod tests {
         assert_eq!(capped(Some(at(5)), Some(at(7))), Some(at(5)));
         assert_eq!(capped(Some(at(5)), None), None);
         assert_eq!(capped(None, Some(at(7))), None);
+    }
+
+    #[test]
+    fn caps_each_clock_after_wall_clock_was_set_back() {
+        let before = at(100);
+        let after = Moment { monotonic: Duration::from_secs(101), ..at(50) };
+        let earlier = Moment { monotonic: Duration::from_secs(100), ..at(50) };
+        assert_eq!(capped(Some(before), Some(after)), Some(earlier));
     }
 }
