@@ -330,12 +330,6 @@ fn decide_on(world: &World, checks: &Checks) {
 
 fn parse(payloads: &[String]) {
     for payload in payloads {
-        black_box(Claims::scan(black_box(payload)).expect("plain claims"));
-    }
-}
-
-fn parse_by_serde(payloads: &[String]) {
-    for payload in payloads {
         let claims: Claims<Text<'_>> = serde_json::from_str(black_box(payload)).expect("claims");
         black_box(claims);
     }
@@ -350,7 +344,7 @@ fn checks(epoch: bool) -> Checks {
 fn times(world: &World, figures: &mut Figures) {
     let mut ways = ways(world);
     let (mut plain, mut with_epoch, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut by_serde, mut ready_made, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ready_made, mut silent) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         world.revocations.confirm(world.revocations.glance());
         ways.iter_mut().for_each(Way::round);
@@ -358,7 +352,6 @@ fn times(world: &World, figures: &mut Figures) {
         with_epoch.push(batches(|| decide(world, &checks(true))));
         ready_made.push(batches(|| decide_on(world, &checks(false))));
         parsed.push(batches(|| parse(&world.payloads)));
-        by_serde.push(batches(|| parse_by_serde(&world.payloads)));
         silent.push(ways[0].without.last().copied().unwrap_or_default());
     }
     head("what the layer adds to a request", "ns");
@@ -379,7 +372,6 @@ fn times(world: &World, figures: &mut Figures) {
         ("clock and verdict, epoch checked", &with_epoch),
         ("clock and verdict on an authority", &ready_made),
         ("claims out of the decoded payload", &parsed),
-        ("the same by serde, where it is not plain", &by_serde),
     ] {
         row(name, times);
         figures.add(&format!("step: {name}"), times, "ns");

@@ -58,7 +58,6 @@ mod readiness;
 mod recent;
 mod revocations;
 mod running;
-mod scan;
 mod suspensions;
 mod sync;
 mod table;
