@@ -30,7 +30,6 @@ struct Payload {
     delegation_chain: Option<Vec<ChainHop>>,
     source_session_id: Option<Box<str>>,
     target_session_id: Option<Box<str>>,
-    hop_count: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +64,6 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
     if named.iter().any(|text| text.is_empty()) || !has(json, required)? {
         return Err(Invalid::Claims);
     }
-    let path = u32::try_from(claims.delegation_path.len()).unwrap_or(u32::MAX);
     Ok(Said {
         issuer: payload.iss,
         subject: payload.sub,
@@ -85,7 +83,6 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
             .collect(),
         source_session: payload.source_session_id,
         target_session: payload.target_session_id,
-        hops: payload.hop_count.unwrap_or_default().max(path),
         issued: payload.iat,
         not_before: payload.nbf,
         expires: payload.exp,

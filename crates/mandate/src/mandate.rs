@@ -32,7 +32,6 @@ pub(crate) struct Said {
     pub(crate) applications: Vec<Box<str>>,
     pub(crate) source_session: Option<Box<str>>,
     pub(crate) target_session: Option<Box<str>>,
-    pub(crate) hops: u32,
     pub(crate) issued: i64,
     pub(crate) not_before: Option<i64>,
     pub(crate) expires: i64,
@@ -192,11 +191,10 @@ impl Mandate {
         self.0.target_session.as_deref()
     }
 
-    /// How many hops the authority came through: `hop_count`, or the length of
-    /// `delegation_path` where that is more.
+    /// Returns how many delegations the authority came through: [`Claims::hops`].
     #[must_use]
     pub fn hops(&self) -> u32 {
-        self.0.hops
+        self.0.claims.hops()
     }
 
     /// `iat`, in seconds since the Unix epoch.

@@ -36,10 +36,13 @@ pub struct Claims<S = Box<str>> {
     pub agent_session_id: Option<S>,
     /// The delegation.
     pub delegation_edge_id: Option<S>,
-    /// The hops that the authority came through.
+    /// The applications that the authority came through: the source of each delegation and, last,
+    /// the receiver of the token.
     pub delegation_chain: Vec<Hop<S>>,
     /// The delegations that the authority came through.
     pub delegation_path: Vec<S>,
+    /// The number of delegations that the authority came through; see [`Claims::hops`].
+    pub hop_count: Option<u32>,
     /// The zone's delegation graph epoch when the token was made; 0 says nothing.
     pub delegation_graph_epoch: u64,
     /// The zone.
@@ -106,6 +109,7 @@ impl Claims {
             delegation_edge_id: None,
             delegation_chain: Vec::new(),
             delegation_path: Vec::new(),
+            hop_count: None,
             delegation_graph_epoch: 0,
             zone_id: None,
             usage: None,
@@ -152,10 +156,25 @@ impl<S: AsRef<str>> Claims<S> {
         self.usage.as_ref().is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
     }
 
-    /// Whether its authority came through two hops or more: a suspension of an earlier one does
-    /// not end the token's own.
+    /// Returns how many delegations the authority came through: the most that any claim gives.
+    ///
+    /// `hop_count` counts delegations. `delegation_chain` also names the receiver and so may be
+    /// longer by one. Where it is longer still, or there is no `hop_count`, each of its elements
+    /// counts.
+    pub fn hops(&self) -> u32 {
+        let len = |len| u32::try_from(len).unwrap_or(u32::MAX);
+        let (chain, path) = (len(self.delegation_chain.len()), len(self.delegation_path.len()));
+        let counted = self.hop_count.unwrap_or(0).max(path);
+        match self.hop_count {
+            Some(count) if chain <= count.saturating_add(1) => counted,
+            _ => counted.max(chain),
+        }
+    }
+
+    /// Returns `true` if the authority came through two delegations or more: a suspension of an
+    /// earlier session does not end the token's own.
     pub(crate) fn has_earlier_hops(&self) -> bool {
-        self.delegation_chain.len() >= 2 || self.delegation_path.len() >= 2
+        self.hops() >= 2
     }
 
     /// Whether `test` holds for any of the anchors; all of them are asked, so that no look-up waits
@@ -260,7 +279,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
         let mut others = OtherNames::default();
         let (mut sid, mut root_sid, mut zone_id) = (None, None, None);
         let (mut agent_session_id, mut delegation_edge_id, mut usage) = (None, None, None);
-        let (mut delegation_chain, mut delegation_path) = (None, None);
+        let (mut delegation_chain, mut delegation_path, mut hop_count) = (None, None, None);
         let (mut delegation_graph_epoch, mut iat, mut exp) = (None, None, None);
         while let Some(name) = map.next_key::<Text<'de>>()? {
             match name.as_ref() {
@@ -272,6 +291,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
                 "use" => once(&mut usage, &mut map)?,
                 "delegation_chain" => once(&mut delegation_chain, &mut map)?,
                 "delegation_path" => once(&mut delegation_path, &mut map)?,
+                "hop_count" => once(&mut hop_count, &mut map)?,
                 "delegation_graph_epoch" => once(&mut delegation_graph_epoch, &mut map)?,
                 "iat" => once(&mut iat, &mut map)?,
                 "exp" => once(&mut exp, &mut map)?,
@@ -285,6 +305,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
             delegation_edge_id: present(delegation_edge_id),
             delegation_chain: delegation_chain.flatten().unwrap_or_default(),
             delegation_path: delegation_path.flatten().unwrap_or_default(),
+            hop_count: hop_count.flatten(),
             delegation_graph_epoch: delegation_graph_epoch.flatten().unwrap_or_default(),
             zone_id: present(zone_id),
             usage: present(usage),

@@ -471,6 +471,7 @@ mod tests {
             delegation_edge_id: None,
             delegation_chain: Vec::new(),
             delegation_path: Vec::new(),
+            hop_count: None,
             delegation_graph_epoch: 0,
             zone_id: None,
             usage: None,

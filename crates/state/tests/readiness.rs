@@ -278,6 +278,53 @@ fn failing_open_never_admits_what_is_known_to_be_revoked_or_below_the_horizon() 
     assert_eq!(verdict, Verdict::Unknown(Unknown::NoIssueTime));
 }
 
+/// A mandate with one delegation, as a real deployment issues it: the chain names the source with
+/// its edge, and then the receiver.
+fn delegated_once() -> serde_json::Value {
+    let iat = NOW + 121;
+    serde_json::json!({
+        "iss": "http://sts:8080", "aud": ["gateway"], "sub": "user-1", "sub_type": "user",
+        "use": "gateway", "client_id": "app-2", "jti": "jti-1", "zone_id": "z-1",
+        "iat": iat, "exp": iat + 900, "sid": "ar-1", "root_sid": "ar-0",
+        "agent_session_id": "gs-2", "delegation_edge_id": "de-1",
+        "source_session_id": "gs-1", "target_session_id": "gs-2", "hop_count": 1,
+        "delegation_path": ["de-1"], "delegation_graph_epoch": 1,
+        "delegation_chain": [
+            {"application_id": "app-1", "agent_session_id": "gs-1", "delegation_edge_id": "de-1"},
+            {"application_id": "app-2", "agent_session_id": "gs-2"},
+        ],
+    })
+}
+
+#[test]
+fn strict_mode_admits_mandate_with_one_delegation_after_a_start() {
+    let (strict, clock) = on_manual_clock(Options::strict());
+    clock.advance(121 * SECOND);
+    strict.confirm(strict.now());
+    strict.raise_horizon(NOW);
+    let real = delegated_once();
+    let with = |name: &str, value: serde_json::Value| {
+        let mut claims = real.clone();
+        claims[name] = value;
+        serde_json::from_value::<Claims>(claims).expect("claims")
+    };
+    assert_eq!(reason(&strict, &with("hop_count", 1.into())), None);
+    // Two delegations, or claims that contradict each other: an earlier hop may be among them.
+    let mut longer = real["delegation_chain"].clone();
+    longer.as_array_mut().expect("hops").push(serde_json::json!({"application_id": "app-3"}));
+    for (name, value) in [
+        ("hop_count", 2.into()),
+        ("hop_count", 0.into()),
+        ("hop_count", serde_json::Value::Null),
+        ("delegation_path", serde_json::json!(["de-0", "de-1"])),
+        ("delegation_chain", longer),
+    ] {
+        let claims = with(name, value.clone());
+        let held = reason(&strict, &claims);
+        assert_eq!(held, Some(Reason::HistoryIncomplete), "{name}: {value}");
+    }
+}
+
 #[test]
 fn strict_mode_refuses_what_the_horizon_does_not_cover() {
     let chain = |iat| {

@@ -193,6 +193,34 @@ async fn a_route_asks_for_more() {
 }
 
 #[tokio::test]
+async fn counts_the_most_hops_that_any_claim_gives() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let hops = |count: usize| vec![json!({"application_id": "app"}); count];
+    let path = |count: usize| vec![json!("de"); count];
+    for (count, in_path, in_chain, expected) in [
+        // As a real mandate with one delegation: the chain also names the receiver.
+        (Some(1), 1, 2, 1),
+        (Some(3), 0, 0, 3),
+        (Some(1), 3, 2, 3),
+        (Some(1), 1, 3, 3),
+        (Some(0), 0, 1, 0),
+        (None, 0, 12, 12),
+        (None, 0, 0, 0),
+        (Some(u32::MAX), 1, 2, u32::MAX),
+    ] {
+        let mut claims = sts.claims("ar-1");
+        claims["hop_count"] = json!(count);
+        claims["delegation_path"] = json!(path(in_path));
+        claims["delegation_chain"] = json!(hops(in_chain));
+        let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
+        assert_eq!(mandate.hops(), expected, "{count:?}, {in_path}, {in_chain}");
+        let met = Requirements::new().max_hops(2).check(&mandate).is_ok();
+        assert_eq!(met, expected <= 2, "{count:?}, {in_path}, {in_chain}");
+    }
+}
+
+#[tokio::test]
 async fn a_verifier_that_cannot_work_is_not_made() {
     let sts = Sts::start(&[]).await;
     let build = |issuer: &str, zone: &str, audience: &str| {
