@@ -7,6 +7,9 @@
 //!    moment at which its client knows the end;
 //! 4. 10,000 streams over TCP cut at once, and what other requests notice of it.
 
+#[path = "tokens/mod.rs"]
+mod tokens;
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
@@ -74,12 +77,11 @@ fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
 /// Four anchors and a zone, of which only `root` is shared.
 fn claims(n: usize) -> Claims {
     let id = |kind: u32| Box::from(format!("{kind:08x}-0000-4000-8000-{n:012x}"));
-    let mut claims = Claims::new(&id(1));
+    let mut claims = tokens::claims(&id(1));
     claims.root_sid = Some("00000000-0000-4000-8000-000000000000".into());
     claims.agent_session_id = Some(id(2));
     claims.delegation_edge_id = Some(id(3));
     claims.zone_id = Some("00000000-0000-4000-8000-0000000000ff".into());
-    claims.exp = Some(4_000_000_000);
     claims
 }
 

@@ -5,13 +5,15 @@
 
 #[path = "redis/mod.rs"]
 mod redis;
+#[path = "tokens/mod.rs"]
+mod tokens;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Checks, Claims, Follower, Key, KeyRing, Notice, Options, Publisher, Revocations, Settings,
-    Stream, Verdict,
+    Checks, Follower, Key, KeyRing, Notice, Options, Publisher, Revocations, Settings, Stream,
+    Verdict,
 };
 use redis::{Raw, Server};
 use serde_json::json;
@@ -122,7 +124,7 @@ fn follow(settings: &Settings) -> Duration {
     thread::scope(|scope| {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         scope.spawn(move || runtime.block_on(follower.run(async { stopped.await.unwrap_or(()) })));
-        let real = Claims::new("real");
+        let real = tokens::claims("real");
         let is_refused = || {
             let verdict = revocations.decide(&real, &Checks::default(), revocations.now());
             matches!(verdict, Verdict::Refused(_))

@@ -129,11 +129,12 @@ fn bearing(tokens: &[String]) -> Vec<Request<Body>> {
 /// The payload of mandate `n`, exactly as long as it is to be.
 fn payload(n: u64) -> String {
     let id = |kind: u64| tokens::id(tokens::UNKNOWN + n * 16 + kind)[..18].to_owned();
+    let now = tokens::claims("").iat;
     let hop = |kind: u64| json!({ "application_id": "app-7", "delegation_edge_id": id(kind) });
     let mut claims = json!({
         "iss": "https://sts.example", "aud": AUDIENCE, "sub": "", "zone_id": ZONE,
         "client_id": "app-7", "sub_type": "user", "use": "gateway", "jti": id(7),
-        "iat": 1_795_400_000, "exp": 4_000_000_000_u64, "sid": id(0), "root_sid": id(1),
+        "iat": now, "exp": now + 3_600, "sid": id(0), "root_sid": id(1),
         "agent_session_id": id(2), "delegation_edge_id": id(3),
         "delegation_chain": [hop(4), hop(5), hop(6)], "delegation_graph_epoch": 7,
     });

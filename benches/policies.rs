@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --bench policies`, under a minute; also writes `target/figures/policies.json`.
 
+#[path = "tokens/mod.rs"]
+mod tokens;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +15,7 @@ use caracal_revocation::opa::{
     ClaimsInput, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Checks, Claims, Options, Revocations};
+use caracal_revocation::{Checks, Options, Revocations};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer, Service, service_fn};
@@ -193,7 +196,7 @@ impl PolicySource for Editing {
 /// Times of requests through the layer, in µs.
 async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
     let revocations = policies.revocations().clone();
-    let mut claims = Claims::new("ar-1");
+    let mut claims = tokens::claims("ar-1");
     claims.zone_id = Some("z-1".into());
     let admission = revocations
         .admit(&claims.into(), &Checks::default(), revocations.now(), None)

@@ -75,7 +75,7 @@ fn main() {
 
     let request = |sid: &str| {
         let mut request = Request::new(());
-        let mut claims = Claims::new(sid);
+        let mut claims = Claims::new(sid, 1_795_400_000, 1_795_403_600);
         claims.root_sid = Some("root-1".into());
         claims.agent_session_id = Some("gs-1".into());
         claims.delegation_edge_id = Some("de-1".into());

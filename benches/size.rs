@@ -216,7 +216,7 @@ impl Serving {
         let [sid, root, session, edge] =
             [0, 1, 2, 3].map(|anchor| tokens::id(tokens::UNKNOWN + self.started * 4 + anchor));
         self.started += 1;
-        let mut claims = Claims::new(&sid);
+        let mut claims = tokens::claims(&sid);
         claims.root_sid = Some(root.into());
         claims.agent_session_id = Some(session.into());
         claims.delegation_edge_id = Some(edge.into());

@@ -12,6 +12,8 @@
 mod figures;
 #[path = "redis/mod.rs"]
 mod redis;
+#[path = "tokens/mod.rs"]
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use caracal_revocation::{
-    Checks, Claims, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment,
-    Options, Revocations, Settings, Stream, SystemClock, Verdict, sign,
+    Checks, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment, Options,
+    Revocations, Settings, Stream, SystemClock, Verdict, sign,
 };
 use figures::{Figures, quantile, row};
 use redis::{Raw, Server};
@@ -77,7 +79,7 @@ fn main() {
     });
     // What was published is all there, and what was to expire went.
     let sent = published.load(Ordering::Relaxed);
-    let (last, waited) = (Claims::new(&sid(sent.saturating_sub(1))), Instant::now());
+    let (last, waited) = (tokens::claims(&sid(sent.saturating_sub(1))), Instant::now());
     let is_refused = || {
         let verdict = revocations.decide(&last, &Checks::default(), revocations.now());
         matches!(verdict, Verdict::Refused(_))
@@ -281,7 +283,7 @@ async fn serve(revocations: &Revocations) -> SocketAddr {
         .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(|mut request: axum::extract::Request| {
             let sid = request.headers().get("x-sid").and_then(|sid| sid.to_str().ok());
-            let mut claims = Claims::new(sid.unwrap_or("nobody"));
+            let mut claims = tokens::claims(sid.unwrap_or("nobody"));
             claims.root_sid = Some("root-1".into());
             claims.agent_session_id = Some("session-1".into());
             claims.zone_id = Some(ZONE.into());

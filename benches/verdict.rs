@@ -1,6 +1,9 @@
 //! What a verdict costs, beside the structures that services keep revocations in today:
 //! `cargo bench --bench verdict`, under a minute; also writes `target/figures/verdict.json`.
 
+#[path = "tokens/mod.rs"]
+mod made_now;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -508,7 +511,7 @@ fn request(claims: &Claims) -> Request<()> {
 fn tokens(entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
         let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
-        let mut claims = Claims::new(&sid);
+        let mut claims = made_now::claims(&sid);
         claims.root_sid = Some(root.into());
         claims.agent_session_id = Some(session.into());
         let revoked = (entries > 0).then(|| id(n * entries / TOKENS));

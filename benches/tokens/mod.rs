@@ -40,12 +40,19 @@ pub(crate) fn revoke_session(revocations: &Revocations, sid: &str) {
     revocations.apply(&event, revocations.now());
 }
 
+/// The claims of a token that was just made, and lives as long as any may.
+pub(crate) fn claims(sid: &str) -> Claims {
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
+    let now = i64::try_from(now).expect("a time");
+    Claims::new(sid, now, now + 3_600)
+}
+
 /// So many tokens of four anchors. If there are entries, the last anchor of each is revoked: the
 /// one that is looked up last.
 pub(crate) fn tokens(count: u64, entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
         let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
-        let mut claims = Claims::new(&sid);
+        let mut claims = claims(&sid);
         claims.root_sid = Some(root.into());
         claims.agent_session_id = Some(session.into());
         let revoked = (entries > 0).then(|| id(n * entries / count));

@@ -44,6 +44,14 @@ fuzz_target!(|payload: &[u8]| {
     says_what_any_reader_finds(payload, &owned);
     let revocations = Revocations::new(Options::default());
     revocations.confirm(revocations.now());
+    let now = revocations.now();
+    let before = revocations.decide(&borrowed, &Checks::default(), now);
+    assert_eq!(before, revocations.authority(&owned).decide(&Checks::default(), now));
+    let seconds = now.wall.as_secs().cast_signed();
+    let lives = (owned.exp.saturating_sub(owned.iat) <= 3_600)
+        && (owned.exp.saturating_add(60) > seconds)
+        && (owned.iat <= seconds.saturating_add(60));
+    assert_eq!(matches!(before, Verdict::Admitted(_)), lives, "{} to {}", owned.iat, owned.exp);
     for (_, anchor) in owned.anchors(true) {
         assert!(!anchor.is_empty());
         revocations.add(&Known::Revoked(anchor), revocations.now());
@@ -68,8 +76,8 @@ fn says_what_any_reader_finds(payload: &[u8], claims: &Claims) {
     assert_eq!(text("zone_id"), claims.zone_id.as_deref());
     assert_eq!(text("use"), claims.usage.as_deref());
     let number = |name: &str| found(name).and_then(Value::as_i64);
-    assert_eq!(number("iat"), claims.iat);
-    assert_eq!(number("exp"), claims.exp);
+    assert_eq!(number("iat"), Some(claims.iat));
+    assert_eq!(number("exp"), Some(claims.exp));
     let epoch = found("delegation_graph_epoch").and_then(Value::as_u64);
     assert_eq!(epoch.unwrap_or(0), claims.delegation_graph_epoch);
     assert_eq!(number("hop_count"), claims.hop_count.map(i64::from));

@@ -16,7 +16,7 @@ use crate::tls::certificates;
 /// A resource token of before every hole that a test makes.
 fn old(session: &str) -> Claims {
     let mut claims = claims(session);
-    claims.iat = Some(1_000_000_000);
+    claims.iat = 1_000_000_000;
     claims.usage = Some("resource".into());
     claims
 }

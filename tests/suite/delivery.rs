@@ -258,7 +258,7 @@ async fn a_flushed_server_raises_the_horizon_and_following_goes_on() {
     eventually("the hole is noticed", || revocations.horizon().is_some()).await;
     assert!(is_revoked(&revocations, "ar-1"), "a revocation outlives its message");
     let mut old = claims("ar-2");
-    old.iat = Some(1_700_000_000);
+    old.iat = 1_700_000_000;
     assert!(matches!(verdict(&revocations, &old),
         Verdict::Refused(refusal) if refusal.reason() == Reason::HistoryIncomplete));
     revoke(&publisher, "ar-3").await;

@@ -118,7 +118,7 @@ async fn one_service_can_be_asked_without_any_server() {
         }));
     let request = || {
         let mut request = Request::new(());
-        request.extensions_mut().insert(Claims::new("ar-1"));
+        request.extensions_mut().insert(Claims::new("ar-1", 1_795_400_000, 1_795_403_600));
         request
     };
     let response = service.clone().oneshot(request()).await.unwrap();

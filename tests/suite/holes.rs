@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caracal_revocation::{
-    Claims, Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict, sign,
+    Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict, sign,
 };
 use redis::Pipeline;
 
 use crate::delivery::add_signed;
 use crate::live::{
-    caught_up, eventually, follow, is_admitted, is_revoked, key, publisher, ready, revoke, ring,
-    verdict,
+    caught_up, eventually, follow, is_admitted, is_revoked, key, made_at, publisher, ready, revoke,
+    ring, verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
@@ -65,13 +65,9 @@ impl Scene {
 async fn noticed(revocations: &Revocations) {
     eventually("the hole is noticed", || revocations.horizon().is_some()).await;
     let horizon = revocations.horizon().unwrap();
-    let reason = |iat| {
-        let mut claims = Claims::new("made-early");
-        claims.iat = Some(iat);
-        match verdict(revocations, &claims) {
-            Verdict::Refused(refusal) => Some(refusal.reason()),
-            _ => None,
-        }
+    let reason = |iat| match verdict(revocations, &made_at("made-early", iat)) {
+        Verdict::Refused(refusal) => Some(refusal.reason()),
+        _ => None,
     };
     assert_eq!(reason(horizon), Some(Reason::HistoryIncomplete));
     assert_eq!(reason(horizon + 1), None);

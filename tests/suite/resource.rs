@@ -159,7 +159,9 @@ async fn each_way_to_revoke_is_seen_over_http_with_its_reason() {
 async fn a_session_that_was_resumed_passes_with_new_mandates_only() {
     let world = World::start().await;
     // The issuer makes mandates now, so the suspension is to lie before that.
-    let (suspended, resumed) = (at("2026-11-20T10:00:00.000Z"), at("2026-11-20T10:05:00.000Z"));
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+    let ago = |seconds| OccurredAt::from_unix(now - Duration::from_secs(seconds)).unwrap();
+    let (suspended, resumed) = (ago(600), ago(300));
     let old = json!({ "agent_session_id": "gs-1", "iat": suspended.floor_seconds() + 1 });
     let old = world.mint(1, &old);
     let new = world.mint(1, &json!({ "agent_session_id": "gs-1" }));

@@ -79,7 +79,7 @@ fn is_stale(revocations: &Revocations) -> bool {
 /// Why a token of before every hole that a test makes is refused.
 fn refused_of_old(revocations: &Revocations, session: &str) -> Option<Reason> {
     let mut old = claims(session);
-    old.iat = Some(1_000_000_000);
+    old.iat = 1_000_000_000;
     match verdict(revocations, &old) {
         Verdict::Refused(refusal) => Some(refusal.reason()),
         _ => None,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caracal_revocation::{
-    Baseline, BaselineFuture, Claims, Follower, Known, Options, Reason, Revocations, Scope, Stream,
+    Baseline, BaselineFuture, Follower, Known, Options, Reason, Revocations, Scope, Stream,
     Verdict, sign,
 };
 
-use crate::live::{eventually, key, ready, ring, verdict};
+use crate::live::{eventually, key, made_at, ready, ring, verdict};
 use crate::redis_server::RedisServer;
 
 /// A second source that knows of one revocation, and counts how often it was read whole.
@@ -63,8 +63,7 @@ fn strict() -> Revocations {
 
 /// Why a resource token is refused that was made before the start.
 fn reason(revocations: &Revocations, session: &str) -> Option<Reason> {
-    let mut claims = Claims::new(session);
-    claims.iat = Some(1_000_000_000);
+    let mut claims = made_at(session, 1_000_000_000);
     claims.usage = Some("resource".into());
     match verdict(revocations, &claims) {
         Verdict::Refused(refusal) => Some(refusal.reason()),

@@ -89,7 +89,7 @@ async fn revoked_authority_gets_no_token_in_any_field_or_framing() {
     let server = RedisServer::start();
     let address = start(&server, Duration::from_secs(60)).await;
     let token = |payload: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
-    let subject = token(r#"{"sid":"ar-2","agent_session_id":"gs-1"}"#);
+    let subject = token(r#"{"sid":"ar-2","agent_session_id":"gs-1","iat":1,"exp":2}"#);
     for body in [
         "session_id=ar-1".to_owned(),
         "grant_type=x&agent_session_id=g%73-1".into(),

@@ -115,6 +115,8 @@ const fn gateway(kind: RejectionKind) -> Answer {
             Answer { retry_after: Some(5), ..invalid_token("refresh the mandate") }
         }
         Kind::Expired => invalid_token("token expired"),
+        Kind::NotYetValid => invalid_token("token is not valid yet"),
+        Kind::LifetimeTooLong => invalid_token("token lives longer than 60 minutes"),
         Kind::KeysUnavailable => unavailable("verification keys unavailable"),
         Kind::Unknown => {
             Answer { alert: Some(Alert::Stale), ..unavailable("revocation state unavailable") }

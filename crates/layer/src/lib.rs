@@ -26,8 +26,9 @@
 //! ));
 //!
 //! // The layer that verifies tokens stands outside, and leaves what they say.
+//! let issued = i64::try_from(revocations.now().wall.as_secs())?;
 //! let mut request = Request::new(());
-//! request.extensions_mut().insert(Claims::new("ar-1"));
+//! request.extensions_mut().insert(Claims::new("ar-1", issued, issued + 900));
 //!
 //! // Nobody has proven the log complete yet: an outage, not a revocation.
 //! let response = gateway.clone().oneshot(request.clone()).await?;

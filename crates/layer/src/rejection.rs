@@ -49,7 +49,8 @@ pub enum RejectionKind {
     MalformedPayload,
     /// A token whose payload is not one JSON text.
     MalformedJson,
-    /// Claims that are not an object, or are repeated, of the wrong type, or without `sid`.
+    /// Claims that are not an object, or are repeated, of the wrong type, or without `sid`, `iat`
+    /// or `exp`.
     MalformedClaims,
     /// A token, but no claims: nobody verified it.
     UnverifiedToken,
@@ -95,8 +96,13 @@ pub enum RejectionKind {
     DelegationStale,
     /// Messages may have been lost before the token was made: a newer one passes.
     HistoryIncomplete,
-    /// The token's `exp` has passed while the request ran.
+    /// The token's `exp`, and the leeway after it, have passed: before the request, or while it
+    /// ran.
     Expired,
+    /// The token's `iat` (or `nbf`) lies in the future by more than the leeway.
+    NotYetValid,
+    /// The token lives longer than any mandate may.
+    LifetimeTooLong,
     /// The zone's keys cannot be fetched: an outage, not an invalid token.
     KeysUnavailable,
     /// Too little is known to say: an outage, not a revocation.
@@ -105,7 +111,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -136,6 +142,8 @@ impl RejectionKind {
         Self::DelegationStale,
         Self::HistoryIncomplete,
         Self::Expired,
+        Self::NotYetValid,
+        Self::LifetimeTooLong,
         Self::KeysUnavailable,
         Self::Unknown,
     ];
@@ -178,6 +186,8 @@ impl RejectionKind {
             Self::DelegationStale => "delegation_stale",
             Self::HistoryIncomplete => "history_incomplete",
             Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::LifetimeTooLong => "lifetime_too_long",
             Self::KeysUnavailable => "keys_unavailable",
             Self::Unknown => "unknown",
         }
@@ -190,6 +200,9 @@ impl Rejection {
             Reason::Suspended => RejectionKind::Suspended,
             Reason::DelegationStale => RejectionKind::DelegationStale,
             Reason::HistoryIncomplete => RejectionKind::HistoryIncomplete,
+            Reason::Expired => RejectionKind::Expired,
+            Reason::NotYetValid => RejectionKind::NotYetValid,
+            Reason::LifetimeTooLong => RejectionKind::LifetimeTooLong,
             // `Reason` may grow: what is refused for a new reason is refused for good.
             _ => RejectionKind::Revoked,
         };
@@ -215,6 +228,9 @@ impl Rejection {
             VerifyError::Invalid(invalid) => {
                 let kind = match invalid {
                     Invalid::Zone => RejectionKind::InvalidZone,
+                    Invalid::Expired => RejectionKind::Expired,
+                    Invalid::NotYet => RejectionKind::NotYetValid,
+                    Invalid::LifetimeTooLong => RejectionKind::LifetimeTooLong,
                     _ => RejectionKind::InvalidMandate,
                 };
                 Self { invalid: Some(invalid), ..Self::from(kind) }

@@ -53,8 +53,14 @@ mod tests {
 
     #[test]
     fn reads_the_claims_of_a_payload() {
-        assert_eq!(read(&with_payload(br#"{"sid":"ar-1"}"#)).as_deref(), Ok("ar-1"));
-        assert_eq!(read(&with_payload(br#" {"s\u0069d":"\u0061r-1"} "#)).as_deref(), Ok("ar-1"));
+        assert_eq!(
+            read(&with_payload(br#"{"sid":"ar-1","iat":1,"exp":2}"#)).as_deref(),
+            Ok("ar-1")
+        );
+        assert_eq!(
+            read(&with_payload(br#" {"s\u0069d":"\u0061r-1","iat":1,"exp":2} "#)).as_deref(),
+            Ok("ar-1")
+        );
     }
 
     #[test]
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn refuses_a_payload_that_is_not_base64url_without_padding() {
-        let sid = URL_SAFE_NO_PAD.encode_to_string(r#"{"sid":"ar-1"}"#);
+        let sid = URL_SAFE_NO_PAD.encode_to_string(r#"{"sid":"ar-1","iat":1,"exp":2}"#);
         assert_eq!(read(&format!("e30.{sid}.c2ln")).as_deref(), Ok("ar-1"));
         // Padded, of the other alphabet, of an impossible length, with bits that say nothing.
         let padded = format!("{sid}=");
@@ -78,14 +84,14 @@ mod tests {
     #[test]
     fn refuses_a_payload_that_is_not_one_json_text() {
         let cases: [&[u8]; 9] = [
-            br#"{"sid":"ar-1"}x"#,
-            br#"{"sid":"ar-1"}{"sid":"ar-2"}"#,
+            br#"{"sid":"ar-1","iat":1,"exp":2}x"#,
+            br#"{"sid":"ar-1","iat":1,"exp":2}{"sid":"ar-2"}"#,
             br#"{"sid":"ar-1""#,
             br#"{"sid":"ar-1",}"#,
             br#"{'sid':'ar-1'}"#,
-            b"{\"sid\":\"ar-1\"}\0",
-            b"{\"sid\":\"ar-1\",\"skipped\":\"\xff\"}",
-            b"\xef\xbb\xbf{\"sid\":\"ar-1\"}",
+            b"{\"sid\":\"ar-1\",\"iat\":1,\"exp\":2}\0",
+            b"{\"sid\":\"ar-1\",\"iat\":1,\"exp\":2,\"skipped\":\"\xff\"}",
+            b"\xef\xbb\xbf{\"sid\":\"ar-1\",\"iat\":1,\"exp\":2}",
             b"\xff",
         ];
         for payload in cases {
@@ -106,21 +112,27 @@ mod tests {
             r"null",
             r#""ar-1""#,
             r#"["ar-1"]"#,
-            r#"{"sid":""}"#,
-            r#"{"sid":null}"#,
-            r#"{"sid":7}"#,
-            r#"{"sid":["ar-1"]}"#,
-            r#"{"root_sid":"ar-0"}"#,
-            r#"{"sid":"ar-1","sid":"ar-2"}"#,
-            r#"{"sid":"ar-1","s\u0069d":"ar-2"}"#,
-            r#"{"sid":"ar-1","other":1,"other":2}"#,
-            r#"{"sid":"ar-1","iat":"1795400000"}"#,
-            r#"{"sid":"ar-1","iat":1795400000.5}"#,
-            r#"{"sid":"ar-1","iat":9223372036854775808}"#,
-            r#"{"sid":"ar-1","delegation_graph_epoch":-1}"#,
-            r#"{"sid":"ar-1","delegation_chain":{}}"#,
-            r#"{"sid":"ar-1","delegation_chain":["e-1"]}"#,
-            r#"{"sid":"ar-1","delegation_path":[null]}"#,
+            r#"{"sid":"","iat":1,"exp":2}"#,
+            r#"{"sid":null,"iat":1,"exp":2}"#,
+            r#"{"sid":7,"iat":1,"exp":2}"#,
+            r#"{"sid":["ar-1"],"iat":1,"exp":2}"#,
+            r#"{"root_sid":"ar-0","iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1"}"#,
+            r#"{"sid":"ar-1","iat":1}"#,
+            r#"{"sid":"ar-1","exp":2}"#,
+            r#"{"sid":"ar-1","iat":null,"exp":2}"#,
+            r#"{"sid":"ar-1","iat":1,"exp":null}"#,
+            r#"{"sid":"ar-1","iat":1,"exp":2,"\u0065xp":3}"#,
+            r#"{"sid":"ar-1","sid":"ar-2","iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","s\u0069d":"ar-2","iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","other":1,"other":2,"iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","iat":"1795400000","exp":2}"#,
+            r#"{"sid":"ar-1","iat":1795400000.5,"exp":2}"#,
+            r#"{"sid":"ar-1","iat":9223372036854775808,"exp":2}"#,
+            r#"{"sid":"ar-1","delegation_graph_epoch":-1,"iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","delegation_chain":{},"iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","delegation_chain":["e-1"],"iat":1,"exp":2}"#,
+            r#"{"sid":"ar-1","delegation_path":[null],"iat":1,"exp":2}"#,
         ];
         for payload in cases {
             assert_eq!(read(&with_payload(payload.as_bytes())), Err(MalformedClaims), "{payload}");

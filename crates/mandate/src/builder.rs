@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::Revocations;
+use caracal_revocation_state::{LEEWAY, Revocations};
 use jsonwebtoken::crypto::CryptoProvider;
 
 use crate::fetch::Fetcher;
@@ -69,7 +69,7 @@ impl VerifierBuilder {
             audience: vec![audience.into()],
             uses: vec![Use::Resource],
             required: Vec::new(),
-            leeway: Duration::from_secs(60),
+            leeway: LEEWAY,
             capacity: 10_000,
             times: KeyTimes {
                 ttl: Duration::from_secs(5 * 60),
@@ -102,9 +102,10 @@ impl VerifierBuilder {
         self
     }
 
-    /// How far clocks may be apart; 60 seconds by default.
+    /// How far clocks may be apart; 60 seconds by default. More counts as 60: so long after `exp`
+    /// every decision denies the token.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.leeway = leeway.min(LEEWAY);
         self
     }
 

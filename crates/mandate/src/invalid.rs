@@ -48,6 +48,9 @@ pub enum Invalid {
     /// Its time has not begun.
     #[error("token is not valid yet")]
     NotYet,
+    /// It lives longer than [`LONGEST_LIFETIME`](caracal_revocation_state::LONGEST_LIFETIME).
+    #[error("token lives longer than 60 minutes")]
+    LifetimeTooLong,
     /// The zone publishes no key of this `kid`.
     #[error("token is signed with an unknown key")]
     UnknownKey,
@@ -70,6 +73,7 @@ impl Invalid {
             Self::Use => "use",
             Self::Expired => "expired",
             Self::NotYet => "not_yet",
+            Self::LifetimeTooLong => "lifetime_too_long",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
         }

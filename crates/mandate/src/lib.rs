@@ -21,8 +21,9 @@
 //! 1. it is three segments of base64url without padding, its header names `ES256` and a `kid`,
 //!    and no critical extension;
 //! 2. no claim stands twice, and every claim that the contract requires is there and of its type;
-//! 3. issuer, audience, zone and use are those that the verifier was made for, and the time is
-//!    between `iat` (and `nbf`) and `exp`, give or take the leeway;
+//! 3. issuer, audience, zone and use are those that the verifier was made for, it lives no longer
+//!    than [`LONGEST_LIFETIME`], and the time is between `iat` (and `nbf`) and `exp`, give or
+//!    take the leeway;
 //! 4. the key that the zone publishes under that `kid` made the signature.
 //!
 //! Whether it was revoked is another question, which [`Revocations::decide`] answers each time.
@@ -62,6 +63,7 @@
 //! No backend is enabled behind your back: without `aws_lc_rs`, say which one to use with
 //! [`VerifierBuilder::with_crypto`].
 //!
+//! [`LONGEST_LIFETIME`]: caracal_revocation_state::LONGEST_LIFETIME
 //! [`Revocations::decide`]: caracal_revocation_state::Revocations::decide
 
 mod builder;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::{Moment, Revocations};
+use caracal_revocation_state::{LONGEST_LIFETIME, Moment, Revocations};
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::CryptoProvider;
 
@@ -125,8 +125,9 @@ impl Inner {
     }
 
     fn fits(&self, said: &Said, now: Moment) -> Result<(), Invalid> {
-        let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX);
+        let leeway = self.leeway.as_secs().cast_signed();
         let now = seconds(now);
+        let lifetime = said.expires.saturating_sub(said.issued);
         let mut audience = said.audience.iter();
         let begins = said.not_before.map_or(said.issued, |not_before| not_before.max(said.issued));
         let conditions = [
@@ -134,6 +135,7 @@ impl Inner {
             (said.zone == self.zone, Invalid::Zone),
             (audience.any(|one| self.audience.contains(one)), Invalid::Audience),
             (self.uses.contains(&said.usage), Invalid::Use),
+            (lifetime <= LONGEST_LIFETIME.as_secs().cast_signed(), Invalid::LifetimeTooLong),
             (begins <= now.saturating_add(leeway), Invalid::NotYet),
             (now < said.expires.saturating_add(leeway), Invalid::Expired),
         ];

@@ -39,12 +39,19 @@
 //!
 //! ```
 //! use caracal_revocation::Claims;
-//! # fn verified_payload() -> &'static str { r#"{"sid":"ar-1","zone_id":"z-1","iat":1795400000}"# }
+//! # fn verified_payload() -> &'static str {
+//! #     r#"{"sid":"ar-1","zone_id":"z-1","iat":1795400000,"exp":1795403600}"#
+//! # }
 //! let claims: Claims = serde_json::from_str(verified_payload())?;
 //! let mut request = http::Request::new(());
 //! request.extensions_mut().insert(claims);
 //! # Ok::<(), serde_json::Error>(())
 //! ```
+//!
+//! Claims need `iat` and `exp`, as every mandate has them. At each decision a token is denied that
+//! has expired, lives longer than [`LONGEST_LIFETIME`], or was made in the future, give or take
+//! [`LEEWAY`]. So no token outlives the memory of its revocation, whoever verified it. An
+//! [`StsLayer`] leaves that to the STS, which checks the same token itself.
 //!
 //! # In tests, and without Redis
 //!
@@ -88,9 +95,10 @@ pub use caracal_revocation_mandate::{
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
     Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
-    CutReport, Degraded, Hop, Identity, Image, Known, Losses, ManualClock, Moment, NotAdmitted,
-    NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness, Reason, RecallError,
-    Refusal, Revocations, RevokedSignal, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    CutReport, Degraded, Hop, Identity, Image, Known, LEEWAY, LONGEST_LIFETIME, Losses, ManualClock,
+    Moment, NotAdmitted, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness,
+    Reason, RecallError, Refusal, Revocations, RevokedSignal, SystemClock, Text, Unknown, Unready,
+    Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,

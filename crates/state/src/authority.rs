@@ -11,6 +11,7 @@ use crate::deciding::Subject;
 use crate::digest::Digest;
 use crate::found::Found;
 use crate::index::Index;
+use crate::lifetime::Lifetime;
 use crate::sync::{AtomicU64, Ordering};
 use crate::{AnchorKind, Checks, Claims, Moment, Revocations, Verdict};
 
@@ -25,7 +26,8 @@ use crate::{AnchorKind, Checks, Claims, Moment, Revocations, Verdict};
 /// use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Verdict};
 ///
 /// let revocations = Revocations::new(Options::default());
-/// let authority = revocations.authority(&Claims::new("ar-1"));
+/// let now = i64::try_from(revocations.now().wall.as_secs())?;
+/// let authority = revocations.authority(&Claims::new("ar-1", now, now + 900));
 /// revocations.confirm(revocations.now());
 /// let verdict = authority.decide(&Checks::default(), revocations.now());
 /// assert!(matches!(verdict, Verdict::Admitted(_)));
@@ -33,6 +35,7 @@ use crate::{AnchorKind, Checks, Claims, Moment, Revocations, Verdict};
 /// revocations.add(&Known::Revoked("ar-1"), revocations.now());
 /// let verdict = authority.decide(&Checks::default(), revocations.now());
 /// assert!(matches!(verdict, Verdict::Refused(_)));
+/// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[derive(Clone)]
 pub struct Authority(Arc<Inner>);
@@ -144,8 +147,17 @@ impl Subject for Inner {
         self.grounds.epoch
     }
 
-    fn iat(&self) -> Option<i64> {
+    fn iat(&self) -> i64 {
         self.grounds.iat
+    }
+
+    fn exp(&self) -> i64 {
+        self.grounds.exp
+    }
+
+    #[inline]
+    fn lifetime(&self) -> Lifetime {
+        self.grounds.lifetime
     }
 
     fn is_in_tables(&self) -> bool {
@@ -169,6 +181,8 @@ impl fmt::Debug for Authority {
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Grounds {
+    /// First: each verdict reads it.
+    lifetime: Lifetime,
     /// The token's own, then those of its chain.
     anchors: SmallVec<[Anchor; 4]>,
     /// How many are its own: four at most.
@@ -177,8 +191,8 @@ pub(crate) struct Grounds {
     pub(crate) has_earlier_hops: bool,
     pub(crate) zone: Option<Arc<str>>,
     pub(crate) epoch: u64,
-    pub(crate) iat: Option<i64>,
-    pub(crate) exp: Option<i64>,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
 }
 
 /// An anchor's digest, with its kind in the bits that a digest spares.
@@ -226,6 +240,7 @@ impl Grounds {
             anchors.push(Anchor::new(digest(id), kind));
         });
         Self {
+            lifetime: Lifetime::of(claims.iat, claims.exp),
             own: anchors.iter().fold(0, |own, anchor| own + u8::from(anchor.is_own())),
             anchors,
             zone: claims.zone_id.as_ref().map(|zone| shared(zone.as_ref())),
@@ -300,7 +315,7 @@ mod tests {
     #[test]
     fn the_anchors_of_the_chain_can_be_left_out() {
         let digester = Digester::new(DigestKeys::random());
-        let mut claims = Claims::new("ar-1");
+        let mut claims = Claims::new("ar-1", 1_000, 2_000);
         claims.delegation_edge_id = Some("e-0".into());
         claims.delegation_chain = vec![Hop::new(Some("s-1".into()), Some("e-1".into()))];
         claims.delegation_path = vec!["e-2".into()];
@@ -317,7 +332,7 @@ mod tests {
     #[test]
     fn it_is_of_the_claims_that_it_was_made_of_and_of_no_others() {
         let revocations = Revocations::new(crate::Options::default());
-        let mut claims = Claims::new("ar-1");
+        let mut claims = Claims::new("ar-1", 1_000, 2_000);
         claims.delegation_path = vec!["e-1".into()];
         let authority = revocations.authority(&claims);
         assert!(authority.is_of(&claims));
@@ -326,8 +341,8 @@ mod tests {
             |claims| claims.delegation_path.clear(),
             |claims| claims.zone_id = Some("z-1".into()),
             |claims| claims.delegation_graph_epoch = 1,
-            |claims| claims.iat = Some(1),
-            |claims| claims.exp = Some(1),
+            |claims| claims.iat = 1,
+            |claims| claims.exp = 1,
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut other = claims.clone();

@@ -12,15 +12,19 @@ use smallvec::SmallVec;
 ///
 /// Whoever verified the token puts one into the request; it deserializes from a JWT's payload.
 /// A repeated claim, of whatever name, is an error, as is one of the wrong type. Empty and null
-/// values count as absent; `sid` must be there.
+/// values count as absent; `sid`, `iat` and `exp` must be there. Without the last two nothing
+/// would say when the token ends, and it could outlive the memory of its revocation.
 ///
 /// ```
 /// use caracal_revocation_state::Claims;
 /// let claims: Claims = serde_json::from_str(
-///     r#"{"sid":"ar-1","root_sid":"ar-0","zone_id":"z-1","iat":1795400000,"scope":"read"}"#,
+///     r#"{"sid":"ar-1","root_sid":"ar-0","iat":1795400000,"exp":1795403600,"scope":"read"}"#,
 /// )?;
 /// assert_eq!(&*claims.sid, "ar-1");
-/// assert!(serde_json::from_str::<Claims>(r#"{"sid":"ar-1","sid":"ar-2"}"#).is_err());
+/// let twice = r#"{"sid":"ar-1","sid":"ar-2","iat":1795400000,"exp":1795403600}"#;
+/// assert!(serde_json::from_str::<Claims>(twice).is_err());
+/// let endless = r#"{"sid":"ar-1","iat":1795400000}"#;
+/// assert!(serde_json::from_str::<Claims>(endless).is_err());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
@@ -50,9 +54,10 @@ pub struct Claims<S = Box<str>> {
     /// What the token is for: `session`, `gateway` or `resource` (the claim `use`).
     pub usage: Option<S>,
     /// When the token was made, in seconds since the Unix epoch.
-    pub iat: Option<i64>,
-    /// When it ends, in seconds since the Unix epoch.
-    pub exp: Option<i64>,
+    pub iat: i64,
+    /// When it ends, in seconds since the Unix epoch: no later than
+    /// [`LONGEST_LIFETIME`](crate::LONGEST_LIFETIME) after `iat`.
+    pub exp: i64,
 }
 
 /// One hop of a delegation chain.
@@ -99,9 +104,10 @@ impl AnchorKind {
 }
 
 impl Claims {
-    /// Claims that name an authority record and nothing else.
+    /// Claims that name an authority record, with the `iat` and `exp` of the token, in seconds
+    /// since the Unix epoch, and nothing else.
     #[must_use]
-    pub fn new(sid: &str) -> Self {
+    pub fn new(sid: &str, iat: i64, exp: i64) -> Self {
         Self {
             sid: sid.into(),
             root_sid: None,
@@ -113,8 +119,8 @@ impl Claims {
             delegation_graph_epoch: 0,
             zone_id: None,
             usage: None,
-            iat: None,
-            exp: None,
+            iat,
+            exp,
         }
     }
 }
@@ -309,8 +315,8 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
             delegation_graph_epoch: delegation_graph_epoch.flatten().unwrap_or_default(),
             zone_id: present(zone_id),
             usage: present(usage),
-            iat: iat.flatten(),
-            exp: exp.flatten(),
+            iat: iat.flatten().ok_or_else(|| de::Error::missing_field("iat"))?,
+            exp: exp.flatten().ok_or_else(|| de::Error::missing_field("exp"))?,
         })
     }
 }
@@ -401,7 +407,7 @@ mod tests {
     #[test]
     fn names_that_differ_are_no_repetition() {
         let names: Vec<_> = (0..1_000).map(|n| format!(r#""n{n}":{n}"#)).collect();
-        let all = format!(r#"{{"sid":"ar-1",{}}}"#, names.join(","));
+        let all = format!(r#"{{"sid":"ar-1","iat":1,"exp":2,{}}}"#, names.join(","));
         assert!(serde_json::from_str::<Claims>(&all).is_ok());
         for again in ["n0", "n15", "n16", "n999"] {
             // As the last one, when there are more than fit beside each other.

@@ -6,6 +6,7 @@ use crate::clock::Moment;
 use crate::found::Found;
 use crate::freshness::{NotReady, nanos};
 use crate::index::Index;
+use crate::lifetime::{self, Lifetime};
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 
 /// What is asked about: a token by its text, or by what was made of it before.
@@ -19,7 +20,10 @@ pub(crate) trait Subject {
     fn names_record(&self) -> bool;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
-    fn iat(&self) -> Option<i64>;
+    fn iat(&self) -> i64;
+    fn exp(&self) -> i64;
+    /// When it may be used.
+    fn lifetime(&self) -> Lifetime;
     fn is_in_tables(&self) -> bool;
     fn has_earlier_hops(&self) -> bool;
 }
@@ -50,9 +54,10 @@ impl Revocations {
         let epoch_is_stale =
             checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
         let may_be_held = subject.may_be_held(&state.index, checks.chain);
+        let is_out_of_time = checks.lifetime && !subject.lifetime().holds(now);
         // Nearly always, and so without the rest: what that would say is known.
         if let Ok(staleness) = staleness
-            && !(may_be_held | is_full | has_horizon | epoch_is_stale)
+            && !(may_be_held | is_full | has_horizon | epoch_is_stale | is_out_of_time)
             && staleness <= state.deny_after
             && checks.deny_after.is_none_or(|own| staleness <= nanos(own))
         {
@@ -79,6 +84,10 @@ impl Revocations {
         verdict(&Facts {
             mark: found.strongest,
             iat: subject.iat(),
+            out_of_time: checks
+                .lifetime
+                .then(|| lifetime::fault(subject.iat(), subject.exp(), now))
+                .flatten(),
             epoch_is_stale: seen.epoch_is_stale,
             staleness: seen.staleness,
             is_full: seen.is_full,
@@ -132,8 +141,17 @@ impl<S: AsRef<str>> Subject for Claims<S> {
         self.delegation_graph_epoch
     }
 
-    fn iat(&self) -> Option<i64> {
+    fn iat(&self) -> i64 {
         self.iat
+    }
+
+    fn exp(&self) -> i64 {
+        self.exp
+    }
+
+    #[inline]
+    fn lifetime(&self) -> Lifetime {
+        Lifetime::of(self.iat, self.exp)
     }
 
     fn is_in_tables(&self) -> bool {

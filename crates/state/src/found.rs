@@ -19,7 +19,7 @@ impl Found {
     pub(crate) fn look<A>(
         mut anchors: impl Iterator<Item = (AnchorKind, A)>,
         mark: impl Fn(A) -> Option<Mark>,
-        iat: Option<i64>,
+        iat: i64,
     ) -> Self {
         let mut found = Self::default();
         // Not a `for` loop: over a chain of iterators that would ask at each step which one is
@@ -28,7 +28,7 @@ impl Found {
             match mark(anchor) {
                 Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
                 Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
-                Some(Mark::RefusedUpTo(second)) if iat.is_none_or(|iat| iat <= second) => {
+                Some(Mark::RefusedUpTo(second)) if iat <= second => {
                     found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
                 }
                 Some(Mark::RefusedUpTo(_)) => found.resumed = true,

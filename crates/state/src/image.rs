@@ -18,7 +18,8 @@ use crate::suspensions::Suspensions;
 ///
 /// let later = Revocations::new(Options::default());
 /// later.recall(&revocations.image())?;
-/// let verdict = later.decide(&Claims::new("ar-1"), &Checks::default(), later.now());
+/// let claims = Claims::new("ar-1", 1_795_400_000, 1_795_403_600);
+/// let verdict = later.decide(&claims, &Checks::default(), later.now());
 /// assert!(matches!(verdict, Verdict::Refused(_)));
 /// # Ok::<(), caracal_revocation_state::RecallError>(())
 /// ```

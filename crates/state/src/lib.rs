@@ -11,7 +11,8 @@
 //!
 //! let revocations = Revocations::new(Options::default());
 //! let now = revocations.now();
-//! let claims = Claims::new("ar-1");
+//! let issued = i64::try_from(now.wall.as_secs())?;
+//! let claims = Claims::new("ar-1", issued, issued + 900);
 //!
 //! // Nobody has proven the log complete yet: unknown, not admitted.
 //! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Unknown(_)));
@@ -27,7 +28,7 @@
 //!     panic!("a revoked token was not refused");
 //! };
 //! assert_eq!(refusal.reason(), Reason::Revoked);
-//! # Ok::<(), caracal_revocation_event::Rejection>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
@@ -51,6 +52,7 @@ mod image;
 mod index;
 mod known;
 mod latest;
+mod lifetime;
 #[cfg(all(test, loom))]
 mod model;
 mod options;
@@ -72,6 +74,7 @@ pub use horizon::Losses;
 pub use identity::Identity;
 pub use image::{Image, RecallError};
 pub use known::Known;
+pub use lifetime::{LEEWAY, LONGEST_LIFETIME};
 pub use options::{BoundError, Options};
 pub use readiness::{Degraded, Outage, Readiness, Unready};
 pub use revocations::Revocations;

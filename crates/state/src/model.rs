@@ -169,6 +169,9 @@ fn a_filter_that_is_replaced_hides_nothing() {
     });
 }
 
+/// What a [`ManualClock`] starts at.
+const HORIZON: i64 = 1_795_400_000;
+
 /// A state in which messages may have been lost, and a second source of truth that is about to
 /// add what they said.
 fn lossy() -> (Revocations, impl FnOnce()) {
@@ -176,7 +179,7 @@ fn lossy() -> (Revocations, impl FnOnce()) {
     let revocations = Revocations::with_clock(Options::default(), clock);
     assert!(revocations.state().index.adopt(DigestKeys::fixed()));
     revocations.confirm(revocations.now());
-    revocations.raise_horizon(10);
+    revocations.raise_horizon(HORIZON);
     let losses = revocations.losses();
     let baseline = {
         let revocations = revocations.clone();
@@ -194,7 +197,7 @@ fn a_snapshot_holds_what_was_lost_or_that_something_was() {
         let (revocations, baseline) = lossy();
         let writer = thread::spawn(baseline);
         let image = revocations.image();
-        assert!(image.horizon[0] == Some(10) || image.revoked.len() == 1, "neither");
+        assert!(image.horizon[0] == Some(HORIZON) || image.revoked.len() == 1, "neither");
         writer.join().unwrap();
     });
 }
@@ -204,13 +207,16 @@ fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
     check(|| {
         let (revocations, baseline) = lossy();
         let writer = thread::spawn(baseline);
-        let mut claims = Claims::new("a");
+        let mut claims = claims();
         claims.usage = Some("gateway".into());
-        claims.iat = Some(10);
         let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
         assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
         writer.join().unwrap();
     });
+}
+
+fn claims() -> Claims {
+    Claims::new("a", HORIZON, HORIZON + 3_600)
 }
 
 /// Somebody is asked about while it is revoked, and was before or was not.
@@ -220,7 +226,7 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
             Revocations::with_clock(Options::default(), std::sync::Arc::new(ManualClock::new()));
         assert!(revocations.state().index.adopt(DigestKeys::fixed()));
         revocations.add(&Known::Revoked("other"), revocations.now());
-        let authority = revocations.authority(&Claims::new("a"));
+        let authority = revocations.authority(&claims());
         let decide = || authority.decide(&Checks::default(), revocations.now());
         if was_asked {
             assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::Moment;
+use crate::lifetime::{LEEWAY, LONGEST_LIFETIME};
 
-/// A revocation forgotten earlier could let a living mandate back in.
-pub(crate) const SHORTEST_MEMORY: Duration = Duration::from_secs(65 * 60);
+/// A revocation forgotten earlier could let a living mandate back in: the leeway counts at both
+/// ends, and entries expire by whole minutes.
+pub(crate) const SHORTEST_MEMORY: Duration =
+    Duration::from_secs(LONGEST_LIFETIME.as_secs() + 2 * LEEWAY.as_secs() + 3 * 60);
 
 /// For so many seconds after a hole a record may have been re-issued by approval, and a token be
 /// younger than the authority that it stands on.
@@ -26,8 +29,10 @@ const REISSUED: i64 = 120;
 #[non_exhaustive]
 pub struct Options {
     /// How long an entry is remembered after it was last told. 24 hours by default; less
-    /// than 65 minutes counts as 65, since an entry must outlast the longest mandate (60 minutes,
-    /// and leeway).
+    /// than 65 minutes counts as 65, since an entry must outlast [`LONGEST_LIFETIME`] and the
+    /// leeway.
+    ///
+    /// [`LONGEST_LIFETIME`]: crate::LONGEST_LIFETIME
     pub memory: Duration,
     /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default, 5 in
     /// strict mode; at least [`Options::SHORTEST_BOUND`].

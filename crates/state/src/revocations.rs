@@ -419,7 +419,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new());
         let revocations = Revocations::with_clock(Options::default(), clock.clone());
         let lag = |id: &str| {
-            let claims = Claims::new(id);
+            let claims = Claims::new(id, 1_795_400_000, 1_795_403_600);
             revocations.take_enforcement_lag(&claims, &Checks::default(), revocations.now())
         };
         revoke(&revocations, "replayed");
@@ -475,8 +475,8 @@ mod tests {
             delegation_graph_epoch: 0,
             zone_id: None,
             usage: None,
-            iat: None,
-            exp: None,
+            iat: 1_795_400_000,
+            exp: 1_795_403_600,
         };
         let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
         // Either answer is true: that it is stale, or what a second look finds.

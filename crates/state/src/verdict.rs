@@ -12,11 +12,16 @@ use crate::readiness::Unready;
 /// Requests are admitted if, in this order:
 ///
 /// 1. none of the token's anchors is revoked or suspended;
-/// 2. its delegation epoch is not stale, where that is asked for;
-/// 3. the log was proven complete no longer ago than the staleness bound;
-/// 4. the token was made after the horizon, before which messages may have been lost.
+/// 2. it lives no longer than [`LONGEST_LIFETIME`], has not expired and was not made in the
+///    future, give or take [`LEEWAY`] by this machine's wall clock;
+/// 3. its delegation epoch is not stale, where that is asked for;
+/// 4. the log was proven complete no longer ago than the staleness bound;
+/// 5. the token was made after the horizon, before which messages may have been lost.
 ///
 /// A token that is known to be revoked is refused even while the rest is unknown.
+///
+/// [`LEEWAY`]: crate::LEEWAY
+/// [`LONGEST_LIFETIME`]: crate::LONGEST_LIFETIME
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
@@ -77,7 +82,6 @@ impl Refusal {
     pub(crate) const fn by(anchor: AnchorKind, mark: Mark) -> Self {
         let reason = match mark {
             Mark::Revoked => Reason::Revoked,
-            // A token that does not say when it was made counts as older than the suspension.
             Mark::Suspended | Mark::RefusedUpTo(_) => Reason::Suspended,
         };
         Self { reason, anchor: Some(anchor) }
@@ -108,6 +112,14 @@ pub enum Reason {
     DelegationStale,
     /// Messages may have been lost before the token was made: a newer one passes.
     HistoryIncomplete,
+    /// The token's `exp`, and the leeway after it, have passed.
+    Expired,
+    /// The token's `iat` lies in the future by more than the leeway: no revocation can be expected
+    /// of a time that has not come.
+    NotYetValid,
+    /// The token lives longer than any mandate may: its revocation could be forgotten before it
+    /// ends.
+    LifetimeTooLong,
 }
 
 impl Reason {
@@ -119,6 +131,9 @@ impl Reason {
             Self::Suspended => "suspended",
             Self::DelegationStale => "delegation_stale",
             Self::HistoryIncomplete => "history_incomplete",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::LifetimeTooLong => "lifetime_too_long",
         }
     }
 }
@@ -136,16 +151,14 @@ pub enum Unknown {
         /// How old it may be.
         bound: Duration,
     },
-    /// Messages may have been lost, and the token does not say when it was made.
-    NoIssueTime,
     /// More is revoked than may be remembered: [`Options::max_entries`](crate::Options).
     Full,
 }
 
 impl Unknown {
     /// Every label.
-    pub const LABELS: [&'static str; 6] =
-        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "no_issue_time", "full"];
+    pub const LABELS: [&'static str; 5] =
+        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
 
     /// What [`Unready::of`] finds, with how old the view is and may be.
     pub(crate) fn of(staleness: Result<u64, NotReady>, bound: u64, is_full: bool) -> Option<Self> {
@@ -166,7 +179,6 @@ impl Unknown {
         match self {
             Self::NotReady(why) => why.label(),
             Self::Stale { .. } => "stale",
-            Self::NoIssueTime => "no_issue_time",
             Self::Full => "full",
         }
     }
@@ -183,6 +195,9 @@ pub struct Checks {
     /// With `delegation_epoch`: only delegations that ended make older tokens stale, not those
     /// that were created. Off by default.
     pub ended_delegations_only: bool,
+    /// Also whether the token may be used at this time at all: see [`Verdict`]. On by default; off
+    /// only where whoever answers checks that on the same token, as the STS does.
+    pub lifetime: bool,
     /// Also whether the token was made after the horizon. On by default; off where whoever
     /// answers decides from Caracal's own records, as the STS does.
     pub horizon: bool,
@@ -201,6 +216,7 @@ impl Default for Checks {
             chain: true,
             delegation_epoch: false,
             ended_delegations_only: false,
+            lifetime: true,
             horizon: true,
             deny_after: None,
             fail_open_unknown: false,
@@ -215,7 +231,9 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Facts {
     /// What the index holds against an anchor, and which one.
     pub(crate) mark: Option<(AnchorKind, Mark)>,
-    pub(crate) iat: Option<i64>,
+    pub(crate) iat: i64,
+    /// Why the token may not be used at this time.
+    pub(crate) out_of_time: Option<Reason>,
     pub(crate) epoch_is_stale: bool,
     /// In nanoseconds, as is the bound.
     pub(crate) staleness: Result<u64, NotReady>,
@@ -234,6 +252,9 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if let Some((anchor, mark)) = facts.mark {
         return Verdict::Refused(Refusal::by(anchor, mark));
     }
+    if let Some(reason) = facts.out_of_time {
+        return refuse(reason);
+    }
     if facts.epoch_is_stale {
         return refuse(Reason::DelegationStale);
     }
@@ -242,9 +263,8 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);
     }
-    match (facts.horizon, facts.iat) {
-        (Some(_), None) => Verdict::Unknown(Unknown::NoIssueTime),
-        (Some(horizon), Some(iat)) if iat <= horizon => refuse(Reason::HistoryIncomplete),
-        _ => Verdict::Admitted(Admitted { staleness_ns: staleness, failed_open: unknown }),
+    if facts.horizon.is_some_and(|horizon| facts.iat <= horizon) {
+        return refuse(Reason::HistoryIncomplete);
     }
+    Verdict::Admitted(Admitted { staleness_ns: staleness, failed_open: unknown })
 }

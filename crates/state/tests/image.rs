@@ -10,8 +10,13 @@ use caracal_revocation_state::{
     Checks, Claims, Image, Known, ManualClock, Options, Reason, RecallError, Revocations, Verdict,
 };
 
+/// 2026-11-20T10:00:00Z.
+const START: i64 = 1_795_168_800;
+
 fn revocations() -> (Revocations, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
+    // To the START.
+    clock.set_wall_back(Duration::from_secs(231_200));
     (Revocations::with_clock(Options::default(), clock.clone()), clock)
 }
 
@@ -24,10 +29,13 @@ fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
 }
 
 fn session(id: &str, iat: i64) -> Claims {
-    let mut claims = Claims::new("ar");
+    let mut claims = Claims::new("ar", iat, iat.saturating_add(3_600));
     claims.agent_session_id = Some(id.into());
-    claims.iat = Some(iat);
     claims
+}
+
+fn claims(sid: &str) -> Claims {
+    Claims::new(sid, START, START + 3_600)
 }
 
 /// A state with something of every kind, and the image of it as it is written.
@@ -56,13 +64,13 @@ fn known() -> Image {
 #[test]
 fn everything_that_was_known_is_refused_and_nothing_is_admitted() {
     let (later, clock) = revocations();
-    clock.advance(Duration::from_secs(7_200));
+    clock.advance(Duration::from_secs(600));
     later.recall(&known()).unwrap();
     assert_eq!(later.entries(), 2_002);
     for n in 0..2_000 {
-        assert_eq!(reason(&later, &Claims::new(&format!("ar-{n}"))), Some(Reason::Revoked));
+        assert_eq!(reason(&later, &claims(&format!("ar-{n}"))), Some(Reason::Revoked));
     }
-    assert_eq!(reason(&later, &Claims::new("other")), None);
+    assert_eq!(reason(&later, &claims("other")), None);
     assert_eq!(reason(&later, &session("held", i64::MAX)), Some(Reason::Suspended));
     assert_eq!(reason(&later, &session("was-held", 1_795_168_801)), Some(Reason::Suspended));
     assert_eq!(reason(&later, &session("was-held", 1_795_168_802)), None);
@@ -84,7 +92,7 @@ fn a_suspension_that_is_recalled_is_lifted_by_its_resume_and_by_no_other() {
         let message = Message::new(caracal_revocation_event::Stream::AgentsLifecycle, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
         later.apply(&event, later.now());
-        let refused = reason(&later, &session("held", i64::MAX)).is_some();
+        let refused = reason(&later, &session("held", START + 60)).is_some();
         assert_eq!(refused, !lifts, "{text}");
     }
 }
@@ -120,7 +128,7 @@ fn a_state_in_use_and_an_image_that_cannot_be_change_nothing() {
     used.add(&Known::Revoked("own"), used.now());
     assert_eq!(used.recall(&known()), Err(RecallError::InUse));
     assert_eq!(used.entries(), 1);
-    assert_eq!(reason(&used, &Claims::new("ar-1")), None);
+    assert_eq!(reason(&used, &claims("ar-1")), None);
     assert_eq!(used.recall(&used.image()), Err(RecallError::InUse), "not even its own");
 
     let text = serde_json::to_string(&known()).unwrap();

@@ -22,9 +22,7 @@ fn on_manual_clock(options: Options) -> (Revocations, Arc<ManualClock>) {
 }
 
 fn made_at(iat: i64) -> Claims {
-    let mut claims = Claims::new("ar-1");
-    claims.iat = Some(iat);
-    claims
+    Claims::new("ar-1", iat, iat + 900)
 }
 
 fn decide(revocations: &Revocations, claims: &Claims, checks: &Checks) -> Verdict {
@@ -271,11 +269,9 @@ fn failing_open_never_admits_what_is_known_to_be_revoked_or_below_the_horizon() 
     let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("an event");
     revocations.apply(&event, revocations.now());
     assert!(refused(&made_at(NOW + 1)));
-    let mut undated = made_at(NOW);
-    undated.sid = "ar-2".into();
-    undated.iat = None;
-    let verdict = decide(&revocations, &undated, &fail_open());
-    assert_eq!(verdict, Verdict::Unknown(Unknown::NoIssueTime));
+    let mut expired = made_at(NOW - 960);
+    expired.sid = "ar-2".into();
+    assert!(refused(&expired));
 }
 
 /// A mandate with one delegation, as a real deployment issues it: the chain names the source with
@@ -294,6 +290,66 @@ fn delegated_once() -> serde_json::Value {
             {"application_id": "app-2", "agent_session_id": "gs-2"},
         ],
     })
+}
+
+#[test]
+fn denies_tokens_that_time_has_ended_or_no_mandate_lives_so_long() {
+    let (revocations, clock) = on_manual_clock(Options::default());
+    let (second, hour) = (1, 3_600);
+    for (iat, exp, expected) in [
+        (NOW, NOW + hour, None),
+        (NOW - hour, NOW - 59 * second, None),
+        (NOW - hour, NOW - 60 * second, Some(Reason::Expired)),
+        (0, hour, Some(Reason::Expired)),
+        (NOW + 60 * second, NOW + hour, None),
+        (NOW + 61 * second, NOW + hour, Some(Reason::NotYetValid)),
+        (NOW, NOW + hour + second, Some(Reason::LifetimeTooLong)),
+        (NOW, NOW + 7 * 24 * hour, Some(Reason::LifetimeTooLong)),
+        (i64::MIN, i64::MAX, Some(Reason::LifetimeTooLong)),
+    ] {
+        let claims = Claims::new("ar-1", iat, exp);
+        // Whatever else is not known: nothing, all of it, and below a horizon.
+        for _ in 0..2 {
+            let verdict = decide(&revocations, &claims, &Checks::default());
+            let found = match verdict {
+                Verdict::Refused(refusal) => Some(refusal.reason()),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{iat}, {exp}");
+            revocations.confirm(revocations.now());
+        }
+        assert_eq!(reason(&revocations, &claims), expected, "{iat}, {exp}");
+        let open = decide(&revocations, &claims, &fail_open());
+        assert_eq!(matches!(open, Verdict::Refused(_)), expected.is_some(), "{iat}, {exp}");
+        let mut elsewhere = Checks::default();
+        elsewhere.lifetime = false;
+        let verdict = decide(&revocations, &claims, &elsewhere);
+        assert!(matches!(verdict, Verdict::Admitted(_)), "{iat}, {exp}");
+    }
+    // What is revoked is told as that, also of a token that has expired since.
+    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    clock.advance(7 * 24 * 3_600 * SECOND);
+    assert_eq!(reason(&revocations, &made_at(NOW)), Some(Reason::Revoked));
+}
+
+#[test]
+fn no_token_outlives_memory_of_its_revocation() {
+    let mut options = Options::default();
+    options.memory = Duration::ZERO;
+    let (revocations, clock) = on_manual_clock(options);
+    // The longest lifetime, of an issuer whose clock is ahead by the leeway.
+    let longest = Claims::new("ar-1", NOW + 60, NOW + 60 + 3_600);
+    let endless = Claims::new("ar-1", NOW, NOW + 7 * 24 * 3_600);
+    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    for _ in 0..26 * 60 {
+        revocations.sweep(revocations.now());
+        revocations.confirm(revocations.now());
+        for claims in [&longest, &endless] {
+            assert!(reason(&revocations, claims).is_some(), "at {:?}", revocations.now());
+        }
+        clock.advance(60 * SECOND);
+    }
+    assert_eq!(revocations.entries(), 0, "it was forgotten");
 }
 
 #[test]
@@ -333,22 +389,29 @@ fn strict_mode_refuses_what_the_horizon_does_not_cover() {
         claims.delegation_chain = vec![hop("gs-1"), hop("gs-2")];
         claims
     };
-    let (lenient, _) = on_manual_clock(Options::default());
-    let (strict, clock) = on_manual_clock(Options::strict());
+    let (lenient, lenient_clock) = on_manual_clock(Options::default());
+    let (strict, strict_clock) = on_manual_clock(Options::strict());
+    let advance = |seconds: u32| {
+        for (revocations, clock) in [(&lenient, &lenient_clock), (&strict, &strict_clock)] {
+            clock.advance(seconds * SECOND);
+            revocations.confirm(revocations.now());
+        }
+    };
+    advance(0);
     for revocations in [&lenient, &strict] {
-        revocations.confirm(revocations.now());
         assert_eq!(reason(revocations, &chain(NOW)), None);
         revocations.raise_horizon(NOW);
         assert_eq!(reason(revocations, &made_at(NOW)), Some(Reason::HistoryIncomplete));
     }
-    let far = NOW + 10_000;
+    advance(121);
     assert_eq!(reason(&lenient, &made_at(NOW + 1)), None);
-    assert_eq!(reason(&lenient, &chain(far)), None);
+    assert_eq!(reason(&lenient, &chain(NOW + 121)), None);
     assert_eq!(reason(&strict, &made_at(NOW + 120)), Some(Reason::HistoryIncomplete));
     assert_eq!(reason(&strict, &made_at(NOW + 121)), None);
+    let far = NOW + 65 * 60;
+    advance(65 * 60 - 121);
     assert_eq!(reason(&strict, &chain(far)), Some(Reason::HistoryIncomplete));
-    clock.advance(65 * 60 * SECOND + SECOND);
-    strict.confirm(strict.now());
+    advance(1);
     assert_eq!(reason(&strict, &chain(far)), None);
     strict.add(&Known::Revoked("ar-1"), strict.now());
     assert_eq!(reason(&strict, &chain(far)), Some(Reason::Revoked));

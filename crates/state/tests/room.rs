@@ -10,6 +10,8 @@ use caracal_revocation_state::{
 };
 
 const ROOM: usize = 16;
+/// What a [`ManualClock`] starts at.
+const NOW: i64 = 1_795_400_000;
 
 fn full() -> (Revocations, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
@@ -24,8 +26,7 @@ fn full() -> (Revocations, Arc<ManualClock>) {
 }
 
 fn verdict(revocations: &Revocations, sid: &str, iat: i64, checks: &Checks) -> Verdict {
-    let mut claims = Claims::new(sid);
-    claims.iat = Some(iat);
+    let claims = Claims::new(sid, iat, iat + 900);
     let now = revocations.now();
     let verdict = revocations.decide(&claims, checks, now);
     assert_eq!(revocations.authority(&claims).decide(checks, now), verdict);
@@ -36,7 +37,7 @@ fn verdict(revocations: &Revocations, sid: &str, iat: i64, checks: &Checks) -> V
 fn a_revocation_without_room_makes_the_rest_unknown_until_there_is_room_again() {
     let (revocations, clock) = full();
     let checks = Checks::default();
-    let made = i64::try_from(revocations.now().wall.as_secs()).unwrap_or(0);
+    let made = NOW;
     assert!(matches!(verdict(&revocations, "other", made, &checks), Verdict::Admitted(_)));
 
     revocations.add(&Known::Revoked("one-too-many"), revocations.now());
@@ -56,6 +57,7 @@ fn a_revocation_without_room_makes_the_rest_unknown_until_there_is_room_again() 
     revocations.sweep(revocations.now());
     revocations.confirm(revocations.now());
     let verdict_of = |sid, iat| verdict(&revocations, sid, iat, &checks);
+    let made = i64::try_from(revocations.now().wall.as_secs()).unwrap_or(0);
     assert_eq!(verdict_of("one-too-many", made), Verdict::Unknown(Unknown::Full));
     assert!(revocations.reopen(made + 5));
     let Verdict::Refused(refusal) = verdict_of("one-too-many", made) else {
@@ -72,6 +74,6 @@ fn who_fails_open_is_admitted_while_it_is_full_but_not_what_is_revoked() {
     revocations.add(&Known::Revoked("one-too-many"), revocations.now());
     let mut checks = Checks::default();
     checks.fail_open_unknown = true;
-    assert!(matches!(verdict(&revocations, "other", 1, &checks), Verdict::Admitted(_)));
-    assert!(matches!(verdict(&revocations, "ar-0", 1, &checks), Verdict::Refused(_)));
+    assert!(matches!(verdict(&revocations, "other", NOW, &checks), Verdict::Admitted(_)));
+    assert!(matches!(verdict(&revocations, "ar-0", NOW, &checks), Verdict::Refused(_)));
 }

@@ -2,24 +2,26 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
 
+use std::sync::Arc;
+
 use caracal_revocation_event::OccurredAt;
 use caracal_revocation_state::{
-    Checks, Claims, Known, Options, Reason, Revocations, Unknown, Verdict,
+    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, Verdict,
 };
 
+/// What a [`ManualClock`] starts at.
 const HORIZON: i64 = 1_795_400_000;
 
 fn fresh() -> Revocations {
-    let revocations = Revocations::new(Options::default());
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
     revocations.confirm(revocations.now());
     revocations
 }
 
 /// A token of before the horizon.
 fn token(usage: Option<&str>) -> Claims {
-    let mut claims = Claims::new("ar-1");
+    let mut claims = Claims::new("ar-1", HORIZON, HORIZON + 900);
     claims.agent_session_id = Some("gs-1".into());
-    claims.iat = Some(HORIZON);
     claims.usage = usage.map(Into::into);
     claims
 }
@@ -68,7 +70,7 @@ fn a_session_that_was_resumed_keeps_the_horizon() {
     let held = reason(&revocations, &token(Some("resource")));
     assert_eq!(held, Some(Reason::HistoryIncomplete));
     let mut older = token(Some("resource"));
-    older.iat = Some(suspended.floor_seconds());
+    older.iat = suspended.floor_seconds();
     assert_eq!(reason(&revocations, &older), Some(Reason::Suspended));
 }
 
@@ -81,17 +83,6 @@ fn a_loss_while_the_source_is_read_keeps_the_horizon() {
     assert!(!revocations.take_back_horizon(losses));
     let held = reason(&revocations, &token(Some("gateway")));
     assert_eq!(held, Some(Reason::HistoryIncomplete));
-}
-
-#[test]
-fn a_token_without_iat_stays_unknown_where_the_horizon_is_kept() {
-    let revocations = fresh();
-    revocations.raise_horizon(HORIZON);
-    assert!(revocations.take_back_horizon(revocations.losses()));
-    let mut claims = token(None);
-    claims.iat = None;
-    let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
-    assert_eq!(verdict, Verdict::Unknown(Unknown::NoIssueTime));
 }
 
 #[test]
@@ -114,6 +105,7 @@ fn what_it_adds_is_refused_and_what_was_refused_stays() {
 
 #[test]
 fn the_purpose_is_read_from_the_payload() {
-    let claims: Claims = serde_json::from_str(r#"{"sid":"a","use":"resource"}"#).expect("claims");
+    let payload = r#"{"sid":"a","use":"resource","iat":1,"exp":2}"#;
+    let claims: Claims = serde_json::from_str(payload).expect("claims");
     assert_eq!(claims.usage.as_deref(), Some("resource"));
 }

@@ -3,10 +3,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
-use caracal_revocation_state::{Checks, Claims, Options, Reason, Revocations, Verdict};
+use caracal_revocation_state::{
+    Checks, Claims, ManualClock, Options, Reason, Revocations, Verdict,
+};
 use proptest::prelude::*;
 
 const ZONE: &str = "z-1";
@@ -85,14 +88,16 @@ fn expected(told: &[Told], iat: i64) -> Option<Reason> {
 }
 
 fn decided(order: &[Told], iat: i64) -> Option<Reason> {
-    let revocations = Revocations::new(Options::default());
+    let clock = ManualClock::new();
+    // To the START.
+    clock.set_wall_back(Duration::from_secs(231_200));
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(clock));
     revocations.confirm(revocations.now());
     for told in order {
         told.apply(&revocations);
     }
-    let mut claims = Claims::new("ar-1");
+    let mut claims = Claims::new("ar-1", iat, iat.saturating_add(900));
     claims.agent_session_id = Some(SESSION.into());
-    claims.iat = Some(iat);
     let now = revocations.now();
     let verdict = revocations.decide(&claims, &Checks::default(), now);
     let authority = revocations.authority(&claims);

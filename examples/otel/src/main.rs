@@ -46,9 +46,10 @@ async fn two_requests() -> Result<(), Failure> {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
         },
     ));
+    let issued = i64::try_from(revocations.now().wall.as_secs())?;
     let request = || {
         let mut request = Request::new(());
-        request.extensions_mut().insert(Claims::new("ar-1"));
+        request.extensions_mut().insert(Claims::new("ar-1", issued, issued + 900));
         request
     };
 

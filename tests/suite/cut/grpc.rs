@@ -151,7 +151,7 @@ async fn serve(scene: &Scene) -> SocketAddr {
         Some((accepted, listener))
     });
     let server = Server::builder()
-        .layer(MapRequestLayer::new(authenticate))
+        .layer(MapRequestLayer::new(authenticate(&scene.revocations)))
         .layer(scene.layer())
         .add_service(Echo)
         .serve_with_incoming(incoming);

@@ -82,7 +82,8 @@ impl Scene {
         routes: Router,
         accepted: impl Fn(&TcpStream) + Send + 'static,
     ) -> SocketAddr {
-        let app = routes.layer(self.layer()).layer(MapRequestLayer::new(authenticate));
+        let app =
+            routes.layer(self.layer()).layer(MapRequestLayer::new(authenticate(&self.revocations)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -101,13 +102,19 @@ impl Scene {
 }
 
 /// Stands in for an authentication layer: these tests are about what happens later.
-fn authenticate<B>(mut request: Request<B>) -> Request<B> {
-    let bearer = request.headers().get(header::AUTHORIZATION);
-    let sid = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    if let Some(claims) = sid.map(Claims::new) {
-        request.extensions_mut().insert(claims);
+fn authenticate<B>(
+    revocations: &Revocations,
+) -> impl Fn(Request<B>) -> Request<B> + Clone + use<B> {
+    let revocations = revocations.clone();
+    move |mut request| {
+        let bearer = request.headers().get(header::AUTHORIZATION);
+        let sid = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let now = revocations.now().wall.as_secs().cast_signed();
+        if let Some(claims) = sid.map(|sid| Claims::new(sid, now, now + 3_600)) {
+            request.extensions_mut().insert(claims);
+        }
+        request
     }
-    request
 }
 
 /// A body that says this, and then nothing, without end.

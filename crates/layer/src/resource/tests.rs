@@ -288,12 +288,21 @@ async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
         ("aud", json!("x"), Invalid::Audience),
         ("use", json!("gateway"), Invalid::Use),
         ("exp", json!(1), Invalid::Expired),
+        ("exp", json!(1_795_403_601), Invalid::LifetimeTooLong),
+        ("nbf", json!(1_795_400_061), Invalid::NotYet),
     ] {
         let mut claims = world.claims();
         claims[name] = value;
         let response = send(&world.layer(), Some(&world.sign(&claims))).await;
         assert_eq!(said(&response), (401, "invalid_token".to_owned()));
         assert_eq!(response.extensions().get::<Rejection>().unwrap().invalid(), Some(why));
+        let expected = match why {
+            Invalid::Expired => RejectionKind::Expired,
+            Invalid::LifetimeTooLong => RejectionKind::LifetimeTooLong,
+            Invalid::NotYet => RejectionKind::NotYetValid,
+            _ => RejectionKind::InvalidMandate,
+        };
+        assert_eq!(kind(&response), Some(expected));
     }
 }
 
@@ -342,7 +351,11 @@ async fn claims_in_the_extensions_do_not_stand_in_for_verification() {
     let world = World::new().await;
     let service = world.layer().layer(service_fn(inner as fn(_) -> _));
     let mut request = Request::new(());
-    request.extensions_mut().insert(caracal_revocation_state::Claims::new("ar-1"));
+    request.extensions_mut().insert(caracal_revocation_state::Claims::new(
+        "ar-1",
+        1_795_400_000,
+        1_795_403_600,
+    ));
     let response: Response<_> = service.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 401);
 }

@@ -26,7 +26,8 @@ use crate::Sts;
 /// 2. it can be read in one way only: none of these fields stands twice or under a name that is
 ///    nearly its own, no escape is broken, and there is no query beside it;
 /// 3. nothing is known against what it names, in a state that is fresh enough. The horizon does
-///    not apply: the STS decides from Caracal's own records.
+///    not apply: the STS decides from Caracal's own records. Nor does the token's lifetime, which
+///    the STS checks on the same token.
 ///
 /// A token request that names no authority has none that could be revoked: it passes even while
 /// the state is unknown.

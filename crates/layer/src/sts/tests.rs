@@ -108,8 +108,11 @@ async fn revoked_authority_is_found_in_each_of_the_four_fields() {
         "session_id=ar-1".to_owned(),
         "agent_session_id=gs-1".into(),
         "delegation_edge_id=de-1".into(),
-        format!("subject_token={}", token(r#"{"sid":"ar-1"}"#)),
-        format!("subject_token={}", token(r#"{"sid":"x","delegation_path":["de-1"]}"#)),
+        format!("subject_token={}", token(r#"{"sid":"ar-1","iat":1,"exp":2}"#)),
+        format!(
+            "subject_token={}",
+            token(r#"{"sid":"x","iat":1,"exp":2,"delegation_path":["de-1"]}"#)
+        ),
         "grant_type=a%3Ab&session_id=ar-1&scope=x+y".into(),
         "session_id=ar-2&agent_session_id=gs-1".into(),
     ] {
@@ -121,7 +124,7 @@ async fn revoked_authority_is_found_in_each_of_the_four_fields() {
 async fn other_authority_passes_with_its_body_untouched() {
     for body in [
         "session_id=ar-2".to_owned(),
-        format!("subject_token={}&a=%41+b&&c", token(r#"{"sid":"ar-2"}"#)),
+        format!("subject_token={}&a=%41+b&&c", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#)),
         "".into(),
         "grant_type=client_credentials&scope=ar-1".into(),
         "session_id=&agent_session_id=".into(),
@@ -139,7 +142,7 @@ async fn an_identity_token_is_not_inspected_and_only_that() {
     assert!(matches!(ask(&foreign).await, Passed(_)));
     let escaped = foreign.replace(':', "%3A");
     assert!(matches!(ask(&escaped).await, Passed(_)));
-    let mandate = token(r#"{"sid":"ar-1"}"#);
+    let mandate = token(r#"{"sid":"ar-1","iat":1,"exp":2}"#);
     for other in ["urn:ietf:params:oauth:token-type:access_token", "id_token", "ID_TOKEN", ""] {
         let body = format!("subject_token={mandate}&subject_token_type={other}");
         assert_eq!(ask(&body).await, refused(Revoked, 401), "{other}");
@@ -211,7 +214,7 @@ async fn a_subject_token_that_is_no_mandate_is_refused_clearly() {
     let cases = [
         ("opaque".to_owned(), MalformedToken),
         (token("{}"), MalformedClaims),
-        (token(r#"{"sid":"ar-2","sid":"ar-1"}"#), MalformedClaims),
+        (token(r#"{"sid":"ar-2","sid":"ar-1","iat":1,"exp":2}"#), MalformedClaims),
     ];
     for (subject, kind) in cases {
         assert_eq!(ask(&format!("subject_token={subject}")).await, refused(kind, 400));
@@ -422,7 +425,8 @@ async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
     let revocations = fresh();
     revocations.raise_horizon(i64::MAX - 1);
     let layer = StsLayer::new(revocations);
-    let body = format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2"}"#));
+    let body =
+        format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#));
     assert!(matches!(send(&layer, post(&body)).await, Passed(_)), "the horizon does not apply");
     let unproven = Revocations::new(Options::default());
     apply(&unproven, Notice::revoke("z-1", "operator").session("ar-1"));
@@ -431,6 +435,20 @@ async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
     assert_eq!(send(&layer, post("session_id=ar-1")).await, refused(Revoked, 401));
     let bare = send(&layer, post("grant_type=client_credentials")).await;
     assert!(matches!(bare, Passed(_)), "it names no authority");
+}
+
+#[tokio::test]
+async fn leaves_the_lifetime_of_a_subject_token_to_the_sts() {
+    // Expired, overlong and early: the STS says so itself, in its own words.
+    for times in
+        [r#""iat":1,"exp":2"#, r#""iat":1,"exp":4000000000"#, r#""iat":4000000000,"exp":9"#]
+    {
+        let body = |sid: &str| {
+            format!("subject_token={}", token(&format!(r#"{{"sid":"{sid}",{times}}}"#)))
+        };
+        assert!(matches!(ask(&body("ar-2")).await, Passed(_)), "{times}");
+        assert_eq!(ask(&body("ar-1")).await, refused(Revoked, 401), "{times}");
+    }
 }
 
 #[tokio::test]
@@ -443,7 +461,7 @@ async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
     std::thread::sleep(Duration::from_millis(5));
     apply(&revocations, Notice::resume("z-1", "gs-2", at("2026-11-20T10:05:00.000Z")));
     assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Passed(_)));
-    let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1}"#);
+    let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1,"exp":2}"#);
     let request = post(&format!("subject_token={old}"));
     assert_eq!(send(&layer, request).await, refused(Suspended, 401), "the old token stays refused");
 }

@@ -53,6 +53,9 @@ async fn each_thing_that_is_wrong_has_its_reason() {
         ("use", json!("anything"), Invalid::Claims),
         ("sub_type", json!("robot"), Invalid::Claims),
         ("exp", json!(now - 60), Invalid::Expired),
+        ("exp", json!(now + 3_601), Invalid::LifetimeTooLong),
+        ("iat", json!(now - 3_001), Invalid::LifetimeTooLong),
+        ("exp", json!(i64::MAX), Invalid::LifetimeTooLong),
         ("exp", json!("never"), Invalid::Claims),
         ("exp", json!(1.5), Invalid::Claims),
         ("iat", json!(now + 61), Invalid::NotYet),
@@ -65,10 +68,16 @@ async fn each_thing_that_is_wrong_has_its_reason() {
         let token = key.sign(&with(sts.claims("ar-1"), name, value.clone()));
         assert_eq!(refused(&verifier, &token).await, why, "{name}: {value}");
     }
-    for (name, value) in [("exp", now - 59), ("iat", now + 60), ("nbf", now + 60)] {
+    for (name, value) in
+        [("exp", now - 59), ("iat", now + 60), ("nbf", now + 60), ("exp", now + 3_600)]
+    {
         let token = key.sign(&with(sts.claims("ar-1"), name, json!(value)));
         assert!(verifier.verify(&token).await.is_ok(), "{name} is within the leeway");
     }
+    // A decision denies it a minute after its end: a longer leeway would say otherwise.
+    let lenient = sts.builder().with_leeway(Duration::from_secs(600)).build(&sts.revocations);
+    let token = key.sign(&with(sts.claims("ar-1"), "exp", json!(now - 60)));
+    assert_eq!(refused(&lenient.unwrap(), &token).await, Invalid::Expired);
 }
 
 #[tokio::test]

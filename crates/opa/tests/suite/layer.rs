@@ -27,8 +27,13 @@ fn policies(script: &Script) -> (ZonePolicies, Revocations) {
     (policies, revocations)
 }
 
+/// Of what a `ManualClock` starts at, without a zone.
+fn bare_claims() -> Claims {
+    Claims::new("ar-1", 1_795_400_000, 1_795_403_600)
+}
+
 fn claims() -> Claims {
-    let mut claims = Claims::new("ar-1");
+    let mut claims = bare_claims();
     claims.zone_id = Some(ZONE.into());
     claims
 }
@@ -148,7 +153,7 @@ async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
     assert_eq!(send(&layer, unverified).await.denied(), PolicyRejectionKind::NoClaims);
 
     let mut no_zone = Request::new(());
-    no_zone.extensions_mut().insert(admitted(&revocations, &Claims::new("ar-1")));
+    no_zone.extensions_mut().insert(admitted(&revocations, &bare_claims()));
     no_zone.extensions_mut().insert(claims());
     let outcome = send(&layer, no_zone).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::NoZone);

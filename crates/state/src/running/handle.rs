@@ -193,8 +193,8 @@ impl Request {
     }
 
     /// The second, since the Unix epoch, in which it ends.
-    pub(super) fn deadline(&self) -> Option<u64> {
-        self.grounds().exp.map(|exp| self.watch.deadline(exp))
+    pub(super) fn deadline(&self) -> u64 {
+        self.watch.deadline(self.grounds().exp)
     }
 
     /// Those that its route looks at.

@@ -44,9 +44,7 @@ impl Revocations {
 
     pub(super) fn enter(&self, request: &Arc<Request>) {
         self.state().running.enter(request, self.zone_digest(request));
-        if request.deadline().is_some() || request.watch.bound.is_some() {
-            self.state().timekeeper.expect(self);
-        }
+        self.state().timekeeper.expect(self);
     }
 
     pub(super) fn leave(&self, request: &Request) {
@@ -102,6 +100,8 @@ impl Revocations {
         let facts = Facts {
             mark: found.strongest,
             iat: grounds.iat,
+            // Its end is this watch's own: see below.
+            out_of_time: None,
             epoch_is_stale,
             // That something is unknown hides no refusal here.
             staleness: Ok(0),
@@ -118,7 +118,7 @@ impl Revocations {
             Verdict::Unknown(unknown) => Some(unknown),
             Verdict::Admitted(_) => None,
         };
-        if request.deadline().is_some_and(|second| now.wall.as_secs() >= second) {
+        if now.wall.as_secs() >= request.deadline() {
             return Some(Cut::Expired);
         }
         let bound = nanos(watch.bound?);

@@ -71,9 +71,7 @@ impl Registry {
         if let Some(epoch) = Epoch::of(request, zone) {
             self.zones.leave(epoch, request);
         }
-        if let Some(second) = request.deadline() {
-            self.deadlines.leave(second, request);
-        }
+        self.deadlines.leave(request.deadline(), request);
         if let Some(bound) = request.watch.bound {
             self.bounds.leave(bound, request);
         }
@@ -105,9 +103,7 @@ impl Registry {
     }
 
     pub(crate) fn await_again(&self, request: &Arc<Request>) {
-        if let Some(second) = request.deadline() {
-            self.deadlines.enter(second, request);
-        }
+        self.deadlines.enter(request.deadline(), request);
         if let Some(bound) = request.watch.bound {
             self.bounds.enter(bound, request);
         }
@@ -121,7 +117,7 @@ impl Registry {
     /// The requests made up to this second, each at least once: what has reached nearly all of
     /// them is no matter for an index.
     pub(crate) fn made_up_to(&self, second: i64) -> Vec<Arc<Request>> {
-        let made = |request: &Request| request.grounds().iat.is_some_and(|iat| iat <= second);
+        let made = |request: &Request| request.grounds().iat <= second;
         self.anchors.iter().flat_map(|roll| roll.all(made)).collect()
     }
 

@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use super::cut::{Cut, CutReport};
 use super::handle::{Ground, Running};
-use crate::{Authority, Checks, Claims, NotReady, Revocations, Unknown};
-
-/// How long after `exp` a running request is cut by default: the leeway with which tokens are
-/// verified.
-const EXP_GRACE: Duration = Duration::from_secs(60);
+use crate::{Authority, Checks, Claims, LEEWAY, NotReady, Revocations, Unknown};
 
 /// The terms on which a route's requests are cut while they run; one a route, shared.
 ///
@@ -29,7 +25,8 @@ const EXP_GRACE: Duration = Duration::from_secs(60);
 ///
 /// let revocations = Revocations::new(Options::default());
 /// let watch = Arc::new(Watch::new(revocations.clone(), Checks::default()));
-/// let running = watch.start(&Claims::new("ar-1"));
+/// let issued = i64::try_from(revocations.now().wall.as_secs())?;
+/// let running = watch.start(&Claims::new("ar-1", issued, issued + 900));
 /// assert_eq!(running.cut(), None);
 ///
 /// let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
@@ -37,7 +34,7 @@ const EXP_GRACE: Duration = Duration::from_secs(60);
 /// let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
 /// revocations.apply(&event, revocations.now());
 /// assert_eq!(running.cut().map(|cut| cut.label()), Some("revoked"));
-/// # Ok::<(), caracal_revocation_event::Rejection>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Watch {
     pub(super) revocations: Revocations,
@@ -51,10 +48,11 @@ pub struct Watch {
 type OnCut = Box<dyn Fn(&CutReport<'_>) + Send + Sync>;
 
 impl Watch {
-    /// Watches for what these checks look at, and for `exp` with a grace of 60 seconds.
+    /// Watches for what these checks look at, and for `exp` with a grace of 60 seconds: the leeway
+    /// after which a new request is refused.
     #[must_use]
     pub fn new(revocations: Revocations, checks: Checks) -> Self {
-        Self { revocations, checks, exp_grace: EXP_GRACE, bound: None, on_cut: None }
+        Self { revocations, checks, exp_grace: LEEWAY, bound: None, on_cut: None }
     }
 
     /// Cuts so long after `exp`. Whole seconds count.

@@ -29,7 +29,10 @@
 //! let reload = follower.reload_handle();
 //! let revocations = follower.spawn();
 //! reload.reload().await?;
-//! let verdict = revocations.decide(&Claims::new("ar-1"), &Checks::default(), revocations.now());
+//! let now = revocations.now();
+//! let issued = i64::try_from(now.wall.as_secs())?;
+//! let claims = Claims::new("ar-1", issued, issued + 900);
+//! let verdict = revocations.decide(&claims, &Checks::default(), now);
 //! assert!(matches!(verdict, Verdict::Refused(_)));
 //! # Ok(())
 //! # }

@@ -149,8 +149,10 @@ fn what_is_recalled_refuses_at_once_and_admits_only_within_the_bound() {
     assert_eq!(names.len(), 1, "{names:?}");
     let (revocations, clock) = state();
     let recalled = keeper.recall(&revocations).unwrap().unwrap();
-    let verdict =
-        |sid| revocations.decide(&Claims::new(sid), &Checks::default(), revocations.now());
+    let verdict = |sid| {
+        let (now, issued) = (revocations.now(), 1_795_500_000);
+        revocations.decide(&Claims::new(sid, issued, issued + 900), &Checks::default(), now)
+    };
     assert!(matches!(verdict("ar-3"), Verdict::Refused(_)));
     assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::NotReady(_))));
     revocations.confirm(recalled.as_of.unwrap());

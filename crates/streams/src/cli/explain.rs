@@ -37,7 +37,7 @@ pub(crate) struct ExplainArgs {
     /// The delegation graph epoch that the token was made at
     #[arg(long, value_name = "N", requires = "zone")]
     epoch: Option<u64>,
-    /// When the token was made, in seconds since the Unix epoch
+    /// When the token was made, in seconds since the Unix epoch; after every message by default
     #[arg(long, value_name = "SECONDS")]
     iat: Option<i64>,
     /// One JSON object, for programs
@@ -46,14 +46,15 @@ pub(crate) struct ExplainArgs {
 }
 
 impl ExplainArgs {
-    /// The claims of a token with the ids that were given, if any was.
+    /// The claims of a token with the ids that were given, if any was; it has no end.
     pub(crate) fn claims(&self) -> Option<Claims> {
         let own = [&self.sid, &self.root_sid, &self.agent_session, &self.delegation, &self.zone];
         let chain = self.chain_sessions.iter().chain(&self.chain_delegations);
         if own.iter().all(|id| id.is_none()) && chain.count() == 0 {
             return None;
         }
-        let mut claims = Claims::new(self.sid.as_deref().unwrap_or_default());
+        let sid = self.sid.as_deref().unwrap_or_default();
+        let mut claims = Claims::new(sid, self.iat.unwrap_or(i64::MAX), i64::MAX);
         claims.root_sid.clone_from(&self.root_sid);
         claims.agent_session_id.clone_from(&self.agent_session);
         claims.delegation_edge_id.clone_from(&self.delegation);
@@ -63,7 +64,6 @@ impl ExplainArgs {
         claims.delegation_chain.extend(edges.map(|edge| Hop::new(None, Some(edge))));
         claims.zone_id.clone_from(&self.zone);
         claims.delegation_graph_epoch = self.epoch.unwrap_or(0);
-        claims.iat = self.iat;
         Some(claims)
     }
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
-use caracal_revocation_state::{Checks, Claims, NotReady, Reason, Revocations, Verdict};
+use caracal_revocation_state::{Checks, Claims, LEEWAY, NotReady, Reason, Revocations, Verdict};
 use caracal_revocation_stream::{Inspector, Watch};
 use serde::Serialize;
 
@@ -45,8 +45,13 @@ pub(crate) async fn explain(
     out: &mut impl Write,
 ) -> Result<Answer, Failure> {
     let settings = sources.settings()?;
+    // Of ids alone it is not known when a token on them ends.
+    let mut checks = Checks::default();
     let claims = match args.claims() {
-        Some(claims) => claims,
+        Some(claims) => {
+            checks.lifetime = false;
+            claims
+        }
         None => token::claims(std::io::stdin())?,
     };
     let now = Inspector::connect(&settings).await?.time().await?;
@@ -62,7 +67,7 @@ pub(crate) async fn explain(
         }
     }
     messages.sort_by_key(|traced| traced.id);
-    let explanation = Explanation::of(&claims, &messages, watch.revocations(), now);
+    let explanation = Explanation::of(&claims, &checks, &messages, watch.revocations(), now);
     if args.json {
         serde_json::to_writer(&mut *out, &explanation)?;
         writeln!(out)?;
@@ -77,11 +82,17 @@ pub(crate) async fn explain(
 }
 
 impl<'x> Explanation<'x> {
-    fn of(claims: &Claims, messages: &'x [Traced], state: &Revocations, now: Duration) -> Self {
+    fn of(
+        claims: &Claims,
+        checks: &Checks,
+        messages: &'x [Traced],
+        state: &Revocations,
+        now: Duration,
+    ) -> Self {
         let at = state.now();
-        let mut with_epochs = Checks::default();
+        let mut with_epochs = *checks;
         with_epochs.delegation_epoch = true;
-        let everywhere = state.decide(claims, &Checks::default(), at);
+        let everywhere = state.decide(claims, checks, at);
         let strictest = state.decide(claims, &with_epochs, at);
         let only_where_epochs_are_checked = matches!(everywhere, Verdict::Admitted(_))
             && !matches!(strictest, Verdict::Admitted(_));
@@ -97,8 +108,8 @@ impl<'x> Explanation<'x> {
             Verdict::Refused(refusal) => decisive(refusal.reason(), anchor, messages),
             _ => None,
         };
-        let is_expired =
-            claims.exp.is_some_and(|exp| exp < i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        let last = now.saturating_sub(LEEWAY).as_secs().cast_signed();
+        let is_expired = claims.exp <= last;
         Self {
             verdict,
             reason,
@@ -126,6 +137,14 @@ impl<'x> Explanation<'x> {
                 out,
                 "  messages may be missing: tokens made up to second {horizon} are refused; a \
                  refreshed one passes"
+            )?,
+            (Some("not_yet_valid"), _) => writeln!(
+                out,
+                "  it was made in the future: look at the clocks of its issuer and of this machine"
+            )?,
+            (Some("lifetime_too_long"), _) => writeln!(
+                out,
+                "  it lives longer than 60 minutes: its revocation could be forgotten before it ends"
             )?,
             (Some("no_signature_verifies"), _) => writeln!(
                 out,

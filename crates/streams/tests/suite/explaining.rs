@@ -21,7 +21,9 @@ fn the_message_that_refuses_a_token_is_named_and_the_token_is_not_shown() {
     let first = publish(&server, "revoke --zone z-1 --session ar-1 --reason compromised");
     publish(&server, "revoke --zone z-1 --session ar-1 --reason again");
     publish(&server, "revoke --zone z-1 --session another");
-    let token = token(&json!({"sid": "ar-1", "iat": 1_795_400_000, "zone_id": "z-1"}));
+    let token = token(&json!({
+        "sid": "ar-1", "iat": 1_795_400_000, "exp": 1_795_403_600, "zone_id": "z-1"
+    }));
     let run = |words| at(&server).input(&format!("Bearer {token}\n")).run(words).with_code(1);
     let told = run("explain --json");
     assert!(!told.out.contains(&token) && !told.out.contains("c2lnbmF0dXJl"));
@@ -35,6 +37,24 @@ fn the_message_that_refuses_a_token_is_named_and_the_token_is_not_shown() {
     assert_eq!(told["messages"].as_array().unwrap().len(), 2);
     run("explain").says(&["refused: revoked, by its sid", "compromised", "also", "T"]);
     at(&server).run("explain --sid elsewhere").with_code(0).says(&["admitted"]);
+}
+
+#[test]
+fn explains_tokens_that_time_or_their_lifetime_denies() {
+    let server = RedisServer::start();
+    publish(&server, "revoke --zone z-1 --session another");
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let explain = |iat: i64, exp: i64, words: &str, code| {
+        let token = token(&json!({"sid": "ar-1", "iat": iat, "exp": exp}));
+        at(&server).input(&token).run(words).with_code(code)
+    };
+    explain(now, now + 900, "explain", 0).says(&["admitted"]);
+    explain(now - 900, now - 90, "explain", 1).says(&["refused: expired", "time is over"]);
+    let told = explain(now - 900, now - 90, "explain --json", 1).object();
+    assert_eq!((&told["reason"], &told["is_expired"]), (&json!("expired"), &json!(true)));
+    let week = now + 7 * 86_400;
+    explain(now, week, "explain", 1).says(&["refused: lifetime_too_long", "60 minutes"]);
+    explain(now + 900, now + 1_800, "explain", 1).says(&["refused: not_yet_valid", "clocks"]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_rejection_says_in_words_what_it_is() {
 fn the_answer_reaches_the_client_through_the_service() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
-    let mut request = with_claims(Claims::new("ar-1"));
+    let mut request = with_claims(claims("ar-1"));
     request.headers_mut().insert("x-request-id", r#"quo"te"#.parse().unwrap());
     let outcome = send(&GatewayLayer::new(revocations), request);
     assert_eq!(outcome.status(), 401);
@@ -100,7 +100,7 @@ fn header_and_body_share_a_new_request_id() {
 
 #[test]
 fn the_response_of_the_service_is_left_alone() {
-    let outcome = send(&GatewayLayer::new(fresh().0), with_claims(Claims::new("ar-1")));
+    let outcome = send(&GatewayLayer::new(fresh().0), with_claims(claims("ar-1")));
     outcome.passed();
     assert!(outcome.response.headers().is_empty());
     assert!(outcome.response.extensions().is_empty());

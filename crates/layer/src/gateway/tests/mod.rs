@@ -45,6 +45,14 @@ fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
     apply(revocations, Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z-1")]);
 }
 
+/// What a [`ManualClock`] starts at.
+const NOW: i64 = 1_795_400_000;
+
+/// The claims of a token that was just made.
+fn claims(sid: &str) -> Claims {
+    Claims::new(sid, NOW, NOW + 3_600)
+}
+
 fn request() -> Request<()> {
     Request::new(())
 }

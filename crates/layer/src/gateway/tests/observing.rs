@@ -16,7 +16,7 @@ fn lets_every_request_through_and_says_what_would_have_been() {
     let mut twice = with_token("a.b.c");
     twice.headers_mut().append(AUTHORIZATION, "Bearer a.b.c".parse().unwrap());
     let cases = [
-        (&strict, with_claims(Claims::new("ar-1")), Revoked),
+        (&strict, with_claims(claims("ar-1")), Revoked),
         (&strict, request(), MissingToken),
         (&strict, twice, AmbiguousToken),
         (&strict, with_token(&"a".repeat(5_000)), OversizedToken),
@@ -35,15 +35,16 @@ fn lets_every_request_through_and_says_what_would_have_been() {
 
 #[test]
 fn lets_requests_through_while_nothing_is_known() {
-    let layer = GatewayLayer::new(Revocations::new(Options::default())).insecure_observe_only();
-    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let layer = GatewayLayer::new(revocations).insecure_observe_only();
+    let outcome = send(&layer, with_claims(claims("ar-1")));
     assert_eq!(outcome.observed().rejection().unwrap().kind(), Unknown);
 }
 
 #[test]
 fn an_admitted_request_carries_its_proof_as_it_would_otherwise() {
     let layer = GatewayLayer::new(fresh().0).insecure_observe_only();
-    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    let outcome = send(&layer, with_claims(claims("ar-1")));
     assert!(outcome.admitted().is_some());
     assert_eq!(outcome.observed().admitted(), outcome.admitted());
     assert!(outcome.observed().rejection().is_none());

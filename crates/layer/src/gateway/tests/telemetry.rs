@@ -27,7 +27,7 @@ fn counted(run: impl FnOnce()) -> BTreeMap<String, u64> {
 
 fn mixed_requests(layer: &GatewayLayer) {
     for id in ["ar-revoked", "ar-revoked", "ar-good"] {
-        send(layer, with_claims(Claims::new(id)));
+        send(layer, with_claims(claims(id)));
     }
     send(layer, request());
 }
@@ -40,11 +40,11 @@ fn counts_each_denial_by_its_reason() {
         let layer = GatewayLayer::new(revocations.clone());
         mixed_requests(&layer);
         clock.advance(std::time::Duration::from_secs(61));
-        send(&layer, with_claims(Claims::new("ar-good")));
+        send(&layer, with_claims(claims("ar-good")));
         revocations.confirm(revocations.now());
-        revocations.raise_horizon(9);
-        let mut old = Claims::new("ar-good");
-        old.iat = Some(9);
+        revocations.raise_horizon(NOW);
+        let mut old = claims("ar-good");
+        old.iat = NOW;
         send(&layer, with_claims(old));
     });
     let expected = [
@@ -97,10 +97,10 @@ fn logs_one_event_a_denial_and_none_for_the_admitted() {
     let log = logged(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
-        let mut claims = Claims::new("ar-revoked");
-        claims.zone_id = Some("z-1\nforged \u{1b}[2J".into());
+        let mut revoked = claims("ar-revoked");
+        revoked.zone_id = Some("z-1\nforged \u{1b}[2J".into());
         let layer = GatewayLayer::new(revocations);
-        for mut request in [with_claims(claims), with_claims(Claims::new("ar-good")), request()] {
+        for mut request in [with_claims(revoked), with_claims(claims("ar-good")), request()] {
             request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
             send(&layer, request);
         }
@@ -121,8 +121,12 @@ fn the_log_says_when_a_denial_was_not_enforced() {
 
 #[test]
 fn the_log_never_holds_the_token() {
-    let payload = r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1","iat":"late"}"#;
-    let revoked = r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1"}"#;
+    let payload =
+        r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1","iat":"late","exp":1795403600}"#;
+    let revoked = concat!(
+        r#"{"sid":"ar-secret","sub":"somebody","zone_id":"z-1","#,
+        r#""iat":1795400000,"exp":1795403600}"#,
+    );
     let secrets = ["ar-secret", "somebody", "late", "opaque", "b*d", TOKEN_ENDS[0], TOKEN_ENDS[1]];
     let log = logged(|| {
         let (revocations, _) = fresh();
@@ -134,7 +138,7 @@ fn the_log_never_holds_the_token() {
             send(layer, with_token(&token(revoked)));
             send(layer, with_token("opaque"));
             send(layer, with_token("bad.b*d.token"));
-            send(layer, with_claims(Claims::new("ar-secret")));
+            send(layer, with_claims(claims("ar-secret")));
         }
     });
     assert_eq!(log.matches("request denied").count(), 15, "{log}");
@@ -166,11 +170,11 @@ fn counts_by_its_cause_what_was_let_through_unknown() {
         let clock = Arc::new(ManualClock::new());
         let revocations = Revocations::with_clock(Options::default(), clock.clone());
         let layer = GatewayLayer::new(revocations.clone()).fail_open_unknown();
-        send(&layer, with_claims(Claims::new("ar-1")));
+        send(&layer, with_claims(claims("ar-1")));
         revocations.confirm(revocations.now());
-        send(&layer, with_claims(Claims::new("ar-1")));
+        send(&layer, with_claims(claims("ar-1")));
         clock.advance(std::time::Duration::from_secs(61));
-        send(&layer, with_claims(Claims::new("ar-1")));
+        send(&layer, with_claims(claims("ar-1")));
     });
     let expected = [
         ("caracal_gateway_failed_open_total replaying", 1),

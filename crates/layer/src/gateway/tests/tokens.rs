@@ -18,9 +18,9 @@ fn reading() -> GatewayLayer {
 #[test]
 fn admits_verified_claims_with_and_without_a_bearer_token() {
     let layer = strict();
-    assert!(send(&layer, with_claims(Claims::new("ar-1"))).admitted().is_some());
+    assert!(send(&layer, with_claims(claims("ar-1"))).admitted().is_some());
     let mut request = with_token("opaque");
-    request.extensions_mut().insert(Claims::new("ar-1"));
+    request.extensions_mut().insert(claims("ar-1"));
     assert!(send(&layer, request).admitted().is_some());
 }
 
@@ -29,24 +29,24 @@ fn believes_verified_claims_and_not_the_token_beside_them() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
     let layer = GatewayLayer::new(revocations).with_insecure_unverified_claims();
-    let mut request = with_token(&token(r#"{"sid":"ar-2"}"#));
-    request.extensions_mut().insert(Claims::new("ar-1"));
+    let mut request = with_token(&token(r#"{"sid":"ar-2","iat":1795400000,"exp":1795403600}"#));
+    request.extensions_mut().insert(claims("ar-1"));
     assert_eq!(send(&layer, request).denied(), Revoked);
-    let mut request = with_token(&token(r#"{"sid":"ar-1"}"#));
-    request.extensions_mut().insert(Claims::new("ar-2"));
+    let mut request = with_token(&token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#));
+    request.extensions_mut().insert(claims("ar-2"));
     assert!(send(&layer, request).admitted().is_some());
 }
 
 #[test]
 fn denies_verified_claims_without_an_authority_record() {
-    assert_eq!(send(&strict(), with_claims(Claims::new(""))).denied(), MalformedClaims);
+    assert_eq!(send(&strict(), with_claims(claims(""))).denied(), MalformedClaims);
 }
 
 #[test]
 fn denies_a_token_with_two_authorization_headers() {
-    let good = format!("Bearer {}", token(r#"{"sid":"ar-1"}"#));
+    let good = format!("Bearer {}", token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#));
     for layer in [strict(), reading(), strict().allow_anonymous()] {
-        for claims in [None, Some(Claims::new("ar-1"))] {
+        for claims in [None, Some(claims("ar-1"))] {
             let mut request = with_authorization(&good);
             request.headers_mut().append(AUTHORIZATION, good.parse().unwrap());
             if let Some(claims) = claims {
@@ -63,11 +63,11 @@ fn denies_a_token_over_4096_bytes_even_with_verified_claims() {
     for layer in [strict(), reading(), strict().allow_anonymous()] {
         assert_eq!(send(&layer, with_token(&long)).denied(), OversizedToken);
         let mut request = with_token(&long);
-        request.extensions_mut().insert(Claims::new("ar-1"));
+        request.extensions_mut().insert(claims("ar-1"));
         assert_eq!(send(&layer, request).denied(), OversizedToken);
     }
     let mut request = with_token(&long[1..]);
-    request.extensions_mut().insert(Claims::new("ar-1"));
+    request.extensions_mut().insert(claims("ar-1"));
     assert!(send(&strict(), request).admitted().is_some());
 }
 
@@ -105,7 +105,7 @@ fn an_authorization_header_of_any_kind_is_not_anonymous() {
 
 #[test]
 fn denies_a_token_that_nobody_verified() {
-    let good = token(r#"{"sid":"ar-1"}"#);
+    let good = token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#);
     assert_eq!(send(&strict(), with_token(&good)).denied(), UnverifiedToken);
     assert_eq!(send(&strict().allow_anonymous(), with_token(&good)).denied(), UnverifiedToken);
 }
@@ -114,11 +114,15 @@ fn denies_a_token_that_nobody_verified() {
 fn reads_an_unverified_token_only_where_asked_to() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.clone()).with_insecure_unverified_claims();
-    let request = with_authorization(&format!("bEARER {}", token(r#"{"sid":"ar-1"}"#)));
+    let request = with_authorization(&format!(
+        "bEARER {}",
+        token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#)
+    ));
     assert!(send(&layer, request.clone()).admitted().is_some());
     revoke(&revocations, "sid", "ar-1");
     assert_eq!(send(&layer, request).denied(), Revoked);
-    let escaped = with_token(&token(r#"{"s\u0069d":"ar\u002d1"}"#));
+    let escaped =
+        with_token(&token(r#"{"s\u0069d":"ar\u002d1","i\u0061t":1795400000,"exp":1795403600}"#));
     assert_eq!(send(&layer, escaped).denied(), Revoked);
 }
 
@@ -128,10 +132,14 @@ fn denies_an_unverified_token_that_cannot_be_read() {
         ("a.b".to_owned(), MalformedToken),
         ("a.b.c.d".to_owned(), MalformedToken),
         ("e30.=.c2ln".to_owned(), MalformedPayload),
-        (token(r#"{"sid":"ar-1"}junk"#), MalformedJson),
+        (token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}junk"#), MalformedJson),
         (token(r#"{"sid":"ar-1""#), MalformedJson),
-        (token(r#"{"sid":"ar-1","sid":"ar-1"}"#), MalformedClaims),
-        (token(r#"{"sid":""}"#), MalformedClaims),
+        (
+            token(r#"{"sid":"ar-1","sid":"ar-1","iat":1795400000,"exp":1795403600}"#),
+            MalformedClaims,
+        ),
+        (token(r#"{"sid":"","iat":1795400000,"exp":1795403600}"#), MalformedClaims),
+        (token(r#"{"sid":"ar-1","iat":1795400000}"#), MalformedClaims),
         (token("[]"), MalformedClaims),
     ];
     for (token, kind) in cases {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use RejectionKind::{DelegationStale, HistoryIncomplete, Revoked, Suspended, Unknown};
+use RejectionKind::{
+    DelegationStale, Expired, HistoryIncomplete, LifetimeTooLong, NotYetValid, Revoked, Suspended,
+    Unknown,
+};
 use caracal_revocation_state::{AnchorKind, Checks, Hop, Reason, Unknown as Cause, Verdict};
 
 use super::*;
 
 fn chained() -> Claims {
-    let mut claims = Claims::new("ar-1");
+    let mut claims = claims("ar-1");
     claims.delegation_chain.push(Hop::new(Some("gs-7".into()), Some("e-7".into())));
     claims.delegation_path.push("e-8".into());
     claims
@@ -60,14 +63,14 @@ fn claims_and_an_authority_must_be_of_the_same_token() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.clone());
     revoke(&revocations, "sid", "ar-2");
-    for (claims, authority, denied) in [
+    for (own, authority, denied) in [
         ("ar-1", "ar-1", None),
         ("ar-2", "ar-2", Some(Revoked)),
         ("ar-1", "ar-3", Some(RejectionKind::MalformedClaims)),
         ("ar-2", "ar-1", Some(RejectionKind::MalformedClaims)),
     ] {
-        let mut request = with_claims(Claims::new(claims));
-        request.extensions_mut().insert(revocations.authority(&Claims::new(authority)));
+        let mut request = with_claims(claims(own));
+        request.extensions_mut().insert(revocations.authority(&claims(authority)));
         let outcome = send(&layer, request);
         match denied {
             None => assert!(outcome.admitted().is_some()),
@@ -98,7 +101,7 @@ fn denies_a_suspended_session() {
         ("dedupe_key", "suspend:gs-1:2026-11-20T10:00:00.000Z"),
     ];
     apply(&revocations, Stream::AgentsLifecycle, &fields);
-    let mut claims = Claims::new("ar-1");
+    let mut claims = claims("ar-1");
     claims.agent_session_id = Some("gs-1".into());
     let outcome = send(&GatewayLayer::new(revocations), with_claims(claims));
     assert_eq!(outcome.denied(), Suspended);
@@ -108,16 +111,36 @@ fn denies_a_suspended_session() {
 #[test]
 fn denies_a_token_from_before_the_horizon_and_admits_a_newer_one() {
     let (revocations, _) = fresh();
-    revocations.raise_horizon(1_795_400_000);
+    revocations.raise_horizon(NOW);
     let layer = GatewayLayer::new(revocations);
-    let mut claims = Claims::new("ar-1");
-    claims.iat = Some(1_795_400_000);
+    let mut claims = claims("ar-1");
     assert_eq!(send(&layer, with_claims(claims.clone())).denied(), HistoryIncomplete);
-    claims.iat = Some(1_795_400_001);
+    claims.iat = NOW + 1;
     assert!(send(&layer, with_claims(claims)).admitted().is_some());
-    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
-    assert_eq!(outcome.denied(), Unknown, "it does not say when it was made");
-    assert_eq!(outcome.rejection().unwrap().unknown(), Some(Cause::NoIssueTime));
+}
+
+#[test]
+fn denies_expired_overlong_and_early_tokens() {
+    let (revocations, _) = fresh();
+    let layer = GatewayLayer::new(revocations.clone()).fail_open_unknown();
+    for (iat, exp, kind, words) in [
+        (0, 3_600, Expired, "token expired"),
+        (NOW - 3_600, NOW - 60, Expired, "token expired"),
+        (NOW, NOW + 7 * 86_400, LifetimeTooLong, "token lives longer than 60 minutes"),
+        (NOW + 61, NOW + 900, NotYetValid, "token is not valid yet"),
+    ] {
+        let claims = Claims::new("ar-1", iat, exp);
+        let authority = revocations.authority(&claims);
+        let mut both = with_claims(claims.clone());
+        both.extensions_mut().insert(authority.clone());
+        for request in [with_claims(claims), with_authority(authority), both] {
+            let outcome = send(&layer, request);
+            assert_eq!((outcome.denied(), outcome.status()), (kind, 401));
+            let challenge = outcome.header("www-authenticate").unwrap();
+            let expected = format!(r#"Bearer error="invalid_token", error_description="{words}""#);
+            assert_eq!(challenge, expected);
+        }
+    }
 }
 
 #[test]
@@ -125,7 +148,7 @@ fn a_stale_delegation_has_a_rejection_of_its_own() {
     let (revocations, _) = fresh();
     let fields = [("event", "edge_create"), ("edge_id", "e"), ("zone_id", "z"), ("epoch", "9")];
     apply(&revocations, Stream::DelegationsInvalidate, &fields);
-    let mut claims = Claims::new("ar-1");
+    let mut claims = claims("ar-1");
     claims.zone_id = Some("z".into());
     claims.delegation_graph_epoch = 8;
     let mut checks = Checks::default();
@@ -143,21 +166,21 @@ fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
     let (revocations, clock) = fresh();
     let layer = GatewayLayer::new(revocations.clone());
     clock.advance(Duration::from_secs(60));
-    let admitted = send(&layer, with_claims(Claims::new("ar-1"))).admitted().unwrap();
+    let admitted = send(&layer, with_claims(claims("ar-1"))).admitted().unwrap();
     assert_eq!(admitted.staleness(), Duration::from_secs(60));
     clock.advance(Duration::from_millis(1));
-    let outcome = send(&layer, with_claims(Claims::new("ar-1")));
+    let outcome = send(&layer, with_claims(claims("ar-1")));
     assert_eq!(outcome.denied(), Unknown);
     let cause = outcome.rejection().unwrap().unknown();
     assert!(matches!(cause, Some(Cause::Stale { .. })), "{cause:?}");
     revocations.confirm(revocations.now());
-    assert!(send(&layer, with_claims(Claims::new("ar-1"))).admitted().is_some());
+    assert!(send(&layer, with_claims(claims("ar-1"))).admitted().is_some());
 }
 
 #[test]
 fn denies_as_an_outage_before_the_history_was_read() {
-    let revocations = Revocations::new(Options::default());
-    let outcome = send(&GatewayLayer::new(revocations), with_claims(Claims::new("ar-1")));
+    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let outcome = send(&GatewayLayer::new(revocations), with_claims(claims("ar-1")));
     assert_eq!(outcome.denied(), Unknown);
     assert_eq!(outcome.status(), 503);
 }
@@ -165,7 +188,7 @@ fn denies_as_an_outage_before_the_history_was_read() {
 #[test]
 fn replaces_what_another_layer_decided() {
     let (revocations, clock) = fresh();
-    let old = send(&GatewayLayer::new(revocations.clone()), with_claims(Claims::new("ar-1")));
+    let old = send(&GatewayLayer::new(revocations.clone()), with_claims(claims("ar-1")));
     let observing = GatewayLayer::new(revocations.clone()).insecure_observe_only();
     let observed = send(&observing, request()).observed().clone();
     clock.advance(Duration::from_secs(7));
@@ -189,8 +212,8 @@ fn a_route_may_ask_for_a_fresher_view_than_the_service() {
     let route = service.clone().with_deny_after(Duration::from_secs(2)).unwrap();
     assert_eq!(revocations.shortest_bound(), Duration::from_secs(2));
     clock.advance(Duration::from_secs(3));
-    assert!(send(&service, with_claims(Claims::new("ar-1"))).admitted().is_some());
-    assert_eq!(send(&route, with_claims(Claims::new("ar-1"))).denied(), Unknown);
+    assert!(send(&service, with_claims(claims("ar-1"))).admitted().is_some());
+    assert_eq!(send(&route, with_claims(claims("ar-1"))).denied(), Unknown);
     let error = route.with_deny_after(Duration::from_millis(399)).unwrap_err();
     assert_eq!(error.setting(), "with_deny_after");
 }
@@ -202,8 +225,8 @@ fn failing_open_lets_through_what_is_unknown_and_tells_the_service_how_old_its_v
     let layer = GatewayLayer::new(revocations).fail_open_unknown();
     let age = Duration::from_secs(61);
     clock.advance(age);
-    let admitted = send(&layer, with_claims(Claims::new("ar-1"))).admitted().unwrap();
+    let admitted = send(&layer, with_claims(claims("ar-1"))).admitted().unwrap();
     assert_eq!(admitted.staleness(), age);
     assert!(matches!(admitted.failed_open(), Some(Cause::Stale { .. })));
-    assert_eq!(send(&layer, with_claims(Claims::new("ar-revoked"))).denied(), Revoked);
+    assert_eq!(send(&layer, with_claims(claims("ar-revoked"))).denied(), Revoked);
 }

@@ -63,7 +63,7 @@ impl Scene {
 }
 
 fn request() -> Request<Script> {
-    let mut claims = Claims::new("ar-1");
+    let mut claims = Claims::new("ar-1", 1_795_400_000, 1_795_403_600);
     claims.zone_id = Some("z".into());
     let mut request = Request::new(Script::default());
     request.extensions_mut().insert(claims);
