@@ -162,8 +162,8 @@ fn heads_agree(rules: &[Head]) -> Checked {
         }
     }
     for rule in rules {
-        let above = (1..rule.path.len()).filter_map(|len| seen.get(rule.path.get(..len)?));
-        for other in above {
+        let mut above = (1..rule.path.len()).filter_map(|len| seen.get(rule.path.get(..len)?));
+        if let Some(other) = above.next() {
             let file = other.span.source.get_path();
             let words = format!("this rule lies under the one at {file}:{}", other.span.line);
             return Err(refusal(&rule.span, &words));
@@ -176,10 +176,10 @@ fn one_default_each(modules: &[Ref<Module>]) -> Checked {
     let mut seen = BTreeSet::new();
     for module in modules {
         for rule in &module.policy {
-            if let Rule::Default { span, refr, .. } = &**rule {
-                if !seen.insert((module.package.refr.span().text(), refr.span().text())) {
-                    return Err(refusal(span, "a second default"));
-                }
+            if let Rule::Default { span, refr, .. } = &**rule
+                && !seen.insert((module.package.refr.span().text(), refr.span().text()))
+            {
+                return Err(refusal(span, "a second default"));
             }
         }
     }
@@ -369,10 +369,10 @@ impl<'a> Walker<'a> {
         self.bound.pop();
         let mentioned = self.mentioned.pop().unwrap_or_default();
         for statement in &query.stmts {
-            if let Literal::SomeVars { vars, .. } = &statement.literal {
-                if let Some(var) = vars.iter().find(|var| !mentioned.contains(var.text())) {
-                    return Err(refusal(var, &format!("the variable {} is not used", var.text())));
-                }
+            if let Literal::SomeVars { vars, .. } = &statement.literal
+                && let Some(var) = vars.iter().find(|var| !mentioned.contains(var.text()))
+            {
+                return Err(refusal(var, &format!("the variable {} is not used", var.text())));
             }
         }
         if let Some(outer) = self.mentioned.last_mut() {
@@ -444,6 +444,9 @@ impl<'a> Walker<'a> {
 
     fn parts(&mut self, expr: &Ref<Expr>) -> Checked {
         match &**expr {
+            Expr::Number { span, .. } if span.text().contains(['e', 'E']) => {
+                Err(refusal(span, "a number with an exponent"))
+            }
             Expr::String { .. }
             | Expr::RawString { .. }
             | Expr::Number { .. }
@@ -638,11 +641,8 @@ pub(super) fn binds(literal: &Literal, names: &mut BTreeSet<String>) {
 pub(super) fn variables(expr: &Expr, names: &mut BTreeSet<String>) {
     let mut all = |exprs: &[&Ref<Expr>]| exprs.iter().for_each(|expr| variables(expr, names));
     match expr {
-        Expr::Var { span, .. } => {
-            if !matches!(span.text(), "input" | "data") {
-                names.insert(span.text().to_owned());
-            }
-        }
+        Expr::Var { span, .. } if matches!(span.text(), "input" | "data") => {}
+        Expr::Var { span, .. } => drop(names.insert(span.text().to_owned())),
         Expr::RefDot { refr, .. } => all(&[refr]),
         Expr::RefBrack { refr, index, .. } => all(&[refr, index]),
         Expr::Array { items, .. } | Expr::Set { items, .. } => {
@@ -711,11 +711,11 @@ fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
             if used.contains(&at) {
                 return Err(recursive(rules, at));
             }
-            if let Depth::Known(levels) = known {
-                if levels > DEEPEST {
-                    let words = format!("nests {levels} levels deep, more than {DEEPEST}");
-                    return Err(rules.get(at).map(|r| refusal(&r.span, &words)).unwrap_or(words));
-                }
+            if let Depth::Known(levels) = known
+                && levels > DEEPEST
+            {
+                let words = format!("nests {levels} levels deep, more than {DEEPEST}");
+                return Err(rules.get(at).map(|rule| refusal(&rule.span, &words)).unwrap_or(words));
             }
             if let Some(depth) = depths.get_mut(at) {
                 *depth = known;

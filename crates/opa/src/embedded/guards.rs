@@ -12,7 +12,22 @@ pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
     for name in ["max", "min", "sort"] {
         put(engine, name, has_one_order)?;
     }
-    Ok(())
+    for name in ["product", "sum"] {
+        put(engine, name, has_no_fraction)?;
+    }
+    for name in ["lower", "upper"] {
+        put(engine, name, is_ascii)?;
+    }
+    for name in ["indexof", "indexof_n"] {
+        put(engine, name, is_not_empty)?;
+    }
+    put(engine, "to_number", has_no_space)?;
+    // Where the pattern and the text are among the arguments.
+    put(engine, "regex.match", |args| has_common_pattern(args.first(), args.get(1)))?;
+    put(engine, "regex.find_n", |args| has_common_pattern(args.first(), args.get(1)))?;
+    put(engine, "regex.replace", |args| has_common_pattern(args.get(1), args.first()))?;
+    put(engine, "regex.is_valid", |args| has_common_pattern(args.first(), None))?;
+    put(engine, "regex.template_match", |args| has_common_pattern(args.first(), args.get(1)))
 }
 
 fn put(engine: &mut Engine, name: &str, allows: fn(&[Value]) -> Refusal) -> Result<(), String> {
@@ -45,10 +60,7 @@ fn is_plain(args: &[Value]) -> Refusal {
         let is_fine = match chars.next() {
             Some('%') => true,
             Some('s') => matches!(values.next(), Some(Value::String(_))),
-            Some('d') => values.next().is_some_and(|value| {
-                matches!(value, Value::Number(_))
-                    && (value.as_i64().is_ok() || value.as_u64().is_ok())
-            }),
+            Some('d') => values.next().is_some_and(is_integer),
             Some('v') => values.next().is_some(),
             _ => false,
         };
@@ -88,4 +100,97 @@ fn has_one_order(args: &[Value]) -> Refusal {
         }
     }
     if sets && objects { Err("the order of sets and objects") } else { Ok(()) }
+}
+
+fn is_integer(value: &Value) -> bool {
+    matches!(value, Value::Number(_)) && (value.as_i64().is_ok() || value.as_u64().is_ok())
+}
+
+/// OPA adds and multiplies fractions in decimal.
+fn has_no_fraction(args: &[Value]) -> Refusal {
+    let is_fine = |item: &Value| !matches!(item, Value::Number(_)) || is_integer(item);
+    let all = match args.first() {
+        Some(Value::Array(items)) => items.iter().all(is_fine),
+        Some(Value::Set(items)) => items.iter().all(is_fine),
+        _ => true,
+    };
+    if all { Ok(()) } else { Err("arithmetic with a fraction") }
+}
+
+/// OPA changes the case letter by letter.
+fn is_ascii(args: &[Value]) -> Refusal {
+    match args.first() {
+        Some(Value::String(text)) if !text.is_ascii() => Err("the case of a letter beyond ASCII"),
+        _ => Ok(()),
+    }
+}
+
+fn is_not_empty(args: &[Value]) -> Refusal {
+    match args.get(1) {
+        Some(Value::String(text)) if text.is_empty() => Err("the search for an empty string"),
+        _ => Ok(()),
+    }
+}
+
+fn has_no_space(args: &[Value]) -> Refusal {
+    match args.first() {
+        Some(Value::String(text)) if text.contains(char::is_whitespace) => {
+            Err("a number with white space")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Go and Rust read patterns alike where they have no more than this: escapes of punctuation and
+/// of `bBdDsSwWnrt`, groups, repetitions, and classes without operators. Beyond ASCII, they differ
+/// in what `\d`, `\s`, `\w`, `\b` and `(?i)` match.
+fn has_common_pattern(pattern: Option<&Value>, text: Option<&Value>) -> Refusal {
+    let Some(Value::String(pattern)) = pattern else { return Ok(()) };
+    let mut chars = pattern.chars().peekable();
+    let (mut is_class, mut has_letters) = (false, false);
+    while let Some(char) = chars.next() {
+        let next = chars.peek().copied().unwrap_or_default();
+        match char {
+            '\\' if "bBdDsSwW".contains(next) => {
+                has_letters = true;
+                chars.next();
+            }
+            '\\' if "nrt.*+?()[]{}|^$\\/-".contains(next) => drop(chars.next()),
+            '\\' => return Err("an escape in a pattern that Go and Rust read otherwise"),
+            '[' if is_class => return Err("a class in a class of a pattern"),
+            '[' => {
+                is_class = true;
+                if next == '^' {
+                    chars.next();
+                }
+                // Here it stands for itself.
+                if chars.peek() == Some(&']') {
+                    chars.next();
+                }
+            }
+            ']' => is_class = false,
+            '&' | '~' | '-' if is_class && next == char => {
+                return Err("an operator in a class of a pattern");
+            }
+            '*' | '+' | '?' | '}' if !is_class && matches!(next, '*' | '+') => {
+                return Err("a repetition of a repetition in a pattern");
+            }
+            '(' if !is_class && next == '?' => {
+                chars.next();
+                let flags: String = chars.by_ref().take_while(|c| !":)>".contains(*c)).collect();
+                match flags.as_str() {
+                    "" | "m" | "s" => {}
+                    "i" => has_letters = true,
+                    name if name.starts_with("P<") => {}
+                    _ => return Err("a flag in a pattern that Go and Rust read otherwise"),
+                }
+            }
+            _ => {}
+        }
+    }
+    let is_ascii = |value: &Value| !matches!(value, Value::String(text) if !text.is_ascii());
+    if has_letters && !(pattern.is_ascii() && text.is_none_or(is_ascii)) {
+        return Err("a pattern with classes of letters on a text beyond ASCII");
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ import sys
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
 import generated
-from policies import DATA, INPUTS, MODULES, POLICIES
+from policies import CALLS, DATA, INPUTS, MODULES, POLICIES
 
 HERE = pathlib.Path(__file__).parent
 CORPUS = HERE / "corpus.jsonl"
@@ -68,6 +68,10 @@ def written():
     for name, case in MODULES.items():
         modules = {**case["modules"], "m.rego": whole(case["modules"]["m.rego"])}
         yield name, modules, case.get("data")
+    for n, call in enumerate(CALLS.strip().splitlines()):
+        name = call.split("(")[0].replace(".", "_")
+        body = f"v := {call}\n"
+        yield f"{name}_{n}", {"m.rego": whole("package caracal.authz\n\nimport rego.v1\n\n" + body)}, None
     yield from by_chance(2017, generated.HOW_MANY)
 
 

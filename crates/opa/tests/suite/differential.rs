@@ -48,6 +48,23 @@ fn named(result: Result<Value, EvaluationError>) -> Value {
     json!({ "value": value })
 }
 
+/// Equal, where `1.0` is `1`.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_same = |(name, one)| other.get(name).is_some_and(|other| same(one, other));
+            one.len() == other.len() && one.iter().all(is_same)
+        }
+        _ => one == other,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn decides_as_opa() {
     let other = std::env::var("OPA_CORPUS").ok().map(|file| std::fs::read_to_string(file).unwrap());
@@ -62,6 +79,9 @@ async fn decides_as_opa() {
     for case in lines {
         policies += 1;
         let (name, opa) = (case["name"].as_str().unwrap(), &case["opa"]);
+        if !cfg!(feature = "time") && name.starts_with("time_") {
+            continue;
+        }
         let mut data = head["data"].as_object().unwrap().clone();
         data.extend(case["data"].as_object().cloned().unwrap_or_default());
         let mut bundle = PolicyBundle::new("v").with_data(data.into());
@@ -85,7 +105,7 @@ async fn decides_as_opa() {
             };
             let ours = named(result.clone());
             let is_error = opa == "refused" || opa[n] == "error" || opa[n] == "builtin error";
-            if ours == opa[n] || is_error && ours == "error" {
+            if same(&ours, &opa[n]) || is_error && ours == "error" {
                 continue;
             }
             // Whether OPA comes to the call that fails depends on the order of the statements.
