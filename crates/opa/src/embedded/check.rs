@@ -531,16 +531,6 @@ impl<'a> Walker<'a> {
 
     fn comprehension(&mut self, head: &[&Ref<Expr>], query: &Query) -> Checked {
         for expr in head {
-            if matches!(
-                ***expr,
-                Expr::BinExpr { .. }
-                    | Expr::BoolExpr { .. }
-                    | Expr::ArithExpr { .. }
-                    | Expr::Membership { .. }
-            ) {
-                let words = "an operator in the head of a comprehension: assign it in the body";
-                return Err(refusal(expr.span(), words));
-            }
             self.expr(expr)?;
         }
         self.query(query)

@@ -30,28 +30,31 @@ use crate::{PolicyBundle, PolicyEngine, PrepareError, PreparedPolicy};
 /// 1. does not compile, or has no rule `data.caracal.authz.result`;
 /// 2. calls a built-in, also in a rule that nothing reaches, that is not known to be harmless and to
 ///    give OPA's values: `http.send`, `net.lookup_ip_addr`, `opa.runtime`, `rand.intn`,
-///    `uuid.rfc4122`, `time.now_ns`, `json.marshal`, `walk`, `print` and whatever else this crate
-///    does not know (see [`insecure_allow_builtin`](Self::insecure_allow_builtin));
+///    `uuid.rfc4122`, `time.now_ns`, `json.marshal`, `regex.split`, `units.parse`, `walk`, `print` and
+///    whatever else this crate does not know (see [`insecure_allow_builtin`](Self::insecure_allow_builtin));
 /// 3. has a rule that uses itself, also by way of others, or nests more than 200 levels deep;
 /// 4. has data in the place of a rule;
 /// 5. uses what regorus evaluates otherwise than OPA: rules of one name and of two forms (`p[k] := 1`
 ///    beside `p.a := 2`), an object as a pattern, an object with several keys that are not constant,
 ///    a function without arguments, a call with its result as a last argument, arithmetic with
-///    fractions, the order (`<`) of sets, an operator in the head of a comprehension, a variable of
-///    `not` that nothing binds, a variable that is used before it is declared, or names that begin
-///    with `__operand_`.
+///    fractions, numbers with an exponent, the order (`<`) of sets, a variable of `not` that nothing
+///    binds, a variable that is used before it is declared, or names that begin with `__operand_`.
 ///
 /// An evaluation fails, and the request is denied, where OPA
 ///
 /// 1. has an error: two values for one rule, function or key, or, with `strict-builtin-errors`, a
 ///    built-in or an operator whose arguments are not of its types. Without that setting, an OPA
 ///    server goes on with an undefined value there;
-/// 2. has an undefined value for `some … in` over something that is no collection, a value for one
-///    key of a rule that has two values for another, or a text for `sprintf` with flags, with
-///    `%s` of something that is no string or with `%d` of something that is no integer.
+/// 2. has an undefined value for `some … in` over something that is no collection, or a value for one
+///    key of a rule that has two values for another;
+/// 3. has a value for a built-in where regorus has another: `sprintf` with flags, with `%s` of
+///    something that is no string or with `%d` of something that is no integer; patterns that Go
+///    and Rust read otherwise, or their `\d`, `\w`, `\s` and `\b` on a text beyond ASCII; `lower` and
+///    `upper` beyond ASCII; `sum` and `product` of fractions; the order of sets and objects.
 ///
-/// Two things differ without a word: numbers with a fraction are computed in binary floating point,
-/// and of an object and a set in one set, the set comes first.
+/// Two things are known to differ and cannot be seen when a bundle is loaded: `+`, `-`, `*` and `/`
+/// on fractions that the input brings are computed in binary floating point, and of an object and a
+/// set in one set, the set comes first.
 ///
 /// An evaluation ends at its time limit. The limit is looked at between the steps of a policy. A
 /// policy that can reach a built-in whose single call may take long (`sprintf`, `concat`,

@@ -789,6 +789,8 @@ v := {y | some x in [1, 2, 3]; y := x % 2}
 v := {k: m | some k, n in data.limits; m := n * 2}
 -- comprehension_infix_head
 v := [x * 2 | some x in [1, 2, 3]; x > 1]
+-- comprehension_head_in_parentheses
+v := [[(x * 2) | some x in [1, 2, 3]], {(x in input.x.list) | some x in [1, 2]}, [(x == 2) | some x in [1, 2]]]
 -- comprehension_nested
 v := [[y | some y in row; y > 1] | some row in data.matrix]
 -- comprehension_of_undefined
