@@ -148,6 +148,7 @@ impl<S: AsRef<str>> Claims<S> {
             delegation_edge_id: optional(&self.delegation_edge_id),
             delegation_chain: self.delegation_chain.iter().map(hop).collect(),
             delegation_path: self.delegation_path.iter().map(owned).collect(),
+            hop_count: self.hop_count,
             delegation_graph_epoch: self.delegation_graph_epoch,
             zone_id: optional(&self.zone_id),
             usage: optional(&self.usage),
