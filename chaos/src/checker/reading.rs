@@ -92,6 +92,18 @@ impl<'h> Reading<'h> {
         self.life(request).keys.contains(&revocation.key)
     }
 
+    /// Whether the process may still answer as the one before, which left a snapshot and did not
+    /// accept the key: until the streams were read again.
+    fn is_unread(&self, request: &Request, revocation: &Revocation) -> bool {
+        let life = self.life(request);
+        let mut before = self.history.readers[..request.life].iter().rev();
+        let before = before.find(|before| before.reader == life.reader);
+        let back = self.back(request, life.started);
+        life.recalled.is_some()
+            && before.is_some_and(|before| !before.keys.contains(&revocation.key))
+            && request.sent <= back.plus(self.recovery(back))
+    }
+
     /// Whether by then a message had been attempted that none of the process' keys has signed.
     pub(super) fn fails_verification(&self, request: &Request, by: At) -> bool {
         let keys = &self.life(request).keys;
@@ -140,7 +152,9 @@ impl<'h> Reading<'h> {
     /// that begins later cannot know.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let life = self.life(request);
-        if !self.history.promise.strict && !self.can_verify(request, revocation) {
+        if !self.history.promise.strict
+            && (!self.can_verify(request, revocation) || self.is_unread(request, revocation))
+        {
             return true;
         }
         // Until then the message was there to be read.

@@ -50,6 +50,18 @@ fn unknown_key_is_excepted_by_default_and_bounded_in_strict_mode() {
 }
 
 #[test]
+fn unknown_key_is_excepted_until_streams_are_read_after_snapshot() {
+    let told = |recalled, seconds| {
+        let mut told = Told::new().signed_with(1).restarted(15.0).accepting(&[1, 0]);
+        told.0.readers[1].recalled = recalled;
+        told.asked(seconds, 1, Answer::Admitted)
+    };
+    told(Some(at(9.0)), 16.0).passes();
+    told(Some(at(9.0)), 17.2).breaks(Rule::BeyondBound);
+    told(None, 16.0).breaks(Rule::BeyondBound);
+}
+
+#[test]
 fn unknown_key_explains_stale_view_in_strict_mode_only() {
     let unknown = |seconds| Told::new().signed_with(1).asked(seconds, 0, Answer::Stale);
     unknown(20.0).breaks(Rule::Unexplained);
