@@ -95,10 +95,10 @@ pub use caracal_revocation_mandate::{
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
 pub use caracal_revocation_state::{
     Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
-    CutReport, Degraded, Hop, Identity, Image, Known, LEEWAY, LONGEST_LIFETIME, Losses, ManualClock,
-    Moment, NotAdmitted, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation, Readiness,
-    Reason, RecallError, Refusal, Revocations, RevokedSignal, SystemClock, Text, Unknown, Unready,
-    Verdict, ZoneView,
+    CutReport, Degraded, Hop, Identity, Image, Known, LEEWAY, LONGEST_LIFETIME, Losses,
+    ManualClock, Moment, NotAdmitted, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation,
+    Readiness, Reason, RecallError, Refusal, Revocations, RevokedSignal, SystemClock, Text,
+    Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,
