@@ -76,10 +76,9 @@ impl World {
     /// The claims of an authority record whose authority came through the delegation `edge-…`.
     fn claims(&self, sid: &str) -> Claims {
         let now = i64::try_from(self.revocations.now().wall.as_secs()).unwrap();
-        let mut claims = Claims::new(sid);
+        let mut claims = Claims::new(sid, now, now + 600);
         claims.zone_id = Some(ZONE.into());
         claims.delegation_chain = vec![Hop::new(None, Some(edge(sid).into()))];
-        (claims.iat, claims.exp) = (Some(now), Some(now + 600));
         claims
     }
 

@@ -62,6 +62,9 @@ impl World {
     async fn start() -> Self {
         let revocations = Revocations::new(Options::default());
         revocations.confirm(revocations.now());
+        let now = i64::try_from(revocations.now().wall.as_secs()).unwrap();
+        let mut claims = Claims::new("ar-1", now, now + 900);
+        claims.zone_id = Some(ZONE.into());
         let policies = ZonePolicies::new(revocations.clone(), NoSecrets, RegoEngine::new());
         let asked = Arc::<Mutex<Vec<Value>>>::default();
         let input = ClaimsInput::new(Resource::new("api", "r-1", "https://api.example"));
@@ -73,10 +76,8 @@ impl World {
             .nest("/around", Router::new().nest("/api", files()).layer(policy.clone()))
             .nest("/route", Router::new().route("/{*path}", name().layer(policy)))
             .layer(GatewayLayer::new(revocations))
-            .layer(MapRequestLayer::new(|mut request: Request<Body>| {
-                let mut claims = Claims::new("ar-1");
-                claims.zone_id = Some(ZONE.into());
-                request.extensions_mut().insert(claims);
+            .layer(MapRequestLayer::new(move |mut request: Request<Body>| {
+                request.extensions_mut().insert(claims.clone());
                 request
             }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -16,9 +16,15 @@ fn admit(revocations: &Revocations, identity: &Identity) -> Result<Admission, No
     revocations.admit(identity, &Checks::default(), revocations.now(), None)
 }
 
+/// Claims that are valid at the time of a new `ManualClock`.
+fn claims(sid: &str) -> Claims {
+    let iat = 1_795_400_000;
+    Claims::new(sid, iat, iat + 900)
+}
+
 /// The same identity as claims, as an authority of `own` and as one of another state.
 fn identities(own: &Revocations, sid: &str) -> [Identity; 3] {
-    let claims = Claims::new(sid);
+    let claims = claims(sid);
     [claims.clone().into(), own.authority(&claims).into(), fresh().authority(&claims).into()]
 }
 
@@ -27,7 +33,7 @@ fn admission_carries_the_claims_that_were_decided_on() {
     let (revocations, other) = (fresh(), fresh());
     for identity in identities(&revocations, "ar-1") {
         let admission = admit(&revocations, &identity).unwrap();
-        assert_eq!(admission.claims(), Some(&Claims::new("ar-1")));
+        assert_eq!(admission.claims(), Some(&claims("ar-1")));
         assert!(admission.is_by(&revocations) && admission.is_by(&revocations.clone()));
         assert!(!admission.is_by(&other));
     }
@@ -41,7 +47,7 @@ fn denies_revoked_and_unknown_identities_of_every_form() {
         let denied = admit(&revocations, &identity);
         assert!(matches!(denied, Err(NotAdmitted::Refused(_))), "{denied:?}");
     }
-    let unproven = Revocations::new(Options::default());
+    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
     for identity in identities(&unproven, "ar-1") {
         let denied = admit(&unproven, &identity);
         assert!(matches!(denied, Err(NotAdmitted::Unknown(_))), "{denied:?}");
@@ -54,14 +60,14 @@ fn denies_claims_without_an_authority_record() {
     for identity in identities(&revocations, "") {
         assert_eq!(admit(&revocations, &identity).unwrap_err(), NotAdmitted::NoRecord);
     }
-    let (claims, now) = (Claims::new(""), revocations.now());
+    let (claims, now) = (claims(""), revocations.now());
     let unverified = revocations.admit_unverified(&claims, &Checks::default(), now, None);
     assert_eq!(unverified.unwrap_err(), NotAdmitted::NoRecord);
 }
 
 #[test]
 fn unverified_admission_carries_no_identity() {
-    let (revocations, claims) = (fresh(), Claims::new("ar-1"));
+    let (revocations, claims) = (fresh(), claims("ar-1"));
     let now = revocations.now();
     let admission = revocations.admit_unverified(&claims, &Checks::default(), now, None).unwrap();
     assert!(admission.identity().is_none() && admission.claims().is_none());
