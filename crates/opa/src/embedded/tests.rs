@@ -170,6 +170,22 @@ async fn a_single_call_that_takes_long_does_not_hold_up_the_request() {
 }
 
 #[tokio::test]
+async fn failed_evaluation_leaves_nothing_behind() {
+    let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
+    let body = r#"
+        number(text) := to_number(text)
+        n := number(input.action.path)
+        result := 1 if { some i in [1, 2]; n == 7 with input.action.path as [input.action.path, "7"][i - 1] }
+    "#;
+    let policy = prepare(&engine, body).await.unwrap();
+    for _ in 0..2 {
+        let failed = evaluate(&*policy, "seven").await;
+        assert!(matches!(failed, Err(EvaluationError::Failed(_))), "{failed:?}");
+        assert_eq!(evaluate(&*policy, "8").await, Ok(json!(1)));
+    }
+}
+
+#[tokio::test]
 async fn an_undefined_result_is_an_error() {
     let engine = RegoEngine::new().with_time_limit(Duration::from_secs(5));
     let policy = prepare(&engine, r#"result := 1 if input.action.path == "/x""#).await.unwrap();
