@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use caracal_revocation_state::{Known, Revocations};
+use caracal_revocation_state::{Known, Losses, Revocations};
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -59,22 +59,30 @@ impl Reloads {
         let mut trouble = Trouble::default();
         let mut waiting: Vec<Asked> = Vec::new();
         let window = revocations.options().memory;
-        let mut scope = Scope::Window(window);
+        // The losses that came before the last reading of the whole window that succeeded.
+        let mut covered: Option<Losses> = None;
         loop {
             let earliest_next = Instant::now() + GAP;
-            // Whoever asks from here on is answered by the next reading: this one's snapshot may
-            // be older than the question.
+            // A question that arrives from here on is answered by the next reading: the snapshot
+            // of this one may be older than the question.
             while let Ok(asked) = self.0.try_recv() {
                 waiting.push(asked);
-                scope = Scope::Window(window);
             }
-            losses.mark_unchanged();
-            let outcome = read(&mut *baseline, scope, &revocations).await;
+            // Before the snapshot begins: a loss after this is not covered by it, and wakes this
+            // loop. The scope follows from the count alone, whatever woke it.
+            let lost = *losses.borrow_and_update();
+            let is_asked = !waiting.is_empty();
+            let scope = if covered == Some(lost) && !is_asked {
+                Scope::News(window)
+            } else {
+                Scope::Window(window)
+            };
+            let outcome = read(&mut *baseline, scope, lost, &revocations).await;
             let pause = match &outcome {
                 Ok(()) => {
                     metrics.reloads.increment(1);
                     trouble.end();
-                    scope = Scope::News(window);
+                    covered = Some(lost);
                     every
                 }
                 Err(error) => {
@@ -91,31 +99,23 @@ impl Reloads {
                     if changed.is_err() {
                         return;
                     }
-                    scope = Scope::Window(window);
                     sleep_until(earliest_next).await;
                 }
-                asked = self.0.recv() => match asked {
-                    Some(asked) => {
-                        waiting.push(asked);
-                        scope = Scope::Window(window);
-                    }
-                    // Nobody can ask any more; losses and the schedule go on.
-                    None => sleep(pause).await,
-                },
+                // Without a handle left, losses and the schedule go on.
+                Some(asked) = self.0.recv() => waiting.push(asked),
                 () = sleep(pause) => {}
             }
         }
     }
 }
 
-/// One reading, and what follows where it was whole.
+/// Reads once, and takes the horizon back if all that was lost is known now.
 async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
+    lost: Losses,
     revocations: &Revocations,
 ) -> Result<(), BaselineError> {
-    // Before the snapshot begins: a loss after this is not covered by it.
-    let losses = revocations.losses();
     let mut found: u64 = 0;
     let mut add = |known: &Known<'_>| {
         found += 1;
@@ -126,7 +126,7 @@ async fn read(
         Scope::News(_) => {}
         Scope::Window(_) => {
             let was_incomplete = revocations.horizon().is_some();
-            let closed = revocations.take_back_horizon(losses);
+            let closed = revocations.take_back_horizon(lost);
             tracing::info!(found, closed = closed && was_incomplete, "the baseline was read");
         }
     }
@@ -182,5 +182,75 @@ impl Metrics {
             reloads: counter!("caracal_gateway_revocation_reloads_total"),
             errors: counter!("caracal_gateway_revocation_reload_errors_total"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caracal_revocation_state::{Checks, Claims, Options, Verdict};
+
+    use super::*;
+    use crate::BaselineFuture;
+
+    const EVERY: Duration = Duration::from_secs(60);
+
+    /// Knows nothing, and can always be read.
+    #[derive(Debug)]
+    struct Empty;
+
+    impl Baseline for Empty {
+        fn read<'a>(
+            &'a mut self,
+            _: Scope,
+            _: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        ) -> BaselineFuture<'a> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    /// Returns `true` if a token issued before every loss is denied.
+    fn is_open(revocations: &Revocations) -> bool {
+        let mut claims = Claims::new("ar-1", 1, 901);
+        claims.usage = Some("resource".into());
+        let mut checks = Checks::default();
+        // It has expired; only the horizon is of interest.
+        checks.lifetime = false;
+        let verdict = revocations.decide(&claims, &checks, revocations.now());
+        matches!(verdict, Verdict::Refused(_))
+    }
+
+    fn fresh() -> Revocations {
+        let revocations = Revocations::new(Options::default());
+        revocations.confirm(revocations.now());
+        revocations
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closes_loss_that_coincides_with_scheduled_reading() {
+        for _ in 0..64 {
+            let revocations = fresh();
+            let (_asks, reloads) = channel();
+            let start = Instant::now();
+            tokio::spawn(reloads.run(Box::new(Empty), revocations.clone(), EVERY));
+            sleep_until(start + EVERY).await;
+            // The timer of the schedule has fired too, and its task has not run yet.
+            revocations.raise_horizon(10);
+            assert!(is_open(&revocations));
+            sleep(2 * GAP).await;
+            assert!(!is_open(&revocations));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closes_loss_when_nobody_can_ask_for_reading() {
+        let revocations = fresh();
+        let (asks, reloads) = channel();
+        drop(asks);
+        tokio::spawn(reloads.run(Box::new(Empty), revocations.clone(), EVERY));
+        sleep(EVERY / 2).await;
+        revocations.raise_horizon(10);
+        assert!(is_open(&revocations));
+        sleep(2 * GAP).await;
+        assert!(!is_open(&revocations), "long before the schedule");
     }
 }
