@@ -1,50 +1,91 @@
 //! One connection, for one reading.
 
-use tokio::task::JoinSet;
-use tokio_postgres::{Client, Config, Error};
+use std::convert::Infallible;
+use std::time::Duration;
 
-/// Open until it is dropped.
+use tokio::sync::oneshot;
+use tokio_postgres::{Client, Error};
+
+use crate::settings::{PostgresError, Settings};
+
+/// How long a dropped connection may take to end in order, before it is cut.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A connection that ends in order when it is dropped: an open transaction is rolled back, and
+/// Terminate is sent. A connection pooler keeps its own connection then.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// Moves the bytes; ends with this.
-    _driver: JoinSet<Result<(), Error>>,
+    /// Tells the task that moves the bytes when this is dropped.
+    _open: oneshot::Sender<Infallible>,
 }
 
-/// How connections are made: with TLS where the feature is there and the server offers it, as
-/// `sslmode` in the address says.
+/// Opens connections: with TLS where the feature is on and the server offers it, as `sslmode` in
+/// the address says.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(crate) struct Connector(tokio_postgres::NoTls);
 
-/// How connections are made: with TLS where the feature is there and the server offers it, as
-/// `sslmode` in the address says.
+/// Opens connections: with TLS where the feature is on and the server offers it, as `sslmode` in
+/// the address says.
 #[cfg(feature = "tls")]
 #[derive(Clone)]
 pub(crate) struct Connector(tokio_postgres_rustls::MakeRustlsConnect);
 
 impl Connector {
     #[cfg(not(feature = "tls"))]
-    pub(crate) const fn new() -> Self {
-        Self(tokio_postgres::NoTls)
+    #[allow(clippy::unnecessary_wraps, reason = "with TLS there are errors")]
+    pub(crate) const fn new(_: &Settings) -> Result<Self, PostgresError> {
+        Ok(Self(tokio_postgres::NoTls))
     }
 
-    /// Believes the certificates of the operating system; where it has none, no server.
+    /// Trusts the authorities that the settings name, or else those of the operating system;
+    /// where it has none, no server.
     #[cfg(feature = "tls")]
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, PostgresError> {
+        use crate::settings::{Problem, URL};
         use rustls::crypto::aws_lc_rs::default_provider;
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = match &settings.authorities {
+            Some(named) => roots(&named.pem)
+                .ok_or_else(|| PostgresError::new(named.setting, Problem::NotPem))?,
+            None => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots
+            }
+        };
         let config = rustls::ClientConfig::builder_with_provider(default_provider().into())
-            .with_safe_default_protocol_versions()?
+            .with_safe_default_protocol_versions()
+            .map_err(|_| PostgresError::new(URL, Problem::Tls))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self(tokio_postgres_rustls::MakeRustlsConnect::new(config)))
     }
 
-    pub(crate) async fn open(&self, config: &Config) -> Result<Connection, Error> {
-        let (client, connection) = config.connect(self.0.clone()).await?;
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        Ok(Connection { client, _driver: driver })
+    pub(crate) async fn open(&self, settings: &Settings) -> Result<Connection, Error> {
+        let (client, connection) = settings.config.connect(self.0.clone()).await?;
+        let (open, dropped) = oneshot::channel::<Infallible>();
+        // A task of its own, which outlives the reading: a deadline may end that at any point.
+        tokio::spawn(async move {
+            tokio::select! {
+                // Ends after Terminate, or with an error that the reading reports.
+                _ = connection => {}
+                () = async {
+                    let _ = dropped.await;
+                    tokio::time::sleep(CLOSING).await;
+                } => {}
+            }
+        });
+        Ok(Connection { client, _open: open })
     }
+}
+
+/// The certificates of a PEM text: at least one, and each must be readable.
+#[cfg(feature = "tls")]
+fn roots(pem: &[u8]) -> Option<rustls::RootCertStore> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    (!roots.is_empty()).then_some(roots)
 }

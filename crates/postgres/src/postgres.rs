@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation_state::Known;
 use caracal_revocation_stream::{Baseline, BaselineError, BaselineFuture, Scope};
-use tokio_postgres::{Config, IsolationLevel};
+use tokio_postgres::IsolationLevel;
+use tokio_postgres::types::Type;
 
 use crate::connection::Connector;
-use crate::settings::{self, PostgresError};
+use crate::settings::{self, PostgresError, Settings};
 use crate::{tables, trouble};
 
 /// How long one reading may take.
@@ -22,10 +23,25 @@ const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);
 /// | setting | meaning |
 /// |---|---|
 /// | `DATABASE_URL` | `postgres://user:password@host:port/database`, read from the file that `DATABASE_URL_FILE` names, if that is set |
+/// | `DATABASE_TLS_CA_FILE` | PEM: the authorities to trust instead of the system's; counts before `sslrootcert` |
 ///
-/// Each reading opens a connection of its own, and ends within 60 seconds.
+/// The address may have these parameters. Any other is an error that names it.
+///
+/// | parameter | meaning |
+/// |---|---|
+/// | `sslmode` | `disable`; `allow` or `prefer` (default): TLS if the server offers it; `require`, `verify-ca` or `verify-full`: only TLS. Certificate and host name are always checked |
+/// | `sslrootcert` | path of a PEM file with the authorities to trust, or `system` |
+/// | `sslaccept` | `strict`, which is always so |
+/// | `schema` | the schema of Caracal's tables, instead of the role's search path |
+/// | `user`, `password`, `host`, `hostaddr`, `port`, `dbname`, `options`, `application_name`, `connect_timeout`, `tcp_user_timeout`, `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries`, `target_session_attrs`, `channel_binding`, `sslnegotiation`, `load_balance_hosts` | as for [`tokio_postgres::Config`] |
+/// | `pgbouncer`, `connection_limit`, `pool_timeout`, `socket_timeout`, `statement_cache_size` (Prisma); `pool_*`, `default_query_exec_mode`, `statement_cache_capacity`, `description_cache_capacity` (pgx) | accepted, without effect: a reading has no pool and prepares no statement |
+///
+/// With an authority named, TLS is required: another `sslmode` than the last three is an error.
+///
+/// Each reading opens a connection of its own, and ends within 60 seconds: the transaction with
+/// ROLLBACK and the connection with Terminate, so that a pooler can use its own again.
 pub struct Postgres {
-    config: Config,
+    settings: Settings,
     connector: Connector,
     deadline: Duration,
     /// When the last reading that was whole began.
@@ -48,12 +64,9 @@ impl Postgres {
     ///
     /// [`PostgresError`] names the setting that is missing or cannot be used.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, PostgresError> {
-        let config = settings::read(lookup)?;
-        #[cfg(not(feature = "tls"))]
-        let connector = Connector::new();
-        #[cfg(feature = "tls")]
-        let connector = Connector::new().map_err(|_| PostgresError::tls())?;
-        Ok(Self { config, connector, deadline: DEADLINE, read: None })
+        let settings = settings::read(lookup)?;
+        let connector = Connector::new(&settings)?;
+        Ok(Self { settings, connector, deadline: DEADLINE, read: None })
     }
 
     /// Gives one reading so much time, instead of 60 seconds.
@@ -69,7 +82,7 @@ impl Postgres {
         add: &mut (dyn FnMut(&Known<'_>) + Send),
     ) -> Result<(), BaselineError> {
         let refused = |error| trouble::refused(&error);
-        let mut connection = self.connector.open(&self.config).await.map_err(refused)?;
+        let mut connection = self.connector.open(&self.settings).await.map_err(refused)?;
         let snapshot = connection
             .client
             .build_transaction()
@@ -85,6 +98,12 @@ impl Postgres {
             i32::try_from(millis).unwrap_or(i32::MAX)
         );
         snapshot.batch_execute(&scene).await.map_err(refused)?;
+        if let Some(schema) = &self.settings.schema {
+            // Within the transaction: a pooler gives the connection to somebody else after it.
+            let schema = format!("\"{}\"", schema.replace('"', "\"\""));
+            let path = "SELECT set_config('search_path', $1, true)";
+            snapshot.query_typed(path, &[(&schema, Type::TEXT)]).await.map_err(refused)?;
+        }
         tables::check(&snapshot).await?;
         tables::read(&snapshot, window, add).await
     }

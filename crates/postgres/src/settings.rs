@@ -1,13 +1,59 @@
-//! `DATABASE_URL`: where Caracal's Postgres is.
+//! The settings that name Caracal's Postgres: `DATABASE_URL` and `DATABASE_TLS_CA_FILE`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
 pub(crate) const URL: &str = "DATABASE_URL";
 const URL_FILE: &str = "DATABASE_URL_FILE";
+pub(crate) const CA_FILE: &str = "DATABASE_TLS_CA_FILE";
+
+/// Parameters that the driver reads.
+const OF_THE_DRIVER: &[&str] = &[
+    "user",
+    "password",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "options",
+    "application_name",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "sslnegotiation",
+    "load_balance_hosts",
+];
+
+/// Parameters about pools and prepared statements (Prisma, pgx). A reading has neither, so they
+/// change nothing here.
+const WITHOUT_EFFECT: &[&str] = &[
+    "pgbouncer",
+    "connection_limit",
+    "pool_timeout",
+    "socket_timeout",
+    "statement_cache_size",
+    "pool_max_conns",
+    "pool_min_conns",
+    "pool_max_conn_lifetime",
+    "pool_max_conn_lifetime_jitter",
+    "pool_max_conn_idle_time",
+    "pool_health_check_period",
+    "default_query_exec_mode",
+    "statement_cache_capacity",
+    "description_cache_capacity",
+];
+
+const MODES: &str = "disable, allow, prefer, require, verify-ca or verify-full";
 
 /// A setting that the baseline cannot start with.
 ///
@@ -19,20 +65,31 @@ pub struct PostgresError {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
+pub(crate) enum Problem {
     Unset,
     Unreadable(std::io::ErrorKind),
     NotAnAddress,
-    #[cfg_attr(feature = "tls", allow(dead_code))]
+    /// A parameter of this name is not accepted.
+    Unknown(Box<str>),
+    Repeated(Box<str>),
+    /// The value of this parameter is not one of these.
+    Value(Box<str>, &'static str),
+    /// The file that `sslrootcert` names.
+    UnreadableRoot(std::io::ErrorKind),
+    /// An authority is named, and `sslmode` allows a connection without TLS.
+    NeedsTls,
+    #[cfg_attr(feature = "tls", allow(dead_code, reason = "there is TLS"))]
     NoTls,
+    #[cfg(feature = "tls")]
+    NotPem,
     #[cfg(feature = "tls")]
     Tls,
 }
 
 impl PostgresError {
     #[cfg(feature = "tls")]
-    pub(crate) const fn tls() -> Self {
-        Self { setting: URL, problem: Problem::Tls }
+    pub(crate) const fn new(setting: &'static str, problem: Problem) -> Self {
+        Self { setting, problem }
     }
 
     /// The setting at fault.
@@ -51,21 +108,65 @@ impl std::fmt::Display for PostgresError {
                  postgres://caracal_revocation@host/caracal",
             ),
             Problem::Unreadable(kind) => write!(f, "the file that it names cannot be read: {kind}"),
-            Problem::NotAnAddress => {
-                f.write_str("not an address: postgres://user:password@host/database is expected")
+            Problem::NotAnAddress => f.write_str(
+                "not an address: postgres://user:password@host/database is expected, with \
+                 special characters of user and password percent-encoded",
+            ),
+            Problem::Unknown(name) => {
+                write!(f, "the parameter {name} is not supported; accepted are ")?;
+                let ours = ["sslmode", "sslrootcert", "sslaccept", "schema"];
+                let all: Vec<_> =
+                    ours.iter().chain(OF_THE_DRIVER).chain(WITHOUT_EFFECT).copied().collect();
+                f.write_str(&all.join(", "))
+            }
+            Problem::Repeated(name) => write!(f, "the parameter {name} is given twice"),
+            Problem::Value(name, accepted) => {
+                write!(f, "the value of the parameter {name} is not {accepted}")
+            }
+            Problem::UnreadableRoot(kind) => {
+                write!(f, "the file that sslrootcert names cannot be read: {kind}")
+            }
+            Problem::NeedsTls => f.write_str(
+                "an authority is named, but the sslmode of the address allows a connection \
+                 without TLS: use verify-full",
+            ),
+            #[cfg(feature = "tls")]
+            Problem::NotPem => {
+                f.write_str("the file of authorities holds no certificate in PEM, or a broken one")
             }
             #[cfg(feature = "tls")]
             Problem::Tls => f.write_str("TLS cannot be set up on this machine"),
-            Problem::NoTls => f.write_str("sslmode=require needs the feature `tls`"),
+            Problem::NoTls => {
+                f.write_str("it asks for TLS, which needs the feature `tls` of this crate")
+            }
         }
     }
 }
 
 impl std::error::Error for PostgresError {}
 
-/// The settings that `lookup` finds by name: the file counts if both are there, as for Caracal's
-/// own services.
-pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, PostgresError> {
+/// Where Postgres is, and how to connect.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    /// The schema of Caracal's tables, instead of the role's search path.
+    pub(crate) schema: Option<String>,
+    /// The authorities to trust instead of the system's.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "refused without TLS"))]
+    pub(crate) authorities: Option<Authorities>,
+}
+
+/// A file of certificates, as it was read.
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "refused without TLS"))]
+pub(crate) struct Authorities {
+    /// The setting that names the file.
+    pub(crate) setting: &'static str,
+    pub(crate) pem: Vec<u8>,
+}
+
+/// Reads the settings that `lookup` finds by name. `DATABASE_URL_FILE` counts before
+/// `DATABASE_URL`, as in Caracal's own services, and `DATABASE_TLS_CA_FILE` before `sslrootcert`:
+/// the address may be shared with containers that keep the file elsewhere.
+pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, PostgresError> {
     let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
     let (setting, text) = match lookup(URL_FILE) {
         None => (URL, lookup(URL).map(Zeroizing::new)),
@@ -79,39 +180,145 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, Po
     };
     let wrong = |problem| PostgresError { setting, problem };
     let text = text.ok_or_else(|| wrong(Problem::Unset))?;
-    // What the crate says of the address is left out: it may quote it.
-    let mut config: Config = text.trim().parse().map_err(|_| wrong(Problem::NotAnAddress))?;
-    if config.get_hosts().is_empty() {
-        return Err(wrong(Problem::NotAnAddress));
-    }
-    if !cfg!(feature = "tls") {
-        match config.get_ssl_mode() {
-            SslMode::Disable => {}
-            SslMode::Prefer => {
-                config.ssl_mode(SslMode::Disable);
-            }
-            _ => return Err(wrong(Problem::NoTls)),
+    let Address { mut config, sslmode, root, schema } = address(text.trim()).map_err(wrong)?;
+    let named = match (lookup(CA_FILE), root) {
+        (Some(path), _) => Some((CA_FILE, path, Problem::Unreadable as fn(_) -> _)),
+        (None, Some(path)) => Some((setting, path, Problem::UnreadableRoot as fn(_) -> _)),
+        (None, None) => None,
+    };
+    let authorities = named
+        .map(|(setting, path, problem)| match std::fs::read(path.trim()) {
+            Ok(pem) => Ok(Authorities { setting, pem }),
+            Err(error) => Err(PostgresError { setting, problem: problem(error.kind()) }),
+        })
+        .transpose()?;
+    let sslmode = match (sslmode, &authorities) {
+        (None, Some(_)) => SslMode::Require,
+        (None, None) => SslMode::Prefer,
+        (Some(SslMode::Disable | SslMode::Prefer), Some(named)) => {
+            return Err(PostgresError { setting: named.setting, problem: Problem::NeedsTls });
         }
-    }
+        (Some(mode), _) => mode,
+    };
+    config.ssl_mode(match sslmode {
+        SslMode::Prefer if !cfg!(feature = "tls") => SslMode::Disable,
+        SslMode::Require if !cfg!(feature = "tls") => {
+            let setting = authorities.map_or(setting, |named| named.setting);
+            return Err(PostgresError { setting, problem: Problem::NoTls });
+        }
+        mode => mode,
+    });
     if config.get_application_name().is_none() {
         config.application_name("caracal-revocation");
     }
-    Ok(config)
+    Ok(Settings { config, schema, authorities })
+}
+
+/// An address in its parts.
+struct Address {
+    config: Config,
+    sslmode: Option<SslMode>,
+    /// The path in `sslrootcert`.
+    root: Option<String>,
+    schema: Option<String>,
+}
+
+/// Reads a URL with the parameters that libpq, Prisma and pgx know. The driver knows fewer, and
+/// its errors may quote the address: both are why its parser does not see all of it.
+fn address(url: &str) -> Result<Address, Problem> {
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let rest = rest.ok_or(Problem::NotAnAddress)?;
+    // As the driver does: everything before the first `@` is user and password.
+    let credentials = rest.find('@').map_or(0, |at| at + 1);
+    let query = rest.get(credentials..).and_then(|rest| rest.split_once('?'));
+    let query = query.map_or("", |(_, query)| query);
+    // An `@` here is one of a password that is not encoded: no name is told then.
+    if query.contains('@') {
+        return Err(Problem::NotAnAddress);
+    }
+    let base = url.strip_suffix(query).unwrap_or(url).trim_end_matches('?');
+    let mut config = Zeroizing::new(base.to_owned());
+    let (mut sslmode, mut root, mut schema) = (None, None, None);
+    let mut seen = HashSet::new();
+    let mut separator = '?';
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, raw) = parameter.split_once('=').ok_or(Problem::NotAnAddress)?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if name.is_empty() || !is_name {
+            return Err(Problem::NotAnAddress);
+        }
+        if !seen.insert(name) {
+            return Err(Problem::Repeated(name.into()));
+        }
+        let wrong = |accepted| Problem::Value(name.into(), accepted);
+        let value =
+            percent_decode_str(raw).decode_utf8().map_err(|_| wrong("percent-encoded UTF-8"))?;
+        match name {
+            "sslmode" => {
+                sslmode = Some(match &*value {
+                    "disable" => SslMode::Disable,
+                    "allow" | "prefer" => SslMode::Prefer,
+                    // The certificate and its name are always checked.
+                    "require" | "verify-ca" | "verify-full" => SslMode::Require,
+                    _ => return Err(wrong(MODES)),
+                });
+            }
+            "sslrootcert" if value.is_empty() => return Err(wrong("a path, or system")),
+            // The default here; libpq wants TLS with it.
+            "sslrootcert" if value == "system" => sslmode = sslmode.or(Some(SslMode::Require)),
+            "sslrootcert" => root = Some(value.into_owned()),
+            "sslaccept" if value != "strict" => return Err(wrong("strict")),
+            "sslaccept" => {}
+            "schema" if value.is_empty() => return Err(wrong("the name of a schema")),
+            "schema" => schema = Some(value.into_owned()),
+            _ if WITHOUT_EFFECT.contains(&name) => {}
+            _ if OF_THE_DRIVER.contains(&name) => {
+                if format!("postgres://host?{parameter}").parse::<Config>().is_err() {
+                    return Err(wrong("one that the driver accepts"));
+                }
+                config.push(separator);
+                config.push_str(parameter);
+                separator = '&';
+            }
+            _ => return Err(Problem::Unknown(name.into())),
+        }
+    }
+    let config: Config = config.parse().map_err(|_| Problem::NotAnAddress)?;
+    if config.get_hosts().is_empty() {
+        return Err(Problem::NotAnAddress);
+    }
+    Ok(Address { config, sslmode, root, schema })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn error(name: &'static str, value: &'static str) -> PostgresError {
-        read(|asked| (asked == name).then(|| value.to_owned())).unwrap_err()
+    fn settings(url: &str) -> Result<Settings, PostgresError> {
+        read(|asked| (asked == URL).then(|| url.to_owned()))
+    }
+
+    fn error(name: &'static str, value: &str) -> PostgresError {
+        read(|asked| (asked == name).then(|| value.to_owned())).err().unwrap()
     }
 
     #[test]
     fn names_the_setting_at_fault_and_never_its_value() {
         assert_eq!(error("OTHER", "x").setting(), URL);
         assert_eq!(error(URL_FILE, "/nowhere/at/all").setting(), URL_FILE);
-        for address in ["postgres://user:hunter2@host:port/db", "hunter2", "redis://hunter2@x"] {
+        for address in [
+            "postgres://user:hunter2@host:port/db",
+            "hunter2",
+            "redis://hunter2@x",
+            "host=x password=hunter2",
+            "postgres://u:p@x?hunter2=y@host/db",
+            "postgres://u:p@host/db?hunter2",
+            "postgres://u:p@host/db?sslmode=hunter2",
+            "postgres://u:p@host/db?port=hunter2",
+            "postgres://u:p@host/db?hunter%32=x",
+            "postgres://u:p@host/db?password=hunter2&other=x",
+            "postgres://u:p@host/db?sslrootcert=/hunter2",
+        ] {
             let error = error(URL, address);
             assert_eq!(error.setting(), URL);
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -119,9 +326,90 @@ mod tests {
     }
 
     #[test]
+    fn accepts_parameters_of_libpq_prisma_and_pgx() {
+        for query in [
+            "sslmode=disable",
+            "sslmode=allow",
+            "sslmode=prefer&application_name=me&connect_timeout=3",
+            "schema=public&pgbouncer=true&connection_limit=1&pool_timeout=0",
+            "sslaccept=strict&statement_cache_size=0&socket_timeout=5",
+            "pool_max_conns=4&pool_min_conns=1&default_query_exec_mode=simple_protocol",
+            "target_session_attrs=read-write&keepalives=1&keepalives_idle=30",
+            "",
+        ] {
+            let read = settings(&format!("postgresql://u:p%40@h:6432/d?{query}"));
+            let read = read.map(|it| it.config).map_err(|error| error.to_string()).unwrap();
+            assert_eq!(read.get_dbname(), Some("d"), "{query}");
+            assert_eq!(read.get_password(), Some(&b"p@"[..]), "{query}");
+        }
+        let read = settings("postgres://u@h/d?schema=ca%22ra&application_name=me").ok().unwrap();
+        assert_eq!(read.schema.as_deref(), Some("ca\"ra"));
+        assert_eq!(read.config.get_application_name(), Some("me"));
+    }
+
+    #[test]
+    fn refuses_other_parameters_by_name() {
+        for (query, says) in [
+            ("sslcert=x", "the parameter sslcert is not supported; accepted are sslmode, "),
+            ("pgbouncer=true&Schema=x", "the parameter Schema is not supported"),
+            ("sslmode=no-verify", "the value of the parameter sslmode is not disable, allow"),
+            ("sslmode=disable&sslmode=require", "the parameter sslmode is given twice"),
+            (
+                "sslaccept=accept_invalid_certs",
+                "the value of the parameter sslaccept is not strict",
+            ),
+            ("connect_timeout=soon", "the value of the parameter connect_timeout is not one"),
+            ("schema=", "the value of the parameter schema is not the name of a schema"),
+            ("schema=%ff", "the value of the parameter schema is not percent-encoded UTF-8"),
+        ] {
+            let said = error(URL, &format!("postgres://u:p@h/d?{query}")).to_string();
+            assert!(said.starts_with("DATABASE_URL: ") && said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn requires_tls_where_address_or_authority_asks_for_it() {
+        let mode = |url: &str, ca: Option<&str>| {
+            read(|name| match name {
+                URL => Some(format!("postgres://u@h/d{url}")),
+                CA_FILE => ca.map(str::to_owned),
+                _ => None,
+            })
+            .map(|read| read.config.get_ssl_mode())
+            .map_err(|error| error.to_string())
+        };
+        for required in ["require", "verify-ca", "verify-full"] {
+            assert_eq!(mode(&format!("?sslmode={required}"), None), Ok(SslMode::Require));
+        }
+        assert_eq!(mode("", None), Ok(SslMode::Prefer));
+        assert_eq!(mode("?sslrootcert=system", None), Ok(SslMode::Require));
+        // Its content is looked at later.
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(mode("", Some(file)), Ok(SslMode::Require));
+        assert_eq!(mode(&format!("?sslrootcert={file}"), None), Ok(SslMode::Require));
+        assert_eq!(mode("?sslrootcert=/nowhere", Some(file)), Ok(SslMode::Require));
+        for weak in ["disable", "allow", "prefer"] {
+            let said = mode(&format!("?sslmode={weak}"), Some(file)).unwrap_err();
+            assert!(said.starts_with("DATABASE_TLS_CA_FILE: an authority is named"), "{said}");
+            let url = format!("?sslmode={weak}&sslrootcert={file}");
+            assert!(mode(&url, None).unwrap_err().starts_with("DATABASE_URL: an authority"));
+        }
+        let said = mode("", Some("/nowhere/at/all")).unwrap_err();
+        assert!(said.starts_with("DATABASE_TLS_CA_FILE: the file that it names"), "{said}");
+        let said = mode("?sslrootcert=/nowhere/at/all", None).unwrap_err();
+        assert!(said.starts_with("DATABASE_URL: the file that sslrootcert names"), "{said}");
+    }
+
+    #[test]
     #[cfg(not(feature = "tls"))]
-    fn what_asks_for_tls_is_refused_where_there_is_none() {
-        let error = error(URL, "postgres://u@h/d?sslmode=require");
+    fn refuses_tls_without_the_feature() {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let error = error(URL, &format!("postgres://u@h/d?sslmode={mode}"));
+            assert!(error.to_string().contains("feature `tls`"), "{error}");
+        }
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let error = error(URL, &format!("postgres://u@h/d?sslrootcert={file}"));
         assert!(error.to_string().contains("feature `tls`"), "{error}");
     }
 }

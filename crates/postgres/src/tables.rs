@@ -17,18 +17,18 @@ use crate::trouble;
 /// asks for the zone `*`; a role that no such policy is for sees none, and hears of nothing.
 const HIDDEN: &str = "
     SELECT c.relname::text
-    FROM pg_class c
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = ANY (ARRAY['authority_records', 'sessions', 'delegation_edges',
                              'delegation_graph_epochs', 'event_outbox', 'caracal_outbox'
                        ]::regclass[]::oid[])
       AND row_security_active(c.oid)
       AND (NOT EXISTS (SELECT FROM pg_policies p
-                       WHERE p.schemaname = c.relnamespace::regnamespace::text
+                       WHERE p.schemaname = n.nspname
                          AND p.tablename = c.relname AND p.permissive = 'PERMISSIVE'
                          AND p.cmd IN ('ALL', 'SELECT') AND p.qual LIKE '%caracal.zone_id%'
                          AND ('public' = ANY (p.roles) OR current_user = ANY (p.roles)))
         OR EXISTS (SELECT FROM pg_policies p
-                   WHERE p.schemaname = c.relnamespace::regnamespace::text
+                   WHERE p.schemaname = n.nspname
                      AND p.tablename = c.relname AND p.permissive = 'RESTRICTIVE'
                      AND p.cmd IN ('ALL', 'SELECT') AND p.qual NOT LIKE '%caracal.zone_id%'))
     LIMIT 1";

@@ -7,14 +7,22 @@ use caracal_revocation_stream::BaselineError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::settings::URL;
+use crate::settings::{CA_FILE, URL};
 
 pub(crate) fn refused(error: &Error) -> BaselineError {
     let Some(answer) = error.as_db_error() else {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         let said = error.to_string();
         let cause = if said.ends_with(&cause) { "" } else { &cause };
-        return BaselineError::new(URL, format!("Postgres cannot be reached: {said}{cause}"));
+        let advice = if format!("{said}{cause}").contains("UnknownIssuer") {
+            format!("; name the authority that issued its certificate in {CA_FILE}")
+        } else {
+            String::new()
+        };
+        return BaselineError::new(
+            URL,
+            format!("Postgres cannot be reached: {said}{cause}{advice}"),
+        );
     };
     let advice = match *answer.code() {
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {

@@ -3,8 +3,12 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
+mod closing;
 mod faults;
 mod follower;
+mod pooler;
 mod reading;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod trouble;

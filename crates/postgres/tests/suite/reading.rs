@@ -194,3 +194,30 @@ async fn news_are_what_was_decided_since_the_last_reading_and_a_long_transaction
     let (found, _) = read(&mut postgres, Scope::Window(DAY)).await;
     assert_eq!(found, expected(&["revoked e-1", "revoked e-2"]));
 }
+
+#[tokio::test]
+async fn reads_tables_of_the_schema_in_the_address() {
+    let server = PostgresServer::start().await;
+    server
+        .run(
+            "INSERT INTO authority_records VALUES ('ar-1', 'z1', 'revoked');
+             CREATE SCHEMA \"Cara\"\"cal\";
+             GRANT USAGE ON SCHEMA \"Cara\"\"cal\" TO caracal_revocation",
+        )
+        .await;
+    for table in [
+        "authority_records",
+        "sessions",
+        "delegation_edges",
+        "delegation_graph_epochs",
+        "event_outbox",
+        "caracal_outbox",
+    ] {
+        server.run(&format!("ALTER TABLE {table} SET SCHEMA \"Cara\"\"cal\"")).await;
+    }
+    let (_, outcome) = read(&mut postgres(&server.url()), Scope::Window(DAY)).await;
+    assert!(outcome.unwrap_err().to_string().contains("search path"));
+    let mut postgres = postgres(&format!("{}?schema=Cara%22cal", server.url()));
+    let found = read(&mut postgres, Scope::Window(DAY)).await;
+    assert_eq!(found, (expected(&["revoked ar-1"]), Ok(())));
+}

@@ -32,7 +32,7 @@ const TABLES: &str = "
         created_at timestamptz NOT NULL DEFAULT now());
 ";
 
-const PASSWORD: &str = "a-password-of-a-test";
+pub(crate) const PASSWORD: &str = "a-password-of-a-test";
 
 pub(crate) struct PostgresServer {
     pub(crate) folder: TempDir,
@@ -87,6 +87,17 @@ impl PostgresServer {
 
     pub(crate) fn url_with(&self, password: &str) -> String {
         format!("postgres://caracal_revocation:{password}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of something in between, on another port.
+    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
     }
 
     /// Runs statements as the owner of the tables.
@@ -171,9 +182,13 @@ fn launch(folder: &Path, port: u16) -> Child {
     server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres runs")
 }
 
-/// A program of PostgreSQL, as another user if this one is root: it refuses to run as root.
+/// A program of PostgreSQL.
 fn program(name: &str) -> Command {
-    let binary = binary(name);
+    program_at(&binary(name))
+}
+
+/// A program that refuses to run as root, as another user if this one is root.
+pub(crate) fn program_at(binary: &Path) -> Command {
     if !is_root() {
         return Command::new(binary);
     }
@@ -204,7 +219,7 @@ fn binary(name: &str) -> PathBuf {
     found.pop().unwrap_or_else(|| name.into())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
