@@ -27,6 +27,7 @@ pub struct VerifierBuilder {
     keys_url: Option<Box<str>>,
     keys_deadline: Duration,
     authorities: Option<Box<[u8]>>,
+    accept_http: bool,
     crypto: Option<&'static CryptoProvider>,
 }
 
@@ -41,7 +42,10 @@ pub enum ConfigError {
     #[error("the issuer (or the address of its keys) is not an https URL")]
     NotAUrl,
     /// Keys over plain http from another machine: anybody in between could choose them.
-    #[error("keys are fetched over https; plain http is for loopback addresses only")]
+    #[error(
+        "keys over plain http could be replaced by anybody on the network: use https or a \
+         loopback address, or accept that with `insecure_accept_http_keys`"
+    )]
     InsecureKeys,
     /// The feature `tls` is off.
     #[error("keys over https need the feature `tls`")]
@@ -79,6 +83,7 @@ impl VerifierBuilder {
             keys_url: None,
             keys_deadline: Duration::from_secs(5),
             authorities: None,
+            accept_http: false,
             crypto: default_crypto(),
         }
     }
@@ -135,6 +140,17 @@ impl VerifierBuilder {
         self
     }
 
+    /// Fetches keys over plain http from other machines too, such as from `http://sts:8080`, the
+    /// default issuer of Caracal's own deployments.
+    ///
+    /// Anybody who can change packets between this service and the STS can then make mandates
+    /// that it accepts. Only for networks where nobody can. Caracal's own services need
+    /// `CARACAL_ALLOW_INSECURE_CONFIG_URLS=true` for the same; this crate does not read that.
+    pub const fn insecure_accept_http_keys(mut self) -> Self {
+        self.accept_http = true;
+        self
+    }
+
     /// How long one fetch of the keys may take, the whole of it; 5 seconds by default.
     pub fn with_keys_deadline(mut self, deadline: Duration) -> Self {
         self.keys_deadline = deadline;
@@ -166,7 +182,8 @@ impl VerifierBuilder {
             return Err(ConfigError::Empty);
         }
         let url = self.keys_url.unwrap_or_else(|| well_known(&self.issuer, &self.zone));
-        let fetcher = Fetcher::new(&url, self.authorities.as_deref(), self.keys_deadline)?;
+        let fetcher =
+            Fetcher::new(&url, self.authorities.as_deref(), self.accept_http, self.keys_deadline)?;
         let crypto = self.crypto.ok_or(ConfigError::NoCrypto)?;
         let keys = Keys::new(&self.zone, revocations.clone(), fetcher, self.times);
         Ok(Verifier(Arc::new(Inner {

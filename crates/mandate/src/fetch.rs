@@ -1,5 +1,5 @@
-//! Fetches a zone's keys: over HTTPS, or plain http from this machine, with limits on both size
-//! and time.
+//! Fetches a zone's keys: over HTTPS, or plain http from this machine or where that was asked for,
+//! with limits on both size and time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::ConfigError;
-use crate::jwks::{self, ByKid, Unusable};
+use crate::jwks::{self, Published, Unusable};
 
 /// The longest document that is read (contract, "Tokens").
 const MAX_DOCUMENT: usize = 256 * 1024;
@@ -50,16 +50,18 @@ pub(crate) enum FetchError {
 
 impl Fetcher {
     /// Fetches from `url`; over HTTPS, the server's certificate is to be from one of these
-    /// authorities (PEM), or else from one that the operating system trusts.
+    /// authorities (PEM), or else from one that the operating system trusts. Plain http is for
+    /// loopback addresses, unless `accept_http`.
     pub(crate) fn new(
         url: &str,
         authorities: Option<&[u8]>,
+        accept_http: bool,
         deadline: Duration,
     ) -> Result<Self, ConfigError> {
         let uri: Uri = url.parse().map_err(|_| ConfigError::NotAUrl)?;
         let host = uri.host().ok_or(ConfigError::NotAUrl)?;
         let client = match uri.scheme_str() {
-            Some("http") if is_loopback(host) => {
+            Some("http") if accept_http || is_loopback(host) => {
                 Http::Plain(Client::builder(TokioExecutor::new()).build(HttpConnector::new()))
             }
             Some("http") => return Err(ConfigError::InsecureKeys),
@@ -88,7 +90,7 @@ impl Fetcher {
         Err(ConfigError::NoTls)
     }
 
-    pub(crate) async fn fetch(&self) -> Result<ByKid, FetchError> {
+    pub(crate) async fn fetch(&self) -> Result<Published, FetchError> {
         // Around all of it: a handshake that hangs, a body that comes byte by byte.
         let document = tokio::time::timeout(self.deadline, self.document()).await;
         Ok(jwks::read(&document.map_err(|_| FetchError::Deadline(self.deadline))??)?)
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     fn fetcher(url: &str) -> Result<Fetcher, ConfigError> {
-        Fetcher::new(url, None, Duration::from_secs(5))
+        Fetcher::new(url, None, false, Duration::from_secs(5))
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The document in which a zone publishes its keys.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,45 +49,109 @@ struct Jwk {
 }
 
 /// The document cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error("the document is not a JSON object with an array \"keys\"")]
     NotKeys,
-    #[error("the document holds no ES256 key with a kid of its own")]
+    #[error("the document holds no ES256 key with a kid")]
     Empty,
+    #[error("{0}, and the document holds no other ES256 key")]
+    Faulty(Fault),
+}
+
+/// The keys of a document.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) keys: ByKid,
+    /// The first ES256 key that cannot be used, if any: tokens signed with it are refused.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Why an ES256 key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    kid: Box<str>,
+    flaw: Flaw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    /// The coordinate of this name, and its bytes.
+    Length(&'static str, usize),
+    NotBase64(&'static str),
+    /// Different keys under one name: it cannot be told which of them is meant.
+    Ambiguous,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Another side chose it, and its length.
+        let kid: String = self.kid.chars().take(64).collect();
+        match self.flaw {
+            Flaw::Length(name, bytes) => write!(
+                f,
+                "the key {kid:?} has {bytes} bytes in {name} where P-256 has 32: zero bytes in \
+                 front are neither left out nor added (RFC 7518, 6.2.1.2)"
+            ),
+            Flaw::NotBase64(name) => {
+                write!(f, "the key {kid:?} has an {name} that is not base64url without padding")
+            }
+            Flaw::Ambiguous => write!(f, "the document lists different keys under {kid:?}"),
+        }
+    }
 }
 
 /// The ES256 keys of a document (contract, "Tokens"); keys of other kinds are passed over.
-pub(crate) fn read(document: &[u8]) -> Result<ByKid, Unusable> {
+pub(crate) fn read(document: &[u8]) -> Result<Published, Unusable> {
     let document: Document = serde_json::from_slice(document).map_err(|_| Unusable::NotKeys)?;
     let mut keys: HashMap<Box<str>, Option<PublicKey>> = HashMap::new();
-    for (kid, key) in document.keys.into_iter().filter_map(usable) {
-        // Two keys under one name: which of them is meant? Neither.
-        keys.entry(kid).and_modify(|known| *known = None).or_insert(Some(key));
+    let mut fault = None;
+    for jwk in document.keys.into_iter().filter_map(es256) {
+        match point(&jwk) {
+            Ok(key) => match keys.get_mut(&jwk.kid) {
+                None => drop(keys.insert(jwk.kid, Some(key))),
+                // A key that is listed again changes nothing.
+                Some(Some(known)) if *known == key => {}
+                Some(known) => {
+                    *known = None;
+                    fault.get_or_insert(Fault { kid: jwk.kid, flaw: Flaw::Ambiguous });
+                }
+            },
+            Err(flaw) => drop(fault.get_or_insert(Fault { kid: jwk.kid, flaw })),
+        }
     }
     let keys: ByKid = keys.into_iter().filter_map(|(kid, key)| Some((kid, key?))).collect();
-    if keys.is_empty() { Err(Unusable::Empty) } else { Ok(keys) }
+    match fault {
+        Some(fault) if keys.is_empty() => Err(Unusable::Faulty(fault)),
+        None if keys.is_empty() => Err(Unusable::Empty),
+        fault => Ok(Published { keys, fault }),
+    }
 }
 
-fn usable(value: serde_json::Value) -> Option<(Box<str>, PublicKey)> {
+/// The entry, if it is an ES256 key for signatures with a name.
+fn es256(value: serde_json::Value) -> Option<Jwk> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let is_es256 = &*jwk.kty == "EC" && &*jwk.crv == "P-256" && &*jwk.alg == "ES256";
-    let is_for_signatures = jwk.usage.is_none_or(|usage| &*usage == "sig")
-        && jwk.key_ops.is_none_or(|ops| ops.is_empty() || ops.iter().any(|op| &**op == "verify"));
-    if !is_es256 || !is_for_signatures || jwk.kid.is_empty() {
-        return None;
-    }
+    let is_for_signatures = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
+        && jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.is_empty() || ops.iter().any(|op| &**op == "verify"));
+    (is_es256 && is_for_signatures && !jwk.kid.is_empty()).then_some(jwk)
+}
+
+fn point(jwk: &Jwk) -> Result<PublicKey, Flaw> {
     let mut point = [0; 64];
     let (x, y) = point.split_at_mut(32);
-    for (half, text) in [(x, &jwk.x), (y, &jwk.y)] {
-        let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes()).ok()?;
+    for (name, half, text) in [("x", x, &jwk.x), ("y", y, &jwk.y)] {
+        let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| Flaw::NotBase64(name))?;
         if bytes.len() != half.len() {
-            return None;
+            return Err(Flaw::Length(name, bytes.len()));
         }
         half.copy_from_slice(&bytes);
     }
-    let key = DecodingKey::from_ec_components(&jwk.x, &jwk.y).ok()?;
-    Some((jwk.kid, PublicKey { point, key }))
+    let key = DecodingKey::from_ec_components(&jwk.x, &jwk.y);
+    Ok(PublicKey { point, key: key.map_err(|_| Flaw::NotBase64("x or y"))? })
 }
 
 #[cfg(test)]
@@ -104,7 +169,8 @@ mod tests {
 
     fn kids(jwks: &[String]) -> Result<Vec<String>, Unusable> {
         let document = format!(r#"{{"keys":[{}],"other":1}}"#, jwks.join(","));
-        let mut kids: Vec<_> = read(document.as_bytes())?.into_keys().map(String::from).collect();
+        let mut kids: Vec<_> =
+            read(document.as_bytes())?.keys.into_keys().map(String::from).collect();
         kids.sort();
         Ok(kids)
     }
@@ -128,8 +194,38 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_of_one_name_are_none() {
-        assert_eq!(kids(&[jwk("a", ""), jwk("a", ""), jwk("b", "")]).unwrap(), ["b"]);
+    fn takes_key_that_is_listed_twice() {
+        assert_eq!(kids(&[jwk("a", ""), jwk("a", ""), jwk("b", "")]).unwrap(), ["a", "b"]);
+        assert_eq!(kids(&[jwk("a", ""), jwk("a", "")]).unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn passes_over_different_keys_of_one_kid() {
+        let other = URL_SAFE_NO_PAD.encode([8; 32]);
+        let same = URL_SAFE_NO_PAD.encode([7; 32]);
+        let different = jwk("a", &format!("{same}=>{other}"));
+        let all = [jwk("a", ""), different.clone(), jwk("a", ""), jwk("b", "")];
+        assert_eq!(kids(&all).unwrap(), ["b"]);
+        let error = kids(&[jwk("a", ""), different]).unwrap_err().to_string();
+        assert!(error.starts_with("the document lists different keys under \"a\""), "{error}");
+    }
+
+    #[test]
+    fn names_key_whose_coordinate_has_another_length() {
+        let full = URL_SAFE_NO_PAD.encode([7; 32]);
+        for bytes in [0, 31, 33] {
+            let cut = jwk("a", &format!("{full}=>{}", URL_SAFE_NO_PAD.encode(vec![7; bytes])));
+            let error = kids(std::slice::from_ref(&cut)).unwrap_err().to_string();
+            let says = format!("the key \"a\" has {bytes} bytes in x where P-256 has 32");
+            assert!(error.starts_with(&says) && error.contains("RFC 7518, 6.2.1.2"), "{error}");
+            let document = format!(r#"{{"keys":[{cut},{}]}}"#, jwk("b", ""));
+            let read = read(document.as_bytes()).unwrap();
+            assert_eq!(read.keys.len(), 1);
+            assert!(read.fault.unwrap().to_string().starts_with(&says));
+        }
+        let padded = jwk("a", &format!("{full}=>{full}="));
+        let error = kids(&[padded]).unwrap_err().to_string();
+        assert!(error.contains("an x that is not base64url without padding"), "{error}");
     }
 
     #[test]

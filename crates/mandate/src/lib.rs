@@ -9,7 +9,7 @@
 //! use caracal_revocation_state::{Options, Revocations};
 //!
 //! let revocations = Revocations::new(Options::default());
-//! // Keys over plain http are for this machine only.
+//! // Keys over plain http are for this machine only, unless `insecure_accept_http_keys` is called.
 //! let error = Verifier::builder("http://sts.example", "z-1", "https://api.example")
 //!     .build(&revocations)
 //!     .unwrap_err();
@@ -21,10 +21,11 @@
 //! 1. it is three segments of base64url without padding, its header names `ES256` and a `kid`,
 //!    and no critical extension;
 //! 2. no claim stands twice, and every claim that the contract requires is there and of its type;
-//! 3. issuer, audience, zone and use are those that the verifier was made for, it lives no longer
-//!    than [`LONGEST_LIFETIME`], and the time is between `iat` (and `nbf`) and `exp`, give or
-//!    take the leeway;
-//! 4. the key that the zone publishes under that `kid` made the signature.
+//! 3. issuer, audience and use are those that the verifier was made for, it lives no longer than
+//!    [`LONGEST_LIFETIME`], and the time is between `iat` (and `nbf`) and `exp`, give or take the
+//!    leeway;
+//! 4. the key that the zone publishes under that `kid` made the signature;
+//! 5. its zone is the verifier's.
 //!
 //! Whether it was revoked is another question, which [`Revocations::decide`] answers each time.
 //!
@@ -33,7 +34,9 @@
 //! They are fetched when first needed, or by [`Verifier::warm_up`]; by one request at a time,
 //! whoever else waits for it; again when they are five minutes old, and at once after a
 //! `keys.invalidate`, which also ends everything that was verified with them. While the STS is
-//! away, keys that were not invalidated are used for a grace of another ten minutes.
+//! away, keys that were not invalidated are used for a grace of another ten minutes. A request
+//! that such a key decides waits for newer ones for one second at most, and not at all once an
+//! attempt has failed.
 //!
 //! An unknown `kid` forces a fetch, and all of them together one in 30 seconds: the contract's
 //! limit, which a failed attempt uses up too. Before it, the token's claims must fit this verifier.

@@ -282,7 +282,11 @@ async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
     let mut other = world.claims();
     other["zone_id"] = json!("z-2");
-    let response = send(&world.layer(), Some(&world.sign(&other))).await;
+    let layer = world.layer();
+    let unverified = send(&layer, Some(&world.sign(&other))).await;
+    assert_eq!(said(&unverified), (401, "invalid_token".to_owned()), "no key is fetched for it");
+    assert_eq!(send(&layer, Some(&world.good())).await.status(), 200);
+    let response = send(&layer, Some(&world.sign(&other))).await;
     assert_eq!(said(&response), (401, "invalid_zone".to_owned()));
     for (name, value, why) in [
         ("aud", json!("x"), Invalid::Audience),

@@ -147,6 +147,13 @@ impl Sts {
     }
 }
 
+/// Waits until no fetch is under way: where old keys do, none is waited for by a request.
+async fn landed(verifier: &Verifier) {
+    while verifier.0.keys.is_fetching() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 fn document(keys: &[&SigningKey]) -> String {
     json!({ "keys": keys.iter().map(|key| &key.jwk).collect::<Vec<_>>() }).to_string()
 }

@@ -2,6 +2,8 @@ use super::*;
 use crate::{Invalid, KeysUnavailable, VerifyError};
 
 const UNKNOWN: VerifyError = VerifyError::Invalid(Invalid::UnknownKey);
+/// Longer than anything here takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 const UNAVAILABLE: VerifyError = VerifyError::Unavailable(KeysUnavailable);
 
 #[tokio::test]
@@ -48,10 +50,12 @@ async fn old_keys_are_fetched_again_and_outlive_an_outage_by_the_grace() {
     assert_eq!(verify("ar-1").await, None);
     sts.clock.advance(Duration::from_secs(300));
     assert_eq!(verify("ar-1").await, None);
+    landed(&verifier).await;
     assert_eq!(sts.fetches(), 2);
     sts.answer(500);
     sts.clock.advance(Duration::from_secs(899));
     assert_eq!(verify("ar-1").await, None, "within the grace");
+    landed(&verifier).await;
     assert_eq!(sts.fetches(), 3);
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verify("ar-1").await, Some(UNAVAILABLE), "beyond it");
@@ -74,6 +78,7 @@ async fn a_document_without_keys_or_too_long_never_replaces_keys() {
         sts.clock.advance(Duration::from_secs(2));
         let before = sts.fetches();
         assert_eq!(verify().await, None);
+        landed(&verifier).await;
         assert_eq!(sts.fetches(), before + 1);
     }
     let fresh = sts.verifier();
@@ -140,4 +145,97 @@ async fn an_unknown_key_during_an_outage_is_an_outage() {
     sts.answer(503);
     assert_eq!(verifier.verify(&new.sign(&sts.claims("ar-1"))).await.err(), Some(UNAVAILABLE));
     verifier.verify(&old.sign(&sts.claims("ar-1"))).await.unwrap();
+}
+
+/// Warms up on a runtime of its own, which ends once `until` holds or the keys are there.
+async fn warm_up_elsewhere(
+    verifier: &Verifier,
+    runtime: tokio::runtime::Runtime,
+    until: impl Fn() -> bool + Send + 'static,
+) {
+    let verifier = verifier.clone();
+    let elsewhere = move || {
+        let warming = runtime.spawn(async move { verifier.warm_up().await });
+        runtime.block_on(async {
+            while !until() && !warming.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    tokio::task::spawn_blocking(elsewhere).await.unwrap();
+}
+
+#[tokio::test]
+async fn fetches_again_after_runtime_of_fetch_is_dropped() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    sts.published.lock().unwrap().pause = PATIENCE;
+    let verifier = sts.builder().with_keys_deadline(PATIENCE).build(&sts.revocations).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fetches = Arc::clone(&sts.fetches);
+    warm_up_elsewhere(&verifier, runtime, move || fetches.load(Ordering::SeqCst) == 1).await;
+    sts.published.lock().unwrap().pause = Duration::ZERO;
+    sts.clock.advance(Duration::from_secs(2));
+    assert_eq!(verifier.warm_up().await, Ok(()));
+    assert_eq!(sts.fetches(), 2);
+}
+
+#[tokio::test]
+async fn fetches_again_after_fetch_panicked() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    // It has no timers: the fetch panics when it sets its deadline.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    warm_up_elsewhere(&verifier, runtime, || false).await;
+    assert_eq!(verifier.warm_up().await, Err(KeysUnavailable), "that was a failed attempt");
+    sts.clock.advance(Duration::from_secs(2));
+    assert_eq!(verifier.warm_up().await, Ok(()));
+}
+
+#[tokio::test]
+async fn keys_in_grace_verify_new_tokens_while_sts_hangs() {
+    let (key, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.builder().with_keys_deadline(10 * PATIENCE).build(&sts.revocations).unwrap();
+    verifier.warm_up().await.unwrap();
+    sts.published.lock().unwrap().pause = 20 * PATIENCE;
+    sts.clock.advance(Duration::from_secs(300));
+    for sid in ["ar-1", "ar-2", "ar-3"] {
+        let token = key.sign(&sts.claims(sid));
+        let verified = tokio::time::timeout(PATIENCE, verifier.verify(&token)).await;
+        assert!(verified.expect("within the deadline of the fetch").is_ok());
+    }
+    // Only the fetch can tell about a key that is not there.
+    let token = new.sign(&sts.claims("ar-4"));
+    let unknown = tokio::time::timeout(Duration::from_millis(50), verifier.verify(&token)).await;
+    assert!(unknown.is_err());
+}
+
+#[tokio::test]
+async fn key_that_left_document_is_unknown_and_no_outage() {
+    let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
+    let sts = Sts::start(&[&old]).await;
+    let verifier = sts.verifier();
+    for sid in ["ar-1", "ar-2", "ar-3"] {
+        verifier.verify(&old.sign(&sts.claims(sid))).await.unwrap();
+    }
+    sts.publish(&[&new]);
+    sts.invalidate_keys();
+    verifier.verify(&new.sign(&sts.claims("ar-1"))).await.unwrap();
+    let verify = async |sid: &str| verifier.verify(&old.sign(&sts.claims(sid))).await.err();
+    // Of records that are known: a key that nobody has heard of would be looked for.
+    for sid in ["ar-1", "ar-2"] {
+        sts.clock.advance(Duration::from_secs(1));
+        assert_eq!(verify(sid).await, Some(UNKNOWN), "{sid}");
+    }
+    sts.answer(503);
+    sts.clock.advance(Duration::from_secs(60));
+    assert_eq!(verify("ar-3").await, Some(UNKNOWN), "the last document said so");
+    // It comes back.
+    sts.answer(200);
+    sts.publish(&[&old, &new]);
+    sts.invalidate_keys();
+    sts.clock.advance(Duration::from_secs(2));
+    assert_eq!(verify("ar-3").await, None);
 }

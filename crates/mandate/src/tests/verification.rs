@@ -42,6 +42,7 @@ async fn each_thing_that_is_wrong_has_its_reason() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
+    verifier.warm_up().await.unwrap();
     let now = sts.revocations.now().wall.as_secs();
     let cases = [
         ("iss", json!("https://sts.example"), Invalid::Issuer),
@@ -149,6 +150,24 @@ async fn only_the_published_key_of_that_name_makes_a_good_signature() {
 }
 
 #[tokio::test]
+async fn names_foreign_zone_only_after_signature_verifies() {
+    let (key, other) = (SigningKey::new("k1"), SigningKey::new("k1"));
+    let sts = Sts::start(&[&key]).await;
+    let verifier = sts.verifier();
+    let claims = with(sts.claims("ar-1"), "zone_id", json!("z-2"));
+    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::UnknownKey);
+    assert_eq!(sts.fetches(), 0, "a token that does not fit causes no fetch");
+    verifier.warm_up().await.unwrap();
+    assert_eq!(refused(&verifier, &other.sign(&claims)).await, Invalid::Signature);
+    assert_eq!(refused(&verifier, &SigningKey::new("k2").sign(&claims)).await, Invalid::UnknownKey);
+    let expired = with(claims.clone(), "exp", json!(1));
+    assert_eq!(refused(&verifier, &key.sign(&expired)).await, Invalid::Expired);
+    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Zone);
+    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Zone, "nor is it remembered");
+    assert_eq!(sts.fetches(), 1);
+}
+
+#[tokio::test]
 async fn a_header_that_is_not_an_es256_mandates_is_refused_unfetched() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
@@ -243,6 +262,11 @@ async fn a_verifier_that_cannot_work_is_not_made() {
     assert_eq!(build(&sts.issuer, "", AUDIENCE), Some(ConfigError::Empty));
     assert_eq!(build(&sts.issuer, ZONE, ""), Some(ConfigError::Empty));
     assert_eq!(build("http://sts.example", ZONE, AUDIENCE), Some(ConfigError::InsecureKeys));
+    assert!(ConfigError::InsecureKeys.to_string().contains("`insecure_accept_http_keys`"));
+    let accepting = Verifier::builder("http://sts:8080", ZONE, AUDIENCE)
+        .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+        .insecure_accept_http_keys();
+    assert!(accepting.build(&sts.revocations).is_ok(), "Caracal's default issuer");
     #[cfg(not(feature = "aws_lc_rs"))]
     assert_eq!(
         Verifier::builder(&sts.issuer, ZONE, AUDIENCE).build(&sts.revocations).err(),
