@@ -61,6 +61,10 @@ impl Connector {
         Ok(Self(tokio_postgres_rustls::MakeRustlsConnect::new(config)))
     }
 
+    #[cfg_attr(
+        not(feature = "tls"),
+        allow(clippy::clone_on_copy, reason = "with TLS it is not Copy")
+    )]
     pub(crate) async fn open(&self, settings: &Settings) -> Result<Connection, Error> {
         let (client, connection) = settings.config.connect(self.0.clone()).await?;
         let (open, dropped) = oneshot::channel::<Infallible>();
