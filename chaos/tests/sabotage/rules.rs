@@ -120,7 +120,7 @@ pub const RULES: &[Rule] = &[
         faults: "one-way",
         with: "plain",
         steps: 1,
-        seed: 1,
+        seed: 7,
         found_as: "BeyondBound",
     },
     Rule {
