@@ -1,13 +1,20 @@
 //! Built-ins that fail where regorus gives another value than OPA.
 
-use regorus::unstable::{BUILTINS, Expr, Ref, Span};
+use regorus::unstable::{ArithOp, BUILTINS, Expr, Ref, Span, numbers};
 use regorus::{Engine, Source, Value};
+
+use super::rewrite::arithmetic;
+
+const FRACTION: &str = "arithmetic with a fraction";
 
 /// Why a built-in is not called.
 type Refusal = Result<(), &'static str>;
 
-/// Puts the guards in front of the built-ins.
+/// Puts the guards in front of the built-ins and of arithmetic.
 pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
+    for op in [ArithOp::Add, ArithOp::Sub, ArithOp::Mul, ArithOp::Div, ArithOp::Mod] {
+        put_arithmetic(engine, op)?;
+    }
     put(engine, "sprintf", is_plain)?;
     for name in ["max", "min", "sort"] {
         put(engine, name, has_one_order)?;
@@ -34,17 +41,47 @@ fn put(engine: &mut Engine, name: &str, allows: fn(&[Value]) -> Refusal) -> Resu
     let Some((builtin, arity)) = BUILTINS.get(name) else {
         return Err(format!("the built-in {name} is not there"));
     };
-    // Where an error would be: in no file.
+    let nowhere = nowhere(name)?;
+    let params = vec![nowhere.clone(); usize::from(*arity)];
+    let call = move |args: Vec<Value>| {
+        allows(&args).map_err(std::io::Error::other)?;
+        builtin(nowhere.span(), &params, &args, true)
+    };
+    engine.add_extension(name.to_owned(), *arity, Box::new(call)).map_err(|error| error.to_string())
+}
+
+fn put_arithmetic(engine: &mut Engine, op: ArithOp) -> Result<(), String> {
+    let name = arithmetic(&op);
+    let nowhere = nowhere(name)?;
+    let call = move |args: Vec<Value>| {
+        has_exact_operands(&args).map_err(std::io::Error::other)?;
+        let [left, right] = <[Value; 2]>::try_from(args)
+            .map_err(|_| std::io::Error::other("an operator has two operands"))?;
+        if let (ArithOp::Sub, Value::Set(left), Value::Set(right)) = (&op, &left, &right) {
+            return Ok(Value::from(left.difference(right)));
+        }
+        numbers::arithmetic_operation(nowhere.span(), &op, &nowhere, &nowhere, left, right, true)
+    };
+    engine.add_extension(name.to_owned(), 2, Box::new(call)).map_err(|error| error.to_string())
+}
+
+/// The place of an expression that stands in no file.
+fn nowhere(name: &str) -> Result<Ref<Expr>, String> {
     let source = Source::from_contents(name.to_owned(), String::new());
     let source = source.map_err(|error| error.to_string())?;
     let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
-    let nowhere = Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 };
-    let params = vec![Ref::new(nowhere); usize::from(*arity)];
-    let call = move |args: Vec<Value>| {
-        allows(&args).map_err(std::io::Error::other)?;
-        builtin(&span, &params, &args, true)
+    Ok(Ref::new(Expr::Null { span, value: Value::Null, eidx: 0 }))
+}
+
+/// OPA computes with fractions in decimal, regorus in binary. So an operand is an integer, or both are
+/// so small and so few binary digits long that both ways give the same.
+fn has_exact_operands(args: &[Value]) -> Refusal {
+    let is_integer = |arg: &Value| !matches!(arg, Value::Number(number) if !number.is_integer());
+    let is_short = |arg: &Value| {
+        let value = arg.as_f64().unwrap_or_default();
+        value.abs() < 65_536.0 && (value * 64.0).fract() == 0.0
     };
-    engine.add_extension(name.to_owned(), *arity, Box::new(call)).map_err(|error| error.to_string())
+    if args.iter().all(is_integer) || args.iter().all(is_short) { Ok(()) } else { Err(FRACTION) }
 }
 
 /// `%s` of strings, `%d` of integers and `%v`, without flags, and as many as there are values.
@@ -114,7 +151,7 @@ fn has_no_fraction(args: &[Value]) -> Refusal {
         Some(Value::Set(items)) => items.iter().all(is_fine),
         _ => true,
     };
-    if all { Ok(()) } else { Err("arithmetic with a fraction") }
+    if all { Ok(()) } else { Err(FRACTION) }
 }
 
 /// OPA changes the case letter by letter.

@@ -50,11 +50,10 @@ use crate::{PolicyBundle, PolicyEngine, PrepareError, PreparedPolicy};
 /// 3. has a value for a built-in where regorus has another: `sprintf` with flags, with `%s` of
 ///    something that is no string or with `%d` of something that is no integer; patterns that Go
 ///    and Rust read otherwise, or their `\d`, `\w`, `\s` and `\b` on a text beyond ASCII; `lower` and
-///    `upper` beyond ASCII; `sum` and `product` of fractions; the order of sets and objects.
+///    `upper` beyond ASCII; arithmetic, `sum` and `product` with fractions; the order of sets and objects.
 ///
-/// Two things are known to differ and cannot be seen when a bundle is loaded: `+`, `-`, `*` and `/`
-/// on fractions that the input brings are computed in binary floating point, and of an object and a
-/// set in one set, the set comes first.
+/// One thing is known to differ and cannot be seen when a bundle is loaded: of an object and a set in
+/// one set, the set comes first.
 ///
 /// An evaluation ends at its time limit. The limit is looked at between the steps of a policy. A
 /// policy that can reach a built-in whose single call may take long (`sprintf`, `concat`,

@@ -12,6 +12,8 @@
 //! 3. of the head of a partial rule, where regorus loses the rule's other values once one of them
 //!    is undefined.
 //!
+//! Arithmetic becomes calls of functions that fail where regorus would compute another number.
+//!
 //! An object that rules make is empty in OPA where none of them has a value, and mostly undefined in
 //! regorus: it gets a default.
 
@@ -56,6 +58,17 @@ pub(super) fn rewritten(
         text.push('\n');
     }
     text
+}
+
+/// The function that computes instead of an operator: [`guard`](super::guards::guard) puts it there.
+pub(super) const fn arithmetic(op: &ArithOp) -> &'static str {
+    match op {
+        ArithOp::Add => "__operand_add",
+        ArithOp::Sub => "__operand_sub",
+        ArithOp::Mul => "__operand_mul",
+        ArithOp::Div => "__operand_div",
+        ArithOp::Mod => "__operand_mod",
+    }
 }
 
 /// A reference without variables.
@@ -385,14 +398,8 @@ impl Writer<'_> {
                 format!("({} {op} {})", part(self, lhs, taken), part(self, rhs, taken))
             }
             Expr::ArithExpr { op, lhs, rhs, .. } => {
-                let op = match op {
-                    ArithOp::Add => "+",
-                    ArithOp::Sub => "-",
-                    ArithOp::Mul => "*",
-                    ArithOp::Div => "/",
-                    ArithOp::Mod => "%",
-                };
-                format!("({} {op} {})", part(self, lhs, taken), part(self, rhs, taken))
+                let name = arithmetic(op);
+                format!("{name}({}, {})", part(self, lhs, taken), part(self, rhs, taken))
             }
             // Refused where it is no statement.
             Expr::AssignExpr { span, .. } => span.text().to_owned(),

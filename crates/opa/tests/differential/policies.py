@@ -661,6 +661,20 @@ v := 1 + 2 * 3 - 4 / 2
 v := 9007199254740993 + 1
 -- arithmetic_float
 v := 0.1 + 0.2
+-- arithmetic_with_fraction_of_value
+v := json.unmarshal("0.1") + json.unmarshal("0.2")
+-- arithmetic_with_fraction_of_quotient
+allow if (input.x.n / 3) * 3 == input.x.n
+-- arithmetic_in_comprehension
+v := [x * 2 - 1 | some x in [1, 2, 3]; x % 2 == 1]
+-- arithmetic_in_negation
+allow if not input.x.missing + 1 == 2
+-- arithmetic_with_string
+allow if input.x.s + 1 == 2
+-- arithmetic_of_set_and_number
+v := {1} - input.x.n
+-- arithmetic_in_index
+v := ["a", "b", "c", "d", "e", "f", "g"][input.x.n - 1]
 -- arithmetic_negative_literal
 v := [-1, -2.5, 3 - -1]
 -- arithmetic_in_head
