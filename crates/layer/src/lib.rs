@@ -175,6 +175,7 @@
 //! [`Admission::claims`]: caracal_revocation_state::Admission::claims
 //! [`Claims`]: caracal_revocation_state::Claims
 //! [`Revocations`]: caracal_revocation_state::Revocations
+//! [`RevokedSignal`]: caracal_revocation_state::RevokedSignal
 
 mod answer;
 mod bearer;

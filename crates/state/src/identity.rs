@@ -10,7 +10,7 @@ use crate::{Authority, Claims};
 ///
 /// ```
 /// use caracal_revocation_state::{Claims, Identity};
-/// let identity = Identity::from(Claims::new("ar-1"));
+/// let identity = Identity::from(Claims::new("ar-1", 1_795_400_000, 1_795_400_900));
 /// assert_eq!(&*identity.claims().sid, "ar-1");
 /// ```
 #[derive(Clone)]

@@ -97,13 +97,17 @@ impl Revocations {
     ///
     /// let revocations = Revocations::new(Options::default());
     /// revocations.confirm(revocations.now());
-    /// let (identity, checks) = (Claims::new("ar-1").into(), Checks::default());
-    /// let admission = revocations.admit(&identity, &checks, revocations.now(), None);
+    /// let now = revocations.now();
+    /// let issued = i64::try_from(now.wall.as_secs())?;
+    /// let identity = Claims::new("ar-1", issued, issued + 900).into();
+    /// let checks = Checks::default();
+    /// let admission = revocations.admit(&identity, &checks, now, None);
     /// assert!(admission.is_ok_and(|admission| admission.is_by(&revocations)));
     ///
     /// revocations.add(&Known::Revoked("ar-1"), revocations.now());
     /// let denied = revocations.admit(&identity, &checks, revocations.now(), None);
     /// assert!(matches!(denied, Err(NotAdmitted::Refused(_))));
+    /// # Ok::<(), std::num::TryFromIntError>(())
     /// ```
     pub fn admit(
         &self,
