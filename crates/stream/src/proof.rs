@@ -34,6 +34,9 @@ pub(crate) struct Proof {
     seen: bool,
     /// A hole was found and no check has passed since.
     after_hole: bool,
+    /// The highest id that was counted when another server went on with the stream, until a check
+    /// passes there.
+    taken_over_at: Option<StreamId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +112,7 @@ impl Proof {
             pending: None,
             seen: false,
             after_hole: false,
+            taken_over_at: None,
         }
     }
 
@@ -145,6 +149,9 @@ impl Proof {
     /// number: reads the stream again from its first entry. What was counted stays counted.
     pub(crate) fn reread(&mut self) {
         self.cursor = StreamId::ZERO;
+        // What the server before promised says nothing of this one.
+        self.pending = None;
+        self.taken_over_at.get_or_insert(self.counted);
     }
 
     /// Returns `true` if the next entries were read before, as far as their ids tell.
@@ -268,6 +275,9 @@ impl Proof {
                 {
                     return Err(Hole::Count);
                 }
+                Phase::Tailing { .. } if self.may_hide_removal(&pending.counters) => {
+                    return Err(Hole::Count);
+                }
                 Phase::Closing { .. } => {
                     missing = self
                         .missing_from_window(&pending.counters)
@@ -278,6 +288,7 @@ impl Proof {
             }
         }
         self.phase = Phase::Tailing { added: pending.added.unwrap_or_default() };
+        self.taken_over_at = None;
         let hole = std::mem::take(&mut self.after_hole).then_some(pending.server_time);
         Ok(Some(Passed {
             as_of: pending.sent,
@@ -285,6 +296,14 @@ impl Proof {
             unshown_up_to: was_replayed.then_some(pending.server_time),
             is_young,
         }))
+    }
+
+    /// Returns `true` if equal counts may be a coincidence: another server went on with the stream, and
+    /// newer entries than were counted by then were removed. If that server lost as many entries that
+    /// were counted here, the two numbers cancel out.
+    fn may_hide_removal(&self, counters: &Counters) -> bool {
+        let at = self.taken_over_at.filter(|at| *at > StreamId::ZERO);
+        at.is_some_and(|at| counters.first.max(counters.max_deleted) > at)
     }
 
     /// Up to when entries inside the replayed window may have been trimmed or deleted.

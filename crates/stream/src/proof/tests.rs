@@ -327,3 +327,48 @@ fn a_proof_stands_nowhere_while_it_reads_history_or_reads_again() {
     assert_eq!(proof.drained(), Ok(None));
     assert!(proof.standing().is_some());
 }
+
+/// The counters of a stream whose newest entry that was deleted has this id.
+fn head_with_deleted(first: u64, last: u64, added: u64, max_deleted: u64) -> Head {
+    let Head::Present(counters) = head(first, last, added) else { panic!("it is present") };
+    Head::Present(Counters { max_deleted: id(max_deleted), ..counters })
+}
+
+#[test]
+fn equal_counts_after_takeover_hide_no_removal() {
+    // The next server lacks entry 13, and got 14 and 15, of which one was removed before anybody
+    // read it: one was lost and one removed, so the counts agree.
+    for removed in [head_with_deleted(11, 15, 4, 14), head_with_deleted(15, 15, 4, 0)] {
+        let mut proof = tailing();
+        proof.reread();
+        assert_eq!(proof.head(removed, at(7), SERVER_TIME), Ok(None));
+        let Head::Present(counters) = removed else { panic!("it is present") };
+        if counters.first == id(11) {
+            assert_eq!(proof.entry(id(11)), Ok(None));
+            assert_eq!(proof.entry(id(12)), Ok(None));
+        }
+        assert_eq!(proof.entry(id(15)), Err(Hole::Count), "{removed:?}");
+    }
+    // Nothing newer was removed, and the takeover ends with the first check that passes.
+    let mut proof = tailing();
+    proof.reread();
+    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 11), at(7), SERVER_TIME), Ok(None));
+    for again in [12, 13] {
+        assert_eq!(proof.entry(id(again)), Ok(None));
+    }
+    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 14), at(8), SERVER_TIME), passed(8));
+}
+
+#[test]
+fn stale_counters_of_the_server_before_prove_nothing_after_takeover() {
+    let mut proof = tailing();
+    assert_eq!(proof.head(head(11, 15, 5), at(5), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), Ok(None));
+    proof.reread();
+    assert_eq!(proof.head(head(11, 16, 5), at(7), SERVER_TIME), Ok(None));
+    for again in [11, 12, 13, 14] {
+        assert_eq!(proof.entry(id(again)), Ok(None));
+    }
+    assert_eq!(proof.entry(id(16)), passed(7));
+}
