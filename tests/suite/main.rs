@@ -45,6 +45,7 @@ mod redis_server;
 mod replicas;
 mod resource;
 mod rights;
+mod security;
 mod sentinel;
 mod sentinel_fleet;
 mod service;

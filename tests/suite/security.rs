@@ -1,0 +1,30 @@
+//! `SECURITY.md` names a test for each line of the threat model: each of them exists.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn security_page_names_existing_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["crates", "tests"] {
+        sources(&root.join(folder), &mut files);
+    }
+    let code: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let page = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let names = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
+    let missing: Vec<_> =
+        names.clone().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(names.count() > 20);
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
