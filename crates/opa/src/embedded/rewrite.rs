@@ -25,10 +25,7 @@ use regorus::unstable::{
     RuleAssign, RuleHead, WithModifier,
 };
 
-use super::check::{binds, variables};
-
-/// The start of the names that are made up here; no module may use it.
-pub(super) const MADE_UP: &str = "__operand_";
+use super::check::{MADE_UP, binds, variables};
 
 /// The module's text. `globals` are the names that stand for rules, functions and imports in it,
 /// `objects` those that its rules make.

@@ -1,0 +1,12 @@
+//! Refuses modules that regorus is known to evaluate otherwise than OPA, or that OPA does not
+//! compile at all, and those that could run without an end or exhaust the stack.
+
+mod heads;
+mod modules;
+mod names;
+mod nesting;
+mod variables;
+mod walk;
+
+pub(super) use modules::check;
+pub(super) use variables::{MADE_UP, binds, variables};

@@ -1,0 +1,64 @@
+//! The variables of expressions and statements.
+
+use std::collections::BTreeSet;
+
+use regorus::unstable::{AssignOp, Expr, Literal, Ref};
+
+/// The start of the names that the rewriting makes up; no module may use it.
+pub(in super::super) const MADE_UP: &str = "__operand_";
+
+/// The variables that a statement declares.
+pub(super) fn declares(literal: &Literal, names: &mut BTreeSet<String>) {
+    match literal {
+        Literal::SomeVars { vars, .. } => {
+            names.extend(vars.iter().map(|var| var.text().to_owned()));
+        }
+        Literal::SomeIn { key, value, .. } => {
+            key.iter().chain([value]).for_each(|expr| variables(expr, names));
+        }
+        Literal::Expr { expr, .. } => {
+            if let Expr::AssignExpr { op: AssignOp::ColEq, lhs, .. } = &**expr {
+                variables(lhs, names);
+            }
+        }
+        _ => {}
+    }
+    names.remove("_");
+}
+
+/// The variables of a statement that can give them values.
+pub(in super::super) fn binds(literal: &Literal, names: &mut BTreeSet<String>) {
+    match literal {
+        Literal::SomeIn { key, value, collection, .. } => {
+            key.iter().chain([value, collection]).for_each(|expr| variables(expr, names));
+        }
+        Literal::Expr { expr, .. } => variables(expr, names),
+        _ => {}
+    }
+}
+
+/// The variables of an expression, without those of the queries in it.
+pub(in super::super) fn variables(expr: &Expr, names: &mut BTreeSet<String>) {
+    let mut all = |exprs: &[&Ref<Expr>]| exprs.iter().for_each(|expr| variables(expr, names));
+    match expr {
+        Expr::Var { span, .. } if matches!(span.text(), "input" | "data") => {}
+        Expr::Var { span, .. } => drop(names.insert(span.text().to_owned())),
+        Expr::RefDot { refr, .. } => all(&[refr]),
+        Expr::RefBrack { refr, index, .. } => all(&[refr, index]),
+        Expr::Array { items, .. } | Expr::Set { items, .. } => {
+            all(&items.iter().collect::<Vec<_>>());
+        }
+        Expr::Object { fields, .. } => {
+            fields.iter().for_each(|(_, key, value)| all(&[key, value]));
+        }
+        Expr::Call { params, .. } => all(&params.iter().collect::<Vec<_>>()),
+        Expr::BinExpr { lhs, rhs, .. }
+        | Expr::BoolExpr { lhs, rhs, .. }
+        | Expr::ArithExpr { lhs, rhs, .. }
+        | Expr::AssignExpr { lhs, rhs, .. } => all(&[lhs, rhs]),
+        Expr::Membership { key, value, collection, .. } => {
+            all(&key.iter().chain([value, collection]).collect::<Vec<_>>());
+        }
+        _ => {}
+    }
+}
