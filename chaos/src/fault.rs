@@ -55,6 +55,14 @@ pub enum Kind {
     ReusedIds,
     /// A reader follows a database or a server that has none of the streams.
     Unprovisioned,
+    /// A message of several megabytes at the head of a quiet stream.
+    Oversized,
+    /// The server closes connections whose answers are large, while a reader starts.
+    OutputLimit,
+    /// The network resets connections whose answers are large, while a reader starts.
+    CutAnswer,
+    /// A large message on a line that carries 4 MB a second.
+    SlowLine,
 }
 
 /// A fault with everything that is to be known before it is injected.
@@ -112,6 +120,10 @@ impl Kind {
         Self::RotatedKey,
         Self::ReusedIds,
         Self::Unprovisioned,
+        Self::Oversized,
+        Self::OutputLimit,
+        Self::CutAnswer,
+        Self::SlowLine,
     ];
 
     /// The name that `--only` knows it by.
@@ -129,13 +141,27 @@ impl Kind {
     pub const fn is_long(self) -> bool {
         matches!(
             self,
-            Self::LaggingReplica | Self::RotatedKey | Self::ReusedIds | Self::Unprovisioned
+            Self::LaggingReplica
+                | Self::RotatedKey
+                | Self::ReusedIds
+                | Self::Unprovisioned
+                | Self::OutputLimit
+                | Self::CutAnswer
+                | Self::SlowLine
         )
     }
 
     /// Ends readers, and starts new ones in their place.
     pub const fn restarts_readers(self) -> bool {
-        matches!(self, Self::RestartReader | Self::RotatedKey)
+        matches!(self, Self::RestartReader | Self::RotatedKey | Self::OutputLimit | Self::CutAnswer)
+    }
+
+    /// Adds messages that no key has signed.
+    pub const fn forges(self) -> bool {
+        matches!(
+            self,
+            Self::Forge | Self::Oversized | Self::OutputLimit | Self::CutAnswer | Self::SlowLine
+        )
     }
 }
 
@@ -156,6 +182,10 @@ impl Kind {
                 | Self::LaggingReplica
                 | Self::RotatedKey
                 | Self::Unprovisioned
+                | Self::Oversized
+                | Self::OutputLimit
+                | Self::CutAnswer
+                | Self::SlowLine
         )
     }
 }

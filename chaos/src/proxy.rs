@@ -26,6 +26,8 @@ pub enum Link {
     Slow(Duration),
     /// What Redis says arrives at so many bytes a second.
     Throttled(u64),
+    /// A connection is reset once one answer of Redis has so many bytes.
+    Capped(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +134,10 @@ async fn serve(
     let _alive = Alive::new(&traffic);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = pump(from_client, to_server, number, Direction::ToRedis, state.clone(), &traffic);
-    let down = pump(from_server, to_client, number, Direction::ToReader, state.clone(), &traffic);
+    let (traffic, answered) = (&*traffic, &AtomicU64::new(0));
+    let pump = Pump { number, traffic, answered };
+    let up = pump.copy(from_client, to_server, Direction::ToRedis, state.clone());
+    let down = pump.copy(from_server, to_client, Direction::ToReader, state.clone());
     tokio::select! {
         () = up => {}
         () = down => {}
@@ -143,27 +147,48 @@ async fn serve(
     }
 }
 
-/// Copies one direction until it ends.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
+/// Both directions of one connection.
+#[derive(Clone, Copy)]
+struct Pump<'t> {
     number: u64,
-    direction: Direction,
-    mut state: watch::Receiver<State>,
-    traffic: &Traffic,
-) {
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if !passes(&mut state, number, direction, traffic).await {
-            return;
-        }
-        let link = state.borrow().link;
-        if let (Link::Throttled(rate), Direction::ToReader) = (link, direction) {
-            tokio::time::sleep(Duration::from_secs_f64(read as f64 / rate as f64)).await;
-        }
-        if to.write_all(&buffer[..read]).await.is_err() {
-            return;
+    traffic: &'t Traffic,
+    /// Bytes that Redis has sent since it was last asked.
+    answered: &'t AtomicU64,
+}
+
+impl Pump<'_> {
+    /// Copies one direction until it ends.
+    async fn copy(
+        self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        direction: Direction,
+        mut state: watch::Receiver<State>,
+    ) {
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+            if !passes(&mut state, self.number, direction, self.traffic).await {
+                return;
+            }
+            let link = state.borrow().link;
+            match (link, direction) {
+                (_, Direction::ToRedis) => self.answered.store(0, Ordering::SeqCst),
+                (Link::Throttled(rate), Direction::ToReader) => {
+                    tokio::time::sleep(Duration::from_secs_f64(read as f64 / rate as f64)).await;
+                }
+                (Link::Capped(most), Direction::ToReader) => {
+                    let so_far = self.answered.fetch_add(read as u64, Ordering::SeqCst);
+                    if so_far + read as u64 > most {
+                        self.traffic.reset.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                }
+                _ => {}
+            }
+            if to.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -184,14 +209,19 @@ async fn passes(
                 traffic.reset.fetch_add(1, Ordering::SeqCst);
                 return false;
             }
-            Link::Open | Link::Throttled(_) if !is_silent => return true,
+            Link::Open | Link::Throttled(_) | Link::Capped(_) if !is_silent => return true,
             Link::OneWay if !is_silent && direction == Direction::ToReader => return true,
             Link::Slow(by) if !is_silent => {
                 traffic.held.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(by).await;
                 return true;
             }
-            Link::Open | Link::Throttled(_) | Link::Slow(_) | Link::Stalled | Link::OneWay => {
+            Link::Open
+            | Link::Throttled(_)
+            | Link::Capped(_)
+            | Link::Slow(_)
+            | Link::Stalled
+            | Link::OneWay => {
                 if !std::mem::replace(&mut is_held, true) {
                     traffic.held.fetch_add(1, Ordering::SeqCst);
                 }

@@ -98,7 +98,7 @@ impl Schedule {
                 |kind: Kind| !baseline && (kind.raises_doubt() || kind.restarts_readers());
             steps.sort_by_key(|step| {
                 let any = |is: &dyn Fn(Kind) -> bool| step.faults.iter().any(|f| is(f.kind));
-                (any(&|kind| kind == Kind::Forge), any(&doubted))
+                (any(&Kind::forges), any(&doubted))
             });
         }
         Self { seed, readers, bound, strict, baseline, snapshot, spread, steps }
@@ -111,7 +111,12 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
     let outage =
         if rng.bool() { rng.u64(200..bound - 1_000) } else { rng.u64(bound + 500..bound + 3_000) };
     let lasts = match kind {
-        Kind::IdsAhead | Kind::Tidy | Kind::Forge => 0,
+        Kind::IdsAhead
+        | Kind::Tidy
+        | Kind::Forge
+        | Kind::Oversized
+        | Kind::OutputLimit
+        | Kind::CutAnswer => 0,
         Kind::Flush => rng.u64(0..1_500),
         Kind::IdsBehind => rng.u64(500..2_500),
         Kind::Kill | Kind::LoseTail | Kind::LoseAll | Kind::Failover | Kind::LossyFailover => {
@@ -122,14 +127,21 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Slow => rng.u64(2_000..5_000),
         Kind::OneWay => rng.u64(bound..bound + 2_500),
         Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall | Kind::RotatedKey => outage,
+        Kind::SlowLine => rng.u64(bound + 2_000..bound + 4_000),
         Kind::LaggingReplica => rng.u64(bound + 1_500..bound + 3_000),
         Kind::ReusedIds => bound + 1_500,
         Kind::Unprovisioned => rng.u64(1_500..3_500),
     };
     let one = Whom::Reader(rng.usize(..readers));
     let whom = match kind {
-        Kind::RestartReader | Kind::FreezeReader => one,
-        Kind::Cut | Kind::Stall | Kind::OneWay | Kind::Slow | Kind::Trim | Kind::Delete
+        Kind::RestartReader | Kind::FreezeReader | Kind::OutputLimit | Kind::CutAnswer => one,
+        Kind::Cut
+        | Kind::Stall
+        | Kind::OneWay
+        | Kind::Slow
+        | Kind::Trim
+        | Kind::Delete
+        | Kind::SlowLine
             if rng.bool() =>
         {
             one
@@ -143,6 +155,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Trim => rng.u64(0..3),
         Kind::Delete => rng.u64(1..5),
         Kind::Slow => rng.u64(50..400),
+        Kind::Oversized => rng.u64(4_000_000..9_000_000),
         Kind::IdsAhead => *pick(rng, &[2_000, 60_000, 3_600_000, 100_000_000]),
         Kind::IdsBehind => *pick(rng, &[5_000, 3_600_000, 200_000_000]),
         _ => 0,

@@ -93,6 +93,12 @@ impl RedisServer {
         Ok(())
     }
 
+    /// How many connections it has closed because an answer was too large for their limit.
+    pub fn closed_for_size(&self) -> Result<usize, Failure> {
+        let log = std::fs::read_to_string(self.folder.path().join("log"))?;
+        Ok(log.matches("output buffer limits").count())
+    }
+
     fn persisted(&self) -> PathBuf {
         self.folder.path().join("appendonlydir")
     }

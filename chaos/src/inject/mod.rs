@@ -9,6 +9,7 @@ mod replica;
 mod reuse;
 mod rotation;
 mod server;
+mod sizes;
 mod unprovisioned;
 
 use crate::Failure;
@@ -53,6 +54,10 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::RotatedKey => rotation::rotate(world, fault, began).await?,
         Kind::ReusedIds => reuse::reuse(world, fault, began).await?,
         Kind::Unprovisioned => unprovisioned::follow(world, fault, began).await?,
+        Kind::Oversized => sizes::oversized(world, fault, began).await?,
+        Kind::OutputLimit => sizes::output_limit(world, fault, began).await?,
+        Kind::CutAnswer => sizes::cut_answer(world, fault, began).await?,
+        Kind::SlowLine => sizes::slow_line(world, fault, began).await?,
     };
     world.truth.injected(Injected {
         kind: fault.kind.label(),
@@ -71,7 +76,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         },
         ids_ahead: fault.kind == Kind::IdsAhead,
         wipes: fault.kind.wipes(),
-        forges: fault.kind == Kind::Forge,
+        forges: fault.kind.forges(),
         effect: outcome.effect,
     });
     Ok(())

@@ -1,0 +1,125 @@
+//! Large messages of somebody without a key, and answers that do not arrive whole.
+
+use std::time::Duration;
+
+use caracal_revocation::Stream;
+use fastrand::Rng;
+
+use super::apart::catches_up;
+use super::network::{open, reset};
+use super::{Outcome, hit};
+use crate::Failure;
+use crate::fault::Fault;
+use crate::history::Hole;
+use crate::proxy::Link;
+use crate::server::connect;
+use crate::time::At;
+use crate::world::World;
+
+/// Entries of this size, so that only the answer to many of them is large.
+const PIECE: usize = 48 << 10;
+const PIECES: usize = 64;
+/// Answers up to this size arrive: some of the pieces at once.
+const ANSWER: u64 = 256 << 10;
+/// The slow line carries so many bytes a second, and its largest answer takes less than a second.
+const RATE: u64 = 4 << 20;
+const HEAD: usize = 3 << 20;
+/// Reading the large message once takes no longer.
+const READ_ONCE: Duration = Duration::from_millis(1_500);
+/// Streams on which nothing else is published here: every question about one is answered with its
+/// first entry.
+const QUIET: [Stream; 2] = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
+
+/// One large message at the head of a quiet stream.
+pub(super) async fn oversized(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    let stream = QUIET[usize::from(fault.amount % 2 == 1)];
+    let size = usize::try_from(fault.amount)?;
+    add(world, stream, size, 1).await?;
+    let effect = Some(format!("{size} bytes on {}", stream.name()));
+    Ok(Outcome { disturbs: false, ..over(world, began, effect) })
+}
+
+/// The server closes a connection whose answer is too large, while a reader reads everything.
+pub(super) async fn output_limit(
+    world: &World,
+    fault: &Fault,
+    began: At,
+) -> Result<Outcome, Failure> {
+    add(world, Stream::SessionsRevoke, PIECE, PIECES).await?;
+    let servers = world.servers.lock().await;
+    let before = servers.primary.closed_for_size()?;
+    limit(world, ANSWER).await?;
+    restart(world, fault).await?;
+    let closed = servers.primary.closed_for_size()? - before;
+    limit(world, 0).await?;
+    let effect = (closed > 0).then(|| format!("{closed} connections closed by the server"));
+    Ok(over(world, began, effect))
+}
+
+/// Something in between resets a connection whose answer is too large, while a reader reads
+/// everything.
+pub(super) async fn cut_answer(
+    world: &World,
+    fault: &Fault,
+    began: At,
+) -> Result<Outcome, Failure> {
+    add(world, Stream::SessionsRevoke, PIECE, PIECES).await?;
+    let before = reset(world, fault);
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Capped(ANSWER)));
+    restart(world, fault).await?;
+    let cut = reset(world, fault) - before;
+    open(world, fault);
+    Ok(over(world, began, (cut > 0).then(|| format!("{cut} connections reset in mid-answer"))))
+}
+
+/// A large message on a slow line: once it is read, the line is fast enough for all the rest.
+pub(super) async fn slow_line(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
+    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
+    add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), HEAD, 1).await?;
+    tokio::time::sleep(READ_ONCE).await;
+    let outcome = over(world, began, Some(format!("{HEAD} bytes at {RATE} bytes/s")));
+    tokio::time::sleep(fault.lasts).await;
+    open(world, fault);
+    Ok(outcome)
+}
+
+/// Adds messages that no key has signed.
+async fn add(world: &World, stream: Stream, size: usize, count: usize) -> Result<(), Failure> {
+    let mut connection = connect(world.primary()).await?;
+    let noise = vec![b'.'; size];
+    for _ in 0..count {
+        redis::cmd("XADD")
+            .arg(stream.name())
+            .arg(world.next_id())
+            .arg("noise")
+            .arg(&noise)
+            .exec_async(&mut connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn limit(world: &World, bytes: u64) -> Result<(), Failure> {
+    let mut connection = connect(world.primary()).await?;
+    redis::cmd("CONFIG")
+        .arg(&["SET", "client-output-buffer-limit", &format!("normal {bytes} 0 0")])
+        .exec_async(&mut connection)
+        .await
+        .map_err(Failure::from)
+}
+
+/// Restarts the readers that are hit, and waits until they have caught up.
+async fn restart(world: &World, fault: &Fault) -> Result<(), Failure> {
+    let setting = world.setting();
+    for reader in hit(world, fault) {
+        reader.kill(&setting).await?;
+        reader.spawn(&setting).await?;
+        catches_up(world, reader).await?;
+    }
+    Ok(())
+}
+
+fn over(world: &World, began: At, effect: Option<String>) -> Outcome {
+    let ended = world.clock.now();
+    Outcome { began, ended, scope: None, disturbs: true, hole: Hole::Nobody, effect }
+}
