@@ -1,15 +1,10 @@
 //! What a refused client is told: for each profile the one table from reason to response.
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use http::{Response, StatusCode};
-use serde::Serialize;
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::RejectionKind;
-use crate::guarded::{Denial, GrpcStatus, grpc_code};
-use crate::request_id::X_REQUEST_ID;
+use crate::guarded::Denial;
 
 /// In whose words a refusal is given (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,68 +195,22 @@ const fn unavailable(description: &'static str) -> Answer {
     }
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: &'static str,
-    error_description: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_hint: Option<&'static str>,
-    #[serde(rename = "requestId")]
-    request_id: &'a str,
-}
-
 /// The response to a refused request, with the rejection in its extensions.
 pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
-    let mut response = if denial.grpc { respond_grpc(denial) } else { respond_json(denial) };
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_REQUEST_ID, denial.request_id.to_header());
-    response.extensions_mut().insert(denial.rejection.clone());
-    response
-}
-
-/// A status among the headers, with no body: what gRPC calls "trailers only".
-fn respond_grpc(denial: &Denial) -> Response<Bytes> {
-    let Denial { rejection, request_id, profile, .. } = denial;
-    let answer = profile.answer(rejection.kind());
-    let mut response = Response::new(Bytes::new());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    let status = GrpcStatus {
-        code: grpc_code(answer.status),
-        message: &rejection.description(*profile),
-        reason: rejection.kind().label(),
-        metadata: &[("error", answer.error), ("requestId", request_id.as_str())],
-    };
-    status.write(headers);
-    response
-}
-
-fn respond_json(denial: &Denial) -> Response<Bytes> {
-    let Denial { rejection, request_id, profile, .. } = denial;
+    let Denial { rejection, request_id, profile, grpc } = denial;
     let answer = profile.answer(rejection.kind());
     let description = rejection.description(*profile);
-    let body = ErrorBody {
+    let answer = caracal_revocation_answer::Answer {
+        status: answer.status,
         error: answer.error,
-        error_description: &description,
-        error_hint: answer.hint,
-        request_id: request_id.as_str(),
+        description: &description,
+        hint: answer.hint,
+        reason: rejection.kind().label(),
+        retry_after: answer.retry_after,
+        challenge: challenge(&answer, &description),
     };
-    // Strings always serialize; were it otherwise, the status alone would say it.
-    let body = serde_json::to_vec(&body).unwrap_or_default();
-
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = answer.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if let Some(challenge) = challenge(&answer, &description) {
-        headers.insert(WWW_AUTHENTICATE, challenge);
-    }
-    if let Some(seconds) = answer.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    *response.body_mut() = body.into();
+    let mut response = caracal_revocation_answer::respond(answer, request_id, *grpc);
+    response.extensions_mut().insert(rejection.clone());
     response
 }
 

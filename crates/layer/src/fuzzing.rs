@@ -1,10 +1,10 @@
 //! The readers of a request's headers and form, for a fuzzer.
 
+use caracal_revocation_answer::has_trailers;
 use http::HeaderMap;
 
 use crate::RejectionKind;
 use crate::bearer::Authorization;
-use crate::guarded::has_trailers;
 
 pub use crate::sts::read_form as form;
 

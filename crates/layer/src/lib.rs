@@ -188,7 +188,6 @@ mod log;
 mod metrics;
 mod operations;
 mod rejection;
-mod request_id;
 mod resource;
 mod sts;
 mod unverified;

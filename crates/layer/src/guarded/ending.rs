@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use caracal_revocation_answer::{Caller, GrpcStatus, code_of, is_grpc};
 use caracal_revocation_state::{Cut, CutPart};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRAILER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body;
 use serde::Serialize;
 
-use super::caller::{Caller, is_grpc};
 use super::event_stream::Position;
-use super::grpc::{GrpcStatus, code_of};
 use crate::Rejection;
 use crate::answer::Profile;
 

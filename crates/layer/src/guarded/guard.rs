@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use caracal_revocation_answer::{Caller, RequestId, came_through_proxy};
 use caracal_revocation_mandate::{Mandate, Requirements, VerifyError};
 use caracal_revocation_state::{
     Admission, Authority, Checks, Claims, Identity, Revocations, Running,
 };
 use http::{Extensions, Request, Version};
 
-use super::caller::{Caller, came_through_proxy};
 use super::cutting::{Cutting, Trailer};
 use super::judge::{Judge, Judged, Judgement, Verification};
 use super::observed::Observed;
@@ -17,7 +17,6 @@ use super::run::Run;
 use super::service::Guarded;
 use crate::answer::Profile;
 use crate::metrics::{Counters, CutCounters};
-use crate::request_id::RequestId;
 use crate::{Rejection, RejectionKind, log};
 
 #[derive(Clone, Debug)]

@@ -1,13 +1,11 @@
 //! A service behind a guard: the request is judged, and reaches the service only if it may.
 
 mod body;
-mod caller;
 mod cut_error;
 mod cutting;
 mod ending;
 mod event_stream;
 mod future;
-mod grpc;
 mod guard;
 mod held;
 mod judge;
@@ -17,12 +15,9 @@ mod service;
 mod upload;
 
 pub use body::GuardedBody;
-#[cfg(fuzzing)]
-pub(crate) use caller::has_trailers;
 pub use cut_error::CutError;
 pub use cutting::Cutting;
 pub use future::GuardedFuture;
-pub(crate) use grpc::{GrpcStatus, code_of as grpc_code};
 pub(crate) use guard::{Denial, Guard};
 pub(crate) use judge::admit_unverified;
 pub use observed::Observed;

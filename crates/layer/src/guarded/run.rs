@@ -1,12 +1,11 @@
 //! A request that was admitted and runs: what is needed to cut it properly.
 
+use caracal_revocation_answer::{Caller, RequestId};
 use caracal_revocation_state::{Cut, CutPart, Running};
 
-use super::caller::Caller;
 use super::guard::Denial;
 use crate::answer::Profile;
 use crate::metrics::Counters;
-use crate::request_id::RequestId;
 use crate::{Rejection, RejectionKind, log};
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use caracal_revocation_answer::RequestId;
 use caracal_revocation_state::{Checks, Claims, Revocations};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
@@ -13,7 +14,6 @@ use super::form::Authority;
 use crate::answer::Profile;
 use crate::guarded::{Denial, admit_unverified};
 use crate::metrics::Counters;
-use crate::request_id::RequestId;
 use crate::unverified::Payload;
 use crate::{Rejection, RejectionKind, log};
 

@@ -6,10 +6,11 @@ use RejectionKind::{
     Suspended, Unknown, UnsupportedVersion, UnverifiedToken,
 };
 
+use caracal_revocation_answer::RequestId;
+
 use super::*;
 use crate::answer::{Profile, respond};
 use crate::guarded::Denial;
-use crate::request_id::RequestId;
 
 fn answer(kind: RejectionKind) -> Response<Bytes> {
     let request = Request::builder().header("x-request-id", "req-1").body(()).unwrap();

@@ -3,19 +3,21 @@
 use http::header::{CONTENT_TYPE, FORWARDED, TE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
-use crate::request_id::X_REQUEST_ID;
+use crate::X_REQUEST_ID;
 
+/// The client, as far as an answer depends on it.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    pub(crate) version: Version,
+pub struct Caller {
+    /// The version of HTTP that it speaks.
+    pub version: Version,
     /// It sent a `HEAD` request.
-    pub(crate) head_only: bool,
+    pub head_only: bool,
     /// It sent `TE: trailers`, in a form that makes hyper send a trailer.
-    pub(crate) takes_trailers: bool,
+    pub takes_trailers: bool,
     /// It calls over gRPC.
-    pub(crate) grpc: bool,
+    pub grpc: bool,
     /// The request's id, as the client sent it.
-    pub(crate) request_id: Option<HeaderValue>,
+    pub request_id: Option<HeaderValue>,
 }
 
 impl Caller {
@@ -27,7 +29,8 @@ impl Caller {
     ///
     /// gRPC is answered with status 200, which a proxy that asks for a decision takes for a yes. A
     /// header that a client sets must therefore not suffice.
-    pub(crate) fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
+    #[must_use]
+    pub fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
         let (version, method) = (request.version(), request.method());
         let mut takes_trailers = false;
         let (mut grpc_type, mut other_type) = (false, false);
@@ -58,20 +61,24 @@ impl Caller {
 /// Returns `true` if hyper finds `trailers` in this line of `TE`, and so sends a trailer: the bare
 /// word, in a line of ASCII. One with a weight does not count, since hyper would drop the trailer
 /// and end the response like a whole one.
-pub(crate) fn has_trailers(line: &HeaderValue) -> bool {
+#[must_use]
+pub fn has_trailers(line: &HeaderValue) -> bool {
     let codings = line.to_str().unwrap_or_default().split(',');
     codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
 /// Returns `true` if a proxy has left its name. The `TE` of such a request may be the client's,
 /// passed on by a proxy that drops the trailer.
-pub(super) fn came_through_proxy(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn came_through_proxy(headers: &HeaderMap) -> bool {
     headers.contains_key(VIA)
         || headers.contains_key(FORWARDED)
         || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
 }
 
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Returns `true` if the content type is that of gRPC.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
 

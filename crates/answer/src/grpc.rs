@@ -1,4 +1,4 @@
-//! How gRPC is told of a refusal or a cut: a status, with details a program can read.
+//! The status of a denied or cut call over gRPC, with details that a program can read.
 //!
 //! The details are a `google.rpc.Status` that holds one `google.rpc.ErrorInfo`. Both are a few
 //! fields of text, so they are written here by hand.
@@ -15,19 +15,22 @@ const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-det
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 const DOMAIN: &str = "caracal";
 
-/// What a gRPC client is told.
+/// The status of a call over gRPC.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct GrpcStatus<'a> {
-    pub(crate) code: u8,
-    pub(crate) message: &'a str,
+pub struct GrpcStatus<'a> {
+    /// The code, such as 16 for `UNAUTHENTICATED`.
+    pub code: u8,
+    /// A sentence for a person.
+    pub message: &'a str,
     /// A label such as `session_suspended`; its upper case is the `ErrorInfo`'s reason.
-    pub(crate) reason: &'a str,
-    /// Its metadata.
-    pub(crate) metadata: &'a [(&'a str, &'a str)],
+    pub reason: &'a str,
+    /// The metadata of the `ErrorInfo`.
+    pub metadata: &'a [(&'a str, &'a str)],
 }
 
-/// The code for what plain HTTP would be answered.
-pub(crate) fn code_of(status: StatusCode) -> u8 {
+/// Returns the code for the status over plain HTTP.
+#[must_use]
+pub fn code_of(status: StatusCode) -> u8 {
     match status {
         // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
         StatusCode::UNAUTHORIZED => 16,
@@ -39,7 +42,7 @@ pub(crate) fn code_of(status: StatusCode) -> u8 {
 
 impl GrpcStatus<'_> {
     /// Writes the status among the headers or the trailers of a response.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+    pub fn write(&self, headers: &mut HeaderMap) {
         headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(self.code)));
         let details = STANDARD_NO_PAD.encode(self.details());
         for (name, text) in

@@ -3,28 +3,36 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `X-Request-Id`.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The client's own id if it is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
+/// A request's id: the client's own if it is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(String);
+pub struct RequestId(String);
 
 impl RequestId {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// Reads the id from a request's headers.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
         Self::sent(headers.get(X_REQUEST_ID))
     }
 
-    /// The same, given what the client sent.
-    pub(crate) fn sent(value: Option<&HeaderValue>) -> Self {
+    /// Reads the id from the header's value.
+    #[must_use]
+    pub fn sent(value: Option<&HeaderValue>) -> Self {
         let sent = value.and_then(readable);
         Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(crate) fn to_header(&self) -> HeaderValue {
+    /// The id as a header's value.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
         // Visible ASCII is always a header value.
         HeaderValue::try_from(self.as_str()).unwrap_or(HeaderValue::from_static(""))
     }
