@@ -9,7 +9,6 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::answer::{request_id, respond};
 use super::cache::Key;
 use super::guard::Guard;
 use crate::{BoxFuture, NoDecision, PolicyBody, PolicyDecision};
@@ -107,9 +106,7 @@ where
                 Kind::Inner { future: self.service.call(self.request) }
             }
             Err(rejection) => {
-                let request_id = request_id(self.request.headers());
-                self.guard.report(&rejection, &request_id);
-                Kind::Denied { response: Some(respond(rejection, &request_id)) }
+                Kind::Denied { response: Some(self.guard.deny(rejection, &self.request)) }
             }
         }
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+use caracal_revocation_answer::{Caller, RequestId};
 use caracal_revocation_state::{Admission, Authority, Claims};
-use http::Request;
+use http::{Request, Response};
 use metrics::{Counter, counter, describe_counter};
 
+use super::answer::respond;
 use super::build::{BuildInput, RequestFacts};
 use super::cache::{Decisions, Key};
 use super::path;
@@ -26,6 +29,8 @@ pub(super) struct Guard {
     pub(super) input: Arc<dyn BuildInput>,
     pub(super) zone: Option<Arc<str>>,
     pub(super) decisions: Option<Decisions>,
+    /// The service behind speaks nothing but gRPC.
+    pub(super) grpc_only: bool,
     denials: Arc<[Counter]>,
     /// Set once the log names the mistake that makes this layer deny every request.
     mistake_logged: Arc<AtomicBool>,
@@ -46,6 +51,7 @@ impl Guard {
             input,
             zone: None,
             decisions: None,
+            grpc_only: false,
             denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
             mistake_logged: Arc::default(),
         }
@@ -116,7 +122,19 @@ impl Guard {
         if input.zone() == zone { Ok(input) } else { Err(PolicyRejectionKind::OtherZone) }
     }
 
-    pub(super) fn report(&self, rejection: &PolicyRejection, request_id: &str) {
+    /// Counts and logs a denial, and answers it.
+    pub(super) fn deny<B>(
+        &self,
+        rejection: PolicyRejection,
+        request: &Request<B>,
+    ) -> Response<Bytes> {
+        let caller = Caller::of(request, self.grpc_only);
+        let request_id = RequestId::sent(caller.request_id.as_ref());
+        self.report(&rejection, request_id.as_str());
+        respond(rejection, &request_id, caller.grpc)
+    }
+
+    fn report(&self, rejection: &PolicyRejection, request_id: &str) {
         let kind = rejection.kind();
         if let Some(denials) = self.denials.get(kind.index()) {
             denials.increment(1);

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::answer::{request_id, respond};
 use super::guard::{Guard, Judged};
 use crate::{PolicyBody, PolicyFuture};
 
@@ -36,9 +35,7 @@ where
                 PolicyFuture::inner(self.inner.call(request))
             }
             Judged::Now(Err(rejection)) => {
-                let request_id = request_id(request.headers());
-                self.guard.report(&rejection, &request_id);
-                PolicyFuture::denied(respond(rejection, &request_id))
+                PolicyFuture::denied(self.guard.deny(rejection, &request))
             }
             Judged::Later(decision, key) => {
                 // The service that was made ready is the one that is called.

@@ -61,6 +61,17 @@ impl PolicyLayer {
         self
     }
 
+    /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
+    /// `grpc-status`. For a service that speaks nothing but gRPC, such as
+    /// `GatewayLayer::grpc_only` is for.
+    ///
+    /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
+    /// so.
+    pub fn grpc_only(mut self) -> Self {
+        self.guard.grpc_only = true;
+        self
+    }
+
     /// Remembers up to `capacity` decisions, for `time_to_live`.
     ///
     /// A decision is remembered under the zone, the version and digest of its policy, the zone's

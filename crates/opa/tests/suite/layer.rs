@@ -115,6 +115,53 @@ async fn a_denied_request_is_answered_403_access_denied() {
     assert_eq!(&*rejection.decision().unwrap().version, "v1");
 }
 
+/// A call over gRPC, as a client sends it.
+fn call(revocations: &Revocations) -> Request<()> {
+    let mut call = request(revocations, "/test.Echo/unary");
+    *call.method_mut() = http::Method::POST;
+    *call.version_mut() = http::Version::HTTP_2;
+    for (name, value) in [("te", "trailers"), ("content-type", "application/grpc")] {
+        call.headers_mut().insert(name, value.parse().unwrap());
+    }
+    call
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_call_over_grpc_gets_a_grpc_status() {
+    let script = Script::new();
+    script.holds(deciding("v1", "deny"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    // At first the policy is loaded, then it is there.
+    for _ in 0..2 {
+        let outcome = send(&layer, call(&revocations)).await;
+        assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+        let header = |name| outcome.response.headers()[name].to_str().unwrap();
+        assert_eq!((outcome.response.status().as_u16(), header("grpc-status")), (200, "7"));
+        assert_eq!(header("grpc-message"), "denied by policy");
+        assert_eq!(header("content-type"), "application/grpc");
+        assert!(outcome.response.headers().contains_key("grpc-status-details-bin"));
+        assert!(outcome.response.body().is_empty());
+    }
+    // What a client can set over HTTP/1.1, or without `te`, turns no denial into a 200.
+    let mut plain = call(&revocations);
+    plain.headers_mut().remove("te");
+    assert_eq!(send(&layer, plain).await.answer().0, 403);
+    let mut http1 = call(&revocations);
+    *http1.version_mut() = http::Version::HTTP_11;
+    assert_eq!(send(&layer, http1).await.answer().0, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unusable_policy_is_unavailable_over_grpc() {
+    let script = Script::new();
+    script.fails();
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let outcome = send(&layer, call(&revocations)).await;
+    assert_eq!(outcome.response.headers()["grpc-status"], "14");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_unknown_is_answered_503() {
     let script = Script::new();
