@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::bearer::Authorization;
 
-/// A service that answers `/metrics`, `/health` and `/ready`, wherever it is mounted.
+/// A service that answers `GET` and `HEAD` of `/metrics`, `/health` and `/ready`.
 ///
 /// | path | answer |
 /// |---|---|
@@ -35,8 +35,16 @@ use crate::bearer::Authorization;
 /// `degraded` names an alarm that leaves the service ready (`signatures_fail`), and `advice` what an
 /// operator can do, with the setting.
 ///
-/// With axum it is a router's `fallback_service`; it clones cheaply. The module's documentation
-/// shows it at work.
+/// Every other path is answered 404, every other method of these three 405. With axum it is a
+/// router's `fallback_service`, or stands under a prefix; it clones cheaply:
+///
+/// ```
+/// # use axum::Router;
+/// # use caracal_revocation_layer::Operations;
+/// # fn example(operations: Operations) -> Router {
+/// Router::new().nest_service("/internal", operations) // answers /internal/ready
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Operations {
     revocations: Revocations,
@@ -103,8 +111,12 @@ impl Operations {
     }
 
     fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        if !matches!(last, "health" | "ready" | "metrics") {
+        let is_own = match path {
+            "/health" | "/ready" => true,
+            "/metrics" => self.render.is_some(),
+            _ => false,
+        };
+        if !is_own {
             return plain(StatusCode::NOT_FOUND, "not found\n");
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -112,9 +124,9 @@ impl Operations {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match last {
-            "health" => Report { status: "alive", ..Report::default() }.response(),
-            "ready" => self.readiness().response(),
+        match path {
+            "/health" => Report { status: "alive", ..Report::default() }.response(),
+            "/ready" => self.readiness().response(),
             _ => self.metrics(headers),
         }
     }

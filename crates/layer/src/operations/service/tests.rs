@@ -118,13 +118,46 @@ fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
 }
 
 #[test]
-fn answers_wherever_it_is_mounted_and_only_to_reading() {
+fn answers_its_own_paths_and_no_other() {
     let operations = Operations::new(state().0);
-    assert_eq!(ask(&operations, "/internal/health/", &[]).0, 200);
+    assert_eq!(ask(&operations, "/health", &[]).0, 200);
     assert_eq!(ask(&operations, "/metrics", &[]).0, 404, "no exporter");
-    for path in ["/", "", "/healthy", "/health/x"] {
+    let others = [
+        "/",
+        "",
+        "/healthy",
+        "/health/x",
+        "/internal/health",
+        "/orders/ready",
+        "/users/metrics",
+        "//health",
+        "/health/",
+        "/Health",
+        "/%68ealth",
+        "health",
+    ];
+    for path in others {
         assert_eq!(ask(&operations, path, &[]).0, 404, "{path}");
     }
-    let posted = operations.answer(&Method::POST, "/ready", &HeaderMap::new());
-    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[test]
+fn answers_only_get_and_head() {
+    let operations = Operations::new(state().0).with_metrics(|| "x 1\n".into());
+    for path in ["/health", "/ready", "/metrics"] {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+            let response = operations.answer(&method, path, &HeaderMap::new());
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(response.headers()[ALLOW], "GET, HEAD");
+        }
+        let [head, get] = [Method::HEAD, Method::GET]
+            .map(|method| operations.answer(&method, path, &HeaderMap::new()).status());
+        assert_eq!(head, get, "{path}");
+    }
+    let posted = operations.answer(&Method::POST, "/orders/ready", &HeaderMap::new());
+    assert_eq!(posted.status(), StatusCode::NOT_FOUND);
+    // Without an exporter, that path is not its own either.
+    let bare = Operations::new(state().0);
+    let posted = bare.answer(&Method::POST, "/metrics", &HeaderMap::new());
+    assert_eq!(posted.status(), StatusCode::NOT_FOUND);
 }
