@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::RejectionKind;
 use crate::guarded::Denial;
+use crate::{RejectionKind, challenge};
 
 /// In whose words a refusal is given (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 /// The response to a refused request, with the rejection in its extensions.
 pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
-    let Denial { rejection, request_id, profile, grpc } = denial;
+    let Denial { rejection, request_id, profile, grpc, challenge: parameters } = denial;
     let answer = profile.answer(rejection.kind());
     let description = rejection.description(*profile);
     let answer = caracal_revocation_answer::Answer {
@@ -207,20 +207,15 @@ pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
         hint: answer.hint,
         reason: rejection.kind().label(),
         retry_after: answer.retry_after,
-        challenge: challenge(&answer, &description),
+        challenge: challenge(&answer, &description, parameters.as_deref()),
     };
     let mut response = caracal_revocation_answer::respond(answer, request_id, *grpc);
     response.extensions_mut().insert(rejection.clone());
     response
 }
 
-fn challenge(answer: &Answer, description: &str) -> Option<HeaderValue> {
-    let bare = HeaderValue::from_static("Bearer");
-    let error = answer.error;
-    let named = format!(r#"Bearer error="{error}", error_description="{description}""#);
-    match (answer.status, answer.names_error) {
-        (StatusCode::UNAUTHORIZED, true) => Some(HeaderValue::try_from(named).unwrap_or(bare)),
-        (StatusCode::UNAUTHORIZED, false) => Some(bare),
-        _ => None,
-    }
+fn challenge(answer: &Answer, description: &str, parameters: Option<&str>) -> Option<HeaderValue> {
+    let error = answer.names_error.then_some((answer.error, description));
+    let is_about_token = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    is_about_token.then(|| challenge::challenge(error, parameters))
 }

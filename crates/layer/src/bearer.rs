@@ -1,4 +1,10 @@
 //! The `Authorization` header, read strictly: what is not clearly one bearer token is none.
+//!
+//! Every way to get it wrong is answered 401. A token that is malformed is `invalid_token`
+//! (RFC 6750, section 3.1), and so is a header that holds more than one: a proxy may join two
+//! headers into one (RFC 9110, section 5.3), and the answer must not depend on that. Status 400
+//! would be `invalid_request`, but proxies that ask for a decision know 401 and 403 only. A header
+//! without a token, or of another scheme, is no error: its challenge has no code.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
@@ -54,12 +60,18 @@ impl<'a> Authorization<'a> {
         str::from_utf8(token).ok().filter(|_| is_one)
     }
 
+    /// Returns `true` if the scheme is `Bearer` and what follows is not one token. Two readers may
+    /// find two tokens there.
+    pub(crate) fn is_malformed(self) -> bool {
+        self.is_bearer() && self.token() == Err(RejectionKind::MalformedHeader)
+    }
+
     /// Of a header that holds no bearer token.
     #[cold]
     fn why_not(self) -> RejectionKind {
         let mut bytes = self.scheme.iter().chain(self.credentials);
         let is_text = bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-        if is_text && !self.is_bearer() {
+        if is_text && (!self.is_bearer() || self.credentials.is_empty()) {
             RejectionKind::MissingToken
         } else {
             RejectionKind::MalformedHeader
@@ -119,7 +131,7 @@ mod tests {
 
     #[test]
     fn refuses_everything_else_with_its_reason() {
-        let cases: [(&[u8], RejectionKind); 20] = [
+        let cases: [(&[u8], RejectionKind); 22] = [
             (b"", MissingToken),
             (b" ", MissingToken),
             (b"a.b.c", MissingToken),
@@ -129,8 +141,10 @@ mod tests {
             (b"Bearer:a.b.c", MissingToken),
             (b"Bearer,a.b.c", MissingToken),
             (b"XBearer a.b.c", MissingToken),
-            (b"Bearer", MalformedHeader),
-            (b"Bearer ", MalformedHeader),
+            (b"Bearer", MissingToken),
+            (b"Bearer ", MissingToken),
+            (b"Bearer\t", MissingToken),
+            (b"bearer", MissingToken),
             (b"Bearer\ta.b.c", MalformedHeader),
             (b"Bearer a.b.c d", MalformedHeader),
             (b"Bearer a.b.c, Bearer d.e.f", MalformedHeader),

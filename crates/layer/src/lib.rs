@@ -81,6 +81,97 @@
 //! [`GatewayLayer::grpc_only`]. With one header, a client could otherwise turn a denial into a 200,
 //! which a proxy that asks for a decision takes for a yes.
 //!
+//! An `Authorization` header that is not clearly one bearer token never admits a request, whatever
+//! another layer made of it:
+//!
+//! | header | answer |
+//! |---|---|
+//! | none, `Bearer` without a token, or another scheme | 401 `invalid_token` (a resource server: `missing_token`), and a challenge without an error code; verified claims of another layer still count |
+//! | `bearer`, `BEARER`, several spaces after it | read as `Bearer` and one space |
+//! | a tab or anything else than spaces after the scheme, a second token, other characters than RFC 6750 names | 401 `invalid_token` |
+//! | two headers, whatever they say, as proxies may join them to one | 401 `invalid_token` |
+//! | more than 4096 bytes | 401 `invalid_token` |
+//!
+//! Answers 401 and 403 carry `WWW-Authenticate` (RFC 6750): the error, the scopes that the layer
+//! requires, and `resource_metadata` where [`ResourceLayer::with_resource_metadata`] names it.
+//!
+//! # Among other layers
+//!
+//! The request's body behind these layers is a [`GuardedUpload`], the response's body in front of
+//! them a [`GuardedBody`]. axum's `Router` takes bodies of any type: added with `Router::layer`, one
+//! by one or as a [`ServiceBuilder`], nothing is left to do, and `axum::middleware::from_fn` may
+//! stand outside. Two places want a body of axum's own, and a closure makes it. One is `from_fn`
+//! inside, in the same `ServiceBuilder`:
+//!
+//! ```
+//! use axum::body::Body;
+//! use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedUpload};
+//! use tower::ServiceBuilder;
+//!
+//! async fn authenticate(request: Request, next: Next) -> Response { next.run(request).await }
+//! async fn audit(request: Request, next: Next) -> Response { next.run(request).await }
+//!
+//! # fn example(router: Router, gateway: GatewayLayer) -> Router {
+//! router.layer(
+//!     ServiceBuilder::new()
+//!         .layer(from_fn(authenticate))
+//!         .layer(gateway)
+//!         .map_request(|request: http::Request<GuardedUpload<Body>>| request.map(Body::new))
+//!         .layer(from_fn(audit)),
+//! )
+//! # }
+//! ```
+//!
+//! The other is `axum::serve`, for a layer around the whole router. A router's fallback takes it as
+//! it is; by itself it needs its response mapped:
+//!
+//! ```
+//! # use axum::{Router, body::Body, extract::Request};
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedBody};
+//! # use tower::{Layer, ServiceBuilder};
+//! # async fn example(
+//! #     listener: tokio::net::TcpListener, router: Router, gateway: GatewayLayer,
+//! # ) -> std::io::Result<()> {
+//! let app = Router::new().fallback_service(gateway.layer(router.clone()));
+//! axum::serve(listener, app).await?;
+//!
+//! let app = ServiceBuilder::new()
+//!     .map_response(|response: http::Response<GuardedBody<Body>>| response.map(Body::new))
+//!     .layer(gateway)
+//!     .service(router);
+//! let app = axum::ServiceExt::<Request>::into_make_service(app);
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! axum::serve(listener, app).await
+//! # }
+//! ```
+//!
+//! With hyper's own `service_fn`, each request is given to a clone of the guarded service:
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedUpload};
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! # use hyper::body::Incoming;
+//! # use tower::{Layer, ServiceExt};
+//! # async fn hello(_: Request<GuardedUpload<Incoming>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> { Ok(Response::default()) }
+//! # fn example(
+//! #     gateway: GatewayLayer, io: hyper_util::rt::TokioIo<tokio::net::TcpStream>,
+//! # ) {
+//! let guarded = gateway.layer(tower::service_fn(hello));
+//! let service = hyper::service::service_fn(move |request| guarded.clone().oneshot(request));
+//! hyper::server::conn::http1::Builder::new().serve_connection(io, service);
+//! # }
+//! ```
+//!
+//! **CORS** stands outside, as with every layer that denies: a browser sends its preflight without a
+//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, what is added
+//! last stands outside: first this layer, then the one that verifies tokens, then tower-http's
+//! `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
+//!
+//! [`ServiceBuilder`]: https://docs.rs/tower/0.5/tower/struct.ServiceBuilder.html
+//!
 //! # What is already running
 //!
 //! A request is also cut while it runs, once a new one on the same token would be refused, and 60
@@ -179,6 +270,7 @@
 
 mod answer;
 mod bearer;
+mod challenge;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -194,6 +286,7 @@ mod unverified;
 #[cfg(feature = "ws")]
 mod websocket;
 
+pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{
     CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,

@@ -27,6 +27,8 @@ pub struct Rejection {
     unknown: Option<Unknown>,
     invalid: Option<Invalid>,
     unmet: Option<Unmet>,
+    /// The anchor that was asked about, where it stood in no claim.
+    anchor: Option<AnchorKind>,
     zone: Option<Box<str>>,
     enforcement_lag: Option<Duration>,
 }
@@ -264,6 +266,11 @@ impl Rejection {
         Self { zone: zone.map(Box::from), ..self }
     }
 
+    /// Of a request that named this anchor by itself, outside of a token.
+    pub(crate) fn by_anchor(self, anchor: AnchorKind) -> Self {
+        Self { anchor: self.anchor().map(|_| anchor), ..self }
+    }
+
     pub(crate) fn after(self, enforcement_lag: Option<Duration>) -> Self {
         Self { enforcement_lag, ..self }
     }
@@ -301,7 +308,7 @@ impl Rejection {
     /// Which claim the refused anchor stands in, where it is about one.
     #[must_use]
     pub fn anchor(&self) -> Option<AnchorKind> {
-        self.refusal.and_then(|refusal| refusal.anchor())
+        self.anchor.or_else(|| self.refusal?.anchor())
     }
 
     /// How long ago the revocation arrived here, where this is the first refusal for it.
@@ -326,6 +333,7 @@ impl From<RejectionKind> for Rejection {
             unknown: None,
             invalid: None,
             unmet: None,
+            anchor: None,
             zone: None,
             enforcement_lag: None,
         }

@@ -89,6 +89,6 @@ pub use builder::{ConfigError, VerifierBuilder};
 #[cfg(feature = "axum")]
 pub use extract::MissingMandate;
 pub use invalid::{Invalid, KeysUnavailable, VerifyError};
-pub use mandate::{Mandate, SubjectType, Use};
+pub use mandate::{Anonymous, Mandate, SubjectType, Use};
 pub use requirements::{Requirements, Unmet};
 pub use verifier::Verifier;

@@ -14,6 +14,10 @@ use serde::Deserialize;
 #[derive(Clone)]
 pub struct Mandate(pub(crate) Arc<Said>);
 
+/// For layers: marks a request that was let through without a token, in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anonymous;
+
 /// What the token says.
 pub(crate) struct Said {
     pub(crate) claims: Arc<Claims>,

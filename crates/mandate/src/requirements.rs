@@ -107,6 +107,11 @@ impl Requirements {
         self
     }
 
+    /// The words of `scope` that are required.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(AsRef::as_ref)
+    }
+
     /// Whether the mandate holds all of it.
     ///
     /// # Errors

@@ -63,7 +63,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
-//! | `axum` | no | [`Mandate`] as an extractor |
+//! | `axum` | no | [`Mandate`] and `Option<Mandate>` as extractors |
 //! | `prometheus` | no | `Exporter`, for a service without an exporter of its own |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
 //! | `postgres` | no | `Postgres`: Caracal's own tables as a second source of truth, for [`Follower::with_baseline`] |
@@ -80,8 +80,8 @@ pub use caracal_revocation_event::{
 pub use caracal_revocation_layer::GuardedWebSocket;
 pub use caracal_revocation_layer::{
     BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
-    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer, Sts, StsBody,
-    StsFuture, StsLayer,
+    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer,
+    ResourceMetadataError, Sts, StsBody, StsFuture, StsLayer,
 };
 #[cfg(feature = "prometheus")]
 pub use caracal_revocation_layer::{Exporter, ExporterError};

@@ -8,8 +8,9 @@ use caracal_revocation_state::{BoundError, Revocations};
 use tower_layer::Layer;
 
 use crate::answer::Profile;
+use crate::challenge::metadata_url;
 use crate::guarded::Guard;
-use crate::{Cutting, Guarded};
+use crate::{Cutting, Guarded, ResourceMetadataError};
 
 /// Guards a service: only requests whose authority is known to stand reach it.
 ///
@@ -74,7 +75,9 @@ impl GatewayLayer {
     }
 
     /// Lets requests through that have neither claims nor an `Authorization` header. One of
-    /// another scheme than `Bearer` is still refused: somebody behind might read it otherwise.
+    /// another scheme than `Bearer`, or an empty one, is still refused: somebody behind might read it
+    /// otherwise. axum's handlers tell anonymous requests by `Option<Mandate>`, which is `None` for
+    /// these alone.
     pub fn allow_anonymous(self) -> Self {
         self.changed(|guard| guard.judge.allow_anonymous = true)
     }
@@ -122,6 +125,28 @@ impl GatewayLayer {
     /// 200 for a yes.
     pub fn grpc_only(self) -> Self {
         self.changed(|guard| guard.grpc_only = true)
+    }
+
+    /// Names the address of this service's OAuth metadata in the challenge of each answer 401 and
+    /// 403, as `resource_metadata` (RFC 9728): clients of MCP find their authorization server there.
+    /// The service itself serves the document, outside of this layer.
+    ///
+    /// ```
+    /// # use caracal_revocation_layer::ResourceMetadataError;
+    /// # fn example(layer: caracal_revocation_layer::GatewayLayer) -> Result<(), ResourceMetadataError> {
+    /// let url = "https://api.example/.well-known/oauth-protected-resource/mcp";
+    /// let layer = layer.with_resource_metadata(url)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ResourceMetadataError`] unless it is an absolute URL of `https` (or `http`, while developing)
+    /// without user or fragment.
+    pub fn with_resource_metadata(self, url: &str) -> Result<Self, ResourceMetadataError> {
+        let url = metadata_url(url)?;
+        Ok(self.changed(|guard| guard.resource_metadata = Some(url)))
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an

@@ -2,6 +2,6 @@
 
 mod layer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use layer::GatewayLayer;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_answer::{Caller, RequestId, came_through_proxy};
-use caracal_revocation_mandate::{Mandate, Requirements, VerifyError};
+use caracal_revocation_mandate::{Anonymous, Mandate, Requirements, VerifyError};
 use caracal_revocation_state::{
     Admission, Authority, Checks, Claims, Identity, Revocations, Running,
 };
@@ -17,7 +17,7 @@ use super::run::Run;
 use super::service::Guarded;
 use crate::answer::Profile;
 use crate::metrics::{Counters, CutCounters};
-use crate::{Rejection, RejectionKind, log};
+use crate::{Rejection, RejectionKind, challenge, log};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
@@ -26,6 +26,10 @@ pub(crate) struct Guard {
     pub(crate) cutting: Cutting,
     /// The service behind speaks nothing but gRPC.
     pub(crate) grpc_only: bool,
+    /// The address of the resource's metadata.
+    pub(crate) resource_metadata: Option<Arc<str>>,
+    /// The parameters of every challenge.
+    challenge: Option<Arc<str>>,
     profile: Profile,
     counters: Counters,
     cuts: CutCounters,
@@ -41,6 +45,8 @@ pub(crate) struct Denial {
     pub(crate) profile: Profile,
     /// Whether the client speaks gRPC.
     pub(crate) grpc: bool,
+    /// The parameters of the challenge that the layer adds.
+    pub(crate) challenge: Option<Arc<str>>,
 }
 
 pub(crate) enum Course {
@@ -70,6 +76,8 @@ impl Guard {
             observe_only: false,
             cutting,
             grpc_only: false,
+            resource_metadata: None,
+            challenge: None,
             profile,
             counters,
             cuts,
@@ -95,6 +103,8 @@ impl Guard {
         // What was watched on other terms.
         changed.judge.watch = OnceLock::new();
         change(changed);
+        let metadata = changed.resource_metadata.as_deref();
+        changed.challenge = challenge::parameters(&changed.judge.requirements, metadata);
         guard
     }
 
@@ -143,6 +153,9 @@ impl Guard {
         let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
         let mandate = mandate.or_else(|| extensions.remove::<Mandate>().filter(is_left));
         put(extensions, mandate);
+        if admission.is_none() {
+            extensions.insert(Anonymous);
+        }
         put(extensions, admission);
         put(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
         Ok(running.map(|running| self.run(request, running)))
@@ -161,6 +174,7 @@ impl Guard {
             return Err(denial);
         }
         let extensions = request.extensions_mut();
+        extensions.remove::<Anonymous>();
         match taken {
             Some(Identity::Claims(claims)) => put(extensions, Arc::into_inner(claims)),
             Some(Identity::Authority(authority)) => put(extensions, Some(authority)),
@@ -188,7 +202,8 @@ impl Guard {
             };
         let needs_length = caller.version < Version::HTTP_11 && !self.cutting.http10_streams;
         let needs_length = needs_length.then(|| Box::new(self.counters.clone()));
-        Run { running, caller, profile: self.profile, needs_length }
+        let challenge = self.challenge.clone();
+        Run { running, caller, profile: self.profile, challenge, needs_length }
     }
 
     /// Counts and logs a denial.
@@ -211,7 +226,8 @@ impl Guard {
         }
         let grpc = Caller::of(request, self.grpc_only).grpc;
         let (rejection, profile) = (rejection.clone(), self.profile);
-        let denial = Box::new(Denial { rejection, request_id, profile, grpc });
+        let challenge = self.challenge.clone();
+        let denial = Box::new(Denial { rejection, request_id, profile, grpc, challenge });
         log::denial(&denial, !self.observe_only);
         denial
     }

@@ -105,6 +105,10 @@ impl Judge {
             }
             return self.decide(identity);
         }
+        // Which token did the layer that left an identity verify?
+        if authorization.is_some_and(Authorization::is_malformed) {
+            return Judgement::refused(RejectionKind::MalformedHeader);
+        }
         match self.take(extensions) {
             Ok(Some(identity)) => {
                 let judgement = self.decide(&identity);

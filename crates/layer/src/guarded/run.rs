@@ -1,5 +1,7 @@
 //! A request that was admitted and runs: what is needed to cut it properly.
 
+use std::sync::Arc;
+
 use caracal_revocation_answer::{Caller, RequestId};
 use caracal_revocation_state::{Cut, CutPart, Running};
 
@@ -13,6 +15,8 @@ pub(crate) struct Run {
     pub(super) running: Running,
     pub(super) caller: Caller,
     pub(super) profile: Profile,
+    /// The parameters of every challenge of the layer.
+    pub(super) challenge: Option<Arc<str>>,
     /// Set if the response must have a length, as one to HTTP/1.0 must. Counts it if it has none.
     pub(super) needs_length: Option<Box<Counters>>,
 }
@@ -41,6 +45,7 @@ impl Run {
             request_id: RequestId::sent(self.caller.request_id.as_ref()),
             profile: self.profile,
             grpc: self.caller.grpc,
+            challenge: self.challenge.clone(),
         })
     }
 }

@@ -8,8 +8,9 @@ use caracal_revocation_state::BoundError;
 use tower_layer::Layer;
 
 use crate::answer::Profile;
+use crate::challenge::metadata_url;
 use crate::guarded::Guard;
-use crate::{Cutting, Guarded};
+use crate::{Cutting, Guarded, ResourceMetadataError};
 
 /// Guards a service of a resource server: only requests with a verified mandate that stands, and
 /// holds what is required, reach it.
@@ -184,6 +185,28 @@ impl ResourceLayer {
     /// 200 for a yes.
     pub fn grpc_only(self) -> Self {
         self.changed(|guard| guard.grpc_only = true)
+    }
+
+    /// Names the address of this service's OAuth metadata in the challenge of each answer 401 and
+    /// 403, as `resource_metadata` (RFC 9728): clients of MCP find their authorization server there.
+    /// The service itself serves the document, outside of this layer.
+    ///
+    /// ```
+    /// # use caracal_revocation_layer::ResourceMetadataError;
+    /// # fn example(layer: caracal_revocation_layer::ResourceLayer) -> Result<(), ResourceMetadataError> {
+    /// let url = "https://api.example/.well-known/oauth-protected-resource/mcp";
+    /// let layer = layer.with_resource_metadata(url)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ResourceMetadataError`] unless it is an absolute URL of `https` (or `http`, while developing)
+    /// without user or fragment.
+    pub fn with_resource_metadata(self, url: &str) -> Result<Self, ResourceMetadataError> {
+        let url = metadata_url(url)?;
+        Ok(self.changed(|guard| guard.resource_metadata = Some(url)))
     }
 
     /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an

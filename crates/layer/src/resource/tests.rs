@@ -20,6 +20,8 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::answer::Profile;
 use crate::{GatewayLayer, GuardedUpload, Rejection, RejectionKind, ResourceLayer};
 
+mod optional;
+
 const ZONE: &str = "z-1";
 const AUDIENCE: &str = "https://api.example";
 
@@ -272,6 +274,64 @@ async fn what_a_route_requires_is_answered_with_its_code() {
         let rejection = response.extensions().get::<Rejection>().unwrap();
         assert_eq!(rejection.unmet(), Some(unmet));
     }
+}
+
+#[tokio::test]
+async fn challenges_name_the_resource_metadata_where_a_token_is_needed() {
+    let world = World::new().await;
+    let url = "https://api.example/.well-known/oauth-protected-resource/mcp";
+    let metadata = format!(r#"resource_metadata="{url}""#);
+    let layer = world.layer().require_scope("a:write").with_resource_metadata(url).unwrap();
+    let challenge = |response: &Response<Bytes>| {
+        response.headers()["www-authenticate"].to_str().unwrap().to_owned()
+    };
+    let response = send(&layer, None).await;
+    assert_eq!(challenge(&response), format!(r#"Bearer scope="a:write", {metadata}"#));
+    let response = send(&layer, Some("a.b.c")).await;
+    assert_eq!(response.status(), 401);
+    assert!(challenge(&response).starts_with(r#"Bearer error="invalid_token", error_descr"#));
+    assert!(challenge(&response).ends_with(&metadata));
+    let response = send(&layer, Some(&world.good())).await;
+    assert_eq!(response.status(), 403);
+    assert!(challenge(&response).ends_with(&format!(r#", scope="a:write", {metadata}"#)));
+    let gateway = GatewayLayer::new(world.revocations.clone());
+    let gateway = gateway.with_resource_metadata(url).unwrap();
+    assert_eq!(challenge(&send(&gateway, None).await), format!("Bearer {metadata}"));
+    // An outage asks for no other token.
+    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
+    let response = send(&layer.with_resource_metadata(url).unwrap(), Some(&world.good())).await;
+    assert_eq!(response.status(), 503);
+    assert!(!response.headers().contains_key("www-authenticate"));
+    assert!(world.layer().with_resource_metadata("api.example/\"").is_err());
+}
+
+#[tokio::test]
+async fn a_403_challenges_with_the_scope_that_is_needed() {
+    let world = World::new().await;
+    let any = || world.layer().require_scope("orders:write").require_scope("orders:pay");
+    let response = send(&any(), Some(&world.good())).await;
+    assert_eq!(response.status(), 403);
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        "Bearer error=\"insufficient_scope\", error_description=\"the mandate lacks a required \
+         scope\", scope=\"orders:write orders:pay\""
+    );
+    // A scope outside of the grammar cannot be sent, and no quote ends the parameter.
+    let response = send(&world.layer().require_scope("a\" b=\"c"), Some(&world.good())).await;
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        "Bearer error=\"insufficient_scope\", error_description=\"the mandate lacks a required \
+         scope\""
+    );
+    let response = send(&any(), None).await;
+    assert_eq!(response.headers()["www-authenticate"], "Bearer scope=\"orders:write orders:pay\"");
+    let response = send(&world.layer().require_chain_contains("app-9"), Some(&world.good())).await;
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        "Bearer error=\"chain_mismatch\", error_description=\"the delegation chain lacks a \
+         required application\""
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The authority that a token request names, from a form that can be read in one way only.
 
+use caracal_revocation_state::AnchorKind;
+
 use crate::RejectionKind;
 
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -7,6 +9,10 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// The fields that are looked at. Any other is the STS's own business.
 const FIELDS: [&str; 5] =
     ["session_id", "agent_session_id", "delegation_edge_id", "subject_token", "subject_token_type"];
+
+/// The anchors that the first of [`FIELDS`] name.
+const ANCHORS: [AnchorKind; 3] =
+    [AnchorKind::Sid, AnchorKind::AgentSession, AnchorKind::Delegation];
 
 /// What a token request names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,14 +52,16 @@ impl Authority {
     }
 
     /// The ids of authority records, sessions and delegations, in each spelling that a database
-    /// takes for the same.
-    pub(super) fn ids(&self) -> impl Iterator<Item = String> {
-        let named = self.values.iter().take(3).flatten().filter(|id| !id.is_empty());
-        named.flat_map(|id| {
+    /// takes for the same, with the claim that holds such an id in a mandate.
+    pub(super) fn ids(&self) -> impl Iterator<Item = (AnchorKind, String)> {
+        let named = ANCHORS.into_iter().zip(&self.values);
+        let named = named.filter_map(|(anchor, id)| Some((anchor, id.as_ref()?)));
+        named.filter(|(_, id)| !id.is_empty()).flat_map(|(anchor, id)| {
             let lower = id.to_ascii_lowercase();
             let uuid = as_uuid(&lower);
             let others = [Some(lower).filter(|lower| lower != id), uuid];
-            std::iter::once(id.clone()).chain(others.into_iter().flatten())
+            let all = std::iter::once(id.clone()).chain(others.into_iter().flatten());
+            all.map(move |id| (anchor, id))
         })
     }
 

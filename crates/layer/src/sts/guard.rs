@@ -89,10 +89,11 @@ impl Guard {
     }
 
     fn ask(&self, authority: &Authority) -> Result<(), Rejection> {
-        for id in authority.ids() {
+        for (anchor, id) in authority.ids() {
             // The field names the authority as it is now, not as some token once had it: the end
             // of a suspension is behind it.
-            self.decide(&Claims::new(&id, i64::MAX, i64::MAX))?;
+            let decided = self.decide(&Claims::new(&id, i64::MAX, i64::MAX));
+            decided.map_err(|rejection| rejection.by_anchor(anchor))?;
         }
         if let Some(token) = authority.subject_token() {
             let payload = Payload::of(token)?;
@@ -113,7 +114,8 @@ impl Guard {
         self.counters.denied(rejection.kind());
         self.counters.enforced(&rejection);
         let request_id = RequestId::of(headers);
-        let denial = Denial { rejection, request_id, profile: Profile::Sts, grpc: false };
+        let profile = Profile::Sts;
+        let denial = Denial { rejection, request_id, profile, grpc: false, challenge: None };
         log::denial(&denial, true);
         denial
     }

@@ -120,6 +120,33 @@ async fn revoked_authority_is_found_in_each_of_the_four_fields() {
     }
 }
 
+#[test]
+fn the_log_names_the_claim_of_the_revoked_anchor() {
+    use crate::gateway::tests::log::{install, logged};
+    install();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for (body, anchor) in [
+        ("session_id=ar-1".to_owned(), "sid"),
+        ("agent_session_id=gs-1".into(), "agent_session"),
+        ("delegation_edge_id=de-1".into(), "delegation"),
+        ("session_id=x&delegation_edge_id=DE-1".into(), "delegation"),
+        (format!("subject_token={}", token(r#"{"sid":"ar-1","iat":1,"exp":2}"#)), "sid"),
+        (
+            format!(
+                "subject_token={}",
+                token(r#"{"sid":"x","iat":1,"exp":2,"delegation_edge_id":"de-1"}"#)
+            ),
+            "delegation",
+        ),
+    ] {
+        let log = logged(|| {
+            assert_eq!(runtime.block_on(ask(&body)), refused(Revoked, 401), "{body}");
+        });
+        assert!(log.contains(&format!(" anchor={anchor} ")), "{body}: {log}");
+        assert!(!log.to_lowercase().contains("-1"), "{body}: {log}");
+    }
+}
+
 #[tokio::test]
 async fn other_authority_passes_with_its_body_untouched() {
     for body in [

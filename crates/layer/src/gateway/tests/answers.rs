@@ -15,7 +15,8 @@ use crate::guarded::Denial;
 fn answer(kind: RejectionKind) -> Response<Bytes> {
     let request = Request::builder().header("x-request-id", "req-1").body(()).unwrap();
     let request_id = RequestId::of(request.headers());
-    respond(&Denial { rejection: kind.into(), request_id, profile: Profile::Gateway, grpc: false })
+    let (rejection, profile) = (kind.into(), Profile::Gateway);
+    respond(&Denial { rejection, request_id, profile, grpc: false, challenge: None })
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Visit for Fields<'_> {
 
 /// Must run before anything is logged: tracing remembers for each event whether any subscriber
 /// wants it, and a subscriber that is only one thread's is easily missed by the others.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let subscriber = tracing_subscriber::registry().with(Naive);
@@ -50,7 +50,7 @@ pub(super) fn install() {
 }
 
 /// Everything that is logged, at every level.
-pub(super) fn logged(run: impl FnOnce()) -> String {
+pub(crate) fn logged(run: impl FnOnce()) -> String {
     WRITTEN.take();
     run();
     WRITTEN.take()

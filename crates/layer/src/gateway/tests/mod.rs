@@ -2,7 +2,7 @@
 //! service behind saw.
 
 mod answers;
-mod log;
+pub(crate) mod log;
 mod observing;
 mod telemetry;
 mod tokens;

@@ -93,13 +93,43 @@ fn an_authorization_header_of_any_kind_is_not_anonymous() {
         ("", MissingToken),
         ("Basic dXNlcjpwYXNz", MissingToken),
         ("DPoP a.b.c", MissingToken),
-        ("Bearer", MalformedHeader),
+        ("Bearer", MissingToken),
+        ("Bearer\ta.b.c", MalformedHeader),
         ("Bearer a b", MalformedHeader),
         ("Bearer \u{e9}", MalformedHeader),
         ("Bearer opaque", MalformedToken),
     ];
     for (value, kind) in cases {
         assert_eq!(send(&layer, with_authorization(value)).denied(), kind, "{value}");
+    }
+}
+
+#[test]
+fn a_malformed_bearer_is_denied_even_with_verified_claims() {
+    let malformed = ["Bearer\ta.b.c", "Bearer a b", "Bearer a.b.c, Bearer d.e.f", "Bearer a.b.c,d"];
+    for layer in [strict(), reading(), strict().allow_anonymous()] {
+        for value in malformed {
+            let mut request = with_authorization(value);
+            request.extensions_mut().insert(claims("ar-1"));
+            let outcome = send(&layer, request);
+            assert_eq!(outcome.denied(), MalformedHeader, "{value}");
+            assert_eq!(outcome.status(), 401);
+        }
+        // Other layers verify other credentials: cookies, certificates, schemes of their own.
+        for value in ["Bearer", "bearer   a.b.c", "Basic dXNlcjpwYXNz", "DPoP a.b.c"] {
+            let mut request = with_authorization(value);
+            request.extensions_mut().insert(claims("ar-1"));
+            assert!(send(&layer, request).admitted().is_some(), "{value}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_bearer_is_challenged_without_an_error_code() {
+    for value in ["Bearer", "bearer", "Bearer   ", "Bearer\t"] {
+        let outcome = send(&strict(), with_authorization(value));
+        assert_eq!((outcome.status(), outcome.denied()), (401, MissingToken), "{value:?}");
+        assert_eq!(outcome.header("www-authenticate"), Some("Bearer"), "{value:?}");
     }
 }
 
