@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde_json::json;
 
 pub const ZONE: &str = "zone-demo";
-const ISSUER: &str = "https://sts.example";
+pub const ISSUER: &str = "https://sts.example";
 const AUDIENCE: &str = "gateway.example";
 
 /// Mints and checks ES256 mandates with a key made at start.

@@ -30,13 +30,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let revocations = follower.spawn();
     let session = streams::session();
     let revoked = session.clone();
-    let app =
-        server::routes(revocations.clone(), issuer.clone(), Arc::new(|what| println!("{what}")))
-            // Not behind the layer: an operator's door, for this example only.
-            .route("/revoke", post(async move || revoke(&publisher, &revoked).await));
+    let at = format!("http://{}", listener.local_addr()?);
+    let watch = Arc::new(|what: &str| println!("{what}"));
+    let app = server::routes(&at, revocations.clone(), issuer.clone(), watch)?
+        // Not behind the layer: an operator's door, for this example only.
+        .route("/revoke", post(async move || revoke(&publisher, &revoked).await));
 
     streams::ready(&revocations).await?;
-    let at = format!("http://{}", listener.local_addr()?);
     println!("Listening on {at}/mcp. Try, in another terminal:\n");
     println!("  TOKEN={}", issuer.mint(&session)?);
     println!("  mcp() {{ curl -sN {at}/mcp -H \"Authorization: Bearer $TOKEN\" \\");

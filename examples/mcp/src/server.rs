@@ -1,24 +1,43 @@
-//! MCP over streamable HTTP, behind the layer.
+//! MCP over streamable HTTP, behind the layer; and where its clients find the authorization server.
 
 use std::sync::Arc;
 
-use axum::Router;
-use caracal_revocation::{GatewayLayer, Revocations};
+use axum::routing::get;
+use axum::{Json, Router};
+use caracal_revocation::{GatewayLayer, ResourceMetadataError, Revocations};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::json;
 use tower::util::MapRequestLayer;
 
-use crate::mandates::Issuer;
+use crate::mandates::{ISSUER, Issuer};
 use crate::tools::{Tools, Watch};
 
-pub fn routes(revocations: Revocations, issuer: Issuer, watch: Watch) -> Router {
+/// The well-known path of RFC 9728, for the resource `/mcp`.
+const METADATA: &str = "/.well-known/oauth-protected-resource/mcp";
+
+/// The routes of the server whose clients know it by the address `at`.
+pub fn routes(
+    at: &str,
+    revocations: Revocations,
+    issuer: Issuer,
+    watch: Watch,
+) -> Result<Router, ResourceMetadataError> {
     let service = StreamableHttpService::new(
         move || Ok(Tools { watch: Arc::clone(&watch) }),
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default(),
     );
-    Router::new()
+    let gateway =
+        GatewayLayer::new(revocations).with_resource_metadata(&format!("{at}{METADATA}"))?;
+    let metadata = json!({
+        "resource": format!("{at}/mcp"), "authorization_servers": [ISSUER],
+        "bearer_methods_supported": ["header"],
+    });
+    Ok(Router::new()
         .route_service("/mcp", service)
-        .layer(GatewayLayer::new(revocations))
+        .layer(gateway)
         .layer(MapRequestLayer::new(move |request| issuer.authenticate(request)))
+        // Not behind the layer: a client reads it before it has a token.
+        .route(METADATA, get(async move || Json(metadata))))
 }

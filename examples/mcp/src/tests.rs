@@ -62,9 +62,10 @@ async fn a_tool_call_and_both_event_streams_end_on_revocation() {
     let issuer = Issuer::new().unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
     let watch = Arc::new(move |what: &str| drop(tell.send(what.to_owned())));
-    let app = server::routes(revocations.clone(), issuer.clone(), watch);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let at = format!("http://{address}");
+    let app = server::routes(&at, revocations.clone(), issuer.clone(), watch).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let client = Client::builder(TokioExecutor::new()).build_http();
@@ -92,4 +93,30 @@ async fn a_tool_call_and_both_event_streams_end_on_revocation() {
         assert!(broken && !text.contains("result"), "{text}");
     }
     assert_eq!(mcp.send(Method::POST, CALL).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_client_without_a_token_finds_the_authorization_server() {
+    let (streams, key) = (InProcess::new(), Key::generate().unwrap());
+    let revocations = Follower::in_process(&streams, KeyRing::new(key)).unwrap().spawn();
+    soon(revocations.ready()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (at, watch) = (format!("http://{address}"), Arc::new(|_: &str| ()));
+    let app = server::routes(&at, revocations, Issuer::new().unwrap(), watch).unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mcp = Mcp { client: client.clone(), address, token: String::new(), session: None };
+    let response = mcp.send(Method::POST, INITIALIZE).await;
+    assert_eq!(response.status(), 401);
+    let challenge = response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+    let url = challenge.strip_prefix("Bearer resource_metadata=\"").unwrap();
+    let url = url.strip_suffix('"').unwrap();
+    let request = Request::get(url).body(Full::default()).unwrap();
+    let response = soon(client.request(request)).await.unwrap();
+    let body = soon(response.into_body().collect()).await.unwrap().to_bytes();
+    let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(document["resource"], format!("{at}/mcp"));
+    assert_eq!(document["authorization_servers"][0], "https://sts.example");
 }
