@@ -150,6 +150,11 @@ async fn a_denied_call_over_grpc_gets_a_grpc_status() {
     let mut http1 = call(&revocations);
     *http1.version_mut() = http::Version::HTTP_11;
     assert_eq!(send(&layer, http1).await.answer().0, 403);
+    // A service of gRPC alone needs no `te`.
+    let mut plain = call(&revocations);
+    plain.headers_mut().remove("te");
+    let outcome = send(&layer.grpc_only(), plain).await;
+    assert_eq!(outcome.response.headers()["grpc-status"], "7");
 }
 
 #[tokio::test(start_paused = true)]
