@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, Error, RootCertStore};
 
 use crate::connection::install_crypto;
 
@@ -13,8 +13,14 @@ use crate::connection::install_crypto;
 pub(crate) enum CertificateError {
     #[error("the system has no certificates of authorities to believe")]
     NoneInTheSystem,
-    #[error("not in PEM format, or not what is expected there")]
-    NotPem,
+    #[error("the authorities are not certificates in PEM format")]
+    Root,
+    #[error("the own certificate is not one in PEM format")]
+    Chain,
+    #[error("the own key is not one in PEM format")]
+    Key,
+    #[error("the own key is not that of the own certificate")]
+    NotItsKey,
 }
 
 /// Believes what the operating system does, and shows nothing.
@@ -31,8 +37,8 @@ pub(crate) fn from_pem(
     let roots = match root {
         Some(pem) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(pem)? {
-                roots.add(certificate).map_err(|_| CertificateError::NotPem)?;
+            for certificate in certificates(pem).ok_or(CertificateError::Root)? {
+                roots.add(certificate).map_err(|_| CertificateError::Root)?;
             }
             roots
         }
@@ -50,19 +56,22 @@ fn config(
     let config = match identity {
         None => config.with_no_client_auth(),
         Some((chain, key)) => {
-            let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::NotPem)?;
-            config
-                .with_client_auth_cert(certificates(chain)?, key)
-                .map_err(|_| CertificateError::NotPem)?
+            let chain = certificates(chain).ok_or(CertificateError::Chain)?;
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::Key)?;
+            config.with_client_auth_cert(chain, key).map_err(|error| match error {
+                Error::InconsistentKeys(_) => CertificateError::NotItsKey,
+                Error::InvalidCertificate(_) => CertificateError::Chain,
+                _ => CertificateError::Key,
+            })?
         }
     };
     Ok(Arc::new(config))
 }
 
 /// At least one.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    all.ok().filter(|all| !all.is_empty()).ok_or(CertificateError::NotPem)
+    all.ok().filter(|all| !all.is_empty())
 }
 
 fn roots_of_the_system() -> Result<RootCertStore, CertificateError> {

@@ -98,7 +98,9 @@ impl Follower {
     ///
     /// [`SettingsError`] when `CARACAL_MODE` is set to a published mode.
     pub fn in_process(streams: &InProcess, keys: KeyRing) -> Result<Self, SettingsError> {
-        Self::in_process_with(streams, keys, |name| std::env::var(name).ok())
+        // A mode that is no text is no mode: an error, as any unknown one.
+        let variable = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
+        Self::in_process_with(streams, keys, variable)
     }
 
     fn in_process_with(

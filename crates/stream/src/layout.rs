@@ -18,6 +18,13 @@ pub struct StreamLayout {
     pub intended_length: Option<u64>,
 }
 
+/// Groups that are provisioned, and that no service of Caracal reads.
+const UNREAD_GROUPS: [&str; 4] =
+    ["siem-export", "audit-dlq-observer", "invocations-observer", "delegations-observer"];
+
+/// Entries in a node of a stream, unless Redis is configured otherwise.
+const NODE: u64 = 100;
+
 impl StreamLayout {
     /// Every stream, in the order of the contract's table.
     pub const ALL: [Self; 9] = [
@@ -40,9 +47,27 @@ impl StreamLayout {
         Self { name, groups, intended_length }
     }
 
-    /// Whether it is longer than it is meant to be.
+    /// Returns `true` if it is longer than it is meant to be.
+    ///
+    /// A stream without groups gains an entry at each start of Redis: `MAXLEN ~ 1` removes whole
+    /// nodes only.
     #[must_use]
     pub fn is_over(&self, length: u64) -> bool {
-        self.intended_length.is_some_and(|intended| length > intended)
+        let slack = if self.groups.is_empty() { NODE } else { 0 };
+        self.intended_length.is_some_and(|intended| length > intended + slack)
+    }
+
+    /// Returns `true` if a service of Caracal reads this group, or may read it. In the groups that
+    /// none reads, unread entries are normal.
+    #[must_use]
+    pub fn is_read(&self, group: &str) -> bool {
+        !UNREAD_GROUPS.contains(&group)
+    }
+
+    /// Returns `true` if old entries may be removed: Caracal's Audit service replays those of its
+    /// dead-letter stream, and a stream without groups is kept by its entry.
+    #[must_use]
+    pub fn is_trimmable(&self) -> bool {
+        !self.groups.is_empty() && self.name != "caracal.audit.events.dlq"
     }
 }

@@ -34,6 +34,7 @@
 //! shows each message.
 
 pub mod acl;
+mod advice;
 mod baseline;
 mod canary;
 #[cfg(feature = "tls")]

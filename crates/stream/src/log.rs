@@ -231,7 +231,9 @@ impl LogError {
             Self::Cluster(..) => Some(acl::CLUSTER),
             Self::Primary(..) => Some(acl::PRIMARY),
             // Only what a cluster needs besides, or a database by number, is not in that line.
-            Self::Redis(words) if words.contains("'asking'") => Some(acl::CLUSTER),
+            Self::Redis(words) if words.contains("'asking'") || words.contains("'cluster") => {
+                Some(acl::CLUSTER)
+            }
             Self::Redis(words) if words.contains("'select'") => Some(acl::SELECT),
             _ => Some(acl::FOLLOW),
         }

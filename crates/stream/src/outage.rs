@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Outage as Cause, Revocations};
 
+use crate::advice;
 use crate::log::LogError;
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -48,7 +49,7 @@ impl Outage {
         if let Some(cause) = self.begin(error, revocations) {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
-                "the streams cannot be read; trying again until they can: {}", cause.advice()
+                "the streams cannot be read; trying again until they can: {}", advice::of(error)
             );
         }
         self.grows_old(revocations);
@@ -60,7 +61,7 @@ impl Outage {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
                 "the streams are read and cannot be proven fresh: the view goes stale; {}",
-                cause.advice()
+                advice::of(error)
             );
         }
         self.grows_old(revocations);

@@ -117,6 +117,8 @@ enum Problem {
     NotAnAddress(&'static str),
     #[error("not a port number")]
     NotAPort,
+    #[error("not text: UTF-8 is expected")]
+    NotText,
     #[error("the file that it names cannot be read: {0}")]
     Unreadable(std::io::ErrorKind),
     #[error("not set: only CARACAL_MODE=dev runs without a stream key")]
@@ -132,8 +134,8 @@ enum Problem {
     #[error("{0}")]
     Bound(BoundError),
     #[cfg(feature = "tls")]
-    #[error("needs TLS: rediss:// in REDIS_URL, or REDIS_TLS=true for several servers")]
-    NeedsTls,
+    #[error("needs TLS: rediss:// in {0}, or for several servers REDIS_TLS=true")]
+    NeedsTls(&'static str),
     #[error("host:port is expected, or several with commas between them")]
     NotHostAndPort,
     #[error("names the same server twice")]
@@ -145,6 +147,12 @@ enum Problem {
     #[cfg(feature = "tls")]
     #[error("not in PEM format, or not what is expected there")]
     NotPem,
+    #[cfg(feature = "tls")]
+    #[error("not the key of the certificate in REDIS_TLS_CERT_FILE")]
+    NotItsKey,
+    #[cfg(feature = "tls")]
+    #[error("not set, and the system has no certificates of authorities to believe")]
+    NoAuthority,
     #[error("contradicts {0}")]
     Contradiction(&'static str),
     #[error("a snapshot is sealed with STREAMS_HMAC_KEY, which is not set")]
@@ -176,7 +184,21 @@ impl Settings {
     ///
     /// [`SettingsError`] names the setting that is missing or cannot be used.
     pub fn from_env() -> Result<Self, SettingsError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        let not_text = std::cell::Cell::new(None);
+        let settings = Self::from_lookup(|name| match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(std::env::VarError::NotPresent) => None,
+            // The value is left out: it may be a secret.
+            Err(std::env::VarError::NotUnicode(_)) => {
+                not_text.set(Some(name.to_owned()));
+                None
+            }
+        });
+        match not_text.take() {
+            // A few bytes, for an error that a program ends with.
+            Some(name) => Err(SettingsError::new(name.leak(), Problem::NotText)),
+            None => settings,
+        }
     }
 
     /// The settings that `lookup` finds by name.

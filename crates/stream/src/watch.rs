@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeyRing, Message, Rejection, Stream, StreamId};
-use caracal_revocation_state::{Moment, Options, Revocations};
+use caracal_revocation_state::{Moment, Revocations};
 use futures_util::future::try_join_all;
 
 use crate::dead_letters;
@@ -92,8 +92,9 @@ impl Watch {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
-        let revocations = Revocations::new(Options::default());
-        let log = |upstream| RedisLog::new(upstream, None, settings.insecure_unproven);
+        let revocations = Revocations::new(settings.options);
+        let primary = || settings.primary.clone();
+        let log = |upstream| RedisLog::new(upstream, primary(), settings.insecure_unproven);
         let upstreams = Upstream::all(&settings.topology, &settings.certificates, &revocations);
         let mut logs: Vec<_> = upstreams.into_iter().map(log).collect();
         let server_time = open(&mut logs).await?;
@@ -156,6 +157,8 @@ impl Watch {
             self.show(reading, now, server_lead, &mut show);
             is_idle &= reading.entries.is_empty();
         }
+        let unproven = readings.iter().find_map(|reading| reading.freshness_error.as_ref());
+        self.revocations().set_outage(unproven.map(LogError::outage));
         self.server_time = Some(server_time);
         let server_lead = nanos(server_time) - nanos(sent.wall);
         let is_idle = is_idle && self.fold.is_tailing();

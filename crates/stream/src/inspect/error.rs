@@ -2,6 +2,7 @@
 
 use caracal_revocation_state::Outage;
 
+use crate::advice;
 use crate::log::LogError;
 
 /// Redis did not answer an operator's question, or not as expected. Never holds a secret.
@@ -10,6 +11,7 @@ use crate::log::LogError;
 pub struct InspectError {
     kind: InspectErrorKind,
     words: String,
+    advice: String,
 }
 
 /// The kinds of failure, for a program to match.
@@ -37,11 +39,28 @@ impl InspectError {
     pub const fn kind(&self) -> InspectErrorKind {
         self.kind
     }
+
+    /// The action that ends it, which names the setting where one is at fault.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
 }
 
 impl From<LogError> for InspectError {
     fn from(error: LogError) -> Self {
-        Self { kind: kind(&error), words: error.to_string() }
+        let kind = kind(&error);
+        let advice = match (kind, error.missing_rights()) {
+            (_, Some(rights)) => format!("ACL SETUSER <user> {rights}"),
+            (InspectErrorKind::Version, _) => {
+                "upgrade Redis: before 7.0 it cannot prove a log complete".to_owned()
+            }
+            (InspectErrorKind::NoStream, _) => {
+                "another program uses this key, or this is another Redis".to_owned()
+            }
+            _ => advice::of(&error).to_owned(),
+        };
+        Self { kind, words: error.to_string(), advice }
     }
 }
 

@@ -201,3 +201,30 @@ fn bounds_and_strictness_are_read_and_checked() {
     assert_eq!(error.setting(), "REVOCATION_INSECURE_UNPROVEN");
     assert!(with(&[("REVOCATION_INSECURE_UNPROVEN", "true")]).is_ok());
 }
+
+#[cfg(unix)]
+#[test]
+fn names_a_variable_that_is_not_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    // An environment of its own: this test again, as a child.
+    const CHILD: &str = "CARACAL_TEST_OF_SETTINGS";
+    if std::env::var_os(CHILD).is_some() {
+        println!("error: {}", Settings::from_env().unwrap_err());
+        return;
+    }
+    for name in ["REDIS_PASSWORD", "REVOCATION_STRICT", "STREAMS_HMAC_KEY_PREVIOUS"] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["settings::tests::names_a_variable_that_is_not_text", "--exact", "--nocapture"])
+            .env(CHILD, "1")
+            .env("REDIS_URL", "redis://localhost")
+            .env("STREAMS_HMAC_KEY", KEY)
+            .env(name, OsStr::from_bytes(b"hunter2\xff"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(&format!("error: {name}: not text")), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

@@ -3,7 +3,7 @@
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use super::{Problem, SettingsError};
-use crate::certificates;
+use crate::certificates::{self, CertificateError};
 use crate::connection::install_crypto;
 use crate::wire::Certificates;
 
@@ -11,15 +11,17 @@ const CA: &str = "REDIS_TLS_CA_FILE";
 const CERT: &str = "REDIS_TLS_CERT_FILE";
 const KEY: &str = "REDIS_TLS_KEY_FILE";
 
-/// The same server, with the certificates that the settings name.
+/// The server that `setting` names, with the certificates that the settings name.
 pub(super) fn with_certificates(
     server: ConnectionInfo,
+    setting: &'static str,
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<ConnectionInfo, SettingsError> {
     let Some(Pem { first, root_cert, client_tls }) = pem(lookup)? else { return Ok(server) };
     if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
-        return Err(SettingsError::new(first, Problem::NeedsTls));
+        return Err(SettingsError::new(first, Problem::NeedsTls(setting)));
     }
+    from_pem(root_cert.as_deref(), client_tls.as_ref())?;
     install_crypto();
     Client::build_with_tls(server, TlsCertificates { client_tls, root_cert })
         .map(|client| client.get_connection_info().clone())
@@ -31,13 +33,26 @@ pub(super) fn with_certificates(
 pub(super) fn certificates(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Certificates, SettingsError> {
-    let Some(Pem { first, root_cert, client_tls }) = pem(lookup)? else {
+    let Some(Pem { root_cert, client_tls, .. }) = pem(lookup)? else {
         return Ok(Certificates::default());
     };
-    let identity = client_tls.as_ref().map(|tls| (&*tls.client_cert, &*tls.client_key));
-    certificates::from_pem(root_cert.as_deref(), identity)
-        .map(|config| Certificates { config: Some(config) })
-        .map_err(|_| SettingsError::new(first, Problem::NotPem))
+    from_pem(root_cert.as_deref(), client_tls.as_ref())
+}
+
+/// The certificates in these files; an error names the setting of the file at fault.
+fn from_pem(
+    root: Option<&[u8]>,
+    own: Option<&ClientTlsConfig>,
+) -> Result<Certificates, SettingsError> {
+    let own = own.map(|tls| (&*tls.client_cert, &*tls.client_key));
+    let config = certificates::from_pem(root, own).map_err(|error| match error {
+        CertificateError::Root => SettingsError::new(CA, Problem::NotPem),
+        CertificateError::NoneInTheSystem => SettingsError::new(CA, Problem::NoAuthority),
+        CertificateError::Chain => SettingsError::new(CERT, Problem::NotPem),
+        CertificateError::Key => SettingsError::new(KEY, Problem::NotPem),
+        CertificateError::NotItsKey => SettingsError::new(KEY, Problem::NotItsKey),
+    })?;
+    Ok(Certificates { config: Some(config) })
 }
 
 /// What the files hold, and the first setting that names one.

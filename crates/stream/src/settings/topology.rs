@@ -43,9 +43,10 @@ pub(super) fn topology(
     {
         return Err(SettingsError::new(SENTINELS, Problem::Missing(lone)));
     }
-    let server = with_certificates(server(lookup)?, lookup)?;
+    let server = with_certificates(server(lookup)?, URL, lookup)?;
     let primary = primary(lookup)?;
-    let primary = primary.map(|primary| with_certificates(primary, lookup)).transpose()?;
+    let primary =
+        primary.map(|primary| with_certificates(primary, PRIMARY_URL, lookup)).transpose()?;
     Ok((Topology::One(Box::new(server)), primary))
 }
 
@@ -86,7 +87,7 @@ fn anywhere(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, 
     let info = like
         .into_connection_info()
         .map_err(|_| SettingsError::new(TLS, Problem::NotAnAddress(NEEDS_FEATURE)))?;
-    with_certificates(info, lookup)
+    with_certificates(info, TLS, lookup)
 }
 
 const NEEDS_FEATURE: &str = " (TLS needs the feature `tls`)";
@@ -192,6 +193,7 @@ use super::tls::with_certificates;
 #[cfg(not(feature = "tls"))]
 fn with_certificates(
     server: ConnectionInfo,
+    _setting: &'static str,
     _lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<ConnectionInfo, SettingsError> {
     Ok(server)

@@ -1,0 +1,127 @@
+//! The action that ends an error of Redis, as far as its words name the cause.
+
+use caracal_revocation_state::Outage;
+
+use crate::log::LogError;
+
+/// Codes of what a server answers.
+const CODES: [(&str, &str); 4] = [
+    (
+        "BUSY",
+        "a script holds the server up: wait until it ends, or end it with SCRIPT KILL (a function \
+         with FUNCTION KILL)",
+    ),
+    ("ASK", MOVING),
+    ("TRYAGAIN", MOVING),
+    (
+        "CLUSTERDOWN",
+        "the cluster does not serve every slot: look at CLUSTER INFO and CLUSTER NODES",
+    ),
+];
+
+const MOVING: &str = "a slot is moving from one node of the cluster to another: wait until that is \
+                      done, and if it never is, end it with redis-cli --cluster fix";
+
+/// Parts of what the server or the TLS library says.
+const WORDS: [(&str, &str); 8] = [
+    (
+        "max number of clients",
+        "the server has as many connections as it allows: raise maxclients in Redis, or find out by \
+         CLIENT LIST who holds so many",
+    ),
+    (
+        "UnknownIssuer",
+        "no authority that is believed here signed the server's certificate: set REDIS_TLS_CA_FILE \
+         to the certificate of the one that did",
+    ),
+    (
+        "not valid for name",
+        "the server's certificate is for another name: use one of its names in the address, or \
+         give the server a certificate for this one",
+    ),
+    ("certificate expired", EXPIRED),
+    ("Expired", EXPIRED),
+    (
+        "CertificateRequired",
+        "the server asks for a certificate: set REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE",
+    ),
+    (
+        "InvalidContentType",
+        "the server does not speak TLS at this port: use its TLS port, or redis:// instead of \
+         rediss://",
+    ),
+    (
+        "UnknownCA",
+        "the server does not believe the authority of this side's certificate: look at \
+         REDIS_TLS_CERT_FILE, and at the server's tls-ca-cert-file",
+    ),
+];
+
+const EXPIRED: &str =
+    "the server's certificate is no longer valid: renew it, or look at the clocks of both sides";
+
+/// What the client says of a connection that was there, and ended.
+const ENDED: [&str; 3] = ["broken pipe", "reset by peer", "end of file"];
+
+/// The action for this error: more exact than its cause where its words are.
+pub(crate) fn of(error: &LogError) -> &'static str {
+    let words = match error {
+        LogError::Redis(words) => words,
+        LogError::Connection(_, words)
+        | LogError::Sentinel(_, words)
+        | LogError::Cluster(_, words)
+        | LogError::Primary(_, words) => words,
+        _ => "",
+    };
+    let code = words.strip_prefix("Redis: ").unwrap_or(words).split_whitespace().next();
+    let by_code = CODES.iter().find(|(named, _)| code == Some(*named));
+    let by_words = || WORDS.iter().find(|(part, _)| words.contains(part));
+    if let Some((_, advice)) = by_code.or_else(by_words) {
+        return advice;
+    }
+    match (error, error.outage()) {
+        (LogError::Connection(..), Outage::Unreachable)
+            if ENDED.iter().any(|end| words.to_lowercase().contains(end)) =>
+        {
+            "the server, or a proxy before it, ended the connection: look whether this port expects \
+             TLS (rediss://) or a certificate (REDIS_TLS_CERT_FILE), and whether maxclients is reached"
+        }
+        (LogError::Connection(..), Outage::Unreachable) => {
+            "look whether Redis runs there: check REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, \
+             or REDIS_HOST and REDIS_PORT"
+        }
+        (_, outage) => outage.advice(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_cause_that_the_words_tell() {
+        let redis = |words: &str| LogError::Redis(words.into());
+        let tls = |words: &str| LogError::Connection(Outage::Tls, words.into());
+        let ended = |words: &str| LogError::Connection(Outage::Unreachable, words.into());
+        let sentinel = |words: &str| LogError::Sentinel(Outage::Other, words.into());
+        for (error, part) in [
+            (redis("BUSY Redis is busy running a script."), "SCRIPT KILL"),
+            (sentinel("Redis: BUSY Redis is busy running a script."), "SCRIPT KILL"),
+            (redis("ERR max number of clients reached"), "maxclients"),
+            (redis("ASK 13713 10.0.0.7:6379"), "slot is moving"),
+            (redis("TRYAGAIN Multiple keys request during rehashing of slot"), "slot is moving"),
+            (redis("MOVED 13713 10.0.0.7:6379"), "REDIS_CLUSTER_NODES"),
+            (redis("CLUSTERDOWN Hash slot not served"), "CLUSTER INFO"),
+            (tls("invalid peer certificate: UnknownIssuer"), "REDIS_TLS_CA_FILE"),
+            (tls("received fatal alert: CertificateRequired"), "REDIS_TLS_CERT_FILE"),
+            (tls("invalid peer certificate: certificate not valid for name \"h\""), "another name"),
+            (tls("something else"), "REDIS_TLS_CA_FILE"),
+            (ended("Connection reset by peer (os error 104)"), "rediss://"),
+            (ended("Connection refused (os error 111)"), "REDIS_HOST and REDIS_PORT"),
+            (redis("LOADING Redis is loading the dataset in memory"), "wait"),
+            (LogError::Behind, "wait"),
+        ] {
+            assert!(of(&error).contains(part), "{error}: {}", of(&error));
+        }
+    }
+}
