@@ -4,7 +4,11 @@ use tokio::net::TcpListener;
 
 /// Listens at the address that `LISTEN` names, else at this one.
 pub async fn listen(otherwise: &str) -> Result<TcpListener, Box<dyn std::error::Error>> {
-    let named = std::env::var("LISTEN").ok().filter(|address| !address.trim().is_empty());
+    let named = match std::env::var("LISTEN") {
+        Ok(address) => Some(address).filter(|address| !address.trim().is_empty()),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(std::env::VarError::NotUnicode(_)) => return Err("LISTEN: not UTF-8".into()),
+    };
     let address = named.as_deref().map_or(otherwise, str::trim);
     TcpListener::bind(address).await.map_err(|error| {
         let what = match error.kind() {

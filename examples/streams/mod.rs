@@ -110,7 +110,8 @@ impl Origin {
 }
 
 fn is_set(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| !value.trim().is_empty())
+    // One that is not UTF-8 is set, and `Settings` names it.
+    std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
 }
 
 /// Makes the streams on a Redis that has none of those that a follower reads: it would take that

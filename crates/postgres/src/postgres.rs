@@ -55,6 +55,7 @@ impl Postgres {
     ///
     /// [`PostgresError`] names the setting that is missing or cannot be used.
     pub fn from_env() -> Result<Self, PostgresError> {
+        settings::check_environment()?;
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 

@@ -67,6 +67,7 @@ pub struct PostgresError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     Unset,
+    NotText,
     Unreadable(std::io::ErrorKind),
     NotAnAddress,
     /// A parameter of this name is not accepted.
@@ -107,6 +108,7 @@ impl std::fmt::Display for PostgresError {
                 "not set: the address of Caracal's Postgres, such as \
                  postgres://caracal_revocation@host/caracal",
             ),
+            Problem::NotText => f.write_str("not text: UTF-8 is expected"),
             Problem::Unreadable(kind) => write!(f, "the file that it names cannot be read: {kind}"),
             Problem::NotAnAddress => f.write_str(
                 "not an address: postgres://user:password@host/database is expected, with \
@@ -161,6 +163,14 @@ pub(crate) struct Authorities {
     /// The setting that names the file.
     pub(crate) setting: &'static str,
     pub(crate) pem: Vec<u8>,
+}
+
+/// Refuses a setting of the environment that is not UTF-8: its value is not shown.
+pub(crate) fn check_environment() -> Result<(), PostgresError> {
+    let is_text =
+        |name: &&str| !matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
+    let wrong = [URL, URL_FILE, CA_FILE].into_iter().find(|name| !is_text(name));
+    wrong.map_or(Ok(()), |setting| Err(PostgresError { setting, problem: Problem::NotText }))
 }
 
 /// Reads the settings that `lookup` finds by name. `DATABASE_URL_FILE` counts before

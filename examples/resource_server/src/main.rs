@@ -34,7 +34,7 @@ async fn main() -> Result<(), Error> {
     let listener = listen::listen("127.0.0.1:8080").await?;
     let writes = [Stream::SessionsRevoke, Stream::DelegationsInvalidate];
     let origin = streams::Origin::from_env(&writes).await?;
-    let named = std::env::var("ISSUER").ok().filter(|name| !name.trim().is_empty());
+    let named = variable("ISSUER")?.filter(|name| !name.trim().is_empty());
     if named.is_some() && matches!(origin, streams::Origin::InProcess(..)) {
         return Err("ISSUER names another process, whose revocations arrive through Redis only: \
                     set REDIS_URL and STREAMS_HMAC_KEY as it has them"
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Error> {
     let revocations = origin.follower()?.spawn();
     streams::ready(&revocations).await?;
 
-    let zone = std::env::var("ZONE").unwrap_or_else(|_| "zone-demo".to_owned());
+    let zone = variable("ZONE")?.unwrap_or_else(|| "zone-demo".to_owned());
     let (name, issuer) = match named {
         Some(name) => (name, None),
         None => own_issuer(&zone).await.map(|(name, issuer)| (name, Some(issuer)))?,
@@ -74,6 +74,15 @@ async fn main() -> Result<(), Error> {
     };
     axum::serve(listener, app).with_graceful_shutdown(ended).await?;
     Ok(())
+}
+
+/// An environment variable; an error names one that is not UTF-8, and does not show its value.
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("{name}: not UTF-8").into()),
+    }
 }
 
 async fn read(mandate: Mandate) -> String {

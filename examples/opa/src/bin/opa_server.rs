@@ -16,7 +16,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut started = Vec::new();
     let addresses: Vec<String> = match std::env::var("OPA_URL") {
         Ok(urls) => urls.split(',').map(|url| url.trim().to_owned()).collect(),
-        Err(_) => {
+        Err(std::env::VarError::NotUnicode(_)) => return Err("OPA_URL: not UTF-8".into()),
+        Err(std::env::VarError::NotPresent) => {
             for _ in ZONES {
                 started.push(Opa::start()?);
             }
