@@ -8,10 +8,10 @@ use caracal_revocation::{
 };
 use tempfile::TempDir;
 
+use crate::certificates::certificates;
 use crate::live::{ZONE, caught_up, claims, eventually, publisher, ready, revoke, ring, verdict};
 use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
-use crate::tls::certificates;
 
 /// A resource token of before every hole that a test makes.
 fn old(session: &str) -> Claims {

@@ -11,6 +11,7 @@ mod typed;
 
 mod baseline;
 mod canary;
+mod certificates;
 mod cluster;
 mod cluster_fleet;
 mod cut;

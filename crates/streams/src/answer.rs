@@ -13,6 +13,8 @@ pub(crate) enum Answer {
     Not,
     /// Exit code 2: broken.
     Broken,
+    /// Ended by this signal, after cleaning up: the exit code that a shell gives such an end.
+    Signal(u8),
 }
 
 impl From<Answer> for ExitCode {
@@ -21,6 +23,7 @@ impl From<Answer> for ExitCode {
             Answer::Fine => 0,
             Answer::Not => 1,
             Answer::Broken => 2,
+            Answer::Signal(number) => 128 + number,
         })
     }
 }

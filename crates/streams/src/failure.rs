@@ -3,35 +3,27 @@
 use std::fmt;
 use std::io;
 
-use caracal_revocation_stream::{InspectError, InspectErrorKind, PublishError, SettingsError};
+use caracal_revocation_stream::{InspectError, PublishError, SettingsError};
 
 /// A command failed: exit code 2. Never holds a secret.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    words: String,
-    pipe: bool,
-}
+pub(crate) struct Failure(String);
 
 impl Failure {
     pub(crate) fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), pipe: false }
-    }
-
-    /// Whether the reader of the output went away, which is no failure of ours.
-    pub(crate) const fn is_closed_pipe(&self) -> bool {
-        self.pipe
+        Self(words.into())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.0)
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self { pipe: error.kind() == io::ErrorKind::BrokenPipe, words: error.to_string() }
+        Self::new(error.to_string())
     }
 }
 
@@ -43,16 +35,7 @@ impl From<SettingsError> for Failure {
 
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
-        let hint = match error.kind() {
-            InspectErrorKind::Unreachable => {
-                "check REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, or REDIS_HOST and REDIS_PORT"
-            }
-            InspectErrorKind::Login => "check REDIS_PASSWORD or REDIS_PASSWORD_FILE, or REDIS_URL",
-            InspectErrorKind::NotAllowed => "the user of REDIS_URL lacks a right: see its ACL",
-            InspectErrorKind::NoStream => "another program uses this key, or this is another Redis",
-            _ => return Self::new(error.to_string()),
-        };
-        Self::new(format!("{error}; {hint}"))
+        Self::new(format!("{error}; {}", error.advice()))
     }
 }
 
@@ -64,6 +47,6 @@ impl From<PublishError> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        if error.is_io() { io::Error::from(error).into() } else { Self::new(error.to_string()) }
+        Self::new(error.to_string())
     }
 }

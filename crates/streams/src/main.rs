@@ -12,7 +12,9 @@ mod doctor;
 mod explain;
 mod failure;
 mod fleet;
+mod history;
 mod message;
+mod output;
 mod provision;
 mod publish;
 mod record;
@@ -22,7 +24,7 @@ mod sign;
 mod text;
 mod watch;
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,27 +32,26 @@ use clap::Parser;
 use crate::answer::Answer;
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use crate::output::{Output, note};
 use crate::settings::Sources;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = Output::new();
     match run(cli, &mut out).await.and_then(|answer| Ok((out.flush()?, answer).1)) {
         Ok(answer) => answer.into(),
-        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where standard error is closed too there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "caracal-streams: {failure}");
+            note(format_args!("caracal-streams: {failure}"));
             ExitCode::from(2)
         }
     }
 }
 
-async fn run(cli: Cli, out: &mut impl Write) -> Result<Answer, Failure> {
+async fn run(cli: Cli, out: &mut Output) -> Result<Answer, Failure> {
     let sources = || Sources::of(&cli.connect);
     match cli.command {
-        Command::Provision(args) => provision::provision(&sources()?, &args, out).await,
+        Command::Provision(args) => provision::provision(&sources()?, &args.report, out).await,
         Command::Verify(args) => provision::verify(&sources()?, &args, out).await,
         Command::Watch(args) if args.is_full_screen(std::io::stdout().is_terminal()) => {
             watch::screen(&sources()?, &args).await

@@ -41,7 +41,8 @@ pub(crate) struct Record<'e> {
     /// From its id to here, by the server's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<f64>,
-    #[serde(skip)]
+    /// The delegations that it ends: written where there are any.
+    #[serde(rename = "ended", serialize_with = "ended", skip_serializing_if = "ends_nothing")]
     changes: &'e [Change<'e>],
 }
 
@@ -125,6 +126,23 @@ pub(crate) fn changes(changes: &[Change<'_>]) -> String {
         },
     });
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// The delegations that a message ends.
+fn ended_by<'e>(changes: &'e [Change<'e>]) -> impl Iterator<Item = &'e str> {
+    let ended = changes.iter().filter_map(|change| match change {
+        Change::DelegationEpoch(told) => Some(&told.ended),
+        _ => None,
+    });
+    ended.flatten().map(|edge| edge.as_str())
+}
+
+fn ended<'e, S: Serializer>(changes: &&'e [Change<'e>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ended_by(changes))
+}
+
+fn ends_nothing<'e>(changes: &&'e [Change<'e>]) -> bool {
+    ended_by(changes).next().is_none()
 }
 
 fn by_name<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {

@@ -11,6 +11,7 @@ use crate::answer::Answer;
 use crate::cli::{RetentionArgs, RetentionCommand};
 use crate::confirm::confirm;
 use crate::failure::Failure;
+use crate::output::note;
 use crate::settings::Sources;
 use crate::text::{plain, time_of};
 
@@ -51,6 +52,9 @@ pub(crate) async fn retention(
     let plans = plans(&mut inspector, args).await?;
     match &args.what {
         RetentionCommand::Plan => {
+            if plans.is_empty() {
+                note("none of these streams is there: see caracal-streams provision");
+            }
             write(&plans, args.json, out)?;
             Ok(Answer::Fine)
         }
@@ -60,11 +64,15 @@ pub(crate) async fn retention(
 
 async fn plans(inspector: &mut Inspector, args: &RetentionArgs) -> Result<Vec<Plan>, Failure> {
     let mut plans = Vec::new();
-    // A stream without groups is kept by its one entry.
-    let streams = StreamLayout::ALL.iter().filter(|stream| !stream.groups.is_empty());
-    for stream in streams.filter(|stream| args.concerns(stream.name)) {
+    for stream in StreamLayout::ALL.iter().filter(|stream| args.concerns(stream.name)) {
         let KeyReport::Stream(report) = inspector.stream(stream.name).await? else { continue };
-        let (keep_from, kept_for) = bound(inspector, stream.name).await?;
+        let (keep_from, kept_for) = if stream.is_trimmable() {
+            bound(inspector, stream.name).await?
+        } else if stream.groups.is_empty() {
+            (StreamId::ZERO, "its entries keep it there".to_owned())
+        } else {
+            (StreamId::ZERO, "Caracal's Audit service replays them".to_owned())
+        };
         let removable = inspector.count_before(stream.name, keep_from, MAX_COUNTED).await?;
         plans.push(Plan {
             stream: stream.name,
@@ -115,12 +123,12 @@ async fn apply(
 ) -> Result<Answer, Failure> {
     let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.removable > 0).collect();
     if plans.is_empty() {
-        writeln!(std::io::stderr(), "nothing can be trimmed")?;
+        note("nothing can be trimmed");
         return Ok(Answer::Fine);
     }
     let lines: Vec<String> = plans.iter().map(|plan| plan.line()).collect();
     if !confirm(&format!("{}\nTrim?", lines.join("\n")), yes)? {
-        writeln!(std::io::stderr(), "nothing was trimmed")?;
+        note("nothing was trimmed");
         return Ok(Answer::Not);
     }
     for plan in plans {

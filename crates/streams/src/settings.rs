@@ -22,6 +22,17 @@ const ADDRESS: [&str; 8] = [
 /// The same for its password.
 const PASSWORD: [&str; 2] = ["REDIS_PASSWORD_FILE", "REDIS_PASSWORD"];
 
+/// Logins at sentinels: those of the place that names the sentinels, or of one that counts more.
+const SENTINEL_LOGIN: [&str; 4] = [
+    "REDIS_SENTINEL_USER",
+    "REDIS_SENTINEL_USER_FILE",
+    "REDIS_SENTINEL_PASSWORD",
+    "REDIS_SENTINEL_PASSWORD_FILE",
+];
+
+/// The settings of this program begin so; what others are called is none of its business.
+const OURS: [&str; 4] = ["REDIS_", "STREAMS_", "CARACAL_", "REVOCATION_"];
+
 /// Settings by name, from each place, the one that counts most first.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources(Vec<Source>);
@@ -45,8 +56,7 @@ impl Sources {
                  leave it out and name a file with --password-file, or set REDIS_URL",
             ));
         }
-        let environment: HashMap<_, _> = std::env::vars().collect();
-        Self::from(flags.named(), environment, flags.settings.as_deref())
+        Self::from(flags.named(), environment()?, flags.settings.as_deref())
     }
 
     fn from(
@@ -79,6 +89,33 @@ impl Sources {
 
     /// The setting `name`.
     pub(crate) fn find(&self, name: &str) -> Option<String> {
+        let is_url = ["REDIS_URL", "REDIS_URL_FILE"].contains(&name);
+        // A password from a place that counts more than the address outweighs the one in that.
+        match self.place_of(&PASSWORD) {
+            Some(place) if is_url && self.place_of(&ADDRESS).is_some_and(|url| place < url) => {
+                self.url_without_password(name)
+            }
+            _ => self.value(name),
+        }
+    }
+
+    /// `REDIS_URL` without its password; a file that cannot be read is left to be named.
+    fn url_without_password(&self, name: &str) -> Option<String> {
+        let Some(path) = self.value("REDIS_URL_FILE") else {
+            return self.value(name).map(|url| without_password(&url));
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(url) => (name == "REDIS_URL").then(|| without_password(url.trim())),
+            Err(_) => self.value(name),
+        }
+    }
+
+    /// The first place that has any of these, where 0 counts most.
+    fn place_of(&self, group: &[&str]) -> Option<usize> {
+        self.0.iter().position(|Source(map)| group.iter().any(|name| map.contains_key(*name)))
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
         let group = [ADDRESS.as_slice(), &PASSWORD].into_iter().find(|group| group.contains(&name));
         let group = group.unwrap_or(std::slice::from_ref(&name));
         // A secret's file and value are one setting.
@@ -86,12 +123,21 @@ impl Sources {
         let has = |Source(map): &&Source| {
             map.contains_key(&other) || group.iter().any(|name| map.contains_key(*name))
         };
-        self.0.iter().find(has).and_then(|Source(map)| map.get(name)).cloned()
+        let places = match self.place_of(&ADDRESS) {
+            Some(place) if SENTINEL_LOGIN.contains(&name) => place + 1,
+            _ => self.0.len(),
+        };
+        self.0.iter().take(places).find(has).and_then(|Source(map)| map.get(name)).cloned()
     }
 
     /// The server and the keys.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         Ok(Settings::from_lookup(|name| self.find(name))?)
+    }
+
+    /// The same, as if this setting were not set.
+    pub(crate) fn without(&self, setting: &str) -> Result<Settings, Failure> {
+        Ok(Settings::from_lookup(|name| (name != setting).then(|| self.find(name)).flatten())?)
     }
 
     /// The server alone, for what needs no key.
@@ -113,6 +159,25 @@ impl Sources {
         };
         Ok(Settings::from_lookup(lookup)?)
     }
+}
+
+/// This process' environment, as far as it is text. Names a setting that is not, and never shows
+/// its value.
+fn environment() -> Result<HashMap<String, String>, Failure> {
+    let mut text = HashMap::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => {
+                text.insert(name, value);
+            }
+            Err(_) if OURS.iter().any(|ours| name.starts_with(ours)) => {
+                return Err(Failure::new(format!("{name}: not text: UTF-8 is expected")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(text)
 }
 
 /// `${CARACAL_HOME:-$HOME/.local/share/caracal}`.
@@ -152,6 +217,26 @@ fn read(path: &Path) -> Result<HashMap<String, String>, Failure> {
         settings.insert(name.trim().trim_start_matches("export ").to_owned(), unquoted.to_owned());
     }
     Ok(settings)
+}
+
+/// The address without the password that it holds, if it does.
+fn without_password(url: &str) -> String {
+    let (base, query) =
+        url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, path)| (a, Some(path)));
+    let authority =
+        match authority.rsplit_once('@').map(|(login, host)| (login.split(':').next(), host)) {
+            None => authority.to_owned(),
+            Some((None | Some(""), host)) => host.to_owned(),
+            Some((Some(user), host)) => format!("{user}@{host}"),
+        };
+    let path = path.map(|path| format!("/{path}")).unwrap_or_default();
+    let query = query.map(|query| {
+        let kept = query.split('&').filter(|part| !part.starts_with("pass="));
+        format!("?{}", kept.collect::<Vec<_>>().join("&"))
+    });
+    format!("{scheme}://{authority}{path}{}", query.unwrap_or_default())
 }
 
 /// Whether the part of an address before its host holds a password.
@@ -212,6 +297,61 @@ mod tests {
         std::fs::write(&file, "REDIS_HOST=a\nhunter2\n").unwrap();
         let failure = Sources::from(map(&[]), map(&[]), Some(&file)).unwrap_err().to_string();
         assert!(failure.contains("line 2") && !failure.contains("hunter2"), "{failure}");
+    }
+
+    #[test]
+    fn a_flag_outweighs_the_logins_of_what_the_environment_names() {
+        let environment = map(&[
+            ("REDIS_SENTINELS", "s:26379"),
+            ("REDIS_SENTINEL_MASTER", "main"),
+            ("REDIS_SENTINEL_PASSWORD", "x"),
+        ]);
+        let sources =
+            Sources::from(map(&[("REDIS_HOST", "h")]), environment.clone(), None).unwrap();
+        assert_eq!(sources.find("REDIS_SENTINEL_PASSWORD"), None);
+        assert!(sources.server().is_ok());
+        let sources = Sources::from(map(&[]), environment, None).unwrap();
+        assert_eq!(sources.find("REDIS_SENTINEL_PASSWORD").as_deref(), Some("x"));
+        // Secrets in the environment, addresses in a file.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("streams.env");
+        std::fs::write(&file, "REDIS_SENTINELS=s\nREDIS_SENTINEL_MASTER=main\n").unwrap();
+        let secret = map(&[("REDIS_SENTINEL_PASSWORD", "x")]);
+        let sources = Sources::from(map(&[]), secret, Some(&file)).unwrap();
+        assert_eq!(sources.find("REDIS_SENTINEL_PASSWORD").as_deref(), Some("x"));
+        assert_eq!(sources.find("REDIS_SENTINELS").as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn a_password_file_outweighs_the_password_of_the_address() {
+        let flags = map(&[("REDIS_PASSWORD_FILE", "/p")]);
+        let url = "redis://u:old@h:1/2";
+        let find = |flags: &HashMap<_, _>, name, value: &str| {
+            let sources = Sources::from(flags.clone(), map(&[(name, value)]), None).unwrap();
+            (sources.find("REDIS_URL"), sources.find("REDIS_URL_FILE"))
+        };
+        let stripped = Some("redis://u@h:1/2".to_owned());
+        assert_eq!(find(&flags, "REDIS_URL", url), (stripped.clone(), None));
+        assert_eq!(find(&map(&[]), "REDIS_URL", url), (Some(url.to_owned()), None));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        std::fs::write(&file, format!("{url}\n")).unwrap();
+        let file = file.to_str().unwrap();
+        assert_eq!(find(&flags, "REDIS_URL_FILE", file), (stripped, None));
+        assert_eq!(find(&flags, "REDIS_URL_FILE", "/none").1.as_deref(), Some("/none"));
+    }
+
+    #[test]
+    fn removes_the_password_of_an_address_and_nothing_else() {
+        for (url, expected) in [
+            ("redis://u:p@h:1/0?protocol=resp3", "redis://u@h:1/0?protocol=resp3"),
+            ("rediss://:p@[::1]:6379", "rediss://[::1]:6379"),
+            ("redis://u@h", "redis://u@h"),
+            ("redis://h/3", "redis://h/3"),
+            ("unix:///s/r.sock?db=1&pass=p&user=u", "unix:///s/r.sock?db=1&user=u"),
+        ] {
+            assert_eq!(without_password(url), expected);
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Connect {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make the streams and consumer groups that are missing; rewrite nothing
-    Provision(ReportArgs),
+    Provision(ProvisionArgs),
     /// Check that all streams and groups exist, so that provisioning would change nothing
     Verify(ReportArgs),
     /// Connect as a consumer would, and explain what is wrong and what to do
@@ -147,7 +147,7 @@ Example:
     },
     /// Write the man pages into a folder
     Man {
-        /// The folder, which must exist
+        /// The folder, which is made if it is missing
         folder: PathBuf,
     },
 }
@@ -157,6 +157,15 @@ pub(crate) struct ReportArgs {
     /// One JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProvisionArgs {
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    /// Do not ask: provisioning never does, and scripts may say so all the same
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Args)]

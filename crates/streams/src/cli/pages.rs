@@ -16,8 +16,9 @@ pub(crate) fn completions(shell: Shell, out: &mut impl Write) {
     let _ = out.write_all(&script);
 }
 
-/// `caracal-streams.1`, and a page for each command, in `folder`.
+/// Writes `caracal-streams.1`, and a page for each command, into `folder`, which it makes.
 pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
-    clap_mangen::generate_to(Cli::command(), folder)
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
         .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
 }

@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::cli::{DeadLettersArgs, DeadLettersCommand, Picked};
 use crate::confirm::confirm;
 use crate::failure::Failure;
+use crate::output::note;
 use crate::settings::Sources;
 use crate::text::plain;
 
@@ -38,13 +39,19 @@ pub(crate) async fn dead_letters(
         DeadLettersCommand::List { stream, cause, count } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
             let streams = stream.map_or(Stream::ALL.to_vec(), |stream| vec![stream]);
-            let mut left = *count;
+            let mut all = Vec::new();
             for stream in streams {
-                let all = find(&mut inspector, stream, &Picked::of_cause(cause.clone())).await?;
-                for found in all.iter().take(left) {
-                    found.list(args.json, out)?;
-                }
-                left = left.saturating_sub(all.len());
+                let picked = Picked::of_cause(cause.clone());
+                all.extend(find(&mut inspector, stream, &picked).await?);
+            }
+            for found in all.iter().take(*count) {
+                found.list(args.json, out)?;
+            }
+            match all.len().checked_sub(*count) {
+                // An empty list of JSON lines has no line.
+                _ if all.is_empty() && !args.json => writeln!(out, "no dead letters")?,
+                Some(more @ 1..) => note(format_args!("{more} more are there: say --count")),
+                _ => {}
             }
             Ok(Answer::Fine)
         }
@@ -55,7 +62,7 @@ pub(crate) async fn dead_letters(
             for found in &all {
                 found.show(sources.keys().ok().as_ref(), args.json, out)?;
             }
-            Ok(if all.is_empty() { nothing()? } else { Answer::Fine })
+            Ok(if all.is_empty() { nothing() } else { Answer::Fine })
         }
         DeadLettersCommand::Replay { stream, picked, keep, yes } => {
             let settings = sources.settings()?;
@@ -65,11 +72,11 @@ pub(crate) async fn dead_letters(
             let mut inspector = Inspector::connect(&settings).await?;
             let all = find(&mut inspector, *stream, picked).await?;
             if all.is_empty() {
-                return nothing();
+                return Ok(nothing());
             }
             let question = format!("Replay {} dead letters to {stream}?", all.len());
             if !confirm(&question, *yes)? {
-                writeln!(std::io::stderr(), "nothing was replayed")?;
+                note("nothing was replayed");
                 return Ok(Answer::Not);
             }
             let mut answer = Answer::Fine;
@@ -86,13 +93,13 @@ pub(crate) async fn dead_letters(
             let mut inspector = Inspector::connect(&sources.server()?).await?;
             let all = find(&mut inspector, *stream, picked).await?;
             if all.is_empty() {
-                return nothing();
+                return Ok(nothing());
             }
             for found in &all {
-                writeln!(std::io::stderr(), "{}", found.line())?;
+                note(found.line());
             }
             if !confirm(&format!("Drop {} dead letters for good?", all.len()), *yes)? {
-                writeln!(std::io::stderr(), "nothing was dropped")?;
+                note("nothing was dropped");
                 return Ok(Answer::Not);
             }
             let ids: Vec<StreamId> = all.iter().map(|found| found.id).collect();
@@ -103,9 +110,9 @@ pub(crate) async fn dead_letters(
     }
 }
 
-fn nothing() -> Result<Answer, Failure> {
-    writeln!(std::io::stderr(), "there is no such dead letter")?;
-    Ok(Answer::Not)
+fn nothing() -> Answer {
+    note("there is no such dead letter");
+    Answer::Not
 }
 
 /// The dead letters of a stream that were asked for, the oldest first.

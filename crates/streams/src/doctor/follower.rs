@@ -1,7 +1,7 @@
 //! What is said of the messages: signed by which key, refused for what, and what went dead.
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::NotReady;
+use caracal_revocation_state::{NotReady, Outage};
 
 use super::Finding;
 use super::gather::{DAY, Evidence, Judged, Replay};
@@ -39,7 +39,10 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
         }
         Some(_) => Finding::broken("follower", "the history could not be proven complete")
             .why("until then every verdict is unknown")
-            .then("run this again; if it stays, somebody deletes or trims without pause"),
+            .then(replay.outage.map_or(
+                "run this again; if it stays, somebody deletes or trims without pause",
+                Outage::advice,
+            )),
     });
     if let Some(horizon) = replay.horizon {
         let seen = format!("messages up to second {horizon} (Unix time) may be missing");

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeySlot, RejectionKind, Stream, StreamId};
-use caracal_revocation_state::NotReady;
+use caracal_revocation_state::{NotReady, Outage};
 use caracal_revocation_stream::{
     DeadLetter, GroupReport, InspectError, Inspector, KeyReport, Purpose, Right, ServerReport,
-    Settings, StreamLayout, Watch,
+    Settings, Sighting, StreamLayout, Watch,
 };
 
 use crate::dead_letters::cause;
+use crate::failure::Failure;
+use crate::history;
 use crate::settings::Sources;
 
 /// History that is looked at: as long as revocations are remembered.
@@ -40,7 +42,7 @@ pub(super) struct Evidence {
 pub(super) struct StreamEvidence {
     pub(super) layout: &'static StreamLayout,
     /// What stands there, or why that was not to be told.
-    pub(super) found: Result<KeyReport, String>,
+    pub(super) found: Result<KeyReport, InspectError>,
     /// Its groups, or why nothing is known of them: a follower need not be allowed to ask.
     pub(super) groups: Result<Vec<GroupReport>, String>,
 }
@@ -62,6 +64,8 @@ pub(super) struct Replay {
     /// Messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     pub(super) not_ready: Option<NotReady>,
+    /// Why answers of this server are not proven fresh.
+    pub(super) outage: Option<Outage>,
     /// In seconds since the Unix epoch.
     pub(super) horizon: Option<i64>,
 }
@@ -92,8 +96,11 @@ pub(super) async fn gather(server: &Settings, sources: &Sources) -> Result<Evide
     for stream in Stream::ALL {
         dead.extend(letters(&mut inspector, stream, now).await);
     }
-    let replay = match sources.settings() {
-        Ok(settings) => replay(&settings, now).await.map_err(|error| error.to_string()),
+    // Strict mode takes each start for a gap; which there are is looked for here.
+    let replay = match sources.settings().and_then(|_| sources.without("REVOCATION_STRICT")) {
+        Ok(settings) => {
+            replay(&settings, now).await.map_err(|error| Failure::from(error).to_string())
+        }
         Err(failure) => Err(failure.to_string()),
     };
     let previous = ["STREAMS_HMAC_KEY_PREVIOUS", "STREAMS_HMAC_KEY_PREVIOUS_FILE"];
@@ -111,7 +118,7 @@ pub(super) async fn gather(server: &Settings, sources: &Sources) -> Result<Evide
 }
 
 async fn stream(inspector: &mut Inspector, layout: &'static StreamLayout) -> StreamEvidence {
-    let found = inspector.stream(layout.name).await.map_err(|error| error.to_string());
+    let found = inspector.stream(layout.name).await;
     let groups = match &found {
         Ok(KeyReport::Stream(stream)) => inspector.groups(layout.name, stream).await,
         _ => Ok(Vec::new()),
@@ -155,39 +162,36 @@ fn since(now: Duration) -> StreamId {
 async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectError> {
     let mut watch = Watch::open(settings, Some(since(now))).await?;
     let mut replay = Replay::default();
-    loop {
-        let round = watch.round(Duration::from_millis(1), |sighting| {
-            let Some(judged) = replay.streams.get_mut(sighting.stream.index()) else { return };
-            judged.last = Some(sighting.id);
-            match sighting.outcome {
-                Ok(event) => {
-                    judged.applied += 1;
-                    let slot = match event.key() {
-                        KeySlot::Current => 0,
-                        KeySlot::Previous => 1,
-                        KeySlot::Unsigned => 2,
-                    };
-                    if let Some(count) = replay.keys.get_mut(slot) {
-                        *count += 1;
-                    }
-                    judged.delays.extend(event.decided().map(|decided| {
-                        Duration::from_millis(sighting.id.ms.saturating_sub(decided.as_millis()))
-                    }));
+    let judge = |sighting: Sighting<'_>| {
+        let Some(judged) = replay.streams.get_mut(sighting.stream.index()) else { return };
+        judged.last = Some(sighting.id);
+        match sighting.outcome {
+            Ok(event) => {
+                judged.applied += 1;
+                let slot = match event.key() {
+                    KeySlot::Current => 0,
+                    KeySlot::Previous => 1,
+                    KeySlot::Unsigned => 2,
+                };
+                if let Some(count) = replay.keys.get_mut(slot) {
+                    *count += 1;
                 }
-                Err(rejection) => {
-                    judged.last_refused = Some(sighting.id);
-                    match rejection.kind() {
-                        RejectionKind::Signature => judged.bad_signatures += 1,
-                        _ => judged.unusable += 1,
-                    }
+                judged.delays.extend(event.decided().map(|decided| {
+                    Duration::from_millis(sighting.id.ms.saturating_sub(decided.as_millis()))
+                }));
+            }
+            Err(rejection) => {
+                judged.last_refused = Some(sighting.id);
+                match rejection.kind() {
+                    RejectionKind::Signature => judged.bad_signatures += 1,
+                    _ => judged.unusable += 1,
                 }
             }
-        });
-        if round.await?.is_idle {
-            break;
         }
-    }
+    };
+    history::read(&mut watch, judge).await?;
     let state = watch.revocations();
+    replay.outage = state.readiness(state.now()).outage;
     replay.not_ready = state.staleness(state.now()).err();
     replay.horizon = state.horizon();
     Ok(replay)
@@ -197,6 +201,11 @@ impl StreamEvidence {
     /// The groups that are known.
     pub(super) fn groups(&self) -> &[GroupReport] {
         self.groups.as_deref().unwrap_or_default()
+    }
+
+    /// Returns `true` if somebody reads this group: a service of Caracal, or whoever joined it.
+    pub(super) fn is_read(&self, group: &GroupReport) -> bool {
+        self.layout.is_read(&group.name) || !group.consumers.is_empty()
     }
 
     /// How many entries it has, if it is a stream.

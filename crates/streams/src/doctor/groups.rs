@@ -16,7 +16,12 @@ const GONE: Duration = Duration::from_secs(5 * 60);
 pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
     let of_stream = |stream: &StreamEvidence| match &stream.groups {
         Ok(groups) => {
-            groups.iter().flat_map(|group| of_group(stream, group, evidence)).collect::<Vec<_>>()
+            let unread = groups.iter().filter(|group| !stream.is_read(group));
+            let unread = unread.map(|group| of_unread_group(stream, group));
+            let read = groups.iter().filter(|group| stream.is_read(group));
+            read.flat_map(|group| of_group(stream, group, evidence))
+                .chain(unread)
+                .collect::<Vec<_>>()
         }
         Err(error) => {
             let seen = format!("not to be told: {error}");
@@ -42,6 +47,12 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
         findings.push(Finding::fine("group", seen));
     }
     findings.into_iter().map(|finding| finding.about(subject.clone())).collect()
+}
+
+/// No service of Caracal reads it, and nobody else does: it only grows.
+fn of_unread_group(stream: &StreamEvidence, group: &GroupReport) -> Finding {
+    let seen = format!("{}: no service of Caracal reads this group", unread_words(group));
+    Finding::fine("group", seen).about(format!("{} {}", stream.layout.name, plain(&group.name)))
 }
 
 /// How many were never delivered, as counted.

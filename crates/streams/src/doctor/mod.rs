@@ -80,7 +80,7 @@ pub(crate) async fn doctor(
 
 /// Everything that follows from the evidence. Pure.
 fn diagnose(evidence: &Evidence, may_publish: bool) -> Diagnosis {
-    let mut findings = server::look(&evidence.server);
+    let mut findings = server::look(&evidence.server, evidence.at_primary.is_some());
     findings.extend(rights::look(evidence, may_publish));
     findings.extend(streams::look(evidence));
     findings.extend(groups::look(evidence));

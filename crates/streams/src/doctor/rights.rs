@@ -115,6 +115,6 @@ fn words(rights: &[&Right]) -> String {
 
 /// Gives a user this line of rights, whole: it adds what is missing and nothing that is not
 /// needed.
-pub(super) fn give(line: &str) -> String {
+fn give(line: &str) -> String {
     format!("ACL SETUSER <user> {line}")
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use caracal_revocation_stream::{InspectError, InspectErrorKind, LiveSetting, ServerReport, acl};
+use caracal_revocation_state::Outage;
+use caracal_revocation_stream::{InspectError, LiveSetting, ServerReport};
 
-use super::rights::give;
 use super::{Finding, Level};
 use crate::text::span;
 
@@ -14,36 +14,17 @@ const CLOCK_WARNING_MS: i64 = 1_000;
 
 /// The only finding, where there is no connection to look through.
 pub(super) fn unreachable(error: &InspectError) -> Finding {
-    let next = match error.kind() {
-        InspectErrorKind::Unreachable => {
-            "is Redis up? check REDIS_URL, or REDIS_HOST and REDIS_PORT, and the way there"
-        }
-        InspectErrorKind::Login => {
-            "check REDIS_PASSWORD_FILE or REDIS_PASSWORD, or the user in REDIS_URL"
-        }
-        InspectErrorKind::Version => "upgrade Redis: before 7.0 it cannot prove a log complete",
-        InspectErrorKind::NotAllowed => &missing_right(error),
-        _ => "is this the right server? check REDIS_URL",
-    };
     Finding::broken("connection", error.to_string())
         .why("a service that cannot read the streams answers 503 to every request")
-        .then(next)
+        .then(error.advice())
 }
 
-/// Beside what every follower needs, a cluster or a database by number takes one more right.
-fn missing_right(error: &InspectError) -> String {
-    let words = error.to_string();
-    let line = match () {
-        () if words.contains("'select'") => acl::SELECT,
-        () if words.contains("'cluster") => acl::CLUSTER,
-        () if words.starts_with("Sentinel") => acl::SENTINEL,
-        () => acl::FOLLOW,
-    };
-    give(line)
-}
-
-pub(super) fn look(server: &ServerReport) -> Vec<Finding> {
+/// `names_primary`: `REDIS_PRIMARY_URL` is set.
+pub(super) fn look(server: &ServerReport, names_primary: bool) -> Vec<Finding> {
     let mut findings = vec![connection(server)];
+    if !server.is_primary && !names_primary {
+        findings.push(lone_replica());
+    }
     findings.extend(server.persistence.iter().map(|setting| persistence(setting, server)));
     findings.push(memory(server));
     if !server.last_write_ok {
@@ -67,6 +48,14 @@ fn connection(server: &ServerReport) -> Finding {
     Finding::broken("connection", format!("{seen}; its link to the primary is down"))
         .why("a replica without its primary shows old history, and nobody is told")
         .then("look at the replication of this server")
+}
+
+/// A follower never becomes ready here.
+fn lone_replica() -> Finding {
+    Finding::broken("replica", "not set, and this server is a replica")
+        .about("REDIS_PRIMARY_URL")
+        .why("a replica cannot tell what it lacks: a follower proves nothing, and answers 503")
+        .then(Outage::ReplicaWithoutPrimary.advice())
 }
 
 fn persistence(setting: &LiveSetting, server: &ServerReport) -> Finding {

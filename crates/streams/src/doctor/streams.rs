@@ -1,6 +1,6 @@
 //! What is said of the streams: there, of the right type, of the intended length.
 
-use caracal_revocation_stream::KeyReport;
+use caracal_revocation_stream::{InspectErrorKind, KeyReport};
 
 use super::Finding;
 use super::gather::{Evidence, StreamEvidence};
@@ -12,8 +12,17 @@ pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
 fn of_stream(stream: &StreamEvidence, evidence: &Evidence) -> Vec<Finding> {
     let name = stream.layout.name;
     let report = match &stream.found {
-        Err(error) => {
+        // A user need not be allowed to look at every stream.
+        Err(error) if error.kind() == InspectErrorKind::NotAllowed => {
             return vec![Finding::fine("stream", format!("not to be told: {error}")).about(name)];
+        }
+        Err(error) => {
+            return vec![
+                Finding::broken("stream", error.to_string())
+                    .about(name)
+                    .why("nothing is known of this stream: a follower cannot read it either")
+                    .then(error.advice()),
+            ];
         }
         Ok(KeyReport::Missing) => {
             return vec![

@@ -183,7 +183,7 @@ fn readers(stream: &StreamEvidence, evidence: &Evidence) -> Vec<String> {
 }
 
 fn is_behind(stream: &StreamEvidence, evidence: &Evidence) -> bool {
-    stream.groups().iter().any(|group| {
+    stream.groups().iter().filter(|group| stream.is_read(group)).any(|group| {
         group.oldest_unread.is_some_and(|id| evidence.age(id) >= BEHIND)
             || group.oldest_pending.as_ref().is_some_and(|it| it.idle >= BEHIND)
     })

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
-use caracal_revocation_state::{Checks, Claims, LEEWAY, NotReady, Reason, Revocations, Verdict};
+use caracal_revocation_state::{
+    Checks, Claims, LEEWAY, NotReady, Outage, Reason, Revocations, Verdict,
+};
 use caracal_revocation_stream::{Inspector, Watch};
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use self::trace::{Deed, Traced, trace};
 use crate::answer::Answer;
 use crate::cli::ExplainArgs;
 use crate::failure::Failure;
+use crate::history;
 use crate::settings::Sources;
 use crate::text::span;
 
@@ -58,14 +61,7 @@ pub(crate) async fn explain(
     // A follower remembers whatever the streams hold, however old.
     let mut watch = Watch::open(&settings, Some(StreamId::ZERO)).await?;
     let mut messages = Vec::new();
-    loop {
-        let round = watch.round(Duration::from_millis(1), |sighting| {
-            messages.extend(trace(&sighting, &claims));
-        });
-        if round.await?.is_idle {
-            break;
-        }
-    }
+    history::read(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
     messages.sort_by_key(|traced| traced.id);
     let explanation = Explanation::of(&claims, &checks, &messages, watch.revocations(), now);
     if args.json {
@@ -138,6 +134,11 @@ impl<'x> Explanation<'x> {
                 "  messages may be missing: tokens made up to second {horizon} are refused; a \
                  refreshed one passes"
             )?,
+            (Some("replaying"), _) => writeln!(
+                out,
+                "  the history could not be proven complete: {}",
+                state.readiness(state.now()).outage.map_or("run this again", Outage::advice)
+            )?,
             (Some("not_yet_valid"), _) => writeln!(
                 out,
                 "  it was made in the future: look at the clocks of its issuer and of this machine"
@@ -155,6 +156,13 @@ impl<'x> Explanation<'x> {
                 writeln!(out, "  {}", NotReady::NotProvisioned.advice())?;
             }
             _ => {}
+        }
+        if self.reason == Some("history_incomplete") && state.options().strict {
+            writeln!(
+                out,
+                "  REVOCATION_STRICT: so does a service that starts now; one that read a baseline, \
+                 or ran before the token was made, may admit it"
+            )?;
         }
         let decides = self.message.map(Traced::place);
         for message in self.messages.iter().filter(|it| Some(it.place()) != decides) {

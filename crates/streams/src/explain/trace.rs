@@ -71,7 +71,14 @@ pub(super) fn trace(sighting: &Sighting<'_>, claims: &Claims) -> Vec<Traced> {
     };
     let touched = |named: &[&str]| -> Vec<&'static str> {
         let anchors = claims.anchors(true);
-        anchors.filter(|(_, id)| named.contains(id)).map(|(kind, _)| kind.label()).collect()
+        let mut labels: Vec<_> = Vec::new();
+        for (kind, _) in anchors.filter(|(_, id)| named.contains(id)) {
+            // An id may be that of several hops.
+            if !labels.contains(&kind.label()) {
+                labels.push(kind.label());
+            }
+        }
+        labels
     };
     let mut found = Vec::new();
     let mut note = |deed, anchors: Vec<&'static str>| {

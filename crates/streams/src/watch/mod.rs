@@ -1,6 +1,7 @@
 //! `watch`: the streams, live, as a follower sees them.
 
 mod screen;
+mod signal;
 mod tally;
 mod terminal;
 
@@ -14,6 +15,7 @@ pub(crate) use terminal::screen;
 use crate::answer::Answer;
 use crate::cli::WatchArgs;
 use crate::failure::Failure;
+use crate::output::{Output, note};
 use crate::record::Record;
 use crate::settings::Sources;
 
@@ -26,12 +28,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn lines(
     sources: &Sources,
     args: &WatchArgs,
-    out: &mut impl Write,
+    out: &mut Output,
 ) -> Result<Answer, Failure> {
     let mut watch = open(sources, args).await?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut told = None;
-    while left > 0 {
+    while left > 0 && !out.is_closed() {
         let mut written = Ok(());
         let round = watch.round(WAIT, |sighting| {
             if left > 0 && written.is_ok() {
@@ -48,7 +50,7 @@ pub(crate) async fn lines(
             Err(error) if args.until_idle => return Err(error.into()),
             Err(error) => {
                 if told.as_ref() != Some(&error) {
-                    writeln!(std::io::stderr(), "caracal-streams: {error}; trying again")?;
+                    note(format_args!("caracal-streams: {error}; trying again"));
                     told = Some(error);
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_stream::{Inspector, KeyReport, Settings};
+use caracal_revocation_stream::{Inspector, KeyReport, Settings, Watch};
+use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::screen::{View, draw};
+use super::signal::Ends;
 use super::tally::{Seen, Tally};
 use super::{PAUSE, open};
 use crate::answer::Answer;
@@ -30,13 +32,32 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
     let settings = sources.settings()?;
     // Before the terminal is taken: what is wrong with the settings is said in plain text.
     let mut watch = open(sources, args).await?;
-    let mut keys = keyboard();
+    let mut ends = Ends::listen()?;
     let mut terminal = ratatui::try_init()?;
+    let result = tokio::select! {
+        result = show(&mut terminal, &settings, &mut watch) => result,
+        signal = ends.next() => Ok(Answer::Signal(signal)),
+    };
+    // Where the terminal itself is gone there is nothing to give back.
+    let restored = ratatui::try_restore();
+    if matches!(result, Ok(Answer::Fine)) {
+        restored?;
+    }
+    result
+}
+
+/// Shows the view until somebody quits.
+async fn show(
+    terminal: &mut DefaultTerminal,
+    settings: &Settings,
+    watch: &mut Watch,
+) -> Result<Answer, Failure> {
+    let mut keys = keyboard();
     let mut view = View::default();
     let mut tally = Tally::new();
-    let mut counter = Counter::new(&settings);
+    let mut counter = Counter::new(settings);
     let mut drawn: Option<Instant> = None;
-    let result = loop {
+    loop {
         let mut fresh = Vec::new();
         let mut is_live = false;
         let quit = {
@@ -57,7 +78,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
             }
         };
         if quit {
-            break Ok(Answer::Fine);
+            return Ok(Answer::Fine);
         }
         if view.trouble.is_some() {
             tokio::time::sleep(PAUSE).await;
@@ -70,12 +91,8 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
         }
         drawn = Some(Instant::now());
         view.dead_letters = counter.count().await;
-        if let Err(error) = terminal.draw(|frame| draw(frame, &view, &tally, watch.revocations())) {
-            break Err(error.into());
-        }
-    };
-    ratatui::try_restore()?;
-    result
+        terminal.draw(|frame| draw(frame, &view, &tally, watch.revocations()))?;
+    }
 }
 
 /// Reads the keyboard on a thread of its own, for as long as somebody listens.

@@ -40,7 +40,9 @@ fn text(value: &redis::Value) -> String {
 fn both_shapes_are_listed_by_cause_and_shown() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
-    at(&server).run("dead-letters list").with_code(0);
+    at(&server).run("dead-letters list").with_code(0).says(&["no dead letters"]);
+    let empty = at(&server).run("dead-letters list --json").with_code(0);
+    assert_eq!(empty.json(), [] as [Value; 0]);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
     let first = bury(&mut hand, "effect: database away", &good);
     let second = bury_as_resource_server(&mut hand, "malformed", r#"{"reason":"x"}"#);
@@ -55,6 +57,8 @@ fn both_shapes_are_listed_by_cause_and_shown() {
             (&Value::Null, &json!("unreadable"))
         ]
     );
+    at(&server).run("dead-letters list --count 1").with_code(0).says(&["2 more", "--count"]);
+    at(&server).run("dead-letters list --cause unheard-of").says(&["no dead letters"]);
     let one = at(&server).run("dead-letters list --cause malformed --json").object();
     assert_eq!(one["id"], json!(second));
     let show = |id: &str| at(&server).run(&format!("dead-letters show --stream {STREAM} {id}"));

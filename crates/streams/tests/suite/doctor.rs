@@ -270,5 +270,5 @@ fn a_server_that_cannot_be_asked_is_broken_and_the_way_out_is_named() {
     let wrong = at(&server).env("REDIS_PASSWORD", "wrong").run("doctor").with_code(2);
     wrong.says(&["BROKEN", "REDIS_PASSWORD"]);
     server.kill();
-    at(&server).run("doctor").with_code(2).says(&["BROKEN", "is Redis up?"]);
+    at(&server).run("doctor").with_code(2).says(&["BROKEN", "look whether Redis runs there"]);
 }

@@ -100,3 +100,35 @@ fn what_cannot_be_said_is_unknown() {
     assert!(told["horizon"].is_i64());
     at(&server).input("no token").run("explain").with_code(2).says(&["standard input"]);
 }
+
+#[test]
+fn strict_mode_denies_what_a_start_cannot_show() {
+    let server = RedisServer::start();
+    publish(&server, "revoke --zone z-1 --session ar-1");
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let token = token(&json!({"sid": "ar-2", "iat": now - 60, "exp": now + 900}));
+    let explain = |strict: &str, words: &str| {
+        at(&server).env("REVOCATION_STRICT", strict).input(&token).run(words)
+    };
+    explain("false", "explain").with_code(0).says(&["admitted"]);
+    explain("true", "explain").with_code(1).says(&["history_incomplete", "REVOCATION_STRICT"]);
+    assert!(explain("true", "explain --json").with_code(1).object()["horizon"].is_i64());
+    // What is known decides first.
+    let known = at(&server).env("REVOCATION_STRICT", "true");
+    known.run("explain --sid ar-1 --iat 1").with_code(1).says(&["refused: revoked"]);
+}
+
+#[test]
+fn names_each_claim_of_a_message_once() {
+    let server = RedisServer::start();
+    publish(&server, "revoke --zone z-1 --agent-session gs-1 --delegation de-1");
+    let token = token(&json!({
+        "sid": "ar-1", "iat": 1_795_400_000, "exp": 1_795_403_600, "zone_id": "z-1",
+        "delegation_chain": [
+            {"application_id": "a", "agent_session_id": "gs-1", "delegation_edge_id": "de-1"},
+            {"application_id": "b", "agent_session_id": "gs-1", "delegation_edge_id": "de-1"}
+        ]
+    }));
+    let told = at(&server).input(&token).run("explain --json").with_code(1).object();
+    assert_eq!(told["messages"][0]["anchors"], json!(["chain_session", "chain_delegation"]));
+}

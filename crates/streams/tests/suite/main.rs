@@ -11,6 +11,9 @@
 
 mod program;
 
+#[path = "../../../../tests/suite/certificates.rs"]
+mod certificates;
+
 #[path = "../../../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
 mod redis_server;
@@ -20,6 +23,7 @@ mod dead_letters;
 mod doctor;
 mod explaining;
 mod fleet;
+mod healthy;
 mod messages;
 mod provisioning;
 mod publishing;
@@ -27,5 +31,7 @@ mod retaining;
 mod rights;
 mod settings;
 mod terminal;
+mod tls;
+mod unavailable;
 mod version;
 mod watching;

@@ -34,7 +34,7 @@ pub(crate) fn at(server: &RedisServer) -> Program {
 }
 
 impl Program {
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.0.env(name, value);
         self
     }

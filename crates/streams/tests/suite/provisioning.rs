@@ -44,7 +44,7 @@ fn everything_is_made_once_and_then_left_alone() {
     assert_eq!(hand(&server).number("XLEN caracal.providers.ratelimit"), 1);
     at(&server).run("verify").with_code(0).says(&["provisioning would change nothing"]);
     let before = state(&server);
-    let again = at(&server).run("provision").with_code(0);
+    let again = at(&server).run("provision --yes").with_code(0);
     assert!(!again.out.contains("made"), "{}", again.out);
     at(&server).run("provision --json").with_code(0);
     assert_eq!(state(&server), before);

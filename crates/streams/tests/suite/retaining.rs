@@ -60,3 +60,26 @@ fn the_one_entry_of_a_stream_without_groups_stays() {
     at(&server).run("retention apply --yes").with_code(0);
     assert_eq!(hand.number("XLEN caracal.providers.ratelimit"), 1);
 }
+
+#[test]
+fn what_the_audit_service_replays_is_never_trimmed() {
+    let server = RedisServer::start();
+    let mut hand = hand(&server);
+    let dead = "caracal.audit.events.dlq";
+    fill(&mut hand, dead, &[60, 50, 40]);
+    at(&server).run("provision").with_code(0);
+    // Somebody read all of it: that is not what keeps it.
+    hand.run(&format!("XGROUP SETID {dead} audit-dlq-observer $"));
+    let plan = at(&server).run(&format!("retention plan --json --stream {dead}")).object();
+    assert_eq!(plan["removable"], json!(0));
+    assert!(plan["kept_for"].as_str().unwrap().contains("Audit service"), "{plan}");
+    at(&server).run("retention apply --yes").with_code(0);
+    at(&server).run(&format!("retention apply --yes --stream {dead}")).with_code(0);
+    assert_eq!(hand.number(&format!("XLEN {dead}")), 3);
+}
+
+#[test]
+fn a_plan_for_nothing_says_so() {
+    let server = RedisServer::start();
+    at(&server).run("retention plan").with_code(0).says(&["none of these streams", "provision"]);
+}

@@ -117,6 +117,44 @@ fn help_completions_and_man_pages_are_there() {
         assert!(text.contains(".TH"), "{page}");
     }
     program().run("no-such-command").with_code(2);
+    let missing = folder.path().join("a").join("b");
+    program().run_with(&["man", missing.to_str().unwrap()]).with_code(0);
+    assert!(missing.join("caracal-streams.1").is_file());
+}
+
+#[test]
+fn names_a_variable_that_is_not_text_and_hides_its_value() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let server = with_password();
+    let value = std::ffi::OsStr::from_bytes(b"hunter2\xff");
+    for name in ["REDIS_PASSWORD", "STREAMS_HMAC_KEY", "CARACAL_MODE", "REVOCATION_STRICT"] {
+        let ended = at(&server).env(name, value).run("verify").with_code(2).says(&[name, "UTF-8"]);
+        let all = ended.out + &ended.err;
+        assert!(!all.contains("hunter2") && !all.contains("panic"), "{all}");
+    }
+    // What is no setting is none of the program's business.
+    let url = server.url().replace("redis://", &format!("redis://:{PASSWORD}@"));
+    at(&server).env("REDIS_URL", url).env("LS_COLORS", value).run("verify").with_code(1);
+}
+
+#[test]
+fn a_password_file_by_flag_outweighs_the_address() {
+    let server = with_password();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    fs::write(&file, PASSWORD).unwrap();
+    let url = server.url().replace("redis://", "redis://:old@");
+    let on = || program().env("REDIS_URL", &url);
+    on().run("verify").with_code(2);
+    on().run_with(&["--password-file", file.to_str().unwrap(), "verify"]).with_code(1);
+    let sentinels = program()
+        .env("REDIS_SENTINELS", "127.0.0.1:1")
+        .env("REDIS_SENTINEL_MASTER", "main")
+        .env("REDIS_SENTINEL_PASSWORD", "x");
+    let port = server.port().to_string();
+    let words = ["--host", "127.0.0.1", "--port", &port, "--password-file", file.to_str().unwrap()];
+    sentinels.run_with(&[words.as_slice(), &["verify"]].concat()).with_code(1);
 }
 
 #[test]
@@ -134,4 +172,30 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     assert!(ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
     at(&server).run("verify").with_code(1);
+}
+
+#[test]
+fn a_verdict_does_not_depend_on_its_reader() {
+    let server = RedisServer::start();
+    let url = server.url();
+    // The first reader is gone before the program writes; the second closes standard error too.
+    for redirection in ["", "2>&1"] {
+        for (words, code) in
+            [("verify", "1"), ("verify --json", "1"), ("doctor", "2"), ("provision", "0")]
+        {
+            let program = env!("CARGO_BIN_EXE_caracal-streams");
+            let shell = format!(
+                "{{ sleep 0.2; '{program}' {words} {redirection}; echo $? >&3; }} 3>&2 | true"
+            );
+            let ended = std::process::Command::new("sh")
+                .args(["-c", &shell])
+                .env("REDIS_URL", &url)
+                .env("STREAMS_HMAC_KEY", KEY)
+                .output()
+                .unwrap();
+            let told = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(told.trim(), code, "{words} {redirection}");
+            hand(&server).run("FLUSHALL");
+        }
+    }
 }

@@ -85,3 +85,49 @@ fn watch_takes_the_screen_and_gives_it_back() {
     let (taken, given_back) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
     assert!(shown.contains(taken) && shown.trim_end().contains(given_back), "{shown}");
 }
+
+/// Runs the view in a terminal, ends it by this signal, and tells what the terminal shows then:
+/// its exit code and its settings.
+fn ended_by(server: &RedisServer, signal: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_caracal-streams");
+    let inner = format!("echo pid=$$.; exec '{program}' watch");
+    let outer = format!("stty rows 34 cols 132; sh -c \"{inner}\"; echo code=$?.; stty -a");
+    let mut child = Command::new("script")
+        .args(["-qec", &outer.replace("$$", "\\$\\$"), "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env("REDIS_URL", server.url())
+        .env("STREAMS_HMAC_KEY", KEY)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script is installed (on Debian: apt-get install bsdutils)");
+    let mut screen = child.stdout.take().unwrap();
+    let (mut shown, mut piece) = (String::new(), [0; 4_096]);
+    let mut is_sent = false;
+    while let Ok(read @ 1..) = screen.read(&mut piece) {
+        shown.push_str(&String::from_utf8_lossy(&piece[..read]));
+        // It draws four times a second, so this is seen in time.
+        if !is_sent && shown.contains("live") {
+            let pid = shown.split_once("pid=").unwrap().1.split_once('.').unwrap().0;
+            assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+            is_sent = true;
+        }
+    }
+    child.wait().unwrap();
+    let (view, after) = shown.split_once("code=").expect("it ended");
+    assert!(view.contains("\u{1b}[?1049l"), "the screen is given back");
+    after.to_owned()
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let server = RedisServer::start();
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("-QUIT", 131)] {
+        let after = ended_by(&server, signal);
+        assert!(after.starts_with(&format!("{code}.")), "{signal}: {after}");
+        let words: Vec<_> = after.split([' ', ';', '\r', '\n']).collect();
+        for mode in ["icanon", "echo", "isig", "opost"] {
+            assert!(words.contains(&mode), "{signal}: {mode} is off: {after}");
+        }
+    }
+}

@@ -87,3 +87,50 @@ fn an_outage_ends_it_only_where_an_end_was_asked_for() {
     hand(&server).run("PING");
     at(&server).run("watch --until-idle").with_code(0);
 }
+
+/// Without a message to write, only the closed pipe itself tells.
+#[test]
+fn ends_once_its_reader_is_gone() {
+    let server = RedisServer::start();
+    for id in ["ar-1", "ar-2", "ar-3"] {
+        publish(&server, id);
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_caracal-streams"))
+        .args(["watch", "--from", "0", "--lines"])
+        .env("REDIS_URL", server.url())
+        .env("STREAMS_HMAC_KEY", KEY)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        lines.next().unwrap().unwrap();
+    }
+    drop(lines);
+    let start = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed().as_secs() >= 30 {
+            child.kill().unwrap();
+            panic!("it goes on without a reader");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn names_the_delegations_that_a_message_ends() {
+    let server = RedisServer::start();
+    let words = "publish --yes delegation --zone z-1 --event";
+    at(&server).run(&format!("{words} create --edge de-1 --epoch 41")).with_code(0);
+    at(&server).run(&format!("{words} revoke --edge de-1 --epoch 42")).with_code(0);
+    at(&server).run(&format!("{words} expire --edge de-2 --edge de-3 --epoch 43")).with_code(0);
+    let told = at(&server).run("watch --until-idle --json").with_code(0).json();
+    assert_eq!(told[0].get("ended"), None, "{told:?}");
+    assert_eq!(told[1]["ended"], serde_json::json!(["de-1"]));
+    assert_eq!(told[1]["effect"], serde_json::json!({"epoch": ["z-1", 42]}));
+    assert_eq!(told[2]["ended"], serde_json::json!(["de-2", "de-3"]));
+}

@@ -1,0 +1,72 @@
+//! Standard output and standard error, either of which may have lost its reader.
+
+use std::io::{BufWriter, ErrorKind, Result, StdoutLock, Write};
+
+/// Standard output. Once its reader is gone, the rest is thrown away: the result of a command does
+/// not depend on who reads it.
+pub(crate) struct Output {
+    stdout: BufWriter<StdoutLock<'static>>,
+    is_closed: bool,
+}
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        Self { stdout: BufWriter::new(std::io::stdout().lock()), is_closed: false }
+    }
+
+    /// Returns `true` if the reader is gone: for what would wait for something to write.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed || has_no_reader()
+    }
+
+    fn through<T>(&mut self, written: Result<T>, otherwise: T) -> Result<T> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(otherwise)
+            }
+            written => written,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        if self.is_closed {
+            return Ok(bytes.len());
+        }
+        let written = self.stdout.write(bytes);
+        self.through(written, bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let flushed = self.stdout.flush();
+        self.through(flushed, ())
+    }
+}
+
+/// Returns `true` if the reader of the pipe that standard output is went away.
+#[cfg(unix)]
+fn has_no_reader() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let stdout = std::io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    poll(&mut polled, Some(&at_once)).is_ok()
+        && polled.iter().any(|polled| polled.revents().intersects(gone))
+}
+
+#[cfg(not(unix))]
+const fn has_no_reader() -> bool {
+    false
+}
+
+/// Writes a line to standard error, if somebody reads it.
+pub(crate) fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

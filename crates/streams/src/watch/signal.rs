@@ -1,0 +1,53 @@
+//! The signals that end the program while it holds the terminal.
+
+use std::io::Result;
+
+/// Waits for a signal that ends the program.
+#[cfg(unix)]
+pub(super) struct Ends {
+    hangup: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Ends {
+    pub(super) fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The number of the next one.
+    pub(super) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.hangup.recv() => 1,
+            _ = self.interrupt.recv() => 2,
+            _ = self.quit.recv() => 3,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) struct Ends;
+
+#[cfg(not(unix))]
+impl Ends {
+    pub(super) fn listen() -> Result<Self> {
+        Ok(Self)
+    }
+
+    pub(super) async fn next(&mut self) -> u8 {
+        // A listener that fails leaves the system's own way.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        2
+    }
+}

@@ -1,0 +1,81 @@
+//! TLS: the file, the certificate or the setting at fault is named.
+
+use tempfile::TempDir;
+
+use crate::certificates::certificates;
+use crate::program::{Ended, program};
+use crate::redis_server::{RedisServer, free_port};
+
+const CA: &str = "REDIS_TLS_CA_FILE";
+const CERT: &str = "REDIS_TLS_CERT_FILE";
+const KEY: &str = "REDIS_TLS_KEY_FILE";
+
+fn verify(folder: &TempDir, url: &str, files: &[(&str, &str)]) -> Ended {
+    let all = files.iter().fold(program().env("REDIS_URL", url), |program, (name, file)| {
+        program.env(name, folder.path().join(file))
+    });
+    all.run("verify").with_code(2)
+}
+
+#[track_caller]
+fn assert_names(ended: &Ended, setting: &str) {
+    let begin = format!("caracal-streams: {setting}: ");
+    assert!(ended.err.starts_with(&begin), "{setting} is not named: {}", ended.err);
+}
+
+#[test]
+fn names_the_file_that_cannot_be_used() {
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path(), &["client", "other"]);
+    std::fs::write(folder.path().join("garbage"), "no certificate").unwrap();
+    let tls = "rediss://localhost:1";
+    let fault = |files: &[(&str, &str)]| verify(&folder, tls, files);
+    let (ca, cert, key) = ((CA, "ca.pem"), (CERT, "client.pem"), (KEY, "client.key"));
+    assert_names(&fault(&[(CA, "garbage"), cert, key]), CA);
+    assert_names(&fault(&[ca, (CERT, "garbage"), key]), CERT);
+    assert_names(&fault(&[ca, cert, (KEY, "garbage")]), KEY);
+    assert_names(&fault(&[ca, cert, (KEY, "other.key")]), KEY);
+    assert_names(&fault(&[ca, cert, (KEY, "nowhere")]), KEY);
+    // Each is as it should be: now the server is missing.
+    fault(&[ca, cert, key]).says(&["REDIS_URL"]);
+    // The address that lacks TLS.
+    let plain = verify(&folder, "redis://localhost:1", &[ca]);
+    plain.says(&["rediss:// in REDIS_URL"]);
+    let primary = program().env("REDIS_URL", tls).env("REDIS_PRIMARY_URL", "redis://localhost:2");
+    let primary = primary.env(CA, folder.path().join("ca.pem")).run("verify").with_code(2);
+    primary.says(&["rediss:// in REDIS_PRIMARY_URL"]);
+}
+
+#[test]
+fn names_the_certificate_that_is_not_believed() {
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path(), &["server", "client"]);
+    let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let port = free_port();
+    let _server = RedisServer::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-ca-cert-file",
+        &text("ca.pem"),
+        "--tls-cert-file",
+        &text("server.pem"),
+        "--tls-key-file",
+        &text("server.key"),
+    ]);
+    let own = [(CERT, "client.pem"), (KEY, "client.key")];
+    let url = format!("rediss://localhost:{port}");
+    let doctor = |url: &str, files: &[(&str, &str)]| {
+        let all = files.iter().fold(program().env("REDIS_URL", url), |program, (name, file)| {
+            program.env(name, folder.path().join(file))
+        });
+        all.run("doctor").with_code(2)
+    };
+    for ended in [doctor(&url, &own), verify(&folder, &url, &own)] {
+        ended.says(&["UnknownIssuer", "set REDIS_TLS_CA_FILE"]);
+    }
+    let all = [&[(CA, "ca.pem")], own.as_slice()].concat();
+    let other_name = format!("rediss://127.0.0.1:{port}");
+    verify(&folder, &other_name, &all).says(&["certificate is for another name"]);
+    // Without a certificate of its own: the alert may be lost with the connection.
+    verify(&folder, &url, &[(CA, "ca.pem")]).says(&["REDIS_TLS_CERT_FILE"]);
+}

@@ -1,0 +1,73 @@
+//! Servers that refuse, each with the cause and the way out.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::program::{KEY, at, hand, program};
+use crate::redis_server::RedisServer;
+
+#[test]
+fn a_script_that_holds_the_server_up_is_named() {
+    let server = RedisServer::start_with(&["--busy-reply-threshold", "10"]);
+    let mut script = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    script.write_all(b"EVAL \"while true do end\" 0\r\n").unwrap();
+    let start = Instant::now();
+    while at(&server).run("verify").code != 2 {
+        assert!(start.elapsed().as_secs() < 30, "the script does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for words in ["doctor", "verify", "watch --until-idle"] {
+        at(&server).run(words).with_code(2).says(&["BUSY", "a script holds the server up"]);
+    }
+}
+
+#[test]
+fn a_server_with_too_many_connections_is_named() {
+    let server = RedisServer::start();
+    let mut held = hand(&server);
+    held.run("CONFIG SET maxclients 1");
+    for words in ["doctor", "verify"] {
+        let refused = at(&server).run(words).with_code(2);
+        refused.says(&["maxclients"]);
+    }
+    held.run("CONFIG SET maxclients 1000");
+    at(&server).run("verify").with_code(1);
+}
+
+#[test]
+fn a_slot_that_moves_is_named() {
+    let node = ["--cluster-enabled", "yes", "--appendonly", "yes"];
+    let nodes = [RedisServer::start_with(&node), RedisServer::start_with(&node)];
+    let mut hands = nodes.each_ref().map(hand);
+    hands[0].run("CLUSTER ADDSLOTSRANGE 0 16383");
+    hands[0].run(&format!("CLUSTER MEET 127.0.0.1 {}", nodes[1].port()));
+    let id = |hand: &mut crate::program::Hand| {
+        let redis::Value::BulkString(id) = hand.run("CLUSTER MYID") else { panic!("no id") };
+        String::from_utf8(id).unwrap()
+    };
+    let ids = [id(&mut hands[0]), id(&mut hands[1])];
+    let start = Instant::now();
+    for (number, hand) in hands.iter_mut().enumerate() {
+        let other = &ids[1 - number];
+        while !(format!("{:?}", hand.run("CLUSTER INFO")).contains("cluster_state:ok")
+            && format!("{:?}", hand.run("CLUSTER NODES")).contains(other))
+        {
+            assert!(start.elapsed().as_secs() < 30, "the cluster does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let on = || {
+        let seed = format!("127.0.0.1:{}", nodes[0].port());
+        program().env("REDIS_CLUSTER_NODES", seed).env("STREAMS_HMAC_KEY", KEY)
+    };
+    on().run("provision").with_code(0);
+    let slot = hands[0].number("CLUSTER KEYSLOT caracal.sessions.revoke");
+    hands[1].run(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0]));
+    hands[0].run(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1]));
+    let port = nodes[1].port();
+    hands[0].run(&format!("MIGRATE 127.0.0.1 {port} caracal.sessions.revoke 0 5000"));
+    for words in ["doctor", "verify"] {
+        on().run(words).with_code(2).says(&["ASK", "slot is moving"]);
+    }
+}
