@@ -22,6 +22,7 @@ mod retention;
 mod settings;
 mod sign;
 mod text;
+mod url;
 mod watch;
 
 use std::io::{IsTerminal, Write};

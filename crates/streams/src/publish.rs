@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use caracal_revocation_event::{Message, Notice, OccurredAt, Stream};
-use caracal_revocation_stream::{Publisher, Settings};
+use caracal_revocation_stream::{InspectErrorKind, Inspector, Publisher, Settings};
 use serde::Serialize;
 
 use crate::answer::Answer;
@@ -38,9 +38,10 @@ pub(crate) async fn publish(
         writeln!(out, "nothing was published")?;
         return Ok(Answer::Not);
     }
-    let publisher = Publisher::connect(&settings).await.map_err(|error| {
-        Failure::new(format!("{error}; check REDIS_URL, or REDIS_HOST and REDIS_PORT"))
-    })?;
+    let publisher = match Publisher::connect(&settings).await {
+        Ok(publisher) => publisher,
+        Err(error) => return Err(cause(&settings).await.unwrap_or_else(|| error.into())),
+    };
     for notice in notices {
         let stream = notice.stream().name();
         let id = publisher.publish(notice).await?.to_string();
@@ -52,6 +53,13 @@ pub(crate) async fn publish(
         }
     }
     Ok(Answer::Fine)
+}
+
+/// Why no connection was made, with the way out, unless another kind of connection can be.
+async fn cause(settings: &Settings) -> Option<Failure> {
+    let error = Inspector::connect(settings).await.err()?;
+    // A producer need not have the rights of an operator.
+    (error.kind() != InspectErrorKind::NotAllowed).then(|| error.into())
 }
 
 /// What the command line asks for. A suspension and its end are told as the Coordinator tells

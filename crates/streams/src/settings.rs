@@ -7,6 +7,7 @@ use caracal_revocation_stream::Settings;
 
 use crate::cli::Connect;
 use crate::failure::Failure;
+use crate::url::{holds_password, without_password};
 
 /// The settings that say where the server is: whichever source has one of them is asked for all.
 const ADDRESS: [&str; 8] = [
@@ -30,7 +31,7 @@ const SENTINEL_LOGIN: [&str; 4] = [
     "REDIS_SENTINEL_PASSWORD_FILE",
 ];
 
-/// The settings of this program begin so; what others are called is none of its business.
+/// Every setting of this program begins with one of these.
 const OURS: [&str; 4] = ["REDIS_", "STREAMS_", "CARACAL_", "REVOCATION_"];
 
 /// Settings by name, from each place, the one that counts most first.
@@ -135,7 +136,7 @@ impl Sources {
         Ok(Settings::from_lookup(|name| self.find(name))?)
     }
 
-    /// The same, as if this setting were not set.
+    /// Returns the settings as if this one were not set.
     pub(crate) fn without(&self, setting: &str) -> Result<Settings, Failure> {
         Ok(Settings::from_lookup(|name| (name != setting).then(|| self.find(name)).flatten())?)
     }
@@ -217,34 +218,6 @@ fn read(path: &Path) -> Result<HashMap<String, String>, Failure> {
         settings.insert(name.trim().trim_start_matches("export ").to_owned(), unquoted.to_owned());
     }
     Ok(settings)
-}
-
-/// The address without the password that it holds, if it does.
-fn without_password(url: &str) -> String {
-    let (base, query) =
-        url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
-    let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, path)| (a, Some(path)));
-    let authority =
-        match authority.rsplit_once('@').map(|(login, host)| (login.split(':').next(), host)) {
-            None => authority.to_owned(),
-            Some((None | Some(""), host)) => host.to_owned(),
-            Some((Some(user), host)) => format!("{user}@{host}"),
-        };
-    let path = path.map(|path| format!("/{path}")).unwrap_or_default();
-    let query = query.map(|query| {
-        let kept = query.split('&').filter(|part| !part.starts_with("pass="));
-        format!("?{}", kept.collect::<Vec<_>>().join("&"))
-    });
-    format!("{scheme}://{authority}{path}{}", query.unwrap_or_default())
-}
-
-/// Whether the part of an address before its host holds a password.
-fn holds_password(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let login = authority.rsplit_once('@').map(|(login, _)| login);
-    login.is_some_and(|login| login.contains(':')) || url.contains("pass=")
 }
 
 #[cfg(test)]
@@ -339,28 +312,5 @@ mod tests {
         let file = file.to_str().unwrap();
         assert_eq!(find(&flags, "REDIS_URL_FILE", file), (stripped, None));
         assert_eq!(find(&flags, "REDIS_URL_FILE", "/none").1.as_deref(), Some("/none"));
-    }
-
-    #[test]
-    fn removes_the_password_of_an_address_and_nothing_else() {
-        for (url, expected) in [
-            ("redis://u:p@h:1/0?protocol=resp3", "redis://u@h:1/0?protocol=resp3"),
-            ("rediss://:p@[::1]:6379", "rediss://[::1]:6379"),
-            ("redis://u@h", "redis://u@h"),
-            ("redis://h/3", "redis://h/3"),
-            ("unix:///s/r.sock?db=1&pass=p&user=u", "unix:///s/r.sock?db=1&user=u"),
-        ] {
-            assert_eq!(without_password(url), expected);
-        }
-    }
-
-    #[test]
-    fn a_password_in_an_address_is_noticed() {
-        for url in ["redis://u:p@h", "redis://:p@h:1/0", "unix:///s?pass=p"] {
-            assert!(holds_password(url), "{url}");
-        }
-        for url in ["redis://u@h", "redis://h:6379", "redis://[::1]:6379/0"] {
-            assert!(!holds_password(url), "{url}");
-        }
     }
 }

@@ -185,7 +185,8 @@ Examples:
   caracal-streams watch --since 15m --lines         the last quarter of an hour, and on
   caracal-streams watch --from 0 --until-idle --json | jq 'select(.outcome == \"rejected\")'
 
-In the full-screen view: q ends, p pauses the list of messages.")]
+In the full-screen view: q ends, p pauses the list of messages. A signal ends it too, with exit code
+128 and the signal's number, and gives the terminal back.")]
 pub(crate) struct WatchArgs {
     /// Show messages from this id on: MS-SEQ, MS, 0 for all, $ for those to come
     #[arg(long, value_name = "ID", value_parser = parse::from, conflicts_with = "since")]

@@ -34,7 +34,7 @@ pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
 fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -> Vec<Finding> {
     let subject = format!("{} {}", stream.layout.name, plain(&group.name));
     let mut findings = Vec::new();
-    findings.extend(unread(group, evidence));
+    findings.extend(unread(stream, group, evidence));
     findings.extend(pending(group));
     findings.extend(lost(group));
     findings.extend(consumers(group));
@@ -61,16 +61,17 @@ pub(super) fn unread_words(group: &GroupReport) -> String {
     format!("{more}{} unread", group.unread)
 }
 
-fn unread(group: &GroupReport, evidence: &Evidence) -> Option<Finding> {
+fn unread(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -> Option<Finding> {
     let waits = evidence.age(group.oldest_unread?);
     if waits < STUCK {
         return None;
     }
     let seen = format!("{}, the oldest for {}", unread_words(group), span(waits));
-    let next = if group.consumers.is_empty() {
-        "nobody is in this group: start its service, or destroy the group if nobody will be"
-    } else {
-        "its consumers are behind or stopped: look at that service's log and load"
+    let is_provisioned = stream.layout.groups.contains(&group.name.as_str());
+    let next = match group.consumers.as_slice() {
+        [] if is_provisioned => "nobody is in this group: start its service",
+        [] => "nobody is in this group: start its service, or destroy the group if that is gone",
+        _ => "its consumers are behind or stopped: look at that service's log and load",
     };
     Some(
         Finding::warning("lag", seen)

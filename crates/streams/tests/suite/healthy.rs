@@ -121,9 +121,16 @@ fn doctor_names_a_service_that_stopped_reading() {
     ] {
         let (server, mut hand) = healthy();
         hand.run(&format!("XGROUP SETID {stream} {group} 0"));
+        hand.run(&format!("XGROUP DELCONSUMER {stream} {group} one"));
         let told = diagnosis(&server, 1);
         assert_eq!(complaints(&told), [format!("\"lag\" \"{stream} {group}\"")]);
+        // Without its group a service could not start again.
+        assert!(!told.to_string().contains("destroy"), "{told}");
     }
+    let (server, mut hand) = healthy();
+    hand.run("XGROUP SETID caracal.sessions.revoke gateway-revocation:gw-1 0");
+    hand.run("XGROUP DELCONSUMER caracal.sessions.revoke gateway-revocation:gw-1 one");
+    assert!(diagnosis(&server, 1).to_string().contains("destroy the group if that is gone"));
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn doctor_names_a_replica_without_its_primary() {
     assert_eq!(follower["level"], "broken");
     assert!(follower["next"].as_str().unwrap().contains("REDIS_PRIMARY_URL"), "{follower}");
     at(&replica).run("explain --sid a").with_code(2).says(&["unknown", "REDIS_PRIMARY_URL"]);
-    let with_primary = || at(&replica).env("REDIS_PRIMARY_URL", primary.url());
+    let with_primary = || at(&replica).env("REDIS_PRIMARY_URL", &primary.url());
     let told = with_primary().run("doctor --json --may-publish").with_code(0).object();
     assert_eq!(complaints(&told), Vec::<String>::new());
     with_primary().run("explain --sid a").with_code(0).says(&["admitted"]);

@@ -34,7 +34,11 @@ pub(crate) fn at(server: &RedisServer) -> Program {
 }
 
 impl Program {
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn env(
+        mut self,
+        name: &str,
+        value: &(impl AsRef<std::ffi::OsStr> + ?Sized),
+    ) -> Self {
         self.0.env(name, value);
         self
     }

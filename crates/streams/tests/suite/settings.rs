@@ -135,7 +135,7 @@ fn names_a_variable_that_is_not_text_and_hides_its_value() {
     }
     // What is no setting is none of the program's business.
     let url = server.url().replace("redis://", &format!("redis://:{PASSWORD}@"));
-    at(&server).env("REDIS_URL", url).env("LS_COLORS", value).run("verify").with_code(1);
+    at(&server).env("REDIS_URL", &url).env("LS_COLORS", value).run("verify").with_code(1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const KEY: &str = "REDIS_TLS_KEY_FILE";
 
 fn verify(folder: &TempDir, url: &str, files: &[(&str, &str)]) -> Ended {
     let all = files.iter().fold(program().env("REDIS_URL", url), |program, (name, file)| {
-        program.env(name, folder.path().join(file))
+        program.env(name, &folder.path().join(file))
     });
     all.run("verify").with_code(2)
 }
@@ -42,7 +42,7 @@ fn names_the_file_that_cannot_be_used() {
     let plain = verify(&folder, "redis://localhost:1", &[ca]);
     plain.says(&["rediss:// in REDIS_URL"]);
     let primary = program().env("REDIS_URL", tls).env("REDIS_PRIMARY_URL", "redis://localhost:2");
-    let primary = primary.env(CA, folder.path().join("ca.pem")).run("verify").with_code(2);
+    let primary = primary.env(CA, &folder.path().join("ca.pem")).run("verify").with_code(2);
     primary.says(&["rediss:// in REDIS_PRIMARY_URL"]);
 }
 
@@ -66,11 +66,15 @@ fn names_the_certificate_that_is_not_believed() {
     let url = format!("rediss://localhost:{port}");
     let doctor = |url: &str, files: &[(&str, &str)]| {
         let all = files.iter().fold(program().env("REDIS_URL", url), |program, (name, file)| {
-            program.env(name, folder.path().join(file))
+            program.env(name, &folder.path().join(file))
         });
         all.run("doctor").with_code(2)
     };
-    for ended in [doctor(&url, &own), verify(&folder, &url, &own)] {
+    let publish = own.iter().fold(program().env("REDIS_URL", &url), |program, (name, file)| {
+        program.env(name, &folder.path().join(file))
+    });
+    let publish = publish.env("CARACAL_MODE", "dev").run("publish --yes keys --zone z-1");
+    for ended in [doctor(&url, &own), verify(&folder, &url, &own), publish.with_code(2)] {
         ended.says(&["UnknownIssuer", "set REDIS_TLS_CA_FILE"]);
     }
     let all = [&[(CA, "ca.pem")], own.as_slice()].concat();

@@ -59,7 +59,7 @@ fn a_slot_that_moves_is_named() {
     }
     let on = || {
         let seed = format!("127.0.0.1:{}", nodes[0].port());
-        program().env("REDIS_CLUSTER_NODES", seed).env("STREAMS_HMAC_KEY", KEY)
+        program().env("REDIS_CLUSTER_NODES", &seed).env("STREAMS_HMAC_KEY", KEY)
     };
     on().run("provision").with_code(0);
     let slot = hands[0].number("CLUSTER KEYSLOT caracal.sessions.revoke");
