@@ -70,6 +70,37 @@ async fn everything_exported_is_documented_and_true_and_everything_documented_is
     assert!(value("caracal_revocation_index_bytes") > 0.0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_of_redis_counts_nothing_twice() {
+    let mut service = Operated::start().await;
+    for n in 0..3 {
+        service.work(n).await;
+    }
+    let messages = [
+        "caracal_gateway_revocation_messages_total",
+        "caracal_gateway_revocation_invalid_signatures_total",
+        "caracal_revocation_refused_messages_total",
+        "caracal_revocation_verified_messages_total",
+    ];
+    patiently("all is read", async || service.scrape().await.sum(messages[0]) == 6.0).await;
+    let before = service.scrape().await;
+
+    service.redis.kill();
+    let errors = "caracal_revocation_read_errors_total";
+    patiently("it is tried again", async || service.scrape().await.sum(errors) >= 5.0).await;
+    service.redis.restart();
+    let replays = "caracal_revocation_replays_total";
+    patiently("it is read again", async || service.scrape().await.sum(replays) == 2.0).await;
+    let after = service.scrape().await;
+    for name in messages {
+        assert_eq!(after.sum(name), before.sum(name), "{name}");
+    }
+    assert_eq!(after.sum("caracal_revocation_reconnects_total"), 1.0);
+    assert_eq!(after.sum("caracal_revocation_replay_errors_total"), 0.0);
+    let doubts = r#"caracal_revocation_possible_holes_total{cause="restarted"}"#;
+    assert_eq!(after.value(doubts), Some(1.0));
+}
+
 /// How a follower ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

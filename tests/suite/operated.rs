@@ -38,7 +38,8 @@ pub(crate) struct Operated {
 impl Operated {
     pub(crate) async fn start() -> Self {
         let exporter = Exporter::install().expect("no other recorder in this process");
-        let redis = RedisServer::start();
+        let persistent = ["--appendonly", "yes", "--appendfsync", "always"];
+        let redis = RedisServer::start_with(&persistent);
         let revocations = follow(&redis).await;
         let issuer = Issuer::new().unwrap();
         ask_policies(&revocations).await;
@@ -104,6 +105,13 @@ impl Scrape {
     /// Name and type of each metric.
     pub(crate) fn types(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+    }
+
+    /// The values of all samples of this name, added up.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        let samples = self.0.lines().filter_map(|line| line.strip_prefix(name));
+        let samples = samples.filter(|sample| sample.starts_with(['{', ' ']));
+        samples.filter_map(|sample| sample.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// The value of a sample, written as it stands there: `name{label="value"}`.

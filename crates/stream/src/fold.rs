@@ -67,6 +67,28 @@ struct Track {
     is_doubted: bool,
     /// Whether the server cannot show that nothing was lost before the replay.
     is_young: bool,
+    /// The newest message that was reported: counted, logged, and dead-lettered if it was rejected.
+    reported: StreamId,
+}
+
+impl Track {
+    const fn new(proof: Proof) -> Self {
+        Self {
+            proof,
+            as_of: None,
+            broken: None,
+            is_doubted: false,
+            is_young: false,
+            reported: StreamId::ZERO,
+        }
+    }
+
+    /// Returns `true` the first time that a message is read: a stream may be read again.
+    fn is_first_reading(&mut self, id: StreamId) -> bool {
+        let is_first = id > self.reported;
+        self.reported = self.reported.max(id);
+        is_first
+    }
 }
 
 impl Fold {
@@ -159,8 +181,7 @@ impl Fold {
         let tracks = self.tracks.get_or_insert_with(|| {
             Stream::ALL.map(|stream| {
                 let at = self.recalled.as_ref().and_then(|all| all.tracks.get(stream.index()));
-                let proof = at.map_or(Proof::since(window), |track| Proof::resumed(window, track));
-                Track { proof, as_of: None, broken: None, is_doubted: false, is_young: false }
+                Track::new(at.map_or(Proof::since(window), |track| Proof::resumed(window, track)))
             })
         });
         tracks.each_ref().map(|track| track.proof.cursor())
@@ -209,6 +230,10 @@ impl Fold {
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             if let Some(head) = head {
                 self.has_seen_streams |= head != Head::Missing;
+                if let Some(track) = self.track(stream) {
+                    // The server may give ids beyond that one to other messages.
+                    track.reported = track.reported.min(head.last_generated());
+                }
                 self.prove(stream, |proof| proof.head(head, as_of, server_time));
             }
         }
@@ -234,14 +259,21 @@ impl Fold {
         Ok(())
     }
 
-    /// Counts a lost connection, and goes on telling how old the view is.
-    pub(crate) fn lost_connection(&self, cause: Outage) {
-        self.metrics.reconnects.increment(1);
+    /// Counts an attempt that failed, and goes on telling how old the view is. With `broke_off`
+    /// the attempt before it had succeeded.
+    pub(crate) fn failed(&self, cause: Outage, broke_off: bool) {
         self.metrics.read_error(cause);
-        if !self.is_tailing() {
+        if broke_off {
+            self.metrics.reconnects.increment(1);
+        }
+        if broke_off && !self.is_tailing() {
             self.metrics.replay_errors.increment(1);
         }
         self.report(self.revocations.now());
+    }
+
+    fn track(&mut self, stream: Stream) -> Option<&mut Track> {
+        self.tracks.as_mut()?.get_mut(stream.index())
     }
 
     fn report(&self, now: Moment) {

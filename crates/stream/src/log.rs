@@ -120,6 +120,17 @@ pub(crate) enum Head {
     Uncounted(StreamId),
 }
 
+impl Head {
+    /// No id beyond this one was given.
+    pub(crate) const fn last_generated(self) -> StreamId {
+        match self {
+            Self::Missing => StreamId::ZERO,
+            Self::Present(counters) => counters.last_generated,
+            Self::Uncounted(last_generated) => last_generated,
+        }
+    }
+}
+
 /// The counters of a stream that deletions and trimming don't turn back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counters {

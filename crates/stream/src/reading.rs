@@ -28,6 +28,8 @@ struct Reader<L> {
     pauses: Pauses,
     /// `true` while it cannot read, or cannot prove that what it reads is fresh.
     is_failing: bool,
+    /// `true` if the last attempt read.
+    is_reading: bool,
     revocations: Revocations,
     /// When the read was sent whose answer is on its way already.
     ahead: Option<Moment>,
@@ -63,6 +65,7 @@ pub(crate) async fn read_for_ever<L: Log>(
             server_time: Duration::ZERO,
             pauses: Pauses::default(),
             is_failing: false,
+            is_reading: false,
             revocations: fold.revocations().clone(),
             ahead: None,
         };
@@ -89,6 +92,7 @@ pub(crate) async fn read_for_ever<L: Log>(
         let turn = match read {
             Ok(was_read) => {
                 if let Some(freshness_error) = was_read {
+                    reader.is_reading = true;
                     let is_failing = freshness_error.is_some();
                     let was_failing = std::mem::replace(&mut reader.is_failing, is_failing);
                     failing = failing + usize::from(is_failing) - usize::from(was_failing);
@@ -113,7 +117,8 @@ pub(crate) async fn read_for_ever<L: Log>(
             Err(error) => {
                 failing += usize::from(!std::mem::replace(&mut reader.is_failing, true));
                 outage.failed(&error, fold.revocations());
-                fold.lost_connection(error.outage());
+                let broke_off = std::mem::replace(&mut reader.is_reading, false);
+                fold.failed(error.outage(), broke_off);
                 Turn::Open { after: reader.pauses.next() }
             }
         };

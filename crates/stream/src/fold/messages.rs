@@ -15,28 +15,36 @@ impl Fold {
     pub(super) fn entry(&mut self, entry: &Entry, received: Received) {
         let span = tracing::debug_span!("apply", stream = %entry.stream, id = %entry.id);
         let _in_span = span.enter();
-        self.metrics.messages.increment(1);
+        let track = self.track(entry.stream);
+        let is_first = track.is_none_or(|track| track.is_first_reading(entry.id));
+        if is_first {
+            self.metrics.messages.increment(1);
+        }
         let fields = entry.fields.borrowed();
         match self.keys.verify(&Message::new(entry.stream, &fields)) {
-            Ok(event) => self.apply(entry, &event, received),
-            Err(rejection) => self.reject(entry, rejection, received),
+            Ok(event) => self.apply(entry, &event, received, is_first),
+            Err(rejection) => self.reject(entry, rejection, received, is_first),
         }
     }
 
-    pub(super) fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received) {
+    fn apply(&mut self, entry: &Entry, event: &Event<'_>, received: Received, is_first: bool) {
         if event.key() != KeySlot::Unsigned {
             self.believe_key(received.published(entry.id));
         }
-        self.metrics.verified(event.key());
+        if is_first {
+            self.metrics.verified(event.key());
+        }
         let published = received.now.earlier_by(received.since(entry.id));
         self.revocations.apply_published(event, published, received.now);
         if event.is_recut() {
-            tracing::warn!(
-                stream = %entry.stream, id = %entry.id,
-                "a signed message was re-cut by someone who can write to Redis: its clean parts \
-                 are applied, what it hid may be lost"
-            );
-            self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
+            if is_first {
+                tracing::warn!(
+                    stream = %entry.stream, id = %entry.id,
+                    "a signed message was re-cut by someone who can write to Redis: its clean \
+                     parts are applied, what it hid may be lost"
+                );
+                self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
+            }
             self.cover_recut(entry, received);
         }
         // While history is replayed, the age of a message says nothing about propagation.
@@ -55,17 +63,12 @@ impl Fold {
         self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
     }
 
-    pub(super) fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
-        self.metrics.rejected(rejection.kind());
+    fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received, is_first: bool) {
         if rejection.was_signed() {
             self.believe_key(received.published(entry.id));
         }
-        self.dead_letters.put(entry, rejection);
-        if rejection.was_signed() {
-            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
-        } else {
-            // Whoever can write to Redis can make any number of these; the counters tell how many.
-            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        if is_first {
+            self.report_rejection(entry, rejection);
         }
         match rejection.kind() {
             RejectionKind::Signature => {
@@ -76,6 +79,17 @@ impl Fold {
                 self.cover_recut(entry, received);
             }
             _ => {}
+        }
+    }
+
+    fn report_rejection(&mut self, entry: &Entry, rejection: Rejection) {
+        self.metrics.rejected(rejection.kind());
+        self.dead_letters.put(entry, rejection);
+        if rejection.was_signed() {
+            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        } else {
+            // Whoever can write to Redis can make any number of these; the counters tell how many.
+            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
         }
     }
 

@@ -9,6 +9,7 @@ use caracal_revocation_state::{
 };
 
 use super::*;
+use crate::continuity::Doubt;
 use crate::dead_letters::{self, Queue};
 use crate::log::{AsOf, Counters, Entry};
 use crate::snapshot::TrackImage;
@@ -410,4 +411,34 @@ fn snapshot_does_not_lend_its_streams_to_another_server() {
         scene.read();
     }
     assert_eq!(scene.unready(), NOT_PROVISIONED);
+}
+
+#[test]
+fn message_read_again_is_reported_once() {
+    let mut scene = Scene::new(Options::default());
+    scene.publish("right", &key("1a"));
+    scene.publish("forged", &key("2b"));
+    scene.read();
+    assert_eq!(scene.queue.len(), 1);
+    scene.fold.doubt(Doubt::Restarted, [true; Stream::ALL.len()]);
+    scene.read();
+    assert_eq!(scene.fold.cursors(SECOND)[STREAM.index()], StreamId::ZERO);
+    scene.publish("forged too", &key("2b"));
+    scene.read();
+    assert!(scene.fold.is_tailing());
+    assert_eq!(scene.queue.len(), 2, "the new one alone");
+}
+
+#[test]
+fn message_of_a_stream_made_anew_is_reported() {
+    let mut scene = Scene::new(Options::default());
+    scene.publish("right", &key("1a"));
+    scene.publish("forged", &key("2b"));
+    scene.read();
+    scene.streams[STREAM.index()] = None;
+    scene.read();
+    // By a server whose clock is behind.
+    scene.publish_at(StreamId::new(1, 0), "other", &key("2b"));
+    scene.read();
+    assert_eq!(scene.queue.len(), 2);
 }

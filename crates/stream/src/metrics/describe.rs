@@ -5,7 +5,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 const COUNTERS: [(&str, &str); 15] = [
     (
         "caracal_gateway_revocation_messages_total",
-        "Messages read from the streams, refused ones included",
+        "Messages read from the streams, refused ones included; one that is read again counts once",
     ),
     (
         "caracal_gateway_revocation_pending_replayed_total",
@@ -40,10 +40,13 @@ const COUNTERS: [(&str, &str); 15] = [
     ),
     (
         "caracal_revocation_read_errors_total",
-        "Times that the streams could not be read, by the cause",
+        "Attempts to read the streams that failed, by the cause",
     ),
     ("caracal_revocation_refused_messages_total", "Messages refused, by the kind of refusal"),
-    ("caracal_revocation_reconnects_total", "Times that the connection to Redis was lost"),
+    (
+        "caracal_revocation_reconnects_total",
+        "Times that reading broke off and a new connection was needed",
+    ),
     ("caracal_revocation_full_total", "Times that more was revoked than may be remembered"),
 ];
 
