@@ -57,18 +57,33 @@ fn alerts() -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Every query of the dashboard, as Grafana would send it with everything selected.
-fn dashboard_queries() -> Vec<String> {
+fn panels() -> Vec<Value> {
     let dashboard: Value =
         serde_json::from_str(&read("ops/grafana/caracal-revocation.json")).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    let queries = targets.map(|target| {
+    dashboard["panels"].as_array().unwrap().clone()
+}
+
+/// The queries of a panel, as Grafana would send them with everything selected.
+fn queries(panel: &Value) -> impl Iterator<Item = String> {
+    let targets = panel["targets"].as_array().into_iter().flatten();
+    targets.map(|target| {
         // A panel may hide what is zero; that it would show it is enough here.
         let query = target["expr"].as_str().unwrap().trim_end_matches(" > 0");
         query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "20s")
-    });
-    queries.collect()
+    })
+}
+
+/// Each `increase(SERIES[WINDOW])` in a text: the series and the window.
+fn increases(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("increase(").skip(1).map(|rest| {
+        let (series, rest) = rest.split_once('[').unwrap();
+        (series, rest.split_once(']').unwrap().0)
+    })
+}
+
+fn promtool_tests(file: &Path) {
+    let output = Command::new("promtool").args(["test", "rules"]).arg(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -77,13 +92,95 @@ fn each_alert_fires_when_it_should_and_not_before() {
         return;
     }
     let tests = "ops/prometheus/caracal-revocation.test.yml";
-    let output = Command::new("promtool").args(["test", "rules"]).arg(repository(tests)).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    promtool_tests(&repository(tests));
     let tests = read(tests);
     for alert in alerts() {
         assert_eq!(tests.matches(&format!("alertname: {alert}\n")).count(), 2, "{alert}");
     }
+}
+
+#[test]
+fn alerts_see_what_was_counted_before_the_first_scrape() {
+    if !has_prometheus() {
+        return;
+    }
+    let tests = "ops/prometheus/counters.test.yml";
+    promtool_tests(&repository(tests));
+    let tests = read(tests);
+    let rules = read("ops/prometheus/caracal-revocation.rules.yml");
+    assert!(!rules.contains("rate("), "a rate sees nothing of it");
+    for rule in rules.split("- alert: ").skip(1) {
+        let alert = rule.lines().next().unwrap();
+        let mut is_on_counter = false;
+        for (series, window) in increases(rule) {
+            is_on_counter = true;
+            let birth = format!("({series} unless {series} offset {window})");
+            assert!(rule.contains(&birth), "{alert}: {birth}");
+            let name = series.split('{').next().unwrap();
+            assert!(tests.contains(&format!("series: '{name}{{")), "{alert}: {name}");
+        }
+        let is_tested = tests.contains(&format!("alertname=\"{alert}\""));
+        assert_eq!(is_tested, is_on_counter, "{alert}");
+    }
+    for query in panels().iter().flat_map(queries) {
+        for (series, window) in increases(&query).filter(|(series, _)| !series.contains("_bucket"))
+        {
+            assert!(
+                query.contains(&format!("({series} unless {series} offset {window})")),
+                "{query}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dashboard_says_where_there_is_no_proof_and_no_horizon() {
+    if !has_prometheus() {
+        return;
+    }
+    let panels = panels();
+    let panel = |title: &str| panels.iter().find(|panel| panel["title"] == title).unwrap();
+    let (staleness, horizon) = (panel("Staleness"), panel("Horizon"));
+    let text = |panel: &Value, value: &str| {
+        let mappings = &panel["fieldConfig"]["defaults"]["mappings"];
+        mappings[0]["options"][value]["text"].as_str().map(str::to_owned)
+    };
+    assert_eq!(text(staleness, "-1").as_deref(), Some("no proof yet"));
+    assert_eq!(text(horizon, "0").as_deref(), Some("none"));
+
+    let sample = |instance: &str, value: f64| {
+        let labels = format!(r#"{{instance="{instance}", job="gateway"}}"#);
+        serde_json::json!({"labels": labels, "value": value})
+    };
+    let series = |name: &str, instance: &str, values: &str| {
+        let name = format!(
+            r#"caracal_revocation_{name}_timestamp_seconds{{instance="{instance}", job="gateway"}}"#
+        );
+        serde_json::json!({"series": name, "values": values})
+    };
+    let tests = serde_json::json!({"tests": [{
+        "interval": "1m",
+        "input_series": [
+            series("proven", "new", "0x5"),
+            series("proven", "old", "290x5"),
+            series("horizon", "whole", "0x5"),
+            series("horizon", "holed", "7x5"),
+        ],
+        "promql_expr_test": [
+            {
+                "expr": queries(staleness).next(), "eval_time": "5m",
+                "exp_samples": [sample("new", -1.0), sample("old", 10.0)],
+            },
+            {
+                "expr": queries(horizon).next(), "eval_time": "5m",
+                "exp_samples": [sample("whole", 0.0), sample("holed", 7_000.0)],
+            },
+        ],
+    }]});
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("dashboard.test.yml");
+    std::fs::write(&file, tests.to_string()).unwrap();
+    promtool_tests(&file);
 }
 
 #[test]
@@ -116,7 +213,7 @@ async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus(
     }
     let service = Operated::start().await;
     let prometheus = Prometheus::start(&service);
-    let mut unanswered = dashboard_queries();
+    let mut unanswered: Vec<_> = panels().iter().flat_map(queries).collect();
     assert!(unanswered.len() > 20, "{unanswered:?}");
     let start = std::time::Instant::now();
     for n in 0.. {
@@ -146,6 +243,23 @@ async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus(
     for rule in rules {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alert_fires_on_a_real_prometheus_that_begins_late() {
+    if !has_prometheus() {
+        return;
+    }
+    let service = Operated::start().await;
+    service.work(0).await;
+    patiently("it is counted", async || {
+        let invalid = "caracal_gateway_revocation_invalid_signatures_total";
+        service.scrape().await.value(invalid) == Some(1.0)
+    })
+    .await;
+    let prometheus = Prometheus::start(&service);
+    let alert = r#"ALERTS{alertname="CaracalRevocationInvalidSignatures", alertstate="firing"}"#;
+    patiently("the alert fires", async || !prometheus.query(alert).await.is_empty()).await;
 }
 
 /// A Prometheus of the test's own, scraping the service each second.
