@@ -18,6 +18,7 @@ mod leash;
 mod mandates;
 mod proxy;
 mod publishers;
+mod quiet;
 mod reader;
 mod readers;
 mod report;
@@ -82,6 +83,12 @@ struct Arguments {
 enum Role {
     /// Judges histories again that were kept.
     Check { files: Vec<PathBuf> },
+    /// Leaves a service alone while Redis is restarted now and then: it must log nothing twice, and
+    /// fire no alert that is not true.
+    Quiet(quiet::Arguments),
+    /// What `quiet` starts itself as: a service with metrics, alone.
+    #[command(hide = true)]
+    QuietService,
     /// What the program starts itself as: a service that follows Redis and answers.
     #[command(hide = true)]
     Reader,
@@ -95,6 +102,11 @@ async fn main() -> Result<ExitCode, Failure> {
             reader::run().await?;
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Role::QuietService) => {
+            quiet::serve().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Quiet(arguments)) => return quiet::run(&arguments).await,
         Some(Role::Check { files }) => return check_again(&files),
         None => {}
     }

@@ -82,7 +82,7 @@ pub async fn run() -> Result<(), Failure> {
     std::process::exit(0)
 }
 
-async fn end_of_input() {
+pub async fn end_of_input() {
     let mut rest = Vec::new();
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
 }

@@ -49,6 +49,19 @@ impl RedisServer {
         Ok(self.process.kill()?)
     }
 
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(&mut self) -> Result<(), Failure> {
+        signal(self.process.id(), "-TERM")?;
+        let deadline = Instant::now() + STARTS_WITHIN;
+        while !self.process.has_ended()? {
+            if Instant::now() > deadline {
+                return Err("redis-server does not end".into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.kill()
+    }
+
     /// On the same port and the files that are there.
     pub async fn restart(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
@@ -139,7 +152,7 @@ fn launch(folder: &TempDir, port: u16, replica_of: Option<SocketAddr>) -> Result
     })
 }
 
-fn free_port() -> Result<u16, Failure> {
+pub fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
