@@ -16,7 +16,7 @@ use crate::live::{
 use crate::redis_server::{RedisServer, settings};
 use crate::snapshot::Logged;
 
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 async fn dead(connection: &mut MultiplexedConnection, stream: Stream) -> Vec<Fields> {
     let entries: Vec<(String, Fields)> = redis::cmd("XRANGE")
@@ -30,7 +30,11 @@ async fn dead(connection: &mut MultiplexedConnection, stream: Stream) -> Vec<Fie
 }
 
 /// Asks again until there are so many dead letters; then all there are.
-async fn eventually_dead(server: &RedisServer, stream: Stream, count: usize) -> Vec<Fields> {
+pub(crate) async fn eventually_dead(
+    server: &RedisServer,
+    stream: Stream,
+    count: usize,
+) -> Vec<Fields> {
     let mut connection = server.connection().await;
     let start = std::time::Instant::now();
     loop {

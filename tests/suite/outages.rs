@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use caracal_revocation::{Follower, GatewayLayer, Unknown};
+use caracal_revocation::{Canary, Follower, GatewayLayer, Stream, Unknown};
 use http::StatusCode;
 
+use crate::dead_letters::eventually_dead;
+use crate::delivery::add;
 use crate::live::{
     PATIENCE, eventually, follow, follow_within, is_admitted, is_revoked, is_unknown, publisher,
-    revoke, ring,
+    ready, revoke, ring,
 };
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
@@ -113,6 +115,57 @@ async fn a_server_that_hangs_leads_to_refusals_beyond_the_bound_and_to_recovery(
     revoke(&publisher(&server).await, "ar-1").await;
     eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
     load.end().await;
+}
+
+#[tokio::test]
+async fn old_view_is_logged_before_requests_are_denied() {
+    let logged = crate::errors::Logged::from_now();
+    let server = RedisServer::start();
+    let revocations = follow_within(&server, Duration::from_secs(4)).await;
+    server.freeze();
+    eventually("the bound is passed", || is_unknown(&revocations).is_some()).await;
+    assert_eq!(logged.lines_with("the view is getting old"), 1);
+    server.thaw();
+    eventually("its end is logged", || logged.lines_with("the view is fresh again") == 1).await;
+    assert_eq!(logged.lines_with("the view is getting old"), 1);
+}
+
+#[tokio::test]
+async fn what_an_outage_stops_is_logged_once_at_each_end() {
+    let logged = crate::errors::Logged::from_now();
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let revocations = Follower::new(server.settings(&ring())).with_receipts("r-1").spawn();
+    let often = Duration::from_millis(200);
+    let canary = Canary::new(&server.settings(&ring())).every(often).spawn();
+    ready(&revocations).await;
+    revoke(&publisher(&server).await, "ar-1").await;
+    let stream = Stream::SessionsRevoke;
+    add(&server, stream.name(), &[(b"sid", b"forged")]).await;
+    eventually_dead(&server, stream, 1).await;
+    eventually("a canary is seen", || canary.is_alive()).await;
+
+    server.kill();
+    let begun =
+        ["receipts are not written", "a canary was not seen in time", "the streams cannot be read"];
+    for line in begun {
+        eventually(line, || logged.lines_with(line) > 0).await;
+    }
+    eventually("canaries are missed", || !canary.is_alive()).await;
+    server.restart();
+    add(&server, stream.name(), &[(b"sid", b"forged")]).await;
+    eventually_dead(&server, stream, 2).await;
+    let ended = [
+        "receipts are being written again",
+        "canaries are seen in time again",
+        "the streams are being read again",
+    ];
+    for line in ended {
+        eventually(line, || logged.lines_with(line) > 0).await;
+    }
+    for line in begun.into_iter().chain(ended) {
+        assert_eq!(logged.lines_with(line), 1, "{line}");
+    }
+    assert_eq!(logged.lines_with("dead letters"), 0, "a connection made anew is no news");
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What the log says of a denial: never the token, nor anything that would stand in for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use caracal_revocation_state::CutReport;
 
+use crate::RejectionKind;
 use crate::guarded::Denial;
 
 const TARGET: &str = "caracal_revocation::denial";
@@ -33,20 +36,42 @@ pub(crate) fn cut(report: &CutReport<'_>) {
     );
 }
 
-/// Every request with a token will be refused: the layers stand in the wrong order.
-pub(crate) fn unverified_tokens() {
-    tracing::error!(
-        target: TARGET,
-        "a bearer token came without claims: the authentication layer that puts `Claims` into \
-         the request's extensions must stand outside the revocation layer",
-    );
+/// Mistakes in the order of the layers, each logged once a layer.
+#[derive(Debug, Default)]
+pub(crate) struct Mistakes {
+    /// Claims have come with a request, or the log says that none have.
+    claims: AtomicBool,
+    other_state: AtomicBool,
 }
 
-/// Every such request will be refused: two layers do not share one state.
-pub(crate) fn other_state() {
-    tracing::error!(
-        target: TARGET,
-        "a request came with an identity of another `Revocations`: give all layers in front of a \
-         service the same one",
-    );
+impl Mistakes {
+    /// Claims came with a request: the authentication layer is where it must be, and a token without
+    /// claims is only a bad token.
+    pub(crate) fn claims_came(&self) {
+        // Asked first: requests of all threads share it.
+        if !self.claims.load(Ordering::Relaxed) {
+            self.claims.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs the mistake that a denial for this reason may come from.
+    pub(crate) fn log(&self, kind: RejectionKind) {
+        match kind {
+            RejectionKind::UnverifiedToken if !self.claims.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(
+                    target: TARGET,
+                    "a bearer token came without claims, as all before it: it is denied; if good \
+                     tokens are denied too, put the authentication layer outside the revocation layer",
+                );
+            }
+            RejectionKind::OtherState if !self.other_state.swap(true, Ordering::Relaxed) => {
+                tracing::error!(
+                    target: TARGET,
+                    "a request came with an identity of another `Revocations`: it is denied; give \
+                     all layers in front of a service the same one",
+                );
+            }
+            _ => {}
+        }
+    }
 }

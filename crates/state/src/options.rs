@@ -39,7 +39,8 @@ pub struct Options {
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub deny_after: Duration,
-    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode.
+    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode; three
+    /// fifths of [`Options::deny_after`] if it is no less than that.
     pub warn_after: Duration,
     /// How far the clocks of Postgres, which dates tokens, and Redis may be apart: the horizon
     /// lies so far beyond the end of a hole. 5 seconds by default, 60 in strict mode.
@@ -89,6 +90,15 @@ impl Options {
             strict: true,
             ..Self::default()
         }
+    }
+
+    /// An operator is told before requests are denied, and a memory is never too short.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.memory = self.memory.max(SHORTEST_MEMORY);
+        if self.warn_after >= self.deny_after {
+            self.warn_after = (self.deny_after * 3 / 5).max(Self::SHORTEST_BOUND);
+        }
+        self
     }
 
     /// Up to which `iat` a token is refused for a horizon at `second`.

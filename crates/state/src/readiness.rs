@@ -173,7 +173,7 @@ impl Degraded {
         match self {
             Self::SignaturesFail => {
                 "set STREAMS_HMAC_KEY to the producers' key, and STREAMS_HMAC_KEY_PREVIOUS to the one \
-                 before; if no key was changed, find out who writes to the streams"
+                 before, and restart; if no key was changed, find out who writes to the streams"
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady, nanos};
 use crate::horizon::{Horizon, Losses};
 use crate::index::Index;
-use crate::options::{BoundError, Options, SHORTEST_MEMORY};
+use crate::options::{BoundError, Options};
 use crate::readiness::{Degraded, Outage, Readiness, Unready};
 use crate::recent::Recent;
 use crate::running::{Registry, Timekeeper};
@@ -69,8 +69,8 @@ impl Revocations {
 
     /// The same on another clock.
     #[must_use]
-    pub fn with_clock(mut options: Options, clock: Arc<dyn Clock>) -> Self {
-        options.memory = options.memory.max(SHORTEST_MEMORY);
+    pub fn with_clock(options: Options, clock: Arc<dyn Clock>) -> Self {
+        let options = options.in_order();
         Self(Arc::new(State {
             id: StateId::next(),
             deny_after: nanos(options.deny_after),
@@ -406,6 +406,7 @@ mod tests {
 
     use super::*;
     use crate::ManualClock;
+    use crate::options::SHORTEST_MEMORY;
 
     fn revoke(revocations: &Revocations, sid: &str) {
         let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
@@ -436,6 +437,19 @@ mod tests {
     fn a_memory_shorter_than_a_mandate_is_lengthened() {
         let short = Options { memory: Duration::from_secs(1), ..Options::default() };
         assert_eq!(Revocations::new(short).options().memory, SHORTEST_MEMORY);
+    }
+
+    #[test]
+    fn an_operator_is_told_before_requests_are_denied() {
+        let after = |deny_after, warn_after| {
+            let [deny_after, warn_after] = [deny_after, warn_after].map(Duration::from_millis);
+            let options = Options { deny_after, warn_after, ..Options::default() };
+            Revocations::new(options).options().warn_after.as_millis()
+        };
+        assert_eq!(after(60_000, 5_000), 5_000);
+        assert_eq!(after(5_000, 4_900), 4_900);
+        assert_eq!(after(5_000, 5_000), 3_000);
+        assert_eq!(after(500, 5_000), Options::SHORTEST_BOUND.as_millis());
     }
 
     /// An id that lets something happen just before it is looked up.

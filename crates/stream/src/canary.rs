@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::acl;
 use crate::connection::Connection;
+use crate::episode::Episode;
 use crate::log::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
@@ -106,6 +107,9 @@ impl Canary {
         let mut shutdown = pin!(shutdown);
         let mut flight = None;
         let mut count = 0_u64;
+        let began = Instant::now();
+        let mut trouble = Episode::default().over_after(self.every);
+        let mut missed = 0_u64;
         loop {
             let next = Instant::now() + self.every;
             count += 1;
@@ -124,8 +128,20 @@ impl Canary {
                 // An answer may still be on its way, and would be taken for the next one's.
                 flight = None;
                 metrics.lost.increment(1);
-                let rights = error.is_forbidden().then_some(acl::CANARY);
-                tracing::warn!(%error, count, rights, "a canary was not seen in time");
+                missed += 1;
+                if trouble.goes_on((), began.elapsed()) {
+                    let rights = error.is_forbidden().then_some(acl::CANARY);
+                    tracing::warn!(
+                        %error, rights,
+                        "a canary was not seen in time: revocations may be late as well; look at \
+                         the error, and at Redis with caracal-streams doctor"
+                    );
+                }
+            } else if trouble.is_over(began.elapsed()) {
+                tracing::info!(
+                    missed = std::mem::take(&mut missed),
+                    "canaries are seen in time again"
+                );
             }
             metrics.age.set(self.sight.age().map_or(-1.0, |age| age.as_secs_f64()));
             tokio::select! {

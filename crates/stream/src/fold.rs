@@ -9,6 +9,7 @@ use caracal_revocation_event::{KeyRing, Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage, Revocations};
 
 use crate::dead_letters::DeadLetters;
+use crate::episode::Throttle;
 use crate::log::{Head, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
 use crate::proof::{Hole, Proof};
@@ -50,10 +51,21 @@ pub(crate) struct Fold {
     signing: Signing,
     /// The history was read to its end and believed, once.
     is_ready: bool,
+    throttles: Throttles,
     /// Whether it was said that the state is full.
     was_full: bool,
     /// When expired entries were last looked for.
     swept: Option<Moment>,
+}
+
+/// One for each line in the log that others than this process can repeat.
+#[derive(Debug, Default)]
+struct Throttles {
+    refused: Throttle,
+    recut: Throttle,
+    doubt: Throttle,
+    lost: PerStream<Throttle>,
+    uncertain: PerStream<Throttle>,
 }
 
 #[derive(Debug)]
@@ -115,6 +127,7 @@ impl Fold {
             is_split: false,
             signing: Signing::default(),
             is_ready: false,
+            throttles: Throttles::default(),
             was_full: false,
             swept: None,
         }

@@ -43,6 +43,7 @@ mod connection;
 mod continuity;
 mod dead_letters;
 mod effects;
+mod episode;
 mod fields;
 mod fold;
 mod follower;
@@ -50,6 +51,8 @@ mod in_process;
 mod inspect;
 mod layout;
 mod log;
+#[cfg(test)]
+mod logged;
 mod metrics;
 mod outage;
 mod patience;
@@ -68,6 +71,7 @@ mod signing;
 mod snapshot;
 mod source;
 mod topology;
+mod view_age;
 mod watch;
 mod wire;
 

@@ -1,4 +1,4 @@
-//! The time between losing Redis and reading from it again: told once at each end.
+//! The time between losing Redis and reading from it again: logged once at each end.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Outage as Cause, Revocations};
 
 use crate::advice;
+use crate::episode::{CALM, Episode};
 use crate::log::LogError;
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -14,13 +15,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(Option<ExponentialBackoff>);
 
-/// One outage after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Outage {
-    /// The causes that the log was told of.
-    told: Vec<Cause>,
-    /// Whether it was told that the view has become old.
-    told_late: bool,
+/// One outage after the other. One that comes and goes is logged as one.
+#[derive(Debug)]
+pub(crate) struct Outage(Episode<Cause>);
+
+impl Default for Outage {
+    fn default() -> Self {
+        Self(Episode::default().over_after(CALM))
+    }
 }
 
 impl Pauses {
@@ -52,7 +54,6 @@ impl Outage {
                 "the streams cannot be read; trying again until they can: {}", advice::of(error)
             );
         }
-        self.grows_old(revocations);
     }
 
     /// The streams were read from a server that cannot be proven to have everything.
@@ -64,37 +65,20 @@ impl Outage {
                 advice::of(error)
             );
         }
-        self.grows_old(revocations);
     }
 
     /// Reports the outage; returns its cause if that was not logged yet.
     fn begin(&mut self, error: &LogError, revocations: &Revocations) -> Option<Cause> {
         let cause = error.outage();
         revocations.set_outage(Some(cause));
-        let is_news = !self.told.contains(&cause);
-        if is_news {
-            self.told.push(cause);
-        }
-        is_news.then_some(cause)
-    }
-
-    fn grows_old(&mut self, revocations: &Revocations) {
-        let readiness = revocations.readiness(revocations.now());
-        if readiness.is_late && !std::mem::replace(&mut self.told_late, true) {
-            let bound = revocations.options().deny_after.as_secs_f64();
-            tracing::warn!(
-                staleness = readiness.staleness.unwrap_or_default().as_secs_f64(),
-                bound,
-                "the view is getting old: beyond the bound every request is refused with 503"
-            );
-        }
+        self.0.goes_on(cause, revocations.now().monotonic).then_some(cause)
     }
 
     /// The streams were read, and are not known to be incomplete.
     pub(crate) fn end(&mut self, revocations: &Revocations) {
-        if revocations.set_outage(None) {
+        revocations.set_outage(None);
+        if self.0.is_over(revocations.now().monotonic) {
             tracing::info!("the streams are being read again");
         }
-        *self = Self::default();
     }
 }

@@ -1,6 +1,5 @@
 //! The decision carried out: extensions, counters and the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_answer::{Caller, RequestId, came_through_proxy};
@@ -16,8 +15,9 @@ use super::observed::Observed;
 use super::run::Run;
 use super::service::Guarded;
 use crate::answer::Profile;
+use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
-use crate::{Rejection, RejectionKind, challenge, log};
+use crate::{Rejection, challenge, log};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
@@ -33,8 +33,7 @@ pub(crate) struct Guard {
     profile: Profile,
     counters: Counters,
     cuts: CutCounters,
-    /// Set once the log names the mistake that makes this layer deny every request.
-    mistake_logged: Arc<AtomicBool>,
+    mistakes: Arc<Mistakes>,
 }
 
 /// A request that goes no further.
@@ -68,7 +67,6 @@ impl Guard {
             requirements: Requirements::new().max_hops(u32::MAX),
             watch: OnceLock::new(),
         };
-        let mistake_logged = Arc::new(AtomicBool::new(false));
         let counters = Counters::register(profile);
         let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
         Self {
@@ -81,7 +79,7 @@ impl Guard {
             profile,
             counters,
             cuts,
-            mistake_logged,
+            mistakes: Arc::default(),
         }
     }
 
@@ -136,6 +134,10 @@ impl Guard {
         request: &mut Request<B>,
         Judgement { outcome, mandate, taken }: Judgement,
     ) -> Result<Option<Run>, Box<Denial>> {
+        let decided_on = outcome.iter().flatten().find_map(Admission::identity);
+        if taken.is_some() || decided_on.is_some() {
+            self.mistakes.claims_came();
+        }
         let admission = match outcome {
             Ok(admission) => admission,
             Err(rejection) => return self.refuse(request, *rejection, mandate, taken),
@@ -216,14 +218,7 @@ impl Guard {
             self.counters.denied(kind);
             self.counters.enforced(rejection);
         }
-        let mistake = match kind {
-            RejectionKind::UnverifiedToken => Some(log::unverified_tokens as fn()),
-            RejectionKind::OtherState => Some(log::other_state as fn()),
-            _ => None,
-        };
-        if let Some(log) = mistake.filter(|_| !self.mistake_logged.swap(true, Ordering::Relaxed)) {
-            log();
-        }
+        self.mistakes.log(kind);
         let grpc = Caller::of(request, self.grpc_only).grpc;
         let (rejection, profile) = (rejection.clone(), self.profile);
         let challenge = self.challenge.clone();

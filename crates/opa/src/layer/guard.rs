@@ -32,8 +32,16 @@ pub(super) struct Guard {
     /// The service behind speaks nothing but gRPC.
     pub(super) grpc_only: bool,
     denials: Arc<[Counter]>,
-    /// Set once the log names the mistake that makes this layer deny every request.
-    mistake_logged: Arc<AtomicBool>,
+    mistakes: Arc<Mistakes>,
+}
+
+/// Mistakes in the order of the layers, each logged once a layer.
+#[derive(Default)]
+struct Mistakes {
+    /// A gateway has admitted a request, or the log says that none has.
+    admitted: AtomicBool,
+    no_claims: AtomicBool,
+    other_state: AtomicBool,
 }
 
 /// What becomes of a request.
@@ -53,7 +61,7 @@ impl Guard {
             decisions: None,
             grpc_only: false,
             denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
-            mistake_logged: Arc::default(),
+            mistakes: Arc::default(),
         }
     }
 
@@ -96,6 +104,7 @@ impl Guard {
     fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
         let extensions = request.extensions();
         let admission = extensions.get::<Admission>().ok_or(PolicyRejectionKind::NotAdmitted)?;
+        self.mistakes.admission_came();
         if !admission.is_by(self.policies.revocations()) {
             return Err(PolicyRejectionKind::OtherState);
         }
@@ -139,15 +148,7 @@ impl Guard {
         if let Some(denials) = self.denials.get(kind.index()) {
             denials.increment(1);
         }
-        let is_mistake = matches!(
-            kind,
-            PolicyRejectionKind::NotAdmitted
-                | PolicyRejectionKind::NoClaims
-                | PolicyRejectionKind::OtherState
-        );
-        if is_mistake && !self.mistake_logged.swap(true, Ordering::Relaxed) {
-            log_mistake(kind);
-        }
+        self.mistakes.log(kind);
         tracing::info!(
             target: DENIAL,
             reason = kind.label(),
@@ -159,24 +160,47 @@ impl Guard {
     }
 }
 
-/// Names the mistake in the order of the layers that makes this one deny every request.
+impl Mistakes {
+    /// A gateway admitted a request: it is where it must be, and one that it did not admit is a
+    /// client's, such as an anonymous one.
+    fn admission_came(&self) {
+        // Asked first: requests of all threads share it.
+        if !self.admitted.load(Ordering::Relaxed) {
+            self.admitted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs the mistake that a denial for this reason may come from.
+    fn log(&self, kind: PolicyRejectionKind) {
+        let logged = match kind {
+            PolicyRejectionKind::NotAdmitted => &self.admitted,
+            PolicyRejectionKind::NoClaims => &self.no_claims,
+            PolicyRejectionKind::OtherState => &self.other_state,
+            _ => return,
+        };
+        if !logged.swap(true, Ordering::Relaxed) {
+            log_mistake(kind);
+        }
+    }
+}
+
 #[cold]
 fn log_mistake(kind: PolicyRejectionKind) {
     match kind {
         PolicyRejectionKind::NoClaims => tracing::error!(
             target: DENIAL,
-            "a request was admitted on an unverified token: give the gateway layer a \
+            "a request was admitted on an unverified token: it is denied; give the gateway layer a \
              verifier, or verified claims",
         ),
         PolicyRejectionKind::OtherState => tracing::error!(
             target: DENIAL,
-            "a request was admitted by another `Revocations`: give the gateway layer and the \
-             policies the same one",
+            "a request was admitted by another `Revocations`: it is denied; give the gateway layer \
+             and the policies the same one",
         ),
-        _ => tracing::error!(
+        _ => tracing::warn!(
             target: DENIAL,
-            "a request came that no gateway admitted: the gateway layer must stand outside \
-             the policy layer",
+            "a request came that no gateway admitted, as all before it: it is denied; if good ones \
+             are denied too, put the gateway layer outside the policy layer",
         ),
     }
 }

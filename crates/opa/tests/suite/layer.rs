@@ -212,6 +212,60 @@ async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
     assert_eq!(outcome.answer().0, 403);
 }
 
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged while a policy layer answers these requests.
+async fn logged(layer: &PolicyLayer, requests: Vec<Request<()>>) -> String {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+    let _until_the_end = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    for request in requests {
+        send(layer, request).await;
+    }
+    let written = logged.0.lock().unwrap().clone();
+    String::from_utf8(written).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_admission_blames_no_layer_once_one_had_it() {
+    let script = Script::new();
+    script.holds(bundle("v1"));
+    let (policies, revocations) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let other = layer.clone();
+    let bare = || Request::new(());
+    let log = logged(&layer, vec![request(&revocations, "/"), bare(), bare()]).await;
+    assert_eq!(log.matches("request denied by policy").count(), 2, "{log}");
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    let log = logged(&other, vec![bare()]).await;
+    assert!(!log.contains("WARN"), "clones share it: {log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn says_once_that_no_gateway_admitted_anything() {
+    let script = Script::new();
+    let (policies, _) = policies(&script);
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    let foreign = request(&fresh().0, "/");
+    let log = logged(&layer, vec![Request::new(()), Request::new(()), foreign]).await;
+    assert_eq!(log.matches("if good ones are denied too").count(), 1, "{log}");
+    assert_eq!(log.matches("by another `Revocations`").count(), 1, "{log}");
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_policy_is_that_of_the_claims_zone_and_no_other() {
     let script = Script::new();

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Baseline, BaselineError, Scope};
+use crate::episode::Episode;
 
 /// Whoever can write to Redis can make losses, but not more readings than one in this time.
 const GAP: Duration = Duration::from_secs(1);
@@ -56,7 +57,7 @@ impl Reloads {
     ) {
         let metrics = Metrics::register();
         let mut losses = revocations.watch_losses();
-        let mut trouble = Trouble::default();
+        let mut trouble = Trouble::new();
         let mut waiting: Vec<Asked> = Vec::new();
         let window = revocations.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
@@ -134,22 +135,26 @@ async fn read(
 }
 
 /// The time between a reading that failed and one that did not: one line in the log at each end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Trouble {
     backoff: Option<ExponentialBackoff>,
-    told: Option<BaselineError>,
+    began: Instant,
+    episode: Episode<BaselineError>,
 }
 
 impl Trouble {
+    fn new() -> Self {
+        Self { backoff: None, began: Instant::now(), episode: Episode::default() }
+    }
+
     /// How long to wait before the next attempt.
     fn pause(&mut self, error: &BaselineError) -> Duration {
-        if self.told.as_ref() != Some(error) {
+        if self.episode.goes_on(error.clone(), self.began.elapsed()) {
             tracing::error!(
                 setting = error.setting(), %error,
                 "the baseline cannot be read; trying again until it can. What is known stays \
                  refused, and tokens that a hole may concern too"
             );
-            self.told = Some(error.clone());
         }
         let backoff = self.backoff.get_or_insert_with(|| {
             ExponentialBuilder::default()
@@ -164,7 +169,7 @@ impl Trouble {
 
     fn end(&mut self) {
         self.backoff = None;
-        if self.told.take().is_some() {
+        if self.episode.is_over(self.began.elapsed()) {
             tracing::info!("the baseline is being read again");
         }
     }

@@ -11,6 +11,7 @@ use super::dead_stream;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
+use crate::episode::Episode;
 use crate::log::{LogError, PerStream};
 use crate::topology::{Links, Topology};
 
@@ -18,6 +19,8 @@ use crate::topology::{Links, Topology};
 const PACE: Duration = Duration::from_millis(10);
 /// How long a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
+/// A connection that is only made anew, as after a restart of Redis, is not logged.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is tried whether writing is allowed after all.
 const OFF_FOR: Duration = Duration::from_secs(30);
 
@@ -28,6 +31,9 @@ pub(crate) struct Writer {
     key: Option<Key>,
     queue: Queue,
     places: PerStream<Place>,
+    began: Instant,
+    /// Redis cannot be written to, whatever the stream.
+    outage: Episode,
     written: Counter,
 }
 
@@ -35,8 +41,8 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 struct Place {
     standing: Standing,
-    /// What the log was last told of this outage.
-    told: Option<String>,
+    /// Letters of this stream are off, for these reasons.
+    trouble: Episode<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +62,8 @@ impl Writer {
             key,
             queue,
             places: PerStream::default(),
+            began: Instant::now(),
+            outage: Episode::default().logged_after(PATIENCE),
             written: counter!("caracal_gateway_revocation_dead_letters_total"),
         }
     }
@@ -159,44 +167,49 @@ impl Writer {
                 place.standing = Standing::Unproven;
             }
         }
-        let is_wrong_type = error.is_wrong_type();
-        let words = if is_wrong_type {
+        let now = self.began.elapsed();
+        if !error.is_wrong_type() && !error.forbids_writing() {
+            if self.outage.goes_on((), now) {
+                tracing::warn!(%stream, %error, "dead letters cannot be written; trying again");
+            }
+            return;
+        }
+        let words = if error.is_wrong_type() {
             format!("{} or {}: {error}", marked::mark_key(stream), dead_stream(stream))
         } else {
             error.to_string()
         };
-        let is_news = self.places.iter().all(|place| place.told.as_ref() != Some(&words));
-        if is_news {
-            warn(stream, error, &words);
-        }
+        let is_known = self.places.iter().any(|place| place.trouble.has_logged(&words));
         let Some(place) = self.place(stream) else { return };
-        if is_wrong_type || error.forbids_writing() {
-            place.standing = Standing::Off(Instant::now() + OFF_FOR);
+        place.standing = Standing::Off(Instant::now() + OFF_FOR);
+        if !is_known && place.trouble.goes_on(words.clone(), now) {
+            warn_off(stream, error, &words);
         }
-        place.told = Some(words);
     }
 
     fn recovered(&mut self, stream: Stream) {
-        if self.place(stream).and_then(|place| place.told.take()).is_some() {
+        let now = self.began.elapsed();
+        let was_out = self.outage.is_over(now);
+        let was_off = self.place(stream).is_some_and(|place| place.trouble.is_over(now));
+        if was_out || was_off {
             tracing::info!(%stream, "dead letters are being written again");
         }
     }
 }
 
-fn warn(stream: Stream, error: &LogError, words: &str) {
+/// Letters cannot be written as long as nobody changes something at the server.
+fn warn_off(stream: Stream, error: &LogError, words: &str) {
     if error.is_wrong_type() {
         tracing::warn!(
             %stream, error = words,
             "dead letters of this stream are off: unusable messages are counted and not kept; \
              delete the key that is not what a follower writes there"
         );
-    } else if error.forbids_writing() {
+    } else {
         tracing::warn!(
             %stream, error = words, rights = acl::DEAD_LETTERS,
             "dead letters are off: unusable messages are counted and not kept; give the user \
              these rights, on a primary"
         );
-    } else {
-        tracing::warn!(%stream, error = words, "dead letters cannot be written; trying again");
     }
 }

@@ -63,12 +63,16 @@ impl Fold {
         self.metrics.doubt(doubt);
         self.revocations.suspect_loss();
         let strict = self.revocations.options().strict;
-        tracing::warn!(
-            cause = doubt.label(),
-            strict,
-            "Redis was restarted or replaced, and may have lost messages that it had acknowledged: \
-             it keeps them with appendfsync always, or WAIT on replicas; a baseline closes the gap"
-        );
+        if let Some(suppressed) = self.throttles.doubt.admit(self.revocations.now().monotonic) {
+            tracing::warn!(
+                cause = doubt.label(),
+                strict,
+                suppressed,
+                "Redis was restarted or replaced, and may have lost messages that it had \
+                 acknowledged: it keeps them with appendfsync always, or WAIT on replicas; a \
+                 baseline closes the gap"
+            );
+        }
         for track in self.on(streams) {
             track.is_doubted = true;
             track.broken = strict.then_some(Hole::Suspected);

@@ -38,11 +38,14 @@ impl Fold {
         self.revocations.apply_published(event, published, received.now);
         if event.is_recut() {
             if is_first {
-                tracing::warn!(
-                    stream = %entry.stream, id = %entry.id,
-                    "a signed message was re-cut by someone who can write to Redis: its clean \
-                     parts are applied, what it hid may be lost"
-                );
+                if let Some(suppressed) = self.throttles.recut.admit(received.now.monotonic) {
+                    tracing::warn!(
+                        stream = %entry.stream, id = %entry.id, suppressed,
+                        "a signed message was re-cut by someone who can write to Redis: its clean \
+                         parts are applied, what it hid may be lost; find out who writes to the \
+                         streams"
+                    );
+                }
                 self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
             }
             self.cover_recut(entry, received);
@@ -68,7 +71,7 @@ impl Fold {
             self.believe_key(received.published(entry.id));
         }
         if is_first {
-            self.report_rejection(entry, rejection);
+            self.report_rejection(entry, rejection, received);
         }
         match rejection.kind() {
             RejectionKind::Signature => {
@@ -82,14 +85,20 @@ impl Fold {
         }
     }
 
-    fn report_rejection(&mut self, entry: &Entry, rejection: Rejection) {
+    /// Counts, logs and keeps a message that is rejected for the first time.
+    fn report_rejection(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
         self.metrics.rejected(rejection.kind());
         self.dead_letters.put(entry, rejection);
-        if rejection.was_signed() {
-            tracing::warn!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+        let throttle = &mut self.throttles.refused;
+        let admitted =
+            if rejection.was_signed() { throttle.admit(received.now.monotonic) } else { None };
+        if let Some(suppressed) = admitted {
+            tracing::warn!(
+                stream = %entry.stream, id = %entry.id, %rejection, suppressed, "message rejected"
+            );
         } else {
-            // Whoever can write to Redis can make any number of these; the counters tell how many.
-            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message refused");
+            // Any writer to Redis can add many of these; the counters tell how many.
+            tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message rejected");
         }
     }
 

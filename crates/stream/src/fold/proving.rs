@@ -31,10 +31,15 @@ impl Fold {
                 // However whole the server looks: a crash or failover before this start, and what
                 // it lost then, has left no trace.
                 let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
-                if let Some(lost_up_to) = lost_up_to {
+                let now = self.revocations.now().monotonic;
+                let throttle = self.throttles.uncertain.get_mut(stream.index());
+                if let Some(lost_up_to) = lost_up_to
+                    && let Some(suppressed) = throttle.and_then(|throttle| throttle.admit(now))
+                {
                     tracing::warn!(
                         %stream,
                         up_to_ms = lost_up_to.as_millis(),
+                        suppressed,
                         "messages published up to this time may be missing: tokens made before it \
                          are refused, refreshed ones pass"
                     );
@@ -65,18 +70,22 @@ impl Fold {
     /// Not before the end of the answer: what else it holds of such a stream was applied, and
     /// proves nothing.
     pub(super) fn restart_broken(&mut self) {
-        for (stream, track) in Stream::ALL.into_iter().zip(self.tracks.iter_mut().flatten()) {
+        let now = self.revocations.now().monotonic;
+        let tracks = self.tracks.iter_mut().flatten().zip(&mut self.throttles.lost);
+        for (stream, (track, throttle)) in Stream::ALL.into_iter().zip(tracks) {
             if std::mem::take(&mut track.is_doubted) {
                 track.proof.reread();
             }
             let Some(hole) = track.broken.take() else { continue };
             track.proof.restart();
             self.metrics.hole(hole);
-            tracing::error!(
-                %stream, cause = hole.label(),
-                "messages were lost: the stream was trimmed past the cursor, deleted from, \
-                 flushed or made anew, or may have been; reading it again"
-            );
+            if let Some(suppressed) = throttle.admit(now) {
+                tracing::error!(
+                    %stream, cause = hole.label(), suppressed,
+                    "messages were lost: the stream was trimmed past the cursor, deleted from, \
+                     flushed or made anew, or may have been; reading it again"
+                );
+            }
         }
     }
 }

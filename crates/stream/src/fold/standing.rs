@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::{Moment, NotReady};
+use caracal_revocation_state::{Degraded, Moment, NotReady};
 
 use super::{Fold, NEVER};
 
@@ -120,9 +120,9 @@ impl Fold {
             tracing::error!(
                 setting = "STREAMS_HMAC_KEY",
                 strict = self.revocations.options().strict,
-                "messages arrive that no accepted key has signed, and are rejected: set \
-                 STREAMS_HMAC_KEY to the producers' key; if that was not changed, somebody else \
-                 writes to the streams"
+                "messages arrive that no accepted key has signed, and are rejected: what they revoke \
+                 stays admitted; {}",
+                Degraded::SignaturesFail.advice()
             );
         } else {
             tracing::info!("every message verifies again");

@@ -12,6 +12,7 @@ use super::*;
 use crate::continuity::Doubt;
 use crate::dead_letters::{self, Queue};
 use crate::log::{AsOf, Counters, Entry};
+use crate::logged;
 use crate::snapshot::TrackImage;
 
 const STREAM: Stream = Stream::SessionsRevoke;
@@ -91,22 +92,46 @@ impl Scene {
 
     /// Publishes a revocation now.
     fn publish(&mut self, session: &str, key: &Key) {
-        let now = u64::try_from(self.now().wall.as_millis()).unwrap();
-        let last = self.entries().last().map_or(StreamId::ZERO, |entry| entry.id);
-        self.publish_at(
-            StreamId::new(now, 0).max(StreamId::new(last.ms, last.seq + 1)),
-            session,
-            key,
-        );
+        let id = self.next_id(STREAM);
+        self.publish_at(id, session, key);
     }
 
     fn publish_at(&mut self, id: StreamId, session: &str, key: &Key) {
         let mut fields = vec![("session_id".to_owned(), session.to_owned())];
         sign(key, STREAM, &mut fields);
+        self.add(STREAM, id, fields);
+    }
+
+    fn next_id(&mut self, stream: Stream) -> StreamId {
+        let now = u64::try_from(self.now().wall.as_millis()).unwrap();
+        let kept = self.streams[stream.index()].get_or_insert_default();
+        let last = kept.entries.last().map_or(StreamId::ZERO, |entry| entry.id);
+        StreamId::new(now, 0).max(StreamId::new(last.ms, last.seq + 1))
+    }
+
+    fn publish_fields(&mut self, stream: Stream, fields: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut fields: Vec<_> = fields.iter().map(owned).collect();
+        sign(&key("1a"), stream, &mut fields);
+        let id = self.next_id(stream);
+        self.add(stream, id, fields);
+    }
+
+    /// Publishes a revocation in which somebody has hidden one field in the value of another.
+    fn publish_recut(&mut self, session: &str) {
+        self.publish_fields(STREAM, &[("session_id", session), ("edge_id", "un\nclean")]);
+    }
+
+    /// Publishes a message that is well signed and names nothing.
+    fn publish_malformed(&mut self) {
+        self.publish_fields(STREAM, &[("zone_id", "z-1")]);
+    }
+
+    fn add(&mut self, stream: Stream, id: StreamId, fields: Vec<(String, String)>) {
         let fields =
             fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
-        let kept = self.streams[STREAM.index()].get_or_insert_default();
-        kept.entries.push(Entry { stream: STREAM, id, fields: fields.collect() });
+        let kept = self.streams[stream.index()].get_or_insert_default();
+        kept.entries.push(Entry { stream, id, fields: fields.collect() });
         kept.added += 1;
     }
 
@@ -211,6 +236,58 @@ fn one_forged_message_after_an_empty_history_alarms_only() {
     assert!(scene.is_revoked("good"));
     assert!(!scene.is_degraded());
     assert_eq!(scene.queue.len(), 1);
+}
+
+#[test]
+fn alarm_is_logged_once_when_it_begins_and_once_when_it_ends() {
+    const BEGIN: &str = "ERROR caracal_revocation_stream::fold::standing: messages arrive that no";
+    const END: &str =
+        "INFO caracal_revocation_stream::fold::standing: every message verifies again";
+    logged::begin();
+    let mut scene = Scene::new(Options::default());
+    scene.publish("good", &key("1a"));
+    scene.read();
+    for _ in 0..50 {
+        scene.publish("forged", &key("2b"));
+        scene.publish("good", &key("1a"));
+        scene.read();
+        scene.wait(10);
+        scene.read();
+    }
+    assert_eq!((logged::count(BEGIN), logged::count(END)), (1, 0));
+    assert_eq!(logged::count("set STREAMS_HMAC_KEY to the producers' key"), 1, "the way out");
+    scene.publish("good", &key("1a"));
+    for _ in 0..100 {
+        scene.wait(1);
+        scene.read();
+    }
+    assert_eq!((logged::count(BEGIN), logged::count(END)), (1, 1));
+}
+
+#[test]
+fn repeated_messages_are_logged_once_a_minute_and_counted() {
+    logged::begin();
+    let mut scene = Scene::new(Options::default());
+    scene.publish("good", &key("1a"));
+    scene.read();
+    for second in 0..60 {
+        for n in 0..10 {
+            scene.publish_recut(&format!("ar-{second}-{n}"));
+            scene.publish_malformed();
+        }
+        scene.read();
+        scene.wait(1);
+    }
+    let lines = [
+        "WARN caracal_revocation_stream::fold::messages: a signed message was re-cut",
+        "WARN caracal_revocation_stream::fold::messages: message rejected",
+    ];
+    assert_eq!(lines.map(logged::count), [1, 1]);
+    scene.publish_recut("ar-last");
+    scene.publish_malformed();
+    scene.read();
+    assert_eq!(lines.map(logged::count), [2, 2]);
+    assert_eq!(logged::count("suppressed=599"), 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Gauges that grow without a message, reported each second.
+//! What grows without a message, reported each second: gauges, and an old view.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use caracal_revocation_state::Revocations;
 
 use super::StreamMetrics;
+use crate::view_age::ViewAge;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -32,10 +33,13 @@ impl Drop for Reporter {
 impl Reporter {
     /// Never ends.
     pub(crate) async fn run(self) {
+        let mut age = ViewAge::new(self.revocations.now());
         loop {
-            self.metrics.state(&self.revocations, self.revocations.now());
+            let now = self.revocations.now();
+            self.metrics.state(&self.revocations, now);
             self.metrics.size(&self.revocations);
-            tokio::time::sleep(EVERY).await;
+            let old_after = age.log(&self.revocations, now);
+            tokio::time::sleep(old_after.unwrap_or(EVERY).min(EVERY)).await;
         }
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use caracal_revocation_state::Revocations;
 use redis::Pipeline;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{PREFIX, Progress};
 use crate::acl;
+use crate::episode::{CALM, Episode};
 use crate::log::LogError;
 use crate::topology::{Links, Topology};
 
@@ -30,19 +31,26 @@ impl Writer {
     /// Never ends.
     pub(crate) async fn run(self) {
         let mut links = Links::new(self.topology.clone());
-        let mut is_told = false;
+        let began = Instant::now();
+        let mut trouble = Episode::default().over_after(CALM);
         loop {
             match self.write(&mut links).await {
                 Ok(()) => {
-                    is_told = false;
+                    if trouble.is_over(began.elapsed()) {
+                        tracing::info!("receipts are being written again");
+                    }
                     sleep(PAUSE).await;
                     // Whether there was news or not.
                     let _ = timeout(EVERY, self.progress.changed()).await;
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut is_told, true) {
+                    if trouble.goes_on((), began.elapsed()) {
                         let rights = error.is_forbidden().then_some(acl::RECEIPTS);
-                        tracing::warn!(%error, rights, "receipts are not written");
+                        tracing::warn!(
+                            %error, rights,
+                            "receipts are not written: caracal-streams fleet misses this replica; \
+                             trying again"
+                        );
                     }
                     links.close();
                     sleep(RETRY).await;

@@ -1,11 +1,13 @@
 //! Writes the snapshot now and then, beside the reading.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use caracal_revocation_state::{Moment, Revocations};
 use tokio::task::JoinHandle;
 
 use super::{Boot, EVERY, Keeper, SETTING, Snapshot, TrackImage};
+use crate::episode::Episode;
 use crate::log::PerStream;
 
 /// Where the reading stands, once everything that it says was applied.
@@ -24,11 +26,12 @@ pub(crate) struct Saver {
     /// By the monotonic clock.
     next: Duration,
     writing: Option<JoinHandle<()>>,
+    trouble: Arc<Mutex<Episode<String>>>,
 }
 
 impl Saver {
-    pub(crate) const fn new(keeper: Keeper, revocations: Revocations) -> Self {
-        Self { keeper, revocations, next: Duration::ZERO, writing: None }
+    pub(crate) fn new(keeper: Keeper, revocations: Revocations) -> Self {
+        Self { keeper, revocations, next: Duration::ZERO, writing: None, trouble: Arc::default() }
     }
 
     /// Writes it, if it is time and the last one was written.
@@ -55,18 +58,26 @@ impl Saver {
 
     fn write(&self, position: Position) -> JoinHandle<()> {
         let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
+        let trouble = Arc::clone(&self.trouble);
         tokio::task::spawn_blocking(move || {
             // Taken after the cursors: what was added since is read once more, which is harmless.
             let state = revocations.image();
             // Before the clock: in between the process may be stopped, and its age is counted from here.
             let boot = Boot::now();
             let snapshot = Snapshot::new(position, revocations.now(), boot, state);
-            if let Err(error) = keeper.keep(&snapshot) {
-                tracing::error!(
+            let kept = keeper.keep(&snapshot);
+            let now = revocations.now().monotonic;
+            let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept {
+                Err(error) if trouble.goes_on(error.to_string(), now) => tracing::error!(
                     setting = SETTING, %error,
                     "the snapshot cannot be written: a process that starts while Redis is away would \
-                     know nothing"
-                );
+                     know nothing; trying again"
+                ),
+                Ok(()) if trouble.is_over(now) => {
+                    tracing::info!(setting = SETTING, "the snapshot is being written again");
+                }
+                _ => {}
             }
         })
     }

@@ -151,17 +151,46 @@ fn the_log_never_holds_the_token() {
 }
 
 #[test]
-fn says_once_that_tokens_arrive_unverified_however_many_clones_see_it() {
+fn says_once_that_no_token_came_with_claims() {
     let log = logged(|| {
         let layer = GatewayLayer::new(fresh().0);
         for clone in [layer.clone(), layer.clone().allow_anonymous(), layer] {
             send(&clone, with_token("a.b.c"));
         }
     });
-    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
-    assert_eq!(errors.len(), 1, "{log}");
-    assert!(errors[0].contains("must stand outside the revocation layer"), "{log}");
+    let hints: Vec<_> = log.lines().filter(|line| line.contains("if good tokens")).collect();
+    assert_eq!(hints.len(), 1, "{log}");
+    assert!(hints[0].starts_with("WARN") && !log.contains("ERROR"), "{log}");
     assert_eq!(log.matches("request denied").count(), 3);
+}
+
+#[test]
+fn bad_token_blames_no_layer_once_claims_came() {
+    let log = logged(|| {
+        let (revocations, _) = fresh();
+        revoke(&revocations, "sid", "ar-revoked");
+        for first in ["ar-good", "ar-revoked"] {
+            let layer = GatewayLayer::new(revocations.clone());
+            send(&layer, with_claims(claims(first)));
+            for token in ["a.b.c", "opaque", "b*d", ""] {
+                send(&layer, with_token(token));
+            }
+        }
+    });
+    assert_eq!(log.matches("request denied").count(), 9, "{log}");
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn each_mistake_is_logged_once_whatever_came_before() {
+    let log = logged(|| {
+        let layer = GatewayLayer::new(fresh().0);
+        send(&layer, with_token("a.b.c"));
+        for _ in 0..2 {
+            send(&layer, with_authority(fresh().0.authority(&claims("ar-1"))));
+        }
+    });
+    assert_eq!(log.matches("of another `Revocations`").count(), 1, "{log}");
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! What the log says of a condition that lasts, and of an event that others can repeat. Time is
+//! passed in, by any clock that does not go back.
+
+use std::time::Duration;
+
+/// A condition that comes and goes within this time counts as one that goes on.
+pub(crate) const CALM: Duration = Duration::from_secs(5);
+/// Beyond so many reasons an episode is logged no more.
+const MAX_REASONS: usize = 16;
+/// A line that others can repeat is written once in this time.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// A condition that lasts, such as an outage: one line in the log for each of its reasons, and one
+/// when it has ended.
+#[derive(Debug)]
+pub(crate) struct Episode<R = ()> {
+    patience: Duration,
+    calm: Duration,
+    since: Option<Duration>,
+    /// Since when it has been over.
+    over_since: Option<Duration>,
+    /// The reasons that were logged.
+    logged: Vec<R>,
+}
+
+impl<R> Default for Episode<R> {
+    fn default() -> Self {
+        let (patience, calm) = (Duration::ZERO, Duration::ZERO);
+        Self { patience, calm, since: None, over_since: None, logged: Vec::new() }
+    }
+}
+
+impl<R: PartialEq> Episode<R> {
+    /// Is logged only once it has lasted so long.
+    pub(crate) fn logged_after(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Ends only once it has been over for so long. Needs [`Self::is_over`] to be asked repeatedly.
+    pub(crate) fn over_after(self, calm: Duration) -> Self {
+        Self { calm, ..self }
+    }
+
+    /// The condition begins or goes on. Returns `true` if this must be logged.
+    pub(crate) fn goes_on(&mut self, reason: R, now: Duration) -> bool {
+        self.over_since = None;
+        let since = *self.since.get_or_insert(now);
+        let is_news = now.saturating_sub(since) >= self.patience
+            && self.logged.len() < MAX_REASONS
+            && !self.has_logged(&reason);
+        if is_news {
+            self.logged.push(reason);
+        }
+        is_news
+    }
+
+    /// The condition does not hold. Returns `true` if its end must be logged.
+    pub(crate) fn is_over(&mut self, now: Duration) -> bool {
+        if self.logged.is_empty() {
+            self.since = None;
+            return false;
+        }
+        let over_since = *self.over_since.get_or_insert(now);
+        let has_ended = now.saturating_sub(over_since) >= self.calm;
+        if has_ended {
+            self.since = None;
+            self.over_since = None;
+            self.logged.clear();
+        }
+        has_ended
+    }
+
+    /// Returns `true` if this reason was logged and the end was not.
+    pub(crate) fn has_logged(&self, reason: &R) -> bool {
+        self.logged.contains(reason)
+    }
+}
+
+/// Lines that others can repeat: at most one a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    last: Option<Duration>,
+    suppressed: u64,
+}
+
+impl Throttle {
+    /// Returns how many lines were left out before this one, or `None` if it must be left out.
+    pub(crate) fn admit(&mut self, now: Duration) -> Option<u64> {
+        if self.last.is_some_and(|last| now.saturating_sub(last) < EVERY) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    #[test]
+    fn episode_logs_each_reason_once_and_its_end_once() {
+        let mut episode = Episode::default();
+        assert!(!episode.is_over(second(0)));
+        assert!(episode.goes_on("refused", second(1)));
+        assert!(!episode.goes_on("refused", second(2)));
+        assert!(episode.goes_on("timeout", second(3)));
+        assert!(!episode.goes_on("refused", second(4)));
+        assert!(episode.is_over(second(5)));
+        assert!(!episode.is_over(second(6)));
+        assert!(episode.goes_on("refused", second(7)));
+    }
+
+    #[test]
+    fn episode_that_comes_and_goes_is_one() {
+        let mut episode = Episode::default().over_after(CALM);
+        assert!(episode.goes_on((), second(0)));
+        for again in 1..50 {
+            assert!(!episode.is_over(second(3 * again)));
+            assert!(!episode.goes_on((), second(3 * again + 1)));
+        }
+        assert!(!episode.is_over(second(200)));
+        assert!(!episode.is_over(second(204)));
+        assert!(episode.is_over(second(205)));
+    }
+
+    #[test]
+    fn episode_shorter_than_its_patience_is_not_logged() {
+        let mut episode = Episode::default().logged_after(second(5));
+        for start in [0, 100] {
+            assert!(!episode.goes_on((), second(start)));
+            assert!(!episode.goes_on((), second(start + 4)));
+            assert!(!episode.is_over(second(start + 5)));
+        }
+        assert!(!episode.goes_on((), second(200)));
+        assert!(episode.goes_on((), second(205)));
+        assert!(episode.is_over(second(206)));
+    }
+
+    #[test]
+    fn episode_with_ever_new_reasons_is_bounded() {
+        let mut episode = Episode::default();
+        let logged = (0..1_000).filter(|reason| episode.goes_on(*reason, second(1))).count();
+        assert_eq!(logged, MAX_REASONS);
+    }
+
+    #[test]
+    fn throttle_counts_what_it_left_out() {
+        let mut throttle = Throttle::default();
+        let lines: Vec<_> = (0..121).filter_map(|at| throttle.admit(second(at))).collect();
+        assert_eq!(lines, [0, 59, 59]);
+    }
+}

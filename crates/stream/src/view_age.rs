@@ -1,0 +1,133 @@
+//! Logs that the view grows old, on the clock: while a read hangs no attempt fails.
+
+use std::time::Duration;
+
+use caracal_revocation_state::{Moment, Revocations};
+
+use crate::episode::{CALM, Episode};
+
+/// Says that the view is old, once, and that it is fresh again.
+#[derive(Debug)]
+pub(crate) struct ViewAge {
+    /// What a snapshot brought may be old when the process starts: it gets time to read.
+    began: Moment,
+    old: Episode,
+}
+
+impl ViewAge {
+    pub(crate) fn new(now: Moment) -> Self {
+        Self { began: now, old: Episode::default().over_after(CALM) }
+    }
+
+    /// Logs what is to be said at this moment. Returns after how long the view may have become old.
+    pub(crate) fn log(&mut self, revocations: &Revocations, now: Moment) -> Option<Duration> {
+        let options = revocations.options();
+        let readiness = revocations.readiness(now);
+        let had_time = now.elapsed_since(self.began) > options.warn_after;
+        if readiness.is_late && had_time {
+            if self.old.goes_on((), now.monotonic) {
+                tracing::warn!(
+                    staleness = readiness.staleness.unwrap_or_default().as_secs_f64(),
+                    bound = options.deny_after.as_secs_f64(),
+                    "the view is getting old: beyond the bound every request is denied with 503"
+                );
+            }
+        } else if !readiness.is_late && self.old.is_over(now.monotonic) {
+            tracing::info!("the view is fresh again");
+        }
+        let left = options.warn_after.checked_sub(readiness.staleness?)?;
+        // It is old only beyond that time.
+        Some(left + Duration::from_millis(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use caracal_revocation_state::{ManualClock, Options};
+
+    use super::*;
+    use crate::logged;
+
+    const OLD: &str = "WARN caracal_revocation_stream::view_age: the view is getting old";
+    const FRESH: &str = "INFO caracal_revocation_stream::view_age: the view is fresh again";
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    struct Scene {
+        clock: Arc<ManualClock>,
+        revocations: Revocations,
+        age: ViewAge,
+    }
+
+    impl Scene {
+        fn new(options: Options) -> Self {
+            logged::begin();
+            let clock = Arc::new(ManualClock::new());
+            let revocations = Revocations::with_clock(options, clock.clone());
+            let age = ViewAge::new(revocations.now());
+            Self { clock, revocations, age }
+        }
+
+        fn after(&mut self, wait: Duration) -> Option<Duration> {
+            self.clock.advance(wait);
+            self.age.log(&self.revocations, self.revocations.now())
+        }
+
+        fn confirm(&self) {
+            self.revocations.confirm(self.revocations.now());
+        }
+    }
+
+    #[test]
+    fn old_view_is_logged_when_due_and_ends_once() {
+        let mut scene = Scene::new(Options::default());
+        scene.confirm();
+        assert_eq!(scene.after(millis(4_800)), Some(millis(201)));
+        assert_eq!(logged::count(OLD), 0);
+        for _ in 0..20 {
+            assert_eq!(scene.after(millis(201)), None);
+            assert_eq!(logged::count(OLD), 1);
+        }
+        for _ in 0..20 {
+            scene.confirm();
+            scene.after(millis(1_000));
+        }
+        assert_eq!((logged::count(OLD), logged::count(FRESH)), (1, 1));
+    }
+
+    #[test]
+    fn view_that_is_old_now_and_then_is_logged_once() {
+        let mut scene = Scene::new(Options::default());
+        for _ in 0..100 {
+            scene.confirm();
+            scene.after(millis(1_000));
+            scene.after(millis(4_500));
+        }
+        assert_eq!((logged::count(OLD), logged::count(FRESH)), (1, 0));
+    }
+
+    #[test]
+    fn old_snapshot_gets_time_to_be_read() {
+        let mut scene = Scene::new(Options::default());
+        scene.revocations.confirm(scene.revocations.now().earlier_by(millis(30_000)));
+        scene.after(millis(3_000));
+        scene.confirm();
+        scene.after(millis(3_000));
+        assert_eq!(logged::count("the view"), 0);
+    }
+
+    #[test]
+    fn bound_of_five_seconds_is_not_passed_unannounced() {
+        let mut options = Options::default();
+        options.deny_after = millis(5_000);
+        let mut scene = Scene::new(options);
+        scene.confirm();
+        scene.after(millis(4_000));
+        assert!(scene.revocations.readiness(scene.revocations.now()).is_ready());
+        assert_eq!(logged::count(OLD), 1);
+    }
+}
