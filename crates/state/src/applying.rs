@@ -75,7 +75,8 @@ impl Revocations {
     }
 
     // The three ways in which authority ends. Each enters it first, then cuts what runs on it: a
-    // request that registers in between finds it by itself.
+    // request that registers in between finds it by itself. What was entered before is not looked
+    // for again: anybody who can write to the streams can repeat a message.
 
     fn revoke(&self, anchor: &str, now: Moment) {
         let State { index, recent, freshness, .. } = self.state();
@@ -85,21 +86,25 @@ impl Revocations {
         if is_new && freshness.staleness(now).is_ok() {
             recent.applied(anchor.fast(), now.monotonic);
         }
-        self.cut_on_anchor(anchor, now);
+        if is_new {
+            self.cut_on_anchor(anchor, now);
+        }
         self.cut_without_room(anchor, Mark::Revoked);
     }
 
     /// Changes what is known of a session's suspensions, and tells what stands for it in here.
     fn change(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) -> Digest {
         let session = self.state().index.digest(session);
-        self.state().index.suspend(session, self.expires(now), change);
-        self.cut_on_anchor(session, now);
+        if self.state().index.suspend(session, self.expires(now), change) {
+            self.cut_on_anchor(session, now);
+        }
         session
     }
 
     pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
-        self.state().zones.raise_epoch(zone, epoch, ended);
-        self.cut_below_epoch(zone, now);
+        if self.state().zones.raise_epoch(zone, epoch, ended) {
+            self.cut_below_epoch(zone, now);
+        }
     }
 
     /// Until when an entry is remembered that is told now, in minutes of the process.

@@ -17,7 +17,35 @@ const NONE: i64 = i64::MIN;
 ///
 /// [`Revocations::losses`]: crate::Revocations::losses
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses(u64);
+pub struct Losses {
+    missing: u64,
+    recut: u64,
+}
+
+/// What a loss comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Messages are missing, or may be.
+    Missing,
+    /// A signed message was re-cut: anybody who can write to the streams can repeat this.
+    Recut,
+}
+
+impl Losses {
+    /// How often messages were missing, or may have been.
+    #[must_use]
+    pub const fn missing(self) -> u64 {
+        self.missing
+    }
+
+    /// How often a signed message was re-cut: see [`Revocations::cover_recut`].
+    ///
+    /// [`Revocations::cover_recut`]: crate::Revocations::cover_recut
+    #[must_use]
+    pub const fn recut(self) -> u64 {
+        self.recut
+    }
+}
 
 /// Seconds since the Unix epoch.
 #[derive(Debug)]
@@ -43,9 +71,9 @@ impl Default for Horizon {
 }
 
 impl Horizon {
-    /// Never goes back by this.
-    pub(crate) fn raise(&self, second: i64) {
-        self.import([Some(second); 2]);
+    /// Never goes back by this. Returns `true` if it rose for any token.
+    pub(crate) fn raise(&self, second: i64, cause: Cause) -> bool {
+        self.lift([Some(second); 2], cause)
     }
 
     pub(crate) fn export(&self) -> [Option<i64>; 2] {
@@ -55,20 +83,25 @@ impl Horizon {
     }
 
     /// Raises it to where another one was.
-    pub(crate) fn import(&self, [decidable, kept]: [Option<i64>; 2]) {
-        let Some(highest) = decidable.max(kept) else { return };
+    pub(crate) fn import(&self, heights: [Option<i64>; 2]) {
+        self.lift(heights, Cause::Missing);
+    }
+
+    fn lift(&self, [decidable, kept]: [Option<i64>; 2], cause: Cause) -> bool {
+        let Some(highest) = decidable.max(kept) else { return false };
         let mut losses = self.lock();
         // The one that is never lower, first: a reader takes whichever applies to it.
-        self.kept.fetch_max(highest, Ordering::AcqRel);
+        let mut rises = self.kept.fetch_max(highest, Ordering::AcqRel) < highest;
         if let Some(second) = decidable {
-            self.decidable.fetch_max(second, Ordering::AcqRel);
+            rises |= self.decidable.fetch_max(second, Ordering::AcqRel) < second;
         }
-        self.count(&mut losses);
+        self.count(&mut losses, cause);
+        rises
     }
 
     /// A loss that nothing proves, and so raises nothing.
     pub(crate) fn suspect(&self) {
-        self.count(&mut self.lock());
+        self.count(&mut self.lock(), Cause::Missing);
     }
 
     /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
@@ -89,8 +122,11 @@ impl Horizon {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, losses: &mut Losses) {
-        losses.0 += 1;
+    fn count(&self, losses: &mut Losses, cause: Cause) {
+        match cause {
+            Cause::Missing => losses.missing += 1,
+            Cause::Recut => losses.recut += 1,
+        }
         self.told.send_replace(*losses);
     }
 
@@ -142,15 +178,15 @@ mod tests {
     #[test]
     fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
         let horizon = Horizon::default();
-        horizon.raise(10);
+        horizon.raise(10, Cause::Missing);
         let before = horizon.losses();
-        horizon.raise(20);
+        horizon.raise(20, Cause::Missing);
         assert!(!horizon.take_back(before));
         assert_eq!(horizon.heights().second(true), Some(20));
         let after = horizon.losses();
         assert!(horizon.take_back(after));
         assert_eq!(seconds(&horizon), (None, Some(20)));
-        horizon.raise(5);
+        horizon.raise(5, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(5), Some(20)));
     }
 
@@ -158,9 +194,9 @@ mod tests {
     fn it_goes_up_and_each_loss_is_told() {
         let horizon = Horizon::default();
         let mut told = horizon.watch();
-        horizon.raise(20);
+        horizon.raise(20, Cause::Missing);
         assert!(told.has_changed().unwrap());
-        horizon.raise(5);
+        horizon.raise(5, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(20), Some(20)));
         horizon.import([None, Some(30)]);
         horizon.import([Some(10), Some(10)]);
@@ -171,5 +207,17 @@ mod tests {
         assert!(told.has_changed().unwrap());
         assert_ne!(horizon.losses(), before);
         assert!(!horizon.take_back(before), "nobody knows whether that was read");
+    }
+
+    #[test]
+    fn it_tells_whether_it_rose_for_any_token() {
+        let horizon = Horizon::default();
+        assert!(horizon.raise(20, Cause::Recut));
+        assert!(!horizon.raise(20, Cause::Recut));
+        assert!(!horizon.raise(5, Cause::Missing));
+        assert!(horizon.take_back(horizon.losses()));
+        assert!(horizon.raise(5, Cause::Recut), "for those that were taken back");
+        assert!(!horizon.raise(5, Cause::Recut));
+        assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (1, 4));
     }
 }

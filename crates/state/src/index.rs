@@ -161,21 +161,23 @@ impl Index {
         self.digester().fast(id)
     }
 
-    /// Changes what is known of a session's suspensions.
+    /// Changes what is known of a session's suspensions. Returns `true` if that differs from before.
     pub(crate) fn suspend(
         &self,
         digest: Digest,
         expires: u32,
         change: impl FnOnce(&mut Suspensions),
-    ) {
+    ) -> bool {
         let mut writer = lock(&self.writer);
         if !self.admits(|| read(&self.sessions).contains_key(&digest)) {
-            return;
+            return false;
         }
         let mut sessions = write(&self.sessions);
         let known = sessions.len();
         let session = sessions.entry(digest).or_default();
+        let before = session.suspensions.clone();
         change(&mut session.suspensions);
+        let is_changed = session.suspensions != before;
         session.expires = session.expires.max(expires);
         let is_new = sessions.len() > known;
         drop(sessions);
@@ -184,6 +186,7 @@ impl Index {
             self.note(&mut writer, digest);
         }
         self.step_rebuild(&mut writer);
+        is_changed
     }
 
     /// Forgets what expired before the minute `now`, in the next of many slices; once all slices

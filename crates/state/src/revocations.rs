@@ -10,7 +10,7 @@ use crate::authority::{Authority, Grounds};
 use crate::claims::Claims;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::freshness::{Freshness, NotReady, nanos};
-use crate::horizon::{Horizon, Losses};
+use crate::horizon::{Cause, Horizon, Losses};
 use crate::index::Index;
 use crate::options::{BoundError, Options};
 use crate::readiness::{Degraded, Outage, Readiness, Unready};
@@ -252,9 +252,23 @@ impl Revocations {
     /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
     /// up to then are refused. Never goes back by this. For followers only.
     pub fn raise_horizon(&self, second: i64) {
-        self.0.horizon.raise(second);
-        // Strict mode also concerns tokens made later.
-        self.cut_made_up_to(if self.0.options.strict { i64::MAX } else { second });
+        self.raise(second, Cause::Missing);
+    }
+
+    /// A signed message was re-cut, and what it hid was published up to `second` (since the Unix
+    /// epoch): covers it as [`Revocations::raise_horizon`] does. It is counted apart, since anybody
+    /// who can write to the streams can repeat it. For followers only.
+    pub fn cover_recut(&self, second: i64) {
+        self.raise(second, Cause::Recut);
+    }
+
+    fn raise(&self, second: i64, cause: Cause) {
+        // What runs on a token below the old height was looked at when it rose to that, or when it
+        // registered.
+        if self.0.horizon.raise(second, cause) {
+            // Strict mode also concerns tokens made later.
+            self.cut_made_up_to(if self.0.options.strict { i64::MAX } else { second });
+        }
     }
 
     /// Messages may have been lost, and nothing proves it: no token is refused for it, and a

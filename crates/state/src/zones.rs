@@ -107,14 +107,19 @@ impl Zones {
         }
     }
 
-    /// Monotone: an epoch that arrives late changes nothing.
-    pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool) {
+    /// Monotone: an epoch that arrives late changes nothing. Returns `true` if one of the zone's
+    /// epochs rose.
+    pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool) -> bool {
+        let mut rises = false;
         self.change(zone, |view| {
+            let before = *view;
             view.delegation_epoch = view.delegation_epoch.max(epoch);
             if ended {
                 view.delegation_ended_epoch = view.delegation_ended_epoch.max(epoch);
             }
+            rises = *view != before;
         });
+        rises
     }
 
     /// The epochs of all zones.

@@ -12,6 +12,7 @@ use crate::dead_letters::DeadLetters;
 use crate::episode::Throttle;
 use crate::log::{Head, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
+use crate::pace::Pace;
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
 use crate::signing::Signing;
@@ -19,14 +20,19 @@ use crate::snapshot::{Position, Recalled};
 use crate::source::Source;
 
 use messages::Received;
+use replayed::Applied;
 
 mod meeting;
 mod messages;
 mod proving;
+mod replayed;
 mod standing;
 
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+
+/// Between two times at which the caches of every zone become stale for re-cut messages, at least.
+const SHORTEST_COVER: Duration = Duration::from_secs(1);
 
 /// Everything that reading the log changes.
 #[derive(Debug)]
@@ -52,6 +58,9 @@ pub(crate) struct Fold {
     /// The history was read to its end and believed, once.
     is_ready: bool,
     throttles: Throttles,
+    applied: Applied,
+    /// Of each stream about keys or policies, whether re-cut messages are still to be covered.
+    recuts: PerStream<Recuts>,
     /// Whether it was said that the state is full.
     was_full: bool,
     /// When expired entries were last looked for.
@@ -66,6 +75,13 @@ struct Throttles {
     doubt: Throttle,
     lost: PerStream<Throttle>,
     uncertain: PerStream<Throttle>,
+}
+
+/// Re-cut messages of one stream: what they hid makes what is cached of every zone stale.
+#[derive(Debug)]
+struct Recuts {
+    pace: Pace,
+    are_waiting: bool,
 }
 
 #[derive(Debug)]
@@ -110,6 +126,10 @@ impl Fold {
         mut dead_letters: DeadLetters,
     ) -> Self {
         let metrics = Arc::new(StreamMetrics::register());
+        // Well within the time in which a message must be heeded.
+        let longest = revocations.options().deny_after / 2;
+        let recuts = PerStream::default()
+            .map(|()| Recuts { pace: Pace::between(SHORTEST_COVER, longest), are_waiting: false });
         if !keys.verifies() {
             dead_letters.release();
         }
@@ -128,6 +148,8 @@ impl Fold {
             signing: Signing::default(),
             is_ready: false,
             throttles: Throttles::default(),
+            applied: Applied::default(),
+            recuts,
             was_full: false,
             swept: None,
         }
@@ -263,6 +285,7 @@ impl Fold {
             self.metrics.replays.increment(1);
         }
         self.restart_broken();
+        self.cover_recuts(now);
         self.sweep(now);
         self.mind_the_room(server_time);
         self.signing.settle(server_time);
@@ -274,7 +297,8 @@ impl Fold {
 
     /// Counts an attempt that failed, and goes on telling how old the view is. With `broke_off`
     /// the attempt before it had succeeded.
-    pub(crate) fn failed(&self, cause: Outage, broke_off: bool) {
+    pub(crate) fn failed(&mut self, cause: Outage, broke_off: bool) {
+        self.cover_recuts(self.revocations.now());
         self.metrics.read_error(cause);
         if broke_off {
             self.metrics.reconnects.increment(1);

@@ -55,6 +55,7 @@ mod log;
 mod logged;
 mod metrics;
 mod outage;
+mod pace;
 mod patience;
 mod persistence;
 mod primary;

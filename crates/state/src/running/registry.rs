@@ -25,6 +25,9 @@ pub(crate) struct Registry {
     deadlines: Roll<u64>,
     /// By the staleness that cuts them.
     bounds: Roll<Duration>,
+    /// How often requests were looked for.
+    #[cfg(test)]
+    pub(crate) searches: std::sync::atomic::AtomicUsize,
 }
 
 /// An epoch of a zone, among those that only ended delegations make stale or among the others.
@@ -47,6 +50,8 @@ impl Registry {
             zones: Roll::default(),
             deadlines: Roll::default(),
             bounds: Roll::default(),
+            #[cfg(test)]
+            searches: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 
@@ -79,12 +84,14 @@ impl Registry {
 
     /// The requests that run on an anchor.
     pub(crate) fn on_anchor(&self, anchor: Digest) -> Vec<Arc<Request>> {
+        self.count_search();
         let key = anchor.short();
         self.shard(anchor).map_or_else(Vec::new, |roll| roll.within(key..=key))
     }
 
     /// The requests whose epoch of the zone lies below the current one.
     pub(crate) fn below_epoch(&self, zone: Digest, current: u64, ended: u64) -> Vec<Arc<Request>> {
+        self.count_search();
         let below = |ended_only, current: u64| {
             let of = |epoch| Epoch { zone: zone.short(), ended_only, epoch };
             self.zones.within(of(0)..=of(current.saturating_sub(1)))
@@ -117,6 +124,7 @@ impl Registry {
     /// The requests made up to this second, each at least once: what has reached nearly all of
     /// them is no matter for an index.
     pub(crate) fn made_up_to(&self, second: i64) -> Vec<Arc<Request>> {
+        self.count_search();
         let made = |request: &Request| request.grounds().iat <= second;
         self.anchors.iter().flat_map(|roll| roll.all(made)).collect()
     }
@@ -124,6 +132,11 @@ impl Registry {
     /// How many entries there are of anchors: at least one for each request.
     pub(crate) fn len(&self) -> usize {
         self.anchors.iter().map(|roll| roll.lock().len()).sum()
+    }
+
+    fn count_search(&self) {
+        #[cfg(test)]
+        self.searches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn shard(&self, anchor: Digest) -> Option<&Roll<u64>> {

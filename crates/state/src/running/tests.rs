@@ -255,6 +255,55 @@ fn a_horizon_cuts_what_was_made_before_it_even_while_the_state_is_stale() {
 }
 
 #[test]
+fn repeated_messages_look_for_no_running_requests() {
+    let scene = Scene::new();
+    let mut other = scene.start(&claims("ar-other"));
+    let searches = || scene.revocations.state().running.searches.load(Ordering::Relaxed);
+    let at = |event, time| {
+        let key = format!("{event}:session:2026-11-20T10:00:0{time}.000Z");
+        let id = format!("0198b0c2-7d1{time}-7a11-8f00-000000000001");
+        let fields = [("event", event), ("agent_session_id", "session"), ("zone_id", "z")];
+        let fields = [&fields[..], &[("dedupe_key", &*key), ("outbox_id", &*id)]].concat();
+        scene.apply(Stream::AgentsLifecycle, &fields);
+    };
+    let steps: [&dyn Fn(); 7] = [
+        &|| scene.revocations.cover_recut(START - 100),
+        &|| scene.revocations.raise_horizon(START - 90),
+        &|| scene.revoke("sid", "ar-1"),
+        &|| scene.epoch("edge_create", "7"),
+        &|| scene.epoch("edge_revoke", "7"),
+        &|| at("suspend", 1),
+        &|| at("resume", 2),
+    ];
+    for (number, step) in steps.into_iter().enumerate() {
+        let before = searches();
+        step();
+        let first = searches();
+        assert!(first > before, "step {number} changes something");
+        for _ in 0..100 {
+            step();
+            scene.revocations.cover_recut(START - 100);
+        }
+        assert_eq!(searches(), first, "step {number}");
+    }
+    assert_eq!(other.reason(), None);
+}
+
+#[test]
+fn horizon_that_was_taken_back_cuts_again() {
+    let scene = Scene::new();
+    let revocations = &scene.revocations;
+    revocations.cover_recut(START);
+    assert!(revocations.take_back_horizon(revocations.losses()));
+    let mut decidable = claims("ar-1");
+    (decidable.iat, decidable.usage) = (START, Some("resource".into()));
+    let mut running = scene.start(&decidable);
+    assert_eq!(running.reason(), None);
+    revocations.cover_recut(START);
+    assert_eq!(running.reason(), Some("history_incomplete"));
+}
+
+#[test]
 fn exp_cuts_after_its_grace() {
     let scene = Scene::new();
     let mut claims = claims("ar-1");

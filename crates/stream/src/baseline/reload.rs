@@ -6,13 +6,18 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Known, Losses, Revocations};
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Baseline, BaselineError, Scope};
 use crate::episode::Episode;
+use crate::pace::Pace;
 
 /// Whoever can write to Redis can make losses, but not more readings than one in this time.
 const GAP: Duration = Duration::from_secs(1);
+/// Readings for a cause that is repeated are this far apart in the end.
+const LONGEST_GAP: Duration = Duration::from_secs(30);
+/// Each has its own pace: one that somebody repeats does not put off another.
+const CAUSES: [fn(Losses) -> u64; 2] = [Losses::missing, Losses::recut];
 
 /// Asks for a reading of the baseline now; clones ask the same follower.
 ///
@@ -62,8 +67,8 @@ impl Reloads {
         let window = revocations.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
         let mut covered: Option<Losses> = None;
+        let mut paces = LossPaces::new();
         loop {
-            let earliest_next = Instant::now() + GAP;
             // A question that arrives from here on is answered by the next reading: the snapshot
             // of this one may be older than the question.
             while let Ok(asked) = self.0.try_recv() {
@@ -72,6 +77,7 @@ impl Reloads {
             // Before the snapshot begins: a loss after this is not covered by it, and wakes this
             // loop. The scope follows from the count alone, whatever woke it.
             let lost = *losses.borrow_and_update();
+            paces.read(lost);
             let is_asked = !waiting.is_empty();
             let scope = if covered == Some(lost) && !is_asked {
                 Scope::News(window)
@@ -95,18 +101,65 @@ impl Reloads {
                 // Who asked may not be waiting any more.
                 let _ = asked.send(outcome.clone());
             }
-            tokio::select! {
-                changed = losses.changed() => {
-                    if changed.is_err() {
-                        return;
+            let scheduled = Instant::now() + pause;
+            loop {
+                let due = paces.due(*losses.borrow());
+                let next = due.map_or(scheduled, |due| due.min(scheduled));
+                tokio::select! {
+                    changed = losses.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
                     }
-                    sleep_until(earliest_next).await;
+                    // Without a handle left, losses and the schedule go on.
+                    Some(asked) = self.0.recv() => {
+                        waiting.push(asked);
+                        break;
+                    }
+                    () = sleep_until(next) => break,
                 }
-                // Without a handle left, losses and the schedule go on.
-                Some(asked) = self.0.recv() => waiting.push(asked),
-                () = sleep(pause) => {}
             }
         }
+    }
+}
+
+/// When losses lead to a reading.
+#[derive(Debug)]
+struct LossPaces {
+    began: Instant,
+    /// The losses that came before the last reading, whether it succeeded or not.
+    read: Losses,
+    earliest: Instant,
+    paces: [Pace; CAUSES.len()],
+}
+
+impl LossPaces {
+    fn new() -> Self {
+        let now = Instant::now();
+        let paces = CAUSES.map(|_| Pace::between(GAP, LONGEST_GAP));
+        Self { began: now, read: Losses::default(), earliest: now, paces }
+    }
+
+    /// Each cause, and its pace, of which there were losses since the last reading.
+    fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut Pace> {
+        let read = self.read;
+        let causes = CAUSES.into_iter().zip(&mut self.paces);
+        causes.filter_map(move |(count, pace)| (count(lost) != count(read)).then_some(pace))
+    }
+
+    /// A reading begins, after these losses.
+    fn read(&mut self, lost: Losses) {
+        let since_began = self.began.elapsed();
+        self.new_causes(lost).for_each(|pace| pace.done(since_began));
+        self.read = lost;
+        self.earliest = Instant::now() + GAP;
+    }
+
+    /// When to read for what was lost since the last reading.
+    fn due(&mut self, lost: Losses) -> Option<Instant> {
+        let (began, earliest) = (self.began, self.earliest);
+        let due = self.new_causes(lost).map(|pace| began + pace.earliest()).min();
+        due.map(|due| due.max(earliest))
     }
 }
 
@@ -192,7 +245,12 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use caracal_revocation_state::{Checks, Claims, Options, Verdict};
+
+    use tokio::time::sleep;
 
     use super::*;
     use crate::BaselineFuture;
@@ -244,6 +302,55 @@ mod tests {
             sleep(2 * GAP).await;
             assert!(!is_open(&revocations));
         }
+    }
+
+    /// Counts its readings, of the whole window or not.
+    #[derive(Debug)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Baseline for Counting {
+        fn read<'a>(
+            &'a mut self,
+            scope: Scope,
+            _: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        ) -> BaselineFuture<'a> {
+            if matches!(scope, Scope::Window(_)) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeated_recuts_lead_to_ever_fewer_readings() {
+        let revocations = fresh();
+        let (_asks, reloads) = channel();
+        let windows = Arc::new(AtomicUsize::new(0));
+        let counting = Box::new(Counting(Arc::clone(&windows)));
+        tokio::spawn(reloads.run(counting, revocations.clone(), 100 * EVERY));
+        sleep(EVERY).await;
+        revocations.cover_recut(10);
+        assert!(is_open(&revocations));
+        sleep(2 * GAP).await;
+        assert!(!is_open(&revocations), "the first is closed soon");
+
+        let before = windows.load(Ordering::Relaxed);
+        for _ in 0..3_000 {
+            sleep(Duration::from_millis(100)).await;
+            revocations.cover_recut(10);
+        }
+        let readings = windows.load(Ordering::Relaxed) - before;
+        assert!((5..=16).contains(&readings), "{readings} in 300 s");
+
+        assert!(is_open(&revocations));
+        revocations.raise_horizon(20);
+        sleep(2 * GAP).await;
+        assert!(!is_open(&revocations), "another loss is closed soon");
+        sleep(2 * EVERY).await;
+        revocations.cover_recut(30);
+        assert!(is_open(&revocations));
+        sleep(2 * GAP).await;
+        assert!(!is_open(&revocations), "so is the first one after a while");
     }
 
     #[tokio::test(start_paused = true)]

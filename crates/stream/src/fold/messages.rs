@@ -35,7 +35,9 @@ impl Fold {
             self.metrics.verified(event.key());
         }
         let published = received.now.earlier_by(received.since(entry.id));
-        self.revocations.apply_published(event, published, received.now);
+        if !self.applied.has(entry, event) {
+            self.revocations.apply_published(event, published, received.now);
+        }
         if event.is_recut() {
             if is_first {
                 if let Some(suppressed) = self.throttles.recut.admit(received.now.monotonic) {
@@ -110,8 +112,14 @@ impl Fold {
     }
 
     /// What a re-cut message hid was published before it.
-    pub(super) fn cover_recut(&self, entry: &Entry, received: Received) {
-        self.cover(entry.stream, received.published(entry.id));
+    pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
+        if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
+            if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {
+                recuts.are_waiting = true;
+            }
+        } else {
+            self.revocations.cover_recut(self.horizon_for(received.published(entry.id)));
+        }
     }
 }
 

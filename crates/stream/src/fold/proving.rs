@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::Stream;
+use caracal_revocation_state::Moment;
 
 use super::Fold;
 use crate::proof::{Hole, Passed, Proof};
@@ -57,9 +58,27 @@ impl Fold {
             Stream::KeysInvalidate => self.revocations.forget_all_keys(),
             Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
             Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
-                let second =
-                    lost_up_to.saturating_add(self.revocations.options().horizon_margin).as_secs();
-                self.revocations.raise_horizon(i64::try_from(second).unwrap_or(i64::MAX));
+                self.revocations.raise_horizon(self.horizon_for(lost_up_to));
+            }
+        }
+    }
+
+    /// The second up to which tokens are concerned by what was lost up to this time.
+    pub(super) fn horizon_for(&self, lost_up_to: Duration) -> i64 {
+        let margin = self.revocations.options().horizon_margin;
+        i64::try_from(lost_up_to.saturating_add(margin).as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Covers what re-cut messages about keys and policies hid. One at once, many in turn: each
+    /// time the keys and policies of all zones are loaded again.
+    pub(super) fn cover_recuts(&mut self, now: Moment) {
+        let now = now.monotonic;
+        for stream in [Stream::KeysInvalidate, Stream::PolicyInvalidate] {
+            let Some(recuts) = self.recuts.get_mut(stream.index()) else { continue };
+            if recuts.are_waiting && now >= recuts.pace.earliest() {
+                recuts.are_waiting = false;
+                recuts.pace.done(now);
+                self.cover(stream, now);
             }
         }
     }
@@ -78,6 +97,7 @@ impl Fold {
             }
             let Some(hole) = track.broken.take() else { continue };
             track.proof.restart();
+            self.applied.forget();
             self.metrics.hole(hole);
             if let Some(suppressed) = throttle.admit(now) {
                 tracing::error!(

@@ -290,6 +290,66 @@ fn repeated_messages_are_logged_once_a_minute_and_counted() {
     assert_eq!(logged::count("suppressed=599"), 2);
 }
 
+const UUID: &str = "0198b0c2-7d10-7a11-8f00-000000000001";
+
+#[test]
+fn repeated_invalidation_makes_nothing_stale_again() {
+    let mut scene = Scene::new(Options::default());
+    let streams = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
+    let generations = |scene: &Scene| {
+        let zone = scene.fold.revocations.zone("z-1");
+        (zone.keys_generation, zone.policy_generation)
+    };
+    for _ in 0..10 {
+        for stream in streams {
+            scene.publish_fields(stream, &[("zone_id", "z-1"), ("outbox_id", UUID)]);
+        }
+        scene.read();
+        assert_eq!(generations(&scene), (1, 1));
+    }
+    // Without an id of its own a message may be another of the same words.
+    for again in 2..5 {
+        for stream in streams {
+            scene.publish_fields(stream, &[("zone_id", "z-1")]);
+        }
+        scene.read();
+        assert_eq!(generations(&scene), (again, again));
+    }
+    let other = UUID.replace("7d10", "7d11");
+    for stream in streams {
+        scene.publish_fields(stream, &[("zone_id", "z-1"), ("outbox_id", &other)]);
+    }
+    scene.read();
+    assert_eq!(generations(&scene), (5, 5));
+}
+
+#[test]
+fn recut_invalidations_are_covered_at_once_and_then_ever_less_often() {
+    let mut scene = Scene::new(Options::default());
+    scene.read();
+    let generation = |scene: &Scene| scene.fold.revocations.zone("other").policy_generation;
+    let mut when = Vec::new();
+    for second in 0..120 {
+        let before = generation(&scene);
+        let fields = [("zone_id", "z-1"), ("outbox_id", UUID), ("note", "a\nzone_id=b")];
+        scene.publish_fields(Stream::PolicyInvalidate, &fields);
+        scene.read();
+        if generation(&scene) > before {
+            when.push(second);
+        }
+        scene.wait(1);
+    }
+    assert_eq!(when, [0, 1, 3, 7, 15, 31, 61, 91]);
+    // The last of them is covered in its turn.
+    let before = generation(&scene);
+    scene.wait(30);
+    scene.read();
+    assert_eq!(generation(&scene), before + 1);
+    scene.wait(60);
+    scene.read();
+    assert_eq!(generation(&scene), before + 1);
+}
+
 #[test]
 fn alarm_ends_a_minute_after_the_last_failure() {
     let mut scene = Scene::new(Options::default());

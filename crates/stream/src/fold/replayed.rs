@@ -1,0 +1,54 @@
+//! Messages that were applied already: somebody who can write to Redis can add them again and again,
+//! and each that is applied has keys fetched or policies loaded.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use caracal_revocation_event::{Event, KeySlot, Stream};
+
+use crate::log::Entry;
+
+/// At most so many are remembered.
+const MAX: usize = 4_096;
+
+/// The messages about keys and policies that were applied, as digests under keys of this process.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    hashers: [RandomState; 2],
+    known: HashSet<[u64; 2]>,
+    /// The oldest first.
+    order: VecDeque<[u64; 2]>,
+}
+
+impl Applied {
+    /// Remembers a message that is about to be applied. Returns `true` if this very message was
+    /// applied before: what it says was decided before that, so it makes nothing stale again.
+    ///
+    /// A message without an id of its own may be another of the same words, and is never known.
+    pub(super) fn has(&mut self, entry: &Entry, event: &Event<'_>) -> bool {
+        let is_about_caches =
+            matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate);
+        let has_own_id = event.decided().is_some() && event.key() != KeySlot::Unsigned;
+        if !is_about_caches || !has_own_id {
+            return false;
+        }
+        let message = (entry.stream, entry.fields.borrowed());
+        let digest = self.hashers.each_ref().map(|hasher| hasher.hash_one(&message));
+        if !self.known.insert(digest) {
+            return true;
+        }
+        self.order.push_back(digest);
+        if self.order.len() > MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        false
+    }
+
+    /// After a loss all that is read again counts.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+        self.order.clear();
+    }
+}
