@@ -249,6 +249,7 @@ fn alarm_is_logged_once_when_it_begins_and_once_when_it_ends() {
     scene.read();
     for _ in 0..50 {
         scene.publish("forged", &key("2b"));
+        scene.wait(1);
         scene.publish("good", &key("1a"));
         scene.read();
         scene.wait(10);
