@@ -16,13 +16,13 @@ use crate::live::{
 use crate::redis_server::{RedisServer, settings};
 
 /// Writes fields as they are, signed or not.
-pub(crate) async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) {
+pub(crate) async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) -> String {
     let mut command = redis::cmd("XADD");
     command.arg(stream).arg("*");
     for (name, value) in fields {
         command.arg(*name).arg(*value);
     }
-    command.exec_async(&mut server.connection().await).await.expect("Redis takes the fields");
+    command.query_async(&mut server.connection().await).await.expect("Redis takes the fields")
 }
 
 pub(crate) async fn add_signed(

@@ -23,6 +23,7 @@ mod flood;
 mod gateway;
 mod holes;
 mod identity;
+mod idle;
 
 mod effects;
 
@@ -45,6 +46,7 @@ mod proxy;
 mod redis_server;
 mod replicas;
 mod resource;
+mod resp3;
 mod rights;
 mod security;
 mod sentinel;

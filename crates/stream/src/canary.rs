@@ -152,17 +152,33 @@ impl Canary {
         }
     }
 
-    /// Sends one canary, and returns once it was read back and verified.
+    /// Sends one canary, and returns once it was read back and verified. Sends it once more, on new
+    /// connections, if the old ones were closed, such as by an idle limit.
     async fn send(
         &self,
         flight: &mut Option<Flight>,
         count: u64,
         metrics: &CanaryMetrics,
     ) -> Result<(), LogError> {
-        let mut on = match flight.take() {
-            Some(on) => on,
-            None => Flight::open(&self.topology).await?,
+        let passed = match flight.take() {
+            Some(on) => Some(self.pass(on, count, metrics).await),
+            None => None,
         };
+        let on = match passed {
+            Some(passed) if !passed.as_ref().is_err_and(LogError::is_closed) => passed?,
+            _ => self.pass(Flight::open(&self.topology).await?, count, metrics).await?,
+        };
+        *flight = Some(on);
+        Ok(())
+    }
+
+    /// Sends one on these connections, and reads until it is seen.
+    async fn pass(
+        &self,
+        mut on: Flight,
+        count: u64,
+        metrics: &CanaryMetrics,
+    ) -> Result<Flight, LogError> {
         let count = count.to_string();
         let mut fields =
             vec![("replica".to_owned(), self.replica.clone()), ("count".to_owned(), count.clone())];
@@ -192,8 +208,7 @@ impl Canary {
         tokio::try_join!(biased; look_out, publish)?;
         metrics.seen.record(sent.elapsed().as_secs_f64());
         self.sight.saw();
-        *flight = Some(on);
-        Ok(())
+        Ok(on)
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use caracal_revocation_state::Outage;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
+    RedisError, Value,
 };
 
 use crate::log::LogError;
@@ -25,7 +26,7 @@ pub(crate) struct Connection(Option<MultiplexedConnection>);
 impl Connection {
     pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
         install_crypto();
-        let client = Client::open(low_latency(server.clone())).map_err(|error| refused(&error))?;
+        let client = Client::open(as_asked(server.clone())).map_err(|error| refused(&error))?;
         // The crate's own response timeout would also cut blocking reads short: deadlines are set
         // here, around each command.
         let config = AsyncConnectionConfig::new()
@@ -50,7 +51,8 @@ impl Connection {
         deadline: Duration,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
-        let mut connection = self.0.take().ok_or(LogError::Reply("there is no open connection"))?;
+        let closed = || LogError::Connection(Outage::Unreachable, "it is not open any more".into());
+        let mut connection = self.0.take().ok_or_else(closed)?;
         let answers =
             within(deadline, connection.send_packed_commands(commands, 0, commands.len())).await?;
         self.0 = Some(connection);
@@ -76,7 +78,7 @@ async fn within<T>(
 }
 
 /// What the redis crate says of an error never holds the password.
-fn refused(error: &RedisError) -> LogError {
+pub(crate) fn refused(error: &RedisError) -> LogError {
     if let Some(code) = error.code() {
         return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
     }
@@ -99,11 +101,16 @@ fn is_tls(error: &RedisError) -> bool {
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// Without delays: small writes would wait for the acknowledgement of the last one. And without
-/// `CLIENT SETINFO`, a right that no user needs and that would fill Redis' `ACL LOG`.
-pub(crate) fn low_latency(server: ConnectionInfo) -> ConnectionInfo {
+/// The server, asked as every connection here asks it:
+///
+/// - without delays, since small writes would wait for the acknowledgement of the last one;
+/// - without `CLIENT SETINFO`, a right that no user needs and that would fill Redis' `ACL LOG`;
+/// - with RESP2, whatever `protocol` in the address says: every server speaks it, and each answer
+///   then has one shape.
+pub(crate) fn as_asked(server: ConnectionInfo) -> ConnectionInfo {
     let tcp = server.tcp_settings().clone().set_nodelay(true);
     let login = server.redis_settings().clone().set_skip_set_lib_name();
+    let login = login.set_protocol(ProtocolVersion::RESP2);
     server.set_tcp_settings(tcp).set_redis_settings(login)
 }
 

@@ -214,6 +214,11 @@ impl LogError {
         }
     }
 
+    /// Returns `true` if the connection was closed, such as by an idle limit: another may be opened.
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self, Self::Connection(Outage::Unreachable, _))
+    }
+
     /// Returns `true` if a key holds a value of another type than the command is for.
     pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))

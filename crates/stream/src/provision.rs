@@ -120,7 +120,8 @@ impl Inspector {
         } else {
             commands.cmd("UNWATCH");
         }
-        Ok(self.links.tell(stream, &commands).await.map(|_| ())?)
+        // On the connection that watches the stream, and on no other.
+        Ok(self.links.to(stream).await?.tell(&commands).await.map(|_| ())?)
     }
 }
 

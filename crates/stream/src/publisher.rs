@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use caracal_revocation_event::{Key, Notice, Stream, StreamId};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, Pipeline};
+use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
 
-use crate::connection::{install_crypto, low_latency};
+use crate::connection::{as_asked, install_crypto, refused};
 use crate::in_process::InProcess;
 use crate::log::LogError;
 use crate::redis_reply as reply;
@@ -74,7 +74,7 @@ impl Publisher {
             .set_response_timeout(Some(DEADLINE))
             .set_number_of_retries(3);
         let manager = async {
-            let client = Client::open(low_latency(*server.clone()))?;
+            let client = Client::open(as_asked(*server.clone()))?;
             client.get_connection_manager_with_config(config).await
         };
         let manager = manager.await.map_err(|error| PublishError(error.to_string()))?;
@@ -88,6 +88,10 @@ impl Publisher {
     }
 
     /// Signs the message, writes it, and returns its id in the stream.
+    ///
+    /// Writes it once more if the connection was closed, such as by an idle limit, or if another
+    /// server may be the primary by now. So a message may be in the stream twice, which is harmless:
+    /// every effect is monotonic or idempotent.
     ///
     /// # Errors
     ///
@@ -103,18 +107,27 @@ impl Publisher {
                 Ok(streams.add(stream, bytes.collect()))
             }
             Target::Found(links) => {
-                let mut links = links.lock().await;
-                add_to(&mut links, stream, &add(stream, &fields)).await
+                let mut commands = Pipeline::new();
+                commands.add_command(add(stream, &fields));
+                let answers = links.lock().await.tell(stream.name(), &commands).await;
+                let answer = answers.map(|answers| answers.into_iter().next());
+                id(answer.and_then(reply::sound))
             }
             Target::Redis(manager) => {
                 let command = add(stream, &fields);
-                let id: Result<String, _> = command.query_async(&mut manager.clone()).await;
-                id.map_err(|error| PublishError(error.to_string()))?.parse().map_err(|_| {
-                    PublishError("Redis answered with something else than an id".into())
-                })
+                let mut answer = command.query_async(&mut manager.clone()).await;
+                if answer.as_ref().is_err_and(|error| refused(error).is_closed()) {
+                    // The manager connects again by itself, but only once a command has failed.
+                    answer = command.query_async(&mut manager.clone()).await;
+                }
+                id(answer.map_err(|error| refused(&error)))
             }
         }
     }
+}
+
+fn id(answer: Result<Value, LogError>) -> Result<StreamId, PublishError> {
+    answer.and_then(|answer| reply::id(&answer)).map_err(PublishError::from_log)
 }
 
 fn add(stream: Stream, fields: &[(String, String)]) -> Cmd {
@@ -125,26 +138,6 @@ fn add(stream: Stream, fields: &[(String, String)]) -> Cmd {
         command.arg(name).arg(value);
     }
     command
-}
-
-/// Once more after a failure, since another server may be the primary by now; twice in the stream
-/// is harmless.
-async fn add_to(
-    links: &mut Links,
-    stream: Stream,
-    command: &Cmd,
-) -> Result<StreamId, PublishError> {
-    let mut commands = Pipeline::new();
-    commands.add_command(command.clone());
-    let answers = match links.tell(stream.name(), &commands).await {
-        Err(_) => {
-            links.close();
-            links.tell(stream.name(), &commands).await
-        }
-        answers => answers,
-    };
-    let id = answers.and_then(|answers| reply::id(&reply::sound(answers.into_iter().next())?));
-    id.map_err(PublishError::from_log)
 }
 
 impl PublishError {

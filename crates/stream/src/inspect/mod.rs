@@ -126,8 +126,7 @@ impl Inspector {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("STREAM").arg(key);
         commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let mut answers =
-            self.links.to(key).await?.ask(&commands, Duration::ZERO).await?.into_iter();
+        let mut answers = self.links.ask(key, &commands).await?.into_iter();
         let about = answers.next();
         let length = about.as_ref().and_then(redis_reply::length);
         let counters = match redis_reply::head(about, true) {

@@ -30,13 +30,12 @@ impl Inspector {
                 values.extend(connection.tell(&commands).await?);
             }
         }
-        let values = values.iter().flat_map(|answer| match answer {
-            Value::Array(values) => values.as_slice(),
-            _ => &[],
-        });
-        let texts = values.filter_map(|value| reply::text(value).ok());
-        let mut receipts: Vec<Receipt> =
-            texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for answer in &values {
+            let Value::Array(values) = answer else { return Err(UNLIKE.into()) };
+            let texts = values.iter().filter_map(|value| reply::text(value).ok());
+            receipts.extend(texts.filter_map(|text| serde_json::from_str(&text).ok()));
+        }
         receipts.sort_unstable_by(|one, other| one.replica.cmp(&other.replica));
         Ok(receipts)
     }

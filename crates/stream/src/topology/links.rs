@@ -1,6 +1,7 @@
 //! Connections by the keys that are used on them: one to all, or in a cluster one to each master.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use caracal_revocation_state::Outage;
 use redis::{Pipeline, Value};
@@ -40,28 +41,55 @@ impl Links {
         }
     }
 
-    /// Sends commands on this key, or on others of its slot; once more if it has moved. The first
-    /// error among the answers is the result.
+    /// Sends commands on this key, or on others of its slot, and takes all their answers. The first
+    /// error among them is the result.
+    ///
+    /// Sends them once more if the connection was closed, such as by an idle limit, or if another
+    /// server may have the key by now. So they may be carried out twice, which must be harmless.
     pub(crate) async fn tell(
         &mut self,
         key: &str,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
-        match self.to(key).await?.tell(commands).await {
-            // Nothing was done where the key is not.
-            Err(error) if error.outage() == Outage::Moved && self.is_cluster() => {
+        let answers = match self.tell_once(key, commands).await {
+            Err(error) if self.may_be_mended(&error) => {
                 self.close();
-                self.to(key).await?.tell(commands).await
+                self.tell_once(key, commands).await
             }
-            Err(error) => {
-                // Its answer may still be on its way; what Redis itself refused, it has answered.
-                if !matches!(error, LogError::Redis(_)) {
-                    self.close();
-                }
-                Err(error)
+            answers => answers,
+        };
+        // A late answer may still be on its way; what Redis itself refused, it has answered.
+        if answers.as_ref().is_err_and(|error| !matches!(error, LogError::Redis(_))) {
+            self.close();
+        }
+        answers
+    }
+
+    /// Sends questions on this key as [`Links::tell`] does, and takes the errors among the answers
+    /// as answers.
+    pub(crate) async fn ask(
+        &mut self,
+        key: &str,
+        questions: &Pipeline,
+    ) -> Result<Vec<Value>, LogError> {
+        match self.to(key).await?.ask(questions, Duration::ZERO).await {
+            Err(error) if self.may_be_mended(&error) => {
+                self.close();
+                self.to(key).await?.ask(questions, Duration::ZERO).await
             }
             answers => answers,
         }
+    }
+
+    async fn tell_once(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        self.to(key).await?.tell(commands).await
+    }
+
+    /// Returns `true` if a new connection may do where this one failed.
+    fn may_be_mended(&self, error: &LogError) -> bool {
+        let is_elsewhere =
+            matches!(error.outage(), Outage::Moved | Outage::ReadOnly | Outage::Timeout);
+        error.is_closed() || is_elsewhere && !matches!(self.topology, Topology::One(_))
     }
 
     /// Sends what belongs to each key, in this order: in one write, but in a cluster.
@@ -79,7 +107,8 @@ impl Links {
         for command in parts.iter().flat_map(|(_, commands)| commands.cmd_iter()) {
             all.add_command(command.clone());
         }
-        self.only().await?.tell(&all).await.map(|_| ())
+        // Outside a cluster, every key is on the same server.
+        self.tell("", &all).await.map(|_| ())
     }
 
     /// A key on each server that there is: for what is asked of all.

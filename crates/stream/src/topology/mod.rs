@@ -38,7 +38,7 @@ pub(crate) enum Topology {
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Address {
     pub(crate) host: Box<str>,
     pub(crate) port: u16,

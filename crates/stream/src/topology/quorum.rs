@@ -154,10 +154,14 @@ async fn ask(
     sentinels: &Sentinels,
     asked: Moment,
 ) -> Result<Vote, LogError> {
-    let open = match connection {
-        Some(open) => open,
-        None => connection.insert(Connection::open(server).await?),
-    };
+    if let Some(open) = connection {
+        match sentinel::ask(open, &sentinels.master).await {
+            // It was closed while it was idle.
+            Err(error) if error.is_closed() => {}
+            told => return Ok(told?.at(asked)),
+        }
+    }
+    let open = connection.insert(Connection::open(server).await?);
     Ok(sentinel::ask(open, &sentinels.master).await?.at(asked))
 }
 
@@ -170,7 +174,9 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
         if view.is_none() {
             view = nodes.look().await.ok();
         }
-        let masters: Vec<Address> = view.iter().flat_map(View::masters).cloned().collect();
+        let mut masters: Vec<Address> = view.iter().flat_map(View::masters).cloned().collect();
+        // Each node lists them in an order of its own.
+        masters.sort_unstable();
         if !masters.is_empty() && masters != voters {
             voters = masters;
             shared.ballots().iter_mut().for_each(|ballot| ballot.expect(voters.len()));
@@ -180,12 +186,16 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
             let (connection, nodes, node) = (open.remove(node), &nodes, node.clone());
             async move {
                 let answer = timeout(every.min(DEADLINE / 2), async {
-                    let mut connection = match connection {
-                        Some(connection) => connection,
-                        None => nodes.connect(&node).await?,
-                    };
+                    if let Some(mut connection) = connection {
+                        match nodes.view(&mut connection, &node).await {
+                            // It was closed while it was idle.
+                            Err(error) if error.is_closed() => {}
+                            view => return Ok::<_, LogError>((connection, view?)),
+                        }
+                    }
+                    let mut connection = nodes.connect(&node).await?;
                     let view = nodes.view(&mut connection, &node).await?;
-                    Ok::<_, LogError>((connection, view))
+                    Ok((connection, view))
                 });
                 (voter, node.clone(), answer.await.ok().and_then(Result::ok))
             }

@@ -68,6 +68,20 @@ fn both_shapes_are_listed_by_cause_and_shown() {
 }
 
 #[test]
+fn commands_work_with_resp3() {
+    let server = RedisServer::start();
+    let at = || at(&server).env("REDIS_URL", &format!("{}?protocol=resp3", server.url()));
+    at().run("provision").with_code(0);
+    at().run("verify").with_code(0);
+    at().run("retention plan").with_code(0);
+    let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
+    let id = bury(&mut hand(&server), "effect: database away", &good);
+    let listed = at().run("dead-letters list --json").with_code(0).object();
+    assert_eq!(listed["id"], json!(id));
+    at().run(&format!("dead-letters replay --yes --stream {STREAM} {id}")).with_code(0);
+}
+
+#[test]
 fn only_what_is_validly_signed_is_replayed() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
