@@ -12,8 +12,11 @@ use caracal_revocation::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::delivery::{add, add_signed};
 use crate::live::{ZONE, eventually, key, publisher, revoke, ring};
+use crate::live::{caught_up, follow};
 use crate::redis_server::{RedisServer, settings, settings_in};
+use crate::snapshot::Logged;
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const GROUP: &str = "sts-revocation";
@@ -340,6 +343,142 @@ async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
     assert!(pending(&server).await.is_empty());
 }
 
+/// Adds two messages that nobody signed, one that names nothing, and one that somebody re-split.
+async fn add_unusable(server: &RedisServer) {
+    for session in [b"forged-1", b"forged-2"] {
+        add(server, STREAM.name(), &[(b"sid", session)]).await;
+    }
+    add_signed(server, STREAM, STREAM, &[("zone_id", "z"), ("reason", "no anchor")]).await;
+    add_signed(server, STREAM, STREAM, &[("sid", "clean"), ("edge_id", "un\nclean")]).await;
+}
+
+#[tokio::test]
+async fn unusable_message_has_one_dead_letter_in_a_fleet() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let fleet = [follow(&server).await, follow(&server).await];
+    let done = [Done::default(), Done::default()];
+    let runners = done.each_ref().map(|done| start(runner(&server.url()), recording(done)));
+    let publisher = publisher(&server).await;
+    // Each has to see that its key is right.
+    while done.iter().any(|done| done.all().is_empty()) {
+        revoke(&publisher, "good").await;
+    }
+    for _ in 0..20 {
+        add_unusable(&server).await;
+    }
+    for revocations in &fleet {
+        caught_up(revocations, &publisher).await;
+    }
+    let last = add(&server, STREAM.name(), &[(b"sid", b"the last")]).await;
+    // A follower has come to the last of them, and the runners have no more to do.
+    let start = std::time::Instant::now();
+    loop {
+        let mut get = redis::cmd("GET");
+        get.arg(format!("{{{STREAM}.dead}}:mark"));
+        let mark: Option<String> = get.query_async(&mut server.connection().await).await.unwrap();
+        let is_last = mark.is_some_and(|mark| mark.starts_with(&last));
+        if is_last && pending(&server).await.is_empty() {
+            break;
+        }
+        assert!(start.elapsed() < crate::live::PATIENCE, "never all written");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for (end, task) in runners {
+        end.send(()).unwrap();
+        task.await.unwrap();
+    }
+    let letters = dead_letters(&server).await;
+    let ids: HashSet<_> = letters.iter().map(|letter| &letter["original_id"]).collect();
+    assert_eq!((ids.len(), letters.len()), (81, 81));
+}
+
+#[tokio::test]
+async fn flood_of_forgeries_is_logged_once() {
+    let (logged, _until_the_end) = Logged::begin();
+    let server = RedisServer::start();
+    provision(&server).await;
+    let done = Done::default();
+    let (end, task) = start(runner(&server.url()), recording(&done));
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "the key is right").await;
+    for _ in 0..50 {
+        add(&server, STREAM.name(), &[(b"sid", b"forged")]).await;
+    }
+    revoke(&publisher, "good").await;
+    eventually("the effect behind them", || done.all().contains(&"good".to_owned())).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert_eq!(dead_letters(&server).await.len(), 50);
+    assert_eq!(logged.lines("ERROR").len(), 1, "{:?}", logged.lines("ERROR"));
+}
+
+#[tokio::test]
+async fn forged_message_that_cannot_be_buried_holds_up_no_effect() {
+    let (logged, _until_the_end) = Logged::begin();
+    let server = RedisServer::start();
+    provision(&server).await;
+    let mut user = redis::cmd("ACL");
+    user.arg("SETUSER").arg("runner").arg("on").arg(">secret").arg("+@all");
+    user.arg(format!("~{STREAM}"));
+    user.exec_async(&mut server.connection().await).await.unwrap();
+    let publisher = publisher(&server).await;
+    revoke(&publisher, "the key is right").await;
+    for n in 0..5 {
+        add(&server, STREAM.name(), &[(b"sid", b"forged")]).await;
+        revoke(&publisher, &format!("good-{n}")).await;
+    }
+    let done = Done::default();
+    let url = format!("redis://runner:secret@127.0.0.1:{}", server.port());
+    let (end, task) = start(runner(&url), recording(&done));
+    eventually("all effects", || done.all().len() == 6).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert_eq!(pending(&server).await.values().sum::<usize>(), 5, "another may bury them");
+    let told = logged.lines("NOPERM");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(caracal_revocation::acl::DEAD_LETTERS), "{told:?}");
+}
+
+#[tokio::test]
+async fn pending_message_that_was_trimmed_is_reported() {
+    let (logged, _until_the_end) = Logged::begin();
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let trimmed = [revoke(&publisher, "gone-1").await, revoke(&publisher, "gone-2").await];
+    revoke(&publisher, "kept").await;
+    let mut read = redis::cmd("XREADGROUP");
+    read.arg("GROUP").arg(GROUP).arg("sts-that-died").arg("STREAMS").arg(STREAM.name()).arg(">");
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg(STREAM.name()).arg("MAXLEN").arg(1);
+    let mut connection = server.connection().await;
+    read.exec_async(&mut connection).await.unwrap();
+    trim.exec_async(&mut connection).await.unwrap();
+
+    let done = Done::default();
+    let runner = runner(&server.url()).with_claim_after(Duration::from_millis(10));
+    let (end, task) = start(runner, recording(&done));
+    eventually("the effect that is left", || done.all() == ["kept"]).await;
+    let mut letters = dead_letters(&server).await;
+    let begun = std::time::Instant::now();
+    while letters.len() < 2 {
+        assert!(begun.elapsed() < crate::live::PATIENCE, "{letters:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        letters = dead_letters(&server).await;
+    }
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(pending(&server).await.is_empty());
+    let letters = dead_letters(&server).await;
+    let ids: HashSet<_> = letters.iter().map(|letter| letter["original_id"].clone()).collect();
+    assert_eq!(ids, trimmed.map(|id| id.to_string()).into());
+    assert!(letters.iter().all(|letter| letter["error"].starts_with("trimmed")), "{letters:?}");
+    let told = logged.lines("trimmed");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ERROR") && told[0].contains("sts-revocation"), "{told:?}");
+}
+
 #[tokio::test]
 async fn messages_stay_pending_while_none_verifies() {
     let server = RedisServer::start();
@@ -555,6 +694,36 @@ async fn a_shutdown_finishes_what_was_delivered_and_leaves_the_group() {
     let consumers: Vec<redis::Value> =
         command.query_async(&mut server.connection().await).await.unwrap();
     assert!(consumers.is_empty());
+}
+
+#[tokio::test]
+async fn hung_handler_does_not_hold_up_a_shutdown() {
+    let server = RedisServer::start();
+    provision(&server).await;
+    let publisher = publisher(&server).await;
+    let begun = Done::default();
+    let hung = {
+        let begun = begun.clone();
+        move |delivery: Delivery| {
+            begun.add(&delivery);
+            std::future::pending()
+        }
+    };
+    let (end, task) = start(runner(&server.url()), hung);
+    for session in ["ar-1", "ar-2"] {
+        revoke(&publisher, session).await;
+    }
+    eventually("it hangs", || begun.all() == ["ar-1"]).await;
+    end.send(()).unwrap();
+    tokio::time::timeout(crate::live::PATIENCE, task).await.expect("it ends").unwrap();
+    assert_eq!(begun.all(), ["ar-1"], "nothing more was begun");
+    let done = Done::default();
+    let next = runner(&server.url()).with_claim_after(Duration::from_millis(10));
+    let (end, task) = start(next, recording(&done));
+    eventually("both effects", || done.all().len() == 2).await;
+    end.send(()).unwrap();
+    task.await.unwrap();
+    assert!(pending(&server).await.is_empty());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use crate::baseline::{self, Baseline, Reload, Reloads};
-use crate::dead_letters::{self, Writer};
+use crate::dead_letters;
 use crate::fold::Fold;
 use crate::in_process::InProcess;
 use crate::log::Log;
@@ -236,7 +236,7 @@ impl Follower {
                     let writer = receipts::Writer { topology, replica, progress, revocations };
                     tasks.spawn(writer.run());
                 }
-                let writer = Writer::new(writable, key, queue);
+                let writing = dead_letters::write_letters(writable, key, queue);
                 let upstreams =
                     Upstream::all(&topology, &settings.certificates, fold.revocations());
                 let is_split = upstreams.len() > 1;
@@ -245,7 +245,7 @@ impl Follower {
                     |upstream| RedisLog::new(upstream, primary.clone(), settings.insecure_unproven);
                 let logs = upstreams.into_iter().map(log).collect();
                 let fold = fold.split(is_split).requiring_streams(required_on);
-                beside(writer.run(), follow(logs, fold, saver, shutdown)).await;
+                beside(writing, follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
                 beside(queue.log(), follow(vec![streams], fold, saver, shutdown)).await;

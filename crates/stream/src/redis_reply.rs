@@ -108,7 +108,11 @@ pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
 
 /// The answer to `XREAD` of one stream, whatever its name.
 pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, LogError> {
-    let Value::Array(mut streams) = answer else { return Ok(Vec::new()) };
+    let mut streams = match answer {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Array(streams) => streams,
+        _ => return Err(LogError::Reply("XREAD is not an array")),
+    };
     let Some(stream) = streams.pop() else { return Ok(Vec::new()) };
     let [_, list] = array(stream)?;
     let Value::Array(list) = list else {
@@ -121,24 +125,28 @@ pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, L
     list.into_iter().map(entry).collect()
 }
 
-/// The answer to `XAUTOCLAIM`: where to go on, and the entries that are now this consumer's.
-pub(crate) fn claimed(stream: Stream, answer: Value) -> Result<(StreamId, Vec<Entry>), LogError> {
+/// The answer to `XAUTOCLAIM`: where to go on, the entries that are now this consumer's, and the ids
+/// of those that are not in the stream any more (since Redis 7.0).
+pub(crate) fn claimed(
+    stream: Stream,
+    answer: Value,
+) -> Result<(StreamId, Vec<Entry>, Vec<StreamId>), LogError> {
     const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");
     let Value::Array(parts) = answer else { return Err(UNLIKE) };
     let mut parts = parts.into_iter();
     let (Some(next), Some(Value::Array(list))) = (parts.next(), parts.next()) else {
         return Err(UNLIKE);
     };
-    let mut entries = Vec::with_capacity(list.len());
-    for item in list {
+    let entry = |item| {
         let [key, fields] = array(item)?;
-        entries.push(Entry {
-            stream,
-            id: id(&key)?,
-            fields: self::fields(fields)?.into_iter().collect(),
-        });
-    }
-    Ok((id(&next)?, entries))
+        Ok(Entry { stream, id: id(&key)?, fields: self::fields(fields)?.into_iter().collect() })
+    };
+    let entries = list.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let trimmed = match parts.next() {
+        Some(trimmed) => self::list(&trimmed)?.iter().map(id).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok((id(&next)?, entries, trimmed))
 }
 
 /// A consumer of a group, as `XINFO CONSUMERS` tells it.

@@ -1,8 +1,8 @@
-//! A dead-letter stream with a high-water mark: of a whole fleet, one process writes each letter.
+//! A dead-letter stream with a mark: of a whole fleet, one process writes each letter.
 //!
-//! The mark, `{<stream>.dead}:mark`, is the id of the last message that was dead-lettered. It is
-//! watched, and set in the same transaction as the letter is added; the braces put it into the
-//! same slot of a cluster.
+//! The mark, `{<stream>.dead}:mark`, says which messages were dead-lettered. It is watched, and set
+//! in the same transaction as the letter is added; the braces put it into the same slot of a
+//! cluster.
 
 use std::time::Duration;
 
@@ -10,37 +10,60 @@ use caracal_revocation_event::{Stream, StreamId};
 use redis::{Pipeline, Value};
 
 use super::dead_stream;
+use super::mark::{Mark, Order};
 use crate::connection::Connection;
 use crate::log::LogError;
 use crate::redis_reply as reply;
+use crate::topology::Links;
 
 /// About what dead-letter streams are bounded to.
 pub(crate) const MAX_DEAD: u64 = 10_000;
 
 /// What became of an attempt to write a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(crate) enum Attempt {
     Written,
-    /// The fleet has written letters up to this id already.
+    /// The fleet has written this letter already, and all letters up to this id.
     Known(StreamId),
-    /// Somebody else moved the mark meanwhile.
+    /// Another process moved the mark meanwhile.
     LostRace,
 }
 
-/// Tries once to write the letter for the message at `id`.
-pub(super) async fn write(
+/// Tries to write the letter for the message at `id`; once more if the connection was closed while
+/// it was idle.
+pub(crate) async fn write(
+    links: &mut Links,
+    stream: Stream,
+    id: StreamId,
+    order: Order,
+    letter: &[(String, String)],
+) -> Result<Attempt, LogError> {
+    let dead = dead_stream(stream);
+    match write_on(links.to(&dead).await?, stream, id, order, letter).await {
+        Err(error) if error.is_closed() => {
+            links.close();
+            write_on(links.to(&dead).await?, stream, id, order, letter).await
+        }
+        attempt => attempt,
+    }
+}
+
+async fn write_on(
     connection: &mut Connection,
     stream: Stream,
     id: StreamId,
+    order: Order,
     letter: &[(String, String)],
 ) -> Result<Attempt, LogError> {
-    if let Some(mark) = watch(connection, stream).await?.filter(|mark| *mark >= id) {
+    let mut mark = watch(connection, stream).await?;
+    let is_known = mark.covers(id);
+    if !mark.add(id, order) {
         let mut unwatch = Pipeline::new();
         unwatch.cmd("UNWATCH");
         connection.tell(&unwatch).await?;
-        return Ok(Attempt::Known(mark));
+        return Ok(Attempt::Known(mark.up_to()));
     }
-    let mut commands = transaction(stream, id, letter);
+    let mut commands = transaction(stream, &mark, (!is_known).then_some(letter));
     commands.cmd("EXEC");
     let answers = connection.tell(&commands).await?;
     match answers.last() {
@@ -49,20 +72,22 @@ pub(super) async fn write(
             for result in results {
                 reply::sound(Some(result.clone()))?;
             }
-            Ok(Attempt::Written)
+            Ok(if is_known { Attempt::Known(mark.up_to()) } else { Attempt::Written })
         }
         _ => Err(LogError::Reply("EXEC is not as expected")),
     }
 }
 
-/// Asks for everything that writing takes, and writes nothing: the mark, if there is one.
+/// Asks for everything that writing takes, and writes nothing: the id up to which the fleet has
+/// written letters.
 pub(super) async fn probe(
     connection: &mut Connection,
     stream: Stream,
-) -> Result<Option<StreamId>, LogError> {
+) -> Result<StreamId, LogError> {
     let mark = watch(connection, stream).await?;
     // Rights are checked when a command is queued.
-    let mut commands = transaction(stream, StreamId::ZERO, &[(String::new(), String::new())]);
+    let letter = [(String::new(), String::new())];
+    let mut commands = transaction(stream, &Mark::default(), Some(&letter));
     commands.cmd("DISCARD");
     connection.tell(&commands).await?;
     // No transaction is open any more: EXEC carries out nothing, and any other error than that it
@@ -75,31 +100,37 @@ pub(super) async fn probe(
             _ => {}
         }
     }
-    Ok(mark)
+    Ok(mark.up_to())
 }
 
-async fn watch(connection: &mut Connection, stream: Stream) -> Result<Option<StreamId>, LogError> {
+async fn watch(connection: &mut Connection, stream: Stream) -> Result<Mark, LogError> {
     let mark = mark_key(stream);
     let mut commands = Pipeline::new();
     commands.cmd("WATCH").arg(&mark).cmd("GET").arg(&mark);
     let answers = connection.tell(&commands).await?;
     match answers.last() {
-        Some(Value::Nil) => Ok(None),
-        // What is no id was not written by a follower: it is replaced.
-        Some(value) => Ok(reply::text(value)?.parse().ok()),
+        Some(Value::Nil) => Ok(Mark::default()),
+        Some(value) => Ok(Mark::parse(&reply::text(value)?)),
         None => Err(LogError::Reply("fewer answers than commands")),
     }
 }
 
-fn transaction(stream: Stream, id: StreamId, letter: &[(String, String)]) -> Pipeline {
+fn transaction(stream: Stream, mark: &Mark, letter: Option<&[(String, String)]>) -> Pipeline {
     let mut commands = Pipeline::new();
-    commands.cmd("MULTI").cmd("SET").arg(mark_key(stream)).arg(id.to_string());
+    commands.cmd("MULTI").cmd("SET").arg(mark_key(stream)).arg(mark.to_string());
+    if let Some(letter) = letter {
+        add(&mut commands, stream, letter);
+    }
+    commands
+}
+
+/// Adds the command that writes a letter.
+pub(crate) fn add(commands: &mut Pipeline, stream: Stream, letter: &[(String, String)]) {
     let add = commands.cmd("XADD").arg(dead_stream(stream));
     add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
     for (name, value) in letter {
         add.arg(name).arg(value);
     }
-    commands
 }
 
 pub(super) fn mark_key(stream: Stream) -> String {

@@ -1,18 +1,20 @@
 //! Dead letters: messages that cannot be used, written to `<stream>.dead` beside the read path.
 
 mod letter;
+mod mark;
 mod marked;
 mod queue;
 mod replay;
 mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
-pub(crate) use marked::MAX_DEAD;
+pub(crate) use mark::Order;
+pub(crate) use marked::{Attempt, add, write};
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::{DeadLetters, queue};
 pub use replay::ReplayError;
-pub(crate) use writer::Writer;
+pub(crate) use writer::write_letters;
 
 use caracal_revocation_event::Stream;
 

@@ -1,12 +1,14 @@
 //! What waits to be written: bounded in number and bytes, and never waited for.
 
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use caracal_revocation_event::{Stream, StreamId};
 use metrics::{Counter, counter};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::DeadLetter;
@@ -175,6 +177,26 @@ impl Queue {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.receiver.len()
+    }
+
+    /// A queue for each stream, and the future that fills them from this one.
+    pub(super) fn split(mut self) -> (impl Future<Output = ()>, PerStream<Self>) {
+        let ends = Stream::ALL.map(|_| mpsc::channel(MAX_WAITING));
+        let senders = ends.each_ref().map(|(sender, _)| sender.clone());
+        let shared = Arc::clone(&self.shared);
+        let queues = ends.map(|(_, receiver)| Self { receiver, shared: Arc::clone(&shared) });
+        let sort = async move {
+            while let Some(waiting) = self.next().await {
+                let Some(sender) = senders.get(waiting.stream.index()) else { continue };
+                if let Err(TrySendError::Full(waiting) | TrySendError::Closed(waiting)) =
+                    sender.try_send(waiting)
+                {
+                    Loss::Full.count();
+                    self.done(&waiting);
+                }
+            }
+        };
+        (sort, queues)
     }
 
     /// The next letter; None when there will be no more.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use caracal_revocation_event::{Key, Stream};
+use futures_util::future::{join, join_all};
 use metrics::{Counter, counter};
 use tokio::time::{Instant, sleep};
 
 use super::dead_stream;
+use super::mark::Order;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
@@ -24,9 +26,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is tried whether writing is allowed after all.
 const OFF_FOR: Duration = Duration::from_secs(30);
 
-/// Writes the letters of one follower.
+/// Writes the letters of one follower until the queue is closed and empty.
+///
+/// In a cluster each stream's letters have a writer of their own: they are on different nodes, and
+/// one that is down must not hold up the others' letters.
+pub(crate) async fn write_letters(topology: Topology, key: Option<Key>, queue: Queue) {
+    if !matches!(topology, Topology::Cluster(_)) {
+        return Writer::new(topology, key, queue).run(&Stream::ALL).await;
+    }
+    let (sort, queues) = queue.split();
+    let writers = Stream::ALL.into_iter().zip(queues).map(|(stream, queue)| {
+        let writer = Writer::new(topology.clone(), key.clone(), queue);
+        async move { writer.run(&[stream]).await }
+    });
+    join(sort, join_all(writers)).await;
+}
+
 #[derive(Debug)]
-pub(crate) struct Writer {
+struct Writer {
     links: Links,
     key: Option<Key>,
     queue: Queue,
@@ -56,7 +73,7 @@ enum Standing {
 }
 
 impl Writer {
-    pub(crate) fn new(topology: Topology, key: Option<Key>, queue: Queue) -> Self {
+    fn new(topology: Topology, key: Option<Key>, queue: Queue) -> Self {
         Self {
             links: Links::new(topology),
             key,
@@ -68,10 +85,9 @@ impl Writer {
         }
     }
 
-    /// Writes until the queue is closed and empty.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self, streams: &[Stream]) {
         // Missing rights are logged at the start, not with the first letter.
-        for stream in Stream::ALL {
+        for stream in streams.iter().copied() {
             let Err(error) = self.prove(stream).await else { continue };
             self.failed(stream, &error);
             // Redis did not answer: the next attempt would wait as long.
@@ -129,8 +145,8 @@ impl Writer {
     async fn attempt(&mut self, waiting: &Waiting) -> Result<Attempt, LogError> {
         self.prove(waiting.stream).await?;
         let letter = waiting.letter.clone().into_fields(waiting.stream, self.key.as_ref());
-        let connection = self.links.to(&dead_stream(waiting.stream)).await?;
-        marked::write(connection, waiting.stream, waiting.id, &letter).await
+        let (links, stream, id) = (&mut self.links, waiting.stream, waiting.id);
+        marked::write(links, stream, id, Order::Stream, &letter).await
     }
 
     /// Makes sure of a connection on which it may write the letters of this stream.
@@ -139,9 +155,8 @@ impl Writer {
             return Ok(());
         }
         let connection = self.links.to(&dead_stream(stream)).await?;
-        if let Some(mark) = marked::probe(connection, stream).await? {
-            self.queue.written(stream, mark);
-        }
+        let mark = marked::probe(connection, stream).await?;
+        self.queue.written(stream, mark);
         if let Some(place) = self.place(stream) {
             place.standing = Standing::On;
         }

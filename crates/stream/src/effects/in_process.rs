@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 
-use super::queue::{Done, Queue};
+use super::queue::{Claimed, Done, Queue};
 use crate::effects::EffectError;
 use crate::in_process::InProcess;
 use crate::log::{Entry, Log, LogError};
@@ -18,6 +18,14 @@ pub(super) struct InProcessQueue {
 }
 
 impl Queue for InProcessQueue {
+    fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    fn group(&self) -> &str {
+        ""
+    }
+
     async fn join(&mut self, _: bool) -> Result<(), EffectError> {
         Ok(())
     }
@@ -39,8 +47,8 @@ impl Queue for InProcessQueue {
         Ok(entries)
     }
 
-    async fn claim(&mut self, _: usize) -> Result<Vec<Entry>, LogError> {
-        Ok(Vec::new())
+    async fn claim(&mut self, _: usize) -> Result<Claimed, LogError> {
+        Ok(Claimed::default())
     }
 
     async fn keep(&mut self, _: &[StreamId]) -> Result<(), LogError> {
@@ -70,6 +78,10 @@ impl Queue for InProcessQueue {
         let count = self.failures.entry(id).or_default();
         *count += 1;
         Ok(*count)
+    }
+
+    async fn reject(&mut self, _: StreamId, _: &[(String, String)]) -> Result<bool, LogError> {
+        Ok(true)
     }
 
     async fn bury(&mut self, _: &[(String, String)]) -> Result<(), LogError> {

@@ -4,6 +4,7 @@ mod delivery;
 mod in_process;
 mod queue;
 mod redis_queue;
+mod report;
 mod runner;
 mod work;
 

@@ -3,12 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use caracal_revocation_event::StreamId;
+use caracal_revocation_event::{Stream, StreamId};
 
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
 
 pub(super) trait Queue: Send {
+    /// The stream that is read.
+    fn stream(&self) -> Stream;
+
+    /// The group that reads it.
+    fn group(&self) -> &str;
+
     /// Joins the group, making it if need be.
     fn join(&mut self, with_others: bool) -> impl Future<Output = Result<(), EffectError>> + Send;
 
@@ -22,8 +28,8 @@ pub(super) trait Queue: Send {
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
 
-    /// Entries that were given to somebody who has not been heard of for too long.
-    fn claim(&mut self, count: usize) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
+    /// Takes over entries of consumers that have given no sign of life for too long.
+    fn claim(&mut self, count: usize) -> impl Future<Output = Result<Claimed, LogError>> + Send;
 
     /// Says that these are still being worked on.
     fn keep(&mut self, held: &[StreamId]) -> impl Future<Output = Result<(), LogError>> + Send;
@@ -44,7 +50,15 @@ pub(super) trait Queue: Send {
     fn count_failure(&mut self, id: StreamId)
     -> impl Future<Output = Result<u32, LogError>> + Send;
 
-    /// Writes a dead letter.
+    /// Writes the dead letter of a message that cannot be used, unless a follower or another runner
+    /// has; returns `true` if it was written here.
+    fn reject(
+        &mut self,
+        id: StreamId,
+        letter: &[(String, String)],
+    ) -> impl Future<Output = Result<bool, LogError>> + Send;
+
+    /// Writes the dead letter of an effect that did not happen.
     fn bury(
         &mut self,
         letter: &[(String, String)],
@@ -52,6 +66,14 @@ pub(super) trait Queue: Send {
 
     /// Leaves the group, if nothing is pending here.
     fn leave(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
+}
+
+/// What other consumers had left pending.
+#[derive(Debug, Default)]
+pub(super) struct Claimed {
+    pub(super) entries: Vec<Entry>,
+    /// Entries that are not in the stream any more: the group has forgotten them.
+    pub(super) trimmed: Vec<StreamId>,
 }
 
 /// An entry that needs no more work.

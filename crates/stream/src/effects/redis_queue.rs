@@ -5,9 +5,9 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use redis::{Pipeline, Value};
 
-use super::queue::{Done, Queue};
+use super::queue::{Claimed, Done, Queue};
 use crate::connection::Connection;
-use crate::dead_letters::{MAX_DEAD, dead_stream};
+use crate::dead_letters::{self, Attempt, Order, dead_stream};
 use crate::effects::EffectError;
 use crate::log::{Entry, LogError};
 use crate::redis_reply::{self as reply, Consumer};
@@ -69,6 +69,17 @@ impl RedisQueue {
         }
     }
 
+    /// Reads on the connection for reading: on a new one, if that was closed while it was idle.
+    async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
+        match open(&mut self.reading)?.ask(commands, wait).await {
+            Err(error) if error.is_closed() => {
+                let reading = self.reading.insert(self.topology.open(self.stream.name()).await?);
+                reading.ask(commands, wait).await
+            }
+            answers => answers,
+        }
+    }
+
     async fn consumers(&mut self) -> Result<Vec<Consumer>, LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
@@ -107,6 +118,14 @@ impl RedisQueue {
 }
 
 impl Queue for RedisQueue {
+    fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    fn group(&self) -> &str {
+        &self.group
+    }
+
     async fn join(&mut self, with_others: bool) -> Result<(), EffectError> {
         self.reopen().await.map_err(EffectError::from_log)?;
         let joined = async {
@@ -149,14 +168,14 @@ impl Queue for RedisQueue {
         let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         read.arg("COUNT").arg(count).arg("BLOCK").arg(block);
         read.arg("STREAMS").arg(self.stream.name()).arg(">");
-        let answers = open(&mut self.reading)?.ask(&commands, wait).await?;
+        let answers = self.ask(&commands, wait).await?;
         match reply::sound(answers.into_iter().next()) {
             Ok(answer) => reply::entries(answer),
             Err(error) => self.heal(error, Vec::new()).await,
         }
     }
 
-    async fn claim(&mut self, count: usize) -> Result<Vec<Entry>, LogError> {
+    async fn claim(&mut self, count: usize) -> Result<Claimed, LogError> {
         let mut commands = Pipeline::new();
         let claim = commands.cmd("XAUTOCLAIM").arg(self.stream.name()).arg(&*self.group);
         let idle = u64::try_from(self.claim_after.as_millis()).unwrap_or(u64::MAX);
@@ -165,11 +184,11 @@ impl Queue for RedisQueue {
         match self.tell(&commands).await {
             Ok(answers) => {
                 let answer = reply::sound(answers.into_iter().next())?;
-                let (next, entries) = reply::claimed(self.stream, answer)?;
+                let (next, entries, trimmed) = reply::claimed(self.stream, answer)?;
                 self.claim_from = next;
-                Ok(entries)
+                Ok(Claimed { entries, trimmed })
             }
-            Err(error) => self.heal(error, Vec::new()).await,
+            Err(error) => self.heal(error, Claimed::default()).await,
         }
     }
 
@@ -243,15 +262,29 @@ impl Queue for RedisQueue {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
+    async fn reject(
+        &mut self,
+        id: StreamId,
+        letter: &[(String, String)],
+    ) -> Result<bool, LogError> {
+        loop {
+            let (links, stream) = (&mut self.telling, self.stream);
+            match dead_letters::write(links, stream, id, Order::Any, letter).await {
+                Ok(Attempt::LostRace) => {}
+                Ok(attempt) => return Ok(attempt == Attempt::Written),
+                Err(error) => {
+                    // A transaction may have been left open on it.
+                    self.telling.close();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     async fn bury(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
         let mut commands = Pipeline::new();
-        let dead = dead_stream(self.stream);
-        let add = commands.cmd("XADD").arg(&dead);
-        add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
-        for (name, value) in letter {
-            add.arg(name).arg(value);
-        }
-        self.telling.tell(&dead, &commands).await.map(|_| ())
+        dead_letters::add(&mut commands, self.stream, letter);
+        self.telling.tell(&dead_stream(self.stream), &commands).await.map(|_| ())
     }
 
     async fn leave(&mut self) -> Result<(), LogError> {

@@ -55,8 +55,10 @@ use crate::topology::{Links, Topology};
 ///
 /// A handler that fails is called again, later and later. After five attempts that
 /// [`Failed`](EffectFailure::Failed), counted for the whole fleet, the message becomes a signed
-/// letter in `<stream>.dead`, as does at once a message that cannot be verified; until the first has
-/// verified, such messages stay pending, since the key may be wrong. Failures are counted
+/// letter in `<stream>.dead`. So does at once a message that cannot be verified, once in a fleet
+/// with its followers; until the first has verified, such messages stay pending, since the key may
+/// be wrong. A message that is trimmed from the stream while it is pending is logged and counted
+/// (`caracal_revocation_effects_lost_total`), and its id becomes a letter. Failures are counted
 /// where Caracal's services count: in the STS's groups (`sts-revocation`, `sts-keys`,
 /// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
 /// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
@@ -67,8 +69,8 @@ use crate::topology::{Links, Topology};
 ///
 /// # Rights
 ///
-/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xclaim +xack`, on `<stream>.dead`
-/// `+xadd`, on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
+/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xclaim +xack`, for dead letters those of
+/// [`acl::DEAD_LETTERS`](crate::acl::DEAD_LETTERS), on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
 /// `stream-effect:<stream>:*` `+set +exists`; all on a primary.
 ///
 /// [`with_dedup`]: Self::with_dedup
@@ -190,6 +192,9 @@ impl EffectRunner {
     }
 
     /// Runs until `shutdown` completes; then finishes what was delivered to it, and leaves.
+    ///
+    /// A handler that does not end within 5 seconds of the shutdown is dropped: its message, and
+    /// those behind it, stay pending for another runner.
     ///
     /// While Redis is away it tries again. A handler that panics ends it; what it held goes to
     /// another runner.

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::queue::{Done, Queue};
+use super::queue::{Claimed, Done, Queue};
+use super::report::Report;
 use super::{Delivery, EffectError, EffectFailure};
 use crate::dead_letters::DeadLetter;
 use crate::log::{Entry, LogError};
@@ -21,6 +23,8 @@ const BATCH: usize = 64;
 const MAX_HELD: usize = 512;
 /// How long one read waits, and so about how long a shutdown takes.
 const WAIT: Duration = Duration::from_millis(500);
+/// How long a shutdown waits for handlers, at most.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -36,6 +40,9 @@ pub(super) struct Worker<Q, H> {
     held: VecDeque<Held>,
     /// Done and not acknowledged.
     done: Vec<Done>,
+    /// Trimmed from the stream while they were pending; their dead letters are not written yet.
+    trimmed: VecDeque<StreamId>,
+    report: Report,
     claim_after: Duration,
     next_claim: Instant,
 }
@@ -62,6 +69,8 @@ where
             handler,
             held: VecDeque::new(),
             done: Vec::new(),
+            trimmed: VecDeque::new(),
+            report: Report::default(),
             claim_after,
             next_claim: Instant::now(),
         }
@@ -73,7 +82,27 @@ where
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), EffectError> {
         self.queue.join(join_existing).await?;
-        let mut shutdown = pin!(shutdown);
+        let is_stopping = AtomicBool::new(false);
+        let too_late = async {
+            shutdown.await;
+            is_stopping.store(true, Ordering::Relaxed);
+            sleep(STOP_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            () = too_late => tracing::warn!(
+                "a handler did not end in time for the shutdown: what it worked on stays pending, \
+                 for another runner"
+            ),
+            () = self.work(&is_stopping) => {}
+        }
+        self.leave().await;
+        Ok(())
+    }
+
+    /// Works until the runner stops; then finishes what was delivered to it. What waits to be tried
+    /// again is left to others.
+    async fn work(&mut self, is_stopping: &AtomicBool) {
         let mut pause = FIRST_PAUSE;
         loop {
             // A read that is cut short would leave entries delivered to nobody, so a round is
@@ -88,32 +117,33 @@ where
                     let _ = self.queue.reopen().await;
                 }
             }
-            if timeout(Duration::ZERO, &mut shutdown).await.is_ok() {
+            if is_stopping.load(Ordering::Relaxed) {
                 break;
             }
         }
-        self.finish().await;
-        Ok(())
+        // An error here comes up again when the runner leaves.
+        let _ = self.handle_due().await;
     }
 
     async fn round(&mut self) -> Result<(), LogError> {
         if Instant::now() >= self.next_claim {
             self.next_claim = Instant::now() + self.claim_after / 6;
-            let claimed = self.queue.claim(BATCH).await?;
-            if claimed.len() == BATCH && self.held.len() < MAX_HELD {
+            let Claimed { entries, trimmed } = self.queue.claim(BATCH).await?;
+            if entries.len() + trimmed.len() >= BATCH && self.held.len() < MAX_HELD {
                 // There are more: a runner with a wrong key may have left any number.
                 self.next_claim = Instant::now();
             }
             metrics::counter!("caracal_gateway_revocation_pending_replayed_total")
-                .increment(claimed.len() as u64);
-            self.take(claimed).await?;
+                .increment(entries.len() as u64);
+            self.take(entries).await;
+            self.take_trimmed(trimmed).await;
         }
         self.handle_due().await?;
         let next_due = self.held.iter().map(|held| held.due).min();
         let wait = next_due.map_or(WAIT, |due| WAIT.min(due.duration_since(Instant::now())));
         if self.held.len() < MAX_HELD {
             let entries = self.queue.read(BATCH, wait).await?;
-            self.take(entries).await?;
+            self.take(entries).await;
             self.handle_due().await?;
         } else {
             sleep(wait).await;
@@ -121,11 +151,8 @@ where
         self.keep().await
     }
 
-    /// What was delivered is done before the runner leaves; what waits to be tried again is left
-    /// to others.
-    async fn finish(&mut self) {
+    async fn leave(&mut self) {
         let result = async {
-            self.handle_due().await?;
             self.acknowledge().await?;
             self.queue.leave().await
         };
@@ -134,14 +161,13 @@ where
         }
     }
 
-    /// Verifies entries; what cannot be used is dead-lettered at once. Until one has verified, those
-    /// stay pending: the key is more likely wrong than the messages, which another runner may hold
-    /// the key for.
-    async fn take(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+    /// Verifies entries, and dead-letters what cannot be used. Until one has verified, that stays
+    /// pending: the key is more likely wrong than the messages, which another runner may hold the
+    /// key for.
+    async fn take(&mut self, entries: Vec<Entry>) {
+        let mut unusable = Vec::new();
         for entry in entries {
-            let known = self.held.iter().any(|held| held.entry.id == entry.id)
-                || self.done.iter().any(|done| done.id == entry.id);
-            if known {
+            if self.is_known(entry.id) {
                 continue;
             }
             let verified = self
@@ -152,7 +178,8 @@ where
             match verified {
                 Ok((delivery, recut)) => {
                     if recut {
-                        self.bury(&entry, "re-cut: its clean parts were acted on").await?;
+                        let why = "re-cut: its clean parts were acted on".to_owned();
+                        unusable.push((entry.clone(), why, false));
                     }
                     self.held.push_back(Held { delivery, entry, due: Instant::now() });
                 }
@@ -166,13 +193,51 @@ where
                         );
                     }
                 }
-                Err(rejection) => {
-                    self.bury(&entry, &rejection.to_string()).await?;
-                    self.done.push(Done { id: entry.id, outbox_id: None, failed: false });
+                Err(rejection) => unusable.push((entry, rejection.to_string(), true)),
+            }
+        }
+        // Those that cannot be written stay pending, and hold up no other.
+        for (entry, error, is_done) in unusable {
+            let letter = self.letter(&entry, &error);
+            match self.queue.reject(entry.id, &letter).await {
+                Ok(is_written) => {
+                    self.report.rejected(entry.stream, entry.id, &error, is_written);
+                    if is_done {
+                        self.done.push(Done { id: entry.id, outbox_id: None, failed: false });
+                    }
+                }
+                Err(error) => {
+                    self.report.unwritten(entry.stream, &error);
+                    break;
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Reports messages that left the stream while they were pending, and dead-letters their ids.
+    async fn take_trimmed(&mut self, mut ids: Vec<StreamId>) {
+        // What is held here has its effect all the same.
+        ids.retain(|id| !self.is_known(*id));
+        if !ids.is_empty() {
+            self.report.trimmed(self.queue.stream(), self.queue.group(), &ids);
+        }
+        let room = MAX_HELD.saturating_sub(self.trimmed.len());
+        self.trimmed.extend(ids.into_iter().take(room));
+        while let Some(id) = self.trimmed.front().copied() {
+            let stream = self.queue.stream();
+            let letter = DeadLetter::of(id, "trimmed from the stream while it was pending", &[]);
+            let letter = letter.into_fields(stream, self.keys.signing_key());
+            if let Err(error) = self.queue.bury(&letter).await {
+                return self.report.unwritten(stream, &error);
+            }
+            metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
+            self.trimmed.pop_front();
+        }
+    }
+
+    fn is_known(&self, id: StreamId) -> bool {
+        self.held.iter().any(|held| held.entry.id == id)
+            || self.done.iter().any(|done| done.id == id)
     }
 
     async fn handle_due(&mut self) -> Result<(), LogError> {
@@ -212,7 +277,7 @@ where
         again.map(|_| ())
     }
 
-    /// Whether the message is given up after this, and dead-lettered.
+    /// Returns `true` if the message is given up after this, and dead-lettered.
     async fn failed(&mut self, entry: &Entry, failure: &EffectFailure) -> Result<bool, LogError> {
         let EffectFailure::Failed(why) = failure else { return Ok(false) };
         let is_given_up = self.queue.count_failure(entry.id).await? >= ATTEMPTS;
@@ -259,10 +324,14 @@ where
     }
 
     async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
-        tracing::error!(stream = %entry.stream, id = %entry.id, error, "dead-lettered");
-        metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
-        let letter = DeadLetter::of(entry.id, error, &entry.fields.borrowed())
-            .into_fields(entry.stream, self.keys.signing_key());
-        self.queue.bury(&letter).await
+        let letter = self.letter(entry, error);
+        self.queue.bury(&letter).await?;
+        Report::given_up(entry.stream, entry.id, error);
+        Ok(())
+    }
+
+    fn letter(&self, entry: &Entry, error: &str) -> Vec<(String, String)> {
+        DeadLetter::of(entry.id, error, &entry.fields.borrowed())
+            .into_fields(entry.stream, self.keys.signing_key())
     }
 }

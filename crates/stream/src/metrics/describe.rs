@@ -2,7 +2,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (
         "caracal_gateway_revocation_messages_total",
         "Messages read from the streams, refused ones included; one that is read again counts once",
@@ -10,6 +10,10 @@ const COUNTERS: [(&str, &str); 15] = [
     (
         "caracal_gateway_revocation_pending_replayed_total",
         "Messages that another consumer of the group left pending and this one took over",
+    ),
+    (
+        "caracal_revocation_effects_lost_total",
+        "Messages that were trimmed from the stream while an effect's group had them pending",
     ),
     (
         "caracal_gateway_revocation_dead_letters_total",

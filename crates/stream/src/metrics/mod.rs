@@ -53,6 +53,7 @@ impl StreamMetrics {
         describe::describe();
         // From zero on, whether or not it ever happens: an alert on a rise needs what was before.
         counter!("caracal_gateway_revocation_pending_replayed_total").increment(0);
+        counter!("caracal_revocation_effects_lost_total").increment(0);
         counter!("caracal_gateway_revocation_reloads_total").increment(0);
         counter!("caracal_gateway_revocation_reload_errors_total").increment(0);
         Self {
