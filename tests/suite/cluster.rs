@@ -200,9 +200,72 @@ async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
     let length: u64 =
         redis::cmd("XLEN").arg(Stream::SessionsRevoke.name()).query_async(&mut home).await.unwrap();
     assert!(length > 0, "it answers all the while");
+    eventually("the cause is named", || outage(&revocations) == Some(Outage::NoPrimary)).await;
     cluster.masters[0].thaw();
     cluster.masters[1].thaw();
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+}
+
+#[tokio::test]
+async fn hung_node_holds_up_no_dead_letters_of_others() {
+    let cluster = Cluster::start().await;
+    let revocations = Follower::new(cluster.settings()).spawn();
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    caught_up(&revocations, &publisher).await;
+    let mut home = cluster.masters[HOME].connection().await;
+    for node in &cluster.masters[1..] {
+        let mut patient = redis::cmd("CONFIG");
+        patient.arg("SET").arg("cluster-node-timeout").arg(120_000);
+        patient.exec_async(&mut node.connection().await).await.unwrap();
+    }
+    // Both streams are at home; the dead letters of the first are not.
+    cluster.masters[0].freeze();
+    for stream in [Stream::KeysInvalidate, Stream::SessionsRevoke] {
+        let mut add = redis::cmd("XADD");
+        add.arg(stream.name()).arg("*").arg("sid").arg("unsigned");
+        add.exec_async(&mut home).await.unwrap();
+        // Until it is on its way to the writer.
+        caught_up(&revocations, &publisher).await;
+    }
+    let start = std::time::Instant::now();
+    while length(&cluster, &format!("{}.dead", Stream::SessionsRevoke)).await != 1 {
+        assert!(start.elapsed() < PATIENCE, "no dead letter");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    cluster.masters[0].thaw();
+    while length(&cluster, &format!("{}.dead", Stream::KeysInvalidate)).await != 1 {
+        assert!(start.elapsed() < PATIENCE, "no dead letter of the other");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_reached_by_their_preferred_host_names() {
+    let (logged, _until_the_end) = crate::snapshot::Logged::begin();
+    let names = ["--cluster-announce-hostname", "localhost"];
+    let preferred = ["--cluster-preferred-endpoint-type", "hostname"];
+    let cluster = Cluster::start_with(&[names, preferred].concat()).await;
+    let revocations = Follower::new(cluster.settings()).spawn();
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    revoke(&publisher, "ar-1").await;
+    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    let read = logged.lines("reading from the primary that was named");
+    assert_eq!(read.len(), Stream::ALL.len());
+    assert!(read.iter().all(|line| line.contains("primary=localhost:")), "{read:#?}");
+}
+
+#[tokio::test]
+async fn nodes_that_prefer_addresses_are_reached_by_them() {
+    let (logged, _until_the_end) = crate::snapshot::Logged::begin();
+    // A name that does not resolve: for people to read.
+    let cluster = Cluster::start_with(&["--cluster-announce-hostname", "n.invalid"]).await;
+    let revocations = Follower::new(cluster.settings()).spawn();
+    ready(&revocations).await;
+    let read = logged.lines("reading from the primary that was named");
+    assert!(read.iter().all(|line| line.contains("primary=127.0.0.1:")), "{read:#?}");
 }
 
 #[tokio::test]

@@ -19,8 +19,13 @@ const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(more: &[&str]) -> Self {
         let arguments =
             ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--appendonly", "yes"];
+        let arguments = [&arguments, more].concat();
         let masters: Vec<_> = SLOTS.iter().map(|_| RedisServer::start_with(&arguments)).collect();
         let cluster = Self { masters, replica: RedisServer::start_with(&arguments) };
         for (master, (first, last)) in cluster.masters.iter().zip(SLOTS) {
@@ -67,7 +72,7 @@ impl Cluster {
 
     /// The master that had this stream at the start.
     pub(crate) async fn connection(&self, key: &str) -> MultiplexedConnection {
-        let slot = slot(&self.masters[0], key).await;
+        let slot = slot(&self.masters[HOME], key).await;
         let owner = SLOTS.iter().position(|(first, last)| (*first..=*last).contains(&slot));
         self.masters[owner.unwrap()].connection().await
     }

@@ -214,3 +214,35 @@ async fn sentinels_and_servers_have_logins_of_their_own() {
     let wrong = with("wrong");
     eventually("it is named", || outage(&wrong) == Some(Outage::Login)).await;
 }
+
+#[tokio::test]
+async fn sentinel_that_holds_the_primary_down_confirms_nothing() {
+    let (logged, _until_the_end) = crate::snapshot::Logged::begin();
+    // It lets no sentinel in that has no password, so this one holds it as down.
+    let primary = RedisServer::start_with(&["--requirepass", "pw"]);
+    let sentinel = Sentinel::start(primary.port(), "");
+    let mut connection = sentinel.connection().await;
+    let mut flags = String::new();
+    while !flags.contains("s_down") {
+        let mut ask = redis::cmd("SENTINEL");
+        ask.arg("MASTER").arg(MASTER);
+        let told: std::collections::HashMap<String, String> =
+            ask.query_async(&mut connection).await.unwrap();
+        flags.clone_from(&told["flags"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let more = [("REDIS_PASSWORD", "pw")];
+    let settings = settings(&list([sentinel.port].into_iter()), &more).unwrap();
+    let revocations = follow(settings, Duration::from_secs(60));
+    eventually("the cause is named", || outage(&revocations) == Some(Outage::NoPrimary)).await;
+    assert!(!revocations.readiness(revocations.now()).is_ready());
+    let told = logged.lines("cannot be proven fresh");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("no majority") && told[0].contains("no_primary"), "{told:?}");
+
+    let mut set = redis::cmd("SENTINEL");
+    set.arg("SET").arg(MASTER).arg("auth-pass").arg("pw");
+    set.exec_async(&mut connection).await.unwrap();
+    ready(&revocations).await;
+    eventually("the outage is over", || outage(&revocations).is_none()).await;
+}

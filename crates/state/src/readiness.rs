@@ -88,7 +88,8 @@ pub enum Outage {
     /// The server is a replica, and no primary of its data says how far that is: see
     /// `REDIS_PRIMARY_URL`.
     ReplicaWithoutPrimary,
-    /// No sentinel, or no node of a cluster, names a primary that is one.
+    /// No sentinel, or no node of a cluster, names a primary that is one, or no majority of them
+    /// confirms it.
     NoPrimary,
     /// Another server has become the primary.
     Replaced,
@@ -248,8 +249,8 @@ impl Outage {
                  REDIS_URL to the primary itself"
             }
             Self::NoPrimary => {
-                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES, and at what \
-                 those say"
+                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES, whether \
+                 those run and are reached from here, and at what they say"
             }
             Self::Replaced => "wait: the new primary is being connected to",
             Self::Version => "use Redis 7.0 or later, or REVOCATION_INSECURE_UNPROVEN=true",

@@ -144,8 +144,9 @@ impl RedisLog {
                 None => (AsOf::Sent, None),
             };
         }
-        reading.as_of = self.upstream.cap(reading.as_of)?;
-        reading.freshness_error.clone_from(&self.freshness_error);
+        let unconfirmed;
+        (reading.as_of, unconfirmed) = self.upstream.cap(reading.as_of)?;
+        reading.freshness_error = unconfirmed.or_else(|| self.freshness_error.clone());
         self.adapt(answers.len());
         Ok(reading)
     }

@@ -12,6 +12,8 @@ pub(crate) struct Vote {
     pub(crate) primary: Address,
     /// The configuration that it speaks of: each failover has a higher one.
     pub(crate) epoch: u64,
+    /// `true` if it holds that primary as down: it names it, and confirms nothing.
+    pub(crate) is_down: bool,
 }
 
 /// The votes of all who were configured, or who there are.
@@ -70,7 +72,8 @@ impl Ballot {
 
     /// The moment up to which a majority answers now that this is the primary.
     fn agreed(&self, primary: &Address) -> Option<Moment> {
-        let votes = self.votes.iter().flatten().filter(|vote| vote.primary == *primary);
+        let confirms = |vote: &&Vote| vote.primary == *primary && !vote.is_down;
+        let votes = self.votes.iter().flatten().filter(confirms);
         let mut asked: Vec<Moment> = votes.map(|vote| vote.asked).collect();
         asked.sort_unstable_by_key(|asked| std::cmp::Reverse(asked.monotonic));
         asked.get(self.majority() - 1).copied()
@@ -105,7 +108,25 @@ mod tests {
     }
 
     fn says(second: u64, primary: &str, epoch: u64) -> Option<Vote> {
-        Some(Vote { asked: at(second), primary: host(primary), epoch })
+        Some(Vote { asked: at(second), primary: host(primary), epoch, is_down: false })
+    }
+
+    fn holds_down(second: u64, primary: &str, epoch: u64) -> Option<Vote> {
+        says(second, primary, epoch).map(|vote| Vote { is_down: true, ..vote })
+    }
+
+    #[test]
+    fn one_that_holds_the_primary_down_confirms_nothing() {
+        let mut ballot = Ballot::of(3);
+        ballot.take(0, says(1, "a", 4));
+        ballot.take(1, holds_down(2, "a", 4));
+        assert_eq!(ballot.confirmed(&host("a")), None);
+        assert_eq!((ballot.named(), ballot.is_decided()), (Some(&host("a")), true));
+        ballot.take(2, says(3, "a", 4));
+        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)));
+        // It knows of the failover all the same.
+        ballot.take(1, holds_down(4, "b", 5));
+        assert_eq!(ballot.named(), Some(&host("b")));
     }
 
     #[test]

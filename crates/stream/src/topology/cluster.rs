@@ -1,12 +1,13 @@
 //! Redis Cluster: each stream is in a slot, each slot on a master, and every node tells which.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use redis::{ConnectionAddr, ConnectionInfo, Pipeline};
+use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
 use super::ballot::{Ballot, Vote};
@@ -24,6 +25,15 @@ pub(crate) struct Nodes {
     seeds: Vec<Address>,
     /// How to log in to any of them.
     like: ConnectionInfo,
+    /// How nodes want to be reached, once one that announces a host name has said so.
+    endpoint: OnceLock<Endpoint>,
+}
+
+/// How clients are to reach a node that announces a host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Address,
+    Name,
 }
 
 /// Who owns what, as one node sees it.
@@ -35,12 +45,14 @@ pub(crate) struct View(Vec<Master>);
 struct Master {
     address: Address,
     epoch: u64,
+    /// `true` if the node that was asked holds it as failing.
+    is_down: bool,
     slots: Vec<(u16, u16)>,
 }
 
 impl Nodes {
     pub(crate) const fn new(seeds: Vec<Address>, like: ConnectionInfo) -> Self {
-        Self { seeds, like }
+        Self { seeds, like, endpoint: OnceLock::new() }
     }
 
     pub(crate) fn seeds(&self) -> &[Address] {
@@ -115,15 +127,43 @@ impl Nodes {
         commands.cmd("CLUSTER").arg("NODES");
         let answers = connection.tell(&commands).await?;
         let text = reply::text(&reply::sound(answers.into_iter().next())?)?;
-        let by_name = matches!(self.like.addr(), ConnectionAddr::TcpTls { .. });
-        View::parse(&text, asked, by_name)
+        View::parse(&text, asked, self.endpoint(connection, &text).await?)
+    }
+
+    /// How nodes are reached: by name where a certificate has to match it, or where they prefer that.
+    async fn endpoint(
+        &self,
+        connection: &mut Connection,
+        nodes: &str,
+    ) -> Result<Endpoint, LogError> {
+        if matches!(self.like.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(Endpoint::Name);
+        }
+        if let Some(endpoint) = self.endpoint.get() {
+            return Ok(*endpoint);
+        }
+        // Where no node has a name, there is no need to ask.
+        if !nodes.lines().filter_map(|line| line.split_whitespace().nth(1)).any(has_name) {
+            return Ok(Endpoint::Address);
+        }
+        let mut commands = Pipeline::new();
+        commands.cmd("CONFIG").arg("GET").arg("cluster-preferred-endpoint-type");
+        let answers = connection.ask(&commands, Duration::ZERO).await?;
+        // A user without the right to ask reaches them by their addresses.
+        let prefers_name = match answers.first() {
+            Some(Value::Array(pair)) => pair
+                .get(1)
+                .is_some_and(|kind| reply::text(kind).is_ok_and(|kind| kind == "hostname")),
+            _ => false,
+        };
+        let endpoint = if prefers_name { Endpoint::Name } else { Endpoint::Address };
+        Ok(*self.endpoint.get_or_init(|| endpoint))
     }
 }
 
 impl View {
-    /// Reads the answer to `CLUSTER NODES` of the node that was asked at this address; `by_name`:
-    /// nodes are reached by the host names that they announce, if they do.
-    fn parse(text: &str, asked: &Address, by_name: bool) -> Result<Self, LogError> {
+    /// Reads the answer to `CLUSTER NODES` of the node that was asked at this address.
+    fn parse(text: &str, asked: &Address, endpoint: Endpoint) -> Result<Self, LogError> {
         const UNLIKE: LogError = LogError::Reply("CLUSTER NODES is not as expected");
         let mut masters = Vec::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -136,11 +176,12 @@ impl View {
             if slots.is_empty() || !flags.split(',').any(|flag| flag == "master") {
                 continue;
             }
-            let told = address(place, by_name).ok_or(UNLIKE)?;
+            let told = address(place, endpoint).ok_or(UNLIKE)?;
             // A node that nobody has met does not know its own address.
             let is_itself = told.host.is_empty() && flags.contains("myself");
             let address = if is_itself { asked.clone() } else { told };
-            masters.push(Master { address, epoch, slots });
+            let is_down = flags.split(',').any(|flag| matches!(flag, "fail" | "fail?"));
+            masters.push(Master { address, epoch, is_down, slots });
         }
         Ok(Self(masters))
     }
@@ -161,7 +202,8 @@ impl View {
             master.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
         };
         let owner = self.0.iter().find(owns)?;
-        Some(Vote { asked, primary: owner.address.clone(), epoch: owner.epoch })
+        let Master { address, epoch, is_down, .. } = owner;
+        Some(Vote { asked, primary: address.clone(), epoch: *epoch, is_down: *is_down })
     }
 
     /// Who owns the slot of each stream.
@@ -171,11 +213,19 @@ impl View {
 }
 
 /// `ip:port@bus`, and maybe `,hostname`.
-fn address(place: &str, by_name: bool) -> Option<Address> {
-    let mut parts = place.split(',');
-    let (host, port) = parts.next()?.split('@').next()?.rsplit_once(':')?;
-    let name = parts.next().filter(|name| by_name && !name.is_empty() && !name.contains('='));
+fn address(place: &str, endpoint: Endpoint) -> Option<Address> {
+    let (host, port) = place.split(',').next()?.split('@').next()?.rsplit_once(':')?;
+    let name = name(place).filter(|_| endpoint == Endpoint::Name);
     Some(Address { host: name.unwrap_or(host).into(), port: port.parse().ok()? })
+}
+
+/// The host name that a node announces.
+fn name(place: &str) -> Option<&str> {
+    place.split(',').nth(1).filter(|name| !name.is_empty() && !name.contains('='))
+}
+
+fn has_name(place: &str) -> bool {
+    name(place).is_some()
 }
 
 fn range(slots: &str) -> Option<(u16, u16)> {
@@ -211,7 +261,7 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
 
     #[test]
     fn masters_with_slots_vote_and_own_them() {
-        let view = View::parse(NODES, &host("asked", 37101), false).unwrap();
+        let view = View::parse(NODES, &host("asked", 37101), Endpoint::Address).unwrap();
         let masters: Vec<String> = view.masters().map(ToString::to_string).collect();
         assert_eq!(masters, ["127.0.0.1:37102", "127.0.0.1:37103", "asked:37101"]);
         assert_eq!(view.age(), 3);
@@ -221,7 +271,9 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
         assert_eq!(owner(16_383), Some((37103, 0)));
         assert_eq!(owner(93), Some((37101, 3)));
         assert_eq!(View::default().vote(93, NEVER), None);
-        let named = View::parse(NODES, &host("asked", 37101), true).unwrap();
+        let is_down = |slot| view.vote(slot, NEVER).map(|vote| vote.is_down);
+        assert_eq!((is_down(13_712), is_down(93)), (Some(true), Some(false)));
+        let named = View::parse(NODES, &host("asked", 37101), Endpoint::Name).unwrap();
         assert!(named.masters().any(|node| *node == host("n3.internal", 37103)));
     }
 
@@ -233,7 +285,7 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
             "a h:1@2 master - 0 0 x connected 1",
             "a h:1@2 master - 0 0 1 connected z",
         ] {
-            assert!(View::parse(text, &host("asked", 1), false).is_err(), "{text}");
+            assert!(View::parse(text, &host("asked", 1), Endpoint::Address).is_err(), "{text}");
         }
     }
 

@@ -125,11 +125,12 @@ impl fmt::Display for Sentinels {
 pub(super) struct Told {
     primary: Address,
     epoch: u64,
+    is_down: bool,
 }
 
 impl Told {
     pub(super) fn at(self, asked: Moment) -> Vote {
-        Vote { asked, primary: self.primary, epoch: self.epoch }
+        Vote { asked, primary: self.primary, epoch: self.epoch, is_down: self.is_down }
     }
 }
 
@@ -154,7 +155,9 @@ pub(super) async fn ask(connection: &mut Connection, master: &str) -> Result<Tol
     };
     let state = reply::sound(answers.next()).map_err(refused)?;
     let epoch = reply::number(&reply::field(&state, "config-epoch")?)?;
-    Ok(Told { primary, epoch })
+    let flags = reply::text(&reply::field(&state, "flags")?)?;
+    let is_down = flags.split(',').any(|flag| matches!(flag, "s_down" | "o_down"));
+    Ok(Told { primary, epoch, is_down })
 }
 
 const UNLIKE: LogError = LogError::Reply("SENTINEL did not answer with an address");

@@ -39,8 +39,6 @@ pub(crate) struct Upstream {
     moved_from: Option<Box<str>>,
     /// When the read at hand was sent.
     sent: Option<Moment>,
-    /// Whether it was said that nobody vouches for it.
-    told: bool,
 }
 
 impl Upstream {
@@ -69,7 +67,6 @@ impl Upstream {
             is_outdated: false,
             moved_from: None,
             sent: None,
-            told: false,
         };
         match topology {
             Topology::Cluster(_) => Stream::ALL.map(|stream| (of(stream), vec![stream])).into(),
@@ -152,29 +149,27 @@ impl Upstream {
     }
 
     /// Up to when the answer holds, given up to when the server itself would say: no longer than
-    /// a majority calls it the primary.
-    pub(crate) fn cap(&mut self, as_of: AsOf) -> Result<AsOf, LogError> {
+    /// a majority calls it the primary. And the error if none has for a while.
+    pub(crate) fn cap(&self, as_of: AsOf) -> Result<(AsOf, Option<LogError>), LogError> {
         let (Some(quorum), Some(at), Some(sent)) = (&self.quorum, &self.at, self.sent) else {
-            return Ok(as_of);
+            return Ok((as_of, None));
         };
         if quorum.named(self.stream).is_some_and(|named| named != *at) {
             return Err(LogError::Replaced);
         }
         let is_unconfirmed = quorum.is_unconfirmed(self.stream, at, sent);
-        if is_unconfirmed != std::mem::replace(&mut self.told, is_unconfirmed) {
-            if is_unconfirmed {
-                tracing::error!(
-                    stream = %self.stream, primary = %at,
-                    "no majority of the sentinels, or of the masters, says that this is the \
-                     primary: the view grows old, since another may have taken its place; look \
-                     whether they run and can be reached from here"
-                );
-            } else {
-                tracing::info!(stream = %self.stream, primary = %at, "a majority vouches for it again");
-            }
-        }
+        let error = is_unconfirmed.then(|| self.unconfirmed(at));
         let holds = capped(as_of.moment(sent), quorum.confirmed(self.stream, at));
-        Ok(holds.map_or(AsOf::Unknown, AsOf::At))
+        Ok((holds.map_or(AsOf::Unknown, AsOf::At), error))
+    }
+
+    fn unconfirmed(&self, primary: &Address) -> LogError {
+        let words =
+            |who| format!("no majority of the {who} confirms that {primary} is the primary");
+        match &self.topology {
+            Topology::Cluster(_) => LogError::Cluster(Outage::NoPrimary, words("masters")),
+            _ => LogError::Sentinel(Outage::NoPrimary, words("sentinels")),
+        }
     }
 
     /// The run id of the node that was read before, if it gave the stream away by itself.
