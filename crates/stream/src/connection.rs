@@ -26,7 +26,8 @@ pub(crate) struct Connection(Option<MultiplexedConnection>);
 impl Connection {
     pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
         install_crypto();
-        let client = Client::open(as_asked(server.clone())).map_err(|error| refused(&error))?;
+        let client =
+            Client::open(with_client_options(server.clone())).map_err(|error| refused(&error))?;
         // The crate's own response timeout would also cut blocking reads short: deadlines are set
         // here, around each command.
         let config = AsyncConnectionConfig::new()
@@ -101,13 +102,13 @@ fn is_tls(error: &RedisError) -> bool {
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// The server, asked as every connection here asks it:
+/// The server with the options of every connection to it:
 ///
 /// - without delays, since small writes would wait for the acknowledgement of the last one;
 /// - without `CLIENT SETINFO`, a right that no user needs and that would fill Redis' `ACL LOG`;
 /// - with RESP2, whatever `protocol` in the address says: every server speaks it, and each answer
 ///   then has one shape.
-pub(crate) fn as_asked(server: ConnectionInfo) -> ConnectionInfo {
+pub(crate) fn with_client_options(server: ConnectionInfo) -> ConnectionInfo {
     let tcp = server.tcp_settings().clone().set_nodelay(true);
     let login = server.redis_settings().clone().set_skip_set_lib_name();
     let login = login.set_protocol(ProtocolVersion::RESP2);

@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
 
-use crate::connection::{as_asked, install_crypto, refused};
+use crate::connection::{install_crypto, refused, with_client_options};
 use crate::in_process::InProcess;
 use crate::log::LogError;
 use crate::redis_reply as reply;
@@ -74,7 +74,7 @@ impl Publisher {
             .set_response_timeout(Some(DEADLINE))
             .set_number_of_retries(3);
         let manager = async {
-            let client = Client::open(as_asked(*server.clone()))?;
+            let client = Client::open(with_client_options(*server.clone()))?;
             client.get_connection_manager_with_config(config).await
         };
         let manager = manager.await.map_err(|error| PublishError(error.to_string()))?;

@@ -281,8 +281,9 @@ where
     async fn failed(&mut self, entry: &Entry, failure: &EffectFailure) -> Result<bool, LogError> {
         let EffectFailure::Failed(why) = failure else { return Ok(false) };
         let is_given_up = self.queue.count_failure(entry.id).await? >= ATTEMPTS;
-        if is_given_up {
-            self.bury(entry, why).await?;
+        if is_given_up && let Err(error) = self.bury(entry, why).await {
+            self.report.unwritten(entry.stream, &error);
+            return Ok(false);
         }
         Ok(is_given_up)
     }

@@ -52,7 +52,7 @@ impl Links {
         commands: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
         let answers = match self.tell_once(key, commands).await {
-            Err(error) if self.may_be_mended(&error) => {
+            Err(error) if self.may_succeed_again(&error) => {
                 self.close();
                 self.tell_once(key, commands).await
             }
@@ -73,7 +73,7 @@ impl Links {
         questions: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
         match self.to(key).await?.ask(questions, Duration::ZERO).await {
-            Err(error) if self.may_be_mended(&error) => {
+            Err(error) if self.may_succeed_again(&error) => {
                 self.close();
                 self.to(key).await?.ask(questions, Duration::ZERO).await
             }
@@ -86,7 +86,7 @@ impl Links {
     }
 
     /// Returns `true` if a new connection may do where this one failed.
-    fn may_be_mended(&self, error: &LogError) -> bool {
+    fn may_succeed_again(&self, error: &LogError) -> bool {
         let is_elsewhere =
             matches!(error.outage(), Outage::Moved | Outage::ReadOnly | Outage::Timeout);
         error.is_closed() || is_elsewhere && !matches!(self.topology, Topology::One(_))
