@@ -52,6 +52,7 @@ mod security;
 mod sentinel;
 mod sentinel_fleet;
 mod service;
+mod sizes;
 mod snapshot;
 mod strict;
 mod sts;

@@ -1,6 +1,7 @@
 //! A TCP proxy between two programs: it can point elsewhere, cut, slow down, and fall silent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,8 @@ enum Mode {
     Forward,
     /// Passes on so many bytes a second in each direction.
     Throttle(u32),
+    /// Closes a connection when more bytes than this answer what the client last sent.
+    CutAt(usize),
     /// Takes and keeps connections, and passes nothing on in either direction.
     Silent,
     /// Answers every command with this error.
@@ -62,6 +65,11 @@ impl Proxy {
         self.state.send_modify(|state| state.1 = Mode::Throttle(bytes_per_second));
     }
 
+    /// Closes a connection when more bytes than this answer what the client last sent.
+    pub(crate) fn cut_answers_at(&self, bytes: usize) {
+        self.state.send_modify(|state| state.1 = Mode::CutAt(bytes));
+    }
+
     /// Passes everything on again, on the same connections.
     pub(crate) fn resume(&self) {
         self.state.send_modify(|state| state.1 = Mode::Forward);
@@ -75,7 +83,7 @@ impl Proxy {
 
 impl Mode {
     const fn passes(self) -> bool {
-        matches!(self, Self::Forward | Self::Throttle(_))
+        matches!(self, Self::Forward | Self::Throttle(_) | Self::CutAt(_))
     }
 }
 
@@ -104,12 +112,18 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
     let mut cut = (*state).clone();
+    let answered = AtomicUsize::new(0);
     tokio::select! {
         // First: what a silent network held back does not arrive with the redirection.
         biased;
         _ = cut.wait_for(|(_, _, now)| *now != number) => {}
-        () = pass(client_in, server_out, (*state).clone()) => {}
-        () = pass(server_in, client_out, (*state).clone()) => {}
+        () = pass(client_in, server_out, (*state).clone(), |_| {
+            answered.store(0, Relaxed);
+            0
+        }) => {}
+        () = pass(server_in, client_out, (*state).clone(), |read| {
+            answered.fetch_add(read, Relaxed) + read
+        }) => {}
     }
 }
 
@@ -117,6 +131,8 @@ async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut state: watch::Receiver<(u16, Mode, u64)>,
+    // How many bytes of one answer there are with these.
+    answered: impl Fn(usize) -> usize,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -125,6 +141,10 @@ async fn pass(
             return;
         }
         let mode = state.borrow().1;
+        let answered = answered(read);
+        if matches!(mode, Mode::CutAt(most) if answered > most) {
+            return;
+        }
         if let Mode::Throttle(bytes_per_second) = mode {
             let share = f64::from(u32::try_from(read).unwrap()) / f64::from(bytes_per_second);
             tokio::time::sleep(Duration::from_secs_f64(share)).await;

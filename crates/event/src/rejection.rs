@@ -28,16 +28,19 @@ pub enum RejectionKind {
     Malformed,
     /// It can be read in more than one way, and nothing in it is clean.
     Ambiguous,
+    /// More bytes than any message of Caracal has. Its signature was not checked.
+    TooLarge,
 }
 
 impl RejectionKind {
-    /// The kind as a label: `signature`, `malformed` or `ambiguous`.
+    /// The kind as a label: `signature`, `malformed`, `ambiguous` or `too_large`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Signature => "signature",
             Self::Malformed => "malformed",
             Self::Ambiguous => "ambiguous",
+            Self::TooLarge => "too_large",
         }
     }
 }
@@ -58,6 +61,13 @@ impl Rejection {
     /// Ambiguous by its shape, which is judged before the signature.
     pub(crate) const fn ambiguous_shape(detail: &'static str) -> Self {
         Self { kind: RejectionKind::Ambiguous, detail, signed: false }
+    }
+
+    /// The rejection of a message that was too large to be kept while it was read.
+    #[must_use]
+    pub const fn too_large() -> Self {
+        let detail = "more bytes than any message of Caracal has; its signature was not checked";
+        Self { kind: RejectionKind::TooLarge, detail, signed: false }
     }
 
     /// The class of refusal.

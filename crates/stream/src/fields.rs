@@ -11,6 +11,8 @@ pub(crate) struct Fields {
     bytes: Bytes,
     /// A name, its value, and so on; Caracal's messages have at most eight fields.
     places: SmallVec<[Place; 16]>,
+    /// How many bytes they had, where they were too many to be kept; then there are no places.
+    left_out: Option<u64>,
 }
 
 /// Where a text begins, and where it ends.
@@ -26,7 +28,17 @@ pub(crate) type Borrowed<'f> = SmallVec<[(&'f [u8], &'f [u8]); 8]>;
 impl Fields {
     /// What stands at these places of `bytes`; a last name without a value is left out.
     pub(crate) fn new(bytes: Bytes, places: SmallVec<[Place; 16]>) -> Self {
-        Self { bytes, places }
+        Self { bytes, places, left_out: None }
+    }
+
+    /// Fields of so many bytes that they were not kept.
+    pub(crate) fn left_out(bytes: u64) -> Self {
+        Self { left_out: Some(bytes), ..Self::default() }
+    }
+
+    /// How many bytes the fields had that were not kept, if so.
+    pub(crate) const fn too_large(&self) -> Option<u64> {
+        self.left_out
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -60,13 +72,13 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
             put(name.as_ref());
             put(value.as_ref());
         }
-        Self { bytes: bytes.into(), places }
+        Self { bytes: bytes.into(), places, left_out: None }
     }
 }
 
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.left_out == other.left_out && self.iter().eq(other.iter())
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) struct Fold {
 struct Throttles {
     refused: Throttle,
     recut: Throttle,
+    too_large: Throttle,
     doubt: Throttle,
     lost: PerStream<Throttle>,
     uncertain: PerStream<Throttle>,

@@ -241,8 +241,10 @@ impl Follower {
                     Upstream::all(&topology, &settings.certificates, fold.revocations());
                 let is_split = upstreams.len() > 1;
                 let required_on = settings.mode.requires_streams().then(|| topology.place());
-                let log =
-                    |upstream| RedisLog::new(upstream, primary.clone(), settings.insecure_unproven);
+                let log = |upstream| {
+                    RedisLog::new(upstream, primary.clone(), settings.insecure_unproven)
+                        .bounded_by(fold.revocations().clone())
+                };
                 let logs = upstreams.into_iter().map(log).collect();
                 let fold = fold.split(is_split).requiring_streams(required_on);
                 beside(writing, follow(logs, fold, saver, shutdown)).await;

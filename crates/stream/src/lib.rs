@@ -78,7 +78,10 @@ mod wire;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use snapshot::fuzzing;
+pub mod fuzzing {
+    pub use crate::snapshot::fuzzing::snapshot;
+    pub use crate::wire::fuzzing::resp;
+}
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
 pub use canary::{Canary, CanarySight};

@@ -181,6 +181,11 @@ pub(crate) enum LogError {
     Behind,
     #[error("an answer of Redis cannot be read: {0}")]
     Reply(&'static str),
+    #[error("Redis answered with more than {} MB at once", .0 >> 20)]
+    TooLarge(usize),
+    /// What ended an answer in its middle: which answer, and how much of it had come.
+    #[error("{error}, after {bytes} bytes of the answer to {question}")]
+    Cut { error: Box<Self>, question: String, bytes: u64 },
     #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
     Version(String),
 }
@@ -197,7 +202,8 @@ impl LogError {
             | Self::Primary(outage, _) => return *outage,
             Self::Replaced => return Outage::Replaced,
             Self::Behind => return Outage::Behind,
-            Self::Reply(_) => return Outage::Reply,
+            Self::Reply(_) | Self::TooLarge(_) => return Outage::Reply,
+            Self::Cut { error, .. } => return error.outage(),
             Self::Version(_) => return Outage::Version,
         };
         match code {

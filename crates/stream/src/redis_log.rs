@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{Moment, Revocations};
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::Instant;
 
@@ -15,16 +14,19 @@ use crate::persistence;
 use crate::primary::{self, Primary};
 use crate::redis_reply as reply;
 use crate::topology::{Address, Upstream};
-use crate::wire::{Answers, Wire};
+use crate::wire::{Received, Wire};
 
-/// At most so many entries a stream and answer, and fewer where they are large.
-const MAX_COUNT: usize = 1_000;
-const FIRST_COUNT: usize = 100;
-/// An answer larger than this makes the next one smaller.
-const COMFORTABLE_BYTES: usize = 8 << 20;
-/// How often the counters of the streams are asked for while entries come one by one: what they
-/// prove is older by so much, and asking each time would take the server longer than the entry.
-const HEADS_EVERY: Duration = Duration::from_millis(20);
+use asked::Asked;
+use batch::Batch;
+use counters::Spacing;
+
+mod asked;
+mod batch;
+mod counters;
+mod planning;
+#[cfg(test)]
+mod tests;
+
 /// How often the primary of the server that is read is asked, at most: a quarter of the shortest bound.
 const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 
@@ -34,15 +36,22 @@ pub(crate) struct RedisLog {
     /// The streams that are read here.
     streams: Vec<Stream>,
     connection: Option<Wire>,
-    count: usize,
+    batch: Batch,
+    spacing: Spacing,
+    /// Whose staleness bound the counters must keep.
+    revocations: Option<Revocations>,
+    /// The next step where each stream is read by itself: its counters, then its entries.
+    step: usize,
+    /// How many reads in a row have brought no entry.
+    quiet: usize,
+    /// An answer about one stream alone was cut, and that was logged.
+    told_cut: bool,
     /// Whether servers are read that do not count their entries.
     allow_unproven: bool,
     /// What this connection leads to.
     server: Server,
     /// What was sent and is not answered yet.
     asked: Option<Asked>,
-    /// When this connection's server was last asked who it is, and for the counters of the streams.
-    asked_heads: Option<Instant>,
     /// Its primary, where that is configured.
     primary: Option<Primary>,
     /// When that was last asked.
@@ -65,17 +74,26 @@ impl RedisLog {
             upstream,
             streams,
             connection: None,
-            count: FIRST_COUNT,
+            batch: Batch::default(),
+            spacing: Spacing::default(),
+            revocations: None,
+            step: 0,
+            quiet: 0,
+            told_cut: false,
             allow_unproven,
             server: Server::default(),
             asked: None,
-            asked_heads: None,
             primary: primary.map(Primary::new),
             asked_primary: None,
             freshness_error: None,
             patience: Patience::default(),
             warned: Vec::new(),
         }
+    }
+
+    /// Asks for the counters often enough for this state's staleness bound.
+    pub(crate) fn bounded_by(self, revocations: Revocations) -> Self {
+        Self { revocations: Some(revocations), ..self }
     }
 
     fn connection(&mut self) -> Result<&mut Wire, LogError> {
@@ -98,24 +116,21 @@ impl RedisLog {
         Ok(time)
     }
 
-    /// Sends what asks for the entries after the cursors, and for the heads if they are due.
+    /// Sends what asks for the entries after the cursors, and for the counters that are due.
     async fn ask(
         &mut self,
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
-        let now = Instant::now();
-        let is_due = self.asked_heads.is_none_or(|asked| now.duration_since(asked) >= HEADS_EVERY);
-        // While nothing is waited for, answers are long, and this is nothing beside them.
-        let heads = wait.is_none() || is_due;
-        // Without the heads an answer proves nothing, so it must not be long in coming.
-        let wait = wait.map(|wait| if heads { wait } else { wait.min(HEADS_EVERY) });
-        let is_asking = self.upstream.is_asking();
-        let asked = Asked { cursors, count: self.count, wait, heads, is_asking };
-        let commands = asked.commands(&self.streams);
+        let asked = if self.batch.is_narrow() {
+            self.next_step(cursors)
+        } else {
+            self.all_streams(cursors, wait)
+        };
+        let commands = asked.commands();
         self.connection()?.send(&commands).await?;
-        if heads {
-            self.asked_heads = Some(now);
+        for (stream, _) in asked.heads() {
+            self.spacing.asked(stream);
         }
         self.asked = Some(asked);
         Ok(())
@@ -126,15 +141,12 @@ impl RedisLog {
         let asked = self.asked.take().ok_or(LogError::Reply("nothing was asked"))?;
         let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
         let deadline = wait + self.patience.grace();
-        let answers = self.connection()?.receive(deadline).await;
-        match &answers {
-            Ok(_) => self.patience.answered(begun.elapsed().saturating_sub(wait)),
-            // Large answers are late on a slow line.
-            Err(LogError::Deadline(_)) => self.count = (self.count / 8).max(1),
-            Err(_) => {}
-        }
-        let answers = answers?;
-        let mut reading = asked.understand(&answers, &self.streams, &self.server)?;
+        let received = self.connection()?.receive(deadline, asked.keep()).await;
+        let received = received.map_err(|error| self.cut(&asked, error))?;
+        self.patience.answered(received.silence.saturating_sub(wait));
+        self.arrived(&asked, &received, begun.elapsed().saturating_sub(wait));
+        let mut reading = asked.understand(&received, &self.streams, &self.server)?;
+        self.quiet = if reading.entries.is_empty() { self.quiet.saturating_add(1) } else { 0 };
         // A server may be demoted between two answers, so each proves only its own freshness.
         if let Some(identity) = &mut reading.identity {
             self.upstream.meet(identity)?;
@@ -147,24 +159,44 @@ impl RedisLog {
         let unconfirmed;
         (reading.as_of, unconfirmed) = self.upstream.cap(reading.as_of)?;
         reading.freshness_error = unconfirmed.or_else(|| self.freshness_error.clone());
-        self.adapt(answers.len());
         Ok(reading)
     }
 
-    /// Fewer entries next time if these were large, more if they were small.
-    fn adapt(&mut self, bytes: usize) {
-        self.count = if bytes > COMFORTABLE_BYTES {
-            (self.count / 8).max(1)
-        } else if bytes < COMFORTABLE_BYTES / 8 {
-            (self.count * 2).min(MAX_COUNT)
-        } else {
-            self.count
-        };
+    /// Asks for less next time, and of counters more rarely.
+    fn arrived(&mut self, asked: &Asked, received: &Received, took: Duration) {
+        let all = received.sizes.iter().sum();
+        let entries = received.sizes.last().filter(|_| asked.asks_entries());
+        self.batch.arrived(entries.copied().unwrap_or(0), all, took);
+        for (nth, stream) in asked.head_answers() {
+            self.spacing.answered(stream, received.sizes.get(nth).copied().unwrap_or(0));
+        }
+        self.told_cut &= self.batch.is_narrow();
+    }
+
+    /// The error of answers that did not arrive whole; less is asked for next time.
+    fn cut(&mut self, asked: &Asked, error: LogError) -> LogError {
+        let was_narrow = self.batch.is_narrow();
+        self.batch.cut();
+        let Some(stopped) = self.connection.as_mut().and_then(Wire::stopped) else { return error };
+        if let Some((_, stream)) = asked.head_answers().find(|(nth, _)| *nth == stopped.answers) {
+            self.spacing.answered(stream, stopped.size);
+        }
+        let error = asked.cut(error, &stopped);
+        if was_narrow && !std::mem::replace(&mut self.told_cut, true) {
+            tracing::error!(
+                %error,
+                "the smallest answer about this stream does not arrive whole: the view goes stale; \
+                 raise client-output-buffer-limit, or the limit of the proxy, above twice the \
+                 largest message, or remove that message"
+            );
+        }
+        error
     }
 
     async fn reopen(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.asked) = (None, None);
-        (self.asked_heads, self.freshness_error) = (None, None);
+        self.freshness_error = None;
+        self.spacing.restart();
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
@@ -191,11 +223,10 @@ impl RedisLog {
         }
         let reading = self.answer().await?;
         let tells_nothing = reading.entries.is_empty() && reading.identity.is_none();
-        if !tells_nothing {
+        // It was quiet, so now the counters are worth asking for.
+        if !tells_nothing || self.batch.is_narrow() || !self.spacing.hurry(&self.streams) {
             return Ok(reading);
         }
-        // It was quiet, so now the counters are worth asking for.
-        self.asked_heads = None;
         self.ask(*cursors, wait).await?;
         self.answer().await
     }
@@ -245,18 +276,6 @@ async fn open_asking(
     Ok((at, connection, answers))
 }
 
-/// A read that was sent.
-#[derive(Debug)]
-struct Asked {
-    cursors: PerStream<StreamId>,
-    count: usize,
-    wait: Option<Duration>,
-    /// `true` if it asked who the server is, and for the counters of the streams.
-    heads: bool,
-    /// Whether each command has the word before it that it is meant for a stream on its way.
-    is_asking: bool,
-}
-
 /// What a server said of itself when the connection to it was opened: a connection leads to one
 /// process.
 #[derive(Debug, Default)]
@@ -265,89 +284,3 @@ struct Server {
     /// `true` if it counts the entries of a stream.
     counts: bool,
 }
-
-impl Asked {
-    /// The time, who the server is, the counters of each stream, and then the read, in one write
-    /// and in this order: a server that is a primary has everything, so what the counters tell
-    /// afterwards is complete, and it was true before the entries were read.
-    fn commands(&self, streams: &[Stream]) -> Pipeline {
-        let mut commands = Pipeline::with_capacity(streams.len() + 4);
-        commands.cmd("TIME");
-        if self.heads {
-            commands.cmd("INFO").arg("replication");
-        }
-        for stream in streams.iter().filter(|_| self.heads) {
-            if self.is_asking {
-                commands.cmd("ASKING");
-            }
-            commands.cmd("XINFO").arg("STREAM").arg(stream.name());
-        }
-        if self.is_asking {
-            commands.cmd("ASKING");
-        }
-        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
-        if let Some(wait) = self.wait {
-            // Zero would mean for ever.
-            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
-        }
-        read.arg("STREAMS");
-        for stream in streams {
-            read.arg(stream.name());
-        }
-        for cursor in streams.iter().filter_map(|stream| self.cursors.get(stream.index())) {
-            read.arg(cursor.to_string());
-        }
-        commands
-    }
-
-    /// What the answers say, all but up to when they hold.
-    fn understand(
-        &self,
-        answers: &Bytes,
-        streams: &[Stream],
-        server: &Server,
-    ) -> Result<Reading, LogError> {
-        let mut answers = Answers::new(answers);
-        let server_time = answers.time()?;
-        let mut identity = None;
-        if self.heads {
-            identity = Some(Identity::of(&server.run_id, &answers.text()?)?);
-        }
-        let mut heads = PerStream::default();
-        for stream in streams.iter().filter(|_| self.heads) {
-            if self.is_asking {
-                answers.text()?;
-            }
-            if let Some(head) = heads.get_mut(stream.index()) {
-                let answer = answers.head(server.counts);
-                *head = Some(answer.map_err(|error| error.on(stream.name()))?);
-            }
-        }
-        if self.is_asking {
-            answers.text()?;
-        }
-        let entries = answers.entries()?;
-        let mut read = [0; Stream::ALL.len()];
-        for entry in &entries {
-            if let Some(read) = read.get_mut(entry.stream.index()) {
-                *read += 1;
-            }
-        }
-        let streams = Stream::ALL.map(|stream| streams.contains(&stream));
-        let mut drained = read.map(|read| read < self.count);
-        drained.iter_mut().zip(streams).for_each(|(drained, read)| *drained &= read);
-        Ok(Reading {
-            server_time,
-            as_of: AsOf::Unknown,
-            freshness_error: None,
-            identity,
-            streams,
-            heads,
-            entries,
-            drained,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -172,14 +172,18 @@ impl Watch {
         server_lead: i128,
         show: &mut impl FnMut(Sighting<'_>),
     ) {
-        for Entry { stream, id, fields } in &reading.entries {
+        for Entry { stream, id, fields: entry_fields } in &reading.entries {
             let Some(shown) = self.shown.get_mut(stream.index()) else { continue };
             if id <= shown {
                 continue;
             }
             *shown = *id;
-            let fields = fields.borrowed();
+            let fields = entry_fields.borrowed();
             let verified = self.keys.verify(&Message::new(*stream, &fields));
+            let verified = match entry_fields.too_large() {
+                Some(_) => Err(Rejection::too_large()),
+                None => verified,
+            };
             let age = nanos(now.wall) + server_lead - i128::from(id.ms) * 1_000_000;
             show(Sighting {
                 stream: *stream,

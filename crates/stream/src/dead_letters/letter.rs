@@ -54,6 +54,16 @@ impl DeadLetter {
         }
     }
 
+    /// The same without the fields, where those are too many bytes to be written once more.
+    pub(super) fn without_fields(id: StreamId, error: &str) -> Self {
+        Self { original_id: id.to_string().into(), error: error.into(), values: "null".into() }
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.original_id.len() + self.error.len() + self.values.len()
+    }
+
     /// Reads an entry of a dead-letter stream.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ use crate::log::{Entry, PerStream};
 /// At most so many letters wait, of so many bytes together.
 const MAX_WAITING: usize = 1_024;
 const MAX_BYTES: usize = 16 << 20;
+/// The fields of larger messages are not kept: a thousand times what Caracal writes, and 10,000 of
+/// them still fit into a server's memory.
+const MAX_LETTER: u64 = 64 << 10;
 
 /// Where a fold leaves the messages that it cannot use.
 ///
@@ -34,7 +37,7 @@ pub(crate) struct DeadLetters {
 /// Messages that are held, within the bounds of the queue.
 #[derive(Debug, Default)]
 struct Held {
-    letters: Vec<(Stream, StreamId, usize, DeadLetter)>,
+    letters: Vec<(Stream, StreamId, DeadLetter)>,
     bytes: usize,
     /// How many found no room.
     beyond: u64,
@@ -113,44 +116,46 @@ pub(crate) fn queue() -> (DeadLetters, Queue) {
 impl DeadLetters {
     /// Leaves a message to the writer, or holds it; what there is no room for is counted as lost.
     pub(crate) fn put(&mut self, entry: &Entry, error: impl Display) {
-        let (stream, id, bytes) = (entry.stream, entry.id, entry.fields.size());
+        let (stream, id) = (entry.stream, entry.id);
+        let size = entry.fields.too_large().unwrap_or(entry.fields.size() as u64);
+        let kept = if size > MAX_LETTER { 0 } else { entry.fields.size() };
         // Owned: the entry's fields keep all of the answer that they came in. And made only once there
         // is room: whoever can write to Redis can make any number of them.
-        let letter = || DeadLetter::of(id, &error.to_string(), &entry.fields.borrowed());
+        let letter = || {
+            if size > MAX_LETTER {
+                let error = format!("{error}; its fields are not kept: {size} bytes");
+                return DeadLetter::without_fields(id, &error);
+            }
+            DeadLetter::of(id, &error.to_string(), &entry.fields.borrowed())
+        };
         match &mut self.held {
-            Some(held) => held.put(stream, id, bytes, letter),
-            None => self.send(stream, id, bytes, letter),
+            Some(held) => held.put(stream, id, kept, letter),
+            None => self.send(stream, id, kept, letter),
         }
     }
 
     /// The key is right, or none is needed: leaves what was held to the writer, and holds no more.
     pub(crate) fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
-        for (stream, id, bytes, letter) in held.letters {
-            self.send(stream, id, bytes, || letter);
+        for (stream, id, letter) in held.letters {
+            self.send(stream, id, 0, || letter);
         }
         self.full.increment(held.beyond);
     }
 
-    fn send(
-        &self,
-        stream: Stream,
-        id: StreamId,
-        bytes: usize,
-        letter: impl FnOnce() -> DeadLetter,
-    ) {
+    fn send(&self, stream: Stream, id: StreamId, size: usize, letter: impl FnOnce() -> DeadLetter) {
         let Shared { bytes: waiting, written } = &*self.shared;
         let known = written.get(stream.index());
         if known.is_some_and(|known| id.ms < known.load(Ordering::Relaxed)) {
             return;
         }
-        let Ok(room) = self.sender.try_reserve() else { return self.full.increment(1) };
+        let Ok(place) = self.sender.try_reserve() else { return self.full.increment(1) };
         // Only this side adds, so what was free stays free.
-        if waiting.load(Ordering::Relaxed).saturating_add(bytes) > MAX_BYTES {
-            return self.full.increment(1);
-        }
+        let room = MAX_BYTES.saturating_sub(waiting.load(Ordering::Relaxed));
+        let Some(letter) = fitting(room, size, letter) else { return self.full.increment(1) };
+        let bytes = letter.size();
         waiting.fetch_add(bytes, Ordering::Relaxed);
-        room.send(Waiting { stream, id, letter: letter(), since: Instant::now(), bytes });
+        place.send(Waiting { stream, id, letter, since: Instant::now(), bytes });
     }
 }
 
@@ -159,17 +164,24 @@ impl Held {
         &mut self,
         stream: Stream,
         id: StreamId,
-        bytes: usize,
+        size: usize,
         letter: impl FnOnce() -> DeadLetter,
     ) {
-        let all = self.bytes.saturating_add(bytes);
-        if self.letters.len() >= MAX_WAITING || all > MAX_BYTES {
+        let is_free = self.letters.len() < MAX_WAITING;
+        let room = if is_free { MAX_BYTES.saturating_sub(self.bytes) } else { 0 };
+        let Some(letter) = fitting(room, size, letter) else {
             self.beyond += 1;
             return;
-        }
-        self.bytes = all;
-        self.letters.push((stream, id, bytes, letter()));
+        };
+        self.bytes += letter.size();
+        self.letters.push((stream, id, letter));
     }
+}
+
+/// The letter for fields of so many bytes, if there is room for it.
+fn fitting(room: usize, size: usize, letter: impl FnOnce() -> DeadLetter) -> Option<DeadLetter> {
+    // JSON takes six bytes for one at most. The rest is names, the id and the reason.
+    (room > 6 * size + 1_024).then(letter)
 }
 
 impl Queue {
@@ -231,6 +243,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Fields;
 
     fn entry(ms: u64, size: usize) -> Entry {
         let fields = [(b"note", vec![b'x'; size])].into_iter().collect();
@@ -260,11 +273,39 @@ mod tests {
     #[tokio::test]
     async fn holds_only_so_many_bytes() {
         let (mut letters, queue) = queue();
-        for ms in 0..5 {
-            letters.put(&entry(ms, 5 << 20), "signature");
+        for ms in 0..300 {
+            letters.put(&entry(ms, 60_000), "signature");
         }
         letters.release();
-        assert_eq!(queue.receiver.len(), 3);
+        // Room for one of the largest is left.
+        let held = queue.shared.bytes.load(Ordering::Relaxed);
+        assert!(held <= MAX_BYTES && held > MAX_BYTES - (1 << 19), "{held}");
+    }
+
+    #[tokio::test]
+    async fn counts_the_bytes_that_a_letter_takes() {
+        let (mut letters, queue) = released();
+        for ms in 0..100 {
+            // As JSON, six bytes each.
+            let fields = [(b"note", vec![0; 60_000])].into_iter().collect();
+            letters.put(&Entry { fields, ..entry(ms, 0) }, "signature");
+        }
+        assert!(queue.shared.bytes.load(Ordering::Relaxed) <= MAX_BYTES);
+        assert_eq!(queue.receiver.len(), 46);
+    }
+
+    #[tokio::test]
+    async fn keeps_a_large_message_without_its_fields() {
+        let (mut letters, mut queue) = released();
+        letters.put(&entry(1, 1 << 20), "signature");
+        let fields = Fields::left_out(9_000_000);
+        letters.put(&Entry { fields, ..entry(2, 0) }, "too_large");
+        for (ms, error) in [(1, "signature"), (2, "too_large")] {
+            let waiting = queue.receiver.try_recv().unwrap();
+            assert_eq!((waiting.id.ms, waiting.letter.values()), (ms, "null"));
+            assert!(waiting.letter.error().starts_with(error), "{:?}", waiting.letter);
+            assert_eq!(waiting.letter.fields(), None, "nothing to replay");
+        }
     }
 
     #[tokio::test]
@@ -291,10 +332,10 @@ mod tests {
         while let Ok(waiting) = queue.receiver.try_recv() {
             queue.done(&waiting);
         }
-        for ms in 0..5 {
-            letters.put(&entry(ms, 5 << 20), "");
+        for ms in 0..300 {
+            letters.put(&entry(ms, 60_000), "");
         }
-        assert_eq!(queue.receiver.len(), 3);
+        assert!((270..280).contains(&queue.receiver.len()), "{}", queue.receiver.len());
         while let Ok(waiting) = queue.receiver.try_recv() {
             queue.done(&waiting);
         }

@@ -10,6 +10,7 @@ use caracal_revocation_state::Moment;
 use super::Fold;
 use crate::log::Entry;
 use crate::server_clock::ServerClock;
+use crate::wire::MAX_MESSAGE;
 
 impl Fold {
     pub(super) fn entry(&mut self, entry: &Entry, received: Received) {
@@ -19,6 +20,9 @@ impl Fold {
         let is_first = track.is_none_or(|track| track.is_first_reading(entry.id));
         if is_first {
             self.metrics.messages.increment(1);
+        }
+        if let Some(bytes) = entry.fields.too_large() {
+            return self.reject_too_large(entry, bytes, received, is_first);
         }
         let fields = entry.fields.borrowed();
         match self.keys.verify(&Message::new(entry.stream, &fields)) {
@@ -101,6 +105,26 @@ impl Fold {
         } else {
             // Any writer to Redis can add many of these; the counters tell how many.
             tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message rejected");
+        }
+    }
+
+    /// Rejects a message that was left out while it was read: too large to be one of Caracal's.
+    fn reject_too_large(&mut self, entry: &Entry, bytes: u64, received: Received, is_first: bool) {
+        if is_first {
+            self.metrics.rejected(RejectionKind::TooLarge);
+            self.dead_letters.put(entry, Rejection::too_large());
+            if let Some(suppressed) = self.throttles.too_large.admit(received.now.monotonic) {
+                tracing::error!(
+                    stream = %entry.stream, id = %entry.id, bytes, max_bytes = MAX_MESSAGE,
+                    suppressed,
+                    "message too large, rejected unread: no service of Caracal writes one of this \
+                     size; find out who writes to the stream"
+                );
+            }
+        }
+        // It may have been signed: strict mode treats what is not known as lost.
+        if self.revocations.options().strict {
+            self.cover(entry.stream, received.published(entry.id));
         }
     }
 

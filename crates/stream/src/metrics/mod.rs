@@ -24,7 +24,7 @@ pub(crate) struct StreamMetrics {
     pub(crate) replays: Counter,
     pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
-    refused: [(RejectionKind, Counter); 3],
+    refused: [(RejectionKind, Counter); 4],
     holes: [(Hole, Counter); 4],
     doubts: [(Doubt, Counter); 3],
     read_errors: [(Outage, Counter); Outage::ALL.len()],
@@ -64,11 +64,16 @@ impl StreamMetrics {
                 let name = "caracal_revocation_verified_messages_total";
                 (key, counter!(name, "key" => key.label()))
             }),
-            refused: [RejectionKind::Signature, RejectionKind::Malformed, RejectionKind::Ambiguous]
-                .map(|kind| {
-                    let name = "caracal_revocation_refused_messages_total";
-                    (kind, counter!(name, "kind" => kind.label()))
-                }),
+            refused: [
+                RejectionKind::Signature,
+                RejectionKind::Malformed,
+                RejectionKind::Ambiguous,
+                RejectionKind::TooLarge,
+            ]
+            .map(|kind| {
+                let name = "caracal_revocation_refused_messages_total";
+                (kind, counter!(name, "kind" => kind.label()))
+            }),
             holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected].map(|hole| {
                 (hole, counter!("caracal_revocation_holes_total", "cause" => hole.label()))
             }),

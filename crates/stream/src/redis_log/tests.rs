@@ -15,11 +15,16 @@ use crate::wire::Certificates;
 /// The commands that arrived, by their first words.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// Whether the server is a replica.
-type Demoted = Arc<AtomicBool>;
+/// What the server is like.
+#[derive(Debug, Default)]
+struct Script {
+    is_replica: AtomicBool,
+    /// The first stream begins with a large entry.
+    is_large: AtomicBool,
+}
 
 /// Answers each read with one entry of the first stream, a millisecond after the cursor.
-async fn serve(stream: TcpStream, heard: Heard, demoted: Demoted) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, heard: Heard, script: Arc<Script>) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -30,19 +35,34 @@ async fn serve(stream: TcpStream, heard: Heard, demoted: Demoted) -> std::io::Re
             reading.read_exact(&mut text).await?;
             command.push(String::from_utf8_lossy(&text[..text.len() - 2]).into_owned());
         }
-        heard.lock().unwrap().push(command[0].clone());
+        let words = if command[0] == "XINFO" { command.join(" ") } else { command[0].clone() };
+        heard.lock().unwrap().push(words);
         let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
         let answer = match command[0].as_str() {
             "TIME" => format!("*2\r\n{}{}", bulk("1795400000"), bulk("0")),
             "INFO" if command[1] == "server" => bulk("redis_version:7.2.0\r\nrun_id:one\r\n"),
             "INFO" => {
-                let is_replica = demoted.load(Ordering::SeqCst);
+                let is_replica = script.is_replica.load(Ordering::SeqCst);
                 let role = if is_replica { "slave" } else { "master" };
                 bulk(&format!(
                     "role:{role}\r\nmaster_replid:a\r\nmaster_replid2:0\r\nmaster_repl_offset:1\r\n"
                 ))
             }
             "CONFIG" => "*0\r\n".to_owned(),
+            "XINFO"
+                if script.is_large.load(Ordering::SeqCst)
+                    && command[2] == Stream::SessionsRevoke.name() =>
+            {
+                let counters = [
+                    ("last-generated-id", "1-0"),
+                    ("max-deleted-entry-id", "0-0"),
+                    ("recorded-first-entry-id", "1-0"),
+                    ("entries-added", "1"),
+                ];
+                let counters: String =
+                    counters.iter().map(|(name, value)| bulk(name) + &bulk(value)).collect();
+                format!("*10\r\n{counters}{}{}", bulk("first-entry"), bulk(&"x".repeat(5 << 20)))
+            }
             "XINFO" => "-ERR no such key\r\n".to_owned(),
             "XREAD" => {
                 let names = command.iter().position(|word| word == "STREAMS").unwrap() + 1;
@@ -66,16 +86,16 @@ async fn number(reading: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result
 }
 
 async fn open() -> (RedisLog, Heard) {
-    let (log, heard, _) = open_demotable().await;
+    let (log, heard, _) = open_scripted().await;
     (log, heard)
 }
 
-async fn open_demotable() -> (RedisLog, Heard, Demoted) {
+async fn open_scripted() -> (RedisLog, Heard, Arc<Script>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let heard = Heard::default();
-    let demoted = Demoted::default();
-    let (told, role) = (Arc::clone(&heard), Arc::clone(&demoted));
+    let script = Arc::<Script>::default();
+    let (told, role) = (Arc::clone(&heard), Arc::clone(&script));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, Arc::clone(&told), Arc::clone(&role)));
@@ -86,7 +106,7 @@ async fn open_demotable() -> (RedisLog, Heard, Demoted) {
     let upstream = Upstream::all(&topology, &Certificates::default(), &revocations).remove(0);
     let mut log = RedisLog::new(upstream, None, false);
     log.open().await.unwrap();
-    (log, heard, demoted)
+    (log, heard, script)
 }
 
 fn after(ms: u64) -> PerStream<StreamId> {
@@ -120,15 +140,15 @@ async fn what_was_asked_ahead_is_thrown_away_where_the_reading_goes_on_elsewhere
 
 #[tokio::test]
 async fn demoted_primary_is_not_fresh_in_the_next_answer() {
-    let (mut log, _, demoted) = open_demotable().await;
+    let (mut log, _, script) = open_scripted().await;
     let reading = log.read(&after(10), None).await.unwrap();
     assert_eq!((reading.as_of, reading.freshness_error), (AsOf::Sent, None));
-    demoted.store(true, Ordering::SeqCst);
+    script.is_replica.store(true, Ordering::SeqCst);
     let reading = log.read(&after(11), None).await.unwrap();
     assert_eq!(reading.as_of, AsOf::Unknown);
     let cause = reading.freshness_error.map(|error| error.outage());
     assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary));
-    demoted.store(false, Ordering::SeqCst);
+    script.is_replica.store(false, Ordering::SeqCst);
     let reading = log.read(&after(12), None).await.unwrap();
     assert_eq!((reading.as_of, reading.freshness_error), (AsOf::Sent, None));
 }
@@ -148,4 +168,22 @@ async fn asks_who_the_server_is_with_each_proof_and_never_without_one() {
     }
     let heard = heard.lock().unwrap();
     assert_eq!(heard.iter().filter(|command| *command == "INFO").count(), proofs);
+}
+
+#[tokio::test]
+async fn asks_for_large_counters_rarely_and_without_the_last_entry() {
+    let (mut log, heard, script) = open_scripted().await;
+    script.is_large.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    for ms in 10..60 {
+        log.read(&after(ms), None).await.unwrap();
+    }
+    let heard = heard.lock().unwrap();
+    let asked = |words: &str| heard.iter().filter(|command| command.starts_with(words)).count();
+    assert_eq!(asked("XINFO STREAM caracal.keys.invalidate"), 50);
+    let large: Vec<_> =
+        heard.iter().filter(|command| command.contains(Stream::SessionsRevoke.name())).collect();
+    let spaces = usize::try_from(began.elapsed().as_secs() / 2).unwrap();
+    assert!(large.len() <= 1 + spaces, "{large:?}");
+    assert!(large[1..].iter().all(|command| command.ends_with("FULL COUNT 1")), "{large:?}");
 }

@@ -15,11 +15,20 @@ use crate::log::{Counters, Entry, Head, LogError};
 pub(crate) struct Answers<'a> {
     bytes: &'a Bytes,
     tokens: Tokens<'a>,
+    /// The stream whose entries were read last.
+    stream: Option<Stream>,
 }
 
 impl<'a> Answers<'a> {
     pub(crate) fn new(bytes: &'a Bytes) -> Self {
-        Self { bytes, tokens: Tokens::new(bytes, 0) }
+        Self { bytes, tokens: Tokens::new(bytes, 0), stream: None }
+    }
+
+    /// The stream whose entries stand last in an answer to `XREAD` that ends too early.
+    pub(crate) fn cut_in(bytes: &'a Bytes) -> Option<Stream> {
+        let mut answers = Self::new(bytes);
+        let _ = answers.entries();
+        answers.stream
     }
 
     /// The answer to `TIME`, since the Unix epoch.
@@ -88,6 +97,7 @@ impl<'a> Answers<'a> {
             let stream = Stream::ALL.into_iter().find(|stream| stream.name().as_bytes() == name);
             let stream =
                 stream.ok_or(LogError::Reply("XREAD names a stream that was not asked for"))?;
+            self.stream = Some(stream);
             let count = self.tokens.list()?;
             // As many as can be: a number alone takes no memory.
             let room = self.bytes.len() / 16;
@@ -106,6 +116,7 @@ impl<'a> Answers<'a> {
             // An entry that was deleted while it was being read has no fields.
             Token::Nil => 0,
             Token::List(parts) => parts,
+            Token::LeftOut(bytes) => return Ok(Fields::left_out(bytes)),
             _ => return Err(LogError::Reply("the fields of an entry are not a list")),
         };
         let mut places = SmallVec::new();

@@ -10,17 +10,23 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use redis::{ConnectionInfo, Pipeline, Value, parse_redis_value};
+use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout_at;
 
 use crate::connection::{CONNECT_DEADLINE, GRACE};
 use crate::log::LogError;
 
 pub(crate) use answers::Answers;
-use scan::Scan;
+use pace::Pace;
+use scan::{Bounds, Scan};
 pub(crate) use transport::Certificates;
 use transport::Transport;
 
 mod answers;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod pace;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -33,6 +39,22 @@ const ROOM: usize = 64 << 10;
 /// Answers that are longer are rare, and no room is kept for them.
 const LARGE: usize = 4 << 20;
 
+/// The largest message that is kept: the fields of an entry, as they are sent.
+///
+/// The contract names no limit. The longest messages list the ids of edges that expired together;
+/// this is room for 100,000 of them.
+pub(crate) const MAX_MESSAGE: usize = 4 << 20;
+
+/// The most that is kept of the answers to one write.
+const MAX_ANSWERS: usize = 32 << 20;
+
+/// An entry's fields stand in a list of two, in the list of the entries, in a list of two with the
+/// stream's name, in the list of streams.
+const ENTRIES: Bounds = Bounds { depth: 4, bytes: MAX_MESSAGE, all: MAX_ANSWERS };
+/// Among its counters `XINFO STREAM` repeats whole entries, which are not looked at.
+const COUNTERS: Bounds = Bounds { depth: 1, bytes: 4 << 10, all: MAX_ANSWERS };
+const EVERYTHING: Bounds = Bounds { depth: usize::MAX, bytes: usize::MAX, all: MAX_ANSWERS };
+
 const CLOSED: LogError = LogError::Reply("there is no open connection");
 
 /// A connection, until an answer on it is late or cannot be read.
@@ -44,6 +66,53 @@ pub(crate) struct Wire {
     last: usize,
     /// How many answers are still to come.
     owed: usize,
+    /// Where the last receiving stopped, if that failed.
+    stopped: Option<Stopped>,
+}
+
+/// The answers to all commands of one write.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// What was kept of them.
+    pub(crate) bytes: Bytes,
+    /// How many bytes each of them had.
+    pub(crate) sizes: Sizes,
+    /// The longest time without a byte of them.
+    pub(crate) silence: Duration,
+}
+
+pub(crate) type Sizes = SmallVec<[u64; 16]>;
+
+/// The middle of an answer.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// How many answers had come before it.
+    pub(crate) answers: usize,
+    /// How many bytes of it had come.
+    pub(crate) size: u64,
+    /// What was kept of it.
+    pub(crate) bytes: Bytes,
+}
+
+/// How much of the answers to one write is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All of them.
+    Everything,
+    /// Of each answer the counters of a stream.
+    Counters,
+    /// The same, but of the last answer the entries.
+    Entries,
+}
+
+impl Keep {
+    const fn bounds(self, is_last: bool) -> Bounds {
+        match self {
+            Self::Everything => EVERYTHING,
+            Self::Entries if is_last => ENTRIES,
+            Self::Entries | Self::Counters => COUNTERS,
+        }
+    }
 }
 
 impl Wire {
@@ -54,8 +123,13 @@ impl Wire {
     ) -> Result<Self, LogError> {
         let connect = transport::connect(server, certificates);
         let transport = within(CONNECT_DEADLINE, connect).await?;
-        let mut wire =
-            Self { transport: Some(transport), buffer: BytesMut::new(), last: 0, owed: 0 };
+        let mut wire = Self {
+            transport: Some(transport),
+            buffer: BytesMut::new(),
+            last: 0,
+            owed: 0,
+            stopped: None,
+        };
         let login = server.redis_settings();
         let mut commands = Pipeline::new();
         if let Some(password) = login.password() {
@@ -89,25 +163,36 @@ impl Wire {
         Ok(())
     }
 
-    /// Receives the answers to all that was sent, if they are here in time.
+    /// Receives the answers to all that was sent. Each byte renews the deadline, unless they come
+    /// very slowly.
     ///
     /// Whoever drops this future before it is done drops the connection with it.
-    pub(crate) async fn receive(&mut self, deadline: Duration) -> Result<Bytes, LogError> {
+    pub(crate) async fn receive(
+        &mut self,
+        deadline: Duration,
+        keep: Keep,
+    ) -> Result<Received, LogError> {
         let mut transport = self.transport.take().ok_or(CLOSED)?;
-        let answers = within(deadline, self.answers(&mut transport)).await?;
+        let answers = self.answers(&mut transport, Pace::new(deadline), keep).await?;
         self.transport = Some(transport);
         Ok(answers)
+    }
+
+    /// Where receiving stopped, after it failed.
+    pub(crate) fn stopped(&mut self) -> Option<Stopped> {
+        self.stopped.take()
     }
 
     /// Both, for what is asked while a connection is opened: each answer as a value, errors among
     /// them.
     pub(crate) async fn values(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.send(commands).await?;
-        let answers = self.receive(CONNECT_DEADLINE).await?;
-        let mut rest = answers.as_ref();
+        let answers = self.receive(CONNECT_DEADLINE, Keep::Everything).await?;
+        let mut rest = answers.bytes.as_ref();
         let mut values = Vec::with_capacity(commands.len());
-        while let Some(end) = Scan::from(0).end(rest)?.filter(|end| *end > 0 && !rest.is_empty()) {
-            let (answer, others) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        for size in answers.sizes {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            let (answer, others) = rest.split_at_checked(size).unwrap_or((rest, &[]));
             let unlike = |_| LogError::Reply("it cannot be read");
             values.push(parse_redis_value(answer).map_err(unlike)?);
             rest = others;
@@ -115,37 +200,72 @@ impl Wire {
         Ok(values)
     }
 
-    async fn answers(&mut self, transport: &mut Box<dyn Transport>) -> Result<Bytes, LogError> {
-        let mut end = 0;
-        for _ in 0..std::mem::take(&mut self.owed) {
-            let mut scan = Scan::from(end);
-            end = loop {
-                if let Some(end) = scan.end(&self.buffer)? {
-                    break end;
+    async fn answers(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        mut pace: Pace,
+        keep: Keep,
+    ) -> Result<Received, LogError> {
+        let owed = std::mem::take(&mut self.owed);
+        let (mut end, mut sizes) = (0, Sizes::new());
+        for answer in 1..=owed {
+            let mut scan = Scan::from(end, keep.bounds(answer == owed));
+            match self.answer(transport, &mut pace, &mut scan).await {
+                Ok(at) => {
+                    sizes.push(scan.received(&self.buffer));
+                    end = at;
                 }
-                self.more(transport).await?;
-            };
+                Err(error) => {
+                    let size = scan.received(&self.buffer);
+                    let bytes = self.buffer.split_off(end.min(self.buffer.len())).freeze();
+                    self.stopped = Some(Stopped { answers: answer - 1, size, bytes });
+                    return Err(error);
+                }
+            }
         }
         self.last = end.min(LARGE);
-        let answers = self.buffer.split_to(end).freeze();
+        let bytes = self.buffer.split_to(end).freeze();
         if end > LARGE && self.buffer.is_empty() {
             // The memory that they took is theirs, and goes with them.
             self.buffer = BytesMut::new();
         }
-        Ok(answers)
+        Ok(Received { bytes, sizes, silence: pace.silence() })
     }
 
-    async fn more(&mut self, transport: &mut Box<dyn Transport>) -> Result<(), LogError> {
+    /// Receives one answer; returns where it ends.
+    async fn answer(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        pace: &mut Pace,
+        scan: &mut Scan,
+    ) -> Result<usize, LogError> {
+        loop {
+            if let Some(end) = scan.end(&mut self.buffer)? {
+                return Ok(end);
+            }
+            self.more(transport, pace).await?;
+        }
+    }
+
+    async fn more(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        pace: &mut Pace,
+    ) -> Result<(), LogError> {
         if self.buffer.capacity() - self.buffer.len() < ROOM / 4 {
             self.buffer.reserve(ROOM.max(self.last.saturating_sub(self.buffer.len())));
         }
-        let received = transport.read_buf(&mut self.buffer).await;
+        let receiving = timeout_at(pace.until(), transport.read_buf(&mut self.buffer)).await;
+        let received = receiving.map_err(|_| LogError::Deadline(pace.deadline))?;
         match received.map_err(transport::unreachable)? {
             0 => {
                 let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
                 Err(transport::unreachable(ended))
             }
-            _ => Ok(()),
+            bytes => {
+                pace.received(bytes);
+                Ok(())
+            }
         }
     }
 }

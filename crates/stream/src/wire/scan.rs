@@ -1,47 +1,189 @@
-//! Finds where answers end, however the bytes of them arrive.
+//! Finds where an answer ends, however its bytes arrive, and leaves out what is too large to keep.
 
+use bytes::BytesMut;
 use memchr::memchr;
+use smallvec::SmallVec;
 
-use super::tokens::{Token, token};
+use super::tokens::{MARKER, Part, mark, part};
 use crate::log::LogError;
 
-/// How far the answer that is being received was looked through.
+/// Redis nests answers half as deep at most.
+const DEEPEST: usize = 16;
+
+/// What is kept of an answer.
 ///
-/// No byte is looked at twice: nested arrays need no stack, since all that matters is how many
-/// parts are still to come.
+/// Its items are the parts inside so many lists, the outermost list among them. A marker takes the
+/// place of an item that is larger than this.
 #[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) depth: usize,
+    pub(super) bytes: usize,
+    /// The most that is kept of all answers to one write.
+    pub(super) all: usize,
+}
+
+/// How far the answer that is being received was looked through.
+#[derive(Clone, Debug)]
 pub(super) struct Scan {
+    bounds: Bounds,
+    start: usize,
+    /// Where the next part begins.
     at: usize,
-    parts: u64,
+    /// How many parts are still to come of each list that is open.
+    open: SmallVec<[u64; 8]>,
+    item: Option<Item>,
+    /// How many bytes are to come that belong to a text that is left out.
+    skip: usize,
+    /// How many bytes were left out, and how many markers have in their place.
+    left_out: u64,
+    markers: u64,
+    is_done: bool,
+}
+
+/// The item that is being received.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    start: usize,
+    /// How many of its bytes were left out, once it is known to be too large.
+    left_out: Option<u64>,
 }
 
 impl Scan {
     /// Of an answer that begins at `start`.
-    pub(super) const fn from(start: usize) -> Self {
-        Self { at: start, parts: 1 }
+    pub(super) fn from(start: usize, bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            start,
+            at: start,
+            open: SmallVec::new(),
+            item: None,
+            skip: 0,
+            left_out: 0,
+            markers: 0,
+            is_done: false,
+        }
     }
 
-    /// Where the answer ends, once all of it is in `bytes`.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, LogError> {
-        while self.parts > 0 {
-            let Some((token, next)) = token(bytes, self.at)? else { return Ok(None) };
-            self.at = next;
-            let within = if let Token::List(parts) = token { parts } else { 0 };
-            self.parts = (self.parts - 1)
-                .checked_add(within)
-                .ok_or(LogError::Reply("an array without end"))?;
+    /// How many bytes were received of the answer, kept or not.
+    pub(super) fn received(&self, bytes: &[u8]) -> u64 {
+        let kept = if self.is_done { self.at } else { bytes.len() };
+        (self.left_out + kept.saturating_sub(self.start) as u64).saturating_sub(self.markers)
+    }
+
+    /// Where the answer ends, once all of it was received.
+    pub(super) fn end(&mut self, bytes: &mut BytesMut) -> Result<Option<usize>, LogError> {
+        let is_done = self.advance(bytes);
+        self.drop_left_out(bytes);
+        Ok(is_done?.then_some(self.at))
+    }
+
+    fn advance(&mut self, bytes: &mut BytesMut) -> Result<bool, LogError> {
+        if self.skip > 0 && !self.moved(self.at.saturating_add(self.skip), bytes) {
+            return Ok(false);
         }
-        Ok(Some(self.at))
+        while !self.is_done {
+            if self.item.is_none() && self.open.len() == self.bounds.depth {
+                self.item = Some(Item { start: self.at, left_out: None });
+            }
+            let Some((part, next)) = part(bytes, self.at)? else { return Ok(false) };
+            // A text, and the end of its line.
+            let text = if let Part::Text(length) = part { length.saturating_add(2) } else { 0 };
+            let end = next.saturating_add(text);
+            if !self.leaves_out(end) && end > bytes.len() {
+                return if end > self.bounds.all { Err(self.too_large()) } else { Ok(false) };
+            }
+            if let Some(parts) = self.open.last_mut() {
+                *parts -= 1;
+            }
+            if let Part::List(parts @ 1..) = part {
+                if self.open.len() == DEEPEST {
+                    return Err(LogError::Reply("it is nested too deeply"));
+                }
+                self.open.push(parts);
+            }
+            if !self.moved(end, bytes) {
+                return Ok(false);
+            }
+            let is_kept = self.item.is_none_or(|item| item.left_out.is_none());
+            if is_kept && self.at > self.bounds.all {
+                return Err(self.too_large());
+            }
+        }
+        Ok(true)
+    }
+
+    fn too_large(&self) -> LogError {
+        LogError::TooLarge(self.bounds.all)
+    }
+
+    /// Returns `true` if the item is left out whose next part ends there.
+    fn leaves_out(&mut self, end: usize) -> bool {
+        let Some(item) = &mut self.item else { return false };
+        if item.left_out.is_none() && end - item.start > self.bounds.bytes {
+            item.left_out = Some(0);
+        }
+        item.left_out.is_some()
+    }
+
+    /// Moves on to the end of a part; returns `true` if all of that is here.
+    fn moved(&mut self, end: usize, bytes: &mut BytesMut) -> bool {
+        self.at = end.min(bytes.len());
+        self.skip = end - self.at;
+        if self.skip > 0 {
+            return false;
+        }
+        while self.open.last() == Some(&0) {
+            self.open.pop();
+        }
+        self.is_done = self.open.is_empty();
+        if self.open.len() <= self.bounds.depth {
+            self.drop_left_out(bytes);
+            self.item = None;
+        }
+        true
+    }
+
+    /// Puts a marker, with the number of bytes, in the place of what was left out so far.
+    fn drop_left_out(&mut self, bytes: &mut BytesMut) {
+        let Some(Item { start, left_out: Some(left_out) }) = &mut self.item else { return };
+        let marked = *start + if *left_out > 0 { MARKER } else { 0 };
+        let dropped = self.at.saturating_sub(marked) as u64;
+        *left_out += dropped;
+        self.left_out += dropped;
+        if marked == *start {
+            self.markers += MARKER as u64;
+        }
+        replace(bytes, *start, self.at, &mark(*left_out));
+        self.at = *start + MARKER;
     }
 }
 
+/// Replaces the bytes from `start` to `end`.
+fn replace(bytes: &mut BytesMut, start: usize, end: usize, with: &[u8]) {
+    let rest = bytes.len() - end;
+    let after = start + with.len();
+    bytes.resize(bytes.len().max(after + rest), 0);
+    bytes.copy_within(end..end + rest, after);
+    if let Some(place) = bytes.get_mut(start..after) {
+        place.copy_from_slice(with);
+    }
+    bytes.truncate(after + rest);
+}
+
 /// Where the line that begins at `from` ends, and where the next one begins.
-pub(super) fn line(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let rest = bytes.get(from..)?;
+pub(super) fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
+    /// Longer than any error of Redis.
+    const LONGEST: usize = 16 << 10;
+    let Some(rest) = bytes.get(from..) else { return Ok(None) };
+    let looked = rest.get(..LONGEST).unwrap_or(rest);
     // Every line of a long answer but errors is a few digits.
-    let end = match rest.iter().take(12).position(|byte| *byte == b'\r') {
+    let end = match looked.iter().take(12).position(|byte| *byte == b'\r') {
         Some(end) => end,
-        None => memchr(b'\r', rest)?,
+        None => match memchr(b'\r', looked) {
+            Some(end) => end,
+            None if looked.len() == LONGEST => return Err(LogError::Reply("a line without end")),
+            None => return Ok(None),
+        },
     };
-    (rest.len() > end + 1).then_some((from + end, from + end + 2))
+    Ok((rest.len() > end + 1).then_some((from + end, from + end + 2)))
 }

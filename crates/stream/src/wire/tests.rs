@@ -1,9 +1,8 @@
 //! The reader against the redis crate's own parser, cut at every byte, and on what is no answer.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use caracal_revocation_event::{Stream, StreamId};
 
-use super::scan::Scan;
 use super::tokens::{Token, Tokens, token};
 use super::*;
 use crate::log::{Counters, Entry, Head};
@@ -31,9 +30,12 @@ fn an_answer_ends_where_it_ends_however_it_arrives() {
         let mut bytes = answer.to_vec();
         bytes.extend_from_slice(b"*1\r\n");
         for cut in 0..answer.len() {
-            let mut scan = Scan::from(0);
-            assert_eq!(scan.end(&bytes[..cut]), Ok(None), "{cut} bytes of {answer:?}");
-            assert_eq!(scan.end(&bytes), Ok(Some(answer.len())));
+            let mut scan = Scan::from(0, EVERYTHING);
+            let mut received = BytesMut::from(&bytes[..cut]);
+            assert_eq!(scan.end(&mut received), Ok(None), "{cut} bytes of {answer:?}");
+            received.extend_from_slice(&bytes[cut..]);
+            assert_eq!(scan.end(&mut received), Ok(Some(answer.len())));
+            assert_eq!(scan.received(&received), answer.len() as u64);
         }
     }
 }
@@ -104,7 +106,7 @@ fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
         for byte in [b'9', b'*', b'$', b'-', b':', b'\r', b'\n', 0, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] = byte;
-            let _ = Scan::from(0).end(&bytes);
+            let _ = Scan::from(0, super::ENTRIES).end(&mut BytesMut::from(&bytes[..]));
             let bytes = Bytes::from(bytes);
             let mut answers = Answers::new(&bytes);
             let _ = answers.time().and_then(|_| answers.head(true)).and_then(|_| answers.entries());
@@ -121,7 +123,7 @@ fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
         b"\r\n",
         b"%1\r\n",
     ] {
-        let _ = Scan::from(0).end(bytes);
+        let _ = Scan::from(0, super::ENTRIES).end(&mut BytesMut::from(bytes));
         let bytes = Bytes::from_static(bytes);
         assert!(Answers::new(&bytes).entries().is_err(), "{bytes:?}");
     }
@@ -134,4 +136,98 @@ fn a_text_longer_than_was_said_is_no_text() {
     let mut tokens = Tokens::new(b"*2\r\n*1\r\n:1\r\n+x\r\n:2\r\n", 0);
     assert_eq!(tokens.skip(), Ok(()));
     assert_eq!(tokens.next(), Ok(Token::Number(2)));
+}
+
+const SMALL: Bounds = Bounds { depth: 4, bytes: 64, all: 1_000 };
+
+/// What is kept of an answer that arrives in pieces of this size, and how many bytes it had.
+fn kept(answer: &[u8], bounds: Bounds, piece: usize) -> (Bytes, u64) {
+    let mut scan = Scan::from(0, bounds);
+    let mut received = BytesMut::new();
+    let mut end = None;
+    for piece in answer.chunks(piece) {
+        assert_eq!(end, None);
+        received.extend_from_slice(piece);
+        end = scan.end(&mut received).unwrap();
+        assert!(received.len() <= bounds.all, "{}", received.len());
+    }
+    assert_eq!(end, Some(received.len()));
+    (received.clone().freeze(), scan.received(&received))
+}
+
+/// The answer to `XREAD` with an entry of these fields between two others.
+fn surrounded(fields: &str) -> Vec<u8> {
+    let entry = |id, fields| format!("*2\r\n$3\r\n{id}-0\r\n{fields}");
+    let (first, second) = (entry(1, "*2\r\n$1\r\na\r\n$1\r\nb\r\n"), entry(2, fields));
+    let third = entry(3, "*2\r\n$1\r\nc\r\n$0\r\n\r\n");
+    let name = "$23\r\ncaracal.sessions.revoke\r\n";
+    format!("*1\r\n*2\r\n{name}*3\r\n{first}{second}{third}").into_bytes()
+}
+
+fn one_long_text() -> String {
+    format!("*2\r\n$1\r\na\r\n$5000\r\n{}\r\n", "x".repeat(5_000))
+}
+
+fn many_short_texts() -> String {
+    format!("*1000\r\n{}", "$1\r\na\r\n".repeat(1_000))
+}
+
+fn many_lists() -> String {
+    format!("*500\r\n{}", "*1\r\n:1\r\n".repeat(500))
+}
+
+#[test]
+fn leaves_out_a_message_that_is_too_large_and_keeps_its_neighbours() {
+    for fields in [one_long_text(), many_short_texts(), many_lists()] {
+        let answer = surrounded(&fields);
+        for piece in [1, 2, 3, 7, 64, 100, 1_000, answer.len()] {
+            let (kept, size) = kept(&answer, SMALL, piece);
+            assert_eq!(size, answer.len() as u64);
+            let entries = Answers::new(&kept).entries().unwrap();
+            let ids: Vec<u64> = entries.iter().map(|entry| entry.id.ms).collect();
+            assert_eq!(ids, [1, 2, 3], "{piece}");
+            let sizes: Vec<_> = entries.iter().map(|entry| entry.fields.too_large()).collect();
+            assert_eq!(sizes, [None, Some(fields.len() as u64), None]);
+            assert_eq!(entries[2].fields, [("c", "")].into_iter().collect());
+        }
+    }
+}
+
+#[test]
+fn keeps_counters_next_to_entries_that_are_too_large() {
+    let entry = format!("*2\r\n$5\r\n100-0\r\n{}", one_long_text());
+    let small = "*2\r\n$5\r\n100-0\r\n*2\r\n$1\r\na\r\n$2\r\n\r\n\r\n";
+    let answer = String::from_utf8(HEAD.to_vec()).unwrap().replace(small, &entry);
+    for piece in [1, 10, answer.len()] {
+        let (kept, size) = kept(answer.as_bytes(), COUNTERS, piece);
+        assert_eq!(size, answer.len() as u64);
+        assert!(kept.len() < 400);
+        assert_eq!(Answers::new(&kept).head(true), reply::head(Some(values(HEAD)), true));
+    }
+}
+
+#[test]
+fn refuses_answers_that_are_too_large_as_a_whole() {
+    let entry = "*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n".repeat(100);
+    let answer = format!("*1\r\n*2\r\n$23\r\ncaracal.sessions.revoke\r\n*100\r\n{entry}");
+    for answer in [answer.as_str(), "$2000\r\n", "*1\r\n*2\r\n$99999999999999999\r\n"] {
+        let mut received = BytesMut::from(answer.as_bytes());
+        let ended = Scan::from(0, SMALL).end(&mut received);
+        assert_eq!(ended, Err(LogError::TooLarge(1_000)), "{answer}");
+    }
+}
+
+#[test]
+fn refuses_a_line_without_end_and_nesting_without_end() {
+    for answer in ["-".repeat(20_000), "*1\r\n".repeat(100)] {
+        let mut received = BytesMut::from(answer.as_bytes());
+        assert!(Scan::from(0, EVERYTHING).end(&mut received).is_err());
+    }
+}
+
+#[test]
+fn a_server_cannot_send_the_marker_of_what_is_left_out() {
+    let marked = surrounded("!00000000000005000\r\n");
+    let mut received = BytesMut::from(&marked[..]);
+    assert!(matches!(Scan::from(0, super::ENTRIES).end(&mut received), Err(LogError::Reply(_))));
 }

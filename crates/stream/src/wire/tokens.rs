@@ -13,33 +13,79 @@ pub(super) enum Token<'a> {
     Nil,
     /// So many tokens follow that are its items, and theirs.
     List(u64),
+    /// So many bytes were left out in this place: too many to be kept.
+    LeftOut(u64),
 }
 
 const LONG: LogError = LogError::Reply("a length is no number");
 
-/// The token that begins at `at`, and where the next one does; None if not all of it is there yet.
-pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)>, LogError> {
-    let Some((end, next)) = line(bytes, at) else { return Ok(None) };
+/// How long the marker is that takes the place of what was left out.
+pub(super) const MARKER: usize = 20;
+
+/// The marker for so many bytes that were left out. No server can send one: a scan refuses its
+/// first byte.
+pub(super) fn mark(bytes: u64) -> [u8; MARKER] {
+    let mut mark = *b"!00000000000000000\r\n";
+    let digits = mark.get_mut(1..MARKER - 2).unwrap_or_default();
+    let mut rest = bytes;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    mark
+}
+
+/// What a line says, before the text that may follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// A text of so many bytes follows, and the end of its line.
+    Text(usize),
+    List(u64),
+    Whole(Token<'a>),
+}
+
+/// The part whose line begins at `at`, and where the next line does; None if not all of the line is
+/// there yet.
+pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>, LogError> {
+    let Some((end, next)) = line(bytes, at)? else { return Ok(None) };
     let Some((kind, text)) = bytes.get(at..end).and_then(<[u8]>::split_first) else {
         return Err(LogError::Reply("an empty line"));
     };
-    Ok(Some(match kind {
-        b'$' => {
-            let Some(length) = length(text)? else { return Ok(Some((Token::Nil, next))) };
-            let length = usize::try_from(length).map_err(|_| LONG)?;
-            let end = next.checked_add(length).ok_or(LONG)?;
-            let Some(after) = bytes.get(end..end.saturating_add(2)) else { return Ok(None) };
-            if after != b"\r\n" {
-                return Err(LogError::Reply("a text is not as long as was said"));
-            }
-            (Token::Text(bytes.get(next..end).unwrap_or_default()), end + 2)
+    let part = match kind {
+        b'$' => match length(text)? {
+            Some(length) => Part::Text(usize::try_from(length).map_err(|_| LONG)?),
+            None => Part::Whole(Token::Nil),
+        },
+        b'*' => length(text)?.map_or(Part::Whole(Token::Nil), Part::List),
+        b':' => {
+            let number = number(text).ok_or(LogError::Reply("a number is none"))?;
+            Part::Whole(Token::Number(number))
         }
-        b'*' => (length(text)?.map_or(Token::Nil, Token::List), next),
-        b':' => (Token::Number(number(text).ok_or(LogError::Reply("a number is none"))?), next),
-        b'+' => (Token::Text(text), next),
-        b'-' => (Token::Error(text), next),
+        b'+' => Part::Whole(Token::Text(text)),
+        b'-' => Part::Whole(Token::Error(text)),
         _ => return Err(LogError::Reply("it does not speak the protocol of Redis")),
-    }))
+    };
+    Ok(Some((part, next)))
+}
+
+/// The token that begins at `at`, and where the next one does; None if not all of it is there yet.
+pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)>, LogError> {
+    if let Some(digits) = bytes.get(at..at + MARKER).filter(|mark| mark.starts_with(b"!")) {
+        let left_out = digits.get(1..MARKER - 2).and_then(number).ok_or(LONG)?;
+        return Ok(Some((Token::LeftOut(left_out.unsigned_abs()), at + MARKER)));
+    }
+    let Some((part, next)) = part(bytes, at)? else { return Ok(None) };
+    let length = match part {
+        Part::Text(length) => length,
+        Part::List(items) => return Ok(Some((Token::List(items), next))),
+        Part::Whole(token) => return Ok(Some((token, next))),
+    };
+    let end = next.checked_add(length).ok_or(LONG)?;
+    let Some(after) = bytes.get(end..end.saturating_add(2)) else { return Ok(None) };
+    if after != b"\r\n" {
+        return Err(LogError::Reply("a text is not as long as was said"));
+    }
+    Ok(Some((Token::Text(bytes.get(next..end).unwrap_or_default()), end + 2)))
 }
 
 /// The length of a text or list; None for nil.

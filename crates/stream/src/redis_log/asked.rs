@@ -1,0 +1,171 @@
+//! A read: the commands of it, and what their answers mean.
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Stream, StreamId};
+use redis::Pipeline;
+
+use super::Server;
+use super::counters::Form;
+use crate::continuity::Identity;
+use crate::log::{AsOf, LogError, PerStream, Reading};
+use crate::wire::{Answers, Keep, Received, Stopped};
+
+/// A read that was sent.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) cursors: PerStream<StreamId>,
+    pub(super) count: usize,
+    pub(super) wait: Option<Duration>,
+    /// The streams whose counters it asked for, and with them who the server is.
+    pub(super) heads: PerStream<Option<Form>>,
+    /// The streams whose entries it asked for.
+    pub(super) entries: PerStream<bool>,
+    /// Whether each command has the word before it that it is meant for a stream on its way.
+    pub(super) is_asking: bool,
+}
+
+impl Asked {
+    /// The time, who the server is, the counters of each stream, and then the read, in one write
+    /// and in this order: a server that is a primary has everything, so what the counters tell
+    /// afterwards is complete, and it was true before the entries were read.
+    pub(super) fn commands(&self) -> Pipeline {
+        let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
+        commands.cmd("TIME");
+        if self.asks_heads() {
+            commands.cmd("INFO").arg("replication");
+        }
+        for (stream, form) in self.heads() {
+            if self.is_asking {
+                commands.cmd("ASKING");
+            }
+            let head = commands.cmd("XINFO").arg("STREAM").arg(stream.name());
+            if form == Form::Full {
+                head.arg("FULL").arg("COUNT").arg(1);
+            }
+        }
+        if !self.asks_entries() {
+            return commands;
+        }
+        if self.is_asking {
+            commands.cmd("ASKING");
+        }
+        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
+        if let Some(wait) = self.wait {
+            // Zero would mean for ever.
+            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        }
+        read.arg("STREAMS");
+        for (stream, _) in self.entries() {
+            read.arg(stream.name());
+        }
+        for (_, cursor) in self.entries() {
+            read.arg(cursor.to_string());
+        }
+        commands
+    }
+
+    /// What is kept of the answers.
+    pub(super) fn keep(&self) -> Keep {
+        if self.asks_entries() { Keep::Entries } else { Keep::Counters }
+    }
+
+    pub(super) fn asks_heads(&self) -> bool {
+        self.heads.iter().any(Option::is_some)
+    }
+
+    pub(super) fn asks_entries(&self) -> bool {
+        self.entries.contains(&true)
+    }
+
+    pub(super) fn heads(&self) -> impl Iterator<Item = (Stream, Form)> {
+        Stream::ALL.into_iter().zip(self.heads).filter_map(|(stream, form)| Some((stream, form?)))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Stream, StreamId)> {
+        let all = Stream::ALL.into_iter().zip(self.cursors).zip(self.entries);
+        all.filter_map(|(stream, is_meant)| is_meant.then_some(stream))
+    }
+
+    /// The answer of each stream's counters, among the answers.
+    pub(super) fn head_answers(&self) -> impl Iterator<Item = (usize, Stream)> {
+        let step = 1 + usize::from(self.is_asking);
+        self.heads().enumerate().map(move |(nth, (stream, _))| (2 + nth * step + step - 1, stream))
+    }
+
+    /// Adds to an error which answer it cut, if part of that had come or only one was asked for.
+    pub(super) fn cut(&self, error: LogError, stopped: &Stopped) -> LogError {
+        let head = self.head_answers().find(|(nth, _)| *nth == stopped.answers);
+        let question = match (head, Answers::cut_in(&stopped.bytes), self.only()) {
+            (Some((_, stream)), ..) => format!("XINFO STREAM {stream}"),
+            (None, Some(stream), _) => {
+                format!("XREAD COUNT {}, among the entries of {stream}", self.count)
+            }
+            (None, None, Some(only)) => only,
+            _ => return error,
+        };
+        LogError::Cut { error: Box::new(error), question, bytes: stopped.size }
+    }
+
+    /// What it asks for, where that is one thing of one stream.
+    fn only(&self) -> Option<String> {
+        let (mut heads, mut entries) = (self.heads(), self.entries());
+        match (heads.next(), heads.next(), entries.next(), entries.next()) {
+            (Some((stream, _)), None, None, _) => Some(format!("XINFO STREAM {stream}")),
+            (None, _, Some((stream, _)), None) => {
+                Some(format!("XREAD COUNT {} of {stream}", self.count))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the answers say, all but up to when they hold.
+    pub(super) fn understand(
+        &self,
+        received: &Received,
+        streams: &[Stream],
+        server: &Server,
+    ) -> Result<Reading, LogError> {
+        let mut answers = Answers::new(&received.bytes);
+        let server_time = answers.time()?;
+        let mut identity = None;
+        if self.asks_heads() {
+            identity = Some(Identity::of(&server.run_id, &answers.text()?)?);
+        }
+        let mut heads = PerStream::default();
+        for (stream, _) in self.heads() {
+            if self.is_asking {
+                answers.text()?;
+            }
+            if let Some(head) = heads.get_mut(stream.index()) {
+                let answer = answers.head(server.counts);
+                *head = Some(answer.map_err(|error| error.on(stream.name()))?);
+            }
+        }
+        let mut entries = Vec::new();
+        if self.asks_entries() {
+            if self.is_asking {
+                answers.text()?;
+            }
+            entries = answers.entries()?;
+        }
+        let mut read = [0; Stream::ALL.len()];
+        for entry in &entries {
+            if let Some(read) = read.get_mut(entry.stream.index()) {
+                *read += 1;
+            }
+        }
+        let mut drained = read.map(|read| read < self.count);
+        drained.iter_mut().zip(self.entries).for_each(|(drained, read)| *drained &= read);
+        Ok(Reading {
+            server_time,
+            as_of: AsOf::Unknown,
+            freshness_error: None,
+            identity,
+            streams: Stream::ALL.map(|stream| streams.contains(&stream)),
+            heads,
+            entries,
+            drained,
+        })
+    }
+}

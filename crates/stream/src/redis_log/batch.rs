@@ -1,0 +1,137 @@
+//! How much one read asks for: less after large, slow and cut answers, more after small ones.
+
+use std::time::Duration;
+
+/// At most so many entries a stream and answer, and fewer where they are large.
+const MOST: usize = 1_000;
+const FIRST: usize = 100;
+/// Entries of more bytes than this make the next answer smaller.
+const COMFORTABLE: u64 = 8 << 20;
+/// So do entries that take longer than this to arrive.
+const SLOW: Duration = Duration::from_secs(1);
+/// At most so many answers must arrive whole before more is asked for than arrived last.
+const LONGEST_CALM: u32 = 1_024;
+
+/// How many entries of each stream to ask for. None at a time means: of one stream after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batch {
+    count: usize,
+    /// More than this did not arrive whole.
+    ceiling: usize,
+    /// How many answers must arrive whole before the ceiling is raised; twice as many after each
+    /// that did not.
+    calm: u32,
+    /// How many of them are still to come.
+    left: u32,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { count: FIRST, ceiling: MOST, calm: 1, left: 1 }
+    }
+}
+
+impl Batch {
+    pub(super) fn count(self) -> usize {
+        self.count.max(1)
+    }
+
+    /// Returns `true` if even one entry of each stream is too much for one answer.
+    pub(super) const fn is_narrow(self) -> bool {
+        self.count == 0
+    }
+
+    /// An answer arrived whole: how many bytes of it were entries, how many it had, and how long it
+    /// took.
+    pub(super) fn arrived(&mut self, entries: u64, all: u64, took: Duration) {
+        let is_slow = took > SLOW && entries > all / 2;
+        if entries > COMFORTABLE {
+            self.count = (self.count / 8).max(1);
+        } else if is_slow {
+            self.count = (self.count / 2).max(1);
+        } else if entries < COMFORTABLE / 8 {
+            self.grow();
+        }
+    }
+
+    /// An answer did not arrive whole, for whatever reason: it may have been too large for someone
+    /// on its way.
+    pub(super) fn cut(&mut self) {
+        self.count /= 2;
+        self.ceiling = self.count;
+        self.calm = (self.calm * 2).min(LONGEST_CALM);
+        self.left = self.calm;
+    }
+
+    fn grow(&mut self) {
+        if self.count < self.ceiling {
+            self.count = (self.count * 2).clamp(1, self.ceiling);
+            return;
+        }
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            return;
+        }
+        if self.ceiling == MOST {
+            self.calm = 1;
+        }
+        self.ceiling = (self.ceiling * 2).clamp(1, MOST);
+        self.left = self.calm;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: u64 = 1_000;
+    const QUICK: Duration = Duration::ZERO;
+
+    fn arrived(batch: &mut Batch, times: usize) {
+        (0..times).for_each(|_| batch.arrived(SMALL, SMALL, QUICK));
+    }
+
+    #[test]
+    fn halves_after_each_cut_and_grows_back() {
+        let mut batch = Batch::default();
+        let mut counts = Vec::new();
+        while !batch.is_narrow() {
+            batch.cut();
+            counts.push(batch.count);
+        }
+        assert_eq!(counts, [50, 25, 12, 6, 3, 1, 0]);
+        assert_eq!(batch.count(), 1);
+        arrived(&mut batch, 20 * 128);
+        assert_eq!(batch.count, MOST);
+    }
+
+    #[test]
+    fn asks_ever_more_rarely_for_what_does_not_arrive() {
+        let mut batch = Batch::default();
+        arrived(&mut batch, 10);
+        let mut cuts = 0;
+        for _ in 0..10_000 {
+            if batch.count > 300 {
+                batch.cut();
+                cuts += 1;
+            } else {
+                arrived(&mut batch, 1);
+            }
+        }
+        assert!(cuts < 20, "{cuts}");
+        assert!(batch.count >= 100, "{batch:?}");
+    }
+
+    #[test]
+    fn large_entries_shrink_it_and_large_counters_do_not() {
+        let mut batch = Batch::default();
+        batch.arrived(SMALL, 18 << 20, 5 * SLOW);
+        assert_eq!(batch.count, 200);
+        batch.arrived(9 << 20, 9 << 20, QUICK);
+        assert_eq!(batch.count, 25);
+        batch.arrived(SMALL, SMALL, QUICK);
+        assert_eq!(batch.count, 50);
+        batch.arrived(2 << 20, 2 << 20, 2 * SLOW);
+        assert_eq!(batch.count, 25);
+    }
+}

@@ -1,0 +1,130 @@
+//! When the counters of each stream are asked for: the larger the answer, the more rarely.
+//!
+//! `XINFO STREAM` repeats the first and the last entry of the stream, whatever their size, and no
+//! other command tells the counters.
+
+use std::time::Duration;
+
+use caracal_revocation_event::Stream;
+use tokio::time::Instant;
+
+use crate::log::PerStream;
+
+/// How often they are asked for while entries come one by one: what they prove is older by so much,
+/// and asking each time would take the server longer than the entry.
+const EVERY: Duration = Duration::from_millis(20);
+/// Answers up to this size, in bytes, are not spaced any further.
+const SMALL: u64 = 32 << 10;
+/// So many bytes a second of larger ones are asked for.
+const RATE: u64 = 2 << 20;
+/// But at least so often: at half of the time after which an old view is reported.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// How the counters of a stream are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    /// Without the last entry.
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// When they were asked for last on this connection.
+    asked: Option<Instant>,
+    /// How many bytes the last answer had.
+    size: u64,
+}
+
+/// What is known of the answers to earlier questions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spacing(PerStream<Last>);
+
+impl Spacing {
+    /// A new connection was opened: everything is asked for again.
+    pub(super) fn restart(&mut self) {
+        self.0.iter_mut().for_each(|last| last.asked = None);
+    }
+
+    /// The time until the counters of this stream are due, at most half of `bound` after the last
+    /// time. `is_reading` while nothing is waited for: then answers are long, and small counters
+    /// are nothing compared to them.
+    pub(super) fn due_in(&self, stream: Stream, is_reading: bool, bound: Duration) -> Duration {
+        let last = self.last(stream);
+        let every = match last.size {
+            ..=SMALL if is_reading => Duration::ZERO,
+            ..=SMALL => EVERY,
+            size => Duration::from_millis(size * 1_000 / RATE).clamp(EVERY, LONGEST.min(bound / 2)),
+        };
+        last.asked.map_or(Duration::ZERO, |asked| every.saturating_sub(asked.elapsed()))
+    }
+
+    pub(super) fn form(&self, stream: Stream) -> Form {
+        if self.last(stream).size > SMALL { Form::Full } else { Form::Plain }
+    }
+
+    pub(super) fn asked(&mut self, stream: Stream) {
+        if let Some(last) = self.0.get_mut(stream.index()) {
+            last.asked = Some(Instant::now());
+        }
+    }
+
+    pub(super) fn answered(&mut self, stream: Stream, size: u64) {
+        if let Some(last) = self.0.get_mut(stream.index()) {
+            last.size = size;
+        }
+    }
+
+    /// It was quiet: small counters are worth asking for. Returns `true` if there are any.
+    pub(super) fn hurry(&mut self, streams: &[Stream]) -> bool {
+        let mut any = false;
+        for stream in streams {
+            if let Some(last) = self.0.get_mut(stream.index()).filter(|last| last.size <= SMALL) {
+                last.asked = None;
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn last(&self, stream: Stream) -> Last {
+        self.0.get(stream.index()).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn larger_counters_are_asked_for_more_rarely_within_the_bound() {
+        let mut spacing = Spacing::default();
+        let stream = Stream::SessionsRevoke;
+        let minute = Duration::from_secs(60);
+        assert_eq!(spacing.due_in(stream, false, minute), Duration::ZERO);
+        spacing.asked(stream);
+        let mut due_in = |size, is_reading, bound| {
+            spacing.answered(stream, size);
+            spacing.due_in(stream, is_reading, bound).as_millis()
+        };
+        assert_eq!(due_in(1_000, true, minute), 0);
+        assert_eq!(due_in(1_000, false, minute), 20);
+        assert_eq!(due_in(1 << 20, true, minute), 500);
+        assert_eq!(due_in(100 << 20, false, minute), 2_000);
+        assert_eq!(due_in(100 << 20, false, Duration::from_secs(1)), 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_hurries_small_counters_only() {
+        let mut spacing = Spacing::default();
+        let (large, small) = (Stream::SessionsRevoke, Stream::KeysInvalidate);
+        for (stream, size) in [(large, 1 << 20), (small, 1_000)] {
+            spacing.asked(stream);
+            spacing.answered(stream, size);
+        }
+        assert!(!spacing.hurry(&[large]));
+        assert!(spacing.hurry(&[large, small]));
+        assert!(spacing.due_in(large, false, LONGEST) > Duration::ZERO);
+        assert_eq!(spacing.due_in(small, false, LONGEST), Duration::ZERO);
+    }
+}
