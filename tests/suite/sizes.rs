@@ -152,7 +152,7 @@ async fn names_the_stream_whose_smallest_answer_is_cut() {
     let revocations = follow(&server.url());
     let message = "the smallest answer about this stream does not arrive whole";
     eventually("it is logged", || logged.lines_with(message) > 0).await;
-    assert_eq!(logged.lines_with("XINFO STREAM caracal.agents.lifecycle"), 1);
+    assert!(logged.lines_with("XINFO STREAM caracal.agents.lifecycle") > 0);
     assert!(!is_admitted(&revocations, "anybody"), "nothing is proven");
     limit_answers(&server, "0").await;
     ready(&revocations).await;
