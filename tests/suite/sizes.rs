@@ -148,6 +148,7 @@ async fn names_the_stream_whose_smallest_answer_is_cut() {
     let logged = Logged::from_now();
     let server = server();
     add_large(&server, Stream::AgentsLifecycle, 2 * MEGABYTE).await;
+    publish(&server, 1, 10).await;
     limit_answers(&server, "1mb").await;
     let revocations = follow(&server.url());
     let message = "the smallest answer about this stream does not arrive whole";

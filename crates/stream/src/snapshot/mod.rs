@@ -9,7 +9,7 @@ mod boot;
 mod file;
 mod format;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod saver;
 
 use std::io;

@@ -25,7 +25,7 @@ use transport::Transport;
 
 mod answers;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod pace;
 mod scan;
 #[cfg(test)]
