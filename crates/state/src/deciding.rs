@@ -50,7 +50,7 @@ impl Revocations {
         // before. Each load acquires what the follower released, so the look-ups see no less.
         let staleness = state.freshness.staleness_ns(now);
         let is_full = state.index.is_full();
-        let has_horizon = state.horizon.is_any();
+        let has_horizon = state.horizon.is_any(now);
         let epoch_is_stale =
             checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
         let may_be_held = subject.may_be_held(&state.index, checks.chain);
@@ -77,7 +77,7 @@ impl Revocations {
     ) -> Verdict {
         let state = self.state();
         // In the same order; what was seen before holds of what is looked up later, too.
-        let horizons = state.horizon.heights();
+        let horizons = state.horizon.heights(now);
         let found = subject.find(&state.index, checks.chain);
         let is_decidable = !found.resumed && subject.is_in_tables();
         let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
@@ -93,7 +93,7 @@ impl Revocations {
             is_full: seen.is_full,
             bound: state.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
             horizon: horizon
-                .map(|second| self.options().height(second, subject.has_earlier_hops(), now)),
+                .map(|second| self.options().height(second, subject.has_earlier_hops())),
             fail_open: checks.fail_open_unknown,
         })
     }

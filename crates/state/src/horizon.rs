@@ -1,16 +1,32 @@
 //! The horizon: tokens made up to it may be hit by a revocation that was lost.
 //!
 //! It has two heights. Whatever may be missing raises both. A second source of truth, read after
-//! the loss, takes back the one that holds for the tokens that it decides; the other stays, and
-//! moves out of reach as tokens grow old.
+//! the loss, takes back the one that holds for the tokens that it decides; the other stays until no
+//! token can live any more that was made up to it.
+//!
+//! That is so once both clocks have moved on by [`SHORTEST_MEMORY`]: the wall clock since the
+//! horizon's second, the monotonic one since the horizon was raised. Neither would do alone:
+//!
+//! - A wall clock that jumps forward ends nothing early, since the monotonic one did not jump. Nor
+//!   does it admit a token: what is alive is judged by the same reading of that clock.
+//! - A wall clock that is set back brings the horizon back, along with the expired tokens that it
+//!   would let live again: nothing is erased, each decision compares.
+//! - The monotonic clock never runs ahead of real time. If it stands still, as on a machine that
+//!   sleeps, the horizon lasts longer than it must, which admits nobody.
 
 use std::sync::PoisonError;
 
 use tokio::sync::watch;
 
-use crate::sync::{AtomicI64, Mutex, MutexGuard, Ordering};
+use crate::Moment;
+use crate::freshness::nanos;
+use crate::options::SHORTEST_MEMORY;
+use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
 
 const NONE: i64 = i64::MIN;
+
+/// So many seconds after it, a horizon concerns nobody.
+const LASTS: i64 = SHORTEST_MEMORY.as_secs().cast_signed();
 
 /// How often messages may have been lost so far: a number to compare, from
 /// [`Revocations::losses`].
@@ -54,7 +70,10 @@ pub(crate) struct Horizon {
     decidable: AtomicI64,
     /// For those that it does not; never lower than the other.
     kept: AtomicI64,
-    /// Both heights change only under its lock.
+    /// The monotonic clock, in nanoseconds, before which neither ends.
+    ends: AtomicU64,
+    /// The three above change only under its lock. Nothing is told under it: whoever is woken may
+    /// ask for it.
     losses: Mutex<Losses>,
     told: watch::Sender<Losses>,
 }
@@ -64,6 +83,7 @@ impl Default for Horizon {
         Self {
             decidable: AtomicI64::new(NONE),
             kept: AtomicI64::new(NONE),
+            ends: AtomicU64::new(0),
             losses: Mutex::default(),
             told: watch::Sender::default(),
         }
@@ -72,36 +92,42 @@ impl Default for Horizon {
 
 impl Horizon {
     /// Never goes back by this. Returns `true` if it rose for any token.
-    pub(crate) fn raise(&self, second: i64, cause: Cause) -> bool {
-        self.lift([Some(second); 2], cause)
+    pub(crate) fn raise(&self, second: i64, now: Moment, cause: Cause) -> bool {
+        self.lift([Some(second); 2], now, cause)
     }
 
-    pub(crate) fn export(&self) -> [Option<i64>; 2] {
+    pub(crate) fn export(&self, now: Moment) -> [Option<i64>; 2] {
         let _unchanged = self.lock();
-        [&self.decidable, &self.kept]
-            .map(|height| Some(height.load(Ordering::Acquire)).filter(|second| *second != NONE))
+        let heights = self.heights(now);
+        [heights.second(true), heights.second(false)]
     }
 
     /// Raises it to where another one was.
-    pub(crate) fn import(&self, heights: [Option<i64>; 2]) {
-        self.lift(heights, Cause::Missing);
+    pub(crate) fn import(&self, heights: [Option<i64>; 2], now: Moment) {
+        self.lift(heights, now, Cause::Missing);
     }
 
-    fn lift(&self, [decidable, kept]: [Option<i64>; 2], cause: Cause) -> bool {
+    fn lift(&self, [decidable, kept]: [Option<i64>; 2], now: Moment, cause: Cause) -> bool {
         let Some(highest) = decidable.max(kept) else { return false };
-        let mut losses = self.lock();
-        // The one that is never lower, first: a reader takes whichever applies to it.
-        let mut rises = self.kept.fetch_max(highest, Ordering::AcqRel) < highest;
+        let losses = self.lock();
+        let mut rises = highest > self.kept.load(Ordering::Acquire);
+        // Each before what a reader asks earlier: whoever sees a height sees that it has not
+        // ended, and the height that is never lower.
+        if rises {
+            let ends = nanos(now.monotonic.saturating_add(SHORTEST_MEMORY));
+            self.ends.fetch_max(ends, Ordering::AcqRel);
+            self.kept.store(highest, Ordering::Release);
+        }
         if let Some(second) = decidable {
             rises |= self.decidable.fetch_max(second, Ordering::AcqRel) < second;
         }
-        self.count(&mut losses, cause);
+        self.count(losses, cause);
         rises
     }
 
     /// A loss that nothing proves, and so raises nothing.
     pub(crate) fn suspect(&self) {
-        self.count(&mut self.lock(), Cause::Missing);
+        self.count(self.lock(), Cause::Missing);
     }
 
     /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
@@ -122,32 +148,50 @@ impl Horizon {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, losses: &mut Losses, cause: Cause) {
+    fn count(&self, mut losses: MutexGuard<'_, Losses>, cause: Cause) {
         match cause {
             Cause::Missing => losses.missing += 1,
             Cause::Recut => losses.recut += 1,
         }
-        self.told.send_replace(*losses);
+        let counted = *losses;
+        drop(losses);
+        self.told.send_if_modified(|told| {
+            let is_news = told.missing + told.recut < counted.missing + counted.recut;
+            if is_news {
+                *told = counted;
+            }
+            is_news
+        });
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Losses> {
         self.told.subscribe()
     }
 
-    /// Whether there is one for any token.
+    /// Returns `true` if there is one for any token.
     #[inline]
-    pub(crate) fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self, now: Moment) -> bool {
         // The other is never higher.
-        self.kept.load(Ordering::Acquire) != NONE
+        let kept = self.kept.load(Ordering::Acquire);
+        kept != NONE && !self.is_over(kept, now)
     }
 
-    /// Both heights as they stand now.
+    /// Both heights at this moment.
     #[inline]
-    pub(crate) fn heights(&self) -> Heights {
-        Heights {
-            decidable: self.decidable.load(Ordering::Acquire),
-            kept: self.kept.load(Ordering::Acquire),
+    pub(crate) fn heights(&self, now: Moment) -> Heights {
+        let decidable = self.decidable.load(Ordering::Acquire);
+        let kept = self.kept.load(Ordering::Acquire);
+        if self.is_over(kept, now) {
+            return Heights { decidable: NONE, kept: NONE };
         }
+        Heights { decidable, kept }
+    }
+
+    /// Returns `true` if no token can live that was made up to `kept`: see the module.
+    fn is_over(&self, kept: i64, now: Moment) -> bool {
+        let wall = i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX);
+        wall > kept.saturating_add(LASTS)
+            && nanos(now.monotonic) >= self.ends.load(Ordering::Acquire)
     }
 }
 
@@ -168,25 +212,30 @@ impl Heights {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    const NOW: Moment =
+        Moment { monotonic: Duration::from_secs(1), wall: Duration::from_secs(100) };
+
     fn seconds(horizon: &Horizon) -> (Option<i64>, Option<i64>) {
-        let heights = horizon.heights();
+        let heights = horizon.heights(NOW);
         (heights.second(true), heights.second(false))
     }
 
     #[test]
     fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
         let horizon = Horizon::default();
-        horizon.raise(10, Cause::Missing);
+        horizon.raise(10, NOW, Cause::Missing);
         let before = horizon.losses();
-        horizon.raise(20, Cause::Missing);
+        horizon.raise(20, NOW, Cause::Missing);
         assert!(!horizon.take_back(before));
-        assert_eq!(horizon.heights().second(true), Some(20));
+        assert_eq!(seconds(&horizon).0, Some(20));
         let after = horizon.losses();
         assert!(horizon.take_back(after));
         assert_eq!(seconds(&horizon), (None, Some(20)));
-        horizon.raise(5, Cause::Missing);
+        horizon.raise(5, NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(5), Some(20)));
     }
 
@@ -194,12 +243,12 @@ mod tests {
     fn it_goes_up_and_each_loss_is_told() {
         let horizon = Horizon::default();
         let mut told = horizon.watch();
-        horizon.raise(20, Cause::Missing);
+        horizon.raise(20, NOW, Cause::Missing);
         assert!(told.has_changed().unwrap());
-        horizon.raise(5, Cause::Missing);
+        horizon.raise(5, NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(20), Some(20)));
-        horizon.import([None, Some(30)]);
-        horizon.import([Some(10), Some(10)]);
+        horizon.import([None, Some(30)], NOW);
+        horizon.import([Some(10), Some(10)], NOW);
         assert_eq!(seconds(&horizon), (Some(20), Some(30)));
         told.mark_unchanged();
         let before = horizon.losses();
@@ -212,12 +261,45 @@ mod tests {
     #[test]
     fn it_tells_whether_it_rose_for_any_token() {
         let horizon = Horizon::default();
-        assert!(horizon.raise(20, Cause::Recut));
-        assert!(!horizon.raise(20, Cause::Recut));
-        assert!(!horizon.raise(5, Cause::Missing));
+        assert!(horizon.raise(20, NOW, Cause::Recut));
+        assert!(!horizon.raise(20, NOW, Cause::Recut));
+        assert!(!horizon.raise(5, NOW, Cause::Missing));
         assert!(horizon.take_back(horizon.losses()));
-        assert!(horizon.raise(5, Cause::Recut), "for those that were taken back");
-        assert!(!horizon.raise(5, Cause::Recut));
+        assert!(horizon.raise(5, NOW, Cause::Recut), "for those that were taken back");
+        assert!(!horizon.raise(5, NOW, Cause::Recut));
         assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (1, 4));
+    }
+
+    #[test]
+    fn ends_once_both_clocks_have_moved_on() {
+        let at = |monotonic, wall| Moment {
+            monotonic: NOW.monotonic + Duration::from_secs(monotonic),
+            wall: NOW.wall + Duration::from_secs(wall),
+        };
+        let lasts = LASTS.cast_unsigned();
+        let horizon = Horizon::default();
+        horizon.raise(100, NOW, Cause::Missing);
+        for (now, is_any) in [
+            (at(lasts, lasts), true),
+            (at(lasts - 1, lasts + 1), true),
+            (at(0, 7 * 86_400), true),
+            (at(7 * 86_400, 0), true),
+            (at(lasts, lasts + 1), false),
+        ] {
+            assert_eq!(horizon.is_any(now), is_any, "{now:?}");
+            assert_eq!(horizon.export(now), [Some(100).filter(|_| is_any); 2], "{now:?}");
+        }
+        let later = at(lasts, lasts + 1);
+        horizon.raise(50, later, Cause::Missing);
+        assert!(!horizon.is_any(later), "so old a loss concerns nobody");
+        horizon.raise(101, later, Cause::Missing);
+        assert_eq!(horizon.export(later), [Some(101); 2]);
+    }
+
+    #[test]
+    fn never_ends_beyond_the_last_second() {
+        let horizon = Horizon::default();
+        horizon.raise(i64::MAX, NOW, Cause::Missing);
+        assert!(horizon.is_any(Moment { monotonic: Duration::MAX, wall: Duration::MAX }));
     }
 }

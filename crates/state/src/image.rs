@@ -62,7 +62,7 @@ impl Revocations {
         let state = self.state();
         // The horizon first: a second source of truth adds what it knows and then takes it back,
         // and an image with neither would let in what was lost.
-        let horizon = state.horizon.export();
+        let horizon = state.horizon.export(self.now());
         let (revoked, sessions) = state.index.export(self.now_minute());
         Image {
             keys: state.index.keys(),
@@ -103,7 +103,7 @@ impl Revocations {
             self.raise_epoch(zone, *ended, true, at);
             self.raise_epoch(zone, *epoch, false, at);
         }
-        state.horizon.import(image.horizon);
+        state.horizon.import(image.horizon, at);
         Ok(())
     }
 }

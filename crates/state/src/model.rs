@@ -215,6 +215,34 @@ fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
     });
 }
 
+/// Later than the end of a horizon at [`HORIZON`].
+const LATER: Duration = Duration::from_secs(2 * 60 * 60);
+
+#[test]
+fn who_sees_a_proof_finds_the_horizon_that_was_raised_anew() {
+    check(|| {
+        let clock = std::sync::Arc::new(ManualClock::new());
+        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        assert!(revocations.state().index.adopt(DigestKeys::fixed()));
+        revocations.raise_horizon(HORIZON);
+        clock.advance(LATER);
+        assert_eq!(revocations.horizon(), None, "it has ended");
+        let second = HORIZON + LATER.as_secs().cast_signed();
+        let writer = {
+            let revocations = revocations.clone();
+            thread::spawn(move || {
+                revocations.raise_horizon(second);
+                revocations.confirm(revocations.now());
+            })
+        };
+        let claims = Claims::new("a", second, second + 3_600);
+        let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
+        assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
+        writer.join().unwrap();
+        assert_eq!(revocations.horizon(), Some(second));
+    });
+}
+
 fn claims() -> Claims {
     Claims::new("a", HORIZON, HORIZON + 3_600)
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::Moment;
 use crate::lifetime::{LEEWAY, LONGEST_LIFETIME};
 
-/// A revocation forgotten earlier could let a living mandate back in: the leeway counts at both
-/// ends, and entries expire by whole minutes.
+/// So long a loss of a message, or the message itself, concerns somebody. A revocation forgotten, or
+/// a horizon that ended, earlier could let a living mandate in: the leeway counts at both ends, and
+/// entries expire by whole minutes.
 pub(crate) const SHORTEST_MEMORY: Duration =
     Duration::from_secs(LONGEST_LIFETIME.as_secs() + 2 * LEEWAY.as_secs() + 3 * 60);
 
@@ -102,17 +102,13 @@ impl Options {
     }
 
     /// Up to which `iat` a token is refused for a horizon at `second`.
-    pub(crate) fn height(&self, second: i64, has_earlier_hops: bool, now: Moment) -> i64 {
-        if !self.strict {
-            return second;
-        }
-        // A suspension of an earlier hop, which may be among what was lost, concerns tokens of
-        // any age: until none is left that was alive at the hole.
-        let ends = u64::try_from(second).unwrap_or(0).saturating_add(SHORTEST_MEMORY.as_secs());
-        if has_earlier_hops && now.wall.as_secs() <= ends {
-            i64::MAX
-        } else {
-            second.saturating_add(REISSUED)
+    pub(crate) const fn height(&self, second: i64, has_earlier_hops: bool) -> i64 {
+        match (self.strict, has_earlier_hops) {
+            (false, _) => second,
+            (true, false) => second.saturating_add(REISSUED),
+            // A suspension of an earlier hop, which may be among what was lost, concerns tokens of
+            // any age: until the horizon ends, when none is left that was alive at the hole.
+            (true, true) => i64::MAX,
         }
     }
 

@@ -33,7 +33,7 @@ pub struct Readiness {
     /// Why the log cannot be read, or not be proven fresh, just now.
     pub outage: Option<Outage>,
     /// Seconds since the Unix epoch, where messages may have been lost: tokens made up to then
-    /// are refused.
+    /// are refused. `None` again once no living token can be older.
     pub horizon: Option<i64>,
 }
 

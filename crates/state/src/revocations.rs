@@ -245,7 +245,7 @@ impl Revocations {
             staleness,
             is_late: staleness.is_some_and(|staleness| staleness > self.0.options.warn_after),
             outage: self.0.freshness.outage(),
-            horizon: self.horizon(),
+            horizon: self.horizon_at(now),
         }
     }
 
@@ -265,7 +265,7 @@ impl Revocations {
     fn raise(&self, second: i64, cause: Cause) {
         // What runs on a token below the old height was looked at when it rose to that, or when it
         // registered.
-        if self.0.horizon.raise(second, cause) {
+        if self.0.horizon.raise(second, self.now(), cause) {
             // Strict mode also concerns tokens made later.
             self.cut_made_up_to(if self.0.options.strict { i64::MAX } else { second });
         }
@@ -278,10 +278,15 @@ impl Revocations {
     }
 
     /// The horizon in seconds since the Unix epoch, if messages may have been lost: of the tokens
-    /// that a second source of truth decides too, or else of the others only.
+    /// that a second source of truth decides too, or else of the others only. It ends 65 minutes
+    /// after it was raised, when no living token can be older.
     #[must_use]
     pub fn horizon(&self) -> Option<i64> {
-        let heights = self.0.horizon.heights();
+        self.horizon_at(self.now())
+    }
+
+    fn horizon_at(&self, now: Moment) -> Option<i64> {
+        let heights = self.0.horizon.heights(now);
         heights.second(true).or_else(|| heights.second(false))
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::cut::{Cut, CutPart, CutReport};
 use super::wakers::Wakers;
@@ -111,8 +111,7 @@ impl Future for Running {
             return Poll::Ready(cut);
         }
         self.request.register();
-        let place = self.request.wakers().set(self.place, cx.waker());
-        self.place = place;
+        self.place = self.request.wait(self.place, cx.waker());
         // The cut is made before the wakers are taken: it is seen here, or it wakes this task.
         self.seen_cut().map_or(Poll::Pending, Poll::Ready)
     }
@@ -181,8 +180,20 @@ impl Request {
         if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
             let wakers = self.wakers().take();
             // Outside the lock: whom it wakes may ask for it.
-            wakers.into_iter().for_each(std::task::Waker::wake);
+            wakers.into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// Has this waker woken when the request is cut. Returns the place where it waits.
+    fn wait(&self, place: Option<u32>, waker: &Waker) -> Option<u32> {
+        if self.wakers().would_wake(place, waker) {
+            return place;
+        }
+        // Cloned and dropped outside the lock: either may ask for it.
+        let waker = waker.clone();
+        let (place, replaced) = self.wakers().set(place, waker);
+        drop(replaced);
+        place
     }
 
     pub(super) fn grounds(&self) -> &Grounds {

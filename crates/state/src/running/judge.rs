@@ -93,7 +93,7 @@ impl Revocations {
         let staleness = state.freshness.staleness_ns(now);
         let fails_closed = !watch.checks.fail_open_unknown;
         let is_full = self.is_full() && fails_closed;
-        let horizons = state.horizon.heights();
+        let horizons = state.horizon.heights(now);
         let zone = grounds.zone.as_deref();
         let epoch_is_stale = self.epoch_is_stale(zone, grounds.epoch, &watch.checks);
         let found = grounds.find(&state.index, watch.checks.chain);
@@ -110,7 +110,7 @@ impl Revocations {
             horizon: horizons
                 .second(!found.resumed && grounds.is_in_tables)
                 .filter(|_| watch.checks.horizon)
-                .map(|second| self.options().height(second, grounds.has_earlier_hops, now)),
+                .map(|second| self.options().height(second, grounds.has_earlier_hops)),
             fail_open: false,
         };
         let unknown = match verdict(&facts) {

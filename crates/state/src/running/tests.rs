@@ -472,6 +472,68 @@ fn a_request_may_be_dropped_by_whom_its_cut_wakes() {
     assert_eq!(scene.revocations.running(), 0);
 }
 
+/// Fails where this takes so long that it must be waiting for a lock that its own thread holds.
+fn ends(what: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        what();
+        let _ = done.send(());
+    });
+    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "it hangs, or panicked");
+}
+
+#[test]
+fn replaced_waker_may_use_its_request() {
+    /// Holds a part of the request that waits, as a task does that is woken by this.
+    struct Task(std::sync::Mutex<Option<Running>>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Task {
+        fn drop(&mut self) {
+            let mut part = self.0.lock().unwrap().take().unwrap();
+            assert!(poll(&mut part, &Waker::from(Arc::<Woken>::default())).is_pending());
+        }
+    }
+    fn poll(running: &mut Running, waker: &Waker) -> Poll<Cut> {
+        std::pin::pin!(running).poll(&mut Context::from_waker(waker))
+    }
+    ends(|| {
+        let scene = Scene::new();
+        let mut running = Arc::new(scene.watch()).start(&full_claims());
+        let mut part = running.clone();
+        assert!(poll(&mut part, &Waker::from(Arc::<Woken>::default())).is_pending());
+        let task = Task(std::sync::Mutex::new(Some(part)));
+        assert!(poll(&mut running, &Waker::from(Arc::new(task))).is_pending());
+        let woken = Arc::<Woken>::default();
+        assert!(poll(&mut running, &Waker::from(Arc::clone(&woken))).is_pending());
+        scene.revoke("sid", "sid");
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        drop(running);
+        assert_eq!(scene.revocations.running(), 0);
+    });
+}
+
+#[test]
+fn waker_told_of_loss_may_use_the_state() {
+    struct Asks(Revocations);
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            assert_ne!(self.0.losses(), crate::Losses::default());
+            assert!(self.0.take_back_horizon(self.0.losses()));
+        }
+    }
+    ends(|| {
+        let scene = Scene::new();
+        let mut told = scene.revocations.watch_losses();
+        let waker = Waker::from(Arc::new(Asks(scene.revocations.clone())));
+        let mut changed = std::pin::pin!(told.changed());
+        assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        scene.revocations.raise_horizon(START);
+        assert!(changed.poll(&mut Context::from_waker(&waker)).is_ready());
+    });
+}
+
 #[test]
 fn registering_and_revoking_at_the_same_time_misses_nobody() {
     for round in 0..300 {

@@ -5,39 +5,37 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 /// One place for each part that waits; most requests have one or two.
+///
+/// It stands behind a lock, and a waker's code is its runtime's: to clone, wake or drop one can ask
+/// for that lock. So each is cloned before it comes in here, and handed out to be woken or dropped.
 #[derive(Debug, Default)]
 pub(super) struct Wakers(SmallVec<[Option<Waker>; 2]>);
 
 impl Wakers {
-    /// Puts the waker into the part's place, or into a free one; which one that is.
-    pub(super) fn set(&mut self, place: Option<u32>, waker: &Waker) -> Option<u32> {
-        let known = place.and_then(|place| self.0.get_mut(place as usize));
-        if let Some(known) = known {
-            match known {
-                Some(known) => known.clone_from(waker),
-                None => *known = Some(waker.clone()),
-            }
-            return place;
-        }
-        let at = match self.0.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                self.0.push(None);
-                self.0.len() - 1
-            }
-        };
-        if let Some(free) = self.0.get_mut(at) {
-            *free = Some(waker.clone());
-        }
-        u32::try_from(at).ok()
+    /// Returns `true` if the part's place holds a waker of the same task.
+    pub(super) fn would_wake(&self, place: Option<u32>, waker: &Waker) -> bool {
+        let held = place.and_then(|place| self.0.get(place as usize)?.as_ref());
+        held.is_some_and(|held| held.will_wake(waker))
     }
 
-    /// Frees the place. What was in it is handed out, so that it is dropped outside the lock.
+    /// Puts the waker into the part's place, or into a free one. Returns which one that is, and
+    /// the waker that was in it.
+    pub(super) fn set(&mut self, place: Option<u32>, waker: Waker) -> (Option<u32>, Option<Waker>) {
+        let own = place.map(|place| place as usize).filter(|place| *place < self.0.len());
+        let at = own.or_else(|| self.0.iter().position(Option::is_none)).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push(None);
+        }
+        let replaced = self.0.get_mut(at).and_then(|free| free.replace(waker));
+        (u32::try_from(at).ok(), replaced)
+    }
+
+    /// Frees the place. Returns the waker that was in it.
     pub(super) fn free(&mut self, place: u32) -> Option<Waker> {
         self.0.get_mut(place as usize).and_then(Option::take)
     }
 
-    /// All of them, for whoever wakes them outside the lock; the places stay whose they are.
+    /// Takes out all of them; the places stay whose they are.
     pub(super) fn take(&mut self) -> SmallVec<[Waker; 2]> {
         self.0.iter_mut().filter_map(Option::take).collect()
     }

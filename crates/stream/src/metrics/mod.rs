@@ -147,9 +147,9 @@ impl StreamMetrics {
         self.fresh.set(if fresh { 1.0 } else { 0.0 });
         let proven = staleness.map(|age| now.wall.saturating_sub(age));
         self.proven.set(proven.unwrap_or_default().as_secs_f64());
-        self.horizon.set(revocations.horizon().unwrap_or_default() as f64);
         self.bound.set(revocations.options().deny_after.as_secs_f64());
         let readiness = revocations.readiness(now);
+        self.horizon.set(readiness.horizon.unwrap_or_default() as f64);
         let flag = |is_so: bool| if is_so { 1.0 } else { 0.0 };
         for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
             gauge.set(flag(readiness.outage == Some(outage)));
