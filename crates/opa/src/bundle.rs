@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +24,7 @@ pub struct PolicyBundle {
     modules: BTreeMap<String, String>,
     data: Value,
     digest: Option<String>,
+    manifest: Option<Value>,
     covers: Vec<String>,
 }
 
@@ -35,6 +37,7 @@ impl PolicyBundle {
             modules: BTreeMap::new(),
             data: Value::Object(serde_json::Map::new()),
             digest: None,
+            manifest: None,
             covers: Vec::new(),
         }
     }
@@ -59,7 +62,28 @@ impl PolicyBundle {
     /// [`compute_digest`]: Self::compute_digest
     #[must_use]
     pub fn with_digest(mut self, digest: impl Into<String>) -> Self {
-        self.digest = Some(digest.into());
+        (self.digest, self.manifest) = (Some(digest.into()), None);
+        self
+    }
+
+    /// The manifest and the digest that Caracal's tables hold of a policy set version, instead of a
+    /// digest of ours: `manifest_json` and `manifest_sha256` of `policy_set_versions`.
+    ///
+    /// The bundle is intact if the digest is that of the manifest, and each policy version that the
+    /// manifest names is a module of the bundle, called by its id, with or without `.rego`. The
+    /// digest does not cover the text of policy versions: Caracal never changes one.
+    ///
+    /// ```
+    /// use caracal_revocation_opa::PolicyBundle;
+    /// let manifest = serde_json::json!([{ "policy_version_id": "pv-1" }]);
+    /// let sha256 = "91b75ab3559277a91e4c37e18e60a405963aa4893f36d8e237f7907a79763f97";
+    /// let bundle = PolicyBundle::new("psv-7").with_manifest(manifest, sha256);
+    /// assert!(!bundle.is_intact(), "pv-1 is missing");
+    /// assert!(bundle.with_module("pv-1.rego", "package caracal.authz").is_intact());
+    /// ```
+    #[must_use]
+    pub fn with_manifest(mut self, manifest: Value, sha256: impl Into<String>) -> Self {
+        (self.digest, self.manifest) = (Some(sha256.into()), Some(manifest));
         self
     }
 
@@ -100,10 +124,23 @@ impl PolicyBundle {
         self.version == version || self.covers.iter().any(|covered| covered == version)
     }
 
-    /// Whether the digest that came with it is the one of its modules and data.
+    /// Returns `true` if the digest that came with it is the one of its modules and data, or of a
+    /// manifest that they fulfil.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.digest.as_deref().is_some_and(|digest| digest == self.compute_digest())
+        let Some(digest) = &self.digest else { return false };
+        match &self.manifest {
+            None => *digest == self.compute_digest(),
+            Some(manifest) => Vec::deserialize(manifest).is_ok_and(|named: Vec<Named<'_>>| {
+                named.iter().all(|named| self.holds(named.policy_version_id))
+                    && *digest == manifest_digest(&named)
+            }),
+        }
+    }
+
+    fn holds(&self, policy_version: &str) -> bool {
+        self.modules.contains_key(policy_version)
+            || self.modules.contains_key(&format!("{policy_version}.rego"))
     }
 
     /// The SHA-256 of modules and data, as lower-case hex.
@@ -133,6 +170,18 @@ impl fmt::Debug for PolicyBundle {
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }
+}
+
+/// An entry of a manifest.
+#[derive(Serialize, Deserialize)]
+struct Named<'a> {
+    policy_version_id: &'a str,
+}
+
+/// The SHA-256 of the manifest as Caracal writes it, before Postgres adds spaces.
+fn manifest_digest(named: &[Named<'_>]) -> String {
+    // What only holds texts can be written.
+    hex::encode(Sha256::digest(serde_json::to_vec(named).unwrap_or_default()))
 }
 
 fn count(hash: &mut Sha256, count: usize) {
@@ -194,6 +243,37 @@ mod tests {
             bundle("a", "bc", r#"{"x":1}"#),
         ] {
             assert_ne!(one, other);
+        }
+    }
+
+    /// Made with `printf '[{"policy_version_id":"pv-1"},{"policy_version_id":"pv-2"}]' | sha256sum`.
+    const OF_TWO: &str = "e7388625e7afa28ca7927662b2decb5077ef39c5ff1ab43f1847845232968087";
+
+    #[test]
+    fn manifest_proves_bundle_that_holds_all_it_names() {
+        let manifest = |ids: &[&str]| {
+            ids.iter().map(|id| serde_json::json!({ "policy_version_id": id })).collect::<Value>()
+        };
+        let modules = |names: &[&str]| {
+            let add = |bundle: PolicyBundle, name: &&str| bundle.with_module(*name, "package a");
+            names.iter().fold(PolicyBundle::new("psv-1"), add)
+        };
+        let both = modules(&["pv-1.rego", "pv-2", "contract.rego"]);
+        let two = manifest(&["pv-1", "pv-2"]);
+        let intact = both.clone().with_manifest(two.clone(), OF_TWO);
+        assert!(intact.is_intact());
+        assert_eq!(intact.digest(), Some(OF_TWO));
+        let computed = both.compute_digest();
+        assert_eq!(intact.compute_digest(), computed);
+        for broken in [
+            both.clone().with_manifest(two.clone(), computed),
+            both.clone().with_manifest(manifest(&["pv-2", "pv-1"]), OF_TWO),
+            both.clone().with_manifest(manifest(&["pv-1"]), OF_TWO),
+            both.clone().with_manifest(Value::Null, OF_TWO),
+            both.with_digest(OF_TWO),
+            modules(&["pv-1.rego", "pv-3.rego"]).with_manifest(two, OF_TWO),
+        ] {
+            assert!(!broken.is_intact(), "{broken:?}");
         }
     }
 

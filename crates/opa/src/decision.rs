@@ -16,8 +16,10 @@ pub struct PolicyDecision {
     pub zone: Arc<str>,
     /// The version of the policy that decided.
     pub version: Arc<str>,
-    /// The digest of that policy.
+    /// The digest of that policy: [`PolicyBundle::digest`](crate::PolicyBundle::digest).
     pub digest: Arc<str>,
+    /// What was computed of its modules and data.
+    pub(crate) content: Arc<str>,
     /// What it decided.
     pub effect: Effect,
     /// The policy's own words for what determined it.

@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 const SCHEMA_VERSION: &str = "2026-05-20";
 
+/// The type of a principal that is an application, as the STS spells it.
+const APPLICATION: &str = "Application";
+
 /// The input of one decision: who wants to do what to which resource, and in what context.
 ///
 /// ```
@@ -86,6 +89,9 @@ impl Resource {
 impl PolicyInput {
     /// An input without session and delegation; the scopes asked for are the resource's.
     ///
+    /// What is not known is left out, as Caracal's STS does, and never `null`: Rego's
+    /// `not input.delegation_edge` is true of what is missing, and false of `null`.
+    ///
     /// # Errors
     ///
     /// [`InvalidInput`] names the part that the schema does not allow.
@@ -100,8 +106,6 @@ impl PolicyInput {
             "principal": principal.0,
             "resource": resource.0,
             "action": { "id": action },
-            "session": null,
-            "delegation_edge": null,
             "context": {
                 "actor_claims": {},
                 "challenge_resolved": false,
@@ -110,7 +114,7 @@ impl PolicyInput {
         }))
     }
 
-    /// An input that was made otherwise.
+    /// An input that was made otherwise. A `null` in it stays: leave out what is not known.
     ///
     /// # Errors
     ///
@@ -143,6 +147,32 @@ impl PolicyInput {
         if route.is_empty() { self } else { self.with("/action", "route", json!(route)) }
     }
 
+    /// Makes this application the principal, unless `id` is empty.
+    #[must_use]
+    pub fn with_application(self, id: &str) -> Self {
+        if id.is_empty() {
+            return self;
+        }
+        self.with("/principal", "type", json!(APPLICATION)).with("/principal", "id", json!(id))
+    }
+
+    /// Sets the labels of the principal, such as the roles of a session.
+    #[must_use]
+    pub fn with_labels<L: Into<String>>(self, labels: impl IntoIterator<Item = L>) -> Self {
+        let labels: Vec<String> = labels.into_iter().map(Into::into).collect();
+        self.with("/principal", "labels", json!(labels))
+    }
+
+    /// Sets the governed session, unless `id` is empty.
+    #[must_use]
+    pub fn with_agent_session(self, id: &str) -> Self {
+        if id.is_empty() {
+            return self;
+        }
+        let name = "agent_session_id";
+        self.with("/principal", name, json!(id)).with("/context", name, json!(id))
+    }
+
     /// Sets the authority record, unless `id` is empty.
     #[must_use]
     pub fn with_session(self, id: &str) -> Self {
@@ -169,6 +199,16 @@ impl PolicyInput {
     #[must_use]
     pub fn with_actor_claim(self, name: &str, value: impl Into<Value>) -> Self {
         self.with("/context/actor_claims", name, value.into())
+    }
+
+    /// Adds a claim of the verified token of the subject that the actor acts for. Without any there
+    /// is no subject: the input has no `context.subject_claims`.
+    #[must_use]
+    pub fn with_subject_claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if let Some(context) = self.0.pointer_mut("/context").and_then(Value::as_object_mut) {
+            context.entry("subject_claims").or_insert_with(|| json!({}));
+        }
+        self.with("/context/subject_claims", name, value.into())
     }
 
     /// The zone of the principal, whose policy decides.

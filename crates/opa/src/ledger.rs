@@ -33,11 +33,12 @@ pub(crate) struct Ledger {
     replaced: VecDeque<Arc<str>>,
 }
 
-/// A version and the digest of what it holds.
+/// A version, the digest that names what it holds, and the one that was computed of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) version: Arc<str>,
     pub(crate) digest: Arc<str>,
+    pub(crate) content: Arc<str>,
 }
 
 /// One attempt to load.

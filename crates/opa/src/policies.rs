@@ -270,6 +270,7 @@ impl Shared {
             zone: Arc::clone(&zone.name),
             version: Arc::clone(&policy.version.version),
             digest: Arc::clone(&policy.version.digest),
+            content: Arc::clone(&policy.version.content),
             effect,
             determining_policies,
             diagnostics,

@@ -245,13 +245,14 @@ fn settled(attempt: &Attempt, answered: bool) -> Result<(), (Trouble, String)> {
 }
 
 fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, Trouble> {
-    let computed = bundle.compute_digest();
-    match bundle.digest() {
-        Some(digest) if digest != computed => return Err(Trouble::WrongDigest),
+    let content: Arc<str> = bundle.compute_digest().into();
+    let digest = match bundle.digest() {
+        Some(_) if !bundle.is_intact() => return Err(Trouble::WrongDigest),
+        Some(digest) => digest.into(),
         None if !options.insecure_accept_undigested => return Err(Trouble::NoDigest),
-        _ => {}
-    }
-    Ok(Version { version: bundle.version().into(), digest: computed.into() })
+        None => Arc::clone(&content),
+    };
+    Ok(Version { version: bundle.version().into(), digest, content })
 }
 
 /// Goes on hearing of invalidations while something takes its time.

@@ -54,6 +54,58 @@ fn what_the_builders_make_is_what_the_schema_says() {
 }
 
 #[test]
+fn leaves_out_what_is_not_known() {
+    let principal = Principal::new("application", "app-1", "z-1");
+    let input = PolicyInput::new(&principal, &Resource::new("api", "r-1", "r"), "x").unwrap();
+    let input = input
+        .with_route("")
+        .with_application("")
+        .with_agent_session("")
+        .with_session("")
+        .with_delegation("");
+    assert_eq!(
+        *input.as_value(),
+        json!({
+            "schema_version": SCHEMA_VERSION,
+            "principal": { "type": "application", "id": "app-1", "zone_id": "z-1" },
+            "resource": { "type": "api", "id": "r-1", "identifier": "r", "scopes": [] },
+            "action": { "id": "x" },
+            "context": {
+                "actor_claims": {}, "challenge_resolved": false, "requested_scopes": [],
+            },
+        })
+    );
+}
+
+/// Compares with the input of the contract's vectors, but for what only the STS knows.
+#[test]
+fn builders_spell_what_sts_spells() {
+    let text = include_str!("../../tests/policy-input.sts.valid.json");
+    let vector: Value = serde_json::from_str(text).unwrap();
+    assert!(schema().is_valid(&vector));
+    let mut expected = PolicyInput::from_value(vector).unwrap();
+    for (object, name) in [("/principal", "registration_method"), ("/principal", "lifecycle")] {
+        expected.0.pointer_mut(object).and_then(Value::as_object_mut).unwrap().remove(name);
+    }
+    expected.0.pointer_mut("/context").and_then(Value::as_object_mut).unwrap().remove("trace_id");
+    expected.0["delegation_edge"] = json!({ "id": "delegation-1" });
+    let principal = Principal::new("authority_record", "authority-record-1", "zone-1");
+    let resource = Resource::new("http", "resource-1", "resource://api").with_scope("read");
+    let mut input = PolicyInput::new(&principal, &resource, "read")
+        .unwrap()
+        .with_application("app-1")
+        .with_labels(["files.read"])
+        .with_agent_session("session-child")
+        .with_session("authority-record-1")
+        .with_delegation("delegation-1")
+        .with_actor_claim("caracal_client_id", "app-1")
+        .with_subject_claim("sub", "user-1");
+    // More scopes than are asked for.
+    input.0["resource"]["scopes"] = json!(["read", "write"]);
+    assert_eq!(input, expected);
+}
+
+#[test]
 fn segments_leave_out_a_trailing_slash() {
     let principal = Principal::new("application", "app-1", "z-1");
     let input = PolicyInput::new(&principal, &Resource::new("api", "r-1", "r"), "x").unwrap();

@@ -68,8 +68,26 @@ where
 ///
 /// The principal is the authority record (`type` `authority_record`, `id` the claim `sid`), with
 /// `agent_session_id`; nothing else of the actor is known here. Session, delegation, method, path
-/// and route are set, and the claims stand in `context.actor_claims`. A service that verified more
-/// writes a [`BuildInput`] of its own.
+/// and route are set, and the claims stand in `context.actor_claims`. What the token does not name
+/// is left out.
+///
+/// A service that knows more adds it: the application, its labels, the claims of the subject.
+///
+/// ```
+/// use caracal_revocation_opa::{BuildInput, ClaimsInput, RequestFacts, Resource};
+///
+/// let claims = ClaimsInput::new(Resource::new("api", "r-1", "https://api.example"));
+/// let input = move |request: &RequestFacts<'_>| {
+///     // A mandate is in `request.extensions`, and names more of them.
+///     Ok(claims
+///         .build(request)?
+///         .with_application("app-1")
+///         .with_labels(["reader"])
+///         .with_subject_claim("sub", "user-1"))
+/// };
+/// fn takes(_: impl BuildInput) {}
+/// takes(input);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClaimsInput {
@@ -93,14 +111,12 @@ impl ClaimsInput {
 impl BuildInput for ClaimsInput {
     fn build(&self, request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> {
         let claims = request.claims;
-        let mut principal = Principal::new("authority_record", &claims.sid, request.zone);
-        if let Some(session) = &claims.agent_session_id {
-            principal = principal.with("agent_session_id", &**session);
-        }
+        let principal = Principal::new("authority_record", &claims.sid, request.zone);
         let mut input = PolicyInput::new(&principal, &self.resource, &self.action)?
             .with_request(request.method.as_str(), request.path)
             .with_route(request.route.unwrap_or_default())
             .with_session(&claims.sid)
+            .with_agent_session(claims.agent_session_id.as_deref().unwrap_or_default())
             .with_delegation(claims.delegation_edge_id.as_deref().unwrap_or_default())
             .with_actor_claim("sid", &*claims.sid)
             .with_actor_claim("zone_id", request.zone);

@@ -1,67 +1,91 @@
 //! Decisions that were taken before, remembered under everything that they depend on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use crate::ledger::Version;
 use crate::standing::LoadedPolicy;
 use crate::{PolicyDecision, PolicyInput};
 
+/// Bytes of a decision for which it counts as one: most take less, and a larger one counts as
+/// several.
+const SHARE: usize = 4 * 1024;
+
 /// Remembers decisions of policies whose value depends on nothing but their input.
 #[derive(Clone, Debug)]
-pub(super) struct Decisions(Cache<Key, PolicyDecision>);
+pub(super) struct Decisions(Cache<[u8; 32], PolicyDecision>);
 
-/// The whole of what a decision depends on; an invalidation alone makes every key another.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// Stands for the whole of what a decision depends on; an invalidation alone makes every key
+/// another.
+#[derive(Clone, Debug)]
 pub(super) struct Key {
-    zone: Box<str>,
-    version: Arc<str>,
-    digest: Arc<str>,
-    generation: u64,
-    input: Box<[u8]>,
+    /// Of the policy, the generation and the input, which clients can make long.
+    sha256: [u8; 32],
+    policy: Version,
 }
 
 impl Decisions {
     pub(super) fn new(capacity: u64, time_to_live: Duration) -> Self {
-        Self(Cache::builder().max_capacity(capacity).time_to_live(time_to_live).build())
+        let shares = |_: &[u8; 32], decision: &PolicyDecision| {
+            u32::try_from(bytes(decision).div_ceil(SHARE)).unwrap_or(u32::MAX)
+        };
+        let cache = Cache::builder().max_capacity(capacity).weigher(shares);
+        Self(cache.time_to_live(time_to_live).build())
     }
 
     pub(super) fn key(policy: &LoadedPolicy, generation: u64, input: &PolicyInput) -> Option<Key> {
         if !policy.prepared.is_deterministic() {
             return None;
         }
-        Some(Key {
-            zone: input.zone().into(),
-            version: Arc::clone(&policy.version.version),
-            digest: Arc::clone(&policy.version.digest),
-            generation,
-            input: serde_json::to_vec(input.as_value()).ok()?.into(),
-        })
+        // The zone is part of the input.
+        let Version { version, digest, content } = &policy.version;
+        let whole = (version, digest, content, generation, input.as_value());
+        let sha256 = Sha256::digest(serde_json::to_vec(&whole).ok()?).into();
+        Some(Key { sha256, policy: policy.version.clone() })
     }
 
     pub(super) fn remembered(&self, key: &Key) -> Option<PolicyDecision> {
-        self.0.get(key).map(|decision| PolicyDecision { cached: true, ..decision })
+        self.0.get(&key.sha256).map(|decision| PolicyDecision { cached: true, ..decision })
     }
 
     /// Only what was decided under the very policy that the key names.
-    pub(super) fn remember(&self, key: Key, decision: &PolicyDecision) {
-        if key.version == decision.version && key.digest == decision.digest {
-            self.0.insert(key, decision.clone());
+    pub(super) fn remember(&self, key: &Key, decision: &PolicyDecision) {
+        let Version { version, digest, content } = &key.policy;
+        if (version, digest, content) == (&decision.version, &decision.digest, &decision.content) {
+            self.0.insert(key.sha256, decision.clone());
         }
     }
 }
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("version", &self.version).finish_non_exhaustive()
-    }
+/// The memory that a remembered decision takes, about.
+fn bytes(decision: &PolicyDecision) -> usize {
+    let told = decision.determining_policies.iter().chain(&*decision.diagnostics);
+    size_of::<([u8; 32], PolicyDecision)>() + told.map(bytes_of_value).sum::<usize>()
+}
+
+fn bytes_of_value(value: &Value) -> usize {
+    /// A node of a map has room for 11 members, and 5 at least unless it is the only one.
+    const NODE: usize = 11 * size_of::<(String, Value)>();
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(bytes_of_value).sum(),
+            Value::Object(members) => {
+                let own = |(name, member): (&String, &Value)| name.len() + bytes_of_value(member);
+                NODE * (1 + members.len() / 5) + members.iter().map(own).sum::<usize>()
+            }
+        }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::ledger::Version;
     use crate::{Effect, Evaluation, EvaluationError, PreparedPolicy, Principal, Resource};
 
     struct Same;
@@ -76,11 +100,12 @@ mod tests {
         }
     }
 
-    fn decision(version: &str, digest: &str) -> PolicyDecision {
+    fn decision([version, digest, content]: [&str; 3]) -> PolicyDecision {
         PolicyDecision {
             zone: "z-1".into(),
             version: version.into(),
             digest: digest.into(),
+            content: content.into(),
             effect: Effect::Allow,
             determining_policies: Arc::default(),
             diagnostics: Arc::default(),
@@ -88,21 +113,80 @@ mod tests {
         }
     }
 
+    fn policy([version, digest, content]: [&str; 3]) -> LoadedPolicy {
+        let [version, digest, content] = [version, digest, content].map(Arc::from);
+        LoadedPolicy { version: Version { version, digest, content }, prepared: Arc::new(Same) }
+    }
+
+    fn input(zone: &str, path: &str) -> PolicyInput {
+        let principal = Principal::new("application", "app-1", zone);
+        let resource = Resource::new("api", "r-1", "https://api.example");
+        PolicyInput::new(&principal, &resource, "read").unwrap().with_request("GET", path)
+    }
+
+    const POLICY: [&str; 3] = ["v1", "d1", "c1"];
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     #[test]
     fn a_decision_of_another_policy_than_the_keys_is_not_remembered() {
-        let decisions = Decisions::new(10, Duration::from_secs(60));
-        let version = Version { version: "v1".into(), digest: "d1".into() };
-        let policy = LoadedPolicy { version, prepared: Arc::new(Same) };
-        let principal = Principal::new("application", "app-1", "z-1");
-        let resource = Resource::new("api", "r-1", "https://api.example");
-        let input = PolicyInput::new(&principal, &resource, "read").unwrap();
-        let key = || Decisions::key(&policy, 1, &input).unwrap();
+        let decisions = Decisions::new(10, HOUR);
+        let key = Decisions::key(&policy(POLICY), 1, &input("z-1", "/")).unwrap();
         // The policy was replaced between look-up and evaluation.
-        for (version, digest) in [("v2", "d1"), ("v1", "d2")] {
-            decisions.remember(key(), &decision(version, digest));
-            assert!(decisions.remembered(&key()).is_none());
+        for other in [["v2", "d1", "c1"], ["v1", "d2", "c1"], ["v1", "d1", "c2"]] {
+            decisions.remember(&key, &decision(other));
+            assert!(decisions.remembered(&key).is_none());
         }
-        decisions.remember(key(), &decision("v1", "d1"));
-        assert!(decisions.remembered(&key()).is_some_and(|decision| decision.cached));
+        decisions.remember(&key, &decision(POLICY));
+        assert!(decisions.remembered(&key).is_some_and(|decision| decision.cached));
+    }
+
+    #[test]
+    fn key_differs_with_everything_that_decides() {
+        let keys = [
+            (POLICY, 1, input("z-1", "/")),
+            (["v2", "d1", "c1"], 1, input("z-1", "/")),
+            (["v1", "d2", "c1"], 1, input("z-1", "/")),
+            (["v1", "d1", "c2"], 1, input("z-1", "/")),
+            (POLICY, 2, input("z-1", "/")),
+            (POLICY, 1, input("z-2", "/")),
+            (POLICY, 1, input("z-1", "/other")),
+        ];
+        let keys = keys.map(|(version, generation, input)| {
+            Decisions::key(&policy(version), generation, &input).unwrap().sha256
+        });
+        assert_eq!(std::collections::HashSet::from(keys).len(), keys.len());
+    }
+
+    /// How many decisions are remembered, and the bytes held, after many more requests than there is
+    /// room for, each with a path of 30 kB.
+    fn held(capacity: u64, diagnostics: impl Fn(&str) -> Vec<Value>) -> (u64, u64) {
+        let decisions = Decisions::new(capacity, HOUR);
+        let policy = policy(POLICY);
+        let used = allocation_counter::measure(|| {
+            for request in 0..5 * capacity {
+                let path = format!("/{request}/{}", "a".repeat(30_000));
+                let diagnostics = diagnostics(&path).into();
+                let decision = PolicyDecision { diagnostics, ..decision(POLICY) };
+                let key = Decisions::key(&policy, 1, &input("z-1", &path)).unwrap();
+                decisions.remember(&key, &decision);
+            }
+            decisions.0.run_pending_tasks();
+        });
+        (decisions.0.entry_count(), u64::try_from(used.bytes_current).unwrap())
+    }
+
+    #[test]
+    fn long_paths_take_no_room() {
+        let (remembered, bytes) = held(32, |_| Vec::new());
+        assert_eq!(remembered, 32);
+        assert!(bytes < 32 * SHARE as u64, "{bytes} bytes");
+    }
+
+    #[test]
+    fn long_diagnostics_count_as_several_decisions() {
+        // 8 of them each; what moka has let go is freed a little later.
+        let (remembered, bytes) = held(32, |path| vec![Value::from(path)]);
+        assert_eq!(remembered, 4);
+        assert!(bytes < 32 * 30_000, "{bytes} bytes");
     }
 }

@@ -96,7 +96,7 @@ impl Guard {
     ) -> Result<PolicyDecision, PolicyRejection> {
         let decision = decision?;
         if let (Some(decisions), Some(key)) = (&self.decisions, key) {
-            decisions.remember(key, &decision);
+            decisions.remember(&key, &decision);
         }
         follow(decision)
     }

@@ -72,7 +72,8 @@ impl PolicyLayer {
         self
     }
 
-    /// Remembers up to `capacity` decisions, for `time_to_live`.
+    /// Remembers up to `capacity` decisions, for `time_to_live`. One takes some hundred bytes, however
+    /// long the request is; where its diagnostics make it larger, each 4 KiB count as one.
     ///
     /// A decision is remembered under the zone, the version and digest of its policy, the zone's
     /// generation and the whole input, so that an invalidation forgets it at once, and a claim or

@@ -20,7 +20,7 @@ fn told(generation: u64, version: Option<&str>, published: u64) -> PolicyInvalid
 }
 
 fn version(name: &str) -> Version {
-    Version { version: name.into(), digest: name.into() }
+    Version { version: name.into(), digest: name.into(), content: name.into() }
 }
 
 /// A load that was answered with this version, from begin to end.
@@ -203,7 +203,7 @@ proptest! {
                 }
                 Step::DoesNotCompile => {
                     let Some(begun) = attempt.take() else { continue };
-                    let broken = Version { version: "broken".into(), digest: "x".into() };
+                    let broken = Version { digest: "x".into(), ..version("broken") };
                     if ledger.rule(&begun, &broken, |_| false) == Ruling::New {
                         ledger.refuse(broken);
                     }

@@ -1,12 +1,14 @@
 //! One OPA server: where it is, and requests to it that always come to an end.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
+use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -147,11 +149,27 @@ impl OpaServer {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|_| "the answer broke off, or is too long".to_owned())?.to_bytes();
+        let body = whole(response.into_body(), LONGEST_ANSWER).await;
+        let body = body.ok_or("the answer broke off, or is too long")?;
         drop(place);
         Ok(Answer { status, body })
     }
+}
+
+/// Reads a body to its end into one piece, if it is no longer than this: many small chunks take no
+/// more memory than a few large ones. Returns `None` if it is longer, or breaks off.
+async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let mut body = pin!(Limited::new(body, longest));
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            whole.extend_from_slice(&data);
+        }
+    }
+    Some(whole.freeze())
 }
 
 /// What goes with a request.
@@ -193,5 +211,44 @@ impl Answer {
 impl fmt::Debug for OpaServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpaServer").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// So many bytes, each in a chunk of its own.
+    struct Chunks(usize);
+
+    impl Body for Chunks {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            let Some(left) = self.0.checked_sub(1) else { return Poll::Ready(None) };
+            self.0 = left;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(b"a")))))
+        }
+    }
+
+    #[test]
+    fn memory_of_an_answer_follows_its_bytes_not_its_chunks() {
+        let longest = 256 * 1024;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let used = allocation_counter::measure(|| {
+            let read = runtime.block_on(whole(Chunks(longest), longest));
+            assert!(read.is_some_and(|read| read.len() == longest));
+        });
+        assert!(used.bytes_max < 4 * longest as u64, "{used:?}");
+        assert_eq!(runtime.block_on(whole(Chunks(longest + 1), longest)), None);
     }
 }

@@ -48,7 +48,6 @@ def full(variant):
         "resource": {"type": "api", "id": "r-1", "identifier": "https://api.example", "scopes": variant["scopes"]},
         "action": {"id": "invoke", "method": "GET", "path": variant["path"]},
         "session": {"id": "ar-1"},
-        "delegation_edge": None,
         "context": {"actor_claims": {}, "challenge_resolved": False, "requested_scopes": variant["scopes"]},
         "x": variant["x"],
     }

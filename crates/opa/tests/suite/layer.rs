@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::stage::*;
 use bytes::Bytes;
 use caracal_revocation_opa::{
-    ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
-    PolicyRejection, PolicyRejectionKind, Principal, RequestFacts, Resource, ZonePolicies,
+    BuildInput, ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
+    PolicyRejection, PolicyRejectionKind, Principal, RegoEngine, RequestFacts, Resource,
+    ZonePolicies,
 };
 use caracal_revocation_state::{Admission, Checks, Claims, Revocations};
 use http::request::Parts;
@@ -288,6 +289,57 @@ async fn the_policy_is_that_of_the_claims_zone_and_no_other() {
     let layer = PolicyLayer::new(policies, invalid);
     let outcome = send(&layer, request(&revocations, "/")).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::InvalidInput);
+}
+
+/// Allows an application as itself, and one that acts for a subject with a label.
+const CONTRACT: &str = r#"package caracal.authz
+import rego.v1
+answer(decision) := {"decision": decision, "evaluation_status": "complete",
+    "determining_policies": [], "diagnostics": []}
+default result := {"decision": "deny", "evaluation_status": "complete",
+    "determining_policies": [], "diagnostics": []}
+as_itself if {
+    not input.delegation_edge
+    not input.context.delegation_edge_id
+    not input.context.agent_session_id
+    not input.context.subject_claims
+}
+for_a_subject if {
+    input.principal.type == "Application"
+    input.principal.id == "app-1"
+    "reader" in input.principal.labels
+    input.context.subject_claims.scope == "read"
+}
+result := answer("allow") if as_itself
+result := answer("allow") if for_a_subject
+"#;
+
+#[tokio::test]
+async fn rego_finds_absent_what_the_token_does_not_name() {
+    let script = Script::new();
+    script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", CONTRACT)));
+    let (revocations, _) = fresh();
+    let engine = RegoEngine::new().with_time_limit(Duration::from_secs(30));
+    let policies = ZonePolicies::new(revocations.clone(), script.clone(), engine);
+    let plain = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()));
+    let known = ClaimsInput::new(resource());
+    let enriched = PolicyLayer::new(policies, move |request: &RequestFacts<'_>| {
+        let input = known.build(request)?.with_application("app-1").with_labels(["reader"]);
+        Ok(input.with_subject_claim("scope", "read"))
+    });
+    let (mut delegated, mut agent) = (claims(), claims());
+    delegated.delegation_edge_id = Some("de-1".into());
+    agent.agent_session_id = Some("gs-1".into());
+    for (claims, is_allowed) in [(claims(), true), (delegated, false), (agent, false)] {
+        let request = || {
+            let mut request = Request::get("/").body(()).unwrap();
+            request.extensions_mut().insert(admitted(&revocations, &claims));
+            request
+        };
+        let status = send(&plain, request()).await.response.status();
+        assert_eq!(status == 200, is_allowed, "{claims:?}");
+        assert_eq!(send(&enriched, request()).await.response.status(), 200, "{claims:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -264,6 +264,28 @@ async fn a_wrong_or_missing_digest_is_refused() {
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
 }
 
+/// The SHA-256 of `[{"policy_version_id":"pv-1"}]`.
+const MANIFEST: &str = "91b75ab3559277a91e4c37e18e60a405963aa4893f36d8e237f7907a79763f97";
+
+#[tokio::test(start_paused = true)]
+async fn manifest_digest_serves_in_place_of_ours() {
+    let script = Script::new();
+    let manifest = serde_json::json!([{ "policy_version_id": "pv-1" }]);
+    let incomplete = PolicyBundle::new("psv-1").with_manifest(manifest, MANIFEST);
+    script.holds(incomplete.clone());
+    let zones = with(&script, |_| {});
+    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
+    assert_eq!(status(&zones.policies).trouble, Some(Trouble::WrongDigest));
+    script.holds(incomplete.clone().with_module("pv-1.rego", "package a"));
+    zones.policies.refresh(ZONE).await.unwrap();
+    let decision = zones.policies.decide(input()).await.unwrap();
+    assert_eq!((&*decision.version, &*decision.digest), ("psv-1", MANIFEST));
+    // The same digest, and yet another policy: it is loaded.
+    script.holds(incomplete.with_module("pv-1.rego", "a").with_module("broken", ""));
+    let refreshed = zones.policies.refresh(ZONE).await.unwrap();
+    assert_eq!(refreshed.trouble, Some(Trouble::Broken));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bundle_that_does_not_compile_leaves_the_last_good_one_or_denies_as_configured() {
     for kept in [BrokenBundle::KeepLastGood, BrokenBundle::Deny] {
