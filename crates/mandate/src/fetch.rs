@@ -1,12 +1,14 @@
 //! Fetches a zone's keys: over HTTPS, or plain http from this machine or where that was asked for,
 //! with limits on both size and time.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::ACCEPT;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Body;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -111,9 +113,24 @@ impl Fetcher {
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status()));
         }
-        let body = Limited::new(answer.into_body(), MAX_DOCUMENT).collect().await;
-        body.map(|body| body.to_bytes()).map_err(|_| FetchError::Body)
+        whole(answer.into_body(), MAX_DOCUMENT).await.ok_or(FetchError::Body)
     }
+}
+
+/// Reads a body to its end into one piece, if it is no longer than this: many small chunks take no
+/// more memory than a few large ones. Returns `None` if it is longer, or breaks off.
+async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let mut body = pin!(Limited::new(body, longest));
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            whole.extend_from_slice(&data);
+        }
+    }
+    Some(whole.freeze())
 }
 
 #[cfg(feature = "tls")]
@@ -156,6 +173,11 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
     use super::*;
 
     fn fetcher(url: &str) -> Result<Fetcher, ConfigError> {
@@ -179,5 +201,34 @@ mod tests {
         for url in ["", "/k", "sts.example", "ftp://sts.example/k"] {
             assert_eq!(fetcher(url).unwrap_err(), ConfigError::NotAUrl, "{url}");
         }
+    }
+
+    /// So many bytes, each in a chunk of its own.
+    struct Chunks(usize);
+
+    impl Body for Chunks {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            let Some(left) = self.0.checked_sub(1) else { return Poll::Ready(None) };
+            self.0 = left;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(b"a")))))
+        }
+    }
+
+    #[test]
+    fn memory_of_an_answer_follows_its_bytes_not_its_chunks() {
+        let longest = 256 * 1024;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let used = allocation_counter::measure(|| {
+            let read = runtime.block_on(whole(Chunks(longest), longest));
+            assert!(read.is_some_and(|read| read.len() == longest));
+        });
+        assert!(used.bytes_max < 4 * longest as u64, "{used:?}");
+        assert_eq!(runtime.block_on(whole(Chunks(longest + 1), longest)), None);
     }
 }

@@ -1,10 +1,10 @@
-//! A request's body on its way to the STS: untouched, or replayed frame by frame.
+//! A request's body on its way to the STS: untouched, or read whole and replayed.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -22,7 +22,24 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
         Untouched { #[pin] body: B },
-        Replayed { frames: VecDeque<Frame<Bytes>> },
+        Replayed { whole: Whole },
+    }
+}
+
+/// A body that was read, in one piece: the memory that it takes follows from its bytes and not from
+/// how many frames they came in.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    pub(super) data: BytesMut,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+impl Whole {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.data.is_empty() {
+            return self.trailers.take().map(Frame::trailers);
+        }
+        Some(Frame::data(std::mem::take(&mut self.data).freeze()))
     }
 }
 
@@ -31,8 +48,8 @@ impl<B> StsBody<B> {
         Self { kind: Kind::Untouched { body } }
     }
 
-    pub(super) const fn replayed(frames: VecDeque<Frame<Bytes>>) -> Self {
-        Self { kind: Kind::Replayed { frames } }
+    pub(super) const fn replayed(whole: Whole) -> Self {
+        Self { kind: Kind::Replayed { whole } }
     }
 }
 
@@ -46,24 +63,21 @@ impl<B: Body<Data = Bytes>> Body for StsBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Untouched { body } => body.poll_frame(cx),
-            KindProjection::Replayed { frames } => Poll::Ready(frames.pop_front().map(Ok)),
+            KindProjection::Replayed { whole } => Poll::Ready(whole.next().map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Untouched { body } => body.is_end_stream(),
-            Kind::Replayed { frames } => frames.is_empty(),
+            Kind::Replayed { whole } => whole.data.is_empty() && whole.trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Untouched { body } => body.size_hint(),
-            Kind::Replayed { frames } => {
-                let data = frames.iter().filter_map(Frame::data_ref);
-                SizeHint::with_exact(data.map(|data| data.len() as u64).sum())
-            }
+            Kind::Replayed { whole } => SizeHint::with_exact(whole.data.len() as u64),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The response to come: first the body is read, within its limits, then the STS answers.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body::{Body, Frame};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
+use super::body::Whole;
 use super::guard::{Guard, MAX_BODY};
 use crate::answer::respond;
 use crate::guarded::Denial;
@@ -43,8 +43,7 @@ pin_project! {
             body: B,
             #[pin]
             deadline: Sleep,
-            read: VecDeque<Frame<Bytes>>,
-            length: usize,
+            read: Whole,
             rest: Option<Rest<S>>,
         },
     }
@@ -69,7 +68,7 @@ impl<S: Service<Request<StsBody<B>>>, B> StsFuture<S, B> {
     pub(super) fn reading(parts: Parts, body: B, inner: S, guard: Arc<Guard>) -> Self {
         let deadline = sleep(guard.deadline);
         let rest = Some(Rest { parts, inner, guard });
-        Self { kind: Kind::Reading { body, deadline, read: VecDeque::new(), length: 0, rest } }
+        Self { kind: Kind::Reading { body, deadline, read: Whole::default(), rest } }
     }
 }
 
@@ -91,8 +90,8 @@ where
                 KindProjection::Denied { denial } => {
                     return Poll::Ready(Ok(respond(denial).map(GuardedBody::whole)));
                 }
-                KindProjection::Reading { body, deadline, read, length, rest } => {
-                    let whole = match collect(body, read, length, cx) {
+                KindProjection::Reading { body, deadline, read, rest } => {
+                    let whole = match collect(body, read, cx) {
                         Poll::Ready(whole) => whole,
                         Poll::Pending => {
                             ready!(deadline.poll(cx));
@@ -103,7 +102,7 @@ where
                     let Some(Rest { parts, mut inner, guard }) = rest.take() else {
                         return Poll::Pending;
                     };
-                    match guard.judge(&parts.headers, whole.map(|()| &*read)) {
+                    match guard.judge(&parts.headers, whole.map(|()| &*read.data)) {
                         Ok(()) => {
                             let body = StsBody::replayed(std::mem::take(read));
                             let request = Request::from_parts(parts, body);
@@ -121,25 +120,24 @@ where
 /// Reads on, to the end of the body or the limit.
 fn collect<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
-    read: &mut VecDeque<Frame<Bytes>>,
-    length: &mut usize,
+    read: &mut Whole,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), RejectionKind>> {
     loop {
         match ready!(body.as_mut().poll_frame(cx)) {
             None => return Poll::Ready(Ok(())),
             Some(Err(_)) => return Poll::Ready(Err(RejectionKind::BrokenBody)),
-            Some(Ok(frame)) => {
-                let data = frame.data_ref().map_or(0, Bytes::len);
-                *length = length.saturating_add(data);
-                if *length > MAX_BODY {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if read.data.len().saturating_add(data.len()) > MAX_BODY => {
                     return Poll::Ready(Err(RejectionKind::OversizedBody));
                 }
-                // Chunks of nothing must not fill the memory.
-                if data > 0 || frame.is_trailers() {
-                    read.push_back(frame);
+                Ok(data) => read.data.extend_from_slice(&data),
+                // Trailers end a body.
+                Err(frame) => {
+                    read.trailers = frame.into_trailers().ok();
+                    return Poll::Ready(Ok(()));
                 }
-            }
+            },
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What is asked of a token request.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use caracal_revocation_answer::RequestId;
 use caracal_revocation_state::{Checks, Claims, Revocations};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use http_body::{Body, Frame};
+use http_body::Body;
 
 use super::form::Authority;
 use crate::answer::Profile;
@@ -77,14 +75,10 @@ impl Guard {
     pub(super) fn judge(
         &self,
         headers: &HeaderMap,
-        body: Result<&VecDeque<Frame<Bytes>>, RejectionKind>,
+        body: Result<&[u8], RejectionKind>,
     ) -> Result<(), Denial> {
         body.map_err(Rejection::from)
-            .and_then(|frames| {
-                let chunks = frames.iter().filter_map(Frame::data_ref);
-                let body: Vec<u8> = chunks.flat_map(|chunk| chunk.iter().copied()).collect();
-                self.ask(&Authority::of(&body)?)
-            })
+            .and_then(|body| self.ask(&Authority::of(body)?))
             .map_err(|rejection| self.deny(rejection, headers))
     }
 

@@ -334,6 +334,21 @@ async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
     assert_eq!(send(&layer, announced).await, refused(OversizedBody, 413));
 }
 
+#[test]
+fn memory_of_a_body_follows_its_bytes_not_its_chunks() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let layer = StsLayer::new(revoked());
+    let length = 64 * 1024;
+    // Each chunk is an allocation of its own, and gone unless somebody keeps it.
+    let form = b"x=".iter().copied().chain(std::iter::repeat(b'a')).take(length);
+    let bytes = form.map(|byte| Ok(Frame::data(Bytes::copy_from_slice(&[byte]))));
+    let used = allocation_counter::measure(|| {
+        let sent = runtime.block_on(send(&layer, streamed(stream::iter(bytes))));
+        assert!(matches!(sent, Passed(body) if body.len() == length));
+    });
+    assert!(used.bytes_max < 8 * length as u64, "{used:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_or_breaks_off_is_refused() {
     let layer = StsLayer::new(revoked()).with_body_deadline(Duration::from_secs(10));
