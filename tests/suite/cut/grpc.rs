@@ -7,6 +7,10 @@ use std::task::{Context, Poll};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Response};
 use bytes::{Buf, BufMut};
+use caracal_revocation::opa::{
+    ClaimsInput, PolicyBundle, PolicyLayer, PolicyRequest, PolicySource, RegoEngine, Resource,
+    SourceError, ZonePolicies,
+};
 use futures_util::Stream as FuturesStream;
 use futures_util::future::BoxFuture;
 use tonic::body::Body as TonicBody;
@@ -143,13 +147,18 @@ impl Service<Request<TonicBody>> for Echo {
     }
 }
 
-async fn serve(scene: &Scene) -> SocketAddr {
+async fn listen() -> (SocketAddr, impl FuturesStream<Item = std::io::Result<TcpStream>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let incoming = stream::unfold(listener, async |listener| {
         let accepted = listener.accept().await.map(|(stream, _)| stream);
         Some((accepted, listener))
     });
+    (address, incoming)
+}
+
+async fn serve(scene: &Scene) -> SocketAddr {
+    let (address, incoming) = listen().await;
     let server = Server::builder()
         .layer(MapRequestLayer::new(authenticate(&scene.revocations)))
         .layer(scene.layer())
@@ -272,4 +281,42 @@ async fn a_stream_both_ways_ends_with_the_status() {
     scene.revoke("ar-1");
     assert_revoked(&soon(answers.message()).await.unwrap_err());
     scene.running(0).await;
+}
+
+/// No zone has a policy, so each is denied.
+struct NoPolicy;
+
+impl PolicySource for NoPolicy {
+    async fn load(&self, _: PolicyRequest<'_>) -> Result<Option<PolicyBundle>, SourceError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_policy_denies_is_answered_by_status() {
+    let scene = Scene::new();
+    let policies = ZonePolicies::new(scene.revocations.clone(), NoPolicy, RegoEngine::new());
+    let resource = Resource::new("api", "r-1", "https://api.example");
+    let authenticate = authenticate(&scene.revocations);
+    let in_zone = move |request| {
+        let mut request: Request<TonicBody> = authenticate(request);
+        if let Some(claims) = request.extensions_mut().get_mut::<Claims>() {
+            claims.zone_id = Some("z-1".into());
+        }
+        request
+    };
+    let (address, incoming) = listen().await;
+    let server = Server::builder()
+        .layer(MapRequestLayer::new(in_zone))
+        .layer(scene.layer())
+        .layer(PolicyLayer::new(policies, ClaimsInput::new(resource)))
+        .add_service(Echo)
+        .serve_with_incoming(incoming);
+    tokio::spawn(server);
+    let mut client = client(address).await;
+    let answer = client.unary(with_token(Bytes::from("hi"), "ar-1"), path("unary"), Plain).await;
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "denied by policy"));
+    let info = status.get_details_error_info().expect("an ErrorInfo");
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("NO_POLICY", "caracal"));
 }
