@@ -1,4 +1,9 @@
 //! The layers among those of axum, tower, tower-http and hyper, as services are put together.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic, their helpers too"
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
