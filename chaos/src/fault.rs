@@ -55,7 +55,7 @@ pub enum Kind {
     ReusedIds,
     /// A reader follows a database or a server that has none of the streams.
     Unprovisioned,
-    /// A message of several megabytes at the head of a quiet stream.
+    /// A message that is too large to be read, at the head of a quiet stream.
     Oversized,
     /// The server closes connections whose answers are large, while a reader starts.
     OutputLimit,
@@ -158,10 +158,7 @@ impl Kind {
 
     /// Adds messages that no key has signed.
     pub const fn forges(self) -> bool {
-        matches!(
-            self,
-            Self::Forge | Self::Oversized | Self::OutputLimit | Self::CutAnswer | Self::SlowLine
-        )
+        matches!(self, Self::Forge | Self::OutputLimit | Self::CutAnswer | Self::SlowLine)
     }
 }
 
@@ -182,7 +179,6 @@ impl Kind {
                 | Self::LaggingReplica
                 | Self::RotatedKey
                 | Self::Unprovisioned
-                | Self::Oversized
                 | Self::OutputLimit
                 | Self::CutAnswer
                 | Self::SlowLine

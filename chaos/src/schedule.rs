@@ -155,7 +155,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Trim => rng.u64(0..3),
         Kind::Delete => rng.u64(1..5),
         Kind::Slow => rng.u64(50..400),
-        Kind::Oversized => rng.u64(4_000_000..9_000_000),
+        Kind::Oversized => rng.u64(4_500_000..9_000_000),
         Kind::IdsAhead => *pick(rng, &[2_000, 60_000, 3_600_000, 100_000_000]),
         Kind::IdsBehind => *pick(rng, &[5_000, 3_600_000, 200_000_000]),
         _ => 0,
