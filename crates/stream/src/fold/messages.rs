@@ -124,7 +124,7 @@ impl Fold {
         }
         // It may have been signed: strict mode treats what is not known as lost.
         if self.revocations.options().strict {
-            self.cover(entry.stream, received.published(entry.id));
+            self.cover_recut(entry, received);
         }
     }
 
@@ -135,7 +135,7 @@ impl Fold {
         }
     }
 
-    /// What a re-cut message hid was published before it.
+    /// Covers what a message hid that was re-cut, or too large to be read: it was published before it.
     pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
         if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
             if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {

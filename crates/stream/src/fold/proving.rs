@@ -55,11 +55,19 @@ impl Fold {
     /// Covers what may be missing from a stream up to `lost_up_to` by the server's clock.
     pub(super) fn cover(&self, stream: Stream, lost_up_to: Duration) {
         match stream {
-            Stream::KeysInvalidate => self.revocations.forget_all_keys(),
-            Stream::PolicyInvalidate => self.revocations.reload_all_policies(),
+            Stream::KeysInvalidate | Stream::PolicyInvalidate => self.invalidate_all(stream),
             Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
                 self.revocations.raise_horizon(self.horizon_for(lost_up_to));
             }
+        }
+    }
+
+    /// Treats what is cached of every zone as invalidated, for a stream about keys or policies.
+    fn invalidate_all(&self, stream: Stream) {
+        if stream == Stream::KeysInvalidate {
+            self.revocations.forget_all_keys();
+        } else {
+            self.revocations.reload_all_policies();
         }
     }
 
@@ -78,7 +86,7 @@ impl Fold {
             if recuts.are_waiting && now >= recuts.pace.earliest() {
                 recuts.are_waiting = false;
                 recuts.pace.done(now);
-                self.cover(stream, now);
+                self.invalidate_all(stream);
             }
         }
     }
