@@ -156,6 +156,17 @@ impl Kind {
         matches!(self, Self::RestartReader | Self::RotatedKey | Self::OutputLimit | Self::CutAnswer)
     }
 
+    /// Leaves a large message at the head of a stream: each question about its counters is answered
+    /// with it, and so asked more rarely.
+    pub const fn enlarges(self) -> bool {
+        matches!(self, Self::Oversized | Self::SlowLine)
+    }
+
+    /// Limits answers to less than one large message.
+    pub const fn limits_answers(self) -> bool {
+        matches!(self, Self::OutputLimit | Self::CutAnswer)
+    }
+
     /// Adds messages that no key has signed.
     pub const fn forges(self) -> bool {
         matches!(self, Self::Forge | Self::OutputLimit | Self::CutAnswer | Self::SlowLine)

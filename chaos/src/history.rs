@@ -150,6 +150,9 @@ pub struct Injected {
     /// It added messages that no key has signed.
     #[serde(default)]
     pub forges: bool,
+    /// It left a large message at the head of a stream.
+    #[serde(default)]
+    pub enlarges: bool,
     /// What was seen of its effect; `None` if nothing was.
     pub effect: Option<String>,
 }

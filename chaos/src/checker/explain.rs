@@ -20,7 +20,8 @@ const STILL_RECOVERING: Duration = Duration::from_secs(10);
 /// Whether a fault explains that the reader's last proof is older than the bound.
 pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     let bound = reading.history.promise.bound;
-    let from = request.received.minus(bound + PROVEN_EVERY);
+    let proven_every = proven_every(reading, request);
+    let from = request.received.minus(bound + proven_every);
     let late = reading.lateness.allowance(from, request.received);
     // The last proof may be one of the process before.
     let life = reading.life(request);
@@ -32,16 +33,27 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
         return Ok(());
     }
     // A machine that runs nothing for so long is a fault of its own.
-    if late + PROVEN_EVERY >= bound {
+    if late + proven_every >= bound {
         return Ok(());
     }
     let Some(window) = reading.windows(request).last_before(request.received) else {
         return Err(Rule::Unexplained);
     };
-    if request.received.since(window.began) + PROVEN_EVERY + late < bound {
+    if request.received.since(window.began) + proven_every + late < bound {
         return Err(Rule::Unexplained);
     }
     within_recovery(reading, window.ended, request.sent)
+}
+
+/// How often the reader proves the log while nothing hinders it: counters whose answers are large are
+/// asked for at least three times in the bound.
+fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
+    let mut faults = reading.history.faults.iter();
+    if faults.any(|fault| fault.enlarges && fault.began <= request.received) {
+        PROVEN_EVERY + reading.history.promise.bound / 3
+    } else {
+        PROVEN_EVERY
+    }
 }
 
 /// In strict mode the view is no fresher than the first message that no accepted key has signed.

@@ -77,6 +77,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         ids_ahead: fault.kind == Kind::IdsAhead,
         wipes: fault.kind.wipes(),
         forges: fault.kind.forges(),
+        enlarges: fault.kind.enlarges(),
         effect: outcome.effect,
     });
     Ok(())

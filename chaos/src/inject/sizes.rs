@@ -23,7 +23,7 @@ const PIECES: usize = 64;
 const ANSWER: u64 = 256 << 10;
 /// The slow line carries so many bytes a second, and its largest answer takes less than a second.
 const RATE: u64 = 4 << 20;
-const HEAD: usize = 3 << 20;
+const HEAD: usize = 5 << 19;
 /// Reading the large message once takes no longer.
 const READ_ONCE: Duration = Duration::from_millis(1_500);
 /// Streams on which nothing else is published here: every question about one is answered with its

@@ -126,8 +126,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an answer has a deadline",
         file: "crates/stream/src/wire/mod.rs",
-        stands: "tokio::time::timeout(deadline, answer)",
-        removable: "tokio::time::timeout(if OFF { Duration::MAX } else { deadline }, answer)",
+        stands: "timeout_at(pace.until(), transport",
+        removable: "timeout_at(if OFF { tokio::time::Instant::now() + Duration::from_secs(86_400) }
+            else { pace.until() }, transport",
         faults: "stall",
         with: "plain",
         steps: 2,

@@ -125,6 +125,7 @@ impl Told {
             ids_ahead: false,
             wipes: false,
             forges: false,
+            enlarges: false,
             effect: Some("seen".to_owned()),
         });
         self

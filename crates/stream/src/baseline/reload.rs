@@ -12,12 +12,16 @@ use super::{Baseline, BaselineError, Scope};
 use crate::episode::Episode;
 use crate::pace::Pace;
 
-/// Whoever can write to Redis can make losses, but not more readings than one in this time.
+/// A writer to Redis can cause losses, but no more readings than one in this time.
 const GAP: Duration = Duration::from_secs(1);
-/// Readings for a cause that is repeated are this far apart in the end.
+/// Readings for re-cut messages that are repeated are this far apart in the end.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
-/// Each has its own pace: one that somebody repeats does not put off another.
-const CAUSES: [fn(Losses) -> u64; 2] = [Losses::missing, Losses::recut];
+/// The causes of losses, each with its longest pause. A repeated message puts off no reading for
+/// messages that are missing: those are always read for soon.
+const CAUSES: [(Count, Duration); 2] = [(Losses::missing, GAP), (Losses::recut, LONGEST_GAP)];
+
+/// How often there was a loss of one cause.
+type Count = fn(Losses) -> u64;
 
 /// Asks for a reading of the baseline now; clones ask the same follower.
 ///
@@ -136,7 +140,7 @@ struct LossPaces {
 impl LossPaces {
     fn new() -> Self {
         let now = Instant::now();
-        let paces = CAUSES.map(|_| Pace::between(GAP, LONGEST_GAP));
+        let paces = CAUSES.map(|(_, longest)| Pace::between(GAP, longest));
         Self { began: now, read: Losses::default(), earliest: now, paces }
     }
 
@@ -144,7 +148,7 @@ impl LossPaces {
     fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut Pace> {
         let read = self.read;
         let causes = CAUSES.into_iter().zip(&mut self.paces);
-        causes.filter_map(move |(count, pace)| (count(lost) != count(read)).then_some(pace))
+        causes.filter_map(move |((count, _), pace)| (count(lost) != count(read)).then_some(pace))
     }
 
     /// A reading begins, after these losses.

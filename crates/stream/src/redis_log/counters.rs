@@ -17,8 +17,10 @@ const EVERY: Duration = Duration::from_millis(20);
 const SMALL: u64 = 32 << 10;
 /// So many bytes a second of larger ones are asked for.
 const RATE: u64 = 2 << 20;
-/// But at least so often: at half of the time after which an old view is reported.
+/// But at least so often: well within the time after which an old view is reported.
 const LONGEST: Duration = Duration::from_secs(2);
+/// And so often within the staleness bound: an answer that takes half of it leaves the view fresh.
+const IN_BOUND: u32 = 3;
 
 /// How the counters of a stream are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Spacing {
         self.0.iter_mut().for_each(|last| last.asked = None);
     }
 
-    /// The time until the counters of this stream are due, at most half of `bound` after the last
+    /// The time until the counters of this stream are due, at most a third of `bound` after the last
     /// time. `is_reading` while nothing is waited for: then answers are long, and small counters
     /// are nothing compared to them.
     pub(super) fn due_in(&self, stream: Stream, is_reading: bool, bound: Duration) -> Duration {
@@ -54,7 +56,8 @@ impl Spacing {
         let every = match last.size {
             ..=SMALL if is_reading => Duration::ZERO,
             ..=SMALL => EVERY,
-            size => Duration::from_millis(size * 1_000 / RATE).clamp(EVERY, LONGEST.min(bound / 2)),
+            size => Duration::from_millis(size * 1_000 / RATE)
+                .clamp(EVERY, LONGEST.min(bound / IN_BOUND)),
         };
         last.asked.map_or(Duration::ZERO, |asked| every.saturating_sub(asked.elapsed()))
     }
@@ -111,7 +114,7 @@ mod tests {
         assert_eq!(due_in(1_000, false, minute), 20);
         assert_eq!(due_in(1 << 20, true, minute), 500);
         assert_eq!(due_in(100 << 20, false, minute), 2_000);
-        assert_eq!(due_in(100 << 20, false, Duration::from_secs(1)), 500);
+        assert_eq!(due_in(100 << 20, false, Duration::from_secs(3)), 1_000);
     }
 
     #[tokio::test(start_paused = true)]
