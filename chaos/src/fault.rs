@@ -162,9 +162,15 @@ impl Kind {
         matches!(self, Self::Oversized | Self::SlowLine)
     }
 
-    /// Limits answers to less than one large message.
-    pub const fn limits_answers(self) -> bool {
-        matches!(self, Self::OutputLimit | Self::CutAnswer)
+    /// Returns the group of kinds about size; a schedule has kinds of one group. Two groups together
+    /// ask for more than a line or a limit lets through, and no view can be fresh then.
+    pub const fn size_group(self) -> Option<u8> {
+        match self {
+            Self::Oversized => Some(0),
+            Self::SlowLine => Some(1),
+            Self::OutputLimit | Self::CutAnswer => Some(2),
+            _ => None,
+        }
     }
 
     /// Adds messages that no key has signed.

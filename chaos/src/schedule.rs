@@ -68,18 +68,20 @@ impl Schedule {
         let mut wiped = false;
         // Long ones come once.
         let mut had: Vec<Kind> = Vec::new();
-        let (mut enlarged, mut limited) = (false, false);
+        let mut size_group = None;
         for _ in 0..frame.faults {
             let mut kinds = frame.kinds.clone();
             kinds.retain(|kind| !(had.contains(kind) || (wiped && kind.wipes())));
-            kinds.retain(|kind| !(enlarged && kind.limits_answers() || limited && kind.enlarges()));
+            kinds.retain(|kind| {
+                let group = kind.size_group();
+                group.is_none() || size_group.is_none() || group == size_group
+            });
             if kinds.is_empty() {
                 break;
             }
             let kind = *pick(&mut rng, &kinds);
             wiped |= kind.wipes();
-            enlarged |= kind.enlarges();
-            limited |= kind.limits_answers();
+            size_group = size_group.or(kind.size_group());
             had.extend(kind.is_long().then_some(kind));
             let mut faults = vec![fault(&mut rng, kind, bound, readers)];
             // A reader that restarts while Redis is in trouble has the worst of both.
