@@ -109,7 +109,8 @@ impl Scan {
                 return Err(self.too_large());
             }
         }
-        Ok(true)
+        // Also where the last bytes to come were those of a text that is left out.
+        if self.at > self.bounds.all { Err(self.too_large()) } else { Ok(true) }
     }
 
     fn too_large(&self) -> LogError {

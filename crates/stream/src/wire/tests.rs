@@ -218,6 +218,22 @@ fn refuses_answers_that_are_too_large_as_a_whole() {
 }
 
 #[test]
+fn markers_count_towards_the_bound_however_they_arrive() {
+    // The text is left out, and its marker is longer than the bound on all answers.
+    let (answer, bounds) =
+        (b"$30\r\n012345678901234567890123456789\r\n", Bounds { depth: 0, bytes: 4, all: 10 });
+    for piece in 1..=answer.len() {
+        let mut scan = Scan::from(0, bounds);
+        let mut received = BytesMut::new();
+        let refused = answer.chunks(piece).any(|piece| {
+            received.extend_from_slice(piece);
+            scan.end(&mut received).is_err()
+        });
+        assert!(refused, "in pieces of {piece}");
+    }
+}
+
+#[test]
 fn refuses_a_line_without_end_and_nesting_without_end() {
     for answer in ["-".repeat(20_000), "*1\r\n".repeat(100)] {
         let mut received = BytesMut::from(answer.as_bytes());
