@@ -87,6 +87,7 @@ impl Schedule {
             // A reader that restarts while Redis is in trouble has the worst of both.
             if !kind.restarts_readers()
                 && kind != Kind::FreezeReader
+                && kind != Kind::SlowLine
                 && frame.kinds.contains(&Kind::RestartReader)
                 && rng.u8(..4) == 0
             {

@@ -127,21 +127,26 @@ impl<'h> Reading<'h> {
             let since = self.unhindered_since(request);
             since.is_some_and(|since| request.sent > since.plus(self.recovery(since)))
         };
-        let near = self.history.requests.iter().filter(|request| {
-            request.life == probe.life
-                && match request.answer {
-                    Answer::NotReady => true,
-                    Answer::Stale => is_calm(request),
-                    _ => false,
-                }
+        let is_unknown = |request: &Request| match request.answer {
+            Answer::NotReady => true,
+            Answer::Stale => is_calm(request),
+            _ => false,
+        };
+        // Only the nearest ones count: a view may be fresh for less than the time looked at.
+        let of_life = self.history.requests.iter().filter(|request| {
+            let tells =
+                [Answer::Admitted, Answer::HistoryIncomplete, Answer::NotReady, Answer::Stale];
+            request.life == probe.life && tells.contains(&request.answer)
         });
-        let is_before = |request: &Request| {
+        let is_before = |request: &&Request| {
             request.received <= probe.sent && probe.sent.since(request.received) <= AROUND
         };
-        let is_after = |request: &Request| {
+        let is_after = |request: &&Request| {
             probe.received <= request.sent && request.sent.since(probe.received) <= AROUND
         };
-        near.clone().any(is_before) && near.clone().any(is_after)
+        let before = of_life.clone().filter(is_before).max_by_key(|request| request.received);
+        let after = of_life.filter(is_after).min_by_key(|request| request.sent);
+        before.is_some_and(is_unknown) && after.is_some_and(is_unknown)
     }
 
     /// Whether the promise excepts this: the server itself lost the message, or no key that the
