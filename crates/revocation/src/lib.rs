@@ -70,6 +70,7 @@
 //! | `ws` | no | `GuardedWebSocket`, for axum: it closes once its authority has ended |
 //! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
 
+pub use caracal_revocation_effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use caracal_revocation_event::{
     Anchor, CANARY_STREAM, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key,
     KeyError, KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
@@ -101,9 +102,8 @@ pub use caracal_revocation_state::{
     Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
-    Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Delivery,
-    EffectError, EffectFailure, EffectRunner, Follower, InProcess, Mode, NotADeadLetter,
-    PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
+    Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Follower, InProcess,
+    Mode, NotADeadLetter, PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
 };
 
 /// For programs that look at a Redis and provision it, as `caracal-streams` does.

@@ -21,7 +21,7 @@ pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// A connection, until a command on it is late or cancelled: its answer may still be on its way,
 /// and would be taken for the next one's.
 #[derive(Debug)]
-pub(crate) struct Connection(Option<MultiplexedConnection>);
+pub struct Connection(Option<MultiplexedConnection>);
 
 impl Connection {
     pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
@@ -38,7 +38,7 @@ impl Connection {
     }
 
     /// Sends one write and takes all its answers, errors among them.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &mut self,
         commands: &Pipeline,
         wait: Duration,

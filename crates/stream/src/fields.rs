@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 ///
 /// They share the bytes of the answer that they came in, so a copy keeps all of that answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fields {
+pub struct Fields {
     bytes: Bytes,
     /// A name, its value, and so on; Caracal's messages have at most eight fields.
     places: SmallVec<[Place; 16]>,
@@ -41,12 +41,13 @@ impl Fields {
         self.left_out
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Names and values, in the order of the wire.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.places.as_chunks::<2>().0.iter().map(|[name, value]| (self.at(*name), self.at(*value)))
     }
 
     /// All of them, borrowed.
-    pub(crate) fn borrowed(&self) -> Borrowed<'_> {
+    pub fn borrowed(&self) -> Borrowed<'_> {
         self.iter().collect()
     }
 

@@ -28,8 +28,7 @@
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
 //! state, and a [`Baseline`] beside them if there is one, and leaves what it cannot use as a
-//! [`DeadLetter`]; an [`EffectRunner`] does once in a fleet what must not be done by every
-//! process; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
+//! [`DeadLetter`]; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
 //! `main` chooses it. For operators, an [`Inspector`] provisions and inspects, and a [`Watch`]
 //! shows each message.
 
@@ -42,13 +41,14 @@ mod certificates;
 mod connection;
 mod continuity;
 mod dead_letters;
-mod effects;
 mod episode;
 mod fields;
 mod fold;
 mod follower;
 mod in_process;
 mod inspect;
+#[doc(hidden)]
+pub mod internal;
 mod layout;
 mod log;
 #[cfg(test)]
@@ -86,7 +86,6 @@ pub mod fuzzing {
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
 pub use canary::{Canary, CanarySight};
 pub use dead_letters::{DeadLetter, NotADeadLetter, ReplayError};
-pub use effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use follower::Follower;
 pub use in_process::InProcess;
 pub use inspect::{

@@ -146,10 +146,13 @@ pub(crate) struct Counters {
 
 /// One entry, as bytes that nobody has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) stream: Stream,
-    pub(crate) id: StreamId,
-    pub(crate) fields: Fields,
+pub struct Entry {
+    /// Its stream.
+    pub stream: Stream,
+    /// Its id.
+    pub id: StreamId,
+    /// Its names and values.
+    pub fields: Fields,
 }
 
 /// The error code for a key of another type than the command is for.
@@ -157,7 +160,8 @@ const WRONG_TYPE: &str = "WRONGTYPE";
 
 /// Why the log could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LogError {
+#[doc(hidden)]
+pub enum LogError {
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
     /// What the server answered: a code, and details.
@@ -221,7 +225,7 @@ impl LogError {
     }
 
     /// Returns `true` if the connection was closed, such as by an idle limit: another may be opened.
-    pub(crate) const fn is_closed(&self) -> bool {
+    pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Connection(Outage::Unreachable, _))
     }
 
@@ -241,7 +245,7 @@ impl LogError {
     }
 
     /// Returns `true` if this user lacks a right.
-    pub(crate) fn is_forbidden(&self) -> bool {
+    pub fn is_forbidden(&self) -> bool {
         self.outage() == Outage::Forbidden
     }
 

@@ -9,7 +9,7 @@ use crate::fields::Fields;
 use crate::log::{Counters, Entry, Head, LogError};
 
 /// The answer, unless it is missing or an error.
-pub(crate) fn sound(answer: Option<Value>) -> Result<Value, LogError> {
+pub fn sound(answer: Option<Value>) -> Result<Value, LogError> {
     match answer {
         None => Err(LogError::Reply("fewer answers than commands")),
         Some(Value::ServerError(error)) => {
@@ -20,7 +20,8 @@ pub(crate) fn sound(answer: Option<Value>) -> Result<Value, LogError> {
     }
 }
 
-pub(crate) fn text(value: &Value) -> Result<String, LogError> {
+/// Text, in whichever shape.
+pub fn text(value: &Value) -> Result<String, LogError> {
     match value {
         Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(text.clone()),
@@ -79,7 +80,7 @@ pub(crate) fn length(answer: &Value) -> Option<u64> {
 }
 
 /// The answer to `XREAD`.
-pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
+pub fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     let streams = match answer {
         Value::Nil => return Ok(Vec::new()),
         Value::Array(streams) => streams,
@@ -125,57 +126,13 @@ pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, L
     list.into_iter().map(entry).collect()
 }
 
-/// The answer to `XAUTOCLAIM`: where to go on, the entries that are now this consumer's, and the ids
-/// of those that are not in the stream any more (since Redis 7.0).
-pub(crate) fn claimed(
-    stream: Stream,
-    answer: Value,
-) -> Result<(StreamId, Vec<Entry>, Vec<StreamId>), LogError> {
-    const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");
-    let Value::Array(parts) = answer else { return Err(UNLIKE) };
-    let mut parts = parts.into_iter();
-    let (Some(next), Some(Value::Array(list))) = (parts.next(), parts.next()) else {
-        return Err(UNLIKE);
-    };
-    let entry = |item| {
-        let [key, fields] = array(item)?;
-        Ok(Entry { stream, id: id(&key)?, fields: self::fields(fields)?.into_iter().collect() })
-    };
-    let entries = list.into_iter().map(entry).collect::<Result<_, _>>()?;
-    let trimmed = match parts.next() {
-        Some(trimmed) => self::list(&trimmed)?.iter().map(id).collect::<Result<_, _>>()?,
-        None => Vec::new(),
-    };
-    Ok((id(&next)?, entries, trimmed))
-}
-
-/// A consumer of a group, as `XINFO CONSUMERS` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Consumer {
-    pub(crate) name: String,
-    pub(crate) pending: u64,
-    /// How long ago the server last heard of it.
-    pub(crate) idle: Duration,
-}
-
-/// The answer to `XINFO CONSUMERS`.
-pub(crate) fn consumers(answer: &Value) -> Result<Vec<Consumer>, LogError> {
-    let consumer = |item| {
-        Ok(Consumer {
-            name: text(&field(item, "name")?)?,
-            pending: number(&field(item, "pending")?)?,
-            idle: Duration::from_millis(number(&field(item, "idle")?)?),
-        })
-    };
-    list(answer)?.iter().map(consumer).collect()
-}
-
 /// The names in the answer to `XINFO GROUPS`.
 pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
     list(answer)?.iter().map(|item| text(&field(item, "name")?)).collect()
 }
 
-fn list(answer: &Value) -> Result<&[Value], LogError> {
+/// The items of a list.
+pub fn list(answer: &Value) -> Result<&[Value], LogError> {
     match answer {
         Value::Array(list) => Ok(list),
         _ => Err(LogError::Reply("a list was expected")),
@@ -183,7 +140,7 @@ fn list(answer: &Value) -> Result<&[Value], LogError> {
 }
 
 /// The value of a field in a flat list of names and values.
-pub(crate) fn field(item: &Value, name: &str) -> Result<Value, LogError> {
+pub fn field(item: &Value, name: &str) -> Result<Value, LogError> {
     pairs(item)
         .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
         .map(|(_, value)| value.clone())
@@ -194,7 +151,7 @@ pub(crate) fn field(item: &Value, name: &str) -> Result<Value, LogError> {
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The fields of an entry.
-pub(crate) fn fields(value: Value) -> Result<Pairs, LogError> {
+pub fn fields(value: Value) -> Result<Pairs, LogError> {
     let list = match value {
         Value::Array(list) => list,
         // An entry that was deleted while it was being read has no fields.
@@ -216,7 +173,8 @@ fn bytes(value: Value) -> Result<Vec<u8>, LogError> {
     }
 }
 
-fn array(value: Value) -> Result<[Value; 2], LogError> {
+/// A list of two.
+pub fn array(value: Value) -> Result<[Value; 2], LogError> {
     match value {
         Value::Array(list) => list.try_into().ok(),
         _ => None,
@@ -235,11 +193,13 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     })
 }
 
-pub(crate) fn id(value: &Value) -> Result<StreamId, LogError> {
+/// The id of an entry.
+pub fn id(value: &Value) -> Result<StreamId, LogError> {
     text(value)?.parse().map_err(|_| LogError::Reply("a stream id was expected"))
 }
 
-pub(crate) fn number(value: &Value) -> Result<u64, LogError> {
+/// A number, or the text of one.
+pub fn number(value: &Value) -> Result<u64, LogError> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
         Value::BulkString(bytes) => {

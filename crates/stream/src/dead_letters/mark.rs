@@ -14,7 +14,7 @@ const MAX_BEYOND: usize = 256;
 
 /// How a writer comes to the messages of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     /// One after the other: a follower.
     Stream,
     /// As a consumer group delivers them.

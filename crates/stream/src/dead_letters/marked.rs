@@ -21,7 +21,8 @@ pub(crate) const MAX_DEAD: u64 = 10_000;
 
 /// What became of an attempt to write a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Attempt {
+pub enum Attempt {
+    /// It is written.
     Written,
     /// The fleet has written this letter already, and all letters up to this id.
     Known(StreamId),
@@ -31,7 +32,7 @@ pub(crate) enum Attempt {
 
 /// Tries to write the letter for the message at `id`; once more if the connection was closed while
 /// it was idle.
-pub(crate) async fn write(
+pub async fn write(
     links: &mut Links,
     stream: Stream,
     id: StreamId,
@@ -125,7 +126,7 @@ fn transaction(stream: Stream, mark: &Mark, letter: Option<&[(String, String)]>)
 }
 
 /// Adds the command that writes a letter.
-pub(crate) fn add(commands: &mut Pipeline, stream: Stream, letter: &[(String, String)]) {
+pub fn add(commands: &mut Pipeline, stream: Stream, letter: &[(String, String)]) {
     let add = commands.cmd("XADD").arg(dead_stream(stream));
     add.arg("MAXLEN").arg("~").arg(MAX_DEAD).arg("*");
     for (name, value) in letter {

@@ -8,8 +8,8 @@ mod replay;
 mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
-pub(crate) use mark::Order;
-pub(crate) use marked::{Attempt, add, write};
+pub use mark::Order;
+pub use marked::{Attempt, add, write};
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::{DeadLetters, queue};
@@ -19,6 +19,6 @@ pub(crate) use writer::write_letters;
 use caracal_revocation_event::Stream;
 
 /// The key of the stream that the dead letters of `stream` go to.
-pub(crate) fn dead_stream(stream: Stream) -> String {
+pub fn dead_stream(stream: Stream) -> String {
     format!("{stream}.dead")
 }

@@ -13,7 +13,7 @@ use crate::log::LogError;
 
 /// Connections to whoever takes writes, each opened when it is first needed.
 #[derive(Debug)]
-pub(crate) struct Links {
+pub struct Links {
     topology: Topology,
     /// Outside a cluster.
     one: Option<Connection>,
@@ -28,13 +28,13 @@ impl Links {
     }
 
     /// Closes all, so that everything is looked up anew: after a failure.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         (self.one, self.view) = (None, None);
         self.nodes.clear();
     }
 
     /// The connection for this key.
-    pub(crate) async fn to(&mut self, key: &str) -> Result<&mut Connection, LogError> {
+    pub async fn to(&mut self, key: &str) -> Result<&mut Connection, LogError> {
         match self.owner(key).await? {
             None => self.only().await,
             Some(node) => self.node(node).await,
@@ -46,11 +46,7 @@ impl Links {
     ///
     /// Sends them once more if the connection was closed, such as by an idle limit, or if another
     /// server may have the key by now. So they may be carried out twice, which must be harmless.
-    pub(crate) async fn tell(
-        &mut self,
-        key: &str,
-        commands: &Pipeline,
-    ) -> Result<Vec<Value>, LogError> {
+    pub async fn tell(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = match self.tell_once(key, commands).await {
             Err(error) if self.may_succeed_again(&error) => {
                 self.close();
@@ -93,10 +89,7 @@ impl Links {
     }
 
     /// Sends what belongs to each key, in this order: in one write, but in a cluster.
-    pub(crate) async fn tell_all(
-        &mut self,
-        parts: Vec<(String, Pipeline)>,
-    ) -> Result<(), LogError> {
+    pub async fn tell_all(&mut self, parts: Vec<(String, Pipeline)>) -> Result<(), LogError> {
         if self.is_cluster() {
             for (key, commands) in &parts {
                 self.tell(key, commands).await?;

@@ -9,7 +9,7 @@ mod sentinel;
 mod upstream;
 
 pub(crate) use cluster::Nodes;
-pub(crate) use links::Links;
+pub use links::Links;
 pub(crate) use sentinel::Sentinels;
 pub(crate) use upstream::Upstream;
 

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
+use caracal_revocation_stream::DeadLetter;
+use caracal_revocation_stream::internal::{Entry, LogError};
 use tokio::time::{Instant, sleep};
 
-use super::queue::{Claimed, Done, Queue};
-use super::report::Report;
-use super::{Delivery, EffectError, EffectFailure};
-use crate::dead_letters::DeadLetter;
-use crate::log::{Entry, LogError};
+use crate::delivery::{Delivery, EffectFailure};
+use crate::error::EffectError;
+use crate::queue::{Claimed, Done, Queue};
+use crate::report::Report;
 
 /// After so many failed attempts a message is given up (contract, "Failure handling").
 const ATTEMPTS: u32 = 5;
@@ -28,7 +29,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-pub(super) struct Worker<Q, H> {
+pub(crate) struct Worker<Q, H> {
     queue: Q,
     keys: KeyRing,
     /// A message was signed with an accepted key, or none is needed.
@@ -59,7 +60,7 @@ where
     H: Fn(Delivery) -> F + Send + Sync,
     F: Future<Output = Result<(), EffectFailure>> + Send,
 {
-    pub(super) fn new(queue: Q, keys: KeyRing, handler: H, claim_after: Duration) -> Self {
+    pub(crate) fn new(queue: Q, keys: KeyRing, handler: H, claim_after: Duration) -> Self {
         Self {
             // What is not delivered again cannot wait for a right key.
             key_is_proven: !keys.verifies() || !queue.delivers_again(),
@@ -76,7 +77,7 @@ where
         }
     }
 
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         join_existing: bool,
         shutdown: impl Future<Output = ()> + Send,

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::acl;
+use caracal_revocation_stream::internal::LogError;
 use metrics::counter;
 use tokio::time::Instant;
-
-use crate::acl;
-use crate::log::LogError;
 
 const EVERY: Duration = Duration::from_secs(60);
 
 /// The lines that others can cause any number of.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     rejected: Throttle,
     trimmed: Throttle,
     unwritten: Throttle,
@@ -40,7 +39,7 @@ impl Throttle {
 
 impl Report {
     /// The dead letter of a message that cannot be used was written, here if `is_written`.
-    pub(super) fn rejected(&mut self, stream: Stream, id: StreamId, error: &str, is_written: bool) {
+    pub(crate) fn rejected(&mut self, stream: Stream, id: StreamId, error: &str, is_written: bool) {
         if is_written {
             counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
         }
@@ -53,13 +52,13 @@ impl Report {
     }
 
     /// An effect did not happen, and its dead letter was written.
-    pub(super) fn given_up(stream: Stream, id: StreamId, error: &str) {
+    pub(crate) fn given_up(stream: Stream, id: StreamId, error: &str) {
         counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
         tracing::error!(%stream, %id, error, "dead-lettered");
     }
 
     /// Messages left the stream while they were pending.
-    pub(super) fn trimmed(&mut self, stream: Stream, group: &str, ids: &[StreamId]) {
+    pub(crate) fn trimmed(&mut self, stream: Stream, group: &str, ids: &[StreamId]) {
         let lost = u64::try_from(ids.len()).unwrap_or(u64::MAX);
         counter!("caracal_revocation_effects_lost_total").increment(lost);
         if let Some(count) = self.trimmed.add(ids.len(), Instant::now()) {
@@ -73,7 +72,7 @@ impl Report {
     }
 
     /// A dead letter was not written.
-    pub(super) fn unwritten(&mut self, stream: Stream, error: &LogError) {
+    pub(crate) fn unwritten(&mut self, stream: Stream, error: &LogError) {
         if let Some(count) = self.unwritten.add(1, Instant::now()) {
             let rights = error.is_forbidden().then_some(acl::DEAD_LETTERS);
             tracing::error!(

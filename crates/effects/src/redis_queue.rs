@@ -3,34 +3,33 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::Settings;
+use caracal_revocation_stream::internal::dead_letters::{self, Attempt, Order, dead_stream};
+use caracal_revocation_stream::internal::{self, Connection, Entry, Links, LogError, reply};
 use redis::{Pipeline, Value};
 
-use super::queue::{Claimed, Done, Queue};
-use crate::connection::Connection;
-use crate::dead_letters::{self, Attempt, Order, dead_stream};
-use crate::effects::EffectError;
-use crate::log::{Entry, LogError};
-use crate::redis_reply::{self as reply, Consumer};
-use crate::topology::{Links, Topology};
+use crate::answers::{self, Consumer};
+use crate::error::EffectError;
+use crate::queue::{Claimed, Done, Queue};
 
 /// What the names of runners' consumers begin with, unless they were given one.
-pub(super) const OWN_CONSUMERS: &str = "effects-";
+pub(crate) const OWN_CONSUMERS: &str = "effects-";
 /// How long attempts are counted, and effects remembered.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
-pub(super) struct RedisQueue {
-    pub(super) topology: Topology,
-    pub(super) stream: Stream,
-    pub(super) group: Box<str>,
-    pub(super) consumer: Box<str>,
-    pub(super) claim_after: Duration,
-    pub(super) dedup: bool,
+pub(crate) struct RedisQueue {
+    pub(crate) settings: Box<Settings>,
+    pub(crate) stream: Stream,
+    pub(crate) group: Box<str>,
+    pub(crate) consumer: Box<str>,
+    pub(crate) claim_after: Duration,
+    pub(crate) dedup: bool,
     /// The stream must be there: it is not made on a server that may be the wrong one.
-    pub(super) requires_stream: bool,
+    pub(crate) requires_stream: bool,
     /// A blocking read holds up what is sent after it, so it has a connection of its own.
-    pub(super) reading: Option<Connection>,
-    pub(super) telling: Links,
-    pub(super) claim_from: StreamId,
+    pub(crate) reading: Option<Connection>,
+    pub(crate) telling: Links,
+    pub(crate) claim_from: StreamId,
 }
 
 impl RedisQueue {
@@ -73,8 +72,8 @@ impl RedisQueue {
     async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
         match open(&mut self.reading)?.ask(commands, wait).await {
             Err(error) if error.is_closed() => {
-                let reading = self.reading.insert(self.topology.open(self.stream.name()).await?);
-                reading.ask(commands, wait).await
+                let reading = internal::open(&self.settings, self.stream.name()).await?;
+                self.reading.insert(reading).ask(commands, wait).await
             }
             answers => answers,
         }
@@ -84,7 +83,7 @@ impl RedisQueue {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
         let answers = self.tell(&commands).await?;
-        answers.first().map_or(Ok(Vec::new()), reply::consumers)
+        answers.first().map_or(Ok(Vec::new()), answers::consumers)
     }
 
     /// Whether the consumer is somebody else, and may be alive. A runner that died leaves its
@@ -156,8 +155,8 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading = Some(self.topology.open(self.stream.name()).await?);
-        self.telling = Links::new(self.topology.clone());
+        self.reading = Some(internal::open(&self.settings, self.stream.name()).await?);
+        self.telling = internal::links(&self.settings);
         Ok(())
     }
 
@@ -184,7 +183,7 @@ impl Queue for RedisQueue {
         match self.tell(&commands).await {
             Ok(answers) => {
                 let answer = reply::sound(answers.into_iter().next())?;
-                let (next, entries, trimmed) = reply::claimed(self.stream, answer)?;
+                let (next, entries, trimmed) = answers::claimed(self.stream, answer)?;
                 self.claim_from = next;
                 Ok(Claimed { entries, trimmed })
             }

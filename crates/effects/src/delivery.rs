@@ -1,8 +1,7 @@
 //! What a handler is given, and what it may answer.
 
 use caracal_revocation_event::{Change, Event, Stream, StreamId};
-
-use crate::log::Entry;
+use caracal_revocation_stream::internal::Entry;
 
 /// A verified message that was delivered to this process and to no other, at least this once.
 #[derive(Clone, Debug)]
@@ -13,11 +12,11 @@ pub struct Delivery {
     reason: Option<Box<str>>,
     outbox_id: Option<Box<str>>,
     changes: Vec<Change<'static>>,
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
 }
 
 impl Delivery {
-    pub(super) fn of(entry: &Entry, event: &Event<'_>) -> Self {
+    pub(crate) fn of(entry: &Entry, event: &Event<'_>) -> Self {
         let outbox_id = entry
             .fields
             .iter()

@@ -1,4 +1,4 @@
-//! The runner: what a service names, and why it may not start.
+//! The runner: what a service names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,16 +6,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
+use caracal_revocation_stream::internal::{links, requires_streams};
+use caracal_revocation_stream::{InProcess, Settings};
 use uuid::Uuid;
 
-use super::in_process::InProcessQueue;
-use super::redis_queue::{OWN_CONSUMERS, RedisQueue};
-use super::work::Worker;
-use super::{Delivery, EffectFailure};
-use crate::in_process::InProcess;
-use crate::log::LogError;
-use crate::settings::Settings;
-use crate::topology::{Links, Topology};
+use crate::delivery::{Delivery, EffectFailure};
+use crate::error::EffectError;
+use crate::in_process::InProcessQueue;
+use crate::redis_queue::{OWN_CONSUMERS, RedisQueue};
+use crate::work::Worker;
 
 /// Runs a handler for each message of a stream, once in a fleet: at least once, whatever fails.
 ///
@@ -29,8 +28,9 @@ use crate::topology::{Links, Topology};
 /// with them: it is joined only with [`join_existing`].
 ///
 /// ```no_run
+/// use caracal_revocation_effects::{Delivery, EffectFailure, EffectRunner};
 /// use caracal_revocation_event::{Change, Stream};
-/// use caracal_revocation_stream::{Delivery, EffectFailure, EffectRunner, Settings};
+/// use caracal_revocation_stream::Settings;
 ///
 /// # async fn mark_revoked(_zone: &str, _id: &str) -> Result<(), EffectFailure> { Ok(()) }
 /// # #[tokio::main(flavor = "current_thread")]
@@ -70,7 +70,7 @@ use crate::topology::{Links, Topology};
 /// # Rights
 ///
 /// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xclaim +xack`, for dead letters those of
-/// [`acl::DEAD_LETTERS`](crate::acl::DEAD_LETTERS), on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
+/// [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS), on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
 /// `stream-effect:<stream>:*` `+set +exists`; all on a primary.
 ///
 /// [`with_dedup`]: Self::with_dedup
@@ -88,59 +88,15 @@ pub struct EffectRunner {
 }
 
 enum Origin {
-    Redis { topology: Topology, requires_stream: bool },
+    Redis(Box<Settings>),
     InProcess(InProcess),
-}
-
-/// Why a runner did not start.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EffectError(Problem);
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum Problem {
-    #[error(
-        "{others} other consumers work in the group {group:?}, and each message goes to one of \
-         them: name another group, or join_existing()"
-    )]
-    InUse { group: Box<str>, others: usize },
-    #[error(
-        "the stream {0} does not exist: set REDIS_URL (host and database number) to Caracal's \
-         Redis, or run caracal-streams provision"
-    )]
-    NotProvisioned(Stream),
-    #[error("{0}")]
-    Log(LogError),
-}
-
-impl EffectError {
-    pub(super) fn in_use(group: &str, others: usize) -> Self {
-        Self(Problem::InUse { group: group.into(), others })
-    }
-
-    pub(super) const fn not_provisioned(stream: Stream) -> Self {
-        Self(Problem::NotProvisioned(stream))
-    }
-
-    pub(super) const fn from_log(error: LogError) -> Self {
-        Self(Problem::Log(error))
-    }
-
-    /// Returns `true` if others work in the group; else Redis could not be used.
-    #[must_use]
-    pub const fn is_in_use(&self) -> bool {
-        matches!(self.0, Problem::InUse { .. })
-    }
 }
 
 impl EffectRunner {
     /// A runner over this group of this stream.
     pub fn new(settings: &Settings, stream: Stream, group: &str) -> Self {
-        let origin = Origin::Redis {
-            topology: settings.topology.clone(),
-            requires_stream: settings.mode.requires_streams(),
-        };
-        Self::on(origin, settings.keys.clone(), stream, group)
+        let origin = Origin::Redis(Box::new(settings.clone()));
+        Self::on(origin, settings.keys().clone(), stream, group)
     }
 
     /// A runner over a stream inside this process: the only one of its group.
@@ -214,16 +170,16 @@ impl EffectRunner {
     {
         let join_existing = self.join_existing;
         match self.origin {
-            Origin::Redis { topology, requires_stream } => {
+            Origin::Redis(settings) => {
                 let queue = RedisQueue {
-                    telling: Links::new(topology.clone()),
-                    topology,
+                    telling: links(&settings),
                     stream: self.stream,
                     group: self.group,
                     consumer: self.consumer,
                     claim_after: self.claim_after,
                     dedup: self.dedup,
-                    requires_stream,
+                    requires_stream: requires_streams(&settings),
+                    settings,
                     reading: None,
                     claim_from: StreamId::ZERO,
                 };

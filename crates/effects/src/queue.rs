@@ -4,11 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::internal::{Entry, LogError};
 
-use crate::effects::EffectError;
-use crate::log::{Entry, LogError};
+use crate::error::EffectError;
 
-pub(super) trait Queue: Send {
+pub(crate) trait Queue: Send {
     /// The stream that is read.
     fn stream(&self) -> Stream;
 
@@ -70,18 +70,18 @@ pub(super) trait Queue: Send {
 
 /// What other consumers had left pending.
 #[derive(Debug, Default)]
-pub(super) struct Claimed {
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Claimed {
+    pub(crate) entries: Vec<Entry>,
     /// Entries that are not in the stream any more: the group has forgotten them.
-    pub(super) trimmed: Vec<StreamId>,
+    pub(crate) trimmed: Vec<StreamId>,
 }
 
 /// An entry that needs no more work.
 #[derive(Clone, Debug)]
-pub(super) struct Done {
-    pub(super) id: StreamId,
+pub(crate) struct Done {
+    pub(crate) id: StreamId,
     /// To be remembered, so that the effect is not brought about again.
-    pub(super) outbox_id: Option<Box<str>>,
+    pub(crate) outbox_id: Option<Box<str>>,
     /// Whether attempts failed, and were counted.
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
 }

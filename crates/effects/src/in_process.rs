@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::InProcess;
+use caracal_revocation_stream::internal::{Entry, LogError, read_in_process};
 
-use super::queue::{Claimed, Done, Queue};
-use crate::effects::EffectError;
-use crate::in_process::InProcess;
-use crate::log::{Entry, Log, LogError};
+use crate::error::EffectError;
+use crate::queue::{Claimed, Done, Queue};
 
-pub(super) struct InProcessQueue {
-    pub(super) streams: InProcess,
-    pub(super) stream: Stream,
-    pub(super) cursor: StreamId,
-    pub(super) failures: HashMap<StreamId, u32>,
+pub(crate) struct InProcessQueue {
+    pub(crate) streams: InProcess,
+    pub(crate) stream: Stream,
+    pub(crate) cursor: StreamId,
+    pub(crate) failures: HashMap<StreamId, u32>,
 }
 
 impl Queue for InProcessQueue {
@@ -35,12 +35,8 @@ impl Queue for InProcessQueue {
     }
 
     async fn read(&mut self, count: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
-        // The cursors of the other streams stand at their end: they wake nobody up.
-        let end = StreamId::new(u64::MAX, u64::MAX);
-        let cursors =
-            Stream::ALL.map(|stream| if stream == self.stream { self.cursor } else { end });
-        let reading = self.streams.read(&cursors, Some(wait)).await?;
-        let entries: Vec<_> = reading.entries.into_iter().take(count).collect();
+        let entries = read_in_process(&self.streams, self.stream, self.cursor, wait).await?;
+        let entries: Vec<_> = entries.into_iter().take(count).collect();
         if let Some(last) = entries.last() {
             self.cursor = last.id;
         }

@@ -1,0 +1,45 @@
+//! Why a runner may not start.
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_stream::internal::LogError;
+
+/// Why a runner did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EffectError(Problem);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error(
+        "{others} other consumers work in the group {group:?}, and each message goes to one of \
+         them: name another group, or join_existing()"
+    )]
+    InUse { group: Box<str>, others: usize },
+    #[error(
+        "the stream {0} does not exist: set REDIS_URL (host and database number) to Caracal's \
+         Redis, or run caracal-streams provision"
+    )]
+    NotProvisioned(Stream),
+    #[error("{0}")]
+    Log(LogError),
+}
+
+impl EffectError {
+    pub(crate) fn in_use(group: &str, others: usize) -> Self {
+        Self(Problem::InUse { group: group.into(), others })
+    }
+
+    pub(crate) const fn not_provisioned(stream: Stream) -> Self {
+        Self(Problem::NotProvisioned(stream))
+    }
+
+    pub(crate) const fn from_log(error: LogError) -> Self {
+        Self(Problem::Log(error))
+    }
+
+    /// Returns `true` if others work in the group; else Redis could not be used.
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self.0, Problem::InUse { .. })
+    }
+}
