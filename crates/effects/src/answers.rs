@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::internal::reply::{array, field, fields, id, list, number, text};
+use caracal_revocation_stream::internal::reply::{array, field, fields, id, number, text};
 use caracal_revocation_stream::internal::{Entry, LogError};
 use redis::Value;
 
@@ -50,4 +50,11 @@ pub(crate) fn consumers(answer: &Value) -> Result<Vec<Consumer>, LogError> {
         })
     };
     list(answer)?.iter().map(consumer).collect()
+}
+
+fn list(answer: &Value) -> Result<&[Value], LogError> {
+    match answer {
+        Value::Array(list) => Ok(list),
+        _ => Err(LogError::Reply("a list was expected")),
+    }
 }

@@ -108,10 +108,11 @@ pub use caracal_revocation_stream::{
 
 /// For programs that look at a Redis and provision it, as `caracal-streams` does.
 pub mod inspect {
-    pub use caracal_revocation_stream::{
-        InspectError, InspectErrorKind, Inspector, KeyReport, Provision, Provisioned, StreamLayout,
-        StreamReport,
+    pub use caracal_revocation_admin::{
+        Inspector, KeyReport, Provision, Provisioned, ReplayError, StreamLayout, StreamReport,
+        verify_letter,
     };
+    pub use caracal_revocation_stream::{InspectError, InspectErrorKind};
 }
 
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.

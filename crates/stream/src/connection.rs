@@ -61,7 +61,7 @@ impl Connection {
     }
 
     /// The same where no answer may be an error: the first that is one is the result.
-    pub(crate) async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+    pub async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = self.ask(commands, Duration::ZERO).await?;
         answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
     }

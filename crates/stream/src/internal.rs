@@ -1,4 +1,4 @@
-//! What `caracal-revocation-effects` is built on, and nobody else.
+//! What `caracal-revocation-effects` and `caracal-revocation-admin` are built on, and nobody else.
 //!
 //! It is not part of the API: it changes without a word, and between patch versions too.
 
@@ -8,8 +8,11 @@ use caracal_revocation_event::{Stream, StreamId};
 
 pub use crate::connection::Connection;
 use crate::log::Log;
-pub use crate::log::{Entry, LogError};
+pub use crate::log::{Counters, Entry, Head, LogError};
+pub use crate::publisher::MAX_LEN;
+pub use crate::receipts::PREFIX as RECEIPT_PREFIX;
 pub use crate::topology::Links;
+use crate::topology::Topology;
 use crate::{InProcess, Settings};
 
 /// Dead letters, as followers write them too.
@@ -17,15 +20,29 @@ pub mod dead_letters {
     pub use crate::dead_letters::{Attempt, Order, add, dead_stream, write};
 }
 
+/// The settings that keep Redis from losing messages.
+pub mod persistence {
+    pub use crate::persistence::{ask, live};
+}
+
 /// Answers of Redis, read totally.
 pub mod reply {
-    pub use crate::redis_reply::{array, entries, field, fields, id, list, number, sound, text};
+    pub use crate::redis_reply::{
+        array, entries, field, fields, head, id, info_field, number, sound, text, time,
+    };
 }
 
 /// Connections to where the streams are, none of them open yet.
 #[must_use]
 pub fn links(settings: &Settings) -> Links {
     Links::new(settings.topology.clone())
+}
+
+/// Connections to the server of `REDIS_PRIMARY_URL`, if that is set.
+#[must_use]
+pub fn primary_links(settings: &Settings) -> Option<Links> {
+    let primary = settings.primary.clone();
+    primary.map(|server| Links::new(Topology::One(Box::new(server))))
 }
 
 /// A connection of one's own to the server that takes writes to this key.

@@ -28,9 +28,10 @@
 //!
 //! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
 //! state, and a [`Baseline`] beside them if there is one, and leaves what it cannot use as a
-//! [`DeadLetter`]; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a program's
-//! `main` chooses it. For operators, an [`Inspector`] provisions and inspects, and a [`Watch`]
-//! shows each message.
+//! [`DeadLetter`]; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a
+//! program's `main` chooses it. For an operator, a [`Watch`] shows each message; what else only
+//! operators' programs do is in `caracal-revocation-admin`, and effects that must happen once in a
+//! fleet are in `caracal-revocation-effects`.
 
 pub mod acl;
 mod advice;
@@ -46,10 +47,9 @@ mod fields;
 mod fold;
 mod follower;
 mod in_process;
-mod inspect;
+mod inspect_error;
 #[doc(hidden)]
 pub mod internal;
-mod layout;
 mod log;
 #[cfg(test)]
 mod logged;
@@ -60,7 +60,6 @@ mod patience;
 mod persistence;
 mod primary;
 mod proof;
-mod provision;
 mod publisher;
 mod reading;
 mod receipts;
@@ -85,15 +84,11 @@ pub mod fuzzing {
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
 pub use canary::{Canary, CanarySight};
-pub use dead_letters::{DeadLetter, NotADeadLetter, ReplayError};
+pub use dead_letters::{DeadLetter, NotADeadLetter};
 pub use follower::Follower;
 pub use in_process::InProcess;
-pub use inspect::{
-    ConsumerReport, GroupReport, InspectError, InspectErrorKind, Inspector, KeyReport, LiveSetting,
-    OldestPending, Purpose, RawEntry, Right, ServerReport, StreamReport,
-};
-pub use layout::StreamLayout;
-pub use provision::{Provision, Provisioned};
+pub use inspect_error::{InspectError, InspectErrorKind};
+pub use persistence::LiveSetting;
 pub use publisher::{PublishError, Publisher};
 pub use receipts::Receipt;
 pub use settings::{Mode, Settings, SettingsError};

@@ -111,7 +111,7 @@ impl AsOf {
 
 /// What the server says of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
+pub enum Head {
     /// No such key.
     Missing,
     /// It is there.
@@ -133,15 +133,15 @@ impl Head {
 
 /// The counters of a stream that deletions and trimming don't turn back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
+pub struct Counters {
     /// `last-generated-id`.
-    pub(crate) last_generated: StreamId,
+    pub last_generated: StreamId,
     /// `entries-added`.
-    pub(crate) entries_added: u64,
+    pub entries_added: u64,
     /// `recorded-first-entry-id`; zero when the stream is empty.
-    pub(crate) first: StreamId,
+    pub first: StreamId,
     /// `max-deleted-entry-id`.
-    pub(crate) max_deleted: StreamId,
+    pub max_deleted: StreamId,
 }
 
 /// One entry, as bytes that nobody has verified.

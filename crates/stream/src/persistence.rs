@@ -2,10 +2,24 @@
 
 use redis::{Pipeline, Value};
 
-use crate::inspect::LiveSetting;
 use crate::redis_reply::text;
 
-/// A setting that messages depend on.
+/// A setting that messages depend on, and its live value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveSetting {
+    /// Its name in Redis' configuration.
+    pub name: &'static str,
+    /// Its value, where it can be told: `CONFIG GET` may not be allowed, and `INFO` knows but
+    /// two of them.
+    pub live: Option<String>,
+    /// What it is to be.
+    pub required: &'static str,
+    /// Whether messages are safe with it; unknown is not known to be wrong.
+    pub is_fine: bool,
+}
+
+/// A setting that messages depend on, with what it is to be.
 struct Required {
     setting: &'static str,
     is_fine: fn(&str) -> bool,
@@ -23,14 +37,14 @@ const REQUIRED: [Required; 3] = [
 ];
 
 /// Adds the commands that ask for the live values.
-pub(crate) fn ask(commands: &mut Pipeline) {
+pub fn ask(commands: &mut Pipeline) {
     for Required { setting, .. } in REQUIRED {
         commands.cmd("CONFIG").arg("GET").arg(setting);
     }
 }
 
 /// The live values: what CONFIG tells where it is allowed, else what `otherwise` knows.
-pub(crate) fn live(
+pub fn live(
     answers: impl Iterator<Item = Value>,
     otherwise: impl Fn(&str) -> Option<String>,
 ) -> Vec<LiveSetting> {

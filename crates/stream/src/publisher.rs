@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::topology::{Links, Topology};
 
 /// What Caracal's producers trim to, about.
-pub(crate) const MAX_LEN: u64 = 100_000;
+pub const MAX_LEN: u64 = 100_000;
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Writes messages to the streams, signed with the current key. Clones share a connection.

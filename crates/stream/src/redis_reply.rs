@@ -30,7 +30,7 @@ pub fn text(value: &Value) -> Result<String, LogError> {
 }
 
 /// The answer to `TIME`, since the Unix epoch.
-pub(crate) fn time(value: &Value) -> Result<Duration, LogError> {
+pub fn time(value: &Value) -> Result<Duration, LogError> {
     let Value::Array(parts) = value else { return Err(LogError::Reply("TIME is not an array")) };
     let [seconds, micros] = parts.as_slice() else {
         return Err(LogError::Reply("TIME is not two numbers"));
@@ -39,12 +39,12 @@ pub(crate) fn time(value: &Value) -> Result<Duration, LogError> {
 }
 
 /// A field of an `INFO` section.
-pub(crate) fn info_field<'t>(info: &'t str, name: &str) -> Option<&'t str> {
+pub fn info_field<'t>(info: &'t str, name: &str) -> Option<&'t str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
-pub(crate) fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
+pub fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
     match &answer {
         Some(Value::ServerError(error))
             if error.details().unwrap_or_default().contains("no such key") =>
@@ -70,13 +70,6 @@ pub(crate) fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError
         first: id(field("recorded-first-entry-id")?)?,
         max_deleted: id(field("max-deleted-entry-id")?)?,
     }))
-}
-
-/// How many entries a stream has, by the answer to `XINFO STREAM`.
-pub(crate) fn length(answer: &Value) -> Option<u64> {
-    let is_length = |key: &Value| matches!(key, Value::BulkString(name) if name == b"length");
-    let (_, length) = pairs(answer).find(|(key, _)| is_length(key))?;
-    number(length).ok()
 }
 
 /// The answer to `XREAD`.
@@ -124,19 +117,6 @@ pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, L
         Ok((id(&key)?, self::fields(fields)?.into_iter().collect()))
     };
     list.into_iter().map(entry).collect()
-}
-
-/// The names in the answer to `XINFO GROUPS`.
-pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
-    list(answer)?.iter().map(|item| text(&field(item, "name")?)).collect()
-}
-
-/// The items of a list.
-pub fn list(answer: &Value) -> Result<&[Value], LogError> {
-    match answer {
-        Value::Array(list) => Ok(list),
-        _ => Err(LogError::Reply("a list was expected")),
-    }
 }
 
 /// The value of a field in a flat list of names and values.

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::dead_letters;
 use crate::fold::Fold;
-use crate::inspect::InspectError;
+use crate::inspect_error::InspectError;
 use crate::log::{Entry, Log, LogError, PerStream, Reading};
 use crate::redis_log::RedisLog;
 use crate::settings::Settings;

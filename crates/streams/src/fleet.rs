@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use caracal_revocation_stream::{Inspector, Receipt};
+use caracal_revocation_admin::Inspector;
+use caracal_revocation_stream::Receipt;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 

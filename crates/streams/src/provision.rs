@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use caracal_revocation_stream::{Inspector, Provision, Provisioned};
+use caracal_revocation_admin::{Inspector, Provision, Provisioned};
 use serde::Serialize;
 
 use crate::answer::Answer;

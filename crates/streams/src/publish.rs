@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
+use caracal_revocation_admin::Inspector;
 use caracal_revocation_event::{Message, Notice, OccurredAt, Stream};
-use caracal_revocation_stream::{InspectErrorKind, Inspector, Publisher, Settings};
+use caracal_revocation_stream::{InspectErrorKind, Publisher, Settings};
 use serde::Serialize;
 
 use crate::answer::Answer;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use caracal_revocation_admin::{GroupReport, Inspector, KeyReport, StreamLayout};
 use caracal_revocation_event::StreamId;
-use caracal_revocation_stream::{GroupReport, Inspector, KeyReport, StreamLayout};
 use serde::{Serialize, Serializer};
 
 use crate::answer::Answer;

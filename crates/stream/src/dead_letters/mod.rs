@@ -4,7 +4,6 @@ mod letter;
 mod mark;
 mod marked;
 mod queue;
-mod replay;
 mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
@@ -13,7 +12,6 @@ pub use marked::{Attempt, add, write};
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::{DeadLetters, queue};
-pub use replay::ReplayError;
 pub(crate) use writer::write_letters;
 
 use caracal_revocation_event::Stream;

@@ -1,14 +1,12 @@
 //! Receipts: how far each replica has read, told to whoever asks whether all of them know.
 //!
 //! A follower [with receipts](crate::Follower::with_receipts) writes one under a key of its own,
-//! which expires: a replica that is gone is not waited for. [`Inspector::receipts`] reads them.
+//! which expires: a replica that is gone is not waited for. `caracal-revocation-admin`
+//! reads those of a fleet.
 //!
 //! They are not signed: whoever can write to Redis can write one. They answer an operator's
 //! question, and no request depends on them.
-//!
-//! [`Inspector::receipts`]: crate::Inspector::receipts
 
-mod fleet;
 mod progress;
 mod receipt;
 mod writer;
@@ -18,4 +16,4 @@ pub use receipt::Receipt;
 pub(crate) use writer::Writer;
 
 /// What the key of a receipt begins with; the replica's name follows.
-pub(crate) const PREFIX: &str = "caracal.revocation.receipt:";
+pub const PREFIX: &str = "caracal.revocation.receipt:";

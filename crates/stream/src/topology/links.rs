@@ -63,11 +63,7 @@ impl Links {
 
     /// Sends questions on this key as [`Links::tell`] does, and takes the errors among the answers
     /// as answers.
-    pub(crate) async fn ask(
-        &mut self,
-        key: &str,
-        questions: &Pipeline,
-    ) -> Result<Vec<Value>, LogError> {
+    pub async fn ask(&mut self, key: &str, questions: &Pipeline) -> Result<Vec<Value>, LogError> {
         match self.to(key).await?.ask(questions, Duration::ZERO).await {
             Err(error) if self.may_succeed_again(&error) => {
                 self.close();
@@ -105,7 +101,7 @@ impl Links {
     }
 
     /// A key on each server that there is: for what is asked of all.
-    pub(crate) async fn everywhere(&mut self) -> Result<Vec<Option<Address>>, LogError> {
+    pub async fn everywhere(&mut self) -> Result<Vec<Option<Address>>, LogError> {
         if !self.is_cluster() {
             return Ok(vec![None]);
         }
@@ -113,7 +109,7 @@ impl Links {
     }
 
     /// The connection to one of [`Links::everywhere`].
-    pub(crate) async fn at(&mut self, node: Option<Address>) -> Result<&mut Connection, LogError> {
+    pub async fn at(&mut self, node: Option<Address>) -> Result<&mut Connection, LogError> {
         match node {
             None => self.only().await,
             Some(node) => self.node(node).await,

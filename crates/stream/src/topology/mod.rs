@@ -39,7 +39,7 @@ const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO }
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Address {
+pub struct Address {
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
 }

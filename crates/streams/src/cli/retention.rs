@@ -1,6 +1,6 @@
 //! The command line of `retention`.
 
-use caracal_revocation_stream::StreamLayout;
+use caracal_revocation_admin::StreamLayout;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use caracal_revocation_admin::{RawEntry, verify_letter};
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::{DeadLetter, NotADeadLetter, RawEntry, Settings};
+use caracal_revocation_stream::{DeadLetter, NotADeadLetter, Settings};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -90,10 +91,12 @@ impl Found {
     ) -> Result<(), Failure> {
         let fields = self.letter.as_ref().ok().and_then(DeadLetter::fields);
         let replay = match (&self.letter, settings) {
-            (Ok(letter), Some(settings)) => match letter.verify(settings.keys(), self.stream) {
-                Ok(()) => "possible".to_owned(),
-                Err(error) => error.to_string(),
-            },
+            (Ok(letter), Some(settings)) => {
+                match verify_letter(letter, settings.keys(), self.stream) {
+                    Ok(()) => "possible".to_owned(),
+                    Err(error) => error.to_string(),
+                }
+            }
             (Ok(_), None) => "STREAMS_HMAC_KEY is needed to tell".to_owned(),
             (Err(error), _) => error.to_string(),
         };

@@ -4,8 +4,9 @@ mod found;
 
 use std::io::Write;
 
+use caracal_revocation_admin::{Inspector, KeyReport, ReplayError};
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::{Inspector, KeyReport, ReplayError, Settings};
+use caracal_revocation_stream::Settings;
 use serde::Serialize;
 
 use self::found::Found;

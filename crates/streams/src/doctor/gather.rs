@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use caracal_revocation_admin::{
+    GroupReport, Inspector, KeyReport, Purpose, Right, ServerReport, StreamLayout,
+};
 use caracal_revocation_event::{KeySlot, RejectionKind, Stream, StreamId};
 use caracal_revocation_state::{NotReady, Outage};
-use caracal_revocation_stream::{
-    DeadLetter, GroupReport, InspectError, Inspector, KeyReport, Purpose, Right, ServerReport,
-    Settings, Sighting, StreamLayout, Watch,
-};
+use caracal_revocation_stream::{DeadLetter, InspectError, Settings, Sighting, Watch};
 
 use crate::dead_letters::cause;
 use crate::failure::Failure;

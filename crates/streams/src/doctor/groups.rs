@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caracal_revocation_stream::GroupReport;
+use caracal_revocation_admin::GroupReport;
 
 use super::Finding;
 use super::gather::{Evidence, StreamEvidence};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use caracal_revocation_stream::{Purpose, Right, acl};
+use caracal_revocation_admin::{Purpose, Right};
+use caracal_revocation_stream::acl;
 
 use super::Finding;
 use super::gather::Evidence;

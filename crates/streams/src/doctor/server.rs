@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use caracal_revocation_admin::ServerReport;
 use caracal_revocation_state::Outage;
-use caracal_revocation_stream::{InspectError, LiveSetting, ServerReport};
+use caracal_revocation_stream::{InspectError, LiveSetting};
 
 use super::{Finding, Level};
 use crate::text::span;

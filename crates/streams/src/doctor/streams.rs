@@ -1,6 +1,7 @@
 //! What is said of the streams: there, of the right type, of the intended length.
 
-use caracal_revocation_stream::{InspectErrorKind, KeyReport};
+use caracal_revocation_admin::KeyReport;
+use caracal_revocation_stream::InspectErrorKind;
 
 use super::Finding;
 use super::gather::{Evidence, StreamEvidence};

@@ -165,7 +165,7 @@ fn too_long(evidence: &Evidence) -> Symptom {
 
 /// One line for each group of the stream.
 fn readers(stream: &StreamEvidence, evidence: &Evidence) -> Vec<String> {
-    let line = |group: &caracal_revocation_stream::GroupReport| {
+    let line = |group: &caracal_revocation_admin::GroupReport| {
         let oldest = group.oldest_unread.map(|id| format!(" for {}", span(evidence.age(id))));
         let idle = group.oldest_pending.as_ref().map(|it| format!(" for {}", span(it.idle)));
         format!(

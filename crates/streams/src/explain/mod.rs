@@ -6,11 +6,12 @@ mod trace;
 use std::io::Write;
 use std::time::Duration;
 
+use caracal_revocation_admin::Inspector;
 use caracal_revocation_event::StreamId;
 use caracal_revocation_state::{
     Checks, Claims, LEEWAY, NotReady, Outage, Reason, Revocations, Verdict,
 };
-use caracal_revocation_stream::{Inspector, Watch};
+use caracal_revocation_stream::Watch;
 use serde::Serialize;
 
 use self::trace::{Deed, Traced, trace};

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use caracal_revocation_admin::{Inspector, KeyReport};
 use caracal_revocation_event::Stream;
-use caracal_revocation_stream::{Inspector, KeyReport, Settings, Watch};
+use caracal_revocation_stream::{Settings, Watch};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
+use caracal_revocation_stream::InspectError;
+use caracal_revocation_stream::internal::reply as redis_reply;
 use redis::{Pipeline, Value};
 
-use super::{InspectError, Inspector, StreamReport, first, reply};
-use crate::redis_reply;
+use crate::inspector::{Inspector, StreamReport, first};
+use crate::reply;
 
 /// More unread entries than this are not counted one by one.
 const MAX_COUNTED: u64 = 10_000;

@@ -3,7 +3,7 @@
 /// One of the contract's streams: its groups, and how long it is meant to be.
 ///
 /// ```
-/// use caracal_revocation_stream::StreamLayout;
+/// use caracal_revocation_admin::StreamLayout;
 /// let groups: usize = StreamLayout::ALL.iter().map(|stream| stream.groups.len()).sum();
 /// assert_eq!((StreamLayout::ALL.len(), groups), (9, 9));
 /// ```

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use caracal_revocation_stream::internal::{persistence, reply};
+use caracal_revocation_stream::{InspectError, LiveSetting};
 use redis::Pipeline;
 
-use super::{HOME, InspectError, Inspector};
-use crate::persistence;
-use crate::redis_reply as reply;
+use crate::inspector::{HOME, Inspector};
 
 /// A Redis server as it runs now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,21 +36,6 @@ pub struct ServerReport {
     pub clock_ahead_ms: i64,
     /// How long an answer takes; the clock is known to half of it.
     pub round_trip: Duration,
-}
-
-/// A setting that messages depend on, and its live value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LiveSetting {
-    /// Its name in Redis' configuration.
-    pub name: &'static str,
-    /// Its value, where it can be told: `CONFIG GET` may not be allowed, and `INFO` knows but
-    /// two of them.
-    pub live: Option<String>,
-    /// What it is to be.
-    pub required: &'static str,
-    /// Whether messages are safe with it; unknown is not known to be wrong.
-    pub is_fine: bool,
 }
 
 impl Inspector {

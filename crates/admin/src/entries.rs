@@ -1,10 +1,12 @@
 //! Entries of any stream, as bytes that nobody has verified.
 
 use caracal_revocation_event::StreamId;
+use caracal_revocation_stream::InspectError;
+use caracal_revocation_stream::internal::reply as redis_reply;
 use redis::Pipeline;
 
-use super::{InspectError, Inspector, first, reply};
-use crate::redis_reply;
+use crate::inspector::{Inspector, first};
+use crate::reply;
 
 /// An entry as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,32 +1,21 @@
 //! What an operator asks of Redis: the streams, their groups, the server itself.
 
-mod entries;
-mod error;
-mod groups;
-mod reply;
-mod rights;
-mod server;
-
-pub use entries::RawEntry;
-pub use error::{InspectError, InspectErrorKind};
-pub use groups::{ConsumerReport, GroupReport, OldestPending};
-pub use rights::{Purpose, Right};
-pub use server::{LiveSetting, ServerReport};
-
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_stream::internal::{
+    Counters, Head, Links, LogError, links, primary_links, reply as redis_reply,
+};
+use caracal_revocation_stream::{InspectError, Settings};
 use redis::{Pipeline, Value};
 
-use crate::log::{Counters, Head, LogError};
-use crate::redis_reply;
-use crate::settings::Settings;
-use crate::topology::{Links, Topology};
+use crate::reply;
 
 /// A connection for the questions of an operator, each answered within two seconds or not at all.
 ///
 /// ```no_run
-/// use caracal_revocation_stream::{Inspector, Settings};
+/// use caracal_revocation_admin::Inspector;
+/// use caracal_revocation_stream::Settings;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +30,7 @@ use crate::topology::{Links, Topology};
 pub struct Inspector {
     pub(crate) links: Links,
     /// To the server of `REDIS_PRIMARY_URL`, if that is set.
-    primary: Option<Links>,
+    pub(crate) primary: Option<Links>,
     version: String,
 }
 
@@ -84,9 +73,7 @@ impl Inspector {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
-        let mut links = Links::new(settings.topology.clone());
-        let primary = settings.primary.clone();
-        let primary = primary.map(|server| Links::new(Topology::One(Box::new(server))));
+        let (mut links, primary) = (links(settings), primary_links(settings));
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server");
         let info = first(links.tell(HOME, &commands).await?)?;
@@ -128,7 +115,7 @@ impl Inspector {
         commands.cmd("XINFO").arg("GROUPS").arg(key);
         let mut answers = self.links.ask(key, &commands).await?.into_iter();
         let about = answers.next();
-        let length = about.as_ref().and_then(redis_reply::length);
+        let length = about.as_ref().and_then(reply::length);
         let counters = match redis_reply::head(about, true) {
             Ok(Head::Missing) => return Ok(KeyReport::Missing),
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
@@ -140,7 +127,7 @@ impl Inspector {
         };
         let length = length.ok_or(LogError::Reply("XINFO STREAM lacks a field"))?;
         let groups = redis_reply::sound(answers.next())?;
-        let groups = redis_reply::group_names(&groups)?;
+        let groups = reply::group_names(&groups)?;
         let Counters { last_generated: last, entries_added, first, max_deleted } = counters;
         let report = StreamReport { length, entries_added, first, last, max_deleted, groups };
         Ok(KeyReport::Stream(report))
@@ -148,6 +135,6 @@ impl Inspector {
 }
 
 /// The only answer to the only command.
-fn first(answers: Vec<Value>) -> Result<Value, LogError> {
+pub(crate) fn first(answers: Vec<Value>) -> Result<Value, LogError> {
     answers.into_iter().next().ok_or(LogError::Reply("fewer answers than commands"))
 }

@@ -1,12 +1,11 @@
 //! A dead letter's message, written to its stream once more.
 
 use caracal_revocation_event::{KeyRing, KeySlot, Message, Rejection, Stream, StreamId};
+use caracal_revocation_stream::internal::{LogError, MAX_LEN, reply};
+use caracal_revocation_stream::{DeadLetter, InspectError};
 use redis::Pipeline;
 
-use super::DeadLetter;
-use crate::inspect::{InspectError, Inspector};
-use crate::publisher::MAX_LEN;
-use crate::redis_reply;
+use crate::inspector::Inspector;
 
 /// A dead letter's message was not written again.
 #[derive(Debug, thiserror::Error)]
@@ -29,31 +28,33 @@ pub enum ReplayError {
     Inspect(#[from] InspectError),
 }
 
-impl DeadLetter {
-    /// Whether the message may be written again: signed with a key of the ring, for this stream,
-    /// and to be read in one way only.
-    ///
-    /// # Errors
-    ///
-    /// [`ReplayError`] says why not.
-    pub fn verify(&self, keys: &KeyRing, stream: Stream) -> Result<(), ReplayError> {
-        self.verified(keys, stream).map(|_| ())
-    }
+/// Whether a letter's message may be written again: signed with a key of the ring, for this stream,
+/// and to be read in one way only.
+///
+/// # Errors
+///
+/// [`ReplayError`] says why not.
+pub fn verify_letter(
+    letter: &DeadLetter,
+    keys: &KeyRing,
+    stream: Stream,
+) -> Result<(), ReplayError> {
+    verified(letter, keys, stream).map(|_| ())
+}
 
-    /// The fields of a message that was verified, `_sig` among them.
-    fn verified(
-        &self,
-        keys: &KeyRing,
-        stream: Stream,
-    ) -> Result<Vec<(String, String)>, ReplayError> {
-        let fields = self.fields().ok_or(ReplayError::NoFields)?;
-        let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-        let event = keys.verify(&Message::new(stream, &wire)).map_err(ReplayError::Rejected)?;
-        match event.key() {
-            KeySlot::Unsigned => Err(ReplayError::NoKey),
-            KeySlot::Current | KeySlot::Previous if event.is_recut() => Err(ReplayError::Recut),
-            KeySlot::Current | KeySlot::Previous => Ok(fields),
-        }
+/// The fields of a message that was verified, `_sig` among them.
+fn verified(
+    letter: &DeadLetter,
+    keys: &KeyRing,
+    stream: Stream,
+) -> Result<Vec<(String, String)>, ReplayError> {
+    let fields = letter.fields().ok_or(ReplayError::NoFields)?;
+    let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let event = keys.verify(&Message::new(stream, &wire)).map_err(ReplayError::Rejected)?;
+    match event.key() {
+        KeySlot::Unsigned => Err(ReplayError::NoKey),
+        KeySlot::Current | KeySlot::Previous if event.is_recut() => Err(ReplayError::Recut),
+        KeySlot::Current | KeySlot::Previous => Ok(fields),
     }
 }
 
@@ -71,7 +72,7 @@ impl Inspector {
         keys: &KeyRing,
         stream: Stream,
     ) -> Result<StreamId, ReplayError> {
-        let fields = letter.verified(keys, stream)?;
+        let fields = verified(letter, keys, stream)?;
         let mut commands = Pipeline::new();
         let add = commands.cmd("XADD").arg(stream.name());
         add.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
@@ -80,8 +81,8 @@ impl Inspector {
         }
         let answers =
             self.links.tell(stream.name(), &commands).await.map_err(InspectError::from)?;
-        let id = answers.first().ok_or(crate::log::LogError::Reply("an id was expected"));
-        let id = id.and_then(redis_reply::id).map_err(InspectError::from)?;
+        let id = answers.first().ok_or(LogError::Reply("an id was expected"));
+        let id = id.and_then(reply::id).map_err(InspectError::from)?;
         Ok(id)
     }
 }
@@ -103,13 +104,14 @@ mod tests {
         let ring = KeyRing::new(key.clone());
         let signed = Notice::keys("z-1").into_fields(Some(&key), SystemTime::now());
         let good = letter(&signed);
-        assert!(good.verify(&ring, Stream::KeysInvalidate).is_ok());
-        let elsewhere = good.verify(&ring, Stream::PolicyInvalidate);
+        assert!(verify_letter(&good, &ring, Stream::KeysInvalidate).is_ok());
+        let elsewhere = verify_letter(&good, &ring, Stream::PolicyInvalidate);
         assert!(matches!(elsewhere, Err(ReplayError::Rejected(_))), "signed for another stream");
         let other = KeyRing::new(Key::generate().unwrap());
-        let other = good.verify(&other, Stream::KeysInvalidate);
+        let other = verify_letter(&good, &other, Stream::KeysInvalidate);
         assert!(matches!(other, Err(ReplayError::Rejected(_))), "signed with another key");
-        let open = good.verify(&KeyRing::insecure_accept_unsigned(), Stream::KeysInvalidate);
+        let open =
+            verify_letter(&good, &KeyRing::insecure_accept_unsigned(), Stream::KeysInvalidate);
         assert!(matches!(open, Err(ReplayError::NoKey)), "nothing to verify with");
     }
 
@@ -118,7 +120,7 @@ mod tests {
         let key = Key::generate().unwrap();
         let notice = Notice::keys("z-1").with("note", "1\nzone_id=z-2");
         let fields = notice.into_fields(Some(&key), SystemTime::now());
-        let verified = letter(&fields).verify(&KeyRing::new(key), Stream::KeysInvalidate);
+        let verified = verify_letter(&letter(&fields), &KeyRing::new(key), Stream::KeysInvalidate);
         assert!(matches!(verified, Err(ReplayError::Recut)));
     }
 }

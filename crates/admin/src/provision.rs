@@ -1,10 +1,11 @@
 //! Makes the streams and groups of the contract where they are missing, and rewrites nothing.
 
+use caracal_revocation_stream::InspectError;
+use caracal_revocation_stream::internal::{LogError, reply};
 use redis::Pipeline;
 
-use crate::inspect::{InspectError, Inspector, KeyReport};
+use crate::inspector::{Inspector, KeyReport};
 use crate::layout::StreamLayout;
-use crate::log::LogError;
 
 /// One stream of the contract, and what provisioning it takes or took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +113,7 @@ impl Inspector {
         let mut commands = Pipeline::new();
         commands.cmd("WATCH").arg(stream).cmd("XLEN").arg(stream);
         let answers = self.links.tell(stream, &commands).await?;
-        let length = answers.last().map(crate::redis_reply::number).transpose()?;
+        let length = answers.last().map(reply::number).transpose()?;
         let mut commands = Pipeline::new();
         if length == Some(0) {
             commands.cmd("MULTI").cmd("XADD").arg(stream);
@@ -128,7 +129,7 @@ impl Inspector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::StreamReport;
+    use crate::inspector::StreamReport;
 
     #[test]
     fn a_stream_is_complete_with_all_its_groups() {

@@ -1,11 +1,10 @@
 //! The receipts of a whole fleet, read.
 
+use caracal_revocation_stream::internal::{Connection, LogError, RECEIPT_PREFIX, reply};
+use caracal_revocation_stream::{InspectError, Receipt};
 use redis::{Pipeline, Value};
 
-use super::{PREFIX, Receipt};
-use crate::connection::Connection;
-use crate::log::LogError;
-use crate::{InspectError, Inspector, redis_reply as reply};
+use crate::inspector::Inspector;
 
 const UNLIKE: LogError = LogError::Reply("SCAN is not as expected");
 
@@ -48,7 +47,7 @@ async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
     loop {
         let mut commands = Pipeline::new();
         let scan = commands.cmd("SCAN").arg(&cursor);
-        scan.arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(1_000);
+        scan.arg("MATCH").arg(format!("{RECEIPT_PREFIX}*")).arg("COUNT").arg(1_000);
         let answers = connection.tell(&commands).await?;
         let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNLIKE) };
         let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNLIKE) };

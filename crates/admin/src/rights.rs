@@ -6,15 +6,12 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{CANARY_STREAM, Stream};
+use caracal_revocation_stream::internal::dead_letters::dead_stream;
+use caracal_revocation_stream::internal::{Links, LogError, RECEIPT_PREFIX, reply};
+use caracal_revocation_stream::{InspectError, acl};
 use redis::{Pipeline, Value};
 
-use super::{HOME, InspectError, Inspector};
-use crate::acl;
-use crate::dead_letters::dead_stream;
-use crate::log::LogError;
-use crate::receipts;
-use crate::redis_reply;
-use crate::topology::Links;
+use crate::inspector::{HOME, Inspector};
 
 /// What a right is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,7 +156,7 @@ fn push<'a>(commands: &mut Pipeline, mut words: impl Iterator<Item = &'a str>) {
 }
 
 fn is_refused(answer: Value) -> bool {
-    redis_reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
+    reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
 }
 
 /// `KEY` stands for the key.
@@ -244,7 +241,7 @@ fn probes() -> Vec<Probe> {
         on(Some(&dead), &ON_DEAD);
     }
     on(Some(CANARY_STREAM), &ON_CANARY);
-    on(Some(&format!("{}doctor", receipts::PREFIX)), &ON_RECEIPT);
+    on(Some(&format!("{RECEIPT_PREFIX}doctor")), &ON_RECEIPT);
     probes
 }
 

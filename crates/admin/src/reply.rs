@@ -1,0 +1,42 @@
+//! The shapes that only an operator's questions are answered in.
+
+use std::time::Duration;
+
+use caracal_revocation_stream::internal::LogError;
+pub(crate) use caracal_revocation_stream::internal::reply::id;
+use caracal_revocation_stream::internal::reply::{number, text};
+use redis::Value;
+
+pub(crate) const UNLIKE: LogError = LogError::Reply("a list is not as expected");
+
+pub(crate) fn list(value: &Value) -> Result<&[Value], LogError> {
+    match value {
+        Value::Array(list) => Ok(list),
+        _ => Err(UNLIKE),
+    }
+}
+
+/// The value of a field in a flat list of names and values.
+pub(crate) fn field<'v>(item: &'v Value, name: &str) -> Result<&'v Value, LogError> {
+    list(item)?
+        .chunks_exact(2)
+        .find_map(|pair| match pair {
+            [Value::BulkString(key), value] if key == name.as_bytes() => Some(value),
+            _ => None,
+        })
+        .ok_or(LogError::Reply("XINFO lacks a field"))
+}
+
+pub(crate) fn millis(value: &Value) -> Result<Duration, LogError> {
+    number(value).map(Duration::from_millis)
+}
+
+/// How many entries a stream has, by the answer to `XINFO STREAM`.
+pub(crate) fn length(answer: &Value) -> Option<u64> {
+    number(field(answer, "length").ok()?).ok()
+}
+
+/// The names in the answer to `XINFO GROUPS`.
+pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
+    list(answer)?.iter().map(|item| text(field(item, "name")?)).collect()
+}
