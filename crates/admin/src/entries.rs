@@ -88,7 +88,7 @@ impl Inspector {
     /// # Errors
     ///
     /// [`InspectError`] when Redis does not say, or the key holds something else.
-    pub async fn count_before(
+    pub(crate) async fn count_before(
         &mut self,
         key: &str,
         id: StreamId,
@@ -112,7 +112,11 @@ impl Inspector {
     /// # Errors
     ///
     /// [`InspectError`] when Redis refuses.
-    pub async fn trim_before(&mut self, key: &str, id: StreamId) -> Result<u64, InspectError> {
+    pub(crate) async fn trim_before(
+        &mut self,
+        key: &str,
+        id: StreamId,
+    ) -> Result<u64, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XTRIM").arg(key).arg("MINID").arg("=").arg(id.to_string());
         let answer = first(self.links.tell(key, &commands).await?)?;

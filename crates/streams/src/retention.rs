@@ -1,9 +1,8 @@
 //! `retention`: what could be trimmed without losing anything that is still needed.
 
 use std::io::Write;
-use std::time::Duration;
 
-use caracal_revocation_admin::{GroupReport, Inspector, KeyReport, StreamLayout};
+use caracal_revocation_admin::{Inspector, RetentionPlan, StreamLayout};
 use caracal_revocation_event::StreamId;
 use serde::{Serialize, Serializer};
 
@@ -15,25 +14,16 @@ use crate::output::note;
 use crate::settings::Sources;
 use crate::text::{plain, time_of};
 
-/// History that a follower replays at its start.
-const HISTORY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Entries beyond so many are not counted.
-const MAX_COUNTED: u64 = 100_000;
-
-/// What could be trimmed from one stream.
-#[derive(Clone, Debug, Serialize)]
-struct Plan {
+/// What could be trimmed from one stream, as a program reads it.
+#[derive(Serialize)]
+struct Listed {
     stream: &'static str,
     length: u64,
     intended_length: Option<u64>,
-    /// Entries before this id are not needed.
     #[serde(serialize_with = "as_text")]
     keep_from: StreamId,
-    /// What is needed first: the history, or a group's entries.
     kept_for: String,
-    /// How many entries stand before it.
     removable: u64,
-    /// Whether there are more than were counted.
     at_least: bool,
 }
 
@@ -62,119 +52,84 @@ pub(crate) async fn retention(
     }
 }
 
-async fn plans(inspector: &mut Inspector, args: &RetentionArgs) -> Result<Vec<Plan>, Failure> {
+async fn plans(
+    inspector: &mut Inspector,
+    args: &RetentionArgs,
+) -> Result<Vec<RetentionPlan>, Failure> {
     let mut plans = Vec::new();
-    for stream in StreamLayout::ALL.iter().filter(|stream| args.concerns(stream.name)) {
-        let KeyReport::Stream(report) = inspector.stream(stream.name).await? else { continue };
-        let (keep_from, kept_for) = if stream.is_trimmable() {
-            bound(inspector, stream.name).await?
-        } else if stream.groups.is_empty() {
-            (StreamId::ZERO, "its entries keep it there".to_owned())
-        } else {
-            (StreamId::ZERO, "Caracal's Audit service replays them".to_owned())
-        };
-        let removable = inspector.count_before(stream.name, keep_from, MAX_COUNTED).await?;
-        plans.push(Plan {
-            stream: stream.name,
-            length: report.length,
-            intended_length: stream.intended_length,
-            keep_from,
-            kept_for,
-            removable,
-            at_least: removable >= MAX_COUNTED,
-        });
+    const ALL: &[StreamLayout] = &StreamLayout::ALL;
+    for stream in ALL.iter().filter(|stream| args.concerns(stream.name)) {
+        plans.extend(inspector.retention(stream).await?);
     }
     Ok(plans)
 }
 
-/// The first id that is still needed, and for what.
-async fn bound(inspector: &mut Inspector, name: &str) -> Result<(StreamId, String), Failure> {
-    let now = inspector.time().await?;
-    let groups = match inspector.stream(name).await? {
-        KeyReport::Stream(report) => inspector.groups(name, &report).await?,
-        KeyReport::Missing | KeyReport::NoStream => Vec::new(),
-    };
-    Ok(needed_from(now, &groups))
-}
-
-fn needed_from(now: Duration, groups: &[GroupReport]) -> (StreamId, String) {
-    let history = now.saturating_sub(HISTORY).as_millis();
-    let history = StreamId::new(u64::try_from(history).unwrap_or(0), 0);
-    let mut first = (history, "24 h of history".to_owned());
-    for group in groups {
-        let name = plain(&group.name);
-        // What was delivered and not finished, and what was not delivered.
-        let pending = group.oldest_pending.as_ref().map(|it| (it.id, format!("{name}: pending")));
-        let unread = (group.last_delivered, format!("{name}: unread"));
-        first = pending
-            .into_iter()
-            .chain([unread])
-            .fold(first, |first, needed| if needed.0 < first.0 { needed } else { first });
-    }
-    first
-}
-
 async fn apply(
     inspector: &mut Inspector,
-    plans: &[Plan],
+    plans: &[RetentionPlan],
     args: &RetentionArgs,
     yes: bool,
     out: &mut impl Write,
 ) -> Result<Answer, Failure> {
-    let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.removable > 0).collect();
+    let plans: Vec<&RetentionPlan> = plans.iter().filter(|plan| plan.removable > 0).collect();
     if plans.is_empty() {
         note("nothing can be trimmed");
         return Ok(Answer::Fine);
     }
-    let lines: Vec<String> = plans.iter().map(|plan| plan.line()).collect();
+    let lines: Vec<String> = plans.iter().map(|plan| line(plan)).collect();
     if !confirm(&format!("{}\nTrim?", lines.join("\n")), yes)? {
         note("nothing was trimmed");
         return Ok(Answer::Not);
     }
     for plan in plans {
-        // Since the question a group may have been set back, or made anew.
-        let (keep_from, _) = bound(inspector, plan.stream).await?;
-        let keep_from = keep_from.min(plan.keep_from);
-        let removed = inspector.trim_before(plan.stream, keep_from).await?;
+        let (stream, removed) = (plan.stream.name, inspector.trim(plan).await?);
         if args.json {
-            serde_json::to_writer(&mut *out, &Trimmed { stream: plan.stream, removed })?;
+            serde_json::to_writer(&mut *out, &Trimmed { stream, removed })?;
             writeln!(out)?;
         } else {
-            writeln!(out, "{}: {removed} entries removed", plan.stream)?;
+            writeln!(out, "{stream}: {removed} entries removed")?;
         }
     }
     Ok(Answer::Fine)
 }
 
-fn write(plans: &[Plan], json: bool, out: &mut impl Write) -> Result<(), Failure> {
+fn write(plans: &[RetentionPlan], json: bool, out: &mut impl Write) -> Result<(), Failure> {
     for plan in plans {
         if json {
-            serde_json::to_writer(&mut *out, plan)?;
+            serde_json::to_writer(&mut *out, &listed(plan))?;
             writeln!(out)?;
         } else {
-            writeln!(out, "{}", plan.line())?;
+            writeln!(out, "{}", line(plan))?;
         }
     }
     Ok(())
 }
 
-impl Plan {
-    fn line(&self) -> String {
-        if self.removable == 0 {
-            let (stream, length, kept_for) = (self.stream, self.length, &self.kept_for);
-            return format!("{stream}: {length} entries, all needed ({kept_for})");
-        }
-        let more = if self.at_least { "at least " } else { "" };
-        format!(
-            "{}: {} entries, {more}{} could be removed, up to {} ({}); kept from there: {}",
-            self.stream,
-            self.length,
-            self.removable,
-            self.keep_from,
-            time_of(self.keep_from),
-            self.kept_for
-        )
+fn listed(plan: &RetentionPlan) -> Listed {
+    Listed {
+        stream: plan.stream.name,
+        length: plan.length,
+        intended_length: plan.stream.intended_length,
+        keep_from: plan.keep_from,
+        kept_for: plain(&plan.kept_for).to_string(),
+        removable: plan.removable,
+        at_least: plan.at_least,
     }
+}
+
+fn line(plan: &RetentionPlan) -> String {
+    let (stream, length, kept_for) = (plan.stream.name, plan.length, plain(&plan.kept_for));
+    if plan.removable == 0 {
+        return format!("{stream}: {length} entries, all needed ({kept_for})");
+    }
+    let more = if plan.at_least { "at least " } else { "" };
+    format!(
+        "{stream}: {length} entries, {more}{} could be removed, up to {} ({}); kept from there: \
+         {kept_for}",
+        plan.removable,
+        plan.keep_from,
+        time_of(plan.keep_from),
+    )
 }
 
 fn as_text<S: Serializer>(id: &StreamId, serializer: S) -> Result<S::Ok, S::Error> {
