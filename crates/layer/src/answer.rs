@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
+#[cfg(feature = "opa")]
+use crate::PolicyRejectionKind;
 use crate::guarded::Denial;
 use crate::{RejectionKind, challenge};
 
@@ -24,7 +26,7 @@ pub(crate) struct Answer {
     pub(crate) alert: Option<Alert>,
     /// Whether the challenge names the error; a client that sent no token made none.
     names_error: bool,
-    retry_after: Option<u16>,
+    pub(crate) retry_after: Option<u16>,
 }
 
 /// The counter that operators alert on, beside the one that counts every denial.
@@ -163,6 +165,22 @@ const fn sts(kind: RejectionKind) -> Answer {
             invalid_request(StatusCode::BAD_REQUEST, "subject_token is not a mandate")
         }
         _ => base,
+    }
+}
+
+/// A policy layer's answers: none is about the token.
+#[cfg(feature = "opa")]
+pub(crate) const fn policy(kind: PolicyRejectionKind) -> Answer {
+    use PolicyRejectionKind as Kind;
+    match kind {
+        Kind::NotAdmitted | Kind::NoClaims | Kind::OtherState | Kind::NoZone | Kind::OtherZone => {
+            forbidden("access_denied", "authority not established")
+        }
+        Kind::AmbiguousPath => invalid_request(StatusCode::BAD_REQUEST, "the path is ambiguous"),
+        Kind::Denied | Kind::NoPolicy => forbidden("access_denied", "denied by policy"),
+        Kind::InvalidInput | Kind::PolicyUnusable | Kind::EvaluationFailed => {
+            unavailable("policy state unavailable")
+        }
     }
 }
 

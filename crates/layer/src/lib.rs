@@ -65,7 +65,8 @@
 //! the service that they make, [`GuardedUpload`] what it hands on, [`GuardedFuture`] and
 //! [`GuardedBody`] what it returns; [`Cutting`] says what is cut, and the [`RevokedSignal`] of an
 //! [`Admission`] tells a handler of it;
-//! [`StsLayer`] stands in front of a token endpoint; [`Rejection`] says why a request was
+//! [`StsLayer`] stands in front of a token endpoint, and `PolicyLayer`, with the feature `opa`, behind a
+//! gateway layer, where it asks the zone's policy about each request; [`Rejection`] says why a request was
 //! refused, and [`Observed`] what would have been done with it. [`Operations`] is the service of
 //! probes and scrapes.
 //!
@@ -255,7 +256,8 @@
 //!
 //! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request refused for it |
 //!
-//! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`.
+//! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`; a
+//! `PolicyLayer` counts denied requests under `caracal_sts_opa_denials_total{reason}`.
 //!
 //! # Log
 //!
@@ -279,6 +281,8 @@ mod guarded;
 mod log;
 mod metrics;
 mod operations;
+#[cfg(feature = "opa")]
+mod policy;
 mod rejection;
 mod resource;
 mod sts;
@@ -294,6 +298,11 @@ pub use guarded::{
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
 pub use operations::{LAG_BUCKETS, Operations};
+#[cfg(feature = "opa")]
+pub use policy::{
+    BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
+    PolicyRejectionKind, RequestFacts,
+};
 pub use rejection::{Rejection, RejectionKind};
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};

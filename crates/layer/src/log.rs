@@ -7,7 +7,7 @@ use caracal_revocation_state::CutReport;
 use crate::RejectionKind;
 use crate::guarded::Denial;
 
-const TARGET: &str = "caracal_revocation::denial";
+pub(crate) const TARGET: &str = "caracal_revocation::denial";
 const CUT_TARGET: &str = "caracal_revocation::cut";
 
 pub(crate) fn denial(denial: &Denial, enforced: bool) {

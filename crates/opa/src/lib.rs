@@ -2,8 +2,8 @@
 //!
 //! [`ZonePolicies`] loads each zone's policy from a [`PolicySource`] of yours, hears of
 //! `caracal.policy.invalidate` through the [`Revocations`] that a follower feeds, and asks a
-//! [`PolicyEngine`] for decisions: Rego in this process, or an OPA server. [`PolicyLayer`] puts
-//! requests before them, behind a gateway layer.
+//! [`PolicyEngine`] for decisions: Rego in this process, or an OPA server. The policy layer of
+//! `caracal-revocation-layer` puts requests before them, behind a gateway layer.
 //!
 //! ```
 //! use caracal_revocation_opa::{
@@ -45,8 +45,7 @@
 //!
 //! In reading order: [`PolicyBundle`] is what a [`PolicySource`] returns; [`PolicyOptions`] says
 //! how it is loaded and how old it may be; [`ZonePolicies`] keeps it current; [`ZoneStatus`] tells
-//! how it stands; [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`]; [`PolicyLayer`]
-//! asks for each request.
+//! how it stands; [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`].
 //!
 //! # When a policy is loaded
 //!
@@ -84,13 +83,11 @@
 //! | `caracal_sts_opa_load_errors_total{reason}` | counter | attempts that failed, by [`Trouble::label`] |
 //! | `caracal_sts_opa_compile_total`, `…_compile_errors_total`, `…_compile_seconds` | counters, histogram | bundles compiled or pushed |
 //! | `caracal_sts_opa_eval_total`, `…_eval_errors_total`, `…_eval_seconds` | counters, histogram | evaluations; cached decisions are none |
-//! | `caracal_sts_opa_denials_total{reason}` | counter | denied requests, by [`PolicyRejectionKind::label`] |
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `axum` | yes | the original path and the matched route of axum's routers |
 //! | `embedded` | yes | [`RegoEngine`] |
 //! | `server` | yes | [`OpaEngine`] |
 //! | `time` | no | the built-ins `time.*`; `time.now_ns` stays refused unless allowed by name |
@@ -99,13 +96,13 @@
 //! [`Revocations`]: caracal_revocation_state::Revocations
 
 mod bundle;
+mod cache;
 mod caught;
 mod decision;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
 mod input;
-mod layer;
 mod ledger;
 mod metrics;
 mod options;
@@ -125,11 +122,9 @@ pub use engine::{
     BoxFuture, Evaluation, EvaluationError, PolicyEngine, PrepareError, PreparedPolicy,
 };
 pub use input::{InvalidInput, PolicyInput, Principal, Resource};
-pub use layer::{
-    BuildInput, ClaimsInput, PolicyBody, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
-    PolicyRejectionKind, RequestFacts,
-};
 pub use options::{BrokenBundle, PolicyOptions};
+#[doc(hidden)]
+pub use policies::Deciding;
 pub use policies::{NoDecision, ZonePolicies};
 #[cfg(feature = "server")]
 pub use server::{OpaEngine, OpaServer, OpaServerError};

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use caracal_revocation_state::Revocations;
 use tokio::sync::watch;
 
+use crate::cache::{Decisions, Key};
 use crate::decision::Ruling;
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
@@ -27,7 +28,11 @@ const TELL_AGES: Duration = Duration::from_secs(1);
 /// which loads its policy at once, after every invalidation that [`Revocations`] tells of, now and
 /// then, and on demand. Requests read what is there, without a lock.
 #[derive(Clone)]
-pub struct ZonePolicies(Arc<Owner>);
+pub struct ZonePolicies {
+    owner: Arc<Owner>,
+    /// Decisions that were taken before, where they are remembered.
+    remembered: Option<Decisions>,
+}
 
 struct Owner {
     shared: Arc<Shared>,
@@ -54,7 +59,8 @@ pub enum NoDecision {
 }
 
 /// A decision, now or later.
-pub(crate) enum Deciding {
+#[doc(hidden)]
+pub enum Deciding {
     Now(Result<PolicyDecision, NoDecision>),
     Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
 }
@@ -86,7 +92,8 @@ impl ZonePolicies {
             zones: ArcSwap::default(),
             joining: Mutex::new(false),
         };
-        Self(Arc::new(Owner { shared: Arc::new(shared), alive: watch::Sender::new(()) }))
+        let owner = Owner { shared: Arc::new(shared), alive: watch::Sender::new(()) };
+        Self { owner: Arc::new(owner), remembered: None }
     }
 
     /// What the zone's policy decides about this input.
@@ -103,7 +110,7 @@ impl ZonePolicies {
     ///
     /// Outside of a tokio runtime.
     pub async fn decide(&self, input: PolicyInput) -> Result<PolicyDecision, NoDecision> {
-        match self.deciding(&Arc::new(input)) {
+        match self.deciding(input) {
             Deciding::Now(decision) => decision,
             Deciding::Later(decision) => decision.await,
         }
@@ -124,7 +131,7 @@ impl ZonePolicies {
             let zone = self.zone(zone)?;
             // One that leaves just now is asked for anew.
             if zone.until_answered(zone.want()).await {
-                return Ok(self.0.shared.status(&zone));
+                return Ok(self.owner.shared.status(&zone));
             }
         }
     }
@@ -132,28 +139,68 @@ impl ZonePolicies {
     /// How the zone stands, if it is in use.
     #[must_use]
     pub fn status(&self, zone: &str) -> Option<ZoneStatus> {
-        self.0.shared.zones.load().get(zone).map(|zone| self.0.shared.status(zone))
+        self.owner.shared.zones.load().get(zone).map(|zone| self.owner.shared.status(zone))
     }
 
     /// How every zone in use stands.
     #[must_use]
     pub fn statuses(&self) -> Vec<ZoneStatus> {
-        self.0.shared.statuses()
+        self.owner.shared.statuses()
     }
 
     /// The revocation state that tells of invalidations.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
-        &self.0.shared.workshop.revocations
+        &self.owner.shared.workshop.revocations
     }
 
-    /// Decides at once where the policy is there and its engine need not wait.
-    pub(crate) fn deciding(&self, input: &Arc<PolicyInput>) -> Deciding {
+    /// The same policies with a memory of up to `capacity` decisions of its own, for the policy layer,
+    /// whose documentation says under what a decision is remembered.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_decision_cache(self, capacity: u64, time_to_live: Duration) -> Self {
+        Self { remembered: Some(Decisions::new(capacity, time_to_live)), ..self }
+    }
+
+    /// Decides at once where the decision is remembered, or the policy is there and its engine need
+    /// not wait.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn deciding(&self, input: PolicyInput) -> Deciding {
+        let input = Arc::new(input);
+        let (Some(decisions), Some(key)) = (&self.remembered, self.key(&input)) else {
+            return self.evaluating(&input);
+        };
+        if let Some(decision) = decisions.remembered(&key) {
+            return Deciding::Now(Ok(decision));
+        }
+        match self.evaluating(&input) {
+            Deciding::Now(decision) => {
+                Deciding::Now(decision.inspect(|decision| decisions.remember(&key, decision)))
+            }
+            Deciding::Later(decision) => {
+                let decisions = decisions.clone();
+                Deciding::Later(Box::pin(async move {
+                    decision.await.inspect(|decision| decisions.remember(&key, decision))
+                }))
+            }
+        }
+    }
+
+    /// What the decision is remembered under, if it may be. Also a remembered decision needs a
+    /// policy that may be used now.
+    fn key(&self, input: &PolicyInput) -> Option<Key> {
+        self.remembered.as_ref()?;
+        let (policy, generation) = self.usable(input.zone())?;
+        Decisions::key(&policy, generation, input)
+    }
+
+    fn evaluating(&self, input: &Arc<PolicyInput>) -> Deciding {
         let zone = match self.zone(input.zone()) {
             Ok(zone) => zone,
             Err(unusable) => return Deciding::Now(Err(unusable.into())),
         };
-        let policy = match self.0.shared.usable(&zone) {
+        let policy = match self.owner.shared.usable(&zone) {
             Ok(policy) => policy,
             Err(Unusable::NotLoaded) if !zone.standing.load().tried => {
                 return self.later(zone, Arc::clone(input), None);
@@ -163,7 +210,7 @@ impl ZonePolicies {
         let began = Instant::now();
         match policy.prepared.evaluate(input) {
             Evaluation::Ready(result) => {
-                Deciding::Now(self.0.shared.read(&zone, &policy, began, result))
+                Deciding::Now(self.owner.shared.read(&zone, &policy, began, result))
             }
             Evaluation::Pending(result) => {
                 self.later(zone, Arc::clone(input), Some((policy, began, result)))
@@ -173,10 +220,10 @@ impl ZonePolicies {
 
     /// The policy that may decide for the zone now, and the generation it is asked in: what a
     /// remembered decision is remembered under.
-    pub(crate) fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
+    fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
         let zone = self.zone(zone).ok()?;
-        let generation = self.0.shared.workshop.revocations.policy(&zone.name).generation;
-        Some((self.0.shared.usable(&zone).ok()?, generation))
+        let generation = self.owner.shared.workshop.revocations.policy(&zone.name).generation;
+        Some((self.owner.shared.usable(&zone).ok()?, generation))
     }
 
     fn later(
@@ -185,9 +232,9 @@ impl ZonePolicies {
         input: Arc<PolicyInput>,
         first: Option<(Arc<LoadedPolicy>, Instant, EvaluationFuture)>,
     ) -> Deciding {
-        let this = self.clone();
+        let owner = Arc::clone(&self.owner);
         Deciding::Later(Box::pin(async move {
-            let shared = &this.0.shared;
+            let shared = &owner.shared;
             let wait = shared.workshop.options.first_load_wait;
             if let Some((policy, began, result)) = first {
                 let decision = shared.read(&zone, &policy, began, result.await);
@@ -211,7 +258,7 @@ impl ZonePolicies {
 
     /// The zone, which enters with its first request.
     fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
-        let shared = &self.0.shared;
+        let shared = &self.owner.shared;
         let now = shared.workshop.revocations.now();
         if let Some(zone) = shared.zones.load().get(name) {
             zone.touch(now);
@@ -237,7 +284,7 @@ impl ZonePolicies {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut alive = self.0.alive.subscribe();
+        let mut alive = self.owner.alive.subscribe();
         tokio::spawn(async move {
             tokio::select! {
                 _ = alive.changed() => {}
@@ -311,11 +358,20 @@ impl Shared {
     }
 }
 
+impl fmt::Debug for Deciding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(decision) => f.debug_tuple("Now").field(decision).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
 impl fmt::Debug for ZonePolicies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZonePolicies")
-            .field("engine", &self.0.shared.workshop.engine)
-            .field("zones", &self.0.shared.zones.load().len())
+            .field("engine", &self.owner.shared.workshop.engine)
+            .field("zones", &self.owner.shared.zones.load().len())
             .finish_non_exhaustive()
     }
 }

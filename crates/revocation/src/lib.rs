@@ -118,12 +118,14 @@ pub mod inspect {
 /// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
 #[cfg(feature = "opa")]
 pub mod opa {
+    pub use caracal_revocation_layer::{
+        BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
+        PolicyRejectionKind, RequestFacts,
+    };
     pub use caracal_revocation_opa::{
-        BoxFuture, BrokenBundle, BuildInput, ClaimsInput, Effect, Evaluation, EvaluationError,
-        InvalidInput, NoDecision, OpaEngine, OpaServer, OpaServerError, PolicyBody, PolicyBundle,
-        PolicyDecision, PolicyEngine, PolicyFuture, PolicyGuard, PolicyInput, PolicyLayer,
-        PolicyOptions, PolicyRejection, PolicyRejectionKind, PolicyRequest, PolicySource,
-        PrepareError, PreparedPolicy, Principal, RegoEngine, RequestFacts, Resource, SourceError,
-        Trouble, Unusable, ZonePolicies, ZoneStatus,
+        BoxFuture, BrokenBundle, Effect, Evaluation, EvaluationError, InvalidInput, NoDecision,
+        OpaEngine, OpaServer, OpaServerError, PolicyBundle, PolicyDecision, PolicyEngine,
+        PolicyInput, PolicyOptions, PolicyRequest, PolicySource, PrepareError, PreparedPolicy,
+        Principal, RegoEngine, Resource, SourceError, Trouble, Unusable, ZonePolicies, ZoneStatus,
     };
 }

@@ -1,4 +1,4 @@
-//! Policies from the outside, in one program: zones over time, the layer, OPA servers.
+//! Policies from the outside, in one program: zones over time, OPA servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,6 @@
 
 mod differential;
 mod interleavings;
-mod layer;
 mod metrics;
 mod recorded;
 mod server;

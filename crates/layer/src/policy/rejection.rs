@@ -1,6 +1,6 @@
 //! Why a policy layer refused a request.
 
-use crate::{NoDecision, PolicyDecision, Unusable};
+use caracal_revocation_opa::{NoDecision, PolicyDecision, Unusable};
 
 /// A request that did not reach the service, and why.
 ///

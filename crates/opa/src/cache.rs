@@ -16,19 +16,19 @@ const SHARE: usize = 4 * 1024;
 
 /// Remembers decisions of policies whose value depends on nothing but their input.
 #[derive(Clone, Debug)]
-pub(super) struct Decisions(Cache<[u8; 32], PolicyDecision>);
+pub(crate) struct Decisions(Cache<[u8; 32], PolicyDecision>);
 
 /// Stands for the whole of what a decision depends on; an invalidation alone makes every key
 /// another.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Of the policy, the generation and the input, which clients can make long.
     sha256: [u8; 32],
     policy: Version,
 }
 
 impl Decisions {
-    pub(super) fn new(capacity: u64, time_to_live: Duration) -> Self {
+    pub(crate) fn new(capacity: u64, time_to_live: Duration) -> Self {
         let shares = |_: &[u8; 32], decision: &PolicyDecision| {
             u32::try_from(bytes(decision).div_ceil(SHARE)).unwrap_or(u32::MAX)
         };
@@ -36,7 +36,7 @@ impl Decisions {
         Self(cache.time_to_live(time_to_live).build())
     }
 
-    pub(super) fn key(policy: &LoadedPolicy, generation: u64, input: &PolicyInput) -> Option<Key> {
+    pub(crate) fn key(policy: &LoadedPolicy, generation: u64, input: &PolicyInput) -> Option<Key> {
         if !policy.prepared.is_deterministic() {
             return None;
         }
@@ -47,12 +47,12 @@ impl Decisions {
         Some(Key { sha256, policy: policy.version.clone() })
     }
 
-    pub(super) fn remembered(&self, key: &Key) -> Option<PolicyDecision> {
+    pub(crate) fn remembered(&self, key: &Key) -> Option<PolicyDecision> {
         self.0.get(&key.sha256).map(|decision| PolicyDecision { cached: true, ..decision })
     }
 
     /// Only what was decided under the very policy that the key names.
-    pub(super) fn remember(&self, key: &Key, decision: &PolicyDecision) {
+    pub(crate) fn remember(&self, key: &Key, decision: &PolicyDecision) {
         let Version { version, digest, content } = &key.policy;
         if (version, digest, content) == (&decision.version, &decision.digest, &decision.content) {
             self.0.insert(key.sha256, decision.clone());

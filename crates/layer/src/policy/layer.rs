@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use caracal_revocation_opa::ZonePolicies;
 use tower_layer::Layer;
 
 use super::build::BuildInput;
-use super::cache::Decisions;
 use super::guard::Guard;
-use crate::{PolicyGuard, ZonePolicies};
+use crate::PolicyGuard;
 
 /// Guards a service that stands behind a gateway layer: only requests that their zone's policy
 /// allows reach it.
@@ -24,17 +24,15 @@ use crate::{PolicyGuard, ZonePolicies};
 /// 5. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
 ///    allow, now or remembered.
 ///
-/// A request that passes carries the [`PolicyDecision`](crate::PolicyDecision) in its extensions;
+/// A request that passes carries the [`PolicyDecision`] in its extensions;
 /// the answer to any other carries the [`PolicyRejection`](crate::PolicyRejection).
-///
-/// The crate's documentation shows it at work.
 ///
 /// # Paths
 ///
 /// Policies see the path as handlers do: decoded. `action.path` is the path that the client sent,
 /// each escape decoded once; `action.segments` are its segments, without an empty last one;
 /// `action.route` is the route that axum matched, where the layer stands inside a router. A `nest`
-/// changes none of them (with the feature `axum`).
+/// changes none of them.
 ///
 /// A path is answered 400 (`ambiguous_path`) if it has an escape that is broken, not UTF-8, or
 /// decodes to a slash, a backslash, a control character or another escape; a segment `.` or `..`,
@@ -42,6 +40,7 @@ use crate::{PolicyGuard, ZonePolicies};
 /// `action.path`: compare `action.segments` where both spellings are the same resource.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
+/// [`PolicyDecision`]: caracal_revocation_opa::PolicyDecision
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolicyLayer {
@@ -63,7 +62,7 @@ impl PolicyLayer {
 
     /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
     /// `grpc-status`. For a service that speaks nothing but gRPC, such as
-    /// `GatewayLayer::grpc_only` is for.
+    /// [`GatewayLayer::grpc_only`](crate::GatewayLayer::grpc_only) is for.
     ///
     /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
     /// so.
@@ -80,7 +79,7 @@ impl PolicyLayer {
     /// a path that differs is another decision. Only policies whose value depends on nothing else
     /// are remembered: those of embedded Rego without built-ins that were allowed by name.
     pub fn with_decision_cache(mut self, capacity: u64, time_to_live: Duration) -> Self {
-        self.guard.decisions = Some(Decisions::new(capacity, time_to_live));
+        self.guard.policies = self.guard.policies.with_decision_cache(capacity, time_to_live);
         self
     }
 }

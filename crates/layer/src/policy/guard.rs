@@ -5,30 +5,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use caracal_revocation_answer::{Caller, RequestId};
+use caracal_revocation_opa::{
+    BoxFuture, Deciding, Effect, NoDecision, PolicyDecision, PolicyInput, ZonePolicies,
+};
 use caracal_revocation_state::{Admission, Authority, Claims};
 use http::{Request, Response};
 use metrics::{Counter, counter, describe_counter};
 
 use super::answer::respond;
 use super::build::{BuildInput, RequestFacts};
-use super::cache::{Decisions, Key};
 use super::path;
-use crate::policies::Deciding;
-use crate::{
-    BoxFuture, Effect, NoDecision, PolicyDecision, PolicyInput, PolicyRejection,
-    PolicyRejectionKind, ZonePolicies,
-};
+use crate::log::TARGET;
+use crate::{PolicyRejection, PolicyRejectionKind};
 
 const DENIALS: &str = "caracal_sts_opa_denials_total";
-/// The target of log events.
-const DENIAL: &str = "caracal_revocation::denial";
 
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) policies: ZonePolicies,
     pub(super) input: Arc<dyn BuildInput>,
     pub(super) zone: Option<Arc<str>>,
-    pub(super) decisions: Option<Decisions>,
     /// The service behind speaks nothing but gRPC.
     pub(super) grpc_only: bool,
     denials: Arc<[Counter]>,
@@ -47,7 +43,7 @@ struct Mistakes {
 /// What becomes of a request.
 pub(super) enum Judged {
     Now(Result<PolicyDecision, PolicyRejection>),
-    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>, Option<Key>),
+    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
 }
 
 impl Guard {
@@ -58,7 +54,6 @@ impl Guard {
             policies,
             input,
             zone: None,
-            decisions: None,
             grpc_only: false,
             denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
             mistakes: Arc::default(),
@@ -70,35 +65,13 @@ impl Guard {
         request.extensions_mut().remove::<Claims>();
         request.extensions_mut().remove::<Authority>();
         let input = match self.input(request) {
-            Ok(input) => Arc::new(input),
+            Ok(input) => input,
             Err(kind) => return Judged::Now(Err(kind.into())),
         };
-        // Looked up first: also a remembered decision needs a policy that may be used now.
-        let key = self.decisions.as_ref().and_then(|_| {
-            let (policy, generation) = self.policies.usable(input.zone())?;
-            Decisions::key(&policy, generation, &input)
-        });
-        if let (Some(decisions), Some(key)) = (&self.decisions, &key)
-            && let Some(decision) = decisions.remembered(key)
-        {
-            return Judged::Now(follow(decision));
+        match self.policies.deciding(input) {
+            Deciding::Now(decision) => Judged::Now(follow(decision)),
+            Deciding::Later(decision) => Judged::Later(decision),
         }
-        match self.policies.deciding(&input) {
-            Deciding::Now(decision) => Judged::Now(self.conclude(decision, key)),
-            Deciding::Later(decision) => Judged::Later(decision, key),
-        }
-    }
-
-    pub(super) fn conclude(
-        &self,
-        decision: Result<PolicyDecision, NoDecision>,
-        key: Option<Key>,
-    ) -> Result<PolicyDecision, PolicyRejection> {
-        let decision = decision?;
-        if let (Some(decisions), Some(key)) = (&self.decisions, key) {
-            decisions.remember(&key, &decision);
-        }
-        follow(decision)
     }
 
     fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
@@ -150,7 +123,7 @@ impl Guard {
         }
         self.mistakes.log(kind);
         tracing::info!(
-            target: DENIAL,
+            target: TARGET,
             reason = kind.label(),
             version = rejection.decision().map(|decision| tracing::field::debug(&decision.version)),
             cause = rejection.cause().map(tracing::field::display),
@@ -188,24 +161,28 @@ impl Mistakes {
 fn log_mistake(kind: PolicyRejectionKind) {
     match kind {
         PolicyRejectionKind::NoClaims => tracing::error!(
-            target: DENIAL,
+            target: TARGET,
             "a request was admitted on an unverified token: it is denied; give the gateway layer a \
              verifier, or verified claims",
         ),
         PolicyRejectionKind::OtherState => tracing::error!(
-            target: DENIAL,
+            target: TARGET,
             "a request was admitted by another `Revocations`: it is denied; give the gateway layer \
              and the policies the same one",
         ),
         _ => tracing::warn!(
-            target: DENIAL,
+            target: TARGET,
             "a request came that no gateway admitted, as all before it: it is denied; if good ones \
              are denied too, put the gateway layer outside the policy layer",
         ),
     }
 }
 
-fn follow(decision: PolicyDecision) -> Result<PolicyDecision, PolicyRejection> {
+/// Only an allow lets the request pass.
+pub(super) fn follow(
+    decision: Result<PolicyDecision, NoDecision>,
+) -> Result<PolicyDecision, PolicyRejection> {
+    let decision = decision?;
     match decision.effect {
         Effect::Allow => Ok(decision),
         Effect::Deny => Err(PolicyRejection::denied(decision)),

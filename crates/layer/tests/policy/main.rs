@@ -1,22 +1,35 @@
 //! The policy layer, request by request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod stage;
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::stage::*;
 use bytes::Bytes;
+use caracal_revocation_layer::{
+    BuildInput, ClaimsInput, PolicyLayer, PolicyRejection, PolicyRejectionKind, RequestFacts,
+};
 use caracal_revocation_opa::{
-    BuildInput, ClaimsInput, InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, PolicyLayer,
-    PolicyRejection, PolicyRejectionKind, Principal, RegoEngine, RequestFacts, Resource,
+    InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, Principal, RegoEngine, Resource,
     ZonePolicies,
 };
 use caracal_revocation_state::{Admission, Checks, Claims, Revocations};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::{Layer, ServiceExt, service_fn};
+
+use crate::stage::*;
 
 fn resource() -> Resource {
     Resource::new("api", "r-1", "https://api.example").with_scope("read")
@@ -51,7 +64,7 @@ fn request(revocations: &Revocations, path: &str) -> Request<()> {
     request
 }
 
-pub(crate) struct Outcome {
+struct Outcome {
     response: Response<Bytes>,
     seen: Option<Parts>,
 }
@@ -72,7 +85,7 @@ impl Outcome {
     }
 }
 
-pub(crate) async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
+async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
     let seen = Arc::new(Mutex::new(None));
     let probe = Arc::clone(&seen);
     let service = layer.layer(service_fn(move |request: Request<()>| {
@@ -289,6 +302,24 @@ async fn the_policy_is_that_of_the_claims_zone_and_no_other() {
     let layer = PolicyLayer::new(policies, invalid);
     let outcome = send(&layer, request(&revocations, "/")).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::InvalidInput);
+}
+
+#[tokio::test(start_paused = true)]
+async fn denials_are_counted_by_their_reason() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let (policies, _) = policies(&Script::new());
+    let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
+    send(&layer, Request::new(())).await;
+    let told = snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, _, text, value)| {
+        assert!(text.is_some(), "{key:?} is not described");
+        let reason = key.key().labels().next().map(|label| label.value().to_owned());
+        let denials = key.key().name() == "caracal_sts_opa_denials_total";
+        (denials && value != DebugValue::Counter(0)).then_some((reason?, value))
+    });
+    let expected = [("not_admitted".to_owned(), DebugValue::Counter(1))];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 /// Allows an application as itself, and one that acts for a subject with a label.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use caracal_revocation_opa::{BoxFuture, NoDecision, PolicyDecision};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::cache::Key;
-use super::guard::Guard;
-use crate::{BoxFuture, NoDecision, PolicyBody, PolicyDecision};
+use super::guard::{Guard, follow};
+use crate::GuardedBody;
 
 pin_project! {
     /// The future of a [`PolicyGuard`](crate::PolicyGuard).
@@ -35,7 +35,6 @@ pin_project! {
 
 /// What goes on once there is a decision.
 struct Waiting<S, R> {
-    key: Option<Key>,
     guard: Arc<Guard>,
     service: S,
     request: R,
@@ -52,12 +51,11 @@ impl<S, R, F> PolicyFuture<S, R, F> {
 
     pub(super) const fn deciding(
         decision: BoxFuture<'static, Result<PolicyDecision, NoDecision>>,
-        key: Option<Key>,
         guard: Arc<Guard>,
         service: S,
         request: R,
     ) -> Self {
-        let waiting = Some(Waiting { key, guard, service, request });
+        let waiting = Some(Waiting { guard, service, request });
         Self { kind: Kind::Deciding { decision, waiting } }
     }
 }
@@ -66,7 +64,7 @@ impl<S, ReqBody, ResBody> Future for PolicyFuture<S, Request<ReqBody>, S::Future
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    type Output = Result<Response<PolicyBody<ResBody>>, S::Error>;
+    type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -74,12 +72,12 @@ where
             let next = match this.kind.as_mut().project() {
                 KindProjection::Inner { future } => {
                     let response = ready!(future.poll(cx));
-                    return Poll::Ready(response.map(|response| response.map(PolicyBody::inner)));
+                    return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
                 }
                 KindProjection::Denied { response } => {
                     // A future that was ready is not polled again.
                     let Some(response) = response.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(response.map(PolicyBody::refusal)));
+                    return Poll::Ready(Ok(response.map(GuardedBody::whole)));
                 }
                 KindProjection::Deciding { decision, waiting } => {
                     let decision = ready!(decision.as_mut().poll(cx));
@@ -100,7 +98,7 @@ where
         mut self,
         decision: Result<PolicyDecision, NoDecision>,
     ) -> Kind<S, Request<ReqBody>, S::Future> {
-        match self.guard.conclude(decision, self.key) {
+        match follow(decision) {
             Ok(decision) => {
                 self.request.extensions_mut().insert(decision);
                 Kind::Inner { future: self.service.call(self.request) }

@@ -1,19 +1,16 @@
-//! The layer: a request that the gateway admitted is put before its zone's policy.
+//! The policy layer: a request that the gateway admitted is put before its zone's policy.
 
 mod answer;
-mod body;
 mod build;
-mod cache;
 mod future;
 mod guard;
+mod layer;
 mod path;
 mod rejection;
 mod service;
-mod tower;
 
-pub use body::PolicyBody;
 pub use build::{BuildInput, ClaimsInput, RequestFacts};
 pub use future::PolicyFuture;
+pub use layer::PolicyLayer;
 pub use rejection::{PolicyRejection, PolicyRejectionKind};
 pub use service::PolicyGuard;
-pub use tower::PolicyLayer;

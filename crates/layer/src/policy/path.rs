@@ -1,25 +1,16 @@
 //! The path of a request as policies see it: decoded once, and readable in one way only.
 
+use axum::extract::{MatchedPath, OriginalUri};
 use http::{Extensions, Uri};
 
 /// The URI that the client sent: axum's `nest` shortens the one of the request.
 pub(super) fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::OriginalUri(original)) = extensions.get() {
-        return original;
-    }
-    let _ = extensions;
-    uri
+    extensions.get().map_or(uri, |OriginalUri(original)| original)
 }
 
 /// The route that axum matched, such as `/files/{name}`, with the prefixes of every `nest`.
 pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
-    #[cfg(feature = "axum")]
-    if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
-        return Some(route.as_str());
-    }
-    let _ = extensions;
-    None
+    extensions.get().map(MatchedPath::as_str)
 }
 
 /// Decodes the escapes of a path. Returns `None` if two readers could disagree on it: because one of

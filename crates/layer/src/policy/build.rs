@@ -1,9 +1,8 @@
 //! From a request to the input of its decision: what the user writes, and what stands in for it.
 
+use caracal_revocation_opa::{InvalidInput, PolicyInput, Principal, Resource};
 use caracal_revocation_state::Claims;
 use http::{Extensions, HeaderMap, Method, Uri};
-
-use crate::{InvalidInput, PolicyInput, Principal, Resource};
 
 /// What is known of a request that the gateway admitted.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +32,8 @@ pub struct RequestFacts<'a> {
 /// Makes the input of a decision. Every function from [`RequestFacts`] is one:
 ///
 /// ```
-/// use caracal_revocation_opa::{
-///     BuildInput, InvalidInput, PolicyInput, Principal, RequestFacts, Resource,
-/// };
+/// use caracal_revocation_layer::{BuildInput, RequestFacts};
+/// use caracal_revocation_opa::{InvalidInput, PolicyInput, Principal, Resource};
 ///
 /// fn input(request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput> {
 ///     let principal = Principal::new("application", "app-1", request.zone);
@@ -74,7 +72,8 @@ where
 /// A service that knows more adds it: the application, its labels, the claims of the subject.
 ///
 /// ```
-/// use caracal_revocation_opa::{BuildInput, ClaimsInput, RequestFacts, Resource};
+/// use caracal_revocation_layer::{BuildInput, ClaimsInput, RequestFacts};
+/// use caracal_revocation_opa::Resource;
 ///
 /// let claims = ClaimsInput::new(Resource::new("api", "r-1", "https://api.example"));
 /// let input = move |request: &RequestFacts<'_>| {

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::guard::{Guard, Judged};
-use crate::{PolicyBody, PolicyFuture};
+use crate::{GuardedBody, PolicyFuture};
 
 /// A service behind a [`PolicyLayer`](crate::PolicyLayer).
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for PolicyGuard<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
-    type Response = Response<PolicyBody<ResBody>>;
+    type Response = Response<GuardedBody<ResBody>>;
     type Error = S::Error;
     type Future = PolicyFuture<S, Request<ReqBody>, S::Future>;
 
@@ -37,11 +37,11 @@ where
             Judged::Now(Err(rejection)) => {
                 PolicyFuture::denied(self.guard.deny(rejection, &request))
             }
-            Judged::Later(decision, key) => {
+            Judged::Later(decision) => {
                 // The service that was made ready is the one that is called.
                 let fresh = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, fresh);
-                PolicyFuture::deciding(decision, key, Arc::clone(&self.guard), ready, request)
+                PolicyFuture::deciding(decision, Arc::clone(&self.guard), ready, request)
             }
         }
     }
