@@ -1,9 +1,9 @@
 //! The readers of a request's headers and form, for a fuzzer.
 
-use caracal_revocation_answer::has_trailers;
 use http::HeaderMap;
 
 use crate::RejectionKind;
+use crate::answer::has_trailers;
 use crate::bearer::Authorization;
 
 pub use crate::sts::read_form as form;

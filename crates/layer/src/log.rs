@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use caracal_revocation_state::CutReport;
 
 use crate::RejectionKind;
-use crate::guarded::Denial;
+use crate::answer::Denial;
 
 pub(crate) const TARGET: &str = "caracal_revocation::denial";
 const CUT_TARGET: &str = "caracal_revocation::cut";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use caracal_revocation_answer::{Caller, GrpcStatus, code_of, is_grpc};
 use caracal_revocation_state::{Cut, CutPart};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRAILER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
@@ -12,7 +11,7 @@ use serde::Serialize;
 
 use super::event_stream::Position;
 use crate::Rejection;
-use crate::answer::Profile;
+use crate::answer::{Caller, GrpcStatus, Profile, code_of, is_grpc};
 
 const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked");
 

@@ -12,11 +12,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::ending::{Delimited, delimited};
-use super::guard::{Denial, Guard};
+use super::guard::Guard;
 use super::held::Held;
 use super::judge::Verification;
 use super::run::Run;
-use crate::answer::respond;
+use crate::answer::Denial;
 use crate::{GuardedBody, GuardedUpload};
 
 pin_project! {
@@ -108,7 +108,7 @@ where
                     Err(denial) => Kind::Denied { denial },
                 },
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedBody::whole)));
                 }
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {

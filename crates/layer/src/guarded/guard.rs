@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use caracal_revocation_answer::{Caller, RequestId, came_through_proxy};
 use caracal_revocation_mandate::{Anonymous, Mandate, Requirements, VerifyError};
 use caracal_revocation_state::{
     Admission, Authority, Checks, Claims, Identity, Revocations, Running,
@@ -14,7 +13,7 @@ use super::judge::{Judge, Judged, Judgement, Verification};
 use super::observed::Observed;
 use super::run::Run;
 use super::service::Guarded;
-use crate::answer::Profile;
+use crate::answer::{Caller, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
 use crate::{Rejection, challenge, log};
@@ -34,18 +33,6 @@ pub(crate) struct Guard {
     counters: Counters,
     cuts: CutCounters,
     mistakes: Arc<Mistakes>,
-}
-
-/// A request that goes no further.
-#[derive(Clone, Debug)]
-pub(crate) struct Denial {
-    pub(crate) rejection: Rejection,
-    pub(crate) request_id: RequestId,
-    pub(crate) profile: Profile,
-    /// Whether the client speaks gRPC.
-    pub(crate) grpc: bool,
-    /// The parameters of the challenge that the layer adds.
-    pub(crate) challenge: Option<Arc<str>>,
 }
 
 pub(crate) enum Course {

@@ -15,8 +15,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::guard::Denial;
 use super::run::Run;
+use crate::answer::Denial;
 
 /// The longest response that is held, in bytes.
 const MAX_HELD: usize = 1 << 20;

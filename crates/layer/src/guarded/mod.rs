@@ -18,7 +18,7 @@ pub use body::GuardedBody;
 pub use cut_error::CutError;
 pub use cutting::Cutting;
 pub use future::GuardedFuture;
-pub(crate) use guard::{Denial, Guard};
+pub(crate) use guard::Guard;
 pub(crate) use judge::admit_unverified;
 pub use observed::Observed;
 pub use service::Guarded;

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use caracal_revocation_answer::{Caller, RequestId};
 use caracal_revocation_state::{Cut, CutPart, Running};
 
-use super::guard::Denial;
-use crate::answer::Profile;
+use crate::answer::{Caller, Denial, Profile, RequestId};
 use crate::metrics::Counters;
 use crate::{Rejection, RejectionKind, log};
 

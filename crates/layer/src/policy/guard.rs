@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use caracal_revocation_answer::{Caller, RequestId};
 use caracal_revocation_opa::{
     BoxFuture, Deciding, Effect, NoDecision, PolicyDecision, PolicyInput, ZonePolicies,
 };
@@ -12,9 +11,9 @@ use caracal_revocation_state::{Admission, Authority, Claims};
 use http::{Request, Response};
 use metrics::{Counter, counter, describe_counter};
 
-use super::answer::respond;
 use super::build::{BuildInput, RequestFacts};
 use super::path;
+use crate::answer::{self, Caller, Content, RequestId, respond};
 use crate::log::TARGET;
 use crate::{PolicyRejection, PolicyRejectionKind};
 
@@ -104,7 +103,7 @@ impl Guard {
         if input.zone() == zone { Ok(input) } else { Err(PolicyRejectionKind::OtherZone) }
     }
 
-    /// Counts and logs a denial, and answers it.
+    /// Counts and logs a denial, and answers it, with the rejection in the response's extensions.
     pub(super) fn deny<B>(
         &self,
         rejection: PolicyRejection,
@@ -113,7 +112,17 @@ impl Guard {
         let caller = Caller::of(request, self.grpc_only);
         let request_id = RequestId::sent(caller.request_id.as_ref());
         self.report(&rejection, request_id.as_str());
-        respond(rejection, &request_id, caller.grpc)
+        let kind = rejection.kind();
+        let answer = answer::policy(kind);
+        let content = Content {
+            answer,
+            description: answer.description,
+            reason: kind.label(),
+            challenge: None,
+        };
+        let mut response = respond(content, &request_id, caller.grpc);
+        response.extensions_mut().insert(rejection);
+        response
     }
 
     fn report(&self, rejection: &PolicyRejection, request_id: &str) {

@@ -1,6 +1,5 @@
 //! The policy layer: a request that the gateway admitted is put before its zone's policy.
 
-mod answer;
 mod build;
 mod future;
 mod guard;

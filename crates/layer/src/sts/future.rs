@@ -15,8 +15,7 @@ use tower_service::Service;
 
 use super::body::Whole;
 use super::guard::{Guard, MAX_BODY};
-use crate::answer::respond;
-use crate::guarded::Denial;
+use crate::answer::Denial;
 use crate::{GuardedBody, RejectionKind, StsBody};
 
 pin_project! {
@@ -88,7 +87,7 @@ where
                     return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
                 }
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(respond(denial).map(GuardedBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedBody::whole)));
                 }
                 KindProjection::Reading { body, deadline, read, rest } => {
                     let whole = match collect(body, read, cx) {

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use caracal_revocation_answer::RequestId;
 use caracal_revocation_state::{Checks, Claims, Revocations};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body::Body;
 
 use super::form::Authority;
-use crate::answer::Profile;
-use crate::guarded::{Denial, admit_unverified};
+use crate::answer::{Denial, Profile, RequestId};
+use crate::guarded::admit_unverified;
 use crate::metrics::Counters;
 use crate::unverified::Payload;
 use crate::{Rejection, RejectionKind, log};

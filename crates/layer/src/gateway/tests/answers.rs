@@ -6,17 +6,14 @@ use RejectionKind::{
     Suspended, Unknown, UnsupportedVersion, UnverifiedToken,
 };
 
-use caracal_revocation_answer::RequestId;
-
 use super::*;
-use crate::answer::{Profile, respond};
-use crate::guarded::Denial;
+use crate::answer::{Denial, Profile, RequestId};
 
 fn answer(kind: RejectionKind) -> Response<Bytes> {
     let request = Request::builder().header("x-request-id", "req-1").body(()).unwrap();
     let request_id = RequestId::of(request.headers());
     let (rejection, profile) = (kind.into(), Profile::Gateway);
-    respond(&Denial { rejection, request_id, profile, grpc: false, challenge: None })
+    Denial { rejection, request_id, profile, grpc: false, challenge: None }.respond()
 }
 
 #[test]

@@ -4,35 +4,31 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 /// `X-Request-Id`.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request's id: the client's own if it is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
 #[derive(Clone, Debug)]
-pub struct RequestId(String);
+pub(crate) struct RequestId(String);
 
 impl RequestId {
     /// Reads the id from a request's headers.
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self::sent(headers.get(X_REQUEST_ID))
     }
 
     /// Reads the id from the header's value.
-    #[must_use]
-    pub fn sent(value: Option<&HeaderValue>) -> Self {
+    pub(crate) fn sent(value: Option<&HeaderValue>) -> Self {
         let sent = value.and_then(readable);
         Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
     }
 
     /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The id as a header's value.
-    #[must_use]
-    pub fn to_header(&self) -> HeaderValue {
+    pub(crate) fn to_header(&self) -> HeaderValue {
         // Visible ASCII is always a header value.
         HeaderValue::try_from(self.as_str()).unwrap_or(HeaderValue::from_static(""))
     }

@@ -17,20 +17,19 @@ const DOMAIN: &str = "caracal";
 
 /// The status of a call over gRPC.
 #[derive(Clone, Copy, Debug)]
-pub struct GrpcStatus<'a> {
+pub(crate) struct GrpcStatus<'a> {
     /// The code, such as 16 for `UNAUTHENTICATED`.
-    pub code: u8,
+    pub(crate) code: u8,
     /// A sentence for a person.
-    pub message: &'a str,
+    pub(crate) message: &'a str,
     /// A label such as `session_suspended`; its upper case is the `ErrorInfo`'s reason.
-    pub reason: &'a str,
+    pub(crate) reason: &'a str,
     /// The metadata of the `ErrorInfo`.
-    pub metadata: &'a [(&'a str, &'a str)],
+    pub(crate) metadata: &'a [(&'a str, &'a str)],
 }
 
 /// Returns the code for the status over plain HTTP.
-#[must_use]
-pub fn code_of(status: StatusCode) -> u8 {
+pub(crate) fn code_of(status: StatusCode) -> u8 {
     match status {
         // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
         StatusCode::UNAUTHORIZED => 16,
@@ -42,7 +41,7 @@ pub fn code_of(status: StatusCode) -> u8 {
 
 impl GrpcStatus<'_> {
     /// Writes the status among the headers or the trailers of a response.
-    pub fn write(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(self.code)));
         let details = STANDARD_NO_PAD.encode(self.details());
         for (name, text) in

@@ -3,21 +3,21 @@
 use http::header::{CONTENT_TYPE, FORWARDED, TE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
-use crate::X_REQUEST_ID;
+use super::request_id::X_REQUEST_ID;
 
 /// The client, as far as an answer depends on it.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The version of HTTP that it speaks.
-    pub version: Version,
+    pub(crate) version: Version,
     /// It sent a `HEAD` request.
-    pub head_only: bool,
+    pub(crate) head_only: bool,
     /// It sent `TE: trailers`, in a form that makes hyper send a trailer.
-    pub takes_trailers: bool,
+    pub(crate) takes_trailers: bool,
     /// It calls over gRPC.
-    pub grpc: bool,
+    pub(crate) grpc: bool,
     /// The request's id, as the client sent it.
-    pub request_id: Option<HeaderValue>,
+    pub(crate) request_id: Option<HeaderValue>,
 }
 
 impl Caller {
@@ -29,8 +29,7 @@ impl Caller {
     ///
     /// gRPC is answered with status 200, which a proxy that asks for a decision takes for a yes. A
     /// header that a client sets must therefore not suffice.
-    #[must_use]
-    pub fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
+    pub(crate) fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
         let (version, method) = (request.version(), request.method());
         let mut takes_trailers = false;
         let (mut grpc_type, mut other_type) = (false, false);
@@ -61,24 +60,21 @@ impl Caller {
 /// Returns `true` if hyper finds `trailers` in this line of `TE`, and so sends a trailer: the bare
 /// word, in a line of ASCII. One with a weight does not count, since hyper would drop the trailer
 /// and end the response like a whole one.
-#[must_use]
-pub fn has_trailers(line: &HeaderValue) -> bool {
+pub(crate) fn has_trailers(line: &HeaderValue) -> bool {
     let codings = line.to_str().unwrap_or_default().split(',');
     codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
 /// Returns `true` if a proxy has left its name. The `TE` of such a request may be the client's,
 /// passed on by a proxy that drops the trailer.
-#[must_use]
-pub fn came_through_proxy(headers: &HeaderMap) -> bool {
+pub(crate) fn came_through_proxy(headers: &HeaderMap) -> bool {
     headers.contains_key(VIA)
         || headers.contains_key(FORWARDED)
         || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
 }
 
 /// Returns `true` if the content type is that of gRPC.
-#[must_use]
-pub fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
 

@@ -1,12 +1,10 @@
-//! What a refused client is told: for each profile the one table from reason to response.
+//! The one table from reason to answer, for each profile.
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::StatusCode;
 
 #[cfg(feature = "opa")]
 use crate::PolicyRejectionKind;
-use crate::guarded::Denial;
-use crate::{RejectionKind, challenge};
+use crate::RejectionKind;
 
 /// In whose words a refusal is given (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +23,8 @@ pub(crate) struct Answer {
     pub(crate) hint: Option<&'static str>,
     pub(crate) alert: Option<Alert>,
     /// Whether the challenge names the error; a client that sent no token made none.
-    names_error: bool,
-    pub(crate) retry_after: Option<u16>,
+    pub(super) names_error: bool,
+    pub(super) retry_after: Option<u16>,
 }
 
 /// The counter that operators alert on, beside the one that counts every denial.
@@ -211,29 +209,4 @@ const fn unavailable(description: &'static str) -> Answer {
         retry_after: Some(1),
         ..invalid_token(description)
     }
-}
-
-/// The response to a refused request, with the rejection in its extensions.
-pub(crate) fn respond(denial: &Denial) -> Response<Bytes> {
-    let Denial { rejection, request_id, profile, grpc, challenge: parameters } = denial;
-    let answer = profile.answer(rejection.kind());
-    let description = rejection.description(*profile);
-    let answer = caracal_revocation_answer::Answer {
-        status: answer.status,
-        error: answer.error,
-        description: &description,
-        hint: answer.hint,
-        reason: rejection.kind().label(),
-        retry_after: answer.retry_after,
-        challenge: challenge(&answer, &description, parameters.as_deref()),
-    };
-    let mut response = caracal_revocation_answer::respond(answer, request_id, *grpc);
-    response.extensions_mut().insert(rejection.clone());
-    response
-}
-
-fn challenge(answer: &Answer, description: &str, parameters: Option<&str>) -> Option<HeaderValue> {
-    let error = answer.names_error.then_some((answer.error, description));
-    let is_about_token = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    is_about_token.then(|| challenge::challenge(error, parameters))
 }

@@ -1,31 +1,26 @@
 //! The response to a denied request.
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::{GrpcStatus, RequestId, X_REQUEST_ID, code_of};
+use super::grpc::{GrpcStatus, code_of};
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::table::Answer;
 
-/// The content of an answer.
+/// The content of an answer: a row of the table, and what depends on the request.
 #[derive(Clone, Debug)]
-pub struct Answer<'a> {
-    /// The status over plain HTTP.
-    pub status: StatusCode,
-    /// The code, such as `invalid_token`.
-    pub error: &'a str,
-    /// A sentence for a person.
-    pub description: &'a str,
-    /// What the client can do about it.
-    pub hint: Option<&'a str>,
+pub(crate) struct Content<'a> {
+    pub(crate) answer: Answer,
+    /// A sentence for a person, in place of the row's where more is known.
+    pub(crate) description: &'a str,
     /// The label of the reason, for gRPC's `ErrorInfo`.
-    pub reason: &'a str,
-    /// Seconds after which the client may try again.
-    pub retry_after: Option<u16>,
+    pub(crate) reason: &'a str,
     /// The value of `WWW-Authenticate`.
-    pub challenge: Option<HeaderValue>,
+    pub(crate) challenge: Option<HeaderValue>,
 }
 
 #[derive(Serialize)]
@@ -39,10 +34,9 @@ struct ErrorBody<'a> {
 }
 
 /// Makes the response. A call over gRPC gets status 200 and the denial in `grpc-status`.
-#[must_use]
-pub fn respond(answer: Answer<'_>, request_id: &RequestId, grpc: bool) -> Response<Bytes> {
+pub(crate) fn respond(content: Content<'_>, request_id: &RequestId, grpc: bool) -> Response<Bytes> {
     let mut response =
-        if grpc { in_grpc(&answer, request_id) } else { in_json(answer, request_id) };
+        if grpc { in_grpc(&content, request_id) } else { in_json(content, request_id) };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_REQUEST_ID, request_id.to_header());
@@ -50,24 +44,26 @@ pub fn respond(answer: Answer<'_>, request_id: &RequestId, grpc: bool) -> Respon
 }
 
 /// Puts the status among the headers, with no body: gRPC calls this "trailers only".
-fn in_grpc(answer: &Answer<'_>, request_id: &RequestId) -> Response<Bytes> {
+fn in_grpc(content: &Content<'_>, request_id: &RequestId) -> Response<Bytes> {
+    let answer = content.answer;
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let status = GrpcStatus {
         code: code_of(answer.status),
-        message: answer.description,
-        reason: answer.reason,
+        message: content.description,
+        reason: content.reason,
         metadata: &[("error", answer.error), ("requestId", request_id.as_str())],
     };
     status.write(headers);
     response
 }
 
-fn in_json(answer: Answer<'_>, request_id: &RequestId) -> Response<Bytes> {
+fn in_json(content: Content<'_>, request_id: &RequestId) -> Response<Bytes> {
+    let answer = content.answer;
     let body = ErrorBody {
         error: answer.error,
-        error_description: answer.description,
+        error_description: content.description,
         error_hint: answer.hint,
         request_id: request_id.as_str(),
     };
@@ -78,7 +74,7 @@ fn in_json(answer: Answer<'_>, request_id: &RequestId) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if let Some(challenge) = answer.challenge {
+    if let Some(challenge) = content.challenge {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = answer.retry_after {

@@ -1,0 +1,47 @@
+//! A request that goes no further.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+
+use super::request_id::RequestId;
+use super::respond::{Content, respond};
+use super::table::{Answer, Profile};
+use crate::{Rejection, challenge};
+
+/// A request that goes no further.
+#[derive(Clone, Debug)]
+pub(crate) struct Denial {
+    pub(crate) rejection: Rejection,
+    pub(crate) request_id: RequestId,
+    pub(crate) profile: Profile,
+    /// Whether the client speaks gRPC.
+    pub(crate) grpc: bool,
+    /// The parameters of the challenge that the layer adds.
+    pub(crate) challenge: Option<Arc<str>>,
+}
+
+impl Denial {
+    /// The response to a refused request, with the rejection in its extensions.
+    pub(crate) fn respond(&self) -> Response<Bytes> {
+        let Self { rejection, request_id, profile, grpc, challenge: parameters } = self;
+        let answer = profile.answer(rejection.kind());
+        let description = rejection.description(*profile);
+        let content = Content {
+            description: &description,
+            reason: rejection.kind().label(),
+            challenge: challenge(&answer, &description, parameters.as_deref()),
+            answer,
+        };
+        let mut response = respond(content, request_id, *grpc);
+        response.extensions_mut().insert(rejection.clone());
+        response
+    }
+}
+
+fn challenge(answer: &Answer, description: &str, parameters: Option<&str>) -> Option<HeaderValue> {
+    let error = answer.names_error.then_some((answer.error, description));
+    let is_about_token = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    is_about_token.then(|| challenge::challenge(error, parameters))
+}

@@ -1,0 +1,21 @@
+//! What a denied client is told: one table, one request id and one response for every layer, in JSON
+//! or in gRPC's terms.
+
+mod caller;
+mod denial;
+mod grpc;
+mod request_id;
+mod respond;
+mod table;
+
+#[cfg(fuzzing)]
+pub(crate) use caller::has_trailers;
+pub(crate) use caller::{Caller, came_through_proxy, is_grpc};
+pub(crate) use denial::Denial;
+pub(crate) use grpc::{GrpcStatus, code_of};
+pub(crate) use request_id::RequestId;
+#[cfg(feature = "opa")]
+pub(crate) use respond::{Content, respond};
+#[cfg(feature = "opa")]
+pub(crate) use table::policy;
+pub(crate) use table::{Alert, Profile};
