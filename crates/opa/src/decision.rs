@@ -8,7 +8,8 @@ use crate::EvaluationError;
 
 /// What a policy decided about a request, and which policy that was.
 ///
-/// A request that a [`PolicyLayer`](crate::PolicyLayer) lets through carries it in its extensions.
+/// A request that the policy layer of `caracal-revocation-layer` lets through carries it in its
+/// extensions.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PolicyDecision {
