@@ -21,7 +21,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Claims, Cutting, GatewayLayer, GuardedUpload, KeyRing, Message, Options, Revocations, Stream,
+    Claims, Cutting, GatewayLayer, GuardedUpload, KeyRing, Message, Options, RevocationsWriter,
+    Stream,
 };
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Empty, Full};
@@ -61,13 +62,13 @@ fn main() {
     std::fs::write("target/figures/cut.json", text + "\n").unwrap();
 }
 
-fn fresh() -> Revocations {
-    let revocations = Revocations::new(Options::default());
+fn fresh() -> RevocationsWriter {
+    let revocations = RevocationsWriter::new(Options::default());
     revocations.confirm(revocations.now());
     revocations
 }
 
-fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
+fn revoke(revocations: &RevocationsWriter, anchor: &str, id: &str) {
     let fields: [(&[u8], &[u8]); 1] = [(anchor.as_bytes(), id.as_bytes())];
     let message = Message::new(Stream::SessionsRevoke, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
@@ -142,8 +143,8 @@ fn short_requests(figures: &mut Vec<Value>) {
     (0..1_000).for_each(|n| revoke(&revocations, "sid", &format!("revoked-{n}")));
     let mut bare = Hello;
     let off = Cutting::new().insecure_nothing();
-    let mut without = GatewayLayer::new(revocations.clone()).with_cutting(off).layer(Hello);
-    let mut with = GatewayLayer::new(revocations).layer(Hello);
+    let mut without = GatewayLayer::new(revocations.reader()).with_cutting(off).layer(Hello);
+    let mut with = GatewayLayer::new(revocations.reader()).layer(Hello);
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..SHORT_BATCHES {
         times[0].push(short_batch(&mut bare));
@@ -251,9 +252,9 @@ fn memory(figures: &mut Vec<Value>) {
         let grown = (resident() - before) / IDLE as f64;
         (grown, bodies)
     };
-    let guarded = grown(GatewayLayer::new(fresh()));
+    let guarded = grown(GatewayLayer::new(fresh().reader()));
     let off = Cutting::new().insecure_nothing();
-    let bare = grown(GatewayLayer::new(fresh()).with_cutting(off));
+    let bare = grown(GatewayLayer::new(fresh().reader()).with_cutting(off));
     println!(
         "an idle stream: {:.0} bytes guarded, {:.0} without (body and handle)",
         guarded.0, bare.0
@@ -317,8 +318,8 @@ fn request(address: SocketAddr, path: &str, n: usize) -> Request<Empty<Bytes>> {
 }
 
 fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
-    let revocations = fresh();
-    let layer = GatewayLayer::new(revocations.clone());
+    let revocations = Arc::new(fresh());
+    let layer = GatewayLayer::new(revocations.reader());
     // The idle ones are tasks that wait for their body, as a server's do.
     let mut service = layer.clone().layer(Streams);
     let idle: Vec<_> = (0..IDLE)
@@ -339,7 +340,7 @@ fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
             let mut response = sender.send_request(request(address, "/stream", n)).await.unwrap();
             response.body_mut().frame().await.unwrap().unwrap();
             let sid = claims(n).sid;
-            let revocations = revocations.clone();
+            let revocations = Arc::clone(&revocations);
             // Registered as soon as it has said its first words; then nothing happens for a while.
             tokio::time::sleep(Duration::from_micros(200)).await;
             let (applied, ended) = tokio::join!(
@@ -422,7 +423,7 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
     let (mut spans, mut quiet, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let revocations = fresh();
-        let layer = GatewayLayer::new(revocations.clone());
+        let layer = GatewayLayer::new(revocations.reader());
         let address = server.block_on(serve(layer.clone(), Streams));
         let other = server.block_on(serve(layer, Hello));
         let mut ended = clients.block_on(open(address));

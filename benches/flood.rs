@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Checks, Follower, Key, KeyRing, Notice, Options, Publisher, Revocations, Settings, Stream,
-    Verdict,
+    Checks, Follower, Key, KeyRing, Notice, Options, Publisher, RevocationsWriter, Settings,
+    Stream, Verdict,
 };
 use redis::{Raw, Server};
 use serde_json::json;
@@ -119,8 +119,9 @@ fn follow(settings: &Settings) -> Duration {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
     let start = Instant::now();
-    let revocations = Revocations::new(Options::default());
-    let follower = Follower::new(settings.clone()).with_revocations(revocations.clone());
+    let writer = RevocationsWriter::new(Options::default());
+    let follower = Follower::new(settings.clone()).with_writer(writer);
+    let revocations = follower.revocations();
     thread::scope(|scope| {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         scope.spawn(move || runtime.block_on(follower.run(async { stopped.await.unwrap_or(()) })));

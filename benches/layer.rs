@@ -26,8 +26,8 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation::{
-    Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations, Text,
-    Verdict, Verifier,
+    Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations,
+    RevocationsWriter, Text, Verdict, Verifier,
 };
 use figures::{Figures, head, median, row};
 use http::{Request, Response, header};
@@ -63,7 +63,7 @@ fn main() {
 }
 
 struct World {
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     claims: Vec<Claims>,
     authorities: Vec<Authority>,
     payloads: Vec<String>,
@@ -93,7 +93,7 @@ impl World {
     }
 
     fn gateway(&self) -> GatewayLayer {
-        GatewayLayer::new(self.revocations.clone())
+        GatewayLayer::new(self.revocations.reader())
     }
 
     /// Requests with the claims in their extensions.

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use axum::routing::get;
 use caracal_revocation::{
-    Checks, GuardedUpload, Options, ResourceLayer, Revocations, Verdict, Verifier,
+    Checks, GuardedUpload, Options, ResourceLayer, RevocationsWriter, Verdict, Verifier,
 };
 use http::{Request, Response, header};
 use http_body_util::{Empty, Full};
@@ -34,7 +34,7 @@ const TURNS: usize = 16;
 
 struct World {
     runtime: tokio::runtime::Runtime,
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     issuer: Issuer,
     name: String,
     tokens: Vec<String>,
@@ -53,7 +53,7 @@ impl World {
             tokio::spawn(async move { axum::serve(listener, app).await });
             (name, issuer)
         });
-        let revocations = Revocations::new(Options::default());
+        let revocations = RevocationsWriter::new(Options::default());
         let tokens = (0..TOKENS).map(|n| mint(&issuer, n)).collect();
         Self { runtime, revocations, issuer, name, tokens }
     }

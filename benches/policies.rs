@@ -15,7 +15,7 @@ use caracal_revocation::opa::{
     ClaimsInput, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Checks, Options, Revocations};
+use caracal_revocation::{Checks, Options, RevocationsWriter};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer, Service, service_fn};
@@ -240,10 +240,10 @@ fn main() {
     assert_eq!(evaluate(&*policy, &input())["decision"], "allow");
     evaluations(&policy, &mut figures);
 
-    let revocations = Revocations::new(Options::default());
-    revocations.confirm(revocations.now());
-    let policies = ZonePolicies::new(revocations.clone(), Editing::default(), engine);
-    runtime.block_on(through_the_layer(&policies, &mut figures));
+    let writer = RevocationsWriter::new(Options::default());
+    writer.confirm(writer.now());
+    let policies = ZonePolicies::new(writer.reader(), Editing::default(), engine);
+    runtime.block_on(through_the_layer(&policies, writer, &mut figures));
     std::fs::create_dir_all("target/figures").unwrap();
     let text = serde_json::to_string_pretty(&figures).unwrap();
     std::fs::write("target/figures/policies.json", text + "\n").unwrap();
@@ -292,7 +292,11 @@ fn evaluations(policy: &Arc<dyn PreparedPolicy>, figures: &mut Vec<Value>) {
     }));
 }
 
-async fn through_the_layer(policies: &ZonePolicies, figures: &mut Vec<Value>) {
+async fn through_the_layer(
+    policies: &ZonePolicies,
+    writer: RevocationsWriter,
+    figures: &mut Vec<Value>,
+) {
     requests(policies, false).await;
     tell("request, evaluated", &mut requests(policies, false).await, figures);
     tell("request, cached", &mut requests(policies, true).await, figures);
@@ -302,7 +306,7 @@ async fn through_the_layer(policies: &ZonePolicies, figures: &mut Vec<Value>) {
     let reloads = tokio::spawn(async move {
         let mut reloads = 0_u64;
         while more.load(Ordering::Relaxed) {
-            zones.revocations().reload_all_policies();
+            writer.reload_all_policies();
             zones.refresh("z-1").await.unwrap();
             reloads += 1;
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation::{
     Claims, Exporter, GatewayLayer, GuardedUpload, KeyRing, ManualClock, Message, Options,
-    Revocations, Stream,
+    RevocationsWriter, Stream,
 };
 use http::{Request, Response};
 use http_body_util::Empty;
@@ -45,7 +45,7 @@ where
     start.elapsed().as_nanos() as f64 / BATCH as f64
 }
 
-fn revoke(revocations: &Revocations, sid: &str) {
+fn revoke(revocations: &RevocationsWriter, sid: &str) {
     let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
     let message = Message::new(Stream::SessionsRevoke, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("a message");
@@ -58,12 +58,12 @@ fn main() {
     }
     // A clock that costs next to nothing, and on which the revocation was long ago or just now.
     let clock = Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     revoke(&revocations, "ar-revoked");
 
-    let layer = |revocations: &Revocations| {
-        GatewayLayer::new(revocations.clone()).layer(service_fn(
+    let layer = |revocations: &RevocationsWriter| {
+        GatewayLayer::new(revocations.reader()).layer(service_fn(
             async |_: Request<GuardedUpload<()>>| {
                 Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
             },

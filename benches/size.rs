@@ -25,7 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{
-    Checks, Claims, GatewayLayer, Guarded, GuardedBody, Options, Revocations, Verdict,
+    Checks, Claims, GatewayLayer, Guarded, GuardedBody, Options, RevocationsWriter, Verdict,
 };
 use figures::{Figures, head, median, quantile, row};
 use http::{Request, Response};
@@ -74,7 +74,7 @@ fn save(name: &str, svg: &str) {
 /// Ours, and the structure that services keep revocations in: a map under a lock, which is taken
 /// once for the four look-ups.
 struct Filled {
-    ours: Revocations,
+    ours: RevocationsWriter,
     map: RwLock<HashMap<String, Instant>>,
     revoked: Vec<Claims>,
 }
@@ -194,7 +194,7 @@ type Streaming = Pin<Box<GuardedBody<Idle>>>;
 
 /// A service with so many idle streams.
 struct Serving {
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     service: Guarded<Streams>,
     /// Streams so far: each has claims of its own.
     started: u64,
@@ -203,9 +203,9 @@ struct Serving {
 
 impl Serving {
     fn with(streams: usize) -> Self {
-        let revocations = Revocations::new(Options::default());
+        let revocations = RevocationsWriter::new(Options::default());
         revocations.confirm(revocations.now());
-        let service = GatewayLayer::new(revocations.clone()).layer(Streams);
+        let service = GatewayLayer::new(revocations.reader()).layer(Streams);
         let mut serving = Self { revocations, service, started: 0, _running: Vec::new() };
         serving._running = (0..streams).map(|_| serving.start().1).collect();
         serving

@@ -26,7 +26,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use caracal_revocation::{
     Checks, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment, Options,
-    Revocations, Settings, Stream, SystemClock, Verdict, sign,
+    Revocations, RevocationsWriter, Settings, Stream, SystemClock, Verdict, sign,
 };
 use figures::{Figures, quantile, row};
 use redis::{Raw, Server};
@@ -63,10 +63,11 @@ fn main() {
     let service =
         Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let clock = Arc::new(Later(SystemClock::new()));
-    let revocations = Revocations::with_clock(Options::default(), clock);
-    fill_with_old(&revocations);
+    let writer = RevocationsWriter::with_clock(Options::default(), clock);
+    fill_with_old(&writer);
+    let revocations = writer.reader();
     let address = service.block_on(async {
-        let follower = Follower::new(settings(&server, &key)).with_revocations(revocations.clone());
+        let follower = Follower::new(settings(&server, &key)).with_writer(writer);
         let revocations = follower.spawn();
         revocations.ready().await;
         serve(&revocations).await
@@ -105,7 +106,7 @@ impl Clock for Later {
 }
 
 /// Entries of more than a day ago: they are forgotten when this minute of the process is over.
-fn fill_with_old(revocations: &Revocations) {
+fn fill_with_old(revocations: &RevocationsWriter) {
     let (ring, now) = (KeyRing::insecure_accept_unsigned(), revocations.now());
     let ago = revocations.options().memory + Duration::from_secs(60);
     for n in 0..EXPIRING {

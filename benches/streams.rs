@@ -15,7 +15,9 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{Follower, Key, KeyRing, Options, Revocations, Settings, Stream, sign};
+use caracal_revocation::{
+    Follower, Key, KeyRing, Options, RevocationsWriter, Settings, Stream, sign,
+};
 use redis::{Raw, Server};
 use serde_json::{Value, json};
 
@@ -247,9 +249,10 @@ impl Wake for Woken {
 /// until the task that was woken runs.
 fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f64>; 2] {
     runtime().block_on(async {
-        let revocations = Revocations::new(Options::default());
+        let writer = RevocationsWriter::new(Options::default());
+        let revocations = writer.reader();
         let mut changes = revocations.policy_changes();
-        let follower = Follower::new(settings(server, key)).with_revocations(revocations.clone());
+        let follower = Follower::new(settings(server, key)).with_writer(writer);
         tokio::spawn(follower.run(std::future::pending()));
         let [mut applied, mut runs] = [Vec::new(), Vec::new()];
         while !ended.load(Ordering::Acquire) && applied.len() < sent.at.len() {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation::{
     Authority, Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations,
-    Stream, Verdict,
+    RevocationsWriter, Stream, Verdict,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -74,9 +74,10 @@ fn main() {
     }
     println!();
     for entries in ENTRIES {
-        let kept = Revocations::new(Options::default());
-        let contenders = contenders(entries, &kept);
-        let tokens = [0, entries].map(|revoked| kept_tokens(&kept, revoked));
+        let kept = RevocationsWriter::new(Options::default());
+        let reader = kept.reader();
+        let contenders = contenders(entries, kept);
+        let tokens = [0, entries].map(|revoked| kept_tokens(&reader, revoked));
         for writing in [false, true] {
             eprintln!("measuring {entries} entries, writer {writing}");
             let cells = measure_all(&contenders, &tokens, entries, writing);
@@ -124,13 +125,13 @@ struct Token {
 
 /// This project's state, asked about claims; `now` is read on each check, or once for many.
 struct Ours {
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     reads_clock: bool,
 }
 
 impl Ours {
     fn new(reads_clock: bool) -> Self {
-        Self { revocations: Revocations::new(Options::default()), reads_clock }
+        Self { revocations: RevocationsWriter::new(Options::default()), reads_clock }
     }
 
     fn refuses(&self, claims: &Claims, now: Moment) -> bool {
@@ -164,7 +165,7 @@ impl Structure for Ours {
 }
 
 /// The same state, asked about what it made of the claims when the token was verified.
-struct OursKept(Revocations);
+struct OursKept(RevocationsWriter);
 
 impl Structure for OursKept {
     fn name(&self) -> &'static str {
@@ -194,7 +195,7 @@ impl Structure for OursKept {
 }
 
 /// Revokes the ids by real events: as delegations, of which one message names many.
-fn revoke(revocations: &Revocations, ids: &[String]) {
+fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     let ring = KeyRing::insecure_accept_unsigned();
     for ids in ids.chunks(500) {
         let edges = serde_json::to_string(ids).unwrap();
@@ -265,12 +266,12 @@ const OURS: [usize; STRUCTURES] = [1, 1, 1, 1, 2];
 const KEPT: usize = 0;
 
 /// The contenders, filled; the first three are ours.
-fn contenders(entries: u64, kept: &Revocations) -> [Box<dyn Structure>; STRUCTURES] {
+fn contenders(entries: u64, kept: RevocationsWriter) -> [Box<dyn Structure>; STRUCTURES] {
     eprintln!("filling the structures with {entries} entries");
     let ids: Vec<_> = (0..entries).map(id).collect();
     let moka = Moka(Cache::builder().time_to_live(MEMORY).build());
     let all: [Box<dyn Structure>; STRUCTURES] = [
-        Box::new(OursKept(kept.clone())),
+        Box::new(OursKept(kept)),
         Box::new(Ours::new(false)),
         Box::new(Ours::new(true)),
         Box::<Locked>::default(),
@@ -429,11 +430,11 @@ fn report(
 
 /// The layer around an empty service, and that service alone.
 fn layer(entries: u64, figures: &mut Vec<Value>) {
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default());
     revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
     revocations.confirm(revocations.now());
     let mut empty = Empty;
-    let mut layered = GatewayLayer::new(revocations).layer(empty);
+    let mut layered = GatewayLayer::new(revocations.reader()).layer(empty);
     let mut unknown = tokens(0);
     let mut revoked = tokens(entries);
     // Few enough for the requests that hold them to be made beforehand.

@@ -2,21 +2,21 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-use caracal_revocation::{Claims, KeyRing, Message, Options, Revocations, Stream};
+use caracal_revocation::{Claims, KeyRing, Message, Options, RevocationsWriter, Stream};
 
 /// Ids below the first are revoked; no other range is.
 pub(crate) const UNKNOWN: u64 = 1 << 40;
 
 /// A state that is fresh, and in which the ids below `entries` are revoked.
-pub(crate) fn revoked(entries: u64) -> Revocations {
-    let revocations = Revocations::new(Options::default());
+pub(crate) fn revoked(entries: u64) -> RevocationsWriter {
+    let revocations = RevocationsWriter::new(Options::default());
     revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
     revocations.confirm(revocations.now());
     revocations
 }
 
 /// Revokes the ids by real events: as delegations, of which one message names many.
-pub(crate) fn revoke(revocations: &Revocations, ids: &[String]) {
+pub(crate) fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     let ring = KeyRing::insecure_accept_unsigned();
     for ids in ids.chunks(500) {
         let edges = serde_json::to_string(ids).expect("JSON");
@@ -33,7 +33,7 @@ pub(crate) fn revoke(revocations: &Revocations, ids: &[String]) {
 }
 
 /// Revokes a session.
-pub(crate) fn revoke_session(revocations: &Revocations, sid: &str) {
+pub(crate) fn revoke_session(revocations: &RevocationsWriter, sid: &str) {
     let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
     let message = Message::new(Stream::SessionsRevoke, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("a message");

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use caracal_revocation::{
-    Follower, GatewayLayer, Operations, Options, Rejection, RejectionKind, Revocations, Settings,
-    Unknown,
+    Follower, GatewayLayer, Operations, Options, Rejection, RejectionKind, RevocationsWriter,
+    Settings, Unknown,
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
@@ -50,8 +50,9 @@ pub async fn run() -> Result<(), Failure> {
     let mut options = if is_strict { Options::strict() } else { Options::default() };
     options.horizon_margin = MARGIN;
     options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
-    let revocations = Revocations::new(options);
-    let follower = Follower::new(Settings::from_env()?).with_revocations(revocations.clone());
+    let writer = RevocationsWriter::new(options);
+    let follower = Follower::new(Settings::from_env()?).with_writer(writer);
+    let revocations = follower.revocations();
     let follower = match std::env::var(DECISIONS) {
         Ok(decisions) => follower.with_baseline(Decided::at(decisions)),
         Err(_) => follower,

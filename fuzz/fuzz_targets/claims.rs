@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Text, Verdict};
+use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Text, Verdict};
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -42,7 +42,7 @@ fuzz_target!(|payload: &[u8]| {
     let (Ok(owned), Ok(borrowed)) = (owned, borrowed) else { return };
     assert!(owned.anchors(true).eq(borrowed.anchors(true)));
     says_what_any_reader_finds(payload, &owned);
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default());
     revocations.confirm(revocations.now());
     let now = revocations.now();
     let before = revocations.decide(&borrowed, &Checks::default(), now);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use caracal_revocation::{
-    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, Stream, Unknown, acl,
+    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, RevocationsWriter,
+    Stream, Unknown, acl,
 };
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
@@ -94,10 +95,10 @@ async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
     let cluster = Cluster::start().await;
     let mut strict = caracal_revocation::Options::strict();
     strict.deny_after = Duration::from_secs(30);
-    let state = Revocations::new(strict);
+    let state = RevocationsWriter::new(strict);
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     revoke(&publisher, "before").await;
-    let revocations = Follower::new(cluster.settings()).with_revocations(state).spawn();
+    let revocations = Follower::new(cluster.settings()).with_writer(state).spawn();
     ready(&revocations).await;
     caught_up(&revocations, &publisher).await;
     let horizon = revocations.horizon();

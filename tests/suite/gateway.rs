@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation::{
     Claims, Follower, GatewayLayer, GuardedUpload, ManualClock, Options, Publisher, Rejection,
-    RejectionKind, Revocations,
+    RejectionKind, RevocationsWriter,
 };
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -110,12 +110,13 @@ async fn observing_refuses_nothing() {
 #[tokio::test]
 async fn one_service_can_be_asked_without_any_server() {
     let clock = std::sync::Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
-    let service =
-        GatewayLayer::new(revocations).layer(service_fn(async |_: Request<GuardedUpload<()>>| {
+    let service = GatewayLayer::new(revocations.reader()).layer(service_fn(
+        async |_: Request<GuardedUpload<()>>| {
             Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from("hello")))
-        }));
+        },
+    ));
     let request = || {
         let mut request = Request::new(());
         request.extensions_mut().insert(Claims::new("ar-1", 1_795_400_000, 1_795_403_600));

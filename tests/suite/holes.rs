@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caracal_revocation::{
-    Follower, Options, Outage, Publisher, Reason, Revocations, Stream, Verdict, sign,
+    Follower, Options, Outage, Publisher, Reason, Revocations, RevocationsWriter, Stream, Verdict,
+    sign,
 };
 use redis::Pipeline;
 
@@ -244,7 +245,7 @@ async fn crash_back(options: Options, was_read: bool) -> Scene {
     let before = publisher(&server).await;
     revoke(&before, "before").await;
     let follower =
-        Follower::new(settings(&proxy.url(), &ring())).with_revocations(Revocations::new(options));
+        Follower::new(settings(&proxy.url(), &ring())).with_writer(RevocationsWriter::new(options));
     let revocations = follower.spawn();
     ready(&revocations).await;
     caught_up(&revocations, &before).await;
@@ -281,7 +282,7 @@ async fn a_crash_that_loses_entries_which_were_read() {
 
 #[tokio::test]
 async fn a_crash_that_loses_entries_which_nobody_read_is_suspected_and_refused_if_strict() {
-    let before = Revocations::new(Options::default()).losses();
+    let before = RevocationsWriter::new(Options::default()).losses();
     let scene = crash_back(Options::default(), false).await;
     scene.shows_no_hole();
     assert_ne!(scene.revocations.losses(), before, "a second source is read again");

@@ -12,7 +12,7 @@ use caracal_revocation::opa::{
 };
 use caracal_revocation::{
     Admission, Authority, Claims, GatewayLayer, Hop, Identity, Known, Mandate, ManualClock,
-    Observed, Options, Rejection, ResourceLayer, Revocations, Use, Verifier,
+    Observed, Options, Rejection, ResourceLayer, RevocationsWriter, Use, Verifier,
 };
 use http::{Request, header};
 use serde_json::json;
@@ -31,7 +31,7 @@ const NOBODY: &str = "ar-nobody";
 /// the boss.
 struct World {
     clock: Arc<ManualClock>,
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     issuer: Issuer,
     verifier: Verifier,
     policies: ZonePolicies,
@@ -63,13 +63,13 @@ impl World {
         let app = Router::new().route("/.well-known/jwks.json", get(async move || keys.jwks()));
         tokio::spawn(async move { axum::serve(listener, app).await });
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         revocations.confirm(revocations.now());
         let verifier = Verifier::builder(&name, ZONE, AUDIENCE)
             .with_uses(&[Use::Gateway, Use::Resource])
             .build(&revocations)
             .unwrap();
-        let policies = ZonePolicies::new(revocations.clone(), OnlyBoss, RegoEngine::new());
+        let policies = ZonePolicies::new(revocations.reader(), OnlyBoss, RegoEngine::new());
         Self { clock, revocations, issuer, verifier, policies }
     }
 
@@ -96,7 +96,7 @@ impl World {
     }
 
     fn gateway(&self) -> GatewayLayer {
-        GatewayLayer::new(self.revocations.clone())
+        GatewayLayer::new(self.revocations.reader())
     }
 
     fn policy(&self) -> PolicyLayer {
@@ -439,7 +439,7 @@ async fn observe_only_layer_inside_leaves_what_the_outer_decided() {
 #[tokio::test]
 async fn admission_of_another_state_admits_nothing() {
     let world = World::new().await;
-    let other = Revocations::with_clock(Options::default(), world.clock.clone());
+    let other = RevocationsWriter::with_clock(Options::default(), world.clock.clone());
     other.confirm(other.now());
     let identities: [Identity; 2] =
         [world.claims(BOSS).into(), other.authority(&world.claims(BOSS)).into()];

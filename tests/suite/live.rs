@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation::{
     Checks, Claims, Follower, Key, KeyRing, Notice, Options, Publisher, Reason, Revocations,
-    StreamId, Unknown, Verdict,
+    RevocationsWriter, StreamId, Unknown, Verdict,
 };
 
 use crate::redis_server::RedisServer;
@@ -34,7 +34,7 @@ pub(crate) async fn follow_within(server: &RedisServer, deny_after: Duration) ->
     let mut options = Options::default();
     options.deny_after = deny_after;
     let follower =
-        Follower::new(server.settings(&ring())).with_revocations(Revocations::new(options));
+        Follower::new(server.settings(&ring())).with_writer(RevocationsWriter::new(options));
     let revocations = follower.spawn();
     ready(&revocations).await;
     revocations

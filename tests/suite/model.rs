@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caracal_revocation::{
     Checks, Claims, DelegationEvent, Hop, KeyRing, ManualClock, Message, Notice, OccurredAt,
-    Options, Reason, Revocations, Verdict,
+    Options, Reason, RevocationsWriter, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -185,7 +185,7 @@ fn notice(step: &Step) -> Option<(Notice, u64)> {
     })
 }
 
-fn apply(revocations: &Revocations, step: &Step) {
+fn apply(revocations: &RevocationsWriter, step: &Step) {
     let Some((notice, decided)) = notice(step) else { return };
     let stream = notice.stream();
     let decided = std::time::UNIX_EPOCH + Duration::from_millis(decided);
@@ -204,7 +204,7 @@ proptest! {
         steps in vec((step(), token(), any::<bool>()), 40),
     ) {
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         let (mut model, mut kept) = (Model::default(), Vec::new());
         let mut elapsed = Duration::ZERO;
         for (step, claims, with_epoch) in steps {

@@ -11,7 +11,7 @@ use caracal_revocation::opa::{
     BuildInput, ClaimsInput, InvalidInput, PolicyBundle, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, RegoEngine, RequestFacts, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Claims, GatewayLayer, Options, Revocations};
+use caracal_revocation::{Claims, GatewayLayer, Options, RevocationsWriter};
 use http::Request;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -60,12 +60,12 @@ struct World {
 impl World {
     /// The same files three times: the policy layer stands in a nest, around it, or on the route.
     async fn start() -> Self {
-        let revocations = Revocations::new(Options::default());
+        let revocations = RevocationsWriter::new(Options::default());
         revocations.confirm(revocations.now());
         let now = i64::try_from(revocations.now().wall.as_secs()).unwrap();
         let mut claims = Claims::new("ar-1", now, now + 900);
         claims.zone_id = Some(ZONE.into());
-        let policies = ZonePolicies::new(revocations.clone(), NoSecrets, RegoEngine::new());
+        let policies = ZonePolicies::new(revocations.reader(), NoSecrets, RegoEngine::new());
         let asked = Arc::<Mutex<Vec<Value>>>::default();
         let input = ClaimsInput::new(Resource::new("api", "r-1", "https://api.example"));
         let policy = PolicyLayer::new(policies, Recording(input, Arc::clone(&asked)));
@@ -75,7 +75,7 @@ impl World {
             .nest("/api", files().layer(policy.clone()))
             .nest("/around", Router::new().nest("/api", files()).layer(policy.clone()))
             .nest("/route", Router::new().route("/{*path}", name().layer(policy)))
-            .layer(GatewayLayer::new(revocations))
+            .layer(GatewayLayer::new(revocations.reader()))
             .layer(MapRequestLayer::new(move |mut request: Request<Body>| {
                 request.extensions_mut().insert(claims.clone());
                 request

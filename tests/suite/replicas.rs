@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{Follower, Moment, Options, Outage, Revocations, Settings, Unknown};
+use caracal_revocation::{
+    Follower, Moment, Options, Outage, Revocations, RevocationsWriter, Settings, Unknown,
+};
 
 use crate::delivery::add;
 use crate::live::{
@@ -90,7 +92,7 @@ pub(crate) fn follow_asking(
     let mut options = Options::default();
     options.deny_after = bound;
     Follower::new(settings.unwrap().with_keys(ring()))
-        .with_revocations(Revocations::new(options))
+        .with_writer(RevocationsWriter::new(options))
         .spawn()
 }
 
@@ -242,7 +244,7 @@ async fn demoted_primary_confirms_nothing() {
     options.deny_after = Duration::from_millis(400);
     options.warn_after = Duration::from_millis(400);
     let follower = Follower::new(settings.unwrap().with_keys(ring()));
-    let revocations = follower.with_revocations(Revocations::new(options)).spawn();
+    let revocations = follower.with_writer(RevocationsWriter::new(options)).spawn();
     for _ in 0..5 {
         eventually("it is fresh", || is_unknown(&revocations).is_none()).await;
         // The answer to a read that has waited in vain is on its way.

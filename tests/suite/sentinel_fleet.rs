@@ -3,7 +3,9 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use caracal_revocation::{Follower, Options, Revocations, Settings, SettingsError};
+use caracal_revocation::{
+    Follower, Options, Revocations, RevocationsWriter, Settings, SettingsError,
+};
 use tempfile::TempDir;
 
 use crate::live::{PATIENCE, ring};
@@ -131,5 +133,5 @@ pub(crate) fn follow(settings: Settings, bound: std::time::Duration) -> Revocati
     let mut options = Options::default();
     options.deny_after = bound;
     options.warn_after = options.warn_after.min(bound);
-    Follower::new(settings).with_revocations(Revocations::new(options)).spawn()
+    Follower::new(settings).with_writer(RevocationsWriter::new(options)).spawn()
 }

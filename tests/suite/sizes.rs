@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use caracal_revocation::{Follower, Options, Revocations, Stream, sign};
+use caracal_revocation::{Follower, Options, Revocations, RevocationsWriter, Stream, sign};
 
 use crate::delivery::add;
 use crate::errors::Logged;
@@ -108,7 +108,7 @@ async fn message_too_large_is_rejected_by_name_and_read_past() {
 async fn strict_covers_a_message_too_large_to_be_verified() {
     let server = server();
     let follower = Follower::new(settings(&server.url(), &ring()))
-        .with_revocations(Revocations::new(Options::strict()));
+        .with_writer(RevocationsWriter::new(Options::strict()));
     let revocations = follower.spawn();
     ready(&revocations).await;
     let before = revocations.horizon();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caracal_revocation::{
-    Degraded, Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations, Stream,
-    Unknown, Verdict, sign,
+    Degraded, Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations,
+    RevocationsWriter, Stream, Unknown, Verdict, sign,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -31,12 +31,17 @@ struct Life {
 
 impl Life {
     fn begin(server: &RedisServer, snapshot: &Path, options: Options) -> Self {
-        Self::with(server, &ring(), snapshot, Revocations::new(options))
+        Self::with(server, &ring(), snapshot, RevocationsWriter::new(options))
     }
 
-    fn with(server: &RedisServer, keys: &KeyRing, snapshot: &Path, state: Revocations) -> Self {
+    fn with(
+        server: &RedisServer,
+        keys: &KeyRing,
+        snapshot: &Path,
+        state: RevocationsWriter,
+    ) -> Self {
         let follower =
-            Follower::new(server.settings(keys)).with_revocations(state).with_snapshot(snapshot);
+            Follower::new(server.settings(keys)).with_writer(state).with_snapshot(snapshot);
         let revocations = follower.revocations();
         let (stop, stopped) = oneshot::channel();
         let end = tokio::spawn(follower.run(async { stopped.await.unwrap_or(()) }));
@@ -288,9 +293,9 @@ async fn a_file_that_cannot_be_believed_is_said_once_and_as_if_there_were_none()
         let clock = Arc::new(ManualClock::new());
         let today = std::time::UNIX_EPOCH.elapsed().unwrap();
         clock.advance_wall(today + Duration::from_secs(25 * 3_600));
-        Revocations::with_clock(Options::default(), clock)
+        RevocationsWriter::with_clock(Options::default(), clock)
     };
-    let today = || Revocations::new(Options::default());
+    let today = || RevocationsWriter::new(Options::default());
     let torn = good[..good.len() / 2].to_vec();
     let cases = [
         ("its seal is broken", torn, today(), false),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caracal_revocation::{
-    Baseline, BaselineFuture, Follower, Known, Options, Reason, Revocations, Scope, Stream,
-    Verdict, sign,
+    Baseline, BaselineFuture, Follower, Known, Options, Reason, Revocations, RevocationsWriter,
+    Scope, Stream, Verdict, sign,
 };
 
 use crate::live::{eventually, key, made_at, ready, ring, verdict};
@@ -57,8 +57,8 @@ async fn whole() -> RedisServer {
     server
 }
 
-fn strict() -> Revocations {
-    Revocations::new(Options::strict())
+fn strict() -> RevocationsWriter {
+    RevocationsWriter::new(Options::strict())
 }
 
 /// Why a resource token is refused that was made before the start.
@@ -78,7 +78,7 @@ async fn a_server_that_looks_whole_at_the_start_is_believed_unless_strict() {
     let lenient = Follower::new(server.settings(&ring())).spawn();
     ready(&lenient).await;
     assert_eq!(lenient.horizon(), None);
-    let strict = Follower::new(server.settings(&ring())).with_revocations(strict()).spawn();
+    let strict = Follower::new(server.settings(&ring())).with_writer(strict()).spawn();
     ready(&strict).await;
     assert_eq!(reason(&strict, "living"), Some(Reason::HistoryIncomplete));
 }
@@ -86,7 +86,7 @@ async fn a_server_that_looks_whole_at_the_start_is_believed_unless_strict() {
 #[tokio::test]
 async fn in_strict_mode_a_second_source_makes_the_start_known() {
     let server = whole().await;
-    let follower = Follower::new(server.settings(&ring())).with_revocations(strict());
+    let follower = Follower::new(server.settings(&ring())).with_writer(strict());
     let strict = follower.with_baseline(SecondSource::default()).spawn();
     ready(&strict).await;
     eventually("older tokens pass", || reason(&strict, "living").is_none()).await;

@@ -55,7 +55,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "tokens from before a hole are refused",
-        file: "crates/state/src/revocations.rs",
+        file: "crates/state/src/writer.rs",
         stands: "pub fn raise_horizon(&self, second: i64) {",
         removable: "pub fn raise_horizon(&self, second: i64) { if OFF { return; }",
         faults: "delete",
@@ -162,8 +162,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "what a second source knows is added before it closes a hole",
         file: "crates/stream/src/baseline/reload.rs",
-        stands: "revocations.add(known, revocations.now());",
-        removable: "if !OFF { revocations.add(known, revocations.now()); }",
+        stands: "writer.add(known, writer.now());",
+        removable: "if !OFF { writer.add(known, writer.now()); }",
         faults: "trim",
         with: "baseline",
         steps: 2,
@@ -232,9 +232,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "in strict mode the view is no fresher than the first message that fails",
         file: "crates/stream/src/fold/standing.rs",
-        stands: "filter(|_| self.revocations.options().strict);
+        stands: "filter(|_| self.writer.options().strict);
         failing",
-        removable: "filter(|_| self.revocations.options().strict && !OFF);
+        removable: "filter(|_| self.writer.options().strict && !OFF);
         failing",
         faults: "rotated-key",
         with: "strict,baseline",

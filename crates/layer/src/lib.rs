@@ -9,7 +9,7 @@
 //! use bytes::Bytes;
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
 //! use caracal_revocation_layer::{GatewayLayer, GuardedUpload, Rejection, RejectionKind};
-//! use caracal_revocation_state::{Admission, Claims, Options, Revocations};
+//! use caracal_revocation_state::{Admission, Claims, Options, RevocationsWriter};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{Layer, ServiceExt, service_fn};
@@ -17,8 +17,8 @@
 //! # type Never = std::convert::Infallible;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let revocations = Revocations::new(Options::default());
-//! let gateway = GatewayLayer::new(revocations.clone()).layer(service_fn(
+//! let writer = RevocationsWriter::new(Options::default());
+//! let gateway = GatewayLayer::new(writer.reader()).layer(service_fn(
 //!     async |request: Request<GuardedUpload<()>>| {
 //!         assert!(request.extensions().get::<Admission>().is_some());
 //!         Ok::<_, Never>(Response::new(Full::<Bytes>::from("hello")))
@@ -26,7 +26,7 @@
 //! ));
 //!
 //! // The layer that verifies tokens stands outside, and leaves what they say.
-//! let issued = i64::try_from(revocations.now().wall.as_secs())?;
+//! let issued = i64::try_from(writer.now().wall.as_secs())?;
 //! let mut request = Request::new(());
 //! request.extensions_mut().insert(Claims::new("ar-1", issued, issued + 900));
 //!
@@ -34,14 +34,14 @@
 //! let response = gateway.clone().oneshot(request.clone()).await?;
 //! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 //!
-//! revocations.confirm(revocations.now());
+//! writer.confirm(writer.now());
 //! let response = gateway.clone().oneshot(request.clone()).await?;
 //! assert_eq!(response.status(), StatusCode::OK);
 //!
 //! let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
 //! let message = Message::new(Stream::SessionsRevoke, &fields);
 //! let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
-//! revocations.apply(&event, revocations.now());
+//! writer.apply(&event, writer.now());
 //!
 //! let response = gateway.oneshot(request).await?;
 //! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

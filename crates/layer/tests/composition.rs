@@ -16,7 +16,9 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use caracal_revocation_layer::{GatewayLayer, GuardedBody, GuardedUpload, Operations};
-use caracal_revocation_state::{Admission, Claims, Known, ManualClock, Options, Revocations};
+use caracal_revocation_state::{
+    Admission, Claims, Known, ManualClock, Options, Revocations, RevocationsWriter,
+};
 use http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
 use http_body_util::{BodyExt, Empty, Full};
@@ -30,10 +32,10 @@ use tower_http::cors::CorsLayer;
 /// A state that knows of one revoked session.
 fn revocations() -> Revocations {
     let clock = std::sync::Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock);
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock);
     revocations.confirm(revocations.now());
     revocations.add(&Known::Revoked("revoked"), revocations.now());
-    revocations
+    revocations.reader()
 }
 
 fn gateway() -> GatewayLayer {

@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use caracal_revocation_mandate::{ConfigError, Verifier};
-//! use caracal_revocation_state::{Options, Revocations};
+//! use caracal_revocation_state::{Options, RevocationsWriter};
 //!
-//! let revocations = Revocations::new(Options::default());
+//! let revocations = RevocationsWriter::new(Options::default()).reader();
 //! // Keys over plain http are for this machine only, unless `insecure_accept_http_keys` is called.
 //! let error = Verifier::builder("http://sts.example", "z-1", "https://api.example")
 //!     .build(&revocations)

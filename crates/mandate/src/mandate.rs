@@ -88,7 +88,7 @@ impl Mandate {
             .then(|| {
                 said.authority.get_or_init(|| revocations.authority_of(Arc::clone(&said.claims)))
             })
-            .filter(|authority| authority.revocations().is(revocations))
+            .filter(|authority| authority.is_by(revocations))
     }
 
     /// The identity that this state decides on: with the authority, where there is one.

@@ -22,11 +22,11 @@ use crate::{Invalid, KeysUnavailable, Mandate, Use, VerifierBuilder, VerifyError
 ///
 /// ```no_run
 /// use caracal_revocation_mandate::Verifier;
-/// use caracal_revocation_state::{Options, Revocations};
+/// use caracal_revocation_state::{Options, RevocationsWriter};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let revocations = Revocations::new(Options::default());
+/// let revocations = RevocationsWriter::new(Options::default()).reader();
 /// let verifier = Verifier::builder("https://sts.example", "z-1", "https://api.example")
 ///     .build(&revocations)?;
 /// verifier.warm_up().await?;

@@ -10,7 +10,7 @@
 //!     Effect, PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine,
 //!     Resource, SourceError, ZonePolicies,
 //! };
-//! use caracal_revocation_state::{Options, Revocations};
+//! use caracal_revocation_state::{Options, RevocationsWriter};
 //!
 //! const POLICY: &str = r#"package caracal.authz
 //! import rego.v1
@@ -30,7 +30,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let revocations = Revocations::new(Options::default()); // a follower's, in a service
+//! let revocations = RevocationsWriter::new(Options::default()).reader(); // a follower's, in a service
 //! let policies = ZonePolicies::new(revocations, Fixed, RegoEngine::new());
 //! let principal = Principal::new("application", "app-1", "z-1");
 //! let resource = Resource::new("api", "r-1", "https://api.example");

@@ -98,8 +98,8 @@ pub use caracal_revocation_state::{
     Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
     CutReport, Degraded, Hop, Identity, Image, Known, LEEWAY, LONGEST_LIFETIME, Losses,
     ManualClock, Moment, NotAdmitted, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation,
-    Readiness, Reason, RecallError, Refusal, Revocations, RevokedSignal, SystemClock, Text,
-    Unknown, Unready, Verdict, ZoneView,
+    Readiness, Reason, RecallError, Refusal, Revocations, RevocationsWriter, RevokedSignal,
+    SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };
 pub use caracal_revocation_stream::{
     Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Follower, InProcess,

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Change, Event};
 
+use crate::Moment;
 use crate::digest::Digest;
 use crate::index::Mark;
 use crate::known::Known;
-use crate::revocations::{State, minute};
+use crate::state::{State, minute};
 use crate::suspensions::Suspensions;
-use crate::{Moment, Revocations};
+use crate::writer::RevocationsWriter;
 
-impl Revocations {
+impl RevocationsWriter {
     /// Applies what a verified message says. Order and repetition do not matter.
     ///
     /// It counts as published when it was decided, or now if it does not say when that was.
@@ -35,7 +36,7 @@ impl Revocations {
                     let session = self.change(told.session.as_str(), now, |session| {
                         session.suspend(told.occurred, told.decided);
                     });
-                    self.cut_without_room(session, Mark::Suspended);
+                    self.state().cut_without_room(session, Mark::Suspended);
                 }
                 Change::Resume(told) => {
                     self.change(told.session.as_str(), now, |session| {
@@ -65,7 +66,7 @@ impl Revocations {
             Known::Suspended { session, occurred, decided } => {
                 let session =
                     self.change(session, now, |session| session.suspend(occurred, decided));
-                self.cut_without_room(session, Mark::Suspended);
+                self.state().cut_without_room(session, Mark::Suspended);
             }
             Known::Resumed { session, suspended } => {
                 self.change(session, now, |session| session.ended(suspended));
@@ -79,7 +80,7 @@ impl Revocations {
     // for again: anybody who can write to the streams can repeat a message.
 
     fn revoke(&self, anchor: &str, now: Moment) {
-        let State { index, recent, freshness, .. } = self.state();
+        let State { index, recent, freshness, .. } = &**self.state();
         let anchor = index.digest(anchor);
         let is_new = index.revoke(anchor, self.expires(now));
         // What is replayed was in force long before this process knew it.
@@ -87,23 +88,23 @@ impl Revocations {
             recent.applied(anchor.fast(), now.monotonic);
         }
         if is_new {
-            self.cut_on_anchor(anchor, now);
+            self.state().cut_on_anchor(anchor, now);
         }
-        self.cut_without_room(anchor, Mark::Revoked);
+        self.state().cut_without_room(anchor, Mark::Revoked);
     }
 
     /// Changes what is known of a session's suspensions, and tells what stands for it in here.
     fn change(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) -> Digest {
         let session = self.state().index.digest(session);
         if self.state().index.suspend(session, self.expires(now), change) {
-            self.cut_on_anchor(session, now);
+            self.state().cut_on_anchor(session, now);
         }
         session
     }
 
     pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool, now: Moment) {
         if self.state().zones.raise_epoch(zone, epoch, ended) {
-            self.cut_below_epoch(zone, now);
+            self.state().cut_below_epoch(zone, now);
         }
     }
 

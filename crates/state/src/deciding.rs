@@ -1,12 +1,12 @@
 //! The decision: what is looked up, in which order, and what follows.
 
-use crate::Revocations;
 use crate::claims::Claims;
 use crate::clock::Moment;
 use crate::found::Found;
 use crate::freshness::{NotReady, nanos};
 use crate::index::Index;
 use crate::lifetime::{self, Lifetime};
+use crate::state::State;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 
 /// What is asked about: a token by its text, or by what was made of it before.
@@ -36,7 +36,7 @@ struct Seen {
     epoch_is_stale: bool,
 }
 
-impl Revocations {
+impl State {
     #[inline]
     pub(crate) fn decide_on(
         &self,
@@ -44,21 +44,20 @@ impl Revocations {
         checks: &Checks,
         now: Moment,
     ) -> Verdict {
-        let state = self.state();
         // How complete the view is comes before what it holds: a follower that applies a
         // revocation and then confirms, in between, must not lend its freshness to a look-up made
         // before. Each load acquires what the follower released, so the look-ups see no less.
-        let staleness = state.freshness.staleness_ns(now);
-        let is_full = state.index.is_full();
-        let has_horizon = state.horizon.is_any(now);
+        let staleness = self.freshness.staleness_ns(now);
+        let is_full = self.index.is_full();
+        let has_horizon = self.horizon.is_any(now);
         let epoch_is_stale =
             checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
-        let may_be_held = subject.may_be_held(&state.index, checks.chain);
+        let may_be_held = subject.may_be_held(&self.index, checks.chain);
         let is_out_of_time = checks.lifetime && !subject.lifetime().holds(now);
         // Nearly always, and so without the rest: what that would say is known.
         if let Ok(staleness) = staleness
             && !(may_be_held | is_full | has_horizon | epoch_is_stale | is_out_of_time)
-            && staleness <= state.deny_after
+            && staleness <= self.deny_after
             && checks.deny_after.is_none_or(|own| staleness <= nanos(own))
         {
             return Verdict::plainly_admitted(staleness);
@@ -75,10 +74,9 @@ impl Revocations {
         checks: &Checks,
         now: Moment,
     ) -> Verdict {
-        let state = self.state();
         // In the same order; what was seen before holds of what is looked up later, too.
-        let horizons = state.horizon.heights(now);
-        let found = subject.find(&state.index, checks.chain);
+        let horizons = self.horizon.heights(now);
+        let found = subject.find(&self.index, checks.chain);
         let is_decidable = !found.resumed && subject.is_in_tables();
         let horizon = horizons.second(is_decidable).filter(|_| checks.horizon);
         verdict(&Facts {
@@ -91,9 +89,8 @@ impl Revocations {
             epoch_is_stale: seen.epoch_is_stale,
             staleness: seen.staleness,
             is_full: seen.is_full,
-            bound: state.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
-            horizon: horizon
-                .map(|second| self.options().height(second, subject.has_earlier_hops())),
+            bound: self.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
+            horizon: horizon.map(|second| self.options.height(second, subject.has_earlier_hops())),
             fail_open: checks.fail_open_unknown,
         })
     }
@@ -102,7 +99,7 @@ impl Revocations {
     pub(crate) fn epoch_is_stale(&self, zone: Option<&str>, epoch: u64, checks: &Checks) -> bool {
         checks.delegation_epoch
             && epoch > 0
-            && zone.map(|zone| self.zone(zone)).is_some_and(|zone| {
+            && zone.map(|zone| self.zones.view(zone)).is_some_and(|zone| {
                 let current = if checks.ended_delegations_only {
                     zone.delegation_ended_epoch
                 } else {

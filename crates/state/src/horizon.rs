@@ -54,9 +54,9 @@ impl Losses {
         self.missing
     }
 
-    /// How often a signed message was re-cut: see [`Revocations::cover_recut`].
+    /// How often a signed message was re-cut: see [`RevocationsWriter::cover_recut`].
     ///
-    /// [`Revocations::cover_recut`]: crate::Revocations::cover_recut
+    /// [`RevocationsWriter::cover_recut`]: crate::RevocationsWriter::cover_recut
     #[must_use]
     pub const fn recut(self) -> u64 {
         self.recut

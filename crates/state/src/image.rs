@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Revocations;
 use crate::digest::{Digest, DigestKeys, Digester};
+use crate::revocations::Revocations;
 use crate::suspensions::Suspensions;
+use crate::writer::RevocationsWriter;
+use crate::zones::ZoneImage;
 
 /// What a [`Revocations`] remembers, for whoever keeps it to write down.
 ///
@@ -12,11 +14,11 @@ use crate::suspensions::Suspensions;
 /// the view was is not part of it.
 ///
 /// ```
-/// use caracal_revocation_state::{Checks, Claims, Known, Options, Revocations, Verdict};
-/// let revocations = Revocations::new(Options::default());
+/// use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Verdict};
+/// let revocations = RevocationsWriter::new(Options::default());
 /// revocations.add(&Known::Revoked("ar-1"), revocations.now());
 ///
-/// let later = Revocations::new(Options::default());
+/// let later = RevocationsWriter::new(Options::default());
 /// later.recall(&revocations.image())?;
 /// let claims = Claims::new("ar-1", 1_795_400_000, 1_795_403_600);
 /// let verdict = later.decide(&claims, &Checks::default(), later.now());
@@ -36,9 +38,6 @@ pub struct Image {
     /// For the tokens that a second source of truth decides, and for the others.
     pub(crate) horizon: [Option<i64>; 2],
 }
-
-/// A zone's id, its epoch, and the highest at which delegations ended.
-pub(crate) type ZoneImage = (Box<str>, u64, u64);
 
 /// Why an image was not recalled; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +62,7 @@ impl Revocations {
         // The horizon first: a second source of truth adds what it knows and then takes it back,
         // and an image with neither would let in what was lost.
         let horizon = state.horizon.export(self.now());
-        let (revoked, sessions) = state.index.export(self.now_minute());
+        let (revoked, sessions) = state.index.export(state.now_minute());
         Image {
             keys: state.index.keys(),
             probe: Digester::new(state.index.keys()).probe(),
@@ -73,7 +72,9 @@ impl Revocations {
             horizon,
         }
     }
+}
 
+impl RevocationsWriter {
     /// Adds what another state remembered, for as long as that would have: a state that is new,
     /// before it is asked anything. It does not become ready by this.
     ///
@@ -95,7 +96,7 @@ impl Revocations {
         let options = self.options();
         let longest = u32::try_from(options.memory.as_secs() / 60).unwrap_or(u32::MAX);
         let longest = longest.saturating_add(1);
-        let now = self.now_minute();
+        let now = state.now_minute();
         // The time in between is not taken off: no clock is to be believed about it.
         state.index.import(&image.revoked, &image.sessions, now, longest);
         let at = self.now();

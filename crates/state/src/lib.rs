@@ -7,9 +7,10 @@
 //!
 //! ```
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
-//! use caracal_revocation_state::{Checks, Claims, Options, Reason, Revocations, Verdict};
+//! use caracal_revocation_state::{Checks, Claims, Options, Reason, RevocationsWriter, Verdict};
 //!
-//! let revocations = Revocations::new(Options::default());
+//! let writer = RevocationsWriter::new(Options::default());
+//! let revocations = writer.reader();
 //! let now = revocations.now();
 //! let issued = i64::try_from(now.wall.as_secs())?;
 //! let claims = Claims::new("ar-1", issued, issued + 900);
@@ -17,13 +18,13 @@
 //! // Nobody has proven the log complete yet: unknown, not admitted.
 //! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Unknown(_)));
 //!
-//! revocations.confirm(now);
+//! writer.confirm(now);
 //! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Admitted(_)));
 //!
 //! let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
 //! let message = Message::new(Stream::SessionsRevoke, &fields);
 //! let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
-//! revocations.apply(&event, now);
+//! writer.apply(&event, now);
 //! let Verdict::Refused(refusal) = revocations.decide(&claims, &Checks::default(), now) else {
 //!     panic!("a revoked token was not refused");
 //! };
@@ -34,7 +35,7 @@
 //! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
 //! asked about again and again; [`Verdict`] is what follows, and [`Admission`] what a request that
 //! passes carries: its [`Identity`] among others; [`Revocations`]
-//! is the state; [`Watch`] is how a
+//! reads the state, and the one [`RevocationsWriter`] changes it; [`Watch`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
 mod applying;
@@ -46,6 +47,7 @@ mod digest;
 mod filter;
 mod found;
 mod freshness;
+mod grounds;
 mod horizon;
 mod identity;
 mod image;
@@ -60,10 +62,12 @@ mod readiness;
 mod recent;
 mod revocations;
 mod running;
+mod state;
 mod suspensions;
 mod sync;
 mod table;
 mod verdict;
+mod writer;
 mod zones;
 
 pub use authority::Authority;
@@ -80,4 +84,5 @@ pub use readiness::{Degraded, Outage, Readiness, Unready};
 pub use revocations::Revocations;
 pub use running::{Admission, Cut, CutPart, CutReport, NotAdmitted, RevokedSignal, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
+pub use writer::RevocationsWriter;
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

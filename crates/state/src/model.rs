@@ -13,7 +13,9 @@ use loom::thread;
 use crate::digest::DigestKeys;
 use crate::freshness::Freshness;
 use crate::index::{Index, Mark};
-use crate::{Checks, Claims, Known, ManualClock, Moment, Options, Revocations, Verdict};
+use crate::{
+    Checks, Claims, Known, ManualClock, Moment, Options, Revocations, RevocationsWriter, Verdict,
+};
 
 /// How often a thread is interrupted where it need not be, at most.
 const INTERRUPTIONS: usize = 2;
@@ -176,17 +178,15 @@ const HORIZON: i64 = 1_795_400_000;
 /// add what they said.
 fn lossy() -> (Revocations, impl FnOnce()) {
     let clock = std::sync::Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock);
+    let writer = RevocationsWriter::with_clock(Options::default(), clock);
+    let revocations = writer.reader();
     assert!(revocations.state().index.adopt(DigestKeys::fixed()));
-    revocations.confirm(revocations.now());
-    revocations.raise_horizon(HORIZON);
+    writer.confirm(writer.now());
+    writer.raise_horizon(HORIZON);
     let losses = revocations.losses();
-    let baseline = {
-        let revocations = revocations.clone();
-        move || {
-            revocations.add(&Known::Revoked("a"), revocations.now());
-            assert!(revocations.take_back_horizon(losses));
-        }
+    let baseline = move || {
+        writer.add(&Known::Revoked("a"), writer.now());
+        assert!(writer.take_back_horizon(losses));
     };
     (revocations, baseline)
 }
@@ -222,19 +222,17 @@ const LATER: Duration = Duration::from_secs(2 * 60 * 60);
 fn who_sees_a_proof_finds_the_horizon_that_was_raised_anew() {
     check(|| {
         let clock = std::sync::Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let writer = RevocationsWriter::with_clock(Options::default(), clock.clone());
+        let revocations = writer.reader();
         assert!(revocations.state().index.adopt(DigestKeys::fixed()));
-        revocations.raise_horizon(HORIZON);
+        writer.raise_horizon(HORIZON);
         clock.advance(LATER);
         assert_eq!(revocations.horizon(), None, "it has ended");
         let second = HORIZON + LATER.as_secs().cast_signed();
-        let writer = {
-            let revocations = revocations.clone();
-            thread::spawn(move || {
-                revocations.raise_horizon(second);
-                revocations.confirm(revocations.now());
-            })
-        };
+        let writer = thread::spawn(move || {
+            writer.raise_horizon(second);
+            writer.confirm(writer.now());
+        });
         let claims = Claims::new("a", second, second + 3_600);
         let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
         assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
@@ -250,22 +248,20 @@ fn claims() -> Claims {
 /// Somebody is asked about while it is revoked, and was before or was not.
 fn asked_about_while_it_is_revoked(was_asked: bool) {
     check(move || {
-        let revocations =
-            Revocations::with_clock(Options::default(), std::sync::Arc::new(ManualClock::new()));
+        let clock = std::sync::Arc::new(ManualClock::new());
+        let writer = RevocationsWriter::with_clock(Options::default(), clock);
+        let revocations = writer.reader();
         assert!(revocations.state().index.adopt(DigestKeys::fixed()));
-        revocations.add(&Known::Revoked("other"), revocations.now());
+        writer.add(&Known::Revoked("other"), writer.now());
         let authority = revocations.authority(&claims());
         let decide = || authority.decide(&Checks::default(), revocations.now());
         if was_asked {
             assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");
         }
-        let writer = {
-            let revocations = revocations.clone();
-            thread::spawn(move || {
-                revocations.add(&Known::Revoked("a"), revocations.now());
-                revocations.confirm(revocations.now());
-            })
-        };
+        let writer = thread::spawn(move || {
+            writer.add(&Known::Revoked("a"), writer.now());
+            writer.confirm(writer.now());
+        });
         for _ in 0..2 {
             let verdict = decide();
             assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");

@@ -8,8 +8,8 @@ use crate::NotReady;
 /// What a service knows of its own view, at one moment: from [`Revocations::readiness`].
 ///
 /// ```
-/// use caracal_revocation_state::{Options, Revocations};
-/// let revocations = Revocations::new(Options::default());
+/// use caracal_revocation_state::{Options, RevocationsWriter};
+/// let revocations = RevocationsWriter::new(Options::default());
 /// let readiness = revocations.readiness(revocations.now());
 /// assert!(!readiness.is_ready());
 /// assert_eq!(readiness.unready.map(|why| why.label()), Some("replaying"));

@@ -8,7 +8,6 @@ use caracal_revocation_event::DecidedAt;
 use tokio::sync::watch;
 
 use crate::Moment;
-use crate::image::ZoneImage;
 
 /// A zone as it stands now.
 ///
@@ -30,8 +29,8 @@ pub struct ZoneView {
 /// The newest word that a zone's policy is stale: what a loaded policy is measured against.
 ///
 /// ```
-/// use caracal_revocation_state::{Options, Revocations};
-/// let revocations = Revocations::new(Options::default());
+/// use caracal_revocation_state::{Options, RevocationsWriter};
+/// let revocations = RevocationsWriter::new(Options::default());
 /// let before = revocations.policy("z-1");
 /// assert_eq!((before.generation, before.published), (0, None));
 ///
@@ -65,6 +64,9 @@ impl PolicyChanges {
         }
     }
 }
+
+/// A zone's id, its epoch, and the highest at which delegations ended.
+pub(crate) type ZoneImage = (Box<str>, u64, u64);
 
 #[derive(Debug, Default)]
 pub(crate) struct Zones {

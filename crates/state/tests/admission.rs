@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use caracal_revocation_state::{
     Admission, Checks, Claims, Identity, Known, ManualClock, NotAdmitted, Options, Revocations,
+    RevocationsWriter,
 };
 
-fn fresh() -> Revocations {
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+fn fresh() -> RevocationsWriter {
+    let revocations =
+        RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     revocations.confirm(revocations.now());
     revocations
 }
@@ -47,7 +49,7 @@ fn denies_revoked_and_unknown_identities_of_every_form() {
         let denied = admit(&revocations, &identity);
         assert!(matches!(denied, Err(NotAdmitted::Refused(_))), "{denied:?}");
     }
-    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     for identity in identities(&unproven, "ar-1") {
         let denied = admit(&unproven, &identity);
         assert!(matches!(denied, Err(NotAdmitted::Unknown(_))), "{denied:?}");

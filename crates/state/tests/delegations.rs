@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_state::{
-    AnchorKind, Checks, Claims, Hop, Known, ManualClock, Options, Reason, Revocations, Verdict,
+    AnchorKind, Checks, Claims, Hop, Known, ManualClock, Options, Reason, Revocations,
+    RevocationsWriter, Verdict,
 };
 
 const ZONE: &str = "z-1";
@@ -16,17 +17,17 @@ const ZONE: &str = "z-1";
 /// What a [`ManualClock`] starts at.
 const NOW: i64 = 1_795_400_000;
 
-fn new() -> Revocations {
-    Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()))
+fn new() -> RevocationsWriter {
+    RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()))
 }
 
-fn fresh() -> Revocations {
+fn fresh() -> RevocationsWriter {
     let revocations = new();
     revocations.confirm(revocations.now());
     revocations
 }
 
-fn apply(revocations: &Revocations, notice: Notice) {
+fn apply(revocations: &RevocationsWriter, notice: Notice) {
     let stream = notice.stream();
     let fields = notice.into_fields(None, SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();

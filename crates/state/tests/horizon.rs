@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::{
-    Checks, Claims, Hop, Image, LONGEST_LIFETIME, ManualClock, Options, Revocations, Verdict,
+    Checks, Claims, Hop, Image, LONGEST_LIFETIME, ManualClock, Options, Revocations,
+    RevocationsWriter, Verdict,
 };
 use proptest::prelude::*;
 
@@ -17,9 +18,9 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const LASTS: Duration = Duration::from_secs(LONGEST_LIFETIME.as_secs() + 5 * 60);
 
 /// A state below a horizon at this moment.
-fn lossy(options: Options) -> (Revocations, Arc<ManualClock>) {
+fn lossy(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(options, clock.clone());
+    let revocations = RevocationsWriter::with_clock(options, clock.clone());
     revocations.confirm(revocations.now());
     revocations.raise_horizon(NOW);
     (revocations, clock)
@@ -47,7 +48,7 @@ fn readiness_names_no_horizon_that_concerns_nobody() {
 fn snapshot_keeps_living_horizon_and_drops_ended_one() {
     let (revocations, clock) = lossy(Options::default());
     let recalled = |image: &Image| {
-        let later = Revocations::with_clock(Options::default(), clock.clone());
+        let later = RevocationsWriter::with_clock(Options::default(), clock.clone());
         later.recall(image).expect("an image of this process");
         later
     };

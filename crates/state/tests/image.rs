@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use caracal_revocation_event::{DecidedAt, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_state::{
-    Checks, Claims, Image, Known, ManualClock, Options, Reason, RecallError, Revocations, Verdict,
+    Checks, Claims, Image, Known, ManualClock, Options, Reason, RecallError, Revocations,
+    RevocationsWriter, Verdict,
 };
 
 /// 2026-11-20T10:00:00Z.
 const START: i64 = 1_795_168_800;
 
-fn revocations() -> (Revocations, Arc<ManualClock>) {
+fn revocations() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     // To the START.
     clock.set_wall_back(Duration::from_secs(231_200));
-    (Revocations::with_clock(Options::default(), clock.clone()), clock)
+    (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
 
 fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
@@ -115,7 +116,7 @@ fn what_is_recalled_lasts_for_what_was_left_to_it_and_no_longer_than_the_memory(
     let clock = Arc::new(ManualClock::new());
     let mut options = Options::default();
     options.memory = Duration::from_secs(65 * 60);
-    let shorter = Revocations::with_clock(options, clock.clone());
+    let shorter = RevocationsWriter::with_clock(options, clock.clone());
     shorter.recall(&known()).unwrap();
     clock.advance(Duration::from_secs(68 * 60));
     shorter.sweep(shorter.now());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
     Checks, Claims, Degraded, Hop, Known, ManualClock, NotReady, Options, Outage, Reason,
-    Revocations, Unknown, Unready, Verdict,
+    Revocations, RevocationsWriter, Unknown, Unready, Verdict,
 };
 use proptest::prelude::*;
 
@@ -16,9 +16,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What a [`ManualClock`] starts at.
 const NOW: i64 = 1_795_400_000;
 
-fn on_manual_clock(options: Options) -> (Revocations, Arc<ManualClock>) {
+fn on_manual_clock(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    (Revocations::with_clock(options, clock.clone()), clock)
+    (RevocationsWriter::with_clock(options, clock.clone()), clock)
 }
 
 fn made_at(iat: i64) -> Claims {
@@ -199,7 +199,7 @@ proptest! {
 
 #[test]
 fn a_bound_that_cannot_be_kept_is_an_error_that_names_the_setting() {
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default());
     let error = revocations.require_bound("with_deny_after", 399 * SECOND / 1_000).unwrap_err();
     assert_eq!(error.setting(), "with_deny_after");
     assert_eq!(revocations.shortest_bound(), 60 * SECOND);

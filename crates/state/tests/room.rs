@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, Unknown, Unready, Verdict,
+    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, RevocationsWriter, Unknown,
+    Unready, Verdict,
 };
 
 const ROOM: usize = 16;
 /// What a [`ManualClock`] starts at.
 const NOW: i64 = 1_795_400_000;
 
-fn full() -> (Revocations, Arc<ManualClock>) {
+fn full() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let mut options = Options::default();
     options.max_entries = ROOM;
-    let revocations = Revocations::with_clock(options, clock.clone());
+    let revocations = RevocationsWriter::with_clock(options, clock.clone());
     for n in 0..ROOM {
         revocations.add(&Known::Revoked(&format!("ar-{n}")), revocations.now());
     }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use caracal_revocation_event::OccurredAt;
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, Verdict,
+    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, RevocationsWriter, Verdict,
 };
 
 /// What a [`ManualClock`] starts at.
 const HORIZON: i64 = 1_795_400_000;
 
-fn fresh() -> Revocations {
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+fn fresh() -> RevocationsWriter {
+    let revocations =
+        RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     revocations.confirm(revocations.now());
     revocations
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_state::{
-    Checks, Claims, ManualClock, Options, Reason, Revocations, Verdict,
+    Checks, Claims, ManualClock, Options, Reason, RevocationsWriter, Verdict,
 };
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ impl Told {
         }
     }
 
-    fn apply(self, revocations: &Revocations) {
+    fn apply(self, revocations: &RevocationsWriter) {
         let (notice, decided) = self.notice();
         let stream = notice.stream();
         let decided = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::from(decided) + 1);
@@ -91,7 +91,7 @@ fn decided(order: &[Told], iat: i64) -> Option<Reason> {
     let clock = ManualClock::new();
     // To the START.
     clock.set_wall_back(Duration::from_secs(231_200));
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(clock));
+    let revocations = RevocationsWriter::with_clock(Options::default(), Arc::new(clock));
     revocations.confirm(revocations.now());
     for told in order {
         told.apply(&revocations);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
-use caracal_revocation_state::{Moment, Outage, Revocations};
+use caracal_revocation_state::{Moment, Outage, Revocations, RevocationsWriter};
 
 use crate::dead_letters::DeadLetters;
 use crate::episode::Throttle;
@@ -37,7 +37,7 @@ const SHORTEST_COVER: Duration = Duration::from_secs(1);
 /// Everything that reading the log changes.
 #[derive(Debug)]
 pub(crate) struct Fold {
-    revocations: Revocations,
+    writer: Arc<RevocationsWriter>,
     keys: KeyRing,
     metrics: Arc<StreamMetrics>,
     dead_letters: DeadLetters,
@@ -122,20 +122,20 @@ impl Track {
 
 impl Fold {
     pub(crate) fn new(
-        revocations: Revocations,
+        writer: Arc<RevocationsWriter>,
         keys: KeyRing,
         mut dead_letters: DeadLetters,
     ) -> Self {
         let metrics = Arc::new(StreamMetrics::register());
         // Well within the time in which a message must be heeded.
-        let longest = revocations.options().deny_after / 2;
+        let longest = writer.options().deny_after / 2;
         let recuts = PerStream::default()
             .map(|()| Recuts { pace: Pace::between(SHORTEST_COVER, longest), are_waiting: false });
         if !keys.verifies() {
             dead_letters.release();
         }
         Self {
-            revocations,
+            writer,
             keys,
             metrics,
             dead_letters,
@@ -178,7 +178,7 @@ impl Fold {
             self.signing.prove_key();
             self.dead_letters.release();
         }
-        self.recalled = recalled.filter(|_| !self.revocations.options().strict);
+        self.recalled = recalled.filter(|_| !self.writer.options().strict);
     }
 
     /// Where the reading stands: nothing while history is read, what is said cannot be believed,
@@ -186,7 +186,7 @@ impl Fold {
     pub(crate) fn position(&self) -> Option<Position> {
         let tracks = self.tracks.as_ref()?;
         let as_of = self.oldest_proof().filter(|as_of| *as_of != NEVER)?;
-        if !self.is_ready || self.revocations.is_full() {
+        if !self.is_ready || self.writer.is_full() {
             return None;
         }
         let mut position = Position {
@@ -202,16 +202,20 @@ impl Fold {
 
     /// Goes on telling how old the view is, whatever the reading is waiting for.
     pub(crate) fn reporter(&self) -> Reporter {
-        Reporter { metrics: Arc::clone(&self.metrics), revocations: self.revocations.clone() }
+        Reporter { metrics: Arc::clone(&self.metrics), revocations: self.writer.reader() }
     }
 
-    pub(crate) const fn revocations(&self) -> &Revocations {
-        &self.revocations
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.writer
+    }
+
+    pub(crate) fn writer(&self) -> &RevocationsWriter {
+        &self.writer
     }
 
     /// After which entry to read on in each stream, given the server's time at the first read.
     pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
-        let window = self.revocations.options().memory;
+        let window = self.writer.options().memory;
         let window = server_time.saturating_sub(window).as_millis();
         let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
@@ -299,7 +303,7 @@ impl Fold {
     /// Counts an attempt that failed, and goes on telling how old the view is. With `broke_off`
     /// the attempt before it had succeeded.
     pub(crate) fn failed(&mut self, cause: Outage, broke_off: bool) {
-        self.cover_recuts(self.revocations.now());
+        self.cover_recuts(self.writer.now());
         self.metrics.read_error(cause);
         if broke_off {
             self.metrics.reconnects.increment(1);
@@ -307,7 +311,7 @@ impl Fold {
         if broke_off && !self.is_tailing() {
             self.metrics.replay_errors.increment(1);
         }
-        self.report(self.revocations.now());
+        self.report(self.writer.now());
     }
 
     fn track(&mut self, stream: Stream) -> Option<&mut Track> {
@@ -315,7 +319,7 @@ impl Fold {
     }
 
     fn report(&self, now: Moment) {
-        self.metrics.state(&self.revocations, now);
+        self.metrics.state(&self.writer, now);
         let [first, ..] = &self.sources;
         self.metrics.clock(first.clock.lead_seconds(now));
         self.metrics.replayed(self.replayed());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::KeyRing;
-use caracal_revocation_state::{Options, Revocations};
+use caracal_revocation_state::{Options, Revocations, RevocationsWriter};
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
@@ -49,7 +49,7 @@ const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
 pub struct Follower {
     origin: Origin,
     keys: KeyRing,
-    revocations: Revocations,
+    writer: RevocationsWriter,
     baseline: Option<Box<dyn Baseline>>,
     reload_every: Duration,
     /// Under which name receipts are written.
@@ -89,7 +89,7 @@ impl Follower {
         let (options, keys) = (settings.options, settings.keys.clone());
         let snapshot = settings.snapshot.clone();
         let follower = Self::of(Origin::Redis(Box::new(settings)), keys);
-        Self { snapshot, ..follower.with_revocations(Revocations::new(options)) }
+        Self { snapshot, ..follower.with_writer(RevocationsWriter::new(options)) }
     }
 
     /// A follower of streams inside this process.
@@ -123,7 +123,7 @@ impl Follower {
         Self {
             origin,
             keys,
-            revocations: Revocations::new(Options::default()),
+            writer: RevocationsWriter::new(Options::default()),
             baseline: None,
             reload_every: RELOAD_EVERY,
             replica: None,
@@ -135,8 +135,20 @@ impl Follower {
     }
 
     /// Feeds this state instead of one of its own: with other options, or on another clock.
-    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
-        self.revocations = revocations;
+    ///
+    /// A state has one follower, which owns its writer:
+    ///
+    /// ```compile_fail,E0382
+    /// use caracal_revocation_state::{Options, RevocationsWriter};
+    /// use caracal_revocation_stream::{Follower, Settings};
+    /// # fn two(settings: Settings) {
+    /// let writer = RevocationsWriter::new(Options::default());
+    /// let one = Follower::new(settings.clone()).with_writer(writer);
+    /// let other = Follower::new(settings).with_writer(writer);
+    /// # }
+    /// ```
+    pub fn with_writer(mut self, writer: RevocationsWriter) -> Self {
+        self.writer = writer;
         self
     }
 
@@ -183,7 +195,7 @@ impl Follower {
     /// The state that it keeps current.
     #[must_use]
     pub fn revocations(&self) -> Revocations {
-        self.revocations.clone()
+        self.writer.reader()
     }
 
     /// Starts it as a task of the current tokio runtime, and returns the state at once: every
@@ -199,29 +211,29 @@ impl Follower {
     /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
     /// again, and the state goes stale.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        if let Err(error) = self.revocations.options().check() {
+        if let Err(error) = self.writer.options().check() {
             tracing::error!(%error, "with this bound nearly every request is refused");
         }
         self.recall();
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
-        let saver = keeper.map(|keeper| Saver::new(keeper, self.revocations.clone()));
+        let writer = Arc::new(self.writer);
+        let saver = keeper.map(|keeper| Saver::new(keeper, writer.reader()));
         // They end with this future, whoever drops it.
         let mut tasks = JoinSet::new();
         match self.baseline {
             Some(baseline) => {
-                let revocations = self.revocations.clone();
-                tasks.spawn(self.reloads.run(baseline, revocations, self.reload_every));
+                let writer = Arc::clone(&writer);
+                tasks.spawn(self.reloads.run(baseline, writer, self.reload_every));
             }
             // Whoever asks for a reload is told that there is none.
             None => drop(self.reloads),
         }
         let (dead_letters, queue) = dead_letters::queue();
         let key = self.keys.signing_key().cloned();
-        let receipts = self
-            .replica
-            .map(|replica| (replica, Arc::new(Progress::new()), self.revocations.clone()));
+        let receipts =
+            self.replica.map(|replica| (replica, Arc::new(Progress::new()), writer.reader()));
         let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
-        let mut fold = Fold::new(self.revocations, self.keys, dead_letters).with_progress(progress);
+        let mut fold = Fold::new(writer, self.keys, dead_letters).with_progress(progress);
         fold.resume(self.recalled);
         match self.origin {
             Origin::Redis(settings) => {
@@ -260,12 +272,12 @@ impl Follower {
     /// Puts what the snapshot says into the state, once, and before it is asked anything.
     fn recall(&mut self) {
         let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
-        match Keeper::new(path.clone(), self.keys.clone()).recall(&self.revocations) {
+        match Keeper::new(path.clone(), self.keys.clone()).recall(&self.writer) {
             Ok(Some(recalled)) => {
-                let entries = self.revocations.entries();
+                let entries = self.writer.entries();
                 tracing::info!(entries, "what an earlier process knew is refused already");
                 if let Some(as_of) = recalled.as_of {
-                    self.revocations.confirm(as_of);
+                    self.writer.confirm(as_of);
                 }
                 self.recalled = Some(recalled);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use caracal_revocation_state::{Outage as Cause, Revocations};
+use caracal_revocation_state::{Outage as Cause, RevocationsWriter};
 
 use crate::advice;
 use crate::episode::{CALM, Episode};
@@ -47,8 +47,8 @@ impl Pauses {
 
 impl Outage {
     /// The streams could not be read.
-    pub(crate) fn failed(&mut self, error: &LogError, revocations: &Revocations) {
-        if let Some(cause) = self.begin(error, revocations) {
+    pub(crate) fn failed(&mut self, error: &LogError, writer: &RevocationsWriter) {
+        if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
                 "the streams cannot be read; trying again until they can: {}", advice::of(error)
@@ -57,8 +57,8 @@ impl Outage {
     }
 
     /// The streams were read from a server that cannot be proven to have everything.
-    pub(crate) fn unproven(&mut self, error: &LogError, revocations: &Revocations) {
-        if let Some(cause) = self.begin(error, revocations) {
+    pub(crate) fn unproven(&mut self, error: &LogError, writer: &RevocationsWriter) {
+        if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
                 "the streams are read and cannot be proven fresh: the view goes stale; {}",
@@ -68,16 +68,16 @@ impl Outage {
     }
 
     /// Reports the outage; returns its cause if that was not logged yet.
-    fn begin(&mut self, error: &LogError, revocations: &Revocations) -> Option<Cause> {
+    fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<Cause> {
         let cause = error.outage();
-        revocations.set_outage(Some(cause));
-        self.0.goes_on(cause, revocations.now().monotonic).then_some(cause)
+        writer.set_outage(Some(cause));
+        self.0.goes_on(cause, writer.now().monotonic).then_some(cause)
     }
 
     /// The streams were read, and are not known to be incomplete.
-    pub(crate) fn end(&mut self, revocations: &Revocations) {
-        revocations.set_outage(None);
-        if self.0.is_over(revocations.now().monotonic) {
+    pub(crate) fn end(&mut self, writer: &RevocationsWriter) {
+        writer.set_outage(None);
+        if self.0.is_over(writer.now().monotonic) {
             tracing::info!("the streams are being read again");
         }
     }

@@ -98,8 +98,8 @@ pub(crate) async fn read_for_ever<L: Log>(
                     failing = failing + usize::from(is_failing) - usize::from(was_failing);
                     reader.pauses.end();
                     match freshness_error {
-                        Some(error) => outage.unproven(&error, fold.revocations()),
-                        None if failing == 0 => outage.end(fold.revocations()),
+                        Some(error) => outage.unproven(&error, fold.writer()),
+                        None if failing == 0 => outage.end(fold.writer()),
                         None => {}
                     }
                     if let Some(saver) = saver {
@@ -116,7 +116,7 @@ pub(crate) async fn read_for_ever<L: Log>(
             }
             Err(error) => {
                 failing += usize::from(!std::mem::replace(&mut reader.is_failing, true));
-                outage.failed(&error, fold.revocations());
+                outage.failed(&error, fold.writer());
                 let broke_off = std::mem::replace(&mut reader.is_reading, false);
                 fold.failed(error.outage(), broke_off);
                 Turn::Open { after: reader.pauses.next() }

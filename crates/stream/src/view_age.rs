@@ -45,7 +45,7 @@ impl ViewAge {
 mod tests {
     use std::sync::Arc;
 
-    use caracal_revocation_state::{ManualClock, Options};
+    use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 
     use super::*;
     use crate::logged;
@@ -59,7 +59,7 @@ mod tests {
 
     struct Scene {
         clock: Arc<ManualClock>,
-        revocations: Revocations,
+        revocations: RevocationsWriter,
         age: ViewAge,
     }
 
@@ -67,7 +67,7 @@ mod tests {
         fn new(options: Options) -> Self {
             logged::begin();
             let clock = Arc::new(ManualClock::new());
-            let revocations = Revocations::with_clock(options, clock.clone());
+            let revocations = RevocationsWriter::with_clock(options, clock.clone());
             let age = ViewAge::new(revocations.now());
             Self { clock, revocations, age }
         }

@@ -1,9 +1,10 @@
 //! The streams as a follower reads them, message by message, for somebody who looks on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeyRing, Message, Rejection, Stream, StreamId};
-use caracal_revocation_state::{Moment, Revocations};
+use caracal_revocation_state::{Moment, Revocations, RevocationsWriter};
 use futures_util::future::try_join_all;
 
 use crate::dead_letters;
@@ -92,10 +93,10 @@ impl Watch {
     ///
     /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
-        let revocations = Revocations::new(settings.options);
+        let writer = Arc::new(RevocationsWriter::new(settings.options));
         let primary = || settings.primary.clone();
         let log = |upstream| RedisLog::new(upstream, primary(), settings.insecure_unproven);
-        let upstreams = Upstream::all(&settings.topology, &settings.certificates, &revocations);
+        let upstreams = Upstream::all(&settings.topology, &settings.certificates, &writer);
         let mut logs: Vec<_> = upstreams.into_iter().map(log).collect();
         let server_time = open(&mut logs).await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
@@ -104,7 +105,7 @@ impl Watch {
         let (dead_letters, _) = dead_letters::queue();
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
-            fold: Fold::new(revocations, keys.clone(), dead_letters)
+            fold: Fold::new(writer, keys.clone(), dead_letters)
                 .split(logs.len() > 1)
                 .requiring_streams(
                     settings.mode.requires_streams().then(|| settings.topology.place()),
@@ -118,7 +119,7 @@ impl Watch {
 
     /// What the messages so far amount to.
     #[must_use]
-    pub const fn revocations(&self) -> &Revocations {
+    pub fn revocations(&self) -> &Revocations {
         self.fold.revocations()
     }
 
@@ -158,7 +159,7 @@ impl Watch {
             is_idle &= reading.entries.is_empty();
         }
         let unproven = readings.iter().find_map(|reading| reading.freshness_error.as_ref());
-        self.revocations().set_outage(unproven.map(LogError::outage));
+        self.fold.writer().set_outage(unproven.map(LogError::outage));
         self.server_time = Some(server_time);
         let server_lead = nanos(server_time) - nanos(sent.wall);
         let is_idle = is_idle && self.fold.is_tailing();

@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation_mandate::{ConfigError, Invalid, Verifier, VerifyError};
-use caracal_revocation_state::{Options, Revocations};
+use caracal_revocation_state::{Options, RevocationsWriter};
 use jsonwebtoken::crypto::{CryptoProvider, aws_lc, rust_crypto};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
     let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1()?.as_ref());
     let issuer = publish(&pair).await?;
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default()).reader();
     let builder = || Verifier::builder(&issuer, ZONE, AUDIENCE);
 
     // This is the build that it is about.

@@ -1,7 +1,7 @@
 //! More is revoked than may be remembered, while responses run.
 
 use axum::routing::get;
-use caracal_revocation::{Follower, ManualClock, Unknown};
+use caracal_revocation::{Follower, ManualClock, RevocationsWriter, Unknown};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 
@@ -25,10 +25,11 @@ async fn what_finds_no_room_is_cut_all_the_same_and_service_resumes_with_room() 
     options.max_entries = ROOM;
     // So that a read waits for a tenth of a second at most.
     options.deny_after = Duration::from_millis(400);
-    let scene = Scene::of(Revocations::with_clock(options, clock.clone()));
+    let writer = RevocationsWriter::with_clock(options, clock.clone());
+    let scene = Scene::of(writer.reader());
     let revocations = &scene.revocations;
     let settings = server.settings(&ring());
-    Follower::new(settings).with_revocations(revocations.clone()).spawn();
+    Follower::new(settings).with_writer(writer).spawn();
     ready(revocations).await;
     let publisher = publisher(&server).await;
     let address = scene.serve(Router::new().route("/stream", get(async || says("first\n")))).await;

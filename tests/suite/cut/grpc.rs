@@ -216,7 +216,7 @@ async fn a_revoked_call_is_refused_by_status_before_its_handler() {
 
 #[tokio::test]
 async fn an_unknown_state_is_unavailable_and_no_token_unauthenticated() {
-    let scene = Scene { revocations: Revocations::new(Options::default()), ..Scene::new() };
+    let scene = Scene::of(RevocationsWriter::new(Options::default()).reader());
     let mut client = client(serve(&scene).await).await;
     let answer = client.unary(with_token(Bytes::from("hi"), "ar-1"), path("unary"), Plain).await;
     assert_eq!(answer.unwrap_err().code(), Code::Unavailable);

@@ -19,7 +19,8 @@ use ::http::{Request, header};
 use axum::Router;
 use axum::body::Body;
 use caracal_revocation::{
-    Claims, CutPart, Cutting, GatewayLayer, KeyRing, Message, Options, Revocations, Stream,
+    Claims, CutPart, Cutting, GatewayLayer, KeyRing, Message, Options, Revocations,
+    RevocationsWriter, Stream,
 };
 use futures_util::stream::{self, StreamExt};
 use hyper::body::Bytes;
@@ -33,18 +34,21 @@ use tower::util::MapRequestLayer;
 #[derive(Clone)]
 struct Scene {
     revocations: Revocations,
+    /// None where a follower has it.
+    writer: Option<Arc<RevocationsWriter>>,
     told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let revocations = Revocations::new(Options::default());
-        revocations.confirm(revocations.now());
-        Self::of(revocations)
+        let writer = RevocationsWriter::new(Options::default());
+        writer.confirm(writer.now());
+        let scene = Self::of(writer.reader());
+        Self { writer: Some(Arc::new(writer)), ..scene }
     }
 
     fn of(revocations: Revocations) -> Self {
-        Self { revocations, told: Arc::default() }
+        Self { revocations, writer: None, told: Arc::default() }
     }
 
     fn layer(&self) -> GatewayLayer {
@@ -59,7 +63,8 @@ impl Scene {
         let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
         let message = Message::new(Stream::SessionsRevoke, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
-        self.revocations.apply(&event, self.revocations.now());
+        let writer = self.writer.as_ref().unwrap();
+        writer.apply(&event, writer.now());
     }
 
     fn told(&self) -> Vec<(&'static str, CutPart)> {

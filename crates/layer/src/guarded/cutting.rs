@@ -17,7 +17,7 @@ use crate::metrics::CutCounters;
 /// ```
 /// use std::time::Duration;
 /// use caracal_revocation_layer::{Cutting, GatewayLayer};
-/// # let revocations = caracal_revocation_state::Revocations::new(Default::default());
+/// # let revocations = caracal_revocation_state::RevocationsWriter::new(Default::default()).reader();
 /// let cutting = Cutting::new()
 ///     .exp_grace(Duration::ZERO)
 ///     .when_unknown()

@@ -125,7 +125,7 @@ impl Judge {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
         // Its digests mean nothing in this state.
-        if !authority.revocations().is(&self.revocations) {
+        if !authority.is_by(&self.revocations) {
             return Err(RejectionKind::OtherState);
         }
         // Which of the two is about the token that the service behind will see?

@@ -14,10 +14,10 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// ```no_run
 /// use caracal_revocation_layer::{Exporter, Operations};
-/// # use caracal_revocation_state::{Options, Revocations};
+/// # use caracal_revocation_state::{Options, RevocationsWriter};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let exporter = Exporter::install()?; // first: what is registered earlier is lost
-/// # let revocations = Revocations::new(Options::default());
+/// # let revocations = RevocationsWriter::new(Options::default()).reader();
 /// let operations = Operations::new(revocations).with_metrics(move || exporter.render());
 /// # Ok(())
 /// # }

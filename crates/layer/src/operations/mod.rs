@@ -2,19 +2,19 @@
 //!
 //! ```
 //! use caracal_revocation_layer::Operations;
-//! use caracal_revocation_state::{Options, Revocations};
+//! use caracal_revocation_state::{Options, RevocationsWriter};
 //! use http::{Request, StatusCode};
 //! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let revocations = Revocations::new(Options::default());
-//! let operations = Operations::new(revocations.clone());
+//! let writer = RevocationsWriter::new(Options::default());
+//! let operations = Operations::new(writer.reader());
 //!
 //! let ready = operations.clone().oneshot(Request::get("/ready").body(())?).await?;
 //! assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE); // history is not read yet
 //!
-//! revocations.confirm(revocations.now());
+//! writer.confirm(writer.now());
 //! let ready = operations.oneshot(Request::get("/ready").body(())?).await?;
 //! assert_eq!(ready.status(), StatusCode::OK);
 //! # Ok(())

@@ -51,7 +51,7 @@ use crate::{Cutting, Guarded, ResourceMetadataError};
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let revocations = caracal_revocation_state::Revocations::new(Default::default());
+/// # let revocations = caracal_revocation_state::RevocationsWriter::new(Default::default()).reader();
 /// # let verifier = Verifier::builder("http://localhost", "z-1", "a")
 /// #     .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
 /// #     .build(&revocations)?;

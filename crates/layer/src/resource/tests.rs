@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_mandate::{Invalid, Mandate, SubjectType, Unmet, Use, Verifier};
-use caracal_revocation_state::{Admission, ManualClock, Options, Revocations};
+use caracal_revocation_state::{Admission, ManualClock, Options, Revocations, RevocationsWriter};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -28,7 +28,7 @@ const AUDIENCE: &str = "https://api.example";
 struct World {
     issuer: String,
     signing: EncodingKey,
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     verifier: Verifier,
     /// The keys' document, or what stands in its place.
     document: Arc<Mutex<String>>,
@@ -48,7 +48,7 @@ impl World {
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock);
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock);
         revocations.confirm(revocations.now());
         let verifier = verifier(&issuer, &revocations, Use::Resource);
         let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
@@ -228,7 +228,7 @@ async fn invalidated_keys_end_what_was_verified_with_them() {
 #[tokio::test]
 async fn an_outage_never_looks_like_a_revoked_session() {
     let world = World::new().await;
-    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
     let response = send(&layer, Some(&world.good())).await;
     assert_eq!(kind(&response), Some(RejectionKind::Unknown));
@@ -294,11 +294,11 @@ async fn challenges_name_the_resource_metadata_where_a_token_is_needed() {
     let response = send(&layer, Some(&world.good())).await;
     assert_eq!(response.status(), 403);
     assert!(challenge(&response).ends_with(&format!(r#", scope="a:write", {metadata}"#)));
-    let gateway = GatewayLayer::new(world.revocations.clone());
+    let gateway = GatewayLayer::new(world.revocations.reader());
     let gateway = gateway.with_resource_metadata(url).unwrap();
     assert_eq!(challenge(&send(&gateway, None).await), format!("Bearer {metadata}"));
     // An outage asks for no other token.
-    let unproven = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
     let response = send(&layer.with_resource_metadata(url).unwrap(), Some(&world.good())).await;
     assert_eq!(response.status(), 503);
@@ -391,7 +391,7 @@ async fn new_delegations_are_no_matter_where_only_ended_ones_count() {
 async fn a_gateway_takes_the_same_verifier_and_answers_in_its_own_words() {
     let world = World::new().await;
     let verifier = verifier(&world.issuer, &world.revocations, Use::Gateway);
-    let layer = GatewayLayer::new(world.revocations.clone()).with_verifier(verifier);
+    let layer = GatewayLayer::new(world.revocations.reader()).with_verifier(verifier);
     let mut claims = world.claims();
     claims["use"] = json!("gateway");
     claims["hop_count"] = json!(99);

@@ -38,16 +38,16 @@ use crate::Sts;
 /// ```
 /// use bytes::Bytes;
 /// use caracal_revocation_layer::StsLayer;
-/// use caracal_revocation_state::{Options, Revocations};
+/// use caracal_revocation_state::{Options, RevocationsWriter};
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::{BodyExt, Full};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let revocations = Revocations::new(Options::default());
-/// revocations.confirm(revocations.now());
-/// let sts = StsLayer::new(revocations).layer(service_fn(
+/// let writer = RevocationsWriter::new(Options::default());
+/// writer.confirm(writer.now());
+/// let sts = StsLayer::new(writer.reader()).layer(service_fn(
 ///     async |request: Request<caracal_revocation_layer::StsBody<Full<Bytes>>>| {
 ///         let body = request.into_body().collect().await?.to_bytes();
 ///         assert_eq!(body, "session_id=ar-1");

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
-use caracal_revocation_state::{ManualClock, Options, Revocations};
+use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
@@ -24,13 +24,14 @@ use RejectionKind::{
 const FORM: &str = "application/x-www-form-urlencoded";
 const UUID: &str = "0198b0c2-7d10-7a11-8f00-00000000abcd";
 
-fn fresh() -> Revocations {
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
+fn fresh() -> RevocationsWriter {
+    let revocations =
+        RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     revocations.confirm(revocations.now());
     revocations
 }
 
-fn apply(revocations: &Revocations, notice: Notice) {
+fn apply(revocations: &RevocationsWriter, notice: Notice) {
     let stream = notice.stream();
     let fields = notice.into_fields(None, std::time::SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
@@ -40,7 +41,7 @@ fn apply(revocations: &Revocations, notice: Notice) {
 }
 
 /// A state in which `ar-1`, `gs-1`, `de-1` and [`UUID`] are revoked.
-fn revoked() -> Revocations {
+fn revoked() -> RevocationsWriter {
     let revocations = fresh();
     for id in ["ar-1", "gs-1", "de-1", UUID] {
         apply(&revocations, Notice::revoke("z-1", "operator").session(id));
@@ -91,7 +92,7 @@ fn post(body: &str) -> Request<Full<Bytes>> {
 }
 
 async fn ask(body: &str) -> Outcome {
-    send(&StsLayer::new(revoked()), post(body)).await
+    send(&StsLayer::new(revoked().reader()), post(body)).await
 }
 
 fn refused(kind: RejectionKind, status: u16) -> Outcome {
@@ -262,7 +263,7 @@ async fn only_a_form_in_plain_utf8_is_read() {
         }
         request
     };
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for good in [
         FORM,
         "Application/X-WWW-Form-URLEncoded",
@@ -310,7 +311,7 @@ fn chunks(text: &str, size: usize) -> Vec<Chunk> {
 
 #[tokio::test]
 async fn a_body_in_many_chunks_is_one_body() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for size in 1..8 {
         let frames = chunks("x=1&session_id=ar-1", size);
         let request = streamed(stream::iter(frames));
@@ -325,7 +326,7 @@ async fn a_body_in_many_chunks_is_one_body() {
 
 #[tokio::test]
 async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     let fits = format!("x={}", "a".repeat(65_534));
     assert_eq!(send(&layer, post(&fits)).await, Passed(fits.clone().into()));
     let long = format!("{fits}a");
@@ -340,7 +341,7 @@ async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
 #[test]
 fn memory_of_a_body_follows_its_bytes_not_its_chunks() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     let length = 64 * 1024;
     // Each chunk is an allocation of its own, and gone unless somebody keeps it.
     let form = b"x=".iter().copied().chain(std::iter::repeat(b'a')).take(length);
@@ -354,7 +355,7 @@ fn memory_of_a_body_follows_its_bytes_not_its_chunks() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_or_breaks_off_is_refused() {
-    let layer = StsLayer::new(revoked()).with_body_deadline(Duration::from_secs(10));
+    let layer = StsLayer::new(revoked().reader()).with_body_deadline(Duration::from_secs(10));
     let frames = chunks("session_id=ar-2", 4).into_iter();
     let stalled = futures_util::StreamExt::chain(stream::iter(frames), stream::pending());
     assert_eq!(send(&layer, streamed(stalled)).await, refused(StalledBody, 408));
@@ -373,7 +374,7 @@ fn typed(path: &str, content_type: &str, body: &'static str) -> Request<Full<Byt
 
 #[tokio::test]
 async fn other_methods_and_bodies_pass_untouched() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     let body = "session_id=ar-1&session_id=ar-1";
     for (method, path) in [("PUT", "/oauth/2/token"), ("GET", "/oauth/2/token"), ("PUT", "/x")] {
         let mut request = typed(path, FORM, body);
@@ -390,7 +391,7 @@ async fn other_methods_and_bodies_pass_untouched() {
 
 #[tokio::test]
 async fn reads_forms_at_every_path() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for path in ["/token", "/exchange", "/", "/sts/oauth/2/token", "/oauth/2/token/other"] {
         let revoked = typed(path, FORM, "session_id=ar-1");
         assert_eq!(send(&layer, revoked).await, refused(Revoked, 401), "{path}");
@@ -403,7 +404,7 @@ async fn reads_forms_at_every_path() {
 
 #[tokio::test]
 async fn rejects_bodies_that_may_be_forms_at_every_path() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     let mut several = typed("/exchange", FORM, "session_id=ar-1");
     several.headers_mut().append("content-type", "application/json".parse().unwrap());
     for request in [
@@ -426,7 +427,7 @@ async fn rejects_bodies_that_may_be_forms_at_every_path() {
 
 #[tokio::test]
 async fn takes_only_forms_at_the_token_endpoint_wherever_it_is_nested() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for path in ["/oauth/2/token", "/2/token", "/token", "/", "/sts/oauth/2/token", "/%74oken/"] {
         let request = typed(path, "application/json", "{}");
         assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{path}");
@@ -440,7 +441,7 @@ async fn takes_only_forms_at_the_token_endpoint_wherever_it_is_nested() {
 
 #[tokio::test]
 async fn no_spelling_of_the_path_goes_around_the_layer() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for path in [
         "/oauth/2/token?",
         "/oauth/2/token/",
@@ -457,7 +458,7 @@ async fn no_spelling_of_the_path_goes_around_the_layer() {
 
 #[tokio::test]
 async fn a_query_beside_the_body_is_refused() {
-    let layer = StsLayer::new(revoked());
+    let layer = StsLayer::new(revoked().reader());
     for path in ["/oauth/2/token?session_id=ar-1", "/oauth/2/token?x", "/oauth/2/token/?a=b"] {
         let mut request = post("session_id=ar-2");
         *request.uri_mut() = path.parse().unwrap();
@@ -469,13 +470,13 @@ async fn a_query_beside_the_body_is_refused() {
 async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
     let revocations = fresh();
     revocations.raise_horizon(i64::MAX - 1);
-    let layer = StsLayer::new(revocations);
+    let layer = StsLayer::new(revocations.reader());
     let body =
         format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#));
     assert!(matches!(send(&layer, post(&body)).await, Passed(_)), "the horizon does not apply");
-    let unproven = Revocations::new(Options::default());
+    let unproven = RevocationsWriter::new(Options::default());
     apply(&unproven, Notice::revoke("z-1", "operator").session("ar-1"));
-    let layer = StsLayer::new(unproven);
+    let layer = StsLayer::new(unproven.reader());
     assert_eq!(send(&layer, post("session_id=ar-2")).await, refused(Unknown, 503));
     assert_eq!(send(&layer, post("session_id=ar-1")).await, refused(Revoked, 401));
     let bare = send(&layer, post("grant_type=client_credentials")).await;
@@ -499,7 +500,7 @@ async fn leaves_the_lifetime_of_a_subject_token_to_the_sts() {
 #[tokio::test]
 async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
     let revocations = fresh();
-    let layer = StsLayer::new(revocations.clone());
+    let layer = StsLayer::new(revocations.reader());
     let at = |text: &str| OccurredAt::parse(text).unwrap();
     apply(&revocations, Notice::suspend("z-1", "gs-2", at("2026-11-20T10:00:00.000Z")));
     assert_eq!(send(&layer, post("agent_session_id=gs-2")).await, refused(Suspended, 401));

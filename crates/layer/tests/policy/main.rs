@@ -36,9 +36,9 @@ fn resource() -> Resource {
 }
 
 fn policies(script: &Script) -> (ZonePolicies, Revocations) {
-    let (revocations, _) = fresh();
-    let policies = ZonePolicies::new(revocations.clone(), script.clone(), Allowing::default());
-    (policies, revocations)
+    let (writer, _) = fresh();
+    let policies = ZonePolicies::new(writer.reader(), script.clone(), Allowing::default());
+    (policies, writer.reader())
 }
 
 /// Of what a `ManualClock` starts at, without a zone.
@@ -351,7 +351,7 @@ async fn rego_finds_absent_what_the_token_does_not_name() {
     script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", CONTRACT)));
     let (revocations, _) = fresh();
     let engine = RegoEngine::new().with_time_limit(Duration::from_secs(30));
-    let policies = ZonePolicies::new(revocations.clone(), script.clone(), engine);
+    let policies = ZonePolicies::new(revocations.reader(), script.clone(), engine);
     let plain = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()));
     let known = ClaimsInput::new(resource());
     let enriched = PolicyLayer::new(policies, move |request: &RequestFacts<'_>| {
@@ -380,7 +380,7 @@ async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path
     let (revocations, clock) = fresh();
     let engine = Allowing::default();
     let evaluations = Arc::clone(&engine.evaluations);
-    let policies = ZonePolicies::new(revocations.clone(), script.clone(), engine);
+    let policies = ZonePolicies::new(revocations.reader(), script.clone(), engine);
     let layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()))
         .with_decision_cache(100, Duration::from_secs(3_600));
     let count = || evaluations.load(Ordering::SeqCst);

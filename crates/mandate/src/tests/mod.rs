@@ -18,7 +18,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation_event::{KeyRing, Message, Stream};
-use caracal_revocation_state::{Clock as _, ManualClock, Options, Revocations};
+use caracal_revocation_state::{Clock as _, ManualClock, Options, RevocationsWriter};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl SigningKey {
 
 struct Sts {
     issuer: String,
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     clock: Arc<ManualClock>,
     published: Arc<Mutex<Published>>,
     fetches: Arc<AtomicUsize>,
@@ -96,7 +96,7 @@ impl Sts {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         Self { issuer, revocations, clock, published, fetches }
     }
 

@@ -54,7 +54,7 @@ fn pushed(version: &str, decision: &str) -> PolicyBundle {
 
 fn zones(script: &Script, engine: OpaEngine) -> ZonePolicies {
     let (revocations, _) = fresh();
-    ZonePolicies::new(revocations, script.clone(), engine)
+    ZonePolicies::new(revocations.reader(), script.clone(), engine)
 }
 
 #[tokio::test]

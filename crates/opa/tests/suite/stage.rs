@@ -9,7 +9,7 @@ use caracal_revocation_opa::{
     BoxFuture, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyRequest, PolicySource,
     PrepareError, PreparedPolicy, Principal, Resource, SourceError, ZonePolicies, ZoneStatus,
 };
-use caracal_revocation_state::{ManualClock, Options, Revocations};
+use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -164,20 +164,24 @@ pub(crate) fn sealed(bundle: PolicyBundle) -> PolicyBundle {
 }
 
 /// A state that was just proven complete, on a clock that stands still.
-pub(crate) fn fresh() -> (Revocations, Arc<ManualClock>) {
+pub(crate) fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     (revocations, clock)
 }
 
 /// As the follower does when it reads `policy.invalidate`, decided and published now.
-pub(crate) fn invalidate(revocations: &Revocations, version: &str) {
+pub(crate) fn invalidate(revocations: &RevocationsWriter, version: &str) {
     invalidate_decided(revocations, version, revocations.now().wall);
 }
 
 /// The same, decided at another time since the Unix epoch.
-pub(crate) fn invalidate_decided(revocations: &Revocations, version: &str, decided: Duration) {
+pub(crate) fn invalidate_decided(
+    revocations: &RevocationsWriter,
+    version: &str,
+    decided: Duration,
+) {
     let notice = Notice::policy(ZONE, "ps-1", version);
     let (stream, now) = (notice.stream(), revocations.now());
     let fields = notice.into_fields(None, std::time::UNIX_EPOCH + decided);

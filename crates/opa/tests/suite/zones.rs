@@ -13,7 +13,7 @@ fn with(script: &Script, change: impl FnOnce(&mut PolicyOptions)) -> Zones {
     let mut options = PolicyOptions::default();
     change(&mut options);
     let policies = ZonePolicies::with_options(
-        revocations.clone(),
+        revocations.reader(),
         script.clone(),
         Allowing::default(),
         options,
@@ -23,7 +23,7 @@ fn with(script: &Script, change: impl FnOnce(&mut PolicyOptions)) -> Zones {
 
 struct Zones {
     policies: ZonePolicies,
-    revocations: caracal_revocation_state::Revocations,
+    revocations: caracal_revocation_state::RevocationsWriter,
     clock: std::sync::Arc<caracal_revocation_state::ManualClock>,
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation_event::{Key, KeyRing};
+use caracal_revocation_event::{Key, KeyRing, Notice};
 use caracal_revocation_state::{Checks, Claims, Reason, Revocations, Verdict};
-use caracal_revocation_stream::{Follower, InProcess};
+use caracal_revocation_stream::{Follower, InProcess, Publisher};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::reading::postgres;
@@ -33,6 +33,12 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Publishes a signed message that somebody re-cut: what it hid is lost.
+async fn lose(publisher: &Publisher) {
+    let recut = Notice::revoke("z1", "operator").session("ar-9").with("edge_id", "un\nclean");
+    publisher.publish(recut).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
     let recorder = DebuggingRecorder::new();
@@ -40,7 +46,9 @@ async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
     recorder.install().unwrap();
     let mut server = PostgresServer::start().await;
     server.run("INSERT INTO authority_records VALUES ('ar-1', 'z1', 'revoked')").await;
-    let follower = Follower::in_process(&InProcess::new(), KeyRing::new(Key::generate().unwrap()))
+    let (streams, key) = (InProcess::new(), Key::generate().unwrap());
+    let publisher = Publisher::in_process(&streams, Some(key.clone()));
+    let follower = Follower::in_process(&streams, KeyRing::new(key))
         .unwrap()
         .with_baseline(postgres(&server.url()).with_deadline(Duration::from_secs(5)));
     let reload = follower.reload_handle();
@@ -51,8 +59,9 @@ async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
 
     // A loss, with Postgres away: what is known stays, and what may be missing is refused.
     server.kill();
-    revocations.raise_horizon(LONG_AGO);
-    assert_eq!(refused(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
+    lose(&publisher).await;
+    let is_open = || refused(&revocations, "ar-2") == Some(Reason::HistoryIncomplete);
+    eventually("the loss is noticed", is_open).await;
     let error = reload.reload().await.unwrap_err();
     assert_eq!(error.setting(), "DATABASE_URL");
     assert_eq!(refused(&revocations, "ar-1"), Some(Reason::Revoked));
@@ -67,13 +76,15 @@ async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
     // A later one wakes it at once, long before the schedule does.
     server.run("INSERT INTO authority_records VALUES ('ar-4', 'z1', 'revoked')").await;
     assert_eq!(refused(&revocations, "ar-4"), None);
-    revocations.raise_horizon(LONG_AGO + 1);
+    lose(&publisher).await;
+    let is_read = || refused(&revocations, "ar-4") == Some(Reason::Revoked);
+    eventually("it is read for the next", is_read).await;
     eventually("the next is closed too", || refused(&revocations, "ar-2").is_none()).await;
-    assert_eq!(refused(&revocations, "ar-4"), Some(Reason::Revoked));
 
     // A role that sees nothing closes nothing.
     server.run("DROP POLICY zone_isolation ON authority_records").await;
-    revocations.raise_horizon(LONG_AGO + 2);
+    lose(&publisher).await;
+    eventually("the last is noticed", is_open).await;
     assert!(reload.reload().await.unwrap_err().to_string().contains("row level security"));
     assert_eq!(refused(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
     let metrics = snapshotter.snapshot().into_vec();

@@ -7,7 +7,7 @@ use super::signal::RevokedSignal;
 use super::watch::Watch;
 use crate::claims::Claims;
 use crate::deciding::Subject;
-use crate::revocations::StateId;
+use crate::state::StateId;
 use crate::{Admitted, Checks, Identity, Moment, Refusal, Revocations, Unknown, Verdict};
 
 /// The proof that a request was admitted, the identity that this was decided on, and the way to
@@ -93,9 +93,9 @@ impl Revocations {
     /// [`NotAdmitted`] says why the request must be denied.
     ///
     /// ```
-    /// use caracal_revocation_state::{Checks, Claims, Known, NotAdmitted, Options, Revocations};
+    /// use caracal_revocation_state::{Checks, Claims, Known, NotAdmitted, Options, RevocationsWriter};
     ///
-    /// let revocations = Revocations::new(Options::default());
+    /// let revocations = RevocationsWriter::new(Options::default());
     /// revocations.confirm(revocations.now());
     /// let now = revocations.now();
     /// let issued = i64::try_from(now.wall.as_secs())?;
@@ -117,7 +117,7 @@ impl Revocations {
         watch: Option<&Arc<Watch>>,
     ) -> Result<Admission, NotAdmitted> {
         let (admitted, running) = match identity {
-            Identity::Authority(authority) if authority.revocations().is(self) => {
+            Identity::Authority(authority) if authority.is_by(self) => {
                 let admitted = self.admitted(authority.subject(), checks, now)?;
                 (admitted, watch.map(|watch| watch.start_on(authority)))
             }
@@ -158,7 +158,7 @@ impl Revocations {
         if !subject.names_record() {
             return Err(NotAdmitted::NoRecord);
         }
-        match self.decide_on(subject, checks, now) {
+        match self.state().decide_on(subject, checks, now) {
             Verdict::Admitted(admitted) => Ok(admitted),
             Verdict::Refused(refusal) => Err(NotAdmitted::Refused(refusal)),
             Verdict::Unknown(unknown) => Err(NotAdmitted::Unknown(unknown)),

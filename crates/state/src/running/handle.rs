@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use super::cut::{Cut, CutPart, CutReport};
 use super::wakers::Wakers;
 use super::watch::Watch;
-use crate::authority::{Anchor, Grounds};
 use crate::digest::Digest;
+use crate::grounds::{Anchor, Grounds};
 use crate::index::Mark;
 use crate::{Authority, Moment, Refusal, Unknown};
 
@@ -150,11 +150,11 @@ impl Request {
     #[cold]
     fn register_first(self: &Arc<Self>) {
         if !self.registered.swap(true, Ordering::AcqRel) {
-            let revocations = &self.watch.revocations;
-            revocations.enter(self);
-            self.judge(revocations.now());
+            let state = &self.watch.state;
+            state.enter(self);
+            self.judge(state.now());
             // What found no room since it was admitted, nobody finds.
-            if revocations.is_full() && !self.watch.checks.fail_open_unknown {
+            if state.index.is_full() && !self.watch.checks.fail_open_unknown {
                 self.end(Cut::Unknown(Unknown::Full));
             }
         }
@@ -163,7 +163,7 @@ impl Request {
     /// Cuts the request, if it must end by now.
     pub(crate) fn judge(&self, now: Moment) {
         if !self.is_cut()
-            && let Some(cut) = self.watch.revocations.must_cut(self, now)
+            && let Some(cut) = self.watch.state.must_cut(self, now)
         {
             self.end(cut);
         }
@@ -226,7 +226,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if *self.registered.get_mut() {
-            self.watch.revocations.leave(self);
+            self.watch.state.leave(self);
         }
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 
 use super::{Cut, CutPart, Running, Watch};
-use crate::{AnchorKind, Checks, Claims, Hop, ManualClock, Options, Reason, Revocations, Unknown};
+use crate::{
+    AnchorKind, Checks, Claims, Hop, ManualClock, Options, Reason, RevocationsWriter, Unknown,
+};
 
 struct Scene {
     clock: Arc<ManualClock>,
-    revocations: Revocations,
+    revocations: Arc<RevocationsWriter>,
 }
 
 /// Second 0 of the manual clock.
@@ -19,9 +21,9 @@ const START: i64 = 1_795_400_000;
 impl Scene {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         revocations.confirm(revocations.now());
-        Self { clock, revocations }
+        Self { clock, revocations: Arc::new(revocations) }
     }
 
     fn apply(&self, stream: Stream, fields: &[(&str, &str)]) {
@@ -38,7 +40,7 @@ impl Scene {
     }
 
     fn watch(&self) -> Watch {
-        Watch::new(self.revocations.clone(), Checks::default())
+        Watch::new(self.revocations.reader(), Checks::default())
     }
 
     fn start(&self, claims: &Claims) -> Waiting {
@@ -53,7 +55,7 @@ impl Scene {
         };
         let mut claims = claims("ar-1");
         (claims.zone_id, claims.delegation_graph_epoch) = (Some("z".into()), epoch);
-        Waiting::new(Arc::new(Watch::new(self.revocations.clone(), checks)).start(&claims))
+        Waiting::new(Arc::new(Watch::new(self.revocations.reader(), checks)).start(&claims))
     }
 
     fn epoch(&self, event: &str, epoch: &str) {
@@ -151,7 +153,7 @@ fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
     let scene = Scene::new();
     let authority = scene.revocations.authority(&full_claims());
     let own_only = Checks { chain: false, ..Checks::default() };
-    let own_only = Watch::new(scene.revocations.clone(), own_only);
+    let own_only = Watch::new(scene.revocations.reader(), own_only);
     let own_only = Arc::new(own_only);
     let running = |scene: &Scene| {
         let authority = scene.revocations.authority(&full_claims());
@@ -179,7 +181,7 @@ fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
 fn a_chain_that_is_not_checked_cuts_nothing() {
     let scene = Scene::new();
     let checks = Checks { chain: false, ..Checks::default() };
-    let watch = Arc::new(Watch::new(scene.revocations.clone(), checks));
+    let watch = Arc::new(Watch::new(scene.revocations.reader(), checks));
     let mut waiting = Waiting::new(watch.start(&full_claims()));
     scene.revoke("edge_id", "hop-edge");
     assert_eq!(waiting.reason(), None);
@@ -346,7 +348,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     let mut asked = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
     let mut not = scene.start(&full_claims());
     let checks = Checks { deny_after: Some(Duration::from_secs(5)), ..Checks::default() };
-    let tight = Watch::new(scene.revocations.clone(), checks).cut_when_unknown();
+    let tight = Watch::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut tight = Waiting::new(Arc::new(tight).start(&full_claims()));
     let overdue = || scene.revocations.cut_overdue(scene.revocations.now());
     scene.clock.advance(Duration::from_secs(4));
@@ -363,7 +365,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     overdue();
     assert_eq!((asked.reason(), not.reason()), (Some("unknown"), None));
     let checks = Checks { fail_open_unknown: true, ..Checks::default() };
-    let open = Watch::new(scene.revocations.clone(), checks).cut_when_unknown();
+    let open = Watch::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut open = Waiting::new(Arc::new(open).start(&full_claims()));
     overdue();
     assert_eq!(open.reason(), None);
@@ -444,7 +446,7 @@ fn nothing_stays_registered_once_every_part_is_gone() {
     assert!(panicked.join().is_err());
     assert_eq!(scene.revocations.running(), 0);
     assert_eq!(scene.revocations.state().running.next(), (None, None));
-    let weak = scene.revocations.downgrade();
+    let weak = Arc::downgrade(scene.revocations.state());
     drop((scene, watch));
     // The thread that keeps the time may just be looking.
     let gone = (0..600).any(|_| {
@@ -516,7 +518,7 @@ fn replaced_waker_may_use_its_request() {
 
 #[test]
 fn waker_told_of_loss_may_use_the_state() {
-    struct Asks(Revocations);
+    struct Asks(Arc<RevocationsWriter>);
     impl Wake for Asks {
         fn wake(self: Arc<Self>) {
             assert_ne!(self.0.losses(), crate::Losses::default());
@@ -526,7 +528,7 @@ fn waker_told_of_loss_may_use_the_state() {
     ends(|| {
         let scene = Scene::new();
         let mut told = scene.revocations.watch_losses();
-        let waker = Waker::from(Arc::new(Asks(scene.revocations.clone())));
+        let waker = Waker::from(Arc::new(Asks(Arc::clone(&scene.revocations))));
         let mut changed = std::pin::pin!(told.changed());
         assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         scene.revocations.raise_horizon(START);
@@ -559,9 +561,9 @@ fn registering_and_revoking_at_the_same_time_misses_nobody() {
 fn full_scene() -> Scene {
     let clock = Arc::new(ManualClock::new());
     let options = Options { max_entries: 1, ..Options::default() };
-    let revocations = Revocations::with_clock(options, clock.clone());
+    let revocations = RevocationsWriter::with_clock(options, clock.clone());
     revocations.confirm(revocations.now());
-    let scene = Scene { clock, revocations };
+    let scene = Scene { clock, revocations: Arc::new(revocations) };
     scene.revoke("sid", "ar-0");
     scene
 }

@@ -3,12 +3,11 @@
 //! A thread of its own and no task: it needs no runtime, it outlives each, and no busy or hanging
 //! one holds it up. It sleeps while nothing has an end.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::Revocations;
-use crate::revocations::WeakRevocations;
+use crate::state::State;
 
 /// How long it sleeps at most while something has an end: a machine that was suspended, or whose
 /// wall clock was set, is noticed that much later.
@@ -37,10 +36,10 @@ struct Keeping {
 
 impl Timekeeper {
     /// Something has an end now: looks after it, soon.
-    pub(crate) fn expect(&self, revocations: &Revocations) {
+    pub(crate) fn expect(&self, state: &Arc<State>) {
         let mut keeping = self.0.lock();
         if !keeping.started {
-            let (shared, state) = (Arc::clone(&self.0), revocations.downgrade());
+            let (shared, state) = (Arc::clone(&self.0), Arc::downgrade(state));
             let name = "caracal-deadlines".to_owned();
             // If there is no thread to be had, the next request tries again.
             keeping.started =
@@ -69,12 +68,12 @@ impl Shared {
     }
 }
 
-fn keep(shared: &Shared, state: &WeakRevocations) {
+fn keep(shared: &Shared, state: &Weak<State>) {
     loop {
         // Not held while it sleeps: the thread must not keep the state alive.
-        let Some(revocations) = state.upgrade() else { return };
-        let next = revocations.cut_overdue(revocations.now());
-        drop(revocations);
+        let Some(held) = state.upgrade() else { return };
+        let next = held.cut_overdue(held.now());
+        drop(held);
         let mut keeping = shared.lock();
         keeping.idle = next.is_none();
         let sleep = next.map_or(IDLE_SLEEP, |next| next.min(LONGEST_SLEEP));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cut::{Cut, CutReport};
 use super::handle::{Ground, Running};
+use crate::state::State;
 use crate::{Authority, Checks, Claims, LEEWAY, NotReady, Revocations, Unknown};
 
 /// The terms on which a route's requests are cut while they run; one a route, shared.
@@ -21,10 +22,10 @@ use crate::{Authority, Checks, Claims, LEEWAY, NotReady, Revocations, Unknown};
 /// ```
 /// use std::sync::Arc;
 /// use caracal_revocation_event::{KeyRing, Message, Stream};
-/// use caracal_revocation_state::{Checks, Claims, Options, Revocations, Watch};
+/// use caracal_revocation_state::{Checks, Claims, Options, RevocationsWriter, Watch};
 ///
-/// let revocations = Revocations::new(Options::default());
-/// let watch = Arc::new(Watch::new(revocations.clone(), Checks::default()));
+/// let revocations = RevocationsWriter::new(Options::default());
+/// let watch = Arc::new(Watch::new(revocations.reader(), Checks::default()));
 /// let issued = i64::try_from(revocations.now().wall.as_secs())?;
 /// let running = watch.start(&Claims::new("ar-1", issued, issued + 900));
 /// assert_eq!(running.cut(), None);
@@ -37,7 +38,7 @@ use crate::{Authority, Checks, Claims, LEEWAY, NotReady, Revocations, Unknown};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Watch {
-    pub(super) revocations: Revocations,
+    pub(super) state: Arc<State>,
     pub(super) checks: Checks,
     exp_grace: Duration,
     /// The staleness beyond which a request is cut, if the route asks for that.
@@ -52,7 +53,13 @@ impl Watch {
     /// after which a new request is refused.
     #[must_use]
     pub fn new(revocations: Revocations, checks: Checks) -> Self {
-        Self { revocations, checks, exp_grace: LEEWAY, bound: None, on_cut: None }
+        Self {
+            state: Arc::clone(revocations.state()),
+            checks,
+            exp_grace: LEEWAY,
+            bound: None,
+            on_cut: None,
+        }
     }
 
     /// Cuts so long after `exp`. Whole seconds count.
@@ -68,7 +75,7 @@ impl Watch {
     #[must_use]
     pub fn cut_when_unknown(mut self) -> Self {
         let own = self.checks.deny_after.unwrap_or(Duration::MAX);
-        let bound = self.revocations.options().deny_after.min(own);
+        let bound = self.state.options.deny_after.min(own);
         self.bound = Some(bound).filter(|_| !self.checks.fail_open_unknown);
         self
     }
@@ -84,7 +91,7 @@ impl Watch {
     /// registered when something first waits for its [`Running`].
     #[must_use]
     pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
-        let grounds = self.revocations.grounds(claims, self.checks.chain);
+        let grounds = self.state.grounds(claims, self.checks.chain);
         Running::new(Arc::clone(self), Ground::Own(grounds))
     }
 
@@ -93,7 +100,7 @@ impl Watch {
     #[must_use]
     pub fn start_on(self: &Arc<Self>, authority: &Authority) -> Running {
         let running = Running::new(Arc::clone(self), Ground::Shared(authority.clone()));
-        if !authority.revocations().is(&self.revocations) {
+        if !authority.is_of_state(&self.state) {
             running.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
         }
         running

@@ -1,9 +1,10 @@
 //! When a baseline is read, and what follows from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use caracal_revocation_state::{Known, Losses, Revocations};
+use caracal_revocation_state::{Known, Losses, RevocationsWriter};
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -61,14 +62,14 @@ impl Reloads {
     pub(crate) async fn run(
         mut self,
         mut baseline: Box<dyn Baseline>,
-        revocations: Revocations,
+        writer: Arc<RevocationsWriter>,
         every: Duration,
     ) {
         let metrics = Metrics::register();
-        let mut losses = revocations.watch_losses();
+        let mut losses = writer.watch_losses();
         let mut trouble = Trouble::new();
         let mut waiting: Vec<Asked> = Vec::new();
-        let window = revocations.options().memory;
+        let window = writer.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
         let mut covered: Option<Losses> = None;
         let mut paces = LossPaces::new();
@@ -88,7 +89,7 @@ impl Reloads {
             } else {
                 Scope::Window(window)
             };
-            let outcome = read(&mut *baseline, scope, lost, &revocations).await;
+            let outcome = read(&mut *baseline, scope, lost, &writer).await;
             let pause = match &outcome {
                 Ok(()) => {
                     metrics.reloads.increment(1);
@@ -172,19 +173,19 @@ async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
     lost: Losses,
-    revocations: &Revocations,
+    writer: &RevocationsWriter,
 ) -> Result<(), BaselineError> {
     let mut found: u64 = 0;
     let mut add = |known: &Known<'_>| {
         found += 1;
-        revocations.add(known, revocations.now());
+        writer.add(known, writer.now());
     };
     baseline.read(scope, &mut add).await?;
     match scope {
         Scope::News(_) => {}
         Scope::Window(_) => {
-            let was_incomplete = revocations.horizon().is_some();
-            let closed = revocations.take_back_horizon(lost);
+            let was_incomplete = writer.horizon().is_some();
+            let closed = writer.take_back_horizon(lost);
             tracing::info!(found, closed = closed && was_incomplete, "the baseline was read");
         }
     }
@@ -249,10 +250,9 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use caracal_revocation_state::{Checks, Claims, Options, Verdict};
+    use caracal_revocation_state::{Checks, Claims, Options, Revocations, Verdict};
 
     use tokio::time::sleep;
 
@@ -286,10 +286,10 @@ mod tests {
         matches!(verdict, Verdict::Refused(_))
     }
 
-    fn fresh() -> Revocations {
-        let revocations = Revocations::new(Options::default());
-        revocations.confirm(revocations.now());
-        revocations
+    fn fresh() -> Arc<RevocationsWriter> {
+        let writer = RevocationsWriter::new(Options::default());
+        writer.confirm(writer.now());
+        Arc::new(writer)
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,7 +298,7 @@ mod tests {
             let revocations = fresh();
             let (_asks, reloads) = channel();
             let start = Instant::now();
-            tokio::spawn(reloads.run(Box::new(Empty), revocations.clone(), EVERY));
+            tokio::spawn(reloads.run(Box::new(Empty), Arc::clone(&revocations), EVERY));
             sleep_until(start + EVERY).await;
             // The timer of the schedule has fired too, and its task has not run yet.
             revocations.raise_horizon(10);
@@ -331,7 +331,7 @@ mod tests {
         let (_asks, reloads) = channel();
         let windows = Arc::new(AtomicUsize::new(0));
         let counting = Box::new(Counting(Arc::clone(&windows)));
-        tokio::spawn(reloads.run(counting, revocations.clone(), 100 * EVERY));
+        tokio::spawn(reloads.run(counting, Arc::clone(&revocations), 100 * EVERY));
         sleep(EVERY).await;
         revocations.cover_recut(10);
         assert!(is_open(&revocations));
@@ -362,7 +362,7 @@ mod tests {
         let revocations = fresh();
         let (asks, reloads) = channel();
         drop(asks);
-        tokio::spawn(reloads.run(Box::new(Empty), revocations.clone(), EVERY));
+        tokio::spawn(reloads.run(Box::new(Empty), Arc::clone(&revocations), EVERY));
         sleep(EVERY / 2).await;
         revocations.raise_horizon(10);
         assert!(is_open(&revocations));

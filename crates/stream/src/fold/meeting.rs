@@ -39,13 +39,13 @@ impl Fold {
             self.on(streams).for_each(|track| track.is_doubted = true);
         }
         match standing {
-            Standing::TookOver if self.revocations.options().strict => {
+            Standing::TookOver if self.writer.options().strict => {
                 self.doubt(Doubt::Failover, streams);
             }
             Standing::Sound | Standing::Moved => {}
             // Nobody can tell what the one before acknowledged in its last moments: but a second
             // source, which is cheap to ask.
-            Standing::TookOver => self.revocations.suspect_loss(),
+            Standing::TookOver => self.writer.suspect_loss(),
             Standing::Behind => return Err(LogError::Behind),
             Standing::Doubtful(doubt) => self.doubt(doubt, streams),
         }
@@ -61,9 +61,9 @@ impl Fold {
     /// The server may have lost what nobody here has read.
     pub(super) fn doubt(&mut self, doubt: Doubt, streams: PerStream<bool>) {
         self.metrics.doubt(doubt);
-        self.revocations.suspect_loss();
-        let strict = self.revocations.options().strict;
-        if let Some(suppressed) = self.throttles.doubt.admit(self.revocations.now().monotonic) {
+        self.writer.suspect_loss();
+        let strict = self.writer.options().strict;
+        if let Some(suppressed) = self.throttles.doubt.admit(self.writer.now().monotonic) {
             tracing::warn!(
                 cause = doubt.label(),
                 strict,

@@ -40,7 +40,7 @@ impl Fold {
         }
         let published = received.now.earlier_by(received.since(entry.id));
         if !self.applied.has(entry, event) {
-            self.revocations.apply_published(event, published, received.now);
+            self.writer.apply_published(event, published, received.now);
         }
         if event.is_recut() {
             if is_first {
@@ -123,7 +123,7 @@ impl Fold {
             }
         }
         // It may have been signed: strict mode treats what is not known as lost.
-        if self.revocations.options().strict {
+        if self.writer.options().strict {
             self.cover_recut(entry, received);
         }
     }
@@ -142,7 +142,7 @@ impl Fold {
                 recuts.are_waiting = true;
             }
         } else {
-            self.revocations.cover_recut(self.horizon_for(received.published(entry.id)));
+            self.writer.cover_recut(self.horizon_for(received.published(entry.id)));
         }
     }
 }

@@ -31,8 +31,8 @@ impl Fold {
                 track.is_young |= is_young;
                 // However whole the server looks: a crash or failover before this start, and what
                 // it lost then, has left no trace.
-                let unshown = unshown_up_to.filter(|_| self.revocations.options().strict);
-                let now = self.revocations.now().monotonic;
+                let unshown = unshown_up_to.filter(|_| self.writer.options().strict);
+                let now = self.writer.now().monotonic;
                 let throttle = self.throttles.uncertain.get_mut(stream.index());
                 if let Some(lost_up_to) = lost_up_to
                     && let Some(suppressed) = throttle.and_then(|throttle| throttle.admit(now))
@@ -57,7 +57,7 @@ impl Fold {
         match stream {
             Stream::KeysInvalidate | Stream::PolicyInvalidate => self.invalidate_all(stream),
             Stream::SessionsRevoke | Stream::DelegationsInvalidate | Stream::AgentsLifecycle => {
-                self.revocations.raise_horizon(self.horizon_for(lost_up_to));
+                self.writer.raise_horizon(self.horizon_for(lost_up_to));
             }
         }
     }
@@ -65,15 +65,15 @@ impl Fold {
     /// Treats what is cached of every zone as invalidated, for a stream about keys or policies.
     fn invalidate_all(&self, stream: Stream) {
         if stream == Stream::KeysInvalidate {
-            self.revocations.forget_all_keys();
+            self.writer.forget_all_keys();
         } else {
-            self.revocations.reload_all_policies();
+            self.writer.reload_all_policies();
         }
     }
 
     /// The second up to which tokens are concerned by what was lost up to this time.
     pub(super) fn horizon_for(&self, lost_up_to: Duration) -> i64 {
-        let margin = self.revocations.options().horizon_margin;
+        let margin = self.writer.options().horizon_margin;
         i64::try_from(lost_up_to.saturating_add(margin).as_secs()).unwrap_or(i64::MAX)
     }
 
@@ -97,7 +97,7 @@ impl Fold {
     /// Not before the end of the answer: what else it holds of such a stream was applied, and
     /// proves nothing.
     pub(super) fn restart_broken(&mut self) {
-        let now = self.revocations.now().monotonic;
+        let now = self.writer.now().monotonic;
         let tracks = self.tracks.iter_mut().flatten().zip(&mut self.throttles.lost);
         for (stream, (track, throttle)) in Stream::ALL.into_iter().zip(tracks) {
             if std::mem::take(&mut track.is_doubted) {

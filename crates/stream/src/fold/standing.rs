@@ -15,26 +15,26 @@ impl Fold {
     /// microseconds. While there is no room, with each answer.
     pub(super) fn sweep(&mut self, now: Moment) {
         let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
-        if self.revocations.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
+        if self.writer.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
             self.swept = Some(now);
-            self.revocations.sweep_slice(now);
+            self.writer.sweep_slice(now);
         }
     }
 
     /// Says when more is revoked than may be remembered, and goes on when there is room again.
     pub(super) fn mind_the_room(&mut self, server_time: Duration) {
-        let options = self.revocations.options();
+        let options = self.writer.options();
         let max_entries = options.max_entries;
         let second = server_time.saturating_add(options.horizon_margin).as_secs();
-        if self.revocations.reopen(i64::try_from(second).unwrap_or(i64::MAX)) {
+        if self.writer.reopen(i64::try_from(second).unwrap_or(i64::MAX)) {
             tracing::warn!(
-                horizon = self.revocations.horizon(),
+                horizon = self.writer.horizon(),
                 max_entries,
                 "there is room again for what is revoked: tokens made up to now are refused, \
                  refreshed ones pass"
             );
         }
-        let is_full = self.revocations.is_full();
+        let is_full = self.writer.is_full();
         if is_full && !self.was_full {
             self.metrics.full.increment(1);
             tracing::error!(
@@ -52,7 +52,7 @@ impl Fold {
         if let Some(why) = self.disbelief() {
             self.withhold(why);
         } else if as_of != NEVER {
-            self.revocations.confirm(self.believed(as_of));
+            self.writer.confirm(self.believed(as_of));
             for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
                 let own = track.as_of.filter(|_| self.is_split);
                 source.prove(own.unwrap_or(as_of));
@@ -73,7 +73,7 @@ impl Fold {
     /// The moment up to which the view counts as proven. In strict mode that is at most when the
     /// first message was published that no accepted key has signed: it may have been a revocation.
     pub(super) fn believed(&self, as_of: Moment) -> Moment {
-        let failing = self.signing.failing_since().filter(|_| self.revocations.options().strict);
+        let failing = self.signing.failing_since().filter(|_| self.writer.options().strict);
         failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
     }
 
@@ -89,7 +89,7 @@ impl Fold {
     }
 
     fn withhold(&self, why: NotReady) {
-        if !self.revocations.withhold(why) {
+        if !self.writer.withhold(why) {
             return;
         }
         match why {
@@ -113,13 +113,13 @@ impl Fold {
     /// Says when messages begin to fail that should verify, and when that is over.
     pub(super) fn alarm(&self) {
         let fail = self.is_ready && self.signing.failing_since().is_some();
-        if !self.revocations.set_signatures_fail(fail) {
+        if !self.writer.set_signatures_fail(fail) {
             return;
         }
         if fail {
             tracing::error!(
                 setting = "STREAMS_HMAC_KEY",
-                strict = self.revocations.options().strict,
+                strict = self.writer.options().strict,
                 "messages arrive that no accepted key has signed, and are rejected: what they revoke \
                  stays admitted; {}",
                 Degraded::SignaturesFail.advice()
@@ -151,12 +151,12 @@ impl Fold {
             .collect();
         tracing::info!(
             young = young.join(" "),
-            entries = self.revocations.entries(),
-            horizon = self.revocations.horizon(),
+            entries = self.writer.entries(),
+            horizon = self.writer.horizon(),
             "history replayed and proven complete as far as the server can show (a young stream might \
              have been made anew before this start): ready"
         );
-        if self.revocations.options().strict {
+        if self.writer.options().strict {
             tracing::warn!(
                 "strict: what the server had lost before this start nobody can show, so tokens made \
                  before it are refused, and for two minutes newer ones, unless a baseline is read"

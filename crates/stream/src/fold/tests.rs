@@ -53,9 +53,9 @@ impl Scene {
     fn new(options: Options) -> Self {
         let clock = Arc::new(ManualClock::new());
         clock.advance(100_000 * SECOND);
-        let revocations = Revocations::with_clock(options, clock.clone());
+        let writer = Arc::new(RevocationsWriter::with_clock(options, clock.clone()));
         let (dead_letters, queue) = dead_letters::queue();
-        let fold = Fold::new(revocations, KeyRing::new(key("1a")), dead_letters);
+        let fold = Fold::new(writer, KeyRing::new(key("1a")), dead_letters);
         let streams = PerStream::default().map(|_: ()| Some(Kept::default()));
         Self { fold, queue, clock, streams }
     }
@@ -77,13 +77,13 @@ impl Scene {
         tracks[STREAM.index()] = TrackImage::new(cursor, 0, read as u64, true);
         let as_of = self.now().earlier_by(SECOND);
         // As the follower does.
-        self.fold.revocations.confirm(as_of);
+        self.fold.writer.confirm(as_of);
         self.fold.resume(Some(Recalled { tracks, as_of: Some(as_of), key_is_proven }));
         self
     }
 
     fn now(&self) -> Moment {
-        self.fold.revocations.now()
+        self.fold.writer.now()
     }
 
     fn entries(&mut self) -> &mut Vec<Entry> {
@@ -176,7 +176,7 @@ impl Scene {
         // Made now, and so after every hole that a test makes.
         let made = self.now().wall.as_secs().cast_signed();
         let claims = Claims::new(session, made, made + 900);
-        self.fold.revocations.decide(&claims, &Checks::default(), self.now())
+        self.fold.writer.decide(&claims, &Checks::default(), self.now())
     }
 
     fn is_admitted(&self, session: &str) -> bool {
@@ -188,11 +188,11 @@ impl Scene {
     }
 
     fn unready(&self) -> Option<Unready> {
-        self.fold.revocations.readiness(self.now()).unready
+        self.fold.writer.readiness(self.now()).unready
     }
 
     fn is_degraded(&self) -> bool {
-        let degraded = self.fold.revocations.readiness(self.now()).degraded;
+        let degraded = self.fold.writer.readiness(self.now()).degraded;
         degraded == Some(Degraded::SignaturesFail)
     }
 }
@@ -298,7 +298,7 @@ fn repeated_invalidation_makes_nothing_stale_again() {
     let mut scene = Scene::new(Options::default());
     let streams = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
     let generations = |scene: &Scene| {
-        let zone = scene.fold.revocations.zone("z-1");
+        let zone = scene.fold.writer.zone("z-1");
         (zone.keys_generation, zone.policy_generation)
     };
     for _ in 0..10 {
@@ -328,7 +328,7 @@ fn repeated_invalidation_makes_nothing_stale_again() {
 fn recut_invalidations_are_covered_at_once_and_then_ever_less_often() {
     let mut scene = Scene::new(Options::default());
     scene.read();
-    let generation = |scene: &Scene| scene.fold.revocations.zone("other").policy_generation;
+    let generation = |scene: &Scene| scene.fold.writer.zone("other").policy_generation;
     let mut when = Vec::new();
     for second in 0..120 {
         let before = generation(&scene);
@@ -445,7 +445,7 @@ fn strict_start_behind_a_failed_message_is_as_old_as_that() {
     scene.publish("hidden", &key("2b"));
     scene.wait(600);
     scene.read();
-    let readiness = scene.fold.revocations.readiness(scene.now());
+    let readiness = scene.fold.writer.readiness(scene.now());
     assert_eq!(readiness.unready, Some(Unready::Stale));
     assert!(readiness.staleness.unwrap() >= 600 * SECOND, "{readiness}");
 }
@@ -470,7 +470,7 @@ fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
     assert!(scene.entries()[5].id < lost[1].id, "at or below the cursor of the snapshot");
 
     // As fresh as the snapshot, and no fresher, until everything was read.
-    let age = |scene: &Scene| scene.fold.revocations.staleness(scene.now()).unwrap();
+    let age = |scene: &Scene| scene.fold.writer.staleness(scene.now()).unwrap();
     for _ in 0..3 {
         scene.read_at_most(2);
         assert!(age(&scene) >= 2 * SECOND);
@@ -481,7 +481,7 @@ fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
     for session in ["reused-1", "reused-2", "later"] {
         assert!(scene.is_revoked(session), "{session}");
     }
-    assert_eq!(scene.fold.revocations.horizon(), None, "nothing is missing");
+    assert_eq!(scene.fold.writer.horizon(), None, "nothing is missing");
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn snapshot_still_shows_that_trimmed_history_was_read() {
     scene.entries().drain(..5);
     scene.read();
     assert!(scene.is_revoked("later") && scene.fold.is_tailing());
-    assert_eq!(scene.fold.revocations.horizon(), None);
+    assert_eq!(scene.fold.writer.horizon(), None);
 
     let mut missing = Scene::new(Options::default());
     missing.publish("ar-0", &key("1a"));
@@ -506,7 +506,7 @@ fn snapshot_still_shows_that_trimmed_history_was_read() {
     missing.read();
     missing.read();
     missing.read();
-    assert!(missing.fold.revocations.horizon().is_some(), "hidden was never read");
+    assert!(missing.fold.writer.horizon().is_some(), "hidden was never read");
 }
 
 #[test]
@@ -530,7 +530,7 @@ fn none_of_the_streams_is_not_provisioned() {
     scene.read();
     scene.read();
     assert_eq!(scene.unready(), None);
-    assert!(scene.fold.revocations.horizon().is_some());
+    assert!(scene.fold.writer.horizon().is_some());
 }
 
 #[test]

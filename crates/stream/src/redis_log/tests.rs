@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use caracal_revocation_state::{Options, Outage, Revocations};
+use caracal_revocation_state::{Options, Outage, RevocationsWriter};
 use redis::IntoConnectionInfo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,7 +102,7 @@ async fn open_scripted() -> (RedisLog, Heard, Arc<Script>) {
         }
     });
     let topology = Topology::One(Box::new(url.into_connection_info().unwrap()));
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default());
     let upstream = Upstream::all(&topology, &Certificates::default(), &revocations).remove(0);
     let mut log = RedisLog::new(upstream, None, false);
     log.open().await.unwrap();

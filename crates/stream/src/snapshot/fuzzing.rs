@@ -1,7 +1,7 @@
 //! What a fuzzer asks of the format, without the seal that keeps everybody else out.
 
 use caracal_revocation_event::Key;
-use caracal_revocation_state::{Options, Revocations};
+use caracal_revocation_state::{Options, RevocationsWriter};
 
 use super::format;
 
@@ -13,9 +13,9 @@ pub fn snapshot(content: &[u8]) {
     let written = format::seal(&snapshot, &key);
     let again = written.split_last_chunk::<32>().map(|(sealed, _)| format::parse(sealed));
     assert!(matches!(again, Some(Ok(again)) if again == snapshot));
-    let revocations = Revocations::new(Options::default());
+    let revocations = RevocationsWriter::new(Options::default());
     if revocations.recall(&snapshot.state).is_ok() {
-        let later = Revocations::new(Options::default());
+        let later = RevocationsWriter::new(Options::default());
         assert_eq!(later.recall(&revocations.image()), Ok(()));
         assert_eq!(later.entries(), revocations.entries());
     }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing};
-use caracal_revocation_state::{Moment, Revocations};
+use caracal_revocation_state::{Moment, RevocationsWriter};
 
 use crate::log::PerStream;
 
@@ -75,16 +75,16 @@ impl Keeper {
     /// Puts what the file says into the state, if there is one.
     pub(crate) fn recall(
         &self,
-        revocations: &Revocations,
+        writer: &RevocationsWriter,
     ) -> Result<Option<Recalled>, SnapshotError> {
         let Some(bytes) = file::read(&self.path)? else { return Ok(None) };
         let snapshot = format::open(&bytes, &self.keys)?;
-        let now = revocations.now();
+        let now = writer.now();
         let age = now.wall.saturating_sub(Duration::from_millis(snapshot.as_of_ms));
-        if age > revocations.options().memory {
+        if age > writer.options().memory {
             return Err(SnapshotError::Outdated(age.as_secs()));
         }
-        revocations.recall(&snapshot.state)?;
+        writer.recall(&snapshot.state)?;
         let as_of = snapshot.elapsed(now, Boot::now().as_ref()).and_then(|elapsed| {
             // On a clock that cannot go back so far it would look younger than it is.
             (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, StreamId};
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Moment, Options, Revocations, Unknown, Verdict,
+    Checks, Claims, Known, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
 };
 
 use super::{Boot, Keeper, Position, Recalled, Snapshot, SnapshotError, TrackImage, format};
@@ -17,10 +17,10 @@ fn ring() -> KeyRing {
     KeyRing::new(key("1a"))
 }
 
-fn state() -> (Revocations, Arc<ManualClock>) {
+fn state() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     clock.advance(Duration::from_secs(100_000));
-    (Revocations::with_clock(Options::default(), clock.clone()), clock)
+    (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
 
 fn tracks() -> PerStream<TrackImage> {

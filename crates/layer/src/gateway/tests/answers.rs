@@ -79,7 +79,7 @@ fn the_answer_reaches_the_client_through_the_service() {
     revoke(&revocations, "sid", "ar-1");
     let mut request = with_claims(claims("ar-1"));
     request.headers_mut().insert("x-request-id", r#"quo"te"#.parse().unwrap());
-    let outcome = send(&GatewayLayer::new(revocations), request);
+    let outcome = send(&GatewayLayer::new(revocations.reader()), request);
     assert_eq!(outcome.status(), 401);
     assert_eq!(outcome.header("x-request-id"), Some(r#"quo"te"#));
     let body =
@@ -90,7 +90,7 @@ fn the_answer_reaches_the_client_through_the_service() {
 
 #[test]
 fn header_and_body_share_a_new_request_id() {
-    let outcome = send(&GatewayLayer::new(fresh().0), request());
+    let outcome = send(&GatewayLayer::new(fresh().0.reader()), request());
     let id = outcome.header("x-request-id").unwrap();
     let body: serde_json::Value = serde_json::from_slice(outcome.response.body()).unwrap();
     assert_eq!(body["requestId"], id);
@@ -99,7 +99,7 @@ fn header_and_body_share_a_new_request_id() {
 
 #[test]
 fn the_response_of_the_service_is_left_alone() {
-    let outcome = send(&GatewayLayer::new(fresh().0), with_claims(claims("ar-1")));
+    let outcome = send(&GatewayLayer::new(fresh().0.reader()), with_claims(claims("ar-1")));
     outcome.passed();
     assert!(outcome.response.headers().is_empty());
     assert!(outcome.response.extensions().is_empty());

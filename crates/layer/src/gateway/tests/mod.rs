@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
-    Admission, Admitted, Authority, Claims, ManualClock, Options, Revocations,
+    Admission, Admitted, Authority, Claims, ManualClock, Options, RevocationsWriter,
 };
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -27,21 +27,21 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use crate::{GatewayLayer, GuardedUpload, Observed, Rejection, RejectionKind};
 
 /// A state that was just proven complete, on a clock that stands still.
-fn fresh() -> (Revocations, Arc<ManualClock>) {
+fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     (revocations, clock)
 }
 
-fn apply(revocations: &Revocations, stream: Stream, fields: &[(&str, &str)]) {
+fn apply(revocations: &RevocationsWriter, stream: Stream, fields: &[(&str, &str)]) {
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let message = Message::new(stream, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
     revocations.apply(&event, revocations.now());
 }
 
-fn revoke(revocations: &Revocations, anchor: &str, id: &str) {
+fn revoke(revocations: &RevocationsWriter, anchor: &str, id: &str) {
     apply(revocations, Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z-1")]);
 }
 
@@ -154,7 +154,7 @@ fn is_ready_when_the_service_is() {
         Ok::<_, ()>(Response::new(Full::<Bytes>::default()))
     });
     let inner = NeverReady(inner);
-    let mut gateway = GatewayLayer::new(revocations).layer(inner);
+    let mut gateway = GatewayLayer::new(revocations.reader()).layer(inner);
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(Service::<Request<()>>::poll_ready(&mut gateway, &mut cx).is_pending());
 }

@@ -11,7 +11,7 @@ use super::*;
 fn lets_every_request_through_and_says_what_would_have_been() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
-    let strict = GatewayLayer::new(revocations);
+    let strict = GatewayLayer::new(revocations.reader());
     let reading = strict.clone().with_insecure_unverified_claims();
     let mut twice = with_token("a.b.c");
     twice.headers_mut().append(AUTHORIZATION, "Bearer a.b.c".parse().unwrap());
@@ -35,15 +35,16 @@ fn lets_every_request_through_and_says_what_would_have_been() {
 
 #[test]
 fn lets_requests_through_while_nothing_is_known() {
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
-    let layer = GatewayLayer::new(revocations).insecure_observe_only();
+    let revocations =
+        RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let layer = GatewayLayer::new(revocations.reader()).insecure_observe_only();
     let outcome = send(&layer, with_claims(claims("ar-1")));
     assert_eq!(outcome.observed().rejection().unwrap().kind(), Unknown);
 }
 
 #[test]
 fn an_admitted_request_carries_its_proof_as_it_would_otherwise() {
-    let layer = GatewayLayer::new(fresh().0).insecure_observe_only();
+    let layer = GatewayLayer::new(fresh().0.reader()).insecure_observe_only();
     let outcome = send(&layer, with_claims(claims("ar-1")));
     assert!(outcome.admitted().is_some());
     assert_eq!(outcome.observed().admitted(), outcome.admitted());

@@ -37,7 +37,7 @@ fn counts_each_denial_by_its_reason() {
     let counts = counted(|| {
         let (revocations, clock) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
-        let layer = GatewayLayer::new(revocations.clone());
+        let layer = GatewayLayer::new(revocations.reader());
         mixed_requests(&layer);
         clock.advance(std::time::Duration::from_secs(61));
         send(&layer, with_claims(claims("ar-good")));
@@ -83,7 +83,7 @@ fn counts_what_was_only_observed_apart() {
     let counts = counted(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
-        mixed_requests(&GatewayLayer::new(revocations).insecure_observe_only());
+        mixed_requests(&GatewayLayer::new(revocations.reader()).insecure_observe_only());
     });
     let expected = [
         ("caracal_gateway_observed_denials_total missing_token", 1),
@@ -99,7 +99,7 @@ fn logs_one_event_a_denial_and_none_for_the_admitted() {
         revoke(&revocations, "sid", "ar-revoked");
         let mut revoked = claims("ar-revoked");
         revoked.zone_id = Some("z-1\nforged \u{1b}[2J".into());
-        let layer = GatewayLayer::new(revocations);
+        let layer = GatewayLayer::new(revocations.reader());
         for mut request in [with_claims(revoked), with_claims(claims("ar-good")), request()] {
             request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
             send(&layer, request);
@@ -114,7 +114,7 @@ fn logs_one_event_a_denial_and_none_for_the_admitted() {
 #[test]
 fn the_log_says_when_a_denial_was_not_enforced() {
     let log = logged(|| {
-        send(&GatewayLayer::new(fresh().0).insecure_observe_only(), request());
+        send(&GatewayLayer::new(fresh().0.reader()).insecure_observe_only(), request());
     });
     assert!(log.trim().ends_with("status=401 enforced=false"), "{log}");
 }
@@ -131,7 +131,7 @@ fn the_log_never_holds_the_token() {
     let log = logged(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-secret");
-        let strict = GatewayLayer::new(revocations);
+        let strict = GatewayLayer::new(revocations.reader());
         let reading = strict.clone().with_insecure_unverified_claims();
         for layer in [&strict, &reading, &reading.clone().insecure_observe_only()] {
             send(layer, with_token(&token(payload)));
@@ -153,7 +153,7 @@ fn the_log_never_holds_the_token() {
 #[test]
 fn says_once_that_no_token_came_with_claims() {
     let log = logged(|| {
-        let layer = GatewayLayer::new(fresh().0);
+        let layer = GatewayLayer::new(fresh().0.reader());
         for clone in [layer.clone(), layer.clone().allow_anonymous(), layer] {
             send(&clone, with_token("a.b.c"));
         }
@@ -170,7 +170,7 @@ fn bad_token_blames_no_layer_once_claims_came() {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
         for first in ["ar-good", "ar-revoked"] {
-            let layer = GatewayLayer::new(revocations.clone());
+            let layer = GatewayLayer::new(revocations.reader());
             send(&layer, with_claims(claims(first)));
             for token in ["a.b.c", "opaque", "b*d", ""] {
                 send(&layer, with_token(token));
@@ -184,7 +184,7 @@ fn bad_token_blames_no_layer_once_claims_came() {
 #[test]
 fn each_mistake_is_logged_once_whatever_came_before() {
     let log = logged(|| {
-        let layer = GatewayLayer::new(fresh().0);
+        let layer = GatewayLayer::new(fresh().0.reader());
         send(&layer, with_token("a.b.c"));
         for _ in 0..2 {
             send(&layer, with_authority(fresh().0.authority(&claims("ar-1"))));
@@ -197,8 +197,8 @@ fn each_mistake_is_logged_once_whatever_came_before() {
 fn counts_by_its_cause_what_was_let_through_unknown() {
     let counts = counted(|| {
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
-        let layer = GatewayLayer::new(revocations.clone()).fail_open_unknown();
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
+        let layer = GatewayLayer::new(revocations.reader()).fail_open_unknown();
         send(&layer, with_claims(claims("ar-1")));
         revocations.confirm(revocations.now());
         send(&layer, with_claims(claims("ar-1")));

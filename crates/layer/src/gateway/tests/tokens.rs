@@ -8,7 +8,7 @@ use RejectionKind::{
 use super::*;
 
 fn strict() -> GatewayLayer {
-    GatewayLayer::new(fresh().0)
+    GatewayLayer::new(fresh().0.reader())
 }
 
 fn reading() -> GatewayLayer {
@@ -28,7 +28,7 @@ fn admits_verified_claims_with_and_without_a_bearer_token() {
 fn believes_verified_claims_and_not_the_token_beside_them() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
-    let layer = GatewayLayer::new(revocations).with_insecure_unverified_claims();
+    let layer = GatewayLayer::new(revocations.reader()).with_insecure_unverified_claims();
     let mut request = with_token(&token(r#"{"sid":"ar-2","iat":1795400000,"exp":1795403600}"#));
     request.extensions_mut().insert(claims("ar-1"));
     assert_eq!(send(&layer, request).denied(), Revoked);
@@ -82,7 +82,8 @@ fn lets_an_anonymous_request_through_where_allowed_with_no_proof() {
     let layer = strict().allow_anonymous();
     assert!(send(&layer, request()).admitted().is_none());
     // Not even a state that knows nothing stands in its way.
-    let layer = GatewayLayer::new(Revocations::new(Options::default())).allow_anonymous();
+    let layer =
+        GatewayLayer::new(RevocationsWriter::new(Options::default()).reader()).allow_anonymous();
     send(&layer, request()).passed();
 }
 
@@ -143,7 +144,7 @@ fn denies_a_token_that_nobody_verified() {
 #[test]
 fn reads_an_unverified_token_only_where_asked_to() {
     let (revocations, _) = fresh();
-    let layer = GatewayLayer::new(revocations.clone()).with_insecure_unverified_claims();
+    let layer = GatewayLayer::new(revocations.reader()).with_insecure_unverified_claims();
     let request = with_authorization(&format!(
         "bEARER {}",
         token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#)

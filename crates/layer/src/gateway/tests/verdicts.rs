@@ -27,7 +27,7 @@ fn denies_a_revoked_token_by_each_of_its_anchors() {
     ];
     for (field, id, kind) in anchors {
         let (revocations, _) = fresh();
-        let layer = GatewayLayer::new(revocations.clone());
+        let layer = GatewayLayer::new(revocations.reader());
         let authority = revocations.authority(&chained());
         let requests = || [with_claims(chained()), with_authority(authority.clone())];
         for request in requests() {
@@ -49,7 +49,7 @@ fn denies_a_revoked_token_by_each_of_its_anchors() {
 fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
     let (revocations, _) = fresh();
     let (other, _) = fresh();
-    let layer = GatewayLayer::new(revocations.clone());
+    let layer = GatewayLayer::new(revocations.reader());
     let foreign = with_authority(other.authority(&chained()));
     assert_eq!(send(&layer, foreign).denied(), RejectionKind::OtherState);
     let mut nobody = chained();
@@ -61,7 +61,7 @@ fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
 #[test]
 fn claims_and_an_authority_must_be_of_the_same_token() {
     let (revocations, _) = fresh();
-    let layer = GatewayLayer::new(revocations.clone());
+    let layer = GatewayLayer::new(revocations.reader());
     revoke(&revocations, "sid", "ar-2");
     for (own, authority, denied) in [
         ("ar-1", "ar-1", None),
@@ -85,7 +85,7 @@ fn overlooks_the_chain_only_where_asked_to() {
     for (field, id) in [("agent_session_id", "gs-7"), ("edge_id", "e-7"), ("edge_id", "e-8")] {
         revoke(&revocations, field, id);
     }
-    let layer = GatewayLayer::new(revocations.clone()).without_chain();
+    let layer = GatewayLayer::new(revocations.reader()).without_chain();
     assert!(send(&layer, with_claims(chained())).admitted().is_some());
     revoke(&revocations, "sid", "ar-1");
     assert_eq!(send(&layer, with_claims(chained())).denied(), Revoked);
@@ -103,7 +103,7 @@ fn denies_a_suspended_session() {
     apply(&revocations, Stream::AgentsLifecycle, &fields);
     let mut claims = claims("ar-1");
     claims.agent_session_id = Some("gs-1".into());
-    let outcome = send(&GatewayLayer::new(revocations), with_claims(claims));
+    let outcome = send(&GatewayLayer::new(revocations.reader()), with_claims(claims));
     assert_eq!(outcome.denied(), Suspended);
     assert_eq!(outcome.rejection().unwrap().anchor(), Some(AnchorKind::AgentSession));
 }
@@ -112,7 +112,7 @@ fn denies_a_suspended_session() {
 fn denies_a_token_from_before_the_horizon_and_admits_a_newer_one() {
     let (revocations, _) = fresh();
     revocations.raise_horizon(NOW);
-    let layer = GatewayLayer::new(revocations);
+    let layer = GatewayLayer::new(revocations.reader());
     let mut claims = claims("ar-1");
     assert_eq!(send(&layer, with_claims(claims.clone())).denied(), HistoryIncomplete);
     claims.iat = NOW + 1;
@@ -122,7 +122,7 @@ fn denies_a_token_from_before_the_horizon_and_admits_a_newer_one() {
 #[test]
 fn denies_expired_overlong_and_early_tokens() {
     let (revocations, _) = fresh();
-    let layer = GatewayLayer::new(revocations.clone()).fail_open_unknown();
+    let layer = GatewayLayer::new(revocations.reader()).fail_open_unknown();
     for (iat, exp, kind, words) in [
         (0, 3_600, Expired, "token expired"),
         (NOW - 3_600, NOW - 60, Expired, "token expired"),
@@ -158,13 +158,15 @@ fn a_stale_delegation_has_a_rejection_of_its_own() {
     };
     assert_eq!(Rejection::refused(refusal).kind(), DelegationStale);
     // The gateway's profile does not ask for the epoch.
-    assert!(send(&GatewayLayer::new(revocations), with_claims(claims)).admitted().is_some());
+    assert!(
+        send(&GatewayLayer::new(revocations.reader()), with_claims(claims)).admitted().is_some()
+    );
 }
 
 #[test]
 fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
     let (revocations, clock) = fresh();
-    let layer = GatewayLayer::new(revocations.clone());
+    let layer = GatewayLayer::new(revocations.reader());
     clock.advance(Duration::from_secs(60));
     let admitted = send(&layer, with_claims(claims("ar-1"))).admitted().unwrap();
     assert_eq!(admitted.staleness(), Duration::from_secs(60));
@@ -179,8 +181,9 @@ fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
 
 #[test]
 fn denies_as_an_outage_before_the_history_was_read() {
-    let revocations = Revocations::with_clock(Options::default(), Arc::new(ManualClock::new()));
-    let outcome = send(&GatewayLayer::new(revocations), with_claims(claims("ar-1")));
+    let revocations =
+        RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
+    let outcome = send(&GatewayLayer::new(revocations.reader()), with_claims(claims("ar-1")));
     assert_eq!(outcome.denied(), Unknown);
     assert_eq!(outcome.status(), 503);
 }
@@ -188,15 +191,15 @@ fn denies_as_an_outage_before_the_history_was_read() {
 #[test]
 fn replaces_what_another_layer_decided() {
     let (revocations, clock) = fresh();
-    let old = send(&GatewayLayer::new(revocations.clone()), with_claims(claims("ar-1")));
-    let observing = GatewayLayer::new(revocations.clone()).insecure_observe_only();
+    let old = send(&GatewayLayer::new(revocations.reader()), with_claims(claims("ar-1")));
+    let observing = GatewayLayer::new(revocations.reader()).insecure_observe_only();
     let observed = send(&observing, request()).observed().clone();
     clock.advance(Duration::from_secs(7));
 
     let mut again = request();
     again.extensions_mut().insert(old.passed().extensions.get::<Admission>().unwrap().clone());
     again.extensions_mut().insert(observed);
-    let layer = GatewayLayer::new(revocations);
+    let layer = GatewayLayer::new(revocations.reader());
     let outcome = send(&layer, again.clone());
     assert_eq!(outcome.admitted().unwrap().staleness(), Duration::from_secs(7));
     assert!(outcome.passed().extensions.get::<Observed>().is_none());
@@ -208,7 +211,7 @@ fn replaces_what_another_layer_decided() {
 #[test]
 fn a_route_may_ask_for_a_fresher_view_than_the_service() {
     let (revocations, clock) = fresh();
-    let service = GatewayLayer::new(revocations.clone());
+    let service = GatewayLayer::new(revocations.reader());
     let route = service.clone().with_deny_after(Duration::from_secs(2)).unwrap();
     assert_eq!(revocations.shortest_bound(), Duration::from_secs(2));
     clock.advance(Duration::from_secs(3));
@@ -222,7 +225,7 @@ fn a_route_may_ask_for_a_fresher_view_than_the_service() {
 fn failing_open_lets_through_what_is_unknown_and_tells_the_service_how_old_its_view_is() {
     let (revocations, clock) = fresh();
     revoke(&revocations, "sid", "ar-revoked");
-    let layer = GatewayLayer::new(revocations).fail_open_unknown();
+    let layer = GatewayLayer::new(revocations.reader()).fail_open_unknown();
     let age = Duration::from_secs(61);
     clock.advance(age);
     let admitted = send(&layer, with_claims(claims("ar-1"))).admitted().unwrap();

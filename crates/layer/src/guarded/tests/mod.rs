@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
-    Admission, Claims, CutPart, ManualClock, Options, Revocations, RevokedSignal,
+    Admission, Claims, CutPart, ManualClock, Options, RevocationsWriter, RevokedSignal,
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
@@ -26,14 +26,14 @@ use crate::{BoxError, CutError, Cutting, GatewayLayer, GuardedBody, GuardedUploa
 /// A state on a clock that stands still.
 struct Scene {
     clock: Arc<ManualClock>,
-    revocations: Revocations,
+    revocations: RevocationsWriter,
     told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
 }
 
 impl Scene {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
-        let revocations = Revocations::with_clock(Options::default(), clock.clone());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         revocations.confirm(revocations.now());
         Self { clock, revocations, told: Arc::default() }
     }
@@ -54,7 +54,7 @@ impl Scene {
     }
 
     fn layer(&self) -> GatewayLayer {
-        GatewayLayer::new(self.revocations.clone()).with_cutting(self.cutting())
+        GatewayLayer::new(self.revocations.reader()).with_cutting(self.cutting())
     }
 
     fn told(&self) -> Vec<(&'static str, CutPart)> {

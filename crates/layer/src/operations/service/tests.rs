@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use caracal_revocation_state::{ManualClock, Options};
+use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use http::header::AUTHORIZATION;
 
 use super::*;
 
-fn state() -> (Revocations, Arc<ManualClock>) {
+fn state() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    (Revocations::with_clock(Options::default(), clock.clone()), clock)
+    (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
 
 fn ask(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]) -> (u16, String) {
@@ -32,7 +32,7 @@ fn ready_says(operations: &Operations) -> String {
 #[test]
 fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
     let (revocations, clock) = state();
-    let operations = Operations::new(revocations.clone());
+    let operations = Operations::new(revocations.reader());
     assert_eq!(ready_says(&operations), "replaying");
     revocations.withhold(NotReady::NoSignatureVerifies);
     assert_eq!(ready_says(&operations), "no_signature_verifies");
@@ -47,7 +47,7 @@ fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
 #[test]
 fn names_the_setting_that_must_be_mended() {
     let (revocations, _clock) = state();
-    let operations = Operations::new(revocations.clone());
+    let operations = Operations::new(revocations.reader());
     let says = |status: u16| {
         let (answered, body) = ask(&operations, "/ready", &[]);
         assert_eq!(answered, status, "{body}");
@@ -81,7 +81,7 @@ fn names_the_setting_that_must_be_mended() {
 
 #[test]
 fn is_alive_whatever_the_state() {
-    let operations = Operations::new(state().0);
+    let operations = Operations::new(state().0.reader());
     assert_eq!(ask(&operations, "/health", &[]), (200, r#"{"status":"alive"}"#.into()));
 }
 
@@ -91,7 +91,7 @@ fn is_ready_only_if_every_condition_holds() {
     revocations.confirm(revocations.now());
     let canary = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let seen = canary.clone();
-    let operations = Operations::new(revocations)
+    let operations = Operations::new(revocations.reader())
         .ready_if("canary", move || seen.load(std::sync::atomic::Ordering::Relaxed));
     assert_eq!(ready_says(&operations), "ready");
     canary.store(false, std::sync::atomic::Ordering::Relaxed);
@@ -100,7 +100,7 @@ fn is_ready_only_if_every_condition_holds() {
 
 #[test]
 fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
-    let open = Operations::new(state().0).with_metrics(|| "x 1\n".into());
+    let open = Operations::new(state().0.reader()).with_metrics(|| "x 1\n".into());
     assert_eq!(ask(&open, "/metrics", &[]), (200, "x 1\n".into()));
     let closed = open.clone().with_bearer("s3cret");
     let with = |value| ask(&closed, "/metrics", &[(AUTHORIZATION, value)]).0;
@@ -119,7 +119,7 @@ fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
 
 #[test]
 fn answers_its_own_paths_and_no_other() {
-    let operations = Operations::new(state().0);
+    let operations = Operations::new(state().0.reader());
     assert_eq!(ask(&operations, "/health", &[]).0, 200);
     assert_eq!(ask(&operations, "/metrics", &[]).0, 404, "no exporter");
     let others = [
@@ -143,7 +143,7 @@ fn answers_its_own_paths_and_no_other() {
 
 #[test]
 fn answers_only_get_and_head() {
-    let operations = Operations::new(state().0).with_metrics(|| "x 1\n".into());
+    let operations = Operations::new(state().0.reader()).with_metrics(|| "x 1\n".into());
     for path in ["/health", "/ready", "/metrics"] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
             let response = operations.answer(&method, path, &HeaderMap::new());
@@ -157,7 +157,7 @@ fn answers_only_get_and_head() {
     let posted = operations.answer(&Method::POST, "/orders/ready", &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);
     // Without an exporter, that path is not its own either.
-    let bare = Operations::new(state().0);
+    let bare = Operations::new(state().0.reader());
     let posted = bare.answer(&Method::POST, "/metrics", &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);
 }

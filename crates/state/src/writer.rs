@@ -1,0 +1,259 @@
+//! The writer: the one handle that changes a state.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::freshness::NotReady;
+use crate::horizon::{Cause, Losses};
+use crate::options::Options;
+use crate::readiness::Outage;
+use crate::revocations::Revocations;
+use crate::state::{State, minute};
+
+/// Changes a state: applies events, confirms freshness, restores images and raises the horizon.
+///
+/// There is one for each state, and it is not `Clone`. A follower owns it; everybody else gets a
+/// [`Revocations`] from [`reader`](Self::reader), which only answers. The writer dereferences to its
+/// own reader. Without a writer the state stays as it is, and goes stale.
+///
+/// ```
+/// use caracal_revocation_state::{Options, RevocationsWriter};
+///
+/// let writer = RevocationsWriter::new(Options::default());
+/// let revocations = writer.reader();
+/// assert!(!revocations.readiness(revocations.now()).is_ready());
+/// writer.confirm(writer.now());
+/// assert!(revocations.readiness(revocations.now()).is_ready());
+/// ```
+#[derive(Debug)]
+pub struct RevocationsWriter {
+    reader: Revocations,
+}
+
+impl RevocationsWriter {
+    /// An empty state that knows nothing yet, on this machine's clocks.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self::with_clock(options, Arc::new(SystemClock::new()))
+    }
+
+    /// An empty state on another clock.
+    #[must_use]
+    pub fn with_clock(options: Options, clock: Arc<dyn Clock>) -> Self {
+        Self { reader: Revocations::of(Arc::new(State::new(options, clock))) }
+    }
+
+    /// Returns a handle that reads this state, for layers and handlers.
+    #[must_use]
+    pub fn reader(&self) -> Revocations {
+        self.reader.clone()
+    }
+
+    /// Records that the log was proven complete as of `as_of`: the time at which the check that
+    /// passed was *sent*.
+    pub fn confirm(&self, as_of: Moment) {
+        self.state().freshness.confirm(as_of);
+        self.state().ready.notify_waiters();
+    }
+
+    /// Makes every verdict unknown for this reason until the next [`Self::confirm`]. Returns
+    /// `true` if the reason changed.
+    pub fn withhold(&self, why: NotReady) -> bool {
+        self.state().freshness.withhold(why)
+    }
+
+    /// Says why the log cannot be read, or that it can; whether that is news.
+    pub fn set_outage(&self, outage: Option<Outage>) -> bool {
+        self.state().freshness.set_outage(outage)
+    }
+
+    /// Records that messages arrive which no accepted key has signed, or that this ended. It alarms,
+    /// and changes no verdict. Returns `true` if it changed.
+    pub fn set_signatures_fail(&self, fail: bool) -> bool {
+        self.state().freshness.set_signatures_fail(fail)
+    }
+
+    /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
+    /// up to then are refused. Never goes back by this.
+    pub fn raise_horizon(&self, second: i64) {
+        self.raise(second, Cause::Missing);
+    }
+
+    /// A signed message was re-cut, and what it hid was published up to `second` (since the Unix
+    /// epoch): covers it as [`Self::raise_horizon`] does. It is counted apart, since anybody
+    /// who can write to the streams can repeat it.
+    pub fn cover_recut(&self, second: i64) {
+        self.raise(second, Cause::Recut);
+    }
+
+    fn raise(&self, second: i64, cause: Cause) {
+        // What runs on a token below the old height was looked at when it rose to that, or when it
+        // registered.
+        if self.state().horizon.raise(second, self.now(), cause) {
+            // Strict mode also concerns tokens made later.
+            self.state().cut_made_up_to(if self.state().options.strict {
+                i64::MAX
+            } else {
+                second
+            });
+        }
+    }
+
+    /// Messages may have been lost, and nothing proves it: no token is refused for it, and a
+    /// second source of truth is read again.
+    pub fn suspect_loss(&self) {
+        self.state().horizon.suspect();
+    }
+
+    /// A second source of truth was read in one snapshot, begun after `losses` was asked for, and
+    /// all of it added: what may have been lost until then is known. Takes back the horizon for
+    /// the tokens that such a source decides, those with the claim `use` of `gateway` or
+    /// `resource`, unless there was another loss since; whether it did. Tokens of a session that
+    /// was suspended and resumed keep it too.
+    pub fn take_back_horizon(&self, losses: Losses) -> bool {
+        self.state().horizon.take_back(losses)
+    }
+
+    /// Where the state is full and there is room again: counts what found none as lost up to
+    /// `second`, as [`Self::raise_horizon`] does, and goes on. Whether it did.
+    pub fn reopen(&self, second: i64) -> bool {
+        let reopens = self.is_full() && self.state().index.has_room();
+        if reopens {
+            // First this: whoever sees it open must see the horizon.
+            self.raise_horizon(second);
+            self.state().index.reopen();
+        }
+        reopens
+    }
+
+    /// Makes the keys of every zone stale: messages about them may have been lost.
+    pub fn forget_all_keys(&self) {
+        self.state().zones.forget_all_keys();
+    }
+
+    /// Makes the policies of every zone stale: messages about them may have been lost.
+    pub fn reload_all_policies(&self) {
+        self.state().zones.reload_all_policies(self.now());
+    }
+
+    /// Forgets what expired, one slice of the index a call, so that no call takes long.
+    pub fn sweep_slice(&self, now: Moment) {
+        self.state().index.sweep_slice(minute(now.monotonic));
+    }
+
+    /// Forgets everything that expired, all slices at once.
+    pub fn sweep(&self, now: Moment) {
+        self.state().index.sweep(minute(now.monotonic));
+    }
+}
+
+impl Deref for RevocationsWriter {
+    type Target = Revocations;
+
+    fn deref(&self) -> &Revocations {
+        &self.reader
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use caracal_revocation_event::{KeyRing, Message, Stream};
+
+    use super::*;
+    use crate::options::SHORTEST_MEMORY;
+    use crate::{Checks, Claims, ManualClock, Verdict};
+
+    fn revoke(revocations: &RevocationsWriter, sid: &str) {
+        let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
+        let message = Message::new(Stream::SessionsRevoke, &fields);
+        let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
+        revocations.apply(&event, revocations.now());
+    }
+
+    #[test]
+    fn tells_how_long_a_live_revocation_waited_for_its_first_refusal() {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
+        let lag = |id: &str| {
+            let claims = Claims::new(id, 1_795_400_000, 1_795_403_600);
+            revocations.take_enforcement_lag(&claims, &Checks::default(), revocations.now())
+        };
+        revoke(&revocations, "replayed");
+        revocations.confirm(revocations.now());
+        revoke(&revocations, "replayed");
+        revoke(&revocations, "live");
+        clock.advance(Duration::from_millis(7));
+        assert_eq!(lag("replayed"), None);
+        assert_eq!(lag("live"), Some(Duration::from_millis(7)));
+        assert_eq!(lag("live"), None);
+    }
+
+    #[test]
+    fn a_memory_shorter_than_a_mandate_is_lengthened() {
+        let short = Options { memory: Duration::from_secs(1), ..Options::default() };
+        assert_eq!(RevocationsWriter::new(short).options().memory, SHORTEST_MEMORY);
+    }
+
+    #[test]
+    fn an_operator_is_told_before_requests_are_denied() {
+        let after = |deny_after, warn_after| {
+            let [deny_after, warn_after] = [deny_after, warn_after].map(Duration::from_millis);
+            let options = Options { deny_after, warn_after, ..Options::default() };
+            RevocationsWriter::new(options).options().warn_after.as_millis()
+        };
+        assert_eq!(after(60_000, 5_000), 5_000);
+        assert_eq!(after(5_000, 4_900), 4_900);
+        assert_eq!(after(5_000, 5_000), 3_000);
+        assert_eq!(after(500, 5_000), Options::SHORTEST_BOUND.as_millis());
+    }
+
+    /// An id that lets something happen just before it is looked up.
+    struct Id<'a>(&'a str, &'a dyn Fn());
+
+    impl AsRef<str> for Id<'_> {
+        fn as_ref(&self) -> &str {
+            self.1();
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_proof_that_arrives_between_two_look_ups_says_nothing_of_the_first() {
+        let clock = Arc::new(ManualClock::new());
+        let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
+        revoke(&revocations, "somebody-else");
+        revocations.confirm(revocations.now());
+        clock.advance(Duration::from_secs(61));
+
+        // After an outage, the follower catches up while a decision is under way.
+        let caught_up = Cell::new(false);
+        let catch_up = || {
+            if !caught_up.replace(true) {
+                revoke(&revocations, "ar-1");
+                revocations.confirm(revocations.now());
+            }
+        };
+        let claims = Claims {
+            sid: Id("ar-1", &|| {}),
+            root_sid: Some(Id("ar-0", &catch_up)),
+            agent_session_id: None,
+            delegation_edge_id: None,
+            delegation_chain: Vec::new(),
+            delegation_path: Vec::new(),
+            hop_count: None,
+            delegation_graph_epoch: 0,
+            zone_id: None,
+            usage: None,
+            iat: 1_795_400_000,
+            exp: 1_795_403_600,
+        };
+        let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
+        // Either answer is true: that it is stale, or what a second look finds.
+        assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
+        assert!(caught_up.get());
+    }
+}
