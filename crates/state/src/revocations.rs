@@ -51,7 +51,7 @@ impl Revocations {
         self.0.now()
     }
 
-    /// The time by the state's clock, for a decision: [`Clock::glance`].
+    /// The time by the state's clock, for a decision: [`Clock::glance`](crate::Clock::glance).
     #[inline]
     #[must_use]
     pub fn glance(&self) -> Moment {
