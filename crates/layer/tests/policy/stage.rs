@@ -9,7 +9,7 @@ use caracal_revocation_opa::{
     BoxFuture, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyRequest, PolicySource,
     PrepareError, PreparedPolicy, SourceError, ZonePolicies, ZoneStatus,
 };
-use caracal_revocation_state::{ManualClock, Options, Revocations};
+use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use serde_json::json;
 
 pub(crate) const ZONE: &str = "z-1";
@@ -94,15 +94,15 @@ pub(crate) fn sealed(bundle: PolicyBundle) -> PolicyBundle {
 }
 
 /// A state that was just proven complete, on a clock that stands still.
-pub(crate) fn fresh() -> (Revocations, Arc<ManualClock>) {
+pub(crate) fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    let revocations = Revocations::with_clock(Options::default(), clock.clone());
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     (revocations, clock)
 }
 
 /// As the follower does when it reads `policy.invalidate`, decided and published now.
-pub(crate) fn invalidate(revocations: &Revocations, version: &str) {
+pub(crate) fn invalidate(revocations: &RevocationsWriter, version: &str) {
     let notice = Notice::policy(ZONE, "ps-1", version);
     let (stream, now) = (notice.stream(), revocations.now());
     let fields = notice.into_fields(None, std::time::UNIX_EPOCH + now.wall);
