@@ -38,6 +38,8 @@ pub(crate) struct RedisLog {
     connection: Option<Wire>,
     batch: Batch,
     spacing: Spacing,
+    /// After which entries was asked last.
+    cursors: PerStream<StreamId>,
     /// Whose staleness bound the counters must keep.
     revocations: Option<Revocations>,
     /// The next step where each stream is read by itself: its counters, then its entries.
@@ -76,6 +78,7 @@ impl RedisLog {
             connection: None,
             batch: Batch::default(),
             spacing: Spacing::default(),
+            cursors: PerStream::default(),
             revocations: None,
             step: 0,
             quiet: 0,
@@ -122,6 +125,13 @@ impl RedisLog {
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
+        for ((stream, before), cursor) in Stream::ALL.into_iter().zip(self.cursors).zip(cursors) {
+            // A stream that is read again is proven by new counters only.
+            if cursor < before {
+                self.spacing.hasten(stream);
+            }
+        }
+        self.cursors = cursors;
         let asked = if self.batch.is_narrow() {
             self.next_step(cursors)
         } else {

@@ -48,6 +48,13 @@ impl Spacing {
         self.0.iter_mut().for_each(|last| last.asked = None);
     }
 
+    /// The counters of this stream are due at once.
+    pub(super) fn hasten(&mut self, stream: Stream) {
+        if let Some(last) = self.0.get_mut(stream.index()) {
+            last.asked = None;
+        }
+    }
+
     /// The time until the counters of this stream are due, at most a third of `bound` after the last
     /// time. `is_reading` while nothing is waited for: then answers are long, and small counters
     /// are nothing compared to them.

@@ -187,3 +187,23 @@ async fn asks_for_large_counters_rarely_and_without_the_last_entry() {
     assert!(large.len() <= 1 + spaces, "{large:?}");
     assert!(large[1..].iter().all(|command| command.ends_with("FULL COUNT 1")), "{large:?}");
 }
+
+#[tokio::test]
+async fn asks_for_large_counters_at_once_where_a_stream_is_read_again() {
+    let (mut log, heard, script) = open_scripted().await;
+    script.is_large.store(true, Ordering::SeqCst);
+    let large = || {
+        let heard = heard.lock().unwrap();
+        heard.iter().filter(|command| command.ends_with("FULL COUNT 1")).count()
+    };
+    for ms in 10..20 {
+        log.read(&after(ms), None).await.unwrap();
+    }
+    let before = large();
+    let mut again = after(20);
+    again[Stream::SessionsRevoke.index()] = StreamId::default();
+    log.read(&again, None).await.unwrap();
+    assert_eq!(large(), before + 1);
+    log.read(&again, None).await.unwrap();
+    assert_eq!(large(), before + 1);
+}
