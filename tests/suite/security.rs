@@ -1,4 +1,5 @@
-//! `SECURITY.md` names a test for each line of the threat model: each of them exists.
+//! `SECURITY.md` names a test for each line of the threat model, and `docs/architecture.md` a file for
+//! each question: all of them exist.
 
 use std::path::{Path, PathBuf};
 
@@ -27,4 +28,16 @@ fn security_page_names_existing_tests() {
         names.clone().filter(|name| !code.contains(&format!("fn {name}("))).collect();
     assert!(names.count() > 20);
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+#[test]
+fn architecture_page_names_existing_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let files: Vec<_> =
+        page.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect();
+    let is_missing = |file: &&str| !root.join("crates").join(file).is_file();
+    let missing: Vec<_> = files.iter().copied().filter(is_missing).collect();
+    assert!(files.len() > 20);
+    assert!(missing.is_empty(), "no such files: {missing:?}");
 }
