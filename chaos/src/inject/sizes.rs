@@ -21,12 +21,12 @@ const PIECE: usize = 48 << 10;
 const PIECES: usize = 64;
 /// Answers up to this size arrive: some of the pieces at once.
 const ANSWER: u64 = 256 << 10;
-/// The slow line carries so many bytes a second.
+/// The slow line carries so many bytes a second, and the large message in half a second.
 const RATE: u64 = 4 << 20;
-/// On it, the large message takes this part of the staleness bound.
-const OF_BOUND: u32 = 5;
-/// Reading the large message once takes no longer.
-const READ_ONCE: Duration = Duration::from_millis(1_500);
+const HEAD: usize = 2 << 20;
+/// At first the large message arrives three times: as an entry, and as the first and the last entry
+/// that the counters come with. No longer than this.
+const READ_ONCE: Duration = Duration::from_millis(2_000);
 /// Streams on which nothing else is published here: every question about one is answered with its
 /// first entry.
 const QUIET: [Stream; 2] = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
@@ -76,11 +76,9 @@ pub(super) async fn cut_answer(
 /// A large message on a slow line: once it is read, the line is fast enough for all the rest.
 pub(super) async fn slow_line(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     hit(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
-    let takes = world.schedule.bound / OF_BOUND;
-    let size = usize::try_from(RATE * u64::try_from(takes.as_millis())? / 1_000)?;
-    add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), size, 1).await?;
+    add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), HEAD, 1).await?;
     tokio::time::sleep(READ_ONCE).await;
-    let outcome = over(world, began, Some(format!("{size} bytes at {RATE} bytes/s")));
+    let outcome = over(world, began, Some(format!("{HEAD} bytes at {RATE} bytes/s")));
     tokio::time::sleep(fault.lasts).await;
     open(world, fault);
     Ok(outcome)
