@@ -10,7 +10,7 @@ use super::network::{open, reset};
 use super::{Outcome, hit};
 use crate::Failure;
 use crate::fault::Fault;
-use crate::history::Hole;
+use crate::history::{Hole, Scope};
 use crate::proxy::Link;
 use crate::server::connect;
 use crate::time::At;
@@ -54,7 +54,8 @@ pub(super) async fn output_limit(
     let closed = servers.primary.closed_for_size()? - before;
     limit(world, 0).await?;
     let effect = (closed > 0).then(|| format!("{closed} connections closed by the server"));
-    Ok(over(world, began, effect))
+    // The limit holds for every reader.
+    Ok(Outcome { scope: Some(Scope::Everyone), ..over(world, began, effect) })
 }
 
 /// Something in between resets a connection whose answer is too large, while a reader reads
