@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
 use caracal_revocation_stream::DeadLetter;
-use caracal_revocation_stream::internal::{Entry, LogError};
+use caracal_revocation_stream::internal::{Backoff, Entry, LogError};
 use tokio::time::{Instant, sleep};
 
 use crate::delivery::{Delivery, EffectFailure};
@@ -27,6 +27,8 @@ const WAIT: Duration = Duration::from_millis(500);
 /// How long a shutdown waits for handlers, at most.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before the group is read again, and before one message is tried again.
+const LONGEST_READ_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Worker<Q, H> {
@@ -71,7 +73,7 @@ where
             held: VecDeque::new(),
             done: Vec::new(),
             trimmed: VecDeque::new(),
-            report: Report::default(),
+            report: Report::new(),
             claim_after,
             next_claim: Instant::now(),
         }
@@ -104,16 +106,15 @@ where
     /// Works until the runner stops; then finishes what was delivered to it. What waits to be tried
     /// again is left to others.
     async fn work(&mut self, is_stopping: &AtomicBool) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_READ_PAUSE);
         loop {
             // A read that is cut short would leave entries delivered to nobody, so a round is
             // finished first.
             match self.round().await {
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(()) => backoff.reset(),
                 Err(error) => {
                     tracing::error!(%error, "the consumer group cannot be read; trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    sleep(backoff.next_pause()).await;
                     // An error here comes up again in the next round.
                     let _ = self.queue.reopen().await;
                 }

@@ -106,7 +106,6 @@ mod input;
 mod ledger;
 mod metrics;
 mod options;
-mod pauses;
 mod policies;
 #[cfg(feature = "server")]
 mod server;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use caracal_revocation_state::internal::Backoff;
 use caracal_revocation_state::{Moment, PolicyChanges, PolicyInvalidation, Revocations};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant as Deadline, Sleep};
@@ -14,7 +15,6 @@ use tokio::time::{Instant as Deadline, Sleep};
 use crate::caught::caught;
 use crate::ledger::{Attempt, Ruling, Version};
 use crate::metrics::Metrics;
-use crate::pauses::{Backoff, jittered};
 use crate::source::AnySource;
 use crate::standing::{LoadedPolicy, Standing};
 use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
@@ -94,7 +94,8 @@ impl Zone {
 pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
     let mut changes = workshop.revocations.policy_changes();
     let mut standing = Standing::clone(&zone.standing.load());
-    let mut backoff = Backoff::new(workshop.options.retry);
+    let (first, longest) = workshop.options.retry;
+    let mut backoff = Backoff::new(first, longest);
     loop {
         let wanted = zone.wanted.load(Ordering::Acquire);
         let began = Deadline::now();
@@ -106,7 +107,7 @@ pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
             backoff.reset();
             jittered(workshop.options.poll_interval)
         } else {
-            backoff.next()
+            backoff.next_pause()
         };
         let settled = standing.trouble.is_none();
         let mut sleep = pin!(tokio::time::sleep(pause));
@@ -126,7 +127,7 @@ pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
                 // It may be what the failing attempts wait for; but a flood of messages must
                 // neither become a flood of loads nor put off the next one.
                 backoff.reset();
-                no_later(sleep.as_mut(), Deadline::now() + backoff.next());
+                no_later(sleep.as_mut(), Deadline::now() + backoff.next_pause());
             }
             tokio::select! {
                 () = &mut sleep => break,
@@ -307,4 +308,9 @@ mod tests {
         zone.leave();
         assert!(!waiting.await, "nobody answered");
     }
+}
+
+/// Give or take a tenth, so that the replicas of a service do not ask in step.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(0.9 + fastrand::f64() / 5.0)
 }

@@ -52,6 +52,8 @@ mod horizon;
 mod identity;
 mod image;
 mod index;
+#[doc(hidden)]
+pub mod internal;
 mod known;
 mod latest;
 mod lifetime;

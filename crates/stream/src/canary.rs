@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::acl;
 use crate::connection::Connection;
-use crate::episode::Episode;
 use crate::log::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
 use crate::topology::Topology;
+use caracal_revocation_state::internal::Episode;
 
 /// Between two canaries.
 const EVERY: Duration = Duration::from_secs(5);

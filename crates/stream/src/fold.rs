@@ -9,7 +9,6 @@ use caracal_revocation_event::{KeyRing, Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage, Revocations, RevocationsWriter};
 
 use crate::dead_letters::DeadLetters;
-use crate::episode::Throttle;
 use crate::log::{Head, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
 use crate::pace::Pace;
@@ -18,6 +17,7 @@ use crate::receipts::Progress;
 use crate::signing::Signing;
 use crate::snapshot::{Position, Recalled};
 use crate::source::Source;
+use caracal_revocation_state::internal::Throttle;
 
 use messages::Received;
 use replayed::Applied;

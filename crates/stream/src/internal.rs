@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
+pub use caracal_revocation_state::internal::{Backoff, Throttle};
 
 pub use crate::connection::Connection;
 use crate::log::Log;

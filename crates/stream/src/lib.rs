@@ -42,7 +42,6 @@ mod certificates;
 mod connection;
 mod continuity;
 mod dead_letters;
-mod episode;
 mod fields;
 mod fold;
 mod follower;

@@ -1,19 +1,10 @@
 //! The time between losing Redis and reading from it again: logged once at each end.
 
-use std::time::Duration;
-
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Outage as Cause, RevocationsWriter};
 
 use crate::advice;
-use crate::episode::{CALM, Episode};
 use crate::log::LogError;
-
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// The pauses between one attempt and the next.
-#[derive(Debug, Default)]
-pub(crate) struct Pauses(Option<ExponentialBackoff>);
+use caracal_revocation_state::internal::{CALM, Episode};
 
 /// One outage after the other. One that comes and goes is logged as one.
 #[derive(Debug)]
@@ -22,26 +13,6 @@ pub(crate) struct Outage(Episode<Cause>);
 impl Default for Outage {
     fn default() -> Self {
         Self(Episode::default().over_after(CALM))
-    }
-}
-
-impl Pauses {
-    /// How long to wait before the next attempt.
-    pub(crate) fn next(&mut self) -> Duration {
-        let backoff = self.0.get_or_insert_with(|| {
-            ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(20))
-                .with_max_delay(LONGEST_PAUSE)
-                .with_jitter()
-                .without_max_times()
-                .build()
-        });
-        backoff.next().unwrap_or(LONGEST_PAUSE)
-    }
-
-    /// An attempt succeeded.
-    pub(crate) fn end(&mut self) {
-        self.0 = None;
     }
 }
 

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
+use caracal_revocation_state::internal::Backoff;
 use caracal_revocation_state::{Moment, Revocations};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,19 +14,23 @@ use tokio::time::sleep;
 
 use crate::fold::Fold;
 use crate::log::{Log, LogError, PerStream, Reading};
-use crate::outage::{Outage, Pauses};
+use crate::outage::Outage;
 use crate::snapshot::Saver;
 
 /// How long one read waits for the next entry, at most and at least.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
+/// The pauses before a log is opened again.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// One log, and how it is getting on.
 struct Reader<L> {
     log: L,
     /// The server's time when it was opened.
     server_time: Duration,
-    pauses: Pauses,
+    backoff: Backoff,
     /// `true` while it cannot read, or cannot prove that what it reads is fresh.
     is_failing: bool,
     /// `true` if the last attempt read.
@@ -63,7 +68,7 @@ pub(crate) async fn read_for_ever<L: Log>(
         let reader = Reader {
             log,
             server_time: Duration::ZERO,
-            pauses: Pauses::default(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             is_failing: false,
             is_reading: false,
             revocations: fold.revocations().clone(),
@@ -96,7 +101,7 @@ pub(crate) async fn read_for_ever<L: Log>(
                     let is_failing = freshness_error.is_some();
                     let was_failing = std::mem::replace(&mut reader.is_failing, is_failing);
                     failing = failing + usize::from(is_failing) - usize::from(was_failing);
-                    reader.pauses.end();
+                    reader.backoff.reset();
                     match freshness_error {
                         Some(error) => outage.unproven(&error, fold.writer()),
                         None if failing == 0 => outage.end(fold.writer()),
@@ -119,7 +124,7 @@ pub(crate) async fn read_for_ever<L: Log>(
                 outage.failed(&error, fold.writer());
                 let broke_off = std::mem::replace(&mut reader.is_reading, false);
                 fold.failed(error.outage(), broke_off);
-                Turn::Open { after: reader.pauses.next() }
+                Turn::Open { after: reader.backoff.next_pause() }
             }
         };
         turns.push(take(reader, turn));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_state::{Moment, Revocations};
 
-use crate::episode::{CALM, Episode};
+use caracal_revocation_state::internal::{CALM, Episode};
 
 /// Says that the view is old, once, and that it is fresh again.
 #[derive(Debug)]

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use caracal_revocation_state::{Known, Losses, RevocationsWriter};
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Baseline, BaselineError, Scope};
-use crate::episode::Episode;
 use crate::pace::Pace;
+use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// A writer to Redis can cause losses, but no more readings than one in this time.
 const GAP: Duration = Duration::from_secs(1);
@@ -195,14 +194,15 @@ async fn read(
 /// The time between a reading that failed and one that did not: one line in the log at each end.
 #[derive(Debug)]
 struct Trouble {
-    backoff: Option<ExponentialBackoff>,
+    backoff: Backoff,
     began: Instant,
     episode: Episode<BaselineError>,
 }
 
 impl Trouble {
     fn new() -> Self {
-        Self { backoff: None, began: Instant::now(), episode: Episode::default() }
+        let backoff = Backoff::new(GAP, LONGEST_GAP);
+        Self { backoff, began: Instant::now(), episode: Episode::default() }
     }
 
     /// How long to wait before the next attempt.
@@ -214,19 +214,11 @@ impl Trouble {
                  refused, and tokens that a hole may concern too"
             );
         }
-        let backoff = self.backoff.get_or_insert_with(|| {
-            ExponentialBuilder::default()
-                .with_min_delay(GAP)
-                .with_max_delay(Duration::from_secs(30))
-                .with_jitter()
-                .without_max_times()
-                .build()
-        });
-        backoff.next().unwrap_or(GAP)
+        self.backoff.next_pause()
     }
 
     fn end(&mut self) {
-        self.backoff = None;
+        self.backoff.reset();
         if self.episode.is_over(self.began.elapsed()) {
             tracing::info!("the baseline is being read again");
         }

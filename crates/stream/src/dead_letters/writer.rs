@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use caracal_revocation_event::{Key, Stream};
 use futures_util::future::{join, join_all};
 use metrics::{Counter, counter};
@@ -13,9 +12,9 @@ use super::mark::Order;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
-use crate::episode::Episode;
 use crate::log::{LogError, PerStream};
 use crate::topology::{Links, Topology};
+use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// Between two letters that are written: at most a hundred a second.
 const PACE: Duration = Duration::from_millis(10);
@@ -23,6 +22,9 @@ const PACE: Duration = Duration::from_millis(10);
 const LIFETIME: Duration = Duration::from_secs(300);
 /// A connection that is only made anew, as after a restart of Redis, is not logged.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The pauses between attempts to write one letter.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is tried whether writing is allowed after all.
 const OFF_FOR: Duration = Duration::from_secs(30);
 
@@ -106,12 +108,7 @@ impl Writer {
 
     /// Tries until it is written, or known to be, or too old.
     async fn write(&mut self, waiting: &Waiting) -> Result<(), Loss> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(2))
-            .with_jitter()
-            .without_max_times()
-            .build();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             if self.is_off(waiting.stream) {
                 return Err(Loss::Off);
@@ -132,7 +129,7 @@ impl Writer {
                 Ok(Attempt::LostRace) => continue,
                 Err(error) => self.failed(waiting.stream, &error),
             }
-            let pause = pauses.next().unwrap_or(Duration::from_secs(2));
+            let pause = backoff.next_pause();
             if waiting.since.elapsed() + pause > LIFETIME {
                 return Err(Loss::Expired);
             }

@@ -63,11 +63,11 @@ impl Fold {
         self.metrics.doubt(doubt);
         self.writer.suspect_loss();
         let strict = self.writer.options().strict;
-        if let Some(suppressed) = self.throttles.doubt.admit(self.writer.now().monotonic) {
+        if let Some(count) = self.throttles.doubt.add(1, self.writer.now().monotonic) {
             tracing::warn!(
                 cause = doubt.label(),
                 strict,
-                suppressed,
+                count,
                 "Redis was restarted or replaced, and may have lost messages that it had \
                  acknowledged: it keeps them with appendfsync always, or WAIT on replicas; a \
                  baseline closes the gap"

@@ -44,9 +44,9 @@ impl Fold {
         }
         if event.is_recut() {
             if is_first {
-                if let Some(suppressed) = self.throttles.recut.admit(received.now.monotonic) {
+                if let Some(count) = self.throttles.recut.add(1, received.now.monotonic) {
                     tracing::warn!(
-                        stream = %entry.stream, id = %entry.id, suppressed,
+                        stream = %entry.stream, id = %entry.id, count,
                         "a signed message was re-cut by someone who can write to Redis: its clean \
                          parts are applied, what it hid may be lost; find out who writes to the \
                          streams"
@@ -97,10 +97,10 @@ impl Fold {
         self.dead_letters.put(entry, rejection);
         let throttle = &mut self.throttles.refused;
         let admitted =
-            if rejection.was_signed() { throttle.admit(received.now.monotonic) } else { None };
-        if let Some(suppressed) = admitted {
+            if rejection.was_signed() { throttle.add(1, received.now.monotonic) } else { None };
+        if let Some(count) = admitted {
             tracing::warn!(
-                stream = %entry.stream, id = %entry.id, %rejection, suppressed, "message rejected"
+                stream = %entry.stream, id = %entry.id, %rejection, count, "message rejected"
             );
         } else {
             // Any writer to Redis can add many of these; the counters tell how many.
@@ -113,10 +113,10 @@ impl Fold {
         if is_first {
             self.metrics.rejected(RejectionKind::TooLarge);
             self.dead_letters.put(entry, Rejection::too_large());
-            if let Some(suppressed) = self.throttles.too_large.admit(received.now.monotonic) {
+            if let Some(count) = self.throttles.too_large.add(1, received.now.monotonic) {
                 tracing::error!(
                     stream = %entry.stream, id = %entry.id, bytes, max_bytes = MAX_MESSAGE,
-                    suppressed,
+                    count,
                     "message too large, rejected unread: no service of Caracal writes one of this \
                      size; find out who writes to the stream"
                 );

@@ -35,12 +35,12 @@ impl Fold {
                 let now = self.writer.now().monotonic;
                 let throttle = self.throttles.uncertain.get_mut(stream.index());
                 if let Some(lost_up_to) = lost_up_to
-                    && let Some(suppressed) = throttle.and_then(|throttle| throttle.admit(now))
+                    && let Some(count) = throttle.and_then(|throttle| throttle.add(1, now))
                 {
                     tracing::warn!(
                         %stream,
                         up_to_ms = lost_up_to.as_millis(),
-                        suppressed,
+                        count,
                         "messages published up to this time may be missing: tokens made before it \
                          are refused, refreshed ones pass"
                     );
@@ -107,9 +107,9 @@ impl Fold {
             track.proof.restart();
             self.applied.forget();
             self.metrics.hole(hole);
-            if let Some(suppressed) = throttle.admit(now) {
+            if let Some(count) = throttle.add(1, now) {
                 tracing::error!(
-                    %stream, cause = hole.label(), suppressed,
+                    %stream, cause = hole.label(), count,
                     "messages were lost: the stream was trimmed past the cursor, deleted from, \
                      flushed or made anew, or may have been; reading it again"
                 );

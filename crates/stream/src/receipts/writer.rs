@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{PREFIX, Progress};
 use crate::acl;
-use crate::episode::{CALM, Episode};
 use crate::log::LogError;
 use crate::topology::{Links, Topology};
+use caracal_revocation_state::internal::{CALM, Episode};
 
 /// With no news, so often; with news, at once, but no more often than `PAUSE`.
 const EVERY: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use caracal_revocation_state::{Moment, Revocations};
 use tokio::task::JoinHandle;
 
 use super::{Boot, EVERY, Keeper, SETTING, Snapshot, TrackImage};
-use crate::episode::Episode;
 use crate::log::PerStream;
+use caracal_revocation_state::internal::Episode;
 
 /// Where the reading stands, once everything that it says was applied.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// A condition that comes and goes within this time counts as one that goes on.
-pub(crate) const CALM: Duration = Duration::from_secs(5);
+pub const CALM: Duration = Duration::from_secs(5);
 /// Beyond so many reasons an episode is logged no more.
 const MAX_REASONS: usize = 16;
 /// A line that others can repeat is written once in this time.
@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// A condition that lasts, such as an outage: one line in the log for each of its reasons, and one
 /// when it has ended.
 #[derive(Debug)]
-pub(crate) struct Episode<R = ()> {
+pub struct Episode<R = ()> {
     patience: Duration,
     calm: Duration,
     since: Option<Duration>,
@@ -32,17 +32,17 @@ impl<R> Default for Episode<R> {
 
 impl<R: PartialEq> Episode<R> {
     /// Is logged only once it has lasted so long.
-    pub(crate) fn logged_after(self, patience: Duration) -> Self {
+    pub fn logged_after(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
     /// Ends only once it has been over for so long. Needs [`Self::is_over`] to be asked repeatedly.
-    pub(crate) fn over_after(self, calm: Duration) -> Self {
+    pub fn over_after(self, calm: Duration) -> Self {
         Self { calm, ..self }
     }
 
     /// The condition begins or goes on. Returns `true` if this must be logged.
-    pub(crate) fn goes_on(&mut self, reason: R, now: Duration) -> bool {
+    pub fn goes_on(&mut self, reason: R, now: Duration) -> bool {
         self.over_since = None;
         let since = *self.since.get_or_insert(now);
         let is_news = now.saturating_sub(since) >= self.patience
@@ -55,7 +55,7 @@ impl<R: PartialEq> Episode<R> {
     }
 
     /// The condition does not hold. Returns `true` if its end must be logged.
-    pub(crate) fn is_over(&mut self, now: Duration) -> bool {
+    pub fn is_over(&mut self, now: Duration) -> bool {
         if self.logged.is_empty() {
             self.since = None;
             return false;
@@ -71,27 +71,27 @@ impl<R: PartialEq> Episode<R> {
     }
 
     /// Returns `true` if this reason was logged and the end was not.
-    pub(crate) fn has_logged(&self, reason: &R) -> bool {
+    pub fn has_logged(&self, reason: &R) -> bool {
         self.logged.contains(reason)
     }
 }
 
 /// Lines that others can repeat: at most one a minute.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle {
+pub struct Throttle {
     last: Option<Duration>,
-    suppressed: u64,
+    count: usize,
 }
 
 impl Throttle {
-    /// Returns how many lines were left out before this one, or `None` if it must be left out.
-    pub(crate) fn admit(&mut self, now: Duration) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_sub(last) < EVERY) {
-            self.suppressed += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.suppressed))
+    /// Counts more events. If a line is due, returns how many there were since the last line.
+    pub fn add(&mut self, count: usize, now: Duration) -> Option<usize> {
+        self.count += count;
+        let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= EVERY);
+        (is_due && self.count > 0).then(|| {
+            self.last = Some(now);
+            std::mem::take(&mut self.count)
+        })
     }
 }
 
@@ -150,9 +150,11 @@ mod tests {
     }
 
     #[test]
-    fn throttle_counts_what_it_left_out() {
+    fn throttle_counts_events_between_lines() {
         let mut throttle = Throttle::default();
-        let lines: Vec<_> = (0..121).filter_map(|at| throttle.admit(second(at))).collect();
-        assert_eq!(lines, [0, 59, 59]);
+        let lines: Vec<_> = (0..121).filter_map(|at| throttle.add(1, second(at))).collect();
+        assert_eq!(lines, [1, 60, 60]);
+        assert_eq!(throttle.add(0, second(1_000)), None);
+        assert_eq!(throttle.add(3, second(1_001)), Some(3));
     }
 }
