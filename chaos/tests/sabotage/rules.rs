@@ -138,7 +138,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "a connection that is silent while it opens is not waited for alone",
-        file: "crates/stream/src/patience.rs",
+        file: "crates/stream/src/adaptive_timeout.rs",
         stands: "timeout(SHORTEST, attempts.next())",
         removable: "timeout(if OFF { Duration::MAX } else { SHORTEST }, attempts.next())",
         faults: "stall",

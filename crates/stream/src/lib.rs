@@ -34,6 +34,7 @@
 //! fleet are in `caracal-revocation-effects`.
 
 pub mod acl;
+mod adaptive_timeout;
 mod advice;
 mod baseline;
 mod canary;
@@ -55,7 +56,6 @@ mod logged;
 mod metrics;
 mod outage;
 mod pace;
-mod patience;
 mod persistence;
 mod primary;
 mod proof;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::continuity::Identity;
 use crate::log::{AsOf, Log, LogError, PerStream, Reading};
-use crate::patience::{self, Patience};
+use crate::adaptive_timeout::{AdaptiveTimeout, connect_hedged};
 use crate::persistence;
 use crate::primary::{self, Primary};
 use crate::redis_reply as reply;
@@ -61,7 +61,7 @@ pub(crate) struct RedisLog {
     /// The reason that the last answer that told who the server is could not be proven fresh.
     freshness_error: Option<LogError>,
     /// How long the next answer may take.
-    patience: Patience,
+    answer_timeout: AdaptiveTimeout,
     /// What was last said of the server's persistence settings, to say it once.
     warned: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl RedisLog {
             primary: primary.map(Primary::new),
             asked_primary: None,
             freshness_error: None,
-            patience: Patience::default(),
+            answer_timeout: AdaptiveTimeout::default(),
             warned: Vec::new(),
         }
     }
@@ -150,10 +150,10 @@ impl RedisLog {
     async fn answer(&mut self) -> Result<Reading, LogError> {
         let asked = self.asked.take().ok_or(LogError::Reply("nothing was asked"))?;
         let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
-        let deadline = wait + self.patience.grace();
+        let deadline = wait + self.answer_timeout.grace();
         let received = self.connection()?.receive(deadline, asked.keep()).await;
         let received = received.map_err(|error| self.cut(&asked, error))?;
-        self.patience.answered(received.silence.saturating_sub(wait));
+        self.answer_timeout.answered(received.silence.saturating_sub(wait));
         self.arrived(&asked, &received, begun.elapsed().saturating_sub(wait));
         let mut reading = asked.understand(&received, &self.streams, &self.server)?;
         self.quiet = if reading.entries.is_empty() { self.quiet.saturating_add(1) } else { 0 };
@@ -211,9 +211,9 @@ impl RedisLog {
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
         let (upstream, commands) = (&self.upstream, &commands);
-        let (at, connection, answers) = patience::race(|| open_asking(upstream, commands)).await?;
+        let (at, connection, answers) = connect_hedged(|| open_asking(upstream, commands)).await?;
         self.upstream.opened(at).await;
-        (self.connection, self.patience) = (Some(connection), Patience::default());
+        (self.connection, self.answer_timeout) = (Some(connection), AdaptiveTimeout::default());
         self.inspected(answers)
     }
 

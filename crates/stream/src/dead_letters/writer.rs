@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// How long a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
 /// A connection that is only made anew, as after a restart of Redis, is not logged.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOGGED_AFTER: Duration = Duration::from_secs(5);
 /// The pauses between attempts to write one letter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ impl Writer {
             queue,
             places: PerStream::default(),
             began: Instant::now(),
-            outage: Episode::default().logged_after(PATIENCE),
+            outage: Episode::default().logged_after(LOGGED_AFTER),
             written: counter!("caracal_gateway_revocation_dead_letters_total"),
         }
     }
