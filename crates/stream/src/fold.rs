@@ -11,7 +11,7 @@ use caracal_revocation_state::{Moment, Outage, Revocations, RevocationsWriter};
 use crate::dead_letters::DeadLetters;
 use crate::log::{Head, LogError, PerStream, Reading};
 use crate::metrics::{Reporter, StreamMetrics};
-use crate::pace::Pace;
+use crate::repeat_limiter::RepeatLimiter;
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
 use crate::signing::Signing;
@@ -81,7 +81,7 @@ struct Throttles {
 /// Re-cut messages of one stream: what they hid makes what is cached of every zone stale.
 #[derive(Debug)]
 struct Recuts {
-    pace: Pace,
+    limiter: RepeatLimiter,
     are_waiting: bool,
 }
 
@@ -130,7 +130,7 @@ impl Fold {
         // Well within the time in which a message must be heeded.
         let longest = writer.options().deny_after / 2;
         let recuts = PerStream::default()
-            .map(|()| Recuts { pace: Pace::between(SHORTEST_COVER, longest), are_waiting: false });
+            .map(|()| Recuts { limiter: RepeatLimiter::between(SHORTEST_COVER, longest), are_waiting: false });
         if !keys.verifies() {
             dead_letters.release();
         }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Baseline, BaselineError, Scope};
-use crate::pace::Pace;
+use crate::repeat_limiter::RepeatLimiter;
 use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// A writer to Redis can cause losses, but no more readings than one in this time.
@@ -71,7 +71,7 @@ impl Reloads {
         let window = writer.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
         let mut covered: Option<Losses> = None;
-        let mut paces = LossPaces::new();
+        let mut schedule = LossSchedule::new();
         loop {
             // A question that arrives from here on is answered by the next reading: the snapshot
             // of this one may be older than the question.
@@ -81,7 +81,7 @@ impl Reloads {
             // Before the snapshot begins: a loss after this is not covered by it, and wakes this
             // loop. The scope follows from the count alone, whatever woke it.
             let lost = *losses.borrow_and_update();
-            paces.read(lost);
+            schedule.read(lost);
             let is_asked = !waiting.is_empty();
             let scope = if covered == Some(lost) && !is_asked {
                 Scope::News(window)
@@ -107,7 +107,7 @@ impl Reloads {
             }
             let scheduled = Instant::now() + pause;
             loop {
-                let due = paces.due(*losses.borrow());
+                let due = schedule.due(*losses.borrow());
                 let next = due.map_or(scheduled, |due| due.min(scheduled));
                 tokio::select! {
                     changed = losses.changed() => {
@@ -129,32 +129,32 @@ impl Reloads {
 
 /// When losses lead to a reading.
 #[derive(Debug)]
-struct LossPaces {
+struct LossSchedule {
     began: Instant,
     /// The losses that came before the last reading, whether it succeeded or not.
     read: Losses,
     earliest: Instant,
-    paces: [Pace; CAUSES.len()],
+    limiters: [RepeatLimiter; CAUSES.len()],
 }
 
-impl LossPaces {
+impl LossSchedule {
     fn new() -> Self {
         let now = Instant::now();
-        let paces = CAUSES.map(|(_, longest)| Pace::between(GAP, longest));
-        Self { began: now, read: Losses::default(), earliest: now, paces }
+        let limiters = CAUSES.map(|(_, longest)| RepeatLimiter::between(GAP, longest));
+        Self { began: now, read: Losses::default(), earliest: now, limiters }
     }
 
-    /// Each cause, and its pace, of which there were losses since the last reading.
-    fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut Pace> {
+    /// Each cause, and its limiter, of which there were losses since the last reading.
+    fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut RepeatLimiter> {
         let read = self.read;
-        let causes = CAUSES.into_iter().zip(&mut self.paces);
-        causes.filter_map(move |((count, _), pace)| (count(lost) != count(read)).then_some(pace))
+        let causes = CAUSES.into_iter().zip(&mut self.limiters);
+        causes.filter_map(move |((count, _), limiter)| (count(lost) != count(read)).then_some(limiter))
     }
 
     /// A reading begins, after these losses.
     fn read(&mut self, lost: Losses) {
         let since_began = self.began.elapsed();
-        self.new_causes(lost).for_each(|pace| pace.done(since_began));
+        self.new_causes(lost).for_each(|limiter| limiter.done(since_began));
         self.read = lost;
         self.earliest = Instant::now() + GAP;
     }
@@ -162,7 +162,7 @@ impl LossPaces {
     /// When to read for what was lost since the last reading.
     fn due(&mut self, lost: Losses) -> Option<Instant> {
         let (began, earliest) = (self.began, self.earliest);
-        let due = self.new_causes(lost).map(|pace| began + pace.earliest()).min();
+        let due = self.new_causes(lost).map(|limiter| began + limiter.earliest()).min();
         due.map(|due| due.max(earliest))
     }
 }

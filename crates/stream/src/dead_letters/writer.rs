@@ -17,7 +17,7 @@ use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// Between two letters that are written: at most a hundred a second.
-const PACE: Duration = Duration::from_millis(10);
+const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
 /// A connection that is only made anew, as after a restart of Redis, is not logged.
@@ -118,7 +118,7 @@ impl Writer {
                     self.recovered(waiting.stream);
                     self.written.increment(1);
                     self.queue.written(waiting.stream, waiting.id);
-                    sleep(PACE).await;
+                    sleep(WRITE_INTERVAL).await;
                     return Ok(());
                 }
                 Ok(Attempt::Known(mark)) => {

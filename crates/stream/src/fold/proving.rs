@@ -83,9 +83,9 @@ impl Fold {
         let now = now.monotonic;
         for stream in [Stream::KeysInvalidate, Stream::PolicyInvalidate] {
             let Some(recuts) = self.recuts.get_mut(stream.index()) else { continue };
-            if recuts.are_waiting && now >= recuts.pace.earliest() {
+            if recuts.are_waiting && now >= recuts.limiter.earliest() {
                 recuts.are_waiting = false;
-                recuts.pace.done(now);
+                recuts.limiter.done(now);
                 self.invalidate_all(stream);
             }
         }
