@@ -126,9 +126,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an answer has a deadline",
         file: "crates/stream/src/wire/mod.rs",
-        stands: "timeout_at(pace.until(), transport",
+        stands: "timeout_at(deadline.until(), transport",
         removable: "timeout_at(if OFF { tokio::time::Instant::now() + Duration::from_secs(86_400) }
-            else { pace.until() }, transport",
+            else { deadline.until() }, transport",
         faults: "stall",
         with: "plain",
         steps: 2,

@@ -18,7 +18,7 @@ use crate::connection::{CONNECT_DEADLINE, GRACE};
 use crate::log::LogError;
 
 pub(crate) use answers::Answers;
-use pace::Pace;
+use receive_deadline::ReceiveDeadline;
 use scan::{Bounds, Scan};
 pub(crate) use transport::Certificates;
 use transport::Transport;
@@ -26,7 +26,7 @@ use transport::Transport;
 mod answers;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod pace;
+mod receive_deadline;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -173,7 +173,7 @@ impl Wire {
         keep: Keep,
     ) -> Result<Received, LogError> {
         let mut transport = self.transport.take().ok_or(CLOSED)?;
-        let answers = self.answers(&mut transport, Pace::new(deadline), keep).await?;
+        let answers = self.answers(&mut transport, ReceiveDeadline::new(deadline), keep).await?;
         self.transport = Some(transport);
         Ok(answers)
     }
@@ -203,14 +203,14 @@ impl Wire {
     async fn answers(
         &mut self,
         transport: &mut Box<dyn Transport>,
-        mut pace: Pace,
+        mut deadline: ReceiveDeadline,
         keep: Keep,
     ) -> Result<Received, LogError> {
         let owed = std::mem::take(&mut self.owed);
         let (mut end, mut sizes) = (0, Sizes::new());
         for answer in 1..=owed {
             let mut scan = Scan::from(end, keep.bounds(answer == owed));
-            match self.answer(transport, &mut pace, &mut scan).await {
+            match self.answer(transport, &mut deadline, &mut scan).await {
                 Ok(at) => {
                     sizes.push(scan.received(&self.buffer));
                     end = at;
@@ -229,41 +229,41 @@ impl Wire {
             // The memory that they took is theirs, and goes with them.
             self.buffer = BytesMut::new();
         }
-        Ok(Received { bytes, sizes, silence: pace.silence() })
+        Ok(Received { bytes, sizes, silence: deadline.silence() })
     }
 
     /// Receives one answer; returns where it ends.
     async fn answer(
         &mut self,
         transport: &mut Box<dyn Transport>,
-        pace: &mut Pace,
+        deadline: &mut ReceiveDeadline,
         scan: &mut Scan,
     ) -> Result<usize, LogError> {
         loop {
             if let Some(end) = scan.end(&mut self.buffer)? {
                 return Ok(end);
             }
-            self.more(transport, pace).await?;
+            self.more(transport, deadline).await?;
         }
     }
 
     async fn more(
         &mut self,
         transport: &mut Box<dyn Transport>,
-        pace: &mut Pace,
+        deadline: &mut ReceiveDeadline,
     ) -> Result<(), LogError> {
         if self.buffer.capacity() - self.buffer.len() < ROOM / 4 {
             self.buffer.reserve(ROOM.max(self.last.saturating_sub(self.buffer.len())));
         }
-        let receiving = timeout_at(pace.until(), transport.read_buf(&mut self.buffer)).await;
-        let received = receiving.map_err(|_| LogError::Deadline(pace.deadline))?;
+        let receiving = timeout_at(deadline.until(), transport.read_buf(&mut self.buffer)).await;
+        let received = receiving.map_err(|_| LogError::Deadline(deadline.silence_limit))?;
         match received.map_err(transport::unreachable)? {
             0 => {
                 let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
                 Err(transport::unreachable(ended))
             }
             bytes => {
-                pace.received(bytes);
+                deadline.received(bytes);
                 Ok(())
             }
         }
