@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::ballot::{Ballot, Vote};
+use super::quorum_votes::{QuorumVotes, Vote};
 use super::{Address, NEVER};
 use crate::connection::Connection;
 use crate::log::{LogError, PerStream};
@@ -98,7 +98,7 @@ impl Nodes {
         let view = self.look().await?;
         let voters: Vec<Address> = view.masters().cloned().collect();
         let slot = slot(key);
-        let mut ballot = Ballot::of(voters.len());
+        let mut votes = QuorumVotes::of(voters.len());
         let ask = |(voter, node)| async move {
             let answer = timeout(DEADLINE, async {
                 let mut connection = self.connect(node).await?;
@@ -108,13 +108,13 @@ impl Nodes {
         };
         let mut asked: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
         while let Some((voter, view)) = asked.next().await {
-            ballot.take(voter, view.and_then(|view| view.vote(slot, NEVER)));
-            if ballot.is_decided() {
+            votes.take(voter, view.and_then(|view| view.vote(slot, NEVER)));
+            if votes.is_decided() {
                 break;
             }
         }
         let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
-        ballot.named().cloned().ok_or_else(nobody)
+        votes.named().cloned().ok_or_else(nobody)
     }
 
     /// Asks one node for its view.

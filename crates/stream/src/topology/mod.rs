@@ -1,10 +1,10 @@
 //! Where Redis is, however it is run: one server, or whichever ones Sentinel or a cluster names.
 
-mod ballot;
 mod cluster;
 mod farewell;
 mod links;
-mod quorum;
+mod primary_monitor;
+mod quorum_votes;
 mod sentinel;
 mod upstream;
 

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::ballot::{Ballot, Vote};
+use super::quorum_votes::{QuorumVotes, Vote};
 use super::{Address, NEVER};
 use crate::connection::Connection;
 use crate::log::LogError;
@@ -43,7 +43,7 @@ impl Sentinels {
     /// Asks all of them at once, until a majority agrees, and believes the newest configuration
     /// that any tells of: one that was cut off with an old primary still names that.
     pub(crate) async fn find(&self) -> Result<Address, LogError> {
-        let mut ballot = Ballot::of(self.sentinels.len());
+        let mut votes = QuorumVotes::of(self.sentinels.len());
         let ask = |(voter, sentinel)| async move {
             let answer = timeout(DEADLINE, async {
                 let mut connection = Connection::open(sentinel).await?;
@@ -55,7 +55,7 @@ impl Sentinels {
         let mut failure = None;
         while let Some((voter, answer)) = asked.next().await {
             match answer {
-                Ok(told) => ballot.take(voter, Some(told.at(NEVER))),
+                Ok(told) => votes.take(voter, Some(told.at(NEVER))),
                 // One that answered and cannot help says more than one that is not there.
                 Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
                 Err(error) => {
@@ -63,12 +63,12 @@ impl Sentinels {
                     failure.get_or_insert_with(unasked);
                 }
             }
-            if ballot.is_decided() {
+            if votes.is_decided() {
                 break;
             }
         }
         let unknown = || LogError::Sentinel(Outage::NoPrimary, "none was asked".into());
-        ballot.named().cloned().ok_or_else(|| failure.unwrap_or_else(unknown))
+        votes.named().cloned().ok_or_else(|| failure.unwrap_or_else(unknown))
     }
 
     /// Connects to the server at this address, if it is a primary.

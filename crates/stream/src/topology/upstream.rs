@@ -7,9 +7,9 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage, Revocations};
 use tokio::time::timeout;
 
-use super::ballot::capped;
+use super::quorum_votes::capped;
 use super::farewell::{gave_away, redirected};
-use super::quorum::Quorum;
+use super::primary_monitor::PrimaryMonitor;
 use super::{Address, Topology};
 use crate::continuity::Identity;
 use crate::log::{AsOf, LogError};
@@ -26,7 +26,7 @@ pub(crate) struct Upstream {
     /// The stream that it is asked for; where one server has all, the first.
     stream: Stream,
     /// None where nobody is asked.
-    quorum: Option<Arc<Quorum>>,
+    monitor: Option<Arc<PrimaryMonitor>>,
     /// Who is vouched for, if somebody names it: the connection leads there, or where it says.
     at: Option<Address>,
     /// The same of the last connection.
@@ -50,17 +50,17 @@ impl Upstream {
         revocations: &Revocations,
     ) -> Vec<(Self, Vec<Stream>)> {
         let revocations = revocations.clone();
-        let quorum = match topology {
+        let monitor = match topology {
             Topology::One(_) => None,
-            Topology::Sentinel(sentinels) => Some(Quorum::of_sentinels(sentinels, revocations)),
-            Topology::Cluster(nodes) => Some(Quorum::of_masters(nodes, revocations)),
+            Topology::Sentinel(sentinels) => Some(PrimaryMonitor::of_sentinels(sentinels, revocations)),
+            Topology::Cluster(nodes) => Some(PrimaryMonitor::of_masters(nodes, revocations)),
         };
-        let quorum = quorum.map(Arc::new);
+        let monitor = monitor.map(Arc::new);
         let of = |stream| Self {
             topology: topology.clone(),
             certificates: certificates.clone(),
             stream,
-            quorum: quorum.clone(),
+            monitor: monitor.clone(),
             at: None,
             before: None,
             asking: None,
@@ -76,9 +76,9 @@ impl Upstream {
 
     /// A connection, and who is vouched for there, if somebody names it.
     pub(crate) async fn open(&self) -> Result<(Option<Address>, Wire), LogError> {
-        let known = self.quorum.as_ref().filter(|_| !self.is_outdated);
+        let known = self.monitor.as_ref().filter(|_| !self.is_outdated);
         // What is known already saves asking, and knows better than a minority would.
-        let known = known.and_then(|quorum| quorum.named(self.stream));
+        let known = known.and_then(|monitor| monitor.named(self.stream));
         let certificates = &self.certificates;
         match &self.topology {
             Topology::One(server) => Ok((None, Wire::open(server, certificates).await?)),
@@ -108,8 +108,8 @@ impl Upstream {
     /// It is the one that will be read from.
     pub(crate) async fn opened(&mut self, at: Option<Address>) {
         self.is_outdated = false;
-        if let (Some(quorum), Some(primary)) = (&self.quorum, &at) {
-            quorum.settle(self.stream, primary).await;
+        if let (Some(monitor), Some(primary)) = (&self.monitor, &at) {
+            monitor.settle(self.stream, primary).await;
             if self.before != at || self.asking.is_some() {
                 tracing::info!(stream = %self.stream, %primary, "reading from the primary that was named");
                 self.moved_from = self.farewell().await;
@@ -151,15 +151,15 @@ impl Upstream {
     /// Up to when the answer holds, given up to when the server itself would say: no longer than
     /// a majority calls it the primary. And the error if none has for a while.
     pub(crate) fn cap(&self, as_of: AsOf) -> Result<(AsOf, Option<LogError>), LogError> {
-        let (Some(quorum), Some(at), Some(sent)) = (&self.quorum, &self.at, self.sent) else {
+        let (Some(monitor), Some(at), Some(sent)) = (&self.monitor, &self.at, self.sent) else {
             return Ok((as_of, None));
         };
-        if quorum.named(self.stream).is_some_and(|named| named != *at) {
+        if monitor.named(self.stream).is_some_and(|named| named != *at) {
             return Err(LogError::Replaced);
         }
-        let is_unconfirmed = quorum.is_unconfirmed(self.stream, at, sent);
+        let is_unconfirmed = monitor.is_unconfirmed(self.stream, at, sent);
         let error = is_unconfirmed.then(|| self.unconfirmed(at));
-        let holds = capped(as_of.moment(sent), quorum.confirmed(self.stream, at));
+        let holds = capped(as_of.moment(sent), monitor.confirmed(self.stream, at));
         Ok((holds.map_or(AsOf::Unknown, AsOf::At), error))
     }
 

@@ -1,4 +1,5 @@
-//! Asks those who know who the primary is, again and again, beside the reading.
+//! Asks the sentinels, or the masters of a cluster, at intervals which server is the primary, in tasks
+//! that run alongside the reading.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,39 +14,39 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ballot::{Ballot, Vote};
+use super::quorum_votes::{QuorumVotes, Vote};
 use super::cluster::{Nodes, View};
 use super::sentinel;
 use super::{Address, Sentinels};
 use crate::connection::Connection;
 use crate::log::{LogError, PerStream};
 
-/// How often each is asked, at most and at least: a quarter of the shortest bound.
+/// The bounds of the interval at which each voter is asked: a quarter of the shortest staleness bound.
 const LONGEST: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(100);
-/// What an answer may take, connecting included.
+/// The longest time for an answer, connecting included.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// How long the first confirmation is waited for.
+/// The longest wait for the first confirmation.
 const FIRST: Duration = Duration::from_millis(500);
-/// After this long without a confirmation, it is said.
+/// A primary without a confirmation for longer than this is reported as unconfirmed.
 const UNCONFIRMED: Duration = Duration::from_secs(3);
 
-/// Knows up to when a majority called a server the primary of a stream: the sentinels, or the
-/// masters of a cluster. Asks until it is dropped.
+/// Keeps the time up to which a majority confirmed a server as the primary of a stream. Asks until it is
+/// dropped.
 #[derive(Debug)]
-pub(crate) struct Quorum {
+pub(crate) struct PrimaryMonitor {
     shared: Arc<Shared>,
     _asking: JoinSet<()>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    ballots: Mutex<PerStream<Ballot>>,
+    votes: Mutex<PerStream<QuorumVotes>>,
     taken: Notify,
     revocations: Revocations,
 }
 
-impl Quorum {
+impl PrimaryMonitor {
     /// Begins to ask the sentinels, as tasks of the current runtime, by the clock of this state.
     pub(crate) fn of_sentinels(sentinels: &Arc<Sentinels>, revocations: Revocations) -> Self {
         let shared = Shared::new(sentinels.sentinels.len(), revocations);
@@ -57,7 +58,7 @@ impl Quorum {
         Self { shared, _asking: asking }
     }
 
-    /// The same with the masters of a cluster, whoever they are at the time.
+    /// Begins to ask the current masters of a cluster, as a task of the current runtime.
     pub(crate) fn of_masters(nodes: &Arc<Nodes>, revocations: Revocations) -> Self {
         let shared = Shared::new(0, revocations);
         let mut asking = JoinSet::new();
@@ -65,23 +66,23 @@ impl Quorum {
         Self { shared, _asking: asking }
     }
 
-    /// The primary that the newest configuration names.
+    /// Returns the primary that the newest configuration names.
     pub(crate) fn named(&self, stream: Stream) -> Option<Address> {
-        self.shared.ballot(stream, |ballot| ballot.named().cloned())
+        self.shared.votes_on(stream, |votes| votes.named().cloned())
     }
 
-    /// Up to when a majority said that this is the primary.
+    /// Returns the time up to which a majority confirmed this primary.
     pub(crate) fn confirmed(&self, stream: Stream, primary: &Address) -> Option<Moment> {
-        self.shared.ballot(stream, |ballot| ballot.confirmed(primary))
+        self.shared.votes_on(stream, |votes| votes.confirmed(primary))
     }
 
-    /// Whether no majority has called it the primary for a while.
+    /// Returns `true` if no majority has confirmed this primary within the last seconds.
     pub(crate) fn is_unconfirmed(&self, stream: Stream, primary: &Address, now: Moment) -> bool {
         let confirmed = self.confirmed(stream, primary);
         confirmed.is_none_or(|confirmed| now.elapsed_since(confirmed) > UNCONFIRMED)
     }
 
-    /// Waits a moment for the first confirmation.
+    /// Waits for the first confirmation, up to a limit.
     pub(crate) async fn settle(&self, stream: Stream, primary: &Address) {
         let settled = async {
             loop {
@@ -98,27 +99,27 @@ impl Quorum {
 
 impl Shared {
     fn new(voters: usize, revocations: Revocations) -> Arc<Self> {
-        let ballots = Mutex::new(Stream::ALL.map(|_| Ballot::of(voters)));
-        Arc::new(Self { ballots, taken: Notify::new(), revocations })
+        let votes = Mutex::new(Stream::ALL.map(|_| QuorumVotes::of(voters)));
+        Arc::new(Self { votes, taken: Notify::new(), revocations })
     }
 
-    fn ballots(&self) -> MutexGuard<'_, PerStream<Ballot>> {
-        self.ballots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn votes(&self) -> MutexGuard<'_, PerStream<QuorumVotes>> {
+        self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ballot<T>(&self, stream: Stream, ask: impl Fn(&Ballot) -> Option<T>) -> Option<T> {
-        self.ballots().get(stream.index()).and_then(ask)
+    fn votes_on<T>(&self, stream: Stream, ask: impl Fn(&QuorumVotes) -> Option<T>) -> Option<T> {
+        self.votes().get(stream.index()).and_then(ask)
     }
 
-    /// Takes in what one of them says of each stream.
+    /// Records the vote of one voter for each stream.
     fn take(&self, voter: usize, votes: PerStream<Option<Vote>>) {
-        for (ballot, vote) in self.ballots().iter_mut().zip(votes) {
-            ballot.take(voter, vote);
+        for (votes, vote) in self.votes().iter_mut().zip(votes) {
+            votes.take(voter, vote);
         }
         self.taken.notify_waiters();
     }
 
-    /// The time of the next question.
+    /// Returns the interval, and the time of the next question.
     fn next(&self) -> (Duration, Instant) {
         let every = (self.revocations.shortest_bound() / 4).clamp(SHORTEST, LONGEST);
         (every, Instant::now() + every)
@@ -138,9 +139,9 @@ async fn ask_sentinel(
         let answer = timeout(DEADLINE, ask(&mut connection, &server, &sentinels, asked)).await;
         let vote = answer.unwrap_or(Err(LogError::Deadline(DEADLINE)));
         if let Err(error) = &vote {
-            // Its answer may still come, and would pass for the next one's.
+            // A late answer may still arrive, and would count as the next one's.
             connection = None;
-            tracing::debug!(%error, voter, "it does not say who the primary is");
+            tracing::debug!(%error, voter, "a sentinel does not answer which server is the primary");
         }
         let vote = vote.ok();
         shared.take(voter, Stream::ALL.map(|_| vote.clone()));
@@ -165,7 +166,7 @@ async fn ask(
     Ok(sentinel::ask(open, &sentinels.master).await?.at(asked))
 }
 
-/// All masters at once, round by round; who they are, the newest of their views tells.
+/// Asks all masters at once, in rounds; the newest of their views lists the masters of the next round.
 async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
     let mut open: HashMap<Address, Connection> = HashMap::new();
     let (mut view, mut voters) = (None::<View>, Vec::new());
@@ -179,7 +180,7 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
         masters.sort_unstable();
         if !masters.is_empty() && masters != voters {
             voters = masters;
-            shared.ballots().iter_mut().for_each(|ballot| ballot.expect(voters.len()));
+            shared.votes().iter_mut().for_each(|votes| votes.expect(voters.len()));
         }
         let asked = shared.revocations.now();
         let ask = |(voter, node): (usize, &Address)| {

@@ -1,40 +1,40 @@
-//! Who the primary is, as those say who know: a pure count of votes.
+//! Quorum vote counting: which address a majority reports as primary. No I/O.
 
 use caracal_revocation_state::Moment;
 
 use super::Address;
 
-/// What one of them last said.
+/// The last answer of one voter: a sentinel, or a master of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vote {
-    /// When it was asked.
+    /// The time at which the voter was asked.
     pub(crate) asked: Moment,
     pub(crate) primary: Address,
-    /// The configuration that it speaks of: each failover has a higher one.
+    /// The epoch of the voter's configuration: each failover has a higher one.
     pub(crate) epoch: u64,
-    /// `true` if it holds that primary as down: it names it, and confirms nothing.
+    /// `true` if the voter holds that primary as down: it names the primary, and confirms nothing.
     pub(crate) is_down: bool,
 }
 
-/// The votes of all who were configured, or who there are.
+/// The last vote of each voter.
 #[derive(Debug)]
-pub(crate) struct Ballot {
+pub(crate) struct QuorumVotes {
     votes: Vec<Option<Vote>>,
-    /// The primary that a majority last named, and up to when.
+    /// The primary that a majority last confirmed, and the time up to which it did.
     confirmed: Option<(Address, Moment)>,
 }
 
-impl Ballot {
+impl QuorumVotes {
     pub(crate) fn of(voters: usize) -> Self {
         Self { votes: vec![None; voters], confirmed: None }
     }
 
-    /// From now on so many have a vote, and they are others than before.
+    /// Starts over with this number of voters, which are not the same as before.
     pub(crate) fn expect(&mut self, voters: usize) {
         self.votes = vec![None; voters];
     }
 
-    /// Takes in what one of them says now; nothing, if it did not answer.
+    /// Records the vote of one voter, or `None` if it did not answer.
     pub(crate) fn take(&mut self, voter: usize, vote: Option<Vote>) {
         let Some(place) = self.votes.get_mut(voter) else { return };
         *place = vote;
@@ -52,25 +52,25 @@ impl Ballot {
         }
     }
 
-    /// The primary of the newest configuration that any of them tells of: who tells of an older
-    /// one has not heard of the failover yet.
+    /// Returns the primary of the newest configuration among the votes: a voter with an older one has
+    /// not heard of the failover yet.
     pub(crate) fn named(&self) -> Option<&Address> {
         let votes = self.votes.iter().flatten();
         votes.max_by_key(|vote| (vote.epoch, self.count(&vote.primary))).map(|vote| &vote.primary)
     }
 
-    /// Whether a majority names the primary of the newest configuration.
+    /// Returns `true` if a majority names the primary of the newest configuration.
     pub(crate) fn is_decided(&self) -> bool {
         self.named().is_some_and(|primary| self.count(primary) >= self.majority())
     }
 
-    /// The last moment as of which a majority of all said that this is the primary, and none knew
-    /// better.
+    /// Returns the last moment as of which a majority of all voters confirmed this primary, while no
+    /// vote had a newer configuration.
     pub(crate) fn confirmed(&self, primary: &Address) -> Option<Moment> {
         self.confirmed.as_ref().filter(|(named, _)| named == primary).map(|(_, asked)| *asked)
     }
 
-    /// The moment up to which a majority answers now that this is the primary.
+    /// Returns the moment up to which the current votes confirm this primary, if they are a majority.
     fn agreed(&self, primary: &Address) -> Option<Moment> {
         let confirms = |vote: &&Vote| vote.primary == *primary && !vote.is_down;
         let votes = self.votes.iter().flatten().filter(confirms);
@@ -88,7 +88,7 @@ impl Ballot {
     }
 }
 
-/// The earlier of two moments, if both are known.
+/// Returns the earlier of two moments, or `None` if one is unknown.
 pub(crate) fn capped(as_of: Option<Moment>, confirmed: Option<Moment>) -> Option<Moment> {
     Some(as_of?.earlier_of(confirmed?))
 }
@@ -117,69 +117,69 @@ mod tests {
 
     #[test]
     fn one_that_holds_the_primary_down_confirms_nothing() {
-        let mut ballot = Ballot::of(3);
-        ballot.take(0, says(1, "a", 4));
-        ballot.take(1, holds_down(2, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), None);
-        assert_eq!((ballot.named(), ballot.is_decided()), (Some(&host("a")), true));
-        ballot.take(2, says(3, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)));
+        let mut votes = QuorumVotes::of(3);
+        votes.take(0, says(1, "a", 4));
+        votes.take(1, holds_down(2, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), None);
+        assert_eq!((votes.named(), votes.is_decided()), (Some(&host("a")), true));
+        votes.take(2, says(3, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
         // It knows of the failover all the same.
-        ballot.take(1, holds_down(4, "b", 5));
-        assert_eq!(ballot.named(), Some(&host("b")));
+        votes.take(1, holds_down(4, "b", 5));
+        assert_eq!(votes.named(), Some(&host("b")));
     }
 
     #[test]
     fn a_primary_is_confirmed_as_of_the_question_that_made_the_majority() {
-        let mut ballot = Ballot::of(3);
-        assert_eq!((ballot.named(), ballot.is_decided()), (None, false));
-        ballot.take(0, says(1, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), None, "one of three");
-        ballot.take(1, says(3, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)));
-        ballot.take(2, says(2, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(2)));
-        assert!(ballot.is_decided());
-        assert_eq!(ballot.confirmed(&host("b")), None);
+        let mut votes = QuorumVotes::of(3);
+        assert_eq!((votes.named(), votes.is_decided()), (None, false));
+        votes.take(0, says(1, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), None, "one of three");
+        votes.take(1, says(3, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
+        votes.take(2, says(2, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(2)));
+        assert!(votes.is_decided());
+        assert_eq!(votes.confirmed(&host("b")), None);
     }
 
     #[test]
     fn a_minority_confirms_nothing_more() {
-        let mut ballot = Ballot::of(3);
-        (0..3).for_each(|voter| ballot.take(voter, says(1, "a", 4)));
-        ballot.take(1, None);
-        ballot.take(0, says(5, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)), "two answered: asked at 1 and 5");
-        ballot.take(2, None);
-        ballot.take(0, says(9, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)));
-        assert_eq!(ballot.named(), Some(&host("a")), "it is the best that is known");
-        assert!(!ballot.is_decided());
+        let mut votes = QuorumVotes::of(3);
+        (0..3).for_each(|voter| votes.take(voter, says(1, "a", 4)));
+        votes.take(1, None);
+        votes.take(0, says(5, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "two answered: asked at 1 and 5");
+        votes.take(2, None);
+        votes.take(0, says(9, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
+        assert_eq!(votes.named(), Some(&host("a")), "it is the best that is known");
+        assert!(!votes.is_decided());
     }
 
     #[test]
     fn who_knows_of_a_failover_outweighs_those_that_have_not_heard() {
-        let mut ballot = Ballot::of(3);
-        (0..3).for_each(|voter| ballot.take(voter, says(1, "a", 4)));
-        ballot.take(2, says(2, "b", 5));
-        assert_eq!(ballot.named(), Some(&host("b")));
-        ballot.take(0, says(3, "a", 4));
-        ballot.take(1, says(3, "a", 4));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(1)), "not since one knew better");
-        assert_eq!(ballot.confirmed(&host("b")), None);
-        ballot.take(0, says(4, "b", 5));
-        assert_eq!(ballot.confirmed(&host("b")), Some(at(2)));
-        assert_eq!(ballot.confirmed(&host("a")), None);
+        let mut votes = QuorumVotes::of(3);
+        (0..3).for_each(|voter| votes.take(voter, says(1, "a", 4)));
+        votes.take(2, says(2, "b", 5));
+        assert_eq!(votes.named(), Some(&host("b")));
+        votes.take(0, says(3, "a", 4));
+        votes.take(1, says(3, "a", 4));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "not since one knew better");
+        assert_eq!(votes.confirmed(&host("b")), None);
+        votes.take(0, says(4, "b", 5));
+        assert_eq!(votes.confirmed(&host("b")), Some(at(2)));
+        assert_eq!(votes.confirmed(&host("a")), None);
     }
 
     #[test]
     fn one_that_is_behind_for_good_holds_up_nothing() {
-        let mut ballot = Ballot::of(3);
-        ballot.take(0, says(1, "old", 3));
-        ballot.take(1, says(2, "a", 4));
-        ballot.take(2, says(3, "a", 4));
-        assert_eq!(ballot.named(), Some(&host("a")));
-        assert_eq!(ballot.confirmed(&host("a")), Some(at(2)));
+        let mut votes = QuorumVotes::of(3);
+        votes.take(0, says(1, "old", 3));
+        votes.take(1, says(2, "a", 4));
+        votes.take(2, says(3, "a", 4));
+        assert_eq!(votes.named(), Some(&host("a")));
+        assert_eq!(votes.confirmed(&host("a")), Some(at(2)));
     }
 
     #[test]
