@@ -1,11 +1,11 @@
 //! Where Redis is, however it is run: one server, or whichever ones Sentinel or a cluster names.
 
 mod cluster;
-mod farewell;
 mod links;
 mod primary_monitor;
 mod quorum_votes;
 mod sentinel;
+mod slot_migration;
 mod upstream;
 
 pub(crate) use cluster::Nodes;

@@ -8,15 +8,15 @@ use caracal_revocation_state::{Moment, Outage, Revocations};
 use tokio::time::timeout;
 
 use super::quorum_votes::capped;
-use super::farewell::{gave_away, redirected};
+use super::slot_migration::{parse_ask_redirect, released_slot};
 use super::primary_monitor::PrimaryMonitor;
 use super::{Address, Topology};
 use crate::continuity::Identity;
 use crate::log::{AsOf, LogError};
 use crate::wire::{Certificates, Wire};
 
-/// What the server that was left may take to say who it is.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// The longest time for the previous node to answer whether it released the slot.
+const RELEASE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Where to read, and who vouches for it.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
     at: Option<Address>,
     /// The same of the last connection.
     before: Option<Address>,
-    /// Where a stream is that is on its way to another owner.
+    /// The node to read with `ASKING`, while the slot migrates to it.
     asking: Option<Address>,
     /// Whether what was known of the owner was wrong.
     is_outdated: bool,
@@ -112,14 +112,14 @@ impl Upstream {
             monitor.settle(self.stream, primary).await;
             if self.before != at || self.asking.is_some() {
                 tracing::info!(stream = %self.stream, %primary, "reading from the primary that was named");
-                self.moved_from = self.farewell().await;
+                self.moved_from = self.released_from().await;
                 self.before.clone_from(&at);
             }
         }
         self.at = at;
     }
 
-    /// Whether each command needs the word that it is meant for a stream on its way.
+    /// Returns `true` if each command needs `ASKING` before it, because the slot is migrating.
     pub(crate) const fn is_asking(&self) -> bool {
         self.asking.is_some()
     }
@@ -143,7 +143,7 @@ impl Upstream {
     pub(crate) fn failed(&mut self, error: &LogError) {
         let is_cluster = matches!(self.topology, Topology::Cluster(_));
         if is_cluster {
-            self.asking = redirected(error, self.before.as_ref());
+            self.asking = parse_ask_redirect(error, self.before.as_ref());
             self.is_outdated = matches!(error.outage(), Outage::Moved | Outage::Unreachable);
         }
     }
@@ -172,12 +172,12 @@ impl Upstream {
         }
     }
 
-    /// The run id of the node that was read before, if it gave the stream away by itself.
-    async fn farewell(&self) -> Option<Box<str>> {
+    /// Returns the run id of the node that was read before, if it released the stream's slot.
+    async fn released_from(&self) -> Option<Box<str>> {
         let (Topology::Cluster(nodes), Some(before)) = (&self.topology, &self.before) else {
             return None;
         };
-        let asked = gave_away(nodes, before, self.stream, self.is_asking());
-        timeout(FAREWELL, asked).await.ok()?.ok()?
+        let asked = released_slot(nodes, before, self.stream, self.is_asking());
+        timeout(RELEASE_DEADLINE, asked).await.ok()?.ok()?
     }
 }

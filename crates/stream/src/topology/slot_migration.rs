@@ -1,4 +1,4 @@
-//! What a node of a cluster says of a stream that is read elsewhere from now on.
+//! Slot migration in a cluster: whether the previous node released a stream's slot, and `ASK` redirects.
 
 use caracal_revocation_event::Stream;
 use redis::Pipeline;
@@ -9,10 +9,10 @@ use crate::continuity::Identity;
 use crate::log::LogError;
 use crate::redis_reply as reply;
 
-/// The run id of this node, if it is a master, and gave the stream away: it does not claim its
-/// slot, or, where it asked to look elsewhere, is handing it over. One that was replaced after a
-/// failure still claims it, or is a replica by now, or another process.
-pub(super) async fn gave_away(
+/// Returns the run id of this node if it is a master that released the stream's slot: it does not claim
+/// the slot any more, or it redirects with `ASK` while the slot migrates. A node that was replaced after
+/// a failure still claims the slot, or is now a replica, or another process.
+pub(super) async fn released_slot(
     nodes: &Nodes,
     node: &Address,
     stream: Stream,
@@ -31,13 +31,13 @@ pub(super) async fn gave_away(
     Ok((!identity.is_replica && (!claims_it || is_handing_over)).then_some(identity.run_id))
 }
 
-/// Where an answer says to ask for a stream that is on its way there.
-pub(super) fn redirected(error: &LogError, by: Option<&Address>) -> Option<Address> {
+/// Returns the address in an `ASK` redirect, which a node sends while a slot migrates.
+pub(super) fn parse_ask_redirect(error: &LogError, by: Option<&Address>) -> Option<Address> {
     let LogError::Redis(words) = error else { return None };
     let mut words = words.split_whitespace();
     let place = words.next().filter(|code| *code == "ASK").and_then(|_| words.nth(1))?;
     let (host, port) = place.rsplit_once(':')?;
-    // Without a host it is the same as before.
+    // Without a host, the host is the same as before.
     let host = if host.is_empty() { &*by?.host } else { host };
     Some(Address { host: host.into(), port: port.parse().ok()? })
 }
@@ -47,9 +47,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_stream_on_its_way_is_asked_for_elsewhere() {
+    fn follows_ask_redirects_only() {
         let by = Address { host: "here".into(), port: 1 };
-        let to = |words: &str| redirected(&LogError::Redis(words.into()), Some(&by));
+        let to = |words: &str| parse_ask_redirect(&LogError::Redis(words.into()), Some(&by));
         let at = |host: &str| Some(Address { host: host.into(), port: 7001 });
         assert_eq!(to("ASK 13713 127.0.0.1:7001"), at("127.0.0.1"));
         assert_eq!(to("ASK 13713 :7001"), at("here"));
