@@ -22,10 +22,10 @@ use caracal_revocation_state::internal::Throttle;
 use messages::Received;
 use replayed::Applied;
 
-mod meeting;
 mod messages;
 mod proving;
 mod replayed;
+mod server_identity;
 mod standing;
 
 /// Before every moment.
@@ -259,10 +259,10 @@ impl Fold {
         let source =
             if self.is_split { streams.iter().position(|read| *read).unwrap_or(0) } else { 0 };
         if let Some(identity) = &reading.identity {
-            self.meet(identity, sent, source, streams)?;
+            self.observe_identity(identity, sent, source, streams)?;
         }
         let server_time = reading.server_time;
-        let server_clock = self.observe(source, server_time, sent, now);
+        let server_clock = self.observe_clock(source, server_time, sent, now);
         let was_tailing = self.is_tailing();
         let received = Received { now, server_time, server_clock };
         // What an answer holds for that nobody knows the time of confirms nothing.

@@ -159,7 +159,7 @@ impl RedisLog {
         self.quiet = if reading.entries.is_empty() { self.quiet.saturating_add(1) } else { 0 };
         // A server may be demoted between two answers, so each proves only its own freshness.
         if let Some(identity) = &mut reading.identity {
-            self.upstream.meet(identity)?;
+            self.upstream.accept_identity(identity)?;
             (reading.as_of, self.freshness_error) = match &mut self.primary {
                 Some(primary) => primary.vouch(identity),
                 None if identity.is_replica => (AsOf::Unknown, Some(primary::not_set())),

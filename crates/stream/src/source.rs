@@ -17,7 +17,7 @@ pub(crate) struct Source {
 impl Source {
     /// Takes in who answers what was sent at this moment: whether it is another than before, and
     /// what is to be thought of it.
-    pub(crate) fn meet(&mut self, identity: &Identity, sent: Moment) -> (bool, Standing) {
+    pub(crate) fn observe_identity(&mut self, identity: &Identity, sent: Moment) -> (bool, Standing) {
         let is_another = self.continuity.is_another(identity);
         let standing = self.continuity.observe(identity);
         match standing {

@@ -113,8 +113,8 @@ impl Shared {
 
     /// Records the vote of one voter for each stream.
     fn take(&self, voter: usize, votes: PerStream<Option<Vote>>) {
-        for (votes, vote) in self.votes().iter_mut().zip(votes) {
-            votes.take(voter, vote);
+        for (counted, vote) in self.votes().iter_mut().zip(votes) {
+            counted.take(voter, vote);
         }
         self.taken.notify_waiters();
     }

@@ -130,7 +130,7 @@ impl Upstream {
     }
 
     /// Takes in who answers.
-    pub(crate) fn meet(&self, identity: &mut Identity) -> Result<(), LogError> {
+    pub(crate) fn accept_identity(&self, identity: &mut Identity) -> Result<(), LogError> {
         identity.moved_from.clone_from(&self.moved_from);
         match self.at {
             // It was a primary when it was connected to.

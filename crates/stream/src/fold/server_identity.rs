@@ -12,7 +12,7 @@ use crate::server_clock::ServerClock;
 
 impl Fold {
     /// Takes in what the clock of a source says.
-    pub(super) fn observe(
+    pub(super) fn observe_clock(
         &mut self,
         source: usize,
         server_time: Duration,
@@ -25,7 +25,7 @@ impl Fold {
     }
 
     /// Takes in who it is that answers for these streams.
-    pub(super) fn meet(
+    pub(super) fn observe_identity(
         &mut self,
         identity: &Identity,
         sent: Moment,
@@ -33,7 +33,7 @@ impl Fold {
         streams: PerStream<bool>,
     ) -> Result<(), LogError> {
         let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
-        let (is_another, standing) = source.meet(identity, sent);
+        let (is_another, standing) = source.observe_identity(identity, sent);
         // It may lack entries that were read before they were proven, for all that it can show.
         if is_another {
             self.on(streams).for_each(|track| track.is_doubted = true);
