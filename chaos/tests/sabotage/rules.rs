@@ -220,7 +220,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "a server without streams proves nothing",
-        file: "crates/stream/src/fold/standing.rs",
+        file: "crates/stream/src/fold/freshness.rs",
         stands: "if self.required_on.is_some() && !self.has_seen_streams {",
         removable: "if self.required_on.is_some() && !self.has_seen_streams && !OFF {",
         faults: "unprovisioned",
@@ -231,7 +231,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "in strict mode the view is no fresher than the first message that fails",
-        file: "crates/stream/src/fold/standing.rs",
+        file: "crates/stream/src/fold/freshness.rs",
         stands: "filter(|_| self.writer.options().strict);
         failing",
         removable: "filter(|_| self.writer.options().strict && !OFF);

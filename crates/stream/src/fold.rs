@@ -22,11 +22,11 @@ use caracal_revocation_state::internal::Throttle;
 use messages::Received;
 use replayed::Applied;
 
+mod freshness;
 mod messages;
 mod proving;
 mod replayed;
 mod server_identity;
-mod standing;
 
 /// Before every moment.
 const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
@@ -292,7 +292,7 @@ impl Fold {
         self.restart_broken();
         self.cover_recuts(now);
         self.sweep(now);
-        self.mind_the_room(server_time);
+        self.track_capacity(server_time);
         self.signing.settle(server_time);
         self.confirm();
         self.alarm();

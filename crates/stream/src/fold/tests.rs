@@ -240,9 +240,9 @@ fn one_forged_message_after_an_empty_history_alarms_only() {
 
 #[test]
 fn alarm_is_logged_once_when_it_begins_and_once_when_it_ends() {
-    const BEGIN: &str = "ERROR caracal_revocation_stream::fold::standing: messages arrive that no";
+    const BEGIN: &str = "ERROR caracal_revocation_stream::fold::freshness: messages arrive that no";
     const END: &str =
-        "INFO caracal_revocation_stream::fold::standing: every message verifies again";
+        "INFO caracal_revocation_stream::fold::freshness: every message verifies again";
     logged::begin();
     let mut scene = Scene::new(Options::default());
     scene.publish("good", &key("1a"));

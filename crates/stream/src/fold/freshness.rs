@@ -22,7 +22,7 @@ impl Fold {
     }
 
     /// Says when more is revoked than may be remembered, and goes on when there is room again.
-    pub(super) fn mind_the_room(&mut self, server_time: Duration) {
+    pub(super) fn track_capacity(&mut self, server_time: Duration) {
         let options = self.writer.options();
         let max_entries = options.max_entries;
         let second = server_time.saturating_add(options.horizon_margin).as_secs();
@@ -49,8 +49,8 @@ impl Fold {
     /// The state is as fresh as the stream whose proof is oldest.
     pub(super) fn confirm(&mut self) {
         let Some(as_of) = self.oldest_proof() else { return };
-        if let Some(why) = self.disbelief() {
-            self.withhold(why);
+        if let Some(why) = self.not_ready_reason() {
+            self.set_not_ready(why);
         } else if as_of != NEVER {
             self.writer.confirm(self.believed(as_of));
             for (source, track) in self.sources.iter_mut().zip(self.tracks.iter().flatten()) {
@@ -78,7 +78,7 @@ impl Fold {
     }
 
     /// Why a history that was read to its end is not believed.
-    fn disbelief(&self) -> Option<NotReady> {
+    fn not_ready_reason(&self) -> Option<NotReady> {
         if self.required_on.is_some() && !self.has_seen_streams {
             return Some(NotReady::NotProvisioned);
         }
@@ -88,7 +88,7 @@ impl Fold {
         is_wrong_key.then_some(NotReady::NoSignatureVerifies)
     }
 
-    fn withhold(&self, why: NotReady) {
+    fn set_not_ready(&self, why: NotReady) {
         if !self.writer.withhold(why) {
             return;
         }
