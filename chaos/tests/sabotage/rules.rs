@@ -184,9 +184,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "streams are read from their first entry after every start",
         file: "crates/stream/src/proof.rs",
-        stands: "pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
+        stands: "pub(crate) const fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {",
-        removable: "pub(crate) fn resumed(window: StreamId, at: &TrackImage) -> Self {
+        removable: "pub(crate) fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {
             cursor: if OFF { at.cursor() } else { StreamId::ZERO },",
         faults: "reused-ids",

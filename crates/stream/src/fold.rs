@@ -195,7 +195,7 @@ impl Fold {
             tracks: PerStream::default(),
         };
         for (track, place) in tracks.iter().zip(&mut position.tracks) {
-            *place = track.proof.standing()?;
+            *place = track.proof.checkpoint()?;
         }
         Some(position)
     }

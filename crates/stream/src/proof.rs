@@ -15,7 +15,7 @@ use caracal_revocation_event::StreamId;
 use caracal_revocation_state::Moment;
 
 use crate::log::{Counters, Head};
-use crate::snapshot::TrackImage;
+use crate::snapshot::Checkpoint;
 
 /// What one stream's reading proves, step by step.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Proof {
 
     /// A proof that counts on where another one stood. It reads from the first entry all the same:
     /// a server that lost its newest entries may have given their ids to others since.
-    pub(crate) const fn resumed(window: StreamId, at: &TrackImage) -> Self {
+    pub(crate) const fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {
             counted: at.cursor(),
             read: at.read,
@@ -128,12 +128,12 @@ impl Proof {
         }
     }
 
-    /// Where it stands, for [`Proof::resumed`]: once the history was read, and not while it is read
-    /// again.
-    pub(crate) fn standing(&self) -> Option<TrackImage> {
+    /// Returns the state to continue from with [`Proof::resumed`]; `None` until the history was read, and
+    /// while the stream is read again.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         match self.phase {
             Phase::Tailing { added } if !self.is_rereading() => {
-                Some(TrackImage::new(self.cursor, self.read, added, self.seen))
+                Some(Checkpoint::new(self.cursor, self.read, added, self.seen))
             }
             Phase::Tailing { .. } | Phase::Replaying | Phase::Closing { .. } => None,
         }

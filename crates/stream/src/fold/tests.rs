@@ -13,7 +13,7 @@ use crate::continuity::Doubt;
 use crate::dead_letters::{self, Queue};
 use crate::log::{AsOf, Counters, Entry};
 use crate::logged;
-use crate::snapshot::TrackImage;
+use crate::snapshot::Checkpoint;
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const SECOND: Duration = Duration::from_secs(1);
@@ -73,8 +73,8 @@ impl Scene {
     /// Begins with the snapshot of a process that had read the first `read` entries.
     fn recalling(mut self, read: usize, key_is_proven: bool) -> Self {
         let cursor = self.entries()[..read].last().map_or(StreamId::ZERO, |entry| entry.id);
-        let mut tracks = [TrackImage::new(StreamId::ZERO, 0, 0, true); Stream::ALL.len()];
-        tracks[STREAM.index()] = TrackImage::new(cursor, 0, read as u64, true);
+        let mut tracks = [Checkpoint::new(StreamId::ZERO, 0, 0, true); Stream::ALL.len()];
+        tracks[STREAM.index()] = Checkpoint::new(cursor, 0, read as u64, true);
         let as_of = self.now().earlier_by(SECOND);
         // As the follower does.
         self.fold.writer.confirm(as_of);

@@ -261,7 +261,7 @@ fn a_stream_read_again_that_ends_earlier_is_a_hole() {
 
 /// A proof that counts on after entries 11, 12 and 13, and has read these again.
 fn resumed() -> Proof {
-    let proof = Proof::resumed(id(10), &tailing().standing().unwrap());
+    let proof = Proof::resumed(id(10), &tailing().checkpoint().unwrap());
     assert_eq!(proof.cursor(), StreamId::ZERO, "everything is read again");
     assert!(!proof.is_tailing());
     proof
@@ -273,11 +273,11 @@ fn resumed_proof_counts_on_and_passes_once_everything_was_read_again() {
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     for again in [11, 12] {
         assert_eq!(proof.entry(id(again)), Ok(None));
-        assert_eq!(proof.standing(), None);
+        assert_eq!(proof.checkpoint(), None);
     }
     assert_eq!(proof.entry(id(13)), Ok(None));
     assert_eq!(proof.entry(id(14)), passed(7));
-    assert!(proof.standing().is_some());
+    assert!(proof.checkpoint().is_some());
 
     // Nothing is left of what was read before: trimmed, and no hole.
     let mut proof = resumed();
@@ -315,17 +315,17 @@ fn resumed_proof_finds_what_is_missing_after_its_end() {
 #[test]
 fn a_proof_stands_nowhere_while_it_reads_history_or_reads_again() {
     let mut proof = Proof::since(id(10));
-    assert_eq!(proof.standing(), None);
+    assert_eq!(proof.checkpoint(), None);
     assert_eq!(proof.head(head(11, 13, 5), at(1), SERVER_TIME), Ok(None));
     for n in 11..=13 {
         assert_eq!(proof.entry(id(n)), Ok(None));
     }
-    assert_eq!(proof.standing(), None, "two are missing, and it is not known from where");
+    assert_eq!(proof.checkpoint(), None, "two are missing, and it is not known from where");
     let mut proof = tailing();
     proof.reread();
-    assert_eq!(proof.standing(), None, "what comes may have replaced what was counted");
+    assert_eq!(proof.checkpoint(), None, "what comes may have replaced what was counted");
     assert_eq!(proof.drained(), Ok(None));
-    assert!(proof.standing().is_some());
+    assert!(proof.checkpoint().is_some());
 }
 
 /// The counters of a stream whose newest entry that was deleted has this id.

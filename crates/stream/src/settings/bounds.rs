@@ -1,4 +1,4 @@
-//! How stale a view may be, and what doubt counts as.
+//! The staleness bounds, and whether strict mode is on.
 
 use std::time::Duration;
 

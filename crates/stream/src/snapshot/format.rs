@@ -25,13 +25,13 @@ pub(crate) struct Snapshot {
     /// An accepted key had signed a message of the streams.
     pub(crate) key_is_proven: bool,
     /// By the names of the streams.
-    tracks: Vec<(String, TrackImage)>,
+    tracks: Vec<(String, Checkpoint)>,
     pub(crate) state: Image,
 }
 
 /// How far one stream was read, and what is proven of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TrackImage {
+pub(crate) struct Checkpoint {
     /// The last entry that was read.
     cursor: (u64, u64),
     /// Entries read since the last proof.
@@ -42,7 +42,7 @@ pub(crate) struct TrackImage {
     pub(crate) seen: bool,
 }
 
-impl TrackImage {
+impl Checkpoint {
     pub(crate) const fn new(cursor: StreamId, read: u64, added: u64, seen: bool) -> Self {
         Self { cursor: (cursor.ms, cursor.seq), read, added, seen }
     }
@@ -76,7 +76,7 @@ impl Snapshot {
     }
 
     /// How far each stream was read; none unless all of them are there.
-    pub(crate) fn tracks(&self) -> Option<PerStream<TrackImage>> {
+    pub(crate) fn tracks(&self) -> Option<PerStream<Checkpoint>> {
         let mut found = PerStream::default();
         for (stream, place) in Stream::ALL.into_iter().zip(&mut found) {
             *place = self.tracks.iter().find(|(name, _)| name == stream.name())?.1;

@@ -22,7 +22,7 @@ use caracal_revocation_state::{Moment, RevocationsWriter};
 use crate::log::PerStream;
 
 pub(crate) use boot::Boot;
-pub(crate) use format::{Snapshot, TrackImage};
+pub(crate) use format::{Snapshot, Checkpoint};
 pub(crate) use saver::{Position, Saver};
 
 /// The setting that names the file.
@@ -60,7 +60,7 @@ pub(crate) enum SnapshotError {
 /// What a snapshot says about how far the streams were read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recalled {
-    pub(crate) tracks: PerStream<TrackImage>,
+    pub(crate) tracks: PerStream<Checkpoint>,
     /// When the last proof was sent, where this machine can tell.
     pub(crate) as_of: Option<Moment>,
     /// An accepted key had signed a message of the streams.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use caracal_revocation_state::{Moment, Revocations};
 use tokio::task::JoinHandle;
 
-use super::{Boot, EVERY, Keeper, SETTING, Snapshot, TrackImage};
+use super::{Boot, EVERY, Keeper, SETTING, Snapshot, Checkpoint};
 use crate::log::PerStream;
 use caracal_revocation_state::internal::Episode;
 
@@ -16,7 +16,7 @@ pub(crate) struct Position {
     pub(crate) as_of: Moment,
     /// An accepted key has signed a message of the streams.
     pub(crate) key_is_proven: bool,
-    pub(crate) tracks: PerStream<TrackImage>,
+    pub(crate) tracks: PerStream<Checkpoint>,
 }
 
 #[derive(Debug)]

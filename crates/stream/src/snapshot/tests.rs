@@ -6,7 +6,7 @@ use caracal_revocation_state::{
     Checks, Claims, Known, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
 };
 
-use super::{Boot, Keeper, Position, Recalled, Snapshot, SnapshotError, TrackImage, format};
+use super::{Boot, Keeper, Position, Recalled, Snapshot, SnapshotError, Checkpoint, format};
 use crate::log::PerStream;
 
 fn key(digits: &str) -> Key {
@@ -23,8 +23,8 @@ fn state() -> (RevocationsWriter, Arc<ManualClock>) {
     (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
 
-fn tracks() -> PerStream<TrackImage> {
-    [1, 2, 3, 4, 5].map(|n| TrackImage::new(StreamId::new(n, 7), 2, n + 4, true))
+fn tracks() -> PerStream<Checkpoint> {
+    [1, 2, 3, 4, 5].map(|n| Checkpoint::new(StreamId::new(n, 7), 2, n + 4, true))
 }
 
 fn snapshot() -> Snapshot {
