@@ -38,7 +38,7 @@ pub(crate) enum Doubt {
 
 /// What is to be thought of the server that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Continuity {
     /// It has all that was proven.
     Sound,
     /// So has this one, which took over from another; what that acknowledged afterwards, nobody
@@ -47,14 +47,14 @@ pub(crate) enum Standing {
     /// The stream was moved here from a server that is still what it was: it took everything along.
     Moved,
     /// It may have lost what the one before it had acknowledged.
-    Doubtful(Doubt),
+    LossSuspected(Doubt),
     /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
     Behind,
 }
 
 /// The server as it was last seen, and up to where its history is proven.
 #[derive(Debug, Default)]
-pub(crate) struct Continuity {
+pub(crate) struct ContinuityTracker {
     last: Option<Identity>,
     proven: Option<(Box<str>, i64)>,
 }
@@ -94,17 +94,17 @@ impl Identity {
     }
 }
 
-impl Continuity {
+impl ContinuityTracker {
     /// Takes in who answers now.
-    pub(crate) fn observe(&mut self, now: &Identity) -> Standing {
-        let standing = self.judge(now);
-        if standing != Standing::Behind {
+    pub(crate) fn observe(&mut self, now: &Identity) -> Continuity {
+        let continuity = self.compare(now);
+        if continuity != Continuity::Behind {
             self.last = Some(now.clone());
         }
-        if matches!(standing, Standing::Doubtful(_) | Standing::TookOver | Standing::Moved) {
+        if matches!(continuity, Continuity::LossSuspected(_) | Continuity::TookOver | Continuity::Moved) {
             self.proven = None;
         }
-        standing
+        continuity
     }
 
     /// Whether another process, or another history, answers than the last time.
@@ -121,11 +121,11 @@ impl Continuity {
         }
     }
 
-    fn judge(&self, now: &Identity) -> Standing {
-        let Some(last) = &self.last else { return Standing::Sound };
+    fn compare(&self, now: &Identity) -> Continuity {
+        let Some(last) = &self.last else { return Continuity::Sound };
         let is_same_process = last.run_id == now.run_id;
         if !is_same_process && now.moved_from.as_ref() == Some(&last.run_id) {
-            return Standing::Moved;
+            return Continuity::Moved;
         }
         let (history, offset) = match &self.proven {
             Some((history, offset)) => (history, *offset),
@@ -133,19 +133,19 @@ impl Continuity {
         };
         if now.history == *history {
             return match (now.offset >= offset, now.is_replica) {
-                (true, _) => Standing::Sound,
-                (false, true) => Standing::Behind,
+                (true, _) => Continuity::Sound,
+                (false, true) => Continuity::Behind,
                 // Its own history, shortened.
-                (false, false) => Standing::Doubtful(Doubt::Restarted),
+                (false, false) => Continuity::LossSuspected(Doubt::Restarted),
             };
         }
         match &now.earlier {
-            Some((earlier, end)) if earlier == history && *end > offset => Standing::TookOver,
-            Some((earlier, _)) if earlier == history => Standing::Doubtful(Doubt::Failover),
+            Some((earlier, end)) if earlier == history && *end > offset => Continuity::TookOver,
+            Some((earlier, _)) if earlier == history => Continuity::LossSuspected(Doubt::Failover),
             // A primary that has had no replica for long begins a new history by itself.
-            None if is_same_process && !last.is_replica && !now.is_replica => Standing::Sound,
-            _ if is_same_process => Standing::Doubtful(Doubt::Resynced),
-            _ => Standing::Doubtful(Doubt::Restarted),
+            None if is_same_process && !last.is_replica && !now.is_replica => Continuity::Sound,
+            _ if is_same_process => Continuity::LossSuspected(Doubt::Resynced),
+            _ => Continuity::LossSuspected(Doubt::Restarted),
         }
     }
 }

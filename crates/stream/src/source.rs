@@ -2,14 +2,14 @@
 
 use caracal_revocation_state::Moment;
 
-use crate::continuity::{Continuity, Identity, Standing};
+use crate::continuity::{ContinuityTracker, Identity, Continuity};
 use crate::server_clock::ServerClock;
 
 /// The server of all streams, or, in a cluster, of one.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     pub(crate) clock: ServerClock,
-    continuity: Continuity,
+    tracker: ContinuityTracker,
     /// When the server said how far its history is, and what it said.
     told: Option<(Moment, Identity)>,
 }
@@ -17,24 +17,24 @@ pub(crate) struct Source {
 impl Source {
     /// Takes in who answers what was sent at this moment: whether it is another than before, and
     /// what is to be thought of it.
-    pub(crate) fn observe_identity(&mut self, identity: &Identity, sent: Moment) -> (bool, Standing) {
-        let is_another = self.continuity.is_another(identity);
-        let standing = self.continuity.observe(identity);
-        match standing {
-            Standing::Behind => return (is_another, standing),
-            Standing::Doubtful(_) | Standing::TookOver | Standing::Moved => self.told = None,
-            Standing::Sound => {}
+    pub(crate) fn observe_identity(&mut self, identity: &Identity, sent: Moment) -> (bool, Continuity) {
+        let is_another = self.tracker.is_another(identity);
+        let continuity = self.tracker.observe(identity);
+        match continuity {
+            Continuity::Behind => return (is_another, continuity),
+            Continuity::LossSuspected(_) | Continuity::TookOver | Continuity::Moved => self.told = None,
+            Continuity::Sound => {}
         }
         // What it told before is on its way to being proven: not to be put off for ever.
         self.told.get_or_insert_with(|| (sent, identity.clone()));
-        (is_another, standing)
+        (is_another, continuity)
     }
 
     /// Everything that was sent up to then is proven.
     pub(crate) fn prove(&mut self, up_to: Moment) {
         let is_proven = |(sent, _): &mut (Moment, Identity)| sent.monotonic <= up_to.monotonic;
         if let Some((_, told)) = self.told.take_if(is_proven) {
-            self.continuity.prove(&told.history, told.offset);
+            self.tracker.prove(&told.history, told.offset);
         }
     }
 }

@@ -20,82 +20,82 @@ fn promoted(run_id: &str, history: &str, earlier: &str, end: i64) -> Identity {
 }
 
 /// Proven up to offset 100 of history `h1`, on this server.
-fn proven_on(server: &Identity) -> Continuity {
-    let mut continuity = Continuity::default();
-    assert_eq!(continuity.observe(server), Standing::Sound);
-    continuity.prove("h1", 100);
-    continuity
+fn proven_on(server: &Identity) -> ContinuityTracker {
+    let mut tracker = ContinuityTracker::default();
+    assert_eq!(tracker.observe(server), Continuity::Sound);
+    tracker.prove("h1", 100);
+    tracker
 }
 
 #[test]
 fn the_same_server_is_sound() {
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    assert_eq!(continuity.observe(&primary("r1", "h1", 100)), Standing::Sound);
-    assert_eq!(continuity.observe(&primary("r1", "h1", 170)), Standing::Sound);
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(tracker.observe(&primary("r1", "h1", 100)), Continuity::Sound);
+    assert_eq!(tracker.observe(&primary("r1", "h1", 170)), Continuity::Sound);
 }
 
 #[test]
 fn a_restart_is_doubtful_once() {
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
     let again = primary("r2", "h2", 0);
-    assert_eq!(continuity.observe(&again), Standing::Doubtful(Doubt::Restarted));
-    assert_eq!(continuity.observe(&again), Standing::Sound);
+    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(Doubt::Restarted));
+    assert_eq!(tracker.observe(&again), Continuity::Sound);
 }
 
 #[test]
 fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
-    for (end, standing) in [
-        (102, Standing::TookOver),
-        (101, Standing::TookOver),
-        (100, Standing::Doubtful(Doubt::Failover)),
-        (7, Standing::Doubtful(Doubt::Failover)),
+    for (end, continuity) in [
+        (102, Continuity::TookOver),
+        (101, Continuity::TookOver),
+        (100, Continuity::LossSuspected(Doubt::Failover)),
+        (7, Continuity::LossSuspected(Doubt::Failover)),
     ] {
-        let mut continuity = proven_on(&primary("r1", "h1", 100));
-        assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", end)), standing, "{end}");
+        let mut tracker = proven_on(&primary("r1", "h1", 100));
+        assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", end)), continuity, "{end}");
     }
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
     let stranger = promoted("r2", "h3", "h2", 1_000);
-    assert_eq!(continuity.observe(&stranger), Standing::Doubtful(Doubt::Restarted));
+    assert_eq!(tracker.observe(&stranger), Continuity::LossSuspected(Doubt::Restarted));
 }
 
 #[test]
 fn a_replica_that_was_read_and_is_promoted_is_judged_by_its_own_offset() {
-    let mut continuity = proven_on(&replica("r2", "h1", 100));
-    assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", 101)), Standing::TookOver);
-    assert_eq!(continuity.observe(&promoted("r2", "h2", "h1", 101)), Standing::Sound);
+    let mut tracker = proven_on(&replica("r2", "h1", 100));
+    assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", 101)), Continuity::TookOver);
+    assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", 101)), Continuity::Sound);
 }
 
 #[test]
 fn another_replica_of_the_same_history_is_sound_or_behind_but_never_doubtful() {
-    let mut continuity = proven_on(&replica("r1", "h1", 100));
-    assert_eq!(continuity.observe(&replica("r2", "h1", 99)), Standing::Behind);
-    assert_eq!(continuity.observe(&replica("r2", "h1", 100)), Standing::Sound);
-    assert_eq!(continuity.observe(&replica("r1", "h1", 99)), Standing::Behind);
+    let mut tracker = proven_on(&replica("r1", "h1", 100));
+    assert_eq!(tracker.observe(&replica("r2", "h1", 99)), Continuity::Behind);
+    assert_eq!(tracker.observe(&replica("r2", "h1", 100)), Continuity::Sound);
+    assert_eq!(tracker.observe(&replica("r1", "h1", 99)), Continuity::Behind);
 }
 
 #[test]
 fn a_replica_that_took_over_another_history_is_doubtful() {
-    let mut continuity = proven_on(&replica("r1", "h1", 100));
-    let standing = continuity.observe(&replica("r1", "h2", 500));
-    assert_eq!(standing, Standing::Doubtful(Doubt::Resynced));
+    let mut tracker = proven_on(&replica("r1", "h1", 100));
+    let continuity = tracker.observe(&replica("r1", "h2", 500));
+    assert_eq!(continuity, Continuity::LossSuspected(Doubt::Resynced));
 }
 
 #[test]
 fn a_primary_that_begins_a_new_history_by_itself_is_sound() {
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    assert_eq!(continuity.observe(&primary("r1", "h2", 100)), Standing::Sound);
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(tracker.observe(&primary("r1", "h2", 100)), Continuity::Sound);
     // Unless it followed somebody in between.
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    let standing = continuity.observe(&promoted("r1", "h3", "h2", 90));
-    assert_eq!(standing, Standing::Doubtful(Doubt::Resynced));
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    let continuity = tracker.observe(&promoted("r1", "h3", "h2", 90));
+    assert_eq!(continuity, Continuity::LossSuspected(Doubt::Resynced));
 }
 
 #[test]
 fn an_offset_of_a_history_that_has_ended_proves_nothing() {
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    continuity.observe(&primary("r2", "h2", 0));
-    continuity.prove("h1", 1_000);
-    assert_eq!(continuity.observe(&primary("r2", "h2", 0)), Standing::Sound);
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    tracker.observe(&primary("r2", "h2", 0));
+    tracker.prove("h1", 1_000);
+    assert_eq!(tracker.observe(&primary("r2", "h2", 0)), Continuity::Sound);
 }
 
 #[test]
@@ -117,25 +117,25 @@ fn the_answers_of_info_are_read_totally() {
 
 #[test]
 fn another_process_or_another_history_is_another_server_even_if_it_is_sound() {
-    let continuity = proven_on(&primary("r1", "h1", 100));
-    assert!(!continuity.is_another(&primary("r1", "h1", 170)));
-    assert!(continuity.is_another(&promoted("r2", "h2", "h1", 102)));
-    assert!(continuity.is_another(&primary("r1", "h2", 170)));
-    assert!(continuity.is_another(&primary("r2", "h1", 170)));
-    assert!(!Continuity::default().is_another(&primary("r1", "h1", 170)));
+    let tracker = proven_on(&primary("r1", "h1", 100));
+    assert!(!tracker.is_another(&primary("r1", "h1", 170)));
+    assert!(tracker.is_another(&promoted("r2", "h2", "h1", 102)));
+    assert!(tracker.is_another(&primary("r1", "h2", 170)));
+    assert!(tracker.is_another(&primary("r2", "h1", 170)));
+    assert!(!ContinuityTracker::default().is_another(&primary("r1", "h1", 170)));
 }
 
 #[test]
 fn a_stream_given_away_by_the_server_that_was_read_is_not_doubted() {
     let from =
         |run_id: &str| Identity { moved_from: Some(run_id.into()), ..primary("r2", "h2", 7) };
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    assert_eq!(continuity.observe(&from("r1")), Standing::Moved);
-    assert_eq!(continuity.observe(&from("r1")), Standing::Sound);
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(tracker.observe(&from("r1")), Continuity::Moved);
+    assert_eq!(tracker.observe(&from("r1")), Continuity::Sound);
     // What the server there may lose from now on is its own.
     let again = Identity { run_id: "r3".into(), history: "h3".into(), ..from("r1") };
-    assert_eq!(continuity.observe(&again), Standing::Doubtful(Doubt::Restarted));
+    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(Doubt::Restarted));
     // One that was started again before it gave the stream away may have lost something.
-    let mut continuity = proven_on(&primary("r1", "h1", 100));
-    assert_eq!(continuity.observe(&from("r9")), Standing::Doubtful(Doubt::Restarted));
+    let mut tracker = proven_on(&primary("r1", "h1", 100));
+    assert_eq!(tracker.observe(&from("r9")), Continuity::LossSuspected(Doubt::Restarted));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation_state::Moment;
 
 use super::{Fold, Track};
-use crate::continuity::{Doubt, Identity, Standing};
+use crate::continuity::{Doubt, Identity, Continuity};
 use crate::log::{LogError, PerStream};
 use crate::proof::Hole;
 use crate::server_clock::ServerClock;
@@ -33,21 +33,21 @@ impl Fold {
         streams: PerStream<bool>,
     ) -> Result<(), LogError> {
         let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
-        let (is_another, standing) = source.observe_identity(identity, sent);
+        let (is_another, continuity) = source.observe_identity(identity, sent);
         // It may lack entries that were read before they were proven, for all that it can show.
         if is_another {
             self.on(streams).for_each(|track| track.is_doubted = true);
         }
-        match standing {
-            Standing::TookOver if self.writer.options().strict => {
+        match continuity {
+            Continuity::TookOver if self.writer.options().strict => {
                 self.doubt(Doubt::Failover, streams);
             }
-            Standing::Sound | Standing::Moved => {}
+            Continuity::Sound | Continuity::Moved => {}
             // Nobody can tell what the one before acknowledged in its last moments: but a second
             // source, which is cheap to ask.
-            Standing::TookOver => self.writer.suspect_loss(),
-            Standing::Behind => return Err(LogError::Behind),
-            Standing::Doubtful(doubt) => self.doubt(doubt, streams),
+            Continuity::TookOver => self.writer.suspect_loss(),
+            Continuity::Behind => return Err(LogError::Behind),
+            Continuity::LossSuspected(doubt) => self.doubt(doubt, streams),
         }
         Ok(())
     }
