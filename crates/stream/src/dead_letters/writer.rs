@@ -59,13 +59,13 @@ struct Writer {
 /// The dead-letter stream of one stream.
 #[derive(Debug, Default)]
 struct Place {
-    standing: Standing,
+    access: WriteAccess,
     /// Letters of this stream are off, for these reasons.
     trouble: Episode<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Standing {
+enum WriteAccess {
     /// It is not known whether Redis lets this user write.
     #[default]
     Unproven,
@@ -148,14 +148,14 @@ impl Writer {
 
     /// Makes sure of a connection on which it may write the letters of this stream.
     async fn prove(&mut self, stream: Stream) -> Result<(), LogError> {
-        if self.place(stream).is_none_or(|place| place.standing == Standing::On) {
+        if self.place(stream).is_none_or(|place| place.access == WriteAccess::On) {
             return Ok(());
         }
         let connection = self.links.to(&dead_stream(stream)).await?;
         let mark = marked::probe(connection, stream).await?;
         self.queue.written(stream, mark);
         if let Some(place) = self.place(stream) {
-            place.standing = Standing::On;
+            place.access = WriteAccess::On;
         }
         Ok(())
     }
@@ -166,8 +166,8 @@ impl Writer {
 
     /// Returns `true` if letters of this stream are not tried at present.
     fn is_off(&mut self, stream: Stream) -> bool {
-        let standing = self.place(stream).map(|place| place.standing);
-        matches!(standing, Some(Standing::Off(until)) if Instant::now() < until)
+        let access = self.place(stream).map(|place| place.access);
+        matches!(access, Some(WriteAccess::Off(until)) if Instant::now() < until)
     }
 
     /// The letters of one stream cannot be written; those of the others are still tried.
@@ -175,8 +175,8 @@ impl Writer {
         self.links.close();
         for place in &mut self.places {
             // Another server may have other rights.
-            if place.standing == Standing::On {
-                place.standing = Standing::Unproven;
+            if place.access == WriteAccess::On {
+                place.access = WriteAccess::Unproven;
             }
         }
         let now = self.began.elapsed();
@@ -193,7 +193,7 @@ impl Writer {
         };
         let is_known = self.places.iter().any(|place| place.trouble.has_logged(&words));
         let Some(place) = self.place(stream) else { return };
-        place.standing = Standing::Off(Instant::now() + OFF_FOR);
+        place.access = WriteAccess::Off(Instant::now() + OFF_FOR);
         if !is_known && place.trouble.goes_on(words.clone(), now) {
             warn_off(stream, error, &words);
         }
