@@ -27,7 +27,7 @@ pub(crate) struct Identity {
 
 /// What a change of server may have cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Doubt {
+pub(crate) enum LossSuspicion {
     /// It was started again, or another stands in its place.
     Restarted,
     /// A replica was promoted that may not have had everything.
@@ -47,7 +47,7 @@ pub(crate) enum Continuity {
     /// The stream was moved here from a server that is still what it was: it took everything along.
     Moved,
     /// It may have lost what the one before it had acknowledged.
-    LossSuspected(Doubt),
+    LossSuspected(LossSuspicion),
     /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
     Behind,
 }
@@ -59,7 +59,7 @@ pub(crate) struct ContinuityTracker {
     proven: Option<(Box<str>, i64)>,
 }
 
-impl Doubt {
+impl LossSuspicion {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Restarted => "restarted",
@@ -136,16 +136,16 @@ impl ContinuityTracker {
                 (true, _) => Continuity::Sound,
                 (false, true) => Continuity::Behind,
                 // Its own history, shortened.
-                (false, false) => Continuity::LossSuspected(Doubt::Restarted),
+                (false, false) => Continuity::LossSuspected(LossSuspicion::Restarted),
             };
         }
         match &now.earlier {
             Some((earlier, end)) if earlier == history && *end > offset => Continuity::TookOver,
-            Some((earlier, _)) if earlier == history => Continuity::LossSuspected(Doubt::Failover),
+            Some((earlier, _)) if earlier == history => Continuity::LossSuspected(LossSuspicion::Failover),
             // A primary that has had no replica for long begins a new history by itself.
             None if is_same_process && !last.is_replica && !now.is_replica => Continuity::Sound,
-            _ if is_same_process => Continuity::LossSuspected(Doubt::Resynced),
-            _ => Continuity::LossSuspected(Doubt::Restarted),
+            _ if is_same_process => Continuity::LossSuspected(LossSuspicion::Resynced),
+            _ => Continuity::LossSuspected(LossSuspicion::Restarted),
         }
     }
 }

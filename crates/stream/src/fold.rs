@@ -73,7 +73,7 @@ struct Throttles {
     refused: Throttle,
     recut: Throttle,
     too_large: Throttle,
-    doubt: Throttle,
+    suspicion: Throttle,
     lost: PerStream<Throttle>,
     uncertain: PerStream<Throttle>,
 }
@@ -93,7 +93,7 @@ struct Track {
     /// A hole that this answer showed.
     broken: Option<Hole>,
     /// It is to be read again, although no hole was shown.
-    is_doubted: bool,
+    must_reread: bool,
     /// Whether the server cannot show that nothing was lost before the replay.
     is_young: bool,
     /// The newest message that was reported: counted, logged, and dead-lettered if it was rejected.
@@ -106,7 +106,7 @@ impl Track {
             proof,
             as_of: None,
             broken: None,
-            is_doubted: false,
+            must_reread: false,
             is_young: false,
             reported: StreamId::ZERO,
         }

@@ -38,7 +38,7 @@ fn the_same_server_is_sound() {
 fn a_restart_is_doubtful_once() {
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     let again = primary("r2", "h2", 0);
-    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(Doubt::Restarted));
+    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(LossSuspicion::Restarted));
     assert_eq!(tracker.observe(&again), Continuity::Sound);
 }
 
@@ -47,15 +47,15 @@ fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
     for (end, continuity) in [
         (102, Continuity::TookOver),
         (101, Continuity::TookOver),
-        (100, Continuity::LossSuspected(Doubt::Failover)),
-        (7, Continuity::LossSuspected(Doubt::Failover)),
+        (100, Continuity::LossSuspected(LossSuspicion::Failover)),
+        (7, Continuity::LossSuspected(LossSuspicion::Failover)),
     ] {
         let mut tracker = proven_on(&primary("r1", "h1", 100));
         assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", end)), continuity, "{end}");
     }
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     let stranger = promoted("r2", "h3", "h2", 1_000);
-    assert_eq!(tracker.observe(&stranger), Continuity::LossSuspected(Doubt::Restarted));
+    assert_eq!(tracker.observe(&stranger), Continuity::LossSuspected(LossSuspicion::Restarted));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn another_replica_of_the_same_history_is_sound_or_behind_but_never_doubtful() {
 fn a_replica_that_took_over_another_history_is_doubtful() {
     let mut tracker = proven_on(&replica("r1", "h1", 100));
     let continuity = tracker.observe(&replica("r1", "h2", 500));
-    assert_eq!(continuity, Continuity::LossSuspected(Doubt::Resynced));
+    assert_eq!(continuity, Continuity::LossSuspected(LossSuspicion::Resynced));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_primary_that_begins_a_new_history_by_itself_is_sound() {
     // Unless it followed somebody in between.
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     let continuity = tracker.observe(&promoted("r1", "h3", "h2", 90));
-    assert_eq!(continuity, Continuity::LossSuspected(Doubt::Resynced));
+    assert_eq!(continuity, Continuity::LossSuspected(LossSuspicion::Resynced));
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn a_stream_given_away_by_the_server_that_was_read_is_not_doubted() {
     assert_eq!(tracker.observe(&from("r1")), Continuity::Sound);
     // What the server there may lose from now on is its own.
     let again = Identity { run_id: "r3".into(), history: "h3".into(), ..from("r1") };
-    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(Doubt::Restarted));
+    assert_eq!(tracker.observe(&again), Continuity::LossSuspected(LossSuspicion::Restarted));
     // One that was started again before it gave the stream away may have lost something.
     let mut tracker = proven_on(&primary("r1", "h1", 100));
-    assert_eq!(tracker.observe(&from("r9")), Continuity::LossSuspected(Doubt::Restarted));
+    assert_eq!(tracker.observe(&from("r9")), Continuity::LossSuspected(LossSuspicion::Restarted));
 }

@@ -18,7 +18,7 @@ impl Fold {
         let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
             return;
         };
-        if track.broken.is_some() || track.is_doubted {
+        if track.broken.is_some() || track.must_reread {
             return;
         }
         match step(&mut track.proof) {
@@ -100,7 +100,7 @@ impl Fold {
         let now = self.writer.now().monotonic;
         let tracks = self.tracks.iter_mut().flatten().zip(&mut self.throttles.lost);
         for (stream, (track, throttle)) in Stream::ALL.into_iter().zip(tracks) {
-            if std::mem::take(&mut track.is_doubted) {
+            if std::mem::take(&mut track.must_reread) {
                 track.proof.reread();
             }
             let Some(hole) = track.broken.take() else { continue };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation_state::Moment;
 
 use super::{Fold, Track};
-use crate::continuity::{Doubt, Identity, Continuity};
+use crate::continuity::{LossSuspicion, Identity, Continuity};
 use crate::log::{LogError, PerStream};
 use crate::proof::Hole;
 use crate::server_clock::ServerClock;
@@ -36,18 +36,18 @@ impl Fold {
         let (is_another, continuity) = source.observe_identity(identity, sent);
         // It may lack entries that were read before they were proven, for all that it can show.
         if is_another {
-            self.on(streams).for_each(|track| track.is_doubted = true);
+            self.on(streams).for_each(|track| track.must_reread = true);
         }
         match continuity {
             Continuity::TookOver if self.writer.options().strict => {
-                self.doubt(Doubt::Failover, streams);
+                self.suspect_loss(LossSuspicion::Failover, streams);
             }
             Continuity::Sound | Continuity::Moved => {}
             // Nobody can tell what the one before acknowledged in its last moments: but a second
             // source, which is cheap to ask.
             Continuity::TookOver => self.writer.suspect_loss(),
             Continuity::Behind => return Err(LogError::Behind),
-            Continuity::LossSuspected(doubt) => self.doubt(doubt, streams),
+            Continuity::LossSuspected(suspicion) => self.suspect_loss(suspicion, streams),
         }
         Ok(())
     }
@@ -59,13 +59,13 @@ impl Fold {
     }
 
     /// The server may have lost what nobody here has read.
-    pub(super) fn doubt(&mut self, doubt: Doubt, streams: PerStream<bool>) {
-        self.metrics.doubt(doubt);
+    pub(super) fn suspect_loss(&mut self, suspicion: LossSuspicion, streams: PerStream<bool>) {
+        self.metrics.suspicion(suspicion);
         self.writer.suspect_loss();
         let strict = self.writer.options().strict;
-        if let Some(count) = self.throttles.doubt.add(1, self.writer.now().monotonic) {
+        if let Some(count) = self.throttles.suspicion.add(1, self.writer.now().monotonic) {
             tracing::warn!(
-                cause = doubt.label(),
+                cause = suspicion.label(),
                 strict,
                 count,
                 "Redis was restarted or replaced, and may have lost messages that it had \
@@ -74,7 +74,7 @@ impl Fold {
             );
         }
         for track in self.on(streams) {
-            track.is_doubted = true;
+            track.must_reread = true;
             track.broken = strict.then_some(Hole::Suspected);
         }
     }

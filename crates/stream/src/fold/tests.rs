@@ -9,7 +9,7 @@ use caracal_revocation_state::{
 };
 
 use super::*;
-use crate::continuity::Doubt;
+use crate::continuity::LossSuspicion;
 use crate::dead_letters::{self, Queue};
 use crate::log::{AsOf, Counters, Entry};
 use crate::logged;
@@ -558,7 +558,7 @@ fn message_read_again_is_reported_once() {
     scene.publish("forged", &key("2b"));
     scene.read();
     assert_eq!(scene.queue.len(), 1);
-    scene.fold.doubt(Doubt::Restarted, [true; Stream::ALL.len()]);
+    scene.fold.suspect_loss(LossSuspicion::Restarted, [true; Stream::ALL.len()]);
     scene.read();
     assert_eq!(scene.fold.cursors(SECOND)[STREAM.index()], StreamId::ZERO);
     scene.publish("forged too", &key("2b"));

@@ -7,7 +7,7 @@ use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
 use caracal_revocation_state::{Degraded, Moment, Outage, Revocations, Unready};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::continuity::Doubt;
+use crate::continuity::LossSuspicion;
 use crate::proof::Hole;
 
 mod describe;
@@ -26,7 +26,7 @@ pub(crate) struct StreamMetrics {
     verified: [(KeySlot, Counter); 3],
     refused: [(RejectionKind, Counter); 4],
     holes: [(Hole, Counter); 4],
-    doubts: [(Doubt, Counter); 3],
+    suspicions: [(LossSuspicion, Counter); 3],
     read_errors: [(Outage, Counter); Outage::ALL.len()],
     outages: [Gauge; Outage::ALL.len()],
     unready: [Gauge; Unready::LABELS.len()],
@@ -77,9 +77,9 @@ impl StreamMetrics {
             holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected].map(|hole| {
                 (hole, counter!("caracal_revocation_holes_total", "cause" => hole.label()))
             }),
-            doubts: [Doubt::Restarted, Doubt::Failover, Doubt::Resynced].map(|doubt| {
+            suspicions: [LossSuspicion::Restarted, LossSuspicion::Failover, LossSuspicion::Resynced].map(|suspicion| {
                 let name = "caracal_revocation_possible_holes_total";
-                (doubt, counter!(name, "cause" => doubt.label()))
+                (suspicion, counter!(name, "cause" => suspicion.label()))
             }),
             read_errors: Outage::ALL.map(|cause| {
                 let name = "caracal_revocation_read_errors_total";
@@ -126,8 +126,8 @@ impl StreamMetrics {
         count(&self.holes, hole);
     }
 
-    pub(crate) fn doubt(&self, doubt: Doubt) {
-        count(&self.doubts, doubt);
+    pub(crate) fn suspicion(&self, suspicion: LossSuspicion) {
+        count(&self.suspicions, suspicion);
     }
 
     pub(crate) fn read_error(&self, cause: Outage) {
