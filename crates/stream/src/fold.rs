@@ -14,7 +14,7 @@ use crate::metrics::{Reporter, StreamMetrics};
 use crate::repeat_limiter::RepeatLimiter;
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
-use crate::signing::Signing;
+use crate::signature_health::SignatureHealth;
 use crate::snapshot::{Position, Recalled};
 use crate::source::Source;
 use caracal_revocation_state::internal::Throttle;
@@ -54,7 +54,7 @@ pub(crate) struct Fold {
     /// The first for all streams, or one for each, if each may be on another server.
     sources: PerStream<Source>,
     is_split: bool,
-    signing: Signing,
+    signatures: SignatureHealth,
     /// The history was read to its end and believed, once.
     is_ready: bool,
     throttles: Throttles,
@@ -146,7 +146,7 @@ impl Fold {
             tracks: None,
             sources: PerStream::default(),
             is_split: false,
-            signing: Signing::default(),
+            signatures: SignatureHealth::default(),
             is_ready: false,
             throttles: Throttles::default(),
             applied: Applied::default(),
@@ -175,7 +175,7 @@ impl Fold {
     /// it was read. Not in strict mode: nothing shows what the server may have lost in between.
     pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
         if recalled.is_some_and(|recalled| recalled.key_is_proven) {
-            self.signing.prove_key();
+            self.signatures.prove_key();
             self.dead_letters.release();
         }
         self.recalled = recalled.filter(|_| !self.writer.options().strict);
@@ -191,7 +191,7 @@ impl Fold {
         }
         let mut position = Position {
             as_of: self.believed(as_of),
-            key_is_proven: self.signing.key_is_proven(),
+            key_is_proven: self.signatures.key_is_proven(),
             tracks: PerStream::default(),
         };
         for (track, place) in tracks.iter().zip(&mut position.tracks) {
@@ -293,7 +293,7 @@ impl Fold {
         self.cover_recuts(now);
         self.sweep(now);
         self.track_capacity(server_time);
-        self.signing.settle(server_time);
+        self.signatures.settle(server_time);
         self.confirm();
         self.alarm();
         self.report(now);

@@ -66,7 +66,7 @@ mod redis_reply;
 mod repeat_limiter;
 mod server_clock;
 mod settings;
-mod signing;
+mod signature_health;
 mod snapshot;
 mod source;
 mod topology;

@@ -73,7 +73,7 @@ impl Fold {
     /// The moment up to which the view counts as proven. In strict mode that is at most when the
     /// first message was published that no accepted key has signed: it may have been a revocation.
     pub(super) fn believed(&self, as_of: Moment) -> Moment {
-        let failing = self.signing.failing_since().filter(|_| self.writer.options().strict);
+        let failing = self.signatures.failing_since().filter(|_| self.writer.options().strict);
         failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
     }
 
@@ -84,7 +84,7 @@ impl Fold {
         }
         // After a history that was empty, one message that fails is more likely forged than the
         // key wrong.
-        let is_wrong_key = !self.is_ready && self.signing.none_verified();
+        let is_wrong_key = !self.is_ready && self.signatures.none_verified();
         is_wrong_key.then_some(NotReady::NoSignatureVerifies)
     }
 
@@ -112,7 +112,7 @@ impl Fold {
 
     /// Says when messages begin to fail that should verify, and when that is over.
     pub(super) fn alarm(&self) {
-        let fail = self.is_ready && self.signing.failing_since().is_some();
+        let fail = self.is_ready && self.signatures.failing_since().is_some();
         if !self.writer.set_signatures_fail(fail) {
             return;
         }

@@ -82,7 +82,7 @@ impl Fold {
         match rejection.kind() {
             RejectionKind::Signature => {
                 let at = received.now.earlier_by(received.since(entry.id));
-                self.signing.failed(received.published(entry.id), at);
+                self.signatures.failed(received.published(entry.id), at);
             }
             RejectionKind::Ambiguous if rejection.was_signed() => {
                 self.cover_recut(entry, received);
@@ -130,7 +130,7 @@ impl Fold {
 
     /// An accepted key has signed a message that was published at this time.
     fn believe_key(&mut self, published: Duration) {
-        if self.signing.verified(published) {
+        if self.signatures.verified(published) {
             self.dead_letters.release();
         }
     }

@@ -11,7 +11,7 @@ const CALM: Duration = Duration::from_secs(60);
 /// What the signatures so far say. Times of publication are by the server's clock, since the Unix
 /// epoch: history is read stream by stream, so an old failure may come late.
 #[derive(Debug, Default)]
-pub(crate) struct Signing {
+pub(crate) struct SignatureHealth {
     /// An accepted key has signed a message, read here or by the process before.
     key_is_proven: bool,
     /// When the newest message was published that an accepted key has signed.
@@ -22,7 +22,7 @@ pub(crate) struct Signing {
     failing_since: Option<Moment>,
 }
 
-impl Signing {
+impl SignatureHealth {
     /// An earlier process has seen that the key is right.
     pub(crate) const fn prove_key(&mut self) {
         self.key_is_proven = true;
@@ -80,57 +80,57 @@ mod tests {
         Moment { monotonic: Duration::from_secs(second), wall: Duration::from_secs(second) }
     }
 
-    fn failed(signing: &mut Signing, seconds: u64) {
-        signing.failed(second(seconds), at(seconds));
+    fn failed(health: &mut SignatureHealth, seconds: u64) {
+        health.failed(second(seconds), at(seconds));
     }
 
     #[test]
     fn alarms_from_first_failure_until_a_minute_after_the_last() {
-        let mut signing = Signing::default();
-        assert!(signing.verified(second(9)));
-        failed(&mut signing, 10);
-        failed(&mut signing, 20);
-        assert!(!signing.verified(second(21)));
-        signing.settle(second(79));
-        assert_eq!(signing.failing_since(), Some(at(10)));
-        signing.settle(second(80));
-        assert_eq!(signing.failing_since(), None);
-        failed(&mut signing, 90);
-        assert_eq!(signing.failing_since(), Some(at(90)));
+        let mut health = SignatureHealth::default();
+        assert!(health.verified(second(9)));
+        failed(&mut health, 10);
+        failed(&mut health, 20);
+        assert!(!health.verified(second(21)));
+        health.settle(second(79));
+        assert_eq!(health.failing_since(), Some(at(10)));
+        health.settle(second(80));
+        assert_eq!(health.failing_since(), None);
+        failed(&mut health, 90);
+        assert_eq!(health.failing_since(), Some(at(90)));
     }
 
     #[test]
     fn alarms_for_as_long_as_nothing_newer_verifies() {
-        let mut signing = Signing::default();
-        signing.verified(second(9));
-        failed(&mut signing, 10);
-        signing.settle(second(100_000));
-        assert_eq!(signing.failing_since(), Some(at(10)));
-        signing.verified(second(100_001));
-        signing.settle(second(100_001));
-        assert_eq!(signing.failing_since(), None);
+        let mut health = SignatureHealth::default();
+        health.verified(second(9));
+        failed(&mut health, 10);
+        health.settle(second(100_000));
+        assert_eq!(health.failing_since(), Some(at(10)));
+        health.verified(second(100_001));
+        health.settle(second(100_001));
+        assert_eq!(health.failing_since(), None);
     }
 
     #[test]
     fn old_failure_read_late_is_no_alarm() {
-        let mut signing = Signing::default();
-        signing.verified(second(1_000));
-        failed(&mut signing, 10);
-        failed(&mut signing, 500);
-        signing.settle(second(1_000));
-        assert_eq!(signing.failing_since(), None);
+        let mut health = SignatureHealth::default();
+        health.verified(second(1_000));
+        failed(&mut health, 10);
+        failed(&mut health, 500);
+        health.settle(second(1_000));
+        assert_eq!(health.failing_since(), None);
     }
 
     #[test]
     fn key_is_wrong_only_if_messages_fail_and_none_ever_verified() {
-        let mut signing = Signing::default();
-        assert!(!signing.none_verified(), "nothing was read");
-        failed(&mut signing, 10);
-        assert!(signing.none_verified());
-        assert!(signing.verified(second(5)));
-        assert!(!signing.none_verified());
+        let mut health = SignatureHealth::default();
+        assert!(!health.none_verified(), "nothing was read");
+        failed(&mut health, 10);
+        assert!(health.none_verified());
+        assert!(health.verified(second(5)));
+        assert!(!health.none_verified());
 
-        let mut recalled = Signing::default();
+        let mut recalled = SignatureHealth::default();
         recalled.prove_key();
         failed(&mut recalled, 10);
         assert!(!recalled.none_verified());
