@@ -54,7 +54,7 @@ mod log;
 #[cfg(test)]
 mod logged;
 mod metrics;
-mod outage;
+mod outage_log;
 mod persistence;
 mod primary;
 mod proof;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::fold::Fold;
 use crate::log::{Log, LogError, PerStream, Reading};
-use crate::outage::Outage;
+use crate::outage_log::OutageLog;
 use crate::snapshot::Saver;
 
 /// How long one read waits for the next entry, at most and at least.
@@ -61,7 +61,7 @@ pub(crate) async fn read_for_ever<L: Log>(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
-    let mut outage = Outage::default();
+    let mut outages = OutageLog::default();
     let mut failing = 0_usize;
     let mut turns = FuturesUnordered::new();
     for log in logs {
@@ -103,8 +103,8 @@ pub(crate) async fn read_for_ever<L: Log>(
                     failing = failing + usize::from(is_failing) - usize::from(was_failing);
                     reader.backoff.reset();
                     match freshness_error {
-                        Some(error) => outage.unproven(&error, fold.writer()),
-                        None if failing == 0 => outage.end(fold.writer()),
+                        Some(error) => outages.unproven(&error, fold.writer()),
+                        None if failing == 0 => outages.end(fold.writer()),
                         None => {}
                     }
                     if let Some(saver) = saver {
@@ -121,7 +121,7 @@ pub(crate) async fn read_for_ever<L: Log>(
             }
             Err(error) => {
                 failing += usize::from(!std::mem::replace(&mut reader.is_failing, true));
-                outage.failed(&error, fold.writer());
+                outages.failed(&error, fold.writer());
                 let broke_off = std::mem::replace(&mut reader.is_reading, false);
                 fold.failed(error.outage(), broke_off);
                 Turn::Open { after: reader.backoff.next_pause() }

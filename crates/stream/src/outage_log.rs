@@ -1,6 +1,6 @@
 //! The time between losing Redis and reading from it again: logged once at each end.
 
-use caracal_revocation_state::{Outage as Cause, RevocationsWriter};
+use caracal_revocation_state::{Outage, RevocationsWriter};
 
 use crate::advice;
 use crate::log::LogError;
@@ -8,15 +8,15 @@ use caracal_revocation_state::internal::{CALM, Episode};
 
 /// One outage after the other. One that comes and goes is logged as one.
 #[derive(Debug)]
-pub(crate) struct Outage(Episode<Cause>);
+pub(crate) struct OutageLog(Episode<Outage>);
 
-impl Default for Outage {
+impl Default for OutageLog {
     fn default() -> Self {
         Self(Episode::default().over_after(CALM))
     }
 }
 
-impl Outage {
+impl OutageLog {
     /// The streams could not be read.
     pub(crate) fn failed(&mut self, error: &LogError, writer: &RevocationsWriter) {
         if let Some(cause) = self.begin(error, writer) {
@@ -39,7 +39,7 @@ impl Outage {
     }
 
     /// Reports the outage; returns its cause if that was not logged yet.
-    fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<Cause> {
+    fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<Outage> {
         let cause = error.outage();
         writer.set_outage(Some(cause));
         self.0.goes_on(cause, writer.now().monotonic).then_some(cause)
