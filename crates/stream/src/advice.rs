@@ -2,7 +2,7 @@
 
 use caracal_revocation_state::Outage;
 
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// Codes of what a server answers.
 const CODES: [(&str, &str); 4] = [

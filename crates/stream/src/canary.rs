@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::acl;
 use crate::connection::Connection;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
 use crate::topology::Topology;

@@ -11,7 +11,7 @@ use redis::{
     RedisError, Value,
 };
 
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
 /// What an answer may take beyond the time that the server was asked to wait.

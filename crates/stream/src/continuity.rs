@@ -1,58 +1,43 @@
-//! Whether the server that answers now still has what the one before had acknowledged.
+//! Compares the server that answers now with the previous one: does it still have every message that
+//! the previous one acknowledged?
 //!
 //! A restart or a failover can lose messages that the server had acknowledged, and counting shows
 //! it only if they had been read. The run id and the replication id show that one took place; the
 //! offset at which a replica became the primary can show that nothing proven was lost.
 
-use crate::log::LogError;
-use crate::redis_reply::info_field;
+use caracal_revocation_state::Moment;
 
-const LACKING: LogError = LogError::Reply("INFO lacks a field");
+use crate::identity::Identity;
+use crate::server_clock::ServerClock;
 
-/// Who a server is, and where it stands in its history: from `INFO server` and `INFO replication`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) run_id: Box<str>,
-    /// The history that its data belongs to.
-    pub(crate) history: Box<str>,
-    /// How far in that history it is.
-    pub(crate) offset: i64,
-    /// The history that it had before it was promoted, and the first offset that is not of it.
-    pub(crate) earlier: Option<(Box<str>, i64)>,
-    pub(crate) is_replica: bool,
-    /// Of the server that the stream was on before, if it is still the primary that it was: its
-    /// run id.
-    pub(crate) moved_from: Option<Box<str>>,
-}
-
-/// What a change of server may have cost.
+/// The reason to suspect that a change of server lost messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LossSuspicion {
-    /// It was started again, or another stands in its place.
+    /// The server was restarted, or another one replaced it.
     Restarted,
-    /// A replica was promoted that may not have had everything.
+    /// A replica was promoted that may have lacked messages.
     Failover,
     /// The same process has the data of another.
     Resynced,
 }
 
-/// What is to be thought of the server that answers.
+/// The result of comparing the server that answers with the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
-    /// It has all that was proven.
+    /// It has everything that was proven.
     Sound,
-    /// So has this one, which took over from another; what that acknowledged afterwards, nobody
-    /// can tell.
+    /// It was promoted and has everything that was proven. What the previous primary acknowledged after
+    /// that is unknown.
     TookOver,
-    /// The stream was moved here from a server that is still what it was: it took everything along.
+    /// The stream's slot migrated here from a server that is still the same primary: nothing was lost.
     Moved,
-    /// It may have lost what the one before it had acknowledged.
+    /// It may have lost messages that the previous one acknowledged.
     LossSuspected(LossSuspicion),
-    /// It is a replica that has not got yet what was proven elsewhere: nothing is lost.
+    /// It is a replica that does not have yet what was proven on another server: nothing is lost.
     Behind,
 }
 
-/// The server as it was last seen, and up to where its history is proven.
+/// The last identity of the server, and the proven part of its history.
 #[derive(Debug, Default)]
 pub(crate) struct ContinuityTracker {
     last: Option<Identity>,
@@ -69,53 +54,31 @@ impl LossSuspicion {
     }
 }
 
-impl Identity {
-    /// The run id in the answer to `INFO server`.
-    pub(crate) fn run_id(server: &str) -> Result<&str, LogError> {
-        info_field(server, "run_id").ok_or(LACKING)
-    }
-
-    /// Reads the answer to `INFO replication` of the process with this run id.
-    pub(crate) fn of(run_id: &str, replication: &str) -> Result<Self, LogError> {
-        let text = |name| info_field(replication, name).ok_or(LACKING);
-        let number = |name| text(name)?.parse::<i64>().map_err(|_| LACKING);
-        let earlier = text("master_replid2")?;
-        let is_set = earlier.bytes().any(|digit| digit != b'0');
-        Ok(Self {
-            run_id: run_id.into(),
-            history: text("master_replid")?.into(),
-            offset: number("master_repl_offset")?,
-            earlier: is_set
-                .then(|| Ok::<_, LogError>((earlier.into(), number("second_repl_offset")?)))
-                .transpose()?,
-            is_replica: text("role")? == "slave",
-            moved_from: None,
-        })
-    }
-}
-
 impl ContinuityTracker {
-    /// Takes in who answers now.
+    /// Compares this identity with the last one, and keeps it.
     pub(crate) fn observe(&mut self, now: &Identity) -> Continuity {
         let continuity = self.compare(now);
         if continuity != Continuity::Behind {
             self.last = Some(now.clone());
         }
-        if matches!(continuity, Continuity::LossSuspected(_) | Continuity::TookOver | Continuity::Moved) {
+        if matches!(
+            continuity,
+            Continuity::LossSuspected(_) | Continuity::TookOver | Continuity::Moved
+        ) {
             self.proven = None;
         }
         continuity
     }
 
-    /// Whether another process, or another history, answers than the last time.
+    /// Returns `true` if another process, or another history, answers than the last time.
     pub(crate) fn is_another(&self, now: &Identity) -> bool {
         let last = self.last.as_ref();
         last.is_some_and(|last| (&last.run_id, &last.history) != (&now.run_id, &now.history))
     }
 
-    /// Everything was proven that the server had at this offset of this history.
+    /// Records that everything up to this offset of this history is proven.
     pub(crate) fn prove(&mut self, history: &str, offset: i64) {
-        // Unless the history is not the server's any more.
+        // The server may have another history by now.
         if self.last.as_ref().is_some_and(|last| *last.history == *history) {
             self.proven = Some((history.into(), offset));
         }
@@ -141,11 +104,53 @@ impl ContinuityTracker {
         }
         match &now.earlier {
             Some((earlier, end)) if earlier == history && *end > offset => Continuity::TookOver,
-            Some((earlier, _)) if earlier == history => Continuity::LossSuspected(LossSuspicion::Failover),
+            Some((earlier, _)) if earlier == history => {
+                Continuity::LossSuspected(LossSuspicion::Failover)
+            }
             // A primary that has had no replica for long begins a new history by itself.
             None if is_same_process && !last.is_replica && !now.is_replica => Continuity::Sound,
             _ if is_same_process => Continuity::LossSuspected(LossSuspicion::Resynced),
             _ => Continuity::LossSuspected(LossSuspicion::Restarted),
+        }
+    }
+}
+
+/// One server that is read from, its clock and its continuity: of all streams, or in a cluster of one.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) clock: ServerClock,
+    tracker: ContinuityTracker,
+    /// An identity whose offset is not proven yet, and the time at which it was asked for.
+    unproven: Option<(Moment, Identity)>,
+}
+
+impl Source {
+    /// Records the identity in an answer to what was sent at this moment. Returns `true` if another server
+    /// answers than before, and whether it continues the history.
+    pub(crate) fn observe_identity(
+        &mut self,
+        identity: &Identity,
+        sent: Moment,
+    ) -> (bool, Continuity) {
+        let is_another = self.tracker.is_another(identity);
+        let continuity = self.tracker.observe(identity);
+        match continuity {
+            Continuity::Behind => return (is_another, continuity),
+            Continuity::LossSuspected(_) | Continuity::TookOver | Continuity::Moved => {
+                self.unproven = None
+            }
+            Continuity::Sound => {}
+        }
+        // An earlier identity is kept until it is proven: a newer one in its place might never be.
+        self.unproven.get_or_insert_with(|| (sent, identity.clone()));
+        (is_another, continuity)
+    }
+
+    /// Records that everything sent up to this moment is proven.
+    pub(crate) fn prove(&mut self, up_to: Moment) {
+        let is_proven = |(sent, _): &mut (Moment, Identity)| sent.monotonic <= up_to.monotonic;
+        if let Some((_, identity)) = self.unproven.take_if(is_proven) {
+            self.tracker.prove(&identity.history, identity.offset);
         }
     }
 }

@@ -8,15 +8,17 @@ use std::time::Duration;
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
 use caracal_revocation_state::{Moment, Outage, Revocations, RevocationsWriter};
 
+use crate::continuity::Source;
 use crate::dead_letters::DeadLetters;
-use crate::log::{Head, LogError, PerStream, Reading};
+use crate::entry::{Head, PerStream};
+use crate::log::Reading;
+use crate::log_error::LogError;
 use crate::metrics::{Reporter, StreamMetrics};
-use crate::repeat_limiter::RepeatLimiter;
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
+use crate::repeat_limiter::RepeatLimiter;
 use crate::signature_health::SignatureHealth;
 use crate::snapshot::{Position, Recalled};
-use crate::source::Source;
 use caracal_revocation_state::internal::Throttle;
 
 use messages::Received;
@@ -129,8 +131,10 @@ impl Fold {
         let metrics = Arc::new(StreamMetrics::register());
         // Well within the time in which a message must be heeded.
         let longest = writer.options().deny_after / 2;
-        let recuts = PerStream::default()
-            .map(|()| Recuts { limiter: RepeatLimiter::between(SHORTEST_COVER, longest), are_waiting: false });
+        let recuts = PerStream::default().map(|()| Recuts {
+            limiter: RepeatLimiter::between(SHORTEST_COVER, longest),
+            are_waiting: false,
+        });
         if !keys.verifies() {
             dead_letters.release();
         }

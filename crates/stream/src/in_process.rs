@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
+use crate::entry::{Counters, Entry, Head, PerStream};
 use crate::fields::Fields;
-use crate::log::{AsOf, Counters, Entry, Head, Log, LogError, PerStream, Reading};
+use crate::log::{AsOf, Log, Reading};
+use crate::log_error::LogError;
 
 /// Like Caracal's producers, who trim with `MAXLEN ~ 100000`.
 const MAX_LEN: usize = 100_000;

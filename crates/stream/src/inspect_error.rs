@@ -3,7 +3,7 @@
 use caracal_revocation_state::Outage;
 
 use crate::advice;
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// Redis did not answer an operator's question, or not as expected. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

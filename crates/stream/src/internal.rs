@@ -8,8 +8,9 @@ use caracal_revocation_event::{Stream, StreamId};
 pub use caracal_revocation_state::internal::{Backoff, Throttle};
 
 pub use crate::connection::Connection;
+pub use crate::entry::{Counters, Entry, Head};
 use crate::log::Log;
-pub use crate::log::{Counters, Entry, Head, LogError};
+pub use crate::log_error::LogError;
 pub use crate::publisher::MAX_LEN;
 pub use crate::receipts::PREFIX as RECEIPT_PREFIX;
 pub use crate::topology::Links;

@@ -43,14 +43,17 @@ mod certificates;
 mod connection;
 mod continuity;
 mod dead_letters;
+mod entry;
 mod fields;
 mod fold;
 mod follower;
+mod identity;
 mod in_process;
 mod inspect_error;
 #[doc(hidden)]
 pub mod internal;
 mod log;
+mod log_error;
 #[cfg(test)]
 mod logged;
 mod metrics;
@@ -68,7 +71,6 @@ mod server_clock;
 mod settings;
 mod signature_health;
 mod snapshot;
-mod source;
 mod topology;
 mod view_age;
 mod watch;

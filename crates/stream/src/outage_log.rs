@@ -3,7 +3,7 @@
 use caracal_revocation_state::{Outage, RevocationsWriter};
 
 use crate::advice;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use caracal_revocation_state::internal::{CALM, Episode};
 
 /// One outage after the other. One that comes and goes is logged as one.

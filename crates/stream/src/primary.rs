@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use caracal_revocation_state::{Moment, Outage};
-use redis::{ConnectionInfo, Pipeline};
+use redis::ConnectionInfo;
 use tokio::time::{Instant, timeout};
 
 use crate::connection::Connection;
-use crate::continuity::Identity;
-use crate::log::{AsOf, LogError};
-use crate::redis_reply as reply;
+use crate::identity::Identity;
+use crate::log::AsOf;
+use crate::log_error::LogError;
 
 /// The replica is read after this, whatever the primary does.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -121,12 +121,7 @@ impl Primary {
             self.connection = Some(Connection::open(&self.server).await?);
         }
         let connection = self.connection.as_mut().ok_or(LogError::Reply("no connection"))?;
-        let mut commands = Pipeline::new();
-        commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
-        let mut answers = connection.tell(&commands).await?.into_iter();
-        let server = reply::text(&reply::sound(answers.next())?)?;
-        let replication = reply::text(&reply::sound(answers.next())?)?;
-        Identity::of(Identity::run_id(&server)?, &replication)
+        Identity::ask(connection).await
     }
 }
 

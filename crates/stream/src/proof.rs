@@ -14,7 +14,7 @@ use std::time::Duration;
 use caracal_revocation_event::StreamId;
 use caracal_revocation_state::Moment;
 
-use crate::log::{Counters, Head};
+use crate::entry::{Counters, Head};
 use crate::snapshot::Checkpoint;
 
 /// What one stream's reading proves, step by step.

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::connection::{install_crypto, refused, with_client_options};
 use crate::in_process::InProcess;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
 use crate::topology::{Links, Topology};

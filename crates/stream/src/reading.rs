@@ -12,8 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
+use crate::entry::PerStream;
 use crate::fold::Fold;
-use crate::log::{Log, LogError, PerStream, Reading};
+use crate::log::{Log, Reading};
+use crate::log_error::LogError;
 use crate::outage_log::OutageLog;
 use crate::snapshot::Saver;
 

@@ -7,9 +7,11 @@ use caracal_revocation_state::{Moment, Revocations};
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::continuity::Identity;
-use crate::log::{AsOf, Log, LogError, PerStream, Reading};
 use crate::adaptive_timeout::{AdaptiveTimeout, connect_hedged};
+use crate::entry::PerStream;
+use crate::identity::Identity;
+use crate::log::{AsOf, Log, Reading};
+use crate::log_error::LogError;
 use crate::persistence;
 use crate::primary::{self, Primary};
 use crate::redis_reply as reply;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use redis::Value;
 
+use crate::entry::{Counters, Entry, Head};
 use crate::fields::Fields;
-use crate::log::{Counters, Entry, Head, LogError};
+use crate::log_error::LogError;
 
 /// The answer, unless it is missing or an error.
 pub fn sound(answer: Option<Value>) -> Result<Value, LogError> {

@@ -8,9 +8,11 @@ use caracal_revocation_state::{Moment, Revocations, RevocationsWriter};
 use futures_util::future::try_join_all;
 
 use crate::dead_letters;
+use crate::entry::{Entry, PerStream};
 use crate::fold::Fold;
 use crate::inspect_error::InspectError;
-use crate::log::{Entry, Log, LogError, PerStream, Reading};
+use crate::log::{Log, Reading};
+use crate::log_error::LogError;
 use crate::redis_log::RedisLog;
 use crate::settings::Settings;
 use crate::topology::Upstream;

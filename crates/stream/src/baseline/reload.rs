@@ -148,7 +148,9 @@ impl LossSchedule {
     fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut RepeatLimiter> {
         let read = self.read;
         let causes = CAUSES.into_iter().zip(&mut self.limiters);
-        causes.filter_map(move |((count, _), limiter)| (count(lost) != count(read)).then_some(limiter))
+        causes.filter_map(move |((count, _), limiter)| {
+            (count(lost) != count(read)).then_some(limiter)
+        })
     }
 
     /// A reading begins, after these losses.

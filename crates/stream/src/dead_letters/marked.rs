@@ -12,7 +12,7 @@ use redis::{Pipeline, Value};
 use super::dead_stream;
 use super::mark::{Mark, Order};
 use crate::connection::Connection;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::topology::Links;
 

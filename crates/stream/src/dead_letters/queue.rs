@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::DeadLetter;
-use crate::log::{Entry, PerStream};
+use crate::entry::{Entry, PerStream};
 
 /// At most so many letters wait, of so many bytes together.
 const MAX_WAITING: usize = 1_024;

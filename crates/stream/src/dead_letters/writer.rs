@@ -12,7 +12,8 @@ use super::mark::Order;
 use super::marked::{self, Attempt};
 use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
-use crate::log::{LogError, PerStream};
+use crate::entry::PerStream;
+use crate::log_error::LogError;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{Backoff, Episode};
 

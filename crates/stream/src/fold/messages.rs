@@ -8,7 +8,7 @@ use caracal_revocation_event::{
 use caracal_revocation_state::Moment;
 
 use super::Fold;
-use crate::log::Entry;
+use crate::entry::Entry;
 use crate::server_clock::ServerClock;
 use crate::wire::MAX_MESSAGE;
 

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use caracal_revocation_event::{Event, KeySlot, Stream};
 
-use crate::log::Entry;
+use crate::entry::Entry;
 
 /// At most so many are remembered.
 const MAX: usize = 4_096;

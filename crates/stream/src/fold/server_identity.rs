@@ -5,8 +5,10 @@ use std::time::Duration;
 use caracal_revocation_state::Moment;
 
 use super::{Fold, Track};
-use crate::continuity::{LossSuspicion, Identity, Continuity};
-use crate::log::{LogError, PerStream};
+use crate::continuity::{Continuity, LossSuspicion};
+use crate::entry::PerStream;
+use crate::identity::Identity;
+use crate::log_error::LogError;
 use crate::proof::Hole;
 use crate::server_clock::ServerClock;
 

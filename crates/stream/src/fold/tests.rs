@@ -11,7 +11,8 @@ use caracal_revocation_state::{
 use super::*;
 use crate::continuity::LossSuspicion;
 use crate::dead_letters::{self, Queue};
-use crate::log::{AsOf, Counters, Entry};
+use crate::entry::{Counters, Entry};
+use crate::log::AsOf;
 use crate::logged;
 use crate::snapshot::Checkpoint;
 

@@ -77,7 +77,12 @@ impl StreamMetrics {
             holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected].map(|hole| {
                 (hole, counter!("caracal_revocation_holes_total", "cause" => hole.label()))
             }),
-            suspicions: [LossSuspicion::Restarted, LossSuspicion::Failover, LossSuspicion::Resynced].map(|suspicion| {
+            suspicions: [
+                LossSuspicion::Restarted,
+                LossSuspicion::Failover,
+                LossSuspicion::Resynced,
+            ]
+            .map(|suspicion| {
                 let name = "caracal_revocation_possible_holes_total";
                 (suspicion, counter!(name, "cause" => suspicion.label()))
             }),

@@ -8,7 +8,7 @@ use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
 use super::Receipt;
-use crate::log::PerStream;
+use crate::entry::PerStream;
 
 /// How many of the latest messages are remembered.
 const LATEST: usize = 64;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{PREFIX, Progress};
 use crate::acl;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{CALM, Episode};
 

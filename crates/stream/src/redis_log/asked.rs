@@ -7,8 +7,10 @@ use redis::Pipeline;
 
 use super::Server;
 use super::counters::Form;
-use crate::continuity::Identity;
-use crate::log::{AsOf, LogError, PerStream, Reading};
+use crate::entry::PerStream;
+use crate::identity::Identity;
+use crate::log::{AsOf, Reading};
+use crate::log_error::LogError;
 use crate::wire::{Answers, Keep, Received, Stopped};
 
 /// A read that was sent.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use caracal_revocation_event::Stream;
 use tokio::time::Instant;
 
-use crate::log::PerStream;
+use crate::entry::PerStream;
 
 /// How often they are asked for while entries come one by one: what they prove is older by so much,
 /// and asking each time would take the server longer than the entry.

@@ -8,7 +8,7 @@ use caracal_revocation_state::Revocations;
 use super::RedisLog;
 use super::asked::Asked;
 use super::counters::Form;
-use crate::log::PerStream;
+use crate::entry::PerStream;
 
 /// How long a read waits where it cannot wait for everything that may come.
 const SHORT_WAIT: Duration = Duration::from_millis(20);

@@ -7,7 +7,7 @@ use caracal_revocation_state::{Image, Moment};
 use serde::{Deserialize, Serialize};
 
 use super::{Boot, Position, SnapshotError};
-use crate::log::PerStream;
+use crate::entry::PerStream;
 
 const NAME: &[u8] = b"caracal revocation snapshot\n";
 const VERSION: u16 = 2;

@@ -19,10 +19,10 @@ use std::time::Duration;
 use caracal_revocation_event::{Key, KeyRing};
 use caracal_revocation_state::{Moment, RevocationsWriter};
 
-use crate::log::PerStream;
+use crate::entry::PerStream;
 
 pub(crate) use boot::Boot;
-pub(crate) use format::{Snapshot, Checkpoint};
+pub(crate) use format::{Checkpoint, Snapshot};
 pub(crate) use saver::{Position, Saver};
 
 /// The setting that names the file.

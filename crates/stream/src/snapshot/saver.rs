@@ -6,8 +6,8 @@ use std::time::Duration;
 use caracal_revocation_state::{Moment, Revocations};
 use tokio::task::JoinHandle;
 
-use super::{Boot, EVERY, Keeper, SETTING, Snapshot, Checkpoint};
-use crate::log::PerStream;
+use super::{Boot, Checkpoint, EVERY, Keeper, SETTING, Snapshot};
+use crate::entry::PerStream;
 use caracal_revocation_state::internal::Episode;
 
 /// Where the reading stands, once everything that it says was applied.

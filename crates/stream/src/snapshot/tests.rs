@@ -6,8 +6,8 @@ use caracal_revocation_state::{
     Checks, Claims, Known, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
 };
 
-use super::{Boot, Keeper, Position, Recalled, Snapshot, SnapshotError, Checkpoint, format};
-use crate::log::PerStream;
+use super::{Boot, Checkpoint, Keeper, Position, Recalled, Snapshot, SnapshotError, format};
+use crate::entry::PerStream;
 
 fn key(digits: &str) -> Key {
     Key::from_hex(&digits.repeat(32)).unwrap()

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::quorum_votes::{QuorumVotes, Vote};
 use super::{Address, NEVER};
 use crate::connection::Connection;
-use crate::log::{LogError, PerStream};
+use crate::entry::PerStream;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
 /// What a node may take to answer.

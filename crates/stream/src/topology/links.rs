@@ -9,7 +9,7 @@ use redis::{Pipeline, Value};
 use super::cluster::{View, slot};
 use super::{Address, NEVER, Topology};
 use crate::connection::Connection;
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// Connections to whoever takes writes, each opened when it is first needed.
 #[derive(Debug)]

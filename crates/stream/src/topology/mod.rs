@@ -21,7 +21,7 @@ use caracal_revocation_state::Moment;
 use redis::{ConnectionAddr, ConnectionInfo};
 
 use crate::connection::Connection;
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// Where the streams are.
 #[derive(Clone, Debug)]

@@ -14,12 +14,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::quorum_votes::{QuorumVotes, Vote};
 use super::cluster::{Nodes, View};
+use super::quorum_votes::{QuorumVotes, Vote};
 use super::sentinel;
 use super::{Address, Sentinels};
 use crate::connection::Connection;
-use crate::log::{LogError, PerStream};
+use crate::entry::PerStream;
+use crate::log_error::LogError;
 
 /// The bounds of the interval at which each voter is asked: a quarter of the shortest staleness bound.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::quorum_votes::{QuorumVotes, Vote};
 use super::{Address, NEVER};
 use crate::connection::Connection;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::wire::{Certificates, Wire};
 

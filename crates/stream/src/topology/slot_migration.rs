@@ -1,13 +1,11 @@
 //! Slot migration in a cluster: whether the previous node released a stream's slot, and `ASK` redirects.
 
 use caracal_revocation_event::Stream;
-use redis::Pipeline;
 
 use super::cluster::{Nodes, slot};
 use super::{Address, NEVER};
-use crate::continuity::Identity;
-use crate::log::LogError;
-use crate::redis_reply as reply;
+use crate::identity::Identity;
+use crate::log_error::LogError;
 
 /// Returns the run id of this node if it is a master that released the stream's slot: it does not claim
 /// the slot any more, or it redirects with `ASK` while the slot migrates. A node that was replaced after
@@ -19,12 +17,7 @@ pub(super) async fn released_slot(
     is_handing_over: bool,
 ) -> Result<Option<Box<str>>, LogError> {
     let mut connection = nodes.connect(node).await?;
-    let mut commands = Pipeline::new();
-    commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
-    let mut answers = connection.tell(&commands).await?.into_iter();
-    let server = reply::text(&reply::sound(answers.next())?)?;
-    let replication = reply::text(&reply::sound(answers.next())?)?;
-    let identity = Identity::of(Identity::run_id(&server)?, &replication)?;
+    let identity = Identity::ask(&mut connection).await?;
     let view = nodes.view(&mut connection, node).await?;
     let owner = view.vote(slot(stream.name()), NEVER).map(|vote| vote.primary);
     let claims_it = owner.is_none_or(|owner| owner == *node);

@@ -7,12 +7,13 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage, Revocations};
 use tokio::time::timeout;
 
+use super::primary_monitor::PrimaryMonitor;
 use super::quorum_votes::capped;
 use super::slot_migration::{parse_ask_redirect, released_slot};
-use super::primary_monitor::PrimaryMonitor;
 use super::{Address, Topology};
-use crate::continuity::Identity;
-use crate::log::{AsOf, LogError};
+use crate::identity::Identity;
+use crate::log::AsOf;
+use crate::log_error::LogError;
 use crate::wire::{Certificates, Wire};
 
 /// The longest time for the previous node to answer whether it released the slot.
@@ -52,7 +53,9 @@ impl Upstream {
         let revocations = revocations.clone();
         let monitor = match topology {
             Topology::One(_) => None,
-            Topology::Sentinel(sentinels) => Some(PrimaryMonitor::of_sentinels(sentinels, revocations)),
+            Topology::Sentinel(sentinels) => {
+                Some(PrimaryMonitor::of_sentinels(sentinels, revocations))
+            }
             Topology::Cluster(nodes) => Some(PrimaryMonitor::of_masters(nodes, revocations)),
         };
         let monitor = monitor.map(Arc::new);

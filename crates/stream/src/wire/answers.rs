@@ -7,8 +7,9 @@ use caracal_revocation_event::{Stream, StreamId};
 use smallvec::SmallVec;
 
 use super::tokens::{Token, Tokens};
+use crate::entry::{Counters, Entry, Head};
 use crate::fields::{Fields, Place};
-use crate::log::{Counters, Entry, Head, LogError};
+use crate::log_error::LogError;
 
 /// The answers to what was sent in one write, in its order.
 #[derive(Debug)]

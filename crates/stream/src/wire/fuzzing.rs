@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::answers::Answers;
 use super::scan::{Bounds, Scan};
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// So much is kept of all answers.
 const ALL: usize = 2_048;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout_at;
 
 use crate::connection::{CONNECT_DEADLINE, GRACE};
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 pub(crate) use answers::Answers;
 use receive_deadline::ReceiveDeadline;

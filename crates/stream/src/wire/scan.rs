@@ -1,11 +1,10 @@
 //! Finds where an answer ends, however its bytes arrive, and leaves out what is too large to keep.
 
 use bytes::BytesMut;
-use memchr::memchr;
 use smallvec::SmallVec;
 
 use super::tokens::{MARKER, Part, mark, part};
-use crate::log::LogError;
+use crate::log_error::LogError;
 
 /// Redis nests answers half as deep at most.
 const DEEPEST: usize = 16;
@@ -169,22 +168,4 @@ fn replace(bytes: &mut BytesMut, start: usize, end: usize, with: &[u8]) {
         place.copy_from_slice(with);
     }
     bytes.truncate(after + rest);
-}
-
-/// Where the line that begins at `from` ends, and where the next one begins.
-pub(super) fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
-    /// Longer than any error of Redis.
-    const LONGEST: usize = 16 << 10;
-    let Some(rest) = bytes.get(from..) else { return Ok(None) };
-    let looked = rest.get(..LONGEST).unwrap_or(rest);
-    // Every line of a long answer but errors is a few digits.
-    let end = match looked.iter().take(12).position(|byte| *byte == b'\r') {
-        Some(end) => end,
-        None => match memchr(b'\r', looked) {
-            Some(end) => end,
-            None if looked.len() == LONGEST => return Err(LogError::Reply("a line without end")),
-            None => return Ok(None),
-        },
-    };
-    Ok((rest.len() > end + 1).then_some((from + end, from + end + 2)))
 }

@@ -5,7 +5,7 @@ use caracal_revocation_event::{Stream, StreamId};
 
 use super::tokens::{Token, Tokens, token};
 use super::*;
-use crate::log::{Counters, Entry, Head};
+use crate::entry::{Counters, Entry, Head};
 use crate::redis_reply as reply;
 
 const TIME: &[u8] = b"*2\r\n$10\r\n1764100000\r\n$6\r\n123456\r\n";

@@ -1,8 +1,8 @@
 //! The protocol of Redis (RESP2), token by token, without copying.
 
-use crate::log::LogError;
+use memchr::memchr;
 
-use super::scan::line;
+use crate::log_error::LogError;
 
 /// One part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,24 @@ pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>,
         _ => return Err(LogError::Reply("it does not speak the protocol of Redis")),
     };
     Ok(Some((part, next)))
+}
+
+/// Where the line that begins at `from` ends, and where the next one begins.
+fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
+    /// Longer than any error of Redis.
+    const LONGEST: usize = 16 << 10;
+    let Some(rest) = bytes.get(from..) else { return Ok(None) };
+    let looked = rest.get(..LONGEST).unwrap_or(rest);
+    // Every line of a long answer but errors is a few digits.
+    let end = match looked.iter().take(12).position(|byte| *byte == b'\r') {
+        Some(end) => end,
+        None => match memchr(b'\r', looked) {
+            Some(end) => end,
+            None if looked.len() == LONGEST => return Err(LogError::Reply("a line without end")),
+            None => return Ok(None),
+        },
+    };
+    Ok((rest.len() > end + 1).then_some((from + end, from + end + 2)))
 }
 
 /// The token that begins at `at`, and where the next one does; None if not all of it is there yet.

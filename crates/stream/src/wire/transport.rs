@@ -6,7 +6,7 @@ use redis::{ConnectionAddr, ConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::log::LogError;
+use crate::log_error::LogError;
 use caracal_revocation_state::Outage;
 
 /// What bytes go through.

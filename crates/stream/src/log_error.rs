@@ -1,0 +1,129 @@
+//! The reasons that the log cannot be read.
+
+use std::time::Duration;
+
+use caracal_revocation_state::Outage;
+
+use crate::acl;
+
+/// The error code for a key of another type than the command is for.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
+/// An error of a read, or of another command to a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[doc(hidden)]
+pub enum LogError {
+    #[error("Redis did not answer within {} ms", .0.as_millis())]
+    Deadline(Duration),
+    /// An error answer of the server: a code, and details.
+    #[error("Redis: {0}")]
+    Redis(String),
+    /// An error of the connection.
+    #[error("Redis: {1}")]
+    Connection(Outage, String),
+    /// An error answer of a sentinel, or an error of asking it.
+    #[error("Sentinel: {1}")]
+    Sentinel(Outage, String),
+    /// An error answer of the nodes of a cluster.
+    #[error("Redis Cluster: {1}")]
+    Cluster(Outage, String),
+    /// An error of the primary of a replica, or the reason that it cannot be asked.
+    #[error("REDIS_PRIMARY_URL: {1}")]
+    Primary(Outage, String),
+    #[error("another server is the primary now")]
+    Replaced,
+    #[error("the replica has not got yet what was read from another")]
+    Behind,
+    #[error("an answer of Redis cannot be read: {0}")]
+    Reply(&'static str),
+    #[error("Redis answered with more than {} MB at once", .0 >> 20)]
+    TooLarge(usize),
+    /// An error in the middle of an answer: which answer, and how much of it had arrived.
+    #[error("{error}, after {bytes} bytes of the answer to {question}")]
+    Cut { error: Box<Self>, question: String, bytes: u64 },
+    #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
+    Version(String),
+}
+
+impl LogError {
+    /// Returns the cause, for a program to match.
+    pub(crate) fn outage(&self) -> Outage {
+        let code = match self {
+            Self::Redis(words) => code(words),
+            Self::Deadline(_) => return Outage::Timeout,
+            Self::Connection(outage, _)
+            | Self::Sentinel(outage, _)
+            | Self::Cluster(outage, _)
+            | Self::Primary(outage, _) => return *outage,
+            Self::Replaced => return Outage::Replaced,
+            Self::Behind => return Outage::Behind,
+            Self::Reply(_) | Self::TooLarge(_) => return Outage::Reply,
+            Self::Cut { error, .. } => return error.outage(),
+            Self::Version(_) => return Outage::Version,
+        };
+        match code {
+            "LOADING" => Outage::Loading,
+            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Outage::Moved,
+            "READONLY" => Outage::ReadOnly,
+            "OOM" => Outage::OutOfMemory,
+            // "UNBLOCKED" ends a read on a primary that becomes a replica.
+            "MASTERDOWN" | "UNBLOCKED" => Outage::MasterDown,
+            "NOPERM" => Outage::Forbidden,
+            "NOAUTH" | "WRONGPASS" => Outage::Login,
+            WRONG_TYPE => Outage::Reply,
+            _ => Outage::Other,
+        }
+    }
+
+    /// Returns `true` if the connection was closed, such as by an idle limit: a new one may work.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Connection(Outage::Unreachable, _))
+    }
+
+    /// Returns `true` if a key holds a value of another type than the command is for.
+    pub(crate) fn is_wrong_type(&self) -> bool {
+        matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))
+    }
+
+    /// Adds the name of the key to an error on its type.
+    pub(crate) fn on(self, key: &str) -> Self {
+        match self {
+            Self::Redis(words) if words.starts_with(WRONG_TYPE) => {
+                Self::Redis(format!("{words}: {key}"))
+            }
+            error => error,
+        }
+    }
+
+    /// Returns `true` if this user lacks a right.
+    pub fn is_forbidden(&self) -> bool {
+        self.outage() == Outage::Forbidden
+    }
+
+    /// Returns all rights that this user needs on that server, if one is missing: Redis names no key.
+    pub(crate) fn missing_rights(&self) -> Option<&'static str> {
+        match self {
+            _ if !self.is_forbidden() => None,
+            Self::Sentinel(..) => Some(acl::SENTINEL),
+            Self::Cluster(..) => Some(acl::CLUSTER),
+            Self::Primary(..) => Some(acl::PRIMARY),
+            // `FOLLOW` lacks only the rights for a cluster and for choosing a database.
+            Self::Redis(words) if words.contains("'asking'") || words.contains("'cluster") => {
+                Some(acl::CLUSTER)
+            }
+            Self::Redis(words) if words.contains("'select'") => Some(acl::SELECT),
+            _ => Some(acl::FOLLOW),
+        }
+    }
+
+    /// Returns `true` if this user or this server does not take writes: a retry does not help.
+    pub(crate) fn forbids_writing(&self) -> bool {
+        matches!(self, Self::Redis(words) if ["NOPERM", "READONLY"].contains(&code(words)))
+    }
+}
+
+/// Returns the code of an error answer; where `EXEC` was denied, the code of its reason.
+fn code(words: &str) -> &str {
+    let reason = words.strip_prefix("EXECABORT Transaction discarded because of: ");
+    reason.unwrap_or(words).split_whitespace().next().unwrap_or_default()
+}
