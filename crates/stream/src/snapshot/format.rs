@@ -1,12 +1,13 @@
 //! The bytes of a snapshot: a name, a version, the content, and a seal over all of them.
 
+use std::io;
 use std::time::Duration;
 
-use caracal_revocation_event::{Key, KeyRing, SEAL_LEN, Stream, StreamId};
+use caracal_revocation_event::{Key, KeyRing, SEAL_LEN, Stream};
 use caracal_revocation_state::{Image, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::{Boot, Position, SnapshotError};
+use super::position::{Boot, Checkpoint, Position};
 use crate::entry::PerStream;
 
 const NAME: &[u8] = b"caracal revocation snapshot\n";
@@ -14,6 +15,25 @@ const VERSION: u16 = 2;
 /// The name, and the version as it is written.
 pub(crate) const HEAD: &[u8] = b"caracal revocation snapshot\n\x02\0";
 const PURPOSE: &str = "snapshot";
+
+/// The reason that a snapshot cannot be used; the follower then reads as without one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("the file cannot be read or written: {0}")]
+    File(#[from] io::Error),
+    #[error("it is no snapshot, or torn")]
+    NotASnapshot,
+    #[error("it is of version {0}, which this program does not know")]
+    Version(u16),
+    #[error("its seal is broken: it was changed, or sealed with another stream key")]
+    Seal,
+    #[error("it is {0} s old: nothing in it can matter any more")]
+    Outdated(u64),
+    #[error("{0}")]
+    Recall(#[from] caracal_revocation_state::RecallError),
+    #[error("there is no stream key to seal it with")]
+    NoKey,
+}
 
 /// What was known, and how far the streams were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,29 +47,6 @@ pub(crate) struct Snapshot {
     /// By the names of the streams.
     tracks: Vec<(String, Checkpoint)>,
     pub(crate) state: Image,
-}
-
-/// How far one stream was read, and what is proven of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Checkpoint {
-    /// The last entry that was read.
-    cursor: (u64, u64),
-    /// Entries read since the last proof.
-    pub(crate) read: u64,
-    /// The server's `entries-added` at the last proof.
-    pub(crate) added: u64,
-    /// Whether the server ever had the stream.
-    pub(crate) seen: bool,
-}
-
-impl Checkpoint {
-    pub(crate) const fn new(cursor: StreamId, read: u64, added: u64, seen: bool) -> Self {
-        Self { cursor: (cursor.ms, cursor.seq), read, added, seen }
-    }
-
-    pub(crate) const fn cursor(&self) -> StreamId {
-        StreamId::new(self.cursor.0, self.cursor.1)
-    }
 }
 
 impl Snapshot {
@@ -95,7 +92,7 @@ pub(crate) fn seal(snapshot: &Snapshot, key: &Key) -> Vec<u8> {
     bytes
 }
 
-/// Reads nothing before the seal was found whole, but the version.
+/// Checks the version and the seal before anything else is parsed.
 pub(crate) fn open(bytes: &[u8], keys: &KeyRing) -> Result<Snapshot, SnapshotError> {
     let rest = bytes.strip_prefix(NAME).ok_or(SnapshotError::NotASnapshot)?;
     let (version, _) = rest.split_first_chunk().ok_or(SnapshotError::NotASnapshot)?;
@@ -110,7 +107,7 @@ pub(crate) fn open(bytes: &[u8], keys: &KeyRing) -> Result<Snapshot, SnapshotErr
     parse(sealed)
 }
 
-/// What stands between the version and the seal.
+/// Parses the content between the version and the seal.
 pub(crate) fn parse(sealed: &[u8]) -> Result<Snapshot, SnapshotError> {
     let content = sealed.strip_prefix(HEAD).ok_or(SnapshotError::NotASnapshot)?;
     let (snapshot, left): (Snapshot, _) =

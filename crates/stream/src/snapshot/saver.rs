@@ -1,23 +1,18 @@
-//! Writes the snapshot now and then, beside the reading.
+//! Writes the snapshot at intervals, in a task that runs alongside the reading.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use caracal_revocation_state::{Moment, Revocations};
+use caracal_revocation_state::Revocations;
 use tokio::task::JoinHandle;
 
-use super::{Boot, Checkpoint, EVERY, Keeper, SETTING, Snapshot};
-use crate::entry::PerStream;
+use super::format::Snapshot;
+use super::keeper::{Keeper, SETTING};
+use super::position::{Boot, Position};
 use caracal_revocation_state::internal::Episode;
 
-/// Where the reading stands, once everything that it says was applied.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Position {
-    pub(crate) as_of: Moment,
-    /// An accepted key has signed a message of the streams.
-    pub(crate) key_is_proven: bool,
-    pub(crate) tracks: PerStream<Checkpoint>,
-}
+/// The interval between two writes.
+const EVERY: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(crate) struct Saver {

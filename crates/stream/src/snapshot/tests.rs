@@ -6,7 +6,9 @@ use caracal_revocation_state::{
     Checks, Claims, Known, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
 };
 
-use super::{Boot, Checkpoint, Keeper, Position, Recalled, Snapshot, SnapshotError, format};
+use super::format::{self, Snapshot, SnapshotError};
+use super::position::Boot;
+use super::{Checkpoint, Keeper, Position, Recalled};
 use crate::entry::PerStream;
 
 fn key(digits: &str) -> Key {

@@ -1,0 +1,93 @@
+//! The snapshot file: restored at the start, and replaced in one step, so that a crash leaves the old
+//! file or the new one.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caracal_revocation_event::{Key, KeyRing};
+use caracal_revocation_state::RevocationsWriter;
+
+use super::format::{self, Snapshot, SnapshotError};
+use super::position::{Boot, Recalled};
+
+/// The setting that names the file.
+pub(crate) const SETTING: &str = "CARACAL_REVOCATION_SNAPSHOT";
+
+/// A larger file is rejected unread: no state writes one.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The path of the snapshot, and the keys that may have sealed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper {
+    path: PathBuf,
+    keys: KeyRing,
+}
+
+impl Keeper {
+    pub(crate) const fn new(path: PathBuf, keys: KeyRing) -> Self {
+        Self { path, keys }
+    }
+
+    /// Restores the state from the file, if there is one.
+    pub(crate) fn recall(
+        &self,
+        writer: &RevocationsWriter,
+    ) -> Result<Option<Recalled>, SnapshotError> {
+        let Some(bytes) = read(&self.path)? else { return Ok(None) };
+        let snapshot = format::open(&bytes, &self.keys)?;
+        let now = writer.now();
+        let age = now.wall.saturating_sub(Duration::from_millis(snapshot.as_of_ms));
+        if age > writer.options().memory {
+            return Err(SnapshotError::Outdated(age.as_secs()));
+        }
+        writer.recall(&snapshot.state)?;
+        let as_of = snapshot.elapsed(now, Boot::now().as_ref()).and_then(|elapsed| {
+            // A monotonic clock that began later would make the snapshot look too young.
+            (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))
+        });
+        let key_is_proven = snapshot.key_is_proven;
+        Ok(snapshot.tracks().map(|tracks| Recalled { tracks, as_of, key_is_proven }))
+    }
+
+    /// Writes the snapshot. The old file stays until the new one is complete.
+    pub(crate) fn keep(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let key: &Key = self.keys.signing_key().ok_or(SnapshotError::NoKey)?;
+        replace(&self.path, &format::seal(snapshot, key))?;
+        Ok(())
+    }
+}
+
+/// Reads the file; `None` if there is none.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    Ok(Some(bytes))
+}
+
+/// Replaces the file. The bytes are on disk, under this name, when it returns.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = OsString::from(path);
+    beside.push(".new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    // The snapshot holds the keys of its digests.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
