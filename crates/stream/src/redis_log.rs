@@ -16,11 +16,10 @@ use crate::persistence;
 use crate::primary::{self, Primary};
 use crate::redis_reply as reply;
 use crate::topology::{Address, Upstream};
-use crate::wire::{Received, Wire};
+use crate::wire::Wire;
 
-use asked::Asked;
-use batch::Batch;
-use counters::Spacing;
+use asked::{Asked, Server};
+use planning::ReadPlanner;
 
 mod asked;
 mod batch;
@@ -35,19 +34,8 @@ const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct RedisLog {
     upstream: Upstream,
-    /// The streams that are read here.
-    streams: Vec<Stream>,
     connection: Option<Wire>,
-    batch: Batch,
-    spacing: Spacing,
-    /// After which entries was asked last.
-    cursors: PerStream<StreamId>,
-    /// Whose staleness bound the counters must keep.
-    revocations: Option<Revocations>,
-    /// The next step where each stream is read by itself: its counters, then its entries.
-    step: usize,
-    /// How many reads in a row have brought no entry.
-    quiet: usize,
+    planner: ReadPlanner,
     /// An answer about one stream alone was cut, and that was logged.
     told_cut: bool,
     /// Whether servers are read that do not count their entries.
@@ -76,14 +64,8 @@ impl RedisLog {
     ) -> Self {
         Self {
             upstream,
-            streams,
             connection: None,
-            batch: Batch::default(),
-            spacing: Spacing::default(),
-            cursors: PerStream::default(),
-            revocations: None,
-            step: 0,
-            quiet: 0,
+            planner: ReadPlanner::new(streams),
             told_cut: false,
             allow_unproven,
             server: Server::default(),
@@ -97,8 +79,9 @@ impl RedisLog {
     }
 
     /// Asks for the counters often enough for this state's staleness bound.
-    pub(crate) fn bounded_by(self, revocations: Revocations) -> Self {
-        Self { revocations: Some(revocations), ..self }
+    pub(crate) fn bounded_by(mut self, revocations: Revocations) -> Self {
+        self.planner.bounded_by(revocations);
+        self
     }
 
     fn connection(&mut self) -> Result<&mut Wire, LogError> {
@@ -127,23 +110,9 @@ impl RedisLog {
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
-        for ((stream, before), cursor) in Stream::ALL.into_iter().zip(self.cursors).zip(cursors) {
-            // A stream that is read again is proven by new counters only.
-            if cursor < before {
-                self.spacing.hasten(stream);
-            }
-        }
-        self.cursors = cursors;
-        let asked = if self.batch.is_narrow() {
-            self.next_step(cursors)
-        } else {
-            self.all_streams(cursors, wait)
-        };
-        let commands = asked.commands();
-        self.connection()?.send(&commands).await?;
-        for (stream, _) in asked.heads() {
-            self.spacing.asked(stream);
-        }
+        let asked = self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
+        self.connection()?.send(&asked.commands()).await?;
+        self.planner.sent(&asked);
         self.asked = Some(asked);
         Ok(())
     }
@@ -156,9 +125,10 @@ impl RedisLog {
         let received = self.connection()?.receive(deadline, asked.keep()).await;
         let received = received.map_err(|error| self.cut(&asked, error))?;
         self.answer_timeout.answered(received.silence.saturating_sub(wait));
-        self.arrived(&asked, &received, begun.elapsed().saturating_sub(wait));
-        let mut reading = asked.understand(&received, &self.streams, &self.server)?;
-        self.quiet = if reading.entries.is_empty() { self.quiet.saturating_add(1) } else { 0 };
+        self.planner.arrived(&asked, &received.sizes, begun.elapsed().saturating_sub(wait));
+        self.told_cut &= self.planner.is_narrow();
+        let mut reading = asked.understand(&received, self.planner.streams(), &self.server)?;
+        self.planner.read(!reading.entries.is_empty());
         // A server may be demoted between two answers, so each proves only its own freshness.
         if let Some(identity) = &mut reading.identity {
             self.upstream.accept_identity(identity)?;
@@ -174,25 +144,12 @@ impl RedisLog {
         Ok(reading)
     }
 
-    /// Asks for less next time, and of counters more rarely.
-    fn arrived(&mut self, asked: &Asked, received: &Received, took: Duration) {
-        let all = received.sizes.iter().sum();
-        let entries = received.sizes.last().filter(|_| asked.asks_entries());
-        self.batch.arrived(entries.copied().unwrap_or(0), all, took);
-        for (nth, stream) in asked.head_answers() {
-            self.spacing.answered(stream, received.sizes.get(nth).copied().unwrap_or(0));
-        }
-        self.told_cut &= self.batch.is_narrow();
-    }
-
-    /// The error of answers that did not arrive whole; less is asked for next time.
+    /// Asks for less next time, and returns the error of answers that did not arrive complete.
     fn cut(&mut self, asked: &Asked, error: LogError) -> LogError {
-        let was_narrow = self.batch.is_narrow();
-        self.batch.cut();
-        let Some(stopped) = self.connection.as_mut().and_then(Wire::stopped) else { return error };
-        if let Some((_, stream)) = asked.head_answers().find(|(nth, _)| *nth == stopped.answers) {
-            self.spacing.answered(stream, stopped.size);
-        }
+        let was_narrow = self.planner.is_narrow();
+        let stopped = self.connection.as_mut().and_then(Wire::stopped);
+        self.planner.cut(asked, stopped.as_ref());
+        let Some(stopped) = stopped else { return error };
         let error = asked.cut(error, &stopped);
         if was_narrow && !std::mem::replace(&mut self.told_cut, true) {
             tracing::error!(
@@ -208,7 +165,7 @@ impl RedisLog {
     async fn reopen(&mut self) -> Result<Duration, LogError> {
         (self.connection, self.asked) = (None, None);
         self.freshness_error = None;
-        self.spacing.restart();
+        self.planner.reopened();
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::ask(&mut commands);
@@ -235,8 +192,8 @@ impl RedisLog {
         }
         let reading = self.answer().await?;
         let tells_nothing = reading.entries.is_empty() && reading.identity.is_none();
-        // It was quiet, so now the counters are worth asking for.
-        if !tells_nothing || self.batch.is_narrow() || !self.spacing.hurry(&self.streams) {
+        // Nothing arrived, so this is the time to ask for the counters.
+        if !tells_nothing || !self.planner.hurry() {
             return Ok(reading);
         }
         self.ask(*cursors, wait).await?;
@@ -246,7 +203,7 @@ impl RedisLog {
 
 impl Log for RedisLog {
     fn streams(&self) -> &[Stream] {
-        &self.streams
+        self.planner.streams()
     }
 
     async fn open(&mut self) -> Result<Duration, LogError> {
@@ -286,13 +243,4 @@ async fn open_asking(
     let (at, mut connection) = upstream.open().await?;
     let answers = connection.values(commands).await?;
     Ok((at, connection, answers))
-}
-
-/// What a server said of itself when the connection to it was opened: a connection leads to one
-/// process.
-#[derive(Debug, Default)]
-struct Server {
-    run_id: Box<str>,
-    /// `true` if it counts the entries of a stream.
-    counts: bool,
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use redis::Pipeline;
 
-use super::Server;
 use super::counters::Form;
 use crate::entry::PerStream;
 use crate::identity::Identity;
@@ -170,4 +169,12 @@ impl Asked {
             drained,
         })
     }
+}
+
+/// What the server reported when the connection was opened. A connection leads to one process.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) run_id: Box<str>,
+    /// `true` if it counts the entries of a stream, as version 7.0 and later do.
+    pub(super) counts: bool,
 }

@@ -1,25 +1,128 @@
-//! What the next read asks for.
+//! Plans each read: which entries and counters to ask for, and how long to wait.
 
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
 
-use super::RedisLog;
 use super::asked::Asked;
-use super::counters::Form;
+use super::batch::Batch;
+use super::counters::{Form, Spacing};
 use crate::entry::PerStream;
+use crate::wire::Stopped;
 
-/// How long a read waits where it cannot wait for everything that may come.
+/// The wait of a read that covers only part of what may arrive.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
-impl RedisLog {
-    /// The entries of all streams, and the counters that are due.
-    pub(super) fn all_streams(
-        &self,
+/// The streams of one log, and what earlier answers say about the next read.
+#[derive(Debug)]
+pub(super) struct ReadPlanner {
+    streams: Vec<Stream>,
+    /// The state whose staleness bound limits the time between two proofs.
+    revocations: Option<Revocations>,
+    batch: Batch,
+    spacing: Spacing,
+    /// The cursors of the last read.
+    cursors: PerStream<StreamId>,
+    /// The next step while each stream is read by itself: its counters, then its entries.
+    step: usize,
+    /// The number of reads in a row that returned no entry.
+    quiet: usize,
+}
+
+impl ReadPlanner {
+    pub(super) fn new(streams: Vec<Stream>) -> Self {
+        Self {
+            streams,
+            revocations: None,
+            batch: Batch::default(),
+            spacing: Spacing::default(),
+            cursors: PerStream::default(),
+            step: 0,
+            quiet: 0,
+        }
+    }
+
+    /// Asks for the counters often enough for this state's staleness bound.
+    pub(super) fn bounded_by(&mut self, revocations: Revocations) {
+        self.revocations = Some(revocations);
+    }
+
+    pub(super) fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    /// Returns `true` if even one entry of each stream is too much for one answer.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.batch.is_narrow()
+    }
+
+    /// Plans the next read, of the entries after the cursors and of the counters that are due. `counts`
+    /// if the server counts entries; `is_asking` while the slot migrates.
+    pub(super) fn plan(
+        &mut self,
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
+        counts: bool,
+        is_asking: bool,
     ) -> Asked {
+        for ((stream, before), cursor) in Stream::ALL.into_iter().zip(self.cursors).zip(cursors) {
+            // A stream that is read again is proven by new counters only.
+            if cursor < before {
+                self.spacing.hasten(stream);
+            }
+        }
+        self.cursors = cursors;
+        let asked = if self.is_narrow() { self.next_step() } else { self.all_streams(wait) };
+        let mut asked = Asked { is_asking, ..asked };
+        if !counts {
+            // An older server may not know the other form.
+            asked.heads = asked.heads.map(|form| form.map(|_| Form::Plain));
+        }
+        asked
+    }
+
+    /// Records that this read was sent.
+    pub(super) fn sent(&mut self, asked: &Asked) {
+        asked.heads().for_each(|(stream, _)| self.spacing.asked(stream));
+    }
+
+    /// Records the sizes of the answers, and the time that they took: asks for fewer entries after large
+    /// or slow answers, and less often for large counters.
+    pub(super) fn arrived(&mut self, asked: &Asked, sizes: &[u64], took: Duration) {
+        let entries = sizes.last().filter(|_| asked.asks_entries());
+        self.batch.arrived(entries.copied().unwrap_or(0), sizes.iter().sum(), took);
+        for (nth, stream) in asked.head_answers() {
+            self.spacing.answered(stream, sizes.get(nth).copied().unwrap_or(0));
+        }
+    }
+
+    /// Records whether the answers had entries.
+    pub(super) const fn read(&mut self, had_entries: bool) {
+        self.quiet = if had_entries { 0 } else { self.quiet.saturating_add(1) };
+    }
+
+    /// Records that the answers did not arrive complete, and where they stopped.
+    pub(super) fn cut(&mut self, asked: &Asked, stopped: Option<&Stopped>) {
+        self.batch.cut();
+        let Some(stopped) = stopped else { return };
+        if let Some((_, stream)) = asked.head_answers().find(|(nth, _)| *nth == stopped.answers) {
+            self.spacing.answered(stream, stopped.size);
+        }
+    }
+
+    /// Records that a new connection was opened: all counters are due.
+    pub(super) fn reopened(&mut self) {
+        self.spacing.restart();
+    }
+
+    /// Makes small counters due, since nothing arrived. Returns `true` if there are any.
+    pub(super) fn hurry(&mut self) -> bool {
+        !self.is_narrow() && self.spacing.hurry(&self.streams)
+    }
+
+    /// Plans the entries of all streams, and the counters that are due.
+    fn all_streams(&self, wait: Option<Duration>) -> Asked {
         let is_reading = wait.is_none() && self.quiet == 0;
         let mut next_due = Duration::MAX;
         let heads = self.per_stream(|stream| {
@@ -29,18 +132,18 @@ impl RedisLog {
         });
         let wait = match wait {
             _ if next_due.is_zero() => wait,
-            // Without counters an answer proves nothing, so it must not be long in coming.
+            // An answer without counters proves nothing, so it must not wait until they are overdue.
             Some(wait) => Some(wait.min(next_due)),
             // Nor at once, where there was nothing to read a moment ago.
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),
         };
         let entries = Stream::ALL.map(|stream| self.streams.contains(&stream));
-        self.asked(cursors, wait, heads, entries)
+        self.asked(wait, heads, entries)
     }
 
-    /// Where even one entry of each stream is too much for one answer: of one stream the counters,
-    /// or the entries.
-    pub(super) fn next_step(&mut self, cursors: PerStream<StreamId>) -> Asked {
+    /// Plans the counters or the entries of one stream, because one entry of each stream is too much for
+    /// one answer.
+    fn next_step(&mut self) -> Asked {
         let steps = 2 * self.streams.len().max(1);
         let stream = self.streams.get(self.step % steps / 2).copied();
         let is_due = stream.is_some_and(|stream| self.due_in(stream, true).is_zero());
@@ -51,18 +154,17 @@ impl RedisLog {
             self.per_stream(|other| (asks_heads && is_meant(other)).then(|| self.form(other)));
         let entries = Stream::ALL.map(|other| !asks_heads && is_meant(other));
         let wait = (self.quiet > steps).then_some(SHORT_WAIT);
-        self.asked(cursors, wait, heads, entries)
+        self.asked(wait, heads, entries)
     }
 
     fn asked(
         &self,
-        cursors: PerStream<StreamId>,
         wait: Option<Duration>,
         heads: PerStream<Option<Form>>,
         entries: PerStream<bool>,
     ) -> Asked {
-        let (count, is_asking) = (self.batch.count(), self.upstream.is_asking());
-        Asked { cursors, count, wait, heads, entries, is_asking }
+        let (cursors, count) = (self.cursors, self.batch.count());
+        Asked { cursors, count, wait, heads, entries, is_asking: false }
     }
 
     fn per_stream<T>(&self, mut of: impl FnMut(Stream) -> Option<T>) -> PerStream<Option<T>> {
@@ -75,11 +177,6 @@ impl RedisLog {
     }
 
     fn form(&self, stream: Stream) -> Form {
-        match self.spacing.form(stream) {
-            // An older server may not know the other.
-            _ if !self.server.counts => Form::Plain,
-            _ if self.batch.is_narrow() => Form::Full,
-            form => form,
-        }
+        if self.is_narrow() { Form::Full } else { self.spacing.form(stream) }
     }
 }
