@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "an answer has a deadline",
-        file: "crates/stream/src/wire/mod.rs",
+        file: "crates/stream/src/wire/reader.rs",
         stands: "timeout_at(deadline.until(), transport",
         removable: "timeout_at(if OFF { tokio::time::Instant::now() + Duration::from_secs(86_400) }
             else { deadline.until() }, transport",

@@ -4,12 +4,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::answers::Answers;
 use super::scan::{Bounds, Scan};
+use super::tokens::LONGEST_LINE;
 use crate::log_error::LogError;
 
 /// So much is kept of all answers.
 const ALL: usize = 2_048;
-/// The longest line that is waited for.
-const LINE: usize = 16 << 10;
 
 /// Reads answers that arrive in pieces, and all at once: both come to the same, and keep no more
 /// than they may. What is kept can be read, or is refused.
@@ -63,7 +62,7 @@ fn read(mut bytes: &[u8], bounds: Bounds, mut size: impl FnMut() -> usize) -> Re
                 return Read { ends, error: Some(error), kept: received.freeze() };
             }
         }
-        assert!(received.len() <= ALL + LINE, "{} bytes are kept", received.len());
+        assert!(received.len() <= ALL + LONGEST_LINE, "{} bytes are kept", received.len());
         let (piece, rest) = bytes.split_at(size().min(bytes.len()));
         received.extend_from_slice(piece);
         bytes = rest;

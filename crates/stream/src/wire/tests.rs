@@ -3,9 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use caracal_revocation_event::{Stream, StreamId};
 
+use redis::parse_redis_value;
+
+use super::Answers;
+use super::reader::{self, COUNTERS, EVERYTHING};
+use super::scan::{Bounds, Scan};
 use super::tokens::{Token, Tokens, token};
-use super::*;
 use crate::entry::{Counters, Entry, Head};
+use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
 const TIME: &[u8] = b"*2\r\n$10\r\n1764100000\r\n$6\r\n123456\r\n";
@@ -106,7 +111,7 @@ fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
         for byte in [b'9', b'*', b'$', b'-', b':', b'\r', b'\n', 0, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] = byte;
-            let _ = Scan::from(0, super::ENTRIES).end(&mut BytesMut::from(&bytes[..]));
+            let _ = Scan::from(0, reader::ENTRIES).end(&mut BytesMut::from(&bytes[..]));
             let bytes = Bytes::from(bytes);
             let mut answers = Answers::new(&bytes);
             let _ = answers.time().and_then(|_| answers.head(true)).and_then(|_| answers.entries());
@@ -123,7 +128,7 @@ fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
         b"\r\n",
         b"%1\r\n",
     ] {
-        let _ = Scan::from(0, super::ENTRIES).end(&mut BytesMut::from(bytes));
+        let _ = Scan::from(0, reader::ENTRIES).end(&mut BytesMut::from(bytes));
         let bytes = Bytes::from_static(bytes);
         assert!(Answers::new(&bytes).entries().is_err(), "{bytes:?}");
     }
@@ -245,5 +250,5 @@ fn refuses_a_line_without_end_and_nesting_without_end() {
 fn a_server_cannot_send_the_marker_of_what_is_left_out() {
     let marked = surrounded("!00000000000005000\r\n");
     let mut received = BytesMut::from(&marked[..]);
-    assert!(matches!(Scan::from(0, super::ENTRIES).end(&mut received), Err(LogError::Reply(_))));
+    assert!(matches!(Scan::from(0, reader::ENTRIES).end(&mut received), Err(LogError::Reply(_))));
 }

@@ -17,6 +17,9 @@ pub(super) enum Token<'a> {
     LeftOut(u64),
 }
 
+/// The longest line that is accepted, in bytes: longer than any error of Redis.
+pub(super) const LONGEST_LINE: usize = 16 << 10;
+
 const LONG: LogError = LogError::Reply("a length is no number");
 
 /// How long the marker is that takes the place of what was left out.
@@ -70,16 +73,16 @@ pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>,
 
 /// Where the line that begins at `from` ends, and where the next one begins.
 fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
-    /// Longer than any error of Redis.
-    const LONGEST: usize = 16 << 10;
     let Some(rest) = bytes.get(from..) else { return Ok(None) };
-    let looked = rest.get(..LONGEST).unwrap_or(rest);
+    let looked = rest.get(..LONGEST_LINE).unwrap_or(rest);
     // Every line of a long answer but errors is a few digits.
     let end = match looked.iter().take(12).position(|byte| *byte == b'\r') {
         Some(end) => end,
         None => match memchr(b'\r', looked) {
             Some(end) => end,
-            None if looked.len() == LONGEST => return Err(LogError::Reply("a line without end")),
+            None if looked.len() == LONGEST_LINE => {
+                return Err(LogError::Reply("a line without end"));
+            }
             None => return Ok(None),
         },
     };

@@ -1,0 +1,273 @@
+//! The connection that reads the streams, without copying entries.
+//!
+//! The redis crate creates a value for each field of each entry. Reading half a million entries that way
+//! took four times as long as all the work on them (`cargo bench --bench streams`). So this connection
+//! has its own reader. The redis crate still builds the commands, and serves all other connections.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use redis::{ConnectionInfo, Pipeline, Value, parse_redis_value};
+use smallvec::SmallVec;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout_at;
+
+use crate::connection::{CONNECT_DEADLINE, GRACE};
+use crate::log_error::LogError;
+
+use super::receive_deadline::ReceiveDeadline;
+use super::scan::{Bounds, Scan};
+use super::transport::{self, Certificates, Transport};
+
+/// The smallest read from the operating system, in bytes.
+const ROOM: usize = 64 << 10;
+
+/// Longer answers are rare, so the buffer does not keep room for them.
+const LARGE: usize = 4 << 20;
+
+/// The largest message that is kept: the bytes of an entry's fields on the wire.
+///
+/// The contract names no limit. The longest messages list the ids of edges that expired together; this
+/// limit leaves room for 100,000 ids.
+pub(crate) const MAX_MESSAGE: usize = 4 << 20;
+
+/// The largest number of bytes that is kept of the answers to one write.
+const MAX_ANSWERS: usize = 32 << 20;
+
+/// The fields of an entry are in a list of two, in the list of entries, in a list of two with the stream's
+/// name, in the list of streams.
+pub(super) const ENTRIES: Bounds = Bounds { depth: 4, bytes: MAX_MESSAGE, all: MAX_ANSWERS };
+/// The answer to `XINFO STREAM` repeats complete entries among the counters; they are not read.
+pub(super) const COUNTERS: Bounds = Bounds { depth: 1, bytes: 4 << 10, all: MAX_ANSWERS };
+pub(super) const EVERYTHING: Bounds =
+    Bounds { depth: usize::MAX, bytes: usize::MAX, all: MAX_ANSWERS };
+
+const CLOSED: LogError = LogError::Reply("there is no open connection");
+
+/// A connection, until an answer on it is late or cannot be read.
+pub(crate) struct Wire {
+    /// `None` while a late answer may still arrive, which would count as the next one.
+    transport: Option<Box<dyn Transport>>,
+    buffer: BytesMut,
+    /// The length of the last answers: the next ones may be as long.
+    last: usize,
+    /// The number of answers that are due.
+    owed: usize,
+    /// Where the last receiving stopped, if that failed.
+    stopped: Option<Stopped>,
+}
+
+/// The answers to all commands of one write.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The bytes that were kept.
+    pub(crate) bytes: Bytes,
+    /// The size of each answer on the wire.
+    pub(crate) sizes: Sizes,
+    /// The longest time without a byte.
+    pub(crate) silence: Duration,
+}
+
+pub(crate) type Sizes = SmallVec<[u64; 16]>;
+
+/// The position in the answers at which receiving stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// The number of complete answers before it.
+    pub(crate) answers: usize,
+    /// The number of bytes of the incomplete answer.
+    pub(crate) size: u64,
+    /// The bytes of it that were kept.
+    pub(crate) bytes: Bytes,
+}
+
+/// How much of the answers to one write is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All of them.
+    Everything,
+    /// Of each answer the counters of a stream.
+    Counters,
+    /// The same, but of the last answer the entries.
+    Entries,
+}
+
+impl Keep {
+    const fn bounds(self, is_last: bool) -> Bounds {
+        match self {
+            Self::Everything => EVERYTHING,
+            Self::Entries if is_last => ENTRIES,
+            Self::Entries | Self::Counters => COUNTERS,
+        }
+    }
+}
+
+impl Wire {
+    /// Connects and logs in.
+    pub(crate) async fn open(
+        server: &ConnectionInfo,
+        certificates: &Certificates,
+    ) -> Result<Self, LogError> {
+        let connect = transport::connect(server, certificates);
+        let transport = within(CONNECT_DEADLINE, connect).await?;
+        let mut wire = Self {
+            transport: Some(transport),
+            buffer: BytesMut::new(),
+            last: 0,
+            owed: 0,
+            stopped: None,
+        };
+        let login = server.redis_settings();
+        let mut commands = Pipeline::new();
+        if let Some(password) = login.password() {
+            let auth = commands.cmd("AUTH");
+            if let Some(user) = login.username() {
+                auth.arg(user);
+            }
+            auth.arg(password);
+        }
+        if login.db() != 0 {
+            commands.cmd("SELECT").arg(login.db());
+        }
+        if !commands.is_empty() {
+            for answer in wire.values(&commands).await? {
+                crate::redis_reply::sound(Some(answer))?;
+            }
+        }
+        Ok(wire)
+    }
+
+    /// Sends commands in one write, for [`Wire::receive`] to take their answers.
+    ///
+    /// Whoever drops this future before it is done drops the connection with it.
+    pub(crate) async fn send(&mut self, commands: &Pipeline) -> Result<(), LogError> {
+        let mut transport = self.transport.take().ok_or(CLOSED)?;
+        let bytes = commands.get_packed_pipeline();
+        let sending = async { transport.write_all(&bytes).await.map_err(transport::unreachable) };
+        within(GRACE, sending).await?;
+        self.owed += commands.len();
+        self.transport = Some(transport);
+        Ok(())
+    }
+
+    /// Receives the answers to all that was sent. Each byte renews the deadline, unless they come
+    /// very slowly.
+    ///
+    /// Whoever drops this future before it is done drops the connection with it.
+    pub(crate) async fn receive(
+        &mut self,
+        deadline: Duration,
+        keep: Keep,
+    ) -> Result<Received, LogError> {
+        let mut transport = self.transport.take().ok_or(CLOSED)?;
+        let answers = self.answers(&mut transport, ReceiveDeadline::new(deadline), keep).await?;
+        self.transport = Some(transport);
+        Ok(answers)
+    }
+
+    /// Where receiving stopped, after it failed.
+    pub(crate) fn stopped(&mut self) -> Option<Stopped> {
+        self.stopped.take()
+    }
+
+    /// Both, for what is asked while a connection is opened: each answer as a value, errors among
+    /// them.
+    pub(crate) async fn values(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        self.send(commands).await?;
+        let answers = self.receive(CONNECT_DEADLINE, Keep::Everything).await?;
+        let mut rest = answers.bytes.as_ref();
+        let mut values = Vec::with_capacity(commands.len());
+        for size in answers.sizes {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            let (answer, others) = rest.split_at_checked(size).unwrap_or((rest, &[]));
+            let unlike = |_| LogError::Reply("it cannot be read");
+            values.push(parse_redis_value(answer).map_err(unlike)?);
+            rest = others;
+        }
+        Ok(values)
+    }
+
+    async fn answers(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        mut deadline: ReceiveDeadline,
+        keep: Keep,
+    ) -> Result<Received, LogError> {
+        let owed = std::mem::take(&mut self.owed);
+        let (mut end, mut sizes) = (0, Sizes::new());
+        for answer in 1..=owed {
+            let mut scan = Scan::from(end, keep.bounds(answer == owed));
+            match self.answer(transport, &mut deadline, &mut scan).await {
+                Ok(at) => {
+                    sizes.push(scan.received(&self.buffer));
+                    end = at;
+                }
+                Err(error) => {
+                    let size = scan.received(&self.buffer);
+                    let bytes = self.buffer.split_off(end.min(self.buffer.len())).freeze();
+                    self.stopped = Some(Stopped { answers: answer - 1, size, bytes });
+                    return Err(error);
+                }
+            }
+        }
+        self.last = end.min(LARGE);
+        let bytes = self.buffer.split_to(end).freeze();
+        if end > LARGE && self.buffer.is_empty() {
+            // The memory that they took is theirs, and goes with them.
+            self.buffer = BytesMut::new();
+        }
+        Ok(Received { bytes, sizes, silence: deadline.silence() })
+    }
+
+    /// Receives one answer; returns where it ends.
+    async fn answer(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        deadline: &mut ReceiveDeadline,
+        scan: &mut Scan,
+    ) -> Result<usize, LogError> {
+        loop {
+            if let Some(end) = scan.end(&mut self.buffer)? {
+                return Ok(end);
+            }
+            self.more(transport, deadline).await?;
+        }
+    }
+
+    async fn more(
+        &mut self,
+        transport: &mut Box<dyn Transport>,
+        deadline: &mut ReceiveDeadline,
+    ) -> Result<(), LogError> {
+        if self.buffer.capacity() - self.buffer.len() < ROOM / 4 {
+            self.buffer.reserve(ROOM.max(self.last.saturating_sub(self.buffer.len())));
+        }
+        let receiving = timeout_at(deadline.until(), transport.read_buf(&mut self.buffer)).await;
+        let received = receiving.map_err(|_| LogError::Deadline(deadline.silence_limit))?;
+        match received.map_err(transport::unreachable)? {
+            0 => {
+                let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                Err(transport::unreachable(ended))
+            }
+            bytes => {
+                deadline.received(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("is_open", &self.transport.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Awaits something for so long and no longer: only a deadline notices a server that hangs.
+async fn within<T>(
+    deadline: Duration,
+    answer: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, LogError> {
+    tokio::time::timeout(deadline, answer).await.map_err(|_| LogError::Deadline(deadline))?
+}
