@@ -10,8 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::quorum_votes::{QuorumVotes, Vote};
-use super::{Address, NEVER};
+use super::address::Address;
+use super::quorum_votes::{AT_ONCE, QuorumVotes, Vote};
 use crate::connection::Connection;
 use crate::entry::PerStream;
 use crate::log_error::LogError;
@@ -109,7 +109,7 @@ impl Nodes {
         };
         let mut asked: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
         while let Some((voter, view)) = asked.next().await {
-            votes.take(voter, view.and_then(|view| view.vote(slot, NEVER)));
+            votes.take(voter, view.and_then(|view| view.vote(slot, AT_ONCE)));
             if votes.is_decided() {
                 break;
             }
@@ -266,13 +266,13 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
         let masters: Vec<String> = view.masters().map(ToString::to_string).collect();
         assert_eq!(masters, ["127.0.0.1:37102", "127.0.0.1:37103", "asked:37101"]);
         assert_eq!(view.age(), 3);
-        let owner = |slot| view.vote(slot, NEVER).map(|vote| (vote.primary.port, vote.epoch));
+        let owner = |slot| view.vote(slot, AT_ONCE).map(|vote| (vote.primary.port, vote.epoch));
         assert_eq!(owner(13_713), Some((37101, 3)));
         assert_eq!(owner(13_712), Some((37103, 0)));
         assert_eq!(owner(16_383), Some((37103, 0)));
         assert_eq!(owner(93), Some((37101, 3)));
-        assert_eq!(View::default().vote(93, NEVER), None);
-        let is_down = |slot| view.vote(slot, NEVER).map(|vote| vote.is_down);
+        assert_eq!(View::default().vote(93, AT_ONCE), None);
+        let is_down = |slot| view.vote(slot, AT_ONCE).map(|vote| vote.is_down);
         assert_eq!((is_down(13_712), is_down(93)), (Some(true), Some(false)));
         let named = View::parse(NODES, &host("asked", 37101), Endpoint::Name).unwrap();
         assert!(named.masters().any(|node| *node == host("n3.internal", 37103)));

@@ -6,8 +6,10 @@ use std::time::Duration;
 use caracal_revocation_state::Outage;
 use redis::{Pipeline, Value};
 
+use super::address::Address;
 use super::cluster::{View, slot};
-use super::{Address, NEVER, Topology};
+use super::location::Topology;
+use super::quorum_votes::AT_ONCE;
 use crate::connection::Connection;
 use crate::log_error::LogError;
 
@@ -125,7 +127,7 @@ impl Links {
             return Ok(None);
         }
         let slot = slot(key);
-        let vote = self.view().await?.vote(slot, NEVER);
+        let vote = self.view().await?.vote(slot, AT_ONCE);
         let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
         vote.map(|vote| Some(vote.primary)).ok_or_else(nobody)
     }

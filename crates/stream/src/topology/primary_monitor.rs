@@ -14,10 +14,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::address::Address;
 use super::cluster::{Nodes, View};
 use super::quorum_votes::{QuorumVotes, Vote};
-use super::sentinel;
-use super::{Address, Sentinels};
+use super::sentinel::{self, Sentinels};
 use crate::connection::Connection;
 use crate::entry::PerStream;
 use crate::log_error::LogError;

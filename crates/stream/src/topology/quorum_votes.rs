@@ -1,8 +1,13 @@
 //! Quorum vote counting: which address a majority reports as primary. No I/O.
 
+use std::time::Duration;
+
 use caracal_revocation_state::Moment;
 
-use super::Address;
+use super::address::Address;
+
+/// The time of a vote that is counted at once, so that its age does not matter.
+pub(super) const AT_ONCE: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 /// The last answer of one voter: a sentinel, or a master of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +100,6 @@ pub(crate) fn capped(as_of: Option<Moment>, confirmed: Option<Moment>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(second: u64) -> Moment {

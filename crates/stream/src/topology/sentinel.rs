@@ -9,8 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionInfo, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::quorum_votes::{QuorumVotes, Vote};
-use super::{Address, NEVER};
+use super::address::Address;
+use super::quorum_votes::{AT_ONCE, QuorumVotes, Vote};
 use crate::connection::Connection;
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
@@ -55,7 +55,7 @@ impl Sentinels {
         let mut failure = None;
         while let Some((voter, answer)) = asked.next().await {
             match answer {
-                Ok(told) => votes.take(voter, Some(told.at(NEVER))),
+                Ok(told) => votes.take(voter, Some(told.at(AT_ONCE))),
                 // One that answered and cannot help says more than one that is not there.
                 Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
                 Err(error) => {

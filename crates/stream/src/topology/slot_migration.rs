@@ -2,8 +2,9 @@
 
 use caracal_revocation_event::Stream;
 
+use super::address::Address;
 use super::cluster::{Nodes, slot};
-use super::{Address, NEVER};
+use super::quorum_votes::AT_ONCE;
 use crate::identity::Identity;
 use crate::log_error::LogError;
 
@@ -19,7 +20,7 @@ pub(super) async fn released_slot(
     let mut connection = nodes.connect(node).await?;
     let identity = Identity::ask(&mut connection).await?;
     let view = nodes.view(&mut connection, node).await?;
-    let owner = view.vote(slot(stream.name()), NEVER).map(|vote| vote.primary);
+    let owner = view.vote(slot(stream.name()), AT_ONCE).map(|vote| vote.primary);
     let claims_it = owner.is_none_or(|owner| owner == *node);
     Ok((!identity.is_replica && (!claims_it || is_handing_over)).then_some(identity.run_id))
 }

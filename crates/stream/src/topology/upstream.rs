@@ -7,10 +7,11 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage, Revocations};
 use tokio::time::timeout;
 
+use super::address::Address;
+use super::location::Topology;
 use super::primary_monitor::PrimaryMonitor;
 use super::quorum_votes::capped;
 use super::slot_migration::{parse_ask_redirect, released_slot};
-use super::{Address, Topology};
 use crate::identity::Identity;
 use crate::log::AsOf;
 use crate::log_error::LogError;
