@@ -1,10 +1,10 @@
 //! Settings: the contract's own environment variables, each secret also as a file.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use caracal_revocation_event::{Key, KeyError, KeyRing};
-use caracal_revocation_state::{BoundError, Options};
+use caracal_revocation_event::{Key, KeyRing};
+use caracal_revocation_state::Options;
 use redis::ConnectionInfo;
 use zeroize::Zeroizing;
 
@@ -12,10 +12,15 @@ use crate::snapshot::SETTING as SNAPSHOT;
 use crate::topology::Topology;
 use crate::wire::Certificates;
 
-mod bounds;
+mod error;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
+mod values;
+
+use error::Problem;
+pub use error::SettingsError;
+use values::secret;
 
 /// Where the streams are and which signatures to believe.
 ///
@@ -97,86 +102,6 @@ impl Mode {
     }
 }
 
-/// A setting that a follower or publisher cannot start with.
-///
-/// It never holds the value: that may be a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}: {problem}")]
-pub struct SettingsError {
-    setting: &'static str,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum Problem {
-    #[error(
-        "not set (nor REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES): the address of Caracal's Redis, such as redis://host:6379"
-    )]
-    NoServer,
-    #[error("not an address: redis://, rediss:// or unix:// is expected{0}")]
-    NotAnAddress(&'static str),
-    #[error("not a port number")]
-    NotAPort,
-    #[error("not text: UTF-8 is expected")]
-    NotText,
-    #[error("the file that it names cannot be read: {0}")]
-    Unreadable(std::io::ErrorKind),
-    #[error("not set: only CARACAL_MODE=dev runs without a stream key")]
-    NoKey,
-    #[error("{0}")]
-    Key(KeyError),
-    #[error("one of dev, rc and stable is expected")]
-    UnknownMode,
-    #[error("a number of milliseconds is expected")]
-    NotMilliseconds,
-    #[error("true or false is expected")]
-    NotAFlag,
-    #[error("{0}")]
-    Bound(BoundError),
-    #[cfg(feature = "tls")]
-    #[error("needs TLS: rediss:// in {0}, or for several servers REDIS_TLS=true")]
-    NeedsTls(&'static str),
-    #[error("host:port is expected, or several with commas between them")]
-    NotHostAndPort,
-    #[error("names the same server twice")]
-    Twice,
-    #[error("for several servers: with REDIS_URL, say rediss://")]
-    OneServer,
-    #[error("not set, though {0} is")]
-    Missing(&'static str),
-    #[cfg(feature = "tls")]
-    #[error("not in PEM format, or not what is expected there")]
-    NotPem,
-    #[cfg(feature = "tls")]
-    #[error("not the key of the certificate in REDIS_TLS_CERT_FILE")]
-    NotItsKey,
-    #[cfg(feature = "tls")]
-    #[error("not set, and the system has no certificates of authorities to believe")]
-    NoAuthority,
-    #[error("contradicts {0}")]
-    Contradiction(&'static str),
-    #[error("a snapshot is sealed with STREAMS_HMAC_KEY, which is not set")]
-    NothingToSealWith,
-    #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
-    InProcess,
-}
-
-impl SettingsError {
-    const fn new(setting: &'static str, problem: Problem) -> Self {
-        Self { setting, problem }
-    }
-
-    /// The setting at fault.
-    #[must_use]
-    pub const fn setting(&self) -> &'static str {
-        self.setting
-    }
-
-    pub(crate) const fn in_process() -> Self {
-        Self::new("CARACAL_MODE", Problem::InProcess)
-    }
-}
-
 impl Settings {
     /// The settings in the environment of this process.
     ///
@@ -209,8 +134,8 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let mode = Mode::from_lookup(lookup)?;
-        let options = bounds::options(&lookup)?;
-        let insecure_unproven = bounds::flag(&lookup, "REVOCATION_INSECURE_UNPROVEN")?;
+        let options = values::options(&lookup)?;
+        let insecure_unproven = values::flag(&lookup, "REVOCATION_INSECURE_UNPROVEN")?;
         if insecure_unproven && options.strict {
             let contradiction = Problem::Contradiction("REVOCATION_STRICT");
             return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
@@ -298,19 +223,6 @@ fn keys(mode: Mode, lookup: &impl Fn(&str) -> Option<String>) -> Result<KeyRing,
         (None, None) if mode == Mode::Dev => Ok(KeyRing::insecure_accept_unsigned()),
         (None, _) => Err(SettingsError::new("STREAMS_HMAC_KEY", Problem::NoKey)),
     }
-}
-
-/// The setting `name`, or the content of the file that `file` names: the file counts if both are
-/// there, as for Caracal's own services.
-fn secret(
-    lookup: &impl Fn(&str) -> Option<String>,
-    name: &'static str,
-    file: &'static str,
-) -> Result<Option<Zeroizing<String>>, SettingsError> {
-    let Some(path) = lookup(file) else { return Ok(lookup(name).map(Zeroizing::new)) };
-    std::fs::read_to_string(Path::new(&path))
-        .map(|text| Some(Zeroizing::new(text)))
-        .map_err(|error| SettingsError::new(file, Problem::Unreadable(error.kind())))
 }
 
 #[cfg(test)]

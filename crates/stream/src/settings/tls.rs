@@ -2,7 +2,7 @@
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
-use super::{Problem, SettingsError};
+use super::error::{Problem, SettingsError};
 use crate::certificates::{self, CertificateError};
 use crate::connection::install_crypto;
 use crate::wire::Certificates;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-use super::bounds::flag;
-use super::{Problem, SettingsError, secret};
+use super::error::{Problem, SettingsError};
+use super::values::{flag, secret};
 use crate::topology::{Address, Nodes, Sentinels, Topology};
 
 const URL: &str = "REDIS_URL";

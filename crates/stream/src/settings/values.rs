@@ -1,15 +1,18 @@
-//! The staleness bounds, and whether strict mode is on.
+//! The values of single settings: bounds, flags, and secrets that may be in a file.
 
+use std::path::Path;
 use std::time::Duration;
 
 use caracal_revocation_state::Options;
+use zeroize::Zeroizing;
 
-use super::{Problem, SettingsError};
+use super::error::{Problem, SettingsError};
 
 const STRICT: &str = "REVOCATION_STRICT";
 const DENY_AFTER: &str = "REVOCATION_DENY_AFTER_MS";
 const WARN_AFTER: &str = "REVOCATION_WARN_AFTER_MS";
 
+/// Returns the staleness bounds, and whether strict mode is on.
 pub(super) fn options(lookup: &impl Fn(&str) -> Option<String>) -> Result<Options, SettingsError> {
     let mut options = if flag(lookup, STRICT)? { Options::strict() } else { Options::default() };
     if let Some(bound) = milliseconds(lookup, DENY_AFTER)? {
@@ -26,6 +29,7 @@ pub(super) fn options(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option
     Ok(options)
 }
 
+/// Returns the value of a setting that is `true` or `false`; unset counts as `false`.
 pub(super) fn flag(
     lookup: &impl Fn(&str) -> Option<String>,
     name: &'static str,
@@ -45,4 +49,17 @@ fn milliseconds(
     let number =
         text.trim().parse().map_err(|_| SettingsError::new(name, Problem::NotMilliseconds))?;
     Ok(Some(Duration::from_millis(number)))
+}
+
+/// Returns the content of the file that the setting `file` names, or else the setting `name`. The file
+/// takes precedence, as for Caracal's own services.
+pub(super) fn secret(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    file: &'static str,
+) -> Result<Option<Zeroizing<String>>, SettingsError> {
+    let Some(path) = lookup(file) else { return Ok(lookup(name).map(Zeroizing::new)) };
+    std::fs::read_to_string(Path::new(&path))
+        .map(|text| Some(Zeroizing::new(text)))
+        .map_err(|error| SettingsError::new(file, Problem::Unreadable(error.kind())))
 }
