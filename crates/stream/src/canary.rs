@@ -7,16 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use caracal_revocation_event::{CANARY_STREAM, KeyRing, StreamId, sign_canary};
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
-};
+use metrics::{Counter, Gauge, Histogram};
 use redis::Pipeline;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::acl;
 use crate::connection::Connection;
 use crate::log_error::LogError;
+use crate::metrics::{canaries_lost, canary_age, canary_lag, describe_canary};
 use crate::redis_reply as reply;
 use crate::settings::Settings;
 use crate::topology::Topology;
@@ -287,21 +285,12 @@ impl Drop for CanaryMetrics {
 
 impl CanaryMetrics {
     fn register() -> Self {
-        const LAG: &str = "caracal_revocation_canary_lag_seconds";
-        const AGE: &str = "caracal_revocation_canary_age_seconds";
-        const LOST: &str = "caracal_revocation_canaries_lost_total";
-        describe_histogram!(LAG, Unit::Seconds, "How long a canary took, since it was sent");
-        describe_gauge!(
-            AGE,
-            Unit::Seconds,
-            "Since a canary was last seen; -1 before the first, +Inf after the last was sent"
-        );
-        describe_counter!(LOST, "Canaries that were not seen before the next was due");
+        describe_canary();
         Self {
-            published: histogram!(LAG, "stage" => "published"),
-            seen: histogram!(LAG, "stage" => "seen"),
-            age: gauge!(AGE),
-            lost: counter!(LOST),
+            published: canary_lag("published"),
+            seen: canary_lag("seen"),
+            age: canary_age(),
+            lost: canaries_lost(),
         }
     }
 }

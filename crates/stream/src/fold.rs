@@ -13,12 +13,13 @@ use crate::dead_letters::DeadLetters;
 use crate::entry::{Head, PerStream};
 use crate::log::Reading;
 use crate::log_error::LogError;
-use crate::metrics::{Reporter, StreamMetrics};
+use crate::metrics::StreamMetrics;
 use crate::proof::{Hole, Proof};
 use crate::receipts::Progress;
 use crate::repeat_limiter::RepeatLimiter;
 use crate::signature_health::SignatureHealth;
 use crate::snapshot::{Position, Recalled};
+use crate::view_age::Reporter;
 use caracal_revocation_state::internal::Throttle;
 
 use messages::Received;

@@ -1,15 +1,21 @@
-//! Logs that the view grows old, on the clock: while a read hangs no attempt fails.
+//! Reports the age of the view each second, and logs when it is late: while a read hangs, no attempt
+//! fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use caracal_revocation_state::internal::{CALM, Episode};
 use caracal_revocation_state::{Moment, Revocations};
 
-use caracal_revocation_state::internal::{CALM, Episode};
+use crate::metrics::StreamMetrics;
 
-/// Says that the view is old, once, and that it is fresh again.
+/// The longest time between two reports.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Logs once when the view becomes late, and once when it is fresh again.
 #[derive(Debug)]
 pub(crate) struct ViewAge {
-    /// What a snapshot brought may be old when the process starts: it gets time to read.
+    /// The start: a state from a snapshot may be old then, and gets time to be read again.
     began: Moment,
     old: Episode,
 }
@@ -19,7 +25,7 @@ impl ViewAge {
         Self { began: now, old: Episode::default().over_after(CALM) }
     }
 
-    /// Logs what is to be said at this moment. Returns after how long the view may have become old.
+    /// Logs a change at this moment. Returns the time after which the view may be late.
     pub(crate) fn log(&mut self, revocations: &Revocations, now: Moment) -> Option<Duration> {
         let options = revocations.options();
         let readiness = revocations.readiness(now);
@@ -36,8 +42,42 @@ impl ViewAge {
             tracing::info!("the view is fresh again");
         }
         let left = options.warn_after.checked_sub(readiness.staleness?)?;
-        // It is old only beyond that time.
+        // The view is late only beyond that time.
         Some(left + Duration::from_millis(1))
+    }
+}
+
+/// Reports the age of the view, also while a read waits for a server that hangs. When dropped, reports
+/// that nothing keeps the view current any more.
+pub(crate) struct Reporter {
+    pub(crate) metrics: Arc<StreamMetrics>,
+    pub(crate) revocations: Revocations,
+}
+
+/// Ends with the follower, whether that is stopped, dropped or panics.
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.metrics.ended();
+        if std::thread::panicking() {
+            tracing::error!(
+                "the follower panicked: the view goes stale, and beyond the bound every request is \
+                 denied with 503; restart the process"
+            );
+        }
+    }
+}
+
+impl Reporter {
+    /// Reports for ever.
+    pub(crate) async fn run(self) {
+        let mut age = ViewAge::new(self.revocations.now());
+        loop {
+            let now = self.revocations.now();
+            self.metrics.state(&self.revocations, now);
+            self.metrics.size(&self.revocations);
+            let old_after = age.log(&self.revocations, now);
+            tokio::time::sleep(old_after.unwrap_or(EVERY).min(EVERY)).await;
+        }
     }
 }
 

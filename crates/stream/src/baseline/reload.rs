@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::{Known, Losses, RevocationsWriter};
-use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Baseline, BaselineError, Scope};
+use crate::metrics::{reload_errors, reloads};
 use crate::repeat_limiter::RepeatLimiter;
 use caracal_revocation_state::internal::{Backoff, Episode};
 
@@ -64,7 +64,7 @@ impl Reloads {
         writer: Arc<RevocationsWriter>,
         every: Duration,
     ) {
-        let metrics = Metrics::register();
+        let (reloads, errors) = (reloads(), reload_errors());
         let mut losses = writer.watch_losses();
         let mut trouble = Trouble::new();
         let mut waiting: Vec<Asked> = Vec::new();
@@ -91,13 +91,13 @@ impl Reloads {
             let outcome = read(&mut *baseline, scope, lost, &writer).await;
             let pause = match &outcome {
                 Ok(()) => {
-                    metrics.reloads.increment(1);
+                    reloads.increment(1);
                     trouble.end();
                     covered = Some(lost);
                     every
                 }
                 Err(error) => {
-                    metrics.errors.increment(1);
+                    errors.increment(1);
                     trouble.pause(error)
                 }
             };
@@ -223,21 +223,6 @@ impl Trouble {
         self.backoff.reset();
         if self.episode.is_over(self.began.elapsed()) {
             tracing::info!("the baseline is being read again");
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Metrics {
-    reloads: Counter,
-    errors: Counter,
-}
-
-impl Metrics {
-    fn register() -> Self {
-        Self {
-            reloads: counter!("caracal_gateway_revocation_reloads_total"),
-            errors: counter!("caracal_gateway_revocation_reload_errors_total"),
         }
     }
 }

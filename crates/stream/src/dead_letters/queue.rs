@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use caracal_revocation_event::{Stream, StreamId};
-use metrics::{Counter, counter};
+use metrics::Counter;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::DeadLetter;
 use crate::entry::{Entry, PerStream};
+use crate::metrics::dead_letters_lost;
 
 /// At most so many letters wait, of so many bytes together.
 const MAX_WAITING: usize = 1_024;
@@ -91,7 +92,7 @@ impl Loss {
             Self::Expired => "expired",
             Self::Off => "off",
         };
-        counter!("caracal_revocation_dead_letters_lost_total", "cause" => cause)
+        dead_letters_lost(cause)
     }
 }
 

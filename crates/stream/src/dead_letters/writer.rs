@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, Stream};
 use futures_util::future::{join, join_all};
-use metrics::{Counter, counter};
+use metrics::Counter;
 use tokio::time::{Instant, sleep};
 
 use super::dead_stream;
@@ -14,6 +14,7 @@ use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
 use crate::entry::PerStream;
 use crate::log_error::LogError;
+use crate::metrics::dead_letters_written;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{Backoff, Episode};
 
@@ -84,7 +85,7 @@ impl Writer {
             places: PerStream::default(),
             began: Instant::now(),
             outage: Episode::default().logged_after(LOGGED_AFTER),
-            written: counter!("caracal_gateway_revocation_dead_letters_total"),
+            written: dead_letters_written(),
         }
     }
 

@@ -1,0 +1,198 @@
+//! The metrics of a follower, under the names that operators already alert on (contract, "Metrics").
+
+use std::time::Duration;
+
+use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
+use caracal_revocation_state::{Degraded, Moment, Outage, Revocations, Unready};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::names;
+use crate::continuity::LossSuspicion;
+use crate::proof::Hole;
+
+/// Handles that are registered once: a service installs its recorder before it starts a follower.
+#[derive(Debug)]
+pub(crate) struct StreamMetrics {
+    pub(crate) messages: Counter,
+    pub(crate) reconnects: Counter,
+    pub(crate) full: Counter,
+    pub(crate) replays: Counter,
+    pub(crate) replay_errors: Counter,
+    verified: [(KeySlot, Counter); 3],
+    refused: [(RejectionKind, Counter); 4],
+    holes: [(Hole, Counter); 4],
+    suspicions: [(LossSuspicion, Counter); 3],
+    read_errors: [(Outage, Counter); Outage::ALL.len()],
+    outages: [Gauge; Outage::ALL.len()],
+    unready: [Gauge; Unready::LABELS.len()],
+    degraded: [Gauge; Degraded::ALL.len()],
+    invalid_signatures: Counter,
+    active: Gauge,
+    age: Gauge,
+    fresh: Gauge,
+    propagation: Gauge,
+    lag_published: Histogram,
+    lag_applied: Histogram,
+    lag_total: Histogram,
+    clock_offset: Gauge,
+    clock_offset_error: Gauge,
+    proven: Gauge,
+    horizon: Gauge,
+    bytes: Gauge,
+    replay: Gauge,
+    bound: Gauge,
+}
+
+impl StreamMetrics {
+    pub(crate) fn register() -> Self {
+        names::describe();
+        // Counters start at zero: an alert on an increase needs the value before it.
+        counter!(names::EFFECTS_TAKEN_OVER).increment(0);
+        counter!(names::EFFECTS_LOST).increment(0);
+        counter!(names::RELOADS).increment(0);
+        counter!(names::RELOAD_ERRORS).increment(0);
+        Self {
+            messages: counter!(names::MESSAGES),
+            replays: counter!(names::REPLAYS),
+            replay_errors: counter!(names::REPLAY_ERRORS),
+            verified: [KeySlot::Current, KeySlot::Previous, KeySlot::Unsigned]
+                .map(|key| (key, counter!(names::VERIFIED, "key" => key.label()))),
+            refused: [
+                RejectionKind::Signature,
+                RejectionKind::Malformed,
+                RejectionKind::Ambiguous,
+                RejectionKind::TooLarge,
+            ]
+            .map(|kind| (kind, counter!(names::REJECTED, "kind" => kind.label()))),
+            holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected]
+                .map(|hole| (hole, counter!(names::HOLES, "cause" => hole.label()))),
+            suspicions: [
+                LossSuspicion::Restarted,
+                LossSuspicion::Failover,
+                LossSuspicion::Resynced,
+            ]
+            .map(|suspicion| {
+                (suspicion, counter!(names::LOSS_SUSPICIONS, "cause" => suspicion.label()))
+            }),
+            read_errors: Outage::ALL
+                .map(|cause| (cause, counter!(names::READ_ERRORS, "cause" => cause.label()))),
+            outages: Outage::ALL.map(|cause| gauge!(names::OUTAGE, "cause" => cause.label())),
+            unready: Unready::LABELS.map(|reason| gauge!(names::UNREADY, "reason" => reason)),
+            degraded: Degraded::ALL.map(|alarm| gauge!(names::DEGRADED, "reason" => alarm.label())),
+            propagation: gauge!(names::PROPAGATION),
+            reconnects: counter!(names::RECONNECTS),
+            full: counter!(names::FULL),
+            invalid_signatures: counter!(names::INVALID_SIGNATURES),
+            active: gauge!(names::ACTIVE),
+            age: gauge!(names::VIEW_AGE),
+            fresh: gauge!(names::VIEW_FRESH),
+            lag_published: histogram!(names::LAG, "stage" => "published"),
+            lag_applied: histogram!(names::LAG, "stage" => "applied"),
+            lag_total: histogram!(names::LAG, "stage" => "total"),
+            clock_offset: gauge!(names::CLOCK_OFFSET),
+            clock_offset_error: gauge!(names::CLOCK_OFFSET_ERROR),
+            proven: gauge!(names::PROVEN_TIMESTAMP),
+            horizon: gauge!(names::HORIZON_TIMESTAMP),
+            bytes: gauge!(names::INDEX_BYTES),
+            replay: gauge!(names::REPLAY_RATIO),
+            bound: gauge!(names::STALENESS_BOUND),
+        }
+    }
+
+    pub(crate) fn verified(&self, key: KeySlot) {
+        count(&self.verified, key);
+    }
+
+    pub(crate) fn rejected(&self, kind: RejectionKind) {
+        if kind == RejectionKind::Signature {
+            self.invalid_signatures.increment(1);
+        }
+        count(&self.refused, kind);
+    }
+
+    pub(crate) fn hole(&self, hole: Hole) {
+        count(&self.holes, hole);
+    }
+
+    pub(crate) fn suspicion(&self, suspicion: LossSuspicion) {
+        count(&self.suspicions, suspicion);
+    }
+
+    pub(crate) fn read_error(&self, cause: Outage) {
+        count(&self.read_errors, cause);
+    }
+
+    /// Reports the share of the history that was read, 0 to 1.
+    pub(crate) fn replayed(&self, share: f64) {
+        self.replay.set(share);
+    }
+
+    pub(crate) fn state(&self, revocations: &Revocations, now: Moment) {
+        self.active.set(revocations.entries() as f64);
+        let staleness = revocations.staleness(now);
+        self.age.set(staleness.map_or(-1.0, |age| age.as_secs_f64()));
+        let fresh = staleness.is_ok_and(|age| age <= revocations.options().deny_after);
+        self.fresh.set(if fresh { 1.0 } else { 0.0 });
+        let proven = staleness.map(|age| now.wall.saturating_sub(age));
+        self.proven.set(proven.unwrap_or_default().as_secs_f64());
+        self.bound.set(revocations.options().deny_after.as_secs_f64());
+        let readiness = revocations.readiness(now);
+        self.horizon.set(readiness.horizon.unwrap_or_default() as f64);
+        let flag = |is_so: bool| if is_so { 1.0 } else { 0.0 };
+        for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
+            gauge.set(flag(readiness.outage == Some(outage)));
+        }
+        for (alarm, gauge) in Degraded::ALL.into_iter().zip(&self.degraded) {
+            gauge.set(flag(readiness.degraded == Some(alarm)));
+        }
+        self.unready(readiness.unready);
+    }
+
+    fn unready(&self, unready: Option<Unready>) {
+        let unready = unready.map(Unready::label);
+        for (label, gauge) in Unready::LABELS.into_iter().zip(&self.unready) {
+            gauge.set(if unready == Some(label) { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// Reports that the follower has ended: the view is not fresh any more, and its age exceeds every
+    /// threshold.
+    pub(crate) fn ended(&self) {
+        self.fresh.set(0.0);
+        self.age.set(f64::INFINITY);
+        self.unready(Some(Unready::Stale));
+    }
+
+    /// Reports the size of the index, which takes longer to compute and changes slowly.
+    pub(crate) fn size(&self, revocations: &Revocations) {
+        self.bytes.set(revocations.bytes() as f64);
+    }
+
+    /// Records that a new message was applied, and the time since it was added to its stream.
+    pub(crate) fn lag(&self, event: &Event<'_>, id: StreamId, applied: Duration) {
+        self.propagation.set(applied.as_secs_f64());
+        if event.changes().is_empty() {
+            return;
+        }
+        self.lag_applied.record(applied.as_secs_f64());
+        let Some(decided) = event.decided() else { return };
+        // Both are whole milliseconds of two clocks, which may disagree about the order.
+        let published = Duration::from_millis(id.ms.saturating_sub(decided.as_millis()));
+        self.lag_published.record(published.as_secs_f64());
+        self.lag_total.record((published + applied).as_secs_f64());
+    }
+
+    /// Reports the lead of the server's clock, and the error of that, in seconds.
+    pub(crate) fn clock(&self, lead: Option<(f64, f64)>) {
+        if let Some((lead, error)) = lead {
+            self.clock_offset.set(lead);
+            self.clock_offset_error.set(error);
+        }
+    }
+}
+
+fn count<T: Copy + PartialEq>(counters: &[(T, Counter)], which: T) {
+    if let Some((_, counter)) = counters.iter().find(|(it, _)| *it == which) {
+        counter.increment(1);
+    }
+}
