@@ -7,7 +7,7 @@ use caracal_revocation_state::{Known, Losses, RevocationsWriter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Baseline, BaselineError, Scope};
+use super::source::{Baseline, BaselineError, Scope};
 use crate::metrics::{reload_errors, reloads};
 use crate::repeat_limiter::RepeatLimiter;
 use caracal_revocation_state::internal::{Backoff, Episode};

@@ -9,7 +9,6 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use redis::{Pipeline, Value};
 
-use super::dead_stream;
 use super::mark::{Mark, Order};
 use crate::connection::Connection;
 use crate::log_error::LogError;
@@ -132,6 +131,11 @@ pub fn add(commands: &mut Pipeline, stream: Stream, letter: &[(String, String)])
     for (name, value) in letter {
         add.arg(name).arg(value);
     }
+}
+
+/// Returns the key of the stream that the dead letters of `stream` go to.
+pub fn dead_stream(stream: Stream) -> String {
+    format!("{stream}.dead")
 }
 
 pub(super) fn mark_key(stream: Stream) -> String {

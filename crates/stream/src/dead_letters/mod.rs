@@ -1,4 +1,4 @@
-//! Dead letters: messages that cannot be used, written to `<stream>.dead` beside the read path.
+//! Dead letters: unusable messages, written to `<stream>.dead` off the read path.
 
 mod letter;
 mod mark;
@@ -8,15 +8,8 @@ mod writer;
 
 pub use letter::{DeadLetter, NotADeadLetter};
 pub use mark::Order;
-pub use marked::{Attempt, add, write};
+pub use marked::{Attempt, add, dead_stream, write};
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::{DeadLetters, queue};
 pub(crate) use writer::write_letters;
-
-use caracal_revocation_event::Stream;
-
-/// The key of the stream that the dead letters of `stream` go to.
-pub fn dead_stream(stream: Stream) -> String {
-    format!("{stream}.dead")
-}

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-use super::DeadLetter;
+use super::letter::DeadLetter;
 use crate::entry::{Entry, PerStream};
 use crate::metrics::dead_letters_lost;
 

@@ -7,9 +7,8 @@ use futures_util::future::{join, join_all};
 use metrics::Counter;
 use tokio::time::{Instant, sleep};
 
-use super::dead_stream;
 use super::mark::Order;
-use super::marked::{self, Attempt};
+use super::marked::{self, Attempt, dead_stream};
 use super::queue::{Loss, Queue, Waiting};
 use crate::acl;
 use crate::entry::PerStream;

@@ -12,8 +12,5 @@ mod receipt;
 mod writer;
 
 pub(crate) use progress::Progress;
-pub use receipt::Receipt;
+pub use receipt::{PREFIX, Receipt};
 pub(crate) use writer::Writer;
-
-/// What the key of a receipt begins with; the replica's name follows.
-pub const PREFIX: &str = "caracal.revocation.receipt:";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
-use super::Receipt;
+use super::receipt::Receipt;
 use crate::entry::PerStream;
 
 /// How many of the latest messages are remembered.

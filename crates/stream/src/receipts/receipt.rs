@@ -1,10 +1,13 @@
-//! What a replica says of itself.
+//! The receipt of one replica.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 use serde::{Deserialize, Serialize};
+
+/// The prefix of a receipt's key; the replica's name follows.
+pub const PREFIX: &str = "caracal.revocation.receipt:";
 
 /// How far one replica has read, and how fast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

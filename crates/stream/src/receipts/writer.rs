@@ -7,7 +7,8 @@ use caracal_revocation_state::Revocations;
 use redis::Pipeline;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{PREFIX, Progress};
+use super::progress::Progress;
+use super::receipt::PREFIX;
 use crate::acl;
 use crate::log_error::LogError;
 use crate::topology::{Links, Topology};
