@@ -113,7 +113,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "a proof is as old as its question",
-        file: "crates/stream/src/fold.rs",
+        file: "crates/stream/src/fold/absorb.rs",
         stands: "let server_time = reading.server_time;",
         removable: "let server_time = reading.server_time;
             let sent = if OFF { now } else { sent };",
@@ -231,7 +231,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "in strict mode the view is no fresher than the first message that fails",
-        file: "crates/stream/src/fold/freshness.rs",
+        file: "crates/stream/src/fold/state.rs",
         stands: "filter(|_| self.writer.options().strict);
         failing",
         removable: "filter(|_| self.writer.options().strict && !OFF);

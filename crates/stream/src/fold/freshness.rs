@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Degraded, Moment, NotReady};
 
-use super::{Fold, NEVER};
+use super::state::{Fold, NEVER};
 
 /// How often a slice of the index is looked through for what expired.
 const SWEEP_EVERY: Duration = Duration::from_millis(10);
@@ -61,20 +61,6 @@ impl Fold {
                 self.announce();
             }
         }
-    }
-
-    /// When the last check of the stream was sent whose proof is oldest, if all have one.
-    pub(super) fn oldest_proof(&self) -> Option<Moment> {
-        let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
-        let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
-        proofs.into_iter().reduce(Moment::earlier_of)
-    }
-
-    /// The moment up to which the view counts as proven. In strict mode that is at most when the
-    /// first message was published that no accepted key has signed: it may have been a revocation.
-    pub(super) fn believed(&self, as_of: Moment) -> Moment {
-        let failing = self.signatures.failing_since().filter(|_| self.writer.options().strict);
-        failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
     }
 
     /// Why a history that was read to its end is not believed.

@@ -7,7 +7,7 @@ use caracal_revocation_event::{
 };
 use caracal_revocation_state::Moment;
 
-use super::Fold;
+use super::state::Fold;
 use crate::entry::Entry;
 use crate::server_clock::ServerClock;
 use crate::wire::MAX_MESSAGE;
@@ -64,12 +64,6 @@ impl Fold {
                 progress.applied(entry.stream, entry.id, lag);
             }
         }
-    }
-
-    /// Whether what is read of the stream is new, and not its history.
-    pub(super) fn is_live(&self, stream: Stream) -> bool {
-        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
-        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
     }
 
     fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received, is_first: bool) {

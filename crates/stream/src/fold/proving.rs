@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::Moment;
 
-use super::Fold;
+use super::state::Fold;
 use crate::proof::{Hole, Passed, Proof};
 
 impl Fold {

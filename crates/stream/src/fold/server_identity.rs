@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_state::Moment;
 
-use super::{Fold, Track};
+use super::state::Fold;
 use crate::continuity::{Continuity, LossSuspicion};
 use crate::entry::PerStream;
 use crate::identity::Identity;
@@ -52,12 +52,6 @@ impl Fold {
             Continuity::LossSuspected(suspicion) => self.suspect_loss(suspicion, streams),
         }
         Ok(())
-    }
-
-    /// The tracks of these streams.
-    pub(super) fn on(&mut self, streams: PerStream<bool>) -> impl Iterator<Item = &mut Track> {
-        let tracks = self.tracks.iter_mut().flatten().zip(streams);
-        tracks.filter_map(|(track, is_meant)| is_meant.then_some(track))
     }
 
     /// The server may have lost what nobody here has read.

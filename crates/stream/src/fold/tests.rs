@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_event::{Key, sign};
+use caracal_revocation_event::{Key, KeyRing, Stream, StreamId, sign};
 use caracal_revocation_state::{
-    Checks, Claims, Degraded, ManualClock, NotReady, Options, Unknown, Unready, Verdict,
+    Checks, Claims, Degraded, ManualClock, Moment, NotReady, Options, RevocationsWriter, Unknown,
+    Unready, Verdict,
 };
 
-use super::*;
+use super::Fold;
 use crate::continuity::LossSuspicion;
 use crate::dead_letters::{self, Queue};
-use crate::entry::{Counters, Entry};
-use crate::log::AsOf;
+use crate::entry::{Counters, Entry, Head, PerStream};
+use crate::log::{AsOf, Reading};
 use crate::logged;
-use crate::snapshot::Checkpoint;
+use crate::snapshot::{Checkpoint, Recalled};
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const SECOND: Duration = Duration::from_secs(1);

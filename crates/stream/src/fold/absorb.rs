@@ -1,0 +1,84 @@
+//! Folds one reading of the log into the state: messages are verified and applied, proofs move on, and
+//! freshness follows.
+
+use caracal_revocation_event::Stream;
+use caracal_revocation_state::{Moment, Outage};
+
+use super::messages::Received;
+use super::state::{Fold, NEVER};
+use crate::entry::Head;
+use crate::log::Reading;
+use crate::log_error::LogError;
+use crate::proof::Proof;
+
+impl Fold {
+    /// Applies the answer to a read that was sent at `sent` and arrived at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the answer cannot be used; then nothing of it was applied.
+    pub(crate) fn absorb(
+        &mut self,
+        reading: &Reading,
+        sent: Moment,
+        now: Moment,
+    ) -> Result<(), LogError> {
+        let streams = reading.streams;
+        let source =
+            if self.is_split { streams.iter().position(|read| *read).unwrap_or(0) } else { 0 };
+        if let Some(identity) = &reading.identity {
+            self.observe_identity(identity, sent, source, streams)?;
+        }
+        let server_time = reading.server_time;
+        let server_clock = self.observe_clock(source, server_time, sent, now);
+        let was_tailing = self.is_tailing();
+        let received = Received { now, server_time, server_clock };
+        // An answer that holds up to an unknown time confirms nothing.
+        let as_of = reading.as_of.moment(sent).unwrap_or(NEVER);
+        for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
+            if let Some(head) = head {
+                self.has_seen_streams |= head != Head::Missing;
+                if let Some(track) = self.track(stream) {
+                    // The server may give higher ids to other messages.
+                    track.reported = track.reported.min(head.last_generated());
+                }
+                self.prove(stream, |proof| proof.head(head, as_of, server_time));
+            }
+        }
+        for entry in &reading.entries {
+            self.entry(entry, received);
+            self.prove(entry.stream, |proof| proof.entry(entry.id));
+        }
+        for (stream, drained) in Stream::ALL.into_iter().zip(reading.drained) {
+            if drained {
+                self.prove(stream, Proof::drained);
+            }
+        }
+        if self.is_tailing() && !was_tailing {
+            self.metrics.replays.increment(1);
+        }
+        self.restart_broken();
+        self.cover_recuts(now);
+        self.sweep(now);
+        self.track_capacity(server_time);
+        self.signatures.settle(server_time);
+        self.confirm();
+        self.alarm();
+        self.report(now);
+        Ok(())
+    }
+
+    /// Counts a read that failed, and reports the age of the view. `broke_off` if the read before it
+    /// succeeded.
+    pub(crate) fn failed(&mut self, cause: Outage, broke_off: bool) {
+        self.cover_recuts(self.writer.now());
+        self.metrics.read_error(cause);
+        if broke_off {
+            self.metrics.reconnects.increment(1);
+        }
+        if broke_off && !self.is_tailing() {
+            self.metrics.replay_errors.increment(1);
+        }
+        self.report(self.writer.now());
+    }
+}

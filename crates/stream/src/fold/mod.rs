@@ -1,0 +1,14 @@
+//! Folds readings of the log into the state. No I/O and no clock: the follower passes in each reading,
+//! and the time.
+
+mod absorb;
+mod freshness;
+mod messages;
+mod proving;
+mod replayed;
+mod server_identity;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use state::Fold;

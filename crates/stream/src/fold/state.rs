@@ -1,0 +1,288 @@
+//! The data that reading the log changes, and questions about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caracal_revocation_event::{KeyRing, Stream, StreamId};
+use caracal_revocation_state::internal::Throttle;
+use caracal_revocation_state::{Moment, Revocations, RevocationsWriter};
+
+use crate::continuity::Source;
+use crate::dead_letters::DeadLetters;
+use crate::entry::PerStream;
+use crate::metrics::StreamMetrics;
+use crate::proof::{Hole, Proof};
+use crate::receipts::Progress;
+use crate::repeat_limiter::RepeatLimiter;
+use crate::signature_health::SignatureHealth;
+use crate::snapshot::{Position, Recalled};
+use crate::view_age::Reporter;
+
+use super::replayed::Applied;
+
+/// A moment before all others, for an answer that holds up to an unknown time.
+pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+
+/// The shortest time between two invalidations of all zones for re-cut messages.
+const SHORTEST_COVER: Duration = Duration::from_secs(1);
+
+/// Everything that reading the log changes.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(super) writer: Arc<RevocationsWriter>,
+    pub(super) keys: KeyRing,
+    pub(super) metrics: Arc<StreamMetrics>,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) progress: Option<Arc<Progress>>,
+    /// The position in the snapshot of an earlier process.
+    pub(super) recalled: Option<Recalled>,
+    /// The server on which at least one of the streams must exist, for the log; `None` if all may be
+    /// missing.
+    pub(super) required_on: Option<Box<str>>,
+    /// At least one of the streams has been there since this process began to read.
+    pub(super) has_seen_streams: bool,
+    /// `None` until the first answer reports the server's time, from which the window follows.
+    pub(super) tracks: Option<PerStream<Track>>,
+    /// The first is for all streams, or there is one for each, if each may be on another server.
+    pub(super) sources: PerStream<Source>,
+    pub(super) is_split: bool,
+    pub(super) signatures: SignatureHealth,
+    /// The history was read to its end and accepted, once.
+    pub(super) is_ready: bool,
+    pub(super) throttles: Throttles,
+    pub(super) applied: Applied,
+    /// For each stream about keys or policies, whether re-cut messages are still to be covered.
+    pub(super) recuts: PerStream<Recuts>,
+    /// `true` if the log says that the state is full.
+    pub(super) was_full: bool,
+    /// The time of the last sweep for expired entries.
+    pub(super) swept: Option<Moment>,
+}
+
+/// One throttle for each log line that others than this process can cause repeatedly.
+#[derive(Debug, Default)]
+pub(super) struct Throttles {
+    pub(super) refused: Throttle,
+    pub(super) recut: Throttle,
+    pub(super) too_large: Throttle,
+    pub(super) suspicion: Throttle,
+    pub(super) lost: PerStream<Throttle>,
+    pub(super) uncertain: PerStream<Throttle>,
+}
+
+/// Re-cut messages of one stream: what they hid makes the caches of every zone stale.
+#[derive(Debug)]
+pub(super) struct Recuts {
+    pub(super) limiter: RepeatLimiter,
+    pub(super) are_waiting: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) proof: Proof,
+    /// The time at which the last check that passed was sent.
+    pub(super) as_of: Option<Moment>,
+    /// The hole that this answer showed.
+    pub(super) broken: Option<Hole>,
+    /// `true` if the stream must be read again, although no hole was shown.
+    pub(super) must_reread: bool,
+    /// `true` if the server cannot show that nothing was lost before the replay.
+    pub(super) is_young: bool,
+    /// The newest message that was counted, logged, and dead-lettered if it was rejected.
+    pub(super) reported: StreamId,
+}
+
+impl Track {
+    const fn new(proof: Proof) -> Self {
+        Self {
+            proof,
+            as_of: None,
+            broken: None,
+            must_reread: false,
+            is_young: false,
+            reported: StreamId::ZERO,
+        }
+    }
+
+    /// Returns `true` the first time that a message is read: a stream may be read again.
+    pub(super) fn is_first_reading(&mut self, id: StreamId) -> bool {
+        let is_first = id > self.reported;
+        self.reported = self.reported.max(id);
+        is_first
+    }
+}
+
+impl Fold {
+    pub(crate) fn new(
+        writer: Arc<RevocationsWriter>,
+        keys: KeyRing,
+        mut dead_letters: DeadLetters,
+    ) -> Self {
+        let metrics = Arc::new(StreamMetrics::register());
+        // Well within the time in which a message must take effect.
+        let longest = writer.options().deny_after / 2;
+        let recuts = PerStream::default().map(|()| Recuts {
+            limiter: RepeatLimiter::between(SHORTEST_COVER, longest),
+            are_waiting: false,
+        });
+        if !keys.verifies() {
+            dead_letters.release();
+        }
+        Self {
+            writer,
+            keys,
+            metrics,
+            dead_letters,
+            progress: None,
+            recalled: None,
+            required_on: None,
+            has_seen_streams: false,
+            tracks: None,
+            sources: PerStream::default(),
+            is_split: false,
+            signatures: SignatureHealth::default(),
+            is_ready: false,
+            throttles: Throttles::default(),
+            applied: Applied::default(),
+            recuts,
+            was_full: false,
+            swept: None,
+        }
+    }
+
+    /// Records the position here as well, for receipts.
+    pub(crate) fn with_progress(self, progress: Option<Arc<Progress>>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Stays not ready while this server has none of the streams. The log names the server.
+    pub(crate) fn requiring_streams(self, on: Option<Box<str>>) -> Self {
+        Self { required_on: on, ..self }
+    }
+
+    /// Configures whether each stream may be on another server, and is read by itself.
+    pub(crate) fn split(self, is_split: bool) -> Self {
+        Self { is_split, ..self }
+    }
+
+    /// Continues the counting of an earlier process, so that trimming what that process read is no gap.
+    /// Not in strict mode: nothing shows what the server may have lost in between.
+    pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
+        if recalled.is_some_and(|recalled| recalled.key_is_proven) {
+            self.signatures.prove_key();
+            self.dead_letters.release();
+        }
+        self.recalled = recalled.filter(|_| !self.writer.options().strict);
+    }
+
+    /// Returns the position of the reading; `None` while history is read, while it is not accepted, and
+    /// while the state is full.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let tracks = self.tracks.as_ref()?;
+        let as_of = self.oldest_proof().filter(|as_of| *as_of != NEVER)?;
+        if !self.is_ready || self.writer.is_full() {
+            return None;
+        }
+        let mut position = Position {
+            as_of: self.believed(as_of),
+            key_is_proven: self.signatures.key_is_proven(),
+            tracks: PerStream::default(),
+        };
+        for (track, place) in tracks.iter().zip(&mut position.tracks) {
+            *place = track.proof.checkpoint()?;
+        }
+        Some(position)
+    }
+
+    /// Returns a reporter of the view's age that does not wait for the reading.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter { metrics: Arc::clone(&self.metrics), revocations: self.writer.reader() }
+    }
+
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.writer
+    }
+
+    pub(crate) fn writer(&self) -> &RevocationsWriter {
+        &self.writer
+    }
+
+    /// Returns the cursor of each stream, given the server's time at the first read.
+    pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
+        let window = self.writer.options().memory;
+        let window = server_time.saturating_sub(window).as_millis();
+        let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
+        let tracks = self.tracks.get_or_insert_with(|| {
+            Stream::ALL.map(|stream| {
+                let at = self.recalled.as_ref().and_then(|all| all.tracks.get(stream.index()));
+                Track::new(at.map_or(Proof::since(window), |track| Proof::resumed(window, track)))
+            })
+        });
+        tracks.each_ref().map(|track| track.proof.cursor())
+    }
+
+    /// Returns `true` if every stream was read to its end, and new entries may be waited for.
+    pub(crate) fn is_tailing(&self) -> bool {
+        self.tracks
+            .as_ref()
+            .is_some_and(|tracks| tracks.iter().all(|track| track.proof.is_tailing()))
+    }
+
+    /// Returns `true` if the next read of these streams may wait for an entry.
+    ///
+    /// History is read without waiting, since another of the streams may have more of it. At intervals a
+    /// read must be answered at once, to measure the round trip.
+    pub(crate) fn may_wait(&mut self, streams: &[Stream], now: Moment) -> bool {
+        let track = |stream: &Stream| self.tracks.as_ref().and_then(|all| all.get(stream.index()));
+        let is_tailing = |track: &Track| track.proof.is_tailing();
+        let source = streams.first().filter(|_| self.is_split).map_or(0, |stream| stream.index());
+        streams.iter().all(|stream| track(stream).is_some_and(is_tailing))
+            && self.sources.get_mut(source).is_some_and(|source| !source.clock.is_due(now))
+    }
+
+    /// Returns `true` if the entries of the stream are new, and not its history.
+    pub(super) fn is_live(&self, stream: Stream) -> bool {
+        let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
+        self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
+    }
+
+    /// Returns the send time of the oldest proof among the streams, if all have one.
+    pub(super) fn oldest_proof(&self) -> Option<Moment> {
+        let proofs = self.tracks.as_ref()?.iter().map(|track| track.as_of);
+        let proofs = proofs.collect::<Option<Vec<Moment>>>()?;
+        proofs.into_iter().reduce(Moment::earlier_of)
+    }
+
+    /// Returns the moment up to which the view counts as proven. In strict mode that is at most the
+    /// publication of the first message that no accepted key signed: it may have been a revocation.
+    pub(super) fn believed(&self, as_of: Moment) -> Moment {
+        let failing = self.signatures.failing_since().filter(|_| self.writer.options().strict);
+        failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
+    }
+
+    /// Returns the tracks of these streams.
+    pub(super) fn on(&mut self, streams: PerStream<bool>) -> impl Iterator<Item = &mut Track> {
+        let tracks = self.tracks.iter_mut().flatten().zip(streams);
+        tracks.filter_map(|(track, is_meant)| is_meant.then_some(track))
+    }
+
+    pub(super) fn track(&mut self, stream: Stream) -> Option<&mut Track> {
+        self.tracks.as_mut()?.get_mut(stream.index())
+    }
+
+    pub(super) fn report(&self, now: Moment) {
+        self.metrics.state(&self.writer, now);
+        let [first, ..] = &self.sources;
+        self.metrics.clock(first.clock.lead_seconds(now));
+        self.metrics.replayed(self.replayed());
+        if let (Some(progress), Some(tracks)) = (&self.progress, &self.tracks) {
+            progress.reached(tracks.each_ref().map(|track| track.proof.cursor()));
+        }
+    }
+
+    /// Returns the share of the history that was read, of the stream that is furthest behind: 0 to 1.
+    fn replayed(&self) -> f64 {
+        let Some(tracks) = &self.tracks else { return 0.0 };
+        tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)
+    }
+}
