@@ -22,8 +22,8 @@ use caracal_revocation_state::internal::Episode;
 
 /// Between two canaries.
 const EVERY: Duration = Duration::from_secs(5);
-/// What the stream is trimmed to, about.
-const MAX_LEN: u64 = 100;
+/// The approximate length that the stream of canaries is trimmed to.
+const CANARY_MAX_LEN: u64 = 100;
 
 /// Publishes canaries and looks out for them, on two connections of its own.
 ///
@@ -185,7 +185,7 @@ impl Canary {
         }
         let mut add = Pipeline::new();
         let command = add.cmd("XADD").arg(CANARY_STREAM);
-        command.arg("MAXLEN").arg("~").arg(MAX_LEN).arg("*");
+        command.arg("MAXLEN").arg("~").arg(CANARY_MAX_LEN).arg("*");
         for (name, value) in &fields {
             command.arg(name).arg(value);
         }
@@ -241,7 +241,7 @@ async fn look_out(
     loop {
         let mut read = Pipeline::new();
         let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        let command = read.cmd("XREAD").arg("COUNT").arg(MAX_LEN).arg("BLOCK").arg(block);
+        let command = read.cmd("XREAD").arg("COUNT").arg(CANARY_MAX_LEN).arg("BLOCK").arg(block);
         command.arg("STREAMS").arg(CANARY_STREAM).arg(cursor.to_string());
         let answer = reply::sound(reading.ask(&read, wait).await?.into_iter().next())?;
         for (id, fields) in reply::entries_of_one(answer)? {

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::Outage;
+use futures_util::TryFutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
     RedisError, Value,
 };
 
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
-
-/// What an answer may take beyond the time that the server was asked to wait.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
-pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A connection, until a command on it is late or cancelled: its answer may still be on its way,
 /// and would be taken for the next one's.
@@ -33,8 +31,9 @@ impl Connection {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_DEADLINE))
             .set_response_timeout(None);
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        within(CONNECT_DEADLINE, connection).await.map(|connection| Self(Some(connection)))
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let connecting = connecting.map_err(|error| refused(&error));
+        within(CONNECT_DEADLINE, connecting).await.map(|connection| Self(Some(connection)))
     }
 
     /// Sends one write and takes all its answers, errors among them.
@@ -43,7 +42,7 @@ impl Connection {
         commands: &Pipeline,
         wait: Duration,
     ) -> Result<Vec<Value>, LogError> {
-        self.ask_within(wait + GRACE, commands).await
+        self.ask_within(wait + ANSWER_DEADLINE, commands).await
     }
 
     /// Sends one write, and takes all its answers if they are here in time.
@@ -54,8 +53,8 @@ impl Connection {
     ) -> Result<Vec<Value>, LogError> {
         let closed = || LogError::Connection(Outage::Unreachable, "it is not open any more".into());
         let mut connection = self.0.take().ok_or_else(closed)?;
-        let answers =
-            within(deadline, connection.send_packed_commands(commands, 0, commands.len())).await?;
+        let answering = connection.send_packed_commands(commands, 0, commands.len());
+        let answers = within(deadline, answering.map_err(|error| refused(&error))).await?;
         self.0 = Some(connection);
         Ok(answers)
     }
@@ -65,17 +64,6 @@ impl Connection {
         let answers = self.ask(commands, Duration::ZERO).await?;
         answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
     }
-}
-
-/// Awaits an answer for so long and no longer: only a deadline notices a server that hangs.
-async fn within<T>(
-    deadline: Duration,
-    answer: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, LogError> {
-    tokio::time::timeout(deadline, answer)
-        .await
-        .map_err(|_| LogError::Deadline(deadline))?
-        .map_err(|error| refused(&error))
 }
 
 /// What the redis crate says of an error never holds the password.

@@ -9,11 +9,9 @@ use tokio::sync::Notify;
 
 use crate::entry::{Counters, Entry, Head, PerStream};
 use crate::fields::Fields;
+use crate::limits::MAX_LEN;
 use crate::log::{AsOf, Log, Reading};
 use crate::log_error::LogError;
-
-/// Like Caracal's producers, who trim with `MAXLEN ~ 100000`.
-const MAX_LEN: usize = 100_000;
 
 /// Streams that live and die with this process, in place of Redis. Clones share the same streams.
 ///
@@ -72,7 +70,7 @@ impl InProcess {
             kept.last_generated = id;
             kept.entries_added += 1;
             kept.entries.push_back(Entry { stream, id, fields });
-            if kept.entries.len() > MAX_LEN {
+            if kept.entries.len() as u64 > MAX_LEN {
                 kept.entries.pop_front();
             }
         }

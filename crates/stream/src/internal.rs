@@ -1,6 +1,7 @@
-//! What `caracal-revocation-effects` and `caracal-revocation-admin` are built on, and nobody else.
+//! Items that only `caracal-revocation-effects` and `caracal-revocation-admin` use.
 //!
-//! It is not part of the API: it changes without a word, and between patch versions too.
+//! This module is not part of the public API. It may change in any release, patch versions included,
+//! without a note in the changelog.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ pub use caracal_revocation_state::internal::{Backoff, Throttle};
 
 pub use crate::connection::Connection;
 pub use crate::entry::{Counters, Entry, Head};
+pub use crate::limits::MAX_LEN;
 use crate::log::Log;
 pub use crate::log_error::LogError;
-pub use crate::publisher::MAX_LEN;
 pub use crate::receipts::PREFIX as RECEIPT_PREFIX;
 pub use crate::topology::Links;
 use crate::topology::Topology;
 use crate::{InProcess, Settings};
 
-/// Dead letters, as followers write them too.
+/// Writes dead letters in the way that followers do.
 pub mod dead_letters {
     pub use crate::dead_letters::{Attempt, Order, add, dead_stream, write};
 }
@@ -27,54 +28,53 @@ pub mod persistence {
     pub use crate::persistence::{ask, live};
 }
 
-/// Answers of Redis, read totally.
+/// Parses answers of Redis; an unexpected answer is an error.
 pub mod reply {
     pub use crate::redis_reply::{
         array, entries, field, fields, head, id, info_field, number, sound, text, time,
     };
 }
 
-/// Connections to where the streams are, none of them open yet.
+/// Returns connections to the servers of the streams. None of them is open yet.
 #[must_use]
 pub fn links(settings: &Settings) -> Links {
     Links::new(settings.topology.clone())
 }
 
-/// Connections to the server of `REDIS_PRIMARY_URL`, if that is set.
+/// Returns connections to the server of `REDIS_PRIMARY_URL`, if that is set.
 #[must_use]
 pub fn primary_links(settings: &Settings) -> Option<Links> {
     let primary = settings.primary.clone();
     primary.map(|server| Links::new(Topology::One(Box::new(server))))
 }
 
-/// A connection of one's own to the server that takes writes to this key.
+/// Opens a connection to the server that takes writes to this key.
 ///
 /// # Errors
 ///
-/// [`LogError`] when there is none.
+/// [`LogError`] when the connection cannot be opened.
 pub async fn open(settings: &Settings, key: &str) -> Result<Connection, LogError> {
     settings.topology.open(key).await
 }
 
-/// Returns `true` if the streams must be there: they are not made on a server that may be the
-/// wrong one.
+/// Returns `true` if the streams must exist: they are not created on a server that may be the wrong one.
 #[must_use]
 pub fn requires_streams(settings: &Settings) -> bool {
     settings.mode.requires_streams()
 }
 
-/// The entries of one stream after `after`; waits so long for the first.
+/// Returns the entries of one stream after the id `after`. Waits up to `wait` for the first.
 ///
 /// # Errors
 ///
-/// [`LogError`] never: a log in this process is always there.
+/// Never: a log in this process is always available.
 pub async fn read_in_process(
     streams: &InProcess,
     stream: Stream,
     after: StreamId,
     wait: Duration,
 ) -> Result<Vec<Entry>, LogError> {
-    // The cursors of the other streams stand at their end: they wake nobody up.
+    // The cursors of the other streams are at their end, so their entries do not end the wait.
     let end = StreamId::new(u64::MAX, u64::MAX);
     let cursors = Stream::ALL.map(|other| if other == stream { after } else { end });
     let reading = streams.clone().read(&cursors, Some(wait)).await?;

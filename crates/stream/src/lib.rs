@@ -52,6 +52,7 @@ mod in_process;
 mod inspect_error;
 #[doc(hidden)]
 pub mod internal;
+mod limits;
 mod log;
 mod log_error;
 #[cfg(test)]

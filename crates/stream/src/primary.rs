@@ -9,20 +9,18 @@ use std::time::Duration;
 
 use caracal_revocation_state::{Moment, Outage};
 use redis::ConnectionInfo;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::identity::Identity;
+use crate::limits::{SIDE_DEADLINE, UNPROVEN_AFTER, within};
 use crate::log::AsOf;
 use crate::log_error::LogError;
 
-/// The replica is read after this, whatever the primary does.
-const DEADLINE: Duration = Duration::from_millis(500);
-/// How long a primary is left alone that did not answer in time: once it is back, it is to be asked
-/// soon.
+/// The pause after a question that the primary did not answer in time. It is short, so that a primary
+/// that is back is asked soon.
 const REST: Duration = Duration::from_millis(500);
-/// Nothing newer proven for this long is an error.
-const LATE: Duration = Duration::from_secs(3);
+/// The largest number of questions that the replica has not reached yet.
 const MOST_ASKED: usize = 8;
 
 /// The primary of a replica that is read.
@@ -73,8 +71,7 @@ impl Primary {
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        let answer = timeout(DEADLINE, self.tell()).await;
-        self.answer = answer.unwrap_or(Err(LogError::Deadline(DEADLINE)));
+        self.answer = within(SIDE_DEADLINE, self.tell()).await;
         match &self.answer {
             Ok(primary) => self.reached.tell(now, primary),
             // The answer may still come, and would pass for the next one's.
@@ -93,7 +90,7 @@ impl Primary {
         let is_late = self
             .asked
             .zip(self.proven)
-            .is_none_or(|(asked, proven)| asked.elapsed_since(proven) > LATE);
+            .is_none_or(|(asked, proven)| asked.elapsed_since(proven) > UNPROVEN_AFTER);
         (as_of.map_or(AsOf::Unknown, AsOf::At), is_late.then(|| self.error(server)))
     }
 

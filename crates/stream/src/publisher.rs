@@ -1,7 +1,7 @@
 //! Publishes signed messages, as Caracal's own producers do.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use caracal_revocation_event::{Key, Notice, Stream, StreamId};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -10,14 +10,11 @@ use tokio::sync::Mutex;
 
 use crate::connection::{install_crypto, refused, with_client_options};
 use crate::in_process::InProcess;
+use crate::limits::{ANSWER_DEADLINE, MAX_LEN};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::settings::Settings;
 use crate::topology::{Links, Topology};
-
-/// What Caracal's producers trim to, about.
-pub const MAX_LEN: u64 = 100_000;
-const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Writes messages to the streams, signed with the current key. Clones share a connection.
 ///
@@ -70,8 +67,8 @@ impl Publisher {
         };
         install_crypto();
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
-            .set_response_timeout(Some(DEADLINE))
+            .set_connection_timeout(Some(ANSWER_DEADLINE))
+            .set_response_timeout(Some(ANSWER_DEADLINE))
             .set_number_of_retries(3);
         let manager = async {
             let client = Client::open(with_client_options(*server.clone()))?;

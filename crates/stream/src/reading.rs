@@ -14,14 +14,14 @@ use tokio::time::sleep;
 
 use crate::entry::PerStream;
 use crate::fold::Fold;
+use crate::limits::interval;
 use crate::log::{Log, Reading};
 use crate::log_error::LogError;
 use crate::outage_log::OutageLog;
 use crate::snapshot::Saver;
 
-/// How long one read waits for the next entry, at most and at least.
+/// The longest wait of one read for the next entry. Each read asks for the counters before it waits.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// The pauses before a log is opened again.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -136,7 +136,7 @@ pub(crate) async fn read_for_ever<L: Log>(
 fn next_read<L: Log>(reader: &Reader<L>, fold: &mut Fold) -> Turn {
     let cursors = fold.cursors(reader.server_time);
     let may_wait = fold.may_wait(reader.log.streams(), fold.revocations().now());
-    let wait = may_wait.then(|| wait(fold.revocations()));
+    let wait = may_wait.then(|| interval(fold.revocations(), LONGEST_WAIT));
     Turn::Read { cursors, wait, sent: fold.revocations().now() }
 }
 
@@ -171,9 +171,4 @@ async fn read<L: Log>(
         reader.log.read_ahead(&next).await?;
     }
     Ok(Outcome::Read(reading, sent))
-}
-
-/// The counters are asked before each wait: at least every quarter of the shortest bound.
-fn wait(revocations: &Revocations) -> Duration {
-    (revocations.shortest_bound() / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::adaptive_timeout::{AdaptiveTimeout, connect_hedged};
 use crate::entry::PerStream;
 use crate::identity::Identity;
+use crate::limits::SHORTEST_INTERVAL;
 use crate::log::{AsOf, Log, Reading};
 use crate::log_error::LogError;
 use crate::persistence;
@@ -27,9 +28,6 @@ mod counters;
 mod planning;
 #[cfg(test)]
 mod tests;
-
-/// How often the primary of the server that is read is asked, at most: a quarter of the shortest bound.
-const ASK_PRIMARY_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct RedisLog {
@@ -214,7 +212,7 @@ impl Log for RedisLog {
     async fn prepare(&mut self, now: Moment) {
         self.upstream.prepare(now);
         let Some(primary) = &mut self.primary else { return };
-        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= ASK_PRIMARY_EVERY) {
+        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= SHORTEST_INTERVAL) {
             self.asked_primary = Some(Instant::now());
             primary.ask(now).await;
         }

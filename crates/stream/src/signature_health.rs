@@ -6,7 +6,7 @@ use caracal_revocation_state::Moment;
 
 /// How long after the last failure an alarm ends, although other messages verify: producers may
 /// change their key one after the other, and a forger must not fill the log.
-const CALM: Duration = Duration::from_secs(60);
+const ALARM_ENDS_AFTER: Duration = Duration::from_secs(60);
 
 /// What the signatures so far say. Times of publication are by the server's clock, since the Unix
 /// epoch: history is read stream by stream, so an old failure may come late.
@@ -45,8 +45,9 @@ impl SignatureHealth {
     /// Ends the alarm if it is over at this time: a later message verified, and none has failed for
     /// a while.
     pub(crate) fn settle(&mut self, server_time: Duration) {
-        let is_over =
-            |failed| self.verified > Some(failed) && server_time.saturating_sub(failed) >= CALM;
+        let is_over = |failed| {
+            self.verified > Some(failed) && server_time.saturating_sub(failed) >= ALARM_ENDS_AFTER
+        };
         if self.failed.is_some_and(is_over) {
             self.failing_since = None;
         }

@@ -8,17 +8,14 @@ use caracal_revocation_state::{Moment, Outage};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value};
-use tokio::time::timeout;
 
 use super::address::Address;
 use super::quorum_votes::{AT_ONCE, QuorumVotes, Vote};
 use crate::connection::Connection;
 use crate::entry::PerStream;
+use crate::limits::{SIDE_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
-
-/// What a node may take to answer.
-const DEADLINE: Duration = Duration::from_millis(500);
 
 /// The nodes of a cluster, as far as they were named.
 #[derive(Debug)]
@@ -71,11 +68,11 @@ impl Nodes {
     /// The newest view that any of the seeds has.
     pub(crate) async fn look(&self) -> Result<View, LogError> {
         let ask = |seed| async move {
-            let answer = timeout(DEADLINE, async {
+            let answer = within(SIDE_DEADLINE, async {
                 let mut connection = self.connect(seed).await?;
                 self.view(&mut connection, seed).await
             });
-            answer.await.unwrap_or(Err(LogError::Deadline(DEADLINE)))
+            answer.await
         };
         let mut asked: FuturesUnordered<_> = self.seeds.iter().map(ask).collect();
         let (mut newest, mut failure) = (None::<View>, None);
@@ -101,11 +98,11 @@ impl Nodes {
         let slot = slot(key);
         let mut votes = QuorumVotes::of(voters.len());
         let ask = |(voter, node)| async move {
-            let answer = timeout(DEADLINE, async {
+            let answer = within(SIDE_DEADLINE, async {
                 let mut connection = self.connect(node).await?;
                 self.view(&mut connection, node).await
             });
-            (voter, answer.await.ok().and_then(Result::ok))
+            (voter, answer.await.ok())
         };
         let mut asked: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
         while let Some((voter, view)) = asked.next().await {

@@ -20,17 +20,13 @@ use super::quorum_votes::{QuorumVotes, Vote};
 use super::sentinel::{self, Sentinels};
 use crate::connection::Connection;
 use crate::entry::PerStream;
+use crate::limits::{SIDE_DEADLINE, UNPROVEN_AFTER, interval, within};
 use crate::log_error::LogError;
 
-/// The bounds of the interval at which each voter is asked: a quarter of the shortest staleness bound.
-const LONGEST: Duration = Duration::from_secs(1);
-const SHORTEST: Duration = Duration::from_millis(100);
+/// The longest interval at which each voter is asked.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time for an answer, connecting included.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// The longest wait for the first confirmation.
-const FIRST: Duration = Duration::from_millis(500);
-/// A primary without a confirmation for longer than this is reported as unconfirmed.
-const UNCONFIRMED: Duration = Duration::from_secs(3);
 
 /// Keeps the time up to which a majority confirmed a server as the primary of a stream. Asks until it is
 /// dropped.
@@ -80,7 +76,7 @@ impl PrimaryMonitor {
     /// Returns `true` if no majority has confirmed this primary within the last seconds.
     pub(crate) fn is_unconfirmed(&self, stream: Stream, primary: &Address, now: Moment) -> bool {
         let confirmed = self.confirmed(stream, primary);
-        confirmed.is_none_or(|confirmed| now.elapsed_since(confirmed) > UNCONFIRMED)
+        confirmed.is_none_or(|confirmed| now.elapsed_since(confirmed) > UNPROVEN_AFTER)
     }
 
     /// Waits for the first confirmation, up to a limit.
@@ -94,7 +90,7 @@ impl PrimaryMonitor {
                 taken.await;
             }
         };
-        let _ = timeout(FIRST, settled).await;
+        let _ = timeout(SIDE_DEADLINE, settled).await;
     }
 }
 
@@ -122,7 +118,7 @@ impl Shared {
 
     /// Returns the interval, and the time of the next question.
     fn next(&self) -> (Duration, Instant) {
-        let every = (self.revocations.shortest_bound() / 4).clamp(SHORTEST, LONGEST);
+        let every = interval(&self.revocations, LONGEST_INTERVAL);
         (every, Instant::now() + every)
     }
 }
@@ -137,8 +133,7 @@ async fn ask_sentinel(
     loop {
         let (_, next) = shared.next();
         let asked = shared.revocations.now();
-        let answer = timeout(DEADLINE, ask(&mut connection, &server, &sentinels, asked)).await;
-        let vote = answer.unwrap_or(Err(LogError::Deadline(DEADLINE)));
+        let vote = within(DEADLINE, ask(&mut connection, &server, &sentinels, asked)).await;
         if let Err(error) = &vote {
             // A late answer may still arrive, and would count as the next one's.
             connection = None;
@@ -187,19 +182,19 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
         let ask = |(voter, node): (usize, &Address)| {
             let (connection, nodes, node) = (open.remove(node), &nodes, node.clone());
             async move {
-                let answer = timeout(every.min(DEADLINE / 2), async {
+                let answer = within(every.min(DEADLINE / 2), async {
                     if let Some(mut connection) = connection {
                         match nodes.view(&mut connection, &node).await {
                             // It was closed while it was idle.
                             Err(error) if error.is_closed() => {}
-                            view => return Ok::<_, LogError>((connection, view?)),
+                            view => return Ok((connection, view?)),
                         }
                     }
                     let mut connection = nodes.connect(&node).await?;
                     let view = nodes.view(&mut connection, &node).await?;
                     Ok((connection, view))
                 });
-                (voter, node.clone(), answer.await.ok().and_then(Result::ok))
+                (voter, node.clone(), answer.await.ok())
             }
         };
         let mut asking: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();

@@ -7,19 +7,18 @@ use caracal_revocation_state::{Moment, Outage};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionInfo, Pipeline, Value};
-use tokio::time::timeout;
 
 use super::address::Address;
 use super::quorum_votes::{AT_ONCE, QuorumVotes, Vote};
 use crate::connection::Connection;
+use crate::limits::{SIDE_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::wire::{Certificates, Wire};
 
-/// What a sentinel may take to answer.
-const DEADLINE: Duration = Duration::from_millis(500);
-/// What may be taken to connect to a server that may be down.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// The longest time for connecting to the primary that was named: it may be down, and another may be
+/// named soon.
+const PRIMARY_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The sentinels of a primary.
 #[derive(Debug)]
@@ -45,11 +44,11 @@ impl Sentinels {
     pub(crate) async fn find(&self) -> Result<Address, LogError> {
         let mut votes = QuorumVotes::of(self.sentinels.len());
         let ask = |(voter, sentinel)| async move {
-            let answer = timeout(DEADLINE, async {
+            let answer = within(SIDE_DEADLINE, async {
                 let mut connection = Connection::open(sentinel).await?;
                 ask(&mut connection, &self.master).await
             });
-            (voter, answer.await.unwrap_or(Err(LogError::Deadline(DEADLINE))))
+            (voter, answer.await)
         };
         let mut asked: FuturesUnordered<_> = self.sentinels.iter().enumerate().map(ask).collect();
         let mut failure = None;
@@ -74,7 +73,7 @@ impl Sentinels {
     /// Connects to the server at this address, if it is a primary.
     pub(crate) async fn connect(&self, primary: &Address) -> Result<Connection, LogError> {
         let server = primary.of(&self.primary);
-        let mut connection = in_time(Connection::open(&server)).await?;
+        let mut connection = within(PRIMARY_DEADLINE, Connection::open(&server)).await?;
         let answers = connection.tell(&ask_role()).await?;
         is_primary(answers, primary).map(|()| connection)
     }
@@ -86,15 +85,10 @@ impl Sentinels {
         certificates: &Certificates,
     ) -> Result<Wire, LogError> {
         let server = primary.of(&self.primary);
-        let mut connection = in_time(Wire::open(&server, certificates)).await?;
+        let mut connection = within(PRIMARY_DEADLINE, Wire::open(&server, certificates)).await?;
         let answers = connection.values(&ask_role()).await?;
         is_primary(answers, primary).map(|()| connection)
     }
-}
-
-/// Awaits a connection to a server that may be down.
-async fn in_time<T>(opened: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
-    timeout(CONNECT_DEADLINE, opened).await.unwrap_or(Err(LogError::Deadline(CONNECT_DEADLINE)))
 }
 
 fn ask_role() -> Pipeline {

@@ -1,11 +1,9 @@
 //! The server that a follower reads: found, and believed for as long as it is the right one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage, Revocations};
-use tokio::time::timeout;
 
 use super::address::Address;
 use super::location::Topology;
@@ -13,12 +11,10 @@ use super::primary_monitor::PrimaryMonitor;
 use super::quorum_votes::capped;
 use super::slot_migration::{parse_ask_redirect, released_slot};
 use crate::identity::Identity;
+use crate::limits::{SIDE_DEADLINE, within};
 use crate::log::AsOf;
 use crate::log_error::LogError;
 use crate::wire::{Certificates, Wire};
-
-/// The longest time for the previous node to answer whether it released the slot.
-const RELEASE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Where to read, and who vouches for it.
 #[derive(Debug)]
@@ -182,6 +178,6 @@ impl Upstream {
             return None;
         };
         let asked = released_slot(nodes, before, self.stream, self.is_asking());
-        timeout(RELEASE_DEADLINE, asked).await.ok()?.ok()?
+        within(SIDE_DEADLINE, asked).await.ok()?
     }
 }

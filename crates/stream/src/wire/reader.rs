@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout_at;
 
-use crate::connection::{CONNECT_DEADLINE, GRACE};
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, within};
 use crate::log_error::LogError;
 
 use super::receive_deadline::ReceiveDeadline;
@@ -145,7 +145,7 @@ impl Wire {
         let mut transport = self.transport.take().ok_or(CLOSED)?;
         let bytes = commands.get_packed_pipeline();
         let sending = async { transport.write_all(&bytes).await.map_err(transport::unreachable) };
-        within(GRACE, sending).await?;
+        within(ANSWER_DEADLINE, sending).await?;
         self.owed += commands.len();
         self.transport = Some(transport);
         Ok(())
@@ -262,12 +262,4 @@ impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("is_open", &self.transport.is_some()).finish_non_exhaustive()
     }
-}
-
-/// Awaits something for so long and no longer: only a deadline notices a server that hangs.
-async fn within<T>(
-    deadline: Duration,
-    answer: impl Future<Output = Result<T, LogError>>,
-) -> Result<T, LogError> {
-    tokio::time::timeout(deadline, answer).await.map_err(|_| LogError::Deadline(deadline))?
 }
