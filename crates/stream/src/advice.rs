@@ -4,7 +4,7 @@ use caracal_revocation_state::Outage;
 
 use crate::log_error::LogError;
 
-/// Codes of what a server answers.
+/// Codes of a server's error answers.
 const CODES: [(&str, &str); 4] = [
     (
         "BUSY",
@@ -22,7 +22,7 @@ const CODES: [(&str, &str); 4] = [
 const MOVING: &str = "a slot is moving from one node of the cluster to another: wait until that is \
                       done, and if it never is, end it with redis-cli --cluster fix";
 
-/// Parts of what the server or the TLS library says.
+/// Parts of the errors of the server or the TLS library.
 const WORDS: [(&str, &str); 8] = [
     (
         "max number of clients",
@@ -60,7 +60,7 @@ const WORDS: [(&str, &str); 8] = [
 const EXPIRED: &str =
     "the server's certificate is no longer valid: renew it, or look at the clocks of both sides";
 
-/// What the client says of a connection that was there, and ended.
+/// Parts of the client's errors for a connection that ended.
 const ENDED: [&str; 3] = ["broken pipe", "reset by peer", "end of file"];
 
 /// The action for this error: more exact than its cause where its words are.

@@ -55,7 +55,7 @@ pub struct Canary {
     sight: CanarySight,
 }
 
-/// Whether canaries are seen. Clones tell the same.
+/// The status of the canaries. Clones share it.
 #[derive(Clone, Debug)]
 pub struct CanarySight(Arc<Sight>);
 
@@ -258,13 +258,13 @@ impl CanarySight {
         Self(Arc::new(Sight { last: Mutex::default(), alive_for: every * 3 }))
     }
 
-    /// Whether one was seen within the last three periods.
+    /// Returns `true` if a canary was seen within the last three periods.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.age().is_some_and(|age| age <= self.0.alive_for)
     }
 
-    /// How long ago the last one was seen.
+    /// Returns the time since the last canary was seen.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let last = *self.0.last.lock().unwrap_or_else(PoisonError::into_inner);

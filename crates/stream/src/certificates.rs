@@ -1,4 +1,4 @@
-//! Whom `rediss://` believes, and what this side shows.
+//! Trusted authorities and the client certificate of `rediss://`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::{ClientConfig, Error, RootCertStore};
 
 use crate::connection::install_crypto;
 
-/// The certificates cannot be used. It never tells what they are.
+/// An error of the certificates. It never contains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateError {
     #[error("the system has no certificates of authorities to believe")]
@@ -23,7 +23,8 @@ pub(crate) enum CertificateError {
     NotItsKey,
 }
 
-/// Believes what the operating system does, and shows nothing.
+/// Returns a configuration that trusts the authorities of the operating system, without a client
+/// certificate.
 pub(crate) fn of_the_system() -> Result<Arc<ClientConfig>, CertificateError> {
     config(roots_of_the_system()?, None)
 }

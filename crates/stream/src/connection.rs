@@ -1,4 +1,4 @@
-//! One connection to one server: deadlines around everything, nothing shared with anybody.
+//! One connection to one server, which is not shared, with a deadline around every command.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
-/// A connection, until a command on it is late or cancelled: its answer may still be on its way,
-/// and would be taken for the next one's.
+/// A connection that closes when a command on it is late or cancelled: a late answer would count as
+/// the next one.
 #[derive(Debug)]
 pub struct Connection(Option<MultiplexedConnection>);
 
@@ -59,14 +59,14 @@ impl Connection {
         Ok(answers)
     }
 
-    /// The same where no answer may be an error: the first that is one is the result.
+    /// Sends one write and takes all its answers. The first error among them is the result.
     pub async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = self.ask(commands, Duration::ZERO).await?;
         answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
     }
 }
 
-/// What the redis crate says of an error never holds the password.
+/// Converts an error of the redis crate, whose text never contains the password.
 pub(crate) fn refused(error: &RedisError) -> LogError {
     if let Some(code) = error.code() {
         return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
@@ -82,7 +82,7 @@ pub(crate) fn refused(error: &RedisError) -> LogError {
     LogError::Connection(outage, error.to_string())
 }
 
-/// Whether the handshake failed: invalid data is what a TLS library makes of that.
+/// Returns `true` if the TLS handshake failed: TLS libraries report that as invalid data.
 fn is_tls(error: &RedisError) -> bool {
     let cause = error.source();
     let cause = cause.and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());

@@ -12,9 +12,9 @@ pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
 pub enum Head {
     /// No such key.
     Missing,
-    /// It is there.
+    /// The stream exists.
     Present(Counters),
-    /// It is there, on a server that does not count entries: its `last-generated-id`.
+    /// The stream exists, on a server that does not count entries: its `last-generated-id`.
     Uncounted(StreamId),
 }
 

@@ -1,9 +1,9 @@
-//! The fields of an entry, where they stand in the bytes that were read.
+//! The fields of an entry, as positions in the bytes that were read.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Names and values as bytes that nobody has verified, in the order of the wire.
+/// Unverified names and values as bytes, in the order of the wire.
 ///
 /// They share the bytes of the answer that they came in, so a copy keeps all of that answer.
 #[derive(Clone, Debug, Default)]
@@ -11,11 +11,11 @@ pub struct Fields {
     bytes: Bytes,
     /// A name, its value, and so on; Caracal's messages have at most eight fields.
     places: SmallVec<[Place; 16]>,
-    /// How many bytes they had, where they were too many to be kept; then there are no places.
+    /// The size of the fields, if they were too large to be kept; then there are no positions.
     left_out: Option<u64>,
 }
 
-/// Where a text begins, and where it ends.
+/// The start and the end of a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     pub(crate) start: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Place {
 pub(crate) type Borrowed<'f> = SmallVec<[(&'f [u8], &'f [u8]); 8]>;
 
 impl Fields {
-    /// What stands at these places of `bytes`; a last name without a value is left out.
+    /// The texts at these positions of `bytes`. A last name without a value is left out.
     pub(crate) fn new(bytes: Bytes, places: SmallVec<[Place; 16]>) -> Self {
         Self { bytes, places, left_out: None }
     }
@@ -36,7 +36,7 @@ impl Fields {
         Self { left_out: Some(bytes), ..Self::default() }
     }
 
-    /// How many bytes the fields had that were not kept, if so.
+    /// Returns the size of the fields, if they were too large to be kept.
     pub(crate) const fn too_large(&self) -> Option<u64> {
         self.left_out
     }
@@ -51,7 +51,7 @@ impl Fields {
         self.iter().collect()
     }
 
-    /// How many bytes the names and values are.
+    /// Returns the number of bytes of all names and values.
     pub(crate) fn size(&self) -> usize {
         self.places.iter().map(|place| self.at(*place).len()).sum()
     }

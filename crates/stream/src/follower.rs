@@ -1,4 +1,4 @@
-//! A follower: reads every stream from its own cursor, for ever, and keeps the state current.
+//! The follower: reads every stream from its own cursor, and keeps the state current.
 
 use std::future::{Future, pending};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, Recalled, Saver};
 use crate::topology::{Topology, Upstream};
 
-/// How long a shutdown waits for dead letters to be written.
+/// The longest time that a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);
 
 const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -52,7 +52,7 @@ pub struct Follower {
     writer: RevocationsWriter,
     baseline: Option<Box<dyn Baseline>>,
     reload_every: Duration,
-    /// Under which name receipts are written.
+    /// The name in the receipts.
     replica: Option<Box<str>>,
     reload: Reload,
     reloads: Reloads,
@@ -218,14 +218,14 @@ impl Follower {
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
         let writer = Arc::new(self.writer);
         let saver = keeper.map(|keeper| Saver::new(keeper, writer.reader()));
-        // They end with this future, whoever drops it.
+        // They end with this future.
         let mut tasks = JoinSet::new();
         match self.baseline {
             Some(baseline) => {
                 let writer = Arc::clone(&writer);
                 tasks.spawn(self.reloads.run(baseline, writer, self.reload_every));
             }
-            // Whoever asks for a reload is told that there is none.
+            // A request for a reload then fails, because there is no baseline.
             None => drop(self.reloads),
         }
         let (dead_letters, queue) = dead_letters::queue();
@@ -269,7 +269,7 @@ impl Follower {
 }
 
 impl Follower {
-    /// Puts what the snapshot says into the state, once, and before it is asked anything.
+    /// Restores the state from the snapshot, once, before its first use.
     fn recall(&mut self) {
         let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
         match Keeper::new(path.clone(), self.keys.clone()).recall(&self.writer) {
@@ -290,7 +290,7 @@ impl Follower {
     }
 }
 
-/// Follows, and writes dead letters meanwhile; what is left of them at the end is given a moment.
+/// Follows while dead letters are written. At the end, waits a limited time for the remaining ones.
 async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
     let mut writing = pin!(writing.fuse());
     {

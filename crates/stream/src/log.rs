@@ -1,4 +1,4 @@
-//! The log as a follower sees it: entries, and what the server says about each stream.
+//! The log that a follower reads: entries, and the counters of each stream.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use crate::entry::{Entry, Head, PerStream};
 use crate::identity::Identity;
 use crate::log_error::LogError;
 
-/// Where messages come from: Redis, or this process.
+/// A source of messages: Redis, or this process.
 pub(crate) trait Log: Send {
-    /// The streams that it reads, at least one.
+    /// Returns the streams of this log, at least one.
     fn streams(&self) -> &[Stream] {
         &Stream::ALL
     }
 
-    /// Opens a connection of its own, dropping one that is open, and tells the server's clock
-    /// (since the Unix epoch).
+    /// Opens a new connection in place of an open one, and returns the server's time since the Unix
+    /// epoch.
     fn open(&mut self) -> impl Future<Output = Result<Duration, LogError>> + Send;
 
-    /// Whatever is to be asked of others before a read that is sent at this moment.
+    /// Asks other servers before a read that is sent at this moment, if the log needs that.
     fn prepare(&mut self, _now: Moment) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// In one write, asks for the heads and then reads what stands after the cursors; with
-    /// `wait`, waits so long for the next entry if there is none.
+    /// Asks for the heads and the entries after the cursors in one write. With `wait`, waits up to
+    /// that long for an entry if none is there.
     fn read(
         &mut self,
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> impl Future<Output = Result<Reading, LogError>> + Send;
 
-    /// Asks for what stands after these cursors, for the next `read` of the same to find it
-    /// there; a log that has everything at hand has nothing to do.
+    /// Asks for the entries after these cursors, so that the next `read` with the same cursors
+    /// finds the answer. A log in memory does nothing.
     fn read_ahead(
         &mut self,
         _cursors: &PerStream<StreamId>,
@@ -47,37 +47,37 @@ pub(crate) trait Log: Send {
 /// The answer to one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// The server's clock when it answered, since the Unix epoch.
+    /// The server's time of the answer, since the Unix epoch.
     pub(crate) server_time: Duration,
-    /// Up to when the answer holds.
+    /// The time up to which the answer is complete.
     pub(crate) as_of: AsOf,
-    /// The reason that answers of this server cannot be proven fresh, if there is one.
+    /// The reason that answers of this server cannot be proven to be fresh, if there is one.
     pub(crate) freshness_error: Option<LogError>,
-    /// Who the server is, where that was asked.
+    /// The identity of the server, if the read asked for it.
     pub(crate) identity: Option<Identity>,
-    /// Which streams were read.
+    /// The streams that were read.
     pub(crate) streams: PerStream<bool>,
-    /// What the server said of each of them, before the entries were read, where that was asked.
+    /// The head of each stream before the entries were read, if the read asked for it.
     pub(crate) heads: PerStream<Option<Head>>,
-    /// Per stream in the order of their ids.
+    /// The entries, of each stream in the order of their ids.
     pub(crate) entries: Vec<Entry>,
-    /// Whether the stream was read and the answer holds all that stood after its cursor then.
+    /// `true` for each stream that was read to its end.
     pub(crate) drained: PerStream<bool>,
 }
 
 /// Up to when an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AsOf {
-    /// It was sent then: a primary has everything.
+    /// Up to the time at which the read was sent: a primary has everything.
     Sent,
-    /// This moment.
+    /// Up to this moment.
     At(Moment),
-    /// That is not known.
+    /// Up to an unknown time.
     Unknown,
 }
 
 impl Reading {
-    /// Where the cursors stand after it, where more is known to follow.
+    /// Returns the cursors after this reading, if more entries are known to follow.
     pub(crate) fn next_cursors(
         &self,
         cursors: &PerStream<StreamId>,
@@ -96,7 +96,7 @@ impl Reading {
 }
 
 impl AsOf {
-    /// As a moment, for an answer to what was sent at `sent`.
+    /// Returns the moment for an answer to a read that was sent at `sent`.
     pub(crate) fn moment(self, sent: Moment) -> Option<Moment> {
         match self {
             Self::Sent => Some(sent),

@@ -13,13 +13,13 @@ pub struct LiveSetting {
     /// Its value, where it can be told: `CONFIG GET` may not be allowed, and `INFO` knows but
     /// two of them.
     pub live: Option<String>,
-    /// What it is to be.
+    /// The value that it must have.
     pub required: &'static str,
-    /// Whether messages are safe with it; unknown is not known to be wrong.
+    /// `true` if messages are safe with it, or if it is unknown.
     pub is_fine: bool,
 }
 
-/// A setting that messages depend on, with what it is to be.
+/// A setting that messages depend on, and its required value.
 struct Required {
     setting: &'static str,
     is_fine: fn(&str) -> bool,

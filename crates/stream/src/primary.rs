@@ -1,8 +1,8 @@
 //! The moment up to which a replica's answers hold: its primary had no more then than it has now.
 //!
-//! A replica says nothing of what it lacks: its link may hang, or bytes that arrive now may have
-//! been queued for long. So the primary is asked on a second connection how far its history is.
-//! Once the replica has reached that offset, it has everything of the moment of the question.
+//! A replica does not report what it lacks: its link may hang, or bytes that arrive now may have
+//! been queued for long. So the primary is asked for its offset on a second connection. Once the
+//! replica reaches that offset, it has everything up to the time of the question.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,14 +31,14 @@ pub(crate) struct Primary {
     rests_until: Option<Instant>,
     /// The answer to the last question.
     answer: Result<Identity, LogError>,
-    /// When the last question was asked.
+    /// The time of the last question.
     asked: Option<Moment>,
     /// The last moment that answers were proven for; the first question until then.
     proven: Option<Moment>,
     reached: Reached,
 }
 
-/// What the primary said of itself, until the replica has reached it.
+/// The offsets of the primary that the replica has not reached yet.
 #[derive(Debug, Default)]
 struct Reached {
     /// The oldest first, and when the primary was asked.
@@ -64,7 +64,7 @@ impl Primary {
         }
     }
 
-    /// Asks how far its history is, unless it rests.
+    /// Asks the primary for its offset, unless it is pausing.
     pub(crate) async fn ask(&mut self, now: Moment) {
         self.asked = Some(now);
         self.proven.get_or_insert(now);
@@ -74,7 +74,7 @@ impl Primary {
         self.answer = within(SIDE_DEADLINE, self.tell()).await;
         match &self.answer {
             Ok(primary) => self.reached.tell(now, primary),
-            // The answer may still come, and would pass for the next one's.
+            // A late answer may still arrive, and would count as the next one.
             Err(error) => {
                 self.connection = None;
                 self.rests_until = Some(Instant::now() + REST);
@@ -130,7 +130,7 @@ impl Reached {
         }
     }
 
-    /// When the last question was asked that this server has reached.
+    /// Returns the time of the last question whose offset this server has reached.
     fn by(&mut self, server: &Identity) -> Option<Moment> {
         // Offsets of another history cannot be compared. Of two servers with one history, one must
         // be its primary: two replicas do not know what that has.
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(reached.by(&replica("h2", 500)), None);
         reached.tell(at(2), &primary("h2", 500));
         assert_eq!(reached.by(&replica("h2", 500)), Some(at(2)));
-        // What it had of the history before, it may have lost with that.
+        // A new history may lack messages of the previous one.
         assert_eq!(reached.by(&replica("h3", 700)), None);
     }
 

@@ -1,13 +1,12 @@
 //! Proof, by counting, that no entry of a stream was missed.
 //!
-//! `XREAD` jumps over what was trimmed, deleted or lost without a word. So every read is preceded
-//! by the stream's counters, and when the cursor reaches the `last-generated-id` they named, the
-//! entries read since the last proof must equal the growth of `entries-added`. Anything else is a
-//! hole.
+//! `XREAD` skips trimmed, deleted and lost entries silently. So each read first asks for the
+//! stream's counters. When the cursor reaches their `last-generated-id`, the number of entries read
+//! since the last proof must equal the growth of `entries-added`. Anything else is a hole.
 //!
-//! The first pass has no earlier proof to count from. It is complete when everything that was
-//! ever added was read; if not, the counters are asked once more, after the replay, and
-//! whatever may be missing inside the replayed window raises the horizon.
+//! The first pass has no earlier proof to count from. It is complete if it read every entry that
+//! was ever added. If not, the counters are asked for once more after the replay, and entries that
+//! may be missing inside the replayed window raise the horizon.
 
 use std::time::Duration;
 
@@ -17,24 +16,25 @@ use caracal_revocation_state::Moment;
 use crate::entry::{Counters, Head};
 use crate::snapshot::Checkpoint;
 
-/// What one stream's reading proves, step by step.
+/// The proof of one stream, which each step of its reading moves on.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    /// What may be missing from before this concerns no living token.
+    /// Entries with lower ids concern no valid token.
     window: StreamId,
     cursor: StreamId,
-    /// The highest id that was read and counted; beyond the cursor while the stream is read again.
+    /// The highest id that was read and counted. It is beyond the cursor while the stream is read
+    /// again.
     counted: StreamId,
     /// Entries read since the last proof, or since the start of the replay.
     read: u64,
     phase: Phase,
-    /// The counters that the cursor is on its way to.
+    /// The counters that are checked once the cursor reaches them.
     pending: Option<Pending>,
-    /// Whether the server ever had the stream.
+    /// `true` if the server ever had the stream.
     seen: bool,
-    /// A hole was found and no check has passed since.
+    /// `true` after a hole, until a check passes.
     after_hole: bool,
-    /// The highest id that was counted when another server went on with the stream, until a check
+    /// The highest id that was counted when another server took over the stream, until a check
     /// passes there.
     taken_over_at: Option<StreamId>,
 }
@@ -43,15 +43,15 @@ pub(crate) struct Proof {
 enum Phase {
     /// Reading history; nothing is proven.
     Replaying,
-    /// History was read up to where `entries_added` was this; what it may lack is not yet known.
+    /// History was read up to this `entries_added`. Which entries it lacks is not known yet.
     Closing { added: u64 },
-    /// Proven complete up to where `entries_added` was this.
+    /// Proven complete up to this `entries_added`.
     Tailing { added: u64 },
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    /// None where the server does not count: then only ids that go back show a hole.
+    /// `None` if the server does not count: then only ids that go back show a hole.
     added: Option<u64>,
     counters: Counters,
     sent: Moment,
@@ -61,14 +61,14 @@ struct Pending {
 /// A check that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Passed {
-    /// When the check was sent: up to then the stream is complete.
+    /// The time at which the check was sent: up to then the stream is complete.
     pub(crate) as_of: Moment,
     /// Messages published up to this time (since the Unix epoch) may be missing.
     pub(crate) lost_up_to: Option<Duration>,
-    /// At the end of a replay: up to this time, what the server may have acknowledged and lost is
-    /// not shown by anything that it says.
+    /// At the end of a replay: messages up to this time that the server acknowledged and lost leave
+    /// no trace in its answers.
     pub(crate) unshown_up_to: Option<Duration>,
-    /// The stream is younger than what concerns a living token, and might have been made anew.
+    /// The stream is younger than the oldest valid token, and may have been created again.
     pub(crate) is_young: bool,
 }
 
@@ -77,11 +77,11 @@ pub(crate) struct Passed {
 pub(crate) enum Hole {
     /// The stream was there and is gone.
     Missing,
-    /// The server's ids stand behind the cursor.
+    /// The server's ids are lower than the cursor.
     IdsWentBack,
     /// The number of entries read is not the number added.
     Count,
-    /// Nothing shows it, and strict mode takes it for one.
+    /// Nothing shows a hole, and strict mode assumes one.
     Suspected,
 }
 
@@ -97,11 +97,10 @@ impl Hole {
 }
 
 impl Proof {
-    /// A proof that begins by replaying the stream, of which nothing may be missing from
-    /// `window` on.
+    /// A proof that begins with a replay of the stream, and covers all entries from `window` on.
     ///
-    /// It reads from the first entry all the same: a server whose clock is behind gives new
-    /// messages old ids.
+    /// It still reads from the first entry: a server whose clock is behind gives low ids to new
+    /// messages.
     pub(crate) const fn since(window: StreamId) -> Self {
         Self {
             window,
@@ -116,8 +115,8 @@ impl Proof {
         }
     }
 
-    /// A proof that counts on where another one stood. It reads from the first entry all the same:
-    /// a server that lost its newest entries may have given their ids to others since.
+    /// A proof that continues the counting of an earlier process. It still reads from the first
+    /// entry: a server that lost its newest entries may have given their ids to others since.
     pub(crate) const fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {
             counted: at.cursor(),
@@ -139,27 +138,26 @@ impl Proof {
         }
     }
 
-    /// After a hole: reads the stream again from its first entry, which is harmless, and counts
-    /// from there.
+    /// Reads the stream again from its first entry after a hole, and counts from there.
     pub(crate) fn restart(&mut self) {
         *self = Self { seen: self.seen, after_hole: true, ..Self::since(self.window) };
     }
 
-    /// The server may have lost its newest entries, and given their ids to others since, in any
-    /// number: reads the stream again from its first entry. What was counted stays counted.
+    /// Reads the stream again from its first entry, because the server may have lost its newest
+    /// entries and given their ids to others. Entries that were counted are not counted again.
     pub(crate) fn reread(&mut self) {
         self.cursor = StreamId::ZERO;
-        // What the server before promised says nothing of this one.
+        // The counters of the previous server prove nothing about this one.
         self.pending = None;
         self.taken_over_at.get_or_insert(self.counted);
     }
 
-    /// Returns `true` if the next entries were read before, as far as their ids tell.
+    /// Returns `true` if the next entries were read before, by their ids.
     fn is_rereading(&self) -> bool {
         self.cursor < self.counted
     }
 
-    /// The id after which to read on.
+    /// Returns the id after which to read on.
     pub(crate) const fn cursor(&self) -> StreamId {
         self.cursor
     }
@@ -169,7 +167,8 @@ impl Proof {
         matches!(self.phase, Phase::Tailing { .. }) && !self.is_rereading()
     }
 
-    /// How much of the way from the first id to the newest that is known is behind, 0 to 1.
+    /// Returns the share of the range from the first id to the newest known id that was read, 0 to
+    /// 1.
     pub(crate) fn replayed(&self) -> f64 {
         match self.pending {
             _ if self.is_tailing() => 1.0,
@@ -182,13 +181,13 @@ impl Proof {
         }
     }
 
-    /// Whether the server has never had the stream.
+    /// Returns `true` if the server has never had the stream.
     pub(crate) const fn is_unseen(&self) -> bool {
         !self.seen
     }
 
-    /// Takes in what the server said, in an answer to a read sent at `sent`, before the entries
-    /// of that answer.
+    /// Records the counters in an answer to a read sent at `sent`, before the entries of that
+    /// answer.
     pub(crate) fn head(
         &mut self,
         head: Head,
@@ -199,8 +198,8 @@ impl Proof {
             Head::Present(counters) => counters,
             Head::Uncounted(last_generated) => Counters { last_generated, ..Counters::default() },
             Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
-            // After a hole the stream may stay away: then it is as one that never was, and that
-            // it is missing is not found out again at every read.
+            // After a hole the stream may stay missing. It then counts as one that never existed,
+            // so that not every read finds another hole.
             Head::Missing => Counters::default(),
         };
         let counts = !matches!(head, Head::Uncounted(_));
@@ -223,9 +222,9 @@ impl Proof {
         self.settle()
     }
 
-    /// Takes in the next entry.
+    /// Records the next entry.
     pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Passed>, Hole> {
-        // An entry beyond the pending counters: everything up to them has been read.
+        // This entry is beyond the pending counters, so everything up to them has been read.
         let passed = match self.pending {
             Some(pending) if id > pending.counters.last_generated => self.check(pending)?,
             _ => None,
@@ -241,8 +240,8 @@ impl Proof {
         Ok(self.settle()?.or(passed))
     }
 
-    /// Takes in that the answer held all that stood after the cursor, and so everything up to
-    /// the pending counters, which were taken before it.
+    /// Records that the answer contained all entries after the cursor, and so everything up to the
+    /// pending counters, which were taken before.
     pub(crate) fn drained(&mut self) -> Result<Option<Passed>, Hole> {
         self.cursor = self.counted;
         self.pending.map_or(Ok(None), |pending| self.check(pending))
@@ -298,15 +297,16 @@ impl Proof {
         }))
     }
 
-    /// Returns `true` if equal counts may be a coincidence: another server went on with the stream, and
-    /// newer entries than were counted by then were removed. If that server lost as many entries that
-    /// were counted here, the two numbers cancel out.
+    /// Returns `true` if equal counts may be a coincidence: another server took over the stream,
+    /// and entries were removed that are newer than those counted by then. If that server lost as
+    /// many counted entries, the two numbers cancel out.
     fn may_hide_removal(&self, counters: &Counters) -> bool {
         let at = self.taken_over_at.filter(|at| *at > StreamId::ZERO);
         at.is_some_and(|at| counters.first.max(counters.max_deleted) > at)
     }
 
-    /// Up to when entries inside the replayed window may have been trimmed or deleted.
+    /// Returns the time up to which entries inside the replayed window may have been trimmed or
+    /// deleted.
     fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
         // An empty stream has lost everything up to its last id.
         let first =

@@ -1,4 +1,4 @@
-//! The reading itself: each log by itself, for ever, into one fold.
+//! The reading loop: each log on its own, into one fold.
 
 use std::future::Future;
 use std::pin::pin;
@@ -38,17 +38,17 @@ struct Reader<L> {
     /// `true` if the last attempt read.
     is_reading: bool,
     revocations: Revocations,
-    /// When the read was sent whose answer is on its way already.
+    /// The time at which the read ahead was sent, whose answer is not received yet.
     ahead: Option<Moment>,
 }
 
-/// What a reader does next.
+/// The next step of a reader.
 enum Turn {
     Open { after: Duration },
     Read { cursors: PerStream<StreamId>, wait: Option<Duration>, sent: Moment },
 }
 
-/// What came of it.
+/// The result of a step.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and a box costs more than a move")]
 enum Outcome {
     Opened(Duration),
@@ -115,8 +115,8 @@ pub(crate) async fn read_for_ever<L: Log>(
                 }
                 let next = next_read(&reader, fold);
                 if matches!(next, Turn::Read { wait: Some(_), .. }) {
-                    // Whoever was woken by what was applied runs before the next read is sent,
-                    // which takes longer than to apply it.
+                    // Tasks that the new entries woke run before the next read is sent, which takes
+                    // longer than applying them.
                     yield_now().await;
                 }
                 next

@@ -1,4 +1,4 @@
-//! The log on a real Redis: one connection, read by `XREAD`, nothing shared with anybody.
+//! The log on Redis: one connection of its own, read by `XREAD`.
 
 use std::time::Duration;
 
@@ -34,23 +34,24 @@ pub(crate) struct RedisLog {
     upstream: Upstream,
     connection: Option<Wire>,
     planner: ReadPlanner,
-    /// An answer about one stream alone was cut, and that was logged.
+    /// `true` once the log says that an answer about one stream alone was cut.
     told_cut: bool,
-    /// Whether servers are read that do not count their entries.
+    /// `true` if servers are read that do not count their entries.
     allow_unproven: bool,
-    /// What this connection leads to.
+    /// The server of this connection.
     server: Server,
-    /// What was sent and is not answered yet.
+    /// The read that was sent and not answered yet.
     asked: Option<Asked>,
-    /// Its primary, where that is configured.
+    /// The primary of the replica that is read, if it is configured.
     primary: Option<Primary>,
-    /// When that was last asked.
+    /// The time at which the primary was last asked.
     asked_primary: Option<Instant>,
-    /// The reason that the last answer that told who the server is could not be proven fresh.
+    /// The reason that the last answer with the server's identity could not be proven to be fresh.
     freshness_error: Option<LogError>,
-    /// How long the next answer may take.
+    /// The time that the next answer may take.
     answer_timeout: AdaptiveTimeout,
-    /// What was last said of the server's persistence settings, to say it once.
+    /// The warnings that were logged about the server's persistence settings, so that each is
+    /// logged once.
     warned: Vec<String>,
 }
 
@@ -86,7 +87,7 @@ impl RedisLog {
         self.connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
     }
 
-    /// Takes in what a server says of itself on a new connection: its time.
+    /// Reads the server's answers on a new connection, and returns its time.
     fn inspected(&mut self, answers: Vec<Value>) -> Result<Duration, LogError> {
         let mut answers = answers.into_iter();
         let time = reply::time(&reply::sound(answers.next())?)?;
@@ -102,7 +103,7 @@ impl RedisLog {
         Ok(time)
     }
 
-    /// Sends what asks for the entries after the cursors, and for the counters that are due.
+    /// Sends the next read: entries after the cursors, and the counters that are due.
     async fn ask(
         &mut self,
         cursors: PerStream<StreamId>,
@@ -115,7 +116,7 @@ impl RedisLog {
         Ok(())
     }
 
-    /// Receives what was asked for last.
+    /// Receives the answer to the last read.
     async fn answer(&mut self) -> Result<Reading, LogError> {
         let asked = self.asked.take().ok_or(LogError::Reply("nothing was asked"))?;
         let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
@@ -127,7 +128,8 @@ impl RedisLog {
         self.told_cut &= self.planner.is_narrow();
         let mut reading = asked.understand(&received, self.planner.streams(), &self.server)?;
         self.planner.read(!reading.entries.is_empty());
-        // A server may be demoted between two answers, so each proves only its own freshness.
+        // A server may be demoted between two answers, so each answer proves only its own
+        // freshness.
         if let Some(identity) = &mut reading.identity {
             self.upstream.accept_identity(identity)?;
             (reading.as_of, self.freshness_error) = match &mut self.primary {
@@ -181,7 +183,7 @@ impl RedisLog {
     ) -> Result<Reading, LogError> {
         match &self.asked {
             Some(asked) if asked.cursors == *cursors => {}
-            // A hole was found meanwhile, and the reading goes on elsewhere.
+            // A hole was found since it was sent, so the cursors have changed.
             Some(_) => {
                 self.answer().await?;
                 self.ask(*cursors, wait).await?;
@@ -233,7 +235,8 @@ impl Log for RedisLog {
     }
 }
 
-/// A connection on which these commands were answered, and where somebody named it.
+/// Opens a connection and sends these commands on it. Returns the named primary, the connection,
+/// and the answers.
 async fn open_asking(
     upstream: &Upstream,
     commands: &Pipeline,

@@ -1,4 +1,4 @@
-//! How far the server's clock is ahead of this machine's, and how surely that is known.
+//! The lead of the server's clock over this machine's, and its error.
 //!
 //! The server answers `TIME` at some moment between a read being sent and its answer arriving:
 //! each answer so gives bounds on the lead. Bounds are kept and narrowed from answer to answer,
@@ -33,7 +33,8 @@ struct Bounds {
 }
 
 impl ServerClock {
-    /// Whether the next read should be answered at once, to measure by; asked before each read.
+    /// Returns `true` if the next read must be answered at once, as a measurement. Called before
+    /// each read.
     pub(crate) fn is_due(&mut self, now: Moment) -> bool {
         let is_due = self
             .measured

@@ -162,14 +162,14 @@ impl Settings {
         })
     }
 
-    /// The same settings with other keys, for programs that make their own.
+    /// Returns these settings with other keys, for programs that create their own.
     #[must_use]
     pub fn with_keys(mut self, keys: KeyRing) -> Self {
         self.keys = keys;
         self
     }
 
-    /// How stale a view may be, and what doubt counts as.
+    /// The staleness bounds, and whether strict mode is on.
     #[must_use]
     pub const fn options(&self) -> &Options {
         &self.options

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use caracal_revocation_state::Moment;
 
-/// How long after the last failure an alarm ends, although other messages verify: producers may
-/// change their key one after the other, and a forger must not fill the log.
+/// The time after the last failure at which an alarm ends, although other messages verify:
+/// producers may change their key one after the other, and a forger must not fill the log.
 const ALARM_ENDS_AFTER: Duration = Duration::from_secs(60);
 
-/// What the signatures so far say. Times of publication are by the server's clock, since the Unix
-/// epoch: history is read stream by stream, so an old failure may come late.
+/// The results of the signatures so far. Times of publication are by the server's clock, since the
+/// Unix epoch: history is read stream by stream, so an old failure may come late.
 #[derive(Debug, Default)]
 pub(crate) struct SignatureHealth {
     /// An accepted key has signed a message, read here or by the process before.
     key_is_proven: bool,
-    /// When the newest message was published that an accepted key has signed.
+    /// The publication of the newest message that an accepted key signed.
     verified: Option<Duration>,
-    /// When the newest was published that none has signed.
+    /// The publication of the newest message that no accepted key signed.
     failed: Option<Duration>,
-    /// When the first was published of those that fail now.
+    /// The publication of the first message that fails now.
     failing_since: Option<Moment>,
 }
 
@@ -63,7 +63,7 @@ impl SignatureHealth {
         self.failed.is_some() && !self.key_is_proven
     }
 
-    /// When the first message was published of those that fail now.
+    /// Returns the publication of the first message that fails now.
     pub(crate) const fn failing_since(&self) -> Option<Moment> {
         self.failing_since
     }

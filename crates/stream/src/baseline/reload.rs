@@ -1,4 +1,4 @@
-//! When a baseline is read, and what follows from it.
+//! Schedules the reads of a baseline, and clears the horizon after a complete one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(30);
 /// messages that are missing: those are always read for soon.
 const CAUSES: [(Count, Duration); 2] = [(Losses::missing, GAP), (Losses::recut, LONGEST_GAP)];
 
-/// How often there was a loss of one cause.
+/// Returns the number of losses of one cause.
 type Count = fn(Losses) -> u64;
 
 /// Asks for a reading of the baseline now; clones ask the same follower.
@@ -29,7 +29,7 @@ type Count = fn(Losses) -> u64;
 #[derive(Clone, Debug)]
 pub struct Reload(mpsc::Sender<Asked>);
 
-/// Who waits for the outcome.
+/// The sender to a caller that waits for the result.
 type Asked = oneshot::Sender<Result<(), BaselineError>>;
 
 /// The other end of a [`Reload`].
@@ -57,7 +57,7 @@ impl Reload {
 }
 
 impl Reloads {
-    /// Reads the baseline again and again, for ever.
+    /// Reads the baseline at intervals, for ever.
     pub(crate) async fn run(
         mut self,
         mut baseline: Box<dyn Baseline>,
@@ -102,7 +102,7 @@ impl Reloads {
                 }
             };
             for asked in waiting.drain(..) {
-                // Who asked may not be waiting any more.
+                // The caller may not be waiting any more.
                 let _ = asked.send(outcome.clone());
             }
             let scheduled = Instant::now() + pause;
@@ -127,7 +127,7 @@ impl Reloads {
     }
 }
 
-/// When losses lead to a reading.
+/// The schedule of reads after losses.
 #[derive(Debug)]
 struct LossSchedule {
     began: Instant,
@@ -161,7 +161,7 @@ impl LossSchedule {
         self.earliest = Instant::now() + GAP;
     }
 
-    /// When to read for what was lost since the last reading.
+    /// Returns the time of the next read for losses since the last one.
     fn due(&mut self, lost: Losses) -> Option<Instant> {
         let (began, earliest) = (self.began, self.earliest);
         let due = self.new_causes(lost).map(|limiter| began + limiter.earliest()).min();
@@ -169,7 +169,7 @@ impl LossSchedule {
     }
 }
 
-/// Reads once, and takes the horizon back if all that was lost is known now.
+/// Reads once, and clears the horizon if the read covers all losses.
 async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
@@ -193,7 +193,7 @@ async fn read(
     Ok(())
 }
 
-/// The time between a reading that failed and one that did not: one line in the log at each end.
+/// An episode of failing reads: one log line at its start, and one at its end.
 #[derive(Debug)]
 struct Trouble {
     backoff: Backoff,
@@ -207,7 +207,7 @@ impl Trouble {
         Self { backoff, began: Instant::now(), episode: Episode::default() }
     }
 
-    /// How long to wait before the next attempt.
+    /// Returns the pause before the next attempt.
     fn pause(&mut self, error: &BaselineError) -> Duration {
         if self.episode.goes_on(error.clone(), self.began.elapsed()) {
             tracing::error!(

@@ -9,7 +9,7 @@ use caracal_revocation_state::Known;
 
 /// A second source of truth about revocations, such as Caracal's own tables in Postgres.
 ///
-/// It can only add: nothing that a message said is ended by it.
+/// A baseline can only add to the state: it never undoes a message.
 pub trait Baseline: fmt::Debug + Send {
     /// Hands everything of the scope that it knows to `add`, out of one consistent snapshot
     /// that is begun after the call. What was added stays, even where it fails in the end.
@@ -23,22 +23,22 @@ pub trait Baseline: fmt::Debug + Send {
     ) -> BaselineFuture<'a>;
 }
 
-/// What [`Baseline::read`] returns.
+/// The future that [`Baseline::read`] returns.
 pub type BaselineFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BaselineError>> + Send + 'a>>;
 
-/// How much of it is to be read.
+/// The part of the baseline to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All that was decided so long ago or later.
+    /// All decisions within this time before now.
     Window(Duration),
-    /// What was decided since the last reading that was whole; so long ago or later if there was
-    /// none. More does no harm.
+    /// The decisions since the last complete read; without one, all decisions within this time
+    /// before now. More decisions do no harm.
     News(Duration),
 }
 
-/// Why a second source of truth could not be read whole.
+/// The reason that a baseline could not be read completely.
 ///
-/// It holds no password, and nothing of an address.
+/// It contains no password and no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct BaselineError {
@@ -47,7 +47,7 @@ pub struct BaselineError {
 }
 
 impl BaselineError {
-    /// An error that is mended, if anywhere, in this setting.
+    /// An error whose cause is most likely this setting.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self { setting, problem: problem.into() }
     }

@@ -54,12 +54,12 @@ impl DeadLetter {
         }
     }
 
-    /// The same without the fields, where those are too many bytes to be written once more.
+    /// The dead letter without the fields, for a message that is too large to be written again.
     pub(super) fn without_fields(id: StreamId, error: &str) -> Self {
         Self { original_id: id.to_string().into(), error: error.into(), values: "null".into() }
     }
 
-    /// How many bytes it takes.
+    /// Returns its size in bytes.
     pub(super) fn size(&self) -> usize {
         self.original_id.len() + self.error.len() + self.values.len()
     }
@@ -93,7 +93,7 @@ impl DeadLetter {
         &self.original_id
     }
 
-    /// The same as an id, if it is one.
+    /// The original id, if it parses as one.
     #[must_use]
     pub fn stream_id(&self) -> Option<StreamId> {
         self.original_id.parse().ok()

@@ -1,18 +1,18 @@
 //! Which messages of a stream were dead-lettered: all up to an id, and some beyond it.
 //!
-//! Followers come to each message in the order of the stream, so the last id tells what they have
-//! written. Members of a consumer group come to them in any order: their ids are kept one by one,
-//! until a follower has passed them.
+//! Followers get the messages in the order of the stream, so the last id covers all that they have
+//! written. Members of a consumer group get them in any order: their ids are kept one by one, until
+//! a follower has passed them.
 
 use std::fmt;
 
 use caracal_revocation_event::StreamId;
 
-/// At most so many ids are kept one by one. Beyond that the lowest is forgotten: a follower that
-/// starts later then writes a second letter, and none is lost.
+/// The largest number of ids that are kept one by one. Beyond that the lowest is dropped: a
+/// follower that starts later then writes a second letter, and none is lost.
 const MAX_BEYOND: usize = 256;
 
-/// How a writer comes to the messages of a stream.
+/// The order in which a writer gets the messages of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// One after the other: a follower.
@@ -30,7 +30,8 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Reads ids with blanks between them. What is none was not written here, and is replaced.
+    /// Reads ids with blanks between them. Any other value was not written by this crate, and is
+    /// replaced.
     pub(super) fn parse(text: &str) -> Self {
         let ids: Result<Vec<StreamId>, _> = text.split(' ').map(str::parse).collect();
         let mut ids = ids.unwrap_or_default().into_iter();

@@ -15,17 +15,17 @@ use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::topology::Links;
 
-/// About what dead-letter streams are bounded to.
+/// The approximate length that dead-letter streams are trimmed to.
 pub(crate) const MAX_DEAD: u64 = 10_000;
 
-/// What became of an attempt to write a letter.
+/// The result of an attempt to write a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// It is written.
     Written,
     /// The fleet has written this letter already, and all letters up to this id.
     Known(StreamId),
-    /// Another process moved the mark meanwhile.
+    /// Another process moved the mark at the same time.
     LostRace,
 }
 
@@ -78,8 +78,8 @@ async fn write_on(
     }
 }
 
-/// Asks for everything that writing takes, and writes nothing: the id up to which the fleet has
-/// written letters.
+/// Tests all rights that writing needs, and writes nothing. Returns the id up to which the fleet
+/// has written letters.
 pub(super) async fn probe(
     connection: &mut Connection,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! What waits to be written: bounded in number and bytes, and never waited for.
+//! The letters that wait to be written: bounded in number and bytes. The fold never waits for room.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -15,14 +15,14 @@ use super::letter::DeadLetter;
 use crate::entry::{Entry, PerStream};
 use crate::metrics::dead_letters_lost;
 
-/// At most so many letters wait, of so many bytes together.
+/// The largest number of waiting letters, and of their bytes together.
 const MAX_WAITING: usize = 1_024;
 const MAX_BYTES: usize = 16 << 20;
-/// The fields of larger messages are not kept: a thousand times what Caracal writes, and 10,000 of
-/// them still fit into a server's memory.
+/// The largest message, in bytes, whose fields are kept: a thousand times the size of Caracal's
+/// messages, and small enough that 10,000 letters fit into a server's memory.
 const MAX_LETTER: u64 = 64 << 10;
 
-/// Where a fold leaves the messages that it cannot use.
+/// The fold's end of the queue, which takes unusable messages.
 ///
 /// They are held until [`DeadLetters::release`]: while no message has verified, the key is more
 /// likely wrong than the messages.
@@ -31,7 +31,7 @@ pub(crate) struct DeadLetters {
     held: Option<Held>,
     sender: mpsc::Sender<Waiting>,
     shared: Arc<Shared>,
-    /// Kept at hand: a flood finds the queue full at each of its messages.
+    /// A handle that is kept, since a flood finds the queue full with each message.
     full: Counter,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct DeadLetters {
 struct Held {
     letters: Vec<(Stream, StreamId, DeadLetter)>,
     bytes: usize,
-    /// How many found no room.
+    /// The number of messages that found no room.
     beyond: u64,
 }
 
@@ -97,7 +97,7 @@ impl Loss {
 }
 
 pub(crate) fn queue() -> (DeadLetters, Queue) {
-    // Counted from zero on: an alert on a rise needs what was before.
+    // Counters start at zero: an alert on an increase needs the value before it.
     for loss in [Loss::Full, Loss::Expired, Loss::Off] {
         loss.counter().increment(0);
     }
@@ -115,13 +115,13 @@ pub(crate) fn queue() -> (DeadLetters, Queue) {
 }
 
 impl DeadLetters {
-    /// Leaves a message to the writer, or holds it; what there is no room for is counted as lost.
+    /// Passes a message to the writer, or holds it. A message without room is counted as lost.
     pub(crate) fn put(&mut self, entry: &Entry, error: impl Display) {
         let (stream, id) = (entry.stream, entry.id);
         let size = entry.fields.too_large().unwrap_or(entry.fields.size() as u64);
         let kept = if size > MAX_LETTER { 0 } else { entry.fields.size() };
-        // Owned: the entry's fields keep all of the answer that they came in. And made only once there
-        // is room: whoever can write to Redis can make any number of them.
+        // Owned: the entry's fields keep all of the answer that they came in. And created only once
+        // there is room: any writer to Redis can cause any number of letters.
         let letter = || {
             if size > MAX_LETTER {
                 let error = format!("{error}; its fields are not kept: {size} bytes");
@@ -135,7 +135,8 @@ impl DeadLetters {
         }
     }
 
-    /// The key is right, or none is needed: leaves what was held to the writer, and holds no more.
+    /// Passes the held messages to the writer, and holds no more: the key is right, or none is
+    /// needed.
     pub(crate) fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
         for (stream, id, letter) in held.letters {
@@ -151,7 +152,7 @@ impl DeadLetters {
             return;
         }
         let Ok(place) = self.sender.try_reserve() else { return self.full.increment(1) };
-        // Only this side adds, so what was free stays free.
+        // Only this side adds letters, so free room stays free.
         let room = MAX_BYTES.saturating_sub(waiting.load(Ordering::Relaxed));
         let Some(letter) = fitting(room, size, letter) else { return self.full.increment(1) };
         let bytes = letter.size();
@@ -179,14 +180,14 @@ impl Held {
     }
 }
 
-/// The letter for fields of so many bytes, if there is room for it.
+/// Returns the letter for fields of this size, if there is room for it.
 fn fitting(room: usize, size: usize, letter: impl FnOnce() -> DeadLetter) -> Option<DeadLetter> {
     // JSON takes six bytes for one at most. The rest is names, the id and the reason.
     (room > 6 * size + 1_024).then(letter)
 }
 
 impl Queue {
-    /// How many letters wait.
+    /// Returns the number of waiting letters.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.receiver.len()
@@ -217,7 +218,7 @@ impl Queue {
         self.receiver.recv().await
     }
 
-    /// Takes every letter and tells the log: where there is no Redis to write to.
+    /// Writes every letter to the log instead, without a Redis.
     pub(crate) async fn log(mut self) {
         while let Some(waiting) = self.next().await {
             tracing::error!(
@@ -228,12 +229,12 @@ impl Queue {
         }
     }
 
-    /// Says that a letter needs no more work.
+    /// Records that a letter needs no more work.
     pub(super) fn done(&self, waiting: &Waiting) {
         self.shared.bytes.fetch_sub(waiting.bytes, Ordering::Relaxed);
     }
 
-    /// The fleet has written letters of this stream up to `mark`.
+    /// Records that the fleet has written letters of this stream up to `mark`.
     pub(super) fn written(&self, stream: Stream, mark: StreamId) {
         if let Some(known) = self.shared.written.get(stream.index()) {
             known.store(mark.ms, Ordering::Relaxed);

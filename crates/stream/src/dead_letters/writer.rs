@@ -1,4 +1,4 @@
-//! Takes letters from the queue to Redis, at a bounded rate, for as long as it takes.
+//! Writes letters from the queue to Redis at a bounded rate, until the queue ends.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// Between two letters that are written: at most a hundred a second.
 const WRITE_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a letter is retried.
+/// The longest time for which a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// A connection that is only made anew, as after a restart of Redis, is not logged.
+/// Shorter failures, as during a restart of Redis, are not logged.
 const LOGGED_AFTER: Duration = Duration::from_secs(5);
 /// The pauses between attempts to write one letter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How often it is tried whether writing is allowed after all.
+/// The time after which a writer that lacks rights tries again.
 const OFF_FOR: Duration = Duration::from_secs(30);
 
 /// Writes the letters of one follower until the queue is closed and empty.
@@ -52,7 +52,7 @@ struct Writer {
     queue: Queue,
     places: PerStream<Place>,
     began: Instant,
-    /// Redis cannot be written to, whatever the stream.
+    /// The time during which Redis cannot be written to, for any stream.
     outage: Episode,
     written: Counter,
 }
@@ -67,11 +67,11 @@ struct Place {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum WriteAccess {
-    /// It is not known whether Redis lets this user write.
+    /// It is not known whether this user may write.
     #[default]
     Unproven,
     On,
-    /// It does not, and is not asked again before this.
+    /// This user may not write; the next attempt is not before this time.
     Off(Instant),
 }
 
@@ -210,7 +210,7 @@ impl Writer {
     }
 }
 
-/// Letters cannot be written as long as nobody changes something at the server.
+/// Logs that letters cannot be written until an operator changes something on the server.
 fn warn_off(stream: Stream, error: &LogError, words: &str) {
     if error.is_wrong_type() {
         tracing::warn!(

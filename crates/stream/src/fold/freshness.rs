@@ -1,4 +1,4 @@
-//! What follows for the state: how fresh it is, whether there is room, and who is told.
+//! The consequences for the state: its freshness, its capacity, and the log lines about both.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use caracal_revocation_state::{Degraded, Moment, NotReady};
 
 use super::state::{Fold, NEVER};
 
-/// How often a slice of the index is looked through for what expired.
+/// The interval between two sweeps of a slice of the index.
 const SWEEP_EVERY: Duration = Duration::from_millis(10);
 
 impl Fold {
-    /// Forgets some of what expired: entries last for minutes, and answers may come every few
-    /// microseconds. While there is no room, with each answer.
+    /// Removes some of the expired entries. Entries last for minutes, and answers may arrive every
+    /// few microseconds. While the state is full, runs with each answer.
     pub(super) fn sweep(&mut self, now: Moment) {
         let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
         if self.writer.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
@@ -21,7 +21,7 @@ impl Fold {
         }
     }
 
-    /// Says when more is revoked than may be remembered, and goes on when there is room again.
+    /// Logs that the state is full, and clears that once there is room again.
     pub(super) fn track_capacity(&mut self, server_time: Duration) {
         let options = self.writer.options();
         let max_entries = options.max_entries;
@@ -63,7 +63,7 @@ impl Fold {
         }
     }
 
-    /// Why a history that was read to its end is not believed.
+    /// Returns the reason that a history that was read to its end is not accepted.
     fn not_ready_reason(&self) -> Option<NotReady> {
         if self.required_on.is_some() && !self.has_seen_streams {
             return Some(NotReady::NotProvisioned);
@@ -96,7 +96,7 @@ impl Fold {
         }
     }
 
-    /// Says when messages begin to fail that should verify, and when that is over.
+    /// Logs when messages begin to fail verification, and when that ends.
     pub(super) fn alarm(&self) {
         let fail = self.is_ready && self.signatures.failing_since().is_some();
         if !self.writer.set_signatures_fail(fail) {

@@ -1,4 +1,4 @@
-//! Each message: verified, applied, or put aside.
+//! Verifies each message, and applies or rejects it.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Fold {
                 stream = %entry.stream, id = %entry.id, %rejection, count, "message rejected"
             );
         } else {
-            // Any writer to Redis can add many of these; the counters tell how many.
+            // Any writer to Redis can add many of these, and the counters show how many.
             tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message rejected");
         }
     }
@@ -116,20 +116,21 @@ impl Fold {
                 );
             }
         }
-        // It may have been signed: strict mode treats what is not known as lost.
+        // It may have been signed: strict mode treats unknown messages as lost.
         if self.writer.options().strict {
             self.cover_recut(entry, received);
         }
     }
 
-    /// An accepted key has signed a message that was published at this time.
+    /// Records that an accepted key signed a message that was published at this time.
     fn believe_key(&mut self, published: Duration) {
         if self.signatures.verified(published) {
             self.dead_letters.release();
         }
     }
 
-    /// Covers what a message hid that was re-cut, or too large to be read: it was published before it.
+    /// Covers the messages that a re-cut or too large message may hide: they were published before
+    /// it.
     pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
         if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
             if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {
@@ -141,7 +142,7 @@ impl Fold {
     }
 }
 
-/// When an answer was received, by both machines' clocks.
+/// The time at which an answer was received, by both machines' clocks.
 #[derive(Clone, Copy)]
 pub(super) struct Received {
     pub(super) now: Moment,
@@ -150,13 +151,13 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// When the entry was published, by the server's clock since the Unix epoch. An id may be ahead
-    /// of it: anybody who can write to the stream chooses it.
+    /// Returns the publication of the entry, by the server's clock since the Unix epoch. An id may
+    /// be ahead of that clock: any writer to the stream chooses it.
     fn published(self, id: StreamId) -> Duration {
         Duration::from_millis(id.ms).min(self.server_time)
     }
 
-    /// How long before this the entry was published.
+    /// Returns the time since the publication of the entry.
     fn since(self, id: StreamId) -> Duration {
         self.server_clock.age(id, self.now)
     }

@@ -1,4 +1,4 @@
-//! What is proven of each stream, and what must be covered or read again.
+//! The proofs of the streams, and the reaction to a gap: cover it, and read the stream again.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ impl Fold {
             Ok(None) => {}
             Err(hole) => track.broken = Some(hole),
             Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
-                // From a replica it may be what it was.
+                // A replica may prove less than was proven before.
                 let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
                 track.as_of = Some(earlier.unwrap_or(as_of));
                 track.is_young |= is_young;
-                // However whole the server looks: a crash or failover before this start, and what
-                // it lost then, has left no trace.
+                // A crash or failover before this start, and the messages lost then, leave no trace
+                // in the counters.
                 let unshown = unshown_up_to.filter(|_| self.writer.options().strict);
                 let now = self.writer.now().monotonic;
                 let throttle = self.throttles.uncertain.get_mut(stream.index());
@@ -52,7 +52,7 @@ impl Fold {
         }
     }
 
-    /// Covers what may be missing from a stream up to `lost_up_to` by the server's clock.
+    /// Covers messages that may be missing from a stream up to `lost_up_to` by the server's clock.
     pub(super) fn cover(&self, stream: Stream, lost_up_to: Duration) {
         match stream {
             Stream::KeysInvalidate | Stream::PolicyInvalidate => self.invalidate_all(stream),
@@ -62,7 +62,7 @@ impl Fold {
         }
     }
 
-    /// Treats what is cached of every zone as invalidated, for a stream about keys or policies.
+    /// Invalidates the caches of every zone, for a stream about keys or policies.
     fn invalidate_all(&self, stream: Stream) {
         if stream == Stream::KeysInvalidate {
             self.writer.forget_all_keys();
@@ -71,14 +71,14 @@ impl Fold {
         }
     }
 
-    /// The second up to which tokens are concerned by what was lost up to this time.
+    /// Returns the second up to which issued tokens are affected by messages lost up to this time.
     pub(super) fn horizon_for(&self, lost_up_to: Duration) -> i64 {
         let margin = self.writer.options().horizon_margin;
         i64::try_from(lost_up_to.saturating_add(margin).as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Covers what re-cut messages about keys and policies hid. One at once, many in turn: each
-    /// time the keys and policies of all zones are loaded again.
+    /// Covers the messages about keys and policies that re-cut messages hid. The first is covered
+    /// at once and repeated ones at intervals, because all zones then load keys and policies again.
     pub(super) fn cover_recuts(&mut self, now: Moment) {
         let now = now.monotonic;
         for stream in [Stream::KeysInvalidate, Stream::PolicyInvalidate] {
@@ -91,11 +91,11 @@ impl Fold {
         }
     }
 
-    /// Begins to read again each stream in which a hole was found, or that another server may
-    /// have gone on with.
+    /// Starts to read each stream again in which a hole was found, or that another server took
+    /// over.
     ///
-    /// Not before the end of the answer: what else it holds of such a stream was applied, and
-    /// proves nothing.
+    /// Runs at the end of an answer: its other entries of such a stream were applied, and prove
+    /// nothing.
     pub(super) fn restart_broken(&mut self) {
         let now = self.writer.now().monotonic;
         let tracks = self.tracks.iter_mut().flatten().zip(&mut self.throttles.lost);

@@ -1,5 +1,5 @@
-//! Messages that were applied already: somebody who can write to Redis can add them again and again,
-//! and each that is applied has keys fetched or policies loaded.
+//! Recognises messages that were applied already. Any writer to Redis can add them again and again,
+//! and each one that is applied causes keys or policies to be loaded.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -8,7 +8,7 @@ use caracal_revocation_event::{Event, KeySlot, Stream};
 
 use crate::entry::Entry;
 
-/// At most so many are remembered.
+/// The largest number of messages that are kept.
 const MAX: usize = 4_096;
 
 /// The messages about keys and policies that were applied, as digests under keys of this process.
@@ -46,7 +46,7 @@ impl Applied {
         false
     }
 
-    /// After a loss all that is read again counts.
+    /// Clears the memory after a loss, so that all messages that are read again count.
     pub(super) fn forget(&mut self) {
         self.known.clear();
         self.order.clear();

@@ -1,4 +1,4 @@
-//! Who answers: the server of before, or another that may lack what it had.
+//! The identity of the server that answers: the previous server, or another that may lack messages.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::proof::Hole;
 use crate::server_clock::ServerClock;
 
 impl Fold {
-    /// Takes in what the clock of a source says.
+    /// Records the time of a source's clock.
     pub(super) fn observe_clock(
         &mut self,
         source: usize,
@@ -26,7 +26,7 @@ impl Fold {
         source.clock
     }
 
-    /// Takes in who it is that answers for these streams.
+    /// Records the identity of the server that answers for these streams.
     pub(super) fn observe_identity(
         &mut self,
         identity: &Identity,
@@ -36,7 +36,7 @@ impl Fold {
     ) -> Result<(), LogError> {
         let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
         let (is_another, continuity) = source.observe_identity(identity, sent);
-        // It may lack entries that were read before they were proven, for all that it can show.
+        // It may lack entries that were read here and not proven yet.
         if is_another {
             self.on(streams).for_each(|track| track.must_reread = true);
         }
@@ -45,8 +45,8 @@ impl Fold {
                 self.suspect_loss(LossSuspicion::Failover, streams);
             }
             Continuity::Sound | Continuity::Moved => {}
-            // Nobody can tell what the one before acknowledged in its last moments: but a second
-            // source, which is cheap to ask.
+            // The last messages that the previous primary acknowledged may be lost. Only a baseline
+            // can tell, and it is cheap to read.
             Continuity::TookOver => self.writer.suspect_loss(),
             Continuity::Behind => return Err(LogError::Behind),
             Continuity::LossSuspected(suspicion) => self.suspect_loss(suspicion, streams),
@@ -54,7 +54,7 @@ impl Fold {
         Ok(())
     }
 
-    /// The server may have lost what nobody here has read.
+    /// Handles that the server may have lost messages that were never read here.
     pub(super) fn suspect_loss(&mut self, suspicion: LossSuspicion, streams: PerStream<bool>) {
         self.metrics.suspicion(suspicion);
         self.writer.suspect_loss();

@@ -1,11 +1,11 @@
-//! Receipts: how far each replica has read, told to whoever asks whether all of them know.
+//! Receipts: how far each replica has read, for a check that all replicas have applied a message.
 //!
 //! A follower [with receipts](crate::Follower::with_receipts) writes one under a key of its own,
 //! which expires: a replica that is gone is not waited for. `caracal-revocation-admin`
 //! reads those of a fleet.
 //!
-//! They are not signed: whoever can write to Redis can write one. They answer an operator's
-//! question, and no request depends on them.
+//! Receipts are not signed: any writer to Redis can write one. They answer an operator's question,
+//! and no request depends on them.
 
 mod progress;
 mod receipt;

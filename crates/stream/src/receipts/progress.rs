@@ -1,4 +1,4 @@
-//! How far the reading is, shared by the follower and the writer of its receipts.
+//! The progress of the reading, which the follower shares with the writer of its receipts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::receipt::Receipt;
 use crate::entry::PerStream;
 
-/// How many of the latest messages are remembered.
+/// The number of latest messages that are kept.
 const LATEST: usize = 64;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Progress {
         }
     }
 
-    /// A message was applied, so long after it was added.
+    /// Records that a message was applied, and the time since it was added.
     pub(crate) fn applied(&self, stream: Stream, id: StreamId, lag: Duration) {
         let mut read = self.read();
         if read.applied.len() == LATEST {
@@ -43,7 +43,7 @@ impl Progress {
         read.applied.push_back((stream, id, lag));
     }
 
-    /// Everything up to these was applied.
+    /// Records that everything up to these cursors was applied.
     pub(crate) fn reached(&self, cursors: PerStream<StreamId>) {
         let mut read = self.read();
         if read.cursors != cursors {
@@ -53,7 +53,7 @@ impl Progress {
         }
     }
 
-    /// Waits until there is news since this was last awaited.
+    /// Waits for a change since the last call.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

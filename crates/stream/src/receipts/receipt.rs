@@ -15,9 +15,9 @@ pub const PREFIX: &str = "caracal.revocation.receipt:";
 pub struct Receipt {
     /// Its name.
     pub replica: String,
-    /// Whether it takes requests.
+    /// `true` if the replica takes requests.
     pub ready: bool,
-    /// How long before this its log was last proven complete, if ever, in seconds.
+    /// The age of the last proof that its log is complete, in seconds, if there is one.
     pub staleness_seconds: Option<f64>,
     /// The last id read of each stream, by the stream's name.
     cursors: BTreeMap<String, String>,
@@ -50,7 +50,7 @@ impl Receipt {
         self.cursors.get(stream.name())?.parse().ok()
     }
 
-    /// Whether it has applied this message of the stream, and all before it.
+    /// Returns `true` if the replica has applied this message of the stream, and all before it.
     #[must_use]
     pub fn has_applied(&self, stream: Stream, id: StreamId) -> bool {
         self.cursor(stream).is_some_and(|cursor| cursor >= id)

@@ -1,4 +1,4 @@
-//! Writes a replica's receipts, beside the reading and on a connection of its own.
+//! Writes a replica's receipts, on a connection of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::log_error::LogError;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{CALM, Episode};
 
-/// With no news, so often; with news, at once, but no more often than `PAUSE`.
+/// The interval without a change. A change is written at once, but not before `PAUSE` has passed.
 const EVERY: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
-/// A replica that has said nothing for so long is not of the fleet any more.
+/// A replica without a receipt for this long is not part of the fleet any more.
 const EXPIRY: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Never ends.
+    /// Writes for ever.
     pub(crate) async fn run(self) {
         let mut links = Links::new(self.topology.clone());
         let began = Instant::now();
@@ -41,7 +41,7 @@ impl Writer {
                         tracing::info!("receipts are being written again");
                     }
                     sleep(PAUSE).await;
-                    // Whether there was news or not.
+                    // Continues with or without a change.
                     let _ = timeout(EVERY, self.progress.changed()).await;
                 }
                 Err(error) => {

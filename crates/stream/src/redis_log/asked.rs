@@ -1,4 +1,4 @@
-//! A read: the commands of it, and what their answers mean.
+//! One read: its commands, and the meaning of their answers.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ pub(super) struct Asked {
     pub(super) cursors: PerStream<StreamId>,
     pub(super) count: usize,
     pub(super) wait: Option<Duration>,
-    /// The streams whose counters it asked for, and with them who the server is.
+    /// The streams whose counters it asks for. It then asks for the server's identity as well.
     pub(super) heads: PerStream<Option<Form>>,
-    /// The streams whose entries it asked for.
+    /// The streams whose entries it asks for.
     pub(super) entries: PerStream<bool>,
-    /// Whether each command has the word before it that it is meant for a stream on its way.
+    /// `true` if each command needs `ASKING` before it, because the slot is migrating.
     pub(super) is_asking: bool,
 }
 
 impl Asked {
-    /// The time, who the server is, the counters of each stream, and then the read, in one write
-    /// and in this order: a server that is a primary has everything, so what the counters tell
-    /// afterwards is complete, and it was true before the entries were read.
+    /// Returns the commands of one write, in this order: the time, the server's identity, the
+    /// counters of each stream, and the entries. A primary has everything, so counters that follow
+    /// its identity are complete, and they are older than the entries.
     pub(super) fn commands(&self) -> Pipeline {
         let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
         commands.cmd("TIME");
@@ -53,7 +53,7 @@ impl Asked {
         }
         let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
         if let Some(wait) = self.wait {
-            // Zero would mean for ever.
+            // Zero would mean to wait for ever.
             read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         read.arg("STREAMS");
@@ -66,7 +66,7 @@ impl Asked {
         commands
     }
 
-    /// What is kept of the answers.
+    /// Returns which parts of the answers are kept.
     pub(super) fn keep(&self) -> Keep {
         if self.asks_entries() { Keep::Entries } else { Keep::Counters }
     }
@@ -88,13 +88,14 @@ impl Asked {
         all.filter_map(|(stream, is_meant)| is_meant.then_some(stream))
     }
 
-    /// The answer of each stream's counters, among the answers.
+    /// Returns the index of the answer with each stream's counters.
     pub(super) fn head_answers(&self) -> impl Iterator<Item = (usize, Stream)> {
         let step = 1 + usize::from(self.is_asking);
         self.heads().enumerate().map(move |(nth, (stream, _))| (2 + nth * step + step - 1, stream))
     }
 
-    /// Adds to an error which answer it cut, if part of that had come or only one was asked for.
+    /// Adds to an error which answer was cut, if a part of it had arrived or only one was asked
+    /// for.
     pub(super) fn cut(&self, error: LogError, stopped: &Stopped) -> LogError {
         let head = self.head_answers().find(|(nth, _)| *nth == stopped.answers);
         let question = match (head, Answers::cut_in(&stopped.bytes), self.only()) {
@@ -108,7 +109,7 @@ impl Asked {
         LogError::Cut { error: Box::new(error), question, bytes: stopped.size }
     }
 
-    /// What it asks for, where that is one thing of one stream.
+    /// Returns the only question of this read, if it has one question about one stream.
     fn only(&self) -> Option<String> {
         let (mut heads, mut entries) = (self.heads(), self.entries());
         match (heads.next(), heads.next(), entries.next(), entries.next()) {
@@ -120,7 +121,7 @@ impl Asked {
         }
     }
 
-    /// What the answers say, all but up to when they hold.
+    /// Parses the answers. The time up to which they are complete stays unknown.
     pub(super) fn understand(
         &self,
         received: &Received,

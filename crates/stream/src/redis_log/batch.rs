@@ -1,27 +1,28 @@
-//! How much one read asks for: less after large, slow and cut answers, more after small ones.
+//! The number of entries that one read asks for: fewer after large, slow and cut answers, more
+//! after small ones.
 
 use std::time::Duration;
 
-/// At most so many entries a stream and answer, and fewer where they are large.
+/// The largest number of entries of one stream in one answer; fewer if they are large.
 const MOST: usize = 1_000;
 const FIRST: usize = 100;
-/// Entries of more bytes than this make the next answer smaller.
+/// More bytes of entries than this make the next answer smaller.
 const COMFORTABLE: u64 = 8 << 20;
-/// So do entries that take longer than this to arrive.
+/// Entries that take longer than this to arrive make the next answer smaller.
 const SLOW: Duration = Duration::from_secs(1);
-/// At most so many answers must arrive whole before more is asked for than arrived last.
+/// The largest number of answers that must arrive complete before the ceiling is raised.
 const LONGEST_CALM: u32 = 1_024;
 
-/// How many entries of each stream to ask for. None at a time means: of one stream after the other.
+/// The number of entries of each stream to ask for. Zero means to read one stream after the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Batch {
     count: usize,
-    /// More than this did not arrive whole.
+    /// A larger answer than this did not arrive complete.
     ceiling: usize,
-    /// How many answers must arrive whole before the ceiling is raised; twice as many after each
-    /// that did not.
+    /// The number of answers that must arrive complete before the ceiling is raised; twice as many
+    /// after each cut.
     calm: u32,
-    /// How many of them are still to come.
+    /// The number of those answers that are still due.
     left: u32,
 }
 
@@ -41,7 +42,7 @@ impl Batch {
         self.count == 0
     }
 
-    /// An answer arrived whole: how many bytes of it were entries, how many it had, and how long it
+    /// Records a complete answer: the bytes of its entries, all its bytes, and the time that it
     /// took.
     pub(super) fn arrived(&mut self, entries: u64, all: u64, took: Duration) {
         let is_slow = took > SLOW && entries > all / 2;
@@ -54,8 +55,8 @@ impl Batch {
         }
     }
 
-    /// An answer did not arrive whole, for whatever reason: it may have been too large for someone
-    /// on its way.
+    /// Records that an answer did not arrive complete: it may have been too large for a server or
+    /// proxy.
     pub(super) fn cut(&mut self) {
         self.count /= 2;
         self.ceiling = self.count;

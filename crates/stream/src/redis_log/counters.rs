@@ -1,7 +1,8 @@
-//! When the counters of each stream are asked for: the larger the answer, the more rarely.
+//! Spaces the questions for the counters of each stream: the larger the answer, the longer the
+//! interval.
 //!
-//! `XINFO STREAM` repeats the first and the last entry of the stream, whatever their size, and no
-//! other command tells the counters.
+//! `XINFO STREAM` repeats the first and the last entry of the stream, of any size, and no other
+//! command returns the counters.
 
 use std::time::Duration;
 
@@ -10,19 +11,20 @@ use tokio::time::Instant;
 
 use crate::entry::PerStream;
 
-/// How often they are asked for while entries come one by one: what they prove is older by so much,
-/// and asking each time would take the server longer than the entry.
+/// The interval while entries arrive one by one. Proofs are older by as much, and a question with
+/// each entry would cost the server more than the entry.
 const EVERY: Duration = Duration::from_millis(20);
-/// Answers up to this size, in bytes, are not spaced any further.
+/// The largest answer, in bytes, that is not spaced any further.
 const SMALL: u64 = 32 << 10;
-/// So many bytes a second of larger ones are asked for.
+/// The number of bytes a second that is spent on larger answers.
 const RATE: u64 = 2 << 20;
-/// But at least so often: well within the time after which an old view is reported.
+/// The longest interval: well within the time after which a late view is reported.
 const LONGEST: Duration = Duration::from_secs(2);
-/// And so often within the staleness bound: an answer that takes half of it leaves the view fresh.
+/// The number of intervals within the staleness bound: an answer that takes half of the bound
+/// leaves the view fresh.
 const IN_BOUND: u32 = 3;
 
-/// How the counters of a stream are asked for.
+/// The form of the question for the counters of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Plain,
@@ -32,32 +34,32 @@ pub(super) enum Form {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
-    /// When they were asked for last on this connection.
+    /// The time of the last question on this connection.
     asked: Option<Instant>,
-    /// How many bytes the last answer had.
+    /// The size of the last answer, in bytes.
     size: u64,
 }
 
-/// What is known of the answers to earlier questions.
+/// The last question and answer of each stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spacing(PerStream<Last>);
 
 impl Spacing {
-    /// A new connection was opened: everything is asked for again.
+    /// Makes the counters of all streams due, on a new connection.
     pub(super) fn restart(&mut self) {
         self.0.iter_mut().for_each(|last| last.asked = None);
     }
 
-    /// The counters of this stream are due at once.
+    /// Makes the counters of this stream due.
     pub(super) fn hasten(&mut self, stream: Stream) {
         if let Some(last) = self.0.get_mut(stream.index()) {
             last.asked = None;
         }
     }
 
-    /// The time until the counters of this stream are due, at most a third of `bound` after the last
-    /// time. `is_reading` while nothing is waited for: then answers are long, and small counters
-    /// are nothing compared to them.
+    /// Returns the time until the counters of this stream are due, at most a third of `bound` after
+    /// the last question. `is_reading` while reads do not wait: small counters then cost little
+    /// compared to the entries.
     pub(super) fn due_in(&self, stream: Stream, is_reading: bool, bound: Duration) -> Duration {
         let last = self.last(stream);
         let every = match last.size {
@@ -85,7 +87,7 @@ impl Spacing {
         }
     }
 
-    /// It was quiet: small counters are worth asking for. Returns `true` if there are any.
+    /// Makes small counters due, since no entry arrived. Returns `true` if there are any.
     pub(super) fn hurry(&mut self, streams: &[Stream]) -> bool {
         let mut any = false;
         for stream in streams {

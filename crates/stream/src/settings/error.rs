@@ -5,7 +5,7 @@ use caracal_revocation_state::BoundError;
 
 /// A setting that a follower or publisher cannot start with.
 ///
-/// It never holds the value: that may be a secret.
+/// It never contains the value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct SettingsError {

@@ -1,4 +1,4 @@
-//! Certificates for `rediss://`: authorities of one's own, and what this side shows.
+//! Certificates for `rediss://`: trusted authorities, and the client certificate.
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
@@ -29,7 +29,7 @@ pub(super) fn with_certificates(
         .map_err(|_| SettingsError::new(first, Problem::NotPem))
 }
 
-/// The same certificates, for the connection that reads the streams.
+/// Returns the certificates for the connection that reads the streams.
 pub(super) fn certificates(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Certificates, SettingsError> {
@@ -55,7 +55,7 @@ fn from_pem(
     Ok(Certificates { config: Some(config) })
 }
 
-/// What the files hold, and the first setting that names one.
+/// The content of the files, and the first setting that names one.
 struct Pem {
     first: &'static str,
     root_cert: Option<Vec<u8>>,

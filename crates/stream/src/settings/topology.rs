@@ -1,4 +1,4 @@
-//! Where Redis is: one server, sentinels that know, or a cluster.
+//! The settings of Redis' location: one server, sentinels, or a cluster.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const SENTINEL_LOGIN: [&str; 4] = [
     "REDIS_SENTINEL_PASSWORD_FILE",
 ];
 
-/// Where the streams are, and the primary of a replica that is read.
+/// Returns the location of the streams, and the primary of a replica that is read.
 pub(super) fn topology(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<(Topology, Option<ConnectionInfo>), SettingsError> {
@@ -80,7 +80,7 @@ fn contradicts(
     second.map_or(Ok(()), |name| Err(SettingsError::new(name, Problem::Contradiction(with))))
 }
 
-/// How to connect to servers whose addresses others tell.
+/// Returns the connection settings of servers that sentinels or nodes name.
 fn anywhere(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, SettingsError> {
     let is_tls = flag(lookup, TLS)?;
     let like = if is_tls { "rediss://anywhere" } else { "redis://anywhere" };

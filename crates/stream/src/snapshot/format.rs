@@ -35,12 +35,12 @@ pub(crate) enum SnapshotError {
     NoKey,
 }
 
-/// What was known, and how far the streams were read.
+/// The state, and how far the streams were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    /// When the last proof was sent, by the wall clock, in milliseconds.
+    /// The time at which the last proof was sent, by the wall clock, in milliseconds.
     pub(crate) as_of_ms: u64,
-    /// The same by the machine's own clock.
+    /// The same time by the clock since the machine's boot.
     pub(crate) as_of_boot: Option<Boot>,
     /// An accepted key had signed a message of the streams.
     pub(crate) key_is_proven: bool,
@@ -65,14 +65,14 @@ impl Snapshot {
         }
     }
 
-    /// How long before `now` the last proof was sent, by whichever clock says longer; none where
-    /// only the wall clock could tell, which anybody may have set meanwhile.
+    /// Returns the time from sending the last proof to `now`, by the clock with the larger result;
+    /// `None` if only the wall clock is known, which may have been set in between.
     pub(crate) fn elapsed(&self, now: Moment, boot: Option<&Boot>) -> Option<Duration> {
         let up = boot.zip(self.as_of_boot.as_ref()).and_then(|(now, then)| now.since(then))?;
         Some(up.max(now.wall.saturating_sub(Duration::from_millis(self.as_of_ms))))
     }
 
-    /// How far each stream was read; none unless all of them are there.
+    /// Returns how far each stream was read, or `None` if one is missing.
     pub(crate) fn tracks(&self) -> Option<PerStream<Checkpoint>> {
         let mut found = PerStream::default();
         for (stream, place) in Stream::ALL.into_iter().zip(&mut found) {

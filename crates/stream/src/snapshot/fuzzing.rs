@@ -1,11 +1,11 @@
-//! What a fuzzer asks of the format, without the seal that keeps everybody else out.
+//! The format under fuzzing, without the seal that protects it otherwise.
 
 use caracal_revocation_event::Key;
 use caracal_revocation_state::{Options, RevocationsWriter};
 
 use super::format;
 
-/// Reads `content` as if it were sealed; what is read means the same once it is written again.
+/// Reads `content` as if it were sealed, and checks that the result is unchanged after writing it.
 pub fn snapshot(content: &[u8]) {
     let sealed = [format::HEAD, content].concat();
     let Ok(snapshot) = format::parse(&sealed) else { return };

@@ -17,7 +17,7 @@ pub(crate) struct Checkpoint {
     pub(crate) read: u64,
     /// The server's `entries-added` at the last proof.
     pub(crate) added: u64,
-    /// Whether the server ever had the stream.
+    /// `true` if the server ever had the stream.
     pub(crate) seen: bool,
 }
 

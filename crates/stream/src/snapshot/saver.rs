@@ -29,7 +29,7 @@ impl Saver {
         Self { keeper, revocations, next: Duration::ZERO, writing: None, trouble: Arc::default() }
     }
 
-    /// Writes it, if it is time and the last one was written.
+    /// Writes a snapshot, if it is due and the last one was written.
     pub(crate) fn offer(&mut self, position: impl FnOnce() -> Option<Position>) {
         let now = self.revocations.now().monotonic;
         if now < self.next || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
@@ -41,7 +41,7 @@ impl Saver {
         }
     }
 
-    /// Writes it once more, and waits until it is written.
+    /// Writes a last snapshot, and waits until it is written.
     pub(crate) async fn finish(mut self, position: Option<Position>) {
         if let Some(writing) = self.writing.take() {
             let _ = writing.await;
@@ -55,7 +55,7 @@ impl Saver {
         let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
         let trouble = Arc::clone(&self.trouble);
         tokio::task::spawn_blocking(move || {
-            // Taken after the cursors: what was added since is read once more, which is harmless.
+            // Taken after the cursors: later entries are read once more, which is harmless.
             let state = revocations.image();
             // Before the clock: in between the process may be stopped, and its age is counted from here.
             let boot = Boot::now();

@@ -1,4 +1,4 @@
-//! Redis Cluster: each stream is in a slot, each slot on a master, and every node tells which.
+//! Redis Cluster: each stream is in a slot, and each slot is on a master that every node can name.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use crate::redis_reply as reply;
 #[derive(Debug)]
 pub(crate) struct Nodes {
     seeds: Vec<Address>,
-    /// How to log in to any of them.
+    /// The login, which is the same on every node.
     like: ConnectionInfo,
-    /// How nodes want to be reached, once one that announces a host name has said so.
+    /// The preferred endpoint, once a node that announces a host name was asked.
     endpoint: OnceLock<Endpoint>,
 }
 
-/// How clients are to reach a node that announces a host name.
+/// The endpoint by which clients reach a node that announces a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
     Address,
     Name,
 }
 
-/// Who owns what, as one node sees it.
+/// The owners of the slots, in the view of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View(Vec<Master>);
 
@@ -43,7 +43,7 @@ pub(crate) struct View(Vec<Master>);
 struct Master {
     address: Address,
     epoch: u64,
-    /// `true` if the node that was asked holds it as failing.
+    /// `true` if the node that was asked marks it as failing.
     is_down: bool,
     slots: Vec<(u16, u16)>,
 }
@@ -65,7 +65,7 @@ impl Nodes {
         Connection::open(&self.at(node)).await
     }
 
-    /// The newest view that any of the seeds has.
+    /// Returns the newest view among the seeds.
     pub(crate) async fn look(&self) -> Result<View, LogError> {
         let ask = |seed| async move {
             let answer = within(SIDE_DEADLINE, async {
@@ -91,7 +91,7 @@ impl Nodes {
         newest.ok_or(failure.unwrap_or(unknown))
     }
 
-    /// Who is the master of this key's slot, as a majority of the masters has it.
+    /// Returns the master of this key's slot, by a majority of the masters.
     pub(crate) async fn owner(&self, key: &str) -> Result<Address, LogError> {
         let view = self.look().await?;
         let voters: Vec<Address> = view.masters().cloned().collect();
@@ -128,7 +128,8 @@ impl Nodes {
         View::parse(&text, asked, self.endpoint(connection, &text).await?)
     }
 
-    /// How nodes are reached: by name where a certificate has to match it, or where they prefer that.
+    /// Returns how nodes are reached: by name if a certificate must match it, or if they prefer
+    /// that.
     async fn endpoint(
         &self,
         connection: &mut Connection,
@@ -147,7 +148,7 @@ impl Nodes {
         let mut commands = Pipeline::new();
         commands.cmd("CONFIG").arg("GET").arg("cluster-preferred-endpoint-type");
         let answers = connection.ask(&commands, Duration::ZERO).await?;
-        // A user without the right to ask reaches them by their addresses.
+        // A user without the right to ask reaches the nodes by their addresses.
         let prefers_name = match answers.first() {
             Some(Value::Array(pair)) => pair
                 .get(1)
@@ -175,7 +176,7 @@ impl View {
                 continue;
             }
             let told = address(place, endpoint).ok_or(UNLIKE)?;
-            // A node that nobody has met does not know its own address.
+            // A node does not know its own address until another node has contacted it.
             let is_itself = told.host.is_empty() && flags.contains("myself");
             let address = if is_itself { asked.clone() } else { told };
             let is_down = flags.split(',').any(|flag| matches!(flag, "fail" | "fail?"));
@@ -184,17 +185,17 @@ impl View {
         Ok(Self(masters))
     }
 
-    /// The masters that have slots: those who have a vote.
+    /// Returns the masters that have slots, and so a vote.
     pub(crate) fn masters(&self) -> impl Iterator<Item = &Address> {
         self.0.iter().map(|master| &master.address)
     }
 
-    /// Newer views know of newer configurations.
+    /// Returns the highest epoch in the view: a newer view has a higher one.
     pub(crate) fn age(&self) -> u64 {
         self.0.iter().map(|master| master.epoch).max().unwrap_or(0)
     }
 
-    /// Who owns this slot.
+    /// Returns the vote for the owner of this slot.
     pub(crate) fn vote(&self, slot: u16, asked: Moment) -> Option<Vote> {
         let owns = |master: &&Master| {
             master.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
@@ -204,7 +205,7 @@ impl View {
         Some(Vote { asked, primary: address.clone(), epoch: *epoch, is_down: *is_down })
     }
 
-    /// Who owns the slot of each stream.
+    /// Returns the vote for the owner of each stream's slot.
     pub(crate) fn votes(&self, asked: Moment) -> PerStream<Option<Vote>> {
         Stream::ALL.map(|stream| self.vote(slot(stream.name()), asked))
     }
@@ -231,7 +232,7 @@ fn range(slots: &str) -> Option<(u16, u16)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-/// The slot of a key: of what stands in its first braces, if anything does.
+/// Returns the slot of a key, which follows from the text in its first braces, if there is any.
 pub(crate) fn slot(key: &str) -> u16 {
     let tag = key
         .split_once('{')

@@ -13,13 +13,13 @@ use super::quorum_votes::AT_ONCE;
 use crate::connection::Connection;
 use crate::log_error::LogError;
 
-/// Connections to whoever takes writes, each opened when it is first needed.
+/// Connections to the servers that take writes, each opened when it is first needed.
 #[derive(Debug)]
 pub struct Links {
     topology: Topology,
     /// Outside a cluster.
     one: Option<Connection>,
-    /// Who owns what, in a cluster, as it was last looked up.
+    /// The owners of the slots of a cluster, as of the last look-up.
     view: Option<View>,
     nodes: HashMap<Address, Connection>,
 }
@@ -29,7 +29,7 @@ impl Links {
         Self { topology, one: None, view: None, nodes: HashMap::new() }
     }
 
-    /// Closes all, so that everything is looked up anew: after a failure.
+    /// Closes all connections after a failure, so that everything is looked up again.
     pub fn close(&mut self) {
         (self.one, self.view) = (None, None);
         self.nodes.clear();
@@ -102,7 +102,7 @@ impl Links {
         self.tell("", &all).await.map(|_| ())
     }
 
-    /// A key on each server that there is: for what is asked of all.
+    /// Returns the address of each server, for commands to all of them.
     pub async fn everywhere(&mut self) -> Result<Vec<Option<Address>>, LogError> {
         if !self.is_cluster() {
             return Ok(vec![None]);

@@ -10,7 +10,7 @@ use super::sentinel::Sentinels;
 use crate::connection::Connection;
 use crate::log_error::LogError;
 
-/// Where the streams are.
+/// The servers of the streams.
 #[derive(Clone, Debug)]
 pub(crate) enum Topology {
     /// At one address.

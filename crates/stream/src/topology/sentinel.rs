@@ -24,9 +24,9 @@ const PRIMARY_DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Sentinels {
     pub(super) sentinels: Vec<ConnectionInfo>,
-    /// What they call it.
+    /// The name of the primary at the sentinels.
     pub(super) master: Box<str>,
-    /// How to log in to it, at whichever address.
+    /// The login at the primary, at any address.
     primary: ConnectionInfo,
 }
 
@@ -39,8 +39,8 @@ impl Sentinels {
         Self { sentinels, master: master.into(), primary }
     }
 
-    /// Asks all of them at once, until a majority agrees, and believes the newest configuration
-    /// that any tells of: one that was cut off with an old primary still names that.
+    /// Asks all sentinels at once until a majority agrees, and uses the newest configuration: a
+    /// sentinel that was cut off with an old primary still names that one.
     pub(crate) async fn find(&self) -> Result<Address, LogError> {
         let mut votes = QuorumVotes::of(self.sentinels.len());
         let ask = |(voter, sentinel)| async move {
@@ -55,7 +55,8 @@ impl Sentinels {
         while let Some((voter, answer)) = asked.next().await {
             match answer {
                 Ok(told) => votes.take(voter, Some(told.at(AT_ONCE))),
-                // One that answered and cannot help says more than one that is not there.
+                // The error of a sentinel that answered is more useful than that of one that did
+                // not.
                 Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
                 Err(error) => {
                     let unasked = || LogError::Sentinel(error.outage(), error.to_string());
@@ -78,7 +79,7 @@ impl Sentinels {
         is_primary(answers, primary).map(|()| connection)
     }
 
-    /// The same, for reading the streams.
+    /// Connects to read the streams from the server at this address, if it is a primary.
     pub(super) async fn connect_wire(
         &self,
         primary: &Address,
@@ -97,7 +98,7 @@ fn ask_role() -> Pipeline {
     commands
 }
 
-/// Refuses a server that, by these answers, is no primary.
+/// Returns an error if these answers are not those of a primary.
 fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
     let info = reply::text(&reply::sound(answers.into_iter().next())?)?;
     if reply::info_field(&info, "role") == Some("master") {
@@ -115,7 +116,7 @@ impl fmt::Display for Sentinels {
     }
 }
 
-/// What a sentinel says, before it is said when it was asked.
+/// The answer of a sentinel, without the time of the question.
 pub(super) struct Told {
     primary: Address,
     epoch: u64,
@@ -128,7 +129,7 @@ impl Told {
     }
 }
 
-/// Asks one sentinel where the primary is, and of which configuration it speaks.
+/// Asks one sentinel for the primary's address and the epoch of its configuration.
 pub(super) async fn ask(connection: &mut Connection, master: &str) -> Result<Told, LogError> {
     let mut commands = Pipeline::new();
     commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);

@@ -1,4 +1,4 @@
-//! The server that a follower reads: found, and believed for as long as it is the right one.
+//! The server that a follower reads: found, and used while it is confirmed as the right one.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use crate::log::AsOf;
 use crate::log_error::LogError;
 use crate::wire::{Certificates, Wire};
 
-/// Where to read, and who vouches for it.
+/// The server to read, and the quorum that confirms it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     topology: Topology,
     certificates: Certificates,
-    /// The stream that it is asked for; where one server has all, the first.
+    /// The stream that is read here; the first of all if one server has all.
     stream: Stream,
-    /// None where nobody is asked.
+    /// `None` where there is no quorum to ask.
     monitor: Option<Arc<PrimaryMonitor>>,
-    /// Who is vouched for, if somebody names it: the connection leads there, or where it says.
+    /// The named primary that the connection leads to, or that redirected it with `ASK`.
     at: Option<Address>,
-    /// The same of the last connection.
+    /// The named primary of the last connection.
     before: Option<Address>,
     /// The node to read with `ASKING`, while the slot migrates to it.
     asking: Option<Address>,
-    /// Whether what was known of the owner was wrong.
+    /// `true` if the known owner was wrong.
     is_outdated: bool,
-    /// The run id of the server before, if that still is what it was.
+    /// The run id of the previous node, if that released the stream's slot.
     moved_from: Option<Box<str>>,
-    /// When the read at hand was sent.
+    /// The time at which the current read was sent.
     sent: Option<Moment>,
 }
 
 impl Upstream {
-    /// Where to read each stream, by the clock of this state: in a cluster each from wherever it
-    /// is, else all from one server. Begins to ask who that is, as tasks of the current runtime.
+    /// Returns an upstream for each stream of a cluster, or one for all streams. Begins to ask the
+    /// quorum, as tasks of the current runtime, by the clock of this state.
     pub(crate) fn all(
         topology: &Topology,
         certificates: &Certificates,
@@ -74,10 +74,10 @@ impl Upstream {
         }
     }
 
-    /// A connection, and who is vouched for there, if somebody names it.
+    /// Opens a connection. Returns it with the named primary, if a quorum names one.
     pub(crate) async fn open(&self) -> Result<(Option<Address>, Wire), LogError> {
         let known = self.monitor.as_ref().filter(|_| !self.is_outdated);
-        // What is known already saves asking, and knows better than a minority would.
+        // The known primary saves a question, and a minority might answer with an older one.
         let known = known.and_then(|monitor| monitor.named(self.stream));
         let certificates = &self.certificates;
         match &self.topology {
@@ -105,7 +105,7 @@ impl Upstream {
         }
     }
 
-    /// It is the one that will be read from.
+    /// Records that the connection to this server is the one to read from.
     pub(crate) async fn opened(&mut self, at: Option<Address>) {
         self.is_outdated = false;
         if let (Some(monitor), Some(primary)) = (&self.monitor, &at) {
@@ -124,22 +124,22 @@ impl Upstream {
         self.asking.is_some()
     }
 
-    /// A read is about to be sent.
+    /// Records that a read is about to be sent.
     pub(crate) const fn prepare(&mut self, now: Moment) {
         self.sent = Some(now);
     }
 
-    /// Takes in who answers.
+    /// Checks the identity of the server that answers.
     pub(crate) fn accept_identity(&self, identity: &mut Identity) -> Result<(), LogError> {
         identity.moved_from.clone_from(&self.moved_from);
         match self.at {
-            // It was a primary when it was connected to.
+            // It was a primary when the connection was opened.
             Some(_) if identity.is_replica => Err(LogError::Replaced),
             _ => Ok(()),
         }
     }
 
-    /// Opening or reading failed: whether the stream is elsewhere.
+    /// Records that opening or reading failed, and whether the stream is on another node.
     pub(crate) fn failed(&mut self, error: &LogError) {
         let is_cluster = matches!(self.topology, Topology::Cluster(_));
         if is_cluster {
@@ -148,8 +148,8 @@ impl Upstream {
         }
     }
 
-    /// Up to when the answer holds, given up to when the server itself would say: no longer than
-    /// a majority calls it the primary. And the error if none has for a while.
+    /// Limits the time up to which the answer is complete to the last time at which a majority
+    /// confirmed this primary. Also returns an error if that is too long ago.
     pub(crate) fn cap(&self, as_of: AsOf) -> Result<(AsOf, Option<LogError>), LogError> {
         let (Some(monitor), Some(at), Some(sent)) = (&self.monitor, &self.at, self.sent) else {
             return Ok((as_of, None));

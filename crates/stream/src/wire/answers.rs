@@ -1,4 +1,4 @@
-//! What the answers to a read mean: whatever is not as expected is an error, never a guess.
+//! Parses the answers to a read. An unexpected answer is an error.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::entry::{Counters, Entry, Head};
 use crate::fields::{Fields, Place};
 use crate::log_error::LogError;
 
-/// The answers to what was sent in one write, in its order.
+/// The answers to the commands of one write, in their order.
 #[derive(Debug)]
 pub(crate) struct Answers<'a> {
     bytes: &'a Bytes,
@@ -25,7 +25,7 @@ impl<'a> Answers<'a> {
         Self { bytes, tokens: Tokens::new(bytes, 0), stream: None }
     }
 
-    /// The stream whose entries stand last in an answer to `XREAD` that ends too early.
+    /// Returns the stream of the last entries in an incomplete answer to `XREAD`.
     pub(crate) fn cut_in(bytes: &'a Bytes) -> Option<Stream> {
         let mut answers = Self::new(bytes);
         let _ = answers.entries();

@@ -1,4 +1,4 @@
-//! What a fuzzer asks of the reader of answers.
+//! The reader of answers under fuzzing.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,7 +7,7 @@ use super::scan::{Bounds, Scan};
 use super::tokens::LONGEST_LINE;
 use crate::log_error::LogError;
 
-/// So much is kept of all answers.
+/// The number of bytes that is kept of all answers.
 const ALL: usize = 2_048;
 
 /// Reads answers that arrive in pieces, and all at once: both come to the same, and keep no more

@@ -54,7 +54,7 @@ pub(crate) struct Wire {
     last: usize,
     /// The number of answers that are due.
     owed: usize,
-    /// Where the last receiving stopped, if that failed.
+    /// The position at which the last receiving stopped, if that failed.
     stopped: Option<Stopped>,
 }
 
@@ -82,14 +82,14 @@ pub(crate) struct Stopped {
     pub(crate) bytes: Bytes,
 }
 
-/// How much of the answers to one write is kept.
+/// The parts of the answers to one write that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// All of them.
     Everything,
     /// Of each answer the counters of a stream.
     Counters,
-    /// The same, but of the last answer the entries.
+    /// The entries of the last answer, and the counters in all others.
     Entries,
 }
 
@@ -140,7 +140,7 @@ impl Wire {
 
     /// Sends commands in one write, for [`Wire::receive`] to take their answers.
     ///
-    /// Whoever drops this future before it is done drops the connection with it.
+    /// Dropping this future before it completes closes the connection.
     pub(crate) async fn send(&mut self, commands: &Pipeline) -> Result<(), LogError> {
         let mut transport = self.transport.take().ok_or(CLOSED)?;
         let bytes = commands.get_packed_pipeline();
@@ -154,7 +154,7 @@ impl Wire {
     /// Receives the answers to all that was sent. Each byte renews the deadline, unless they come
     /// very slowly.
     ///
-    /// Whoever drops this future before it is done drops the connection with it.
+    /// Dropping this future before it completes closes the connection.
     pub(crate) async fn receive(
         &mut self,
         deadline: Duration,
@@ -166,13 +166,13 @@ impl Wire {
         Ok(answers)
     }
 
-    /// Where receiving stopped, after it failed.
+    /// Returns the position at which receiving stopped, after it failed.
     pub(crate) fn stopped(&mut self) -> Option<Stopped> {
         self.stopped.take()
     }
 
-    /// Both, for what is asked while a connection is opened: each answer as a value, errors among
-    /// them.
+    /// Sends commands while a connection is opened, and returns each answer as a value, errors
+    /// among them.
     pub(crate) async fn values(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.send(commands).await?;
         let answers = self.receive(CONNECT_DEADLINE, Keep::Everything).await?;

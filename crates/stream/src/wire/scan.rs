@@ -1,4 +1,5 @@
-//! Finds where an answer ends, however its bytes arrive, and leaves out what is too large to keep.
+//! Finds the end of an answer whose bytes arrive in pieces, and leaves out items that are too
+//! large.
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
@@ -6,13 +7,13 @@ use smallvec::SmallVec;
 use super::tokens::{MARKER, Part, mark, part};
 use crate::log_error::LogError;
 
-/// Redis nests answers half as deep at most.
+/// The deepest nesting that is accepted. Redis nests its answers at most half as deep.
 const DEEPEST: usize = 16;
 
-/// What is kept of an answer.
+/// The parts of an answer that are kept.
 ///
-/// Its items are the parts inside so many lists, the outermost list among them. A marker takes the
-/// place of an item that is larger than this.
+/// Items are the parts at this depth of lists, the outermost list included. A marker replaces an
+/// item with more bytes than this.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) depth: usize,
@@ -21,19 +22,19 @@ pub(super) struct Bounds {
     pub(super) all: usize,
 }
 
-/// How far the answer that is being received was looked through.
+/// The position in the answer that is being received.
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
     bounds: Bounds,
     start: usize,
-    /// Where the next part begins.
+    /// The position of the next part.
     at: usize,
-    /// How many parts are still to come of each list that is open.
+    /// The number of parts that are due of each open list.
     open: SmallVec<[u64; 8]>,
     item: Option<Item>,
-    /// How many bytes are to come that belong to a text that is left out.
+    /// The number of bytes that are due of a text that is left out.
     skip: usize,
-    /// How many bytes were left out, and how many markers have in their place.
+    /// The number of bytes that were left out, and of the markers in their place.
     left_out: u64,
     markers: u64,
     is_done: bool,
@@ -43,7 +44,7 @@ pub(super) struct Scan {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     start: usize,
-    /// How many of its bytes were left out, once it is known to be too large.
+    /// The number of its bytes that were left out, once it is known to be too large.
     left_out: Option<u64>,
 }
 
@@ -63,13 +64,13 @@ impl Scan {
         }
     }
 
-    /// How many bytes were received of the answer, kept or not.
+    /// Returns the number of bytes of the answer that were received, kept or not.
     pub(super) fn received(&self, bytes: &[u8]) -> u64 {
         let kept = if self.is_done { self.at } else { bytes.len() };
         (self.left_out + kept.saturating_sub(self.start) as u64).saturating_sub(self.markers)
     }
 
-    /// Where the answer ends, once all of it was received.
+    /// Returns the end of the answer, once all of it was received.
     pub(super) fn end(&mut self, bytes: &mut BytesMut) -> Result<Option<usize>, LogError> {
         let is_done = self.advance(bytes);
         self.drop_left_out(bytes);
@@ -143,7 +144,7 @@ impl Scan {
         true
     }
 
-    /// Puts a marker, with the number of bytes, in the place of what was left out so far.
+    /// Replaces the bytes that were left out by a marker with their number.
     fn drop_left_out(&mut self, bytes: &mut BytesMut) {
         let Some(Item { start, left_out: Some(left_out) }) = &mut self.item else { return };
         let marked = *start + if *left_out > 0 { MARKER } else { 0 };

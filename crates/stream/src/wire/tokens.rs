@@ -11,9 +11,9 @@ pub(super) enum Token<'a> {
     Error(&'a [u8]),
     Number(i64),
     Nil,
-    /// So many tokens follow that are its items, and theirs.
+    /// A list: the number of items that follow.
     List(u64),
-    /// So many bytes were left out in this place: too many to be kept.
+    /// The number of bytes that were left out here, because they were too many to keep.
     LeftOut(u64),
 }
 
@@ -22,11 +22,11 @@ pub(super) const LONGEST_LINE: usize = 16 << 10;
 
 const LONG: LogError = LogError::Reply("a length is no number");
 
-/// How long the marker is that takes the place of what was left out.
+/// The length of the marker that replaces an item that was left out.
 pub(super) const MARKER: usize = 20;
 
-/// The marker for so many bytes that were left out. No server can send one: a scan refuses its
-/// first byte.
+/// Returns the marker for this number of bytes. No server can send one: a scan rejects its first
+/// byte.
 pub(super) fn mark(bytes: u64) -> [u8; MARKER] {
     let mut mark = *b"!00000000000000000\r\n";
     let digits = mark.get_mut(1..MARKER - 2).unwrap_or_default();
@@ -38,10 +38,10 @@ pub(super) fn mark(bytes: u64) -> [u8; MARKER] {
     mark
 }
 
-/// What a line says, before the text that may follow it.
+/// The meaning of one line, before the text that may follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
-    /// A text of so many bytes follows, and the end of its line.
+    /// A text of this length follows, and the end of its line.
     Text(usize),
     List(u64),
     Whole(Token<'a>),
@@ -71,7 +71,7 @@ pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>,
     Ok(Some((part, next)))
 }
 
-/// Where the line that begins at `from` ends, and where the next one begins.
+/// Returns the end of the line that begins at `from`, and the start of the next one.
 fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
     let Some(rest) = bytes.get(from..) else { return Ok(None) };
     let looked = rest.get(..LONGEST_LINE).unwrap_or(rest);
@@ -148,7 +148,7 @@ impl<'a> Tokens<'a> {
         Self { bytes, at }
     }
 
-    /// Where the next token begins.
+    /// Returns the position of the next token.
     pub(super) const fn at(&self) -> usize {
         self.at
     }
@@ -192,7 +192,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Leaves out the next item, whatever it holds.
+    /// Skips the next item.
     pub(super) fn skip(&mut self) -> Result<(), LogError> {
         let mut items = 1_u64;
         while items > 0 {

@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use crate::log_error::LogError;
 use caracal_revocation_state::Outage;
 
-/// What bytes go through.
+/// A byte stream to a server.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// How a server is known, and this side to it, where that is not the system's way.
+/// The TLS configuration from the settings, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Certificates {
     #[cfg(feature = "tls")]
@@ -72,7 +72,7 @@ async fn tls(
     let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
     let connector = tokio_rustls::TlsConnector::from(config);
     connector.connect(name, stream).await.map_err(|error| match error.kind() {
-        // What the library makes of a handshake that fails.
+        // The TLS library reports a failed handshake in this way.
         std::io::ErrorKind::InvalidData => failed(error.to_string()),
         _ => unreachable(error),
     })
