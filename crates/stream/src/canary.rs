@@ -106,7 +106,7 @@ impl Canary {
         let mut flight = None;
         let mut count = 0_u64;
         let began = Instant::now();
-        let mut trouble = Episode::default().over_after(self.every);
+        let mut failures = Episode::default().over_after(self.every);
         let mut missed = 0_u64;
         loop {
             let next = Instant::now() + self.every;
@@ -127,7 +127,7 @@ impl Canary {
                 flight = None;
                 metrics.lost.increment(1);
                 missed += 1;
-                if trouble.goes_on((), began.elapsed()) {
+                if failures.goes_on((), began.elapsed()) {
                     let rights = error.is_forbidden().then_some(acl::CANARY);
                     tracing::warn!(
                         %error, rights,
@@ -135,7 +135,7 @@ impl Canary {
                          the error, and at Redis with caracal-streams doctor"
                     );
                 }
-            } else if trouble.is_over(began.elapsed()) {
+            } else if failures.is_over(began.elapsed()) {
                 tracing::info!(
                     missed = std::mem::take(&mut missed),
                     "canaries are seen in time again"

@@ -66,7 +66,7 @@ impl Reloads {
     ) {
         let (reloads, errors) = (reloads(), reload_errors());
         let mut losses = writer.watch_losses();
-        let mut trouble = Trouble::new();
+        let mut failures = FailedReads::new();
         let mut waiting: Vec<Asked> = Vec::new();
         let window = writer.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
@@ -92,13 +92,13 @@ impl Reloads {
             let pause = match &outcome {
                 Ok(()) => {
                     reloads.increment(1);
-                    trouble.end();
+                    failures.end();
                     covered = Some(lost);
                     every
                 }
                 Err(error) => {
                     errors.increment(1);
-                    trouble.pause(error)
+                    failures.pause(error)
                 }
             };
             for asked in waiting.drain(..) {
@@ -195,13 +195,13 @@ async fn read(
 
 /// An episode of failing reads: one log line at its start, and one at its end.
 #[derive(Debug)]
-struct Trouble {
+struct FailedReads {
     backoff: Backoff,
     began: Instant,
     episode: Episode<BaselineError>,
 }
 
-impl Trouble {
+impl FailedReads {
     fn new() -> Self {
         let backoff = Backoff::new(GAP, LONGEST_GAP);
         Self { backoff, began: Instant::now(), episode: Episode::default() }

@@ -62,7 +62,7 @@ struct Writer {
 struct Place {
     access: WriteAccess,
     /// Letters of this stream are off, for these reasons.
-    trouble: Episode<String>,
+    failures: Episode<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,10 +192,10 @@ impl Writer {
         } else {
             error.to_string()
         };
-        let is_known = self.places.iter().any(|place| place.trouble.has_logged(&words));
+        let is_known = self.places.iter().any(|place| place.failures.has_logged(&words));
         let Some(place) = self.place(stream) else { return };
         place.access = WriteAccess::Off(Instant::now() + OFF_FOR);
-        if !is_known && place.trouble.goes_on(words.clone(), now) {
+        if !is_known && place.failures.goes_on(words.clone(), now) {
             warn_off(stream, error, &words);
         }
     }
@@ -203,7 +203,7 @@ impl Writer {
     fn recovered(&mut self, stream: Stream) {
         let now = self.began.elapsed();
         let was_out = self.outage.is_over(now);
-        let was_off = self.place(stream).is_some_and(|place| place.trouble.is_over(now));
+        let was_off = self.place(stream).is_some_and(|place| place.failures.is_over(now));
         if was_out || was_off {
             tracing::info!(%stream, "dead letters are being written again");
         }

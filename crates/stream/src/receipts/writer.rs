@@ -33,11 +33,11 @@ impl Writer {
     pub(crate) async fn run(self) {
         let mut links = Links::new(self.topology.clone());
         let began = Instant::now();
-        let mut trouble = Episode::default().over_after(CALM);
+        let mut failures = Episode::default().over_after(CALM);
         loop {
             match self.write(&mut links).await {
                 Ok(()) => {
-                    if trouble.is_over(began.elapsed()) {
+                    if failures.is_over(began.elapsed()) {
                         tracing::info!("receipts are being written again");
                     }
                     sleep(PAUSE).await;
@@ -45,7 +45,7 @@ impl Writer {
                     let _ = timeout(EVERY, self.progress.changed()).await;
                 }
                 Err(error) => {
-                    if trouble.goes_on((), began.elapsed()) {
+                    if failures.goes_on((), began.elapsed()) {
                         let rights = error.is_forbidden().then_some(acl::RECEIPTS);
                         tracing::warn!(
                             %error, rights,

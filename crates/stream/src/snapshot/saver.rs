@@ -21,12 +21,12 @@ pub(crate) struct Saver {
     /// By the monotonic clock.
     next: Duration,
     writing: Option<JoinHandle<()>>,
-    trouble: Arc<Mutex<Episode<String>>>,
+    failures: Arc<Mutex<Episode<String>>>,
 }
 
 impl Saver {
     pub(crate) fn new(keeper: Keeper, revocations: Revocations) -> Self {
-        Self { keeper, revocations, next: Duration::ZERO, writing: None, trouble: Arc::default() }
+        Self { keeper, revocations, next: Duration::ZERO, writing: None, failures: Arc::default() }
     }
 
     /// Writes a snapshot, if it is due and the last one was written.
@@ -53,7 +53,7 @@ impl Saver {
 
     fn write(&self, position: Position) -> JoinHandle<()> {
         let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
-        let trouble = Arc::clone(&self.trouble);
+        let failures = Arc::clone(&self.failures);
         tokio::task::spawn_blocking(move || {
             // Taken after the cursors: later entries are read once more, which is harmless.
             let state = revocations.image();
@@ -62,14 +62,14 @@ impl Saver {
             let snapshot = Snapshot::new(position, revocations.now(), boot, state);
             let kept = keeper.keep(&snapshot);
             let now = revocations.now().monotonic;
-            let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
             match kept {
-                Err(error) if trouble.goes_on(error.to_string(), now) => tracing::error!(
+                Err(error) if failures.goes_on(error.to_string(), now) => tracing::error!(
                     setting = SETTING, %error,
                     "the snapshot cannot be written: a process that starts while Redis is away would \
                      know nothing; trying again"
                 ),
-                Ok(()) if trouble.is_over(now) => {
+                Ok(()) if failures.is_over(now) => {
                     tracing::info!(setting = SETTING, "the snapshot is being written again");
                 }
                 _ => {}
