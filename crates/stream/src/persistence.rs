@@ -10,7 +10,7 @@ use crate::redis_reply::text;
 pub struct LiveSetting {
     /// Its name in Redis' configuration.
     pub name: &'static str,
-    /// Its value, where it can be told: `CONFIG GET` may not be allowed, and `INFO` knows but
+    /// Its value, if it is known: `CONFIG GET` may not be allowed, and `INFO` knows but
     /// two of them.
     pub live: Option<String>,
     /// The value that it must have.
@@ -48,13 +48,13 @@ pub fn live(
     answers: impl Iterator<Item = Value>,
     otherwise: impl Fn(&str) -> Option<String>,
 ) -> Vec<LiveSetting> {
-    let told = |answer: Value| match &answer {
+    let reported = |answer: Value| match &answer {
         Value::Array(pair) => pair.get(1).and_then(|live| text(live).ok()),
         _ => None,
     };
     let settings = REQUIRED.into_iter().zip(answers).map(|(required, answer)| {
         let Required { setting, is_fine, value } = required;
-        let live = told(answer).or_else(|| otherwise(setting));
+        let live = reported(answer).or_else(|| otherwise(setting));
         let is_fine = live.as_deref().is_none_or(is_fine);
         LiveSetting { name: setting, live, required: value, is_fine }
     });
@@ -71,8 +71,8 @@ pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String
             continue;
         };
         if !is_fine {
-            let told = format!("{setting}={live}");
-            if !warned.contains(&told) {
+            let warning = format!("{setting}={live}");
+            if !warned.contains(&warning) {
                 tracing::warn!(
                     setting,
                     live,
@@ -80,7 +80,7 @@ pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String
                     "Redis can lose revocations with this setting: set {setting} to {required}"
                 );
             }
-            differing.push(told);
+            differing.push(warning);
         }
     }
     *warned = differing;

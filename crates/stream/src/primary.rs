@@ -35,14 +35,14 @@ pub(crate) struct Primary {
     asked: Option<Moment>,
     /// The last moment that answers were proven for; the first question until then.
     proven: Option<Moment>,
-    reached: Reached,
+    offsets: PrimaryOffsets,
 }
 
 /// The offsets of the primary that the replica has not reached yet.
 #[derive(Debug, Default)]
-struct Reached {
+struct PrimaryOffsets {
     /// The oldest first, and when the primary was asked.
-    told: VecDeque<(Moment, Identity)>,
+    offsets: VecDeque<(Moment, Identity)>,
 }
 
 /// The error of a replica whose primary is not configured.
@@ -60,7 +60,7 @@ impl Primary {
             answer: Err(LogError::Reply("it was not asked yet")),
             asked: None,
             proven: None,
-            reached: Reached::default(),
+            offsets: PrimaryOffsets::default(),
         }
     }
 
@@ -71,9 +71,9 @@ impl Primary {
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        self.answer = within(SIDE_DEADLINE, self.tell()).await;
+        self.answer = within(SIDE_DEADLINE, self.ask_identity()).await;
         match &self.answer {
-            Ok(primary) => self.reached.tell(now, primary),
+            Ok(primary) => self.offsets.record(now, primary),
             // A late answer may still arrive, and would count as the next one.
             Err(error) => {
                 self.connection = None;
@@ -85,7 +85,7 @@ impl Primary {
 
     /// The moment up to which answers of this server hold, and the error if that is long ago.
     pub(crate) fn vouch(&mut self, server: &Identity) -> (AsOf, Option<LogError>) {
-        let as_of = self.reached.by(server);
+        let as_of = self.offsets.reached_by(server);
         self.proven = as_of.or(self.proven);
         let is_late = self
             .asked
@@ -113,7 +113,7 @@ impl Primary {
         LogError::Primary(cause, words)
     }
 
-    async fn tell(&mut self) -> Result<Identity, LogError> {
+    async fn ask_identity(&mut self) -> Result<Identity, LogError> {
         if self.connection.is_none() {
             self.connection = Some(Connection::open(&self.server).await?);
         }
@@ -122,27 +122,27 @@ impl Primary {
     }
 }
 
-impl Reached {
-    fn tell(&mut self, asked: Moment, primary: &Identity) {
+impl PrimaryOffsets {
+    fn record(&mut self, asked: Moment, primary: &Identity) {
         // The oldest is next to be reached: under load a newer one might never be.
-        if self.told.len() < MOST_ASKED {
-            self.told.push_back((asked, primary.clone()));
+        if self.offsets.len() < MOST_ASKED {
+            self.offsets.push_back((asked, primary.clone()));
         }
     }
 
     /// Returns the time of the last question whose offset this server has reached.
-    fn by(&mut self, server: &Identity) -> Option<Moment> {
+    fn reached_by(&mut self, server: &Identity) -> Option<Moment> {
         // Offsets of another history cannot be compared. Of two servers with one history, one must
         // be its primary: two replicas do not know what that has.
-        self.told.retain(|(_, told)| {
-            told.history == server.history && !(told.is_replica && server.is_replica)
+        self.offsets.retain(|(_, primary)| {
+            primary.history == server.history && !(primary.is_replica && server.is_replica)
         });
-        let is_reached = |told: &&(Moment, Identity)| told.1.offset <= server.offset;
+        let is_reached = |primary: &&(Moment, Identity)| primary.1.offset <= server.offset;
         // The newest that was reached is kept: the next answer may be another replica's, that has not.
-        while self.told.get(1).filter(is_reached).is_some() {
-            self.told.pop_front();
+        while self.offsets.get(1).filter(is_reached).is_some() {
+            self.offsets.pop_front();
         }
-        self.told.front().filter(is_reached).map(|(asked, _)| *asked)
+        self.offsets.front().filter(is_reached).map(|(asked, _)| *asked)
     }
 }
 
@@ -171,57 +171,57 @@ mod tests {
 
     #[test]
     fn answers_hold_as_of_the_last_question_whose_offset_was_reached() {
-        let mut reached = Reached::default();
-        assert_eq!(reached.by(&replica("h1", 100)), None);
-        reached.tell(at(1), &primary("h1", 100));
-        reached.tell(at(2), &primary("h1", 150));
-        assert_eq!(reached.by(&replica("h1", 99)), None);
-        assert_eq!(reached.by(&replica("h1", 149)), Some(at(1)));
+        let mut offsets = PrimaryOffsets::default();
+        assert_eq!(offsets.reached_by(&replica("h1", 100)), None);
+        offsets.record(at(1), &primary("h1", 100));
+        offsets.record(at(2), &primary("h1", 150));
+        assert_eq!(offsets.reached_by(&replica("h1", 99)), None);
+        assert_eq!(offsets.reached_by(&replica("h1", 149)), Some(at(1)));
         // A link that hangs: time goes by, the offset does not.
-        reached.tell(at(9), &primary("h1", 170));
-        assert_eq!(reached.by(&replica("h1", 149)), Some(at(1)));
-        assert_eq!(reached.by(&replica("h1", 170)), Some(at(9)));
+        offsets.record(at(9), &primary("h1", 170));
+        assert_eq!(offsets.reached_by(&replica("h1", 149)), Some(at(1)));
+        assert_eq!(offsets.reached_by(&replica("h1", 170)), Some(at(9)));
     }
 
     #[test]
     fn offsets_of_another_history_prove_nothing() {
-        let mut reached = Reached::default();
-        reached.tell(at(1), &primary("h1", 100));
-        assert_eq!(reached.by(&replica("h2", 500)), None);
-        reached.tell(at(2), &primary("h2", 500));
-        assert_eq!(reached.by(&replica("h2", 500)), Some(at(2)));
+        let mut offsets = PrimaryOffsets::default();
+        offsets.record(at(1), &primary("h1", 100));
+        assert_eq!(offsets.reached_by(&replica("h2", 500)), None);
+        offsets.record(at(2), &primary("h2", 500));
+        assert_eq!(offsets.reached_by(&replica("h2", 500)), Some(at(2)));
         // A new history may lack messages of the previous one.
-        assert_eq!(reached.by(&replica("h3", 700)), None);
+        assert_eq!(offsets.reached_by(&replica("h3", 700)), None);
     }
 
     #[test]
     fn offset_reached_by_one_replica_proves_nothing_of_another() {
-        let mut reached = Reached::default();
-        reached.tell(at(1), &primary("h1", 100));
-        assert_eq!(reached.by(&replica("h1", 100)), Some(at(1)));
-        assert_eq!(reached.by(&replica("h1", 99)), None);
-        assert_eq!(reached.by(&replica("h1", 100)), Some(at(1)));
+        let mut offsets = PrimaryOffsets::default();
+        offsets.record(at(1), &primary("h1", 100));
+        assert_eq!(offsets.reached_by(&replica("h1", 100)), Some(at(1)));
+        assert_eq!(offsets.reached_by(&replica("h1", 99)), None);
+        assert_eq!(offsets.reached_by(&replica("h1", 100)), Some(at(1)));
     }
 
     #[test]
     fn two_replicas_prove_nothing_of_each_other() {
-        let mut reached = Reached::default();
-        reached.tell(at(1), &replica("h1", 100));
-        assert_eq!(reached.by(&replica("h1", 200)), None);
+        let mut offsets = PrimaryOffsets::default();
+        offsets.record(at(1), &replica("h1", 100));
+        assert_eq!(offsets.reached_by(&replica("h1", 200)), None);
         // Unless the one that is read has become the primary of both.
-        reached.tell(at(2), &replica("h1", 100));
-        assert_eq!(reached.by(&primary("h1", 200)), Some(at(2)));
+        offsets.record(at(2), &replica("h1", 100));
+        assert_eq!(offsets.reached_by(&primary("h1", 200)), Some(at(2)));
     }
 
     #[test]
     fn keeps_asking_while_the_replica_is_behind_for_long() {
-        let mut reached = Reached::default();
+        let mut offsets = PrimaryOffsets::default();
         for second in 1..20 {
-            reached.tell(at(second), &primary("h1", i64::try_from(second).unwrap() * 100));
+            offsets.record(at(second), &primary("h1", i64::try_from(second).unwrap() * 100));
         }
-        assert_eq!(reached.by(&replica("h1", 350)), Some(at(3)));
-        assert_eq!(reached.by(&replica("h1", 5_000)), Some(at(8)));
-        reached.tell(at(20), &primary("h1", 5_000));
-        assert_eq!(reached.by(&replica("h1", 5_000)), Some(at(20)));
+        assert_eq!(offsets.reached_by(&replica("h1", 350)), Some(at(3)));
+        assert_eq!(offsets.reached_by(&replica("h1", 5_000)), Some(at(8)));
+        offsets.record(at(20), &primary("h1", 5_000));
+        assert_eq!(offsets.reached_by(&replica("h1", 5_000)), Some(at(20)));
     }
 }

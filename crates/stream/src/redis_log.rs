@@ -35,7 +35,7 @@ pub(crate) struct RedisLog {
     connection: Option<Wire>,
     planner: ReadPlanner,
     /// `true` once the log says that an answer about one stream alone was cut.
-    told_cut: bool,
+    has_logged_cut: bool,
     /// `true` if servers are read that do not count their entries.
     allow_unproven: bool,
     /// The server of this connection.
@@ -65,7 +65,7 @@ impl RedisLog {
             upstream,
             connection: None,
             planner: ReadPlanner::new(streams),
-            told_cut: false,
+            has_logged_cut: false,
             allow_unproven,
             server: Server::default(),
             asked: None,
@@ -125,7 +125,7 @@ impl RedisLog {
         let received = received.map_err(|error| self.cut(&asked, error))?;
         self.answer_timeout.answered(received.silence.saturating_sub(wait));
         self.planner.arrived(&asked, &received.sizes, begun.elapsed().saturating_sub(wait));
-        self.told_cut &= self.planner.is_narrow();
+        self.has_logged_cut &= self.planner.is_narrow();
         let mut reading = asked.understand(&received, self.planner.streams(), &self.server)?;
         self.planner.read(!reading.entries.is_empty());
         // A server may be demoted between two answers, so each answer proves only its own
@@ -151,7 +151,7 @@ impl RedisLog {
         self.planner.cut(asked, stopped.as_ref());
         let Some(stopped) = stopped else { return error };
         let error = asked.cut(error, &stopped);
-        if was_narrow && !std::mem::replace(&mut self.told_cut, true) {
+        if was_narrow && !std::mem::replace(&mut self.has_logged_cut, true) {
             tracing::error!(
                 %error,
                 "the smallest answer about this stream does not arrive whole: the view goes stale; \

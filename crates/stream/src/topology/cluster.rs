@@ -175,10 +175,10 @@ impl View {
             if slots.is_empty() || !flags.split(',').any(|flag| flag == "master") {
                 continue;
             }
-            let told = address(place, endpoint).ok_or(UNLIKE)?;
+            let named = address(place, endpoint).ok_or(UNLIKE)?;
             // A node does not know its own address until another node has contacted it.
-            let is_itself = told.host.is_empty() && flags.contains("myself");
-            let address = if is_itself { asked.clone() } else { told };
+            let is_itself = named.host.is_empty() && flags.contains("myself");
+            let address = if is_itself { asked.clone() } else { named };
             let is_down = flags.split(',').any(|flag| matches!(flag, "fail" | "fail?"));
             masters.push(Master { address, epoch, is_down, slots });
         }

@@ -155,7 +155,7 @@ async fn ask(
         match sentinel::ask(open, &sentinels.master).await {
             // It was closed while it was idle.
             Err(error) if error.is_closed() => {}
-            told => return Ok(told?.at(asked)),
+            answer => return Ok(answer?.at(asked)),
         }
     }
     let open = connection.insert(Connection::open(server).await?);
@@ -200,14 +200,14 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
         let mut asking: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
         view = None;
         while let Some((voter, node, answer)) = asking.next().await {
-            let Some((connection, told)) = answer else {
+            let Some((connection, seen)) = answer else {
                 shared.take(voter, PerStream::default());
                 continue;
             };
-            shared.take(voter, told.votes(asked));
+            shared.take(voter, seen.votes(asked));
             open.insert(node, connection);
-            if view.as_ref().is_none_or(|newest| newest.age() < told.age()) {
-                view = Some(told);
+            if view.as_ref().is_none_or(|newest| newest.age() < seen.age()) {
+                view = Some(seen);
             }
         }
         sleep_until(next).await;

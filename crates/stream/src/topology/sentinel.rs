@@ -54,7 +54,7 @@ impl Sentinels {
         let mut failure = None;
         while let Some((voter, answer)) = asked.next().await {
             match answer {
-                Ok(told) => votes.take(voter, Some(told.at(AT_ONCE))),
+                Ok(answer) => votes.take(voter, Some(answer.at(AT_ONCE))),
                 // The error of a sentinel that answered is more useful than that of one that did
                 // not.
                 Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
@@ -117,20 +117,23 @@ impl fmt::Display for Sentinels {
 }
 
 /// The answer of a sentinel, without the time of the question.
-pub(super) struct Told {
+pub(super) struct SentinelAnswer {
     primary: Address,
     epoch: u64,
     is_down: bool,
 }
 
-impl Told {
+impl SentinelAnswer {
     pub(super) fn at(self, asked: Moment) -> Vote {
         Vote { asked, primary: self.primary, epoch: self.epoch, is_down: self.is_down }
     }
 }
 
 /// Asks one sentinel for the primary's address and the epoch of its configuration.
-pub(super) async fn ask(connection: &mut Connection, master: &str) -> Result<Told, LogError> {
+pub(super) async fn ask(
+    connection: &mut Connection,
+    master: &str,
+) -> Result<SentinelAnswer, LogError> {
     let mut commands = Pipeline::new();
     commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
@@ -152,7 +155,7 @@ pub(super) async fn ask(connection: &mut Connection, master: &str) -> Result<Tol
     let epoch = reply::number(&reply::field(&state, "config-epoch")?)?;
     let flags = reply::text(&reply::field(&state, "flags")?)?;
     let is_down = flags.split(',').any(|flag| matches!(flag, "s_down" | "o_down"));
-    Ok(Told { primary, epoch, is_down })
+    Ok(SentinelAnswer { primary, epoch, is_down })
 }
 
 const UNLIKE: LogError = LogError::Reply("SENTINEL did not answer with an address");
