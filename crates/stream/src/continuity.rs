@@ -1,9 +1,10 @@
 //! Compares the server that answers now with the previous one: does it still have every message that
 //! the previous one acknowledged?
 //!
-//! A restart or a failover can lose messages that the server had acknowledged, and counting shows
-//! it only if they had been read. The run id and the replication id show that one took place; the
-//! offset at which a replica became the primary can show that nothing proven was lost.
+//! A restart or a failover can lose messages that the server acknowledged. Counting detects that
+//! only for messages that were read. The run id and the replication id show that a restart or a
+//! failover took place. The offset at which a replica was promoted can show that nothing proven was
+//! lost.
 
 use caracal_revocation_state::Moment;
 
@@ -98,7 +99,7 @@ impl ContinuityTracker {
             return match (now.offset >= offset, now.is_replica) {
                 (true, _) => Continuity::Sound,
                 (false, true) => Continuity::Behind,
-                // Its own history, shortened.
+                // Its own history became shorter.
                 (false, false) => Continuity::LossSuspected(LossSuspicion::Restarted),
             };
         }
@@ -107,7 +108,7 @@ impl ContinuityTracker {
             Some((earlier, _)) if earlier == history => {
                 Continuity::LossSuspected(LossSuspicion::Failover)
             }
-            // A primary that has had no replica for long begins a new history by itself.
+            // A primary without a replica for a long time begins a new history by itself.
             None if is_same_process && !last.is_replica && !now.is_replica => Continuity::Sound,
             _ if is_same_process => Continuity::LossSuspected(LossSuspicion::Resynced),
             _ => Continuity::LossSuspected(LossSuspicion::Restarted),

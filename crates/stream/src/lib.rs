@@ -26,11 +26,11 @@
 //! # }
 //! ```
 //!
-//! In reading order: [`Settings`] says where the streams are; a [`Follower`] reads them into a
-//! state, and a [`Baseline`] beside them if there is one, and leaves what it cannot use as a
-//! [`DeadLetter`]; a [`Publisher`] writes to them; [`InProcess`] stands in for Redis where a
-//! program's `main` chooses it. For an operator, a [`Watch`] shows each message; what else only
-//! operators' programs do is in `caracal-revocation-admin`, and effects that must happen once in a
+//! In reading order: [`Settings`] name the servers of the streams. A [`Follower`] reads the
+//! streams, and a [`Baseline`] if there is one, into a state, and keeps unusable messages as
+//! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`InProcess`] replaces Redis where a
+//! program's `main` chooses it. For an operator, a [`Watch`] shows each message. Other tasks of
+//! operators' programs are in `caracal-revocation-admin`, and effects that must happen once in a
 //! fleet are in `caracal-revocation-effects`.
 
 pub mod acl;

@@ -1,4 +1,4 @@
-//! The time between losing Redis and reading from it again: logged once at each end.
+//! Logs an outage of Redis once at its start, and once at its end.
 
 use caracal_revocation_state::{Outage, RevocationsWriter};
 
@@ -6,7 +6,7 @@ use crate::advice;
 use crate::log_error::LogError;
 use caracal_revocation_state::internal::{CALM, Episode};
 
-/// One outage after the other. One that comes and goes is logged as one.
+/// Logs one outage after the other. An outage that comes and goes is logged as one.
 #[derive(Debug)]
 pub(crate) struct OutageLog(Episode<Outage>);
 
@@ -17,7 +17,7 @@ impl Default for OutageLog {
 }
 
 impl OutageLog {
-    /// The streams could not be read.
+    /// Records that the streams could not be read.
     pub(crate) fn failed(&mut self, error: &LogError, writer: &RevocationsWriter) {
         if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
@@ -27,7 +27,7 @@ impl OutageLog {
         }
     }
 
-    /// The streams were read from a server that cannot be proven to have everything.
+    /// Records that the streams were read from a server that is not proven to have everything.
     pub(crate) fn unproven(&mut self, error: &LogError, writer: &RevocationsWriter) {
         if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
@@ -45,7 +45,7 @@ impl OutageLog {
         self.0.goes_on(cause, writer.now().monotonic).then_some(cause)
     }
 
-    /// The streams were read, and are not known to be incomplete.
+    /// Records that the streams were read, and are not known to be incomplete.
     pub(crate) fn end(&mut self, writer: &RevocationsWriter) {
         writer.set_outage(None);
         if self.0.is_over(writer.now().monotonic) {

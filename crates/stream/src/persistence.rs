@@ -10,8 +10,8 @@ use crate::redis_reply::text;
 pub struct LiveSetting {
     /// Its name in Redis' configuration.
     pub name: &'static str,
-    /// Its value, if it is known: `CONFIG GET` may not be allowed, and `INFO` knows but
-    /// two of them.
+    /// Its value, if it is known: `CONFIG GET` may not be allowed, and `INFO` reports only two of
+    /// them.
     pub live: Option<String>,
     /// The value that it must have.
     pub required: &'static str,
@@ -43,7 +43,7 @@ pub fn ask(commands: &mut Pipeline) {
     }
 }
 
-/// The live values: what CONFIG tells where it is allowed, else what `otherwise` knows.
+/// Returns the live values: from `CONFIG GET` where it is allowed, else from `otherwise`.
 pub fn live(
     answers: impl Iterator<Item = Value>,
     otherwise: impl Fn(&str) -> Option<String>,
@@ -61,8 +61,7 @@ pub fn live(
     settings.collect()
 }
 
-/// Warns of each value that differs, once; where CONFIG is not allowed nothing can be said, and
-/// nothing is held up.
+/// Warns once of each value that differs. Where `CONFIG GET` is not allowed, does nothing.
 pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String>) {
     let mut differing = Vec::new();
     for LiveSetting { name: setting, live, required, is_fine } in live(answers, |_| None) {

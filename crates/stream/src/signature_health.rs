@@ -23,18 +23,19 @@ pub(crate) struct SignatureHealth {
 }
 
 impl SignatureHealth {
-    /// An earlier process has seen that the key is right.
+    /// Records that an earlier process verified a message with the key.
     pub(crate) const fn prove_key(&mut self) {
         self.key_is_proven = true;
     }
 
-    /// A message is signed with an accepted key. Returns `true` if it is the first.
+    /// Records a message that an accepted key signed. Returns `true` if it is the first.
     pub(crate) fn verified(&mut self, published: Duration) -> bool {
         self.verified = self.verified.max(Some(published));
         !std::mem::replace(&mut self.key_is_proven, true)
     }
 
-    /// A message is not. `at` is when it was published, by this machine's clocks.
+    /// Records a message that no accepted key signed. `at` is its publication by this machine's
+    /// clocks.
     pub(crate) fn failed(&mut self, published: Duration, at: Moment) {
         self.settle(published);
         self.failed = self.failed.max(Some(published));

@@ -1,4 +1,4 @@
-//! The streams as a follower reads them, message by message, for somebody who looks on.
+//! Shows the messages of the streams one by one, as a follower reads them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::redis_log::RedisLog;
 use crate::settings::Settings;
 use crate::topology::Upstream;
 
-/// How long a read of one among several streams may wait.
+/// The longest wait of a read of one among several streams.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 /// Reads Caracal's streams as a [`Follower`] does, into a state of its own, and shows each
@@ -50,7 +50,7 @@ pub struct Watch {
     logs: Vec<RedisLog>,
     fold: Fold,
     keys: KeyRing,
-    /// None after a failure: to be opened again.
+    /// `None` after a failure: the logs are then opened again.
     server_time: Option<Duration>,
     /// The last entry shown of each stream: a stream that is read again is not shown again.
     shown: PerStream<StreamId>,
@@ -66,30 +66,30 @@ pub struct Sighting<'s> {
     pub id: StreamId,
     /// Its fields as they stand, which nobody may have signed.
     pub fields: &'s [(&'s [u8], &'s [u8])],
-    /// What a follower that holds the same keys makes of it.
+    /// The outcome for a follower with the same keys.
     pub outcome: Result<&'s Event<'s>, Rejection>,
     /// Since it was added to the stream, by the server's clock.
     pub age: Duration,
 }
 
-/// What one read brought, beside messages.
+/// The result of one read, apart from its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Round {
     /// The server's clock when it answered, since the Unix epoch.
     pub server_time: Duration,
-    /// How far that clock is ahead of this machine's, in nanoseconds, at most.
+    /// The largest possible lead of that clock over this machine's, in nanoseconds.
     pub server_lead: i128,
-    /// Whether every stream had been read to its end before: what came is new.
+    /// `true` if every stream had been read to its end before, so that the messages are new.
     pub is_live: bool,
-    /// Whether it is, and nothing came.
+    /// `true` if the round is live, and brought no message.
     pub is_idle: bool,
 }
 
 impl Watch {
     /// Connects. Messages from `from` on are shown; without it those that are added from now on.
     ///
-    /// Whatever is shown, the state is made of all that the streams hold, as a follower's is.
+    /// The state always contains all messages of the streams, as that of a follower does.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Watch {
         let server_time = open(&mut logs).await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
-        // Nobody takes them: who looks on writes nothing.
+        // The letters are dropped: a watch writes nothing.
         let (dead_letters, _) = dead_letters::queue();
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
@@ -119,7 +119,7 @@ impl Watch {
         })
     }
 
-    /// What the messages so far amount to.
+    /// Returns the state after the messages so far.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         self.fold.revocations()
@@ -143,7 +143,7 @@ impl Watch {
         let cursors = self.fold.cursors(server_time);
         let was_tailing = self.fold.is_tailing();
         let sent = self.revocations().now();
-        // Of several, none is to hold up what another brings for long.
+        // Among several logs, none may delay the messages of another for long.
         let wait = if self.logs.len() > 1 { wait.min(SHORT_WAIT) } else { wait };
         let read = async |log: &mut RedisLog| {
             log.prepare(sent).await;
