@@ -284,6 +284,7 @@ mod operations;
 #[cfg(feature = "opa")]
 mod policy;
 mod rejection;
+mod rejection_kind;
 mod resource;
 mod sts;
 mod unverified;
@@ -293,21 +294,19 @@ mod websocket;
 pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{
-    CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,
+    BoxError, CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,
 };
+pub use operations::{LAG_BUCKETS, Operations};
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
-pub use operations::{LAG_BUCKETS, Operations};
 #[cfg(feature = "opa")]
 pub use policy::{
     BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
     PolicyRejectionKind, RequestFacts,
 };
-pub use rejection::{Rejection, RejectionKind};
+pub use rejection::Rejection;
+pub use rejection_kind::RejectionKind;
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};
 #[cfg(feature = "ws")]
 pub use websocket::GuardedWebSocket;
-
-/// An error of whatever type, of a body that a layer hands on.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

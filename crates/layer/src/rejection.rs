@@ -5,6 +5,7 @@ use std::time::Duration;
 use caracal_revocation_mandate::{Invalid, Unmet, VerifyError};
 use caracal_revocation_state::{AnchorKind, Cut, Reason, Refusal, Unknown};
 
+use crate::RejectionKind;
 use crate::answer::Profile;
 
 /// A request that did not reach the service, and why.
@@ -31,169 +32,6 @@ pub struct Rejection {
     anchor: Option<AnchorKind>,
     zone: Option<Box<str>>,
     enforcement_lag: Option<Duration>,
-}
-
-/// The reasons to refuse a request, for a program to match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RejectionKind {
-    /// No `Authorization` header, or one of another scheme than `Bearer`.
-    MissingToken,
-    /// More than one `Authorization` header: which of them was verified?
-    AmbiguousToken,
-    /// A bearer token of more than 4096 bytes.
-    OversizedToken,
-    /// An `Authorization` header that cannot be read.
-    MalformedHeader,
-    /// A token that is not three segments, none of them empty.
-    MalformedToken,
-    /// A token whose payload is not base64url without padding.
-    MalformedPayload,
-    /// A token whose payload is not one JSON text.
-    MalformedJson,
-    /// Claims that are not an object, or are repeated, of the wrong type, or without `sid`, `iat`
-    /// or `exp`.
-    MalformedClaims,
-    /// A token, but no claims: nobody verified it.
-    UnverifiedToken,
-    /// The request's `Admission` or `Authority` is of another `Revocations` than the layer's.
-    OtherState,
-    /// The token is no mandate for this service; [`Rejection::invalid`] says why.
-    InvalidMandate,
-    /// The mandate is of another zone than the configured one.
-    InvalidZone,
-    /// The mandate lacks a scope, a target, or is about another type of subject;
-    /// [`Rejection::unmet`] says which.
-    InsufficientScope,
-    /// The mandate names no governed session.
-    SessionRequired,
-    /// The mandate names no delegation.
-    DelegationRequired,
-    /// The delegation chain lacks a required application.
-    ChainMismatch,
-    /// The mandate came through too many hops.
-    HopCountExceeded,
-    /// A token request with parameters in its URL, where somebody could read them in place of the
-    /// body's.
-    QueryParameters,
-    /// The body of a token request is not one `application/x-www-form-urlencoded` text.
-    UnsupportedBody,
-    /// The body of a token request is longer than the limit.
-    OversizedBody,
-    /// The body of a token request did not come in time.
-    StalledBody,
-    /// The body of a token request broke off.
-    BrokenBody,
-    /// The form of a token request cannot be read in one way only.
-    MalformedForm,
-    /// A field of a token request stands twice.
-    RepeatedField,
-    /// The response has no length and the client speaks HTTP/1.0, where a cut response looks whole.
-    UnsupportedVersion,
-    /// An anchor of the token was revoked.
-    Revoked,
-    /// The session is suspended, or the token is older than the end of a suspension.
-    Suspended,
-    /// The zone's delegation graph has moved on since the token was made.
-    DelegationStale,
-    /// Messages may have been lost before the token was made: a newer one passes.
-    HistoryIncomplete,
-    /// The token's `exp`, and the leeway after it, have passed: before the request, or while it
-    /// ran.
-    Expired,
-    /// The token's `iat` (or `nbf`) lies in the future by more than the leeway.
-    NotYetValid,
-    /// The token lives longer than any mandate may.
-    LifetimeTooLong,
-    /// The zone's keys cannot be fetched: an outage, not an invalid token.
-    KeysUnavailable,
-    /// Too little is known to say: an outage, not a revocation.
-    Unknown,
-}
-
-impl RejectionKind {
-    /// Every kind, each at its own [`RejectionKind::index`].
-    pub(crate) const ALL: [Self; 34] = [
-        Self::MissingToken,
-        Self::AmbiguousToken,
-        Self::OversizedToken,
-        Self::MalformedHeader,
-        Self::MalformedToken,
-        Self::MalformedPayload,
-        Self::MalformedJson,
-        Self::MalformedClaims,
-        Self::UnverifiedToken,
-        Self::OtherState,
-        Self::InvalidMandate,
-        Self::InvalidZone,
-        Self::InsufficientScope,
-        Self::SessionRequired,
-        Self::DelegationRequired,
-        Self::ChainMismatch,
-        Self::HopCountExceeded,
-        Self::QueryParameters,
-        Self::UnsupportedBody,
-        Self::OversizedBody,
-        Self::StalledBody,
-        Self::BrokenBody,
-        Self::MalformedForm,
-        Self::RepeatedField,
-        Self::UnsupportedVersion,
-        Self::Revoked,
-        Self::Suspended,
-        Self::DelegationStale,
-        Self::HistoryIncomplete,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::LifetimeTooLong,
-        Self::KeysUnavailable,
-        Self::Unknown,
-    ];
-
-    pub(crate) const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The kind as a label, such as `missing_token`.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::MissingToken => "missing_token",
-            Self::AmbiguousToken => "ambiguous_token",
-            Self::OversizedToken => "oversized_token",
-            Self::MalformedHeader => "malformed_header",
-            Self::MalformedToken => "malformed_token",
-            Self::MalformedPayload => "malformed_payload",
-            Self::MalformedJson => "malformed_json",
-            Self::MalformedClaims => "malformed_claims",
-            Self::UnverifiedToken => "unverified_token",
-            Self::OtherState => "other_state",
-            Self::InvalidMandate => "invalid_mandate",
-            Self::InvalidZone => "invalid_zone",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::SessionRequired => "session_required",
-            Self::DelegationRequired => "delegation_required",
-            Self::ChainMismatch => "chain_mismatch",
-            Self::HopCountExceeded => "hop_count_exceeded",
-            Self::QueryParameters => "query_parameters",
-            Self::UnsupportedBody => "unsupported_body",
-            Self::OversizedBody => "oversized_body",
-            Self::StalledBody => "stalled_body",
-            Self::BrokenBody => "broken_body",
-            Self::MalformedForm => "malformed_form",
-            Self::RepeatedField => "repeated_field",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::Revoked => "revoked",
-            Self::Suspended => "suspended",
-            Self::DelegationStale => "delegation_stale",
-            Self::HistoryIncomplete => "history_incomplete",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::LifetimeTooLong => "lifetime_too_long",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 impl Rejection {
@@ -337,22 +175,5 @@ impl From<RejectionKind> for Rejection {
             zone: None,
             enforcement_lag: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_stands_at_its_index_and_has_its_own_label() {
-        for (index, kind) in RejectionKind::ALL.into_iter().enumerate() {
-            assert_eq!(kind.index(), index);
-        }
-        assert_eq!(RejectionKind::ALL.len(), RejectionKind::Unknown.index() + 1);
-        let labels: HashSet<_> = RejectionKind::ALL.map(RejectionKind::label).into();
-        assert_eq!(labels.len(), RejectionKind::ALL.len());
     }
 }

@@ -165,6 +165,6 @@ impl<S> Layer<S> for GatewayLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guard::around(&self.guard, inner)
+        Guarded::new(inner, &self.guard)
     }
 }

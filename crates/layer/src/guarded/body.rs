@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use super::ending::{End, Ending, Flush, LastWords};
+use super::errors::{BoxError, CutError};
 use super::run::Run;
-use crate::{BoxError, CutError};
 
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.

@@ -9,10 +9,9 @@ use caracal_revocation_state::{
 use http::{Extensions, Request, Version};
 
 use super::cutting::{Cutting, Trailer};
+use super::decision::{Course, Observed};
 use super::judge::{Judge, Judged, Judgement, Verification};
-use super::observed::Observed;
 use super::run::Run;
-use super::service::Guarded;
 use crate::answer::{Caller, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
@@ -33,14 +32,6 @@ pub(crate) struct Guard {
     counters: Counters,
     cuts: CutCounters,
     mistakes: Arc<Mistakes>,
-}
-
-pub(crate) enum Course {
-    /// What runs, unless nothing cuts it.
-    Admitted(Option<Run>),
-    Denied(Box<Denial>),
-    /// The answer is [`Guard::conclude`]'s, once the verifier is done.
-    Verifying(Verification),
 }
 
 impl Guard {
@@ -70,16 +61,14 @@ impl Guard {
         }
     }
 
-    /// The service behind this guard.
-    pub(crate) fn around<S>(self: &Arc<Self>, inner: S) -> Guarded<S> {
-        // Once for all services of the layer: axum makes one for each request, where it was not
-        // given its state beforehand.
+    /// Begins the watch over running requests, once for all services of the layer: axum makes a
+    /// service for each request, where it was not given its state beforehand.
+    pub(super) fn start_watch(&self) {
         self.judge.watch.get_or_init(|| {
             let Judge { revocations, checks, .. } = &self.judge;
             let cuts = || self.cutting.watch(revocations, checks, self.cuts.clone());
             if self.observe_only { None } else { cuts() }
         });
-        Guarded { inner, guard: Arc::clone(self) }
     }
 
     /// Another guard that differs by this.

@@ -9,15 +9,24 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::guard::{Course, Guard};
+use super::decision::Course;
+use super::guard::Guard;
 use crate::{GuardedBody, GuardedFuture, GuardedUpload};
 
 /// A service behind a [`GatewayLayer`](crate::GatewayLayer) or a
 /// [`ResourceLayer`](crate::ResourceLayer).
 #[derive(Clone, Debug)]
 pub struct Guarded<S> {
-    pub(crate) inner: S,
-    pub(crate) guard: Arc<Guard>,
+    inner: S,
+    guard: Arc<Guard>,
+}
+
+impl<S> Guarded<S> {
+    /// Puts the service behind the guard.
+    pub(crate) fn new(inner: S, guard: &Arc<Guard>) -> Self {
+        guard.start_watch();
+        Self { inner, guard: Arc::clone(guard) }
+    }
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>

@@ -7,7 +7,7 @@ use caracal_revocation_state::{CutPart, Running};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{BoxError, CutError};
+use super::errors::{BoxError, CutError};
 
 pin_project! {
     /// The body of a request behind a [`GatewayLayer`](crate::GatewayLayer) or a

@@ -232,6 +232,6 @@ impl<S> Layer<S> for ResourceLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guard::around(&self.guard, inner)
+        Guarded::new(inner, &self.guard)
     }
 }

@@ -1,8 +1,20 @@
-//! What would have been done with a request that went on regardless.
+//! What a guard decides about a request, and what the service behind may read of it.
 
 use caracal_revocation_state::Admitted;
 
+use super::judge::Verification;
+use super::run::Run;
 use crate::Rejection;
+use crate::answer::Denial;
+
+/// A decision of the guard.
+pub(crate) enum Course {
+    /// The request goes on. Its context is there unless nothing cuts the request.
+    Admitted(Option<Run>),
+    Denied(Box<Denial>),
+    /// [`Guard::conclude`](super::Guard::conclude) decides, once the verifier is done.
+    Verifying(Verification),
+}
 
 /// The outcome for a request behind [`GatewayLayer::insecure_observe_only`], in the request's
 /// extensions.

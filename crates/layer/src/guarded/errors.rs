@@ -1,6 +1,9 @@
-//! The error with which a body ends that was cut.
+//! The errors of the bodies that a layer hands on.
 
 use caracal_revocation_state::Cut;
+
+/// An error of any type, of a body that a layer hands on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The authority behind a request has ended while its body was read or written.
 ///
