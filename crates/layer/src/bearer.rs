@@ -9,9 +9,7 @@
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::RejectionKind;
-
-/// The longest token that is looked at (contract, "Tokens").
-const MAX_TOKEN: usize = 4096;
+use crate::limits::MAX_TOKEN;
 
 /// The request's one `Authorization` header, whatever its scheme.
 #[derive(Clone, Copy, Debug)]

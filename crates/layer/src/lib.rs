@@ -278,6 +278,7 @@ mod challenge;
 pub mod fuzzing;
 mod gateway;
 mod guarded;
+mod limits;
 mod log;
 mod metrics;
 mod operations;
@@ -291,12 +292,13 @@ mod unverified;
 #[cfg(feature = "ws")]
 mod websocket;
 
+pub use crate::metrics::LAG_BUCKETS;
 pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{
     BoxError, CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,
 };
-pub use operations::{LAG_BUCKETS, Operations};
+pub use operations::Operations;
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
 #[cfg(feature = "opa")]

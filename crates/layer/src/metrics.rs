@@ -1,12 +1,79 @@
-//! The counters, registered once so that a request only adds to them.
+//! The names of all metrics, and the counters, registered once so that a request only adds to them.
 
 use std::sync::Arc;
 
 use caracal_revocation_state::{CutPart, CutReport, Unknown};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
+#[cfg(feature = "opa")]
+use crate::PolicyRejectionKind;
 use crate::answer::{Alert, Profile};
 use crate::{Rejection, RejectionKind};
+
+const LAG: &str = "caracal_revocation_lag_seconds";
+
+#[cfg(feature = "opa")]
+const POLICY_DENIALS: &str = "caracal_sts_opa_denials_total";
+
+/// The names of one profile's counters.
+struct Names {
+    denials: &'static str,
+    revoked: &'static str,
+    stale: &'static str,
+    observed: &'static str,
+    failed_open: &'static str,
+    /// Registered only by the layers that cut, which the STS's does not.
+    cuts: &'static str,
+}
+
+impl Names {
+    const fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Gateway => Self {
+                denials: "caracal_gateway_denials_total",
+                revoked: "caracal_gateway_denials_revoked_total",
+                stale: "caracal_gateway_denials_revocation_stale_total",
+                observed: "caracal_gateway_observed_denials_total",
+                failed_open: "caracal_gateway_failed_open_total",
+                cuts: "caracal_gateway_cuts_total",
+            },
+            Profile::Resource => Self {
+                denials: "caracal_resource_denials_total",
+                revoked: "caracal_resource_denials_revoked_total",
+                stale: "caracal_resource_denials_revocation_stale_total",
+                observed: "caracal_resource_observed_denials_total",
+                failed_open: "caracal_resource_failed_open_total",
+                cuts: "caracal_resource_cuts_total",
+            },
+            Profile::Sts => Self {
+                denials: "caracal_sts_denials_total",
+                revoked: "caracal_sts_denials_revoked_total",
+                stale: "caracal_sts_denials_revocation_stale_total",
+                observed: "caracal_sts_observed_denials_total",
+                failed_open: "caracal_sts_failed_open_total",
+                cuts: "caracal_sts_cuts_total",
+            },
+        }
+    }
+}
+
+/// The upper bounds, in seconds, of the buckets of `caracal_revocation_lag_seconds`: from 100 µs to
+/// a minute.
+///
+/// The [`metrics`] facade leaves buckets to the exporter. A service with an exporter of its own
+/// gives them to it, or its dashboards show summaries where ours expect buckets; with
+/// metrics-exporter-prometheus:
+///
+/// ```ignore
+/// PrometheusBuilder::new().set_buckets_for_metric(
+///     Matcher::Full("caracal_revocation_lag_seconds".into()),
+///     &caracal_revocation::LAG_BUCKETS,
+/// )?
+/// ```
+pub const LAG_BUCKETS: [f64; 18] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
@@ -22,44 +89,33 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn register(profile: Profile) -> Self {
-        let name = |what: &str| format!("caracal_{}_{what}_total", profile.label());
-        let [denials, revoked, stale, observed, failed_open] = [
-            "denials",
-            "denials_revoked",
-            "denials_revocation_stale",
-            "observed_denials",
-            "failed_open",
-        ]
-        .map(name);
-        describe_counter!(denials.clone(), "Requests that were denied, by reason.");
+        let Names { denials, revoked, stale, observed, failed_open, .. } = Names::of(profile);
+        describe_counter!(denials, "Requests that were denied, by reason.");
+        describe_counter!(revoked, "Requests that were denied because their authority ended.");
         describe_counter!(
-            revoked.clone(),
-            "Requests that were denied because their authority ended."
-        );
-        describe_counter!(
-            stale.clone(),
+            stale,
             "Requests that were denied because the revocation state was not fresh enough."
         );
-        describe_counter!(observed.clone(), "Requests that would have been denied, by reason.");
+        describe_counter!(observed, "Requests that would have been denied, by reason.");
         describe_counter!(
-            failed_open.clone(),
+            failed_open,
             "Requests that were let through although too little was known, by the cause."
         );
         describe_histogram!(
-            "caracal_revocation_lag_seconds",
+            LAG,
             Unit::Seconds,
             "How long a revocation took from the stage before to this one"
         );
         Self {
             profile,
-            denials: by_reason(&denials),
+            denials: by_reason(denials),
             revoked: counter!(revoked),
             stale: counter!(stale),
-            observed: by_reason(&observed),
+            observed: by_reason(observed),
             failed_open: Unknown::LABELS
-                .map(|cause| counter!(failed_open.clone(), "cause" => cause))
+                .map(|cause| counter!(failed_open, "cause" => cause))
                 .into(),
-            enforced: histogram!("caracal_revocation_lag_seconds", "stage" => "enforced"),
+            enforced: histogram!(LAG, "stage" => "enforced"),
         }
     }
 
@@ -100,12 +156,12 @@ impl Counters {
 /// The counters of what was cut: by part and reason. A cut is rare, and its reasons may grow, so
 /// they are not registered ahead but for one of each part.
 #[derive(Clone, Debug)]
-pub(crate) struct CutCounters(String);
+pub(crate) struct CutCounters(&'static str);
 
 impl CutCounters {
     pub(crate) fn register(profile: Profile) -> Self {
-        let name = format!("caracal_{}_cuts_total", profile.label());
-        describe_counter!(name.clone(), "Running requests that were cut, by part and reason.");
+        let name = Names::of(profile).cuts;
+        describe_counter!(name, "Running requests that were cut, by part and reason.");
         let counters = Self(name);
         for part in CutPart::ALL {
             counters.counter(part, "revoked").increment(0);
@@ -118,13 +174,30 @@ impl CutCounters {
     }
 
     fn counter(&self, part: CutPart, reason: &'static str) -> Counter {
-        counter!(self.0.clone(), "part" => part.label(), "reason" => reason)
+        counter!(self.0, "part" => part.label(), "reason" => reason)
     }
 }
 
-fn by_reason(name: &str) -> Arc<[Counter]> {
-    RejectionKind::ALL
-        .iter()
-        .map(|kind| counter!(name.to_owned(), "reason" => kind.label()))
-        .collect()
+fn by_reason(name: &'static str) -> Arc<[Counter]> {
+    RejectionKind::ALL.iter().map(|kind| counter!(name, "reason" => kind.label())).collect()
+}
+
+/// The counters of a policy layer.
+#[cfg(feature = "opa")]
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyCounters(Arc<[Counter]>);
+
+#[cfg(feature = "opa")]
+impl PolicyCounters {
+    pub(crate) fn register() -> Self {
+        describe_counter!(POLICY_DENIALS, "Requests that a policy layer denied, by reason.");
+        let count = |kind: &PolicyRejectionKind| counter!(POLICY_DENIALS, "reason" => kind.label());
+        Self(PolicyRejectionKind::ALL.iter().map(count).collect())
+    }
+
+    pub(crate) fn denied(&self, kind: PolicyRejectionKind) {
+        if let Some(denials) = self.0.get(kind.index()) {
+            denials.increment(1);
+        }
+    }
 }

@@ -1,19 +1,15 @@
 //! A WebSocket of axum's that closes itself once the authority behind it has ended.
 
-use std::time::Duration;
-
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use caracal_revocation_state::{Cut, RevokedSignal};
 use tokio::time::timeout;
 
 use crate::CutError;
+use crate::limits::WEBSOCKET_CLOSE;
 
 /// The close code for authority that has ended: "unauthorized", of those that applications choose.
 const UNAUTHORIZED: u16 = 4401;
-
-/// How long a client has to take the close frame, and to answer it.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A WebSocket of axum's that closes with code 4401 and a reason, such as `revoked`, once the
 /// authority behind it has ended.
@@ -91,13 +87,13 @@ impl GuardedWebSocket {
     async fn close(&mut self, cut: Cut) {
         let Some(mut socket) = self.socket.take() else { return };
         let frame = CloseFrame { code: UNAUTHORIZED, reason: cut.label().into() };
-        let farewell = async {
+        let closing = async {
             socket.send(Message::Close(Some(frame))).await?;
             // A connection that is dropped with something unread is reset, and the frame lost.
             while let Some(Ok(_)) = socket.recv().await {}
             Ok::<_, Error>(())
         };
         // A client that does not answer is left, and one that does not read.
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(WEBSOCKET_CLOSE, closing).await;
     }
 }

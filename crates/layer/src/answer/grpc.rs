@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -26,17 +26,6 @@ pub(crate) struct GrpcStatus<'a> {
     pub(crate) reason: &'a str,
     /// The metadata of the `ErrorInfo`.
     pub(crate) metadata: &'a [(&'a str, &'a str)],
-}
-
-/// Returns the code for the status over plain HTTP.
-pub(crate) fn code_of(status: StatusCode) -> u8 {
-    match status {
-        // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
-        StatusCode::UNAUTHORIZED => 16,
-        StatusCode::FORBIDDEN => 7,
-        StatusCode::SERVICE_UNAVAILABLE => 14,
-        _ => 3,
-    }
 }
 
 impl GrpcStatus<'_> {

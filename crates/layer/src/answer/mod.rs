@@ -12,7 +12,7 @@ mod table;
 pub(crate) use caller::has_trailers;
 pub(crate) use caller::{Caller, came_through_proxy, is_grpc};
 pub(crate) use denial::Denial;
-pub(crate) use grpc::{GrpcStatus, code_of};
+pub(crate) use grpc::GrpcStatus;
 pub(crate) use request_id::RequestId;
 #[cfg(feature = "opa")]
 pub(crate) use respond::{Content, respond};

@@ -3,6 +3,8 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use crate::limits::MAX_REQUEST_ID;
+
 /// `X-Request-Id`.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,7 +38,8 @@ impl RequestId {
 
 fn readable(value: &HeaderValue) -> Option<&str> {
     let bytes = value.as_bytes();
-    let fits = (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    let fits =
+        (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
     value.to_str().ok().filter(|_| fits)
 }
 

@@ -7,7 +7,7 @@ use http::header::{
 };
 use serde::Serialize;
 
-use super::grpc::{GrpcStatus, code_of};
+use super::grpc::GrpcStatus;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::table::Answer;
 
@@ -50,7 +50,7 @@ fn in_grpc(content: &Content<'_>, request_id: &RequestId) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let status = GrpcStatus {
-        code: code_of(answer.status),
+        code: answer.grpc_code(),
         message: content.description,
         reason: content.reason,
         metadata: &[("error", answer.error), ("requestId", request_id.as_str())],

@@ -1,10 +1,11 @@
-//! The one table from reason to answer, for each profile.
+//! The one table from reason to answer: HTTP status, error, description, hint and gRPC code.
 
 use http::StatusCode;
 
 #[cfg(feature = "opa")]
 use crate::PolicyRejectionKind;
 use crate::RejectionKind;
+use crate::limits::{RETRY_OUTAGE, RETRY_REFRESH};
 
 /// In whose words a refusal is given (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +36,24 @@ pub(crate) enum Alert {
 }
 
 impl Profile {
-    /// The profile as it stands in the names of counters.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Resource => "resource",
-            Self::Sts => "sts",
-        }
-    }
-
     pub(crate) const fn answer(self, kind: RejectionKind) -> Answer {
         match self {
             Self::Gateway => gateway(kind),
             Self::Resource => resource(kind),
             Self::Sts => sts(kind),
+        }
+    }
+}
+
+impl Answer {
+    /// Returns the code over gRPC, which follows from the status over plain HTTP.
+    pub(crate) fn grpc_code(&self) -> u8 {
+        match self.status {
+            // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
+            StatusCode::UNAUTHORIZED => 16,
+            StatusCode::FORBIDDEN => 7,
+            StatusCode::SERVICE_UNAVAILABLE => 14,
+            _ => 3,
         }
     }
 }
@@ -107,7 +112,7 @@ const fn gateway(kind: RejectionKind) -> Answer {
             Answer { alert: Some(Alert::Revoked), ..invalid_token("delegation stale") }
         }
         Kind::HistoryIncomplete => {
-            Answer { retry_after: Some(5), ..invalid_token("refresh the mandate") }
+            Answer { retry_after: Some(RETRY_REFRESH), ..invalid_token("refresh the mandate") }
         }
         Kind::Expired => invalid_token("token expired"),
         Kind::NotYetValid => invalid_token("token is not valid yet"),
@@ -206,7 +211,27 @@ const fn unavailable(description: &'static str) -> Answer {
     Answer {
         status: StatusCode::SERVICE_UNAVAILABLE,
         error: "sts_unavailable",
-        retry_after: Some(1),
+        retry_after: Some(RETRY_OUTAGE),
         ..invalid_token(description)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caracal_revocation_state::LONGEST_LIFETIME;
+
+    use super::*;
+    use crate::limits::{MAX_FORM, MAX_TOKEN};
+
+    #[test]
+    fn descriptions_state_the_limits_in_force() {
+        let description = |kind| Profile::Gateway.answer(kind).description;
+        let longest = description(RejectionKind::OversizedToken);
+        assert_eq!(longest, format!("token exceeds {MAX_TOKEN} bytes"));
+        let longest = description(RejectionKind::OversizedBody);
+        assert_eq!(longest, format!("the body exceeds {MAX_FORM} bytes"));
+        let (longest, minutes) =
+            (description(RejectionKind::LifetimeTooLong), LONGEST_LIFETIME.as_secs() / 60);
+        assert_eq!(longest, format!("token lives longer than {minutes} minutes"));
     }
 }

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::event_stream::Position;
 use crate::Rejection;
-use crate::answer::{Caller, GrpcStatus, Profile, code_of, is_grpc};
+use crate::answer::{Caller, GrpcStatus, Profile, is_grpc};
+use crate::limits::HTTP2_FLUSH;
 
 const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked");
 
@@ -58,10 +59,6 @@ pub(super) enum Flush {
     AtOnce,
     After(Duration),
 }
-
-/// HTTP/2 writes in another task, which a reset overtakes. A client that reads gets the event in
-/// much less.
-const HTTP2_FLUSH: Duration = Duration::from_millis(100);
 
 impl Ending {
     /// Chooses the ending, and announces the trailer if there may be one.
@@ -190,7 +187,7 @@ fn grpc_trailers(profile: Profile, cut: Cut) -> HeaderMap {
     let rejection = Rejection::cut(cut);
     let answer = profile.answer(rejection.kind());
     let status = GrpcStatus {
-        code: code_of(answer.status),
+        code: answer.grpc_code(),
         message: answer.description,
         reason: cut.label(),
         metadata: &[("error", answer.error)],

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Response;
@@ -17,12 +16,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::run::Run;
 use crate::answer::Denial;
-
-/// The longest response that is held, in bytes.
-const MAX_HELD: usize = 1 << 20;
-
-/// The longest time that a response is held.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+use crate::limits::{HELD_DEADLINE, MAX_HELD};
 
 pin_project! {
     #[derive(Debug)]
@@ -41,7 +35,7 @@ pin_project! {
 impl<B> Held<B> {
     pub(super) fn new(response: Response<B>, run: Run) -> Self {
         let (head, body) = response.into_parts();
-        let deadline = sleep(MAX_WAIT);
+        let deadline = sleep(HELD_DEADLINE);
         Self { head: Some(head), body, read: BytesMut::new(), run, deadline }
     }
 }

@@ -1,14 +1,11 @@
 //! A Prometheus exporter for a service that has none.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-use super::LAG_BUCKETS;
-
-/// Between two emptyings of what histograms buffer, whether somebody scrapes or not.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::limits::HISTOGRAM_UPKEEP;
+use crate::metrics::LAG_BUCKETS;
 
 /// Renders what was recorded through the [`metrics`] facade, ours and the service's own alike.
 ///
@@ -86,7 +83,7 @@ impl Upkeep {
 fn keep_small(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (stop, stopped) = mpsc::channel::<()>();
     std::thread::Builder::new().name("caracal-metrics".into()).spawn(move || {
-        while stopped.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(HISTOGRAM_UPKEEP) == Err(RecvTimeoutError::Timeout) {
             handle.run_upkeep();
         }
     })?;

@@ -21,12 +21,10 @@
 //! # }
 //! ```
 
-mod buckets;
 #[cfg(feature = "prometheus")]
 mod exporter;
 mod service;
 
-pub use buckets::LAG_BUCKETS;
 #[cfg(feature = "prometheus")]
 pub use exporter::{Exporter, ExporterError};
 pub use service::Operations;

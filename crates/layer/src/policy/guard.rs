@@ -9,15 +9,13 @@ use caracal_revocation_opa::{
 };
 use caracal_revocation_state::{Admission, Authority, Claims};
 use http::{Request, Response};
-use metrics::{Counter, counter, describe_counter};
 
 use super::build::{BuildInput, RequestFacts};
 use super::path;
 use crate::answer::{self, Caller, Content, RequestId, respond};
 use crate::log::TARGET;
+use crate::metrics::PolicyCounters;
 use crate::{PolicyRejection, PolicyRejectionKind};
-
-const DENIALS: &str = "caracal_sts_opa_denials_total";
 
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -26,7 +24,7 @@ pub(super) struct Guard {
     pub(super) zone: Option<Arc<str>>,
     /// The service behind speaks nothing but gRPC.
     pub(super) grpc_only: bool,
-    denials: Arc<[Counter]>,
+    counters: PolicyCounters,
     mistakes: Arc<Mistakes>,
 }
 
@@ -47,14 +45,12 @@ pub(super) enum Judged {
 
 impl Guard {
     pub(super) fn new(policies: ZonePolicies, input: Arc<dyn BuildInput>) -> Self {
-        describe_counter!(DENIALS, "Requests that a policy layer denied, by reason.");
-        let count = |kind: &PolicyRejectionKind| counter!(DENIALS, "reason" => kind.label());
         Self {
             policies,
             input,
             zone: None,
             grpc_only: false,
-            denials: PolicyRejectionKind::ALL.iter().map(count).collect(),
+            counters: PolicyCounters::register(),
             mistakes: Arc::default(),
         }
     }
@@ -127,9 +123,7 @@ impl Guard {
 
     fn report(&self, rejection: &PolicyRejection, request_id: &str) {
         let kind = rejection.kind();
-        if let Some(denials) = self.denials.get(kind.index()) {
-            denials.increment(1);
-        }
+        self.counters.denied(kind);
         self.mistakes.log(kind);
         tracing::info!(
             target: TARGET,

@@ -14,8 +14,9 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use super::body::Whole;
-use super::guard::{Guard, MAX_BODY};
+use super::guard::Guard;
 use crate::answer::Denial;
+use crate::limits::MAX_FORM;
 use crate::{GuardedBody, RejectionKind, StsBody};
 
 pin_project! {
@@ -127,7 +128,7 @@ fn collect<B: Body<Data = Bytes>>(
             None => return Poll::Ready(Ok(())),
             Some(Err(_)) => return Poll::Ready(Err(RejectionKind::BrokenBody)),
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) if read.data.len().saturating_add(data.len()) > MAX_BODY => {
+                Ok(data) if read.data.len().saturating_add(data.len()) > MAX_FORM => {
                     return Poll::Ready(Err(RejectionKind::OversizedBody));
                 }
                 Ok(data) => read.data.extend_from_slice(&data),

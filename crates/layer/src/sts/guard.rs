@@ -10,13 +10,13 @@ use http_body::Body;
 use super::form::Authority;
 use crate::answer::{Denial, Profile, RequestId};
 use crate::guarded::admit_unverified;
+use crate::limits::{FORM_DEADLINE, MAX_FORM};
 use crate::metrics::Counters;
 use crate::unverified::Payload;
 use crate::{Rejection, RejectionKind, log};
 
-/// The longest body that is read (contract, "Tokens").
-pub(super) const MAX_BODY: usize = 64 * 1024;
-const DEADLINE: Duration = Duration::from_secs(10);
+/// The path of Caracal's token endpoint (contract, "Tokens").
+const TOKEN_ENDPOINT: &str = "/oauth/2/token";
 
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
@@ -34,7 +34,7 @@ impl Guard {
         checks.horizon = false;
         checks.lifetime = false;
         let counters = Counters::register(Profile::Sts);
-        Self { path: "/oauth/2/token".into(), deadline: DEADLINE, revocations, checks, counters }
+        Self { path: TOKEN_ENDPOINT.into(), deadline: FORM_DEADLINE, revocations, checks, counters }
     }
 
     /// Returns `true` if the request may be for a token: a `POST` that may carry a form, wherever
@@ -57,7 +57,7 @@ impl Guard {
     pub(super) fn accept(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Denial> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let fits = announced
-            .is_none_or(|length| length.parse().is_ok_and(|length: usize| length <= MAX_BODY));
+            .is_none_or(|length| length.parse().is_ok_and(|length: usize| length <= MAX_FORM));
         let kind = if uri.query().is_some_and(|query| !query.is_empty()) {
             RejectionKind::QueryParameters
         } else if !is_form(headers) {
