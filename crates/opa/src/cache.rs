@@ -7,12 +7,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::ledger::Version;
+use crate::limits::DECISION_SHARE;
 use crate::standing::LoadedPolicy;
 use crate::{PolicyDecision, PolicyInput};
-
-/// Bytes of a decision for which it counts as one: most take less, and a larger one counts as
-/// several.
-const SHARE: usize = 4 * 1024;
 
 /// Remembers decisions of policies whose value depends on nothing but their input.
 #[derive(Clone, Debug)]
@@ -30,7 +27,7 @@ pub(crate) struct Key {
 impl Decisions {
     pub(crate) fn new(capacity: u64, time_to_live: Duration) -> Self {
         let shares = |_: &[u8; 32], decision: &PolicyDecision| {
-            u32::try_from(bytes(decision).div_ceil(SHARE)).unwrap_or(u32::MAX)
+            u32::try_from(bytes(decision).div_ceil(DECISION_SHARE)).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().max_capacity(capacity).weigher(shares);
         Self(cache.time_to_live(time_to_live).build())
@@ -179,7 +176,7 @@ mod tests {
     fn long_paths_take_no_room() {
         let (remembered, bytes) = held(32, |_| Vec::new());
         assert_eq!(remembered, 32);
-        assert!(bytes < 32 * SHARE as u64, "{bytes} bytes");
+        assert!(bytes < 32 * DECISION_SHARE as u64, "{bytes} bytes");
     }
 
     #[test]

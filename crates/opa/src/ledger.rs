@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use caracal_revocation_state::{Moment, PolicyInvalidation};
 
-/// How many versions of a zone are remembered.
-const REMEMBERED: usize = 64;
+use crate::limits::MAX_VERSIONS;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
@@ -191,7 +190,7 @@ impl Ledger {
 fn remember(versions: &mut VecDeque<Arc<str>>, version: &Arc<str>) {
     versions.retain(|known| known != version);
     versions.push_back(Arc::clone(version));
-    if versions.len() > REMEMBERED {
+    if versions.len() > MAX_VERSIONS {
         versions.pop_front();
     }
 }

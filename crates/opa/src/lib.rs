@@ -104,6 +104,7 @@ mod embedded;
 mod engine;
 mod input;
 mod ledger;
+mod limits;
 mod metrics;
 mod options;
 mod policies;

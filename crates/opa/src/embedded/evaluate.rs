@@ -1,6 +1,5 @@
 //! A compiled policy, and the engines that evaluate it: one for each thread at a time.
 
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::RESULT;
 use super::values::{to_json, to_rego};
+use crate::limits::{MAX_ERROR_TEXT, STEPS_BETWEEN_CHECKS};
 use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
-
-/// How many steps pass between two looks at the time: some ten microseconds' worth.
-const STEPS: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
 /// How a policy is to be evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +49,7 @@ impl RegoPolicy {
         let places = engines.into_iter().map(|mut template| {
             template.set_execution_timer_config(ExecutionTimerConfig {
                 limit: manner.time_limit,
-                check_interval: STEPS,
+                check_interval: STEPS_BETWEEN_CHECKS,
             });
             Place { engine: ArrayQueue::new(1), template }
         });
@@ -138,7 +135,7 @@ impl Engines {
 pub(super) fn last_line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    last.trim().chars().take(200).collect()
+    last.trim().chars().take(MAX_ERROR_TEXT).collect()
 }
 
 /// How many threads have evaluated so far.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::BoxFuture;
+use crate::limits::{COMPILE_STACK, TIME_LIMIT};
 use crate::{PolicyBundle, PolicyEngine, PrepareError, PreparedPolicy};
 
 /// Evaluates Rego (v1) in this process, with regorus' interpreter, and decides as OPA does.
@@ -87,7 +88,7 @@ impl RegoEngine {
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let allowed = Arc::default();
-        Self { settings: Settings { time_limit: Duration::from_millis(50), threads, allowed } }
+        Self { settings: Settings { time_limit: TIME_LIMIT, threads, allowed } }
     }
 
     /// How long an evaluation may take.
@@ -120,9 +121,6 @@ impl Default for RegoEngine {
 
 /// What is evaluated.
 const RESULT: &str = "data.caracal.authz.result";
-
-/// Compiling recurses as deep as the policy nests.
-const COMPILE_STACK: usize = 64 * 1024 * 1024;
 
 impl PolicyEngine for RegoEngine {
     fn prepare(

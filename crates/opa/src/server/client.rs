@@ -13,13 +13,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// A list of policies holds each of them as text and as a syntax tree many times its size.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+use crate::EvaluationError;
+use crate::limits::{
+    CONNECT_TIMEOUT, IDLE_CONNECTION, MAX_ANSWER, MAX_ERROR_TEXT, SERVER_CONNECTIONS,
+    SERVER_TIMEOUT,
+};
 
 /// An OPA server: its address, and how it is talked to.
 ///
@@ -73,17 +76,17 @@ impl OpaServer {
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(32)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_max_idle_per_host(SERVER_CONNECTIONS)
             .build(connector);
         Ok(Self {
             base: address.trim().trim_end_matches('/').into(),
             token: None,
-            timeout: Duration::from_secs(1),
-            places: Arc::new(Semaphore::new(32)),
+            timeout: SERVER_TIMEOUT,
+            places: Arc::new(Semaphore::new(SERVER_CONNECTIONS)),
             client,
         })
     }
@@ -149,7 +152,7 @@ impl OpaServer {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
-        let body = whole(response.into_body(), LONGEST_ANSWER).await;
+        let body = whole(response.into_body(), MAX_ANSWER).await;
         let body = body.ok_or("the answer broke off, or is too long")?;
         drop(place);
         Ok(Answer { status, body })
@@ -204,7 +207,28 @@ impl Answer {
         let body: Value = self.json().unwrap_or_default();
         let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
         let words = format!("{} {} {}", self.status, text("/message"), text("/errors/0/message"));
-        words.trim().chars().take(200).collect()
+        words.trim().chars().take(MAX_ERROR_TEXT).collect()
+    }
+}
+
+/// An answer of OPA's data API; without a `result` the query is undefined.
+#[derive(Deserialize)]
+pub(super) struct Answered<T> {
+    pub(super) result: Option<T>,
+    pub(super) provenance: Option<Value>,
+}
+
+/// Reads an answer of the data API.
+pub(super) fn answered<T: DeserializeOwned>(
+    answer: Result<Answer, String>,
+) -> Result<Answered<T>, EvaluationError> {
+    let answer = answer.map_err(EvaluationError::Unreachable)?;
+    match answer.status {
+        StatusCode::OK => answer.json().map_err(EvaluationError::Unreachable),
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_REQUEST => {
+            Err(EvaluationError::Failed(answer.words()))
+        }
+        _ => Err(EvaluationError::Unreachable(answer.words())),
     }
 }
 

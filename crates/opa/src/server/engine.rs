@@ -4,22 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{Method, StatusCode};
-use serde::de::DeserializeOwned;
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
 
-use super::client::{Answer, Content, OpaServer};
-use super::{push, revision};
+use super::awaiting;
+use super::client::{Content, OpaServer, answered};
+use super::push::{self, Held};
 use crate::engine::BoxFuture;
 use crate::{
     Evaluation, EvaluationError, PolicyBundle, PolicyEngine, PolicyInput, PrepareError,
     PreparedPolicy,
 };
-
-const QUERY: &str = "/v1/data/caracal/authz/result?provenance=true";
 
 /// Lets OPA servers decide, by the value of `data.caracal.authz.result` there.
 ///
@@ -54,33 +52,24 @@ const QUERY: &str = "/v1/data/caracal/authz/result?provenance=true";
 #[derive(Debug, Default)]
 #[must_use]
 pub struct OpaEngine {
-    zones: HashMap<String, Arc<Post>>,
+    zones: HashMap<String, Arc<ZoneServer>>,
 }
 
 /// One zone's OPA.
 #[derive(Debug)]
-pub(super) struct Post {
-    pub(super) server: OpaServer,
+struct ZoneServer {
+    server: OpaServer,
     /// The bundle that is awaited, by the name that OPA's configuration gives it.
     awaited: Option<String>,
     /// Held for writing while a push changes what OPA holds.
-    pub(super) held: RwLock<Held>,
+    held: RwLock<Held>,
     next: AtomicU64,
-}
-
-/// What this process knows of the policy that OPA holds.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// The push that is in force; none while OPA may hold a mixture.
-    pub(super) push: Option<u64>,
-    /// It, with its digest.
-    pub(super) bundle: Option<(Arc<PolicyBundle>, Arc<str>)>,
 }
 
 /// A version at an OPA.
 #[derive(Clone)]
-struct Posted {
-    post: Arc<Post>,
+struct ServerPolicy {
+    opa: Arc<ZoneServer>,
     push: u64,
     version: Arc<str>,
     digest: Arc<str>,
@@ -104,8 +93,8 @@ impl OpaEngine {
 
     fn with(mut self, zone: &str, server: OpaServer, awaited: Option<String>) -> Self {
         let (held, next) = (RwLock::default(), AtomicU64::new(1));
-        let post = Post { server, awaited, held, next };
-        self.zones.insert(zone.to_owned(), Arc::new(post));
+        let opa = ZoneServer { server, awaited, held, next };
+        self.zones.insert(zone.to_owned(), Arc::new(opa));
         self
     }
 }
@@ -116,55 +105,56 @@ impl PolicyEngine for OpaEngine {
         zone: &str,
         bundle: Arc<PolicyBundle>,
     ) -> BoxFuture<'static, Result<Arc<dyn PreparedPolicy>, PrepareError>> {
-        let post = self.zones.get(zone).cloned();
-        let is_shared = post.as_ref().is_some_and(|post| {
-            let same = |other: &&Arc<Post>| other.server.base == post.server.base;
+        let opa = self.zones.get(zone).cloned();
+        let is_shared = opa.as_ref().is_some_and(|opa| {
+            let same = |other: &&Arc<ZoneServer>| other.server.base == opa.server.base;
             self.zones.values().filter(same).count() > 1
         });
         Box::pin(async move {
-            let post = post.ok_or_else(|| PrepareError::Refused("the zone has no OPA".into()))?;
+            let opa = opa.ok_or_else(|| PrepareError::Refused("the zone has no OPA".into()))?;
             if is_shared {
                 let words = "another zone has the same OPA";
                 return Err(PrepareError::Refused(words.to_owned()));
             }
-            let push = post.next.fetch_add(1, Ordering::Relaxed);
+            let push = opa.next.fetch_add(1, Ordering::Relaxed);
             let version: Arc<str> = bundle.version().into();
             // Of the version too: equal policies of two versions are pushed apart.
             let digest: Arc<str> =
                 hex::encode(Sha256::digest(format!("{version}\n{}", bundle.compute_digest())))
                     .into();
-            match &post.awaited {
+            match &opa.awaited {
                 None => {
                     // In a task of its own: a push that nobody waits for any more must still
                     // come to an end, or be taken back.
-                    let (pushing, digest) = (Arc::clone(&post), Arc::clone(&digest));
-                    let done =
-                        tokio::spawn(
-                            async move { push::push(&pushing, bundle, &digest, push).await },
-                        );
+                    let (pushing, digest) = (Arc::clone(&opa), Arc::clone(&digest));
+                    let done = tokio::spawn(async move {
+                        push::push(&pushing.server, &pushing.held, bundle, &digest, push).await
+                    });
                     done.await.map_err(|error| PrepareError::Unavailable(error.to_string()))??;
                 }
-                Some(name) => revision::reached(&post.server, name, &version).await?,
+                Some(name) => awaiting::reached(&opa.server, name, &version).await?,
             }
-            Ok(Arc::new(Posted { post, push, version, digest }) as Arc<dyn PreparedPolicy>)
+            Ok(Arc::new(ServerPolicy { opa, push, version, digest }) as Arc<dyn PreparedPolicy>)
         })
     }
 }
 
-impl PreparedPolicy for Posted {
+impl PreparedPolicy for ServerPolicy {
     fn evaluate(&self, input: &PolicyInput) -> Evaluation {
         #[derive(Serialize)]
         struct Query<'a> {
             input: &'a Value,
         }
-        let posted = self.clone();
+        let policy = self.clone();
         let query = Content::json(&Query { input: input.as_value() });
         Evaluation::Pending(Box::pin(async move {
-            let timeout = posted.post.server.timeout;
+            let timeout = policy.opa.server.timeout;
             let asked = async {
-                match &posted.post.awaited {
-                    None => posted.ask_pushed(query).await,
-                    Some(bundle) => posted.ask_revision(bundle, query).await,
+                match &policy.opa.awaited {
+                    None => policy.ask_pushed(query).await,
+                    Some(bundle) => {
+                        awaiting::ask(&policy.opa.server, bundle, &policy.version, query).await
+                    }
                 }
             };
             tokio::time::timeout(timeout, asked).await.unwrap_or(Err(EvaluationError::TimeLimit))
@@ -172,16 +162,9 @@ impl PreparedPolicy for Posted {
     }
 
     fn is_lost(&self) -> bool {
-        let held = self.post.held.try_read();
-        self.post.awaited.is_none() && held.is_ok_and(|held| held.push.is_none())
+        let held = self.opa.held.try_read();
+        self.opa.awaited.is_none() && held.is_ok_and(|held| held.push.is_none())
     }
-}
-
-/// An answer of OPA's data API; without a `result` the query is undefined.
-#[derive(Deserialize)]
-struct Answered<T> {
-    result: Option<T>,
-    provenance: Option<Value>,
 }
 
 /// The value of our own module's `answer`.
@@ -191,10 +174,10 @@ struct Pushed {
     result: Value,
 }
 
-impl Posted {
+impl ServerPolicy {
     async fn ask_pushed(&self, query: Content<'_>) -> Result<Value, EvaluationError> {
-        let server = &self.post.server;
-        let held = self.post.held.read().await;
+        let server = &self.opa.server;
+        let held = self.opa.held.read().await;
         if held.push != Some(self.push) {
             return Err(EvaluationError::OtherVersion);
         }
@@ -210,36 +193,10 @@ impl Posted {
         }
         drop(held);
         // Another process pushed, or OPA restarted and has forgotten: it must be pushed again.
-        let mut held = self.post.held.write().await;
+        let mut held = self.opa.held.write().await;
         if held.push == Some(self.push) {
             held.push = None;
         }
         Err(EvaluationError::OtherVersion)
-    }
-
-    async fn ask_revision(
-        &self,
-        bundle: &str,
-        query: Content<'_>,
-    ) -> Result<Value, EvaluationError> {
-        let answer = self.post.server.send(Method::POST, QUERY, query).await;
-        let answered: Answered<Value> = answered(answer)?;
-        if revision::of_answer(answered.provenance.as_ref(), bundle) != Some(&*self.version) {
-            return Err(EvaluationError::OtherVersion);
-        }
-        answered.result.ok_or(EvaluationError::Undefined)
-    }
-}
-
-fn answered<T: DeserializeOwned>(
-    answer: Result<Answer, String>,
-) -> Result<Answered<T>, EvaluationError> {
-    let answer = answer.map_err(EvaluationError::Unreachable)?;
-    match answer.status {
-        StatusCode::OK => answer.json().map_err(EvaluationError::Unreachable),
-        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_REQUEST => {
-            Err(EvaluationError::Failed(answer.words()))
-        }
-        _ => Err(EvaluationError::Unreachable(answer.words())),
     }
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::RwLock;
 
 use super::client::{Answer, Content, OpaServer};
-use super::engine::{Held, Post};
 use crate::{PolicyBundle, PrepareError};
 
 /// What the ids of all modules begin with that are pushed.
@@ -30,16 +30,26 @@ const NAMES: &str = "/v1/data/caracal_pushed/names";
 /// Modules by their ids.
 type Modules = BTreeMap<String, String>;
 
+/// What this process knows of the policy that OPA holds.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// The push that is in force; none while OPA may hold a mixture.
+    pub(super) push: Option<u64>,
+    /// The bundle of that push, with its digest.
+    bundle: Option<(Arc<PolicyBundle>, Arc<str>)>,
+}
+
 /// Makes OPA hold this bundle, or what it held before.
 pub(super) async fn push(
-    post: &Post,
+    opa: &OpaServer,
+    held: &RwLock<Held>,
     bundle: Arc<PolicyBundle>,
     digest: &str,
     push: u64,
 ) -> Result<(), PrepareError> {
-    let mut held = post.held.write().await;
+    let mut held = held.write().await;
     let before = std::mem::take(&mut *held);
-    match replace(&post.server, &bundle, digest).await {
+    match replace(opa, &bundle, digest).await {
         Ok(()) => {
             *held = Held { push: Some(push), bundle: Some((bundle, digest.into())) };
             Ok(())
@@ -47,7 +57,7 @@ pub(super) async fn push(
         Err(error) => {
             // What was in force before is put back; where that fails, the zone is denied.
             if let (Some((good, digest)), Some(_)) = (&before.bundle, before.push)
-                && replace(&post.server, good, digest).await.is_ok()
+                && replace(opa, good, digest).await.is_ok()
             {
                 *held = before;
             }

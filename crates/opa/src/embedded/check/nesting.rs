@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::heads::{Checked, Head, refusal};
-
-/// How deep rules, statements and expressions may nest together. On the stack of a thread, 2 MiB,
-/// there is room for 300, also without optimisation.
-const DEEPEST: usize = 200;
+use crate::limits::MAX_NESTING;
 
 /// What a rule uses.
 pub(super) struct Body {
@@ -64,9 +61,9 @@ pub(super) fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
                 return Err(recursive(rules, at));
             }
             if let Depth::Known(levels) = known
-                && levels > DEEPEST
+                && levels > MAX_NESTING
             {
-                let words = format!("nests {levels} levels deep, more than {DEEPEST}");
+                let words = format!("nests {levels} levels deep, more than {MAX_NESTING}");
                 return Err(rules.get(at).map(|rule| refusal(&rule.span, &words)).unwrap_or(words));
             }
             if let Some(depth) = depths.get_mut(at) {

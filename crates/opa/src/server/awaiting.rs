@@ -1,12 +1,14 @@
-//! Which revision of a bundle an OPA that loads bundles by itself has activated.
+//! An OPA that loads bundles by itself: which revision it has activated, and what it decides.
 
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::client::{Content, OpaServer};
-use crate::PrepareError;
+use super::client::{Answered, Content, OpaServer, answered};
+use crate::{EvaluationError, PrepareError};
 
-/// Whether OPA's status says that the bundle's active revision is this version.
+const QUERY: &str = "/v1/data/caracal/authz/result?provenance=true";
+
+/// Checks by OPA's status that the bundle's active revision is this version.
 pub(super) async fn reached(
     opa: &OpaServer,
     bundle: &str,
@@ -31,7 +33,22 @@ pub(super) async fn reached(
     )))
 }
 
-/// The revision that an answer was made under, by its provenance.
-pub(super) fn of_answer<'a>(provenance: Option<&'a Value>, bundle: &str) -> Option<&'a str> {
+/// Asks for a decision. It counts only if it was made under this version of the bundle.
+pub(super) async fn ask(
+    opa: &OpaServer,
+    bundle: &str,
+    version: &str,
+    query: Content<'_>,
+) -> Result<Value, EvaluationError> {
+    let answer = opa.send(Method::POST, QUERY, query).await;
+    let answered: Answered<Value> = answered(answer)?;
+    if revision(answered.provenance.as_ref(), bundle) != Some(version) {
+        return Err(EvaluationError::OtherVersion);
+    }
+    answered.result.ok_or(EvaluationError::Undefined)
+}
+
+/// Returns the revision that an answer was made under, by its provenance.
+fn revision<'a>(provenance: Option<&'a Value>, bundle: &str) -> Option<&'a str> {
     provenance?.get("bundles")?.get(bundle)?.get("revision")?.as_str()
 }
