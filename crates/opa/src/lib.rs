@@ -97,7 +97,6 @@
 
 mod bundle;
 mod cache;
-mod caught;
 mod decision;
 #[cfg(feature = "embedded")]
 mod embedded;

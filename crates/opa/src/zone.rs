@@ -1,6 +1,7 @@
 //! One zone: what requests read, and the task that keeps it current.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use caracal_revocation_state::internal::Backoff;
 use caracal_revocation_state::{Moment, PolicyChanges, PolicyInvalidation, Revocations};
+use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant as Deadline, Sleep};
 
-use crate::caught::caught;
 use crate::ledger::{Attempt, Ruling, Version};
 use crate::metrics::Metrics;
 use crate::source::AnySource;
@@ -183,13 +184,15 @@ async fn load_and_prepare(
     let options = &workshop.options;
     let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
     let began = Instant::now();
-    let load = caught(async { workshop.source.load_boxed(request).await });
+    // The user's code may panic; the task that keeps the zone's policy current goes on.
+    let load = AssertUnwindSafe(async { workshop.source.load_boxed(request).await });
+    let load = load.catch_unwind();
     let load = tokio::time::timeout(options.load_timeout, load);
     let loaded = listening(zone, workshop, standing, changes, load).await;
     workshop.metrics.loaded(began.elapsed());
     let bundle = loaded
         .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
-        .ok_or_else(|| (Trouble::Source, "the source panicked".to_owned()))?
+        .map_err(|_| (Trouble::Source, "the source panicked".to_owned()))?
         .map_err(|error| (Trouble::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
         standing.policy = None;
@@ -212,25 +215,26 @@ async fn load_and_prepare(
         Ruling::New => {
             let began = Instant::now();
             let bundle = Arc::clone(&bundle);
-            let prepare = caught(async { workshop.engine.prepare(&zone.name, bundle).await });
-            let prepare = tokio::time::timeout(options.prepare_timeout, prepare);
+            let prepare =
+                AssertUnwindSafe(async { workshop.engine.prepare(&zone.name, bundle).await });
+            let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
             let prepared = listening(zone, workshop, standing, changes, prepare).await;
-            let ok = matches!(prepared, Ok(Some(Ok(_))));
+            let ok = matches!(prepared, Ok(Ok(Ok(_))));
             workshop.metrics.compiled(began.elapsed(), ok);
             match prepared {
-                Ok(Some(Ok(prepared))) => {
+                Ok(Ok(Ok(prepared))) => {
                     let policy = LoadedPolicy { version: version.clone(), prepared };
                     standing.policy = Some(Arc::new(policy));
                     standing.ledger.install(attempt, version, answers);
                 }
-                Ok(Some(Err(PrepareError::Unavailable(words)))) => {
+                Ok(Ok(Err(PrepareError::Unavailable(words)))) => {
                     return Err((Trouble::Engine, words));
                 }
-                Ok(Some(Err(PrepareError::Refused(words)))) => {
+                Ok(Ok(Err(PrepareError::Refused(words)))) => {
                     standing.ledger.refuse(version);
                     return Err((Trouble::Broken, words));
                 }
-                Ok(None) => return Err((Trouble::Engine, "it panicked".to_owned())),
+                Ok(Err(_)) => return Err((Trouble::Engine, "it panicked".to_owned())),
                 Err(_) => return Err((Trouble::Engine, "it took too long".to_owned())),
             }
         }
