@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::EvaluationError;
+use crate::{EvaluationError, Unusable};
 
 /// What a policy decided about a request, and which policy that was.
 ///
@@ -29,6 +29,17 @@ pub struct PolicyDecision {
     pub diagnostics: Arc<[Value]>,
     /// Whether it was decided for an equal request before, and remembered.
     pub cached: bool,
+}
+
+/// Why there is no decision: the request is then denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDecision {
+    /// The zone's policy cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// It was evaluated, without a complete allow or deny.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
 }
 
 /// Allow or deny.

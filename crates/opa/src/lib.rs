@@ -112,9 +112,10 @@ mod server;
 mod source;
 mod standing;
 mod zone;
+mod zones;
 
 pub use bundle::PolicyBundle;
-pub use decision::{Effect, PolicyDecision};
+pub use decision::{Effect, NoDecision, PolicyDecision};
 #[cfg(feature = "embedded")]
 pub use embedded::RegoEngine;
 pub use engine::{
@@ -124,7 +125,7 @@ pub use input::{InvalidInput, PolicyInput, Principal, Resource};
 pub use options::{BrokenBundle, PolicyOptions};
 #[doc(hidden)]
 pub use policies::Deciding;
-pub use policies::{NoDecision, ZonePolicies};
+pub use policies::ZonePolicies;
 #[cfg(feature = "server")]
 pub use server::{OpaEngine, OpaServer, OpaServerError};
 pub use source::{PolicyRequest, PolicySource, SourceError};

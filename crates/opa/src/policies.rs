@@ -1,26 +1,21 @@
-//! The policies of every zone in use: loaded, kept current, asked for decisions.
+//! The policies of every zone in use, asked for decisions.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use caracal_revocation_state::Revocations;
-use tokio::sync::watch;
 
 use crate::cache::{Decisions, Key};
 use crate::decision::Ruling;
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
-use crate::zone::{Workshop, Zone, keep_current};
+use crate::zone::{Workshop, Zone};
+use crate::zones::{Zones, ZonesOwner};
 use crate::{
-    BoxFuture, Evaluation, EvaluationError, PolicyDecision, PolicyEngine, PolicyInput,
+    BoxFuture, Evaluation, EvaluationError, NoDecision, PolicyDecision, PolicyEngine, PolicyInput,
     PolicyOptions, PolicySource, Unusable, ZoneStatus,
 };
-
-/// How often the age gauges are told anew.
-const TELL_AGES: Duration = Duration::from_secs(1);
 
 /// The policies of every zone in use. Clones share them; the last one to go ends the loading.
 ///
@@ -29,33 +24,9 @@ const TELL_AGES: Duration = Duration::from_secs(1);
 /// then, and on demand. Requests read what is there, without a lock.
 #[derive(Clone)]
 pub struct ZonePolicies {
-    owner: Arc<Owner>,
+    owner: Arc<ZonesOwner>,
     /// Decisions that were taken before, where they are remembered.
     remembered: Option<Decisions>,
-}
-
-struct Owner {
-    shared: Arc<Shared>,
-    /// Its end is the end of the tasks.
-    alive: watch::Sender<()>,
-}
-
-struct Shared {
-    workshop: Workshop,
-    zones: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
-    /// For whoever changes the map; the state is whether the ages are being told.
-    joining: Mutex<bool>,
-}
-
-/// Why there is no decision: the request is then denied.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoDecision {
-    /// The zone's policy cannot be used.
-    #[error(transparent)]
-    Unusable(#[from] Unusable),
-    /// It was evaluated, without a complete allow or deny.
-    #[error(transparent)]
-    Evaluation(#[from] EvaluationError),
 }
 
 /// A decision, now or later.
@@ -87,13 +58,8 @@ impl ZonePolicies {
     ) -> Self {
         let metrics = Metrics::register(options.poll_interval);
         let (source, engine) = (Box::new(source), Box::new(engine));
-        let shared = Shared {
-            workshop: Workshop { revocations, source, engine, options, metrics },
-            zones: ArcSwap::default(),
-            joining: Mutex::new(false),
-        };
-        let owner = Owner { shared: Arc::new(shared), alive: watch::Sender::new(()) };
-        Self { owner: Arc::new(owner), remembered: None }
+        let workshop = Workshop { revocations, source, engine, options, metrics };
+        Self { owner: Arc::new(ZonesOwner::new(workshop)), remembered: None }
     }
 
     /// What the zone's policy decides about this input.
@@ -128,10 +94,10 @@ impl ZonePolicies {
     /// Outside of a tokio runtime.
     pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, Unusable> {
         loop {
-            let zone = self.zone(zone)?;
+            let zone = self.owner.zone(zone)?;
             // One that leaves just now is asked for anew.
             if zone.until_answered(zone.want()).await {
-                return Ok(self.owner.shared.status(&zone));
+                return Ok(self.owner.zones.status(&zone));
             }
         }
     }
@@ -139,19 +105,19 @@ impl ZonePolicies {
     /// How the zone stands, if it is in use.
     #[must_use]
     pub fn status(&self, zone: &str) -> Option<ZoneStatus> {
-        self.owner.shared.zones.load().get(zone).map(|zone| self.owner.shared.status(zone))
+        self.owner.zones.status_of(zone)
     }
 
     /// How every zone in use stands.
     #[must_use]
     pub fn statuses(&self) -> Vec<ZoneStatus> {
-        self.owner.shared.statuses()
+        self.owner.zones.statuses()
     }
 
     /// The revocation state that tells of invalidations.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
-        &self.owner.shared.workshop.revocations
+        &self.owner.zones.workshop.revocations
     }
 
     /// The same policies with a memory of up to `capacity` decisions of its own, for the policy layer,
@@ -196,11 +162,11 @@ impl ZonePolicies {
     }
 
     fn evaluating(&self, input: &Arc<PolicyInput>) -> Deciding {
-        let zone = match self.zone(input.zone()) {
+        let zone = match self.owner.zone(input.zone()) {
             Ok(zone) => zone,
             Err(unusable) => return Deciding::Now(Err(unusable.into())),
         };
-        let policy = match self.owner.shared.usable(&zone) {
+        let policy = match self.owner.zones.usable(&zone) {
             Ok(policy) => policy,
             Err(Unusable::NotLoaded) if !zone.standing.load().tried => {
                 return self.later(zone, Arc::clone(input), None);
@@ -210,7 +176,7 @@ impl ZonePolicies {
         let began = Instant::now();
         match policy.prepared.evaluate(input) {
             Evaluation::Ready(result) => {
-                Deciding::Now(self.owner.shared.read(&zone, &policy, began, result))
+                Deciding::Now(read(&self.owner.zones, &zone, &policy, began, result))
             }
             Evaluation::Pending(result) => {
                 self.later(zone, Arc::clone(input), Some((policy, began, result)))
@@ -221,9 +187,9 @@ impl ZonePolicies {
     /// The policy that may decide for the zone now, and the generation it is asked in: what a
     /// remembered decision is remembered under.
     fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
-        let zone = self.zone(zone).ok()?;
-        let generation = self.owner.shared.workshop.revocations.policy(&zone.name).generation;
-        Some((self.owner.shared.usable(&zone).ok()?, generation))
+        let zone = self.owner.zone(zone).ok()?;
+        let generation = self.owner.zones.workshop.revocations.policy(&zone.name).generation;
+        Some((self.owner.zones.usable(&zone).ok()?, generation))
     }
 
     fn later(
@@ -234,10 +200,10 @@ impl ZonePolicies {
     ) -> Deciding {
         let owner = Arc::clone(&self.owner);
         Deciding::Later(Box::pin(async move {
-            let shared = &owner.shared;
-            let wait = shared.workshop.options.first_load_wait;
+            let zones = &owner.zones;
+            let wait = zones.workshop.options.first_load_wait;
             if let Some((policy, began, result)) = first {
-                let decision = shared.read(&zone, &policy, began, result.await);
+                let decision = read(zones, &zone, &policy, began, result.await);
                 if decision != Err(EvaluationError::OtherVersion.into()) {
                     return decision;
                 }
@@ -246,116 +212,40 @@ impl ZonePolicies {
             } else {
                 let _ = tokio::time::timeout(wait, zone.until_answered(1)).await;
             }
-            let policy = shared.usable(&zone)?;
+            let policy = zones.usable(&zone)?;
             let began = Instant::now();
             let result = match policy.prepared.evaluate(&input) {
                 Evaluation::Ready(result) => result,
                 Evaluation::Pending(result) => result.await,
             };
-            shared.read(&zone, &policy, began, result)
+            read(zones, &zone, &policy, began, result)
         }))
-    }
-
-    /// The zone, which enters with its first request.
-    fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
-        let shared = &self.owner.shared;
-        let now = shared.workshop.revocations.now();
-        if let Some(zone) = shared.zones.load().get(name) {
-            zone.touch(now);
-            return Ok(Arc::clone(zone));
-        }
-        let mut is_telling = shared.joining.lock().unwrap_or_else(PoisonError::into_inner);
-        let zones = shared.zones.load_full();
-        if let Some(zone) = zones.get(name) {
-            return Ok(Arc::clone(zone));
-        }
-        if zones.len() >= shared.workshop.options.max_zones {
-            return Err(Unusable::TooManyZones);
-        }
-        let zone = Arc::new(Zone::new(name, now));
-        let mut more = HashMap::clone(&zones);
-        more.insert(Arc::clone(&zone.name), Arc::clone(&zone));
-        shared.zones.store(Arc::new(more));
-        self.spawn(Arc::clone(shared).keep(Arc::clone(&zone)));
-        if !std::mem::replace(&mut *is_telling, true) {
-            self.spawn(Arc::clone(shared).tell_ages());
-        }
-        Ok(zone)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut alive = self.owner.alive.subscribe();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = alive.changed() => {}
-                () = task => {}
-            }
-        });
     }
 }
 
 type EvaluationFuture = BoxFuture<'static, Result<serde_json::Value, EvaluationError>>;
 
-impl Shared {
-    fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
-        let told = self.workshop.revocations.policy(&zone.name);
-        let now = self.workshop.revocations.now();
-        zone.standing.load().usable(&told, now, &self.workshop.options).map(Arc::clone)
-    }
-
-    fn read(
-        &self,
-        zone: &Zone,
-        policy: &LoadedPolicy,
-        began: Instant,
-        result: Result<serde_json::Value, EvaluationError>,
-    ) -> Result<PolicyDecision, NoDecision> {
-        let ruling = result.and_then(Ruling::read);
-        self.workshop.metrics.evaluated(began.elapsed(), ruling.is_ok());
-        let Ruling { effect, determining_policies, diagnostics } = ruling?;
-        Ok(PolicyDecision {
-            zone: Arc::clone(&zone.name),
-            version: Arc::clone(&policy.version.version),
-            digest: Arc::clone(&policy.version.digest),
-            content: Arc::clone(&policy.version.content),
-            effect,
-            determining_policies,
-            diagnostics,
-            cached: false,
-        })
-    }
-
-    fn status(&self, zone: &Zone) -> ZoneStatus {
-        let revocations = &self.workshop.revocations;
-        let told = revocations.policy(&zone.name);
-        let standing = zone.standing.load();
-        standing.status(&zone.name, &told, revocations.now(), &self.workshop.options)
-    }
-
-    fn statuses(&self) -> Vec<ZoneStatus> {
-        let mut statuses: Vec<_> =
-            self.zones.load().values().map(|zone| self.status(zone)).collect();
-        statuses.sort_by(|one, other| one.zone.cmp(&other.zone));
-        statuses
-    }
-
-    async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
-        keep_current(&zone, &self.workshop).await;
-        let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut fewer = HashMap::clone(&self.zones.load_full());
-        fewer.remove(&zone.name);
-        self.zones.store(Arc::new(fewer));
-        drop(joining);
-        zone.leave();
-        Metrics::left(&zone.name);
-    }
-
-    async fn tell_ages(self: Arc<Self>) {
-        loop {
-            self.workshop.metrics.ages(&self.statuses());
-            tokio::time::sleep(TELL_AGES).await;
-        }
-    }
+/// Reads the value of a policy as a decision, and counts the evaluation.
+fn read(
+    zones: &Zones,
+    zone: &Zone,
+    policy: &LoadedPolicy,
+    began: Instant,
+    result: Result<serde_json::Value, EvaluationError>,
+) -> Result<PolicyDecision, NoDecision> {
+    let ruling = result.and_then(Ruling::read);
+    zones.workshop.metrics.evaluated(began.elapsed(), ruling.is_ok());
+    let Ruling { effect, determining_policies, diagnostics } = ruling?;
+    Ok(PolicyDecision {
+        zone: Arc::clone(&zone.name),
+        version: Arc::clone(&policy.version.version),
+        digest: Arc::clone(&policy.version.digest),
+        content: Arc::clone(&policy.version.content),
+        effect,
+        determining_policies,
+        diagnostics,
+        cached: false,
+    })
 }
 
 impl fmt::Debug for Deciding {
@@ -370,8 +260,8 @@ impl fmt::Debug for Deciding {
 impl fmt::Debug for ZonePolicies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZonePolicies")
-            .field("engine", &self.owner.shared.workshop.engine)
-            .field("zones", &self.owner.shared.zones.load().len())
+            .field("engine", &self.owner.zones.workshop.engine)
+            .field("zones", &self.owner.zones.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,128 @@
+//! The zones in use, each with its loading task.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::limits::GAUGE_INTERVAL;
+use crate::metrics::Metrics;
+use crate::standing::LoadedPolicy;
+use crate::zone::{Workshop, Zone, keep_current};
+use crate::{Unusable, ZoneStatus};
+
+/// Owns the zones: its end is the end of their tasks.
+pub(crate) struct ZonesOwner {
+    pub(crate) zones: Arc<Zones>,
+    /// Dropped with the owner, which ends the tasks.
+    alive: watch::Sender<()>,
+}
+
+/// The zones in use, shared by requests and tasks.
+pub(crate) struct Zones {
+    pub(crate) workshop: Workshop,
+    by_name: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
+    /// Locked to change the map. `true` once a task reports the ages.
+    joining: Mutex<bool>,
+}
+
+impl ZonesOwner {
+    /// Owns no zones yet.
+    pub(crate) fn new(workshop: Workshop) -> Self {
+        let zones = Zones { workshop, by_name: ArcSwap::default(), joining: Mutex::new(false) };
+        Self { zones: Arc::new(zones), alive: watch::Sender::new(()) }
+    }
+
+    /// Returns the zone, which enters with its first request.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
+        let all = &self.zones;
+        let now = all.workshop.revocations.now();
+        if let Some(zone) = all.by_name.load().get(name) {
+            zone.touch(now);
+            return Ok(Arc::clone(zone));
+        }
+        let mut is_reporting = all.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let zones = all.by_name.load_full();
+        if let Some(zone) = zones.get(name) {
+            return Ok(Arc::clone(zone));
+        }
+        if zones.len() >= all.workshop.options.max_zones {
+            return Err(Unusable::TooManyZones);
+        }
+        let zone = Arc::new(Zone::new(name, now));
+        let mut more = HashMap::clone(&zones);
+        more.insert(Arc::clone(&zone.name), Arc::clone(&zone));
+        all.by_name.store(Arc::new(more));
+        self.spawn(Arc::clone(all).keep(Arc::clone(&zone)));
+        if !std::mem::replace(&mut *is_reporting, true) {
+            self.spawn(Arc::clone(all).report_ages());
+        }
+        Ok(zone)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut alive = self.alive.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = alive.changed() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+impl Zones {
+    /// Returns the zone's policy, if it may be used now.
+    pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
+        let told = self.workshop.revocations.policy(&zone.name);
+        let now = self.workshop.revocations.now();
+        zone.standing.load().usable(&told, now, &self.workshop.options).map(Arc::clone)
+    }
+
+    pub(crate) fn status(&self, zone: &Zone) -> ZoneStatus {
+        let revocations = &self.workshop.revocations;
+        let told = revocations.policy(&zone.name);
+        let standing = zone.standing.load();
+        standing.status(&zone.name, &told, revocations.now(), &self.workshop.options)
+    }
+
+    /// Returns the status of the zone of this name, if it is in use.
+    pub(crate) fn status_of(&self, name: &str) -> Option<ZoneStatus> {
+        self.by_name.load().get(name).map(|zone| self.status(zone))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.load().len()
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<ZoneStatus> {
+        let mut statuses: Vec<_> =
+            self.by_name.load().values().map(|zone| self.status(zone)).collect();
+        statuses.sort_by(|one, other| one.zone.cmp(&other.zone));
+        statuses
+    }
+
+    /// Runs the zone's loading task, and removes the zone at its end.
+    async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
+        keep_current(&zone, &self.workshop).await;
+        let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fewer = HashMap::clone(&self.by_name.load_full());
+        fewer.remove(&zone.name);
+        self.by_name.store(Arc::new(fewer));
+        drop(joining);
+        zone.leave();
+        Metrics::left(&zone.name);
+    }
+
+    async fn report_ages(self: Arc<Self>) {
+        loop {
+            self.workshop.metrics.ages(&self.statuses());
+            tokio::time::sleep(GAUGE_INTERVAL).await;
+        }
+    }
+}
