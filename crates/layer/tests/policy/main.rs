@@ -7,8 +7,6 @@
     reason = "a test may"
 )]
 
-mod stage;
-
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -23,13 +21,13 @@ use caracal_revocation_opa::{
     ZonePolicies,
 };
 use caracal_revocation_state::{Admission, Checks, Claims, Revocations};
+use caracal_test_support::opa::*;
+use caracal_test_support::waiting::eventually;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::{Layer, ServiceExt, service_fn};
-
-use crate::stage::*;
 
 fn resource() -> Resource {
     Resource::new("api", "r-1", "https://api.example").with_scope("read")

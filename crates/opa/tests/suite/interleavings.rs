@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use caracal_revocation_opa::{PolicyBundle, ZonePolicies};
+use caracal_test_support::opa::*;
 use proptest::prelude::*;
-
-use crate::stage::*;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -12,5 +12,4 @@ mod interleavings;
 mod metrics;
 mod recorded;
 mod server;
-mod stage;
 mod zones;

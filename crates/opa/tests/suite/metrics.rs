@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use caracal_revocation_opa::{PolicyOptions, Trouble, ZonePolicies};
+use caracal_test_support::opa::*;
+use caracal_test_support::waiting::eventually;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-
-use crate::stage::*;
 
 /// Every series by its name and labels; of a histogram, how often it was told. Taking a snapshot
 /// takes the counters.

@@ -14,11 +14,11 @@ use caracal_revocation_opa::{
     Effect, EvaluationError, NoDecision, OpaEngine, OpaServer, PolicyBundle, PolicyEngine,
     PrepareError, ZonePolicies,
 };
+use caracal_test_support::opa::*;
 use http::StatusCode;
 use serde_json::json;
 
 use crate::recorded::{CONFLICT, Recorded, UNAUTHORIZED};
-use crate::stage::*;
 
 /// The OPA of a test named `real_…`, and the recorded one if it is that.
 async fn opa() -> (Option<Recorded>, OpaServer) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use caracal_revocation_opa::{
     BrokenBundle, NoDecision, PolicyBundle, PolicyOptions, Trouble, Unusable, ZonePolicies,
 };
-
-use crate::stage::*;
+use caracal_test_support::opa::*;
+use caracal_test_support::waiting::eventually;
 
 fn with(script: &Script, change: impl FnOnce(&mut PolicyOptions)) -> Zones {
     let (revocations, clock) = fresh();

@@ -1,8 +1,10 @@
-//! A source and an engine that do as a test says, and the questions that tests ask.
+//! A policy source and a policy engine that a test controls, and questions about their zone.
+//!
+//! Each function panics where a test would.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Notice};
 use caracal_revocation_opa::{
@@ -13,11 +15,12 @@ use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-pub(crate) const ZONE: &str = "z-1";
+/// The zone of every test.
+pub const ZONE: &str = "z-1";
 
-/// Answers what it was told to.
+/// A policy source whose answer the test sets.
 #[derive(Clone)]
-pub(crate) struct Script(Arc<Inner>);
+pub struct Script(Arc<Inner>);
 
 struct Inner {
     answer: Mutex<Result<Option<PolicyBundle>, SourceError>>,
@@ -25,12 +28,13 @@ struct Inner {
     running: AtomicUsize,
     most_running: AtomicUsize,
     panics: AtomicBool,
-    /// A load takes one of these, where there is a gate.
+    /// A load takes a permit, where there is a gate.
     gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Script {
-    pub(crate) fn new() -> Self {
+    /// A source without a policy.
+    pub fn new() -> Self {
         Self(Arc::new(Inner {
             answer: Mutex::new(Ok(None)),
             loads: AtomicUsize::new(0),
@@ -41,40 +45,54 @@ impl Script {
         }))
     }
 
-    pub(crate) fn holds(&self, bundle: PolicyBundle) {
+    /// Answers with this bundle from now on.
+    pub fn holds(&self, bundle: PolicyBundle) {
         *self.0.answer.lock().unwrap() = Ok(Some(bundle));
     }
 
-    pub(crate) fn holds_nothing(&self) {
+    /// Answers that the zone has no policy from now on.
+    pub fn holds_nothing(&self) {
         *self.0.answer.lock().unwrap() = Ok(None);
     }
 
-    pub(crate) fn fails(&self) {
+    /// Answers with an error from now on.
+    pub fn fails(&self) {
         *self.0.answer.lock().unwrap() = Err(SourceError::new("the database is away"));
     }
 
-    pub(crate) fn panics(&self, does: bool) {
+    /// Panics at each load, or no longer does.
+    pub fn panics(&self, does: bool) {
         self.0.panics.store(does, Ordering::SeqCst);
     }
 
-    pub(crate) fn gate(&self) -> Arc<Semaphore> {
+    /// Makes each load wait for a permit of this semaphore.
+    pub fn gate(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
         gate
     }
 
-    pub(crate) fn opens(&self) {
+    /// Lets all waiting and later loads pass.
+    pub fn opens(&self) {
         if let Some(gate) = self.0.gate.lock().unwrap().take() {
             gate.add_permits(1_000_000);
         }
     }
 
-    pub(crate) fn loads(&self) -> usize {
+    /// The number of loads so far.
+    pub fn loads(&self) -> usize {
         self.0.loads.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn most_running(&self) -> usize {
+    /// The largest number of loads at one time.
+    pub fn most_running(&self) -> usize {
         self.0.most_running.load(Ordering::SeqCst)
+    }
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -97,10 +115,12 @@ impl PolicySource for Script {
     }
 }
 
-/// Always allows; refuses a bundle with a module of the name `broken`.
+/// A policy engine that decides what the bundle's data say, which is to allow by default. Rejects a
+/// bundle with a module named `broken`, and panics on data with a member `panic`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Allowing {
-    pub(crate) evaluations: Arc<AtomicUsize>,
+pub struct Allowing {
+    /// The number of evaluations so far.
+    pub evaluations: Arc<AtomicUsize>,
 }
 
 impl PolicyEngine for Allowing {
@@ -145,43 +165,42 @@ impl PreparedPolicy for Fixed {
     }
 }
 
-/// A bundle with its right digest.
-pub(crate) fn bundle(version: &str) -> PolicyBundle {
+/// A bundle of one module, with its right digest.
+pub fn bundle(version: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_module("authz.rego", version))
 }
 
-pub(crate) fn broken(version: &str) -> PolicyBundle {
+/// A bundle that [`Allowing`] rejects.
+pub fn broken(version: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_module("broken", version))
 }
 
-pub(crate) fn deciding(version: &str, decision: &str) -> PolicyBundle {
+/// A bundle that decides this, `allow` or `deny`.
+pub fn deciding(version: &str, decision: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_data(json!({ "decision": decision })))
 }
 
-pub(crate) fn sealed(bundle: PolicyBundle) -> PolicyBundle {
+/// The bundle with its right digest.
+pub fn sealed(bundle: PolicyBundle) -> PolicyBundle {
     let digest = bundle.compute_digest();
     bundle.with_digest(digest)
 }
 
-/// A state that was just proven complete, on a clock that stands still.
-pub(crate) fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
+/// A state that was just proven complete, on a clock that the test moves.
+pub fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     (revocations, clock)
 }
 
-/// As the follower does when it reads `policy.invalidate`, decided and published now.
-pub(crate) fn invalidate(revocations: &RevocationsWriter, version: &str) {
+/// Applies an invalidation, decided and published now, as the follower does.
+pub fn invalidate(revocations: &RevocationsWriter, version: &str) {
     invalidate_decided(revocations, version, revocations.now().wall);
 }
 
-/// The same, decided at another time since the Unix epoch.
-pub(crate) fn invalidate_decided(
-    revocations: &RevocationsWriter,
-    version: &str,
-    decided: Duration,
-) {
+/// Applies an invalidation that was decided at this time since the Unix epoch.
+pub fn invalidate_decided(revocations: &RevocationsWriter, version: &str, decided: Duration) {
     let notice = Notice::policy(ZONE, "ps-1", version);
     let (stream, now) = (notice.stream(), revocations.now());
     let fields = notice.into_fields(None, std::time::UNIX_EPOCH + decided);
@@ -190,29 +209,24 @@ pub(crate) fn invalidate_decided(
     revocations.apply_published(&event, now, now);
 }
 
-pub(crate) fn input() -> PolicyInput {
+/// An input of [`ZONE`].
+pub fn input() -> PolicyInput {
     input_in(ZONE)
 }
 
-pub(crate) fn input_in(zone: &str) -> PolicyInput {
+/// An input of this zone.
+pub fn input_in(zone: &str) -> PolicyInput {
     let principal = Principal::new("application", "app-1", zone);
     let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
     PolicyInput::new(&principal, &resource, "invoke").unwrap().with_request("GET", "/")
 }
 
-pub(crate) fn status(policies: &ZonePolicies) -> ZoneStatus {
+/// The status of [`ZONE`], which must be in use.
+pub fn status(policies: &ZonePolicies) -> ZoneStatus {
     policies.status(ZONE).expect("the zone is in use")
 }
 
-pub(crate) fn serves(policies: &ZonePolicies, version: &str) -> bool {
+/// Returns `true` if [`ZONE`] serves this version.
+pub fn serves(policies: &ZonePolicies, version: &str) -> bool {
     policies.status(ZONE).and_then(|status| status.version).as_deref() == Some(version)
-}
-
-/// Asks again and again until it is so; also where the runtime's time is only told.
-pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "never happened: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
