@@ -8,7 +8,7 @@ use crate::Rejection;
 use crate::answer::Denial;
 
 /// A decision of the guard.
-pub(crate) enum Course {
+pub(crate) enum GuardDecision {
     /// The request goes on. Its context is there unless nothing cuts the request.
     Admitted(Option<Run>),
     Denied(Box<Denial>),

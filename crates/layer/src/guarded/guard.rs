@@ -9,7 +9,7 @@ use caracal_revocation_state::{
 use http::{Extensions, Request, Version};
 
 use super::cutting::{Cutting, Trailer};
-use super::decision::{Course, Observed};
+use super::decision::{GuardDecision, Observed};
 use super::judge::{Judge, Judged, Judgement, Verification};
 use super::run::Run;
 use crate::answer::{Caller, Denial, Profile, RequestId, came_through_proxy};
@@ -83,16 +83,16 @@ impl Guard {
     }
 
     /// Whether the request goes on; it then carries what was decided.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Course {
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> GuardDecision {
         // Taken out, since the headers are borrowed at the same time.
         let mut extensions = std::mem::take(request.extensions_mut());
         let judged = self.judge.judge(request.headers(), &mut extensions);
         *request.extensions_mut() = extensions;
         match judged {
-            Judged::Verifying(verification) => Course::Verifying(verification),
-            Judged::Decided(judgement) => {
-                self.carry_out(request, judgement).map_or_else(Course::Denied, Course::Admitted)
-            }
+            Judged::Verifying(verification) => GuardDecision::Verifying(verification),
+            Judged::Decided(judgement) => self
+                .carry_out(request, judgement)
+                .map_or_else(GuardDecision::Denied, GuardDecision::Admitted),
         }
     }
 

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::decision::Course;
+use super::decision::GuardDecision;
 use super::guard::Guard;
 use crate::{GuardedBody, GuardedFuture, GuardedUpload};
 
@@ -44,9 +44,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.guard.admit(&mut request) {
-            Course::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
-            Course::Denied(denial) => GuardedFuture::denied(denial),
-            Course::Verifying(verification) => {
+            GuardDecision::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
+            GuardDecision::Denied(denial) => GuardedFuture::denied(denial),
+            GuardDecision::Verifying(verification) => {
                 // The one that was made ready is the one that must be called.
                 let unready = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, unready);
