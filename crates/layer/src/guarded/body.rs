@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::ending::{End, Ending, Flush, LastWords};
 use super::errors::{BoxError, CutError};
-use super::run::Run;
+use super::request_context::RequestContext;
 
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.
@@ -57,9 +57,9 @@ impl<B> GuardedBody<B> {
 
 impl<B: Body> GuardedBody<B> {
     /// The response of a request that runs on.
-    pub(super) fn running(mut response: Response<B>, run: Run) -> Response<Self> {
-        let ending = Ending::prepare(&run.caller, run.profile, &mut response);
-        response.map(|body| Self { kind: Kind::Running { body, running: run.running, ending } })
+    pub(super) fn running(mut response: Response<B>, context: RequestContext) -> Response<Self> {
+        let ending = Ending::prepare(&context.caller, context.profile, &mut response);
+        response.map(|body| Self { kind: Kind::Running { body, running: context.running, ending } })
     }
 }
 

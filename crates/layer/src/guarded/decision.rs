@@ -3,14 +3,14 @@
 use caracal_revocation_state::Admitted;
 
 use super::judge::Verification;
-use super::run::Run;
+use super::request_context::RequestContext;
 use crate::Rejection;
 use crate::answer::Denial;
 
 /// A decision of the guard.
 pub(crate) enum GuardDecision {
     /// The request goes on. Its context is there unless nothing cuts the request.
-    Admitted(Option<Run>),
+    Admitted(Option<RequestContext>),
     Denied(Box<Denial>),
     /// [`Guard::conclude`](super::Guard::conclude) decides, once the verifier is done.
     Verifying(Verification),

@@ -15,7 +15,7 @@ use super::ending::{Delimited, delimited};
 use super::guard::Guard;
 use super::held::Held;
 use super::judge::Verification;
-use super::run::Run;
+use super::request_context::RequestContext;
 use crate::answer::Denial;
 use crate::{GuardedBody, GuardedUpload};
 
@@ -36,7 +36,7 @@ pin_project! {
     where
         S: Service<Request<GuardedUpload<B>>>,
     {
-        Inner { #[pin] future: S::Future, run: Option<Run> },
+        Inner { #[pin] future: S::Future, context: Option<RequestContext> },
         Held { held: Pin<Box<Held<R>>> },
         Denied { denial: Box<Denial> },
         Verifying { waiting: Option<Waiting<S, B>> },
@@ -52,8 +52,12 @@ struct Waiting<S, B> {
 }
 
 impl<S: Service<Request<GuardedUpload<B>>>, B, R> GuardedFuture<S, B, R> {
-    pub(super) fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
-        Self { kind: Kind::call(inner, request, run) }
+    pub(super) fn call(
+        inner: &mut S,
+        request: Request<B>,
+        context: Option<RequestContext>,
+    ) -> Self {
+        Self { kind: Kind::call(inner, request, context) }
     }
 
     pub(super) const fn denied(denial: Box<Denial>) -> Self {
@@ -72,10 +76,10 @@ impl<S: Service<Request<GuardedUpload<B>>>, B, R> GuardedFuture<S, B, R> {
 }
 
 impl<S: Service<Request<GuardedUpload<B>>>, B, R> Kind<S, B, R> {
-    fn call(inner: &mut S, request: Request<B>, run: Option<Run>) -> Self {
-        let running = run.as_ref().map(|run| run.running.clone());
+    fn call(inner: &mut S, request: Request<B>, context: Option<RequestContext>) -> Self {
+        let running = context.as_ref().map(|context| context.running.clone());
         let request = request.map(|body| GuardedUpload::new(body, running));
-        Self::Inner { future: inner.call(request), run }
+        Self::Inner { future: inner.call(request), context }
     }
 }
 
@@ -90,13 +94,13 @@ where
         let mut this = self.project();
         loop {
             let next = match this.kind.as_mut().project() {
-                KindProjection::Inner { future, run } => match run {
+                KindProjection::Inner { future, context } => match context {
                     None => {
                         let response = ready!(future.poll(cx));
                         let response = response.map(|response| response.map(GuardedBody::inner));
                         return Poll::Ready(response);
                     }
-                    Some(_) => match ready!(poll_running(future, run, cx)) {
+                    Some(_) => match ready!(poll_running(future, context, cx)) {
                         Next::Answer(response) => return Poll::Ready(response),
                         // The service's future goes, at whatever it was waiting for.
                         Next::Deny(denial) => Kind::Denied { denial },
@@ -120,7 +124,7 @@ where
                         return Poll::Pending;
                     };
                     match guard.conclude(&mut request, verified) {
-                        Ok(run) => Kind::call(&mut inner, request, run),
+                        Ok(context) => Kind::call(&mut inner, request, context),
                         Err(denial) => Kind::Denied { denial },
                     }
                 }
@@ -140,43 +144,43 @@ enum Next<B, E> {
 /// Polls the service of a request that may be cut.
 fn poll_running<F, B: Body, E>(
     future: Pin<&mut F>,
-    place: &mut Option<Run>,
+    place: &mut Option<RequestContext>,
     cx: &mut Context<'_>,
 ) -> Poll<Next<B, E>>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    let Some(run) = place else { return Poll::Pending };
-    if let Some(cut) = run.running.seen_cut().filter(|_| !run.running.is_let_finish()) {
-        return Poll::Ready(Next::Deny(run.deny(cut)));
+    let Some(context) = place else { return Poll::Pending };
+    if let Some(cut) = context.running.seen_cut().filter(|_| !context.running.is_let_finish()) {
+        return Poll::Ready(Next::Deny(context.deny(cut)));
     }
     match future.poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(match (run.running.seen_cut(), answer) {
-            (Some(cut), _) => Next::Deny(run.deny(cut)),
+        Poll::Ready(answer) => Poll::Ready(match (context.running.seen_cut(), answer) {
+            (Some(cut), _) => Next::Deny(context.deny(cut)),
             (None, Err(error)) => Next::Answer(Err(error)),
             (None, Ok(response)) => match place.take() {
-                Some(run) => answer_running(response, run),
+                Some(context) => answer_running(response, context),
                 None => Next::Answer(Ok(response.map(GuardedBody::inner))),
             },
         }),
-        Poll::Pending => match Pin::new(&mut run.running).poll(cx) {
-            Poll::Ready(cut) if !run.running.is_let_finish() => {
-                Poll::Ready(Next::Deny(run.deny(cut)))
+        Poll::Pending => match Pin::new(&mut context.running).poll(cx) {
+            Poll::Ready(cut) if !context.running.is_let_finish() => {
+                Poll::Ready(Next::Deny(context.deny(cut)))
             }
             _ => Poll::Pending,
         },
     }
 }
 
-fn answer_running<B: Body, E>(response: Response<B>, run: Run) -> Next<B, E> {
-    let delimited = match &run.needs_length {
-        Some(_) => delimited(&run.caller, &response),
+fn answer_running<B: Body, E>(response: Response<B>, context: RequestContext) -> Next<B, E> {
+    let delimited = match &context.needs_length {
+        Some(_) => delimited(&context.caller, &response),
         None => Delimited::Already,
     };
     match delimited {
-        Delimited::Already => Next::Answer(Ok(GuardedBody::running(response, run))),
-        Delimited::Later => Next::Hold(Box::pin(Held::new(response, run))),
-        Delimited::Never => Next::Deny(run.deny_version()),
+        Delimited::Already => Next::Answer(Ok(GuardedBody::running(response, context))),
+        Delimited::Later => Next::Hold(Box::pin(Held::new(response, context))),
+        Delimited::Never => Next::Deny(context.deny_version()),
     }
 }
 

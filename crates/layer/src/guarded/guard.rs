@@ -11,7 +11,7 @@ use http::{Extensions, Request, Version};
 use super::cutting::{Cutting, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::judge::{Judge, Judged, Judgement, Verification};
-use super::run::Run;
+use super::request_context::RequestContext;
 use crate::answer::{Caller, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
@@ -101,7 +101,7 @@ impl Guard {
         &self,
         request: &mut Request<B>,
         verified: Result<Mandate, VerifyError>,
-    ) -> Result<Option<Run>, Box<Denial>> {
+    ) -> Result<Option<RequestContext>, Box<Denial>> {
         self.carry_out(request, self.judge.conclude(verified))
     }
 
@@ -109,7 +109,7 @@ impl Guard {
         &self,
         request: &mut Request<B>,
         Judgement { outcome, mandate, taken }: Judgement,
-    ) -> Result<Option<Run>, Box<Denial>> {
+    ) -> Result<Option<RequestContext>, Box<Denial>> {
         let decided_on = outcome.iter().flatten().find_map(Admission::identity);
         if taken.is_some() || decided_on.is_some() {
             self.mistakes.claims_came();
@@ -136,7 +136,7 @@ impl Guard {
         }
         put(extensions, admission);
         put(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
-        Ok(running.map(|running| self.run(request, running)))
+        Ok(running.map(|running| self.request_context(request, running)))
     }
 
     /// Denies the request, or only notes that it would be denied: then it goes on as it came.
@@ -146,7 +146,7 @@ impl Guard {
         rejection: Rejection,
         mandate: Option<Mandate>,
         taken: Option<Identity>,
-    ) -> Result<Option<Run>, Box<Denial>> {
+    ) -> Result<Option<RequestContext>, Box<Denial>> {
         let denial = self.deny(&rejection, request);
         if !self.observe_only {
             return Err(denial);
@@ -165,7 +165,7 @@ impl Guard {
         Ok(None)
     }
 
-    fn run<B>(&self, request: &Request<B>, running: Running) -> Run {
+    fn request_context<B>(&self, request: &Request<B>, running: Running) -> RequestContext {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
@@ -181,7 +181,7 @@ impl Guard {
         let needs_length = caller.version < Version::HTTP_11 && !self.cutting.http10_streams;
         let needs_length = needs_length.then(|| Box::new(self.counters.clone()));
         let challenge = self.challenge.clone();
-        Run { running, caller, profile: self.profile, challenge, needs_length }
+        RequestContext { running, caller, profile: self.profile, challenge, needs_length }
     }
 
     /// Counts and logs a denial.

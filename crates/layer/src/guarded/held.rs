@@ -14,7 +14,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::run::Run;
+use super::request_context::RequestContext;
 use crate::answer::Denial;
 use crate::limits::{HELD_DEADLINE, MAX_HELD};
 
@@ -26,17 +26,17 @@ pin_project! {
         #[pin]
         body: B,
         read: BytesMut,
-        run: Run,
+        context: RequestContext,
         #[pin]
         deadline: Sleep,
     }
 }
 
 impl<B> Held<B> {
-    pub(super) fn new(response: Response<B>, run: Run) -> Self {
+    pub(super) fn new(response: Response<B>, context: RequestContext) -> Self {
         let (head, body) = response.into_parts();
         let deadline = sleep(HELD_DEADLINE);
-        Self { head: Some(head), body, read: BytesMut::new(), run, deadline }
+        Self { head: Some(head), body, read: BytesMut::new(), context, deadline }
     }
 }
 
@@ -48,24 +48,24 @@ impl<B: Body<Data = Bytes>> Future for Held<B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            if let Some(cut) = this.run.running.cut() {
-                return Poll::Ready(Err(this.run.deny(cut)));
+            if let Some(cut) = this.context.running.cut() {
+                return Poll::Ready(Err(this.context.deny(cut)));
             }
             let frame = this.body.as_mut().poll_frame(cx);
             // Checked again, since producing the frame takes time.
-            if let Poll::Ready(cut) = Pin::new(&mut this.run.running).poll(cx) {
-                return Poll::Ready(Err(this.run.deny(cut)));
+            if let Poll::Ready(cut) = Pin::new(&mut this.context.running).poll(cx) {
+                return Poll::Ready(Err(this.context.deny(cut)));
             }
             match frame {
                 Poll::Ready(Some(Ok(frame))) => {
                     let chunk = frame.into_data().unwrap_or_default();
                     if chunk.len() > MAX_HELD.saturating_sub(this.read.len()) {
-                        return Poll::Ready(Err(this.run.deny_version()));
+                        return Poll::Ready(Err(this.context.deny_version()));
                     }
                     this.read.extend_from_slice(&chunk);
                 }
                 // HTTP/1.0 cannot report the service's own error either.
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(this.run.deny_version())),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(this.context.deny_version())),
                 Poll::Ready(None) => {
                     // A future that was ready is not polled again.
                     let Some(mut head) = this.head.take() else { return Poll::Pending };
@@ -76,7 +76,7 @@ impl<B: Body<Data = Bytes>> Future for Held<B> {
                 }
                 Poll::Pending => {
                     ready!(this.deadline.as_mut().poll(cx));
-                    return Poll::Ready(Err(this.run.deny_version()));
+                    return Poll::Ready(Err(this.context.deny_version()));
                 }
             }
         }

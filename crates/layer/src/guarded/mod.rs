@@ -10,7 +10,7 @@ mod future;
 mod guard;
 mod held;
 mod judge;
-mod run;
+mod request_context;
 mod service;
 mod upload;
 

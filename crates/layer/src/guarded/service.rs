@@ -44,7 +44,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.guard.admit(&mut request) {
-            GuardDecision::Admitted(run) => GuardedFuture::call(&mut self.inner, request, run),
+            GuardDecision::Admitted(context) => {
+                GuardedFuture::call(&mut self.inner, request, context)
+            }
             GuardDecision::Denied(denial) => GuardedFuture::denied(denial),
             GuardDecision::Verifying(verification) => {
                 // The one that was made ready is the one that must be called.

@@ -1,4 +1,4 @@
-//! A request that was admitted and runs: what is needed to cut it properly.
+//! The context of an admitted request that runs: what is needed to cut it properly.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::metrics::Counters;
 use crate::{Rejection, RejectionKind, log};
 
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RequestContext {
     pub(super) running: Running,
     pub(super) caller: Caller,
     pub(super) profile: Profile,
@@ -19,7 +19,7 @@ pub(crate) struct Run {
     pub(super) needs_length: Option<Box<Counters>>,
 }
 
-impl Run {
+impl RequestContext {
     /// The answer to a client whose request was cut before it had one.
     pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
         self.running.report(CutPart::Handler);
