@@ -1,7 +1,7 @@
 //! What a denied client is told: one table, one request id and one response for every layer, in JSON
 //! or in gRPC's terms.
 
-mod caller;
+mod client;
 mod denial;
 mod grpc;
 mod request_id;
@@ -9,8 +9,8 @@ mod respond;
 mod table;
 
 #[cfg(fuzzing)]
-pub(crate) use caller::has_trailers;
-pub(crate) use caller::{Caller, came_through_proxy, is_grpc};
+pub(crate) use client::has_trailers;
+pub(crate) use client::{ClientCapabilities, came_through_proxy, is_grpc};
 pub(crate) use denial::Denial;
 pub(crate) use grpc::GrpcStatus;
 pub(crate) use request_id::RequestId;

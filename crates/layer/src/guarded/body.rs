@@ -58,7 +58,7 @@ impl<B> GuardedBody<B> {
 impl<B: Body> GuardedBody<B> {
     /// The response of a request that runs on.
     pub(super) fn running(mut response: Response<B>, context: RequestContext) -> Response<Self> {
-        let ending = Ending::prepare(&context.caller, context.profile, &mut response);
+        let ending = Ending::prepare(&context.client, context.profile, &mut response);
         response.map(|body| Self { kind: Kind::Running { body, running: context.running, ending } })
     }
 }

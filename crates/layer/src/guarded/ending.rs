@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::event_stream::Position;
 use crate::Rejection;
-use crate::answer::{Caller, GrpcStatus, Profile, is_grpc};
+use crate::answer::{ClientCapabilities, GrpcStatus, Profile, is_grpc};
 use crate::limits::HTTP2_FLUSH;
 
 const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked");
@@ -63,33 +63,33 @@ pub(super) enum Flush {
 impl Ending {
     /// Chooses the ending, and announces the trailer if there may be one.
     pub(super) fn prepare<B: Body>(
-        caller: &Caller,
+        client: &ClientCapabilities,
         profile: Profile,
         response: &mut Response<B>,
     ) -> Self {
-        let flushes_later = caller.version >= Version::HTTP_2;
-        if response.version() < Version::HTTP_11 && caller.version >= Version::HTTP_11 {
+        let flushes_later = client.version >= Version::HTTP_2;
+        if response.version() < Version::HTTP_11 && client.version >= Version::HTTP_11 {
             // hyper ends an older response by closing the connection: a cut would look whole.
-            *response.version_mut() = caller.version;
+            *response.version_mut() = client.version;
         }
-        if knows_length(response) && !caller.grpc {
+        if knows_length(response) && !client.grpc {
             // Most answers: none of their headers is of interest.
             return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
         }
         let headers = response.headers();
         // After an announced length, a trailer would contradict it and an event could complete it.
         let has_length = has_length(response);
-        let kind = if caller.grpc && is_grpc(headers) {
+        let kind = if client.grpc && is_grpc(headers) {
             Kind::Grpc
         } else if is_event_stream(headers) && !has_length {
             Kind::Events(Position::default())
         } else {
             Kind::Plain
         };
-        let trailer = caller.takes_trailers
-            && caller.version >= Version::HTTP_11
+        let trailer = client.takes_trailers
+            && client.version >= Version::HTTP_11
             && !has_length
-            && may_have_body(caller, response);
+            && may_have_body(client, response);
         if trailer && !matches!(kind, Kind::Grpc) {
             response.headers_mut().append(TRAILER, HeaderValue::from_static("x-caracal-revoked"));
         }
@@ -147,8 +147,8 @@ pub(super) enum Delimited {
     Never,
 }
 
-pub(super) fn delimited<B: Body>(caller: &Caller, response: &Response<B>) -> Delimited {
-    let is_empty = response.body().is_end_stream() || !may_have_body(caller, response);
+pub(super) fn delimited<B: Body>(client: &ClientCapabilities, response: &Response<B>) -> Delimited {
+    let is_empty = response.body().is_end_stream() || !may_have_body(client, response);
     if is_empty || has_length(response) {
         Delimited::Already
     } else if is_event_stream(response.headers()) {
@@ -166,9 +166,9 @@ fn has_length<B: Body>(response: &Response<B>) -> bool {
     knows_length(response) || response.headers().contains_key(CONTENT_LENGTH)
 }
 
-fn may_have_body<B>(caller: &Caller, response: &Response<B>) -> bool {
+fn may_have_body<B>(client: &ClientCapabilities, response: &Response<B>) -> bool {
     let status = response.status();
-    !caller.head_only
+    !client.head_only
         && !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

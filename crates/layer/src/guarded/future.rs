@@ -174,7 +174,7 @@ where
 
 fn answer_running<B: Body, E>(response: Response<B>, context: RequestContext) -> Next<B, E> {
     let delimited = match &context.needs_length {
-        Some(_) => delimited(&context.caller, &response),
+        Some(_) => delimited(&context.client, &response),
         None => Delimited::Already,
     };
     match delimited {

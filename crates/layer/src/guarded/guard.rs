@@ -12,7 +12,7 @@ use super::cutting::{Cutting, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::judge::{Judge, Judged, Judgement, Verification};
 use super::request_context::RequestContext;
-use crate::answer::{Caller, Denial, Profile, RequestId, came_through_proxy};
+use crate::answer::{ClientCapabilities, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
 use crate::{Rejection, challenge, log};
@@ -169,19 +169,19 @@ impl Guard {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
-        let mut caller = Caller::of(request, self.grpc_only);
+        let mut client = ClientCapabilities::of(request, self.grpc_only);
         // A gRPC client reads its status only.
-        caller.takes_trailers = caller.takes_trailers
-            && !caller.grpc
+        client.takes_trailers = client.takes_trailers
+            && !client.grpc
             && match self.cutting.trailer {
                 Trailer::Direct => !came_through_proxy(request.headers()),
                 Trailer::Always => true,
                 Trailer::Never => false,
             };
-        let needs_length = caller.version < Version::HTTP_11 && !self.cutting.http10_streams;
+        let needs_length = client.version < Version::HTTP_11 && !self.cutting.http10_streams;
         let needs_length = needs_length.then(|| Box::new(self.counters.clone()));
         let challenge = self.challenge.clone();
-        RequestContext { running, caller, profile: self.profile, challenge, needs_length }
+        RequestContext { running, client, profile: self.profile, challenge, needs_length }
     }
 
     /// Counts and logs a denial.
@@ -195,7 +195,7 @@ impl Guard {
             self.counters.enforced(rejection);
         }
         self.mistakes.log(kind);
-        let grpc = Caller::of(request, self.grpc_only).grpc;
+        let grpc = ClientCapabilities::of(request, self.grpc_only).grpc;
         let (rejection, profile) = (rejection.clone(), self.profile);
         let challenge = self.challenge.clone();
         let denial = Box::new(Denial { rejection, request_id, profile, grpc, challenge });

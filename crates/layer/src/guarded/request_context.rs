@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use caracal_revocation_state::{Cut, CutPart, Running};
 
-use crate::answer::{Caller, Denial, Profile, RequestId};
+use crate::answer::{ClientCapabilities, Denial, Profile, RequestId};
 use crate::metrics::Counters;
 use crate::{Rejection, RejectionKind, log};
 
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(super) running: Running,
-    pub(super) caller: Caller,
+    pub(super) client: ClientCapabilities,
     pub(super) profile: Profile,
     /// The parameters of every challenge of the layer.
     pub(super) challenge: Option<Arc<str>>,
@@ -40,9 +40,9 @@ impl RequestContext {
     fn denial(&self, rejection: Rejection) -> Box<Denial> {
         Box::new(Denial {
             rejection: rejection.in_zone(self.running.zone()),
-            request_id: RequestId::sent(self.caller.request_id.as_ref()),
+            request_id: RequestId::sent(self.client.request_id.as_ref()),
             profile: self.profile,
-            grpc: self.caller.grpc,
+            grpc: self.client.grpc,
             challenge: self.challenge.clone(),
         })
     }

@@ -12,7 +12,7 @@ use http::{Request, Response};
 
 use super::build::{BuildInput, RequestFacts};
 use super::path;
-use crate::answer::{self, Caller, Content, RequestId, respond};
+use crate::answer::{self, ClientCapabilities, Content, RequestId, respond};
 use crate::log::TARGET;
 use crate::metrics::PolicyCounters;
 use crate::{PolicyRejection, PolicyRejectionKind};
@@ -105,8 +105,8 @@ impl Guard {
         rejection: PolicyRejection,
         request: &Request<B>,
     ) -> Response<Bytes> {
-        let caller = Caller::of(request, self.grpc_only);
-        let request_id = RequestId::sent(caller.request_id.as_ref());
+        let client = ClientCapabilities::of(request, self.grpc_only);
+        let request_id = RequestId::sent(client.request_id.as_ref());
         self.report(&rejection, request_id.as_str());
         let kind = rejection.kind();
         let answer = answer::policy(kind);
@@ -116,7 +116,7 @@ impl Guard {
             reason: kind.label(),
             challenge: None,
         };
-        let mut response = respond(content, &request_id, caller.grpc);
+        let mut response = respond(content, &request_id, client.grpc);
         response.extensions_mut().insert(rejection);
         response
     }

@@ -7,7 +7,7 @@ use super::request_id::X_REQUEST_ID;
 
 /// The client, as far as an answer depends on it.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub(crate) struct ClientCapabilities {
     /// The version of HTTP that it speaks.
     pub(crate) version: Version,
     /// It sent a `HEAD` request.
@@ -20,7 +20,7 @@ pub(crate) struct Caller {
     pub(crate) request_id: Option<HeaderValue>,
 }
 
-impl Caller {
+impl ClientCapabilities {
     /// Reads a request. It is a call over gRPC if:
     ///
     /// 1. its version is HTTP/2, the only one that has gRPC;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn takes_trailers(values: &[&[u8]]) -> bool {
-        Caller::of(&request("te", values), false).takes_trailers
+        ClientCapabilities::of(&request("te", values), false).takes_trailers
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         change(&mut request);
-        Caller::of(&request, grpc_only).grpc
+        ClientCapabilities::of(&request, grpc_only).grpc
     }
 
     fn with_type(kind: &'static str) -> impl FnOnce(&mut Request<()>) {
