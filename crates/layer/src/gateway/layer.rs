@@ -59,7 +59,7 @@ impl GatewayLayer {
     /// [`Claims`]: caracal_revocation_state::Claims
     /// [`Mandate`]: caracal_revocation_mandate::Mandate
     pub fn with_verifier(self, verifier: Verifier) -> Self {
-        self.changed(|guard| guard.judge.verifier = Some(verifier))
+        self.changed(|guard| guard.authorizer.verifier = Some(verifier))
     }
 
     /// Reads the claims of a bearer token without verifying it, where the extensions hold none.
@@ -71,7 +71,7 @@ impl GatewayLayer {
     ///
     /// [`Admission`]: caracal_revocation_state::Admission
     pub fn with_insecure_unverified_claims(self) -> Self {
-        self.changed(|guard| guard.judge.unverified_claims = true)
+        self.changed(|guard| guard.authorizer.unverified_claims = true)
     }
 
     /// Lets requests through that have neither claims nor an `Authorization` header. One of
@@ -79,13 +79,13 @@ impl GatewayLayer {
     /// otherwise. axum's handlers tell anonymous requests by `Option<Mandate>`, which is `None` for
     /// these alone.
     pub fn allow_anonymous(self) -> Self {
-        self.changed(|guard| guard.judge.allow_anonymous = true)
+        self.changed(|guard| guard.authorizer.allow_anonymous = true)
     }
 
     /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
     /// the revocation of whatever it was delegated through.
     pub fn without_chain(self) -> Self {
-        self.changed(|guard| guard.judge.checks.chain = false)
+        self.changed(|guard| guard.authorizer.checks.chain = false)
     }
 
     /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
@@ -97,8 +97,8 @@ impl GatewayLayer {
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
-        self.guard.judge.revocations.require_bound("with_deny_after", bound)?;
-        Ok(self.changed(|guard| guard.judge.checks.deny_after = Some(bound)))
+        self.guard.authorizer.revocations.require_bound("with_deny_after", bound)?;
+        Ok(self.changed(|guard| guard.authorizer.checks.deny_after = Some(bound)))
     }
 
     /// Lets requests through while too little is known: before the history is read, and when the
@@ -106,7 +106,7 @@ impl GatewayLayer {
     /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
     /// service. Never what is known to be revoked.
     pub fn fail_open_unknown(self) -> Self {
-        self.changed(|guard| guard.judge.checks.fail_open_unknown = true)
+        self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
     /// Says how to cut what is already running, and what to spare.

@@ -1,4 +1,4 @@
-//! The gateway: a request's claims are judged before the service behind sees it.
+//! The gateway: a request's claims are decided on before the service behind sees it.
 
 mod layer;
 #[cfg(test)]

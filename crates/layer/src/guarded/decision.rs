@@ -2,7 +2,7 @@
 
 use caracal_revocation_state::Admitted;
 
-use super::judge::Verification;
+use super::authorizer::Verification;
 use super::request_context::RequestContext;
 use crate::Rejection;
 use crate::answer::Denial;

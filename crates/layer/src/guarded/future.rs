@@ -11,10 +11,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::authorizer::Verification;
 use super::ending::{Delimited, delimited};
 use super::guard::Guard;
 use super::held::Held;
-use super::judge::Verification;
 use super::request_context::RequestContext;
 use crate::answer::Denial;
 use crate::{GuardedBody, GuardedUpload};

@@ -8,9 +8,9 @@ use caracal_revocation_state::{
 };
 use http::{Extensions, Request, Version};
 
+use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer, Verification};
 use super::cutting::{Cutting, Trailer};
 use super::decision::{GuardDecision, Observed};
-use super::judge::{Judge, Judged, Judgement, Verification};
 use super::request_context::RequestContext;
 use crate::answer::{ClientCapabilities, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
@@ -19,7 +19,7 @@ use crate::{Rejection, challenge, log};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    pub(crate) judge: Judge,
+    pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
     pub(crate) cutting: Cutting,
     /// The service behind speaks nothing but gRPC.
@@ -36,7 +36,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(revocations: Revocations, profile: Profile) -> Self {
-        let judge = Judge {
+        let authorizer = Authorizer {
             revocations,
             checks: Checks::default(),
             allow_anonymous: false,
@@ -48,7 +48,7 @@ impl Guard {
         let counters = Counters::register(profile);
         let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
         Self {
-            judge,
+            authorizer,
             observe_only: false,
             cutting,
             grpc_only: false,
@@ -64,8 +64,8 @@ impl Guard {
     /// Begins the watch over running requests, once for all services of the layer: axum makes a
     /// service for each request, where it was not given its state beforehand.
     pub(super) fn start_watch(&self) {
-        self.judge.watch.get_or_init(|| {
-            let Judge { revocations, checks, .. } = &self.judge;
+        self.authorizer.watch.get_or_init(|| {
+            let Authorizer { revocations, checks, .. } = &self.authorizer;
             let cuts = || self.cutting.watch(revocations, checks, self.cuts.clone());
             if self.observe_only { None } else { cuts() }
         });
@@ -75,10 +75,10 @@ impl Guard {
     pub(crate) fn changed(mut guard: Arc<Self>, change: impl FnOnce(&mut Self)) -> Arc<Self> {
         let changed = Arc::make_mut(&mut guard);
         // What was watched on other terms.
-        changed.judge.watch = OnceLock::new();
+        changed.authorizer.watch = OnceLock::new();
         change(changed);
         let metadata = changed.resource_metadata.as_deref();
-        changed.challenge = challenge::parameters(&changed.judge.requirements, metadata);
+        changed.challenge = challenge::parameters(&changed.authorizer.requirements, metadata);
         guard
     }
 
@@ -86,12 +86,12 @@ impl Guard {
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> GuardDecision {
         // Taken out, since the headers are borrowed at the same time.
         let mut extensions = std::mem::take(request.extensions_mut());
-        let judged = self.judge.judge(request.headers(), &mut extensions);
+        let step = self.authorizer.authorize(request.headers(), &mut extensions);
         *request.extensions_mut() = extensions;
-        match judged {
-            Judged::Verifying(verification) => GuardDecision::Verifying(verification),
-            Judged::Decided(judgement) => self
-                .carry_out(request, judgement)
+        match step {
+            AuthorizeStep::Verifying(verification) => GuardDecision::Verifying(verification),
+            AuthorizeStep::Decided(outcome) => self
+                .carry_out(request, outcome)
                 .map_or_else(GuardDecision::Denied, GuardDecision::Admitted),
         }
     }
@@ -102,19 +102,19 @@ impl Guard {
         request: &mut Request<B>,
         verified: Result<Mandate, VerifyError>,
     ) -> Result<Option<RequestContext>, Box<Denial>> {
-        self.carry_out(request, self.judge.conclude(verified))
+        self.carry_out(request, self.authorizer.conclude(verified))
     }
 
     fn carry_out<B>(
         &self,
         request: &mut Request<B>,
-        Judgement { outcome, mandate, taken }: Judgement,
+        AuthorizeOutcome { result, mandate, taken }: AuthorizeOutcome,
     ) -> Result<Option<RequestContext>, Box<Denial>> {
-        let decided_on = outcome.iter().flatten().find_map(Admission::identity);
+        let decided_on = result.iter().flatten().find_map(Admission::identity);
         if taken.is_some() || decided_on.is_some() {
             self.mistakes.claims_came();
         }
-        let admission = match outcome {
+        let admission = match result {
             Ok(admission) => admission,
             Err(rejection) => return self.refuse(request, *rejection, mandate, taken),
         };

@@ -1,5 +1,6 @@
-//! A service behind a guard: the request is judged, and reaches the service only if it may.
+//! A service behind a guard, which admits or denies each request.
 
+mod authorizer;
 mod body;
 mod cutting;
 mod decision;
@@ -9,18 +10,17 @@ mod event_stream;
 mod future;
 mod guard;
 mod held;
-mod judge;
 mod request_context;
 mod service;
 mod upload;
 
+pub(crate) use authorizer::admit_unverified;
 pub use body::GuardedBody;
 pub use cutting::Cutting;
 pub use decision::Observed;
 pub use errors::{BoxError, CutError};
 pub use future::GuardedFuture;
 pub(crate) use guard::Guard;
-pub(crate) use judge::admit_unverified;
 pub use service::Guarded;
 pub use upload::GuardedUpload;
 

@@ -1,4 +1,4 @@
-//! The service: judge, then call.
+//! The service, which is called only for admitted requests.
 
 use std::mem;
 use std::sync::Arc;

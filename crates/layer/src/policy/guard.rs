@@ -37,8 +37,8 @@ struct Mistakes {
     other_state: AtomicBool,
 }
 
-/// What becomes of a request.
-pub(super) enum Judged {
+/// The decision about a request, now or later.
+pub(super) enum PolicyStep {
     Now(Result<PolicyDecision, PolicyRejection>),
     Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
 }
@@ -55,17 +55,17 @@ impl Guard {
         }
     }
 
-    pub(super) fn judge<B>(&self, request: &mut Request<B>) -> Judged {
+    pub(super) fn authorize<B>(&self, request: &mut Request<B>) -> PolicyStep {
         // Another layer left them since the request was admitted on its own identity.
         request.extensions_mut().remove::<Claims>();
         request.extensions_mut().remove::<Authority>();
         let input = match self.input(request) {
             Ok(input) => input,
-            Err(kind) => return Judged::Now(Err(kind.into())),
+            Err(kind) => return PolicyStep::Now(Err(kind.into())),
         };
         match self.policies.deciding(input) {
-            Deciding::Now(decision) => Judged::Now(follow(decision)),
-            Deciding::Later(decision) => Judged::Later(decision),
+            Deciding::Now(decision) => PolicyStep::Now(follow(decision)),
+            Deciding::Later(decision) => PolicyStep::Later(decision),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The service: judge, then call.
+//! The service, which is called only for allowed requests.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::guard::{Guard, Judged};
+use super::guard::{Guard, PolicyStep};
 use crate::{GuardedBody, PolicyFuture};
 
 /// A service behind a [`PolicyLayer`](crate::PolicyLayer).
@@ -29,15 +29,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.guard.judge(&mut request) {
-            Judged::Now(Ok(decision)) => {
+        match self.guard.authorize(&mut request) {
+            PolicyStep::Now(Ok(decision)) => {
                 request.extensions_mut().insert(decision);
                 PolicyFuture::inner(self.inner.call(request))
             }
-            Judged::Now(Err(rejection)) => {
+            PolicyStep::Now(Err(rejection)) => {
                 PolicyFuture::denied(self.guard.deny(rejection, &request))
             }
-            Judged::Later(decision) => {
+            PolicyStep::Later(decision) => {
                 // The service that was made ready is the one that is called.
                 let fresh = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, fresh);

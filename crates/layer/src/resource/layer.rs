@@ -86,15 +86,15 @@ impl ResourceLayer {
     /// metrics recorder before making it.
     pub fn new(verifier: Verifier) -> Self {
         let mut guard = Guard::new(verifier.revocations().clone(), Profile::Resource);
-        guard.judge.checks.delegation_epoch = true;
-        guard.judge.requirements = Requirements::new();
-        guard.judge.verifier = Some(verifier);
+        guard.authorizer.checks.delegation_epoch = true;
+        guard.authorizer.requirements = Requirements::new();
+        guard.authorizer.verifier = Some(verifier);
         Self { guard: Arc::new(guard) }
     }
 
     /// Requires all of this, in place of what was required before.
     pub fn require(self, requirements: Requirements) -> Self {
-        self.changed(|guard| guard.judge.requirements = requirements)
+        self.changed(|guard| guard.authorizer.requirements = requirements)
     }
 
     /// Also requires this word in `scope`.
@@ -134,18 +134,18 @@ impl ResourceLayer {
 
     /// Lets only delegations that ended make older tokens stale, not those that were created.
     pub fn only_ended_delegations(self) -> Self {
-        self.changed(|guard| guard.judge.checks.ended_delegations_only = true)
+        self.changed(|guard| guard.authorizer.checks.ended_delegations_only = true)
     }
 
     /// Leaves out the zone's delegation epoch.
     pub fn without_delegation_epoch(self) -> Self {
-        self.changed(|guard| guard.judge.checks.delegation_epoch = false)
+        self.changed(|guard| guard.authorizer.checks.delegation_epoch = false)
     }
 
     /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
     /// the revocation of whatever it was delegated through.
     pub fn without_chain(self) -> Self {
-        self.changed(|guard| guard.judge.checks.chain = false)
+        self.changed(|guard| guard.authorizer.checks.chain = false)
     }
 
     /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
@@ -157,8 +157,8 @@ impl ResourceLayer {
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
-        self.guard.judge.revocations.require_bound("with_deny_after", bound)?;
-        Ok(self.changed(|guard| guard.judge.checks.deny_after = Some(bound)))
+        self.guard.authorizer.revocations.require_bound("with_deny_after", bound)?;
+        Ok(self.changed(|guard| guard.authorizer.checks.deny_after = Some(bound)))
     }
 
     /// Lets requests through while too little is known: before the history is read, and when the
@@ -166,7 +166,7 @@ impl ResourceLayer {
     /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
     /// service. Never what is known to be revoked.
     pub fn fail_open_unknown(self) -> Self {
-        self.changed(|guard| guard.judge.checks.fail_open_unknown = true)
+        self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
     /// Says how to cut what is already running, and what to spare.
@@ -218,8 +218,8 @@ impl ResourceLayer {
 
     fn requiring(self, add: impl FnOnce(Requirements) -> Requirements) -> Self {
         self.changed(|guard| {
-            let requirements = std::mem::take(&mut guard.judge.requirements);
-            guard.judge.requirements = add(requirements);
+            let requirements = std::mem::take(&mut guard.authorizer.requirements);
+            guard.authorizer.requirements = add(requirements);
         })
     }
 

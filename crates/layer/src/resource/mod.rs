@@ -1,4 +1,4 @@
-//! The resource server: tokens are verified, judged, and asked for what a route requires.
+//! The resource server: tokens are verified, decided on, and checked for what a route requires.
 
 mod layer;
 #[cfg(test)]

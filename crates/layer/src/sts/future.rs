@@ -102,7 +102,7 @@ where
                     let Some(Rest { parts, mut inner, guard }) = rest.take() else {
                         return Poll::Pending;
                     };
-                    match guard.judge(&parts.headers, whole.map(|()| &*read.data)) {
+                    match guard.authorize(&parts.headers, whole.map(|()| &*read.data)) {
                         Ok(()) => {
                             let body = StsBody::replayed(std::mem::take(read));
                             let request = Request::from_parts(parts, body);

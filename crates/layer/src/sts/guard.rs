@@ -70,8 +70,8 @@ impl Guard {
         Err(self.deny(kind.into(), headers))
     }
 
-    /// Whether the request goes on to the STS, given its whole body.
-    pub(super) fn judge(
+    /// Decides whether the request goes on to the STS, given its whole body.
+    pub(super) fn authorize(
         &self,
         headers: &HeaderMap,
         body: Result<&[u8], RejectionKind>,

@@ -1,4 +1,4 @@
-//! Observing only: everything is judged, nothing is refused.
+//! Observing only: everything is decided on, nothing is denied.
 
 use RejectionKind::{
     AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OversizedToken, Revoked,

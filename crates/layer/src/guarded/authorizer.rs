@@ -1,4 +1,4 @@
-//! The decision, without its consequences.
+//! The decision about a request. It changes only the identity in the extensions.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -13,9 +13,9 @@ use crate::bearer::Authorization;
 use crate::unverified::Payload;
 use crate::{Rejection, RejectionKind};
 
-/// What is asked of a request.
+/// Decides whether a request is admitted.
 #[derive(Clone, Debug)]
-pub(crate) struct Judge {
+pub(crate) struct Authorizer {
     pub(crate) revocations: Revocations,
     pub(crate) checks: Checks,
     pub(crate) allow_anonymous: bool,
@@ -30,56 +30,61 @@ pub(crate) struct Judge {
 /// A verifier at work on a token that it has not seen before.
 pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
 
-/// What was decided, and on which mandate, where one was verified here.
-pub(crate) struct Judgement {
+/// The result for a request, and the mandate that it was decided on, where one was verified here.
+pub(crate) struct AuthorizeOutcome {
     /// An anonymous request has no admission.
-    pub(crate) outcome: Result<Option<Admission>, Box<Rejection>>,
+    pub(crate) result: Result<Option<Admission>, Box<Rejection>>,
     pub(crate) mandate: Option<Mandate>,
     /// The identity that was taken out of the extensions.
     pub(crate) taken: Option<Identity>,
 }
 
-pub(crate) enum Judged {
-    Decided(Judgement),
+/// The outcome, or the verification that must end first.
+pub(crate) enum AuthorizeStep {
+    Decided(AuthorizeOutcome),
     Verifying(Verification),
 }
 
-impl Judge {
-    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &mut Extensions) -> Judged {
+impl Authorizer {
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> AuthorizeStep {
         let Some(verifier) = &self.verifier else {
-            return Judged::Decided(self.by_identity(headers, extensions));
+            return AuthorizeStep::Decided(self.by_identity(headers, extensions));
         };
         // Before it is looked at: this very text may be known to be good.
         let presented = Authorization::of(headers).ok().flatten();
         let presented = presented.and_then(Authorization::presented);
         if let Some(mandate) = presented.and_then(|token| verifier.recall(token)) {
-            return Judged::Decided(self.by_mandate(mandate));
+            return AuthorizeStep::Decided(self.by_mandate(mandate));
         }
         let token = match self.token(headers) {
             Ok(Some(token)) => token,
-            Ok(None) => return Judged::Decided(Judgement::new(Ok(None))),
-            Err(kind) => return Judged::Decided(Judgement::refused(kind)),
+            Ok(None) => return AuthorizeStep::Decided(AuthorizeOutcome::new(Ok(None))),
+            Err(kind) => return AuthorizeStep::Decided(AuthorizeOutcome::denied(kind)),
         };
         let (verifier, token) = (verifier.clone(), token.to_owned());
-        Judged::Verifying(Box::pin(async move { verifier.verify(&token).await }))
+        AuthorizeStep::Verifying(Box::pin(async move { verifier.verify(&token).await }))
     }
 
-    /// What follows from the verifier's answer.
-    pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> Judgement {
+    /// Decides from the verifier's answer.
+    pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> AuthorizeOutcome {
         match verified {
             Ok(mandate) => self.by_mandate(mandate),
-            Err(error) => Judgement::refused(Rejection::unverified(error)),
+            Err(error) => AuthorizeOutcome::denied(Rejection::unverified(error)),
         }
     }
 
-    fn by_mandate(&self, mandate: Mandate) -> Judgement {
-        let judgement = self.decide(&mandate.identity(&self.revocations));
+    fn by_mandate(&self, mandate: Mandate) -> AuthorizeOutcome {
+        let outcome = self.decide(&mandate.identity(&self.revocations));
         let unmet = self.requirements.check(&mandate).map_err(Rejection::unmet_requirement);
-        let judgement = match (judgement.outcome.is_ok(), unmet) {
-            (true, Err(rejection)) => Judgement::refused(rejection),
-            _ => judgement,
+        let outcome = match (outcome.result.is_ok(), unmet) {
+            (true, Err(rejection)) => AuthorizeOutcome::denied(rejection),
+            _ => outcome,
         };
-        Judgement { mandate: Some(mandate), ..judgement }
+        AuthorizeOutcome { mandate: Some(mandate), ..outcome }
     }
 
     /// The request's token; none only where it may be anonymous.
@@ -91,31 +96,31 @@ impl Judge {
         }
     }
 
-    fn by_identity(&self, headers: &HeaderMap, extensions: &mut Extensions) -> Judgement {
+    fn by_identity(&self, headers: &HeaderMap, extensions: &mut Extensions) -> AuthorizeOutcome {
         let authorization = match Authorization::of(headers) {
             Ok(authorization) => authorization,
-            Err(kind) => return Judgement::refused(kind),
+            Err(kind) => return AuthorizeOutcome::denied(kind),
         };
         // A layer outside has decided already: nothing that was left since counts beside that.
         if let Some(admission) = extensions.get::<Admission>()
             && let Some(identity) = admission.identity()
         {
             if !admission.is_by(&self.revocations) {
-                return Judgement::refused(RejectionKind::OtherState);
+                return AuthorizeOutcome::denied(RejectionKind::OtherState);
             }
             return self.decide(identity);
         }
         // Which token did the layer that left an identity verify?
         if authorization.is_some_and(Authorization::is_malformed) {
-            return Judgement::refused(RejectionKind::MalformedHeader);
+            return AuthorizeOutcome::denied(RejectionKind::MalformedHeader);
         }
         match self.take(extensions) {
             Ok(Some(identity)) => {
-                let judgement = self.decide(&identity);
-                Judgement { taken: Some(identity), ..judgement }
+                let outcome = self.decide(&identity);
+                AuthorizeOutcome { taken: Some(identity), ..outcome }
             }
-            Ok(None) => self.by_token(authorization).unwrap_or_else(Judgement::refused),
-            Err(kind) => Judgement::refused(kind),
+            Ok(None) => self.by_token(authorization).unwrap_or_else(AuthorizeOutcome::denied),
+            Err(kind) => AuthorizeOutcome::denied(kind),
         }
     }
 
@@ -139,10 +144,10 @@ impl Judge {
     fn by_token(
         &self,
         authorization: Option<Authorization<'_>>,
-    ) -> Result<Judgement, RejectionKind> {
+    ) -> Result<AuthorizeOutcome, RejectionKind> {
         let token = match authorization {
             Some(authorization) => authorization.token()?,
-            None if self.allow_anonymous => return Ok(Judgement::new(Ok(None))),
+            None if self.allow_anonymous => return Ok(AuthorizeOutcome::new(Ok(None))),
             None => return Err(RejectionKind::MissingToken),
         };
         if !self.unverified_claims {
@@ -151,28 +156,28 @@ impl Judge {
         let payload = Payload::of(token)?;
         let claims = payload.claims()?;
         let admission = admit_unverified(&self.revocations, &claims, &self.checks, self.watch());
-        Ok(Judgement::new(admission.map(Some).map_err(Box::new)))
+        Ok(AuthorizeOutcome::new(admission.map(Some).map_err(Box::new)))
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
         self.watch.get().and_then(Option::as_ref)
     }
 
-    fn decide(&self, identity: &Identity) -> Judgement {
+    fn decide(&self, identity: &Identity) -> AuthorizeOutcome {
         let now = self.revocations.glance();
         let admission = self.revocations.admit(identity, &self.checks, now, self.watch());
         let denied = |why| denied(&self.revocations, identity.claims(), &self.checks, now, why);
-        Judgement::new(admission.map(Some).map_err(denied).map_err(Box::new))
+        AuthorizeOutcome::new(admission.map(Some).map_err(denied).map_err(Box::new))
     }
 }
 
-impl Judgement {
-    fn refused(rejection: impl Into<Rejection>) -> Self {
+impl AuthorizeOutcome {
+    fn denied(rejection: impl Into<Rejection>) -> Self {
         Self::new(Err(Box::new(rejection.into())))
     }
 
-    const fn new(outcome: Result<Option<Admission>, Box<Rejection>>) -> Self {
-        Self { outcome, mandate: None, taken: None }
+    const fn new(result: Result<Option<Admission>, Box<Rejection>>) -> Self {
+        Self { result, mandate: None, taken: None }
     }
 }
 
