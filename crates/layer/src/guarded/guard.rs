@@ -91,7 +91,7 @@ impl Guard {
         match step {
             AuthorizeStep::Verifying(verification) => GuardDecision::Verifying(verification),
             AuthorizeStep::Decided(outcome) => self
-                .carry_out(request, outcome)
+                .apply_decision(request, outcome)
                 .map_or_else(GuardDecision::Denied, GuardDecision::Admitted),
         }
     }
@@ -102,10 +102,10 @@ impl Guard {
         request: &mut Request<B>,
         verified: Result<Mandate, VerifyError>,
     ) -> Result<Option<RequestContext>, Box<Denial>> {
-        self.carry_out(request, self.authorizer.conclude(verified))
+        self.apply_decision(request, self.authorizer.conclude(verified))
     }
 
-    fn carry_out<B>(
+    fn apply_decision<B>(
         &self,
         request: &mut Request<B>,
         AuthorizeOutcome { result, mandate, taken }: AuthorizeOutcome,
@@ -130,12 +130,12 @@ impl Guard {
         extensions.remove::<Authority>();
         let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
         let mandate = mandate.or_else(|| extensions.remove::<Mandate>().filter(is_left));
-        put(extensions, mandate);
+        set_extension(extensions, mandate);
         if admission.is_none() {
             extensions.insert(Anonymous);
         }
-        put(extensions, admission);
-        put(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
+        set_extension(extensions, admission);
+        set_extension(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
         Ok(running.map(|running| self.request_context(request, running)))
     }
 
@@ -154,14 +154,14 @@ impl Guard {
         let extensions = request.extensions_mut();
         extensions.remove::<Anonymous>();
         match taken {
-            Some(Identity::Claims(claims)) => put(extensions, Arc::into_inner(claims)),
-            Some(Identity::Authority(authority)) => put(extensions, Some(authority)),
+            Some(Identity::Claims(claims)) => set_extension(extensions, Arc::into_inner(claims)),
+            Some(Identity::Authority(authority)) => set_extension(extensions, Some(authority)),
             _ => {}
         }
         if mandate.is_some() {
-            put(extensions, mandate);
+            set_extension(extensions, mandate);
         }
-        put(extensions, Some(Observed::new(Err(rejection))));
+        set_extension(extensions, Some(Observed::new(Err(rejection))));
         Ok(None)
     }
 
@@ -204,8 +204,8 @@ impl Guard {
     }
 }
 
-/// In place of what was there.
-fn put<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
+/// Sets an extension, or removes it where there is no value.
+fn set_extension<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
     match value {
         Some(value) => drop(extensions.insert(value)),
         None => drop(extensions.remove::<T>()),
