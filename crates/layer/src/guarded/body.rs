@@ -10,9 +10,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::ending::{End, Ending, Flush, LastWords};
 use super::errors::{BoxError, CutError};
 use super::request_context::RequestContext;
+use super::termination::{End, FinalFrames, Flush, Termination};
 
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.
@@ -33,9 +33,9 @@ pin_project! {
     enum Kind<B> {
         /// Of a request that nothing cuts.
         Inner { #[pin] body: B },
-        Running { #[pin] body: B, running: Running, ending: Ending },
+        Running { #[pin] body: B, running: Running, termination: Termination },
         /// A refusal, or what is left to say after a cut.
-        Own { words: LastWords, flushing: Option<Pin<Box<Sleep>>> },
+        Own { frames: FinalFrames, flushing: Option<Pin<Box<Sleep>>> },
     }
 }
 
@@ -47,19 +47,21 @@ impl<B> GuardedBody<B> {
     /// All of a response in one chunk.
     pub(crate) fn whole(chunk: Bytes) -> Self {
         let event = Some(chunk).filter(|chunk| !chunk.is_empty());
-        Self::own(LastWords { event, end: End::Clean })
+        Self::own(FinalFrames { event, end: End::Clean })
     }
 
-    const fn own(words: LastWords) -> Self {
-        Self { kind: Kind::Own { words, flushing: None } }
+    const fn own(frames: FinalFrames) -> Self {
+        Self { kind: Kind::Own { frames, flushing: None } }
     }
 }
 
 impl<B: Body> GuardedBody<B> {
     /// The response of a request that runs on.
     pub(super) fn running(mut response: Response<B>, context: RequestContext) -> Response<Self> {
-        let ending = Ending::prepare(&context.client, context.profile, &mut response);
-        response.map(|body| Self { kind: Kind::Running { body, running: context.running, ending } })
+        let termination = Termination::prepare(&context.client, context.profile, &mut response);
+        response.map(|body| Self {
+            kind: Kind::Running { body, running: context.running, termination },
+        })
     }
 }
 
@@ -78,19 +80,19 @@ where
         let mut this = self.project();
         match this.kind.as_mut().project() {
             KindProjection::Inner { body } => return body.poll_frame(cx).map_err(Into::into),
-            KindProjection::Running { body, running, ending } => {
-                let words = match poll_running(body, running, ending, cx) {
+            KindProjection::Running { body, running, termination } => {
+                let frames = match poll_running(body, running, termination, cx) {
                     Poll::Ready(Next::Frame(frame)) => return Poll::Ready(frame),
-                    Poll::Ready(Next::Cut(words)) => words,
+                    Poll::Ready(Next::Cut(frames)) => frames,
                     Poll::Pending => return Poll::Pending,
                 };
                 // What was not handed over goes with the service's body.
-                this.kind.set(Kind::Own { words, flushing: None });
+                this.kind.set(Kind::Own { frames, flushing: None });
             }
             KindProjection::Own { .. } => {}
         }
         match this.kind.project() {
-            KindProjection::Own { words, flushing } => poll_own(words, flushing, cx),
+            KindProjection::Own { frames, flushing } => poll_own(frames, flushing, cx),
             _ => Poll::Ready(None),
         }
     }
@@ -98,15 +100,15 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } | Kind::Running { body, .. } => body.is_end_stream(),
-            Kind::Own { words, .. } => words.event.is_none() && matches!(words.end, End::Clean),
+            Kind::Own { frames, .. } => frames.event.is_none() && matches!(frames.end, End::Clean),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } | Kind::Running { body, .. } => body.size_hint(),
-            Kind::Own { words, .. } => {
-                SizeHint::with_exact(words.event.as_ref().map_or(0, |chunk| chunk.len() as u64))
+            Kind::Own { frames, .. } => {
+                SizeHint::with_exact(frames.event.as_ref().map_or(0, |chunk| chunk.len() as u64))
             }
         }
     }
@@ -114,13 +116,13 @@ where
 
 enum Next {
     Frame(Option<Result<Frame<Bytes>, BoxError>>),
-    Cut(LastWords),
+    Cut(FinalFrames),
 }
 
 fn poll_running<B>(
     mut body: Pin<&mut B>,
     running: &mut Running,
-    ending: &mut Ending,
+    termination: &mut Termination,
     cx: &mut Context<'_>,
 ) -> Poll<Next>
 where
@@ -139,7 +141,7 @@ where
                 let cut = if goes_on { running.cut() } else { running.seen_cut() };
                 let Some(cut) = cut else {
                     if let Some(Ok(frame)) = &frame {
-                        frame.data_ref().inspect(|chunk| ending.sent(chunk));
+                        frame.data_ref().inspect(|chunk| termination.sent(chunk));
                     }
                     return Poll::Ready(Next::Frame(frame.map(|frame| frame.map_err(Into::into))));
                 };
@@ -147,27 +149,27 @@ where
             }
         },
     };
-    running.report(ending.part());
-    Poll::Ready(Next::Cut(ending.last_words(cut)))
+    running.report(termination.part());
+    Poll::Ready(Next::Cut(termination.final_frames(cut)))
 }
 
 fn poll_own(
-    words: &mut LastWords,
+    frames: &mut FinalFrames,
     flushing: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-    if let Some(chunk) = words.event.take() {
+    if let Some(chunk) = frames.event.take() {
         return Poll::Ready(Some(Ok(Frame::data(chunk))));
     }
     if let Some(flushing) = flushing {
         ready!(flushing.as_mut().poll(cx));
     }
-    match std::mem::replace(&mut words.end, End::Clean) {
+    match std::mem::replace(&mut frames.end, End::Clean) {
         End::Clean => Poll::Ready(None),
         End::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(*trailers)))),
         End::Broken(cut) => Poll::Ready(Some(Err(Box::new(CutError::new(cut))))),
         End::BrokenAfter(cut, flush) => {
-            words.end = End::Broken(cut);
+            frames.end = End::Broken(cut);
             match flush {
                 // Whoever writes flushes when the body waits, and asks again at once.
                 Flush::AtOnce => {
@@ -179,7 +181,7 @@ fn poll_own(
                     let poll = sleep.as_mut().poll(cx);
                     *flushing = Some(sleep);
                     ready!(poll);
-                    poll_own(words, flushing, cx)
+                    poll_own(frames, flushing, cx)
                 }
             }
         }

@@ -12,10 +12,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::authorizer::Verification;
-use super::ending::{Delimited, delimited};
 use super::guard::Guard;
 use super::held::Held;
 use super::request_context::RequestContext;
+use super::termination::{Delimited, delimited};
 use crate::answer::Denial;
 use crate::{GuardedBody, GuardedUpload};
 

@@ -4,7 +4,7 @@ mod authorizer;
 mod body;
 mod cutting;
 mod decision;
-mod ending;
+
 mod errors;
 mod event_stream;
 mod future;
@@ -12,6 +12,7 @@ mod guard;
 mod held;
 mod request_context;
 mod service;
+mod termination;
 mod upload;
 
 pub(crate) use authorizer::admit_unverified;

@@ -1,4 +1,4 @@
-//! How a response ends that is cut while it streams: in the words of its protocol.
+//! The termination of a response that is cut while it streams: the final frames of its protocol.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked
 
 /// What is kept of a response to end it properly.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ending {
+pub(super) struct Termination {
     profile: Profile,
     kind: Kind,
     /// The client takes the trailer, and it was announced.
@@ -36,7 +36,7 @@ enum Kind {
 
 /// The last of a response that was cut, in this order.
 #[derive(Debug)]
-pub(super) struct LastWords {
+pub(super) struct FinalFrames {
     pub(super) event: Option<Bytes>,
     pub(super) end: End,
 }
@@ -60,8 +60,8 @@ pub(super) enum Flush {
     After(Duration),
 }
 
-impl Ending {
-    /// Chooses the ending, and announces the trailer if there may be one.
+impl Termination {
+    /// Chooses the termination, and announces the trailer if there may be one.
     pub(super) fn prepare<B: Body>(
         client: &ClientCapabilities,
         profile: Profile,
@@ -111,11 +111,11 @@ impl Ending {
         }
     }
 
-    pub(super) fn last_words(&self, cut: Cut) -> LastWords {
+    pub(super) fn final_frames(&self, cut: Cut) -> FinalFrames {
         if matches!(self.kind, Kind::Grpc) {
             let mut trailers = grpc_trailers(self.profile, cut);
             trailers.insert(X_CARACAL_REVOKED, HeaderValue::from_static("true"));
-            return LastWords { event: None, end: End::Trailers(Box::new(trailers)) };
+            return FinalFrames { event: None, end: End::Trailers(Box::new(trailers)) };
         }
         let event = match self.kind {
             Kind::Events(position) if position.is_boundary() => Some(revoked_event(cut)),
@@ -131,7 +131,7 @@ impl Ending {
         } else {
             End::Broken(cut)
         };
-        LastWords { event, end }
+        FinalFrames { event, end }
     }
 }
 
