@@ -104,6 +104,7 @@ mod engine;
 mod input;
 mod ledger;
 mod limits;
+mod loader;
 mod metrics;
 mod options;
 mod policies;

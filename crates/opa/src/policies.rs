@@ -8,9 +8,10 @@ use caracal_revocation_state::Revocations;
 
 use crate::cache::{Decisions, Key};
 use crate::decision::Ruling;
+use crate::loader::Workshop;
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
-use crate::zone::{Workshop, Zone};
+use crate::zone::Zone;
 use crate::zones::{Zones, ZonesOwner};
 use crate::{
     BoxFuture, Evaluation, EvaluationError, NoDecision, PolicyDecision, PolicyEngine, PolicyInput,

@@ -1,35 +1,16 @@
-//! One zone: what requests read, and the task that keeps it current.
+//! One zone as requests see it.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use caracal_revocation_state::internal::Backoff;
-use caracal_revocation_state::{Moment, PolicyChanges, PolicyInvalidation, Revocations};
-use futures_util::FutureExt;
+use caracal_revocation_state::Moment;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant as Deadline, Sleep};
 
-use crate::ledger::{Attempt, Ruling, Version};
-use crate::metrics::Metrics;
-use crate::source::AnySource;
-use crate::standing::{LoadedPolicy, Standing};
-use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
+use crate::standing::Standing;
 
-/// What every zone's task works with.
-pub(crate) struct Workshop {
-    pub(crate) revocations: Revocations,
-    pub(crate) source: Box<dyn AnySource>,
-    pub(crate) engine: Box<dyn PolicyEngine>,
-    pub(crate) options: PolicyOptions,
-    pub(crate) metrics: Metrics,
-}
-
-/// One zone as requests see it.
+/// One zone: its policy state, and the loads that are asked for.
 #[derive(Debug)]
 pub(crate) struct Zone {
     pub(crate) name: Arc<str>,
@@ -37,9 +18,9 @@ pub(crate) struct Zone {
     /// Milliseconds of the monotonic clock at the last request.
     used: AtomicU64,
     /// Loads that were asked for, and the last of them that an attempt has answered; or [`LEFT`].
-    wanted: AtomicU64,
-    answered: watch::Sender<u64>,
-    wake: Notify,
+    pub(crate) wanted: AtomicU64,
+    pub(crate) answered: watch::Sender<u64>,
+    pub(crate) wake: Notify,
 }
 
 /// Nobody answers any more: the zone has left.
@@ -65,7 +46,7 @@ impl Zone {
         }
     }
 
-    fn is_idle(&self, now: Moment, idle: Duration) -> bool {
+    pub(crate) fn is_idle(&self, now: Moment, idle: Duration) -> bool {
         let unused = millis(now).saturating_sub(self.used.load(Ordering::Relaxed));
         Duration::from_millis(unused) > idle
     }
@@ -91,210 +72,6 @@ impl Zone {
     }
 }
 
-/// Loads the zone's policy whenever it must be, until nobody has asked for it for long.
-pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
-    let mut changes = workshop.revocations.policy_changes();
-    let mut standing = Standing::clone(&zone.standing.load());
-    let (first, longest) = workshop.options.retry;
-    let mut backoff = Backoff::new(first, longest);
-    loop {
-        let wanted = zone.wanted.load(Ordering::Acquire);
-        let began = Deadline::now();
-        attempt(zone, workshop, &mut standing, &mut changes).await;
-        zone.standing.store(Arc::new(standing.clone()));
-        zone.answered.send_replace(wanted);
-        let told = workshop.revocations.policy(&zone.name);
-        let pause = if standing.trouble.is_none() {
-            backoff.reset();
-            jittered(workshop.options.poll_interval)
-        } else {
-            backoff.next_pause()
-        };
-        let settled = standing.trouble.is_none();
-        let mut sleep = pin!(tokio::time::sleep(pause));
-        let mut heard = told.generation;
-        if settled && !standing.ledger.is_settled() {
-            continue;
-        }
-        loop {
-            let told = workshop.revocations.policy(&zone.name);
-            if told.generation != heard || told.generation > standing.ledger.heard() {
-                heard = told.generation;
-                standing.ledger.hear(&told, workshop.revocations.now());
-                zone.standing.store(Arc::new(standing.clone()));
-                if settled {
-                    break;
-                }
-                // It may be what the failing attempts wait for; but a flood of messages must
-                // neither become a flood of loads nor put off the next one.
-                backoff.reset();
-                no_later(sleep.as_mut(), Deadline::now() + backoff.next_pause());
-            }
-            tokio::select! {
-                () = &mut sleep => break,
-                // Requests that meet an engine with another version ask in crowds.
-                () = zone.wake.notified() => {
-                    no_later(sleep.as_mut(), began + workshop.options.retry.0);
-                }
-                () = changes.changed() => {}
-            }
-        }
-        if zone.is_idle(workshop.revocations.now(), workshop.options.idle) {
-            return;
-        }
-    }
-}
-
-fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
-    if deadline < sleep.deadline() {
-        sleep.reset(deadline);
-    }
-}
-
-/// Loads once, and enters in the standing what came of it.
-async fn attempt(
-    zone: &Zone,
-    workshop: &Workshop,
-    standing: &mut Standing,
-    changes: &mut PolicyChanges,
-) {
-    let revocations = &workshop.revocations;
-    let told = revocations.policy(&zone.name);
-    let attempt = standing.ledger.begin(&told, revocations.now());
-    let before = standing.trouble;
-    let outcome = load_and_prepare(zone, workshop, standing, changes, &attempt).await;
-    standing.tried = true;
-    standing.trouble = outcome.err().map(|(trouble, words)| {
-        workshop.metrics.load_failed(trouble);
-        tell(zone, standing, trouble, before, &words);
-        trouble
-    });
-    if before.is_some() && standing.trouble.is_none() {
-        tracing::info!(zone = ?zone.name, "the zone's policy is current again");
-    }
-}
-
-async fn load_and_prepare(
-    zone: &Zone,
-    workshop: &Workshop,
-    standing: &mut Standing,
-    changes: &mut PolicyChanges,
-    attempt: &Attempt,
-) -> Result<(), (Trouble, String)> {
-    let options = &workshop.options;
-    let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
-    let began = Instant::now();
-    // The user's code may panic; the task that keeps the zone's policy current goes on.
-    let load = AssertUnwindSafe(async { workshop.source.load_boxed(request).await });
-    let load = load.catch_unwind();
-    let load = tokio::time::timeout(options.load_timeout, load);
-    let loaded = listening(zone, workshop, standing, changes, load).await;
-    workshop.metrics.loaded(began.elapsed());
-    let bundle = loaded
-        .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
-        .map_err(|_| (Trouble::Source, "the source panicked".to_owned()))?
-        .map_err(|error| (Trouble::Source, error.to_string()))?;
-    let Some(bundle) = bundle else {
-        standing.policy = None;
-        standing.ledger.install_none(attempt);
-        return settled(attempt, attempt.awaited().is_none());
-    };
-    let version = verified(&bundle, options).map_err(|trouble| (trouble, String::new()))?;
-    let bundle = Arc::new(bundle);
-    let answers = |awaited: &str| bundle.answers(awaited);
-    let answered = attempt.awaited().is_none_or(answers);
-    let is_lost = standing.policy.as_ref().is_some_and(|policy| policy.prepared.is_lost());
-    let ruling = match standing.ledger.rule(attempt, &version, answers) {
-        Ruling::Same if is_lost => Ruling::New,
-        ruling => ruling,
-    };
-    match ruling {
-        Ruling::Older => return Err((Trouble::OlderVersion, version.version.to_string())),
-        Ruling::KnownBroken => return Err((Trouble::Broken, "the same bundle again".to_owned())),
-        Ruling::Same => standing.ledger.install(attempt, version, answers),
-        Ruling::New => {
-            let began = Instant::now();
-            let bundle = Arc::clone(&bundle);
-            let prepare =
-                AssertUnwindSafe(async { workshop.engine.prepare(&zone.name, bundle).await });
-            let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
-            let prepared = listening(zone, workshop, standing, changes, prepare).await;
-            let ok = matches!(prepared, Ok(Ok(Ok(_))));
-            workshop.metrics.compiled(began.elapsed(), ok);
-            match prepared {
-                Ok(Ok(Ok(prepared))) => {
-                    let policy = LoadedPolicy { version: version.clone(), prepared };
-                    standing.policy = Some(Arc::new(policy));
-                    standing.ledger.install(attempt, version, answers);
-                }
-                Ok(Ok(Err(PrepareError::Unavailable(words)))) => {
-                    return Err((Trouble::Engine, words));
-                }
-                Ok(Ok(Err(PrepareError::Refused(words)))) => {
-                    standing.ledger.refuse(version);
-                    return Err((Trouble::Broken, words));
-                }
-                Ok(Err(_)) => return Err((Trouble::Engine, "it panicked".to_owned())),
-                Err(_) => return Err((Trouble::Engine, "it took too long".to_owned())),
-            }
-        }
-    }
-    settled(attempt, answered)
-}
-
-fn settled(attempt: &Attempt, answered: bool) -> Result<(), (Trouble, String)> {
-    if answered {
-        return Ok(());
-    }
-    Err((Trouble::NotYetAwaited, attempt.awaited().unwrap_or_default().to_owned()))
-}
-
-fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, Trouble> {
-    let content: Arc<str> = bundle.compute_digest().into();
-    let digest = match bundle.digest() {
-        Some(_) if !bundle.is_intact() => return Err(Trouble::WrongDigest),
-        Some(digest) => digest.into(),
-        None if !options.insecure_accept_undigested => return Err(Trouble::NoDigest),
-        None => Arc::clone(&content),
-    };
-    Ok(Version { version: bundle.version().into(), digest, content })
-}
-
-/// Goes on hearing of invalidations while something takes its time.
-async fn listening<T>(
-    zone: &Zone,
-    workshop: &Workshop,
-    standing: &mut Standing,
-    changes: &mut PolicyChanges,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = pin!(work);
-    loop {
-        let told: PolicyInvalidation = workshop.revocations.policy(&zone.name);
-        if told.generation > standing.ledger.heard() {
-            standing.ledger.hear(&told, workshop.revocations.now());
-            zone.standing.store(Arc::new(standing.clone()));
-        }
-        tokio::select! {
-            done = &mut work => return done,
-            () = changes.changed() => {}
-        }
-    }
-}
-
-/// Loudly when it is news, quietly when it goes on.
-fn tell(zone: &Zone, standing: &Standing, trouble: Trouble, before: Option<Trouble>, words: &str) {
-    let serving = standing.policy.as_ref().map(|policy| policy.version.version.as_ref());
-    let (zone, reason) = (&zone.name, trouble.label());
-    if before == Some(trouble) {
-        tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
-    } else if trouble == Trouble::NotYetAwaited {
-        tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the source is behind");
-    } else {
-        tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");
-    }
-}
-
 fn millis(moment: Moment) -> u64 {
     u64::try_from(moment.monotonic.as_millis()).unwrap_or(u64::MAX)
 }
@@ -312,9 +89,4 @@ mod tests {
         zone.leave();
         assert!(!waiting.await, "nobody answered");
     }
-}
-
-/// Give or take a tenth, so that the replicas of a service do not ask in step.
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + fastrand::f64() / 5.0)
 }

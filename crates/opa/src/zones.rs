@@ -7,9 +7,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::limits::GAUGE_INTERVAL;
+use crate::loader::{Workshop, keep_current};
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
-use crate::zone::{Workshop, Zone, keep_current};
+use crate::zone::Zone;
 use crate::{Unusable, ZoneStatus};
 
 /// Owns the zones: its end is the end of their tasks.
