@@ -20,7 +20,7 @@ use crate::zone::Zone;
 use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
 
 /// What every zone's task works with.
-pub(crate) struct Workshop {
+pub(crate) struct LoaderContext {
     pub(crate) revocations: Revocations,
     pub(crate) source: Box<dyn AnySource>,
     pub(crate) engine: Box<dyn PolicyEngine>,
@@ -29,21 +29,21 @@ pub(crate) struct Workshop {
 }
 
 /// Loads the zone's policy whenever it must be, until nobody has asked for it for long.
-pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
-    let mut changes = workshop.revocations.policy_changes();
+pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
+    let mut changes = context.revocations.policy_changes();
     let mut standing = Standing::clone(&zone.standing.load());
-    let (first, longest) = workshop.options.retry;
+    let (first, longest) = context.options.retry;
     let mut backoff = Backoff::new(first, longest);
     loop {
         let wanted = zone.wanted.load(Ordering::Acquire);
         let began = Deadline::now();
-        attempt(zone, workshop, &mut standing, &mut changes).await;
+        attempt(zone, context, &mut standing, &mut changes).await;
         zone.standing.store(Arc::new(standing.clone()));
         zone.answered.send_replace(wanted);
-        let told = workshop.revocations.policy(&zone.name);
+        let told = context.revocations.policy(&zone.name);
         let pause = if standing.trouble.is_none() {
             backoff.reset();
-            jittered(workshop.options.poll_interval)
+            jittered(context.options.poll_interval)
         } else {
             backoff.next_pause()
         };
@@ -54,10 +54,10 @@ pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
             continue;
         }
         loop {
-            let told = workshop.revocations.policy(&zone.name);
+            let told = context.revocations.policy(&zone.name);
             if told.generation != heard || told.generation > standing.ledger.heard() {
                 heard = told.generation;
-                standing.ledger.hear(&told, workshop.revocations.now());
+                standing.ledger.hear(&told, context.revocations.now());
                 zone.standing.store(Arc::new(standing.clone()));
                 if settled {
                     break;
@@ -71,12 +71,12 @@ pub(crate) async fn keep_current(zone: &Zone, workshop: &Workshop) {
                 () = &mut sleep => break,
                 // Requests that meet an engine with another version ask in crowds.
                 () = zone.wake.notified() => {
-                    no_later(sleep.as_mut(), began + workshop.options.retry.0);
+                    no_later(sleep.as_mut(), began + context.options.retry.0);
                 }
                 () = changes.changed() => {}
             }
         }
-        if zone.is_idle(workshop.revocations.now(), workshop.options.idle) {
+        if zone.is_idle(context.revocations.now(), context.options.idle) {
             return;
         }
     }
@@ -96,18 +96,18 @@ fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
 /// Loads once, and enters in the standing what came of it.
 async fn attempt(
     zone: &Zone,
-    workshop: &Workshop,
+    context: &LoaderContext,
     standing: &mut Standing,
     changes: &mut PolicyChanges,
 ) {
-    let revocations = &workshop.revocations;
+    let revocations = &context.revocations;
     let told = revocations.policy(&zone.name);
     let attempt = standing.ledger.begin(&told, revocations.now());
     let before = standing.trouble;
-    let outcome = load_and_prepare(zone, workshop, standing, changes, &attempt).await;
+    let outcome = load_and_prepare(zone, context, standing, changes, &attempt).await;
     standing.tried = true;
     standing.trouble = outcome.err().map(|(trouble, words)| {
-        workshop.metrics.load_failed(trouble);
+        context.metrics.load_failed(trouble);
         tell(zone, standing, trouble, before, &words);
         trouble
     });
@@ -118,20 +118,20 @@ async fn attempt(
 
 async fn load_and_prepare(
     zone: &Zone,
-    workshop: &Workshop,
+    context: &LoaderContext,
     standing: &mut Standing,
     changes: &mut PolicyChanges,
     attempt: &Attempt,
 ) -> Result<(), (Trouble, String)> {
-    let options = &workshop.options;
+    let options = &context.options;
     let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
     let began = Instant::now();
     // The user's code may panic; the task that keeps the zone's policy current goes on.
-    let load = AssertUnwindSafe(async { workshop.source.load_boxed(request).await });
+    let load = AssertUnwindSafe(async { context.source.load_boxed(request).await });
     let load = load.catch_unwind();
     let load = tokio::time::timeout(options.load_timeout, load);
-    let loaded = listening(zone, workshop, standing, changes, load).await;
-    workshop.metrics.loaded(began.elapsed());
+    let loaded = listening(zone, context, standing, changes, load).await;
+    context.metrics.loaded(began.elapsed());
     let bundle = loaded
         .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
         .map_err(|_| (Trouble::Source, "the source panicked".to_owned()))?
@@ -158,11 +158,11 @@ async fn load_and_prepare(
             let began = Instant::now();
             let bundle = Arc::clone(&bundle);
             let prepare =
-                AssertUnwindSafe(async { workshop.engine.prepare(&zone.name, bundle).await });
+                AssertUnwindSafe(async { context.engine.prepare(&zone.name, bundle).await });
             let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
-            let prepared = listening(zone, workshop, standing, changes, prepare).await;
+            let prepared = listening(zone, context, standing, changes, prepare).await;
             let ok = matches!(prepared, Ok(Ok(Ok(_))));
-            workshop.metrics.compiled(began.elapsed(), ok);
+            context.metrics.compiled(began.elapsed(), ok);
             match prepared {
                 Ok(Ok(Ok(prepared))) => {
                     let policy = LoadedPolicy { version: version.clone(), prepared };
@@ -205,16 +205,16 @@ fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, T
 /// Goes on hearing of invalidations while something takes its time.
 async fn listening<T>(
     zone: &Zone,
-    workshop: &Workshop,
+    context: &LoaderContext,
     standing: &mut Standing,
     changes: &mut PolicyChanges,
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = pin!(work);
     loop {
-        let told: PolicyInvalidation = workshop.revocations.policy(&zone.name);
+        let told: PolicyInvalidation = context.revocations.policy(&zone.name);
         if told.generation > standing.ledger.heard() {
-            standing.ledger.hear(&told, workshop.revocations.now());
+            standing.ledger.hear(&told, context.revocations.now());
             zone.standing.store(Arc::new(standing.clone()));
         }
         tokio::select! {

@@ -8,7 +8,7 @@ use caracal_revocation_state::Revocations;
 
 use crate::cache::{Decisions, Key};
 use crate::decision::Ruling;
-use crate::loader::Workshop;
+use crate::loader::LoaderContext;
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
 use crate::zone::Zone;
@@ -59,8 +59,8 @@ impl ZonePolicies {
     ) -> Self {
         let metrics = Metrics::register(options.poll_interval);
         let (source, engine) = (Box::new(source), Box::new(engine));
-        let workshop = Workshop { revocations, source, engine, options, metrics };
-        Self { owner: Arc::new(ZonesOwner::new(workshop)), remembered: None }
+        let context = LoaderContext { revocations, source, engine, options, metrics };
+        Self { owner: Arc::new(ZonesOwner::new(context)), remembered: None }
     }
 
     /// What the zone's policy decides about this input.
@@ -118,7 +118,7 @@ impl ZonePolicies {
     /// The revocation state that tells of invalidations.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
-        &self.owner.zones.workshop.revocations
+        &self.owner.zones.context.revocations
     }
 
     /// The same policies with a memory of up to `capacity` decisions of its own, for the policy layer,
@@ -189,7 +189,7 @@ impl ZonePolicies {
     /// remembered decision is remembered under.
     fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
         let zone = self.owner.zone(zone).ok()?;
-        let generation = self.owner.zones.workshop.revocations.policy(&zone.name).generation;
+        let generation = self.owner.zones.context.revocations.policy(&zone.name).generation;
         Some((self.owner.zones.usable(&zone).ok()?, generation))
     }
 
@@ -202,7 +202,7 @@ impl ZonePolicies {
         let owner = Arc::clone(&self.owner);
         Deciding::Later(Box::pin(async move {
             let zones = &owner.zones;
-            let wait = zones.workshop.options.first_load_wait;
+            let wait = zones.context.options.first_load_wait;
             if let Some((policy, began, result)) = first {
                 let decision = read(zones, &zone, &policy, began, result.await);
                 if decision != Err(EvaluationError::OtherVersion.into()) {
@@ -235,7 +235,7 @@ fn read(
     result: Result<serde_json::Value, EvaluationError>,
 ) -> Result<PolicyDecision, NoDecision> {
     let ruling = result.and_then(Ruling::read);
-    zones.workshop.metrics.evaluated(began.elapsed(), ruling.is_ok());
+    zones.context.metrics.evaluated(began.elapsed(), ruling.is_ok());
     let Ruling { effect, determining_policies, diagnostics } = ruling?;
     Ok(PolicyDecision {
         zone: Arc::clone(&zone.name),
@@ -261,7 +261,7 @@ impl fmt::Debug for Deciding {
 impl fmt::Debug for ZonePolicies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZonePolicies")
-            .field("engine", &self.owner.zones.workshop.engine)
+            .field("engine", &self.owner.zones.context.engine)
             .field("zones", &self.owner.zones.len())
             .finish_non_exhaustive()
     }

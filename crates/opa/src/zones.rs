@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::limits::GAUGE_INTERVAL;
-use crate::loader::{Workshop, keep_current};
+use crate::loader::{LoaderContext, keep_current};
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
 use crate::zone::Zone;
@@ -22,7 +22,7 @@ pub(crate) struct ZonesOwner {
 
 /// The zones in use, shared by requests and tasks.
 pub(crate) struct Zones {
-    pub(crate) workshop: Workshop,
+    pub(crate) context: LoaderContext,
     by_name: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
     /// Locked to change the map. `true` once a task reports the ages.
     joining: Mutex<bool>,
@@ -30,8 +30,8 @@ pub(crate) struct Zones {
 
 impl ZonesOwner {
     /// Owns no zones yet.
-    pub(crate) fn new(workshop: Workshop) -> Self {
-        let zones = Zones { workshop, by_name: ArcSwap::default(), joining: Mutex::new(false) };
+    pub(crate) fn new(context: LoaderContext) -> Self {
+        let zones = Zones { context, by_name: ArcSwap::default(), joining: Mutex::new(false) };
         Self { zones: Arc::new(zones), alive: watch::Sender::new(()) }
     }
 
@@ -42,7 +42,7 @@ impl ZonesOwner {
     /// Outside of a tokio runtime.
     pub(crate) fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
         let all = &self.zones;
-        let now = all.workshop.revocations.now();
+        let now = all.context.revocations.now();
         if let Some(zone) = all.by_name.load().get(name) {
             zone.touch(now);
             return Ok(Arc::clone(zone));
@@ -52,7 +52,7 @@ impl ZonesOwner {
         if let Some(zone) = zones.get(name) {
             return Ok(Arc::clone(zone));
         }
-        if zones.len() >= all.workshop.options.max_zones {
+        if zones.len() >= all.context.options.max_zones {
             return Err(Unusable::TooManyZones);
         }
         let zone = Arc::new(Zone::new(name, now));
@@ -80,16 +80,16 @@ impl ZonesOwner {
 impl Zones {
     /// Returns the zone's policy, if it may be used now.
     pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
-        let told = self.workshop.revocations.policy(&zone.name);
-        let now = self.workshop.revocations.now();
-        zone.standing.load().usable(&told, now, &self.workshop.options).map(Arc::clone)
+        let told = self.context.revocations.policy(&zone.name);
+        let now = self.context.revocations.now();
+        zone.standing.load().usable(&told, now, &self.context.options).map(Arc::clone)
     }
 
     pub(crate) fn status(&self, zone: &Zone) -> ZoneStatus {
-        let revocations = &self.workshop.revocations;
+        let revocations = &self.context.revocations;
         let told = revocations.policy(&zone.name);
         let standing = zone.standing.load();
-        standing.status(&zone.name, &told, revocations.now(), &self.workshop.options)
+        standing.status(&zone.name, &told, revocations.now(), &self.context.options)
     }
 
     /// Returns the status of the zone of this name, if it is in use.
@@ -110,7 +110,7 @@ impl Zones {
 
     /// Runs the zone's loading task, and removes the zone at its end.
     async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
-        keep_current(&zone, &self.workshop).await;
+        keep_current(&zone, &self.context).await;
         let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fewer = HashMap::clone(&self.by_name.load_full());
         fewer.remove(&zone.name);
@@ -122,7 +122,7 @@ impl Zones {
 
     async fn report_ages(self: Arc<Self>) {
         loop {
-            self.workshop.metrics.ages(&self.statuses());
+            self.context.metrics.ages(&self.statuses());
             tokio::time::sleep(GAUGE_INTERVAL).await;
         }
     }
