@@ -52,7 +52,7 @@ pub(crate) struct Attempt {
 
 /// What is to be done with what was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ruling {
+pub(crate) enum LoadAction {
     /// It is what is served.
     Same,
     /// It replaces what is served, once it is prepared.
@@ -96,21 +96,21 @@ impl Ledger {
         Attempt { generation: told.generation, pending, awaited, started: now }
     }
 
-    pub(crate) fn rule(
+    pub(crate) fn action(
         &self,
         attempt: &Attempt,
         loaded: &Version,
         answers: impl Fn(&str) -> bool,
-    ) -> Ruling {
+    ) -> LoadAction {
         let is_asked_for = attempt.pending && attempt.is_answered(answers);
         if !is_asked_for && self.replaced.contains(&loaded.version) {
-            Ruling::Older
+            LoadAction::Older
         } else if self.current.as_ref() == Some(loaded) {
-            Ruling::Same
+            LoadAction::Same
         } else if self.broken.as_ref() == Some(loaded) {
-            Ruling::KnownBroken
+            LoadAction::KnownBroken
         } else {
-            Ruling::New
+            LoadAction::New
         }
     }
 

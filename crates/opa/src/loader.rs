@@ -12,7 +12,7 @@ use caracal_revocation_state::{PolicyChanges, PolicyInvalidation, Revocations};
 use futures_util::FutureExt;
 use tokio::time::{Instant as Deadline, Sleep};
 
-use crate::ledger::{Attempt, Ruling, Version};
+use crate::ledger::{Attempt, LoadAction, Version};
 use crate::metrics::Metrics;
 use crate::source::AnySource;
 use crate::standing::{LoadedPolicy, Standing};
@@ -146,15 +146,17 @@ async fn load_and_prepare(
     let answers = |awaited: &str| bundle.answers(awaited);
     let answered = attempt.awaited().is_none_or(answers);
     let is_lost = standing.policy.as_ref().is_some_and(|policy| policy.prepared.is_lost());
-    let ruling = match standing.ledger.rule(attempt, &version, answers) {
-        Ruling::Same if is_lost => Ruling::New,
-        ruling => ruling,
+    let action = match standing.ledger.action(attempt, &version, answers) {
+        LoadAction::Same if is_lost => LoadAction::New,
+        action => action,
     };
-    match ruling {
-        Ruling::Older => return Err((Trouble::OlderVersion, version.version.to_string())),
-        Ruling::KnownBroken => return Err((Trouble::Broken, "the same bundle again".to_owned())),
-        Ruling::Same => standing.ledger.install(attempt, version, answers),
-        Ruling::New => {
+    match action {
+        LoadAction::Older => return Err((Trouble::OlderVersion, version.version.to_string())),
+        LoadAction::KnownBroken => {
+            return Err((Trouble::Broken, "the same bundle again".to_owned()));
+        }
+        LoadAction::Same => standing.ledger.install(attempt, version, answers),
+        LoadAction::New => {
             let began = Instant::now();
             let bundle = Arc::clone(&bundle);
             let prepare =

@@ -24,14 +24,14 @@ fn version(name: &str) -> Version {
 }
 
 /// A load that was answered with this version, from begin to end.
-fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) -> Ruling {
+fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) -> LoadAction {
     let attempt = ledger.begin(told, at(now));
     let answers = |awaited: &str| awaited == name;
-    let ruling = ledger.rule(&attempt, &version(name), answers);
-    if matches!(ruling, Ruling::New | Ruling::Same) {
+    let action = ledger.action(&attempt, &version(name), answers);
+    if matches!(action, LoadAction::New | LoadAction::Same) {
         ledger.install(&attempt, version(name), answers);
     }
-    ruling
+    action
 }
 
 #[test]
@@ -43,13 +43,13 @@ fn an_invalidation_is_pending_until_a_load_that_began_after_it_brings_its_versio
     ledger.hear(&first, at(11));
     assert_eq!(ledger.pending_since(), Some(at(10)));
     // The source is behind, and a second invalidation comes.
-    assert_eq!(load(&mut ledger, &first, 12, "v1"), Ruling::Same);
+    assert_eq!(load(&mut ledger, &first, 12, "v1"), LoadAction::Same);
     let second = told(2, Some("v3"), 13);
-    assert_eq!(load(&mut ledger, &second, 14, "v2"), Ruling::New);
+    assert_eq!(load(&mut ledger, &second, 14, "v2"), LoadAction::New);
     assert!(!ledger.is_settled());
     assert_eq!(ledger.pending_since(), Some(at(10)), "the oldest that is not in force");
     assert_eq!(ledger.confirmed(), Some(at(1)));
-    assert_eq!(load(&mut ledger, &second, 15, "v3"), Ruling::New);
+    assert_eq!(load(&mut ledger, &second, 15, "v3"), LoadAction::New);
     assert!(ledger.is_settled());
     assert_eq!((ledger.pending_since(), ledger.confirmed()), (None, Some(at(15))));
 }
@@ -69,13 +69,17 @@ fn a_version_that_a_message_has_replaced_does_not_come_back_by_itself() {
     let mut ledger = Ledger::default();
     load(&mut ledger, &told(0, None, 0), 1, "v1");
     load(&mut ledger, &told(1, Some("v2"), 2), 3, "v2");
-    assert_eq!(load(&mut ledger, &told(1, Some("v2"), 2), 4, "v1"), Ruling::Older);
+    assert_eq!(load(&mut ledger, &told(1, Some("v2"), 2), 4, "v1"), LoadAction::Older);
     // A message that goes back to it does.
-    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 6, "v1"), Ruling::New);
-    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), Ruling::Older);
+    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 6, "v1"), LoadAction::New);
+    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), LoadAction::Older);
     // And after a hole nobody can tell.
-    assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), Ruling::New);
-    assert_eq!(load(&mut ledger, &told(3, None, 8), 10, "v2"), Ruling::Same, "it is not replaced");
+    assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), LoadAction::New);
+    assert_eq!(
+        load(&mut ledger, &told(3, None, 8), 10, "v2"),
+        LoadAction::Same,
+        "it is not replaced"
+    );
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_bundle_that_does_not_compile_is_not_tried_again_and_confirms_nothing() {
     let attempt = ledger.begin(&told(1, Some("v2"), 2), at(3));
     ledger.refuse(version("v2"));
     assert!(ledger.is_broken() && !ledger.is_settled());
-    assert_eq!(ledger.rule(&attempt, &version("v2"), |_| true), Ruling::KnownBroken);
+    assert_eq!(ledger.action(&attempt, &version("v2"), |_| true), LoadAction::KnownBroken);
     assert_eq!(ledger.confirmed(), Some(at(1)));
     load(&mut ledger, &told(1, Some("v2"), 2), 4, "v2b");
     assert!(!ledger.is_broken());
@@ -188,8 +192,8 @@ proptest! {
                     let n = world.newest.saturating_sub(behind);
                     let name = format!("v{n}");
                     let answers = |awaited: &str| awaited == name;
-                    let ruling = ledger.rule(&begun, &version(&name), answers);
-                    if matches!(ruling, Ruling::New | Ruling::Same) {
+                    let action = ledger.action(&begun, &version(&name), answers);
+                    if matches!(action, LoadAction::New | LoadAction::Same) {
                         ledger.install(&begun, version(&name), answers);
                         prop_assert!(!replaced.contains(&n), "v{n} came back");
                         known.insert(n);
@@ -204,7 +208,7 @@ proptest! {
                 Step::DoesNotCompile => {
                     let Some(begun) = attempt.take() else { continue };
                     let broken = Version { digest: "x".into(), ..version("broken") };
-                    if ledger.rule(&begun, &broken, |_| false) == Ruling::New {
+                    if ledger.action(&begun, &broken, |_| false) == LoadAction::New {
                         ledger.refuse(broken);
                     }
                 }
@@ -216,7 +220,7 @@ proptest! {
         if let Some(begun) = attempt {
             let late = version(&format!("v{}", world.newest.saturating_sub(late)));
             let answers = |awaited: &str| awaited == &*late.version;
-            if matches!(ledger.rule(&begun, &late, answers), Ruling::New | Ruling::Same) {
+            if matches!(ledger.action(&begun, &late, answers), LoadAction::New | LoadAction::Same) {
                 ledger.install(&begun, late.clone(), answers);
             }
         }
