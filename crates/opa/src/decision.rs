@@ -53,13 +53,13 @@ pub enum Effect {
 
 /// A result as the contract wants it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ruling {
+pub(crate) struct PolicyResult {
     pub(crate) effect: Effect,
     pub(crate) determining_policies: Arc<[Value]>,
     pub(crate) diagnostics: Arc<[Value]>,
 }
 
-impl Ruling {
+impl PolicyResult {
     /// Anything but a complete allow or deny is an error, and so denied.
     pub(crate) fn read(mut result: Value) -> Result<Self, EvaluationError> {
         let Some(members) = result.as_object_mut() else {
@@ -109,7 +109,7 @@ mod tests {
         for (word, effect) in [("allow", Effect::Allow), ("deny", Effect::Deny)] {
             let result = result(word, "complete");
             assert!(schema().is_valid(&result));
-            assert_eq!(Ruling::read(result).unwrap().effect, effect);
+            assert_eq!(PolicyResult::read(result).unwrap().effect, effect);
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
         for status in ["partial", "error"] {
             let result = result("allow", status);
             assert!(schema().is_valid(&result));
-            assert!(Ruling::read(result).is_err());
+            assert!(PolicyResult::read(result).is_err());
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
         }
         for case in cases {
             assert!(!schema().is_valid(&case), "{case}");
-            assert!(Ruling::read(case.clone()).is_err(), "{case}");
+            assert!(PolicyResult::read(case.clone()).is_err(), "{case}");
         }
     }
 }

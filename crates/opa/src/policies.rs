@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use caracal_revocation_state::Revocations;
 
 use crate::cache::{Decisions, Key};
-use crate::decision::Ruling;
+use crate::decision::PolicyResult;
 use crate::loader::LoaderContext;
 use crate::metrics::Metrics;
 use crate::standing::LoadedPolicy;
@@ -234,9 +234,9 @@ fn read(
     began: Instant,
     result: Result<serde_json::Value, EvaluationError>,
 ) -> Result<PolicyDecision, NoDecision> {
-    let ruling = result.and_then(Ruling::read);
-    zones.context.metrics.evaluated(began.elapsed(), ruling.is_ok());
-    let Ruling { effect, determining_policies, diagnostics } = ruling?;
+    let outcome = result.and_then(PolicyResult::read);
+    zones.context.metrics.evaluated(began.elapsed(), outcome.is_ok());
+    let PolicyResult { effect, determining_policies, diagnostics } = outcome?;
     Ok(PolicyDecision {
         zone: Arc::clone(&zone.name),
         version: Arc::clone(&policy.version.version),
