@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ledger::Version;
 use crate::limits::DECISION_SHARE;
-use crate::standing::LoadedPolicy;
+use crate::policy_state::LoadedPolicy;
 use crate::{PolicyDecision, PolicyInput};
 
 /// Remembers decisions of policies whose value depends on nothing but their input.

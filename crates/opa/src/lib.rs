@@ -108,10 +108,10 @@ mod loader;
 mod metrics;
 mod options;
 mod policies;
+mod policy_state;
 #[cfg(feature = "server")]
 mod server;
 mod source;
-mod standing;
 mod zone;
 mod zones;
 
@@ -127,7 +127,7 @@ pub use options::{BrokenBundle, PolicyOptions};
 #[doc(hidden)]
 pub use policies::Deciding;
 pub use policies::ZonePolicies;
+pub use policy_state::{Trouble, Unusable, ZoneStatus};
 #[cfg(feature = "server")]
 pub use server::{OpaEngine, OpaServer, OpaServerError};
 pub use source::{PolicyRequest, PolicySource, SourceError};
-pub use standing::{Trouble, Unusable, ZoneStatus};

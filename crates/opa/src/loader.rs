@@ -14,8 +14,8 @@ use tokio::time::{Instant as Deadline, Sleep};
 
 use crate::ledger::{Attempt, LoadAction, Version};
 use crate::metrics::Metrics;
+use crate::policy_state::{LoadedPolicy, ZonePolicyState};
 use crate::source::AnySource;
-use crate::standing::{LoadedPolicy, Standing};
 use crate::zone::Zone;
 use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
 
@@ -31,34 +31,34 @@ pub(crate) struct LoaderContext {
 /// Loads the zone's policy whenever it must be, until nobody has asked for it for long.
 pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     let mut changes = context.revocations.policy_changes();
-    let mut standing = Standing::clone(&zone.standing.load());
+    let mut state = ZonePolicyState::clone(&zone.state.load());
     let (first, longest) = context.options.retry;
     let mut backoff = Backoff::new(first, longest);
     loop {
         let wanted = zone.wanted.load(Ordering::Acquire);
         let began = Deadline::now();
-        attempt(zone, context, &mut standing, &mut changes).await;
-        zone.standing.store(Arc::new(standing.clone()));
+        attempt(zone, context, &mut state, &mut changes).await;
+        zone.state.store(Arc::new(state.clone()));
         zone.answered.send_replace(wanted);
         let told = context.revocations.policy(&zone.name);
-        let pause = if standing.trouble.is_none() {
+        let pause = if state.trouble.is_none() {
             backoff.reset();
             jittered(context.options.poll_interval)
         } else {
             backoff.next_pause()
         };
-        let settled = standing.trouble.is_none();
+        let settled = state.trouble.is_none();
         let mut sleep = pin!(tokio::time::sleep(pause));
         let mut heard = told.generation;
-        if settled && !standing.ledger.is_settled() {
+        if settled && !state.ledger.is_settled() {
             continue;
         }
         loop {
             let told = context.revocations.policy(&zone.name);
-            if told.generation != heard || told.generation > standing.ledger.heard() {
+            if told.generation != heard || told.generation > state.ledger.heard() {
                 heard = told.generation;
-                standing.ledger.hear(&told, context.revocations.now());
-                zone.standing.store(Arc::new(standing.clone()));
+                state.ledger.hear(&told, context.revocations.now());
+                zone.state.store(Arc::new(state.clone()));
                 if settled {
                     break;
                 }
@@ -93,25 +93,25 @@ fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
     }
 }
 
-/// Loads once, and enters in the standing what came of it.
+/// Loads once, and notes the outcome in the state.
 async fn attempt(
     zone: &Zone,
     context: &LoaderContext,
-    standing: &mut Standing,
+    state: &mut ZonePolicyState,
     changes: &mut PolicyChanges,
 ) {
     let revocations = &context.revocations;
     let told = revocations.policy(&zone.name);
-    let attempt = standing.ledger.begin(&told, revocations.now());
-    let before = standing.trouble;
-    let outcome = load_and_prepare(zone, context, standing, changes, &attempt).await;
-    standing.tried = true;
-    standing.trouble = outcome.err().map(|(trouble, words)| {
+    let attempt = state.ledger.begin(&told, revocations.now());
+    let before = state.trouble;
+    let outcome = load_and_prepare(zone, context, state, changes, &attempt).await;
+    state.tried = true;
+    state.trouble = outcome.err().map(|(trouble, words)| {
         context.metrics.load_failed(trouble);
-        tell(zone, standing, trouble, before, &words);
+        tell(zone, state, trouble, before, &words);
         trouble
     });
-    if before.is_some() && standing.trouble.is_none() {
+    if before.is_some() && state.trouble.is_none() {
         tracing::info!(zone = ?zone.name, "the zone's policy is current again");
     }
 }
@@ -119,7 +119,7 @@ async fn attempt(
 async fn load_and_prepare(
     zone: &Zone,
     context: &LoaderContext,
-    standing: &mut Standing,
+    state: &mut ZonePolicyState,
     changes: &mut PolicyChanges,
     attempt: &Attempt,
 ) -> Result<(), (Trouble, String)> {
@@ -130,23 +130,23 @@ async fn load_and_prepare(
     let load = AssertUnwindSafe(async { context.source.load_boxed(request).await });
     let load = load.catch_unwind();
     let load = tokio::time::timeout(options.load_timeout, load);
-    let loaded = listening(zone, context, standing, changes, load).await;
+    let loaded = listening(zone, context, state, changes, load).await;
     context.metrics.loaded(began.elapsed());
     let bundle = loaded
         .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
         .map_err(|_| (Trouble::Source, "the source panicked".to_owned()))?
         .map_err(|error| (Trouble::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
-        standing.policy = None;
-        standing.ledger.install_none(attempt);
+        state.policy = None;
+        state.ledger.install_none(attempt);
         return settled(attempt, attempt.awaited().is_none());
     };
     let version = verified(&bundle, options).map_err(|trouble| (trouble, String::new()))?;
     let bundle = Arc::new(bundle);
     let answers = |awaited: &str| bundle.answers(awaited);
     let answered = attempt.awaited().is_none_or(answers);
-    let is_lost = standing.policy.as_ref().is_some_and(|policy| policy.prepared.is_lost());
-    let action = match standing.ledger.action(attempt, &version, answers) {
+    let is_lost = state.policy.as_ref().is_some_and(|policy| policy.prepared.is_lost());
+    let action = match state.ledger.action(attempt, &version, answers) {
         LoadAction::Same if is_lost => LoadAction::New,
         action => action,
     };
@@ -155,27 +155,27 @@ async fn load_and_prepare(
         LoadAction::KnownBroken => {
             return Err((Trouble::Broken, "the same bundle again".to_owned()));
         }
-        LoadAction::Same => standing.ledger.install(attempt, version, answers),
+        LoadAction::Same => state.ledger.install(attempt, version, answers),
         LoadAction::New => {
             let began = Instant::now();
             let bundle = Arc::clone(&bundle);
             let prepare =
                 AssertUnwindSafe(async { context.engine.prepare(&zone.name, bundle).await });
             let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
-            let prepared = listening(zone, context, standing, changes, prepare).await;
+            let prepared = listening(zone, context, state, changes, prepare).await;
             let ok = matches!(prepared, Ok(Ok(Ok(_))));
             context.metrics.compiled(began.elapsed(), ok);
             match prepared {
                 Ok(Ok(Ok(prepared))) => {
                     let policy = LoadedPolicy { version: version.clone(), prepared };
-                    standing.policy = Some(Arc::new(policy));
-                    standing.ledger.install(attempt, version, answers);
+                    state.policy = Some(Arc::new(policy));
+                    state.ledger.install(attempt, version, answers);
                 }
                 Ok(Ok(Err(PrepareError::Unavailable(words)))) => {
                     return Err((Trouble::Engine, words));
                 }
                 Ok(Ok(Err(PrepareError::Refused(words)))) => {
-                    standing.ledger.refuse(version);
+                    state.ledger.refuse(version);
                     return Err((Trouble::Broken, words));
                 }
                 Ok(Err(_)) => return Err((Trouble::Engine, "it panicked".to_owned())),
@@ -208,16 +208,16 @@ fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, T
 async fn listening<T>(
     zone: &Zone,
     context: &LoaderContext,
-    standing: &mut Standing,
+    state: &mut ZonePolicyState,
     changes: &mut PolicyChanges,
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = pin!(work);
     loop {
         let told: PolicyInvalidation = context.revocations.policy(&zone.name);
-        if told.generation > standing.ledger.heard() {
-            standing.ledger.hear(&told, context.revocations.now());
-            zone.standing.store(Arc::new(standing.clone()));
+        if told.generation > state.ledger.heard() {
+            state.ledger.hear(&told, context.revocations.now());
+            zone.state.store(Arc::new(state.clone()));
         }
         tokio::select! {
             done = &mut work => return done,
@@ -227,8 +227,14 @@ async fn listening<T>(
 }
 
 /// Loudly when it is news, quietly when it goes on.
-fn tell(zone: &Zone, standing: &Standing, trouble: Trouble, before: Option<Trouble>, words: &str) {
-    let serving = standing.policy.as_ref().map(|policy| policy.version.version.as_ref());
+fn tell(
+    zone: &Zone,
+    state: &ZonePolicyState,
+    trouble: Trouble,
+    before: Option<Trouble>,
+    words: &str,
+) {
+    let serving = state.policy.as_ref().map(|policy| policy.version.version.as_ref());
     let (zone, reason) = (&zone.name, trouble.label());
     if before == Some(trouble) {
         tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");

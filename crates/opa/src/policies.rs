@@ -10,7 +10,7 @@ use crate::cache::{Decisions, Key};
 use crate::decision::PolicyResult;
 use crate::loader::LoaderContext;
 use crate::metrics::Metrics;
-use crate::standing::LoadedPolicy;
+use crate::policy_state::LoadedPolicy;
 use crate::zone::Zone;
 use crate::zones::{Zones, ZonesOwner};
 use crate::{
@@ -169,7 +169,7 @@ impl ZonePolicies {
         };
         let policy = match self.owner.zones.usable(&zone) {
             Ok(policy) => policy,
-            Err(Unusable::NotLoaded) if !zone.standing.load().tried => {
+            Err(Unusable::NotLoaded) if !zone.state.load().tried => {
                 return self.later(zone, Arc::clone(input), None);
             }
             Err(unusable) => return Deciding::Now(Err(unusable.into())),

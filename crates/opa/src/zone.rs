@@ -8,13 +8,13 @@ use arc_swap::ArcSwap;
 use caracal_revocation_state::Moment;
 use tokio::sync::{Notify, watch};
 
-use crate::standing::Standing;
+use crate::policy_state::ZonePolicyState;
 
 /// One zone: its policy state, and the loads that are asked for.
 #[derive(Debug)]
 pub(crate) struct Zone {
     pub(crate) name: Arc<str>,
-    pub(crate) standing: ArcSwap<Standing>,
+    pub(crate) state: ArcSwap<ZonePolicyState>,
     /// Milliseconds of the monotonic clock at the last request.
     used: AtomicU64,
     /// Loads that were asked for, and the last of them that an attempt has answered; or [`LEFT`].
@@ -30,7 +30,7 @@ impl Zone {
     pub(crate) fn new(name: &str, now: Moment) -> Self {
         Self {
             name: name.into(),
-            standing: ArcSwap::from_pointee(Standing::new(now)),
+            state: ArcSwap::from_pointee(ZonePolicyState::new(now)),
             used: AtomicU64::new(millis(now)),
             wanted: AtomicU64::new(1),
             answered: watch::Sender::new(0),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::limits::GAUGE_INTERVAL;
 use crate::loader::{LoaderContext, keep_current};
 use crate::metrics::Metrics;
-use crate::standing::LoadedPolicy;
+use crate::policy_state::LoadedPolicy;
 use crate::zone::Zone;
 use crate::{Unusable, ZoneStatus};
 
@@ -82,14 +82,14 @@ impl Zones {
     pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
         let told = self.context.revocations.policy(&zone.name);
         let now = self.context.revocations.now();
-        zone.standing.load().usable(&told, now, &self.context.options).map(Arc::clone)
+        zone.state.load().usable(&told, now, &self.context.options).map(Arc::clone)
     }
 
     pub(crate) fn status(&self, zone: &Zone) -> ZoneStatus {
         let revocations = &self.context.revocations;
         let told = revocations.policy(&zone.name);
-        let standing = zone.standing.load();
-        standing.status(&zone.name, &told, revocations.now(), &self.context.options)
+        let state = zone.state.load();
+        state.status(&zone.name, &told, revocations.now(), &self.context.options)
     }
 
     /// Returns the status of the zone of this name, if it is in use.

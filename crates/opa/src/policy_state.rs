@@ -1,4 +1,4 @@
-//! How a zone stands for a request: what is served, how old it is, and whether it may be used.
+//! The state of a zone's policy: what is served, how old it is, and whether it may be used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{BrokenBundle, PolicyOptions, PreparedPolicy};
 
 /// Replaced as a whole by the zone's loading task.
 #[derive(Clone)]
-pub(crate) struct Standing {
+pub(crate) struct ZonePolicyState {
     pub(crate) policy: Option<Arc<LoadedPolicy>>,
     pub(crate) ledger: Ledger,
     pub(crate) created: Moment,
@@ -117,7 +117,7 @@ pub struct ZoneStatus {
     pub unusable: Option<Unusable>,
 }
 
-impl Standing {
+impl ZonePolicyState {
     pub(crate) fn new(created: Moment) -> Self {
         let ledger = Ledger::default();
         Self { policy: None, ledger, created, tried: false, trouble: None }
@@ -190,9 +190,9 @@ impl Standing {
     }
 }
 
-impl std::fmt::Debug for Standing {
+impl std::fmt::Debug for ZonePolicyState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Standing")
+        f.debug_struct("ZonePolicyState")
             .field("ledger", &self.ledger)
             .field("trouble", &self.trouble)
             .finish_non_exhaustive()
