@@ -20,14 +20,14 @@ pub(crate) struct Authorizer {
     pub(crate) checks: Checks,
     pub(crate) allow_anonymous: bool,
     pub(crate) unverified_claims: bool,
-    /// Verifies the token here; what the extensions hold then counts for nothing.
+    /// Verifies the token here. Identities in the extensions are ignored then.
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
-    /// Over what was admitted, unless nothing cuts it.
+    /// Decides when admitted requests are cut, if any are.
     pub(crate) watch: OnceLock<Option<Arc<Watch>>>,
 }
 
-/// A verifier at work on a token that it has not seen before.
+/// The verification of a token that is not in the cache.
 pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
 
 /// The result for a request, and the mandate that it was decided on, where one was verified here.
@@ -54,7 +54,7 @@ impl Authorizer {
         let Some(verifier) = &self.verifier else {
             return AuthorizeStep::Decided(self.by_identity(headers, extensions));
         };
-        // Before it is looked at: this very text may be known to be good.
+        // Before the token is checked: the same text may be in the cache.
         let presented = Authorization::of(headers).ok().flatten();
         let presented = presented.and_then(Authorization::presented);
         if let Some(mandate) = presented.and_then(|token| verifier.recall(token)) {
@@ -87,7 +87,7 @@ impl Authorizer {
         AuthorizeOutcome { mandate: Some(mandate), ..outcome }
     }
 
-    /// The request's token; none only where it may be anonymous.
+    /// Returns the request's token, or `None` if the request may be anonymous.
     fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, RejectionKind> {
         match Authorization::of(headers)? {
             Some(authorization) => authorization.token().map(Some),
@@ -101,7 +101,7 @@ impl Authorizer {
             Ok(authorization) => authorization,
             Err(kind) => return AuthorizeOutcome::denied(kind),
         };
-        // A layer outside has decided already: nothing that was left since counts beside that.
+        // A layer outside has decided already. What other layers left since does not count.
         if let Some(admission) = extensions.get::<Admission>()
             && let Some(identity) = admission.identity()
         {
@@ -110,7 +110,7 @@ impl Authorizer {
             }
             return self.decide(identity);
         }
-        // Which token did the layer that left an identity verify?
+        // The layer that left an identity may have verified another token than this header names.
         if authorization.is_some_and(Authorization::is_malformed) {
             return AuthorizeOutcome::denied(RejectionKind::MalformedHeader);
         }
@@ -124,23 +124,23 @@ impl Authorizer {
         }
     }
 
-    /// Takes out of the extensions what a layer that verified the token left there.
+    /// Removes the identity that a layer which verified the token left in the extensions.
     fn take(&self, extensions: &mut Extensions) -> Result<Option<Identity>, RejectionKind> {
         let Some(authority) = extensions.get::<Authority>() else {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
-        // Its digests mean nothing in this state.
+        // Its digests are of another state.
         if !authority.is_by(&self.revocations) {
             return Err(RejectionKind::OtherState);
         }
-        // Which of the two is about the token that the service behind will see?
+        // It is unclear which of the two is of the token that the service behind will see.
         if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
             return Err(RejectionKind::MalformedClaims);
         }
         Ok(extensions.remove::<Authority>().map(Identity::from))
     }
 
-    /// Without an identity from a layer that verified the token.
+    /// Decides without an identity from a layer that verified the token.
     fn by_token(
         &self,
         authorization: Option<Authorization<'_>>,

@@ -1,4 +1,4 @@
-//! The response's body: the service's until it is cut, or the refusal in one chunk.
+//! The response's body: the service's body until it is cut, or the denial in one chunk.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,9 +17,9 @@ use super::termination::{End, FinalFrames, Flush, Termination};
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.
     ///
-    /// It hands on what the service's own body says, and ends as its protocol has it once the
-    /// authority behind the request has ended: within the task that polls it, at once, whether or
-    /// not the service has anything to say.
+    /// It passes on the frames of the service's own body. Once the authority behind the request has
+    /// ended, it ends in the way of its protocol, within the task that polls it. It does not wait
+    /// for the next frame of the service.
     #[derive(Debug)]
     pub struct GuardedBody<B> {
         #[pin]
@@ -31,10 +31,10 @@ pin_project! {
     #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<B> {
-        /// Of a request that nothing cuts.
+        /// The body of a request that nothing cuts.
         Inner { #[pin] body: B },
         Running { #[pin] body: B, running: Running, termination: Termination },
-        /// A refusal, or what is left to say after a cut.
+        /// A denial, or the final frames after a cut.
         Own { frames: FinalFrames, flushing: Option<Pin<Box<Sleep>>> },
     }
 }
@@ -44,7 +44,7 @@ impl<B> GuardedBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    /// All of a response in one chunk.
+    /// A whole body in one chunk.
     pub(crate) fn whole(chunk: Bytes) -> Self {
         let event = Some(chunk).filter(|chunk| !chunk.is_empty());
         Self::own(FinalFrames { event, end: End::Clean })
@@ -56,7 +56,7 @@ impl<B> GuardedBody<B> {
 }
 
 impl<B: Body> GuardedBody<B> {
-    /// The response of a request that runs on.
+    /// Wraps the response of a request that may still be cut.
     pub(super) fn running(mut response: Response<B>, context: RequestContext) -> Response<Self> {
         let termination = Termination::prepare(&context.client, context.profile, &mut response);
         response.map(|body| Self {
@@ -86,7 +86,7 @@ where
                     Poll::Ready(Next::Cut(frames)) => frames,
                     Poll::Pending => return Poll::Pending,
                 };
-                // What was not handed over goes with the service's body.
+                // This drops the service's body, and the frame that was not passed on.
                 this.kind.set(Kind::Own { frames, flushing: None });
             }
             KindProjection::Own { .. } => {}
@@ -134,8 +134,8 @@ where
         None => match body.as_mut().poll_frame(cx) {
             Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
             Poll::Ready(frame) => {
-                // Asked again, since making the frame takes time; but a body that ends at once is
-                // not worth registering.
+                // Checked again, since producing the frame takes time. A body that ends at once is not
+                // worth registering.
                 let goes_on =
                     matches!(&frame, Some(Ok(frame)) if frame.is_data()) && !body.is_end_stream();
                 let cut = if goes_on { running.cut() } else { running.seen_cut() };
@@ -171,7 +171,7 @@ fn poll_own(
         End::BrokenAfter(cut, flush) => {
             frames.end = End::Broken(cut);
             match flush {
-                // Whoever writes flushes when the body waits, and asks again at once.
+                // The server flushes when the body waits, and polls again at once.
                 Flush::AtOnce => {
                     cx.waker().wake_by_ref();
                     Poll::Pending

@@ -1,4 +1,4 @@
-//! What a guard decides about a request, and what the service behind may read of it.
+//! The decision about a request, and its copy for the service behind.
 
 use caracal_revocation_state::Admitted;
 
@@ -29,7 +29,7 @@ impl Observed {
         Self(outcome)
     }
 
-    /// The proof that the token is good; an anonymous request has none.
+    /// Returns the proof that the token is good. An anonymous request has none.
     #[must_use]
     pub const fn admitted(&self) -> Option<Admitted> {
         match self.0 {
@@ -38,7 +38,7 @@ impl Observed {
         }
     }
 
-    /// Why the request would have been denied, if it would have been.
+    /// Returns the reason for which the request would have been denied, if it would have been.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.0.as_ref().err()

@@ -7,8 +7,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The authority behind a request has ended while its body was read or written.
 ///
-/// A server makes of it what the protocol has for a response that broke off: HTTP/1.1 closes the
-/// connection short, HTTP/2 resets the stream.
+/// A server ends a response with this error in the way of the protocol: HTTP/1.1 closes the
+/// connection early, HTTP/2 resets the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cut: the authority behind the request has ended ({})", cut.label())]
 pub struct CutError {
@@ -20,7 +20,7 @@ impl CutError {
         Self { cut }
     }
 
-    /// Why.
+    /// Returns the reason.
     #[must_use]
     pub const fn cut(&self) -> Cut {
         self.cut

@@ -1,17 +1,17 @@
-//! Where a stream of server-sent events stands: only between two events may another be written.
+//! The position in a stream of server-sent events. Only between two events may another be written.
 
-/// What was handed over so far ends with this. A line ends with LF, CR, or CR LF; an event with
-/// an empty line.
+/// The end of the bytes that were passed on. A line ends with LF, CR, or CR LF; an event with an
+/// empty line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Position {
     /// An empty line, or nothing yet.
     #[default]
     Boundary,
-    /// The same by a CR, to which a LF would still belong.
+    /// An empty line that ends with CR. A LF would still belong to it.
     BoundaryCr,
-    /// The end of a line that says something.
+    /// The end of a line that is not empty.
     Line,
-    /// The same by a CR.
+    /// The end of such a line, with CR.
     LineCr,
     /// Something else.
     Within,

@@ -1,4 +1,5 @@
-//! The response to come: the service's, or the refusal, or first what a verifier says.
+//! The future of a response: the verification first, if needed, then the service's response or the
+//! denial.
 
 use std::fmt;
 use std::pin::Pin;
@@ -43,7 +44,7 @@ pin_project! {
     }
 }
 
-/// What waits for a verifier that has to fetch keys, or to check a signature for the first time.
+/// A request that waits for a verifier, which fetches keys or checks a signature.
 struct Waiting<S, B> {
     verification: Verification,
     request: Request<B>,
@@ -102,7 +103,7 @@ where
                     }
                     Some(_) => match ready!(poll_running(future, context, cx)) {
                         Next::Answer(response) => return Poll::Ready(response),
-                        // The service's future goes, at whatever it was waiting for.
+                        // This drops the service's future.
                         Next::Deny(denial) => Kind::Denied { denial },
                         Next::Hold(held) => Kind::Held { held },
                     },
@@ -117,7 +118,7 @@ where
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {
                         Some(waiting) => ready!(waiting.verification.as_mut().poll(cx)),
-                        // Only after the service panicked in its call.
+                        // Missing only after the service panicked in its call.
                         None => return Poll::Pending,
                     };
                     let Some(Waiting { mut request, mut inner, guard, .. }) = waiting.take() else {

@@ -1,4 +1,4 @@
-//! The decision carried out: extensions, counters and the log.
+//! Applies the decision about a request: extensions, counters and the log.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ pub(crate) struct Guard {
     pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
     pub(crate) cutting: Cutting,
-    /// The service behind speaks nothing but gRPC.
+    /// The service behind speaks only gRPC.
     pub(crate) grpc_only: bool,
     /// The address of the resource's metadata.
     pub(crate) resource_metadata: Option<Arc<str>>,
@@ -61,8 +61,8 @@ impl Guard {
         }
     }
 
-    /// Begins the watch over running requests, once for all services of the layer: axum makes a
-    /// service for each request, where it was not given its state beforehand.
+    /// Starts the watch over running requests, once for all services of the layer. axum can make a
+    /// service for each request.
     pub(super) fn start_watch(&self) {
         self.authorizer.watch.get_or_init(|| {
             let Authorizer { revocations, checks, .. } = &self.authorizer;
@@ -71,10 +71,10 @@ impl Guard {
         });
     }
 
-    /// Another guard that differs by this.
+    /// Returns a guard with this change.
     pub(crate) fn changed(mut guard: Arc<Self>, change: impl FnOnce(&mut Self)) -> Arc<Self> {
         let changed = Arc::make_mut(&mut guard);
-        // What was watched on other terms.
+        // The old watch has the old settings.
         changed.authorizer.watch = OnceLock::new();
         change(changed);
         let metadata = changed.resource_metadata.as_deref();
@@ -82,9 +82,9 @@ impl Guard {
         guard
     }
 
-    /// Whether the request goes on; it then carries what was decided.
+    /// Decides about the request. An admitted request carries the decision.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> GuardDecision {
-        // Taken out, since the headers are borrowed at the same time.
+        // Moved out, since the headers are borrowed at the same time.
         let mut extensions = std::mem::take(request.extensions_mut());
         let step = self.authorizer.authorize(request.headers(), &mut extensions);
         *request.extensions_mut() = extensions;
@@ -96,7 +96,7 @@ impl Guard {
         }
     }
 
-    /// The same, once the verifier has answered.
+    /// Decides about the request with the verifier's answer.
     pub(crate) fn conclude<B>(
         &self,
         request: &mut Request<B>,
@@ -139,7 +139,8 @@ impl Guard {
         Ok(running.map(|running| self.request_context(request, running)))
     }
 
-    /// Denies the request, or only notes that it would be denied: then it goes on as it came.
+    /// Denies the request. With `observe_only` it only notes the denial, and the request goes on
+    /// unchanged.
     fn refuse<B>(
         &self,
         request: &mut Request<B>,

@@ -21,7 +21,7 @@ use crate::limits::{HELD_DEADLINE, MAX_HELD};
 pin_project! {
     #[derive(Debug)]
     pub(super) struct Held<B> {
-        // None once it was sent.
+        // `None` once it was sent.
         head: Option<Parts>,
         #[pin]
         body: B,

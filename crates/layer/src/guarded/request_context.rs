@@ -8,6 +8,7 @@ use crate::answer::{ClientCapabilities, Denial, Profile, RequestId};
 use crate::metrics::Counters;
 use crate::{Rejection, RejectionKind, log};
 
+/// The context of a request that was admitted.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(super) running: Running,
@@ -20,13 +21,13 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The answer to a client whose request was cut before it had one.
+    /// Answers a client whose request was cut before it had an answer.
     pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
         self.running.report(CutPart::Handler);
         self.denial(Rejection::cut(cut))
     }
 
-    /// The answer to a client that could not distinguish a cut response from a whole one.
+    /// Answers a client that could not distinguish a cut response from a whole one.
     pub(super) fn deny_version(&self) -> Box<Denial> {
         let kind = RejectionKind::UnsupportedVersion;
         let denial = self.denial(kind.into());

@@ -16,14 +16,14 @@ use crate::limits::HTTP2_FLUSH;
 
 const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked");
 
-/// What is kept of a response to end it properly.
+/// The properties of a response that decide its final frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Termination {
     profile: Profile,
     kind: Kind,
     /// The client takes the trailer, and it was announced.
     trailer: bool,
-    /// What was written may leave only after the stream's task has run: HTTP/2.
+    /// HTTP/2: a frame may leave only after the stream's task has run.
     flushes_later: bool,
 }
 
@@ -34,7 +34,7 @@ enum Kind {
     Events(Position),
 }
 
-/// The last of a response that was cut, in this order.
+/// The final frames of a response that was cut, in this order.
 #[derive(Debug)]
 pub(super) struct FinalFrames {
     pub(super) event: Option<Bytes>,
@@ -43,19 +43,19 @@ pub(super) struct FinalFrames {
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// Nothing more: the whole of a refusal, or what its trailers have ended.
+    /// No more frames: after a denial, or after trailers.
     Clean,
     Trailers(Box<HeaderMap>),
-    /// An error, so that nobody takes the stump for the whole.
+    /// An error, so that the client does not take the first part for the whole.
     Broken(Cut),
-    /// The same, once what was written before has had time to leave.
+    /// An error, once the frames before it have had time to leave.
     BrokenAfter(Cut, Flush),
 }
 
-/// How what was written before leaves.
+/// How the frames before an error leave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Flush {
-    /// When the body next waits.
+    /// As soon as the body waits.
     AtOnce,
     After(Duration),
 }
@@ -73,7 +73,7 @@ impl Termination {
             *response.version_mut() = client.version;
         }
         if knows_length(response) && !client.grpc {
-            // Most answers: none of their headers is of interest.
+            // Fast path for most responses: their headers do not matter.
             return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
         }
         let headers = response.headers();
@@ -96,7 +96,7 @@ impl Termination {
         Self { profile, kind, trailer, flushes_later }
     }
 
-    /// This much was handed over.
+    /// Notes a chunk that was passed on.
     pub(super) fn sent(&mut self, chunk: &[u8]) {
         if let Kind::Events(position) = &mut self.kind {
             *position = position.after(chunk);
@@ -173,7 +173,8 @@ fn may_have_body<B>(client: &ClientCapabilities, response: &Response<B>) -> bool
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// An event stream that is not compressed: into one that is, nothing can be written from outside.
+/// Returns `true` for an event stream that is not compressed. Nothing can be inserted into a
+/// compressed one.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     const EVENT_STREAM: &[u8] = b"text/event-stream";
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -197,7 +198,7 @@ fn grpc_trailers(profile: Profile, cut: Cut) -> HeaderMap {
     trailers
 }
 
-/// What a reader of server-sent events is told.
+/// The last event of a stream.
 #[derive(Serialize)]
 struct RevokedEvent {
     reason: &'static str,

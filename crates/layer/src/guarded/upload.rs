@@ -1,4 +1,4 @@
-//! The request's body on its way to the service: it breaks off when the request is cut.
+//! The request's body on its way to the service. Reading it fails once the request is cut.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ pin_project! {
         #[pin]
         body: B,
         running: Option<Running>,
-        // Its error was told: nothing follows.
+        // The error was returned: nothing follows.
         ended: bool,
     }
 }
@@ -29,7 +29,7 @@ impl<B> GuardedUpload<B> {
         Self { body, running, ended: false }
     }
 
-    /// The body itself, which then is no longer cut.
+    /// Returns the inner body, which is no longer cut.
     pub fn insecure_into_inner(self) -> B {
         self.body
     }
