@@ -1,4 +1,4 @@
-//! Decisions that were taken before, remembered under everything that they depend on.
+//! The cache of decisions, by everything that they depend on.
 
 use std::time::Duration;
 
@@ -11,15 +11,14 @@ use crate::limits::DECISION_SHARE;
 use crate::policy_state::LoadedPolicy;
 use crate::{PolicyDecision, PolicyInput};
 
-/// Remembers decisions of policies whose value depends on nothing but their input.
+/// Caches decisions of policies whose value depends only on their input.
 #[derive(Clone, Debug)]
 pub(crate) struct Decisions(Cache<[u8; 32], PolicyDecision>);
 
-/// Stands for the whole of what a decision depends on; an invalidation alone makes every key
-/// another.
+/// A digest of everything that a decision depends on. An invalidation changes every key.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    /// Of the policy, the generation and the input, which clients can make long.
+    /// The hash of the policy, the generation and the input, which clients can make long.
     sha256: [u8; 32],
     policy: Version,
 }
@@ -48,7 +47,7 @@ impl Decisions {
         self.0.get(&key.sha256).map(|decision| PolicyDecision { cached: true, ..decision })
     }
 
-    /// Only what was decided under the very policy that the key names.
+    /// Caches a decision, if the policy that the key names made it.
     pub(crate) fn remember(&self, key: &Key, decision: &PolicyDecision) {
         let Version { version, digest, content } = &key.policy;
         if (version, digest, content) == (&decision.version, &decision.digest, &decision.content) {
@@ -57,7 +56,7 @@ impl Decisions {
     }
 }
 
-/// The memory that a remembered decision takes, about.
+/// The approximate memory of a cached decision.
 fn bytes(decision: &PolicyDecision) -> usize {
     let told = decision.determining_policies.iter().chain(&*decision.diagnostics);
     size_of::<([u8; 32], PolicyDecision)>() + told.map(bytes_of_value).sum::<usize>()

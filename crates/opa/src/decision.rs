@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{EvaluationError, Unusable};
 
-/// What a policy decided about a request, and which policy that was.
+/// The decision of a policy about a request.
 ///
 /// A request that the policy layer of `caracal-revocation-layer` lets through carries it in its
 /// extensions.
@@ -19,25 +19,25 @@ pub struct PolicyDecision {
     pub version: Arc<str>,
     /// The digest of that policy: [`PolicyBundle::digest`](crate::PolicyBundle::digest).
     pub digest: Arc<str>,
-    /// What was computed of its modules and data.
+    /// The digest that was computed of its modules and data.
     pub(crate) content: Arc<str>,
-    /// What it decided.
+    /// The decision itself.
     pub effect: Effect,
-    /// The policy's own words for what determined it.
+    /// The policies that determined it, as the policy reports them.
     pub determining_policies: Arc<[Value]>,
     /// The policy's diagnostics.
     pub diagnostics: Arc<[Value]>,
-    /// Whether it was decided for an equal request before, and remembered.
+    /// `true` if the decision came from the cache.
     pub cached: bool,
 }
 
-/// Why there is no decision: the request is then denied.
+/// The reason why there is no decision. The request is then denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoDecision {
     /// The zone's policy cannot be used.
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    /// It was evaluated, without a complete allow or deny.
+    /// The evaluation gave neither a complete allow nor a complete deny.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
 }
@@ -51,7 +51,7 @@ pub enum Effect {
     Deny,
 }
 
-/// A result as the contract wants it.
+/// A result that follows the contract.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyResult {
     pub(crate) effect: Effect,
@@ -60,7 +60,7 @@ pub(crate) struct PolicyResult {
 }
 
 impl PolicyResult {
-    /// Anything but a complete allow or deny is an error, and so denied.
+    /// Reads a result. Anything but a complete allow or deny is an error, so the request is denied.
     pub(crate) fn read(mut result: Value) -> Result<Self, EvaluationError> {
         let Some(members) = result.as_object_mut() else {
             return Err(EvaluationError::Contract("it is not an object"));

@@ -1,8 +1,8 @@
 //! The bookkeeping of one zone: which invalidations are in force, and which are still awaited.
 //!
-//! Pure: the loading task tells what it heard, what it loaded and when, and asks what follows. An
-//! invalidation leaves only when a load that began after it was heard has brought what it asks
-//! for; an error changes nothing but the count of attempts.
+//! It does no I/O: the loading task reports what it heard, what it loaded and when, and gets the
+//! action to take. An invalidation is in force only once a load that began after it was heard has
+//! brought the version that it names. An error changes nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ pub(crate) struct Ledger {
     heard: u64,
     /// When the oldest invalidation that is not in force was published.
     pending_since: Option<Moment>,
-    /// The same for those heard since the attempt at hand began.
+    /// When the oldest invalidation that was heard since the current attempt began was published.
     heard_since_begin: Option<Moment>,
-    /// When the load began that last confirmed what is served.
+    /// When the load began that last confirmed the served policy.
     confirmed: Option<Moment>,
     current: Option<Version>,
     /// A bundle that does not compile: it is not tried again.
     broken: Option<Version>,
     /// Versions heard of or loaded, the newest last.
     seen: VecDeque<Arc<str>>,
-    /// Versions that one in force by a message has replaced.
+    /// Versions that were replaced by a version that a message named.
     replaced: VecDeque<Arc<str>>,
 }
 
-/// A version, the digest that names what it holds, and the one that was computed of it.
+/// A version, the digest that came with it, and the digest that was computed of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) version: Arc<str>,
@@ -44,22 +44,23 @@ pub(crate) struct Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     generation: u64,
-    /// Whether an invalidation is pending, and the version that it names.
+    /// `true` if an invalidation is pending.
     pending: bool,
+    /// The version that the pending invalidation names.
     awaited: Option<Arc<str>>,
     started: Moment,
 }
 
-/// What is to be done with what was loaded.
+/// The action to take with a bundle that was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoadAction {
-    /// It is what is served.
+    /// None: the bundle is served already.
     Same,
-    /// It replaces what is served, once it is prepared.
+    /// Prepare the bundle, then serve it.
     New,
-    /// It did not compile before.
+    /// None: the bundle did not compile before.
     KnownBroken,
-    /// The source is behind: a message has replaced this version.
+    /// None: the source is behind, since a message has replaced this version.
     Older,
 }
 
@@ -74,7 +75,7 @@ impl Attempt {
 }
 
 impl Ledger {
-    /// Notes what is told of the zone; `now` where it does not say when it was published.
+    /// Notes an invalidation. One without a time of publication counts as published `now`.
     pub(crate) fn hear(&mut self, told: &PolicyInvalidation, now: Moment) {
         if told.generation <= self.heard {
             return;
@@ -114,7 +115,7 @@ impl Ledger {
         }
     }
 
-    /// The loaded version is served.
+    /// Notes that the loaded version is served.
     pub(crate) fn install(
         &mut self,
         attempt: &Attempt,
@@ -139,14 +140,14 @@ impl Ledger {
         self.settle(attempt, answered);
     }
 
-    /// The source says that the zone has no policy.
+    /// Notes that the zone has no policy, by its source.
     pub(crate) fn install_none(&mut self, attempt: &Attempt) {
         self.current = None;
         self.broken = None;
         self.settle(attempt, attempt.awaited.is_none());
     }
 
-    /// The loaded version does not compile.
+    /// Notes that the loaded version does not compile.
     pub(crate) fn refuse(&mut self, loaded: Version) {
         self.broken = Some(loaded);
     }
@@ -159,12 +160,12 @@ impl Ledger {
         }
     }
 
-    /// Whether all that was heard is in force.
+    /// Returns `true` if every invalidation that was heard is in force.
     pub(crate) fn is_settled(&self) -> bool {
         self.in_force.is_some_and(|in_force| in_force >= self.heard)
     }
 
-    /// Whether the newest bundle does not compile. An error of the source does not mend it.
+    /// Returns `true` if the newest bundle does not compile, also after an error of the source.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
@@ -186,7 +187,7 @@ impl Ledger {
     }
 }
 
-/// The newest last, each once, the oldest forgotten.
+/// Moves the version to the end of the list, and drops the oldest beyond the limit.
 fn remember(versions: &mut VecDeque<Arc<str>>, version: &Arc<str>) {
     versions.retain(|known| known != version);
     versions.push_back(Arc::clone(version));

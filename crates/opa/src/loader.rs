@@ -19,7 +19,7 @@ use crate::source::AnySource;
 use crate::zone::Zone;
 use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
 
-/// What every zone's task works with.
+/// The parts that the loading tasks of all zones share.
 pub(crate) struct LoaderContext {
     pub(crate) revocations: Revocations,
     pub(crate) source: Box<dyn AnySource>,
@@ -28,7 +28,7 @@ pub(crate) struct LoaderContext {
     pub(crate) metrics: Metrics,
 }
 
-/// Loads the zone's policy whenever it must be, until nobody has asked for it for long.
+/// Loads the zone's policy whenever it must be, until the zone is idle.
 pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     let mut changes = context.revocations.policy_changes();
     let mut state = ZonePolicyState::clone(&zone.state.load());
@@ -62,14 +62,14 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
                 if settled {
                     break;
                 }
-                // It may be what the failing attempts wait for; but a flood of messages must
-                // neither become a flood of loads nor put off the next one.
+                // The message may end the failures, so the next load comes sooner. A flood of
+                // messages must neither become a flood of loads nor delay the next one.
                 backoff.reset();
                 no_later(sleep.as_mut(), Deadline::now() + backoff.next_pause());
             }
             tokio::select! {
                 () = &mut sleep => break,
-                // Requests that meet an engine with another version ask in crowds.
+                // Many requests ask at once when an engine has another version.
                 () = zone.wake.notified() => {
                     no_later(sleep.as_mut(), began + context.options.retry.0);
                 }
@@ -82,7 +82,7 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     }
 }
 
-/// Give or take a tenth, so that the replicas of a service do not ask in step.
+/// Varies an interval by a tenth, so that the replicas of a service do not ask in step.
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
@@ -204,7 +204,7 @@ fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, T
     Ok(Version { version: bundle.version().into(), digest, content })
 }
 
-/// Goes on hearing of invalidations while something takes its time.
+/// Waits for the work, and notes invalidations until it ends.
 async fn listening<T>(
     zone: &Zone,
     context: &LoaderContext,
@@ -226,7 +226,7 @@ async fn listening<T>(
     }
 }
 
-/// Loudly when it is news, quietly when it goes on.
+/// Logs a failure: a new one as a warning or an error, a repeated one at level debug.
 fn tell(
     zone: &Zone,
     state: &ZonePolicyState,

@@ -18,15 +18,15 @@ use crate::{
     PolicyOptions, PolicySource, Unusable, ZoneStatus,
 };
 
-/// The policies of every zone in use. Clones share them; the last one to go ends the loading.
+/// The policies of every zone in use. Clones share them; dropping the last clone ends the loading.
 ///
-/// The crate's documentation shows it at work. Each zone that a request asks for has one task,
-/// which loads its policy at once, after every invalidation that [`Revocations`] tells of, now and
-/// then, and on demand. Requests read what is there, without a lock.
+/// The crate's documentation has an example. Each zone that a request asks for has one task. The
+/// task loads the zone's policy at once, after every invalidation that [`Revocations`] reports, on
+/// a safety poll, and on demand. Requests read the loaded policy without a lock.
 #[derive(Clone)]
 pub struct ZonePolicies {
     owner: Arc<ZonesOwner>,
-    /// Decisions that were taken before, where they are remembered.
+    /// The cache of decisions, if there is one.
     remembered: Option<Decisions>,
 }
 
@@ -38,8 +38,8 @@ pub enum Deciding {
 }
 
 impl ZonePolicies {
-    /// Policies that `revocations` tells about, from this source, evaluated by this engine.
-    /// Install a metrics recorder before making it.
+    /// Creates policies that this source loads and this engine evaluates; `revocations` reports
+    /// their invalidations. Install a metrics recorder first.
     #[must_use]
     pub fn new(
         revocations: Revocations,
@@ -49,7 +49,7 @@ impl ZonePolicies {
         Self::with_options(revocations, source, engine, PolicyOptions::default())
     }
 
-    /// The same with other options.
+    /// Creates policies with these options.
     #[must_use]
     pub fn with_options(
         revocations: Revocations,
@@ -63,10 +63,10 @@ impl ZonePolicies {
         Self { owner: Arc::new(ZonesOwner::new(context)), remembered: None }
     }
 
-    /// What the zone's policy decides about this input.
+    /// Asks the zone's policy for a decision about this input.
     ///
-    /// The zone's first request waits for its policy, at most [`PolicyOptions::first_load_wait`];
-    /// no later one waits for a load.
+    /// The zone's first request waits for its policy, at most [`PolicyOptions::first_load_wait`].
+    /// No later request waits for a load.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl ZonePolicies {
         }
     }
 
-    /// Loads the zone's policy, whatever was loaded before, and tells how the zone stands then.
-    /// Loads on demand begin at least the shorter pause of [`PolicyOptions::retry`] apart.
+    /// Loads the zone's policy on demand, and returns the zone's status after the load. Two such loads
+    /// begin at least the shorter pause of [`PolicyOptions::retry`] apart.
     ///
     /// # Errors
     ///
@@ -96,41 +96,41 @@ impl ZonePolicies {
     pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, Unusable> {
         loop {
             let zone = self.owner.zone(zone)?;
-            // One that leaves just now is asked for anew.
+            // A zone that leaves just now does not answer: it enters again.
             if zone.until_answered(zone.want()).await {
                 return Ok(self.owner.zones.status(&zone));
             }
         }
     }
 
-    /// How the zone stands, if it is in use.
+    /// Returns the status of the zone, if it is in use.
     #[must_use]
     pub fn status(&self, zone: &str) -> Option<ZoneStatus> {
         self.owner.zones.status_of(zone)
     }
 
-    /// How every zone in use stands.
+    /// Returns the status of every zone in use.
     #[must_use]
     pub fn statuses(&self) -> Vec<ZoneStatus> {
         self.owner.zones.statuses()
     }
 
-    /// The revocation state that tells of invalidations.
+    /// Returns the revocation state that reports invalidations.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.owner.zones.context.revocations
     }
 
-    /// The same policies with a memory of up to `capacity` decisions of its own, for the policy layer,
-    /// whose documentation says under what a decision is remembered.
+    /// Adds a cache of up to `capacity` decisions, for the policy layer. Its documentation names the
+    /// parts of a cache key.
     #[doc(hidden)]
     #[must_use]
     pub fn with_decision_cache(self, capacity: u64, time_to_live: Duration) -> Self {
         Self { remembered: Some(Decisions::new(capacity, time_to_live)), ..self }
     }
 
-    /// Decides at once where the decision is remembered, or the policy is there and its engine need
-    /// not wait.
+    /// Decides at once if the decision is cached, or if the policy is loaded and its engine need not
+    /// wait.
     #[doc(hidden)]
     #[must_use]
     pub fn deciding(&self, input: PolicyInput) -> Deciding {
@@ -154,7 +154,7 @@ impl ZonePolicies {
         }
     }
 
-    /// What the decision is remembered under, if it may be. Also a remembered decision needs a
+    /// Returns the cache key of the decision, if it may be cached. A cached decision also needs a
     /// policy that may be used now.
     fn key(&self, input: &PolicyInput) -> Option<Key> {
         self.remembered.as_ref()?;
@@ -185,8 +185,7 @@ impl ZonePolicies {
         }
     }
 
-    /// The policy that may decide for the zone now, and the generation it is asked in: what a
-    /// remembered decision is remembered under.
+    /// Returns the policy that may decide for the zone now, and the zone's generation.
     fn usable(&self, zone: &str) -> Option<(Arc<LoadedPolicy>, u64)> {
         let zone = self.owner.zone(zone).ok()?;
         let generation = self.owner.zones.context.revocations.policy(&zone.name).generation;
@@ -208,7 +207,7 @@ impl ZonePolicies {
                 if decision != Err(EvaluationError::OtherVersion.into()) {
                     return decision;
                 }
-                // The engine is ahead of what is served: see what is current, and ask once more.
+                // The engine has a newer version than is served: load, and evaluate once more.
                 let _ = tokio::time::timeout(wait, zone.until_answered(zone.want())).await;
             } else {
                 let _ = tokio::time::timeout(wait, zone.until_answered(1)).await;

@@ -8,24 +8,24 @@ use caracal_revocation_state::{Moment, PolicyInvalidation};
 use crate::ledger::{Ledger, Version};
 use crate::{BrokenBundle, PolicyOptions, PreparedPolicy};
 
-/// Replaced as a whole by the zone's loading task.
+/// The state of a zone's policy. The zone's loading task replaces it as a whole.
 #[derive(Clone)]
 pub(crate) struct ZonePolicyState {
     pub(crate) policy: Option<Arc<LoadedPolicy>>,
     pub(crate) ledger: Ledger,
     pub(crate) created: Moment,
-    /// Whether a load has come to an end, well or not.
+    /// `true` once a load has ended, with or without success.
     pub(crate) tried: bool,
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// A policy that was compiled, or handed to whoever evaluates it.
+/// A policy that is ready: compiled here, or pushed to the server that evaluates it.
 pub(crate) struct LoadedPolicy {
     pub(crate) version: Version,
     pub(crate) prepared: Arc<dyn PreparedPolicy>,
 }
 
-/// Why the last attempt to load a zone's policy failed.
+/// The reason why the last attempt to load a zone's policy failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -35,15 +35,15 @@ pub enum Trouble {
     SourceTimeout,
     /// The bundle came without a digest.
     NoDigest,
-    /// The bundle's digest is not that of what it holds.
+    /// The bundle's digest is not the digest of its content.
     WrongDigest,
-    /// The source answered with a version that has been replaced.
+    /// The source returned a version that has been replaced.
     OlderVersion,
-    /// The source answered with another version than the one that is awaited.
+    /// The source returned another version than the awaited one.
     NotYetAwaited,
     /// The bundle does not compile, or does what is not allowed.
     Broken,
-    /// The engine is away, or not ready with it.
+    /// The engine is unavailable, or does not have the bundle yet.
     Engine,
 }
 
@@ -64,7 +64,7 @@ impl Trouble {
     }
 }
 
-/// Why a zone's policy cannot be used now.
+/// The reason why a zone's policy cannot be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unusable {
@@ -74,7 +74,7 @@ pub enum Unusable {
     /// The source says that the zone has none.
     #[error("the zone has no policy")]
     NoPolicy,
-    /// The newest bundle does not compile, and that is to deny.
+    /// The newest bundle does not compile, and the options deny requests then.
     #[error("the zone's policy does not compile")]
     Broken,
     /// It was last confirmed current too long ago.
@@ -89,12 +89,12 @@ pub enum Unusable {
         /// How long ago.
         age: Duration,
     },
-    /// As many zones as there may be are in use.
+    /// The maximum number of zones is in use.
     #[error("too many zones are in use")]
     TooManyZones,
 }
 
-/// How a zone's policy stands, for people and programs to read.
+/// The status of a zone's policy.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ZoneStatus {
@@ -104,16 +104,17 @@ pub struct ZoneStatus {
     pub version: Option<Arc<str>>,
     /// The digest of what is served.
     pub digest: Option<Arc<str>>,
-    /// How long ago the load began that last confirmed it current; since the zone was first asked
-    /// for if none did.
+    /// The time since the load began that last confirmed the policy as current. Without such a load,
+    /// the time since the zone's first request.
     pub confirmed_age: Duration,
-    /// How long ago the oldest invalidation was published that is not in force; zero when none.
+    /// The time since the oldest invalidation that is not in force was published; zero if there is
+    /// none.
     pub invalidation_age: Duration,
     /// The version that is awaited, where a message names one.
     pub awaited: Option<Arc<str>>,
-    /// What is wrong with the last attempt to load, if anything.
+    /// The reason why the last attempt to load failed, if it did.
     pub trouble: Option<Trouble>,
-    /// Why requests are denied for want of a usable policy, if they are.
+    /// The reason why the policy cannot be used, if it cannot.
     pub unusable: Option<Unusable>,
 }
 
@@ -139,7 +140,7 @@ impl ZonePolicyState {
         since.map(|since| now.elapsed_since(since)).max().unwrap_or_default()
     }
 
-    /// The policy, if it may be used.
+    /// Returns the policy, if it may be used.
     pub(crate) fn usable(
         &self,
         told: &PolicyInvalidation,

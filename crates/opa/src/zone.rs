@@ -17,13 +17,14 @@ pub(crate) struct Zone {
     pub(crate) state: ArcSwap<ZonePolicyState>,
     /// Milliseconds of the monotonic clock at the last request.
     used: AtomicU64,
-    /// Loads that were asked for, and the last of them that an attempt has answered; or [`LEFT`].
+    /// The number of loads that were asked for.
     pub(crate) wanted: AtomicU64,
+    /// The last of them that an attempt has answered; [`LEFT`] once the zone has left.
     pub(crate) answered: watch::Sender<u64>,
     pub(crate) wake: Notify,
 }
 
-/// Nobody answers any more: the zone has left.
+/// No attempt answers any more: the zone has left.
 const LEFT: u64 = u64::MAX;
 
 impl Zone {
@@ -38,7 +39,7 @@ impl Zone {
         }
     }
 
-    /// Told once a second, so that threads do not take the place from each other's cores.
+    /// Notes a request, at most once a second: threads that write to it slow each other down.
     pub(crate) fn touch(&self, now: Moment) {
         let now = millis(now);
         if now.saturating_sub(self.used.load(Ordering::Relaxed)) >= 1_000 {
@@ -51,22 +52,22 @@ impl Zone {
         Duration::from_millis(unused) > idle
     }
 
-    /// Asks for a load that begins after this; the number to wait for.
+    /// Asks for a load that begins after this call, and returns the number to wait for.
     pub(crate) fn want(&self) -> u64 {
         let number = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         number
     }
 
-    /// Waits until an attempt that began after [`want`](Self::want) has ended, well or not; false
-    /// if there was none, since the zone has left.
+    /// Waits until an attempt that began after [`want`](Self::want) has ended, with or without
+    /// success. Returns `false` if there was none, since the zone has left.
     pub(crate) async fn until_answered(&self, number: u64) -> bool {
         let mut answered = self.answered.subscribe();
         // The sender lives as long as the zone: there is always an answer to wait for.
         answered.wait_for(|answered| *answered >= number).await.is_ok_and(|last| *last != LEFT)
     }
 
-    /// Lets go whoever waits for a load.
+    /// Ends the waiting for loads: the zone has left.
     pub(crate) fn leave(&self) {
         self.answered.send_replace(LEFT);
     }

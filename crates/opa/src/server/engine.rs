@@ -55,18 +55,18 @@ pub struct OpaEngine {
     zones: HashMap<String, Arc<ZoneServer>>,
 }
 
-/// One zone's OPA.
+/// The OPA server of one zone.
 #[derive(Debug)]
 struct ZoneServer {
     server: OpaServer,
     /// The bundle that is awaited, by the name that OPA's configuration gives it.
     awaited: Option<String>,
-    /// Held for writing while a push changes what OPA holds.
+    /// Locked for writing during a push.
     held: RwLock<Held>,
     next: AtomicU64,
 }
 
-/// A version at an OPA.
+/// A version of the policy on an OPA server.
 #[derive(Clone)]
 struct ServerPolicy {
     opa: Arc<ZoneServer>,
@@ -118,14 +118,14 @@ impl PolicyEngine for OpaEngine {
             }
             let push = opa.next.fetch_add(1, Ordering::Relaxed);
             let version: Arc<str> = bundle.version().into();
-            // Of the version too: equal policies of two versions are pushed apart.
+            // The version is part of it: equal policies of two versions are two pushes.
             let digest: Arc<str> =
                 hex::encode(Sha256::digest(format!("{version}\n{}", bundle.compute_digest())))
                     .into();
             match &opa.awaited {
                 None => {
-                    // In a task of its own: a push that nobody waits for any more must still
-                    // come to an end, or be taken back.
+                    // In a separate task: a push must end, or be undone, even if the caller stops
+                    // waiting.
                     let (pushing, digest) = (Arc::clone(&opa), Arc::clone(&digest));
                     let done = tokio::spawn(async move {
                         push::push(&pushing.server, &pushing.held, bundle, &digest, push).await
@@ -167,7 +167,7 @@ impl PreparedPolicy for ServerPolicy {
     }
 }
 
-/// The value of our own module's `answer`.
+/// The value of `answer` in the module that describes the push.
 #[derive(Deserialize)]
 struct Pushed {
     digest: String,
@@ -192,7 +192,7 @@ impl ServerPolicy {
             },
         }
         drop(held);
-        // Another process pushed, or OPA restarted and has forgotten: it must be pushed again.
+        // Another process pushed, or OPA restarted: the bundle must be pushed again.
         let mut held = self.opa.held.write().await;
         if held.push == Some(self.push) {
             held.push = None;

@@ -1,9 +1,9 @@
-//! A bundle, request by request, into an OPA; and back out again when that fails.
+//! Pushes a bundle into an OPA, and restores the bundle before it if that fails.
 //!
-//! Several requests change what OPA holds, and OPA may be shared, restarted, or be left with half
-//! of a push. So what is pushed ends with a module of ours, `caracal_pushed`: its `digest` is
-//! there only while a push is whole, each answer is asked for together with it, and its `names`
-//! say which data a later push must take away, also one by another process.
+//! A push takes several requests. OPA may be shared, may restart, or may be left with half of a
+//! push. So a push ends with a module of this crate, `caracal_pushed`. Its `digest` exists only while
+//! a push is whole, and each decision is requested together with it. Its `names` list the data that
+//! a later push must remove, also a push by another process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,29 +17,29 @@ use tokio::sync::RwLock;
 use super::client::{Answer, Content, OpaServer};
 use crate::{PolicyBundle, PrepareError};
 
-/// What the ids of all modules begin with that are pushed.
+/// The prefix of the ids of all pushed modules.
 const PREFIX: &str = "caracal/";
 
-/// The module that says what was pushed; and the rules in it.
+/// The module that describes the push, and the rules in it.
 const PUSHED: &str = "caracal/pushed";
 const PACKAGE: &str = "caracal_pushed";
 pub(super) const ANSWER: &str = "/v1/data/caracal_pushed/answer";
 const DIGEST: &str = "/v1/data/caracal_pushed/digest";
 const NAMES: &str = "/v1/data/caracal_pushed/names";
 
-/// Modules by their ids.
+/// Modules by id.
 type Modules = BTreeMap<String, String>;
 
-/// What this process knows of the policy that OPA holds.
+/// The policy that OPA holds, as far as this process knows.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// The push that is in force; none while OPA may hold a mixture.
+    /// The push that is in force; `None` while OPA may hold parts of two pushes.
     pub(super) push: Option<u64>,
     /// The bundle of that push, with its digest.
     bundle: Option<(Arc<PolicyBundle>, Arc<str>)>,
 }
 
-/// Makes OPA hold this bundle, or what it held before.
+/// Pushes this bundle. If that fails, restores the bundle before it.
 pub(super) async fn push(
     opa: &OpaServer,
     held: &RwLock<Held>,
@@ -55,7 +55,7 @@ pub(super) async fn push(
             Ok(())
         }
         Err(error) => {
-            // What was in force before is put back; where that fails, the zone is denied.
+            // If restoring fails too, the zone is denied.
             if let (Some((good, digest)), Some(_)) = (&before.bundle, before.push)
                 && replace(opa, good, digest).await.is_ok()
             {
@@ -73,13 +73,13 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     if names.contains(PACKAGE) {
         return Err(refused("a top-level name of the data is kept for this crate"));
     }
-    // Before anything changes: none of them may be refused half-way.
+    // Checked before anything changes, so that a push does not fail half-way.
     let paths = data.iter().map(|(name, value)| Ok((data_path(name)?, value)));
     let paths: Vec<_> = paths.collect::<Result<_, PrepareError>>()?;
     if self::digest(opa).await?.as_deref() == Some(digest) && policies(opa).await? == modules {
         return Ok(());
     }
-    // From here to the end there is no digest, and so no answer that passes for one.
+    // From here to the end there is no digest, so no decision counts.
     let known: Option<BTreeSet<String>> = value(opa, NAMES).await?;
     let known = known.unwrap_or_default();
     let all = known.iter().map(String::as_str).chain(names.iter().copied()).collect();
@@ -95,7 +95,7 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     }
     put_modules(opa, &modules).await?;
     put_module(opa, PUSHED, &pushed(&names, Some(digest))).await?;
-    // Another process that pushed meanwhile may have left something, or taken something away.
+    // Another process may have pushed at the same time.
     if policies(opa).await? == modules {
         return Ok(());
     }
@@ -103,7 +103,7 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     Err(away("another process pushes to the same OPA".to_owned()))
 }
 
-/// Whether OPA holds what was pushed with this digest, whole; a restarted one does not.
+/// Returns `true` if OPA holds the whole push with this digest. After a restart it does not.
 pub(super) async fn is_there(opa: &OpaServer, digest: &str) -> Result<bool, PrepareError> {
     Ok(self::digest(opa).await?.as_deref() == Some(digest))
 }
@@ -112,7 +112,7 @@ async fn digest(opa: &OpaServer) -> Result<Option<String>, PrepareError> {
     value(opa, DIGEST).await
 }
 
-/// Our own module; names and digests are plain, so JSON is Rego.
+/// Writes the module that describes the push. Names and digests need no escapes.
 fn pushed(names: &BTreeSet<&str>, digest: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let mut module = format!("package {PACKAGE}\n\nnames := [{}]\n", names.join(", "));
@@ -126,8 +126,8 @@ fn pushed(names: &BTreeSet<&str>, digest: Option<&str>) -> String {
     module
 }
 
-/// OPA compiles at each step, and a module may need one that comes later: those that fail are
-/// tried again as long as others succeed.
+/// Puts the modules. OPA compiles at each step, and a module may need a later one: failed modules are
+/// retried as long as others succeed.
 async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareError> {
     let mut left: Vec<_> = modules.iter().collect();
     while !left.is_empty() {
@@ -151,8 +151,8 @@ async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareEr
     Ok(())
 }
 
-/// Takes away what an earlier push has left, whoever made it. OPA refuses to delete a module as
-/// long as another one needs it, so here too what fails is tried again.
+/// Deletes the modules of earlier pushes, also of other processes. OPA does not delete a module that
+/// another one needs: failed deletions are retried as long as others succeed.
 async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
     let mut left: Vec<String> = policies(opa).await?.into_keys().collect();
     while !left.is_empty() {
@@ -170,7 +170,7 @@ async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
             }
         }
         if failed.len() == before {
-            // Somebody else's modules need them: the new bundle is not at fault.
+            // Modules of others need them: the new bundle is not at fault.
             return Err(away(why.unwrap_or_default()));
         }
         left = failed;
@@ -183,7 +183,7 @@ async fn put_module(opa: &OpaServer, id: &str, source: &str) -> Result<(), Prepa
     done(answer.map_err(away)?)
 }
 
-/// What was pushed, by anybody, but for our own module.
+/// Returns the pushed modules, of all processes, without the one that describes the push.
 async fn policies(opa: &OpaServer) -> Result<Modules, PrepareError> {
     #[derive(Deserialize)]
     struct List {
@@ -201,7 +201,7 @@ async fn policies(opa: &OpaServer) -> Result<Modules, PrepareError> {
     Ok(ours.map(|policy| (policy.id, policy.raw)).collect())
 }
 
-/// A value of ours, if OPA has it.
+/// Reads a value of the module that describes the push.
 async fn value<T: DeserializeOwned>(
     opa: &OpaServer,
     path: &str,
@@ -225,8 +225,8 @@ fn gone(answer: Answer) -> Result<(), PrepareError> {
     if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { done(answer) }
 }
 
-/// A 400 is the bundle's fault, and so is data where a rule is; whatever else is no success is
-/// OPA's.
+/// Checks for success. Status 400, and data in the place of a rule, are errors of the bundle. Any
+/// other failure is OPA's.
 fn done(answer: Answer) -> Result<(), PrepareError> {
     match answer.status {
         status if status.is_success() => Ok(()),
@@ -255,7 +255,8 @@ fn policy_path(id: &str) -> String {
     format!("/v1/policies/{id}")
 }
 
-/// OPA and proxies differ in how often they decode a path: names that would need it are refused.
+/// Returns the path of a top-level name. OPA and proxies differ in how often they decode a path, so
+/// names with escapes are rejected.
 fn data_path(name: &str) -> Result<String, PrepareError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || !name.bytes().all(is_plain) {
@@ -266,8 +267,8 @@ fn data_path(name: &str) -> Result<String, PrepareError> {
     Ok(format!("/v1/data/{name}"))
 }
 
-/// A path segment: whatever is not plain is written as its bytes, so that no name can leave its
-/// place or be taken for another.
+/// Writes a name as one path segment. Every special byte is escaped, so that no name can leave the
+/// segment or equal another.
 fn segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
     for byte in name.bytes() {
