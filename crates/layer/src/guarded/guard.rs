@@ -8,7 +8,7 @@ use caracal_revocation_state::{
 };
 use http::{Extensions, Request, Version};
 
-use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer, Verification};
+use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer};
 use super::cutting::{Cutting, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::request_context::RequestContext;
