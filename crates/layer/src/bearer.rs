@@ -1,6 +1,6 @@
-//! The `Authorization` header, read strictly: what is not clearly one bearer token is none.
+//! Reads the `Authorization` header strictly: only a header that is clearly one bearer token counts.
 //!
-//! Every way to get it wrong is answered 401. A token that is malformed is `invalid_token`
+//! Every error is answered 401. A token that is malformed is `invalid_token`
 //! (RFC 6750, section 3.1), and so is a header that holds more than one: a proxy may join two
 //! headers into one (RFC 9110, section 5.3), and the answer must not depend on that. Status 400
 //! would be `invalid_request`, but proxies that ask for a decision know 401 and 403 only. A header
@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use crate::RejectionKind;
 use crate::limits::MAX_TOKEN;
 
-/// The request's one `Authorization` header, whatever its scheme.
+/// The request's one `Authorization` header, of any scheme.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authorization<'a> {
     scheme: &'a [u8],
@@ -19,10 +19,10 @@ pub(crate) struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// The header, if there is one.
+    /// Returns the header, if there is one.
     ///
-    /// Two headers, or a token beyond the limit, are refused here, before anybody asks what the
-    /// header says: whoever verified the token may have read another header than who uses it.
+    /// Denies two headers, and a token beyond the limit, before the header is read: the layer that
+    /// verified the token may have read another header than the service reads.
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RejectionKind> {
         let mut all = headers.get_all(AUTHORIZATION).iter();
         match (all.next(), all.next()) {
@@ -43,14 +43,14 @@ impl<'a> Authorization<'a> {
         Ok(header)
     }
 
-    /// The bearer token: RFC 6750's `b64token`, of which every JWT is one.
+    /// Returns the bearer token, a `b64token` of RFC 6750. Every JWT is one.
     pub(crate) fn token(self) -> Result<&'a str, RejectionKind> {
         let token = self.presented().filter(|token| is_token(token.as_bytes()));
         token.ok_or_else(|| self.why_not())
     }
 
-    /// What stands in the place of a bearer token, whatever it is made of: for who knows the very
-    /// text of a token that was good.
+    /// Returns the text in the place of a bearer token, of any characters. A cache compares it with
+    /// tokens that were verified.
     pub(crate) fn presented(self) -> Option<&'a str> {
         let token = self.credentials.trim_ascii_start();
         let (gap, _) = self.credentials.split_at(self.credentials.len() - token.len());
@@ -64,7 +64,7 @@ impl<'a> Authorization<'a> {
         self.is_bearer() && self.token() == Err(RejectionKind::MalformedHeader)
     }
 
-    /// Of a header that holds no bearer token.
+    /// Returns the reason why the header holds no bearer token.
     #[cold]
     fn why_not(self) -> RejectionKind {
         let mut bytes = self.scheme.iter().chain(self.credentials);
@@ -81,16 +81,16 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Looks at every byte, since a loop that may stop at each takes several times as long for a token
-/// of a thousand.
+/// Checks every byte. A loop that may stop early takes several times as long for a token of a
+/// thousand bytes.
 fn is_token(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |so_far, byte| so_far & is_token_byte(*byte))
 }
 
-/// Without a branch, for many bytes at a time.
+/// Has no branch, so that the compiler checks many bytes at a time.
 const fn is_token_byte(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // `-./` and the digits stand side by side.
+    // `-./` and the digits are neighbours in ASCII.
     let is_digit = byte.wrapping_sub(b'-') <= b'9' - b'-';
     let is_mark = (byte == b'_') | (byte == b'~') | (byte == b'+') | (byte == b'=');
     is_letter | is_digit | is_mark

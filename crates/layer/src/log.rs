@@ -1,4 +1,4 @@
-//! What the log says of a denial: never the token, nor anything that would stand in for it.
+//! The log events of denials and cuts. They never hold the token, nor the id of an anchor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,25 +36,25 @@ pub(crate) fn cut(report: &CutReport<'_>) {
     );
 }
 
-/// Mistakes in the order of the layers, each logged once a layer.
+/// Mistakes in the order of the layers, each logged once per layer.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes {
-    /// Claims have come with a request, or the log says that none have.
+    /// `true` once a request came with claims, or once their absence was logged.
     claims: AtomicBool,
     other_state: AtomicBool,
 }
 
 impl Mistakes {
-    /// Claims came with a request: the authentication layer is where it must be, and a token without
-    /// claims is only a bad token.
+    /// Notes that a request came with claims: the authentication layer is in the right place, and a
+    /// token without claims is only a bad token.
     pub(crate) fn claims_came(&self) {
-        // Asked first: requests of all threads share it.
+        // Read first: the requests of all threads share it.
         if !self.claims.load(Ordering::Relaxed) {
             self.claims.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Logs the mistake that a denial for this reason may come from.
+    /// Logs the mistake that may be the cause of a denial for this reason.
     pub(crate) fn log(&self, kind: RejectionKind) {
         match kind {
             RejectionKind::UnverifiedToken if !self.claims.swap(true, Ordering::Relaxed) => {

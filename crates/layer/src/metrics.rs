@@ -130,7 +130,7 @@ impl Counters {
         }
     }
 
-    /// A request that went on although too little was known.
+    /// Counts a request that went on although too little was known.
     pub(crate) fn failed_open(&self, unknown: Unknown) {
         let causes = Unknown::LABELS.iter().zip(&*self.failed_open);
         for (_, counter) in causes.filter(|(cause, _)| **cause == unknown.label()) {
@@ -138,14 +138,14 @@ impl Counters {
         }
     }
 
-    /// The first request that was refused for a revocation tells how long that took.
+    /// Records the lag of a revocation at the first request that it denies.
     pub(crate) fn enforced(&self, rejection: &Rejection) {
         if let Some(lag) = rejection.enforcement_lag() {
             self.enforced.record(lag.as_secs_f64());
         }
     }
 
-    /// A request that went on although it would have been denied: no denial, so counted apart.
+    /// Counts a request that went on although it would have been denied.
     pub(crate) fn observed(&self, kind: RejectionKind) {
         if let Some(observed) = self.observed.get(kind.index()) {
             observed.increment(1);

@@ -1,4 +1,4 @@
-//! Why a request was refused.
+//! The denial of a request, with its reason.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use caracal_revocation_state::{AnchorKind, Cut, Reason, Refusal, Unknown};
 use crate::RejectionKind;
 use crate::answer::Profile;
 
-/// A request that did not reach the service, and why.
+/// The denial of a request that did not reach the service.
 ///
-/// It stands in the extensions of the answer, where layers further out find it:
+/// Layers further out find it in the extensions of the response:
 ///
 /// ```
 /// use caracal_revocation_layer::{Rejection, RejectionKind};
@@ -28,7 +28,7 @@ pub struct Rejection {
     unknown: Option<Unknown>,
     invalid: Option<Invalid>,
     unmet: Option<Unmet>,
-    /// The anchor that was asked about, where it stood in no claim.
+    /// The denied anchor, if the request named it outside of a token.
     anchor: Option<AnchorKind>,
     zone: Option<Box<str>>,
     enforcement_lag: Option<Duration>,
@@ -43,18 +43,18 @@ impl Rejection {
             Reason::Expired => RejectionKind::Expired,
             Reason::NotYetValid => RejectionKind::NotYetValid,
             Reason::LifetimeTooLong => RejectionKind::LifetimeTooLong,
-            // `Reason` may grow: what is refused for a new reason is refused for good.
+            // `Reason` may grow: a new reason counts as revoked.
             _ => RejectionKind::Revoked,
         };
         Self { refusal: Some(refusal), ..Self::from(kind) }
     }
 
-    /// Of a request that was cut before it was answered.
+    /// Denies a request that was cut before it was answered.
     pub(crate) fn cut(cut: Cut) -> Self {
         match cut {
             Cut::Refused(refusal) => Self::refused(refusal),
             Cut::Unknown(unknown) => Self::unknown_state(unknown),
-            // `Cut` may grow: what has ended for a new reason has ended.
+            // `Cut` may grow: a new reason counts as expired.
             _ => Self::from(RejectionKind::Expired),
         }
     }
@@ -75,7 +75,7 @@ impl Rejection {
                 };
                 Self { invalid: Some(invalid), ..Self::from(kind) }
             }
-            // `VerifyError` may grow: what is not said to be invalid cannot be said.
+            // `VerifyError` may grow: a new error counts as an outage.
             _ => Self::from(RejectionKind::KeysUnavailable),
         }
     }
@@ -91,7 +91,7 @@ impl Rejection {
         Self { unmet: Some(unmet), ..Self::from(kind) }
     }
 
-    /// What the client is told: the table's words, or the verifier's where it has said why.
+    /// Returns the description for the client: the verifier's if there is one, else the table's.
     pub(crate) fn description(&self, profile: Profile) -> String {
         match (self.invalid, self.unmet) {
             (Some(invalid), _) => invalid.to_string(),
@@ -104,7 +104,7 @@ impl Rejection {
         Self { zone: zone.map(Box::from), ..self }
     }
 
-    /// Of a request that named this anchor by itself, outside of a token.
+    /// Sets the anchor that the request named outside of a token.
     pub(crate) fn by_anchor(self, anchor: AnchorKind) -> Self {
         Self { anchor: self.anchor().map(|_| anchor), ..self }
     }
@@ -113,50 +113,50 @@ impl Rejection {
         Self { enforcement_lag, ..self }
     }
 
-    /// The reason to match.
+    /// Returns the reason, for a program to match.
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The verdict, where the token was refused by one.
+    /// Returns the verdict, if a verdict denied the token.
     #[must_use]
     pub const fn refusal(&self) -> Option<Refusal> {
         self.refusal
     }
 
-    /// What is not known, where that is the reason.
+    /// Returns the unknown part of the state, if that is the reason.
     #[must_use]
     pub const fn unknown(&self) -> Option<Unknown> {
         self.unknown
     }
 
-    /// Why the token is no mandate for this service, where that is the reason.
+    /// Returns the reason why the token is no mandate for this service, if it is none.
     #[must_use]
     pub const fn invalid(&self) -> Option<Invalid> {
         self.invalid
     }
 
-    /// What the mandate lacks, where that is the reason.
+    /// Returns the requirement that the mandate does not meet, if that is the reason.
     #[must_use]
     pub const fn unmet(&self) -> Option<Unmet> {
         self.unmet
     }
 
-    /// Which claim the refused anchor stands in, where it is about one.
+    /// Returns the kind of the denied anchor, if an anchor is the reason.
     #[must_use]
     pub fn anchor(&self) -> Option<AnchorKind> {
         self.anchor.or_else(|| self.refusal?.anchor())
     }
 
-    /// How long ago the revocation arrived here, where this is the first refusal for it.
+    /// Returns the time since the revocation arrived here, if this is its first denial.
     #[must_use]
     pub const fn enforcement_lag(&self) -> Option<Duration> {
         self.enforcement_lag
     }
 
-    /// The zone that the claims name: free text, chosen by the client where nobody verified
-    /// them.
+    /// Returns the zone that the claims name. It is free text from the client if the claims are not
+    /// verified.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()

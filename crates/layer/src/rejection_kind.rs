@@ -1,12 +1,12 @@
 //! The reasons to deny a request.
 
-/// The reasons to refuse a request, for a program to match.
+/// The reason to deny a request, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
     /// No `Authorization` header, or one of another scheme than `Bearer`.
     MissingToken,
-    /// More than one `Authorization` header: which of them was verified?
+    /// More than one `Authorization` header: it is unclear which of them was verified.
     AmbiguousToken,
     /// A bearer token of more than 4096 bytes.
     OversizedToken,
@@ -21,7 +21,7 @@ pub enum RejectionKind {
     /// Claims that are not an object, or are repeated, of the wrong type, or without `sid`, `iat`
     /// or `exp`.
     MalformedClaims,
-    /// A token, but no claims: nobody verified it.
+    /// A token without claims: no layer verified it.
     UnverifiedToken,
     /// The request's `Admission` or `Authority` is of another `Revocations` than the layer's.
     OtherState,
@@ -41,7 +41,7 @@ pub enum RejectionKind {
     ChainMismatch,
     /// The mandate came through too many hops.
     HopCountExceeded,
-    /// A token request with parameters in its URL, where somebody could read them in place of the
+    /// A token request with parameters in its URL. Another reader could take them instead of the
     /// body's.
     QueryParameters,
     /// The body of a token request is not one `application/x-www-form-urlencoded` text.
@@ -54,7 +54,7 @@ pub enum RejectionKind {
     BrokenBody,
     /// The form of a token request cannot be read in one way only.
     MalformedForm,
-    /// A field of a token request stands twice.
+    /// A field of a token request is repeated.
     RepeatedField,
     /// The response has no length and the client speaks HTTP/1.0, where a cut response looks whole.
     UnsupportedVersion,
@@ -62,9 +62,9 @@ pub enum RejectionKind {
     Revoked,
     /// The session is suspended, or the token is older than the end of a suspension.
     Suspended,
-    /// The zone's delegation graph has moved on since the token was made.
+    /// The zone's delegation graph has changed since the token was issued.
     DelegationStale,
-    /// Messages may have been lost before the token was made: a newer one passes.
+    /// Messages may have been lost before the token was issued. A newer token passes.
     HistoryIncomplete,
     /// The token's `exp`, and the leeway after it, have passed: before the request, or while it
     /// ran.
@@ -75,7 +75,7 @@ pub enum RejectionKind {
     LifetimeTooLong,
     /// The zone's keys cannot be fetched: an outage, not an invalid token.
     KeysUnavailable,
-    /// Too little is known to say: an outage, not a revocation.
+    /// The state is unknown: an outage, not a revocation.
     Unknown,
 }
 
@@ -122,7 +122,7 @@ impl RejectionKind {
         self as usize
     }
 
-    /// The kind as a label, such as `missing_token`.
+    /// Returns the kind as a label, such as `missing_token`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {

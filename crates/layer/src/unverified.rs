@@ -1,4 +1,4 @@
-//! The claims of a token that nobody verified: what its payload says, signature unseen.
+//! The claims of a token whose signature is not verified.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use caracal_revocation_state::{Claims, Text};
@@ -21,12 +21,12 @@ impl Payload {
         }
         let bytes =
             URL_SAFE_NO_PAD.decode_to_vec(payload).map_err(|_| RejectionKind::MalformedPayload)?;
-        // The whole of it, since the JSON reader does not look into text that it skips.
+        // All of it, since the JSON reader does not check text that it skips.
         String::from_utf8(bytes).map(Self).map_err(|_| RejectionKind::MalformedJson)
     }
 
     pub(crate) fn claims(&self) -> Result<Claims<Text<'_>>, RejectionKind> {
-        // The reader's own words can quote the payload, so only their class goes on.
+        // The reader's error can quote the payload, so only its class is kept.
         serde_json::from_str(&self.0).map_err(|error| {
             if error.is_data() {
                 RejectionKind::MalformedClaims

@@ -1,4 +1,4 @@
-//! A WebSocket of axum's that closes itself once the authority behind it has ended.
+//! An axum WebSocket that closes itself once the authority behind it has ended.
 
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -39,7 +39,7 @@ const UNAUTHORIZED: u16 = 4401;
 /// ```
 #[derive(Debug)]
 pub struct GuardedWebSocket {
-    /// None once it was closed for what ended it.
+    /// `None` once a cut has closed it.
     socket: Option<WebSocket>,
     revoked: RevokedSignal,
 }
@@ -50,8 +50,8 @@ impl GuardedWebSocket {
         Self { socket: Some(socket), revoked }
     }
 
-    /// The next message; none once the socket is closed, by either side. Nothing is lost if it is
-    /// dropped while it waits.
+    /// Returns the next message, or `None` once the socket is closed, by either side. No message is
+    /// lost if the future is dropped while it waits.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         let socket = self.socket.as_mut()?;
         let cut = tokio::select! {
@@ -77,7 +77,7 @@ impl GuardedWebSocket {
             };
             self.close(cut).await;
         }
-        // Only a cut takes the socket away.
+        // Only a cut removes the socket.
         Err(self
             .revoked
             .cut()
@@ -89,11 +89,11 @@ impl GuardedWebSocket {
         let frame = CloseFrame { code: UNAUTHORIZED, reason: cut.label().into() };
         let closing = async {
             socket.send(Message::Close(Some(frame))).await?;
-            // A connection that is dropped with something unread is reset, and the frame lost.
+            // A connection that is dropped with unread bytes is reset, and the frame is lost.
             while let Some(Ok(_)) = socket.recv().await {}
             Ok::<_, Error>(())
         };
-        // A client that does not answer is left, and one that does not read.
+        // A client that does not answer or does not read is disconnected.
         let _ = timeout(WEBSOCKET_CLOSE, closing).await;
     }
 }

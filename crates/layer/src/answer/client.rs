@@ -5,16 +5,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use super::request_id::X_REQUEST_ID;
 
-/// The client, as far as an answer depends on it.
+/// The capabilities of a client that an answer depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientCapabilities {
-    /// The version of HTTP that it speaks.
+    /// The version of HTTP.
     pub(crate) version: Version,
-    /// It sent a `HEAD` request.
+    /// The client sent a `HEAD` request.
     pub(crate) head_only: bool,
-    /// It sent `TE: trailers`, in a form that makes hyper send a trailer.
+    /// The client sent `TE: trailers`, in a form that makes hyper send a trailer.
     pub(crate) takes_trailers: bool,
-    /// It calls over gRPC.
+    /// The request is a call over gRPC.
     pub(crate) grpc: bool,
     /// The request's id, as the client sent it.
     pub(crate) request_id: Option<HeaderValue>,
@@ -34,7 +34,7 @@ impl ClientCapabilities {
         let mut takes_trailers = false;
         let (mut grpc_type, mut other_type) = (false, false);
         let mut request_id = None;
-        // One walk over the few headers that there are costs less than to look three up.
+        // One loop over the few headers costs less than three look-ups.
         for (name, value) in request.headers() {
             if name == TE {
                 takes_trailers |= has_trailers(value);
@@ -65,8 +65,8 @@ pub(crate) fn has_trailers(line: &HeaderValue) -> bool {
     codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-/// Returns `true` if a proxy has left its name. The `TE` of such a request may be the client's,
-/// passed on by a proxy that drops the trailer.
+/// Returns `true` if a header shows a proxy. The proxy may have passed on the client's `TE`, and drop
+/// the trailer.
 pub(crate) fn came_through_proxy(headers: &HeaderMap) -> bool {
     headers.contains_key(VIA)
         || headers.contains_key(FORWARDED)
@@ -78,8 +78,8 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
 
-/// `application/grpc`, alone or with a suffix or parameters; not `application/grpc-web`, whose
-/// trailers stand in the body.
+/// Returns `true` for `application/grpc`, alone or with a suffix or parameters, and `false` for
+/// `application/grpc-web`, whose trailers are in the body.
 fn is_grpc_type(value: &HeaderValue) -> bool {
     let value = value.as_bytes();
     let (name, rest) = value.split_at_checked(16).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A request that goes no further.
+//! The denial of a request, and its response.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use super::respond::{Content, respond};
 use super::table::{Answer, Profile};
 use crate::{Rejection, challenge};
 
-/// A request that goes no further.
+/// The denial of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Denial {
     pub(crate) rejection: Rejection,
     pub(crate) request_id: RequestId,
     pub(crate) profile: Profile,
-    /// Whether the client speaks gRPC.
+    /// `true` if the request is a call over gRPC.
     pub(crate) grpc: bool,
     /// The parameters of the challenge that the layer adds.
     pub(crate) challenge: Option<Arc<str>>,
 }
 
 impl Denial {
-    /// The response to a refused request, with the rejection in its extensions.
+    /// Returns the response to the denied request, with the rejection in its extensions.
     pub(crate) fn respond(&self) -> Response<Bytes> {
         let Self { rejection, request_id, profile, grpc, challenge: parameters } = self;
         let answer = profile.answer(rejection.kind());

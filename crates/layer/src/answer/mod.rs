@@ -1,5 +1,5 @@
-//! What a denied client is told: one table, one request id and one response for every layer, in JSON
-//! or in gRPC's terms.
+//! The answer to a denied request: one table, one request id and one response for every layer, in
+//! JSON or over gRPC.
 
 mod client;
 mod denial;

@@ -1,4 +1,4 @@
-//! The id that ties a refusal, its log event and the client's report together.
+//! The id that connects a denial, its log event and the client's report.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -8,7 +8,8 @@ use crate::limits::MAX_REQUEST_ID;
 /// `X-Request-Id`.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id: the client's own if it is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
+/// The id of a request: the client's own if it is visible ASCII and not too long, else a new UUID
+/// (version 7).
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(String);
 
@@ -24,12 +25,12 @@ impl RequestId {
         Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id as a header's value.
+    /// Returns the id as a header's value.
     pub(crate) fn to_header(&self) -> HeaderValue {
         // Visible ASCII is always a header value.
         HeaderValue::try_from(self.as_str()).unwrap_or(HeaderValue::from_static(""))

@@ -11,11 +11,11 @@ use super::grpc::GrpcStatus;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::table::Answer;
 
-/// The content of an answer: a row of the table, and what depends on the request.
+/// The content of an answer: a row of the table, and the parts that depend on the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Content<'a> {
     pub(crate) answer: Answer,
-    /// A sentence for a person, in place of the row's where more is known.
+    /// A sentence for a person: the row's, or a more exact one.
     pub(crate) description: &'a str,
     /// The label of the reason, for gRPC's `ErrorInfo`.
     pub(crate) reason: &'a str,
@@ -67,7 +67,7 @@ fn in_json(content: Content<'_>, request_id: &RequestId) -> Response<Bytes> {
         error_hint: answer.hint,
         request_id: request_id.as_str(),
     };
-    // Strings always serialize; were it otherwise, the status alone would say it.
+    // Strings always serialize.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = answer.status;

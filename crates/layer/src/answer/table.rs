@@ -7,7 +7,7 @@ use crate::PolicyRejectionKind;
 use crate::RejectionKind;
 use crate::limits::{RETRY_OUTAGE, RETRY_REFRESH};
 
-/// In whose words a refusal is given (contract, "Answers").
+/// The layer that answers, which selects a column of the table (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Gateway,
@@ -23,12 +23,12 @@ pub(crate) struct Answer {
     pub(crate) description: &'static str,
     pub(crate) hint: Option<&'static str>,
     pub(crate) alert: Option<Alert>,
-    /// Whether the challenge names the error; a client that sent no token made none.
+    /// `true` if the challenge names the error. A client that sent no token made no error.
     pub(super) names_error: bool,
     pub(super) retry_after: Option<u16>,
 }
 
-/// The counter that operators alert on, beside the one that counts every denial.
+/// An extra counter for alerts, in addition to the counter of all denials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alert {
     Revoked,
@@ -124,7 +124,7 @@ const fn gateway(kind: RejectionKind) -> Answer {
     }
 }
 
-/// The gateway's answers in more exact codes, each with a hint.
+/// The resource server's answers: the gateway's, with more exact codes and a hint.
 const fn resource(kind: RejectionKind) -> Answer {
     use RejectionKind as Kind;
     let base = gateway(kind);
@@ -156,7 +156,7 @@ const fn resource(kind: RejectionKind) -> Answer {
     Answer { error, hint: Some(hint), ..base }
 }
 
-/// The gateway's answers, but a token that cannot be read is a form that cannot be.
+/// The STS's answers: the gateway's, but an unreadable token is an invalid form.
 const fn sts(kind: RejectionKind) -> Answer {
     use RejectionKind as Kind;
     let base = gateway(kind);
@@ -171,7 +171,7 @@ const fn sts(kind: RejectionKind) -> Answer {
     }
 }
 
-/// A policy layer's answers: none is about the token.
+/// The policy layer's answers. None is about the token.
 #[cfg(feature = "opa")]
 pub(crate) const fn policy(kind: PolicyRejectionKind) -> Answer {
     use PolicyRejectionKind as Kind;

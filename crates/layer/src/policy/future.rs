@@ -1,4 +1,5 @@
-//! The response to come: the service's, once the policy allows it, or the refusal.
+//! The future of a response: the decision first, if it is pending, then the service's response or
+//! the denial.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pin_project! {
     }
 }
 
-/// What goes on once there is a decision.
+/// A request that waits for a decision.
 struct Waiting<S, R> {
     guard: Arc<Guard>,
     service: S,

@@ -1,4 +1,4 @@
-//! The decision carried out: proof, input, policy, extensions, counters and the log.
+//! Decides about a request by policy, and applies the decision: input, answer, counters and the log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,10 +28,10 @@ pub(super) struct Guard {
     mistakes: Arc<Mistakes>,
 }
 
-/// Mistakes in the order of the layers, each logged once a layer.
+/// Mistakes in the order of the layers, each logged once per layer.
 #[derive(Default)]
 struct Mistakes {
-    /// A gateway has admitted a request, or the log says that none has.
+    /// `true` once a gateway has admitted a request, or once the absence was logged.
     admitted: AtomicBool,
     no_claims: AtomicBool,
     other_state: AtomicBool,
@@ -56,7 +56,7 @@ impl Guard {
     }
 
     pub(super) fn authorize<B>(&self, request: &mut Request<B>) -> PolicyStep {
-        // Another layer left them since the request was admitted on its own identity.
+        // Another layer left them after the request was admitted.
         request.extensions_mut().remove::<Claims>();
         request.extensions_mut().remove::<Authority>();
         let input = match self.input(request) {
@@ -95,7 +95,7 @@ impl Guard {
             extensions,
         };
         let input = self.input.build(&facts).map_err(|_| PolicyRejectionKind::InvalidInput)?;
-        // Whoever builds the input must not choose the policy.
+        // The builder of the input must not choose the policy.
         if input.zone() == zone { Ok(input) } else { Err(PolicyRejectionKind::OtherZone) }
     }
 
@@ -137,16 +137,16 @@ impl Guard {
 }
 
 impl Mistakes {
-    /// A gateway admitted a request: it is where it must be, and one that it did not admit is a
-    /// client's, such as an anonymous one.
+    /// Notes that a gateway admitted a request: the gateway is in the right place. Requests that it
+    /// did not admit, such as anonymous ones, are no mistake.
     fn admission_came(&self) {
-        // Asked first: requests of all threads share it.
+        // Read first: the requests of all threads share it.
         if !self.admitted.load(Ordering::Relaxed) {
             self.admitted.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Logs the mistake that a denial for this reason may come from.
+    /// Logs the mistake that may be the cause of a denial for this reason.
     fn log(&self, kind: PolicyRejectionKind) {
         let logged = match kind {
             PolicyRejectionKind::NotAdmitted => &self.admitted,
@@ -181,7 +181,7 @@ fn log_mistake(kind: PolicyRejectionKind) {
     }
 }
 
-/// Only an allow lets the request pass.
+/// Turns every decision but an allow into a denial.
 pub(super) fn follow(
     decision: Result<PolicyDecision, NoDecision>,
 ) -> Result<PolicyDecision, PolicyRejection> {

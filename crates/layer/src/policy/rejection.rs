@@ -1,10 +1,10 @@
-//! Why a policy layer refused a request.
+//! The denial of a request by a policy layer, with its reason.
 
 use caracal_revocation_opa::{NoDecision, PolicyDecision, Unusable};
 
-/// A request that did not reach the service, and why.
+/// The denial of a request that did not reach the service.
 ///
-/// It stands in the extensions of the answer, where layers further out find it.
+/// Layers further out find it in the extensions of the response.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", kind.label())]
 pub struct PolicyRejection {
@@ -13,15 +13,15 @@ pub struct PolicyRejection {
     cause: Option<NoDecision>,
 }
 
-/// The reasons to refuse a request, for a program to match.
+/// The reason to deny a request, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyRejectionKind {
-    /// No gateway admitted the request: the layers stand in the wrong order.
+    /// No gateway admitted the request: the layers are in the wrong order.
     NotAdmitted,
     /// The request was admitted on an unverified token: there are no claims to decide on.
     NoClaims,
-    /// The gateway that admitted the request asks another `Revocations` than the policies.
+    /// The gateway that admitted the request has another `Revocations` than the policies.
     OtherState,
     /// The claims name no zone.
     NoZone,
@@ -60,7 +60,7 @@ impl PolicyRejectionKind {
         self as usize
     }
 
-    /// The kind as a label, such as `denied`.
+    /// Returns the kind as a label, such as `denied`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -85,19 +85,19 @@ impl PolicyRejection {
         Self { kind: PolicyRejectionKind::Denied, decision, cause: None }
     }
 
-    /// The reason to match.
+    /// Returns the reason, for a program to match.
     #[must_use]
     pub const fn kind(&self) -> PolicyRejectionKind {
         self.kind
     }
 
-    /// The decision, where there was one.
+    /// Returns the decision, if there was one.
     #[must_use]
     pub fn decision(&self) -> Option<&PolicyDecision> {
         self.decision.as_deref()
     }
 
-    /// Why there was no decision.
+    /// Returns the reason why there was no decision.
     #[must_use]
     pub const fn cause(&self) -> Option<&NoDecision> {
         self.cause.as_ref()

@@ -6,7 +6,7 @@ use crate::RejectionKind;
 
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-/// The fields that are looked at. Any other is the STS's own business.
+/// The fields that are read. All others are left to the STS.
 const FIELDS: [&str; 5] =
     ["session_id", "agent_session_id", "delegation_edge_id", "subject_token", "subject_token_type"];
 
@@ -14,7 +14,7 @@ const FIELDS: [&str; 5] =
 const ANCHORS: [AnchorKind; 3] =
     [AnchorKind::Sid, AnchorKind::AgentSession, AnchorKind::Delegation];
 
-/// What a token request names.
+/// The authority that a token request names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Authority {
     /// In the order of [`FIELDS`].
@@ -22,7 +22,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// What the form says, unless somebody could read it otherwise.
+    /// Reads a form that has only one reading.
     pub(super) fn of(body: &[u8]) -> Result<Self, RejectionKind> {
         // A form is ASCII; a semicolon separates fields for some readers and not for others.
         if !body.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b';') {
@@ -51,8 +51,8 @@ impl Authority {
         Ok(authority)
     }
 
-    /// The ids of authority records, sessions and delegations, in each spelling that a database
-    /// takes for the same, with the claim that holds such an id in a mandate.
+    /// Returns the ids of authority records, sessions and delegations, each with the claim that holds
+    /// such an id in a mandate. Includes every spelling that a database treats as equal.
     pub(super) fn ids(&self) -> impl Iterator<Item = (AnchorKind, String)> {
         let named = ANCHORS.into_iter().zip(&self.values);
         let named = named.filter_map(|(anchor, id)| Some((anchor, id.as_ref()?)));
@@ -65,7 +65,7 @@ impl Authority {
         })
     }
 
-    /// The mandate; an identity token is none.
+    /// Returns the mandate. An identity token is none.
     pub(super) fn subject_token(&self) -> Option<&str> {
         let [.., token, token_type] = &self.values;
         let is_mandate = token_type.as_deref() != Some(ID_TOKEN);
@@ -80,14 +80,14 @@ pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], Rej
     Ok(FIELDS.map(|field| (field, values.next().flatten())))
 }
 
-/// Whether some reader could take this name for the field: of another case, with spaces around,
-/// or as the first of a list.
+/// Returns `true` if a reader could take this name for the field: in another case, with spaces
+/// around, or as the first of a list.
 fn is_nearly(name: &str, field: &str) -> bool {
     let base = name.split(['[', '\0']).next().unwrap_or_default();
     base.trim().eq_ignore_ascii_case(field)
 }
 
-/// The hyphenated form, of an id that Postgres reads as a UUID.
+/// Returns the hyphenated form of an id that Postgres reads as a UUID.
 fn as_uuid(lower: &str) -> Option<String> {
     let digits: String =
         lower.chars().filter(|letter| !matches!(letter, '-' | '{' | '}')).collect();

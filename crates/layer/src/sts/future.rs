@@ -1,4 +1,4 @@
-//! The response to come: first the body is read, within its limits, then the STS answers.
+//! The future of a response: the body is read first, within its limits, then the STS answers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -49,7 +49,7 @@ pin_project! {
     }
 }
 
-/// What waits for the body.
+/// The parts of a request that wait for its body.
 struct Rest<S> {
     parts: Parts,
     inner: S,
@@ -98,7 +98,7 @@ where
                             Err(RejectionKind::StalledBody)
                         }
                     };
-                    // Only missing after the service panicked in its call.
+                    // Missing only after the service panicked in its call.
                     let Some(Rest { parts, mut inner, guard }) = rest.take() else {
                         return Poll::Pending;
                     };
@@ -117,7 +117,7 @@ where
     }
 }
 
-/// Reads on, to the end of the body or the limit.
+/// Reads to the end of the body or to the limit.
 fn collect<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     read: &mut Whole,

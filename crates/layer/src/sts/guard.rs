@@ -1,4 +1,4 @@
-//! What is asked of a token request.
+//! Decides about token requests.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn new(revocations: Revocations) -> Self {
         let mut checks = Checks::default();
-        // The STS decides from its own records, and whether a token's time is over itself.
+        // The STS decides from its own records, and checks the token's lifetime itself.
         checks.horizon = false;
         checks.lifetime = false;
         let counters = Counters::register(Profile::Sts);
@@ -53,7 +53,7 @@ impl Guard {
         ends.all(|(segment, of_endpoint)| segment.eq_ignore_ascii_case(of_endpoint))
     }
 
-    /// Whether the body may be read at all.
+    /// Checks that the body may be read.
     pub(super) fn accept(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Denial> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let fits = announced
@@ -83,8 +83,8 @@ impl Guard {
 
     fn ask(&self, authority: &Authority) -> Result<(), Rejection> {
         for (anchor, id) in authority.ids() {
-            // The field names the authority as it is now, not as some token once had it: the end
-            // of a suspension is behind it.
+            // The field names the authority as it is now, not as a token once had it: a suspension
+            // that has ended does not count.
             let decided = self.decide(&Claims::new(&id, i64::MAX, i64::MAX));
             decided.map_err(|rejection| rejection.by_anchor(anchor))?;
         }
@@ -132,7 +132,7 @@ fn may_be_form<B: Body>(headers: &HeaderMap, body: &B) -> bool {
     }
 }
 
-/// The content types whose fields some frameworks read alike; only the first is taken.
+/// The content types of forms. Some frameworks read both; only the first is accepted.
 const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
 
 /// The characters of a token (RFC 9110), of which the two halves of a content type are made.
@@ -146,7 +146,7 @@ fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// One content type, of a form in UTF-8, and nothing that stands between it and the bytes.
+/// Returns `true` for one content type, of a form in UTF-8, without compression.
 fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else { return false };
@@ -168,7 +168,8 @@ fn is_form_type(text: &str) -> bool {
         })
 }
 
-/// The segments of a path without what routers pass over: escapes, repeated and trailing slashes.
+/// Returns the segments of a path. Ignores what routers ignore: escapes, repeated and trailing
+/// slashes.
 fn plain_segments(path: &str) -> Vec<String> {
     let mut plain = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();

@@ -1,4 +1,4 @@
-//! The STS: token requests that name revoked authority are refused before the STS reads them.
+//! The STS: token requests that name revoked authority are denied before the STS reads them.
 
 mod body;
 mod form;

@@ -1,4 +1,4 @@
-//! The service: what may be a token request is read first, everything else passes.
+//! The service: possible token requests are read first, all others pass.
 
 use std::mem;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ where
         if let Err(denial) = self.guard.accept(&parts.uri, &parts.headers) {
             return StsFuture::denied(denial);
         }
-        // The one that was made ready is the one that must be called.
+        // The service that is ready is the one to call.
         let unready = self.inner.clone();
         let inner = mem::replace(&mut self.inner, unready);
         StsFuture::reading(parts, body, inner, Arc::clone(&self.guard))
