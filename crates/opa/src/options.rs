@@ -1,4 +1,4 @@
-//! How policies are loaded, how old they may be, and what happens when one does not compile.
+//! The options of policies, and their defaults with the reasons.
 
 use std::time::Duration;
 
@@ -6,36 +6,42 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyOptions {
-    /// Between safety polls of a zone, give or take a tenth. 60 seconds by default.
+    /// The time between safety polls of a zone, varied by a tenth. 60 seconds by default: a lost
+    /// invalidation is found by then.
     pub poll_interval: Duration,
-    /// How long a source may take. 10 seconds by default.
+    /// The time limit of a load. 10 seconds by default: a slow database still answers.
     pub load_timeout: Duration,
-    /// How long an engine may take to compile or push a bundle. 30 seconds by default.
+    /// The time limit of an engine that compiles or pushes a bundle. 30 seconds by default: a large
+    /// bundle takes many requests to push.
     pub prepare_timeout: Duration,
-    /// The first and the longest pause between failed attempts. 50 ms and 5 seconds by default.
+    /// The first and the longest pause between failed attempts. 50 ms and 5 seconds by default: a
+    /// replica catches up in between, and an outage is not made worse.
     pub retry: (Duration, Duration),
-    /// Deny when the policy was last confirmed current longer ago. 5 minutes by default.
+    /// Deny when the policy was last confirmed current longer ago. 5 minutes by default: several
+    /// safety polls may fail.
     pub deny_after_unconfirmed: Duration,
     /// Deny when an invalidation that is not in force was published longer ago. 60 seconds by
-    /// default.
+    /// default, as for a stale revocation state.
     pub deny_after_invalidation: Duration,
-    /// What a bundle that does not compile leads to.
+    /// The effect of a bundle that does not compile.
     pub broken_bundle: BrokenBundle,
-    /// A zone that no request asked for in so long leaves. 15 minutes by default.
+    /// A zone without requests for this time leaves. 15 minutes by default: its memory is freed.
     pub idle: Duration,
-    /// Beyond so many zones, requests of others are denied. 1,024 by default.
+    /// The maximum number of zones. Requests of further zones are denied. 1,024 by default, to bound
+    /// memory.
     pub max_zones: usize,
-    /// How long a zone's first requests wait for its policy. 5 seconds by default.
+    /// The time that a zone's first requests wait for its policy. 5 seconds by default: clients wait
+    /// that long.
     pub first_load_wait: Duration,
-    /// Whether a bundle without a digest is used. Off by default; one with a wrong digest never
-    /// is.
+    /// Accepts a bundle without a digest. Off by default. A bundle with a wrong digest is never
+    /// accepted.
     pub insecure_accept_undigested: bool,
 }
 
-/// What a bundle that does not compile leads to, as long as no bound on age denies anyway.
+/// The effect of a bundle that does not compile, while no bound on age denies anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokenBundle {
-    /// The last good one keeps serving, with an error in the log and in the status.
+    /// The last good bundle keeps serving, with an error in the log and in the status.
     KeepLastGood,
     /// Everything is denied until a bundle compiles.
     Deny,
