@@ -1,4 +1,4 @@
-//! What evaluates a policy: one small trait, and the prepared policy that it makes.
+//! The engine that evaluates policies, and the policies that it has prepared.
 
 use std::fmt;
 use std::future::Future;
@@ -12,12 +12,12 @@ use crate::{PolicyBundle, PolicyInput};
 /// A future behind a pointer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Makes a bundle ready for evaluation, off the path of requests.
+/// Prepares bundles for evaluation, outside of requests.
 pub trait PolicyEngine: fmt::Debug + Send + Sync + 'static {
-    /// Compiles the zone's bundle, or sees to it that another program does.
+    /// Compiles the zone's bundle, or pushes it to another program.
     ///
-    /// The future's error is [`PrepareError::Refused`] for a bundle that will never do, and
-    /// [`PrepareError::Unavailable`] for what is worth another try.
+    /// The future's error is [`PrepareError::Refused`] for a bundle that can never be prepared, and
+    /// [`PrepareError::Unavailable`] for a failure that is worth a retry.
     fn prepare(
         &self,
         zone: &str,
@@ -27,15 +27,16 @@ pub trait PolicyEngine: fmt::Debug + Send + Sync + 'static {
 
 /// A policy that is ready to be evaluated, on any thread.
 pub trait PreparedPolicy: Send + Sync {
-    /// The value of `data.caracal.authz.result` for this input. It must come to an end by itself.
+    /// Returns the value of `data.caracal.authz.result` for this input. The evaluation must end by
+    /// itself.
     fn evaluate(&self, input: &PolicyInput) -> Evaluation;
 
-    /// Whether the same input always has the same value: only then are decisions cached.
+    /// Returns `true` if the same input always has the same value. Only then are decisions cached.
     fn is_deterministic(&self) -> bool {
         false
     }
 
-    /// Whether whoever evaluates it has lost it, so that it must be prepared again.
+    /// Returns `true` if the engine has lost the policy, so that it must be prepared again.
     fn is_lost(&self) -> bool {
         false
     }
@@ -44,9 +45,9 @@ pub trait PreparedPolicy: Send + Sync {
 /// A value, now or later.
 #[must_use]
 pub enum Evaluation {
-    /// It is here.
+    /// The value.
     Ready(Result<Value, EvaluationError>),
-    /// It will be; nothing may block the thread meanwhile.
+    /// A future of the value. It must not block the thread.
     Pending(BoxFuture<'static, Result<Value, EvaluationError>>),
 }
 
@@ -59,46 +60,46 @@ impl fmt::Debug for Evaluation {
     }
 }
 
-/// Why a bundle cannot be evaluated.
+/// The reason why a bundle cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
-    /// It does not compile, or does what is not allowed: the same bundle is not tried again.
+    /// It does not compile, or does what is not allowed. The same bundle is not tried again.
     #[error("refused: {0}")]
     Refused(String),
-    /// The engine is away, or does not have it yet.
+    /// The engine is unavailable, or does not have the bundle yet.
     #[error("unavailable: {0}")]
     Unavailable(String),
 }
 
-/// Why an evaluation has no value: the request is then denied.
+/// The reason why an evaluation has no value. The request is then denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluationError {
     /// `data.caracal.authz.result` is undefined for this input.
     #[error("the result is undefined")]
     Undefined,
-    /// It took longer than it may.
+    /// The evaluation exceeded its time limit.
     #[error("the evaluation exceeded its time limit")]
     TimeLimit,
-    /// As many evaluations as may run at a time are running.
+    /// The maximum number of evaluations is running.
     #[error("too many evaluations are running")]
     Busy,
     /// The policy itself failed.
     #[error("the evaluation failed: {0}")]
     Failed(String),
-    /// The engine is away, or answers what cannot be read.
+    /// The engine is unavailable, or its answer cannot be read.
     #[error("the engine did not answer: {0}")]
     Unreachable(String),
     /// The engine holds another version of the policy than the one that was loaded.
     #[error("the engine holds another version of the policy")]
     OtherVersion,
-    /// The value is not what the decision contract says.
+    /// The value breaks the decision contract.
     #[error("the result breaks the decision contract: {0}")]
     Contract(&'static str),
 }
 
 impl EvaluationError {
-    /// The cause as a label, such as `time_limit`.
+    /// Returns the cause as a label, such as `time_limit`.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {

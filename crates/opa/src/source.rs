@@ -1,4 +1,4 @@
-//! Where policies come from: written by the user, asked for one zone at a time.
+//! The source of policies, which the user implements.
 
 use std::fmt;
 use std::future::Future;
@@ -8,8 +8,8 @@ use crate::engine::BoxFuture;
 
 /// Loads the policy of a zone: from a database, a folder, a bundle server.
 ///
-/// It is asked on first use, after an invalidation, now and then, and on demand; never twice at a
-/// time for a zone. An answer that takes longer than the load timeout counts as an error.
+/// A zone is loaded on its first request, after an invalidation, on a safety poll, and on demand. It
+/// is never loaded twice at a time. A load that exceeds the load timeout counts as an error.
 ///
 /// ```
 /// use caracal_revocation_opa::{PolicyBundle, PolicyRequest, PolicySource, SourceError};
@@ -26,17 +26,18 @@ use crate::engine::BoxFuture;
 /// }
 /// ```
 pub trait PolicySource: Send + Sync + 'static {
-    /// The zone's policy as it is now, or `None` if the zone has none: everything is then denied.
+    /// Returns the current policy of the zone, or `None` if the zone has none. All its requests are
+    /// then denied.
     ///
-    /// Read it where the newest version can be seen: a replica that lags behind the messages is
-    /// asked again and again until it has caught up.
+    /// Read it from a place that has the newest version. A replica that lags behind the messages is
+    /// read again until it has caught up.
     fn load(
         &self,
         request: PolicyRequest<'_>,
     ) -> impl Future<Output = Result<Option<PolicyBundle>, SourceError>> + Send;
 }
 
-/// What is asked of a [`PolicySource`].
+/// A request to a [`PolicySource`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyRequest<'a> {
     pub(crate) zone: &'a str,
@@ -44,13 +45,13 @@ pub struct PolicyRequest<'a> {
 }
 
 impl<'a> PolicyRequest<'a> {
-    /// The zone.
+    /// Returns the zone.
     #[must_use]
     pub const fn zone(&self) -> &'a str {
         self.zone
     }
 
-    /// The version that a message says is in force and that is not loaded yet.
+    /// Returns the version that a message has announced and that is not loaded yet.
     #[must_use]
     pub const fn awaited(&self) -> Option<&'a str> {
         self.awaited
@@ -63,14 +64,14 @@ impl<'a> PolicyRequest<'a> {
 pub struct SourceError(String);
 
 impl SourceError {
-    /// An error with this text.
+    /// Creates an error with this text.
     #[must_use]
     pub fn new(text: impl fmt::Display) -> Self {
         Self(text.to_string())
     }
 }
 
-/// The same, behind a pointer.
+/// A [`PolicySource`] as a trait object.
 pub(crate) trait AnySource: Send + Sync {
     fn load_boxed<'a>(
         &'a self,

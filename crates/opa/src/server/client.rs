@@ -1,4 +1,4 @@
-//! One OPA server: where it is, and requests to it that always come to an end.
+//! The client of one OPA server. Each request has a time limit.
 
 use std::fmt;
 use std::pin::pin;
@@ -24,7 +24,7 @@ use crate::limits::{
     SERVER_TIMEOUT,
 };
 
-/// An OPA server: its address, and how it is talked to.
+/// An OPA server: its address, its token and the limits of requests to it.
 ///
 /// ```
 /// use caracal_revocation_opa::OpaServer;
@@ -47,23 +47,24 @@ pub struct OpaServer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpaServerError {
-    /// The address is not `http://host`, with a port and a path as needed. TLS is left to a proxy
-    /// beside the service.
+    /// The address is not `http://host`, with an optional port and path. For TLS, use a proxy next to
+    /// the service.
     #[error("http://host:port is expected")]
     Address,
-    /// The token cannot stand in a header.
+    /// The token cannot be sent in a header.
     #[error("the token cannot stand in a header")]
     Token,
 }
 
-/// What OPA answered.
+/// An answer of OPA.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     body: Bytes,
 }
 
 impl OpaServer {
-    /// The server at this address. A request may take 1 second, and 32 may run at a time.
+    /// Creates the client of the server at this address. By default a request may take 1 second, and
+    /// 32 requests may run at a time.
     ///
     /// # Errors
     ///
@@ -104,19 +105,19 @@ impl OpaServer {
         Ok(self)
     }
 
-    /// How long one request may take, waiting for its turn included.
+    /// Sets the time limit of one request, including the wait for its turn.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many requests may run at a time, each on a connection of its own.
+    /// Sets the number of requests that may run at a time, each on its own connection.
     pub fn with_connections(mut self, connections: usize) -> Self {
         self.places = Arc::new(Semaphore::new(connections.max(1)));
         self
     }
 
-    /// The words say what failed, never what was sent.
+    /// Sends a request. The error never holds what was sent.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -159,8 +160,8 @@ impl OpaServer {
     }
 }
 
-/// Reads a body to its end into one piece, if it is no longer than this: many small chunks take no
-/// more memory than a few large ones. Returns `None` if it is longer, or breaks off.
+/// Reads a body into one buffer. Returns `None` if it is longer than the limit, or breaks off. The
+/// memory follows its bytes: `BodyExt::collect` would keep some 32 bytes for each chunk.
 async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -175,7 +176,7 @@ where
     Some(whole.freeze())
 }
 
-/// What goes with a request.
+/// The content of a request.
 #[derive(Clone)]
 pub(super) enum Content<'a> {
     None,
@@ -184,7 +185,7 @@ pub(super) enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// What is sent here always serializes; an empty body would be refused.
+    /// Serializes a value, which never fails for the types that are sent here.
     pub(super) fn json(value: &impl Serialize) -> Self {
         Self::Json(serde_json::to_vec(value).unwrap_or_default().into())
     }
@@ -196,13 +197,13 @@ impl Answer {
         read.map_err(|_| format!("{}: the answer is not the JSON that OPA documents", self.status))
     }
 
-    /// OPA's code for what went wrong, such as `invalid_parameter`.
+    /// Returns OPA's error code, such as `invalid_parameter`.
     pub(super) fn code(&self) -> String {
         let body: Value = self.json().unwrap_or_default();
         body.get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    /// OPA's own words for what went wrong, cut short.
+    /// Returns OPA's error text, cut short.
     pub(super) fn words(&self) -> String {
         let body: Value = self.json().unwrap_or_default();
         let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -211,7 +212,7 @@ impl Answer {
     }
 }
 
-/// An answer of OPA's data API; without a `result` the query is undefined.
+/// An answer of OPA's data API. Without a `result` the query is undefined.
 #[derive(Deserialize)]
 pub(super) struct Answered<T> {
     pub(super) result: Option<T>,
