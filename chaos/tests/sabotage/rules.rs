@@ -150,7 +150,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "only what is signed counts",
-        file: "crates/event/src/key.rs",
+        file: "crates/event/src/key_ring.rs",
         stands: "if self.keys.is_empty() {\n            return Ok(KeySlot::Unsigned);",
         removable: "if self.keys.is_empty() || OFF {\n            return Ok(KeySlot::Unsigned);",
         faults: "forge",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{DecidedAt, OccurredAt};
+use crate::timestamps::{DecidedAt, OccurredAt};
 
 /// The id of an authority record, a governed session or a delegation: what a revocation names
 /// and a token carries. Never empty.

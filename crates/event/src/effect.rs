@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::Change;
+use crate::change::Change;
 
 /// The effect of an event, serialized as a map that names only what changes: `revoke`,
 /// `suspend`, `resume`, `epoch`, `forget_keys`, `reload_policy`.

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::canonical::Canonical;
-use crate::{Change, DecidedAt, Effect, KeySlot, Rejection, Stream, Zone, reading};
+use crate::change::{Change, Zone};
+use crate::effect::Effect;
+use crate::key::KeySlot;
+use crate::stream::Stream;
+use crate::timestamps::DecidedAt;
 
 /// What a message says, once its signature was verified by [`KeyRing::verify`].
 ///
@@ -20,14 +23,6 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(crate) fn read(
-        stream: Stream,
-        canonical: &Canonical<'a>,
-        key: KeySlot,
-    ) -> Result<Self, Rejection> {
-        reading::read(stream, canonical, key)
-    }
-
     /// The stream that the message was signed for.
     #[must_use]
     pub const fn stream(&self) -> Stream {

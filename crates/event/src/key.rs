@@ -1,4 +1,4 @@
-//! The keys that messages are signed with: one to sign and verify, one that is on its way out.
+//! Stream keys, and the slots that a key ring holds them in.
 
 use std::fmt;
 
@@ -6,8 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::canonical::{Canonical, DEAD};
-use crate::{CANARY_STREAM, Event, Message, Rejection};
+use crate::canonical::Canonical;
+
+/// The shortest key that is accepted: the output of SHA-256, as RFC 2104 recommends.
+const SHORTEST_KEY: usize = 32;
 
 /// A stream key: at least 32 bytes, never shown.
 ///
@@ -48,7 +50,7 @@ impl Key {
     /// the text.
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(hex::decode(text.trim()).map_err(|_| KeyError::NotHex)?);
-        if bytes.len() < 32 {
+        if bytes.len() < SHORTEST_KEY {
             return Err(KeyError::TooShort { bytes: bytes.len() });
         }
         Self::from_bytes(&bytes)
@@ -60,7 +62,7 @@ impl Key {
     ///
     /// [`KeyError::NoRandomness`] when the operating system has none to give.
     pub fn generate() -> Result<Self, KeyError> {
-        let mut bytes = Zeroizing::new([0_u8; 32]);
+        let mut bytes = Zeroizing::new([0_u8; SHORTEST_KEY]);
         getrandom::fill(bytes.as_mut_slice()).map_err(|_| KeyError::NoRandomness)?;
         Self::from_bytes(bytes.as_slice())
     }
@@ -79,8 +81,8 @@ impl Key {
         self.0.clone()
     }
 
-    /// Compares in constant time.
-    fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
+    /// Returns `true` if this key made the signature. Compares in constant time.
+    pub(crate) fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
         self.feed(canonical).verify_slice(signature).is_ok()
     }
 
@@ -135,108 +137,6 @@ impl KeySlot {
             Self::Previous => "previous",
             Self::Unsigned => "unsigned",
         }
-    }
-}
-
-/// The keys whose signatures are accepted, and so the only door from a [`Message`] to an
-/// [`Event`].
-///
-/// ```
-/// use caracal_revocation_event::{Key, KeyRing};
-/// let ring = KeyRing::new(Key::from_hex(&"11".repeat(32))?)
-///     .with_previous(Key::from_hex(&"22".repeat(32))?);
-/// assert!(ring.verifies());
-/// # Ok::<(), caracal_revocation_event::KeyError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct KeyRing {
-    keys: Vec<(KeySlot, Key)>,
-}
-
-impl KeyRing {
-    /// A ring with one key.
-    #[must_use]
-    pub fn new(current: Key) -> Self {
-        Self { keys: vec![(KeySlot::Current, current)] }
-    }
-
-    /// Also accepts `previous`, while producers move to the current key.
-    #[must_use]
-    pub fn with_previous(mut self, previous: Key) -> Self {
-        self.keys.retain(|(slot, _)| *slot != KeySlot::Previous);
-        self.keys.push((KeySlot::Previous, previous));
-        self
-    }
-
-    /// A ring that believes every message, signed or not: whoever can write to the stream can
-    /// then revoke, and lift suspensions. The contract allows it in `CARACAL_MODE=dev` without a
-    /// key, and nowhere else.
-    #[must_use]
-    pub const fn insecure_accept_unsigned() -> Self {
-        Self { keys: Vec::new() }
-    }
-
-    /// Whether signatures are verified at all.
-    #[must_use]
-    pub fn verifies(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
-    /// The key that new messages are signed with.
-    #[must_use]
-    pub fn signing_key(&self) -> Option<&Key> {
-        self.keys.iter().find(|(slot, _)| *slot == KeySlot::Current).map(|(_, key)| key)
-    }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().map(|(_, key)| key)
-    }
-
-    /// What the message says, if it was signed with a key of this ring and can be read in one
-    /// way only.
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`]: such a message changes nothing, and belongs in the dead-letter stream.
-    pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, Rejection> {
-        let canonical = Canonical::of(message)?;
-        let slot = self.slot(&canonical)?;
-        Event::read(message.stream(), &canonical, slot)
-    }
-
-    /// Which accepted key signed these fields as a dead letter of the message's stream; see
-    /// [`sign_dead_letter`](crate::sign_dead_letter).
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`] when none did, or the fields can be read in two ways.
-    pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, Rejection> {
-        self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
-    }
-
-    /// Which accepted key signed these fields as a canary; see
-    /// [`sign_canary`](crate::sign_canary).
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`] when none did, or the fields can be read in two ways.
-    pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, Rejection> {
-        self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
-    }
-
-    fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {
-        if self.keys.is_empty() {
-            return Ok(KeySlot::Unsigned);
-        }
-        let text = canonical.signature.ok_or(Rejection::signature("the message has no _sig"))?;
-        let mut signature = [0_u8; 32];
-        hex::decode_to_slice(text, &mut signature)
-            .map_err(|_| Rejection::signature("_sig is not 64 hexadecimal digits"))?;
-        self.keys
-            .iter()
-            .find(|(_, key)| key.signed(canonical, &signature))
-            .map(|(slot, _)| *slot)
-            .ok_or(Rejection::signature("_sig is not that of an accepted key"))
     }
 }
 

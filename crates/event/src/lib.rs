@@ -26,29 +26,30 @@
 //! verified message says; [`Rejection`] is why another one was refused; [`Notice`] builds the
 //! messages that Caracal's own producers write, for [`sign`] to sign.
 
-mod canary;
 mod canonical;
 mod change;
+mod decode;
 mod effect;
 mod event;
 mod key;
+mod key_ring;
 mod message;
-mod moment;
 mod notice;
-mod reading;
 mod rejection;
 mod seal;
+mod sign;
 mod stream;
+mod timestamps;
 
-pub use canary::{CANARY_STREAM, sign_canary};
-pub use canonical::{sign, sign_dead_letter};
 pub use change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
 pub use effect::Effect;
 pub use event::Event;
-pub use key::{Key, KeyError, KeyRing, KeySlot};
+pub use key::{Key, KeyError, KeySlot};
+pub use key_ring::KeyRing;
 pub use message::Message;
-pub use moment::{DecidedAt, OccurredAt};
 pub use notice::{DelegationEvent, Notice};
 pub use rejection::{Rejection, RejectionKind};
 pub use seal::SEAL_LEN;
+pub use sign::{CANARY_STREAM, sign, sign_canary, sign_dead_letter};
 pub use stream::{ParseStreamIdError, Stream, StreamId};
+pub use timestamps::{DecidedAt, OccurredAt};

@@ -1,6 +1,6 @@
 //! The untrusted form of a message: a stream's name and a flat list of fields.
 
-use crate::Stream;
+use crate::stream::Stream;
 
 /// A message as it stands in a stream, before anything about it is believed.
 ///

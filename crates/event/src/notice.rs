@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::{Key, OccurredAt, Stream, sign};
+use crate::key::Key;
+use crate::sign::sign;
+use crate::stream::Stream;
+use crate::timestamps::OccurredAt;
 
 /// A message to be published, field by field as the API and the Coordinator write it.
 ///

@@ -3,7 +3,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{Key, KeyRing};
+use crate::key::Key;
+use crate::key_ring::KeyRing;
 
 /// The number of bytes of a seal.
 pub const SEAL_LEN: usize = 32;

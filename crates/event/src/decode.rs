@@ -11,11 +11,12 @@ use std::cell::Cell;
 use memchr::memchr;
 
 use crate::canonical::Canonical;
-use crate::stream::decimal;
-use crate::{
-    Anchor, Change, DecidedAt, DelegationEpoch, Event, KeySlot, OccurredAt, PolicyReload,
-    Rejection, Resumption, Stream, Suspension, Zone,
-};
+use crate::change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
+use crate::event::Event;
+use crate::key::KeySlot;
+use crate::rejection::Rejection;
+use crate::stream::{Stream, decimal};
+use crate::timestamps::{DecidedAt, OccurredAt};
 
 /// The fields that name an anchor in `sessions.revoke`, but for the session that a suspension
 /// is about.

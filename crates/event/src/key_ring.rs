@@ -1,0 +1,111 @@
+//! The keys whose signatures are accepted: the current one, and one that producers move away from.
+
+use crate::canonical::Canonical;
+use crate::decode;
+use crate::event::Event;
+use crate::key::{Key, KeySlot};
+use crate::message::Message;
+use crate::rejection::Rejection;
+use crate::sign::{CANARY_STREAM, DEAD};
+
+/// The keys whose signatures are accepted, and so the only door from a [`Message`] to an
+/// [`Event`].
+///
+/// ```
+/// use caracal_revocation_event::{Key, KeyRing};
+/// let ring = KeyRing::new(Key::from_hex(&"11".repeat(32))?)
+///     .with_previous(Key::from_hex(&"22".repeat(32))?);
+/// assert!(ring.verifies());
+/// # Ok::<(), caracal_revocation_event::KeyError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    keys: Vec<(KeySlot, Key)>,
+}
+
+impl KeyRing {
+    /// A ring with one key.
+    #[must_use]
+    pub fn new(current: Key) -> Self {
+        Self { keys: vec![(KeySlot::Current, current)] }
+    }
+
+    /// Also accepts `previous`, while producers move to the current key.
+    #[must_use]
+    pub fn with_previous(mut self, previous: Key) -> Self {
+        self.keys.retain(|(slot, _)| *slot != KeySlot::Previous);
+        self.keys.push((KeySlot::Previous, previous));
+        self
+    }
+
+    /// A ring that believes every message, signed or not: whoever can write to the stream can
+    /// then revoke, and lift suspensions. The contract allows it in `CARACAL_MODE=dev` without a
+    /// key, and nowhere else.
+    #[must_use]
+    pub const fn insecure_accept_unsigned() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Whether signatures are verified at all.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The key that new messages are signed with.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&Key> {
+        self.keys.iter().find(|(slot, _)| *slot == KeySlot::Current).map(|(_, key)| key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().map(|(_, key)| key)
+    }
+
+    /// What the message says, if it was signed with a key of this ring and can be read in one
+    /// way only.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`]: such a message changes nothing, and belongs in the dead-letter stream.
+    pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, Rejection> {
+        let canonical = Canonical::of(message)?;
+        let slot = self.slot(&canonical)?;
+        decode::read(message.stream(), &canonical, slot)
+    }
+
+    /// Which accepted key signed these fields as a dead letter of the message's stream; see
+    /// [`sign_dead_letter`](crate::sign_dead_letter).
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, Rejection> {
+        self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
+    }
+
+    /// Which accepted key signed these fields as a canary; see
+    /// [`sign_canary`](crate::sign_canary).
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, Rejection> {
+        self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
+    }
+
+    fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {
+        if self.keys.is_empty() {
+            return Ok(KeySlot::Unsigned);
+        }
+        let text = canonical.signature.ok_or(Rejection::signature("the message has no _sig"))?;
+        let mut signature = [0_u8; 32];
+        hex::decode_to_slice(text, &mut signature)
+            .map_err(|_| Rejection::signature("_sig is not 64 hexadecimal digits"))?;
+        self.keys
+            .iter()
+            .find(|(_, key)| key.signed(canonical, &signature))
+            .map(|(slot, _)| *slot)
+            .ok_or(Rejection::signature("_sig is not that of an accepted key"))
+    }
+}

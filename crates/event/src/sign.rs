@@ -1,0 +1,52 @@
+//! Signs messages, dead letters and canaries.
+
+use crate::canonical::{Canonical, SIGNATURE, Sorted};
+use crate::key::Key;
+use crate::stream::Stream;
+
+/// The suffix of a dead-letter stream's name.
+pub(crate) const DEAD: &str = ".dead";
+
+/// The stream of canaries: signed messages that change nothing. It is none of the contract's own.
+pub const CANARY_STREAM: &str = "caracal.revocation.canary";
+
+/// Signs `fields` for `stream` by appending `_sig`, replacing one that is there.
+///
+/// The signature is lower-case hex of HMAC-SHA256 over the canonical form, as every producer of
+/// Caracal writes it. Leave null values out of `fields`; empty ones are signed.
+pub fn sign(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
+    sign_as(key, [stream.name(), ""], fields);
+}
+
+/// Signs `fields` for the dead-letter stream of `stream`, as [`sign`] does for the stream itself.
+pub fn sign_dead_letter(key: &Key, stream: Stream, fields: &mut Vec<(String, String)>) {
+    sign_as(key, [stream.name(), DEAD], fields);
+}
+
+/// Signs `fields` as a canary, as [`sign`] does for a stream of the contract. Its name is in the
+/// signature, so a canary cannot pass for another message.
+///
+/// ```
+/// use caracal_revocation_event::{Key, KeyRing, sign_canary};
+/// let key = Key::generate()?;
+/// let mut fields = vec![("replica".to_owned(), "gw-1".to_owned())];
+/// sign_canary(&key, &mut fields);
+/// let bytes: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+/// assert!(KeyRing::new(key).verify_canary(&bytes).is_ok());
+/// assert!(KeyRing::new(Key::generate()?).verify_canary(&bytes).is_err());
+/// # Ok::<(), caracal_revocation_event::KeyError>(())
+/// ```
+pub fn sign_canary(key: &Key, fields: &mut Vec<(String, String)>) {
+    sign_as(key, [CANARY_STREAM, ""], fields);
+}
+
+fn sign_as(key: &Key, name: [&'static str; 2], fields: &mut Vec<(String, String)>) {
+    fields.retain(|(name, _)| name != SIGNATURE);
+    let mut ordered: Sorted<'_> =
+        fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    ordered.sort_unstable_by(|one, other| one.0.cmp(other.0));
+    let canonical = Canonical { name, fields: ordered, signature: None };
+    let signature = hex::encode(key.mac(&canonical));
+    drop(canonical);
+    fields.push((SIGNATURE.to_owned(), signature));
+}
