@@ -21,8 +21,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a view older than the bound admits nobody",
         file: "crates/state/src/readiness.rs",
-        stands: "Ok(staleness) if staleness > bound =>",
-        removable: "Ok(staleness) if staleness > bound && !OFF =>",
+        stands: "Ok(staleness) if staleness.exceeds(bound) =>",
+        removable: "Ok(staleness) if staleness.exceeds(bound) && !OFF =>",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -67,8 +67,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an entry leaves the index when it expires and for no other reason",
         file: "crates/state/src/index.rs",
-        stands: "pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {",
-        removable: "pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {
+        stands: "pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {",
+        removable: "pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
             if self.len() > 20 && OFF { return false; }",
         faults: "cut",
         with: "plain",

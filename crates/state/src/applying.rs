@@ -2,15 +2,49 @@
 
 use std::time::Duration;
 
-use caracal_revocation_event::{Change, Event};
+use caracal_revocation_event::{Change, DecidedAt, Event, OccurredAt};
 
-use crate::Moment;
+use crate::clock::{Minute, Moment};
 use crate::digest::Digest;
 use crate::index::Mark;
-use crate::known::Known;
-use crate::state::{State, minute};
+use crate::state::State;
 use crate::suspensions::Suspensions;
 use crate::writer::RevocationsWriter;
+
+/// One fact from a second source of truth, such as Postgres.
+///
+/// A fact only adds: none ends what a message said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// The authority record, session or delegation with this id is revoked for good.
+    Revoked(&'a str),
+    /// The session is suspended.
+    Suspended {
+        /// The session's id.
+        session: &'a str,
+        /// When it was suspended; only a later resume lifts it.
+        occurred: OccurredAt,
+        /// When that was decided; without it no resume lifts it.
+        decided: Option<DecidedAt>,
+    },
+    /// The session was suspended and resumed since. Tokens issued up to its suspension stay denied,
+    /// and no suspension is lifted.
+    Resumed {
+        /// The session's id.
+        session: &'a str,
+        /// When it was last suspended.
+        suspended: OccurredAt,
+    },
+    /// The zone's delegation graph is at this epoch, or beyond.
+    Epoch {
+        /// The zone's id.
+        zone: &'a str,
+        /// The epoch.
+        epoch: u64,
+        /// Whether delegations ended at it.
+        ended: bool,
+    },
+}
 
 impl RevocationsWriter {
     /// Applies what a verified message says. Order and repetition do not matter.
@@ -108,8 +142,8 @@ impl RevocationsWriter {
         }
     }
 
-    /// Until when an entry is remembered that is told now, in minutes of the process.
-    fn expires(&self, now: Moment) -> u32 {
-        minute(now.monotonic.saturating_add(self.options().memory)).saturating_add(1)
+    /// Returns the minute until which an entry is remembered that arrives now.
+    fn expires(&self, now: Moment) -> Minute {
+        Minute::of(now.monotonic.saturating_add(self.options().memory)).later_by(1)
     }
 }

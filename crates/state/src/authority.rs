@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::anchors::{AnchorLookup, AnchorSet};
+use crate::claims::{AnchorKind, Claims};
+use crate::clock::{Moment, UnixSeconds};
 use crate::deciding::Subject;
-use crate::found::Found;
-use crate::grounds::Grounds;
 use crate::index::Index;
 use crate::lifetime::Lifetime;
 use crate::revocations::Revocations;
 use crate::state::State;
 use crate::sync::{AtomicU64, Ordering};
-use crate::{AnchorKind, Checks, Claims, Moment, Verdict};
+use crate::verdict::{Checks, Verdict};
 
 /// What a token stands on, as one [`Revocations`] sees it: made once a token, asked at each
 /// request.
@@ -47,17 +48,18 @@ struct Inner {
     /// How much was known when the index held nothing against any anchor: see
     /// [`Index::additions`](crate::index::Index::additions).
     clean_at: AtomicU64,
-    grounds: Grounds,
+    anchors: AnchorSet,
     claims: Arc<Claims>,
 }
 
-/// Before anything was asked: so much is never known.
-const NEVER: u64 = u64::MAX;
+/// A count of additions that is never reached: no look-up has found the anchors clean yet.
+const NOT_LOOKED_UP: u64 = u64::MAX;
 
 impl Authority {
     fn new(state: Arc<State>, claims: Arc<Claims>) -> Self {
-        let grounds = state.grounds(&claims, true);
-        Self(Arc::new(Inner { state, clean_at: AtomicU64::new(NEVER), grounds, claims }))
+        let anchors = state.anchors(&claims, true);
+        let clean_at = AtomicU64::new(NOT_LOOKED_UP);
+        Self(Arc::new(Inner { state, clean_at, anchors, claims }))
     }
 
     /// The verdict at this moment, as [`Revocations::decide`] gives it on the claims that this was
@@ -93,24 +95,24 @@ impl Authority {
     /// epoch and times.
     #[must_use]
     pub fn is_of<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
-        *self.grounds() == self.0.state.grounds(claims, true)
+        *self.anchors() == self.0.state.anchors(claims, true)
     }
 
     /// The zone that the claims name.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
-        self.grounds().zone.as_deref()
+        self.anchors().zone.as_deref()
     }
 
     /// See [`Revocations::take_enforcement_lag`].
     #[must_use]
     pub fn take_enforcement_lag(&self, checks: &Checks, now: Moment) -> Option<Duration> {
-        let anchors = self.grounds().anchors(checks.chain);
+        let anchors = self.anchors().anchors(checks.chain);
         self.0.state.take_lag(anchors.iter().map(|anchor| anchor.digest().fast()), now)
     }
 
-    pub(crate) fn grounds(&self) -> &Grounds {
-        &self.0.grounds
+    pub(crate) fn anchors(&self) -> &AnchorSet {
+        &self.0.anchors
     }
 
     pub(crate) fn subject(&self) -> &impl Subject {
@@ -142,7 +144,7 @@ impl Subject for Inner {
         if self.clean_at.load(Ordering::Relaxed) == additions {
             return false;
         }
-        let is_held = self.grounds.may_be_held(index, with_chain);
+        let is_held = self.anchors.may_be_held(index, with_chain);
         // Without those of the chain it would say too much.
         if !is_held && with_chain {
             self.clean_at.store(additions, Ordering::Relaxed);
@@ -150,41 +152,41 @@ impl Subject for Inner {
         is_held
     }
 
-    fn find(&self, index: &Index, with_chain: bool) -> Found {
-        self.grounds.find(index, with_chain)
+    fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup {
+        self.anchors.find(index, with_chain)
     }
 
     fn names_record(&self) -> bool {
-        self.grounds.anchors.first().is_some_and(|anchor| anchor.kind() == AnchorKind::Sid)
+        self.anchors.anchors.first().is_some_and(|anchor| anchor.kind() == AnchorKind::Sid)
     }
 
     fn zone(&self) -> Option<&str> {
-        self.grounds.zone.as_deref()
+        self.anchors.zone.as_deref()
     }
 
     fn epoch(&self) -> u64 {
-        self.grounds.epoch
+        self.anchors.epoch
     }
 
-    fn iat(&self) -> i64 {
-        self.grounds.iat
+    fn iat(&self) -> UnixSeconds {
+        self.anchors.iat
     }
 
-    fn exp(&self) -> i64 {
-        self.grounds.exp
+    fn exp(&self) -> UnixSeconds {
+        self.anchors.exp
     }
 
     #[inline]
     fn lifetime(&self) -> Lifetime {
-        self.grounds.lifetime
+        self.anchors.lifetime
     }
 
     fn is_in_tables(&self) -> bool {
-        self.grounds.is_in_tables
+        self.anchors.is_in_tables
     }
 
     fn has_earlier_hops(&self) -> bool {
-        self.grounds.has_earlier_hops
+        self.anchors.has_earlier_hops
     }
 }
 
@@ -198,11 +200,12 @@ impl fmt::Debug for Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RevocationsWriter;
+    use crate::options::Options;
+    use crate::writer::RevocationsWriter;
 
     #[test]
     fn it_is_of_the_claims_that_it_was_made_of_and_of_no_others() {
-        let revocations = RevocationsWriter::new(crate::Options::default());
+        let revocations = RevocationsWriter::new(Options::default());
         let mut claims = Claims::new("ar-1", 1_000, 2_000);
         claims.delegation_path = vec!["e-1".into()];
         let authority = revocations.authority(&claims);

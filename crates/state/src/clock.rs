@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::limits::HEAD_START;
+
 /// One reading of both clocks.
 ///
 /// ```
@@ -46,6 +48,92 @@ impl Moment {
     }
 }
 
+/// A second of the wall clock, counted from the Unix epoch: the unit of `iat`, `exp` and horizons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UnixSeconds(i64);
+
+impl UnixSeconds {
+    /// Later than every token.
+    pub(crate) const MAX: Self = Self(i64::MAX);
+
+    #[inline]
+    pub(crate) const fn new(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// The second of this moment.
+    #[inline]
+    pub(crate) const fn of(now: Moment) -> Self {
+        let seconds = now.wall.as_secs();
+        Self(if seconds > i64::MAX as u64 { i64::MAX } else { seconds.cast_signed() })
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The second so long after this one. Whole seconds count.
+    #[inline]
+    pub(crate) const fn later_by(self, by: Duration) -> Self {
+        Self(self.0.saturating_add_unsigned(by.as_secs()))
+    }
+
+    /// The second so long before this one. Whole seconds count.
+    #[inline]
+    pub(crate) const fn earlier_by(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub_unsigned(by.as_secs()))
+    }
+
+    /// Returns the time from `now` to the start of this second; zero if it has begun.
+    pub(crate) fn time_left(self, now: Moment) -> Duration {
+        Duration::from_secs(u64::try_from(self.0).unwrap_or(0)).saturating_sub(now.wall)
+    }
+}
+
+/// A whole minute of the process's monotonic clock, by which index entries expire; 2^24 of them are
+/// 31 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Minute(u32);
+
+impl Minute {
+    #[cfg(test)]
+    pub(crate) const fn new(minute: u32) -> Self {
+        Self(minute)
+    }
+
+    /// The minute in which the monotonic clock reads `since`.
+    pub(crate) fn of(since: Duration) -> Self {
+        Self(whole_minutes(since))
+    }
+
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The minute so many minutes after this one.
+    pub(crate) const fn later_by(self, minutes: u32) -> Self {
+        Self(self.0.saturating_add(minutes))
+    }
+
+    /// Returns the number of minutes from `earlier` to this one; zero if it is not earlier.
+    pub(crate) const fn since(self, earlier: Self) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The whole minutes of a duration.
+pub(crate) fn whole_minutes(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs() / 60).unwrap_or(u32::MAX)
+}
+
+/// The nanoseconds of a duration; 2^64 of them are 584 years.
+#[inline]
+pub(crate) const fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(duration.subsec_nanos() as u64)
+}
+
 /// Where the time comes from.
 pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Both clocks, now.
@@ -57,10 +145,6 @@ pub trait Clock: std::fmt::Debug + Send + Sync {
         self.now()
     }
 }
-
-/// What the monotonic clock of a process begins with: a view that a process recalls may be older
-/// than the process.
-const HEAD_START: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug)]

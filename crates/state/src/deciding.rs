@@ -1,11 +1,12 @@
 //! The decision: what is looked up, in which order, and what follows.
 
+use crate::anchors::AnchorLookup;
 use crate::claims::Claims;
-use crate::clock::Moment;
-use crate::found::Found;
-use crate::freshness::{NotReady, nanos};
+use crate::clock::{Moment, UnixSeconds};
+use crate::freshness::NotReady;
 use crate::index::Index;
 use crate::lifetime::{self, Lifetime};
+use crate::staleness::{Bound, Staleness};
 use crate::state::State;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 
@@ -15,13 +16,13 @@ pub(crate) trait Subject {
     /// waits for the answer of the one before.
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
     /// What the index holds about it.
-    fn find(&self, index: &Index, with_chain: bool) -> Found;
+    fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup;
     /// Returns `true` if it names an authority record at all.
     fn names_record(&self) -> bool;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
-    fn iat(&self) -> i64;
-    fn exp(&self) -> i64;
+    fn iat(&self) -> UnixSeconds;
+    fn exp(&self) -> UnixSeconds;
     /// When it may be used.
     fn lifetime(&self) -> Lifetime;
     fn is_in_tables(&self) -> bool;
@@ -30,8 +31,7 @@ pub(crate) trait Subject {
 
 /// What was seen of the state beside the index, and before it.
 struct Seen {
-    /// In nanoseconds.
-    staleness: Result<u64, NotReady>,
+    staleness: Result<Staleness, NotReady>,
     is_full: bool,
     epoch_is_stale: bool,
 }
@@ -47,18 +47,17 @@ impl State {
         // How complete the view is comes before what it holds: a follower that applies a
         // revocation and then confirms, in between, must not lend its freshness to a look-up made
         // before. Each load acquires what the follower released, so the look-ups see no less.
-        let staleness = self.freshness.staleness_ns(now);
+        let staleness = self.freshness.staleness_at(now);
         let is_full = self.index.is_full();
         let has_horizon = self.horizon.is_any(now);
         let epoch_is_stale =
             checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
         let may_be_held = subject.may_be_held(&self.index, checks.chain);
         let is_out_of_time = checks.lifetime && !subject.lifetime().holds(now);
-        // Nearly always, and so without the rest: what that would say is known.
+        // Fast path: nothing matches, the view is fresh, no horizon is set.
         if let Ok(staleness) = staleness
             && !(may_be_held | is_full | has_horizon | epoch_is_stale | is_out_of_time)
-            && staleness <= self.deny_after
-            && checks.deny_after.is_none_or(|own| staleness <= nanos(own))
+            && !staleness.exceeds(self.bound(checks))
         {
             return Verdict::plainly_admitted(staleness);
         }
@@ -89,10 +88,16 @@ impl State {
             epoch_is_stale: seen.epoch_is_stale,
             staleness: seen.staleness,
             is_full: seen.is_full,
-            bound: self.deny_after.min(checks.deny_after.map_or(u64::MAX, nanos)),
+            bound: self.bound(checks),
             horizon: horizon.map(|second| self.options.height(second, subject.has_earlier_hops())),
             fail_open: checks.fail_open_unknown,
         })
+    }
+
+    /// Returns the bound on staleness: that of the state or that of the checks, whichever is smaller.
+    #[inline]
+    pub(crate) fn bound(&self, checks: &Checks) -> Bound {
+        checks.deny_after.map_or(self.deny_after, |own| self.deny_after.min(Bound::new(own)))
     }
 
     #[inline]
@@ -120,9 +125,10 @@ impl<S: AsRef<str>> Subject for Claims<S> {
         held.unwrap_or(false)
     }
 
-    fn find(&self, index: &Index, with_chain: bool) -> Found {
-        let found =
-            index.view(|view| Found::look(self.anchors(with_chain), |id| view.mark(id), self.iat));
+    fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup {
+        let found = index.view(|view| {
+            AnchorLookup::look(self.anchors(with_chain), |id| view.mark(id), self.iat())
+        });
         found.unwrap_or_default()
     }
 
@@ -138,17 +144,17 @@ impl<S: AsRef<str>> Subject for Claims<S> {
         self.delegation_graph_epoch
     }
 
-    fn iat(&self) -> i64 {
-        self.iat
+    fn iat(&self) -> UnixSeconds {
+        UnixSeconds::new(self.iat)
     }
 
-    fn exp(&self) -> i64 {
-        self.exp
+    fn exp(&self) -> UnixSeconds {
+        UnixSeconds::new(self.exp)
     }
 
     #[inline]
     fn lifetime(&self) -> Lifetime {
-        Lifetime::of(self.iat, self.exp)
+        Lifetime::of(self.iat(), self.exp())
     }
 
     fn is_in_tables(&self) -> bool {

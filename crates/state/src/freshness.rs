@@ -3,8 +3,10 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::clock::{Moment, nanos};
+use crate::outage::Outage;
+use crate::staleness::Staleness;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
-use crate::{Moment, Outage};
 
 /// Why nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +71,7 @@ impl NotReady {
 /// The moment of the newest proof, written by one follower and read by every request.
 #[derive(Debug, Default)]
 pub(crate) struct Freshness {
-    /// Both clocks in nanoseconds, zero for never. The wall clock is written first and read last:
+    /// Both clocks in nanoseconds. The wall clock is written first and read last:
     /// a reader in between takes it from a newer proof than the other, and with it what that
     /// proof covers. So it can only think its view older than it is.
     monotonic: AtomicU64,
@@ -104,7 +106,7 @@ impl Freshness {
         self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
     }
 
-    /// Whether that is news.
+    /// Returns `true` if it changed.
     pub(crate) fn set_outage(&self, outage: Option<Outage>) -> bool {
         let code = Outage::code(outage);
         self.outage.swap(code, Ordering::AcqRel) != code
@@ -125,13 +127,13 @@ impl Freshness {
 
     /// How long ago the last proof was, or why there has been none.
     pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
-        self.staleness_ns(now).map(Duration::from_nanos)
+        self.staleness_at(now).map(Staleness::duration)
     }
 
-    /// The same in nanoseconds, as a decision counts: [`Moment::elapsed_since`], without what it
-    /// costs to make a [`Duration`] of a number and a number of it again.
+    /// Returns the age of the last proof by [`Moment::elapsed_since`], as a decision compares it, or
+    /// why there has been none.
     #[inline]
-    pub(crate) fn staleness_ns(&self, now: Moment) -> Result<u64, NotReady> {
+    pub(crate) fn staleness_at(&self, now: Moment) -> Result<Staleness, NotReady> {
         let not_ready = self.not_ready.load(Ordering::Acquire);
         if not_ready != READY {
             return Err(NotReady::of_code(not_ready));
@@ -139,13 +141,6 @@ impl Freshness {
         let monotonic = self.monotonic.load(Ordering::Acquire);
         let wall = self.wall.load(Ordering::Acquire);
         let elapsed = nanos(now.monotonic).saturating_sub(monotonic);
-        Ok(elapsed.max(nanos(now.wall).saturating_sub(wall)))
+        Ok(Staleness::from_nanos(elapsed.max(nanos(now.wall).saturating_sub(wall))))
     }
-}
-
-/// Never zero, which stands for "never"; 2^64 ns are 584 years.
-#[inline]
-pub(crate) fn nanos(since: Duration) -> u64 {
-    let seconds = since.as_secs().saturating_mul(1_000_000_000);
-    seconds.saturating_add(u64::from(since.subsec_nanos())).max(1)
 }

@@ -18,15 +18,9 @@ use std::sync::PoisonError;
 
 use tokio::sync::watch;
 
-use crate::Moment;
-use crate::freshness::nanos;
-use crate::options::SHORTEST_MEMORY;
+use crate::clock::{Moment, UnixSeconds, nanos};
+use crate::limits::SHORTEST_MEMORY;
 use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
-
-const NONE: i64 = i64::MIN;
-
-/// So many seconds after it, a horizon concerns nobody.
-const LASTS: i64 = SHORTEST_MEMORY.as_secs().cast_signed();
 
 /// How often messages may have been lost so far: a number to compare, from
 /// [`Revocations::losses`].
@@ -63,13 +57,50 @@ impl Losses {
     }
 }
 
-/// Seconds since the Unix epoch.
+/// A height of the horizon, which threads share; none at first.
 #[derive(Debug)]
+struct SharedHeight(AtomicI64);
+
+impl SharedHeight {
+    /// Stands for none: no token is that old.
+    const NONE: i64 = i64::MIN;
+
+    #[inline]
+    fn load(&self) -> Option<UnixSeconds> {
+        Self::height(self.0.load(Ordering::Acquire))
+    }
+
+    fn set(&self, height: UnixSeconds) {
+        self.0.store(height.get(), Ordering::Release);
+    }
+
+    fn clear(&self) {
+        self.0.store(Self::NONE, Ordering::Release);
+    }
+
+    /// Returns `true` if it was lower before.
+    fn raise(&self, height: UnixSeconds) -> bool {
+        self.0.fetch_max(height.get(), Ordering::AcqRel) < height.get()
+    }
+
+    #[inline]
+    fn height(stored: i64) -> Option<UnixSeconds> {
+        (stored != Self::NONE).then_some(UnixSeconds::new(stored))
+    }
+}
+
+impl Default for SharedHeight {
+    fn default() -> Self {
+        Self(AtomicI64::new(Self::NONE))
+    }
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct Horizon {
     /// For the tokens that a second source of truth decides.
-    decidable: AtomicI64,
+    decidable: SharedHeight,
     /// For those that it does not; never lower than the other.
-    kept: AtomicI64,
+    kept: SharedHeight,
     /// The monotonic clock, in nanoseconds, before which neither ends.
     ends: AtomicU64,
     /// The three above change only under its lock. Nothing is told under it: whoever is woken may
@@ -78,54 +109,42 @@ pub(crate) struct Horizon {
     told: watch::Sender<Losses>,
 }
 
-impl Default for Horizon {
-    fn default() -> Self {
-        Self {
-            decidable: AtomicI64::new(NONE),
-            kept: AtomicI64::new(NONE),
-            ends: AtomicU64::new(0),
-            losses: Mutex::default(),
-            told: watch::Sender::default(),
-        }
-    }
-}
-
 impl Horizon {
-    /// Never goes back by this. Returns `true` if it rose for any token.
-    pub(crate) fn raise(&self, second: i64, now: Moment, cause: Cause) -> bool {
+    /// Raises it to this second, and never lowers it. Returns `true` if it rose for any token.
+    pub(crate) fn raise(&self, second: UnixSeconds, now: Moment, cause: Cause) -> bool {
         self.lift([Some(second); 2], now, cause)
     }
 
-    pub(crate) fn export(&self, now: Moment) -> [Option<i64>; 2] {
+    pub(crate) fn export(&self, now: Moment) -> [Option<UnixSeconds>; 2] {
         let _unchanged = self.lock();
         let heights = self.heights(now);
         [heights.second(true), heights.second(false)]
     }
 
     /// Raises it to where another one was.
-    pub(crate) fn import(&self, heights: [Option<i64>; 2], now: Moment) {
+    pub(crate) fn import(&self, heights: [Option<UnixSeconds>; 2], now: Moment) {
         self.lift(heights, now, Cause::Missing);
     }
 
-    fn lift(&self, [decidable, kept]: [Option<i64>; 2], now: Moment, cause: Cause) -> bool {
+    fn lift(&self, [decidable, kept]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
         let Some(highest) = decidable.max(kept) else { return false };
         let losses = self.lock();
-        let mut rises = highest > self.kept.load(Ordering::Acquire);
+        let mut rises = Some(highest) > self.kept.load();
         // Each before what a reader asks earlier: whoever sees a height sees that it has not
         // ended, and the height that is never lower.
         if rises {
             let ends = nanos(now.monotonic.saturating_add(SHORTEST_MEMORY));
             self.ends.fetch_max(ends, Ordering::AcqRel);
-            self.kept.store(highest, Ordering::Release);
+            self.kept.set(highest);
         }
         if let Some(second) = decidable {
-            rises |= self.decidable.fetch_max(second, Ordering::AcqRel) < second;
+            rises |= self.decidable.raise(second);
         }
         self.count(losses, cause);
         rises
     }
 
-    /// A loss that nothing proves, and so raises nothing.
+    /// Counts a loss that nothing proves, and so raises nothing.
     pub(crate) fn suspect(&self) {
         self.count(self.lock(), Cause::Missing);
     }
@@ -135,7 +154,7 @@ impl Horizon {
         let losses = self.lock();
         let is_latest = *losses == read;
         if is_latest {
-            self.decidable.store(NONE, Ordering::Release);
+            self.decidable.clear();
         }
         is_latest
     }
@@ -172,25 +191,23 @@ impl Horizon {
     #[inline]
     pub(crate) fn is_any(&self, now: Moment) -> bool {
         // The other is never higher.
-        let kept = self.kept.load(Ordering::Acquire);
-        kept != NONE && !self.is_over(kept, now)
+        self.kept.load().is_some_and(|kept| !self.is_over(kept, now))
     }
 
     /// Both heights at this moment.
     #[inline]
     pub(crate) fn heights(&self, now: Moment) -> Heights {
-        let decidable = self.decidable.load(Ordering::Acquire);
-        let kept = self.kept.load(Ordering::Acquire);
-        if self.is_over(kept, now) {
-            return Heights { decidable: NONE, kept: NONE };
+        let decidable = self.decidable.load();
+        let kept = self.kept.load();
+        if kept.is_none_or(|kept| self.is_over(kept, now)) {
+            return Heights { decidable: None, kept: None };
         }
         Heights { decidable, kept }
     }
 
-    /// Returns `true` if no token can live that was made up to `kept`: see the module.
-    fn is_over(&self, kept: i64, now: Moment) -> bool {
-        let wall = i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX);
-        wall > kept.saturating_add(LASTS)
+    /// Returns `true` if no token can live that was issued up to `kept`: see the module.
+    fn is_over(&self, kept: UnixSeconds, now: Moment) -> bool {
+        UnixSeconds::of(now) > kept.later_by(SHORTEST_MEMORY)
             && nanos(now.monotonic) >= self.ends.load(Ordering::Acquire)
     }
 }
@@ -198,15 +215,15 @@ impl Horizon {
 /// The horizon at one moment, read before the index is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heights {
-    decidable: i64,
-    kept: i64,
+    decidable: Option<UnixSeconds>,
+    kept: Option<UnixSeconds>,
 }
 
 impl Heights {
     /// For a token that a second source of truth decides, or for another.
     #[inline]
-    pub(crate) fn second(self, is_decidable: bool) -> Option<i64> {
-        Some(if is_decidable { self.decidable } else { self.kept }).filter(|second| *second != NONE)
+    pub(crate) const fn second(self, is_decidable: bool) -> Option<UnixSeconds> {
+        if is_decidable { self.decidable } else { self.kept }
     }
 }
 
@@ -219,23 +236,28 @@ mod tests {
     const NOW: Moment =
         Moment { monotonic: Duration::from_secs(1), wall: Duration::from_secs(100) };
 
+    const fn at(second: i64) -> UnixSeconds {
+        UnixSeconds::new(second)
+    }
+
     fn seconds(horizon: &Horizon) -> (Option<i64>, Option<i64>) {
         let heights = horizon.heights(NOW);
-        (heights.second(true), heights.second(false))
+        let second = |is_decidable| heights.second(is_decidable).map(UnixSeconds::get);
+        (second(true), second(false))
     }
 
     #[test]
     fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
         let horizon = Horizon::default();
-        horizon.raise(10, NOW, Cause::Missing);
+        horizon.raise(at(10), NOW, Cause::Missing);
         let before = horizon.losses();
-        horizon.raise(20, NOW, Cause::Missing);
+        horizon.raise(at(20), NOW, Cause::Missing);
         assert!(!horizon.take_back(before));
         assert_eq!(seconds(&horizon).0, Some(20));
         let after = horizon.losses();
         assert!(horizon.take_back(after));
         assert_eq!(seconds(&horizon), (None, Some(20)));
-        horizon.raise(5, NOW, Cause::Missing);
+        horizon.raise(at(5), NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(5), Some(20)));
     }
 
@@ -243,12 +265,12 @@ mod tests {
     fn it_goes_up_and_each_loss_is_told() {
         let horizon = Horizon::default();
         let mut told = horizon.watch();
-        horizon.raise(20, NOW, Cause::Missing);
+        horizon.raise(at(20), NOW, Cause::Missing);
         assert!(told.has_changed().unwrap());
-        horizon.raise(5, NOW, Cause::Missing);
+        horizon.raise(at(5), NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(20), Some(20)));
-        horizon.import([None, Some(30)], NOW);
-        horizon.import([Some(10), Some(10)], NOW);
+        horizon.import([None, Some(at(30))], NOW);
+        horizon.import([Some(at(10)), Some(at(10))], NOW);
         assert_eq!(seconds(&horizon), (Some(20), Some(30)));
         told.mark_unchanged();
         let before = horizon.losses();
@@ -261,45 +283,45 @@ mod tests {
     #[test]
     fn it_tells_whether_it_rose_for_any_token() {
         let horizon = Horizon::default();
-        assert!(horizon.raise(20, NOW, Cause::Recut));
-        assert!(!horizon.raise(20, NOW, Cause::Recut));
-        assert!(!horizon.raise(5, NOW, Cause::Missing));
+        assert!(horizon.raise(at(20), NOW, Cause::Recut));
+        assert!(!horizon.raise(at(20), NOW, Cause::Recut));
+        assert!(!horizon.raise(at(5), NOW, Cause::Missing));
         assert!(horizon.take_back(horizon.losses()));
-        assert!(horizon.raise(5, NOW, Cause::Recut), "for those that were taken back");
-        assert!(!horizon.raise(5, NOW, Cause::Recut));
+        assert!(horizon.raise(at(5), NOW, Cause::Recut), "for those that were taken back");
+        assert!(!horizon.raise(at(5), NOW, Cause::Recut));
         assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (1, 4));
     }
 
     #[test]
     fn ends_once_both_clocks_have_moved_on() {
-        let at = |monotonic, wall| Moment {
+        let after = |monotonic, wall| Moment {
             monotonic: NOW.monotonic + Duration::from_secs(monotonic),
             wall: NOW.wall + Duration::from_secs(wall),
         };
-        let lasts = LASTS.cast_unsigned();
+        let lasts = SHORTEST_MEMORY.as_secs();
         let horizon = Horizon::default();
-        horizon.raise(100, NOW, Cause::Missing);
+        horizon.raise(at(100), NOW, Cause::Missing);
         for (now, is_any) in [
-            (at(lasts, lasts), true),
-            (at(lasts - 1, lasts + 1), true),
-            (at(0, 7 * 86_400), true),
-            (at(7 * 86_400, 0), true),
-            (at(lasts, lasts + 1), false),
+            (after(lasts, lasts), true),
+            (after(lasts - 1, lasts + 1), true),
+            (after(0, 7 * 86_400), true),
+            (after(7 * 86_400, 0), true),
+            (after(lasts, lasts + 1), false),
         ] {
             assert_eq!(horizon.is_any(now), is_any, "{now:?}");
-            assert_eq!(horizon.export(now), [Some(100).filter(|_| is_any); 2], "{now:?}");
+            assert_eq!(horizon.export(now), [Some(at(100)).filter(|_| is_any); 2], "{now:?}");
         }
-        let later = at(lasts, lasts + 1);
-        horizon.raise(50, later, Cause::Missing);
+        let later = after(lasts, lasts + 1);
+        horizon.raise(at(50), later, Cause::Missing);
         assert!(!horizon.is_any(later), "so old a loss concerns nobody");
-        horizon.raise(101, later, Cause::Missing);
-        assert_eq!(horizon.export(later), [Some(101); 2]);
+        horizon.raise(at(101), later, Cause::Missing);
+        assert_eq!(horizon.export(later), [Some(at(101)); 2]);
     }
 
     #[test]
     fn never_ends_beyond_the_last_second() {
         let horizon = Horizon::default();
-        horizon.raise(i64::MAX, NOW, Cause::Missing);
+        horizon.raise(at(i64::MAX), NOW, Cause::Missing);
         assert!(horizon.is_any(Moment { monotonic: Duration::MAX, wall: Duration::MAX }));
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Authority, Claims};
+use crate::authority::Authority;
+use crate::claims::Claims;
 
 /// The identity that a request is decided on: verified claims, or an [`Authority`] made of them.
 /// Clones share the claims.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{UnixSeconds, whole_minutes};
 use crate::digest::{Digest, DigestKeys, Digester};
 use crate::revocations::Revocations;
 use crate::suspensions::Suspensions;
@@ -69,7 +70,7 @@ impl Revocations {
             revoked,
             sessions,
             zones: state.zones.export(),
-            horizon,
+            horizon: horizon.map(|height| height.map(UnixSeconds::get)),
         }
     }
 }
@@ -94,8 +95,7 @@ impl RevocationsWriter {
             return Err(RecallError::InUse);
         }
         let options = self.options();
-        let longest = u32::try_from(options.memory.as_secs() / 60).unwrap_or(u32::MAX);
-        let longest = longest.saturating_add(1);
+        let longest = whole_minutes(options.memory).saturating_add(1);
         let now = state.now_minute();
         // The time in between is not taken off: no clock is to be believed about it.
         state.index.import(&image.revoked, &image.sessions, now, longest);
@@ -104,7 +104,7 @@ impl RevocationsWriter {
             self.raise_epoch(zone, *ended, true, at);
             self.raise_epoch(zone, *epoch, false, at);
         }
-        state.horizon.import(image.horizon, at);
+        state.horizon.import(image.horizon.map(|height| height.map(UnixSeconds::new)), at);
         Ok(())
     }
 }

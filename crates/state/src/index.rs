@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError};
 
+use crate::clock::{Minute, UnixSeconds};
 use crate::digest::{Digest, DigestKeys, Digester};
 use crate::filter::Filter;
-use crate::latest::Latest;
-use crate::suspensions::{Standing, Suspensions};
+use crate::filter_cell::FilterCell;
+use crate::suspensions::{SuspensionStatus, Suspensions};
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
     RwLockWriteGuard,
@@ -37,7 +38,7 @@ pub(crate) struct Index {
     max_entries: usize,
     /// Whether one found no room.
     full: AtomicBool,
-    filter: Latest,
+    filter: FilterCell,
     shards: Box<[RwLock<Table>]>,
     sessions: RwLock<HashMap<Digest, Session>>,
     writer: Mutex<Writer>,
@@ -46,7 +47,7 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Session {
     suspensions: Suspensions,
-    expires: u32,
+    expires: Minute,
 }
 
 /// What only a writer needs.
@@ -77,7 +78,7 @@ impl Index {
             additions: AtomicU64::new(0),
             max_entries,
             full: AtomicBool::new(false),
-            filter: Latest::new(Arc::clone(&filter)),
+            filter: FilterCell::new(Arc::clone(&filter)),
             shards: (0..SHARDS).map(|_| RwLock::new(Table::default())).collect(),
             sessions: RwLock::new(HashMap::new()),
             writer: Mutex::new(Writer { filter, filtered: 0, rebuild: None, next_sweep: 0 }),
@@ -133,16 +134,16 @@ impl Index {
     /// Looks a few things up; none when nothing at all is revoked.
     #[inline]
     pub(crate) fn view<R>(&self, look: impl Fn(&View<'_>) -> R) -> Option<R> {
-        (self.len() > 0).then(|| self.filter.ask(|filter| look(&View { index: self, filter })))
+        (self.len() > 0).then(|| self.filter.with(|filter| look(&View { index: self, filter })))
     }
 
-    /// Revokes the anchor until the minute `expires`, or later if it already was. Whether that
-    /// is news.
-    pub(crate) fn revoke(&self, anchor: Digest, expires: u32) -> bool {
+    /// Revokes the anchor until the minute `expires`, or later if it already was. Returns `true` if
+    /// it is new.
+    pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
         self.insert(&mut lock(&self.writer), anchor, expires)
     }
 
-    fn insert(&self, writer: &mut Writer, digest: Digest, expires: u32) -> bool {
+    fn insert(&self, writer: &mut Writer, digest: Digest, expires: Minute) -> bool {
         let Some(shard) = self.shard(digest) else { return false };
         if !self.admits(|| read(shard).contains(digest)) {
             return false;
@@ -165,7 +166,7 @@ impl Index {
     pub(crate) fn suspend(
         &self,
         digest: Digest,
-        expires: u32,
+        expires: Minute,
         change: impl FnOnce(&mut Suspensions),
     ) -> bool {
         let mut writer = lock(&self.writer);
@@ -191,7 +192,7 @@ impl Index {
 
     /// Forgets what expired before the minute `now`, in the next of many slices; once all slices
     /// were visited, everything expired is gone.
-    pub(crate) fn sweep_slice(&self, now: u32) {
+    pub(crate) fn sweep_slice(&self, now: Minute) {
         let mut writer = lock(&self.writer);
         let at = writer.next_sweep;
         writer.next_sweep = (at + 1) % SHARDS;
@@ -210,7 +211,7 @@ impl Index {
     }
 
     /// Every slice at once.
-    pub(crate) fn sweep(&self, now: u32) {
+    pub(crate) fn sweep(&self, now: Minute) {
         (0..SHARDS).for_each(|_| self.sweep_slice(now));
     }
 
@@ -289,7 +290,7 @@ pub(crate) enum Mark {
     Revoked,
     Suspended,
     /// Refused for tokens with `iat` at or before this second.
-    RefusedUpTo(i64),
+    RefusedUpTo(UnixSeconds),
 }
 
 impl View<'_> {
@@ -329,10 +330,10 @@ impl View<'_> {
         if self.index.shard(digest).is_some_and(|shard| read(shard).contains(digest)) {
             return Some(Mark::Revoked);
         }
-        match read(&self.index.sessions).get(&digest)?.suspensions.standing() {
-            Standing::Suspended => Some(Mark::Suspended),
-            Standing::RefusedUpTo(second) => Some(Mark::RefusedUpTo(second)),
-            Standing::Clear => None,
+        match read(&self.index.sessions).get(&digest)?.suspensions.status() {
+            SuspensionStatus::Suspended => Some(Mark::Suspended),
+            SuspensionStatus::RefusedUpTo(second) => Some(Mark::RefusedUpTo(second)),
+            SuspensionStatus::Clear => None,
         }
     }
 }
@@ -363,46 +364,46 @@ mod tests {
     fn keeps_every_anchor_while_it_grows_and_shrinks() {
         let index = Index::with_room_for(100_000);
         for n in 0..50_000_u32 {
-            index.revoke(index.digest(&format!("id-{n}")), n / 1_000);
+            index.revoke(index.digest(&format!("id-{n}")), Minute::new(n / 1_000));
         }
         assert_eq!(index.len(), 50_000);
         assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}"))));
         assert!((0..50_000).filter(|n| holds(&index, &format!("other-{n}"))).count() == 0);
-        index.sweep(40);
+        index.sweep(Minute::new(40));
         // A second pass lets the rebuild that the first one asked for come to its end.
-        index.sweep(40);
+        index.sweep(Minute::new(40));
         assert_eq!(index.len(), 10_000);
         assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}")) == (n >= 40_000)));
         assert!(index.bytes() < 10_000 * 48, "{} bytes", index.bytes());
-        index.sweep(60);
+        index.sweep(Minute::new(60));
         assert!(index.view(|_| ()).is_none(), "an empty index costs a lookup nothing");
     }
 
     #[test]
     fn nothing_is_forgotten_for_what_finds_no_room() {
         let index = Index::with_room_for(8);
-        assert!((0..8).all(|n| index.revoke(index.digest(&format!("id-{n}")), n)));
-        index.revoke(index.digest("id-0"), 9);
-        index.suspend(index.digest("id-0"), 9, |_| {});
+        assert!((0..8).all(|n| index.revoke(index.digest(&format!("id-{n}")), Minute::new(n))));
+        index.revoke(index.digest("id-0"), Minute::new(9));
+        index.suspend(index.digest("id-0"), Minute::new(9), |_| {});
         assert!(index.is_full(), "a session is an entry of its own");
         index.reopen();
-        index.revoke(index.digest("id-0"), 9);
+        index.revoke(index.digest("id-0"), Minute::new(9));
         assert!(!index.is_full(), "what is known needs no room");
-        index.revoke(index.digest("other"), 9);
+        index.revoke(index.digest("other"), Minute::new(9));
         assert!(index.is_full() && !holds(&index, "other"));
         assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
         assert!(!index.has_room());
-        index.sweep(2);
+        index.sweep(Minute::new(2));
         assert!(index.has_room() && index.is_full(), "room alone brings back nothing");
     }
 
     #[test]
     fn an_anchor_that_returns_after_a_sweep_is_found_again() {
         let index = Index::with_room_for(100_000);
-        index.revoke(index.digest("id"), 1);
-        index.sweep(2);
+        index.revoke(index.digest("id"), Minute::new(1));
+        index.sweep(Minute::new(2));
         assert!(!holds(&index, "id"));
-        index.revoke(index.digest("id"), 3);
+        index.revoke(index.digest("id"), Minute::new(3));
         assert!(holds(&index, "id"));
     }
 
@@ -413,7 +414,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 0..30_000_usize {
-                    index.revoke(index.digest(&format!("id-{n}")), 9);
+                    index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
                     written.store(n + 1, Ordering::Release);
                 }
             });

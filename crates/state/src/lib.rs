@@ -38,32 +38,35 @@
 //! reads the state, and the one [`RevocationsWriter`] changes it; [`Watch`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
 
+mod anchors;
 mod applying;
 mod authority;
 mod claims;
 mod clock;
+mod cutting;
 mod deciding;
 mod digest;
 mod filter;
-mod found;
+mod filter_cell;
 mod freshness;
-mod grounds;
 mod horizon;
 mod identity;
 mod image;
 mod index;
 #[doc(hidden)]
 pub mod internal;
-mod known;
-mod latest;
 mod lifetime;
+mod limits;
 #[cfg(all(test, loom))]
 mod model;
 mod options;
+mod outage;
+mod payload;
 mod readiness;
 mod recent;
 mod revocations;
 mod running;
+mod staleness;
 mod state;
 mod suspensions;
 mod sync;
@@ -72,17 +75,19 @@ mod verdict;
 mod writer;
 mod zones;
 
+pub use applying::Known;
 pub use authority::Authority;
-pub use claims::{AnchorKind, Claims, Hop, Text};
+pub use claims::{AnchorKind, Claims, Hop};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
 pub use horizon::Losses;
 pub use identity::Identity;
 pub use image::{Image, RecallError};
-pub use known::Known;
-pub use lifetime::{LEEWAY, LONGEST_LIFETIME};
+pub use limits::{LEEWAY, LONGEST_LIFETIME};
 pub use options::{BoundError, Options};
-pub use readiness::{Degraded, Outage, Readiness, Unready};
+pub use outage::Outage;
+pub use payload::Text;
+pub use readiness::{Degraded, Readiness, Unready};
 pub use revocations::Revocations;
 pub use running::{Admission, Cut, CutPart, CutReport, NotAdmitted, RevokedSignal, Running, Watch};
 pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};

@@ -1,18 +1,8 @@
-//! When a token may be used: one rule for every decision, and the longest lifetime.
+//! When a token may be used: one rule for every decision.
 
-use std::time::Duration;
-
-use crate::{Moment, Reason};
-
-/// The longest lifetime of a mandate, from `iat` to `exp`: a token that lives longer is denied.
-///
-/// Everything that must outlast a token is measured by it: how long revocations are remembered, how
-/// much history is read at a start, and how long a horizon concerns anybody.
-pub const LONGEST_LIFETIME: Duration = Duration::from_secs(60 * 60);
-
-/// How far the clocks of the issuer and of this machine may be apart: a token may be used so long
-/// before its `iat` and after its `exp`.
-pub const LEEWAY: Duration = Duration::from_secs(60);
+use crate::clock::{Moment, UnixSeconds};
+use crate::limits::{LEEWAY, LONGEST_LIFETIME};
+use crate::verdict::Reason;
 
 const LEEWAY_SECONDS: i64 = LEEWAY.as_secs().cast_signed();
 const LONGEST_SECONDS: i64 = LONGEST_LIFETIME.as_secs().cast_signed();
@@ -20,40 +10,40 @@ const LONGEST_SECONDS: i64 = LONGEST_LIFETIME.as_secs().cast_signed();
 /// The seconds in which a token may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// The first of them, since the Unix epoch.
-    begins: i64,
+    /// The first of them.
+    begins: UnixSeconds,
     /// How many there are: none of a token that lives too long.
     seconds: u16,
 }
 
 impl Lifetime {
     #[inline]
-    pub(crate) fn of(iat: i64, exp: i64) -> Self {
-        let lifetime = exp.saturating_sub(iat);
+    pub(crate) fn of(iat: UnixSeconds, exp: UnixSeconds) -> Self {
+        let lifetime = exp.get().saturating_sub(iat.get());
         let seconds = if lifetime > LONGEST_SECONDS { 0 } else { lifetime + 2 * LEEWAY_SECONDS };
         // Below zero where `exp` lies before `iat` by more than the leeway.
         let seconds = u16::try_from(seconds.max(0)).unwrap_or(0);
-        Self { begins: iat.saturating_sub(LEEWAY_SECONDS), seconds }
+        Self { begins: iat.earlier_by(LEEWAY), seconds }
     }
 
     /// Returns `true` if the token may be used at this moment.
     #[inline]
     pub(crate) const fn holds(self, now: Moment) -> bool {
         // One comparison for both ends: before the first second, the difference wraps.
-        let since = now.wall.as_secs().wrapping_sub(self.begins.cast_unsigned());
+        let since = now.wall.as_secs().wrapping_sub(self.begins.get().cast_unsigned());
         since < self.seconds as u64
     }
 }
 
 /// Returns why a token may not be used at this moment, if it may not: where
 /// [`Lifetime::holds`] is false.
-pub(crate) fn fault(iat: i64, exp: i64, now: Moment) -> Option<Reason> {
-    let now = now.wall.as_secs().cast_signed();
-    if exp.saturating_sub(iat) > LONGEST_SECONDS {
+pub(crate) fn fault(iat: UnixSeconds, exp: UnixSeconds, now: Moment) -> Option<Reason> {
+    let now = UnixSeconds::of(now);
+    if exp.get().saturating_sub(iat.get()) > LONGEST_SECONDS {
         Some(Reason::LifetimeTooLong)
-    } else if now >= exp.saturating_add(LEEWAY_SECONDS) {
+    } else if now >= exp.later_by(LEEWAY) {
         Some(Reason::Expired)
-    } else if iat > now.saturating_add(LEEWAY_SECONDS) {
+    } else if iat > now.later_by(LEEWAY) {
         Some(Reason::NotYetValid)
     } else {
         None
@@ -62,11 +52,21 @@ pub(crate) fn fault(iat: i64, exp: i64, now: Moment) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
 
     const NOW: i64 = 1_795_400_000;
+
+    fn fault(iat: i64, exp: i64, now: Moment) -> Option<Reason> {
+        super::fault(UnixSeconds::new(iat), UnixSeconds::new(exp), now)
+    }
+
+    fn holds(iat: i64, exp: i64, now: Moment) -> bool {
+        Lifetime::of(UnixSeconds::new(iat), UnixSeconds::new(exp)).holds(now)
+    }
 
     fn at(second: i64) -> Moment {
         let wall = Duration::from_secs(second.cast_unsigned());
@@ -95,7 +95,7 @@ mod tests {
         for iat in extremes {
             for exp in extremes {
                 assert!(fault(iat, exp, at(NOW)).is_some(), "{iat}, {exp}");
-                assert!(!Lifetime::of(iat, exp).holds(at(NOW)), "{iat}, {exp}");
+                assert!(!holds(iat, exp, at(NOW)), "{iat}, {exp}");
             }
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         ) {
             for base in [0, NOW] {
                 let (iat, now) = (base + iat, at(base + now));
-                let held = Lifetime::of(iat, iat + lifetime).holds(now);
+                let held = holds(iat, iat + lifetime, now);
                 prop_assert_eq!(held, fault(iat, iat + lifetime, now).is_none());
             }
         }

@@ -10,12 +10,16 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use crate::applying::Known;
+use crate::claims::Claims;
+use crate::clock::{ManualClock, Minute, Moment};
 use crate::digest::DigestKeys;
 use crate::freshness::Freshness;
 use crate::index::{Index, Mark};
-use crate::{
-    Checks, Claims, Known, ManualClock, Moment, Options, Revocations, RevocationsWriter, Verdict,
-};
+use crate::options::Options;
+use crate::revocations::Revocations;
+use crate::verdict::{Checks, Verdict};
+use crate::writer::RevocationsWriter;
 
 /// How often a thread is interrupted where it need not be, at most.
 const INTERRUPTIONS: usize = 2;
@@ -45,9 +49,9 @@ fn who_hears_of_a_revocation_finds_it() {
         let writer = {
             let (index, told) = (Arc::clone(&index), Arc::clone(&told));
             thread::spawn(move || {
-                index.revoke(index.digest("a"), 9);
+                index.revoke(index.digest("a"), Minute::new(9));
                 told.store(1, Ordering::Release);
-                index.revoke(index.digest("b"), 9);
+                index.revoke(index.digest("b"), Minute::new(9));
                 told.store(2, Ordering::Release);
             })
         };
@@ -66,7 +70,7 @@ fn who_sees_a_proof_sees_all_that_came_before_it() {
         let writer = {
             let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
             thread::spawn(move || {
-                index.revoke(index.digest("a"), 9);
+                index.revoke(index.digest("a"), Minute::new(9));
                 let at = Duration::from_secs(1);
                 freshness.confirm(Moment { monotonic: at, wall: at });
             })
@@ -126,11 +130,11 @@ fn keeps_newest_of_two_concurrent_proofs() {
 fn who_sees_a_proof_knows_that_something_found_no_room() {
     check(|| {
         let (index, freshness) = (index(1), Arc::new(Freshness::default()));
-        index.revoke(index.digest("a"), 9);
+        index.revoke(index.digest("a"), Minute::new(9));
         let writer = {
             let (index, freshness) = (Arc::clone(&index), Arc::clone(&freshness));
             thread::spawn(move || {
-                index.revoke(index.digest("b"), 9);
+                index.revoke(index.digest("b"), Minute::new(9));
                 let at = Duration::from_secs(1);
                 freshness.confirm(Moment { monotonic: at, wall: at });
             })
@@ -149,13 +153,13 @@ fn a_filter_that_is_replaced_hides_nothing() {
         let (index, told) = (index(64), Arc::new(AtomicUsize::new(0)));
         // The next one outgrows the first filter; each write moves the new one on by a step.
         for n in 0..24 {
-            index.revoke(index.digest(&format!("old-{n}")), 9);
+            index.revoke(index.digest(&format!("old-{n}")), Minute::new(9));
         }
         let writer = {
             let (index, told) = (Arc::clone(&index), Arc::clone(&told));
             thread::spawn(move || {
                 for n in 0..4 {
-                    index.revoke(index.digest(&format!("new-{n}")), 9);
+                    index.revoke(index.digest(&format!("new-{n}")), Minute::new(9));
                     told.store(n + 1, Ordering::Release);
                 }
             })

@@ -2,17 +2,8 @@
 
 use std::time::Duration;
 
-use crate::lifetime::{LEEWAY, LONGEST_LIFETIME};
-
-/// So long a loss of a message, or the message itself, concerns somebody. A revocation forgotten, or
-/// a horizon that ended, earlier could let a living mandate in: the leeway counts at both ends, and
-/// entries expire by whole minutes.
-pub(crate) const SHORTEST_MEMORY: Duration =
-    Duration::from_secs(LONGEST_LIFETIME.as_secs() + 2 * LEEWAY.as_secs() + 3 * 60);
-
-/// For so many seconds after a hole a record may have been re-issued by approval, and a token be
-/// younger than the authority that it stands on.
-const REISSUED: i64 = 120;
+use crate::clock::UnixSeconds;
+use crate::limits;
 
 /// How long revocations are remembered, how stale a view may be, and what doubt counts as.
 ///
@@ -65,11 +56,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            memory: Duration::from_secs(24 * 60 * 60),
-            deny_after: Duration::from_secs(60),
-            warn_after: Duration::from_secs(5),
-            horizon_margin: Duration::from_secs(5),
-            max_entries: 5_000_000,
+            memory: limits::MEMORY,
+            deny_after: limits::DENY_AFTER,
+            warn_after: limits::WARN_AFTER,
+            horizon_margin: limits::HORIZON_MARGIN,
+            max_entries: limits::MAX_ENTRIES,
             strict: false,
         }
     }
@@ -78,15 +69,15 @@ impl Default for Options {
 impl Options {
     /// The smallest bound that can be kept: a read waits 100 ms at least, its answer may take
     /// 100 ms more, and one of the two reads in a row that a bound spans may fail.
-    pub const SHORTEST_BOUND: Duration = Duration::from_millis(400);
+    pub const SHORTEST_BOUND: Duration = limits::SHORTEST_BOUND;
 
     /// What nobody can show did not happen counts as having happened.
     #[must_use]
     pub fn strict() -> Self {
         Self {
-            deny_after: Duration::from_secs(5),
-            warn_after: Duration::from_secs(3),
-            horizon_margin: Duration::from_secs(60),
+            deny_after: limits::STRICT_DENY_AFTER,
+            warn_after: limits::STRICT_WARN_AFTER,
+            horizon_margin: limits::STRICT_HORIZON_MARGIN,
             strict: true,
             ..Self::default()
         }
@@ -94,7 +85,7 @@ impl Options {
 
     /// An operator is told before requests are denied, and a memory is never too short.
     pub(crate) fn in_order(mut self) -> Self {
-        self.memory = self.memory.max(SHORTEST_MEMORY);
+        self.memory = self.memory.max(limits::SHORTEST_MEMORY);
         if self.warn_after >= self.deny_after {
             self.warn_after = (self.deny_after * 3 / 5).max(Self::SHORTEST_BOUND);
         }
@@ -102,13 +93,13 @@ impl Options {
     }
 
     /// Up to which `iat` a token is refused for a horizon at `second`.
-    pub(crate) const fn height(&self, second: i64, has_earlier_hops: bool) -> i64 {
+    pub(crate) const fn height(&self, second: UnixSeconds, has_earlier_hops: bool) -> UnixSeconds {
         match (self.strict, has_earlier_hops) {
             (false, _) => second,
-            (true, false) => second.saturating_add(REISSUED),
+            (true, false) => second.later_by(limits::REISSUED),
             // A suspension of an earlier hop, which may be among what was lost, concerns tokens of
             // any age: until the horizon ends, when none is left that was alive at the hole.
-            (true, true) => i64::MAX,
+            (true, true) => UnixSeconds::MAX,
         }
     }
 

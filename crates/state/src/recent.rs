@@ -6,12 +6,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::limits::LONGEST_LAG;
+
 const SLOTS: usize = 4_096;
 /// Of each word: so many low bits are the time in microseconds, the rest tell anchors apart.
 const TIME_BITS: u32 = 40;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
-/// Refused for the first time later than this, a token was merely not used before.
-const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Recent {
@@ -38,7 +38,7 @@ impl Recent {
     /// Whether any was applied so recently that it is worth asking which.
     pub(crate) fn is_any(&self, now: Duration) -> bool {
         let last = self.last.load(Ordering::Acquire);
-        last > 0 && micros(now).saturating_sub(last) <= micros(LONGEST)
+        last > 0 && micros(now).saturating_sub(last) <= micros(LONGEST_LAG)
     }
 
     /// How long before `now` it was applied, if that was told to nobody yet.
@@ -50,7 +50,7 @@ impl Recent {
             is_it && slot.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         // The time goes round every 12 days.
         let elapsed = time(now).wrapping_sub(word) & TIME_MASK;
-        took.then(|| Duration::from_micros(elapsed)).filter(|elapsed| *elapsed <= LONGEST)
+        took.then(|| Duration::from_micros(elapsed)).filter(|elapsed| *elapsed <= LONGEST_LAG)
     }
 
     fn slot(&self, hash: u64) -> Option<&AtomicU64> {

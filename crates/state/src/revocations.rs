@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::claims::Claims;
-use crate::clock::Moment;
-use crate::freshness::{NotReady, nanos};
+use crate::clock::{Moment, UnixSeconds, nanos};
+use crate::freshness::NotReady;
 use crate::horizon::Losses;
 use crate::options::{BoundError, Options};
 use crate::readiness::{Degraded, Readiness, Unready};
+use crate::staleness::{Bound, Staleness};
 use crate::state::{State, StateId};
 use crate::verdict::{Checks, Verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView};
@@ -123,14 +124,14 @@ impl Revocations {
     /// not. It is ready exactly while a token that nothing is known against is admitted.
     #[must_use]
     pub fn readiness(&self, now: Moment) -> Readiness {
-        let staleness_ns = self.0.freshness.staleness_ns(now);
-        let staleness = staleness_ns.ok().map(Duration::from_nanos);
+        let staleness = self.0.freshness.staleness_at(now);
+        let warn_after = Bound::new(self.0.options.warn_after);
         let signatures_fail = self.0.freshness.signatures_fail();
         Readiness {
-            unready: Unready::of(staleness_ns, self.0.deny_after, self.is_full()),
+            unready: Unready::of(staleness, self.0.deny_after, self.is_full()),
             degraded: signatures_fail.then_some(Degraded::SignaturesFail),
-            staleness,
-            is_late: staleness.is_some_and(|staleness| staleness > self.0.options.warn_after),
+            staleness: staleness.ok().map(Staleness::duration),
+            is_late: staleness.is_ok_and(|staleness| staleness.exceeds(warn_after)),
             outage: self.0.freshness.outage(),
             horizon: self.horizon_at(now),
         }
@@ -146,7 +147,7 @@ impl Revocations {
 
     fn horizon_at(&self, now: Moment) -> Option<i64> {
         let heights = self.0.horizon.heights(now);
-        heights.second(true).or_else(|| heights.second(false))
+        heights.second(true).or_else(|| heights.second(false)).map(UnixSeconds::get)
     }
 
     /// How often messages may have been lost so far. Ask before a second source of truth is read,

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::anchors::AnchorSet;
 use crate::claims::Claims;
-use crate::clock::{Clock, Moment};
-use crate::freshness::{Freshness, nanos};
-use crate::grounds::Grounds;
+use crate::clock::{Clock, Minute, Moment, nanos};
+use crate::freshness::Freshness;
 use crate::horizon::Horizon;
 use crate::index::Index;
 use crate::options::Options;
 use crate::recent::Recent;
-use crate::running::{Registry, Timekeeper};
+use crate::running::registry::Registry;
+use crate::running::timekeeper::Timekeeper;
+use crate::staleness::Bound;
 use crate::zones::Zones;
 
 /// Tells one state from every other of this process.
@@ -32,8 +34,8 @@ impl StateId {
 pub(crate) struct State {
     pub(crate) id: StateId,
     pub(crate) options: Options,
-    /// The option of this name, in nanoseconds.
-    pub(crate) deny_after: u64,
+    /// The option of this name.
+    pub(crate) deny_after: Bound,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) index: Index,
     pub(crate) recent: Recent,
@@ -52,7 +54,7 @@ impl State {
         let options = options.in_order();
         Self {
             id: StateId::next(),
-            deny_after: nanos(options.deny_after),
+            deny_after: Bound::new(options.deny_after),
             options,
             clock,
             index: Index::with_room_for(options.max_entries),
@@ -71,13 +73,12 @@ impl State {
         self.clock.now()
     }
 
-    /// Now, in minutes of the process.
-    pub(crate) fn now_minute(&self) -> u32 {
-        minute(self.now().monotonic)
+    pub(crate) fn now_minute(&self) -> Minute {
+        Minute::of(self.now().monotonic)
     }
 
-    pub(crate) fn grounds<S: AsRef<str>>(&self, claims: &Claims<S>, chain: bool) -> Grounds {
-        Grounds::of(claims, chain, |id| self.index.digest(id))
+    pub(crate) fn anchors<S: AsRef<str>>(&self, claims: &Claims<S>, chain: bool) -> AnchorSet {
+        AnchorSet::of(claims, chain, |id| self.index.digest(id))
     }
 
     pub(crate) fn take_lag(
@@ -91,9 +92,4 @@ impl State {
         }
         anchors.filter_map(|hash| recent.take(hash, now.monotonic)).max()
     }
-}
-
-/// Whole minutes of the process; 2^24 of them are 31 years.
-pub(crate) fn minute(since: Duration) -> u32 {
-    u32::try_from(since.as_secs() / 60).unwrap_or(u32::MAX)
 }

@@ -3,13 +3,15 @@
 use caracal_revocation_event::{DecidedAt, OccurredAt};
 use serde::{Deserialize, Serialize};
 
-/// What a session's suspensions mean for a token.
+use crate::clock::UnixSeconds;
+
+/// The status of a session by its suspensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SuspensionStatus {
     /// Every token is refused until a resume.
     Suspended,
     /// Tokens with `iat` at or before this second are refused, later ones pass.
-    RefusedUpTo(i64),
+    RefusedUpTo(UnixSeconds),
     /// Nothing is known against the session.
     Clear,
 }
@@ -93,12 +95,14 @@ impl Suspensions {
         self.lifted = self.lifted.max(other.lifted);
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn status(&self) -> SuspensionStatus {
         match (self.held.is_empty(), self.lifted) {
-            (false, _) => Standing::Suspended,
+            (false, _) => SuspensionStatus::Suspended,
             // Contract: tokens with iat up to the second after the suspension stay refused.
-            (true, Some(lifted)) => Standing::RefusedUpTo(lifted.floor_seconds().saturating_add(1)),
-            (true, None) => Standing::Clear,
+            (true, Some(lifted)) => SuspensionStatus::RefusedUpTo(UnixSeconds::new(
+                lifted.floor_seconds().saturating_add(1),
+            )),
+            (true, None) => SuspensionStatus::Clear,
         }
     }
 
@@ -122,6 +126,10 @@ mod tests {
         OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.500Z")).unwrap()
     }
 
+    fn refused_up_to(suspended: OccurredAt) -> SuspensionStatus {
+        SuspensionStatus::RefusedUpTo(UnixSeconds::new(suspended.floor_seconds() + 1))
+    }
+
     fn decided(ms: u64) -> Option<DecidedAt> {
         let hex = format!("{ms:012x}");
         DecidedAt::from_outbox_id(&format!("{}-{}-7000-8000-000000000000", &hex[..8], &hex[8..]))
@@ -132,13 +140,13 @@ mod tests {
         let mut session = Suspensions::default();
         session.suspend(at(10), decided(100));
         session.resume(at(20), decided(100));
-        assert_eq!(session.standing(), Standing::Suspended, "decided at the same time");
+        assert_eq!(session.status(), SuspensionStatus::Suspended, "decided at the same time");
         session.resume(at(10), decided(200));
-        assert_eq!(session.standing(), Standing::Suspended, "occurred at the same time");
+        assert_eq!(session.status(), SuspensionStatus::Suspended, "occurred at the same time");
         session.resume(at(20), decided(200));
-        assert_eq!(session.standing(), Standing::RefusedUpTo(at(10).floor_seconds() + 1));
+        assert_eq!(session.status(), refused_up_to(at(10)));
         session.suspend(at(30), decided(300));
-        assert_eq!(session.standing(), Standing::Suspended);
+        assert_eq!(session.status(), SuspensionStatus::Suspended);
     }
 
     #[test]
@@ -146,7 +154,7 @@ mod tests {
         let mut session = Suspensions::default();
         session.suspend(at(10), None);
         session.resume(at(59), decided(u64::MAX >> 16));
-        assert_eq!(session.standing(), Standing::Suspended);
+        assert_eq!(session.status(), SuspensionStatus::Suspended);
     }
 
     #[test]
@@ -164,11 +172,11 @@ mod tests {
                     session.resume(at(*occurred), decided(*ms));
                 }
             }
-            ends.push(session.standing());
+            ends.push(session.status());
         });
         assert_eq!(ends.len(), 120);
         assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
-        assert_eq!(ends[0], Standing::RefusedUpTo(at(30).floor_seconds() + 1));
+        assert_eq!(ends[0], refused_up_to(at(30)));
     }
 
     fn permute<T: Copy>(items: &mut Vec<T>, from: usize, visit: &mut impl FnMut(&[T])) {

@@ -1,5 +1,6 @@
 //! One shard of the exact table: 16 bytes a revoked anchor, digest and expiry in one word.
 
+use crate::clock::Minute;
 use crate::digest::{Digest, SPARE_BITS};
 
 const EXPIRY_MASK: u128 = (1 << SPARE_BITS) - 1;
@@ -20,10 +21,10 @@ impl Table {
         self.find(digest).is_ok()
     }
 
-    /// Adds the digest, or makes it last longer: until `expires`, in minutes of the process.
-    /// Whether it is new.
-    pub(crate) fn insert(&mut self, digest: Digest, expires: u32) -> bool {
-        let expires = u128::from(expires).min(EXPIRY_MASK);
+    /// Adds the digest until the minute `expires`, or makes it last longer. Returns `true` if it is
+    /// new.
+    pub(crate) fn insert(&mut self, digest: Digest, expires: Minute) -> bool {
+        let expires = u128::from(expires.get()).min(EXPIRY_MASK);
         if (self.len + 1) * 5 > self.slots.len() * 4 {
             self.rebuild(self.slots.len() * 7 / 5 + 8, 0);
         }
@@ -44,9 +45,9 @@ impl Table {
         }
     }
 
-    /// Forgets what expired before the minute `now`; how many that were.
-    pub(crate) fn sweep(&mut self, now: u32) -> usize {
-        let now = u128::from(now).min(EXPIRY_MASK);
+    /// Forgets what expired before the minute `now`. Returns how many entries that were.
+    pub(crate) fn sweep(&mut self, now: Minute) -> usize {
+        let now = u128::from(now.get()).min(EXPIRY_MASK);
         let expired =
             self.slots.iter().filter(|slot| **slot != 0 && **slot & EXPIRY_MASK < now).count();
         if expired > 0 {
@@ -110,17 +111,17 @@ mod tests {
         let digests: Vec<_> = (0..10_000).map(|n| digester.digest(&format!("id-{n}"))).collect();
         let mut table = Table::default();
         for (n, digest) in digests.iter().enumerate() {
-            assert!(table.insert(*digest, (n % 10) as u32));
-            assert!(!table.insert(*digest, 0), "an older expiry is not a new entry");
+            assert!(table.insert(*digest, Minute::new((n % 10) as u32)));
+            assert!(!table.insert(*digest, Minute::new(0)), "an older expiry is not a new entry");
         }
         assert_eq!(table.len, 10_000);
-        assert_eq!(table.sweep(5), 5_000);
+        assert_eq!(table.sweep(Minute::new(5)), 5_000);
         assert_eq!(table.len, 5_000);
         for (n, digest) in digests.iter().enumerate() {
             assert_eq!(table.contains(*digest), n % 10 >= 5, "id-{n}");
         }
         assert!(table.bytes() <= 5_000 * 32);
-        table.sweep(u32::MAX >> 8);
+        table.sweep(Minute::new(u32::MAX >> 8));
         assert_eq!((table.len, table.bytes()), (0, 0));
     }
 
@@ -128,10 +129,10 @@ mod tests {
     fn a_later_expiry_wins_and_an_earlier_one_does_not() {
         let digest = Digester::new(DigestKeys::random()).digest("id");
         let mut table = Table::default();
-        table.insert(digest, 5);
-        table.insert(digest, 9);
-        table.insert(digest, 7);
-        assert_eq!(table.sweep(9), 0);
-        assert_eq!(table.sweep(10), 1);
+        table.insert(digest, Minute::new(5));
+        table.insert(digest, Minute::new(9));
+        table.insert(digest, Minute::new(7));
+        assert_eq!(table.sweep(Minute::new(9)), 0);
+        assert_eq!(table.sweep(Minute::new(10)), 1);
     }
 }

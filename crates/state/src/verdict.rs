@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::claims::AnchorKind;
+use crate::clock::UnixSeconds;
 use crate::freshness::NotReady;
 use crate::index::Mark;
 use crate::readiness::Unready;
+use crate::staleness::{Bound, Staleness};
 
 /// What follows for a token from what is known now.
 ///
@@ -34,11 +36,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What [`verdict`] says where nothing is known against a token and nothing was lost, and the
-    /// view is so old, which is within the bound: nearly always, and so without the rest.
+    /// Returns what [`verdict`] says if nothing is known against a token, nothing was lost, and the
+    /// view is of this age, which is within the bound.
     #[inline]
-    pub(crate) const fn plainly_admitted(staleness_ns: u64) -> Self {
-        Self::Admitted(Admitted { staleness_ns, failed_open: None })
+    pub(crate) const fn plainly_admitted(staleness: Staleness) -> Self {
+        Self::Admitted(Admitted { staleness, failed_open: None })
     }
 }
 
@@ -47,8 +49,8 @@ impl Verdict {
 /// [`Revocations::decide`]: crate::Revocations::decide
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    /// In nanoseconds, or [`NEVER`].
-    staleness_ns: u64,
+    /// Meaningless if nothing was ever proven, which `failed_open` says.
+    staleness: Staleness,
     failed_open: Option<Unknown>,
 }
 
@@ -57,9 +59,9 @@ impl Admitted {
     /// if it never was, which only [`Checks::fail_open_unknown`] lets through.
     #[must_use]
     pub const fn staleness(&self) -> Duration {
-        match self.staleness_ns {
-            NEVER => Duration::MAX,
-            staleness => Duration::from_nanos(staleness),
+        match self.failed_open {
+            Some(Unknown::NotReady(_)) => Duration::MAX,
+            _ => self.staleness.duration(),
         }
     }
 
@@ -161,15 +163,17 @@ impl Unknown {
         ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
 
     /// What [`Unready::of`] finds, with how old the view is and may be.
-    pub(crate) fn of(staleness: Result<u64, NotReady>, bound: u64, is_full: bool) -> Option<Self> {
-        Some(match Unready::of(staleness, bound, is_full)? {
-            Unready::NotReady(why) => Self::NotReady(why),
-            Unready::Stale => {
-                let [staleness, bound] =
-                    [staleness.unwrap_or(NEVER), bound].map(Duration::from_nanos);
-                Self::Stale { staleness, bound }
+    pub(crate) fn of(
+        staleness: Result<Staleness, NotReady>,
+        bound: Bound,
+        is_full: bool,
+    ) -> Option<Self> {
+        Some(match (Unready::of(staleness, bound, is_full)?, staleness) {
+            (Unready::NotReady(why), _) | (Unready::Stale, Err(why)) => Self::NotReady(why),
+            (Unready::Stale, Ok(staleness)) => {
+                Self::Stale { staleness: staleness.duration(), bound: bound.duration() }
             }
-            Unready::Full => Self::Full,
+            (Unready::Full, _) => Self::Full,
         })
     }
 
@@ -224,25 +228,20 @@ impl Default for Checks {
     }
 }
 
-/// The staleness where there was no proof at all.
-const NEVER: u64 = u64::MAX;
-
 /// Everything a verdict depends on, looked up.
 pub(crate) struct Facts {
     /// What the index holds against an anchor, and which one.
     pub(crate) mark: Option<(AnchorKind, Mark)>,
-    pub(crate) iat: i64,
+    pub(crate) iat: UnixSeconds,
     /// Why the token may not be used at this time.
     pub(crate) out_of_time: Option<Reason>,
     pub(crate) epoch_is_stale: bool,
-    /// In nanoseconds, as is the bound.
-    pub(crate) staleness: Result<u64, NotReady>,
-    pub(crate) bound: u64,
+    pub(crate) staleness: Result<Staleness, NotReady>,
+    pub(crate) bound: Bound,
     /// Whether something that is revoked found no room in the index.
     pub(crate) is_full: bool,
-    /// In seconds since the Unix epoch, where messages that concern such a token may have been
-    /// lost.
-    pub(crate) horizon: Option<i64>,
+    /// Up to which `iat` messages that concern such a token may have been lost.
+    pub(crate) horizon: Option<UnixSeconds>,
     pub(crate) fail_open: bool,
 }
 
@@ -258,7 +257,6 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.epoch_is_stale {
         return refuse(Reason::DelegationStale);
     }
-    let staleness = facts.staleness.unwrap_or(NEVER);
     let unknown = Unknown::of(facts.staleness, facts.bound, facts.is_full);
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);
@@ -266,5 +264,6 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.horizon.is_some_and(|horizon| facts.iat <= horizon) {
         return refuse(Reason::HistoryIncomplete);
     }
-    Verdict::Admitted(Admitted { staleness_ns: staleness, failed_open: unknown })
+    let staleness = facts.staleness.unwrap_or(Staleness::from_nanos(0));
+    Verdict::Admitted(Admitted { staleness, failed_open: unknown })
 }

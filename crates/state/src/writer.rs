@@ -3,13 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::clock::{Clock, Moment, SystemClock};
+use crate::clock::{Clock, Minute, Moment, SystemClock, UnixSeconds};
 use crate::freshness::NotReady;
 use crate::horizon::{Cause, Losses};
 use crate::options::Options;
-use crate::readiness::Outage;
+use crate::outage::Outage;
 use crate::revocations::Revocations;
-use crate::state::{State, minute};
+use crate::state::State;
 
 /// Changes a state: applies events, confirms freshness, restores images and raises the horizon.
 ///
@@ -63,7 +63,7 @@ impl RevocationsWriter {
         self.state().freshness.withhold(why)
     }
 
-    /// Says why the log cannot be read, or that it can; whether that is news.
+    /// Records why the log cannot be read, or that it can. Returns `true` if it changed.
     pub fn set_outage(&self, outage: Option<Outage>) -> bool {
         self.state().freshness.set_outage(outage)
     }
@@ -88,15 +88,13 @@ impl RevocationsWriter {
     }
 
     fn raise(&self, second: i64, cause: Cause) {
+        let second = UnixSeconds::new(second);
         // What runs on a token below the old height was looked at when it rose to that, or when it
         // registered.
         if self.state().horizon.raise(second, self.now(), cause) {
-            // Strict mode also concerns tokens made later.
-            self.state().cut_made_up_to(if self.state().options.strict {
-                i64::MAX
-            } else {
-                second
-            });
+            // Strict mode also concerns tokens issued later.
+            let is_strict = self.state().options.strict;
+            self.state().cut_issued_up_to(if is_strict { UnixSeconds::MAX } else { second });
         }
     }
 
@@ -139,12 +137,12 @@ impl RevocationsWriter {
 
     /// Forgets what expired, one slice of the index a call, so that no call takes long.
     pub fn sweep_slice(&self, now: Moment) {
-        self.state().index.sweep_slice(minute(now.monotonic));
+        self.state().index.sweep_slice(Minute::of(now.monotonic));
     }
 
     /// Forgets everything that expired, all slices at once.
     pub fn sweep(&self, now: Moment) {
-        self.state().index.sweep(minute(now.monotonic));
+        self.state().index.sweep(Minute::of(now.monotonic));
     }
 }
 
@@ -164,8 +162,10 @@ mod tests {
     use caracal_revocation_event::{KeyRing, Message, Stream};
 
     use super::*;
-    use crate::options::SHORTEST_MEMORY;
-    use crate::{Checks, Claims, ManualClock, Verdict};
+    use crate::claims::Claims;
+    use crate::clock::ManualClock;
+    use crate::limits::SHORTEST_MEMORY;
+    use crate::verdict::{Checks, Verdict};
 
     fn revoke(revocations: &RevocationsWriter, sid: &str) {
         let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use caracal_revocation_event::DecidedAt;
 use tokio::sync::watch;
 
-use crate::Moment;
+use crate::clock::Moment;
 
 /// A zone as it stands now.
 ///
@@ -70,12 +70,12 @@ pub(crate) type ZoneImage = (Box<str>, u64, u64);
 
 #[derive(Debug, Default)]
 pub(crate) struct Zones {
-    known: RwLock<Known>,
+    known: RwLock<ZoneTable>,
     policies: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct ZoneTable {
     zones: HashMap<Box<str>, ZoneView>,
     policies: HashMap<Box<str>, ToldPolicy>,
     /// Generations that every zone shares, also those that nothing was said of yet.
@@ -202,7 +202,7 @@ impl Zones {
     }
 }
 
-impl Known {
+impl ZoneTable {
     fn change(&mut self, zone: &str, change: impl FnOnce(&mut ZoneView)) {
         if let Some(view) = self.zones.get_mut(zone) {
             change(view);

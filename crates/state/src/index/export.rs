@@ -1,6 +1,7 @@
 //! The index as a value that another process can take over.
 
 use super::{Index, Session, lock, read};
+use crate::clock::Minute;
 use crate::digest::{Digest, DigestKeys, Digester, SPARE_BITS};
 use crate::suspensions::Suspensions;
 
@@ -19,9 +20,9 @@ impl Index {
 
     /// Every digest with the minutes that are left to it at the minute `now`: anchors that are
     /// revoked, and sessions.
-    pub(crate) fn export(&self, now: u32) -> (Vec<u128>, Vec<(u128, Suspensions)>) {
+    pub(crate) fn export(&self, now: Minute) -> (Vec<u128>, Vec<(u128, Suspensions)>) {
         let left = |slot: u128| {
-            let left = (slot & MINUTES).saturating_sub(u128::from(now));
+            let left = (slot & MINUTES).saturating_sub(u128::from(now.get()));
             slot >> SPARE_BITS << SPARE_BITS | left
         };
         let mut revoked = Vec::with_capacity(self.len());
@@ -30,7 +31,7 @@ impl Index {
         }
         let sessions = read(&self.sessions);
         let session = |(digest, session): (&Digest, &Session)| {
-            let left = u128::from(session.expires.saturating_sub(now)).min(MINUTES);
+            let left = u128::from(session.expires.since(now)).min(MINUTES);
             (digest.bits() | left, session.suspensions.clone())
         };
         (revoked, sessions.iter().map(session).collect())
@@ -41,12 +42,12 @@ impl Index {
         &self,
         revoked: &[u128],
         sessions: &[(u128, Suspensions)],
-        now: u32,
+        now: Minute,
         longest: u32,
     ) {
         let expires = |word: u128| {
             let left = u32::try_from(word & MINUTES).unwrap_or(u32::MAX);
-            now.saturating_add(left.min(longest))
+            now.later_by(left.min(longest))
         };
         for word in revoked {
             self.insert(&mut lock(&self.writer), Digest::of_slot(*word), expires(*word));

@@ -6,9 +6,12 @@ use super::handle::Running;
 use super::signal::RevokedSignal;
 use super::watch::Watch;
 use crate::claims::Claims;
+use crate::clock::Moment;
 use crate::deciding::Subject;
+use crate::identity::Identity;
+use crate::revocations::Revocations;
 use crate::state::StateId;
-use crate::{Admitted, Checks, Identity, Moment, Refusal, Revocations, Unknown, Verdict};
+use crate::verdict::{Admitted, Checks, Refusal, Unknown, Verdict};
 
 /// The proof that a request was admitted, the identity that this was decided on, and the way to
 /// learn that the request must end. A layer puts it into the extensions of each request that it

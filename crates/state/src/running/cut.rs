@@ -1,6 +1,7 @@
 //! Why a running request was cut, and what it was doing.
 
-use crate::{AnchorKind, Refusal, Unknown};
+use crate::claims::AnchorKind;
+use crate::verdict::{Refusal, Unknown};
 
 /// Why a running request must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Requests that are running: what each stands on, and how it learns that this has ended.
+//! Running requests: which anchors each depends on, and how it learns that its authority has ended.
 //!
 //! A request is registered under each of its anchors, its zone's epoch and its end when it first
 //! has to wait; one that never waits costs no lock. Whoever changes the state looks up, under the
@@ -8,19 +8,17 @@
 mod admission;
 mod cut;
 mod handle;
-mod judge;
-mod registry;
+mod recheck;
+pub(crate) mod registry;
+mod request;
 mod signal;
-mod timekeeper;
-mod wakers;
+pub(crate) mod timekeeper;
 mod watch;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cut::{Cut, CutPart, CutReport};
 pub use handle::Running;
-pub(crate) use registry::Registry;
 pub use signal::RevokedSignal;
-pub(crate) use timekeeper::Timekeeper;
 pub use watch::Watch;
 
 #[cfg(test)]

@@ -3,17 +3,12 @@
 //! A thread of its own and no task: it needs no runtime, it outlives each, and no busy or hanging
 //! one holds it up. It sleeps while nothing has an end.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::state::State;
-
-/// How long it sleeps at most while something has an end: a machine that was suspended, or whose
-/// wall clock was set, is noticed that much later.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// How long it sleeps while nothing has an end, unless it is woken.
-const IDLE_SLEEP: Duration = Duration::from_secs(60 * 60);
+use crate::limits::{IDLE_SLEEP, LONGEST_SLEEP};
 
 #[derive(Debug, Default)]
 pub(crate) struct Timekeeper(Arc<Shared>);
@@ -35,15 +30,20 @@ struct Keeping {
 }
 
 impl Timekeeper {
-    /// Something has an end now: looks after it, soon.
-    pub(crate) fn expect(&self, state: &Arc<State>) {
+    /// Looks soon: something has an end now. `start` makes what the thread calls each time that it
+    /// looks: it cuts what is overdue and returns the time until the next end, or breaks once the
+    /// state is gone. It must hold the state weakly.
+    pub(crate) fn expect<L>(&self, start: impl FnOnce() -> L)
+    where
+        L: FnMut() -> ControlFlow<(), Option<Duration>> + Send + 'static,
+    {
         let mut keeping = self.0.lock();
         if !keeping.started {
-            let (shared, state) = (Arc::clone(&self.0), Arc::downgrade(state));
+            let (shared, look) = (Arc::clone(&self.0), start());
             let name = "caracal-deadlines".to_owned();
             // If there is no thread to be had, the next request tries again.
             keeping.started =
-                thread::Builder::new().name(name).spawn(move || keep(&shared, &state)).is_ok();
+                thread::Builder::new().name(name).spawn(move || keep(&shared, look)).is_ok();
             return;
         }
         // Set also while it is awake: it may have looked just before.
@@ -68,12 +68,8 @@ impl Shared {
     }
 }
 
-fn keep(shared: &Shared, state: &Weak<State>) {
-    loop {
-        // Not held while it sleeps: the thread must not keep the state alive.
-        let Some(held) = state.upgrade() else { return };
-        let next = held.cut_overdue(held.now());
-        drop(held);
+fn keep(shared: &Shared, mut look: impl FnMut() -> ControlFlow<(), Option<Duration>>) {
+    while let ControlFlow::Continue(next) = look() {
         let mut keeping = shared.lock();
         keeping.idle = next.is_none();
         let sleep = next.map_or(IDLE_SLEEP, |next| next.min(LONGEST_SLEEP));

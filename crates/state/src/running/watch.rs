@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cut::{Cut, CutReport};
-use super::handle::{Ground, Running};
+use super::cut::CutReport;
+use crate::clock::UnixSeconds;
+use crate::limits::LEEWAY;
+use crate::revocations::Revocations;
+use crate::staleness::Bound;
 use crate::state::State;
-use crate::{Authority, Checks, Claims, LEEWAY, NotReady, Revocations, Unknown};
+use crate::verdict::Checks;
 
 /// The terms on which a route's requests are cut while they run; one a route, shared.
 ///
@@ -41,8 +44,8 @@ pub struct Watch {
     pub(super) state: Arc<State>,
     pub(super) checks: Checks,
     exp_grace: Duration,
-    /// The staleness beyond which a request is cut, if the route asks for that.
-    pub(super) bound: Option<Duration>,
+    /// The bound on staleness, if the route cuts what is unknown.
+    pub(super) bound: Option<Bound>,
     pub(super) on_cut: Option<OnCut>,
 }
 
@@ -74,8 +77,7 @@ impl Watch {
     /// the checks fail open then.
     #[must_use]
     pub fn cut_when_unknown(mut self) -> Self {
-        let own = self.checks.deny_after.unwrap_or(Duration::MAX);
-        let bound = self.state.options.deny_after.min(own);
+        let bound = self.state.bound(&self.checks);
         self.bound = Some(bound).filter(|_| !self.checks.fail_open_unknown);
         self
     }
@@ -87,28 +89,9 @@ impl Watch {
         self
     }
 
-    /// Watches a request that was admitted on these claims. Takes no lock; the request is
-    /// registered when something first waits for its [`Running`].
-    #[must_use]
-    pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
-        let grounds = self.state.grounds(claims, self.checks.chain);
-        Running::new(Arc::clone(self), Ground::Own(grounds))
-    }
-
-    /// The same on an authority of this watch's own state; on one of another state the request
-    /// would not be found, and so is cut at once.
-    #[must_use]
-    pub fn start_on(self: &Arc<Self>, authority: &Authority) -> Running {
-        let running = Running::new(Arc::clone(self), Ground::Shared(authority.clone()));
-        if !authority.is_of_state(&self.state) {
-            running.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
-        }
-        running
-    }
-
-    /// The second, since the Unix epoch, in which a request on a token of this `exp` ends.
-    pub(super) fn deadline(&self, exp: i64) -> u64 {
-        u64::try_from(exp).unwrap_or(0).saturating_add(self.exp_grace.as_secs())
+    /// The second in which a request on a token of this `exp` ends.
+    pub(super) fn deadline(&self, exp: UnixSeconds) -> UnixSeconds {
+        exp.later_by(self.exp_grace)
     }
 }
 

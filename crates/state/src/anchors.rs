@@ -1,21 +1,22 @@
-//! What a token stands on, as digests.
+//! The anchors of a token as digests, and what the index holds about them.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::claims::{AnchorKind, Claims};
+use crate::clock::UnixSeconds;
 use crate::digest::Digest;
-use crate::found::Found;
-use crate::index::Index;
+use crate::index::{Index, Mark};
 use crate::lifetime::Lifetime;
 
 /// The anchors of a token as digests, and what else a verdict asks for; small enough to keep for a
 /// hundred thousand requests.
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Grounds {
+pub(crate) struct AnchorSet {
     /// First: each verdict reads it.
     pub(crate) lifetime: Lifetime,
     /// The token's own, then those of its chain.
@@ -26,8 +27,8 @@ pub(crate) struct Grounds {
     pub(crate) has_earlier_hops: bool,
     pub(crate) zone: Option<Arc<str>>,
     pub(crate) epoch: u64,
-    pub(crate) iat: i64,
-    pub(crate) exp: i64,
+    pub(crate) iat: UnixSeconds,
+    pub(crate) exp: UnixSeconds,
 }
 
 /// An anchor's digest, with its kind in the bits that a digest spares.
@@ -63,7 +64,7 @@ impl Anchor {
     }
 }
 
-impl Grounds {
+impl AnchorSet {
     pub(crate) fn of<S: AsRef<str>>(
         claims: &Claims<S>,
         with_chain: bool,
@@ -74,14 +75,15 @@ impl Grounds {
         claims.anchors(with_chain).for_each(|(kind, id)| {
             anchors.push(Anchor::new(digest(id), kind));
         });
+        let (iat, exp) = (UnixSeconds::new(claims.iat), UnixSeconds::new(claims.exp));
         Self {
-            lifetime: Lifetime::of(claims.iat, claims.exp),
+            lifetime: Lifetime::of(iat, exp),
             own: anchors.iter().fold(0, |own, anchor| own + u8::from(anchor.is_own())),
             anchors,
             zone: claims.zone_id.as_ref().map(|zone| shared(zone.as_ref())),
             epoch: claims.delegation_graph_epoch,
-            iat: claims.iat,
-            exp: claims.exp,
+            iat,
+            exp,
             is_in_tables: claims.is_in_tables(),
             has_earlier_hops: claims.has_earlier_hops(),
         }
@@ -98,11 +100,11 @@ impl Grounds {
     }
 
     /// What the index holds about them.
-    pub(crate) fn find(&self, index: &Index, with_chain: bool) -> Found {
+    pub(crate) fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup {
         let found = index.view(|view| {
             let anchors = self.anchors(with_chain).iter();
             let anchors = anchors.map(|anchor| (anchor.kind(), anchor.digest()));
-            Found::look(anchors, |digest| view.mark_of(digest), self.iat)
+            AnchorLookup::look(anchors, |digest| view.mark_of(digest), self.iat)
         });
         found.unwrap_or_default()
     }
@@ -115,6 +117,42 @@ impl Grounds {
         } else {
             self.anchors.get(..self.own.into()).unwrap_or_default()
         }
+    }
+}
+
+/// The result of looking up the anchors of a token in the index.
+#[derive(Debug, Default)]
+pub(crate) struct AnchorLookup {
+    /// The mark against the token that weighs most: a revocation outweighs a suspension.
+    pub(crate) strongest: Option<(AnchorKind, Mark)>,
+    /// `true` if a session of it was suspended and resumed before the token was issued.
+    pub(crate) resumed: bool,
+}
+
+impl AnchorLookup {
+    #[inline]
+    pub(crate) fn look<A>(
+        mut anchors: impl Iterator<Item = (AnchorKind, A)>,
+        mark: impl Fn(A) -> Option<Mark>,
+        iat: UnixSeconds,
+    ) -> Self {
+        let mut found = Self::default();
+        // Not a `for` loop: over a chain of iterators that would ask at each step which one is
+        // next.
+        let revoked = anchors.try_for_each(|(kind, anchor)| {
+            match mark(anchor) {
+                Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
+                Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
+                Some(Mark::RefusedUpTo(second)) if iat <= second => {
+                    found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
+                }
+                Some(Mark::RefusedUpTo(_)) => found.resumed = true,
+                None => {}
+            }
+            ControlFlow::Continue(())
+        });
+        found.strongest = revoked.break_value().or(found.strongest);
+        found
     }
 }
 
@@ -135,7 +173,7 @@ fn shared(zone: &str) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Hop;
+    use crate::claims::Hop;
     use crate::digest::{DigestKeys, Digester};
 
     #[test]
@@ -158,7 +196,7 @@ mod tests {
         for (with_chain, ids) in
             [(true, &["ar-1", "e-0", "s-1", "e-1", "e-2"][..]), (false, &["ar-1", "e-0"])]
         {
-            let all = Grounds::of(&claims, true, |id| digester.digest(id));
+            let all = AnchorSet::of(&claims, true, |id| digester.digest(id));
             let own: Vec<_> = all.anchors(with_chain).iter().map(|own| own.digest()).collect();
             assert_eq!(own, digests(ids));
         }

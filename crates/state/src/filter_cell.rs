@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 #[derive(Debug)]
-pub(crate) struct Latest {
+pub(crate) struct FilterCell {
     /// Of the latest filter.
     stamp: AtomicU64,
     filter: Mutex<Arc<Filter>>,
@@ -39,7 +39,7 @@ loom::thread_local! {
     static KEPT: RefCell<Option<Kept>> = RefCell::new(None);
 }
 
-impl Latest {
+impl FilterCell {
     pub(crate) fn new(filter: Arc<Filter>) -> Self {
         Self {
             stamp: AtomicU64::new(STAMPS.fetch_add(1, Ordering::Relaxed)),
@@ -61,18 +61,18 @@ impl Latest {
         drop(replaced);
     }
 
-    /// Asks the latest filter, a few times.
+    /// Hands the latest filter to `look`, for a few look-ups.
     #[inline]
-    pub(crate) fn ask<R>(&self, ask: impl Fn(&Filter) -> R) -> R {
+    pub(crate) fn with<R>(&self, look: impl Fn(&Filter) -> R) -> R {
         // Pairs with the store above: whoever knows of an entry that only the new filter holds
         // sees its stamp.
         let stamp = self.stamp.load(Ordering::Acquire);
         let answer = KEPT.try_with(|kept| {
             let kept = kept.try_borrow().ok()?;
             let kept = kept.as_ref().filter(|kept| kept.stamp == stamp)?;
-            Some(ask(&kept.filter))
+            Some(look(&kept.filter))
         });
-        answer.ok().flatten().unwrap_or_else(|| ask(&self.fetch()))
+        answer.ok().flatten().unwrap_or_else(|| look(&self.fetch()))
     }
 
     #[cold]
@@ -101,13 +101,13 @@ mod tests {
         filter
     }
 
-    fn holds(latest: &Latest, key: u64) -> bool {
-        latest.ask(|filter| filter.may_hold(key))
+    fn holds(latest: &FilterCell, key: u64) -> bool {
+        latest.with(|filter| filter.may_hold(key))
     }
 
     #[test]
     fn a_thread_asks_the_latest_filter_of_the_index_at_hand() {
-        let (one, other) = (Latest::new(of(1)), Latest::new(of(2)));
+        let (one, other) = (FilterCell::new(of(1)), FilterCell::new(of(2)));
         for _ in 0..3 {
             assert!(holds(&one, 1) && !holds(&one, 2));
             assert!(holds(&other, 2) && !holds(&other, 1));
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_look_up_within_a_look_up_has_a_filter_too() {
-        let latest = Latest::new(of(1));
-        latest.ask(|outer| {
+        let latest = FilterCell::new(of(1));
+        latest.with(|outer| {
             latest.store(of(2));
             assert!(holds(&latest, 2));
             // Begun before: what came later may be missed.
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_replaced_filter_is_given_back_once_its_threads_have_asked_again() {
         let first = of(1);
-        let latest = Latest::new(of(0));
+        let latest = FilterCell::new(of(0));
         latest.store(Arc::clone(&first));
         assert!(holds(&latest, 1));
         latest.store(of(2));

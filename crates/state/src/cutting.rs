@@ -1,0 +1,71 @@
+//! Which running requests a change of the state, or the time, concerns.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Moment, UnixSeconds};
+use crate::digest::Digest;
+use crate::index::Mark;
+use crate::state::State;
+
+impl State {
+    /// Has the timekeeper look soon: a request has an end now.
+    pub(crate) fn expect_end(self: &Arc<Self>) {
+        self.timekeeper.expect(|| {
+            // Weak: the thread must not keep the state alive while it sleeps.
+            let state = Arc::downgrade(self);
+            move || match state.upgrade() {
+                Some(state) => ControlFlow::Continue(state.cut_overdue(state.now())),
+                None => ControlFlow::Break(()),
+            }
+        });
+    }
+
+    /// See [`Revocations::cut_overdue`](crate::Revocations::cut_overdue).
+    pub(crate) fn cut_overdue(&self, now: Moment) -> Option<Duration> {
+        let running = &self.running;
+        let staleness = self.freshness.staleness_at(now).ok();
+        for request in running.take_overdue(UnixSeconds::of(now), staleness) {
+            request.recheck(now);
+            // A proof may have come in between.
+            if !request.is_cut() {
+                running.await_again(&request);
+            }
+        }
+        let (deadline, bound) = running.next();
+        let until_end = deadline.map(|second| second.time_left(now));
+        let until_unknown =
+            bound.map(|bound| staleness.map_or(Duration::ZERO, |staleness| bound.left(staleness)));
+        until_end.into_iter().chain(until_unknown).min()
+    }
+
+    pub(crate) fn cut_on_anchor(&self, anchor: Digest, now: Moment) {
+        let requests = self.running.on_anchor(anchor);
+        requests.iter().for_each(|request| request.recheck(now));
+    }
+
+    /// Cuts what runs on the anchor by this mark, if the state is full: the mark may have found no
+    /// room, and then no recheck finds it.
+    pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
+        if self.index.is_full() {
+            for request in self.running.on_anchor(anchor) {
+                request.deny(anchor, mark);
+            }
+        }
+    }
+
+    pub(crate) fn cut_below_epoch(&self, zone: &str, now: Moment) {
+        let view = self.zones.view(zone);
+        let zone = self.index.digest(zone);
+        let (current, ended) = (view.delegation_epoch, view.delegation_ended_epoch);
+        let requests = self.running.below_epoch(zone, current, ended);
+        requests.iter().for_each(|request| request.recheck(now));
+    }
+
+    pub(crate) fn cut_issued_up_to(&self, second: UnixSeconds) {
+        let now = self.now();
+        let requests = self.running.issued_up_to(second);
+        requests.iter().for_each(|request| request.recheck(now));
+    }
+}

@@ -1,0 +1,46 @@
+//! Whether a running request must end.
+
+use super::cut::Cut;
+use super::watch::Watch;
+use crate::anchors::AnchorSet;
+use crate::clock::{Moment, UnixSeconds};
+use crate::staleness::{Bound, Staleness};
+use crate::verdict::{Facts, Unknown, Verdict, verdict};
+
+/// Returns why a request on these anchors must end, if it must: because a new one would be denied,
+/// or because its own end has come.
+pub(super) fn recheck(anchors: &AnchorSet, watch: &Watch, now: Moment) -> Option<Cut> {
+    let (state, checks) = (&watch.state, &watch.checks);
+    // In the order of `Revocations::decide`, for its reason.
+    let staleness = state.freshness.staleness_at(now);
+    let fails_closed = !checks.fail_open_unknown;
+    let is_full = state.index.is_full() && fails_closed;
+    let horizons = state.horizon.heights(now);
+    let epoch_is_stale = state.epoch_is_stale(anchors.zone.as_deref(), anchors.epoch, checks);
+    let found = anchors.find(&state.index, checks.chain);
+    let facts = Facts {
+        mark: found.strongest,
+        iat: anchors.iat,
+        // Its end is this watch's own: see below.
+        out_of_time: None,
+        epoch_is_stale,
+        // That something is unknown hides no denial here.
+        staleness: Ok(Staleness::from_nanos(0)),
+        bound: Bound::NONE,
+        is_full: false,
+        horizon: horizons
+            .second(!found.resumed && anchors.is_in_tables)
+            .filter(|_| checks.horizon)
+            .map(|second| state.options.height(second, anchors.has_earlier_hops)),
+        fail_open: false,
+    };
+    let unknown = match verdict(&facts) {
+        Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
+        Verdict::Unknown(unknown) => Some(unknown),
+        Verdict::Admitted(_) => None,
+    };
+    if UnixSeconds::of(now) >= watch.deadline(anchors.exp) {
+        return Some(Cut::Expired);
+    }
+    Unknown::of(staleness, watch.bound?, is_full).or(unknown).map(Cut::Unknown)
+}

@@ -1,0 +1,233 @@
+//! What the parts of one running request share: registered while any of them lives, and woken when
+//! it is cut.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
+
+use smallvec::SmallVec;
+
+use super::cut::Cut;
+use super::recheck::recheck;
+use super::registry::{Entry, Limits, Waiter, ZoneEpoch};
+use super::watch::Watch;
+use crate::anchors::{Anchor, AnchorSet};
+use crate::authority::Authority;
+use crate::clock::{Moment, UnixSeconds};
+use crate::digest::Digest;
+use crate::index::Mark;
+use crate::verdict::{Refusal, Unknown};
+
+pub(super) struct Request {
+    pub(super) watch: Arc<Watch>,
+    source: AnchorSource,
+    registered: AtomicBool,
+    reported: AtomicBool,
+    finishing: AtomicBool,
+    /// Boxed, since hardly any request is ever cut.
+    cut: OnceLock<Box<Cut>>,
+    wakers: Mutex<Wakers>,
+}
+
+/// Where the anchors of a request are kept: for it alone, or for all requests of the same token.
+pub(super) enum AnchorSource {
+    Own(AnchorSet),
+    Shared(Authority),
+}
+
+impl Request {
+    pub(super) fn new(watch: Arc<Watch>, source: AnchorSource) -> Self {
+        Self {
+            watch,
+            source,
+            registered: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
+            finishing: AtomicBool::new(false),
+            cut: OnceLock::new(),
+            wakers: Mutex::default(),
+        }
+    }
+
+    /// Enters the registry, once, and then looks whether the state has changed in between.
+    #[inline]
+    pub(super) fn register(self: &Arc<Self>) {
+        if !self.registered.load(Ordering::Relaxed) {
+            self.register_first();
+        }
+    }
+
+    #[cold]
+    fn register_first(self: &Arc<Self>) {
+        if !self.registered.swap(true, Ordering::AcqRel) {
+            let state = &self.watch.state;
+            let request: Weak<Self> = Arc::downgrade(self);
+            state.running.enter(&self.entry(), &(request as Weak<dyn Waiter>));
+            state.expect_end();
+            self.recheck(state.now());
+            // A mark that has found no room since the request was admitted is found nowhere.
+            if state.index.is_full() && !self.watch.checks.fail_open_unknown {
+                self.end(Cut::Unknown(Unknown::Full));
+            }
+        }
+    }
+
+    pub(super) fn end(&self, cut: Cut) {
+        if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
+            let wakers = self.wakers().take();
+            // Outside the lock: whom it wakes may ask for it.
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Returns why the request was cut, if it was.
+    #[inline]
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.cut.get().map(|cut| **cut)
+    }
+
+    /// Has this waker woken when the request is cut. Returns the place where it waits.
+    pub(super) fn wait(&self, place: Option<u32>, waker: &Waker) -> Option<u32> {
+        if self.wakers().would_wake(place, waker) {
+            return place;
+        }
+        // Cloned and dropped outside the lock: either may ask for it.
+        let waker = waker.clone();
+        let (place, replaced) = self.wakers().set(place, waker);
+        drop(replaced);
+        place
+    }
+
+    /// Frees the place of a part that waits no more.
+    pub(super) fn free(&self, place: u32) {
+        // Dropped outside the lock: it may ask for it.
+        let waker = self.wakers().free(place);
+        drop(waker);
+    }
+
+    /// Lets the handler run to its end from now on.
+    pub(super) fn let_finish(&self) {
+        self.finishing.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_let_finish(&self) -> bool {
+        self.finishing.load(Ordering::Acquire)
+    }
+
+    /// Returns `true` once: to the first part that reports the cut.
+    pub(super) fn is_first_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn anchor_set(&self) -> &AnchorSet {
+        match &self.source {
+            AnchorSource::Own(anchors) => anchors,
+            AnchorSource::Shared(authority) => authority.anchors(),
+        }
+    }
+
+    /// Those that its route looks at.
+    fn anchors(&self) -> &[Anchor] {
+        self.anchor_set().anchors(self.watch.checks.chain)
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            anchors: self.anchors(),
+            epoch: self.epoch(),
+            limits: self.limits(),
+            address: self.address(),
+        }
+    }
+
+    fn epoch(&self) -> Option<ZoneEpoch> {
+        let checks = &self.watch.checks;
+        let AnchorSet { epoch, zone, .. } = self.anchor_set();
+        let zone = zone.as_deref().filter(|_| checks.delegation_epoch && *epoch > 0)?;
+        let zone = self.watch.state.index.digest(zone);
+        Some(ZoneEpoch::new(zone, checks.ended_delegations_only, *epoch))
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Wakers> {
+        // Nothing panics under this lock.
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter for Request {
+    fn recheck(&self, now: Moment) {
+        if !self.is_cut()
+            && let Some(cut) = recheck(self.anchor_set(), &self.watch, now)
+        {
+            self.end(cut);
+        }
+    }
+
+    fn deny(&self, anchor: Digest, mark: Mark) {
+        if let Some(anchor) = self.anchors().iter().find(|own| own.digest() == anchor) {
+            self.end(Cut::Refused(Refusal::by(anchor.kind(), mark)));
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.get().is_some()
+    }
+
+    fn issued(&self) -> UnixSeconds {
+        self.anchor_set().iat
+    }
+
+    fn limits(&self) -> Limits {
+        let deadline = self.watch.deadline(self.anchor_set().exp);
+        Limits { deadline, bound: self.watch.bound }
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if *self.registered.get_mut() {
+            self.watch.state.running.leave(&self.entry());
+        }
+    }
+}
+
+/// The wakers of the tasks in which the parts of one request wait: one place for each part. Most
+/// requests have one or two.
+///
+/// It is behind a lock, and a waker's code is its runtime's: cloning, waking or dropping one can ask
+/// for that lock. So each is cloned before it comes in here, and handed out to be woken or dropped.
+#[derive(Debug, Default)]
+struct Wakers(SmallVec<[Option<Waker>; 2]>);
+
+impl Wakers {
+    /// Returns `true` if the part's place holds a waker of the same task.
+    fn would_wake(&self, place: Option<u32>, waker: &Waker) -> bool {
+        let held = place.and_then(|place| self.0.get(place as usize)?.as_ref());
+        held.is_some_and(|held| held.will_wake(waker))
+    }
+
+    /// Puts the waker into the part's place, or into a free one. Returns which one that is, and
+    /// the waker that was in it.
+    fn set(&mut self, place: Option<u32>, waker: Waker) -> (Option<u32>, Option<Waker>) {
+        let own = place.map(|place| place as usize).filter(|place| *place < self.0.len());
+        let at = own.or_else(|| self.0.iter().position(Option::is_none)).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push(None);
+        }
+        let replaced = self.0.get_mut(at).and_then(|free| free.replace(waker));
+        (u32::try_from(at).ok(), replaced)
+    }
+
+    /// Frees the place. Returns the waker that was in it.
+    fn free(&mut self, place: u32) -> Option<Waker> {
+        self.0.get_mut(place as usize).and_then(Option::take)
+    }
+
+    /// Takes out all of them; the places stay whose they are.
+    fn take(&mut self) -> SmallVec<[Waker; 2]> {
+        self.0.iter_mut().filter_map(Option::take).collect()
+    }
+}
