@@ -7,11 +7,14 @@ use std::time::Duration;
 use caracal_revocation_state::{LEEWAY, Revocations};
 use jsonwebtoken::crypto::CryptoProvider;
 
+use crate::errors::ConfigError;
 use crate::fetch::Fetcher;
-use crate::keys::{KeyTimes, Keys};
-use crate::memory::Memory;
-use crate::verifier::Inner;
-use crate::{Use, Verifier};
+use crate::fetch_state::KeyTimes;
+use crate::keys::Keys;
+use crate::limits::{KEYS_DEADLINE, MAX_MANDATES};
+use crate::mandate::Use;
+use crate::mandate_cache::MandateCache;
+use crate::verifier::{Inner, Verifier};
 
 /// A verifier to be.
 #[must_use]
@@ -31,42 +34,17 @@ pub struct VerifierBuilder {
     crypto: Option<&'static CryptoProvider>,
 }
 
-/// Why a verifier cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// Issuer, zone or audience is empty: nothing could be told from it.
-    #[error("issuer, zone and audience must not be empty")]
-    Empty,
-    /// The keys' address is no `https` (or loopback `http`) URL.
-    #[error("the issuer (or the address of its keys) is not an https URL")]
-    NotAUrl,
-    /// Keys over plain http from another machine: anybody in between could choose them.
-    #[error(
-        "keys over plain http could be replaced by anybody on the network: use https or a \
-         loopback address, or accept that with `insecure_accept_http_keys`"
-    )]
-    InsecureKeys,
-    /// The feature `tls` is off.
-    #[error("keys over https need the feature `tls`")]
-    NoTls,
-    /// The operating system has no certificates to trust, or the text that was given holds none
-    /// or a broken one.
-    #[error("there are no certificates of authorities to trust, or one cannot be read")]
-    NoCertificates,
-    /// Neither the feature `aws_lc_rs` nor [`VerifierBuilder::with_crypto`].
-    #[error(
-        "no backend for ES256: enable the feature `aws_lc_rs`, or pass one of jsonwebtoken's \
-         with `with_crypto`"
-    )]
-    NoCrypto,
-    /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes")]
-    NoRandomness,
+impl Verifier {
+    /// Begins a verifier of the mandates that `issuer` issued in `zone` for `audience`.
+    ///
+    /// The zone is configured here and never taken from a token.
+    pub fn builder(issuer: &str, zone: &str, audience: &str) -> VerifierBuilder {
+        VerifierBuilder::new(issuer, zone, audience)
+    }
 }
 
 impl VerifierBuilder {
-    pub(crate) fn new(issuer: &str, zone: &str, audience: &str) -> Self {
+    fn new(issuer: &str, zone: &str, audience: &str) -> Self {
         Self {
             issuer: issuer.into(),
             zone: zone.into(),
@@ -74,14 +52,10 @@ impl VerifierBuilder {
             uses: vec![Use::Resource],
             required: Vec::new(),
             leeway: LEEWAY,
-            capacity: 10_000,
-            times: KeyTimes {
-                ttl: Duration::from_secs(5 * 60),
-                grace: Duration::from_secs(10 * 60),
-                forced_every: Duration::from_secs(30),
-            },
+            capacity: MAX_MANDATES,
+            times: KeyTimes::default(),
             keys_url: None,
-            keys_deadline: Duration::from_secs(5),
+            keys_deadline: KEYS_DEADLINE,
             authorities: None,
             accept_http: false,
             crypto: default_crypto(),
@@ -101,7 +75,8 @@ impl VerifierBuilder {
         self
     }
 
-    /// Also requires this claim, beyond those that the contract does; null counts as missing.
+    /// Requires this claim, in addition to those that the contract requires; null counts as
+    /// missing.
     pub fn with_required_claim(mut self, name: &str) -> Self {
         self.required.push(name.into());
         self
@@ -187,7 +162,7 @@ impl VerifierBuilder {
         let crypto = self.crypto.ok_or(ConfigError::NoCrypto)?;
         let keys = Keys::new(&self.zone, revocations.clone(), fetcher, self.times);
         Ok(Verifier(Arc::new(Inner {
-            memory: Memory::new(self.capacity)?,
+            cache: MandateCache::new(self.capacity)?,
             keys: Arc::new(keys),
             issuer: self.issuer,
             zone: self.zone,

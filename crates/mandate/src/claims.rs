@@ -1,4 +1,4 @@
-//! From a token's payload to what it says: every required claim, each of its type, none twice.
+//! Reads the claims of a mandate: every required claim, each of its type, none repeated.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -7,8 +7,8 @@ use caracal_revocation_state::Claims;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::Invalid;
-use crate::mandate::{Said, SubjectType, Use};
+use crate::errors::Invalid;
+use crate::mandate::{MandateClaims, SubjectType, Use};
 
 #[derive(Deserialize)]
 struct Payload {
@@ -42,9 +42,9 @@ struct ChainHop {
     application_id: Box<str>,
 }
 
-/// What the payload says; nobody has verified it yet.
-pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
-    // This reader is the one that refuses a claim that stands twice, whatever its name.
+/// Reads the claims of a payload. They are not verified yet.
+pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, Invalid> {
+    // Deserializing `Claims` rejects a repeated claim of any name, so nothing below need.
     let claims: Claims = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
     let payload: Payload = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
     let named = [
@@ -62,7 +62,7 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<Said, Invalid> {
     if named.iter().any(|text| text.is_empty()) || !has(json, required)? {
         return Err(Invalid::Claims);
     }
-    Ok(Said {
+    Ok(MandateClaims {
         issuer: payload.iss,
         subject: payload.sub,
         subject_type: payload.sub_type,

@@ -6,7 +6,7 @@ use caracal_revocation_state::Admission;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::{Anonymous, Mandate};
+use crate::mandate::{Anonymous, Mandate};
 
 /// No layer in front of the handler verifies mandates, or another one was left in its place: a
 /// mistake of the service, answered 500.

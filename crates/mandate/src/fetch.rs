@@ -13,11 +13,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::ConfigError;
+use crate::errors::ConfigError;
 use crate::jwks::{self, Published, Unusable};
-
-/// The longest document that is read (contract, "Tokens").
-const MAX_DOCUMENT: usize = 256 * 1024;
+use crate::limits::MAX_DOCUMENT;
 
 #[derive(Debug)]
 pub(crate) struct Fetcher {

@@ -2,58 +2,23 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use caracal_revocation_state::{Moment, Revocations};
-use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::errors::{Invalid, KeysUnavailable, VerifyError};
 use crate::fetch::{FetchError, Fetcher};
-use crate::jwks::{ByKid, Fault, PublicKey, Published};
-use crate::memory::Stamp;
-use crate::{Invalid, KeysUnavailable, VerifyError};
+use crate::fetch_state::{Cause, Fetch, FetchState, KeyTimes, KidOrigin, Search};
+use crate::jwks::{ByKid, PublicKey, Published};
+use crate::limits::MAX_REMOVED_KIDS;
 
-/// After a failed fetch the next one waits so long.
-const COOLDOWN: Duration = Duration::from_secs(1);
-/// How long after the start of a fetch a request waits for it, if it could use aged keys.
-const AGED_WAIT: Duration = Duration::from_secs(1);
-/// How many keys that are published no more are remembered by name.
-const MAX_LEFT: usize = 32;
-
-/// How old keys may get, and how often an unknown one is looked for.
+/// The keys under which something was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeyTimes {
-    /// Older keys are fetched again.
-    pub(crate) ttl: Duration,
-    /// While that fails, they are used for so much longer.
-    pub(crate) grace: Duration,
-    /// An unknown `kid` forces at most one fetch in this time.
-    pub(crate) forced_every: Duration,
-}
-
-/// Whose token names a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// Anybody's, who can write what they like.
-    Stranger,
-    /// That of an authority record of which a good mandate was seen.
-    Known,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Cause {
-    Missing,
-    Invalidated,
-    Aged,
-    UnknownKid(Forced),
-}
-
-/// A fetch for the sake of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Forced {
-    kid: Box<str>,
-    asker: Asker,
+pub(crate) struct Stamp {
+    /// The zone's key generation, noted before the keys were asked for.
+    generation: u64,
+    /// Moves whenever a published key is no longer published.
+    removals: u64,
 }
 
 #[derive(Debug)]
@@ -63,62 +28,18 @@ pub(crate) struct Keys {
     fetcher: Fetcher,
     times: KeyTimes,
     current: ArcSwapOption<KeySet>,
-    /// See [`Stamp::removals`]; outside the set, so that recalling a mandate reads one number.
+    /// See [`Stamp::removals`]; outside the set, so that looking up a mandate reads one number.
     removals: AtomicU64,
-    flights: Mutex<Flights>,
+    fetch_state: Mutex<FetchState>,
 }
 
 #[derive(Debug)]
 struct KeySet {
     keys: ByKid,
     /// Names that documents before this one held and this one does not, the newest last.
-    left: Vec<Box<str>>,
+    removed: Vec<Box<str>>,
     stamp: Stamp,
     as_of: Moment,
-}
-
-#[derive(Debug, Default)]
-struct Flights {
-    running: Option<Flight>,
-    failed: Option<Moment>,
-    /// When a key was last looked for, found or not: the next time is
-    /// [`KeyTimes::forced_every`] later, for strangers [`Self::strangers_wait`].
-    forced: Option<Moment>,
-    /// Twice as long after each search of theirs that found nothing.
-    strangers_wait: Option<Duration>,
-    told: Option<FetchError>,
-    /// The faulty key that the log named last.
-    fault: Option<Fault>,
-}
-
-/// A fetch under way.
-#[derive(Clone, Debug)]
-struct Flight {
-    /// Closed when the fetch ends, be it that its runtime is dropped or that it panics.
-    landed: watch::Receiver<()>,
-    began: Moment,
-    /// The same on the clock that [`AGED_WAIT`] is waited by.
-    began_here: Instant,
-}
-
-impl Flight {
-    fn is_over(&self) -> bool {
-        self.landed.has_changed().is_err()
-    }
-
-    async fn wait(mut self) {
-        // An error says that it is over, and that is all there is to hear.
-        while self.landed.changed().await.is_ok() {}
-    }
-
-    /// Waits for a moment only; whether it is over then.
-    async fn wait_briefly(self) -> bool {
-        // Timers need a runtime.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return self.is_over();
-        }
-        tokio::time::timeout_at(self.began_here + AGED_WAIT, self.wait()).await.is_ok()
-    }
 }
 
 impl Keys {
@@ -135,7 +56,7 @@ impl Keys {
             times,
             current: ArcSwapOption::empty(),
             removals: AtomicU64::new(0),
-            flights: Mutex::default(),
+            fetch_state: Mutex::default(),
         }
     }
 
@@ -147,7 +68,7 @@ impl Keys {
         self.revocations.glance()
     }
 
-    /// What a mandate that is recalled now must have been verified under.
+    /// Returns the stamp that a cached mandate must have to count now.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { generation: self.generation(), removals: self.removals.load(Ordering::Acquire) }
     }
@@ -160,25 +81,25 @@ impl Keys {
     pub(crate) async fn key(
         self: &Arc<Self>,
         kid: &str,
-        asker: Asker,
+        origin: KidOrigin,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
         let asked = self.now();
         // A fetch that was joined may have begun too early to be of use; one more is not.
         for _ in 0..3 {
-            let cause = match self.look(kid, asker) {
+            let cause = match self.look(kid, origin) {
                 Ok(found) => return Ok(found),
                 Err(cause) => cause,
             };
             let is_aged = cause == Cause::Aged;
-            let Some(flight) = self.fetch_for(cause) else { break };
+            let Some(fetch) = self.fetch_for(cause) else { break };
             if !is_aged || self.held(kid).is_none() {
-                flight.wait().await;
-            } else if self.is_troubled() || !flight.wait_briefly().await {
+                fetch.wait().await;
+            } else if self.is_troubled() || !fetch.wait_briefly().await {
                 // Good keys are in hand: nobody waits out the deadline of an STS that hangs.
                 break;
             }
         }
-        self.settle(kid, asker, asked)
+        self.settle(kid, origin, asked)
     }
 
     /// The key of this name, if it is there and may still be used, grace included.
@@ -192,15 +113,15 @@ impl Keys {
 
     /// Returns `true` if the last attempt to fetch keys failed.
     fn is_troubled(&self) -> bool {
-        self.flights().failed.is_some()
+        self.fetch_state().failed_at().is_some()
     }
 
     /// Has keys that may be used, or says that there are none.
     pub(crate) async fn warm_up(self: &Arc<Self>) -> Result<(), KeysUnavailable> {
         for _ in 0..2 {
             let Err(cause) = self.usable() else { return Ok(()) };
-            let Some(flight) = self.fetch_for(cause) else { break };
-            flight.wait().await;
+            let Some(fetch) = self.fetch_for(cause) else { break };
+            fetch.wait().await;
         }
         self.usable().map(|_| ()).map_err(|_| KeysUnavailable)
     }
@@ -222,17 +143,17 @@ impl Keys {
         Ok(set)
     }
 
-    fn look(self: &Arc<Self>, kid: &str, asker: Asker) -> Result<(PublicKey, Stamp), Cause> {
+    fn look(self: &Arc<Self>, kid: &str, origin: KidOrigin) -> Result<(PublicKey, Stamp), Cause> {
         let set = self.usable()?;
         let found = set.keys.get(kid).map(|key| (key.clone(), set.stamp));
-        found.ok_or_else(|| Cause::UnknownKid(Forced { kid: kid.into(), asker }))
+        found.ok_or_else(|| Cause::UnknownKid(Search { kid: kid.into(), origin }))
     }
 
     /// When no fetch is allowed or has helped: old keys within their grace, or the reason.
     fn settle(
         &self,
         kid: &str,
-        asker: Asker,
+        origin: KidOrigin,
         asked: Moment,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
         let set = self.current.load_full().ok_or(KeysUnavailable)?;
@@ -244,13 +165,13 @@ impl Keys {
         if let Some(key) = set.keys.get(kid) {
             return Ok((key.clone(), set.stamp));
         }
-        if set.left.iter().any(|left| &**left == kid) {
+        if set.removed.iter().any(|removed| &**removed == kid) {
             return Err(Invalid::UnknownKey.into());
         }
-        // Perhaps it is a new key: hidden by an outage, or not looked for yet.
-        let failed = self.flights().failed;
+        // Perhaps it is a new key: hidden by an outage, or not searched for yet.
+        let failed = self.fetch_state().failed_at();
         let is_hidden = failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic);
-        let is_pending = asker == Asker::Known && set.as_of.monotonic < asked.monotonic;
+        let is_pending = origin == KidOrigin::KnownRecord && set.as_of.monotonic < asked.monotonic;
         if is_hidden || is_pending {
             return Err(KeysUnavailable.into());
         }
@@ -258,93 +179,66 @@ impl Keys {
     }
 
     /// Joins the fetch under way, or begins one if it may.
-    fn fetch_for(self: &Arc<Self>, cause: Cause) -> Option<Flight> {
+    fn fetch_for(self: &Arc<Self>, cause: Cause) -> Option<Fetch> {
         let now = self.now();
-        let mut flights = self.flights();
-        match flights.running.take() {
-            Some(flight) if !flight.is_over() => {
-                flights.running = Some(flight.clone());
-                return Some(flight);
-            }
-            // It ended without a word, by a panic or with its runtime: an attempt that failed.
-            Some(flight) => flights.failed = Some(flight.began),
-            None => {}
+        let mut fetches = self.fetch_state();
+        if let Some(fetch) = fetches.running() {
+            return Some(fetch);
         }
-        let within = |moment: Option<Moment>, time| {
-            moment.is_some_and(|moment| now.elapsed_since(moment) < time)
-        };
-        let forced = match cause {
-            Cause::UnknownKid(forced) => Some(forced),
+        let search = match cause {
+            Cause::UnknownKid(search) => Some(search),
             Cause::Missing | Cause::Invalidated | Cause::Aged => None,
         };
-        let pause = forced.as_ref().map_or(Duration::ZERO, |forced| match forced.asker {
-            Asker::Known => self.times.forced_every,
-            Asker::Stranger => flights.strangers_wait.unwrap_or(self.times.forced_every),
-        });
-        if within(flights.failed, COOLDOWN) || within(flights.forced, pause) {
+        if !fetches.may_begin(search.as_ref(), &self.times, now) {
             return None;
-        }
-        if forced.is_some() {
-            // Used up by the attempt: an STS that is away is not asked more often than another.
-            flights.forced = Some(now);
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            self.land(&mut flights, Err(FetchError::NoRuntime), now, forced, 0);
+            self.fail(&mut fetches, &FetchError::NoRuntime);
             return None;
         };
-        let (landing, landed) = watch::channel(());
-        let flight = Flight { landed, began: now, began_here: Instant::now() };
-        flights.running = Some(flight.clone());
+        let (fetch, ending) = fetches.begin(now);
         let keys = Arc::clone(self);
         // Noted before the request leaves: what is invalidated while it travels stays invalid.
         let generation = self.generation();
         // A task of its own: a client that goes away must not take everybody's fetch with it.
         runtime.spawn(async move {
             let fetched = keys.fetcher.fetch().await;
-            let mut flights = keys.flights();
-            flights.running = None;
-            keys.land(&mut flights, fetched, now, forced, generation);
-            drop(flights);
-            drop(landing);
+            let mut fetches = keys.fetch_state();
+            fetches.end();
+            match fetched {
+                Ok(published) => keys.publish(&mut fetches, published, search, now, generation),
+                Err(error) => keys.fail(&mut fetches, &error),
+            }
+            drop(fetches);
+            drop(ending);
         });
-        Some(flight)
+        Some(fetch)
     }
 
-    fn land(
+    fn publish(
         &self,
-        flights: &mut Flights,
-        fetched: Result<Published, FetchError>,
+        fetches: &mut FetchState,
+        Published { keys, fault }: Published,
+        search: Option<Search>,
         sent: Moment,
-        forced: Option<Forced>,
         generation: u64,
     ) {
-        match fetched {
-            Ok(Published { keys, fault }) => {
-                if let Some(Forced { kid, asker: Asker::Stranger }) = forced {
-                    let waited = flights.strangers_wait.unwrap_or(self.times.forced_every);
-                    let longer = (waited * 2).min(self.times.ttl.max(self.times.forced_every));
-                    flights.strangers_wait = (!keys.contains_key(&kid)).then_some(longer);
-                }
-                self.adopt(keys, sent, generation);
-                flights.failed = None;
-                if flights.told.take().is_some() {
-                    tracing::info!(zone = ?self.zone, "the zone's keys are fetched again");
-                }
-                if let Some(fault) = fault.as_ref().filter(|_| fault != flights.fault) {
-                    tracing::warn!(
-                        zone = ?self.zone, %fault,
-                        "a published key cannot be used; tokens signed with it are refused"
-                    );
-                }
-                flights.fault = fault;
-            }
-            Err(error) => {
-                flights.failed = Some(self.now());
-                if flights.told.as_ref() != Some(&error) {
-                    tracing::warn!(zone = ?self.zone, %error, "the zone's keys were not fetched");
-                    flights.told = Some(error);
-                }
-            }
+        let was_failing = fetches.succeed(search.as_ref(), &keys, &self.times);
+        self.adopt(keys, sent, generation);
+        if was_failing {
+            tracing::info!(zone = ?self.zone, "the zone's keys are fetched again");
+        }
+        if let Some(fault) = fetches.note_fault(fault) {
+            tracing::warn!(
+                zone = ?self.zone, %fault,
+                "a published key cannot be used; tokens signed with it are refused"
+            );
+        }
+    }
+
+    fn fail(&self, fetches: &mut FetchState, error: &FetchError) {
+        if fetches.fail(error, self.now()) {
+            tracing::warn!(zone = ?self.zone, %error, "the zone's keys were not fetched");
         }
     }
 
@@ -353,28 +247,28 @@ impl Keys {
         let lost = before
             .as_ref()
             .is_some_and(|before| before.keys.iter().any(|(kid, key)| keys.get(kid) != Some(key)));
-        let left = before.map(|before| left(&before, &keys)).unwrap_or_default();
+        let removed = before.map(|before| removed(&before, &keys)).unwrap_or_default();
         let removals = self.removals.load(Ordering::Acquire) + u64::from(lost);
         let stamp = Stamp { generation, removals };
-        self.current.store(Some(Arc::new(KeySet { keys, left, stamp, as_of })));
+        self.current.store(Some(Arc::new(KeySet { keys, removed, stamp, as_of })));
         // After the keys: a mandate verified with a lost one is not stamped as if it were not.
         self.removals.store(removals, Ordering::Release);
     }
 
     #[cfg(test)]
     pub(crate) fn is_fetching(&self) -> bool {
-        self.flights().running.is_some()
+        self.fetch_state().is_running()
     }
 
-    fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fetch_state(&self) -> MutexGuard<'_, FetchState> {
+        self.fetch_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The names that were published before, up to [`MAX_LEFT`], and are no longer.
-fn left(before: &KeySet, now: &ByKid) -> Vec<Box<str>> {
-    let gone = before.left.iter().chain(before.keys.keys());
-    let mut left: Vec<_> = gone.filter(|kid| !now.contains_key(*kid)).cloned().collect();
-    left.drain(..left.len().saturating_sub(MAX_LEFT));
-    left
+/// Returns the names that were published before and are no longer, [`MAX_REMOVED_KIDS`] at most.
+fn removed(before: &KeySet, now: &ByKid) -> Vec<Box<str>> {
+    let known = before.removed.iter().chain(before.keys.keys());
+    let mut removed: Vec<_> = known.filter(|kid| !now.contains_key(*kid)).cloned().collect();
+    removed.drain(..removed.len().saturating_sub(MAX_REMOVED_KIDS));
+    removed
 }

@@ -71,24 +71,26 @@
 
 mod builder;
 mod claims;
+mod errors;
 #[cfg(feature = "axum")]
 mod extract;
 mod fetch;
-mod invalid;
+mod fetch_state;
 mod jwks;
 mod keys;
+mod limits;
 mod mandate;
-mod memory;
+mod mandate_cache;
 mod requirements;
 #[cfg(test)]
 mod tests;
 mod token;
 mod verifier;
 
-pub use builder::{ConfigError, VerifierBuilder};
+pub use builder::VerifierBuilder;
+pub use errors::{ConfigError, Invalid, KeysUnavailable, VerifyError};
 #[cfg(feature = "axum")]
 pub use extract::MissingMandate;
-pub use invalid::{Invalid, KeysUnavailable, VerifyError};
 pub use mandate::{Anonymous, Mandate, SubjectType, Use};
 pub use requirements::{Requirements, Unmet};
 pub use verifier::Verifier;

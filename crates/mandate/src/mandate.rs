@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use caracal_revocation_state::{Admission, Authority, Claims, Identity, Revocations};
+use caracal_revocation_state::{Admission, Authority, Claims, Identity, Moment, Revocations};
 use http::Extensions;
 use serde::Deserialize;
 
@@ -12,16 +12,16 @@ use serde::Deserialize;
 /// Clones share the same claims. Whether it was revoked since is asked anew each time, of
 /// [`Revocations::decide`](caracal_revocation_state::Revocations::decide) with [`Self::claims`].
 #[derive(Clone)]
-pub struct Mandate(pub(crate) Arc<Said>);
+pub struct Mandate(pub(crate) Arc<MandateClaims>);
 
 /// For layers: marks a request that was let through without a token, in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anonymous;
 
-/// What the token says.
-pub(crate) struct Said {
+/// The claims of a token.
+pub(crate) struct MandateClaims {
     pub(crate) claims: Arc<Claims>,
-    /// The same, digested: made when it is first asked for.
+    /// The claims digested: made when first asked for.
     pub(crate) authority: OnceLock<Authority>,
     pub(crate) issuer: Box<str>,
     pub(crate) subject: Box<str>,
@@ -41,7 +41,7 @@ pub(crate) struct Said {
     pub(crate) expires: i64,
 }
 
-/// What a mandate may be used for: the claim `use`.
+/// The use of a mandate: the claim `use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -72,21 +72,21 @@ impl Mandate {
         &self.0.claims
     }
 
-    /// The same as this state's [`Authority`], whose verdict costs less: made when it is first asked
+    /// The claims as this state's [`Authority`], whose verdict costs less: made when first asked
     /// for, and kept with the mandate.
     ///
     /// None where the claims must be asked about themselves: while the state has not become ready,
     /// and where another state asked first.
     #[must_use]
     pub fn authority(&self, revocations: &Revocations) -> Option<&Authority> {
-        let said = &*self.0;
-        let known = said.authority.get();
+        let token = &*self.0;
+        let known = token.authority.get();
         // Not earlier: a state that still recalls what another remembered must have made no
         // digests of its own.
         let is_ready = known.is_some() || revocations.staleness(revocations.glance()).is_ok();
         is_ready
             .then(|| {
-                said.authority.get_or_init(|| revocations.authority_of(Arc::clone(&said.claims)))
+                token.authority.get_or_init(|| revocations.authority_of(Arc::clone(&token.claims)))
             })
             .filter(|authority| authority.is_by(revocations))
     }
@@ -167,7 +167,7 @@ impl Mandate {
         self.0.scopes.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Whether `scope` holds this word.
+    /// Returns `true` if `scope` holds this word.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().any(|held| held == scope)
@@ -223,4 +223,9 @@ impl fmt::Debug for Mandate {
             .field("expires", &self.expires())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the whole seconds since the Unix epoch, as `iat` and `exp` count.
+pub(crate) fn unix_seconds(now: Moment) -> i64 {
+    i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,9 @@
-//! What a route asks of a mandate, beyond that it is one.
+//! The requirements of a route on a mandate.
 
-use crate::{Mandate, SubjectType};
+use crate::limits::MAX_HOPS;
+use crate::mandate::{Mandate, SubjectType};
 
-/// How many hops a mandate may have come through, unless a route says otherwise.
-const MAX_HOPS: u32 = 10;
-
-/// What a mandate must hold to be let through.
+/// The requirements that a mandate must meet to be let through.
 ///
 /// ```
 /// use caracal_revocation_mandate::Requirements;
@@ -24,7 +22,7 @@ pub struct Requirements {
     max_hops: u32,
 }
 
-/// What a mandate lacks.
+/// A requirement that a mandate does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unmet {
@@ -65,31 +63,31 @@ impl Requirements {
         }
     }
 
-    /// Also this word in `scope`.
+    /// Requires this word in `scope`.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scopes.push(scope.into());
         self
     }
 
-    /// Also this entry of `target`.
+    /// Requires this entry of `target`.
     pub fn target(mut self, target: &str) -> Self {
         self.targets.push(target.into());
         self
     }
 
-    /// Also this application in `delegation_chain`.
+    /// Requires this application in `delegation_chain`.
     pub fn chain_contains(mut self, application: &str) -> Self {
         self.applications.push(application.into());
         self
     }
 
-    /// Also an `agent_session_id`.
+    /// Requires an `agent_session_id`.
     pub fn session(mut self) -> Self {
         self.session = true;
         self
     }
 
-    /// Also a `delegation_edge_id`.
+    /// Requires a `delegation_edge_id`.
     pub fn delegation(mut self) -> Self {
         self.delegation = true;
         self
@@ -112,7 +110,7 @@ impl Requirements {
         self.scopes.iter().map(AsRef::as_ref)
     }
 
-    /// Whether the mandate holds all of it.
+    /// Checks that the mandate meets all of them.
     ///
     /// # Errors
     ///

@@ -5,14 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::Invalid;
-
-/// A longer `kid` is none of Caracal's.
-const MAX_KID: usize = 256;
+use crate::errors::Invalid;
+use crate::limits::MAX_KID;
 
 /// A token in its parts, of which nothing is believed yet.
 pub(crate) struct Token<'t> {
-    /// What the signature covers: header and payload as they stand.
+    /// The signed text: header and payload as they were received.
     pub(crate) signed: &'t [u8],
     pub(crate) signature: Vec<u8>,
     pub(crate) kid: Box<str>,

@@ -9,12 +9,13 @@ use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::CryptoProvider;
 
 use crate::claims;
+use crate::errors::{Invalid, KeysUnavailable, VerifyError};
+use crate::fetch_state::KidOrigin;
 use crate::jwks::PublicKey;
-use crate::keys::{Asker, Keys};
-use crate::mandate::Said;
-use crate::memory::{Memory, Stamp, seconds};
+use crate::keys::{Keys, Stamp};
+use crate::mandate::{Mandate, MandateClaims, Use, unix_seconds};
+use crate::mandate_cache::MandateCache;
 use crate::token::Token;
-use crate::{Invalid, KeysUnavailable, Mandate, Use, VerifierBuilder, VerifyError};
 
 /// Verifies the mandates of one issuer, zone and audience. Clones share keys and memory.
 ///
@@ -47,18 +48,11 @@ pub(crate) struct Inner {
     pub(crate) leeway: Duration,
     pub(crate) crypto: &'static CryptoProvider,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) memory: Memory,
+    pub(crate) cache: MandateCache,
     pub(crate) revocations: Revocations,
 }
 
 impl Verifier {
-    /// Begins a verifier of what `issuer` made in `zone` for `audience`.
-    ///
-    /// The zone is configured here and never taken from a token.
-    pub fn builder(issuer: &str, zone: &str, audience: &str) -> VerifierBuilder {
-        VerifierBuilder::new(issuer, zone, audience)
-    }
-
     /// Fetches the zone's keys, unless they are there: at start, so that no request waits for
     /// them.
     ///
@@ -73,7 +67,7 @@ impl Verifier {
     /// checked, nothing awaited. Whether it was revoked is another question.
     #[must_use]
     pub fn recall(&self, token: &str) -> Option<Mandate> {
-        self.0.memory.recall(token, self.0.keys.stamp(), self.0.keys.glance())
+        self.0.cache.get(token, self.0.keys.stamp(), self.0.keys.glance())
     }
 
     /// Verifies a token, with keys that are fetched if need be.
@@ -88,12 +82,12 @@ impl Verifier {
         }
         let inner = &*self.0;
         let parts = Token::of(token)?;
-        let said = claims::read(&parts.payload, &inner.required)?;
+        let claims = claims::read(&parts.payload, &inner.required)?;
         // Before any key is asked for: a token that does not fit must not cause a fetch.
-        inner.fits(&said, inner.keys.now())?;
-        let is_of_zone = said.zone == inner.zone;
+        inner.fits(&claims, inner.keys.now())?;
+        let is_of_zone = claims.zone == inner.zone;
         let (key, stamp) = if is_of_zone {
-            inner.key(&parts.kid, &said).await?
+            inner.key(&parts.kid, &claims).await?
         } else {
             // Nor must one of another zone, which usually has keys of its own.
             inner.keys.held(&parts.kid).ok_or(Invalid::UnknownKey)?
@@ -103,8 +97,8 @@ impl Verifier {
         if !is_of_zone {
             return Err(Invalid::Zone.into());
         }
-        let mandate = Mandate(Arc::new(said));
-        inner.memory.remember(token, &mandate, stamp);
+        let mandate = Mandate(Arc::new(claims));
+        inner.cache.insert(token, &mandate, stamp);
         Ok(mandate)
     }
 
@@ -122,31 +116,37 @@ impl Verifier {
 }
 
 impl Inner {
-    async fn key(&self, kid: &str, said: &Said) -> Result<(PublicKey, Stamp), VerifyError> {
-        let root = said.claims.root_sid.as_deref().unwrap_or_default();
-        let asker = if self.memory.knows(root) { Asker::Known } else { Asker::Stranger };
-        let found = self.keys.key(kid, asker).await;
+    async fn key(
+        &self,
+        kid: &str,
+        claims: &MandateClaims,
+    ) -> Result<(PublicKey, Stamp), VerifyError> {
+        let root = claims.claims.root_sid.as_deref().unwrap_or_default();
+        let is_known = self.cache.has_record(root);
+        let origin = if is_known { KidOrigin::KnownRecord } else { KidOrigin::Stranger };
+        let found = self.keys.key(kid, origin).await;
         if found == Err(Invalid::UnknownKey.into()) {
-            // Whoever holds a good mandate of this record may write others: it must show another
-            // good one before a key is looked for on its word again.
-            self.memory.doubt(root);
+            // The holder of a valid mandate of this record can write others. It must show another
+            // valid one before it can force a search again.
+            self.cache.forget_record(root);
         }
         found
     }
 
-    fn fits(&self, said: &Said, now: Moment) -> Result<(), Invalid> {
+    fn fits(&self, claims: &MandateClaims, now: Moment) -> Result<(), Invalid> {
         let leeway = self.leeway.as_secs().cast_signed();
-        let now = seconds(now);
-        let lifetime = said.expires.saturating_sub(said.issued);
-        let mut audience = said.audience.iter();
-        let begins = said.not_before.map_or(said.issued, |not_before| not_before.max(said.issued));
+        let now = unix_seconds(now);
+        let lifetime = claims.expires.saturating_sub(claims.issued);
+        let mut audience = claims.audience.iter();
+        let begins =
+            claims.not_before.map_or(claims.issued, |not_before| not_before.max(claims.issued));
         let conditions = [
-            (said.issuer == self.issuer, Invalid::Issuer),
+            (claims.issuer == self.issuer, Invalid::Issuer),
             (audience.any(|one| self.audience.contains(one)), Invalid::Audience),
-            (self.uses.contains(&said.usage), Invalid::Use),
+            (self.uses.contains(&claims.usage), Invalid::Use),
             (lifetime <= LONGEST_LIFETIME.as_secs().cast_signed(), Invalid::LifetimeTooLong),
             (begins <= now.saturating_add(leeway), Invalid::NotYet),
-            (now < said.expires.saturating_add(leeway), Invalid::Expired),
+            (now < claims.expires.saturating_add(leeway), Invalid::Expired),
         ];
         conditions.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
     }

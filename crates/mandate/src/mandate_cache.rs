@@ -1,4 +1,4 @@
-//! What was verified before: mandates by a keyed digest of the whole token, and the authority
+//! The cache of verified mandates, by a keyed digest of the whole token, and of the authority
 //! records that they named.
 
 use std::hash::Hasher as _;
@@ -7,29 +7,20 @@ use caracal_revocation_state::Moment;
 use moka::sync::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::{ConfigError, Mandate};
+use crate::errors::ConfigError;
+use crate::keys::Stamp;
+use crate::limits::MAX_RECORDS;
+use crate::mandate::{Mandate, unix_seconds};
 
-/// How many authority records are known to have good mandates.
-const MAX_RECORDS: u64 = 10_000;
-
-/// Under which keys something was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    /// The zone's key generation, noted before the keys were asked for.
-    pub(crate) generation: u64,
-    /// Moves whenever a key that was published is published no more.
-    pub(crate) removals: u64,
-}
-
-/// Verified mandates. What it forgets is only verified anew.
-pub(crate) struct Memory {
+/// Verified mandates. One that it forgets is verified again.
+pub(crate) struct MandateCache {
     hasher: SipHasher13,
     mandates: Cache<u128, (Mandate, Stamp)>,
-    /// Authority records of which a good mandate was seen.
+    /// Authority records of which a valid mandate was seen.
     records: Cache<u128, ()>,
 }
 
-impl Memory {
+impl MandateCache {
     pub(crate) fn new(capacity: u64) -> Result<Self, ConfigError> {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|_| ConfigError::NoRandomness)?;
@@ -40,29 +31,29 @@ impl Memory {
         })
     }
 
-    /// The mandate, if this very token was verified under these keys and has not expired.
-    pub(crate) fn recall(&self, token: &str, stamp: Stamp, now: Moment) -> Option<Mandate> {
+    /// Returns the mandate of this token, if it was verified under these keys and has not expired.
+    pub(crate) fn get(&self, token: &str, stamp: Stamp, now: Moment) -> Option<Mandate> {
         let digest = self.digest(token);
         let (mandate, made_under) = self.mandates.get(&digest)?;
-        if made_under == stamp && seconds(now) < mandate.expires() {
+        if made_under == stamp && unix_seconds(now) < mandate.expires() {
             return Some(mandate);
         }
         self.mandates.invalidate(&digest);
         None
     }
 
-    pub(crate) fn remember(&self, token: &str, mandate: &Mandate, stamp: Stamp) {
+    pub(crate) fn insert(&self, token: &str, mandate: &Mandate, stamp: Stamp) {
         self.mandates.insert(self.digest(token), (mandate.clone(), stamp));
         self.records.insert(self.digest(root(mandate)), ());
     }
 
-    /// Whether a good mandate of this authority record was seen.
-    pub(crate) fn knows(&self, root_sid: &str) -> bool {
+    /// Returns `true` if a valid mandate of this authority record was seen.
+    pub(crate) fn has_record(&self, root_sid: &str) -> bool {
         self.records.contains_key(&self.digest(root_sid))
     }
 
-    /// Forgets the record: a token that named it was signed with a key that nobody publishes.
-    pub(crate) fn doubt(&self, root_sid: &str) {
+    /// Forgets the record: a token that named it was signed with an unpublished key.
+    pub(crate) fn forget_record(&self, root_sid: &str) {
         self.records.invalidate(&self.digest(root_sid));
     }
 
@@ -77,9 +68,4 @@ impl Memory {
 
 fn root(mandate: &Mandate) -> &str {
     mandate.claims().root_sid.as_deref().unwrap_or_default()
-}
-
-/// Whole seconds since the Unix epoch.
-pub(crate) fn seconds(now: Moment) -> i64 {
-    i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Why a token is no mandate, or why that cannot be said.
+//! Why a token is no mandate, why that cannot be decided, and why a verifier cannot be made.
 
 /// A token that was not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -78,4 +78,39 @@ impl Invalid {
             Self::Signature => "signature",
         }
     }
+}
+
+/// Why a verifier cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Issuer, zone or audience is empty: nothing could be told from it.
+    #[error("issuer, zone and audience must not be empty")]
+    Empty,
+    /// The keys' address is no `https` (or loopback `http`) URL.
+    #[error("the issuer (or the address of its keys) is not an https URL")]
+    NotAUrl,
+    /// Keys over plain http from another machine: anybody in between could choose them.
+    #[error(
+        "keys over plain http could be replaced by anybody on the network: use https or a \
+         loopback address, or accept that with `insecure_accept_http_keys`"
+    )]
+    InsecureKeys,
+    /// The feature `tls` is off.
+    #[error("keys over https need the feature `tls`")]
+    NoTls,
+    /// The operating system has no certificates to trust, or the text that was given holds none
+    /// or a broken one.
+    #[error("there are no certificates of authorities to trust, or one cannot be read")]
+    NoCertificates,
+    /// Neither the feature `aws_lc_rs` nor
+    /// [`VerifierBuilder::with_crypto`](crate::VerifierBuilder::with_crypto).
+    #[error(
+        "no backend for ES256: enable the feature `aws_lc_rs`, or pass one of jsonwebtoken's \
+         with `with_crypto`"
+    )]
+    NoCrypto,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
 }
