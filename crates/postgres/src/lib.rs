@@ -42,11 +42,11 @@
 //! Where the outboxes are large, an index on `created_at` of each makes a reading cheap.
 
 mod connection;
+mod errors;
 mod outbox;
 mod postgres;
 mod settings;
 mod tables;
-mod trouble;
 
 pub use postgres::Postgres;
 pub use settings::PostgresError;

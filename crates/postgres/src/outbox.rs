@@ -9,7 +9,7 @@ use caracal_revocation_state::Known;
 use caracal_revocation_stream::BaselineError;
 use serde_json::{Map, Value};
 
-use crate::trouble;
+use crate::errors;
 
 /// What the messages of one snapshot say, as far as it takes more than one of them to say it.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Outbox {
     }
 
     fn missed(&mut self, table: &'static str, id: &str, why: &str) {
-        self.unreadable.get_or_insert_with(|| trouble::unreadable(table, id, why));
+        self.unreadable.get_or_insert_with(|| errors::unreadable(table, id, why));
     }
 
     /// Adds what the suspensions come to, once all messages were taken in.

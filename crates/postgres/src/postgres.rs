@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 
 use crate::connection::Connector;
 use crate::settings::{self, PostgresError, Settings};
-use crate::{tables, trouble};
+use crate::{errors, tables};
 
 /// How long one reading may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ impl Postgres {
         window: Duration,
         add: &mut (dyn FnMut(&Known<'_>) + Send),
     ) -> Result<(), BaselineError> {
-        let refused = |error| trouble::refused(&error);
+        let refused = |error| errors::refused(&error);
         let mut connection = self.connector.open(&self.settings).await.map_err(refused)?;
         let snapshot = connection
             .client
@@ -126,7 +126,7 @@ impl Baseline for Postgres {
             };
             tokio::time::timeout(self.deadline, self.read_since(window, add))
                 .await
-                .map_err(|_| trouble::late(self.deadline))??;
+                .map_err(|_| errors::late(self.deadline))??;
             self.read = Some(begun);
             Ok(())
         })

@@ -10,8 +10,8 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, Transaction};
 
+use crate::errors;
 use crate::outbox::Outbox;
-use crate::trouble;
 
 /// Tables of which row level security might hide rows. That of a zone shows all of them to who
 /// asks for the zone `*`; a role that no such policy is for sees none, and hears of nothing.
@@ -67,14 +67,14 @@ const CARACAL_OUTBOX: &str = "
 
 /// Whether what is read here is all there is.
 pub(crate) async fn check(snapshot: &Transaction<'_>) -> Result<(), BaselineError> {
-    let refused = |error| trouble::refused(&error);
+    let refused = |error| errors::refused(&error);
     let standby = snapshot.query_typed("SELECT pg_is_in_recovery()", &[]).await.map_err(refused)?;
     if standby.first().is_none_or(|row| row.try_get(0).unwrap_or(true)) {
-        return Err(trouble::standby());
+        return Err(errors::standby());
     }
     let hidden = snapshot.query_typed(HIDDEN, &[]).await.map_err(refused)?;
     match hidden.first() {
-        Some(row) => Err(trouble::hidden(row.try_get(0).unwrap_or("a table"))),
+        Some(row) => Err(errors::hidden(row.try_get(0).unwrap_or("a table"))),
         None => Ok(()),
     }
 }
@@ -85,7 +85,7 @@ pub(crate) async fn read(
     window: Duration,
     add: &mut (dyn FnMut(&Known<'_>) + Send),
 ) -> Result<(), BaselineError> {
-    let refused = |error: Error| trouble::refused(&error);
+    let refused = |error: Error| errors::refused(&error);
     let window = window.as_secs_f64();
     let within: &[(&(dyn ToSql + Sync), Type)] = &[(&window, Type::FLOAT8)];
     for ids in [RECORDS, DELEGATIONS] {

@@ -3,7 +3,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
-mod closing;
+mod disconnect;
+mod errors;
 mod faults;
 mod follower;
 mod pooler;
@@ -11,4 +12,3 @@ mod reading;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
-mod trouble;
