@@ -1,4 +1,4 @@
-//! One connection, for one reading.
+//! A Postgres connection that serves one baseline read.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use tokio_postgres::{Client, Error};
 
 use crate::settings::{PostgresError, Settings};
 
-/// How long a dropped connection may take to end in order, before it is cut.
+/// Time that a dropped connection has to close in order before it is cut.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// A connection that ends in order when it is dropped: an open transaction is rolled back, and
-/// Terminate is sent. A connection pooler keeps its own connection then.
+/// A connection that closes in order when it is dropped: the open transaction is rolled back
+/// and Terminate is sent. A connection pooler can then reuse its own connection.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// Tells the task that moves the bytes when this is dropped.
+    /// Signals the connection's task when this value is dropped.
     _open: oneshot::Sender<Infallible>,
 }
 
-/// Opens connections: with TLS where the feature is on and the server offers it, as `sslmode` in
-/// the address says.
+/// Opens connections. Uses TLS if the feature is on and the server offers it, as `sslmode` in
+/// the address demands.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(crate) struct Connector(tokio_postgres::NoTls);
 
-/// Opens connections: with TLS where the feature is on and the server offers it, as `sslmode` in
-/// the address says.
+/// Opens connections. Uses TLS if the feature is on and the server offers it, as `sslmode` in
+/// the address demands.
 #[cfg(feature = "tls")]
 #[derive(Clone)]
 pub(crate) struct Connector(tokio_postgres_rustls::MakeRustlsConnect);
@@ -38,8 +38,8 @@ impl Connector {
         Ok(Self(tokio_postgres::NoTls))
     }
 
-    /// Trusts the authorities that the settings name, or else those of the operating system;
-    /// where it has none, no server.
+    /// Trusts the authorities that the settings name, or else those of the operating system. If
+    /// the system has none, no server is trusted.
     #[cfg(feature = "tls")]
     pub(crate) fn new(settings: &Settings) -> Result<Self, PostgresError> {
         use crate::settings::{Problem, URL};
@@ -68,10 +68,10 @@ impl Connector {
     pub(crate) async fn open(&self, settings: &Settings) -> Result<Connection, Error> {
         let (client, connection) = settings.config.connect(self.0.clone()).await?;
         let (open, dropped) = oneshot::channel::<Infallible>();
-        // A task of its own, which outlives the reading: a deadline may end that at any point.
+        // A separate task: it outlives the read, which a deadline may end at any point.
         tokio::spawn(async move {
             tokio::select! {
-                // Ends after Terminate, or with an error that the reading reports.
+                // Ends after Terminate, or with an error that the read reports.
                 _ = connection => {}
                 () = async {
                     let _ = dropped.await;
@@ -83,7 +83,7 @@ impl Connector {
     }
 }
 
-/// The certificates of a PEM text: at least one, and each must be readable.
+/// Parses PEM certificates. Returns `None` if there is none or one cannot be read.
 #[cfg(feature = "tls")]
 fn roots(pem: &[u8]) -> Option<rustls::RootCertStore> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};

@@ -1,4 +1,4 @@
-//! What went wrong, in words that say where to look.
+//! Error texts of a read: what failed, and where to look.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -9,46 +9,46 @@ use tokio_postgres::error::SqlState;
 
 use crate::settings::{CA_FILE, URL};
 
-pub(crate) fn refused(error: &Error) -> BaselineError {
-    let Some(answer) = error.as_db_error() else {
+pub(crate) fn query_error(error: &Error) -> BaselineError {
+    let Some(reply) = error.as_db_error() else {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        let said = error.to_string();
-        let cause = if said.ends_with(&cause) { "" } else { &cause };
-        let advice = if format!("{said}{cause}").contains("UnknownIssuer") {
+        let text = error.to_string();
+        let cause = if text.ends_with(&cause) { "" } else { &cause };
+        let advice = if format!("{text}{cause}").contains("UnknownIssuer") {
             format!("; name the authority that issued its certificate in {CA_FILE}")
         } else {
             String::new()
         };
         return BaselineError::new(
             URL,
-            format!("Postgres cannot be reached: {said}{cause}{advice}"),
+            format!("Postgres cannot be reached: {text}{cause}{advice}"),
         );
     };
-    let advice = match *answer.code() {
+    let advice = match *reply.code() {
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
             "is this Caracal's database, and is its schema on the search path?"
         }
-        SqlState::INSUFFICIENT_PRIVILEGE => "grant its role what the crate's grants.sql says",
+        SqlState::INSUFFICIENT_PRIVILEGE => "grant the role the columns in the crate's grants.sql",
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "its user or password is not accepted"
+            "the user or password is not accepted"
         }
         SqlState::QUERY_CANCELED => "reading took longer than its deadline",
         _ => "",
     };
-    let answer = format!("Postgres answers {}: {}", answer.code().code(), answer.message());
+    let reply = format!("Postgres answers {}: {}", reply.code().code(), reply.message());
     let space = if advice.is_empty() { "" } else { "; " };
-    BaselineError::new(URL, format!("{answer}{space}{advice}"))
+    BaselineError::new(URL, format!("{reply}{space}{advice}"))
 }
 
-pub(crate) fn late(deadline: Duration) -> BaselineError {
+pub(crate) fn timed_out(deadline: Duration) -> BaselineError {
     let seconds = deadline.as_secs_f64();
-    BaselineError::new(URL, format!("Postgres was not read to the end within {seconds} s"))
+    BaselineError::new(URL, format!("Postgres was not read completely within {seconds} s"))
 }
 
 pub(crate) fn standby() -> BaselineError {
     BaselineError::new(
         URL,
-        "it leads to a standby, which may lag behind: nothing is closed by it. Use the primary",
+        "this is a standby, which may lag behind: no gap is closed. Use the primary's address",
     )
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn hidden(table: &str) -> BaselineError {
     BaselineError::new(
         URL,
         format!(
-            "row level security may hide rows of {table} from its role: no policy lets it see them"
+            "row level security may hide rows of {table}: give the role Caracal's zone policy only"
         ),
     )
 }
@@ -64,8 +64,6 @@ pub(crate) fn hidden(table: &str) -> BaselineError {
 pub(crate) fn unreadable(table: &str, id: &str, why: &str) -> BaselineError {
     BaselineError::new(
         URL,
-        format!(
-            "the message {id} in {table} cannot be understood whole ({why}): no hole is closed"
-        ),
+        format!("message {id} in {table} is not read completely ({why}): no gap is closed"),
     )
 }

@@ -1,4 +1,4 @@
-//! Caracal's own tables, read as a second source of truth about revocations.
+//! Reads Caracal's own tables as a second source of truth about revocations.
 //!
 //! ```no_run
 //! use caracal_revocation_postgres::Postgres;
@@ -13,21 +13,21 @@
 //! # }
 //! ```
 //!
-//! Where messages were lost from a stream, a follower refuses every token made before the loss
-//! ended. Postgres knows what those messages said: the records, sessions and delegations that
-//! ended, and the outboxes with every message that was ever meant for the streams, published or
-//! not. They are read in one snapshot, begun after the loss; then only a session's own mandates
-//! (`use` is `session`), tokens that do not say what they are for, and those of sessions that
-//! were suspended and resumed are still refused for being old.
+//! After a gap in a stream, a follower denies every token issued before the gap was closed.
+//! Postgres still holds the lost facts: the records, sessions and delegations that ended, and the
+//! outboxes with every message meant for the streams, published or not. The baseline reads them in
+//! one snapshot that begins after the gap. Afterwards, three kinds of older tokens are still
+//! denied: a session's own mandates (`use` is `session`), tokens without `use`, and tokens of
+//! sessions that were suspended and resumed.
 //!
-//! It only adds. A resume that was lost is not made up for by it: the session stays refused until
-//! it is resumed again, or its entry expires.
+//! The baseline only adds revocations. It does not replace a lost resume: the session stays
+//! denied until it is resumed again or its entry expires.
 //!
-//! # Requests are admitted after a loss if
+//! # A gap is closed if
 //!
-//! 1. the snapshot was taken on a primary, with row level security hiding nothing,
-//! 2. every row of the window was read, and every message in the outboxes understood,
-//! 3. and no other loss was noticed since before the snapshot.
+//! 1. the snapshot was taken on a primary, and row level security hides no row,
+//! 2. every row of the window was read, and every outbox message was understood,
+//! 3. no other gap was detected since the snapshot began.
 //!
 //! In all other cases the state is as strict as without Postgres.
 //!
@@ -39,7 +39,7 @@
 #![doc = include_str!("../grants.sql")]
 //! ```
 //!
-//! Where the outboxes are large, an index on `created_at` of each makes a reading cheap.
+//! If the outboxes are large, an index on `created_at` of each makes a read cheap.
 
 mod connection;
 mod errors;

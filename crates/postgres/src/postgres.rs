@@ -12,18 +12,19 @@ use crate::connection::Connector;
 use crate::settings::{self, PostgresError, Settings};
 use crate::{errors, tables};
 
-/// How long one reading may take.
+/// Default time limit of one read.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// A transaction shows what it wrote when it commits, dated by when it began: news are read again
-/// from so long before the last reading.
+/// Longest transaction that an incremental read allows for. A row becomes visible at commit but
+/// carries the time at which its transaction began, so a read goes back this far before the last
+/// one.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);
 
-/// Caracal's Postgres, to be given to a follower as its baseline.
+/// Caracal's Postgres as the baseline of a follower.
 ///
 /// | setting | meaning |
 /// |---|---|
-/// | `DATABASE_URL` | `postgres://user:password@host:port/database`, read from the file that `DATABASE_URL_FILE` names, if that is set |
-/// | `DATABASE_TLS_CA_FILE` | PEM: the authorities to trust instead of the system's; counts before `sslrootcert` |
+/// | `DATABASE_URL` | `postgres://user:password@host:port/database`, or in the file that `DATABASE_URL_FILE` names, if that is set |
+/// | `DATABASE_TLS_CA_FILE` | PEM file of the authorities to trust instead of the system's; overrides `sslrootcert` |
 ///
 /// The address may have these parameters. Any other is an error that names it.
 ///
@@ -31,25 +32,25 @@ const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);
 /// |---|---|
 /// | `sslmode` | `disable`; `allow` or `prefer` (default): TLS if the server offers it; `require`, `verify-ca` or `verify-full`: only TLS. Certificate and host name are always checked |
 /// | `sslrootcert` | path of a PEM file with the authorities to trust, or `system` |
-/// | `sslaccept` | `strict`, which is always so |
+/// | `sslaccept` | `strict` only: certificates are always checked |
 /// | `schema` | the schema of Caracal's tables, instead of the role's search path |
 /// | `user`, `password`, `host`, `hostaddr`, `port`, `dbname`, `options`, `application_name`, `connect_timeout`, `tcp_user_timeout`, `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries`, `target_session_attrs`, `channel_binding`, `sslnegotiation`, `load_balance_hosts` | as for [`tokio_postgres::Config`] |
-/// | `pgbouncer`, `connection_limit`, `pool_timeout`, `socket_timeout`, `statement_cache_size` (Prisma); `pool_*`, `default_query_exec_mode`, `statement_cache_capacity`, `description_cache_capacity` (pgx) | accepted, without effect: a reading has no pool and prepares no statement |
+/// | `pgbouncer`, `connection_limit`, `pool_timeout`, `socket_timeout`, `statement_cache_size` (Prisma); `pool_*`, `default_query_exec_mode`, `statement_cache_capacity`, `description_cache_capacity` (pgx) | accepted and ignored: a read has no pool and prepares no statement |
 ///
-/// With an authority named, TLS is required: another `sslmode` than the last three is an error.
+/// A named authority requires TLS: `sslmode` must then be one of the last three, or be absent.
 ///
-/// Each reading opens a connection of its own, and ends within 60 seconds: the transaction with
-/// ROLLBACK and the connection with Terminate, so that a pooler can use its own again.
+/// Each read opens its own connection and ends within 60 seconds. It ends the transaction with
+/// ROLLBACK and the connection with Terminate, so that a pooler can reuse its own connection.
 pub struct Postgres {
     settings: Settings,
     connector: Connector,
     deadline: Duration,
-    /// When the last reading that was whole began.
+    /// The time at which the last complete read began.
     read: Option<Instant>,
 }
 
 impl Postgres {
-    /// The Postgres that the environment names.
+    /// Creates the baseline from the environment.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl Postgres {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// The Postgres that the settings name which `lookup` finds.
+    /// Creates the baseline from the settings that `lookup` returns.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl Postgres {
         Ok(Self { settings, connector, deadline: DEADLINE, read: None })
     }
 
-    /// Gives one reading so much time, instead of 60 seconds.
+    /// Sets the time limit of one read, instead of 60 seconds.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -82,8 +83,8 @@ impl Postgres {
         window: Duration,
         add: &mut (dyn FnMut(&Known<'_>) + Send),
     ) -> Result<(), BaselineError> {
-        let refused = |error| errors::refused(&error);
-        let mut connection = self.connector.open(&self.settings).await.map_err(refused)?;
+        let query_error = |error| errors::query_error(&error);
+        let mut connection = self.connector.open(&self.settings).await.map_err(query_error)?;
         let snapshot = connection
             .client
             .build_transaction()
@@ -91,19 +92,20 @@ impl Postgres {
             .read_only(true)
             .start()
             .await
-            .map_err(refused)?;
-        // Caracal's policies show every zone to who says this, and otherwise none.
+            .map_err(query_error)?;
+        // Caracal's policies show all zones only to a session with this setting.
         let millis = self.deadline.as_millis();
-        let scene = format!(
+        let session_settings = format!(
             "SET LOCAL caracal.zone_id = '*'; SET LOCAL statement_timeout = {}",
             i32::try_from(millis).unwrap_or(i32::MAX)
         );
-        snapshot.batch_execute(&scene).await.map_err(refused)?;
+        snapshot.batch_execute(&session_settings).await.map_err(query_error)?;
         if let Some(schema) = &self.settings.schema {
-            // Within the transaction: a pooler gives the connection to somebody else after it.
+            // Local to the transaction: a pooler gives the connection to another client
+            // afterwards.
             let schema = format!("\"{}\"", schema.replace('"', "\"\""));
             let path = "SELECT set_config('search_path', $1, true)";
-            snapshot.query_typed(path, &[(&schema, Type::TEXT)]).await.map_err(refused)?;
+            snapshot.query_typed(path, &[(&schema, Type::TEXT)]).await.map_err(query_error)?;
         }
         tables::check(&snapshot).await?;
         tables::read(&snapshot, window, add).await
@@ -126,14 +128,14 @@ impl Baseline for Postgres {
             };
             tokio::time::timeout(self.deadline, self.read_since(window, add))
                 .await
-                .map_err(|_| errors::late(self.deadline))??;
+                .map_err(|_| errors::timed_out(self.deadline))??;
             self.read = Some(begun);
             Ok(())
         })
     }
 }
 
-/// Without the address: it holds a password.
+/// Omits the address: it holds a password.
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("deadline", &self.deadline).finish_non_exhaustive()

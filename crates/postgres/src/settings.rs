@@ -1,4 +1,4 @@
-//! The settings that name Caracal's Postgres: `DATABASE_URL` and `DATABASE_TLS_CA_FILE`.
+//! Settings that name Caracal's Postgres: `DATABASE_URL` and `DATABASE_TLS_CA_FILE`.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ const URL_FILE: &str = "DATABASE_URL_FILE";
 pub(crate) const CA_FILE: &str = "DATABASE_TLS_CA_FILE";
 
 /// Parameters that the driver reads.
-const OF_THE_DRIVER: &[&str] = &[
+const DRIVER_PARAMETERS: &[&str] = &[
     "user",
     "password",
     "host",
@@ -34,9 +34,9 @@ const OF_THE_DRIVER: &[&str] = &[
     "load_balance_hosts",
 ];
 
-/// Parameters about pools and prepared statements (Prisma, pgx). A reading has neither, so they
-/// change nothing here.
-const WITHOUT_EFFECT: &[&str] = &[
+/// Parameters for pools and prepared statements (Prisma, pgx). A read uses neither, so they are
+/// ignored.
+const IGNORED_PARAMETERS: &[&str] = &[
     "pgbouncer",
     "connection_limit",
     "pool_timeout",
@@ -55,9 +55,9 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 const MODES: &str = "disable, allow, prefer, require, verify-ca or verify-full";
 
-/// A setting that the baseline cannot start with.
+/// A setting that is missing or unusable.
 ///
-/// It never holds the value: that holds a password.
+/// It never holds the value, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresError {
     setting: &'static str,
@@ -73,13 +73,13 @@ pub(crate) enum Problem {
     /// A parameter of this name is not accepted.
     Unknown(Box<str>),
     Repeated(Box<str>),
-    /// The value of this parameter is not one of these.
+    /// The value of this parameter is not the accepted one.
     Value(Box<str>, &'static str),
-    /// The file that `sslrootcert` names.
+    /// The file that `sslrootcert` names cannot be read.
     UnreadableRoot(std::io::ErrorKind),
-    /// An authority is named, and `sslmode` allows a connection without TLS.
+    /// An authority is named, but `sslmode` allows a connection without TLS.
     NeedsTls,
-    #[cfg_attr(feature = "tls", allow(dead_code, reason = "there is TLS"))]
+    #[cfg_attr(feature = "tls", allow(dead_code, reason = "constructed only without TLS"))]
     NoTls,
     #[cfg(feature = "tls")]
     NotPem,
@@ -93,7 +93,7 @@ impl PostgresError {
         Self { setting, problem }
     }
 
-    /// The setting at fault.
+    /// Returns the name of the setting at fault.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting
@@ -117,8 +117,12 @@ impl std::fmt::Display for PostgresError {
             Problem::Unknown(name) => {
                 write!(f, "the parameter {name} is not supported; accepted are ")?;
                 let ours = ["sslmode", "sslrootcert", "sslaccept", "schema"];
-                let all: Vec<_> =
-                    ours.iter().chain(OF_THE_DRIVER).chain(WITHOUT_EFFECT).copied().collect();
+                let all: Vec<_> = ours
+                    .iter()
+                    .chain(DRIVER_PARAMETERS)
+                    .chain(IGNORED_PARAMETERS)
+                    .copied()
+                    .collect();
                 f.write_str(&all.join(", "))
             }
             Problem::Repeated(name) => write!(f, "the parameter {name} is given twice"),
@@ -139,7 +143,7 @@ impl std::fmt::Display for PostgresError {
             #[cfg(feature = "tls")]
             Problem::Tls => f.write_str("TLS cannot be set up on this machine"),
             Problem::NoTls => {
-                f.write_str("it asks for TLS, which needs the feature `tls` of this crate")
+                f.write_str("TLS is required, but needs the feature `tls` of this crate")
             }
         }
     }
@@ -147,25 +151,25 @@ impl std::fmt::Display for PostgresError {
 
 impl std::error::Error for PostgresError {}
 
-/// Where Postgres is, and how to connect.
+/// The address of Postgres and the way to connect.
 pub(crate) struct Settings {
     pub(crate) config: Config,
     /// The schema of Caracal's tables, instead of the role's search path.
     pub(crate) schema: Option<String>,
     /// The authorities to trust instead of the system's.
-    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "refused without TLS"))]
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "read only with TLS"))]
     pub(crate) authorities: Option<Authorities>,
 }
 
-/// A file of certificates, as it was read.
-#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "refused without TLS"))]
+/// The content of a certificate file.
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "read only with TLS"))]
 pub(crate) struct Authorities {
     /// The setting that names the file.
     pub(crate) setting: &'static str,
     pub(crate) pem: Vec<u8>,
 }
 
-/// Refuses a setting of the environment that is not UTF-8: its value is not shown.
+/// Rejects an environment setting that is not UTF-8, without showing its value.
 pub(crate) fn check_environment() -> Result<(), PostgresError> {
     let is_text =
         |name: &&str| !matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
@@ -173,9 +177,9 @@ pub(crate) fn check_environment() -> Result<(), PostgresError> {
     wrong.map_or(Ok(()), |setting| Err(PostgresError { setting, problem: Problem::NotText }))
 }
 
-/// Reads the settings that `lookup` finds by name. `DATABASE_URL_FILE` counts before
-/// `DATABASE_URL`, as in Caracal's own services, and `DATABASE_TLS_CA_FILE` before `sslrootcert`:
-/// the address may be shared with containers that keep the file elsewhere.
+/// Reads the settings by name. `DATABASE_URL_FILE` overrides `DATABASE_URL`, as in Caracal's
+/// own services. `DATABASE_TLS_CA_FILE` overrides `sslrootcert`: containers that keep the file
+/// elsewhere may share the address.
 pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, PostgresError> {
     let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
     let (setting, text) = match lookup(URL_FILE) {
@@ -224,7 +228,7 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, 
     Ok(Settings { config, schema, authorities })
 }
 
-/// An address in its parts.
+/// A parsed address.
 struct Address {
     config: Config,
     sslmode: Option<SslMode>,
@@ -233,16 +237,16 @@ struct Address {
     schema: Option<String>,
 }
 
-/// Reads a URL with the parameters that libpq, Prisma and pgx know. The driver knows fewer, and
-/// its errors may quote the address: both are why its parser does not see all of it.
+/// Parses a URL with the parameters of libpq, Prisma and pgx. The driver accepts fewer, and its
+/// errors may quote the address, so it never sees the whole of it.
 fn address(url: &str) -> Result<Address, Problem> {
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     let rest = rest.ok_or(Problem::NotAnAddress)?;
-    // As the driver does: everything before the first `@` is user and password.
+    // Like the driver: everything before the first `@` is user and password.
     let credentials = rest.find('@').map_or(0, |at| at + 1);
     let query = rest.get(credentials..).and_then(|rest| rest.split_once('?'));
     let query = query.map_or("", |(_, query)| query);
-    // An `@` here is one of a password that is not encoded: no name is told then.
+    // An `@` here belongs to a password that is not encoded: name no parameter.
     if query.contains('@') {
         return Err(Problem::NotAnAddress);
     }
@@ -274,15 +278,15 @@ fn address(url: &str) -> Result<Address, Problem> {
                 });
             }
             "sslrootcert" if value.is_empty() => return Err(wrong("a path, or system")),
-            // The default here; libpq wants TLS with it.
+            // The default here, with TLS required, as in libpq.
             "sslrootcert" if value == "system" => sslmode = sslmode.or(Some(SslMode::Require)),
             "sslrootcert" => root = Some(value.into_owned()),
             "sslaccept" if value != "strict" => return Err(wrong("strict")),
             "sslaccept" => {}
             "schema" if value.is_empty() => return Err(wrong("the name of a schema")),
             "schema" => schema = Some(value.into_owned()),
-            _ if WITHOUT_EFFECT.contains(&name) => {}
-            _ if OF_THE_DRIVER.contains(&name) => {
+            _ if IGNORED_PARAMETERS.contains(&name) => {}
+            _ if DRIVER_PARAMETERS.contains(&name) => {
                 if format!("postgres://host?{parameter}").parse::<Config>().is_err() {
                     return Err(wrong("one that the driver accepts"));
                 }
@@ -305,7 +309,7 @@ mod tests {
     use super::*;
 
     fn settings(url: &str) -> Result<Settings, PostgresError> {
-        read(|asked| (asked == URL).then(|| url.to_owned()))
+        read(|name| (name == URL).then(|| url.to_owned()))
     }
 
     fn error(name: &'static str, value: &str) -> PostgresError {
@@ -358,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_parameters_by_name() {
+    fn rejects_other_parameters_by_name() {
         for (query, says) in [
             ("sslcert=x", "the parameter sslcert is not supported; accepted are sslmode, "),
             ("pgbouncer=true&Schema=x", "the parameter Schema is not supported"),
@@ -394,7 +398,7 @@ mod tests {
         }
         assert_eq!(mode("", None), Ok(SslMode::Prefer));
         assert_eq!(mode("?sslrootcert=system", None), Ok(SslMode::Require));
-        // Its content is looked at later.
+        // The content is checked later.
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert_eq!(mode("", Some(file)), Ok(SslMode::Require));
         assert_eq!(mode(&format!("?sslrootcert={file}"), None), Ok(SslMode::Require));
@@ -413,7 +417,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "tls"))]
-    fn refuses_tls_without_the_feature() {
+    fn rejects_tls_without_the_feature() {
         for mode in ["require", "verify-ca", "verify-full"] {
             let error = error(URL, &format!("postgres://u@h/d?sslmode={mode}"));
             assert!(error.to_string().contains("feature `tls`"), "{error}");

@@ -1,4 +1,4 @@
-//! What is read, and what each row says.
+//! The queries on Caracal's tables, and the facts that each row adds.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use tokio_postgres::{Error, Row, Transaction};
 use crate::errors;
 use crate::outbox::Outbox;
 
-/// Tables of which row level security might hide rows. That of a zone shows all of them to who
-/// asks for the zone `*`; a role that no such policy is for sees none, and hears of nothing.
-const HIDDEN: &str = "
+/// Selects a table whose rows row level security may hide. Caracal's zone policy shows all rows
+/// to a session with the zone `*`; a role without such a policy sees no rows and gets no error.
+const HIDDEN_TABLE: &str = "
     SELECT c.relname::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = ANY (ARRAY['authority_records', 'sessions', 'delegation_edges',
@@ -33,7 +33,7 @@ const HIDDEN: &str = "
                      AND p.cmd IN ('ALL', 'SELECT') AND p.qual NOT LIKE '%caracal.zone_id%'))
     LIMIT 1";
 
-/// Its revocation may be recent, as long as a token of it may still be alive.
+/// Revoked records whose tokens may still be valid.
 const RECORDS: &str = "
     SELECT id FROM authority_records
     WHERE status = 'revoked' AND expires_at >= now() - make_interval(secs => $1)";
@@ -51,78 +51,80 @@ const DELEGATIONS: &str = "
 
 const EPOCHS: &str = "SELECT zone_id, epoch FROM delegation_graph_epochs";
 
-/// Of the API. Those of keys and policies are left out: a loss makes all of them stale.
+/// The API's outbox. Messages about keys and policies are left out: a gap makes all of them
+/// stale.
 const EVENT_OUTBOX: &str = "
     SELECT id, stream_name, payload_json::text, NULL::text FROM event_outbox
     WHERE stream_name IN ('caracal.sessions.revoke', 'caracal.delegations.invalidate',
                           'caracal.agents.lifecycle')
       AND created_at >= now() - make_interval(secs => $1)";
 
-/// Of the Coordinator.
+/// The Coordinator's outbox.
 const CARACAL_OUTBOX: &str = "
     SELECT id, topic, payload_json::text, dedupe_key FROM caracal_outbox
     WHERE topic IN ('caracal.sessions.revoke', 'caracal.delegations.invalidate',
                     'caracal.agents.lifecycle')
       AND created_at >= now() - make_interval(secs => $1)";
 
-/// Whether what is read here is all there is.
+/// Fails if rows may be missing: on a standby, or under row level security.
 pub(crate) async fn check(snapshot: &Transaction<'_>) -> Result<(), BaselineError> {
-    let refused = |error| errors::refused(&error);
-    let standby = snapshot.query_typed("SELECT pg_is_in_recovery()", &[]).await.map_err(refused)?;
+    let query_error = |error| errors::query_error(&error);
+    let standby =
+        snapshot.query_typed("SELECT pg_is_in_recovery()", &[]).await.map_err(query_error)?;
     if standby.first().is_none_or(|row| row.try_get(0).unwrap_or(true)) {
         return Err(errors::standby());
     }
-    let hidden = snapshot.query_typed(HIDDEN, &[]).await.map_err(refused)?;
+    let hidden = snapshot.query_typed(HIDDEN_TABLE, &[]).await.map_err(query_error)?;
     match hidden.first() {
         Some(row) => Err(errors::hidden(row.try_get(0).unwrap_or("a table"))),
         None => Ok(()),
     }
 }
 
-/// Everything that was decided within the window before now, by the clock of Postgres.
+/// Adds everything that was decided within `window` before now, by the clock of Postgres.
 pub(crate) async fn read(
     snapshot: &Transaction<'_>,
     window: Duration,
     add: &mut (dyn FnMut(&Known<'_>) + Send),
 ) -> Result<(), BaselineError> {
-    let refused = |error: Error| errors::refused(&error);
+    let query_error = |error: Error| errors::query_error(&error);
     let window = window.as_secs_f64();
     let within: &[(&(dyn ToSql + Sync), Type)] = &[(&window, Type::FLOAT8)];
     for ids in [RECORDS, DELEGATIONS] {
-        each(snapshot, ids, within, |row| {
+        for_each_row(snapshot, ids, within, |row| {
             add(&Known::Revoked(row.try_get(0)?));
             Ok(())
         })
         .await
-        .map_err(refused)?;
+        .map_err(query_error)?;
     }
-    each(snapshot, EPOCHS, &[], |row| {
-        // Never negative; and where it is, it says nothing.
+    for_each_row(snapshot, EPOCHS, &[], |row| {
+        // Never negative in Caracal's schema; if it were, 0 adds nothing.
         let epoch = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-        // Which epochs ended delegations is in the outbox.
+        // The outbox holds which epochs ended delegations.
         add(&Known::Epoch { zone: row.try_get(0)?, epoch, ended: false });
         Ok(())
     })
     .await
-    .map_err(refused)?;
+    .map_err(query_error)?;
     let mut outbox = Outbox::default();
     for (table, messages) in [("event_outbox", EVENT_OUTBOX), ("caracal_outbox", CARACAL_OUTBOX)] {
-        each(snapshot, messages, within, |row| {
+        for_each_row(snapshot, messages, within, |row| {
             let (id, stream): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-            outbox.take_in(table, id, stream, row.try_get(2)?, row.try_get(3)?, add);
+            outbox.add_row(table, id, stream, row.try_get(2)?, row.try_get(3)?, add);
             Ok(())
         })
         .await
-        .map_err(refused)?;
+        .map_err(query_error)?;
     }
-    outbox.settle(add);
-    each(snapshot, SESSIONS, within, |row| {
+    outbox.add_suspensions(add);
+    for_each_row(snapshot, SESSIONS, within, |row| {
         session(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, &outbox, add);
         Ok(())
     })
     .await
-    .map_err(refused)?;
-    outbox.understood()
+    .map_err(query_error)?;
+    outbox.into_result()
 }
 
 fn session(
@@ -135,8 +137,8 @@ fn session(
     if status != "suspended" {
         return add(&Known::Revoked(id));
     }
-    // Its own message says when it was suspended, and so what will lift it.
-    if outbox.holds(id) {
+    // The session's own message has the exact time of the suspension, which a resume must match.
+    if outbox.is_suspended(id) {
         return;
     }
     match updated.and_then(OccurredAt::parse) {
@@ -146,13 +148,14 @@ fn session(
                 seconds.map(|seconds| DecidedAt::at_millis(seconds.saturating_mul(1_000)));
             add(&Known::Suspended { session: id, occurred, decided });
         }
-        // "infinity" or another time that cannot be compared: nothing lifts that.
+        // "infinity" or another time that cannot be compared: no resume can lift this
+        // suspension.
         None => add(&Known::Revoked(id)),
     }
 }
 
-/// Row by row, however many there are.
-async fn each(
+/// Streams the rows of a query, so that their number does not matter for memory.
+async fn for_each_row(
     snapshot: &Transaction<'_>,
     query: &str,
     parameters: &[(&(dyn ToSql + Sync), Type)],

@@ -1,4 +1,4 @@
-//! How a reading ends: a connection pooler must be able to use its connection again.
+//! The end of a read: a connection pooler must be able to reuse its connection.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::server::PostgresServer;
 /// ROLLBACK as a simple query, and Terminate.
 const ENDING: &[u8] = b"Q\0\0\0\x0dROLLBACK\0X\0\0\0\x04";
 
-/// Passes connections on to a server, and keeps the bytes of each client once it has gone.
+/// Forwards connections to a server, and keeps the bytes of each client after it disconnects.
 struct Recorder {
     port: u16,
     sent: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -38,7 +38,7 @@ impl Recorder {
         Self { port, sent }
     }
 
-    /// The bytes of the client that went away as the `n`th.
+    /// Returns the bytes of the `n`th client to disconnect.
     async fn sent(&self, n: usize) -> Vec<u8> {
         let start = Instant::now();
         loop {
@@ -73,7 +73,7 @@ fn ends_in_order(sent: &[u8]) {
 }
 
 #[tokio::test]
-async fn every_reading_ends_with_rollback_and_terminate() {
+async fn every_read_ends_with_rollback_and_terminate() {
     let server = PostgresServer::start().await;
     let recorder = Recorder::before(&server).await;
     let url = server.url_at(recorder.port);
@@ -88,7 +88,7 @@ async fn every_reading_ends_with_rollback_and_terminate() {
     ends_in_order(&recorder.sent(1).await);
     server.run("ALTER TABLE somewhere_else RENAME TO delegation_edges").await;
 
-    // Given up on in the middle of a statement.
+    // The deadline ends the read in the middle of a statement.
     let mut owner = server.owner().await;
     let locked = owner.transaction().await.unwrap();
     locked.batch_execute("LOCK TABLE authority_records").await.unwrap();
@@ -100,7 +100,7 @@ async fn every_reading_ends_with_rollback_and_terminate() {
 }
 
 #[tokio::test]
-async fn connection_to_hung_server_is_cut_after_a_while() {
+async fn cuts_connection_to_hung_server() {
     let server = PostgresServer::start().await;
     let recorder = Recorder::before(&server).await;
     let url = server.url_at(recorder.port);
@@ -116,13 +116,13 @@ async fn connection_to_hung_server_is_cut_after_a_while() {
     while watcher.query(waits, &[]).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The statement goes on for a minute; the follower that wanted it has ended.
+    // The statement goes on for a minute; the follower that started it has ended.
     reading.abort();
     assert!(recorder.sent(0).await.ends_with(b"ROLLBACK\0"));
 }
 
 #[tokio::test]
-async fn pooler_keeps_its_connection_between_readings() {
+async fn pooler_keeps_its_connection_between_reads() {
     let server = PostgresServer::start().await;
     let Some(pooler) = server.pooler() else {
         eprintln!("skipped: pgbouncer is not installed");
@@ -140,7 +140,7 @@ async fn pooler_keeps_its_connection_between_readings() {
     let first = backends().await;
     assert_eq!(first.len(), 1);
     for _ in 0..5 {
-        // Until the pooler has noticed the end of the client before, it opens another.
+        // Until the pooler notices the last disconnect, it opens another connection.
         pooler.wait_until_idle(&server).await;
         let (_, outcome) = read(&mut postgres(&url), Scope::Window(DAY)).await;
         assert_eq!(outcome, Ok(()));

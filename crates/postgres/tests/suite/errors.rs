@@ -1,4 +1,4 @@
-//! Everything that can be wrong with Postgres is said, names the setting, and adds nothing wrong.
+//! Every error of Postgres names the setting and the cause, and adds no wrong fact.
 
 use std::time::Duration;
 
@@ -19,37 +19,37 @@ async fn error(url: &str) -> String {
     text
 }
 
-fn says(text: &str, what: &str) {
+fn contains(text: &str, what: &str) {
     assert!(text.contains(what), "{text}");
 }
 
 #[tokio::test]
-async fn each_trouble_is_told_from_the_others() {
+async fn each_error_names_its_cause() {
     let mut server = PostgresServer::start().await;
     let url = server.url();
 
-    says(&error(&server.url_with("wrong-password-of-mine")).await, "user or password");
-    says(&error(&url.replace("/postgres", "/elsewhere")).await, "3D000");
+    contains(&error(&server.url_with("wrong-password-of-mine")).await, "user or password");
+    contains(&error(&url.replace("/postgres", "/elsewhere")).await, "3D000");
 
     server.run("ALTER TABLE delegation_edges RENAME TO somewhere_else").await;
-    says(&error(&url).await, "delegation_edges");
+    contains(&error(&url).await, "delegation_edges");
     server.run("ALTER TABLE somewhere_else RENAME TO delegation_edges").await;
 
     server.run("REVOKE ALL ON event_outbox FROM caracal_revocation").await;
     server.run("REVOKE SELECT (id, stream_name, payload_json, created_at) ON event_outbox FROM caracal_revocation").await;
-    says(&error(&url).await, "grants.sql");
+    contains(&error(&url).await, "grants.sql");
     server.run("GRANT SELECT ON event_outbox TO caracal_revocation").await;
 
     server.run("DROP POLICY zone_isolation ON sessions").await;
-    says(&error(&url).await, "may hide rows of sessions");
+    contains(&error(&url).await, "may hide rows of sessions");
     server.run("CREATE POLICY other ON sessions TO pg_monitor USING (current_setting('caracal.zone_id') = '*')").await;
-    says(&error(&url).await, "may hide rows of sessions");
+    contains(&error(&url).await, "may hide rows of sessions");
     server.run("DROP POLICY other ON sessions").await;
     server
         .run("CREATE POLICY zone ON sessions USING (current_setting('caracal.zone_id') = '*')")
         .await;
     server.run("CREATE POLICY less ON sessions AS RESTRICTIVE USING (zone_id = 'z1')").await;
-    says(&error(&url).await, "may hide rows of sessions");
+    contains(&error(&url).await, "may hide rows of sessions");
     server.run("DROP POLICY less ON sessions").await;
 
     let mut owner = server.owner().await;
@@ -63,18 +63,18 @@ async fn each_trouble_is_told_from_the_others() {
 
     server.freeze();
     let (_, outcome) = read(&mut hurried, Scope::Window(DAY)).await;
-    says(&outcome.unwrap_err().to_string(), "within 0.7 s");
+    contains(&outcome.unwrap_err().to_string(), "within 0.7 s");
     server.thaw();
 
     server.kill();
-    says(&error(&url).await, "cannot be reached");
+    contains(&error(&url).await, "cannot be reached");
     server.restart();
     let mut patient = postgres(&url);
     let (_, outcome) = read(&mut patient, Scope::Window(DAY)).await;
-    assert_eq!(outcome, Ok(()), "and it is read again");
+    assert_eq!(outcome, Ok(()), "it can be read again");
 
     server.kill();
     server.become_standby();
     server.restart();
-    says(&error(&url).await, "standby");
+    contains(&error(&url).await, "standby");
 }

@@ -1,17 +1,17 @@
-//! What can befall a server beside being killed.
+//! Faults of a server other than `kill -9`.
 
 use std::process::Command;
 
 use crate::server::PostgresServer;
 
 impl PostgresServer {
-    /// The next start is one that waits for a primary.
+    /// Makes the next start that of a standby, which waits for a primary.
     pub(crate) fn become_standby(&self) {
         let signal = self.folder.path().join("data/standby.signal");
         std::fs::write(signal, "").expect("the folder can be written to");
     }
 
-    /// Takes connections and answers nothing.
+    /// Stops the server: it accepts connections and answers nothing.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }

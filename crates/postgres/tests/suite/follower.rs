@@ -1,4 +1,4 @@
-//! A follower with Postgres beside the streams.
+//! A follower with Postgres as its baseline.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use crate::reading::postgres;
 use crate::server::PostgresServer;
 
-const LONG_AGO: i64 = 1_000_000_000;
+const ISSUED_LONG_AGO: i64 = 1_000_000_000;
 
-fn refused(revocations: &Revocations, sid: &str) -> Option<Reason> {
-    let mut claims = Claims::new(sid, LONG_AGO, LONG_AGO + 900);
+fn denial(revocations: &Revocations, sid: &str) -> Option<Reason> {
+    let mut claims = Claims::new(sid, ISSUED_LONG_AGO, ISSUED_LONG_AGO + 900);
     claims.usage = Some("resource".into());
     let mut checks = Checks::default();
-    // Such a token has expired: what is asked is how far a horizon and a baseline reach.
+    // Such a token has expired. Skip that check: the test is about the horizon and the baseline.
     checks.lifetime = false;
     match revocations.decide(&claims, &checks, revocations.now()) {
         Verdict::Refused(refusal) => Some(refusal.reason()),
@@ -33,14 +33,14 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Publishes a signed message that somebody re-cut: what it hid is lost.
+/// Publishes a signed message that was re-cut after signing: its original fields are lost.
 async fn lose(publisher: &Publisher) {
     let recut = Notice::revoke("z1", "operator").session("ar-9").with("edge_id", "un\nclean");
     publisher.publish(recut).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
+async fn only_a_complete_read_after_a_gap_closes_it() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
@@ -55,38 +55,38 @@ async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
     let revocations = follower.spawn();
     revocations.ready().await;
     reload.reload().await.unwrap();
-    assert_eq!(refused(&revocations, "ar-1"), Some(Reason::Revoked), "read at start");
+    assert_eq!(denial(&revocations, "ar-1"), Some(Reason::Revoked), "read at start");
 
-    // A loss, with Postgres away: what is known stays, and what may be missing is refused.
+    // A gap while Postgres is down: known revocations stay, and older tokens are denied.
     server.kill();
     lose(&publisher).await;
-    let is_open = || refused(&revocations, "ar-2") == Some(Reason::HistoryIncomplete);
-    eventually("the loss is noticed", is_open).await;
+    let is_open = || denial(&revocations, "ar-2") == Some(Reason::HistoryIncomplete);
+    eventually("the gap is detected", is_open).await;
     let error = reload.reload().await.unwrap_err();
     assert_eq!(error.setting(), "DATABASE_URL");
-    assert_eq!(refused(&revocations, "ar-1"), Some(Reason::Revoked));
-    assert_eq!(refused(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
+    assert_eq!(denial(&revocations, "ar-1"), Some(Reason::Revoked));
+    assert_eq!(denial(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
 
-    // It comes back, knowing what was lost: the reading closes the loss by itself.
+    // Postgres returns with the lost revocation: the next read closes the gap.
     server.restart();
     server.run("INSERT INTO authority_records VALUES ('ar-3', 'z1', 'revoked')").await;
-    eventually("the loss is closed", || refused(&revocations, "ar-2").is_none()).await;
-    assert_eq!(refused(&revocations, "ar-3"), Some(Reason::Revoked));
+    eventually("the gap is closed", || denial(&revocations, "ar-2").is_none()).await;
+    assert_eq!(denial(&revocations, "ar-3"), Some(Reason::Revoked));
 
-    // A later one wakes it at once, long before the schedule does.
+    // A later gap triggers a read at once, long before the schedule.
     server.run("INSERT INTO authority_records VALUES ('ar-4', 'z1', 'revoked')").await;
-    assert_eq!(refused(&revocations, "ar-4"), None);
+    assert_eq!(denial(&revocations, "ar-4"), None);
     lose(&publisher).await;
-    let is_read = || refused(&revocations, "ar-4") == Some(Reason::Revoked);
-    eventually("it is read for the next", is_read).await;
-    eventually("the next is closed too", || refused(&revocations, "ar-2").is_none()).await;
+    let is_read = || denial(&revocations, "ar-4") == Some(Reason::Revoked);
+    eventually("Postgres is read for the second gap", is_read).await;
+    eventually("the second gap is closed", || denial(&revocations, "ar-2").is_none()).await;
 
-    // A role that sees nothing closes nothing.
+    // A role that sees no rows closes no gap.
     server.run("DROP POLICY zone_isolation ON authority_records").await;
     lose(&publisher).await;
-    eventually("the last is noticed", is_open).await;
+    eventually("the last gap is detected", is_open).await;
     assert!(reload.reload().await.unwrap_err().to_string().contains("row level security"));
-    assert_eq!(refused(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
+    assert_eq!(denial(&revocations, "ar-2"), Some(Reason::HistoryIncomplete));
     let metrics = snapshotter.snapshot().into_vec();
     let count = |name: &str| {
         metrics.iter().find(|(key, ..)| key.key().name() == name).map(|(.., value)| match value {
@@ -99,7 +99,7 @@ async fn a_loss_is_closed_by_a_reading_after_it_and_by_nothing_that_failed() {
 }
 
 #[tokio::test]
-async fn the_schedule_reads_what_nobody_asked_for() {
+async fn reads_on_schedule() {
     let server = PostgresServer::start().await;
     let follower = Follower::in_process(&InProcess::new(), KeyRing::new(Key::generate().unwrap()))
         .unwrap()
@@ -108,11 +108,11 @@ async fn the_schedule_reads_what_nobody_asked_for() {
     let revocations = follower.spawn();
     revocations.ready().await;
     server.run("INSERT INTO authority_records VALUES ('ar-1', 'z1', 'revoked')").await;
-    eventually("ar-1 is read", || refused(&revocations, "ar-1").is_some()).await;
+    eventually("ar-1 is read", || denial(&revocations, "ar-1").is_some()).await;
 }
 
 #[tokio::test]
-async fn without_a_baseline_or_a_follower_a_reload_is_an_error() {
+async fn reload_fails_without_baseline_or_follower() {
     let follower =
         Follower::in_process(&InProcess::new(), KeyRing::new(Key::generate().unwrap())).unwrap();
     let reload = follower.reload_handle();

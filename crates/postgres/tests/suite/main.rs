@@ -1,4 +1,4 @@
-//! Readings of a real PostgreSQL, as the role that the documentation describes.
+//! Reads of a real PostgreSQL, as the role that the documentation describes.
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(clippy::indexing_slicing, reason = "tests may panic")]

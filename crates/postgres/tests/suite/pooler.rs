@@ -1,4 +1,4 @@
-//! A real pgbouncer before a server, where one is installed.
+//! A real pgbouncer in front of a server, if it is installed.
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ pub(crate) struct Pooler {
 }
 
 impl PostgresServer {
-    /// Starts a pooler of transactions, with room for two connections.
+    /// Starts a pooler in transaction mode, with room for two connections.
     pub(crate) fn pooler(&self) -> Option<Pooler> {
         let known = std::env::var_os("PATH").unwrap_or_default();
         let binary = std::env::split_paths(&known)
@@ -53,7 +53,7 @@ impl Pooler {
         server.url_at(self.port)
     }
 
-    /// Waits until no client uses a connection of its.
+    /// Waits until no client uses one of its server connections.
     pub(crate) async fn wait_until_idle(&self, server: &PostgresServer) {
         let url = self.url(server).replace("/postgres?", "/pgbouncer?");
         let url =

@@ -1,4 +1,4 @@
-//! What is read from which row.
+//! Which rows are read, and what each adds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) fn postgres(url: &str) -> Postgres {
     Postgres::from_lookup(|name| (name == "DATABASE_URL").then(|| url.to_owned())).expect("a URL")
 }
 
-/// Everything that one reading adds, as text.
+/// Runs one read and returns all that it adds, as text.
 pub(crate) async fn read(
     postgres: &mut Postgres,
     scope: Scope,
@@ -41,7 +41,7 @@ fn expected(facts: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn everything_that_ended_within_the_window_is_read_in_every_zone_and_nothing_else() {
+async fn reads_only_recent_endings_of_every_zone() {
     let server = PostgresServer::start().await;
     let mut postgres = postgres(&server.url());
     assert_eq!(read(&mut postgres, Scope::Window(DAY)).await, (expected(&[]), Ok(())));
@@ -84,7 +84,7 @@ async fn everything_that_ended_within_the_window_is_read_in_every_zone_and_nothi
 }
 
 #[tokio::test]
-async fn the_outboxes_say_what_was_meant_for_the_streams_published_or_not() {
+async fn reads_outbox_messages_published_or_not() {
     let server = PostgresServer::start().await;
     server
         .run(
@@ -125,9 +125,9 @@ async fn the_outboxes_say_what_was_meant_for_the_streams_published_or_not() {
 }
 
 #[tokio::test]
-async fn a_suspension_is_told_as_its_message_tells_it_and_from_the_table_where_there_is_none() {
+async fn reads_suspension_from_message_or_else_from_table() {
     let server = PostgresServer::start().await;
-    // Four sessions: suspended with its message; suspended, its message gone; suspended and
+    // Four sessions: suspended with its message; suspended without its message; suspended and
     // resumed; suspended, resumed and suspended again.
     server
         .run(
@@ -137,7 +137,7 @@ async fn a_suspension_is_told_as_its_message_tells_it_and_from_the_table_where_t
                               ('s-2', 'suspended', interval '2 minutes'),
                               ('s-3', 'active', interval '1 minute'),
                               ('s-4', 'suspended', interval '1 minute')) AS s(id, status, age);
-               CREATE FUNCTION told(kind text, session text, age interval, millis text) RETURNS void
+               CREATE FUNCTION message(kind text, session text, age interval, millis text) RETURNS void
                LANGUAGE sql AS $$
                  INSERT INTO caracal_outbox
                  SELECT '01989e0b-' || millis || '-7000-8000-' || lpad(count(*)::text, 12, '0'),
@@ -148,19 +148,19 @@ async fn a_suspension_is_told_as_its_message_tells_it_and_from_the_table_where_t
                         jsonb_build_object('zone_id', 'z1', 'event', kind,
                                            'agent_session_id', session), 'pending', now()
                  FROM caracal_outbox $$;
-               SELECT told('suspend', 's-1', interval '1 minute', '1000'),
-                      told('suspend', 's-3', interval '2 minutes', '1000'),
-                      told('resume', 's-3', interval '1 minute', '2000'),
-                      told('suspend', 's-4', interval '3 minutes', '1000'),
-                      told('resume', 's-4', interval '2 minutes', '2000'),
-                      told('suspend', 's-4', interval '1 minute', '3000');"#,
+               SELECT message('suspend', 's-1', interval '1 minute', '1000'),
+                      message('suspend', 's-3', interval '2 minutes', '1000'),
+                      message('resume', 's-3', interval '1 minute', '2000'),
+                      message('suspend', 's-4', interval '3 minutes', '1000'),
+                      message('resume', 's-4', interval '2 minutes', '2000'),
+                      message('suspend', 's-4', interval '1 minute', '3000');"#,
         )
         .await;
     let (found, outcome) = read(&mut postgres(&server.url()), Scope::Window(DAY)).await;
     assert_eq!(outcome, Ok(()));
-    let said: Vec<Vec<&str>> = found.iter().map(|fact| fact.split(' ').collect()).collect();
+    let facts: Vec<Vec<&str>> = found.iter().map(|fact| fact.split(' ').collect()).collect();
     let of = |kind: &str, session: &str| {
-        said.iter().filter(|fact| fact[0] == kind && fact[1] == session).count()
+        facts.iter().filter(|fact| fact[0] == kind && fact[1] == session).count()
     };
     assert_eq!(found.len(), 5, "{found:?}");
     assert_eq!((of("suspended", "s-1"), of("suspended", "s-2")), (1, 1));
@@ -168,7 +168,7 @@ async fn a_suspension_is_told_as_its_message_tells_it_and_from_the_table_where_t
     assert_eq!((of("resumed", "s-4"), of("suspended", "s-4")), (1, 1));
     // The first 48 bits of the outbox id.
     let decided = |session: &str| {
-        let fact = said.iter().find(|fact| fact[0] == "suspended" && fact[1] == session).unwrap();
+        let fact = facts.iter().find(|fact| fact[0] == "suspended" && fact[1] == session).unwrap();
         fact[5].parse::<u64>().unwrap()
     };
     assert_eq!(decided("s-1"), 0x0198_9e0b_1000);
@@ -177,7 +177,7 @@ async fn a_suspension_is_told_as_its_message_tells_it_and_from_the_table_where_t
 }
 
 #[tokio::test]
-async fn news_are_what_was_decided_since_the_last_reading_and_a_long_transaction_before_it() {
+async fn incremental_read_reaches_back_one_long_transaction() {
     let server = PostgresServer::start().await;
     let mut postgres = postgres(&server.url());
     let insert = |name: &str, age: &str| {
@@ -187,7 +187,7 @@ async fn news_are_what_was_decided_since_the_last_reading_and_a_long_transaction
     };
     server.run(&insert("e-1", "3 hours")).await;
     let (found, _) = read(&mut postgres, Scope::News(DAY)).await;
-    assert_eq!(found, expected(&["revoked e-1"]), "the first reading takes the whole window");
+    assert_eq!(found, expected(&["revoked e-1"]), "the first read covers the whole window");
     server.run(&insert("e-2", "10 minutes")).await;
     let (found, _) = read(&mut postgres, Scope::News(DAY)).await;
     assert_eq!(found, expected(&["revoked e-2"]), "dated by the start of its transaction");

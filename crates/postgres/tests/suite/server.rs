@@ -1,5 +1,5 @@
-//! A real PostgreSQL of a test's own, with Caracal's tables as far as they are read, row level
-//! security included: on a free port, in a folder of its own, gone at the end.
+//! A real PostgreSQL for one test: a free port, a temporary folder, and the parts of Caracal's
+//! tables that are read, row level security included.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const GRANTS: &str = include_str!("../../grants.sql");
 
-/// The tables as Caracal's migrations make them, without the columns that nobody here reads.
+/// The tables of Caracal's migrations, without the columns that are not read.
 const TABLES: &str = "
     CREATE TABLE authority_records (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
@@ -67,20 +67,20 @@ impl PostgresServer {
         let folder = TempDir::new().expect("a temporary folder");
         own(folder.path());
         let data = folder.path().join("data");
-        let made = program("initdb")
+        let output = program("initdb")
             .args(["--username", "postgres", "--auth-local", "trust", "--no-sync"])
             .args(["--auth-host", "scram-sha-256", "--locale", "C.UTF-8", "--pgdata"])
             .arg(&data)
             .stdout(Stdio::null())
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let port = free_port();
         let process = launch(folder.path(), port);
         Self { folder, port, process }
     }
 
-    /// The address that a service is given.
+    /// Returns the address that a service would use.
     pub(crate) fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
@@ -94,7 +94,7 @@ impl PostgresServer {
         self.port
     }
 
-    /// The address of something in between, on another port.
+    /// Returns the address with another port, for a proxy in between.
     #[allow(dead_code, reason = "one of the two suites that share this needs it")]
     pub(crate) fn url_at(&self, port: u16) -> String {
         self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
@@ -105,34 +105,34 @@ impl PostgresServer {
         self.owner().await.batch_execute(statements).await.expect("the statements are good");
     }
 
-    /// A connection as the owner of the tables.
+    /// Opens a connection as the owner of the tables.
     pub(crate) async fn owner(&self) -> tokio_postgres::Client {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.folder.path()).port(self.port).user("postgres").dbname("postgres");
         let (client, connection) =
-            config.connect(tokio_postgres::NoTls).await.expect("the server takes its owner");
+            config.connect(tokio_postgres::NoTls).await.expect("the server accepts its owner");
         tokio::spawn(connection);
         client
     }
 
-    /// Writes a file that only the server may read.
+    /// Writes a file that only the server can read.
     #[allow(dead_code, reason = "one of the two suites that share this needs it")]
     pub(crate) fn own_file(&self, path: &Path, bytes: &[u8]) {
         std::fs::write(path, bytes).expect("the folder can be written to");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).expect("it is ours");
+        std::fs::set_permissions(path, mode).expect("the test owns the file");
         own(path);
     }
 
-    /// As by `kill -9`.
+    /// Kills the server, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("the server can be killed");
         self.process.wait().expect("the server ends");
     }
 
-    /// Starts it again on the same port and the same files.
+    /// Starts the server again on the same port and files.
     pub(crate) fn restart(&mut self) {
-        // What a killed server left running holds on to the files for a moment.
+        // The processes of a killed server hold on to the files for a moment.
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             self.process = launch(self.folder.path(), self.port);
@@ -149,14 +149,14 @@ impl PostgresServer {
 
     fn is_up_by(&mut self, deadline: Instant) -> bool {
         while Instant::now() < deadline {
-            if self.process.try_wait().expect("the process can be asked").is_some() {
+            if self.process.try_wait().expect("the process can be polled").is_some() {
                 return false;
             }
             let port = self.port.to_string();
-            let asked = Command::new(binary("pg_isready"))
+            let ready = Command::new(binary("pg_isready"))
                 .args(["--quiet", "--host", "127.0.0.1", "--port", &port])
                 .status();
-            if asked.is_ok_and(|status| status.success()) {
+            if ready.is_ok_and(|status| status.success()) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -168,7 +168,7 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         let id = self.process.id().to_string();
-        // At once, all of its processes, whether it was stopped or not.
+        // Ends all of its processes at once, whether it was stopped or not.
         let _ = Command::new("kill").args(["-CONT", &id]).status();
         let _ = Command::new("kill").args(["-QUIT", &id]).status();
         let _ = self.process.wait();
@@ -182,12 +182,13 @@ fn launch(folder: &Path, port: u16) -> Child {
     server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres runs")
 }
 
-/// A program of PostgreSQL.
+/// Returns a command for one of PostgreSQL's programs.
 fn program(name: &str) -> Command {
     program_at(&binary(name))
 }
 
-/// A program that refuses to run as root, as another user if this one is root.
+/// Returns a command that runs as another user if this process is root: the program rejects
+/// root.
 pub(crate) fn program_at(binary: &Path) -> Command {
     if !is_root() {
         return Command::new(binary);
@@ -208,7 +209,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-/// Debian keeps the server's programs outside of the path.
+/// Finds a server program: Debian keeps them outside of the path.
 fn binary(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions

@@ -17,7 +17,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server that takes TLS only, with a certificate for `localhost`.
+/// Starts a server that accepts TLS only, with a certificate for `localhost`.
 async fn start(authority: &CertifiedIssuer<'static, KeyPair>) -> PostgresServer {
     let mut server = PostgresServer::start().await;
     let key = KeyPair::generate().unwrap();
@@ -69,24 +69,28 @@ async fn trusts_private_authority_from_setting_or_address() {
         assert_eq!(outcome(&format!("{by_name}{mode}"), Some(&ca)).await, Ok(()), "{mode}");
     }
     assert_eq!(outcome(&root(&ca), None).await, Ok(()));
-    assert_eq!(outcome(&root(&foreign), Some(&ca)).await, Ok(()), "the setting counts first");
+    assert_eq!(
+        outcome(&root(&foreign), Some(&ca)).await,
+        Ok(()),
+        "the setting overrides the address"
+    );
 
     for (url, ca) in [
         (root(&foreign), None),
         (format!("{by_name}?sslmode=verify-full"), Some(foreign.as_path())),
-        // That of the system has not signed it.
+        // No authority of the system has signed the certificate.
         (format!("{by_name}?sslmode=verify-full"), None),
     ] {
-        let said = outcome(&url, ca).await.unwrap_err();
-        assert!(said.contains("UnknownIssuer; name the authority"), "{said}");
-        assert!(said.contains("DATABASE_TLS_CA_FILE"), "{said}");
+        let error = outcome(&url, ca).await.unwrap_err();
+        assert!(error.contains("UnknownIssuer; name the authority"), "{error}");
+        assert!(error.contains("DATABASE_TLS_CA_FILE"), "{error}");
     }
-    // The certificate names localhost, and no address.
-    let said = outcome(&format!("{}?sslmode=verify-ca", server.url()), Some(&ca)).await;
-    assert!(said.unwrap_err().contains("not valid for name"));
+    // The certificate names localhost, but no address.
+    let error = outcome(&format!("{}?sslmode=verify-ca", server.url()), Some(&ca)).await;
+    assert!(error.unwrap_err().contains("not valid for name"));
 
-    let said = outcome(&by_name, Some(&broken)).await.unwrap_err();
-    assert!(said.starts_with("DATABASE_TLS_CA_FILE: the file of authorities holds no"), "{said}");
-    let said = outcome(&root(&broken), None).await.unwrap_err();
-    assert!(said.starts_with("DATABASE_URL: the file of authorities holds no"), "{said}");
+    let error = outcome(&by_name, Some(&broken)).await.unwrap_err();
+    assert!(error.starts_with("DATABASE_TLS_CA_FILE: the file of authorities holds no"), "{error}");
+    let error = outcome(&root(&broken), None).await.unwrap_err();
+    assert!(error.starts_with("DATABASE_URL: the file of authorities holds no"), "{error}");
 }
