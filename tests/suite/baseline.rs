@@ -1,4 +1,4 @@
-//! Redis loses messages; Postgres knows what they said.
+//! Redis loses messages; Postgres still holds their facts.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::live::{ZONE, caught_up, claims, eventually, publisher, ready, revoke,
 use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
 
-/// A resource token of before every hole that a test makes.
+/// Claims of a resource token that was issued before every gap of these tests.
 fn old(session: &str) -> Claims {
     let mut claims = claims(session);
     claims.iat = 1_000_000_000;
@@ -29,7 +29,7 @@ fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
+async fn closes_gap_from_postgres_and_denies_lost_revocation() {
     let redis = RedisServer::start();
     let mut postgres = PostgresServer::start().await;
     let url = postgres.url();
@@ -42,7 +42,7 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     caught_up(&revocations, &publisher).await;
     assert!(matches!(verdict(&revocations, &old("living")), Verdict::Admitted(_)));
 
-    // The database is away while the stream loses a message that was decided.
+    // The database is down while the stream loses a message.
     let name = Stream::SessionsRevoke.name();
     postgres
         .run(&format!(
@@ -57,7 +57,7 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     lose.cmd("XADD").arg(name).arg("*").arg("session_id").arg("hidden");
     lose.cmd("DEL").arg(name);
     lose.query_async::<()>(&mut connection).await.unwrap();
-    eventually("the hole is noticed", || {
+    eventually("the gap is detected", || {
         reason(&revocations, &old("living")) == Some(Reason::HistoryIncomplete)
     })
     .await;
@@ -65,7 +65,7 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
     assert!(matches!(verdict(&revocations, &claims("living")), Verdict::Admitted(_)));
 
     postgres.restart();
-    eventually("the hole is closed", || reason(&revocations, &old("living")).is_none()).await;
+    eventually("the gap is closed", || reason(&revocations, &old("living")).is_none()).await;
     assert_eq!(reason(&revocations, &old("hidden")), Some(Reason::Revoked));
     let mut session = old("living");
     session.usage = Some("session".into());
@@ -74,7 +74,7 @@ async fn a_hole_is_closed_from_postgres_and_what_it_hid_is_refused() {
 
 const CHILD: &str = "CARACAL_DATABASE_OF_A_CHILD";
 
-/// Not a test by itself: a service with the certificates that its parent chose.
+/// The child process of the next test: a service with the certificates that its parent chose.
 #[tokio::test]
 async fn child_that_reads_postgres() {
     let Ok(url) = std::env::var(CHILD) else { return };
@@ -87,7 +87,7 @@ async fn child_that_reads_postgres() {
     println!("outcome: {outcome:?}, {} entries", revocations.entries());
 }
 
-/// What such a service says that believes this authority, if any.
+/// Runs such a service, which trusts `authority` if there is one, and returns its outcome.
 fn outcome(url: &str, authority: Option<&Path>) -> String {
     let nothing = Path::new("/dev/null");
     let child = Command::new(std::env::current_exe().unwrap())
@@ -103,13 +103,13 @@ fn outcome(url: &str, authority: Option<&Path>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_over_tls_is_read_where_its_certificate_is_believed_and_nowhere_else() {
+async fn reads_postgres_over_tls_only_if_its_certificate_is_trusted() {
     let mut postgres = PostgresServer::start().await;
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server"]);
     let data = postgres.folder.path().join("data");
     for (from, to) in [("server.pem", "server.crt"), ("server.key", "server.key")] {
-        // Into files that belong to the server already, since it asks whose they are.
+        // Write into files that the server already owns: it checks their owner.
         postgres.own_file(&data.join(to), &std::fs::read(folder.path().join(from)).unwrap());
     }
     let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
@@ -130,7 +130,7 @@ async fn postgres_over_tls_is_read_where_its_certificate_is_believed_and_nowhere
         assert!(said.contains("outcome: Err") && said.contains("0 entries"), "{said}");
         assert!(!said.contains("a-password"), "{said}");
     }
-    // The certificate names localhost, and no address.
+    // The certificate names localhost, but no address.
     let said = outcome(&required.replace("localhost", "127.0.0.1"), Some(&ca));
     assert!(said.contains("outcome: Err"), "{said}");
 }

@@ -10,23 +10,23 @@ use crate::redis_server::RedisServer;
 const OFTEN: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_canary_lives_while_redis_answers_and_touches_no_other_stream() {
+async fn canary_follows_redis_and_writes_only_its_stream() {
     let server = RedisServer::start();
     let canary = Canary::new(&server.settings(&ring())).every(OFTEN).spawn();
-    assert!(!canary.is_alive(), "not before the first");
-    eventually("it is seen", || canary.is_alive()).await;
+    assert!(!canary.is_alive(), "no canary was sent yet");
+    eventually("the canary is seen", || canary.is_alive()).await;
     let mut connection = server.connection().await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert_eq!(keys, [CANARY_STREAM]);
 
     server.freeze();
-    eventually("it is missed", || !canary.is_alive()).await;
+    eventually("the canary is missed", || !canary.is_alive()).await;
     server.thaw();
-    eventually("it is seen again", || canary.is_alive()).await;
+    eventually("the canary is seen again", || canary.is_alive()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_user_needs_three_commands_on_one_stream() {
+async fn canary_user_needs_three_commands_on_one_stream() {
     let server = RedisServer::start();
     let rights =
         ["SETUSER", "canary", "on", ">pw", "resetkeys", "-@all", "+xadd", "+xread", "+time"];
@@ -39,5 +39,5 @@ async fn its_user_needs_three_commands_on_one_stream() {
         .unwrap();
     let url = format!("redis://canary:pw@127.0.0.1:{}", server.port());
     let canary = Canary::new(&crate::redis_server::settings(&url, &ring())).every(OFTEN).spawn();
-    eventually("it is seen", || canary.is_alive()).await;
+    eventually("the canary is seen", || canary.is_alive()).await;
 }

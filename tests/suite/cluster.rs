@@ -1,4 +1,5 @@
-//! Redis Cluster: each stream is read where its slot is, wherever that goes.
+//! Redis Cluster: each stream is read from the master that owns its slot, also after the slot
+//! moves.
 
 use std::time::Duration;
 
@@ -23,14 +24,14 @@ async fn length(cluster: &Cluster, key: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn streams_on_several_masters_are_followed_published_to_and_dead_lettered() {
+async fn follows_and_publishes_streams_on_several_masters() {
     let cluster = Cluster::start().await;
     let follower = Follower::new(cluster.settings()).with_receipts("gw-1");
     let revocations = follower.spawn();
     ready(&revocations).await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     revoke(&publisher, "ar-1").await;
-    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
     assert!(is_admitted(&revocations, "ar-2"));
     // Another stream, on another master.
     let before = revocations.zone(ZONE);
@@ -64,7 +65,7 @@ async fn streams_on_several_masters_are_followed_published_to_and_dead_lettered(
     exists.arg("caracal.revocation.receipt:gw-1");
     assert_eq!(exists.query_async::<u64>(&mut connection).await.unwrap(), 1, "a receipt");
 
-    // Effects once in a fleet: group, failure counts and marks are in slots of their own.
+    // Effects run once per fleet: the group, failure counts and marks are in slots of their own.
     let (sender, mut done) = tokio::sync::mpsc::unbounded_channel();
     let runner = EffectRunner::new(&cluster.settings(), Stream::SessionsRevoke, "sts-revocation");
     let work = tokio::spawn(runner.with_dedup().run(
@@ -91,7 +92,7 @@ async fn streams_on_several_masters_are_followed_published_to_and_dead_lettered(
 }
 
 #[tokio::test]
-async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
+async fn follows_moved_slot_without_suspecting_loss() {
     let cluster = Cluster::start().await;
     let mut strict = caracal_revocation::Options::strict();
     strict.deny_after = Duration::from_secs(30);
@@ -106,7 +107,7 @@ async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
 
     let slot = Move::of(&cluster, Stream::SessionsRevoke, HOME, 0);
     slot.begin().await;
-    // On its way it is asked for where it is going.
+    // During the move, write to the stream on its new master.
     let mut there = cluster.masters[0].connection().await;
     let mut commands = redis::pipe();
     let fields = Notice::revoke(ZONE, "operator").session("on-its-way");
@@ -117,11 +118,11 @@ async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
         add.arg(name).arg(value);
     }
     commands.exec_async(&mut there).await.unwrap();
-    eventually("it is heard", || is_revoked(&revocations, "on-its-way")).await;
+    eventually("the message is read", || is_revoked(&revocations, "on-its-way")).await;
     slot.end().await;
-    // A publisher that knew it elsewhere finds it.
+    // A publisher that knows the old master finds the new one.
     revoke(&publisher, "after").await;
-    eventually("it is followed", || is_revoked(&revocations, "after")).await;
+    eventually("the stream is followed", || is_revoked(&revocations, "after")).await;
     eventually("the outage is over", || outage(&revocations).is_none()).await;
     caught_up(&revocations, &publisher).await;
     assert_eq!(is_unknown(&revocations), None);
@@ -130,7 +131,7 @@ async fn a_stream_whose_slot_moves_is_followed_there_and_nothing_is_doubted() {
 }
 
 #[tokio::test]
-async fn a_stream_that_comes_along_with_less_is_a_hole() {
+async fn detects_gap_in_stream_that_moved_with_loss() {
     let cluster = Cluster::start().await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     revoke(&publisher, "before").await;
@@ -146,13 +147,13 @@ async fn a_stream_that_comes_along_with_less_is_a_hole() {
     slot.begin().await;
     slot.end().await;
     revoke(&publisher, "after").await;
-    eventually("the loss is noticed", || revocations.horizon().is_some()).await;
-    eventually("it is followed", || is_revoked(&revocations, "after")).await;
-    assert!(is_revoked(&revocations, "before"), "what is known stays known");
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually("the stream is followed", || is_revoked(&revocations, "after")).await;
+    assert!(is_revoked(&revocations, "before"), "known revocations stay");
 }
 
 #[tokio::test]
-async fn a_master_that_dies_is_replaced_by_its_replica() {
+async fn follows_replica_that_replaces_dead_master() {
     let mut cluster = Cluster::start().await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     let revocations = follow(cluster.settings(), Duration::from_secs(60));
@@ -160,23 +161,23 @@ async fn a_master_that_dies_is_replaced_by_its_replica() {
     revoke(&publisher, "before").await;
     caught_up(&revocations, &publisher).await;
     cluster.masters[HOME].kill();
-    eventually("it is noticed", || outage(&revocations).is_some()).await;
+    eventually("the outage is detected", || outage(&revocations).is_some()).await;
     assert!(is_admitted(&revocations, "anybody"), "within the bound");
     let start = std::time::Instant::now();
     while publisher.publish(Notice::revoke(ZONE, "o").session("after")).await.is_err() {
         assert!(start.elapsed() < PATIENCE, "no new master");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    eventually("what is published there is heard", || is_revoked(&revocations, "after")).await;
+    eventually("a message on the new master is read", || is_revoked(&revocations, "after")).await;
     eventually("the outage is over", || outage(&revocations).is_none()).await;
     assert!(is_revoked(&revocations, "before"));
     assert_eq!(is_unknown(&revocations), None);
 }
 
 #[tokio::test]
-async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
+async fn view_is_stale_when_only_a_minority_is_reachable() {
     let cluster = Cluster::start().await;
-    // All streams on the one that will be reached.
+    // Move all streams to the master that stays reachable.
     for stream in [Stream::PolicyInvalidate, Stream::AgentsLifecycle, Stream::DelegationsInvalidate]
     {
         let slot = Move::of(&cluster, stream, 0, HOME);
@@ -187,7 +188,7 @@ async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
     ready(&revocations).await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     caught_up(&revocations, &publisher).await;
-    // Two that hang: the third still answers, and is not believed.
+    // Two masters hang. The third still answers, but is not trusted.
     let mut home = cluster.masters[HOME].connection().await;
     let mut patient = redis::cmd("CONFIG");
     patient.arg("SET").arg("cluster-node-timeout").arg(120_000);
@@ -200,8 +201,11 @@ async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
     .await;
     let length: u64 =
         redis::cmd("XLEN").arg(Stream::SessionsRevoke.name()).query_async(&mut home).await.unwrap();
-    assert!(length > 0, "it answers all the while");
-    eventually("the cause is named", || outage(&revocations) == Some(Outage::NoPrimary)).await;
+    assert!(length > 0, "the third master still answers");
+    eventually("the cause of the outage is reported", || {
+        outage(&revocations) == Some(Outage::NoPrimary)
+    })
+    .await;
     cluster.masters[0].thaw();
     cluster.masters[1].thaw();
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
@@ -209,7 +213,7 @@ async fn a_reader_that_reaches_a_minority_of_the_masters_is_stale() {
 }
 
 #[tokio::test]
-async fn hung_node_holds_up_no_dead_letters_of_others() {
+async fn hung_node_delays_no_dead_letters_of_others() {
     let cluster = Cluster::start().await;
     let revocations = Follower::new(cluster.settings()).spawn();
     ready(&revocations).await;
@@ -221,13 +225,13 @@ async fn hung_node_holds_up_no_dead_letters_of_others() {
         patient.arg("SET").arg("cluster-node-timeout").arg(120_000);
         patient.exec_async(&mut node.connection().await).await.unwrap();
     }
-    // Both streams are at home; the dead letters of the first are not.
+    // Both streams are on the last master; the dead letters of the first are not.
     cluster.masters[0].freeze();
     for stream in [Stream::KeysInvalidate, Stream::SessionsRevoke] {
         let mut add = redis::cmd("XADD");
         add.arg(stream.name()).arg("*").arg("sid").arg("unsigned");
         add.exec_async(&mut home).await.unwrap();
-        // Until it is on its way to the writer.
+        // Wait until the dead letter is on its way to the writer.
         caught_up(&revocations, &publisher).await;
     }
     let start = std::time::Instant::now();
@@ -237,13 +241,13 @@ async fn hung_node_holds_up_no_dead_letters_of_others() {
     }
     cluster.masters[0].thaw();
     while length(&cluster, &format!("{}.dead", Stream::KeysInvalidate)).await != 1 {
-        assert!(start.elapsed() < PATIENCE, "no dead letter of the other");
+        assert!(start.elapsed() < PATIENCE, "no dead letter of the first stream");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
-async fn nodes_are_reached_by_their_preferred_host_names() {
+async fn reaches_nodes_by_preferred_host_names() {
     let (logged, _until_the_end) = crate::snapshot::Logged::begin();
     let names = ["--cluster-announce-hostname", "localhost"];
     let preferred = ["--cluster-preferred-endpoint-type", "hostname"];
@@ -252,16 +256,16 @@ async fn nodes_are_reached_by_their_preferred_host_names() {
     ready(&revocations).await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     revoke(&publisher, "ar-1").await;
-    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
     let read = logged.lines("reading from the primary that was named");
     assert_eq!(read.len(), Stream::ALL.len());
     assert!(read.iter().all(|line| line.contains("primary=localhost:")), "{read:#?}");
 }
 
 #[tokio::test]
-async fn nodes_that_prefer_addresses_are_reached_by_them() {
+async fn reaches_nodes_by_preferred_addresses() {
     let (logged, _until_the_end) = crate::snapshot::Logged::begin();
-    // A name that does not resolve: for people to read.
+    // A name that does not resolve, only for people to read.
     let cluster = Cluster::start_with(&["--cluster-announce-hostname", "n.invalid"]).await;
     let revocations = Follower::new(cluster.settings()).spawn();
     ready(&revocations).await;
@@ -270,7 +274,7 @@ async fn nodes_that_prefer_addresses_are_reached_by_them() {
 }
 
 #[tokio::test]
-async fn a_user_with_the_least_rights_follows_a_cluster() {
+async fn least_privileged_user_follows_cluster() {
     let cluster = Cluster::start().await;
     for master in &cluster.masters {
         let mut connection = master.connection().await;
@@ -287,5 +291,5 @@ async fn a_user_with_the_least_rights_follows_a_cluster() {
     ready(&revocations).await;
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
     revoke(&publisher, "ar-1").await;
-    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
 }

@@ -1,4 +1,4 @@
-//! A real cluster: masters with all slots between them, and a replica of the first.
+//! A real cluster: three masters that share all slots, and a replica of the last.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Cluster {
         settings(&self.addresses(), &[])
     }
 
-    /// The master that had this stream at the start.
+    /// Connects to the master that owned this key's slot at the start.
     pub(crate) async fn connection(&self, key: &str) -> MultiplexedConnection {
         let slot = slot(&self.masters[HOME], key).await;
         let owner = SLOTS.iter().position(|(first, last)| (*first..=*last).contains(&slot));
@@ -78,7 +78,7 @@ impl Cluster {
     }
 }
 
-/// Which master has `sessions.revoke`, and the replica.
+/// Index of the master that owns `sessions.revoke` and has the replica.
 pub(crate) const HOME: usize = 2;
 
 pub(crate) fn settings(nodes: &str, more: &[(&str, &str)]) -> Settings {
@@ -115,7 +115,7 @@ async fn eventually_says(node: &RedisServer, words: &[&str], text: &str) {
     }
 }
 
-/// A slot on its way from one master to another, with what is in it.
+/// A slot that moves from one master to another, with its stream.
 pub(crate) struct Move<'c> {
     from: &'c RedisServer,
     to: &'c RedisServer,
@@ -129,7 +129,7 @@ impl<'c> Move<'c> {
         Self { from, to, all: cluster.masters.iter().collect(), key: stream.name() }
     }
 
-    /// The stream is with the new master, which does not own its slot yet.
+    /// Moves the stream to the new master, which does not own the slot yet.
     pub(crate) async fn begin(&self) {
         let slot = slot(self.from, self.key).await.to_string();
         let (from, to) = (id(self.from).await, id(self.to).await);

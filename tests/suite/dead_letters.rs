@@ -1,4 +1,4 @@
-//! What becomes of messages that cannot be used.
+//! Dead letters: messages that cannot be used.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn dead(connection: &mut MultiplexedConnection, stream: Stream) -> Vec<Fie
     entries.into_iter().map(|(_, fields)| fields).collect()
 }
 
-/// Asks again until there are so many dead letters; then all there are.
+/// Polls until there are at least `count` dead letters, and returns all of them.
 pub(crate) async fn eventually_dead(
     server: &RedisServer,
     stream: Stream,
@@ -64,7 +64,7 @@ async fn add_unusable(server: &RedisServer) {
 }
 
 #[tokio::test]
-async fn each_unusable_message_is_written_once_by_a_whole_fleet_and_signed() {
+async fn fleet_writes_each_dead_letter_once_and_signed() {
     let server = RedisServer::start();
     let fleet = [follow(&server).await, follow(&server).await, follow(&server).await];
     add_unusable(&server).await;
@@ -84,7 +84,7 @@ async fn each_unusable_message_is_written_once_by_a_whole_fleet_and_signed() {
     let fields = read[1].0.fields().unwrap();
     assert_eq!(fields, [("sid".into(), "a".into()), ("sid".into(), "b".into())]);
 
-    // The whole fleet, and one that begins only now, have seen the rest.
+    // The whole fleet, and a follower that starts only now, have read the rest.
     let publisher = publisher(&server).await;
     let late = follow(&server).await;
     for revocations in fleet.iter().chain([&late]) {
@@ -96,7 +96,7 @@ async fn each_unusable_message_is_written_once_by_a_whole_fleet_and_signed() {
 }
 
 #[tokio::test]
-async fn wrong_key_moves_no_good_message() {
+async fn wrong_key_moves_no_valid_message() {
     let server = RedisServer::start();
     let publisher = publisher(&server).await;
     for n in 0..1_000 {
@@ -108,7 +108,7 @@ async fn wrong_key_moves_no_good_message() {
     let end = tokio::spawn(follower.run(async { stopped.await.unwrap_or(()) }));
     let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
     eventually("the wrong key is noticed", || is_unknown(&revocations) == why).await;
-    // What waits to be written is given time at the end.
+    // Shutdown leaves time to write pending dead letters.
     stop.send(()).unwrap();
     end.await.unwrap();
     let mut connection = server.connection().await;
@@ -116,7 +116,7 @@ async fn wrong_key_moves_no_good_message() {
 }
 
 #[tokio::test]
-async fn forgeries_before_the_first_good_message_are_written_after_it() {
+async fn forgeries_before_first_valid_message_are_written_after_it() {
     let server = RedisServer::start();
     let stream = Stream::SessionsRevoke;
     for session in [b"forged-1", b"forged-2"] {
@@ -129,7 +129,7 @@ async fn forgeries_before_the_first_good_message_are_written_after_it() {
 }
 
 #[tokio::test]
-async fn changed_producer_key_alarms_once_and_says_when_it_is_over() {
+async fn changed_producer_key_logs_one_alarm_and_its_end() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start();
     let revocations = follow(&server).await;
@@ -147,11 +147,14 @@ async fn changed_producer_key_alarms_once_and_says_when_it_is_over() {
         }
         add.exec_async(&mut server.connection().await).await.unwrap();
     }
-    eventually("it alarms", || degraded() == Some(Degraded::SignaturesFail)).await;
+    eventually("the alarm is raised", || degraded() == Some(Degraded::SignaturesFail)).await;
     assert!(revocations.readiness(revocations.now()).is_ready());
-    assert!(is_admitted(&revocations, "hidden"), "an exception of the promise");
+    assert!(
+        is_admitted(&revocations, "hidden"),
+        "a documented exception: signatures never change readiness alone"
+    );
     revoke(&publisher(&server).await, "good").await;
-    eventually("it is over", || degraded().is_none()).await;
+    eventually("the alarm ends", || degraded().is_none()).await;
 
     let [begun] = logged.lines("no accepted key has signed").try_into().unwrap();
     assert!(begun.contains("ERROR") && begun.contains("STREAMS_HMAC_KEY"), "{begun}");
@@ -160,7 +163,7 @@ async fn changed_producer_key_alarms_once_and_says_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_flood_of_forgeries_holds_up_no_revocation() {
+async fn flood_of_forgeries_delays_no_revocation() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -177,7 +180,7 @@ async fn a_flood_of_forgeries_holds_up_no_revocation() {
 }
 
 #[tokio::test]
-async fn wrong_typed_key_turns_off_only_its_own_dead_letters() {
+async fn wrong_key_type_disables_only_its_own_dead_letters() {
     let logged = crate::errors::Logged::from_now();
     let server = RedisServer::start();
     let mut connection = server.connection().await;
@@ -194,7 +197,7 @@ async fn wrong_typed_key_turns_off_only_its_own_dead_letters() {
         .await
         .unwrap();
     let revocations = follow(&server).await;
-    // Until one has verified, the key may be wrong.
+    // Until a message has verified, the key may be wrong.
     caught_up(&revocations, &publisher(&server).await).await;
     for stream in Stream::ALL {
         add(&server, stream.name(), &[(b"sid", b"forged")]).await;
@@ -202,18 +205,18 @@ async fn wrong_typed_key_turns_off_only_its_own_dead_letters() {
     for stream in [Stream::AgentsLifecycle, Stream::KeysInvalidate, Stream::PolicyInvalidate] {
         eventually_dead(&server, stream, 1).await;
     }
-    // Those after them are written, too.
+    // The streams after them are still written.
     add(&server, Stream::SessionsRevoke.name(), &[(b"sid", b"forged")]).await;
     add(&server, Stream::KeysInvalidate.name(), &[(b"sid", b"forged")]).await;
     eventually_dead(&server, Stream::KeysInvalidate, 2).await;
     caught_up(&revocations, &publisher(&server).await).await;
     assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 0);
-    assert_eq!(logged.lines_with(mark), 1, "said once");
-    assert_eq!(logged.lines_with(letters), 1, "said once");
+    assert_eq!(logged.lines_with(mark), 1, "logged once");
+    assert_eq!(logged.lines_with(letters), 1, "logged once");
 }
 
 #[tokio::test]
-async fn a_letter_that_redis_does_not_take_is_tried_again() {
+async fn retries_dead_letter_that_redis_rejects() {
     let server = RedisServer::start();
     let _revocations = follow(&server).await;
     let mut connection = server.connection().await;
@@ -224,7 +227,7 @@ async fn a_letter_that_redis_does_not_take_is_tried_again() {
         command.arg("SET").arg("maxmemory").arg(value);
         command.exec_async(&mut connection).await.unwrap();
     };
-    // In one transaction, so that the message is there before the memory is full.
+    // In one transaction, so that the message is stored before the memory is full.
     redis::pipe()
         .atomic()
         .cmd("XADD")
@@ -246,7 +249,7 @@ async fn a_letter_that_redis_does_not_take_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_only_read_is_served_and_writes_nothing() {
+async fn read_only_user_follows_and_writes_nothing() {
     let server = RedisServer::start();
     let mut connection = server.connection().await;
     for (user, rules) in [("reader", acl::FOLLOW), ("writer", acl::FOLLOWER)] {

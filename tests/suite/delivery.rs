@@ -1,4 +1,4 @@
-//! From a message in a real Redis to the state of a process.
+//! Delivery: from a message in a real Redis to the state of a process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -15,14 +15,14 @@ use crate::live::{
 };
 use crate::redis_server::{RedisServer, settings};
 
-/// Writes fields as they are, signed or not.
+/// Writes the fields unchanged, signed or not.
 pub(crate) async fn add(server: &RedisServer, stream: &str, fields: &[(&[u8], &[u8])]) -> String {
     let mut command = redis::cmd("XADD");
     command.arg(stream).arg("*");
     for (name, value) in fields {
         command.arg(*name).arg(*value);
     }
-    command.query_async(&mut server.connection().await).await.expect("Redis takes the fields")
+    command.query_async(&mut server.connection().await).await.expect("Redis stores the fields")
 }
 
 pub(crate) async fn add_signed(
@@ -39,7 +39,7 @@ pub(crate) async fn add_signed(
 }
 
 #[tokio::test]
-async fn nothing_is_admitted_before_the_history_is_replayed() {
+async fn admits_nothing_before_history_is_replayed() {
     let server = RedisServer::start();
     let follower = Follower::new(server.settings(&ring()));
     let revocations = follower.revocations();
@@ -50,7 +50,7 @@ async fn nothing_is_admitted_before_the_history_is_replayed() {
 }
 
 #[tokio::test]
-async fn a_revocation_reaches_a_running_follower() {
+async fn revocation_reaches_running_follower() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -61,7 +61,7 @@ async fn a_revocation_reaches_a_running_follower() {
 }
 
 #[tokio::test]
-async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() {
+async fn restart_restores_revocations_before_first_verdict() {
     let server = RedisServer::start();
     let publisher = publisher(&server).await;
     for n in 0..2_500 {
@@ -70,7 +70,7 @@ async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() 
     let follower = Follower::new(server.settings(&ring()));
     let revocations = follower.revocations();
     let task = tokio::spawn(follower.run(std::future::pending()));
-    // Until it is ready nothing is admitted; the moment it is, everything is there.
+    // Nothing is admitted until the follower is ready; then all revocations are present.
     while is_unknown(&revocations).is_some() {
         tokio::task::yield_now().await;
     }
@@ -79,7 +79,7 @@ async fn revocations_are_back_before_the_first_verdict_of_a_restarted_process() 
 }
 
 #[tokio::test]
-async fn a_message_that_a_clock_far_behind_has_dated_is_read_by_a_process_that_starts_later() {
+async fn reads_message_dated_by_a_slow_clock() {
     let server = RedisServer::start();
     let mut fields = vec![("sid".to_owned(), "ar-1".to_owned())];
     sign(&key(1), Stream::SessionsRevoke, &mut fields);
@@ -93,7 +93,7 @@ async fn a_message_that_a_clock_far_behind_has_dated_is_read_by_a_process_that_s
 }
 
 #[tokio::test]
-async fn every_stream_changes_what_it_should() {
+async fn every_stream_changes_its_part_of_the_state() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -118,22 +118,22 @@ async fn every_stream_changes_what_it_should() {
             Verdict::Refused(refusal) if refusal.reason() == Reason::Suspended)
     })
     .await;
-    eventually("the zone moves on", || {
+    eventually("the zone's versions are updated", || {
         let zone = revocations.zone(ZONE);
         (zone.delegation_epoch, zone.delegation_ended_epoch) == (42, 41)
             && zone.keys_generation > before.keys_generation
             && zone.policy_generation > before.policy_generation
     })
     .await;
-    assert!(is_admitted(&revocations, "de-4"), "a new delegation is not a revoked one");
-    // A resume lifts what was decided before it, in an earlier millisecond.
+    assert!(is_admitted(&revocations, "de-4"), "a new delegation is not revoked");
+    // A resume lifts suspensions decided in an earlier millisecond.
     tokio::time::sleep(Duration::from_millis(2)).await;
     publisher.publish(Notice::resume(ZONE, "gs-3", at("2026-11-20T10:05:00.000Z"))).await.unwrap();
-    eventually("gs-3 goes on", || is_admitted(&revocations, "gs-3")).await;
+    eventually("gs-3 is resumed", || is_admitted(&revocations, "gs-3")).await;
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_used_changes_nothing_and_stops_nobody() {
+async fn unusable_message_changes_and_stops_nothing() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -148,7 +148,7 @@ async fn a_message_that_cannot_be_used_changes_nothing_and_stops_nobody() {
     add_signed(&server, Stream::KeysInvalidate, stream, &[("zone_id", ZONE), ("sid", "moved")])
         .await;
     add_signed(&server, stream, stream, &[("zone_id", ZONE), ("reason", "no anchor")]).await;
-    // What one producer signed, cut so that a repeated field hides which was meant.
+    // A signed message, cut again so that a repeated field hides the signed value.
     let mut twice = vec![("sid".to_owned(), "second".to_owned())];
     sign(&key(1), stream, &mut twice);
     add(
@@ -161,11 +161,11 @@ async fn a_message_that_cannot_be_used_changes_nothing_and_stops_nobody() {
     for session in ["forged", "unsigned", "moved", "first", "second"] {
         assert!(is_admitted(&revocations, session), "{session}");
     }
-    assert_eq!(revocations.entries(), 1, "the marker alone");
+    assert_eq!(revocations.entries(), 1, "only the marker of `caught_up`");
 }
 
 #[tokio::test]
-async fn a_resplit_message_revokes_what_its_own_fields_say() {
+async fn resplit_message_revokes_its_own_fields() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -175,11 +175,11 @@ async fn a_resplit_message_revokes_what_its_own_fields_say() {
     caught_up(&revocations, &publisher).await;
     assert!(is_revoked(&revocations, "gs-1"));
     assert!(!is_revoked(&revocations, "hidden"));
-    assert!(revocations.horizon().is_some(), "what it hid is covered by the horizon");
+    assert!(revocations.horizon().is_some(), "the horizon covers the hidden field");
 }
 
 #[tokio::test]
-async fn both_keys_are_accepted_while_they_rotate() {
+async fn accepts_both_keys_during_rotation() {
     let server = RedisServer::start();
     let both = KeyRing::new(key(2)).with_previous(key(1));
     let revocations = Follower::new(server.settings(&both)).spawn();
@@ -194,13 +194,13 @@ async fn both_keys_are_accepted_while_they_rotate() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_never_ready_and_recovers_with_the_first_message_that_verifies() {
+async fn wrong_key_is_not_ready_until_a_message_verifies() {
     let server = RedisServer::start();
     let publisher = publisher(&server).await;
     revoke(&publisher, "ar-1").await;
     let revocations = Follower::new(server.settings(&KeyRing::new(key(9)))).spawn();
     let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
-    eventually("the wrong key is noticed", || is_unknown(&revocations) == why).await;
+    eventually("the wrong key is detected", || is_unknown(&revocations) == why).await;
     let right = Publisher::connect(&server.settings(&KeyRing::new(key(9)))).await.unwrap();
     revoke(&right, "ar-2").await;
     ready(&revocations).await;
@@ -208,7 +208,7 @@ async fn a_wrong_key_is_never_ready_and_recovers_with_the_first_message_that_ver
 }
 
 #[tokio::test]
-async fn a_password_a_user_and_a_unix_socket_are_used_as_the_address_says() {
+async fn connects_with_password_user_and_unix_socket() {
     let folder = tempfile::TempDir::new().unwrap();
     let socket = folder.path().join("redis.sock");
     let socket = socket.to_str().unwrap();
@@ -233,7 +233,7 @@ async fn a_password_a_user_and_a_unix_socket_are_used_as_the_address_says() {
     for url in [
         format!("redis://:hunter2@127.0.0.1:{port}"),
         format!("unix://{socket}?pass=hunter2"),
-        // This user may not ask for CONFIG: nothing is checked, nothing is held up.
+        // This user cannot run CONFIG: the check is skipped and delays nothing.
         format!("redis://follower:secret@127.0.0.1:{port}"),
     ] {
         let revocations = Follower::new(settings(&url, &ring())).spawn();
@@ -248,22 +248,22 @@ async fn a_password_a_user_and_a_unix_socket_are_used_as_the_address_says() {
 }
 
 #[tokio::test]
-async fn a_flushed_server_raises_the_horizon_and_following_goes_on() {
+async fn flushed_server_raises_the_horizon_and_is_followed() {
     let server = RedisServer::start();
     let publisher = publisher(&server).await;
     revoke(&publisher, "ar-1").await;
     let revocations = follow(&server).await;
     assert_eq!(revocations.horizon(), None);
     redis::cmd("FLUSHALL").exec_async(&mut server.connection().await).await.unwrap();
-    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
-    assert!(is_revoked(&revocations, "ar-1"), "a revocation outlives its message");
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    assert!(is_revoked(&revocations, "ar-1"), "the revocation stays");
     let mut old = claims("ar-2");
     old.iat = 1_700_000_000;
     assert!(matches!(verdict(&revocations, &old),
         Verdict::Refused(refusal) if refusal.reason() == Reason::HistoryIncomplete));
     revoke(&publisher, "ar-3").await;
     eventually("ar-3 is revoked", || is_revoked(&revocations, "ar-3")).await;
-    assert!(is_admitted(&revocations, "ar-2"), "a token made after the hole passes");
+    assert!(is_admitted(&revocations, "ar-2"), "a token issued after the gap is admitted");
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn harmless_trimming_raises_no_horizon() {
 }
 
 #[tokio::test]
-async fn a_start_inside_trimmed_history_refuses_tokens_older_than_what_is_left() {
+async fn start_in_trimmed_history_denies_older_tokens() {
     let server = RedisServer::start();
     let publisher = publisher(&server).await;
     for n in 0..10 {
@@ -299,7 +299,7 @@ async fn a_start_inside_trimmed_history_refuses_tokens_older_than_what_is_left()
 
 const CHILD: &str = "CARACAL_TEST_CHILD_URL";
 
-/// Not a test by itself: the process that the next test starts, twice.
+/// The process that the next test starts twice.
 #[tokio::test]
 async fn child_process() {
     let Ok(url) = std::env::var(CHILD) else { return };
@@ -307,12 +307,12 @@ async fn child_process() {
     ready(&revocations).await;
     println!("child is ready");
     std::io::stdout().flush().unwrap();
-    eventually("the child hears", || is_revoked(&revocations, "ar-1")).await;
+    eventually("the child reads the revocation", || is_revoked(&revocations, "ar-1")).await;
     println!("child has heard");
 }
 
 #[tokio::test]
-async fn two_processes_both_hear() {
+async fn two_processes_read_one_revocation() {
     let server = RedisServer::start();
     let mut children: Vec<_> = (0..2)
         .map(|_| {

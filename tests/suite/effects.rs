@@ -1,4 +1,4 @@
-//! Effects that must happen once in a fleet, on a real Redis.
+//! Effects that must happen once per fleet, on a real Redis.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +21,7 @@ use crate::snapshot::Logged;
 const STREAM: Stream = Stream::SessionsRevoke;
 const GROUP: &str = "sts-revocation";
 
-/// What a handler did, message by message.
+/// The sessions that a handler processed, in order.
 #[derive(Clone, Default)]
 struct Done(Arc<Mutex<Vec<String>>>);
 
@@ -46,14 +46,14 @@ fn runner(url: &str) -> EffectRunner {
     EffectRunner::new(&settings(url, &ring()), STREAM, GROUP).join_existing()
 }
 
-/// As the provisioner makes it.
+/// Creates the group as the provisioner does.
 async fn provision(server: &RedisServer) {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(STREAM.name()).arg(GROUP).arg("$").arg("MKSTREAM");
     command.exec_async(&mut server.connection().await).await.unwrap();
 }
 
-/// Starts a runner; send to end it, then await it.
+/// Starts a runner. Send to the first value to stop it, then await the second.
 fn start<F>(
     runner: EffectRunner,
     handler: impl Fn(Delivery) -> F + Send + Sync + 'static,
@@ -79,7 +79,7 @@ fn recording(
     }
 }
 
-/// How many entries are pending, by consumer.
+/// Counts the pending entries by consumer.
 async fn pending(server: &RedisServer) -> HashMap<String, usize> {
     let mut command = redis::cmd("XPENDING");
     command.arg(STREAM.name()).arg(GROUP).arg("-").arg("+").arg(10_000);
@@ -101,7 +101,7 @@ async fn dead_letters(server: &RedisServer) -> Vec<HashMap<String, String>> {
 
 const CHILD: &str = "CARACAL_TEST_EFFECTS_URL";
 
-/// Not a test by itself: the runner that the next test kills.
+/// The runner that the next test kills.
 #[tokio::test]
 async fn child_runner() {
     let Ok(url) = std::env::var(CHILD) else { return };
@@ -116,7 +116,7 @@ async fn child_runner() {
 }
 
 #[tokio::test]
-async fn a_runner_killed_mid_batch_loses_nothing_and_repeats_only_what_it_held() {
+async fn killed_runner_loses_nothing_and_repeats_only_its_batch() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
@@ -155,7 +155,7 @@ async fn a_runner_killed_mid_batch_loses_nothing_and_repeats_only_what_it_held()
     done_by_child.extend(by_child);
 
     let published: HashSet<String> = (0..400).map(|n| format!("ar-{n}")).collect();
-    eventually("every effect happened", || {
+    eventually("every effect ran", || {
         let all: HashSet<String> = done_by_child.iter().cloned().chain(done.all()).collect();
         all == published
     })
@@ -170,13 +170,13 @@ async fn a_runner_killed_mid_batch_loses_nothing_and_repeats_only_what_it_held()
     let by_survivor = done.all();
     let repeated = by_survivor.iter().filter(|session| done_by_child.contains(session)).count();
     assert_eq!(by_survivor.iter().collect::<HashSet<_>>().len(), by_survivor.len());
-    assert!(held > 0, "it was killed in the middle of a batch");
-    assert!(repeated <= held, "{repeated} repeated, {held} held");
+    assert!(held > 0, "the child was killed in the middle of a batch");
+    assert!(repeated <= held, "{repeated} repeated, {held} were pending");
     assert!(!by_survivor.is_empty() && done_by_child.len() >= 100);
 }
 
 #[tokio::test]
-async fn a_group_that_others_work_in_is_joined_only_on_purpose() {
+async fn joins_group_in_use_only_on_request() {
     let server = RedisServer::start();
     provision(&server).await;
     let mut command = redis::cmd("XGROUP");
@@ -191,7 +191,7 @@ async fn a_group_that_others_work_in_is_joined_only_on_purpose() {
     other.run(nothing, std::future::ready(())).await.unwrap();
 }
 
-/// A counter of failed attempts, and how many seconds it lives.
+/// Returns a counter of failed attempts and its remaining lifetime in seconds.
 async fn counter(server: &RedisServer, key: &str) -> (Option<u32>, i64) {
     let mut pipeline = redis::pipe();
     pipeline.get(key).ttl(key);
@@ -199,7 +199,7 @@ async fn counter(server: &RedisServer, key: &str) -> (Option<u32>, i64) {
 }
 
 #[tokio::test]
-async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
+async fn five_failed_attempts_write_one_signed_dead_letter() {
     let server = RedisServer::start();
     provision(&server).await;
     let done = Done::default();
@@ -226,7 +226,7 @@ async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
     let publisher = publisher(&server).await;
     let id = revoke(&publisher, "bad").await;
     revoke(&publisher, "good").await;
-    eventually("the other effect happened", || done.all() == ["good"]).await;
+    eventually("the other effect ran", || done.all() == ["good"]).await;
     eventually("the third attempt", || attempts.lock().unwrap().len() == 3).await;
     let key_of_the_sts = format!("stream-failure:{STREAM}:{id}");
     let (count, ttl) = counter(&server, &key_of_the_sts).await;
@@ -252,19 +252,19 @@ async fn five_failed_attempts_make_a_signed_dead_letter_and_others_go_on() {
         fields.contains(&("_sig".to_owned(), letter["_sig"].clone())),
         "signed like any message"
     );
-    assert_eq!(counter(&server, &key_of_the_sts).await.0, None, "and counted no more");
+    assert_eq!(counter(&server, &key_of_the_sts).await.0, None, "its counter is deleted");
     assert!(pending(&server).await.is_empty());
 }
 
 #[tokio::test]
-async fn attempts_are_counted_where_the_rest_of_the_fleet_counts_them() {
+async fn shares_attempt_counters_with_the_fleet() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
     let own = || EffectRunner::new(&server.settings(&ring()), STREAM, "a-group-of-our-own");
     own().run(recording(&Done::default()), std::future::ready(())).await.unwrap();
     let id = revoke(&publisher, "bad").await;
-    // Four attempts of an STS that is not this program, and three of another group's.
+    // Four attempts of another program's STS, and three of another group.
     let mut pipeline = redis::pipe();
     pipeline.set(format!("stream-failure:{STREAM}:{id}"), 4);
     pipeline.set(format!("stream-failure:{STREAM}:gateway-revocation:host:{id}"), 3);
@@ -292,7 +292,7 @@ async fn attempts_are_counted_where_the_rest_of_the_fleet_counts_them() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_given_up_has_its_effect_when_it_is_published_again() {
+async fn dead_lettered_message_runs_when_published_again() {
     let server = RedisServer::start();
     provision(&server).await;
     let done = Done::default();
@@ -318,13 +318,13 @@ async fn a_message_that_was_given_up_has_its_effect_when_it_is_published_again()
     }
     is_mended.store(true, Ordering::SeqCst);
     publisher.publish(notice).await.unwrap();
-    eventually("its effect", || done.all() == ["ar-1"]).await;
+    eventually("the effect runs", || done.all() == ["ar-1"]).await;
     end.send(()).unwrap();
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
+async fn unverified_message_is_dead_lettered_at_once() {
     let server = RedisServer::start();
     provision(&server).await;
     let done = Done::default();
@@ -334,7 +334,10 @@ async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
     revoke(&publisher, "the key is right").await;
     revoke(&forger, "forged").await;
     revoke(&publisher, "good").await;
-    eventually("the good ones", || done.all() == ["the key is right", "good"]).await;
+    eventually("both valid messages have their effect", || {
+        done.all() == ["the key is right", "good"]
+    })
+    .await;
     let letters = dead_letters(&server).await;
     assert_eq!(letters.len(), 1);
     assert!(letters[0]["error"].contains("signature"), "{letters:?}");
@@ -343,7 +346,7 @@ async fn a_message_that_cannot_be_verified_is_dead_lettered_at_once() {
     assert!(pending(&server).await.is_empty());
 }
 
-/// Adds two messages that nobody signed, one that names nothing, and one that somebody re-split.
+/// Adds two unsigned messages, one without an anchor, and one that was re-split.
 async fn add_unusable(server: &RedisServer) {
     for session in [b"forged-1", b"forged-2"] {
         add(server, STREAM.name(), &[(b"sid", session)]).await;
@@ -360,7 +363,7 @@ async fn unusable_message_has_one_dead_letter_in_a_fleet() {
     let done = [Done::default(), Done::default()];
     let runners = done.each_ref().map(|done| start(runner(&server.url()), recording(done)));
     let publisher = publisher(&server).await;
-    // Each has to see that its key is right.
+    // Each runner must first see that its key is right.
     while done.iter().any(|done| done.all().is_empty()) {
         revoke(&publisher, "good").await;
     }
@@ -371,7 +374,7 @@ async fn unusable_message_has_one_dead_letter_in_a_fleet() {
         caught_up(revocations, &publisher).await;
     }
     let last = add(&server, STREAM.name(), &[(b"sid", b"the last")]).await;
-    // A follower has come to the last of them, and the runners have no more to do.
+    // Wait until a follower has written the last dead letter and no entry is pending.
     let start = std::time::Instant::now();
     loop {
         let mut get = redis::cmd("GET");
@@ -381,7 +384,7 @@ async fn unusable_message_has_one_dead_letter_in_a_fleet() {
         if is_last && pending(&server).await.is_empty() {
             break;
         }
-        assert!(start.elapsed() < crate::live::PATIENCE, "never all written");
+        assert!(start.elapsed() < crate::live::PATIENCE, "not all dead letters were written");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for (end, task) in runners {
@@ -406,7 +409,10 @@ async fn flood_of_forgeries_is_logged_once() {
         add(&server, STREAM.name(), &[(b"sid", b"forged")]).await;
     }
     revoke(&publisher, "good").await;
-    eventually("the effect behind them", || done.all().contains(&"good".to_owned())).await;
+    eventually("the effect of the message after the flood", || {
+        done.all().contains(&"good".to_owned())
+    })
+    .await;
     end.send(()).unwrap();
     task.await.unwrap();
     assert_eq!(dead_letters(&server).await.len(), 50);
@@ -414,7 +420,7 @@ async fn flood_of_forgeries_is_logged_once() {
 }
 
 #[tokio::test]
-async fn forged_message_that_cannot_be_buried_holds_up_no_effect() {
+async fn forgery_without_dead_letter_delays_no_effect() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start();
     provision(&server).await;
@@ -431,10 +437,14 @@ async fn forged_message_that_cannot_be_buried_holds_up_no_effect() {
     let done = Done::default();
     let url = format!("redis://runner:secret@127.0.0.1:{}", server.port());
     let (end, task) = start(runner(&url), recording(&done));
-    eventually("all effects", || done.all().len() == 6).await;
+    eventually("all effects ran", || done.all().len() == 6).await;
     end.send(()).unwrap();
     task.await.unwrap();
-    assert_eq!(pending(&server).await.values().sum::<usize>(), 5, "another may bury them");
+    assert_eq!(
+        pending(&server).await.values().sum::<usize>(),
+        5,
+        "another runner may write their dead letters"
+    );
     let told = logged.lines("NOPERM");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains(caracal_revocation::acl::DEAD_LETTERS), "{told:?}");
@@ -459,7 +469,7 @@ async fn pending_message_that_was_trimmed_is_reported() {
     let done = Done::default();
     let runner = runner(&server.url()).with_claim_after(Duration::from_millis(10));
     let (end, task) = start(runner, recording(&done));
-    eventually("the effect that is left", || done.all() == ["kept"]).await;
+    eventually("the effect of the remaining message", || done.all() == ["kept"]).await;
     let mut letters = dead_letters(&server).await;
     let begun = std::time::Instant::now();
     while letters.len() < 2 {
@@ -484,7 +494,7 @@ async fn messages_stay_pending_while_none_verifies() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
-    // More than are claimed at once.
+    // More messages than one claim takes.
     let sessions: HashSet<String> = (0..150).map(|n| format!("ar-{n}")).collect();
     for session in &sessions {
         revoke(&publisher, session).await;
@@ -493,7 +503,10 @@ async fn messages_stay_pending_while_none_verifies() {
     let (end, task) = start(wrong.with_consumer("wrong"), recording(&Done::default()));
     let start_of_wait = std::time::Instant::now();
     while pending(&server).await.get("wrong") != Some(&150) {
-        assert!(start_of_wait.elapsed() < crate::live::PATIENCE, "they are delivered");
+        assert!(
+            start_of_wait.elapsed() < crate::live::PATIENCE,
+            "the messages are never delivered"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     end.send(()).unwrap();
@@ -501,7 +514,7 @@ async fn messages_stay_pending_while_none_verifies() {
     assert!(dead_letters(&server).await.is_empty());
     assert_eq!(pending(&server).await["wrong"], 150, "nothing was acknowledged");
 
-    // A runner with the right key takes them over.
+    // A runner with the right key claims the messages.
     let done = Done::default();
     let right = runner(&server.url()).with_claim_after(Duration::from_millis(50));
     let (end, task) = start(right, recording(&done));
@@ -513,7 +526,7 @@ async fn messages_stay_pending_while_none_verifies() {
 }
 
 #[tokio::test]
-async fn makes_no_stream_on_a_server_that_may_be_the_wrong_one() {
+async fn creates_no_stream_in_published_mode() {
     let server = RedisServer::start();
     let published = settings_in("stable", &server.url(), &ring());
     let runner = EffectRunner::new(&published, STREAM, GROUP);
@@ -526,7 +539,7 @@ async fn makes_no_stream_on_a_server_that_may_be_the_wrong_one() {
     let mut connection = server.connection().await;
     let there: u64 =
         redis::cmd("EXISTS").arg(STREAM.name()).query_async(&mut connection).await.unwrap();
-    assert_eq!(there, 0, "a follower is to find none");
+    assert_eq!(there, 0, "a follower must still find no stream");
 
     provision(&server).await;
     let runner = EffectRunner::new(&published, STREAM, "a-group-of-our-own");
@@ -534,7 +547,7 @@ async fn makes_no_stream_on_a_server_that_may_be_the_wrong_one() {
 }
 
 #[tokio::test]
-async fn of_two_that_come_at_once_on_their_own_not_both_are_let_in() {
+async fn admits_at_most_one_of_two_simultaneous_runners() {
     let server = RedisServer::start();
     provision(&server).await;
     for _ in 0..10 {
@@ -544,7 +557,8 @@ async fn of_two_that_come_at_once_on_their_own_not_both_are_let_in() {
             tokio::spawn(runner.run(recording(&Done::default()), std::future::pending()))
         };
         let (one, two) = (start("one"), start("two"));
-        eventually("one of them is refused", || one.is_finished() || two.is_finished()).await;
+        eventually("one of the runners is rejected", || one.is_finished() || two.is_finished())
+            .await;
         for task in [one, two] {
             task.abort();
             if let Ok(outcome) = task.await {
@@ -560,7 +574,7 @@ async fn of_two_that_come_at_once_on_their_own_not_both_are_let_in() {
 }
 
 #[tokio::test]
-async fn a_runner_that_died_does_not_keep_the_next_one_out() {
+async fn dead_runner_does_not_block_the_next() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
@@ -577,27 +591,27 @@ async fn a_runner_that_died_does_not_keep_the_next_one_out() {
     for n in 0..10 {
         revoke(&publisher, &format!("ar-{n}")).await;
     }
-    eventually("it has begun", || !begun.all().is_empty()).await;
+    eventually("the runner has started an effect", || !begun.all().is_empty()).await;
     died.abort();
     let _ = died.await;
     let done = Done::default();
     let early = runner().run(recording(&done), std::future::ready(())).await;
-    assert!(early.unwrap_err().is_in_use(), "for 30 s it may be alive");
+    assert!(early.unwrap_err().is_in_use(), "a consumer may be alive for 30 s");
     let held = pending(&server).await.values().sum::<usize>();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let next = runner().with_claim_after(Duration::from_millis(10));
     let (end, task) = start(next, recording(&done));
-    eventually("all of it", || done.all().len() >= 10).await;
+    eventually("all effects ran", || done.all().len() >= 10).await;
     end.send(()).unwrap();
     task.await.unwrap();
     let all: HashSet<_> = done.all().into_iter().collect();
     assert_eq!((all.len(), done.all().len()), (10, 10));
-    assert!(held >= 1, "what it held was claimed");
+    assert!(held >= 1, "the pending entry was claimed");
     assert!(pending(&server).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_redis_that_dies_and_comes_back_loses_no_effect() {
+async fn redis_restart_loses_no_effect() {
     let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     provision(&server).await;
     let done = Done::default();
@@ -614,17 +628,15 @@ async fn a_redis_that_dies_and_comes_back_loses_no_effect() {
         revoke(&after, &format!("ar-{n}")).await;
     }
     let published: HashSet<String> = (0..100).map(|n| format!("ar-{n}")).collect();
-    eventually("every effect happened", || {
-        done.all().into_iter().collect::<HashSet<_>>() == published
-    })
-    .await;
+    eventually("every effect ran", || done.all().into_iter().collect::<HashSet<_>>() == published)
+        .await;
     end.send(()).unwrap();
     task.await.unwrap();
     assert!(pending(&server).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_failure_that_may_pass_is_tried_until_it_does() {
+async fn retries_temporary_failure_until_it_succeeds() {
     let server = RedisServer::start();
     provision(&server).await;
     let attempts = Arc::new(Mutex::new(0));
@@ -649,25 +661,25 @@ async fn a_failure_that_may_pass_is_tried_until_it_does() {
 }
 
 #[tokio::test]
-async fn a_group_that_a_flush_took_along_is_healed() {
+async fn recreates_group_after_flush() {
     let server = RedisServer::start();
     provision(&server).await;
     let done = Done::default();
-    // Not by its claims, which come every 100 s, but by its reads.
+    // Reads must restore the group: claims come only every 100 s.
     let runner = runner(&server.url()).with_claim_after(Duration::from_secs(600));
     let (end, task) = start(runner, recording(&done));
     let publisher = publisher(&server).await;
     revoke(&publisher, "before").await;
-    eventually("the first", || done.all() == ["before"]).await;
+    eventually("the first effect ran", || done.all() == ["before"]).await;
     redis::cmd("FLUSHALL").exec_async(&mut server.connection().await).await.unwrap();
     revoke(&publisher, "after").await;
-    eventually("the second", || done.all().contains(&"after".to_owned())).await;
+    eventually("the second effect ran", || done.all().contains(&"after".to_owned())).await;
     end.send(()).unwrap();
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_shutdown_finishes_what_was_delivered_and_leaves_the_group() {
+async fn shutdown_finishes_delivered_messages_and_leaves_group() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
@@ -684,7 +696,7 @@ async fn a_shutdown_finishes_what_was_delivered_and_leaves_the_group() {
         }
     };
     let (end, task) = start(runner(&server.url()), handler);
-    eventually("it has begun", || !done.all().is_empty()).await;
+    eventually("the runner has started an effect", || !done.all().is_empty()).await;
     end.send(()).unwrap();
     task.await.unwrap();
     assert_eq!(done.all().len(), 20);
@@ -697,7 +709,7 @@ async fn a_shutdown_finishes_what_was_delivered_and_leaves_the_group() {
 }
 
 #[tokio::test]
-async fn hung_handler_does_not_hold_up_a_shutdown() {
+async fn hung_handler_does_not_block_shutdown() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
@@ -713,21 +725,21 @@ async fn hung_handler_does_not_hold_up_a_shutdown() {
     for session in ["ar-1", "ar-2"] {
         revoke(&publisher, session).await;
     }
-    eventually("it hangs", || begun.all() == ["ar-1"]).await;
+    eventually("the handler hangs", || begun.all() == ["ar-1"]).await;
     end.send(()).unwrap();
-    tokio::time::timeout(crate::live::PATIENCE, task).await.expect("it ends").unwrap();
-    assert_eq!(begun.all(), ["ar-1"], "nothing more was begun");
+    tokio::time::timeout(crate::live::PATIENCE, task).await.expect("the runner ends").unwrap();
+    assert_eq!(begun.all(), ["ar-1"], "no further effect was started");
     let done = Done::default();
     let next = runner(&server.url()).with_claim_after(Duration::from_millis(10));
     let (end, task) = start(next, recording(&done));
-    eventually("both effects", || done.all().len() == 2).await;
+    eventually("both effects ran", || done.all().len() == 2).await;
     end.send(()).unwrap();
     task.await.unwrap();
     assert!(pending(&server).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_message_published_twice_has_one_effect_with_dedup() {
+async fn dedup_runs_one_effect_per_outbox_id() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
@@ -743,7 +755,7 @@ async fn a_message_published_twice_has_one_effect_with_dedup() {
         publisher.publish(notice("once", one)).await.unwrap();
         let last = format!("last-{round}");
         revoke(&publisher, &last).await;
-        eventually("the last", || done.all().contains(&last)).await;
+        eventually("the last effect ran", || done.all().contains(&last)).await;
         end.send(()).unwrap();
         task.await.unwrap();
     }
@@ -752,7 +764,7 @@ async fn a_message_published_twice_has_one_effect_with_dedup() {
 }
 
 #[tokio::test]
-async fn effects_run_on_streams_inside_the_process_too() {
+async fn runs_effects_on_in_process_streams() {
     let streams = InProcess::new();
     let done = Done::default();
     let runner = EffectRunner::in_process(&streams, ring(), STREAM, GROUP);
@@ -761,7 +773,7 @@ async fn effects_run_on_streams_inside_the_process_too() {
     revoke(&publisher, "ar-1").await;
     publisher.publish(Notice::keys(ZONE)).await.unwrap();
     revoke(&publisher, "ar-2").await;
-    eventually("both effects", || done.all() == ["ar-1", "ar-2"]).await;
+    eventually("both effects ran", || done.all() == ["ar-1", "ar-2"]).await;
     end.send(()).unwrap();
     task.await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! What docs/outages.md says of each way in which Redis fails: the cause is named, said once, never
-//! taken for a revocation or a loss, and recovery needs nobody.
+//! Redis' failures as `docs/outages.md` describes them: the follower names each cause, logs it
+//! once, never takes it for a revocation or a gap, and recovers without intervention.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::live::{eventually, is_admitted, is_revoked, publisher, ready, revoke,
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
 
-/// What was logged since, by this process: a test has one of its own.
+/// The log of this process since its creation; each test has a process of its own.
 #[derive(Clone, Default)]
 pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
 
@@ -51,13 +51,13 @@ fn outage(revocations: &Revocations) -> Option<Outage> {
 
 async fn recovers(server: &RedisServer, revocations: &Revocations, session: &str) {
     revoke(&publisher(server).await, session).await;
-    eventually("it is read again", || is_revoked(revocations, session)).await;
+    eventually("the stream is read again", || is_revoked(revocations, session)).await;
     assert_eq!(outage(revocations), None);
-    assert_eq!(revocations.horizon(), None, "an outage is no loss");
+    assert_eq!(revocations.horizon(), None, "an outage is not a gap");
 }
 
 #[tokio::test]
-async fn whatever_redis_answers_is_named_said_once_and_gets_over() {
+async fn names_and_logs_each_redis_error_once_and_recovers() {
     let logged = Logged::from_now();
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port()).await;
@@ -76,37 +76,38 @@ async fn whatever_redis_answers_is_named_said_once_and_gets_over() {
         proxy.answer(answer);
         eventually(answer, || outage(&revocations) == Some(cause)).await;
         assert!(is_admitted(&revocations, "anybody"), "within the bound: {answer}");
-        // Time for many attempts, none of which is told.
+        // Leaves time for many attempts, none of which is logged.
         tokio::time::sleep(Duration::from_millis(700)).await;
         proxy.redirect(server.port());
         recovers(&server, &revocations, answer).await;
         let told = logged.lines_with(&format!("cause=\"{}\"", cause.label()));
-        assert_eq!(told, 1, "{answer}: an outage that comes and goes is one");
+        assert_eq!(told, 1, "{answer}: one outage is logged once");
     }
-    assert!(logged.lines_with("give the user the rights") > 0, "it says what to do");
+    assert!(logged.lines_with("give the user the rights") > 0, "the log names the action");
 }
 
 #[tokio::test]
-async fn a_partition_that_nobody_is_told_of_is_a_timeout() {
+async fn silent_partition_is_a_timeout() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port()).await;
     let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
     ready(&revocations).await;
     proxy.fall_silent();
     revoke(&publisher(&server).await, "meanwhile").await;
-    eventually("it is noticed", || outage(&revocations) == Some(Outage::Timeout)).await;
+    eventually("the timeout is detected", || outage(&revocations) == Some(Outage::Timeout)).await;
     assert!(!is_revoked(&revocations, "meanwhile"));
     proxy.redirect(server.port());
-    eventually("what was missed is read", || is_revoked(&revocations, "meanwhile")).await;
+    eventually("the missed message is read", || is_revoked(&revocations, "meanwhile")).await;
     recovers(&server, &revocations, "after").await;
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_named_and_enough_is_that_it_becomes_right() {
+async fn recovers_once_the_wrong_password_is_set_on_redis() {
     let server = RedisServer::start_with(&["--requirepass", "right"]);
     let url = format!("redis://:later@127.0.0.1:{}", server.port());
     let revocations = Follower::new(settings(&url, &ring())).spawn();
-    eventually("it is named", || outage(&revocations) == Some(Outage::Login)).await;
+    eventually("the wrong password is reported", || outage(&revocations) == Some(Outage::Login))
+        .await;
     let admin = format!("redis://:right@127.0.0.1:{}", server.port());
     let client = redis::Client::open(admin).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -118,10 +119,10 @@ async fn a_wrong_password_is_named_and_enough_is_that_it_becomes_right() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_hangs_is_a_timeout() {
+async fn hung_handshake_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("rediss://127.0.0.1:{}", listener.local_addr().unwrap().port());
-    // Takes connections, and says nothing.
+    // Accepts connections, and sends nothing.
     let taking = tokio::spawn(async move {
         let mut taken = Vec::new();
         loop {
@@ -129,12 +130,12 @@ async fn a_handshake_that_hangs_is_a_timeout() {
         }
     });
     let revocations = Follower::new(settings(&url, &ring())).spawn();
-    eventually("it is named", || outage(&revocations) == Some(Outage::Timeout)).await;
+    eventually("the timeout is reported", || outage(&revocations) == Some(Outage::Timeout)).await;
     taking.abort();
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_writes_is_read_all_the_same() {
+async fn reads_server_that_rejects_writes() {
     let (primary, replica) = (RedisServer::start(), RedisServer::start());
     let mut connection = replica.connection().await;
     let mut command = redis::cmd("REPLICAOF");
@@ -143,8 +144,11 @@ async fn a_server_that_takes_no_writes_is_read_all_the_same() {
     let logged = Logged::from_now();
     revoke(&publisher(&primary).await, "before").await;
     let revocations = Follower::new(replica.settings(&ring())).spawn();
-    eventually("it is replicated", || is_revoked(&revocations, "before")).await;
-    eventually("the start says so", || logged.lines_with("dead letters are off") == 1).await;
+    eventually("the message is replicated", || is_revoked(&revocations, "before")).await;
+    eventually("the start logs that dead letters are off", || {
+        logged.lines_with("dead letters are off") == 1
+    })
+    .await;
     let cause = outage(&revocations);
-    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary), "no outage for its dead letters");
+    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary), "missing dead letters are no outage");
 }

@@ -1,4 +1,5 @@
-//! Every example as a program on a real Redis: what it prints is typed, and works each time.
+//! Runs every example as a program on a real Redis. The test types the commands that the example
+//! prints; they work on each run.
 
 use caracal_revocation::Stream;
 
@@ -7,13 +8,13 @@ use crate::typed::{Running, Shell, built, ended, eventually, names_what_is_wrong
 
 const KEY: &str = "7f14aa0fe5569517d3bae57a4b2dcbed15a635f8382f64330c39e35ad25650ae";
 
-/// The environment of an example on this server.
+/// Returns the environment of an example on this server.
 fn on(url: &str) -> [(&str, &str); 2] {
     [("REDIS_URL", url), ("STREAMS_HMAC_KEY", KEY)]
 }
 
-/// Twice on one Redis, which keeps what the first run revoked, and once without any.
-fn each_time(follow: impl Fn(&[(&str, &str)])) {
+/// Runs twice on one Redis, which keeps the first run's revocations, and once without Redis.
+fn on_each_run(follow: impl Fn(&[(&str, &str)])) {
     let server = RedisServer::start();
     let url = server.url();
     follow(&on(&url));
@@ -42,7 +43,7 @@ fn example_without_a_key_writes_nothing() {
 }
 
 #[test]
-fn example_says_where_it_writes_and_provisions_an_empty_redis() {
+fn example_prints_its_streams_and_provisions_empty_redis() {
     let server = RedisServer::start();
     let url = server.url();
     let first = Running::start(&built("axum"), &on(&url));
@@ -71,16 +72,16 @@ fn example_with_another_key_does_not_start() {
 }
 
 #[test]
-fn axum_does_what_it_prints() {
-    each_time(|environment| {
+fn axum_example_works_as_printed() {
+    on_each_run(|environment| {
         let example = Running::start(&built("axum"), environment);
         Shell::open().follow(&example.blocks(1)[0]);
     });
 }
 
 #[test]
-fn hyper_does_what_it_prints() {
-    // Side by side, since each takes ten seconds; on one Redis all the same.
+fn hyper_example_works_as_printed() {
+    // In parallel, since each run takes ten seconds; still on one Redis.
     let server = RedisServer::start();
     let url = server.url();
     let environments = [Vec::from(on(&url)), Vec::from(on(&url)), Vec::new()];
@@ -95,8 +96,8 @@ fn hyper_does_what_it_prints() {
 }
 
 #[test]
-fn streaming_does_what_it_prints() {
-    each_time(|environment| {
+fn streaming_example_works_as_printed() {
+    on_each_run(|environment| {
         let example = Running::start(&built("streaming"), environment);
         let [watch, revoke] = example.blocks(2).try_into().unwrap();
         let mut terminal = Shell::open();
@@ -114,8 +115,8 @@ fn streaming_does_what_it_prints() {
 }
 
 #[test]
-fn mcp_does_what_it_prints() {
-    each_time(|environment| {
+fn mcp_example_works_as_printed() {
+    on_each_run(|environment| {
         let example = Running::start(&built("caracal-example-mcp"), environment);
         let [call, revoke] = example.blocks(2).try_into().unwrap();
         let mut terminal = Shell::open();
@@ -131,43 +132,43 @@ fn mcp_does_what_it_prints() {
 
 #[test]
 fn opa_embedded_runs_each_time() {
-    each_time(|environment| {
+    on_each_run(|environment| {
         let (succeeded, text) = ended(&built("opa_embedded"), environment);
         assert!(succeeded, "{text}");
     });
 }
 
 #[test]
-fn resource_server_does_what_it_prints() {
-    each_time(|environment| {
+fn resource_server_example_works_as_printed() {
+    on_each_run(|environment| {
         let example = Running::start(&built("caracal-example-resource-server"), environment);
         Shell::open().follow(&example.blocks(1)[0]);
     });
 }
 
 #[test]
-fn resource_server_hears_of_revocations_through_redis_only() {
+fn resource_server_learns_revocations_only_through_redis() {
     let program = built("caracal-example-resource-server");
-    each_time(|environment| {
+    on_each_run(|environment| {
         let sts = Running::start(&built("caracal-example-sts"), environment);
         let blocks = sts.blocks(1 + usize::from(!environment.is_empty()));
         let mut terminal = Shell::open();
         let before = keys_of(&mut terminal, &blocks[0]);
         terminal.follow(&blocks[0]);
-        eventually("the keys are others", || keys_of(&mut terminal, &blocks[0]) != before);
-        eventually("its record is marked once", || {
+        eventually("the keys have changed", || keys_of(&mut terminal, &blocks[0]) != before);
+        eventually("the record is revoked once", || {
             let asks = |line: &&String| line.ends_with("/operator/records");
             let told = terminal.run(blocks[0].iter().find(asks).unwrap());
             told.contains("/session-") && told.contains(":1")
         });
         let Some(next) = blocks.get(1) else {
-            // Without Redis it says so, and a resource server does not pretend.
+            // Without Redis the STS prints how to set it, and a resource server does not start.
             assert!(sts.output.text().contains("set REDIS_URL and STREAMS_HMAC_KEY"));
             let (succeeded, text) = ended(&program, &[("ISSUER", "http://127.0.0.1:1")]);
             assert!(!succeeded && text.contains("through Redis only"), "{text}");
             return;
         };
-        // In the place of cargo, what it has built.
+        // Run the built program in place of cargo.
         let [line] = next.as_slice() else { panic!("{next:?}") };
         let words: Vec<_> = line.split(' ').collect();
         assert_eq!(
@@ -181,7 +182,7 @@ fn resource_server_hears_of_revocations_through_redis_only() {
     });
 }
 
-/// The public keys, by the command that is printed.
+/// Prints the public keys with the command that the example prints.
 fn keys_of(terminal: &mut Shell, block: &[String]) -> String {
     let line = block.iter().find(|line| line.contains("jwks.json")).unwrap();
     terminal.run(line)

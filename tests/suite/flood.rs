@@ -1,4 +1,4 @@
-//! A flood of forged messages costs no memory, and hides no revocation.
+//! A flood of forged messages takes bounded memory and hides no revocation.
 
 use caracal_revocation::{Follower, Stream};
 
@@ -7,7 +7,7 @@ use crate::redis_server::RedisServer;
 
 const FORGED: usize = 60_000;
 
-/// The most memory that this process has had so far, in MB.
+/// Returns the peak resident memory of this process, in MB.
 fn highest_resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -15,7 +15,7 @@ fn highest_resident() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_megabytes_of_forgeries_are_not_kept_and_hide_no_revocation() {
+async fn discards_sixty_megabytes_of_forgeries_and_finds_revocation() {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     let mut connection = server.connection().await;
     for batch in 0..FORGED / 500 {
@@ -36,9 +36,9 @@ async fn sixty_megabytes_of_forgeries_are_not_kept_and_hide_no_revocation() {
     let revocations = Follower::new(server.settings(&ring())).spawn();
     caught_up(&revocations, &publisher).await;
     ready(&revocations).await;
-    assert_eq!(revocations.entries(), 1, "the marker alone");
+    assert_eq!(revocations.entries(), 1, "only the marker of `caught_up`");
     assert!(!is_revoked(&revocations, "forged-0-1"));
     let grown = highest_resident() - before;
-    // Of which the letters that wait take 16 MB at most.
+    // Pending dead letters take 16 MB of it at most.
     assert!(grown < 40, "{grown} MB");
 }

@@ -1,4 +1,4 @@
-//! The whole way: a signed message in a real Redis, a signed mandate in a real HTTP request.
+//! End to end: a signed message in a real Redis, and a signed mandate in a real HTTP request.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::redis_server::RedisServer;
 use crate::service::{Asker, on_axum, on_hyper};
 
 #[tokio::test]
-async fn a_revoked_mandate_is_refused_on_axum_and_on_hyper_over_http1_and_http2() {
+async fn denies_revoked_mandate_on_axum_and_hyper() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let publisher = publisher(&server).await;
@@ -40,7 +40,7 @@ async fn a_revoked_mandate_is_refused_on_axum_and_on_hyper_over_http1_and_http2(
         assert_eq!((seen.status, &seen.body[..]), (StatusCode::OK, &b"hello, admitted"[..]));
 
         revoke(&publisher, &bad).await;
-        eventually("it is revoked", || is_revoked(&revocations, &bad)).await;
+        eventually("the session is revoked", || is_revoked(&revocations, &bad)).await;
         let header = format!("Bearer {bad_token}");
         let headers = [("authorization", header.as_str()), ("x-request-id", "req-7")];
         let seen = asker.ask(address, &headers).await;
@@ -58,7 +58,7 @@ async fn a_revoked_mandate_is_refused_on_axum_and_on_hyper_over_http1_and_http2(
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_verify_never_passes() {
+async fn denies_token_that_does_not_verify() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let (issuer, stranger) = (Issuer::new().unwrap(), Issuer::new().unwrap());
@@ -80,8 +80,8 @@ async fn a_token_that_does_not_verify_never_passes() {
 }
 
 #[tokio::test]
-async fn an_unknown_state_is_an_outage_and_not_a_revocation() {
-    // A port that nobody listens on: the follower never gets ready.
+async fn unknown_state_is_an_outage_not_a_revocation() {
+    // No program listens on this port: the follower never becomes ready.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let settings = crate::redis_server::settings(&format!("redis://{closed}"), &ring());
     let revocations = Follower::new(settings).spawn();
@@ -95,20 +95,20 @@ async fn an_unknown_state_is_an_outage_and_not_a_revocation() {
 }
 
 #[tokio::test]
-async fn observing_refuses_nothing() {
+async fn observe_only_denies_nothing() {
     let server = RedisServer::start();
     let revocations = follow(&server).await;
     let issuer = Issuer::new().unwrap();
     let layer = GatewayLayer::new(revocations.clone()).insecure_observe_only();
     let address = on_axum(layer, &issuer).await;
     revoke(&publisher(&server).await, "ar-1").await;
-    eventually("it is revoked", || is_revoked(&revocations, "ar-1")).await;
+    eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
     let seen = Asker::http1().ask_with(address, &issuer.mint("ar-1").unwrap()).await;
-    assert_eq!((seen.status, &seen.body[..]), (StatusCode::OK, &b"hello, whoever you are"[..]));
+    assert_eq!((seen.status, &seen.body[..]), (StatusCode::OK, &b"hello, anonymous"[..]));
 }
 
 #[tokio::test]
-async fn one_service_can_be_asked_without_any_server() {
+async fn service_runs_without_a_server() {
     let clock = std::sync::Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
@@ -133,7 +133,7 @@ async fn one_service_can_be_asked_without_any_server() {
 }
 
 #[tokio::test]
-async fn an_in_process_stream_stands_in_for_redis() {
+async fn in_process_stream_replaces_redis() {
     let key = caracal_revocation::Key::generate().unwrap();
     let streams = caracal_revocation::InProcess::new();
     let keys = caracal_revocation::KeyRing::new(key.clone());
@@ -146,7 +146,7 @@ async fn an_in_process_stream_stands_in_for_redis() {
     revoke(&Publisher::in_process(&streams, None), "ar-1").await;
     revoke(&Publisher::in_process(&streams, Some(key)), "ar-2").await;
     eventually("ar-2 is revoked", || is_revoked(&revocations, "ar-2")).await;
-    // What was not signed was not believed.
+    // The unsigned message was rejected.
     assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::OK);
     let token = issuer.mint("ar-2").unwrap();
     assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::UNAUTHORIZED);

@@ -1,5 +1,5 @@
-//! Every way in which a stream can lose entries, each on a real Redis: none goes unnoticed, and
-//! what is harmless raises nothing.
+//! Each way in which a stream can lose entries, on a real Redis. Every gap is detected, and
+//! harmless changes raise no horizon.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::strict::SecondSource;
 
 const STREAM: &str = "caracal.sessions.revoke";
 
-/// A server with history that a follower has read, proven and is tailing.
+/// A server with a history that a follower has read and proven complete.
 struct Scene {
     server: RedisServer,
     _proxy: Option<Proxy>,
     publisher: Publisher,
     revocations: Revocations,
-    /// When the server was started for the second time, in seconds since the Unix epoch.
+    /// Time of the server's second start, in seconds since the Unix epoch.
     restarted: Option<i64>,
 }
 
@@ -40,11 +40,11 @@ impl Scene {
         let revocations = follow(&server).await;
         caught_up(&revocations, &publisher).await;
         let scene = Self { server, _proxy: None, publisher, revocations, restarted: None };
-        scene.shows_no_hole();
+        scene.assert_no_gap();
         scene
     }
 
-    /// Does all of it at once, so that the follower sees only the end.
+    /// Runs all commands at once, so that the follower sees only the result.
     async fn at_once(&self, fill: impl FnOnce(&mut Pipeline)) {
         let mut commands = redis::pipe();
         commands.atomic();
@@ -52,19 +52,19 @@ impl Scene {
         commands.exec_async(&mut self.server.connection().await).await.unwrap();
     }
 
-    fn shows_no_hole(&self) {
+    fn assert_no_gap(&self) {
         assert_eq!(self.revocations.horizon(), None);
     }
 
-    async fn shows_a_hole(&self) {
-        noticed(&self.revocations).await;
+    async fn expect_gap(&self) {
+        expect_horizon(&self.revocations).await;
         still_follows(&self.revocations, &self.publisher).await;
     }
 }
 
-/// A hole refuses what was made before its end, and nothing that was made after.
-async fn noticed(revocations: &Revocations) {
-    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+/// Waits for a gap. It denies tokens issued before its end, and none issued after.
+async fn expect_horizon(revocations: &Revocations) {
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
     let horizon = revocations.horizon().unwrap();
     let reason = |iat| match verdict(revocations, &made_at("made-early", iat)) {
         Verdict::Refused(refusal) => Some(refusal.reason()),
@@ -76,8 +76,8 @@ async fn noticed(revocations: &Revocations) {
 
 async fn still_follows(revocations: &Revocations, publisher: &Publisher) {
     caught_up(revocations, publisher).await;
-    assert!(is_revoked(revocations, "before"), "what was known stays known");
-    eventually("newer tokens pass", || is_admitted(revocations, "made-late")).await;
+    assert!(is_revoked(revocations, "before"), "known revocations stay");
+    eventually("newer tokens are admitted", || is_admitted(revocations, "made-late")).await;
 }
 
 fn xadd(commands: &mut Pipeline, id: &str) {
@@ -85,7 +85,7 @@ fn xadd(commands: &mut Pipeline, id: &str) {
 }
 
 #[tokio::test]
-async fn trimming_past_the_cursor() {
+async fn detects_trimming_past_the_cursor() {
     let scene = Scene::new().await;
     scene
         .at_once(|commands| {
@@ -93,11 +93,11 @@ async fn trimming_past_the_cursor() {
             commands.cmd("XTRIM").arg(STREAM).arg("MAXLEN").arg(1);
         })
         .await;
-    scene.shows_a_hole().await;
+    scene.expect_gap().await;
 }
 
 #[tokio::test]
-async fn a_deletion_in_the_middle_and_one_at_the_tail() {
+async fn detects_deletion_in_the_middle_and_at_the_tail() {
     for deleted in ["99999999999990-0", "99999999999991-0"] {
         let scene = Scene::new().await;
         scene
@@ -107,36 +107,36 @@ async fn a_deletion_in_the_middle_and_one_at_the_tail() {
                 commands.cmd("XDEL").arg(STREAM).arg(deleted);
             })
             .await;
-        noticed(&scene.revocations).await;
+        expect_horizon(&scene.revocations).await;
     }
 }
 
 #[tokio::test]
-async fn a_stream_deleted_and_made_anew() {
+async fn detects_deleted_and_recreated_stream() {
     let scene = Scene::new().await;
     scene
         .at_once(|commands| {
             commands.cmd("DEL").arg(STREAM);
-            // As many entries as before: only their number read gives it away.
+            // As many entries as before: only the count of entries read reveals the loss.
             (0..2).for_each(|_| xadd(commands, "*"));
         })
         .await;
-    scene.shows_a_hole().await;
+    scene.expect_gap().await;
 }
 
 #[tokio::test]
-async fn a_flush_under_a_blocked_read() {
+async fn detects_flush_during_blocked_read() {
     let scene = Scene::new().await;
     scene
         .at_once(|commands| {
             commands.cmd("FLUSHALL");
         })
         .await;
-    scene.shows_a_hole().await;
+    scene.expect_gap().await;
 }
 
 #[tokio::test]
-async fn a_flush_after_which_everything_is_refilled() {
+async fn detects_flush_followed_by_new_entries() {
     let scene = Scene::new().await;
     scene
         .at_once(|commands| {
@@ -144,11 +144,11 @@ async fn a_flush_after_which_everything_is_refilled() {
             (0..50).for_each(|_| xadd(commands, "*"));
         })
         .await;
-    scene.shows_a_hole().await;
+    scene.expect_gap().await;
 }
 
 #[tokio::test]
-async fn ids_set_back_and_counters_set() {
+async fn detects_changed_ids_and_counters() {
     type Fill = fn(&mut Pipeline);
     let fills: [Fill; 3] = [
         |commands| {
@@ -168,12 +168,12 @@ async fn ids_set_back_and_counters_set() {
     for fill in fills {
         let scene = Scene::new().await;
         scene.at_once(fill).await;
-        noticed(&scene.revocations).await;
+        expect_horizon(&scene.revocations).await;
     }
 }
 
 #[tokio::test]
-async fn a_restart_without_persistence_also_when_it_is_refilled_at_once() {
+async fn detects_restart_without_persistence() {
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
     let proxy = Proxy::to(server.port()).await;
     revoke(&publisher(&server).await, "before").await;
@@ -187,11 +187,11 @@ async fn a_restart_without_persistence_also_when_it_is_refilled_at_once() {
         revoke(&publisher, &format!("after-{n}")).await;
     }
     proxy.redirect(server.port());
-    noticed(&revocations).await;
+    expect_horizon(&revocations).await;
     still_follows(&revocations, &publisher).await;
 }
 
-/// Revokes a session in a message of this id.
+/// Revokes a session with a message of this id.
 async fn revoke_as(server: &RedisServer, id: &str, session: &str) {
     let mut fields = vec![("sid".to_owned(), session.to_owned())];
     sign(&key(1), Stream::SessionsRevoke, &mut fields);
@@ -204,8 +204,8 @@ async fn revoke_as(server: &RedisServer, id: &str, session: &str) {
 }
 
 #[tokio::test]
-async fn ids_that_a_server_gives_a_second_time_to_messages_after_a_crash() {
-    // The ids run ahead of the clock, as after it was set back, and so go on one by one.
+async fn reads_messages_whose_ids_were_given_twice() {
+    // The ids run ahead of the clock, as after it was set back, and so increase by one.
     let ids = ["99999999999990-1", "99999999999990-2"];
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
     let proxy = Proxy::to(server.port()).await;
@@ -220,15 +220,15 @@ async fn ids_that_a_server_gives_a_second_time_to_messages_after_a_crash() {
     for (id, session) in ids.into_iter().zip(["new-1", "new-2"]) {
         revoke_as(&server, id, session).await;
     }
-    // As many entries, of the same ids: the counters show nothing.
+    // As many entries with the same ids: the counters cannot reveal the loss.
     proxy.redirect(server.port());
     for session in ["new-1", "new-2"] {
         eventually(session, || is_revoked(&revocations, session)).await;
     }
-    assert!(is_revoked(&revocations, "lost-1"), "what was read is not unlearnt");
+    assert!(is_revoked(&revocations, "lost-1"), "revocations that were read stay");
 }
 
-/// Copies the append-only file, as a backup would.
+/// Copies the append-only file, as a backup does.
 fn copy_aof(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap() {
@@ -237,8 +237,8 @@ fn copy_aof(from: &Path, to: &Path) {
     }
 }
 
-/// A server that crashes and comes back with what it had earlier: after `lost` more messages, of
-/// which the follower has read all or none.
+/// Returns a server that crashed and restarted from an older backup, without the message `lost`,
+/// which the follower has read or not.
 async fn crash_back(options: Options, was_read: bool) -> Scene {
     let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let proxy = Proxy::to(server.port()).await;
@@ -257,12 +257,12 @@ async fn crash_back(options: Options, was_read: bool) -> Scene {
     }
     revoke(&before, "lost").await;
     if was_read {
-        eventually("it is read", || is_revoked(&revocations, "lost")).await;
+        eventually("the message is read", || is_revoked(&revocations, "lost")).await;
     }
     server.kill();
     std::fs::remove_dir_all(&live).unwrap();
     copy_aof(&backup, &live);
-    // Whole seconds: the horizon of the start lies below it.
+    // Wait for the next whole second: the horizon of the start lies below it.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let restarted = since.unwrap().as_secs() as i64;
@@ -274,21 +274,21 @@ async fn crash_back(options: Options, was_read: bool) -> Scene {
 }
 
 #[tokio::test]
-async fn a_crash_that_loses_entries_which_were_read() {
+async fn detects_crash_that_loses_read_entries() {
     let scene = crash_back(Options::default(), true).await;
-    scene.shows_a_hole().await;
-    assert!(is_revoked(&scene.revocations, "lost"), "what was read is not unlearnt");
+    scene.expect_gap().await;
+    assert!(is_revoked(&scene.revocations, "lost"), "revocations that were read stay");
 }
 
 #[tokio::test]
-async fn a_crash_that_loses_entries_which_nobody_read_is_suspected_and_refused_if_strict() {
+async fn suspects_loss_of_unread_entries_and_strict_denies() {
     let before = RevocationsWriter::new(Options::default()).losses();
     let scene = crash_back(Options::default(), false).await;
-    scene.shows_no_hole();
-    assert_ne!(scene.revocations.losses(), before, "a second source is read again");
+    scene.assert_no_gap();
+    assert_ne!(scene.revocations.losses(), before, "the baseline is read again");
     still_follows(&scene.revocations, &scene.publisher).await;
 
-    // In strict mode the start has raised the horizon already: it rises once more.
+    // In strict mode the start has already raised the horizon; it must rise once more.
     let mut options = Options::strict();
     options.horizon_margin = Duration::ZERO;
     let scene = crash_back(options, false).await;
@@ -300,7 +300,7 @@ async fn a_crash_that_loses_entries_which_nobody_read_is_suspected_and_refused_i
 }
 
 #[tokio::test]
-async fn another_server_behind_the_same_address() {
+async fn detects_another_server_at_the_same_address() {
     let (one, other) = (RedisServer::start(), RedisServer::start());
     let proxy = Proxy::to(one.port()).await;
     let publishers = (publisher(&one).await, publisher(&other).await);
@@ -312,11 +312,11 @@ async fn another_server_behind_the_same_address() {
     ready(&revocations).await;
     caught_up(&revocations, &publishers.0).await;
     proxy.redirect(other.port());
-    noticed(&revocations).await;
+    expect_horizon(&revocations).await;
     still_follows(&revocations, &publishers.1).await;
 }
 
-/// A primary with a replica that has all it has.
+/// Returns a primary and a replica in sync with it.
 async fn pair() -> (RedisServer, RedisServer) {
     let (primary, replica) = (RedisServer::start(), RedisServer::start());
     replicate(&replica, Some(&primary)).await;
@@ -344,7 +344,7 @@ async fn info(server: &RedisServer) -> String {
 async fn synchronized(replica: &RedisServer) {
     let start = std::time::Instant::now();
     while !info(replica).await.contains("master_link_status:up") {
-        assert!(start.elapsed() < crate::live::PATIENCE, "the replica is in step");
+        assert!(start.elapsed() < crate::live::PATIENCE, "the replica does not synchronize");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -355,7 +355,7 @@ fn field(info: &str, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_failover_to_a_replica_that_is_behind() {
+async fn detects_failover_to_a_lagging_replica() {
     let (mut primary, replica) = pair().await;
     let proxy = Proxy::to(primary.port()).await;
     let before = publisher(&primary).await;
@@ -367,20 +367,20 @@ async fn a_failover_to_a_replica_that_is_behind() {
     while field(&info(&replica).await, "master_repl_offset") < offset {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // It hears nothing any more of what the primary still acknowledges.
+    // The replica gets none of the writes that the primary still acknowledges.
     replicate(&replica, None).await;
     revoke(&before, "lost").await;
-    eventually("it is read", || is_revoked(&revocations, "lost")).await;
+    eventually("the message is read", || is_revoked(&revocations, "lost")).await;
     let losses = revocations.losses();
     primary.kill();
     proxy.redirect(replica.port());
-    noticed(&revocations).await;
+    expect_horizon(&revocations).await;
     assert_ne!(revocations.losses(), losses);
     still_follows(&revocations, &publisher(&replica).await).await;
 }
 
 #[tokio::test]
-async fn a_failover_to_a_replica_that_has_everything_raises_nothing() {
+async fn failover_to_complete_replica_raises_no_horizon() {
     let (mut primary, replica) = pair().await;
     let proxy = Proxy::to(primary.port()).await;
     let before = publisher(&primary).await;
@@ -390,8 +390,8 @@ async fn a_failover_to_a_replica_that_has_everything_raises_nothing() {
     let revocations = follower.spawn();
     ready(&revocations).await;
     caught_up(&revocations, &before).await;
-    eventually("the second source is read", || second.readings() == 1).await;
-    // The proven offset is of the last second: whoever is promoted later is beyond it.
+    eventually("the baseline is read", || second.readings() == 1).await;
+    // The proven offset is up to a second old: the promoted replica must be beyond it.
     let offset = field(&info(&primary).await, "master_repl_offset");
     while field(&info(&replica).await, "master_repl_offset") <= offset {
         revoke(&before, "more").await;
@@ -401,12 +401,12 @@ async fn a_failover_to_a_replica_that_has_everything_raises_nothing() {
     proxy.redirect(replica.port());
     still_follows(&revocations, &publisher(&replica).await).await;
     assert_eq!(revocations.horizon(), None);
-    // What the old primary acknowledged in its last moments, nobody else can tell.
-    eventually("the second source is read again", || second.readings() > 1).await;
+    // Only the baseline knows writes that the old primary acknowledged at the very end.
+    eventually("the baseline is read again", || second.readings() > 1).await;
 }
 
 #[tokio::test]
-async fn a_replica_that_is_read_and_takes_over_the_data_of_another() {
+async fn detects_replica_that_switches_to_another_primary() {
     let (primary, replica) = pair().await;
     let stranger = RedisServer::start();
     let publishers = (publisher(&primary).await, publisher(&stranger).await);
@@ -418,12 +418,12 @@ async fn a_replica_that_is_read_and_takes_over_the_data_of_another() {
     caught_up(&revocations, &publishers.0).await;
     asked.redirect(stranger.port());
     replicate(&replica, Some(&stranger)).await;
-    noticed(&revocations).await;
+    expect_horizon(&revocations).await;
     still_follows(&revocations, &publishers.1).await;
 }
 
 #[tokio::test]
-async fn a_full_resynchronization_of_a_replica_that_is_read_raises_nothing() {
+async fn full_resynchronization_raises_no_horizon() {
     let (primary, replica) = pair().await;
     let publisher = publisher(&primary).await;
     revoke(&publisher, "before").await;
@@ -437,32 +437,32 @@ async fn a_full_resynchronization_of_a_replica_that_is_read_raises_nothing() {
         field(&stats, "sync_full")
     };
     let before = full().await;
-    // Forgets how far it is, and so needs everything anew.
+    // The replica forgets its offset, and so needs a full resynchronization.
     replicate(&replica, None).await;
     let mut connection = replica.connection().await;
     redis::cmd("SET").arg("own").arg("history").exec_async(&mut connection).await.unwrap();
     replicate(&replica, Some(&primary)).await;
-    eventually("it is read again", || {
+    eventually("the stream is read again", || {
         revocations.readiness(revocations.now()).outage != Some(Outage::Loading)
     })
     .await;
     caught_up(&revocations, &publisher).await;
-    assert!(full().await > before, "it was a full one");
+    assert!(full().await > before, "the resynchronization was full");
     assert_eq!(revocations.horizon(), None);
     still_follows(&revocations, &publisher).await;
 }
 
 #[tokio::test]
-async fn a_signed_message_that_can_be_read_in_two_ways() {
+async fn ambiguous_signed_message_raises_the_horizon() {
     let scene = Scene::new().await;
     let stream = Stream::SessionsRevoke;
     let fields = [("reason", "x"), ("sid", "hidden\nsid=behind")];
     add_signed(&scene.server, stream, stream, &fields).await;
-    scene.shows_a_hole().await;
+    scene.expect_gap().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trimming_behind_the_cursor_raises_nothing_in_20_000_checks_under_three_writers() {
+async fn trimming_behind_the_cursor_raises_no_horizon() {
     const CHECKS: i64 = 20_000;
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     let revocations = follow(&server).await;
@@ -478,7 +478,8 @@ async fn trimming_behind_the_cursor_raises_nothing_in_20_000_checks_under_three_
                 let mut connection = client.get_multiplexed_async_connection().await.unwrap();
                 let mut round = 0;
                 while !*is_done.borrow() {
-                    // Never so far ahead of the reader that its own entries are trimmed.
+                    // Stays close enough to the reader that trimming removes only entries already
+                    // read.
                     for n in 0..100 {
                         let stream = Stream::ALL[(n + writer) % Stream::ALL.len()];
                         let mut add = redis::cmd("XADD");
@@ -488,7 +489,7 @@ async fn trimming_behind_the_cursor_raises_nothing_in_20_000_checks_under_three_
                     }
                     let marker = format!("marker-{writer}-{round}");
                     revoke(&publisher, &marker).await;
-                    eventually("it is read", || is_revoked(&revocations, &marker)).await;
+                    eventually("the marker is read", || is_revoked(&revocations, &marker)).await;
                     round += 1;
                 }
             })

@@ -1,4 +1,4 @@
-//! Identities through stacked layers: each inner layer reads the one that was decided on.
+//! Identities through stacked layers: each inner layer uses the admitted identity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,7 @@ const AUDIENCE: &str = "https://api.example";
 const BOSS: &str = "ar-boss";
 const NOBODY: &str = "ar-nobody";
 
-/// One state on a clock that stands still, an issuer, a verifier, and a policy that allows only
-/// the boss.
+/// A state with a manual clock, an issuer, a verifier, and a policy that allows only the boss.
 struct World {
     clock: Arc<ManualClock>,
     revocations: RevocationsWriter,
@@ -37,7 +36,7 @@ struct World {
     policies: ZonePolicies,
 }
 
-/// Allows requests of one authority record.
+/// A policy that allows requests of one authority record.
 struct OnlyBoss;
 
 impl PolicySource for OnlyBoss {
@@ -73,7 +72,7 @@ impl World {
         Self { clock, revocations, issuer, verifier, policies }
     }
 
-    /// The claims of an authority record whose authority came through the delegation `edge-…`.
+    /// Returns claims of an authority record, with the delegation `edge-<sid>` in its chain.
     fn claims(&self, sid: &str) -> Claims {
         let now = i64::try_from(self.revocations.now().wall.as_secs()).unwrap();
         let mut claims = Claims::new(sid, now, now + 600);
@@ -112,7 +111,7 @@ fn resource() -> Resource {
     Resource::new("api", "r-1", "https://api.example").with_scope("read")
 }
 
-/// The source from which the outer layer takes the identity.
+/// The source of the outer layer's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Claims,
@@ -125,18 +124,18 @@ enum Source {
 const SOURCES: [Source; 5] =
     [Source::Claims, Source::Authority, Source::Verifier, Source::Resource, Source::Unverified];
 
-/// The inside of the outer layer.
+/// The service or layer inside the outer layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inner {
     Policy,
-    /// A gateway layer with a bound of two seconds, which looks at chains.
+    /// A gateway layer with a bound of two seconds, which checks delegation chains.
     Gateway,
     Handler,
 }
 
 const INNERS: [Inner; 3] = [Inner::Policy, Inner::Gateway, Inner::Handler];
 
-/// Another identity that a layer leaves in the extensions.
+/// Another identity that an unrelated layer puts into the extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Foreign {
     Nothing,
@@ -148,7 +147,7 @@ enum Foreign {
 const FOREIGN: [Foreign; 4] =
     [Foreign::Nothing, Foreign::ClaimsBefore, Foreign::ClaimsBetween, Foreign::AuthorityBetween];
 
-/// One request through an outer layer, as it is made and as it may be disturbed.
+/// One request through an outer layer, with an optional foreign identity.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     source: Source,
@@ -165,7 +164,7 @@ impl Case {
         for source in SOURCES {
             for observe in [false, true] {
                 for foreign in FOREIGN {
-                    // The claims are the source themselves.
+                    // Here the claims are the source itself.
                     if (source, foreign) == (Source::Claims, Foreign::ClaimsBefore) {
                         continue;
                     }
@@ -185,10 +184,10 @@ impl Case {
         (self.source, self.foreign) == (Source::Authority, Foreign::ClaimsBefore)
     }
 
-    /// The verified identity that the outer layer decides on.
+    /// Returns the identity that the outer layer decides on, if it has one.
     fn identity(&self) -> Option<&'static str> {
         match (self.source, self.foreign) {
-            // The token is only read where no claims are given.
+            // The layer reads the token only if the request has no claims.
             (Source::Unverified, Foreign::ClaimsBefore) => Some(self.other),
             (Source::Unverified, _) => None,
             _ => Some(self.own),
@@ -203,7 +202,7 @@ fn insert<T: Clone + Send + Sync + 'static>(app: Router, value: T) -> Router {
     }))
 }
 
-/// What came of a request: its status, and the reason of a denial or what the handler saw.
+/// The status of a response, and the reason of its denial or the handler's text.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome(u16, String);
 
@@ -211,7 +210,7 @@ fn outcome(status: u16, text: &str) -> Outcome {
     Outcome(status, text.to_owned())
 }
 
-/// Says which identities the request holds.
+/// Lists the identities in the request.
 async fn handler(request: Request<Body>) -> String {
     let extensions = request.extensions();
     let admission = match extensions.get::<Admission>() {
@@ -264,7 +263,7 @@ impl World {
             Foreign::AuthorityBetween => insert(app, self.authority(case.other)),
             Foreign::Nothing | Foreign::ClaimsBefore => app,
         };
-        // Chains are left to the inner layer: so each of the two denies something else.
+        // Only the inner layer checks chains, so that each of the two denies something else.
         let gateway = self.gateway().without_chain();
         let resource = ResourceLayer::new(self.verifier.clone()).without_chain();
         let gateway = match case.source {
@@ -316,14 +315,14 @@ async fn inner_layers_decide_on_the_admitted_identity() {
                 outcome(200, &format!("{identity} claims=- authority=- mandate={mandate} -"))
             }
             (Inner::Gateway, None) => match case.foreign {
-                // The token was not verified: the layer takes the claims that it is given.
+                // The token was not verified: the layer uses the claims in the request.
                 Foreign::ClaimsBetween | Foreign::AuthorityBetween => {
                     outcome(200, &format!("{} claims=- authority=- mandate=- -", case.other))
                 }
                 _ => outcome(401, "unverified_token"),
             },
             (Inner::Handler, identity) => {
-                // No layer follows that would remove them.
+                // No further layer removes these extensions.
                 let claims = match case.foreign {
                     Foreign::ClaimsBetween => case.other,
                     Foreign::ClaimsBefore if case.conflicts() => case.other,
@@ -385,7 +384,7 @@ async fn second_gateway_checks_the_chain_of_the_admitted_identity() {
 }
 
 #[tokio::test]
-async fn observe_only_layer_vouches_for_nothing_it_would_deny() {
+async fn observe_only_layer_admits_no_identity_it_would_deny() {
     let world = World::new().await;
     world.revocations.add(&Known::Revoked(NOBODY), world.revocations.now());
     let cases = Case::all()
@@ -413,7 +412,7 @@ async fn observe_only_layer_vouches_for_nothing_it_would_deny() {
 }
 
 #[tokio::test]
-async fn observe_only_layer_inside_leaves_what_the_outer_decided() {
+async fn inner_observe_only_layer_keeps_the_outer_decision() {
     let world = World::new().await;
     world.revocations.add(&Known::Revoked(&edge(BOSS)), world.revocations.now());
     for verifies in [false, true] {
@@ -437,7 +436,7 @@ async fn observe_only_layer_inside_leaves_what_the_outer_decided() {
 }
 
 #[tokio::test]
-async fn admission_of_another_state_admits_nothing() {
+async fn denies_admission_of_another_state() {
     let world = World::new().await;
     let other = RevocationsWriter::with_clock(Options::default(), world.clock.clone());
     other.confirm(other.now());
@@ -454,7 +453,7 @@ async fn admission_of_another_state_admits_nothing() {
             let app = if claims { insert(app, world.claims(BOSS)) } else { app };
             assert_eq!(ask(app, None).await, outcome(401, "other_state"));
         }
-        // One that verifies has its own identity, and its own decision.
+        // A layer that verifies has its own identity and decision.
         let verifying = world.gateway().with_verifier(world.verifier.clone());
         let app = insert(app().layer(world.policy()).layer(verifying), admission);
         let token = world.token(NOBODY);
@@ -468,7 +467,7 @@ async fn admission_of_another_state_admits_nothing() {
 }
 
 #[tokio::test]
-async fn anonymous_request_carries_no_identity_past_a_verifier() {
+async fn verifier_removes_identities_of_anonymous_requests() {
     let world = World::new().await;
     let verifying = || world.gateway().with_verifier(world.verifier.clone()).allow_anonymous();
     let app = || Router::new().route("/", get(handler));
@@ -482,13 +481,13 @@ async fn anonymous_request_carries_no_identity_past_a_verifier() {
 }
 
 #[tokio::test]
-async fn foreign_mandate_is_not_taken_for_the_admitted_one() {
+async fn foreign_mandate_does_not_replace_the_admitted_one() {
     let world = World::new().await;
     let verify = async |sid| world.verifier.verify(&world.token(sid)).await.unwrap();
     let (boss, token) = (verify(BOSS).await, world.token(NOBODY));
     let verifying = || world.gateway().with_verifier(world.verifier.clone());
     let app = || Router::new().route("/", get(handler));
-    // Before the layer, and behind it.
+    // Insert it before the layer, then behind it.
     let seen = ask(insert(app().layer(verifying()), boss.clone()), Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=ar-nobody -"));
     let seen = ask(insert(app(), boss.clone()).layer(verifying()), Some(&token)).await;
@@ -496,7 +495,7 @@ async fn foreign_mandate_is_not_taken_for_the_admitted_one() {
     let second = insert(app().layer(world.gateway()), boss.clone()).layer(verifying());
     let seen = ask(second, Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=- -"));
-    // Without a decision it is the mandate that was verified.
+    // Without a decision, `Mandate::of` returns the mandate in the extensions.
     let seen = ask(insert(app(), boss), None).await;
     assert_eq!(seen, outcome(200, "none claims=- authority=- mandate=ar-boss -"));
 }

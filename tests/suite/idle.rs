@@ -1,4 +1,5 @@
-//! Connections that a server, or a proxy, closes while they are idle: nobody notices.
+//! Connections that a server or proxy closes while they are idle: every client reconnects without
+//! an error.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::snapshot::Logged;
 
 const STREAM: &str = Stream::SessionsRevoke.name();
 
-/// Closes every connection to the server, as an idle limit does, but that of the followers.
+/// Closes every connection to the server except those of followers, as an idle limit does.
 async fn close_all(server: &RedisServer) {
     let mut connection = server.connection().await;
     let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut connection).await.unwrap();
@@ -105,7 +106,7 @@ async fn closed_idle_connections_are_not_logged() {
     let dead = format!("{STREAM}.dead");
     let (mut letters, mut is_begun) = (0, false);
     for round in 0..3 {
-        // The runner begins at the end of the stream.
+        // A runner reads only messages that arrive after its start.
         let session = format!("ar-{round}");
         while !is_begun {
             revoke(&publisher, &session).await;
@@ -124,7 +125,7 @@ async fn closed_idle_connections_are_not_logged() {
     }
     assert!(canary.is_alive());
     let told = [logged.lines("WARN"), logged.lines("ERROR")].concat();
-    // The messages that nobody signed are.
+    // Messages about unsigned entries are expected.
     let of_messages = |line: &String| {
         line.contains("dead-lettered") || line.contains("no accepted key has signed")
     };

@@ -1,4 +1,4 @@
-//! A follower at work on a real Redis, and the questions that tests ask of it.
+//! A follower on a real Redis, and helpers to publish and to check its state.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use caracal_revocation::{
 
 use crate::redis_server::RedisServer;
 
-/// Long enough for the slowest machine: a test that waits so long has failed.
+/// Time limit that suffices on the slowest machine: a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const ZONE: &str = "zone-1";
@@ -22,14 +22,14 @@ pub(crate) fn ring() -> KeyRing {
     KeyRing::new(key(1))
 }
 
-/// A follower of the server with the usual key, ready.
+/// Returns a ready follower of the server with the usual key.
 pub(crate) async fn follow(server: &RedisServer) -> Revocations {
     let revocations = Follower::new(server.settings(&ring())).spawn();
     ready(&revocations).await;
     revocations
 }
 
-/// A follower whose view may be so old and no older.
+/// Returns a ready follower with this bound on staleness.
 pub(crate) async fn follow_within(server: &RedisServer, deny_after: Duration) -> Revocations {
     let mut options = Options::default();
     options.deny_after = deny_after;
@@ -48,27 +48,27 @@ pub(crate) async fn publisher(server: &RedisServer) -> Publisher {
     Publisher::connect(&server.settings(&ring())).await.expect("a publisher")
 }
 
-/// Publishes a revocation as the API does; the message's id.
+/// Publishes a revocation as the API does, and returns the message's id.
 pub(crate) async fn revoke(publisher: &Publisher, session: &str) -> StreamId {
     let notice = Notice::revoke(ZONE, "operator").session(session);
-    publisher.publish(notice).await.expect("Redis takes the message")
+    publisher.publish(notice).await.expect("Redis stores the message")
 }
 
-/// The claims of a token made long after every hole that a test makes.
+/// Returns claims of a token issued long after every gap of the tests.
 pub(crate) fn claims(session: &str) -> Claims {
     let mut claims = made_at(session, 4_000_000_000);
     claims.zone_id = Some(ZONE.into());
     claims
 }
 
-/// The claims of a token made in this second.
+/// Returns claims of a token issued in this second.
 pub(crate) fn made_at(session: &str, iat: i64) -> Claims {
     Claims::new(session, iat, iat + 900)
 }
 
 pub(crate) fn verdict(revocations: &Revocations, claims: &Claims) -> Verdict {
     let mut checks = Checks::default();
-    // Tests ask about tokens made long before or after the holes that they make.
+    // Skip the lifetime check: the tests use tokens issued long before or after their gaps.
     checks.lifetime = false;
     revocations.decide(claims, &checks, revocations.now())
 }
@@ -91,7 +91,7 @@ pub(crate) fn is_unknown(revocations: &Revocations) -> Option<Unknown> {
     }
 }
 
-/// Asks again and again until it is so.
+/// Polls until the condition holds.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -100,7 +100,7 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Everything that is published after this has been read when it returns.
+/// Returns once everything published before this call has been read.
 pub(crate) async fn caught_up(revocations: &Revocations, publisher: &Publisher) {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let marker = format!("marker-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! `docs/tracing.md` tells of events that the sources really have.
+//! Every event in `docs/tracing.md` exists in the sources.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The text with what a line's last backslash leaves out left out.
+/// Joins string lines that end with a backslash, as the compiler does.
 fn joined(text: &str) -> String {
     let mut lines = text.split("\\\n");
     let first = lines.next().unwrap_or_default().to_owned();
@@ -27,7 +27,7 @@ fn every_documented_event_is_in_the_sources_with_its_level() {
     sources(&root.join("crates"), &mut files);
     let text: String =
         files.iter().map(|file| joined(&std::fs::read_to_string(file).unwrap())).collect();
-    // What stands between one event's macro and the end of its statement.
+    // The text between an event's macro and the end of its statement.
     let has = |level: &str, message: &str| {
         let message = format!("\"{message}\"");
         let event = format!("tracing::{level}!(");

@@ -1,4 +1,4 @@
-//! The tests that need more than one crate: real Redis servers, real axum and hyper.
+//! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
 #[path = "../../examples/issuer/mod.rs"]
 mod issuer;

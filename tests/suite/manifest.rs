@@ -1,4 +1,4 @@
-//! The manifest that says what this resource verifier does, against its schema and the facts.
+//! The manifest of this resource verifier, compared with its schema and the code.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ fn manifest() -> Value {
 }
 
 #[test]
-fn the_manifest_is_valid_by_its_schema() {
+fn manifest_is_valid_by_its_schema() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let errors: Vec<_> =
         validator.iter_errors(&manifest()).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    // The schema is one that refuses.
+    // Check that the schema rejects wrong values.
     for (name, value) in [("languages", json!(["cobol"])), ("schema_version", json!("1"))] {
         let mut other = manifest();
         other[name] = value;
@@ -28,7 +28,7 @@ fn the_manifest_is_valid_by_its_schema() {
 }
 
 #[test]
-fn the_manifest_says_rust_this_version_and_all_four_anchors() {
+fn manifest_names_rust_this_version_and_four_anchors() {
     let manifest = manifest();
     assert_eq!(manifest["languages"], json!(["rust"]));
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));

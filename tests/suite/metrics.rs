@@ -1,4 +1,4 @@
-//! What a real run exports: as documented, and true.
+//! Metrics that a real run exports: documented, and correct.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use http::StatusCode;
 use crate::live::{ready, ring};
 use crate::operated::{Operated, Scrape, patiently, unix_now};
 
-/// Name and type of each metric in the table of `docs/metrics.md`.
+/// Reads the name and type of each metric in the table of `docs/metrics.md`.
 fn documented() -> BTreeSet<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -25,14 +25,14 @@ fn exported(scrape: &Scrape) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_exported_is_documented_and_true_and_everything_documented_is_exported() {
+async fn exported_metrics_match_the_documentation() {
     let service = Operated::start().await;
     patiently("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK).await;
     assert_eq!(service.get("/health").await.0, StatusCode::OK);
     for n in 0..3 {
         service.work(n).await;
     }
-    patiently("gauges are told", async || {
+    patiently("gauges are exported", async || {
         service.scrape().await.value("caracal_gateway_revocations_active") == Some(3.0)
     })
     .await;
@@ -71,7 +71,7 @@ async fn everything_exported_is_documented_and_true_and_everything_documented_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restart_of_redis_counts_nothing_twice() {
+async fn redis_restart_counts_nothing_twice() {
     let mut service = Operated::start().await;
     for n in 0..3 {
         service.work(n).await;
@@ -82,15 +82,17 @@ async fn restart_of_redis_counts_nothing_twice() {
         "caracal_revocation_refused_messages_total",
         "caracal_revocation_verified_messages_total",
     ];
-    patiently("all is read", async || service.scrape().await.sum(messages[0]) == 6.0).await;
+    patiently("all messages are read", async || service.scrape().await.sum(messages[0]) == 6.0)
+        .await;
     let before = service.scrape().await;
 
     service.redis.kill();
     let errors = "caracal_revocation_read_errors_total";
-    patiently("it is tried again", async || service.scrape().await.sum(errors) >= 5.0).await;
+    patiently("the follower retries", async || service.scrape().await.sum(errors) >= 5.0).await;
     service.redis.restart();
     let replays = "caracal_revocation_replays_total";
-    patiently("it is read again", async || service.scrape().await.sum(replays) == 2.0).await;
+    patiently("the streams are read again", async || service.scrape().await.sum(replays) == 2.0)
+        .await;
     let after = service.scrape().await;
     for name in messages {
         assert_eq!(after.sum(name), before.sum(name), "{name}");
@@ -101,7 +103,7 @@ async fn restart_of_redis_counts_nothing_twice() {
     assert_eq!(after.value(doubts), Some(1.0));
 }
 
-/// How a follower ends.
+/// The ways in which a follower ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Panics,
@@ -124,7 +126,7 @@ async fn gauges_of_ended_follower_are_not_fresh() {
         ready(&revocations).await;
         let value = |sample: &str| Scrape(exporter.render()).value(sample);
         let fresh = "caracal_gateway_revocation_snapshot_fresh";
-        patiently("gauges are told", async || value(fresh) == Some(1.0)).await;
+        patiently("gauges are exported", async || value(fresh) == Some(1.0)).await;
 
         if end == End::Dropped {
             task.abort();
@@ -137,7 +139,7 @@ async fn gauges_of_ended_follower_are_not_fresh() {
         assert_eq!(age, Some(f64::INFINITY), "{end:?}");
         assert_eq!(value(r#"caracal_revocation_unready{reason="stale"}"#), Some(1.0), "{end:?}");
         let proven = value("caracal_revocation_proven_timestamp_seconds").unwrap();
-        assert!((unix_now() - proven).abs() < 30.0, "it stays what it was: {proven}");
+        assert!((unix_now() - proven).abs() < 30.0, "the time does not change: {proven}");
     }
     crate::ops::prometheus_reads(&exporter.render());
 }

@@ -1,4 +1,4 @@
-//! The state against a slow, obvious model: any events, in any order, any shape of token.
+//! The state compared with a slow, simple model: any events, in any order, any kind of token.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use proptest::option;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// Few ids, so that events and tokens meet.
+/// Few ids, so that events and tokens share them.
 fn id() -> impl Strategy<Value = String> {
     (0..12_u8).prop_map(|n| format!("id-{n}"))
 }
@@ -72,14 +72,14 @@ fn occurred(second: u32) -> OccurredAt {
     OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.000Z")).unwrap()
 }
 
-/// Everything ever told, kept as it was told.
+/// All events, kept unchanged.
 #[derive(Default)]
 struct Model {
-    /// Hours at which an id was last revoked.
+    /// The time at which an id was last revoked.
     revoked: HashMap<String, Duration>,
     suspended: HashMap<String, Vec<u32>>,
     resumed: HashMap<String, Vec<u32>>,
-    /// When a suspension or resume was last told.
+    /// The time of the last suspension or resume of an id.
     told: HashMap<String, Duration>,
     epoch: u64,
 }
@@ -113,7 +113,7 @@ impl Model {
         }
     }
 
-    /// Entries leave 24 hours after they were last told.
+    /// Removes entries 24 hours after their last event.
     fn forget(&mut self, now: Duration) {
         let old = |told: &Duration| now - *told > Duration::from_secs(24 * 3_600 + 60);
         self.revoked.retain(|_, told| !old(told));
@@ -158,8 +158,8 @@ impl Model {
     }
 }
 
-/// The message that tells the step. The time of its decision orders suspensions as their
-/// occurrence does: what orders them otherwise is tested where that is decided.
+/// Returns the message for a step and the time of its decision. That time orders suspensions as
+/// their occurrence does; the tests of the state crate cover the other cases.
 fn notice(step: &Step) -> Option<(Notice, u64)> {
     let decided = |second: &u32| 1_795_168_800_000 + u64::from(*second) * 1_000;
     Some(match step {
@@ -198,9 +198,9 @@ fn apply(revocations: &RevocationsWriter, step: &Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
 
-    /// 250 cases of up to 40 events and as many tokens each: some 10,000 verdicts a run.
+    /// Runs 250 cases of 40 events and tokens each: about 10,000 verdicts.
     #[test]
-    fn every_verdict_is_that_of_the_obvious_model(
+    fn every_verdict_matches_the_simple_model(
         steps in vec((step(), token(), any::<bool>()), 40),
     ) {
         let clock = Arc::new(ManualClock::new());
@@ -212,7 +212,7 @@ proptest! {
                 clock.advance(by);
                 elapsed += by;
             }
-            // Told twice, as at-least-once delivery may.
+            // Apply it twice, as at-least-once delivery may.
             apply(&revocations, &step);
             apply(&revocations, &step);
             model.apply(&step, elapsed);
@@ -222,11 +222,11 @@ proptest! {
 
             let mut checks = Checks::default();
             checks.delegation_epoch = with_epoch;
-            // Days pass here.
+            // Days pass in this test.
             checks.lifetime = false;
             let now = revocations.now();
             let verdict = revocations.decide(&claims, &checks, now);
-            // Those of earlier steps too, which have noted what they found then.
+            // Keep the authorities of earlier steps too: they cache what they found then.
             kept.push((revocations.authority(&claims), claims.clone()));
             for (authority, claims) in &kept {
                 for chain in [false, true] {

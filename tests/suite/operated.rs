@@ -1,4 +1,4 @@
-//! A service at work, with everything that reports metrics, and the exporter that shows them.
+//! A running service with every source of metrics, and the exporter that shows them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,10 +22,10 @@ use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
 use crate::service::Asker;
 
-/// The token that a scraper needs.
+/// The bearer token of the scraper.
 pub(crate) const BEARER: &str = "scrape-me";
 
-/// A gateway that admits, refuses and reports.
+/// A gateway that admits, denies and reports.
 pub(crate) struct Operated {
     pub(crate) address: SocketAddr,
     pub(crate) redis: RedisServer,
@@ -43,7 +43,7 @@ impl Operated {
         let revocations = follow(&redis).await;
         let issuer = Issuer::new().unwrap();
         ask_policies(&revocations).await;
-        // Counted from the moment that they are made, whether or not they are asked.
+        // Layers export their counters once they exist, even without a request.
         let verifier = Verifier::builder("http://127.0.0.1:9", ZONE, "https://api.example");
         let _ = ResourceLayer::new(verifier.build(&revocations).unwrap()).layer(());
         let _ = StsLayer::new(revocations.clone());
@@ -67,13 +67,13 @@ impl Operated {
         Self { address, redis, revocations, publisher, issuer, asker: Asker::http1() }
     }
 
-    /// One request admitted, and one revoked and refused; a message that cannot be believed.
+    /// Sends one admitted and one revoked request, and publishes one unsigned message.
     pub(crate) async fn work(&self, n: usize) {
         let session = format!("ar-{n}");
         let token = self.issuer.mint(&session).unwrap();
         assert_eq!(self.asker.ask_with(self.address, &token).await.status, StatusCode::OK);
         revoke(&self.publisher, &session).await;
-        eventually("it is revoked", || is_revoked(&self.revocations, &session)).await;
+        eventually("the session is revoked", || is_revoked(&self.revocations, &session)).await;
         let seen = self.asker.ask_with(self.address, &token).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
         let _: String = redis::cmd("XADD")
@@ -98,29 +98,29 @@ impl Operated {
     }
 }
 
-/// Prometheus' text format.
+/// A scrape in Prometheus' text format.
 pub(crate) struct Scrape(pub(crate) String);
 
 impl Scrape {
-    /// Name and type of each metric.
+    /// Returns the name and type of each metric.
     pub(crate) fn types(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
     }
 
-    /// The values of all samples of this name, added up.
+    /// Returns the sum over all samples of this name.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let samples = self.0.lines().filter_map(|line| line.strip_prefix(name));
         let samples = samples.filter(|sample| sample.starts_with(['{', ' ']));
         samples.filter_map(|sample| sample.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// The value of a sample, written as it stands there: `name{label="value"}`.
+    /// Returns the value of a sample, written as in the text: `name{label="value"}`.
     pub(crate) fn value(&self, sample: &str) -> Option<f64> {
         self.0.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
     }
 }
 
-/// A policy for the one zone that exists.
+/// A policy for the only zone that exists.
 struct Policies;
 
 impl PolicySource for Policies {
@@ -150,7 +150,7 @@ async fn ask_policies(revocations: &Revocations) {
     let _ = PolicyLayer::new(policies, ClaimsInput::new(resource())).layer(());
 }
 
-/// Seconds since the Unix epoch.
+/// Returns seconds since the Unix epoch.
 pub(crate) fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }

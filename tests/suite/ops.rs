@@ -1,4 +1,4 @@
-//! What `ops/` ships: a redis.conf, alerts and a dashboard, on the real programs.
+//! The files in `ops/`: a redis.conf, alerts and a dashboard, run on the real programs.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -21,13 +21,14 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// `./test.sh` installs it; elsewhere the tests that need it do nothing.
+/// Returns `true` if Prometheus is installed. `./test.sh` installs it; without it these tests pass
+/// without a check.
 fn has_prometheus() -> bool {
     let found = ["prometheus", "promtool"].iter().all(|program| {
         Command::new(program).arg("--version").stderr(Stdio::null()).output().is_ok()
     });
     if !found {
-        eprintln!("prometheus is not installed: nothing is tested here");
+        eprintln!("skipped: prometheus is not installed");
     }
     found
 }
@@ -47,7 +48,7 @@ pub(crate) fn prometheus_reads(scrape: &str) {
     promtool.stdin.take().unwrap().write_all(scrape.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
-    // It ends with 3 if it would have named a metric otherwise.
+    // Exit code 3 only reports metric names that break a convention.
     assert!(output.status.code().is_some_and(|code| code != 1), "{words}");
 }
 
@@ -63,17 +64,17 @@ fn panels() -> Vec<Value> {
     dashboard["panels"].as_array().unwrap().clone()
 }
 
-/// The queries of a panel, as Grafana would send them with everything selected.
+/// Returns the queries of a panel as Grafana sends them with everything selected.
 fn queries(panel: &Value) -> impl Iterator<Item = String> {
     let targets = panel["targets"].as_array().into_iter().flatten();
     targets.map(|target| {
-        // A panel may hide what is zero; that it would show it is enough here.
+        // A panel may hide zero values. Remove that filter: here a zero counts as data.
         let query = target["expr"].as_str().unwrap().trim_end_matches(" > 0");
         query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "20s")
     })
 }
 
-/// Each `increase(SERIES[WINDOW])` in a text: the series and the window.
+/// Returns the series and window of each `increase(SERIES[WINDOW])` in a text.
 fn increases(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split("increase(").skip(1).map(|rest| {
         let (series, rest) = rest.split_once('[').unwrap();
@@ -87,7 +88,7 @@ fn promtool_tests(file: &Path) {
 }
 
 #[test]
-fn each_alert_fires_when_it_should_and_not_before() {
+fn each_alert_fires_on_its_condition_only() {
     if !has_prometheus() {
         return;
     }
@@ -100,7 +101,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
 }
 
 #[test]
-fn alerts_see_what_was_counted_before_the_first_scrape() {
+fn alerts_include_counts_before_the_first_scrape() {
     if !has_prometheus() {
         return;
     }
@@ -108,7 +109,7 @@ fn alerts_see_what_was_counted_before_the_first_scrape() {
     promtool_tests(&repository(tests));
     let tests = read(tests);
     let rules = read("ops/prometheus/caracal-revocation.rules.yml");
-    assert!(!rules.contains("rate("), "a rate sees nothing of it");
+    assert!(!rules.contains("rate("), "a rate misses counts before the first scrape");
     for rule in rules.split("- alert: ").skip(1) {
         let alert = rule.lines().next().unwrap();
         let mut is_on_counter = false;
@@ -134,7 +135,7 @@ fn alerts_see_what_was_counted_before_the_first_scrape() {
 }
 
 #[test]
-fn dashboard_says_where_there_is_no_proof_and_no_horizon() {
+fn dashboard_shows_missing_proof_and_missing_horizon() {
     if !has_prometheus() {
         return;
     }
@@ -184,7 +185,7 @@ fn dashboard_says_where_there_is_no_proof_and_no_horizon() {
 }
 
 #[test]
-fn the_runbook_has_a_place_for_each_alert() {
+fn runbook_has_a_section_for_each_alert() {
     let runbook = read("docs/runbook.md");
     let headings = runbook.lines().filter_map(|line| line.strip_prefix("### "));
     let headings: BTreeSet<_> =
@@ -193,7 +194,7 @@ fn the_runbook_has_a_place_for_each_alert() {
 }
 
 #[tokio::test]
-async fn a_server_with_our_redis_conf_runs_what_the_streams_need() {
+async fn redis_conf_sets_what_the_streams_need() {
     let conf = repository("ops/redis.conf");
     let server = RedisServer::start_with(&["--include", conf.to_str().unwrap()]);
     let mut connection = server.connection().await;
@@ -207,7 +208,7 @@ async fn a_server_with_our_redis_conf_runs_what_the_streams_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus() {
+async fn dashboard_queries_and_alerts_run_on_prometheus() {
     if !has_prometheus() {
         return;
     }
@@ -232,7 +233,7 @@ async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus(
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 
-    // Every rule is evaluated without an error, and one of them has reason to fire.
+    // Every rule is evaluated without an error, and one alert fires.
     let alert = r#"ALERTS{alertname="CaracalRevocationInvalidSignatures", alertstate="firing"}"#;
     patiently("an alert fires", async || !prometheus.query(alert).await.is_empty()).await;
     let rules = prometheus.get("/api/v1/rules").await;
@@ -246,13 +247,13 @@ async fn every_query_of_the_dashboard_and_every_alert_runs_on_a_real_prometheus(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_fires_on_a_real_prometheus_that_begins_late() {
+async fn alert_fires_on_prometheus_started_later() {
     if !has_prometheus() {
         return;
     }
     let service = Operated::start().await;
     service.work(0).await;
-    patiently("it is counted", async || {
+    patiently("the invalid signature is counted", async || {
         let invalid = "caracal_gateway_revocation_invalid_signatures_total";
         service.scrape().await.value(invalid) == Some(1.0)
     })
@@ -262,7 +263,7 @@ async fn alert_fires_on_a_real_prometheus_that_begins_late() {
     patiently("the alert fires", async || !prometheus.query(alert).await.is_empty()).await;
 }
 
-/// A Prometheus of the test's own, scraping the service each second.
+/// A Prometheus for one test, which scrapes the service each second.
 struct Prometheus {
     _folder: TempDir,
     address: String,
@@ -283,7 +284,7 @@ impl Prometheus {
                 "static_configs": [{"targets": [service.address.to_string()]}],
             }],
         });
-        // Every JSON text is YAML too.
+        // JSON is valid YAML.
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -300,7 +301,7 @@ impl Prometheus {
         Self { _folder: folder, address, process, asker: Asker::http1() }
     }
 
-    /// The answer; null while Prometheus is not up yet.
+    /// Returns the JSON answer, or null while Prometheus is starting.
     async fn get(&self, path: &str) -> Value {
         if std::net::TcpStream::connect(&self.address).is_err() {
             return Value::Null;
@@ -309,7 +310,7 @@ impl Prometheus {
         serde_json::from_slice(&seen.body).unwrap_or(Value::Null)
     }
 
-    /// The samples that the query finds now. A query that is wrong fails the test.
+    /// Returns the samples of a query now. An invalid query fails the test.
     async fn query(&self, query: &str) -> Vec<Value> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let answer = self.get(&format!("/api/v1/query?query={encoded}")).await;

@@ -1,4 +1,4 @@
-//! Redis goes away under load, and comes back.
+//! Redis fails under load, and recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
 use crate::service::{Asker, on_axum};
 
-/// Clients that keep asking until told to stop, and count what they see.
+/// Clients that send requests until they are stopped, and count the answers.
 struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<tokio::task::JoinHandle<()>>,
@@ -74,7 +74,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_killed_under_load_costs_nothing_within_the_bound_and_is_followed_again() {
+async fn killed_server_denies_nothing_within_bound_and_is_followed_again() {
     let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let revocations = follow(&server).await;
     revoke(&publisher(&server).await, "ar-1").await;
@@ -95,21 +95,21 @@ async fn a_server_killed_under_load_costs_nothing_within_the_bound_and_is_follow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_leads_to_refusals_beyond_the_bound_and_to_recovery() {
+async fn hung_server_denies_beyond_the_bound_and_recovers() {
     let server = RedisServer::start();
     let revocations = follow_within(&server, Duration::from_secs(4)).await;
     let load = Load::on(GatewayLayer::new(revocations.clone()), "good").await;
     eventually("clients are served", || load.served() > 50).await;
 
     server.freeze();
-    eventually("the bound is passed", || {
+    eventually("the view is beyond the bound", || {
         matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
     })
     .await;
-    eventually("clients are told of an outage", || load.unavailable() > 50).await;
+    eventually("clients get 503", || load.unavailable() > 50).await;
 
     server.thaw();
-    eventually("the state is known again", || is_unknown(&revocations).is_none()).await;
+    eventually("the state is fresh again", || is_unknown(&revocations).is_none()).await;
     let before = load.served();
     eventually("clients are served again", || load.served() > before + 50).await;
     revoke(&publisher(&server).await, "ar-1").await;
@@ -123,7 +123,7 @@ async fn old_view_is_logged_before_requests_are_denied() {
     let server = RedisServer::start();
     let revocations = follow_within(&server, Duration::from_secs(4)).await;
     server.freeze();
-    eventually("the bound is passed", || is_unknown(&revocations).is_some()).await;
+    eventually("the view is beyond the bound", || is_unknown(&revocations).is_some()).await;
     assert_eq!(logged.lines_with("the view is getting old"), 1);
     server.thaw();
     eventually("its end is logged", || logged.lines_with("the view is fresh again") == 1).await;
@@ -131,7 +131,7 @@ async fn old_view_is_logged_before_requests_are_denied() {
 }
 
 #[tokio::test]
-async fn what_an_outage_stops_is_logged_once_at_each_end() {
+async fn outage_of_each_part_is_logged_once_per_end() {
     let logged = crate::errors::Logged::from_now();
     let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let revocations = Follower::new(server.settings(&ring())).with_receipts("r-1").spawn();
@@ -165,24 +165,24 @@ async fn what_an_outage_stops_is_logged_once_at_each_end() {
     for line in begun.into_iter().chain(ended) {
         assert_eq!(logged.lines_with(line), 1, "{line}");
     }
-    assert_eq!(logged.lines_with("dead letters"), 0, "a connection made anew is no news");
+    assert_eq!(logged.lines_with("dead letters"), 0, "a reconnection is not logged");
 }
 
 #[tokio::test]
-async fn a_server_without_persistence_that_restarts_raises_the_horizon() {
+async fn restart_without_persistence_raises_the_horizon() {
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
     revoke(&publisher(&server).await, "ar-1").await;
     let revocations = follow(&server).await;
     assert_eq!(revocations.horizon(), None);
     server.kill();
     server.restart();
-    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
     assert!(is_revoked(&revocations, "ar-1"));
-    eventually("newer tokens pass", || is_admitted(&revocations, "ar-2")).await;
+    eventually("newer tokens are admitted", || is_admitted(&revocations, "ar-2")).await;
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_stream_is_never_taken_for_an_empty_one() {
+async fn key_of_wrong_type_is_not_an_empty_stream() {
     let logged = crate::errors::Logged::from_now();
     let server = RedisServer::start();
     let mut connection = server.connection().await;
@@ -200,7 +200,7 @@ async fn a_key_that_is_no_stream_is_never_taken_for_an_empty_one() {
 }
 
 #[tokio::test]
-async fn a_follower_stops_when_it_is_told_to() {
+async fn follower_stops_on_shutdown() {
     let server = RedisServer::start();
     let follower = Follower::new(server.settings(&ring()));
     let revocations = follower.revocations();
@@ -210,6 +210,6 @@ async fn a_follower_stops_when_it_is_told_to() {
     }));
     crate::live::ready(&revocations).await;
     stop.send(()).unwrap();
-    tokio::time::timeout(PATIENCE, task).await.expect("it stops").unwrap();
-    assert!(is_admitted(&revocations, "ar-1"), "what is known stays known, until it is stale");
+    tokio::time::timeout(PATIENCE, task).await.expect("the follower stops").unwrap();
+    assert!(is_admitted(&revocations, "ar-1"), "the state answers until it is stale");
 }

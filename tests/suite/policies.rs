@@ -14,13 +14,13 @@ use crate::redis_server::{RedisServer, settings};
 
 const CHILD: &str = "CARACAL_TEST_POLICY_CHILD_URL";
 
-/// A file that holds the version, shared by processes.
+/// A file with the version, shared by processes.
 #[derive(Clone)]
 struct File(std::path::PathBuf);
 
 impl File {
     fn write(&self, version: &str) {
-        // In one step, as a database would: nobody reads half of it.
+        // Replaces the file in one step, as a database would: no reader sees half of it.
         let next = self.0.with_extension("next");
         std::fs::write(&next, version).unwrap();
         std::fs::rename(&next, &self.0).unwrap();
@@ -56,7 +56,7 @@ fn serves(policies: &ZonePolicies, version: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalidation_in_redis_puts_the_new_policy_in_force_and_its_age_is_since_published() {
+async fn invalidation_loads_new_policy_and_ages_since_publication() {
     let server = RedisServer::start();
     let file = File(server.folder().join("policy"));
     file.write("v1");
@@ -64,9 +64,9 @@ async fn an_invalidation_in_redis_puts_the_new_policy_in_force_and_its_age_is_si
     let policies = ZonePolicies::new(revocations.clone(), file.clone(), RegoEngine::new());
     assert_eq!(version(&policies).await, "v1");
     let publisher = publisher(&server).await;
-    // The message is there before the version that it names.
+    // The message arrives before the version that it names.
     publisher.publish(Notice::policy(ZONE, "ps-1", "v2")).await.unwrap();
-    eventually("the invalidation is heard", || {
+    eventually("the invalidation is read", || {
         policies.status(ZONE).is_some_and(|status| !status.invalidation_age.is_zero())
     })
     .await;
@@ -79,7 +79,7 @@ async fn an_invalidation_in_redis_puts_the_new_policy_in_force_and_its_age_is_si
     assert!(policies.status(ZONE).unwrap().invalidation_age.is_zero());
 }
 
-/// Not a test by itself: the process that the next test starts, twice.
+/// The process that the next test starts twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn policy_child_process() {
     let Ok(setting) = std::env::var(CHILD) else { return };

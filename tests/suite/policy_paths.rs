@@ -1,4 +1,4 @@
-//! Policies and handlers read the same path, on real sockets: what clients send, byte for byte.
+//! Policies and handlers see the same path, on real sockets, with requests sent byte for byte.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use tower::util::MapRequestLayer;
 
 use crate::live::ZONE;
 
-/// Denies one file, by its path.
+/// A policy that denies one file by its path.
 struct NoSecrets;
 
 impl PolicySource for NoSecrets {
@@ -40,7 +40,7 @@ impl PolicySource for NoSecrets {
     }
 }
 
-/// Keeps what policies were asked.
+/// Builds the policy input and records its action.
 #[derive(Clone)]
 struct Recording(ClaimsInput, Arc<Mutex<Vec<Value>>>);
 
@@ -58,7 +58,8 @@ struct World {
 }
 
 impl World {
-    /// The same files three times: the policy layer stands in a nest, around it, or on the route.
+    /// Serves the same files three times: with the policy layer in a nest, around it, and on the
+    /// route.
     async fn start() -> Self {
         let revocations = RevocationsWriter::new(Options::default());
         revocations.confirm(revocations.now());
@@ -102,7 +103,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn denies_a_path_in_every_spelling_of_it() {
+async fn denies_path_in_every_spelling() {
     let world = World::start().await;
     assert_eq!(world.get("/api/files/open").await, (200, "open".to_owned()));
     for path in [
@@ -119,7 +120,7 @@ async fn denies_a_path_in_every_spelling_of_it() {
 }
 
 #[tokio::test]
-async fn policies_see_the_whole_path_and_the_route_in_a_nest() {
+async fn nested_policies_see_the_full_path_and_route() {
     let world = World::start().await;
     for (path, segments, route) in [
         ("/api/files/a%20b", json!(["api", "files", "a b"]), "/api/files/{name}"),
@@ -136,7 +137,7 @@ async fn policies_see_the_whole_path_and_the_route_in_a_nest() {
 }
 
 #[tokio::test]
-async fn rejects_paths_with_two_readings_before_the_policy() {
+async fn rejects_ambiguous_paths_before_the_policy() {
     let world = World::start().await;
     for path in [
         "/route/files%2Fsecret",
@@ -156,5 +157,5 @@ async fn rejects_paths_with_two_readings_before_the_policy() {
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["error"], "invalid_request", "{path}");
     }
-    assert!(world.asked.lock().unwrap().is_empty(), "a policy was asked");
+    assert!(world.asked.lock().unwrap().is_empty(), "a policy was evaluated");
 }

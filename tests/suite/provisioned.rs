@@ -1,4 +1,4 @@
-//! A Redis without Caracal's streams is the wrong one, or was not provisioned.
+//! A Redis without Caracal's streams: the wrong one, or not provisioned.
 
 use caracal_revocation::{
     Follower, GatewayLayer, InProcess, NotReady, Operations, Revocations, Settings, Stream, Unknown,
@@ -16,12 +16,12 @@ use crate::snapshot::Logged;
 
 const NOT_PROVISIONED: Option<Unknown> = Some(Unknown::NotReady(NotReady::NotProvisioned));
 
-/// Settings of a service in production.
+/// Returns settings of a service in production.
 fn published(url: &str) -> Settings {
     settings_in("stable", url, &ring())
 }
 
-/// Makes streams with a group and no entries, as `caracal-streams provision` does.
+/// Creates streams with a group and no entries, as `caracal-streams provision` does.
 async fn provision(server: &RedisServer, streams: &[Stream]) {
     let mut connection = server.connection().await;
     for stream in streams {
@@ -44,7 +44,8 @@ async fn redis_without_streams_is_not_ready_and_names_the_setting() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start();
     let revocations = Follower::new(published(&server.url())).spawn();
-    eventually("it is noticed", || is_unknown(&revocations) == NOT_PROVISIONED).await;
+    eventually("the missing streams are detected", || is_unknown(&revocations) == NOT_PROVISIONED)
+        .await;
 
     let issuer = Issuer::new().unwrap();
     let address = on_axum(GatewayLayer::new(revocations.clone()), &issuer).await;
@@ -60,7 +61,7 @@ async fn redis_without_streams_is_not_ready_and_names_the_setting() {
     let database = format!("127.0.0.1:{}, database 0", server.port());
     assert!(line.contains("REDIS_URL") && line.contains(&database), "{line}");
 
-    // One command makes them all; nothing needs a restart.
+    // One command creates them all; no restart is needed.
     provision(&server, &Stream::ALL).await;
     ready(&revocations).await;
     assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::OK);
@@ -74,11 +75,11 @@ async fn wrong_database_of_the_right_server_is_not_ready() {
     let right = Follower::new(published(&format!("{}/0", server.url()))).spawn();
     ready(&right).await;
     let wrong = Follower::new(published(&format!("{}/1", server.url()))).spawn();
-    eventually("it is noticed", || is_unknown(&wrong) == NOT_PROVISIONED).await;
+    eventually("the missing streams are detected", || is_unknown(&wrong) == NOT_PROVISIONED).await;
 }
 
 #[tokio::test]
-async fn one_missing_stream_is_named_and_counts_as_empty() {
+async fn missing_stream_is_named_and_counts_as_empty() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start();
     provision(&server, &Stream::ALL[1..]).await;
@@ -90,7 +91,7 @@ async fn one_missing_stream_is_named_and_counts_as_empty() {
 }
 
 #[tokio::test]
-async fn development_and_streams_inside_the_process_need_none() {
+async fn development_and_in_process_streams_need_no_provisioning() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start();
     let dev = Follower::new(settings(&server.url(), &ring())).spawn();

@@ -1,4 +1,4 @@
-//! A TCP proxy between two programs: it can point elsewhere, cut, slow down, and fall silent.
+//! A TCP proxy between two programs. It can redirect, cut, slow down and silence connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,15 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the proxy does with connections.
+/// How the proxy treats connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Forward,
-    /// Passes on so many bytes a second in each direction.
+    /// Forwards this many bytes a second in each direction.
     Throttle(u32),
-    /// Closes a connection when more bytes than this answer what the client last sent.
+    /// Closes a connection once more than this many bytes answer the client's last data.
     CutAt(usize),
-    /// Takes and keeps connections, and passes nothing on in either direction.
+    /// Accepts and keeps connections, and forwards nothing in either direction.
     Silent,
     /// Answers every command with this error.
     Answer(&'static str),
@@ -24,7 +24,7 @@ enum Mode {
 
 pub(crate) struct Proxy {
     port: u16,
-    /// The server's port, the mode, and a number that closes connections when it changes.
+    /// The server's port, the mode, and a number whose change closes all connections.
     state: watch::Sender<(u16, Mode, u64)>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -50,32 +50,32 @@ impl Proxy {
         self.port
     }
 
-    /// Sends new connections there, and closes those that are open.
+    /// Redirects new connections to `port`, and closes the open ones.
     pub(crate) fn redirect(&self, port: u16) {
         self.state.send_modify(|state| *state = (port, Mode::Forward, state.2 + 1));
     }
 
-    /// Closes what is open, and answers every command itself from then on.
+    /// Closes open connections, and answers every later command with `error`.
     pub(crate) fn answer(&self, error: &'static str) {
         self.state.send_modify(|state| *state = (state.0, Mode::Answer(error), state.2 + 1));
     }
 
-    /// Passes on so many bytes a second in each direction.
+    /// Forwards this many bytes a second in each direction.
     pub(crate) fn throttle(&self, bytes_per_second: u32) {
         self.state.send_modify(|state| state.1 = Mode::Throttle(bytes_per_second));
     }
 
-    /// Closes a connection when more bytes than this answer what the client last sent.
+    /// Closes a connection once more than this many bytes answer the client's last data.
     pub(crate) fn cut_answers_at(&self, bytes: usize) {
         self.state.send_modify(|state| state.1 = Mode::CutAt(bytes));
     }
 
-    /// Passes everything on again, on the same connections.
+    /// Forwards everything again, on the same connections.
     pub(crate) fn resume(&self) {
         self.state.send_modify(|state| state.1 = Mode::Forward);
     }
 
-    /// A partition that nobody is told of.
+    /// Simulates a partition that closes no connection.
     pub(crate) fn fall_silent(&self) {
         self.state.send_modify(|state| state.1 = Mode::Silent);
     }
@@ -102,7 +102,7 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
         }
         return;
     }
-    // A silent network does not even let a connection through to the server.
+    // A silent network does not let a new connection through to the server either.
     if state.wait_for(|(_, mode, _)| mode.passes()).await.is_err() {
         return;
     }
@@ -114,7 +114,7 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
     let mut cut = (*state).clone();
     let answered = AtomicUsize::new(0);
     tokio::select! {
-        // First: what a silent network held back does not arrive with the redirection.
+        // Polled first, so that data held back by a silent network is dropped by the redirection.
         biased;
         _ = cut.wait_for(|(_, _, now)| *now != number) => {}
         () = pass(client_in, server_out, (*state).clone(), |_| {
@@ -131,7 +131,7 @@ async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut state: watch::Receiver<(u16, Mode, u64)>,
-    // How many bytes of one answer there are with these.
+    // Adds these bytes to the current answer, and returns its size.
     answered: impl Fn(usize) -> usize,
 ) {
     let mut buffer = vec![0; 64 * 1024];
@@ -155,7 +155,7 @@ async fn pass(
     }
 }
 
-/// Answers each command, however many come in one write.
+/// Answers each command, also when several arrive in one read.
 async fn answer(mut client: TcpStream, error: &str) {
     let mut buffer = vec![0; 64 * 1024];
     loop {

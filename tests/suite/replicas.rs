@@ -1,4 +1,4 @@
-//! A replica that is read: what it says holds only as of what its primary has.
+//! A follower that reads a replica: its view is only as fresh as the primary confirms.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
 use crate::tls::{LETTERS, allow};
 
-/// A primary, and a replica whose link to it goes through a proxy.
+/// Returns a primary, and a replica whose link to it goes through a proxy.
 async fn linked() -> (RedisServer, RedisServer, Proxy) {
     let (primary, replica) = (RedisServer::start(), RedisServer::start());
     let link = Proxy::to(primary.port()).await;
@@ -35,7 +35,7 @@ async fn promote(replica: &RedisServer) {
     command.exec_async(&mut replica.connection().await).await.unwrap();
 }
 
-/// A field of `INFO`.
+/// Returns a field of `INFO`.
 async fn info(server: &RedisServer, field: &str) -> String {
     let mut connection = server.connection().await;
     let info: String = redis::cmd("INFO").query_async(&mut connection).await.unwrap();
@@ -43,7 +43,7 @@ async fn info(server: &RedisServer, field: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-/// Waits until `INFO` says this of a server.
+/// Waits until a field of `INFO` has this value.
 async fn says(server: &RedisServer, field: &str, expected: &str) {
     let start = Instant::now();
     while info(server, field).await != expected {
@@ -52,7 +52,7 @@ async fn says(server: &RedisServer, field: &str, expected: &str) {
     }
 }
 
-/// Writes so many megabytes that are of no stream.
+/// Writes this many megabytes to a key that is not a stream.
 async fn burst(server: &RedisServer, megabytes: usize) {
     let mut connection = server.connection().await;
     let filler = vec![b'x'; 1 << 20];
@@ -67,7 +67,7 @@ fn outage(revocations: &Revocations) -> Option<&'static str> {
     revocations.readiness(revocations.now()).outage.map(Outage::label)
 }
 
-/// Whether the view is proven for a moment after this one.
+/// Returns `true` if the view was proven at a time after `moment`.
 fn is_proven_since(revocations: &Revocations, moment: Moment) -> bool {
     let now = revocations.now();
     revocations.staleness(now).is_ok_and(|staleness| staleness < now.elapsed_since(moment))
@@ -77,7 +77,7 @@ fn follow(replica: &RedisServer, primary: Option<&RedisServer>, bound: Duration)
     follow_asking(replica, primary.map(RedisServer::url), bound)
 }
 
-/// A follower of a replica, with `REDIS_PRIMARY_URL`.
+/// Returns a follower of a replica, with `REDIS_PRIMARY_URL` if `primary` is set.
 pub(crate) fn follow_asking(
     replica: &RedisServer,
     primary: Option<String>,
@@ -103,14 +103,14 @@ async fn dead_letters(server: &RedisServer) -> u64 {
 }
 
 #[tokio::test]
-async fn a_replica_whose_link_hangs_is_stale_although_it_answers() {
+async fn replica_with_hung_link_is_stale() {
     let (primary, replica, link) = linked().await;
     let publisher = publisher(&primary).await;
     revoke(&publisher, "before").await;
     let revocations = follow(&replica, Some(&primary), Duration::from_secs(3));
     ready(&revocations).await;
-    eventually("it is replicated", || is_revoked(&revocations, "before")).await;
-    // Idle, and so fresh: the primary has no more than the replica.
+    eventually("the message is replicated", || is_revoked(&revocations, "before")).await;
+    // The streams are idle and the view stays fresh: the primary has no more than the replica.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(is_unknown(&revocations), None);
 
@@ -121,20 +121,21 @@ async fn a_replica_whose_link_hangs_is_stale_although_it_answers() {
     })
     .await;
     assert!(!is_revoked(&revocations, "unheard"));
-    eventually("the cause is named", || outage(&revocations) == Some("behind")).await;
+    eventually("the cause of the outage is reported", || outage(&revocations) == Some("behind"))
+        .await;
 
     link.redirect(primary.port());
-    eventually("what was missed is read", || is_revoked(&revocations, "unheard")).await;
+    eventually("the missed message is read", || is_revoked(&revocations, "unheard")).await;
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
     assert_eq!(revocations.horizon(), None);
 }
 
 #[tokio::test]
-async fn dead_letters_of_a_replicas_reader_go_to_the_primary() {
+async fn writes_dead_letters_to_the_primary_of_a_replica() {
     let (primary, replica, _link) = linked().await;
     let revocations = follow(&replica, Some(&primary), Duration::from_secs(60));
     ready(&revocations).await;
-    // Until one has verified, the key may be wrong.
+    // Until a message has verified, the key may be wrong.
     revoke(&publisher(&primary).await, "good").await;
     add(&primary, "caracal.sessions.revoke", &[(b"sid", b"unsigned")]).await;
     let start = std::time::Instant::now();
@@ -145,7 +146,7 @@ async fn dead_letters_of_a_replicas_reader_go_to_the_primary() {
 }
 
 #[tokio::test]
-async fn the_user_at_the_primary_needs_no_more_than_is_documented() {
+async fn primary_user_needs_only_documented_rights() {
     let (primary, replica, _link) = linked().await;
     revoke(&publisher(&primary).await, "before").await;
     allow(&primary, "asker", "+info").await;
@@ -157,13 +158,13 @@ async fn the_user_at_the_primary_needs_no_more_than_is_documented() {
     let nobody = follow_asking(&replica, at("nobody"), minute);
     let asker = follow_asking(&replica, at("asker"), minute);
     ready(&asker).await;
-    eventually("it is replicated", || is_revoked(&asker, "before")).await;
+    eventually("the message is replicated", || is_revoked(&asker, "before")).await;
     add(&primary, "caracal.sessions.revoke", &[(b"sid", b"unsigned")]).await;
     revoke(&publisher(&primary).await, "after").await;
-    eventually("it reads on", || is_revoked(&asker, "after")).await;
+    eventually("the follower reads later messages", || is_revoked(&asker, "after")).await;
     assert_eq!(dead_letters(&primary).await, 0);
-    // It reads, and so knows what is revoked; how complete that is, it cannot tell.
-    eventually("it reads too", || is_revoked(&nobody, "after")).await;
+    // Without rights at the primary it reads revocations, but cannot prove completeness.
+    eventually("it also reads the messages", || is_revoked(&nobody, "after")).await;
     assert!(matches!(is_unknown(&nobody), Some(Unknown::NotReady(_))));
 
     let keeper = follow_asking(&replica, at("keeper"), minute);
@@ -175,7 +176,7 @@ async fn the_user_at_the_primary_needs_no_more_than_is_documented() {
     }
 }
 
-/// Over a link of 1 MB/s, 10 MB take 10 s, in which the replica hears of its primary all the time.
+/// Over a link of 1 MB/s, 10 MB take 10 s. Meanwhile the link stays up.
 #[tokio::test]
 async fn denies_beyond_bound_while_replica_lags_behind_burst() {
     const BOUND: Duration = Duration::from_secs(2);
@@ -193,7 +194,7 @@ async fn denies_beyond_bound_while_replica_lags_behind_burst() {
     revoke(&publisher, "victim").await;
     let (mut was_stale, start) = (false, Instant::now());
     while !is_revoked(&vouched, "victim") {
-        assert!(start.elapsed() < 4 * PATIENCE, "the burst never ends");
+        assert!(start.elapsed() < 4 * PATIENCE, "the burst is never replicated");
         for revocations in [&vouched, &unvouched] {
             let is_late = revocations.now().elapsed_since(published) > BOUND;
             let is_admitted = is_admitted(revocations, "victim");
@@ -202,7 +203,7 @@ async fn denies_beyond_bound_while_replica_lags_behind_burst() {
         was_stale |= matches!(is_unknown(&vouched), Some(Unknown::Stale { .. }));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(was_stale, "the replica was behind for longer than the bound");
+    assert!(was_stale, "the replica lagged for longer than the bound");
     link.resume();
     eventually("the view is fresh", || is_unknown(&vouched).is_none()).await;
     assert!(matches!(is_unknown(&unvouched), Some(Unknown::NotReady(_))));
@@ -215,20 +216,23 @@ async fn names_setting_for_replica_without_primary() {
     let (primary, replica, _link) = linked().await;
     revoke(&publisher(&primary).await, "before").await;
     let revocations = follow(&replica, None, Duration::from_secs(60));
-    eventually("it is refused", || outage(&revocations) == Some("replica_without_primary")).await;
-    eventually("it reads", || is_revoked(&revocations, "before")).await;
+    eventually("the replica is rejected", || {
+        outage(&revocations) == Some("replica_without_primary")
+    })
+    .await;
+    eventually("the follower reads the stream", || is_revoked(&revocations, "before")).await;
     revoke(&publisher(&primary).await, "after").await;
-    eventually("it reads on", || is_revoked(&revocations, "after")).await;
+    eventually("the follower reads later messages", || is_revoked(&revocations, "after")).await;
     assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
     assert_eq!(outage(&revocations), Some("replica_without_primary"));
-    assert_eq!(logged.lines_with("REDIS_PRIMARY_URL"), 1, "said once");
+    assert_eq!(logged.lines_with("REDIS_PRIMARY_URL"), 1, "logged once");
 
     promote(&replica).await;
     ready(&revocations).await;
     eventually("the outage is over", || outage(&revocations).is_none()).await;
 }
 
-/// The server before a follower is made a replica between two reads, and is read on from the same
+/// The follower's server becomes a replica between two reads; the follower reads on over the same
 /// connection.
 #[tokio::test]
 async fn demoted_primary_confirms_nothing() {
@@ -240,26 +244,32 @@ async fn demoted_primary_confirms_nothing() {
         _ => None,
     });
     let mut options = Options::default();
-    // Reads wait a tenth of a second at most.
+    // Limits each blocking read to a tenth of a second.
     options.deny_after = Duration::from_millis(400);
     options.warn_after = Duration::from_millis(400);
     let follower = Follower::new(settings.unwrap().with_keys(ring()));
     let revocations = follower.with_writer(RevocationsWriter::new(options)).spawn();
     for _ in 0..5 {
-        eventually("it is fresh", || is_unknown(&revocations).is_none()).await;
-        // The answer to a read that has waited in vain is on its way.
+        eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
+        // The answer of a blocking read that timed out is on its way.
         link.fall_silent();
         says(&server, "blocked_clients", "0").await;
         replicate(&server, other.port()).await;
         let demoted = revocations.now();
         revoke(&publisher(&other).await, "published there").await;
         link.resume();
-        eventually("it is named", || {
-            assert!(!is_proven_since(&revocations, demoted), "a demoted primary lent freshness");
+        eventually("the missing primary is reported", || {
+            assert!(
+                !is_proven_since(&revocations, demoted),
+                "a demoted primary confirmed the view"
+            );
             outage(&revocations) == Some("replica_without_primary")
         })
         .await;
-        eventually("it is heard of", || is_revoked(&revocations, "published there")).await;
+        eventually("the message of the new primary is read", || {
+            is_revoked(&revocations, "published there")
+        })
+        .await;
         assert!(!is_proven_since(&revocations, demoted));
         promote(&server).await;
     }
@@ -276,10 +286,13 @@ async fn reads_replica_of_replica_as_of_first_primary() {
     let bound = Duration::from_secs(3);
     let revocations = follow(&last, Some(&primary), bound);
     ready(&revocations).await;
-    eventually("it is replicated", || is_revoked(&revocations, "before")).await;
-    // The replica between them says nothing of what the primary has.
+    eventually("the message is replicated", || is_revoked(&revocations, "before")).await;
+    // The replica in the middle does not know the primary's offset.
     let misled = follow(&last, Some(&middle), bound);
-    eventually("it is named", || outage(&misled) == Some("replica_without_primary")).await;
+    eventually("the missing primary is reported", || {
+        outage(&misled) == Some("replica_without_primary")
+    })
+    .await;
     assert!(matches!(is_unknown(&misled), Some(Unknown::NotReady(_))));
 
     lower.fall_silent();
@@ -290,20 +303,23 @@ async fn reads_replica_of_replica_as_of_first_primary() {
 }
 
 #[tokio::test]
-async fn refuses_primary_of_other_data() {
+async fn rejects_primary_with_other_data() {
     let (primary, replica, _link) = linked().await;
     let stranger = RedisServer::start();
     revoke(&publisher(&primary).await, "before").await;
     says(&replica, "master_link_status", "up").await;
     let revocations = follow(&replica, Some(&stranger), Duration::from_secs(60));
-    eventually("it is named", || outage(&revocations) == Some("replica_without_primary")).await;
-    eventually("it is read", || is_revoked(&revocations, "before")).await;
+    eventually("the missing primary is reported", || {
+        outage(&revocations) == Some("replica_without_primary")
+    })
+    .await;
+    eventually("the message is read", || is_revoked(&revocations, "before")).await;
     assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
-    // A primary may vouch for itself.
+    // A primary may confirm its own data.
     ready(&follow(&primary, Some(&primary), Duration::from_secs(60))).await;
 }
 
-/// It says that it is a primary, and gets nothing any more from the one that takes the messages.
+/// The promoted replica reports that it is a primary, but gets no messages from the real one.
 #[tokio::test]
 async fn promoted_replica_is_fresh_only_if_its_primary_agrees() {
     let (primary, replica, _link) = linked().await;
@@ -318,9 +334,12 @@ async fn promoted_replica_is_fresh_only_if_its_primary_agrees() {
     })
     .await;
     assert!(!is_proven_since(&revocations, promoted));
-    eventually("it is named", || outage(&revocations) == Some("replica_without_primary")).await;
+    eventually("the missing primary is reported", || {
+        outage(&revocations) == Some("replica_without_primary")
+    })
+    .await;
 
-    // They have changed places: of two servers of one history, one is its primary.
+    // They have exchanged roles: of two servers with one history, one is the primary.
     replicate(&primary, replica.port()).await;
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
     assert_eq!(outage(&revocations), None);

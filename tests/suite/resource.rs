@@ -1,5 +1,5 @@
-//! A resource server, the whole way: mandates of a real issuer, keys from a real port, and every
-//! way to revoke, from a signed message in a real Redis to the answer over HTTP.
+//! A resource server end to end: mandates of a real issuer, keys over HTTP, and every way to
+//! revoke, from a signed message in a real Redis to the HTTP answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,13 +67,14 @@ impl World {
         self.publisher.publish(notice).await.unwrap();
     }
 
-    /// Every message that was published has been applied.
+    /// Returns once every published message has been applied.
     async fn caught_up(&self) {
         caught_up(&self.revocations, &self.publisher).await;
     }
 }
 
-/// The claims of a mandate that came through two delegations; no other has the same ids.
+/// Returns claims of a mandate with two delegations. Its ids contain `n`, so no two mandates share
+/// one.
 fn claims(n: usize) -> Value {
     json!({
         "root_sid": format!("root-{n}"), "agent_session_id": format!("gs-{n}"),
@@ -86,7 +87,7 @@ fn claims(n: usize) -> Value {
     })
 }
 
-/// What revokes the mandate of this number, and no other.
+/// A notice that revokes only the mandate with this number.
 type Way = Box<dyn Fn(usize) -> Notice>;
 
 fn said(seen: &Seen) -> (u16, String) {
@@ -100,7 +101,7 @@ fn at(text: &str) -> OccurredAt {
 }
 
 #[tokio::test]
-async fn each_way_to_revoke_is_seen_over_http_with_its_reason() {
+async fn denies_over_http_after_each_way_to_revoke() {
     let world = World::start().await;
     fn revoke() -> Notice {
         Notice::revoke(ZONE, "operator")
@@ -146,19 +147,19 @@ async fn each_way_to_revoke_is_seen_over_http_with_its_reason() {
         world.publish(notice(n)).await;
         world.caught_up().await;
         assert_eq!(said(&world.ask(&tokens[n]).await), (401, "session_revoked".into()), "{way}");
-        // At first sight, too.
+        // A mandate that the verifier has not cached is denied too.
         let new = world.mint(n, &claims(n));
         assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()), "{way}");
         for token in &tokens[n + 1..] {
-            assert_eq!(world.ask(token).await.status, StatusCode::OK, "{way} is not about it");
+            assert_eq!(world.ask(token).await.status, StatusCode::OK, "{way} does not revoke it");
         }
     }
 }
 
 #[tokio::test]
-async fn a_session_that_was_resumed_passes_with_new_mandates_only() {
+async fn resumed_session_is_admitted_with_new_mandates_only() {
     let world = World::start().await;
-    // The issuer makes mandates now, so the suspension is to lie before that.
+    // The issuer issues mandates with the current time, so the suspension must be earlier.
     let now = std::time::UNIX_EPOCH.elapsed().unwrap();
     let ago = |seconds| OccurredAt::from_unix(now - Duration::from_secs(seconds)).unwrap();
     let (suspended, resumed) = (ago(600), ago(300));
@@ -170,7 +171,7 @@ async fn a_session_that_was_resumed_passes_with_new_mandates_only() {
     for token in [&old, &new] {
         assert_eq!(said(&world.ask(token).await), (401, "session_revoked".into()));
     }
-    // Decided later than the suspension, by the clock of `outbox_id`.
+    // The resume is decided after the suspension, by the clock of `outbox_id`.
     tokio::time::sleep(Duration::from_millis(5)).await;
     world.publish(Notice::resume(ZONE, "gs-1", resumed)).await;
     world.caught_up().await;
@@ -182,7 +183,7 @@ async fn a_session_that_was_resumed_passes_with_new_mandates_only() {
 }
 
 #[tokio::test]
-async fn a_delegation_graph_that_moves_on_makes_older_mandates_stale() {
+async fn newer_delegation_epoch_makes_older_mandates_stale() {
     let world = World::start().await;
     let token = |epoch: u64| world.mint(1, &json!({ "delegation_graph_epoch": epoch }));
     let (of_none, of_six, of_seven) = (token(0), token(6), token(7));
@@ -197,12 +198,12 @@ async fn a_delegation_graph_that_moves_on_makes_older_mandates_stale() {
 }
 
 #[tokio::test]
-async fn a_rotation_ends_what_was_verified_with_the_old_key_and_takes_the_new_one() {
+async fn key_rotation_denies_the_old_key_and_admits_the_new() {
     let world = World::start().await;
     let old = world.mint(1, &json!({}));
     assert_eq!(world.ask(&old).await.status, StatusCode::OK);
     world.issuer.rotate().unwrap();
-    assert_eq!(world.ask(&old).await.status, StatusCode::OK, "nobody has said so yet");
+    assert_eq!(world.ask(&old).await.status, StatusCode::OK, "no rotation was announced yet");
     let new = world.mint(1, &json!({}));
     world.publish(Notice::keys(ZONE)).await;
     world.caught_up().await;
@@ -211,7 +212,7 @@ async fn a_rotation_ends_what_was_verified_with_the_old_key_and_takes_the_new_on
 }
 
 #[tokio::test]
-async fn a_redis_that_is_gone_is_an_outage_and_no_revoked_session() {
+async fn lost_redis_is_an_outage_not_a_revocation() {
     let server = RedisServer::start();
     let bound = Duration::from_secs(2);
     let revocations = follow_within(&server, bound).await;
@@ -220,7 +221,7 @@ async fn a_redis_that_is_gone_is_an_outage_and_no_revoked_session() {
     assert_eq!(world.ask(&token).await.status, StatusCode::OK);
     world.server.kill();
     let revocations = world.revocations.clone();
-    eventually("it is stale", || {
+    eventually("the view is stale", || {
         revocations.staleness(revocations.now()).is_ok_and(|age| age > bound)
     })
     .await;

@@ -1,4 +1,4 @@
-//! `REDIS_URL` with `protocol=resp3`: every part works as without it.
+//! `REDIS_URL` with `protocol=resp3`: every part works as with RESP2.
 
 use caracal_revocation::inspect::{Inspector, KeyReport};
 use caracal_revocation::{Delivery, EffectRunner, Follower, Publisher, Settings, Stream, StreamId};
@@ -12,7 +12,7 @@ fn resp3(server: &RedisServer) -> Settings {
 }
 
 #[tokio::test]
-async fn operator_questions_are_answered_with_resp3() {
+async fn inspects_and_provisions_with_resp3() {
     let server = RedisServer::start();
     let settings = resp3(&server);
     let publisher = Publisher::connect(&settings).await.unwrap();

@@ -1,4 +1,4 @@
-//! A follower with the rights that are documented, and with each of them taken away.
+//! A follower with the documented rights, and with each of them removed.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ impl Write for Lines {
     }
 }
 
-/// Captures the log of everything on this thread, for as long as the guard lives.
+/// Captures this thread's log while the guard lives.
 fn captured() -> (Lines, impl Sized) {
     let lines = Lines::default();
     let writer = lines.clone();
@@ -59,7 +59,7 @@ async fn refused_commands(server: &RedisServer) -> Vec<redis::Value> {
 }
 
 #[tokio::test]
-async fn redis_refuses_nothing_to_a_follower_with_the_documented_rights() {
+async fn documented_rights_suffice_for_a_follower() {
     let server = RedisServer::start();
     allow(&server, "follower", &format!("{} {} {}", acl::FOLLOWER, acl::RECEIPTS, acl::CANARY))
         .await;
@@ -80,16 +80,16 @@ async fn redis_refuses_nothing_to_a_follower_with_the_documented_rights() {
             if is_there {
                 break;
             }
-            assert!(start.elapsed() < crate::live::PATIENCE, "{key} is never written");
+            assert!(start.elapsed() < crate::live::PATIENCE, "{key} was not written");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
     eventually("a canary is seen", || canary.is_alive()).await;
-    // One that finds the letter written already goes another way.
+    // A second follower, which finds the dead letter already written, uses other commands.
     let second = follower(&server, "follower").spawn();
     ready(&second).await;
     add(&server, Stream::KeysInvalidate.name(), &[(b"zone_id", b"forged")]).await;
-    eventually("both have read it", || {
+    eventually("both have read the message", || {
         [&revocations, &second].iter().all(|view| outage(view).is_none())
     })
     .await;
@@ -98,7 +98,7 @@ async fn redis_refuses_nothing_to_a_follower_with_the_documented_rights() {
 }
 
 #[tokio::test]
-async fn the_log_names_each_right_that_is_missing() {
+async fn log_names_each_missing_right() {
     for right in acl::FOLLOWER.split(' ') {
         let server = RedisServer::start();
         revoke(&publisher(&server).await, "ar-1").await;
@@ -122,7 +122,7 @@ async fn the_log_names_each_right_that_is_missing() {
         if acl::SETTINGS == right {
             eventually(right, || lines.text().contains("CONFIG GET is not allowed")).await;
         } else {
-            // At the start, before there is a letter.
+            // The log names the rights at the start, before there is a dead letter.
             eventually(right, || says(&lines.text(), acl::DEAD_LETTERS)).await;
             assert!(lines.text().contains("dead letters are off"), "{right}");
         }
@@ -130,7 +130,7 @@ async fn the_log_names_each_right_that_is_missing() {
 }
 
 #[tokio::test]
-async fn the_log_names_the_rights_of_canaries_receipts_and_a_database() {
+async fn log_names_missing_rights_of_canary_receipts_and_database() {
     let server = RedisServer::start();
     for (line, words) in
         [(acl::CANARY, "a canary was not seen"), (acl::RECEIPTS, "receipts are not written")]
@@ -155,7 +155,7 @@ async fn the_log_names_the_rights_of_canaries_receipts_and_a_database() {
     let (lines, _guard) = captured();
     let url = format!("redis://less:secret@127.0.0.1:{}/3", server.port());
     let revocations = Follower::new(settings(&url, &ring())).spawn();
-    eventually("it cannot choose a database", || {
+    eventually("the log names the right to select a database", || {
         lines.text().lines().any(|line| line.contains("NOPERM") && line.contains(acl::SELECT))
     })
     .await;

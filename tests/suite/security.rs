@@ -1,5 +1,4 @@
-//! `SECURITY.md` names a test for each line of the threat model, and `docs/architecture.md` a file for
-//! each question: all of them exist.
+//! Every test that `SECURITY.md` names and every file that `docs/architecture.md` names exists.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Redis Sentinel: the reader goes where a majority of the sentinels says the primary is, and does
-//! not believe a server that they have left.
+//! Redis Sentinel: the follower reads the primary that a majority of the sentinels reports, and
+//! does not trust a server that they have left.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn outage(revocations: &Revocations) -> Option<Outage> {
 }
 
 #[tokio::test]
-async fn a_primary_killed_while_it_is_followed_is_replaced_and_nothing_is_lost() {
+async fn follows_new_primary_after_the_old_is_killed() {
     let (mut primary, replica) = pair(&DURABLE).await;
     let sentinels = three(&primary, "").await;
     let settings = settings(&ports(&sentinels), &[]).unwrap();
@@ -43,10 +43,10 @@ async fn a_primary_killed_while_it_is_followed_is_replaced_and_nothing_is_lost()
     caught_up(&revocations, &publisher).await;
 
     primary.kill();
-    eventually("it is noticed", || outage(&revocations).is_some()).await;
+    eventually("the outage is detected", || outage(&revocations).is_some()).await;
     assert!(is_admitted(&revocations, "anybody"), "within the bound");
     let start = std::time::Instant::now();
-    // The publisher of before finds the new primary by itself.
+    // The existing publisher finds the new primary by itself.
     while publisher
         .publish(caracal_revocation::Notice::revoke("z", "o").session("after"))
         .await
@@ -55,17 +55,17 @@ async fn a_primary_killed_while_it_is_followed_is_replaced_and_nothing_is_lost()
         assert!(start.elapsed() < crate::live::PATIENCE, "no new primary");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    eventually("what is published there is heard", || is_revoked(&revocations, "after")).await;
+    eventually("a message on the new primary is read", || is_revoked(&revocations, "after")).await;
     eventually("the outage is over", || outage(&revocations).is_none()).await;
     assert!(is_revoked(&revocations, "before"));
     assert_eq!(is_unknown(&revocations), None);
-    assert_eq!(revocations.horizon(), None, "the replica had everything that was proven");
+    assert_eq!(revocations.horizon(), None, "the replica had every proven entry");
     let mut connection = replica.connection().await;
     let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await.unwrap();
     assert!(format!("{role:?}").contains("master"), "{role:?}");
 }
 
-/// Makes a user on a server.
+/// Creates a user on a server.
 async fn allow(server: &RedisServer, user: &str) {
     let mut connection = server.connection().await;
     let mut command = redis::cmd("ACL");
@@ -88,16 +88,16 @@ async fn cut_off(server: &RedisServer, user: &str) {
 }
 
 #[tokio::test]
-async fn an_old_primary_on_the_minoritys_side_is_not_believed_beyond_the_bound() {
+async fn old_primary_without_majority_is_stale_beyond_the_bound() {
     let (primary, replica) = pair(&DURABLE).await;
-    // Users of the sentinels' own, so that they can be cut off.
+    // Gives the sentinels users of their own, so that they can be cut off.
     for server in [&primary, &replica] {
         allow(server, "one on >pw ~* &* +@all").await;
         allow(server, "rest on >pw ~* &* +@all").await;
         allow(server, "default -ping -publish -subscribe").await;
     }
-    // The first sentinel will be left with the old primary and the reader; the others hear of it
-    // through a proxy only.
+    // The first sentinel will stay with the old primary and the reader. The others reach it only
+    // through a proxy.
     let hearing = crate::proxy::Proxy::to(1).await;
     let login =
         |user| format!("sentinel auth-user {MASTER} {user}\nsentinel auth-pass {MASTER} pw");
@@ -121,7 +121,8 @@ async fn an_old_primary_on_the_minoritys_side_is_not_believed_beyond_the_bound()
     revoke(&at_old, "before").await;
     caught_up(&revocations, &at_old).await;
 
-    // A partition: reader, primary and one sentinel here, replica and the others there.
+    // Partition: reader, primary and one sentinel on one side, replica and the other two on the
+    // other.
     hearing.fall_silent();
     seen[1].fall_silent();
     seen[2].fall_silent();
@@ -131,10 +132,10 @@ async fn an_old_primary_on_the_minoritys_side_is_not_believed_beyond_the_bound()
     eventually("the view is stale", || is_stale(&revocations)).await;
     assert!(cut.elapsed() < bound + Duration::from_secs(3), "{:?}", cut.elapsed());
     revoke(&at_old, "heard").await;
-    eventually("the old primary is still heard", || is_revoked(&revocations, "heard")).await;
+    eventually("the old primary is still read", || is_revoked(&revocations, "heard")).await;
     assert!(!is_admitted(&revocations, "anybody"));
 
-    // There, the replica becomes the primary, and somebody is revoked.
+    // On the other side the replica becomes the primary, and a session is revoked.
     let start = std::time::Instant::now();
     let mut connection = replica.connection().await;
     loop {
@@ -146,19 +147,19 @@ async fn an_old_primary_on_the_minoritys_side_is_not_believed_beyond_the_bound()
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     revoke(&crate::live::publisher(&replica).await, "there").await;
-    assert!(is_stale(&revocations), "and a minority does not make it fresh");
+    assert!(is_stale(&revocations), "a minority does not make the view fresh");
     assert!(!is_revoked(&revocations, "there"));
 
-    // One more sentinel is enough: it knows of the failover.
+    // One more sentinel makes a majority: it knows of the failover.
     seen[1].redirect(sentinels[1].port);
     eventually("the new primary is read", || is_revoked(&revocations, "there")).await;
     seen[2].redirect(sentinels[2].port);
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
-    assert!(is_revoked(&revocations, "heard"), "what is known stays known");
+    assert!(is_revoked(&revocations, "heard"), "known revocations stay");
 }
 
 #[tokio::test]
-async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_said() {
+async fn finds_late_sentinels_and_reports_unknown_primary_name() {
     let (primary, _replica) = pair(&DURABLE).await;
     let silent = [
         crate::proxy::Proxy::to(1).await,
@@ -167,7 +168,7 @@ async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_sa
     ];
     let list = list(silent.iter().map(|proxy| proxy.port()));
     let revocations = follow(settings(&list, &[]).unwrap(), Duration::from_secs(60));
-    eventually("nobody is reached", || {
+    eventually("no sentinel is reached", || {
         matches!(outage(&revocations), Some(Outage::Unreachable | Outage::Timeout))
     })
     .await;
@@ -180,7 +181,8 @@ async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_sa
         proxy.redirect(sentinel.port);
     }
     ready(&revocations).await;
-    eventually("it is named", || outage(&lost) == Some(Outage::NoPrimary)).await;
+    eventually("the unknown primary name is reported", || outage(&lost) == Some(Outage::NoPrimary))
+        .await;
     let error = Publisher::connect(&settings(&list, &wrong).unwrap()).await.map(drop);
     let words = error.unwrap_err().to_string();
     assert!(words.contains("does not know a primary named \"another\""), "{words}");
@@ -188,7 +190,7 @@ async fn sentinels_that_come_up_later_are_found_and_a_name_that_none_knows_is_sa
 }
 
 #[tokio::test]
-async fn sentinels_and_servers_have_logins_of_their_own() {
+async fn sentinels_and_servers_use_separate_logins() {
     let (primary, _replica) = pair(&DURABLE).await;
     let rights = format!("reader on >pw-redis resetkeys -@all {}", acl::FOLLOW);
     allow(&primary, &rights).await;
@@ -210,15 +212,16 @@ async fn sentinels_and_servers_have_logins_of_their_own() {
     };
     let revocations = with("pw-sentinel");
     ready(&revocations).await;
-    eventually("it is read", || is_revoked(&revocations, "before")).await;
+    eventually("the message is read", || is_revoked(&revocations, "before")).await;
     let wrong = with("wrong");
-    eventually("it is named", || outage(&wrong) == Some(Outage::Login)).await;
+    eventually("the wrong login is reported", || outage(&wrong) == Some(Outage::Login)).await;
 }
 
 #[tokio::test]
-async fn sentinel_that_holds_the_primary_down_confirms_nothing() {
+async fn sentinel_that_marks_primary_down_confirms_nothing() {
     let (logged, _until_the_end) = crate::snapshot::Logged::begin();
-    // It lets no sentinel in that has no password, so this one holds it as down.
+    // The server requires a password that the sentinel does not have, so the sentinel marks it as
+    // down.
     let primary = RedisServer::start_with(&["--requirepass", "pw"]);
     let sentinel = Sentinel::start(primary.port(), "");
     let mut connection = sentinel.connection().await;
@@ -234,7 +237,10 @@ async fn sentinel_that_holds_the_primary_down_confirms_nothing() {
     let more = [("REDIS_PASSWORD", "pw")];
     let settings = settings(&list([sentinel.port].into_iter()), &more).unwrap();
     let revocations = follow(settings, Duration::from_secs(60));
-    eventually("the cause is named", || outage(&revocations) == Some(Outage::NoPrimary)).await;
+    eventually("the cause of the outage is reported", || {
+        outage(&revocations) == Some(Outage::NoPrimary)
+    })
+    .await;
     assert!(!revocations.readiness(revocations.now()).is_ready());
     let told = logged.lines("cannot be proven fresh");
     assert_eq!(told.len(), 1, "{told:?}");

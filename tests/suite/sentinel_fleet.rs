@@ -1,4 +1,4 @@
-//! Real sentinels over real servers, as an operator would set them up.
+//! Real sentinels that watch real servers, as an operator would set them up.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::redis_server::{RedisServer, free_port};
 
 pub(crate) const MASTER: &str = "caracal";
 
-/// One sentinel, in a folder of its own.
+/// One sentinel in its own temporary folder.
 pub(crate) struct Sentinel {
     folder: TempDir,
     pub(crate) port: u16,
@@ -22,7 +22,7 @@ pub(crate) struct Sentinel {
 }
 
 impl Sentinel {
-    /// One that watches the server on this port, with more lines of configuration.
+    /// Starts a sentinel that watches the server on this port, with extra lines of configuration.
     pub(crate) fn start(primary: u16, more: &str) -> Self {
         let (folder, port) = (TempDir::new().unwrap(), free_port());
         let configuration = format!(
@@ -54,7 +54,7 @@ impl Sentinel {
         }
     }
 
-    /// The number in this field of what it tells of the primary.
+    /// Returns a numeric field of the sentinel's entry for the primary.
     async fn number(&self, field: &str) -> u64 {
         let mut connection = self.connection().await;
         let mut command = redis::cmd("SENTINEL");
@@ -64,7 +64,7 @@ impl Sentinel {
         told.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until it knows of the other sentinels, and of a replica that can be promoted.
+    /// Waits until the sentinel knows the other sentinels and a replica to promote.
     pub(crate) async fn is_acquainted(&self, others: u64) {
         let start = Instant::now();
         while self.number("num-other-sentinels").await < others
@@ -83,7 +83,7 @@ impl Drop for Sentinel {
     }
 }
 
-/// A primary and a replica of it that has caught up.
+/// Returns a primary and a replica that is linked to it.
 pub(crate) async fn pair(arguments: &[&str]) -> (RedisServer, RedisServer) {
     let (primary, replica) =
         (RedisServer::start_with(arguments), RedisServer::start_with(arguments));
@@ -115,7 +115,7 @@ pub(crate) fn list(ports: impl Iterator<Item = u16>) -> String {
     ports.map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
 }
 
-/// Settings that name these sentinels, and more.
+/// Returns settings that name these sentinels, with further settings in `more`.
 pub(crate) fn settings(sentinels: &str, more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let settings = Settings::from_lookup(|name| match name {
         "REDIS_SENTINELS" => Some(sentinels.to_owned()),

@@ -1,4 +1,4 @@
-//! Services as users build them, on axum and on hyper, and a client that asks them.
+//! Services as users build them, on axum and on hyper, and a client that sends requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tower::util::MapRequestLayer;
 
 use crate::mandates::Issuer;
 
-/// An axum service behind the layer, with an authentication layer outside it.
+/// Starts an axum service behind the layer, with an authentication layer outside it.
 pub(crate) async fn on_axum(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr {
     let issuer = issuer.clone();
     let app = Router::new()
@@ -32,10 +32,10 @@ pub(crate) async fn on_axum(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr 
 }
 
 async fn hello(admitted: Option<Extension<Admission>>) -> String {
-    format!("hello, {}", if admitted.is_some() { "admitted" } else { "whoever you are" })
+    format!("hello, {}", if admitted.is_some() { "admitted" } else { "anonymous" })
 }
 
-/// The same on plain hyper, speaking HTTP/1.1 and HTTP/2.
+/// Starts the same service on plain hyper, with HTTP/1.1 and HTTP/2.
 pub(crate) async fn on_hyper(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr {
     let issuer = issuer.clone();
     let service = ServiceBuilder::new()
@@ -58,7 +58,7 @@ pub(crate) async fn on_hyper(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr
     address
 }
 
-/// What a client sees.
+/// A response as a client sees it.
 pub(crate) struct Seen {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -75,7 +75,7 @@ impl Seen {
     }
 }
 
-/// A client that keeps its connections.
+/// A client that reuses its connections.
 #[derive(Clone)]
 pub(crate) struct Asker(Client<HttpConnector, Empty<Bytes>>);
 

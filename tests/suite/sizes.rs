@@ -1,4 +1,4 @@
-//! Large messages, answers that are cut at a size, and slow lines.
+//! Large messages, responses that are cut at a size, and slow links.
 
 use std::collections::HashMap;
 
@@ -18,12 +18,12 @@ fn server() -> RedisServer {
     RedisServer::start_with(&["--appendonly", "no"])
 }
 
-/// Puts an unsigned message of this size on a stream.
+/// Adds an unsigned message of this size to a stream.
 async fn add_large(server: &RedisServer, stream: Stream, bytes: usize) {
     add(server, stream.name(), &[(b"sid", b"large"), (b"note", &vec![b'x'; bytes])]).await;
 }
 
-/// Publishes so many revocations, each of about this size.
+/// Publishes `count` revocations of about `bytes` each.
 async fn publish(server: &RedisServer, count: usize, bytes: usize) {
     let reason = "x".repeat(bytes);
     let mut commands = redis::pipe();
@@ -40,7 +40,7 @@ async fn publish(server: &RedisServer, count: usize, bytes: usize) {
     commands.exec_async(&mut server.connection().await).await.unwrap();
 }
 
-/// How often each command was carried out.
+/// Returns the number of calls of each command.
 async fn calls(server: &RedisServer) -> HashMap<String, u64> {
     let mut info = redis::cmd("INFO");
     let stats: String =
@@ -89,7 +89,7 @@ async fn message_too_large_is_rejected_by_name_and_read_past() {
     assert!(!is_revoked(&revocations, "large"));
     assert_eq!(revocations.horizon(), None, "the counts match");
     assert!(is_admitted(&revocations, "anybody"));
-    assert_eq!(logged.lines_with("message too large"), 1, "not once for each");
+    assert_eq!(logged.lines_with("message too large"), 1, "logged once, not per message");
     assert!(logged.lines_with("stream=caracal.sessions.revoke") > 0);
     let dead = format!("{}.dead", Stream::SessionsRevoke);
     let mut connection = server.connection().await;
@@ -112,7 +112,7 @@ async fn strict_covers_a_message_too_large_to_be_verified() {
     let revocations = follower.spawn();
     ready(&revocations).await;
     let before = revocations.horizon();
-    // The horizon of the start may lie seconds ahead, where a busy machine answered late.
+    // The horizon of the start may lie seconds ahead, if a busy machine answered late.
     for _ in 0..30 {
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
         if revocations.horizon() > before {
@@ -124,7 +124,7 @@ async fn strict_covers_a_message_too_large_to_be_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asks_for_less_below_an_output_buffer_limit() {
+async fn reads_less_under_an_output_buffer_limit() {
     let server = server();
     publish(&server, 600, 20_000).await;
     limit_answers(&server, "1mb").await;
@@ -134,7 +134,7 @@ async fn asks_for_less_below_an_output_buffer_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asks_for_one_stream_at_a_time_where_two_are_too_much() {
+async fn reads_one_stream_at_a_time_under_a_limit() {
     let server = server();
     for stream in [Stream::SessionsRevoke, Stream::DelegationsInvalidate] {
         add_large(&server, stream, 700_000).await;
@@ -150,7 +150,7 @@ async fn asks_for_one_stream_at_a_time_where_two_are_too_much() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_the_stream_whose_smallest_answer_is_cut() {
+async fn logs_the_stream_whose_smallest_answer_is_cut() {
     let logged = Logged::from_now();
     let server = server();
     add_large(&server, Stream::AgentsLifecycle, 2 * MEGABYTE).await;
@@ -158,15 +158,15 @@ async fn names_the_stream_whose_smallest_answer_is_cut() {
     limit_answers(&server, "1mb").await;
     let revocations = follow(&server.url());
     let message = "the smallest answer about this stream does not arrive whole";
-    eventually("it is logged", || logged.lines_with(message) > 0).await;
+    eventually("the stream is logged", || logged.lines_with(message) > 0).await;
     assert!(logged.lines_with("XINFO STREAM caracal.agents.lifecycle") > 0);
-    assert!(!is_admitted(&revocations, "anybody"), "nothing is proven");
+    assert!(!is_admitted(&revocations, "anybody"), "no completeness is proven");
     limit_answers(&server, "0").await;
     ready(&revocations).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asks_for_less_behind_a_proxy_that_cuts_answers_at_a_size() {
+async fn reads_less_behind_a_proxy_that_cuts_answers() {
     let server = server();
     publish(&server, 600, 20_000).await;
     let proxy = Proxy::to(server.port()).await;
@@ -176,9 +176,9 @@ async fn asks_for_less_behind_a_proxy_that_cuts_answers_at_a_size() {
     assert_eq!(revocations.entries(), 600);
 }
 
-/// Both counters and entries of the first question take longer than any fixed deadline.
+/// The counters and the entries of the first read take longer than any fixed deadline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn waits_for_a_large_answer_on_a_slow_line() {
+async fn waits_for_a_large_answer_on_a_slow_link() {
     let server = server();
     add_large(&server, Stream::SessionsRevoke, 6 * MEGABYTE).await;
     let proxy = Proxy::to(server.port()).await;
@@ -186,6 +186,6 @@ async fn waits_for_a_large_answer_on_a_slow_line() {
     let revocations = follow(&proxy.url());
     ready(&revocations).await;
     revoke(&publisher(&server).await, "victim").await;
-    eventually("it is revoked", || is_revoked(&revocations, "victim")).await;
+    eventually("the victim is revoked", || is_revoked(&revocations, "victim")).await;
     assert!(is_admitted(&revocations, "anybody"));
 }

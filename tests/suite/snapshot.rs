@@ -1,4 +1,4 @@
-//! A service that is started anew knows what it knew, also while Redis is away.
+//! A restarted service restores its state from the snapshot, also while Redis is down.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::redis_server::RedisServer;
 
 const STREAM: &str = Stream::SessionsRevoke.name();
 
-/// One life of a service.
+/// One run of a service.
 struct Life {
     revocations: Revocations,
     stop: oneshot::Sender<()>,
@@ -49,8 +49,8 @@ impl Life {
     }
 
     async fn end(self) {
-        self.stop.send(()).expect("it runs");
-        self.end.await.expect("it ends");
+        self.stop.send(()).expect("the service runs");
+        self.end.await.expect("the service ends");
     }
 }
 
@@ -60,12 +60,12 @@ fn within(deny_after: Duration) -> Options {
     options
 }
 
-/// A server that keeps everything it acknowledges.
+/// Starts a server that persists every acknowledged write.
 fn durable() -> RedisServer {
     RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
 }
 
-/// A service that knew a revocation and ended, and where it left its snapshot.
+/// Runs a service that reads one revocation and ends; returns the path of its snapshot.
 async fn past(server: &RedisServer) -> (Publisher, PathBuf) {
     let snapshot = server.folder().join("snapshot");
     let publisher = publisher(server).await;
@@ -81,7 +81,7 @@ fn is_stale(revocations: &Revocations) -> bool {
     matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
 }
 
-/// Why a token of before every hole that a test makes is refused.
+/// Returns the denial reason for a token issued before every gap of these tests.
 fn refused_of_old(revocations: &Revocations, session: &str) -> Option<Reason> {
     let mut old = claims(session);
     old.iat = 1_000_000_000;
@@ -92,38 +92,38 @@ fn refused_of_old(revocations: &Revocations, session: &str) -> Option<Reason> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restart_with_redis_away_what_was_known_is_refused_and_reading_goes_on() {
+async fn restart_without_redis_denies_known_and_resumes_reading() {
     let mut server = durable();
     let (_, snapshot) = past(&server).await;
     server.kill();
 
-    // Within the bound what was not revoked passes, as if the process had gone on.
+    // Within the bound, other tokens are admitted, as if the process had never ended.
     let second = Life::begin(&server, &snapshot, Options::default());
-    eventually("the known is refused", || is_revoked(&second.revocations, "known")).await;
-    eventually("others pass", || is_admitted(&second.revocations, "other")).await;
+    eventually("the known revocation is denied", || is_revoked(&second.revocations, "known")).await;
+    eventually("other tokens are admitted", || is_admitted(&second.revocations, "other")).await;
     second.end().await;
 
     let third = Life::begin(&server, &snapshot, within(Duration::from_millis(400)));
     let revocations = &third.revocations;
-    eventually("the known is refused", || is_revoked(revocations, "known")).await;
-    eventually("the rest is unknown", || is_stale(revocations)).await;
-    // However long that is asked.
+    eventually("the known revocation is denied", || is_revoked(revocations, "known")).await;
+    eventually("the state is stale for other tokens", || is_stale(revocations)).await;
+    // The answers do not change over time.
     for _ in 0..100 {
         assert!(is_stale(revocations) && is_revoked(revocations, "known"));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 
     server.restart();
-    eventually("reading goes on", || is_admitted(revocations, "other")).await;
+    eventually("reading continues", || is_admitted(revocations, "other")).await;
     let publisher = publisher(&server).await;
     revoke(&publisher, "later").await;
-    eventually("new ones are applied", || is_revoked(revocations, "later")).await;
+    eventually("new revocations are applied", || is_revoked(revocations, "later")).await;
     assert!(is_revoked(revocations, "known"));
-    assert_eq!(revocations.horizon(), None, "nothing was missed");
+    assert_eq!(revocations.horizon(), None, "no entry was missed");
     third.end().await;
 }
 
-/// Adds a signed revocation under an id of its own.
+/// Adds a signed revocation with this id.
 async fn revoke_at(server: &RedisServer, id: &str, session: &str) {
     let mut fields = vec![("session_id".to_owned(), session.to_owned())];
     sign(&key(1), Stream::SessionsRevoke, &mut fields);
@@ -147,12 +147,12 @@ async fn reads_ids_given_twice_below_the_snapshot() {
     revoke(&publisher, "lost-1").await;
     let first = Life::begin(&server, &snapshot, Options::default());
     ready(&first.revocations).await;
-    // The last entry that is read, at the cursor.
+    // The last entry read; the cursor points to it.
     caught_up(&first.revocations, &publisher).await;
     first.end().await;
 
-    // A crash loses both that came after `kept`; the clock is behind, so two others take ids from
-    // before the cursor, and then one comes after it: the counters agree.
+    // A crash loses both entries after `kept`. The clock is behind: two new entries get ids before
+    // the cursor, and a third one after it. The counters agree.
     redis::cmd("DEL").arg(STREAM).exec_async(&mut connection).await.unwrap();
     redis::cmd("RESTORE")
         .arg(STREAM)
@@ -170,12 +170,12 @@ async fn reads_ids_given_twice_below_the_snapshot() {
     for session in ["kept", "lost-1", "reused-1", "reused-2"] {
         assert!(is_revoked(revocations, session), "{session}");
     }
-    assert_eq!(revocations.horizon(), None, "nothing is missing");
+    assert_eq!(revocations.horizon(), None, "no entry is missing");
     second.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_forged_message_leaves_a_service_with_a_snapshot_ready() {
+async fn service_with_snapshot_stays_ready_despite_a_forgery() {
     let server = durable();
     let (_, snapshot) = past(&server).await;
     let trim = async || {
@@ -183,24 +183,24 @@ async fn one_forged_message_leaves_a_service_with_a_snapshot_ready() {
         trim.arg(STREAM).arg("MAXLEN").arg(0);
         trim.exec_async(&mut server.connection().await).await.unwrap();
     };
-    // All that is left of the history is forged.
+    // Only a forged entry remains of the history.
     trim().await;
     add(&server, STREAM, &[(b"session_id", b"forged")]).await;
     let second = Life::begin(&server, &snapshot, within(Duration::from_millis(400)));
     let readiness = || second.revocations.readiness(second.revocations.now());
     let is_degraded = || readiness().degraded == Some(Degraded::SignaturesFail);
-    eventually("the failure alarms", is_degraded).await;
-    eventually("it is ready", || readiness().is_ready()).await;
+    eventually("the alarm is raised", is_degraded).await;
+    eventually("the service is ready", || readiness().is_ready()).await;
     assert!(is_revoked(&second.revocations, "known"));
     assert_eq!(second.revocations.horizon(), None);
     second.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_does_not_go_on_where_the_snapshot_ends_has_a_hole() {
+async fn detects_gap_between_snapshot_and_stream() {
     let server = RedisServer::start();
     let (publisher, snapshot) = past(&server).await;
-    // What is behind the cursor may go.
+    // Entries before the cursor may be trimmed.
     let trim = async || {
         let mut trim = redis::cmd("XTRIM");
         trim.arg(STREAM).arg("MAXLEN").arg(1);
@@ -217,13 +217,13 @@ async fn a_stream_that_does_not_go_on_where_the_snapshot_ends_has_a_hole() {
     assert!(trim().await >= 2);
     let third = Life::begin(&server, &snapshot, Options::default());
     let revocations = &third.revocations;
-    eventually("the hole is noticed", || revocations.horizon().is_some()).await;
-    eventually("reading goes on", || is_revoked(revocations, "seen")).await;
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually("reading continues", || is_revoked(revocations, "seen")).await;
     assert!(is_revoked(revocations, "known"), "trimmed from the stream, not from the snapshot");
     assert_eq!(refused_of_old(revocations, "hidden"), Some(Reason::HistoryIncomplete));
     third.end().await;
 
-    // And the next one knows of the hole.
+    // The next run restores the gap from the snapshot.
     let fourth = Life::begin(&server, &snapshot, Options::default());
     let revocations = &fourth.revocations;
     caught_up(revocations, &publisher).await;
@@ -232,22 +232,22 @@ async fn a_stream_that_does_not_go_on_where_the_snapshot_ends_has_a_hole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_strict_mode_the_streams_are_read_anew_beside_what_is_known() {
+async fn strict_mode_rereads_streams_and_keeps_known_revocations() {
     let mut server = durable();
     let (_, snapshot) = past(&server).await;
     server.kill();
     let second = Life::begin(&server, &snapshot, Options::strict());
     let revocations = &second.revocations;
-    eventually("the known is refused", || is_revoked(revocations, "known")).await;
+    eventually("the known revocation is denied", || is_revoked(revocations, "known")).await;
     server.restart();
-    // A stream that was made after the window began might have been made anew.
-    eventually("what cannot be shown is lost", || revocations.horizon().is_some()).await;
+    // A stream whose first entry is younger than the window may have been recreated.
+    eventually("unproven history raises the horizon", || revocations.horizon().is_some()).await;
     assert!(is_revoked(revocations, "known"));
     assert_eq!(refused_of_old(revocations, "other"), Some(Reason::HistoryIncomplete));
     second.end().await;
 }
 
-/// What is logged by this thread.
+/// This thread's log.
 #[derive(Clone, Default)]
 pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
 
@@ -262,7 +262,7 @@ impl Write for Logged {
 }
 
 impl Logged {
-    /// Begins; until what is returned is dropped.
+    /// Captures the log until the second value is dropped.
     pub(crate) fn begin() -> (Self, impl Sized) {
         let logged = Self::default();
         let writer = logged.clone();
@@ -271,7 +271,7 @@ impl Logged {
         (logged, guard)
     }
 
-    /// The lines with this text so far.
+    /// Returns the lines so far that contain this text.
     pub(crate) fn lines(&self, text: &str) -> Vec<String> {
         let written = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         written.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
@@ -279,7 +279,7 @@ impl Logged {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_believed_is_said_once_and_as_if_there_were_none() {
+async fn unusable_snapshot_is_logged_once_and_ignored() {
     let (logged, _until_the_end) = Logged::begin();
     let mut server = durable();
     let (_, snapshot) = past(&server).await;
@@ -312,18 +312,18 @@ async fn a_file_that_cannot_be_believed_is_said_once_and_as_if_there_were_none()
         let before = logged.lines("the snapshot is not used").len();
         let second = Life::with(&server, &keys, &snapshot, state);
         let lines = || logged.lines("the snapshot is not used")[before..].to_vec();
-        eventually("it is said", || !lines().is_empty()).await;
+        eventually("the rejection is logged", || !lines().is_empty()).await;
         let outage = || second.revocations.readiness(second.revocations.now()).outage;
-        eventually("Redis is away", || outage().is_some()).await;
+        eventually("Redis is down", || outage().is_some()).await;
         assert_eq!(second.revocations.entries(), 0, "{why}");
         assert!(matches!(is_unknown(&second.revocations), Some(Unknown::NotReady(_))), "{why}");
         let [line] = lines().try_into().unwrap();
         assert!(line.contains(why) && line.contains("CARACAL_REVOCATION_SNAPSHOT"), "{line}");
-        assert_eq!(std::fs::read(&snapshot).unwrap(), bytes, "{why}: and it is left alone");
+        assert_eq!(std::fs::read(&snapshot).unwrap(), bytes, "{why}: the file is unchanged");
         server.restart();
-        // The messages, too, are signed with a key that a stranger does not have.
+        // The messages are signed too, with a key that the foreign service does not have.
         if !is_foreign {
-            eventually("everything is read again", || is_revoked(&second.revocations, "known"))
+            eventually("the streams are read again", || is_revoked(&second.revocations, "known"))
                 .await;
         }
         second.end().await;

@@ -1,4 +1,4 @@
-//! What only a second source can tell: strict mode asks for it, and a failover has it asked.
+//! Losses that only a baseline can reveal: strict mode requires it, and a failover triggers a read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use caracal_revocation::{
 use crate::live::{eventually, key, made_at, ready, ring, verdict};
 use crate::redis_server::RedisServer;
 
-/// A second source that knows of one revocation, and counts how often it was read whole.
+/// A baseline with one revocation, which counts full reads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecondSource(Arc<AtomicUsize>);
 
@@ -35,7 +35,7 @@ impl Baseline for SecondSource {
     }
 }
 
-/// A server whose streams have been in use for days, and are whole.
+/// Starts a server whose streams have been in use for days and are complete.
 async fn whole() -> RedisServer {
     let server = RedisServer::start();
     let mut connection = server.connection().await;
@@ -61,7 +61,7 @@ fn strict() -> RevocationsWriter {
     RevocationsWriter::new(Options::strict())
 }
 
-/// Why a resource token is refused that was made before the start.
+/// Returns the denial reason for a resource token issued before the start.
 fn reason(revocations: &Revocations, session: &str) -> Option<Reason> {
     let mut claims = made_at(session, 1_000_000_000);
     claims.usage = Some("resource".into());
@@ -73,7 +73,7 @@ fn reason(revocations: &Revocations, session: &str) -> Option<Reason> {
 }
 
 #[tokio::test]
-async fn a_server_that_looks_whole_at_the_start_is_believed_unless_strict() {
+async fn complete_streams_at_start_are_trusted_unless_strict() {
     let server = whole().await;
     let lenient = Follower::new(server.settings(&ring())).spawn();
     ready(&lenient).await;
@@ -84,11 +84,11 @@ async fn a_server_that_looks_whole_at_the_start_is_believed_unless_strict() {
 }
 
 #[tokio::test]
-async fn in_strict_mode_a_second_source_makes_the_start_known() {
+async fn baseline_closes_the_start_in_strict_mode() {
     let server = whole().await;
     let follower = Follower::new(server.settings(&ring())).with_writer(strict());
     let strict = follower.with_baseline(SecondSource::default()).spawn();
     ready(&strict).await;
-    eventually("older tokens pass", || reason(&strict, "living").is_none()).await;
+    eventually("older tokens are admitted", || reason(&strict, "living").is_none()).await;
     assert_eq!(reason(&strict, "lost"), Some(Reason::Revoked));
 }

@@ -1,4 +1,4 @@
-//! A token endpoint behind the layer, on real sockets: what clients send, byte for byte.
+//! A token endpoint behind the layer, on real sockets, with requests sent byte for byte.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,8 +19,7 @@ use crate::redis_server::RedisServer;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
-/// A token endpoint that answers what it was sent; in its state, `ar-1`, `gs-1` and `de-1` are
-/// revoked.
+/// Starts a token endpoint that echoes the request body. `ar-1`, `gs-1` and `de-1` are revoked.
 async fn start(server: &RedisServer, deadline: Duration) -> SocketAddr {
     let (revocations, publisher) = (follow(server).await, publisher(server).await);
     let revoke = || Notice::revoke(ZONE, "operator");
@@ -40,12 +39,12 @@ async fn start(server: &RedisServer, deadline: Duration) -> SocketAddr {
     address
 }
 
-/// Sends these bytes and reads one answer: its status and its body.
+/// Sends these pieces and reads one response: its status and its body.
 async fn send(address: SocketAddr, pieces: &[&str]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     for piece in pieces {
-        // A server that has refused already may have closed.
+        // A server that has already answered may have closed.
         if stream.write_all(piece.as_bytes()).await.is_err() {
             break;
         }
@@ -65,7 +64,7 @@ async fn send(address: SocketAddr, pieces: &[&str]) -> (u16, String) {
             }
         }
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => panic!("no whole answer: {text}"),
+            Ok(0) | Err(_) => panic!("incomplete response: {text}"),
             Ok(read) => answer.extend_from_slice(&buffer[..read]),
         }
     }
@@ -98,7 +97,7 @@ async fn revoked_authority_gets_no_token_in_any_field_or_framing() {
     ] {
         let (status, answer) = send(address, &[&whole("/oauth/2/token", &body)]).await;
         assert_eq!((status, error(&answer).as_str()), (401, "invalid_token"), "{body}");
-        // The same in chunks of a byte each, the head in two pieces.
+        // Send the same body in chunks of one byte, and the head in two pieces.
         let mut pieces = vec![
             "POST /oauth/2/token HTTP/1.1\r\nhost: sts\r\n".to_owned(),
             format!("{FORM}transfer-encoding: chunked\r\n\r\n"),
@@ -126,7 +125,7 @@ async fn other_requests_reach_the_sts_untouched() {
 }
 
 #[tokio::test]
-async fn guards_what_it_wraps_in_a_nest_and_on_a_route() {
+async fn denies_in_nests_and_on_routes() {
     let server = RedisServer::start();
     let (revocations, publisher) = (follow(&server).await, publisher(&server).await);
     publisher.publish(Notice::revoke(ZONE, "operator").session("ar-1")).await.unwrap();
@@ -152,7 +151,7 @@ async fn guards_what_it_wraps_in_a_nest_and_on_a_route() {
 }
 
 #[tokio::test]
-async fn what_is_not_one_clear_form_in_time_is_a_clear_4xx() {
+async fn malformed_or_late_form_gets_4xx() {
     let server = RedisServer::start();
     let address = start(&server, Duration::from_secs(60)).await;
     let hurried = start(&server, Duration::from_millis(200)).await;
@@ -179,5 +178,5 @@ async fn what_is_not_one_clear_form_in_time_is_a_clear_4xx() {
     let dripping = "1\r\na\r\n";
     let mut pieces = vec![chunked.as_str()];
     pieces.extend(std::iter::repeat_n(dripping, 400));
-    assert_eq!(refused_at(hurried, &pieces).await, 408, "byte by byte, longer than is allowed");
+    assert_eq!(refused_at(hurried, &pieces).await, 408, "one byte at a time, beyond the deadline");
 }

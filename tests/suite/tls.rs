@@ -1,4 +1,4 @@
-//! Redis over TLS, with an authority of one's own and certificates on both sides.
+//! Redis over TLS, with a private authority and certificates on both sides.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::certificates::certificates;
 use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
 use crate::redis_server::{RedisServer, free_port};
 
-/// What the README says that a follower needs.
+/// The rights that the README documents for a follower.
 const LEAST: &str = acl::FOLLOW;
-/// And for dead letters.
+/// The further rights for dead letters.
 pub(crate) const LETTERS: &str = acl::DEAD_LETTERS;
 
-/// Makes a user with the password `secret` and these rights.
+/// Creates a user with the password `secret` and these rights.
 pub(crate) async fn allow(server: &RedisServer, user: &str, rights: &str) {
     let mut command = redis::cmd("ACL");
     command.arg("SETUSER").arg(user).arg("reset").arg("on").arg(">secret");
@@ -39,7 +39,7 @@ fn follow_at(url: &str, files: &[(&str, &Path)]) -> Revocations {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_and_certificates_on_both_sides() {
+async fn connects_with_private_authority_and_client_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server", "client"]);
     let path = |name: &str| folder.path().join(name);
@@ -66,16 +66,16 @@ async fn an_authority_of_ones_own_and_certificates_on_both_sides() {
 
     let outage = |revocations: &Revocations| revocations.readiness(revocations.now()).outage;
     let stranger = follow(port, &own);
-    eventually("the server's certificate is refused", || outage(&stranger) == Some(Outage::Tls))
+    eventually("the server's certificate is rejected", || outage(&stranger) == Some(Outage::Tls))
         .await;
     let nobody = follow(port, &[ca]);
-    eventually("a certificate is asked for", || {
+    eventually("the server requires a client certificate", || {
         matches!(outage(&nobody), Some(Outage::Tls | Outage::Unreachable))
     })
     .await;
     assert!(!nobody.readiness(nobody.now()).is_ready());
 
-    // As a user with the documented rights, and as one who lacks one of them.
+    // Users with the documented rights, and without one of them.
     allow(&server, "least", LEAST).await;
     allow(&server, "less", &LEAST.replace("+xinfo ", "")).await;
     let url = |user: &str| format!("rediss://{user}:secret@localhost:{port}");
@@ -84,14 +84,14 @@ async fn an_authority_of_ones_own_and_certificates_on_both_sides() {
     ready(&least).await;
     assert!(is_revoked(&least, "ar-1"));
     let less = follow_at(&url("less"), &files);
-    eventually("a right is lacking", || outage(&less) == Some(Outage::Forbidden)).await;
+    eventually("the missing right is reported", || outage(&less) == Some(Outage::Forbidden)).await;
     let wrong = follow_at(&url("least").replace("secret", "wrong"), &files);
-    eventually("the password is wrong", || outage(&wrong) == Some(Outage::Login)).await;
+    eventually("the wrong password is reported", || outage(&wrong) == Some(Outage::Login)).await;
     assert!([less, wrong].iter().all(|view| !view.readiness(view.now()).is_ready()));
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_named() {
+fn names_unusable_certificates() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["client"]);
     let fault = |url: &str, files: &[(&str, &str)]| {

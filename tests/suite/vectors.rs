@@ -1,4 +1,4 @@
-//! The wire contract's own cases, every one of them.
+//! Every test vector of the wire contract.
 
 use caracal_revocation::{Key, KeyRing, Message, MessageRejectionKind, Stream};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ fn vectors() -> Vec<Case> {
     serde_json::from_str::<Vectors>(text).unwrap().cases
 }
 
-/// Lists in an effect are sets.
+/// Sorts an effect's lists, which are sets.
 fn sorted(mut effect: Value) -> Value {
     if let Some(revoked) = effect.get_mut("revoke").and_then(Value::as_array_mut) {
         revoked.sort_by_key(Value::to_string);
@@ -55,7 +55,7 @@ fn sorted(mut effect: Value) -> Value {
 }
 
 #[test]
-fn every_case_of_the_contract_is_met() {
+fn every_vector_has_its_expected_outcome() {
     let cases = vectors();
     assert_eq!(cases.len(), 70);
     for case in cases {
@@ -86,7 +86,7 @@ fn every_case_of_the_contract_is_met() {
 }
 
 #[test]
-fn signing_writes_the_signature_of_every_accepted_case() {
+fn signing_reproduces_the_signature_of_every_accepted_vector() {
     for case in
         vectors().into_iter().filter(|case| case.expect == "accept" && !case.fields.is_empty())
     {

@@ -29,7 +29,7 @@ fn request(address: SocketAddr, path: &str, sid: &str) -> Request<Empty<Bytes>> 
         .unwrap()
 }
 
-/// Opens them all; each tells its number when it ends, and whether that was by an error.
+/// Opens all streams. Each one sends its number when it ends, and whether it ended with an error.
 async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
     let (tell, told) = mpsc::unbounded_channel();
     for connection in 0..CONNECTIONS {
@@ -60,7 +60,7 @@ fn routes() -> Router {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_ten_thousand_streams_exactly_the_revoked_one_ends_and_then_all_do_in_a_storm() {
+async fn ends_only_revoked_streams_among_ten_thousand() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let mut ended = open(address).await;
@@ -69,10 +69,10 @@ async fn of_ten_thousand_streams_exactly_the_revoked_one_ends_and_then_all_do_in
     scene.revoke("ar-7777");
     assert_eq!(soon(ended.recv()).await, Some((7_777, true)));
     scene.running(STREAMS - 1).await;
-    assert!(ended.try_recv().is_err(), "another one ended");
+    assert!(ended.try_recv().is_err(), "another stream ended");
     assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
 
-    // Fresh requests go on throughout, and each is answered.
+    // New requests continue throughout, and each is answered.
     let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let fresh = tokio::spawn({
         let (over, answered, mut sender) =
@@ -100,7 +100,10 @@ async fn of_ten_thousand_streams_exactly_the_revoked_one_ends_and_then_all_do_in
     }
     over.store(true, Ordering::SeqCst);
     soon(fresh).await.unwrap();
-    assert!(answered.load(Ordering::SeqCst) > before, "nobody was answered meanwhile");
+    assert!(
+        answered.load(Ordering::SeqCst) > before,
+        "no new request was answered during the storm"
+    );
     scene.running(0).await;
     assert_eq!(scene.told().len(), STREAMS);
 }

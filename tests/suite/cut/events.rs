@@ -1,4 +1,4 @@
-//! Server-sent events, to a reader that does what a browser's `EventSource` does.
+//! Server-sent events, read the way a browser's `EventSource` reads them.
 
 use axum::response::sse::{Event, Sse};
 use axum::routing::get;
@@ -8,7 +8,7 @@ use hyper::{Response, body::Incoming};
 use super::http::ask;
 use super::*;
 
-/// Reads events, and reconnects when a stream ends; a status other than 200 ends it for good.
+/// Reads events, and reconnects when a stream ends. Any status other than 200 is final.
 struct EventSource {
     address: SocketAddr,
     version2: bool,
@@ -22,9 +22,9 @@ enum Happened {
         kind: String,
         data: String,
     },
-    /// It ended, and will be asked for again.
+    /// The stream ended, and the reader will reconnect.
     Reconnecting,
-    /// It will not.
+    /// The reader will not reconnect.
     Failed(u16),
 }
 
@@ -62,7 +62,7 @@ impl EventSource {
                     let data = frame.into_data().unwrap();
                     self.buffer.push_str(std::str::from_utf8(&data).unwrap());
                 }
-                // What is left of an event that was not whole is dropped.
+                // An incomplete event is dropped.
                 Some(Err(_)) | None => {
                     self.response = None;
                     self.buffer.clear();
@@ -80,7 +80,7 @@ fn event(kind: &str, data: &str) -> Happened {
 const REVOKED: &str = r#"{"reason":"revoked","anchor":"sid"}"#;
 
 #[tokio::test]
-async fn a_reader_of_events_is_told_why_and_does_not_come_back() {
+async fn event_reader_gets_the_reason_and_stays_away() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let ticks = async || {
@@ -100,7 +100,7 @@ async fn a_reader_of_events_is_told_why_and_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn half_an_event_is_never_completed_from_outside() {
+async fn never_completes_a_partial_event() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let half =

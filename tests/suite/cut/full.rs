@@ -1,4 +1,4 @@
-//! More is revoked than may be remembered, while responses run.
+//! More revocations than the index holds, while responses run.
 
 use axum::routing::get;
 use caracal_revocation::{Follower, ManualClock, RevocationsWriter, Unknown};
@@ -18,12 +18,12 @@ async fn stream(address: SocketAddr, sid: &str) -> Response<Incoming> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_finds_no_room_is_cut_all_the_same_and_service_resumes_with_room() {
+async fn cuts_despite_full_index_and_resumes_with_room() {
     let server = RedisServer::start();
     let clock = Arc::new(ManualClock::new());
     let mut options = Options::default();
     options.max_entries = ROOM;
-    // So that a read waits for a tenth of a second at most.
+    // Shortens each blocking read to a tenth of a second at most.
     options.deny_after = Duration::from_millis(400);
     let writer = RevocationsWriter::with_clock(options, clock.clone());
     let scene = Scene::of(writer.reader());
@@ -45,17 +45,17 @@ async fn what_finds_no_room_is_cut_all_the_same_and_service_resumes_with_room() 
     }
     revoke(&publisher, "late").await;
     let [mut late, _other] = running;
-    assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "it is cut");
+    assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "the response is cut");
     assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
     assert_eq!(is_unknown(revocations), Some(Unknown::Full));
-    assert!(is_revoked(revocations, "ar-0"), "what is known stays known");
+    assert!(is_revoked(revocations, "ar-0"), "known revocations stay");
     for sid in ["late", "other", "new"] {
         assert_eq!(stream(address, sid).await.status(), 503, "{sid}");
     }
     assert_eq!(stream(address, "ar-0").await.status(), 401);
     scene.running(1).await;
 
-    // A day later all of it has expired; each read forgets a slice.
+    // A day later all entries have expired; each read removes a part of them.
     clock.advance(revocations.options().memory + Duration::from_secs(120));
     let mut connection = server.connection().await;
     let start = std::time::Instant::now();
@@ -63,10 +63,10 @@ async fn what_finds_no_room_is_cut_all_the_same_and_service_resumes_with_room() 
         let mut wake = redis::cmd("XADD");
         wake.arg("caracal.keys.invalidate").arg("*").arg("zone_id").arg("unsigned");
         wake.query_async::<String>(&mut connection).await.unwrap();
-        assert!(start.elapsed() < crate::live::PATIENCE, "there is room, and nobody notices");
+        assert!(start.elapsed() < crate::live::PATIENCE, "there is room, but the state stays full");
     }
-    eventually("others pass again", || is_unknown(revocations).is_none()).await;
-    assert!(revocations.horizon().is_some(), "what found no room is covered");
+    eventually("other requests are admitted again", || is_unknown(revocations).is_none()).await;
+    assert!(revocations.horizon().is_some(), "the horizon covers the entries without room");
     let fresh = crate::live::claims("new");
     assert!(matches!(
         crate::live::verdict(revocations, &fresh),

@@ -62,8 +62,8 @@ impl Decoder for Plain {
 
 type Answers = Pin<Box<dyn FuturesStream<Item = Result<Bytes, Status>> + Send>>;
 
-/// `unary` answers, `slow` never does; `server` says one thing and waits; `client` reads all before
-/// it answers; `both` echoes.
+/// An echo service. `unary` answers, except for "slow"; `server` sends one message and waits;
+/// `client` reads all messages before it answers; `both` echoes each.
 #[derive(Clone, Copy)]
 struct Echo;
 
@@ -189,7 +189,7 @@ fn with_token<T>(message: T, sid: &str) -> tonic::Request<T> {
     request
 }
 
-/// The status of revoked authority, with its details.
+/// Asserts the status of revoked authority, with its details.
 fn assert_revoked(status: &Status) {
     assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "session revoked"));
     let info = status.get_details_error_info().expect("an ErrorInfo");
@@ -198,7 +198,7 @@ fn assert_revoked(status: &Status) {
 }
 
 #[tokio::test]
-async fn a_revoked_call_is_refused_by_status_before_its_handler() {
+async fn denies_revoked_call_by_status_before_its_handler() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let answer = client.unary(with_token(Bytes::from("hi"), "ar-1"), path("unary"), Plain).await;
@@ -215,7 +215,7 @@ async fn a_revoked_call_is_refused_by_status_before_its_handler() {
 }
 
 #[tokio::test]
-async fn an_unknown_state_is_unavailable_and_no_token_unauthenticated() {
+async fn maps_unknown_state_and_missing_token_to_status() {
     let scene = Scene::of(RevocationsWriter::new(Options::default()).reader());
     let mut client = client(serve(&scene).await).await;
     let answer = client.unary(with_token(Bytes::from("hi"), "ar-1"), path("unary"), Plain).await;
@@ -227,7 +227,7 @@ async fn an_unknown_state_is_unavailable_and_no_token_unauthenticated() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_its_answer_ends_with_the_status() {
+async fn waiting_call_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let asked = tokio::spawn(async move {
@@ -240,7 +240,7 @@ async fn a_call_that_waits_for_its_answer_ends_with_the_status() {
 }
 
 #[tokio::test]
-async fn a_stream_of_the_server_ends_with_the_status() {
+async fn server_stream_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let request = with_token(Bytes::from("one"), "ar-1");
@@ -256,7 +256,7 @@ async fn a_stream_of_the_server_ends_with_the_status() {
 }
 
 #[tokio::test]
-async fn a_stream_of_the_client_ends_with_the_status() {
+async fn client_stream_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let messages = stream::iter([Bytes::from("one")]).chain(stream::pending());
@@ -270,7 +270,7 @@ async fn a_stream_of_the_client_ends_with_the_status() {
 }
 
 #[tokio::test]
-async fn a_stream_both_ways_ends_with_the_status() {
+async fn bidirectional_stream_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let messages = stream::iter([Bytes::from("one")]).chain(stream::pending());
@@ -283,7 +283,7 @@ async fn a_stream_both_ways_ends_with_the_status() {
     scene.running(0).await;
 }
 
-/// No zone has a policy, so each is denied.
+/// A source without any policy, so that every request is denied.
 struct NoPolicy;
 
 impl PolicySource for NoPolicy {
@@ -293,7 +293,7 @@ impl PolicySource for NoPolicy {
 }
 
 #[tokio::test]
-async fn a_call_that_a_policy_denies_is_answered_by_status() {
+async fn answers_policy_denial_by_status() {
     let scene = Scene::new();
     let policies = ZonePolicies::new(scene.revocations.clone(), NoPolicy, RegoEngine::new());
     let resource = Resource::new("api", "r-1", "https://api.example");

@@ -1,4 +1,4 @@
-//! Plain responses and waiting handlers, to hyper's clients and curl.
+//! Plain responses and waiting handlers, with hyper's clients and curl.
 
 use std::process::Stdio;
 
@@ -25,7 +25,7 @@ fn routes() -> Router {
         .route("/slow", get(slow))
 }
 
-/// Asks by a connection of its own.
+/// Sends a request on a new connection.
 pub(super) async fn ask(
     address: SocketAddr,
     version2: bool,
@@ -60,7 +60,7 @@ async fn first_chunk(response: &mut Response<Incoming>) {
 }
 
 #[tokio::test]
-async fn hyper_reports_a_response_that_broke_off() {
+async fn hyper_reports_a_cut_response() {
     for (version2, path) in
         [(false, "/stream"), (true, "/stream"), (false, "/sized"), (true, "/sized")]
     {
@@ -88,7 +88,7 @@ async fn hyper_reports_a_response_that_broke_off() {
 }
 
 #[tokio::test]
-async fn hyper_reads_the_announced_trailer_where_it_takes_trailers() {
+async fn hyper_reads_announced_trailer_if_it_accepts_trailers() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
@@ -105,7 +105,7 @@ async fn hyper_reads_the_announced_trailer_where_it_takes_trailers() {
 }
 
 #[tokio::test]
-async fn a_handler_that_waits_is_answered_for() {
+async fn answers_in_place_of_a_waiting_handler() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
@@ -127,7 +127,7 @@ async fn a_handler_that_waits_is_answered_for() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_registered() {
+async fn disconnected_client_leaves_nothing_registered() {
     for version2 in [false, true] {
         for path in ["/stream", "/slow"] {
             let scene = Scene::new();
@@ -138,14 +138,14 @@ async fn a_client_that_goes_away_leaves_nothing_registered() {
             });
             scene.running(1).await;
             asked.abort();
-            // The spawned connection goes with its last handle.
+            // The spawned connection task ends with its last handle.
             scene.running(0).await;
             assert_eq!(scene.told(), []);
         }
     }
 }
 
-/// What curl prints after the first line, and its exit code.
+/// Returns curl's output after the first line, and its exit code.
 async fn curl(scene: &Scene, arguments: &[&str], url: &str) -> (String, Option<i32>) {
     let mut curl = Command::new("curl")
         .args(["--silent", "--show-error", "--no-buffer", "--max-time", "60"])
@@ -160,7 +160,7 @@ async fn curl(scene: &Scene, arguments: &[&str], url: &str) -> (String, Option<i
     let mut line = String::new();
     while !line.starts_with("first") && !line.starts_with("data: 1") {
         line.clear();
-        assert!(stdout.read_line(&mut line).await.unwrap() > 0, "it says nothing");
+        assert!(stdout.read_line(&mut line).await.unwrap() > 0, "curl printed nothing");
     }
     scene.running(1).await;
     scene.revoke("ar-1");
@@ -170,7 +170,7 @@ async fn curl(scene: &Scene, arguments: &[&str], url: &str) -> (String, Option<i
 }
 
 #[tokio::test]
-async fn curl_reports_each_ending_by_its_exit_code() {
+async fn curl_exit_code_reports_each_ending() {
     const PARTIAL_FILE: i32 = 18;
     const HTTP2_STREAM_ERROR: i32 = 92;
     let cases: [(&[&str], &str, i32); 6] = [
@@ -179,7 +179,7 @@ async fn curl_reports_each_ending_by_its_exit_code() {
         (&["--http2-prior-knowledge"], "/stream", HTTP2_STREAM_ERROR),
         (&["--http1.1", "-H", "TE: trailers", "-D", "-"], "/stream", 0),
         (&["--http2-prior-knowledge", "-H", "TE: trailers", "-D", "-"], "/stream", 0),
-        // A length that was told: no trailer makes that good.
+        // The response announced a length: a trailer cannot make it complete.
         (&["--http1.1", "-H", "TE: trailers"], "/sized", PARTIAL_FILE),
     ];
     for (arguments, path, code) in cases {

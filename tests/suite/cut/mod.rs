@@ -1,4 +1,4 @@
-//! What is already running, cut over real connections, and what each kind of client then reports.
+//! Requests that already run are cut over real connections; each kind of client reports its ending.
 
 mod crowd;
 mod events;
@@ -30,11 +30,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::util::MapRequestLayer;
 
-/// A state that is fresh, and what was told of cuts.
+/// A fresh state, and the reported cuts.
 #[derive(Clone)]
 struct Scene {
     revocations: Revocations,
-    /// None where a follower has it.
+    /// `None` if a follower owns the writer.
     writer: Option<Arc<RevocationsWriter>>,
     told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
 }
@@ -81,7 +81,7 @@ impl Scene {
         self.serve_on(routes, |_| ()).await
     }
 
-    /// The same, with a look at each connection first.
+    /// Serves like `serve`, and calls `accepted` with each connection first.
     async fn serve_on(
         &self,
         routes: Router,
@@ -106,7 +106,7 @@ impl Scene {
     }
 }
 
-/// Stands in for an authentication layer: these tests are about what happens later.
+/// Replaces an authentication layer: these tests are about what happens after it.
 fn authenticate<B>(
     revocations: &Revocations,
 ) -> impl Fn(Request<B>) -> Request<B> + Clone + use<B> {
@@ -122,13 +122,15 @@ fn authenticate<B>(
     }
 }
 
-/// A body that says this, and then nothing, without end.
+/// Returns a body that sends this chunk and then never ends.
 fn says(chunk: &'static str) -> Body {
     let first = stream::iter([Ok::<_, Infallible>(Bytes::from(chunk))]);
     Body::from_stream(first.chain(stream::pending()))
 }
 
-/// Long enough for whatever is about to happen, on whatever machine.
+/// Waits for `future` with a limit that suffices on any machine.
 async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes for ever")
+    tokio::time::timeout(Duration::from_secs(60), future)
+        .await
+        .expect("the future does not complete within 60 s")
 }

@@ -1,4 +1,4 @@
-//! Endings as bytes on a socket: a response that was cut never ends like a whole one.
+//! Endings as bytes on a socket: a cut response never ends like a complete one.
 
 use ::http::{HeaderMap, Version};
 use axum::response::{IntoResponse, Response};
@@ -26,7 +26,7 @@ fn of_version(version: Version) -> Response {
     response
 }
 
-/// Two chunks and an end, of a length that nobody announces.
+/// Returns a body of two chunks that ends, without an announced length.
 fn finite() -> Body {
     Body::from_stream(stream::iter(["first\n", "last\n"].map(Ok::<_, Infallible>)))
 }
@@ -44,7 +44,7 @@ fn routes() -> Router {
         .route("/finite", get(async || finite()))
         .route("/pour", get(async || pour()))
         .route("/events", get(async || events(None)))
-        // As long as the event that a cut writes, and longer.
+        // One is exactly as long as the event that a cut writes, one is longer.
         .route("/events/filled", get(async || events(Some("30"))))
         .route("/events/sized", get(async || events(Some("1000"))))
         .route("/old", get(async || of_version(Version::HTTP_10)))
@@ -58,7 +58,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// Sends this request line and these header lines with the token of `ar-1`.
+    /// Sends this request line and these header lines, with the token of `ar-1`.
     async fn start(address: SocketAddr, line: &str, headers: &[&[u8]]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut request =
@@ -76,26 +76,26 @@ impl Exchange {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
-    /// Reads until this text came.
+    /// Reads until the response contains this text.
     async fn read_until(&mut self, text: &str) {
         while !self.text().contains(text) {
             let read = soon(self.stream.read_buf(&mut self.read)).await.unwrap();
-            assert!(read > 0, "it ended with {:?}", self.text());
+            assert!(read > 0, "the response ended with {:?}", self.text());
         }
     }
 
-    /// Reads to the end, whichever way the connection ends.
+    /// Reads to the end of the connection, clean or not.
     async fn end(mut self) -> String {
         let _ = soon(self.stream.read_to_end(&mut self.read)).await;
         self.text()
     }
 }
 
-/// The bytes of a response that began with `first` and was then cut.
+/// Returns the bytes of a response that began with `first` and was then cut.
 async fn cut(line: &str, headers: &[&[u8]]) -> String {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
-    // So that the end shows, however the response ends.
+    // Makes the end visible, however the response ends.
     let headers = [headers, &[b"Connection: close"]].concat();
     let mut exchange = Exchange::start(address, line, &headers).await;
     exchange.read_until("first\n").await;
@@ -104,7 +104,7 @@ async fn cut(line: &str, headers: &[&[u8]]) -> String {
     exchange.end().await
 }
 
-/// The bytes of a response that ends by itself.
+/// Returns the bytes of a response that ends without a cut.
 async fn whole(line: &str, headers: &[&[u8]]) -> String {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
@@ -132,7 +132,7 @@ async fn announces_the_trailer_only_where_hyper_sends_it() {
     }
     let does_not: [&[&[u8]]; 9] = [
         &[],
-        // As Envoy passes it on, which drops trailers.
+        // Envoy forwards it like this, but drops trailers.
         &[b"TE: trailers", b"X-Forwarded-Proto: http"],
         &[b"TE: trailers", b"Via: 1.1 proxy"],
         &[b"TE: trailers;q=0.5"],
@@ -145,7 +145,7 @@ async fn announces_the_trailer_only_where_hyper_sends_it() {
     for te in does_not {
         let response = cut("GET /stream HTTP/1.1", te).await;
         assert!(!response.contains("trailer:"), "{te:?}: {response}");
-        // No last chunk.
+        // The terminating chunk is missing.
         assert_eq!(body(&response), "6\r\nfirst\n\r\n", "{te:?}");
     }
 }
@@ -160,7 +160,10 @@ async fn never_fills_an_announced_length_with_an_event() {
     }
     let response = cut("GET /events HTTP/1.1", &[]).await;
     let chunk = format!("{:X}\r\n{EVENT}\r\n", EVENT.len());
-    assert!(response.ends_with(&chunk), "told, and broken off: {response}");
+    assert!(
+        response.ends_with(&chunk),
+        "the event is written and the response broken off: {response}"
+    );
 }
 
 #[tokio::test]
@@ -173,17 +176,17 @@ async fn breaks_off_a_response_of_an_older_version() {
 }
 
 #[tokio::test]
-async fn sends_http10_a_length_or_refuses() {
-    // Short of its length: a client that counts knows.
+async fn sends_http10_a_length_or_an_error() {
+    // Shorter than its length: a client that counts detects the cut.
     let response = cut("GET /sized HTTP/1.0", &[]).await;
     assert!(response.contains("content-length: 100\r\n"), "{response}");
     assert_eq!(body(&response), "first\n");
-    // One that ends soon is given its length.
+    // A response that ends soon gets its length.
     let response = whole("GET /finite HTTP/1.0", &[b"TE: trailers"]).await;
     assert!(response.starts_with("HTTP/1.0 200 OK\r\n"), "{response}");
     assert!(response.contains("content-length: 11\r\n"), "{response}");
     assert_eq!(body(&response), "first\nlast\n");
-    // One that does not is no response for HTTP/1.0.
+    // An endless response cannot be sent over HTTP/1.0.
     for path in ["/events", "/pour"] {
         let response = whole(&format!("GET {path} HTTP/1.0"), &[]).await;
         assert!(response.starts_with("HTTP/1.0 505 "), "{path}: {response}");
@@ -194,7 +197,7 @@ async fn sends_http10_a_length_or_refuses() {
 }
 
 #[tokio::test]
-async fn answers_a_held_response_that_is_cut_with_the_denial() {
+async fn replaces_buffered_response_with_the_denial() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let exchange = Exchange::start(address, "GET /stream HTTP/1.0", &[]).await;
@@ -235,7 +238,7 @@ async fn resets_an_http2_stream_that_announced_a_length() {
     }
 }
 
-/// A denial of a request with these headers, over HTTP/2.
+/// Sends a request with these headers over HTTP/2, and returns its denial.
 async fn denied(method: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap) {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;

@@ -1,4 +1,4 @@
-//! A client that stops reading: its connection ends by the timeout that the documentation shows.
+//! A client that stops reading: the timeout that the documentation shows ends its connection.
 
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 
 #[tokio::test]
-async fn a_connection_that_nobody_reads_ends_by_its_timeout() {
+async fn unread_connection_ends_by_its_timeout() {
     let scene = Scene::new();
     let pour = async || {
         let chunk = Bytes::from(vec![b'x'; 1 << 16]);
@@ -22,9 +22,9 @@ async fn a_connection_that_nobody_reads_ends_by_its_timeout() {
     client.write_all(asked).await.unwrap();
     scene.running(1).await;
     scene.revoke("ar-1");
-    // Nobody polls a body that cannot be written; the kernel gives the connection up.
+    // A body that cannot be written is not polled; the kernel ends the connection.
     scene.running(0).await;
-    // What had left before may be read; no more comes, and no proper end.
+    // Bytes sent before the cut may be read, but no proper end follows.
     let mut rest = Vec::new();
     let end = soon(client.read_to_end(&mut rest)).await;
     assert!(end.is_err() || !rest.ends_with(b"0\r\n\r\n"));

@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 use super::*;
 
 #[tokio::test]
-async fn a_task_that_still_reads_the_upload_is_told_by_an_error() {
+async fn cut_upload_fails_in_the_task_that_reads_it() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let (tell, mut told) = mpsc::unbounded_channel();
-        // The handler answers at once; what it spawned reads on.
+        // The handler answers at once; the task that it spawned keeps reading.
         let handler = async move |mut body: Body| {
             tokio::spawn(async move {
                 while let Some(frame) = body.frame().await {
@@ -55,7 +55,7 @@ async fn a_task_that_still_reads_the_upload_is_told_by_an_error() {
         let error = soon(told.recv()).await.unwrap().unwrap_err();
         let cut = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source())
             .find_map(|error| error.downcast_ref::<CutError>())
-            .expect("the error says what it is");
+            .expect("the source chain holds a `CutError`");
         assert_eq!(cut.cut().label(), "revoked");
         assert_eq!(scene.told(), [("revoked", CutPart::Upload)]);
     }

@@ -1,4 +1,4 @@
-//! WebSockets, to a client of tungstenite's.
+//! WebSockets, with a client of tungstenite.
 
 use axum::Extension;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -33,7 +33,7 @@ async fn echo(
     })
 }
 
-/// Sends as fast as the client reads, and never listens.
+/// Sends as fast as the client reads, and never receives.
 async fn pour(
     upgrade: WebSocketUpgrade,
     Extension(admission): Extension<Admission>,
@@ -44,7 +44,7 @@ async fn pour(
     })
 }
 
-/// A handler that forgot the signal.
+/// A handler that ignores the revocation signal.
 async fn deaf(upgrade: WebSocketUpgrade) -> axum::response::Response {
     upgrade.on_upgrade(async |mut socket: WebSocket| {
         while let Some(Ok(message)) = socket.recv().await {
@@ -59,7 +59,7 @@ fn routes() -> Router {
     Router::new().route("/echo", any(echo)).route("/pour", any(pour)).route("/deaf", any(deaf))
 }
 
-/// The close frame that comes after whatever else does.
+/// Reads until the close frame and returns its code and reason.
 async fn close_of(socket: &mut Socket) -> (u16, String) {
     loop {
         match soon(socket.next()).await.unwrap().unwrap() {
@@ -71,7 +71,7 @@ async fn close_of(socket: &mut Socket) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_websocket_is_closed_with_4401_and_a_reason() {
+async fn closes_websocket_with_4401_and_a_reason() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let mut socket = connect(address, "/echo").await;
@@ -87,7 +87,7 @@ async fn a_websocket_is_closed_with_4401_and_a_reason() {
 }
 
 #[tokio::test]
-async fn one_that_only_sends_is_closed_too() {
+async fn closes_websocket_that_only_sends() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let mut socket = connect(address, "/pour").await;
@@ -98,7 +98,7 @@ async fn one_that_only_sends_is_closed_too() {
 }
 
 #[tokio::test]
-async fn one_that_closes_by_itself_leaves_nothing_registered() {
+async fn closed_websocket_leaves_nothing_registered() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let mut socket = connect(address, "/echo").await;
@@ -109,7 +109,7 @@ async fn one_that_closes_by_itself_leaves_nothing_registered() {
 }
 
 #[tokio::test]
-async fn a_handler_that_forgets_the_signal_keeps_its_connection_as_the_docs_say() {
+async fn handler_without_signal_keeps_its_connection_as_documented() {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     let mut socket = connect(address, "/deaf").await;
