@@ -1,4 +1,4 @@
--- What the reader of the baseline may see, and nothing else. Run it as the owner of the tables.
+-- The role of the baseline, and the only columns that it may read. Run it as the owner of the tables.
 CREATE ROLE caracal_revocation LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
 ALTER ROLE caracal_revocation SET default_transaction_read_only = on;
 GRANT SELECT (id, zone_id, status, expires_at) ON authority_records TO caracal_revocation;

@@ -83,7 +83,7 @@ impl Connector {
     }
 }
 
-/// Parses PEM certificates. Returns `None` if there is none or one cannot be read.
+/// Parses PEM certificates. Returns `None` without any, or with one that cannot be read.
 #[cfg(feature = "tls")]
 fn roots(pem: &[u8]) -> Option<rustls::RootCertStore> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};

@@ -1,4 +1,4 @@
-//! Which rows are read, and what each adds.
+//! The rows that a read covers, and the facts that each row adds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
