@@ -1,5 +1,5 @@
-//! Signed messages, cut in every other way that leaves the signature good: the canonical form does
-//! not escape, so whoever can write to Redis can do that.
+//! Signed messages, cut in every other way that keeps the signature valid. The canonical form does
+//! not escape, so any client that can write to Redis can re-cut messages.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
 
@@ -25,15 +25,16 @@ fn verify<T>(
     then(KeyRing::new(key()).verify(&Message::new(stream, &fields)))
 }
 
-/// What a message means for tokens.
+/// The effect of a message on tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Meaning {
     revoked: BTreeSet<String>,
     suspended: BTreeSet<String>,
     resumed: BTreeSet<String>,
-    /// Set aside, or hidden: the reader covers what may be lost, and keeps the message.
+    /// The message is ambiguous or hides fields: the reader raises the horizon and keeps the
+    /// message.
     is_flagged: bool,
-    /// Refused for want of something, by a message that could not have been cut otherwise.
+    /// The message was signed but misses a field, and cannot have been re-cut.
     is_malformed: bool,
 }
 
@@ -63,7 +64,7 @@ impl Meaning {
     }
 }
 
-/// Every list of fields that has the same canonical form, this one among them.
+/// Returns every list of fields with the same canonical form, this one included.
 fn cuts(fields: &Fields) -> Vec<Fields> {
     let mut ordered = fields.clone();
     ordered.sort();
@@ -71,7 +72,7 @@ fn cuts(fields: &Fields) -> Vec<Fields> {
     let text = text.join("\n");
     let lines: Vec<&str> = text.split('\n').collect();
     let mut all = Vec::new();
-    // Each bit says whether a line begins a field, or goes on with the last one's value.
+    // Each bit determines whether a line begins a field or continues the last value.
     for cut in 0_u32..1 << (lines.len() - 1) {
         let mut fields: Fields = Vec::new();
         let fits = lines.iter().enumerate().all(|(at, line)| {
@@ -100,7 +101,7 @@ fn reason(fields: &Fields) -> Option<&str> {
 
 const TIME: &str = "2026-11-20T10:00:00.123Z";
 
-/// Messages as producers write them; only the reason is text that somebody else may have chosen.
+/// Generates messages as producers write them. Only the reason is free text from others.
 fn any_message() -> impl Strategy<Value = (Stream, Fields)> {
     let reason = prop::sample::select(vec![
         "operator",
@@ -161,7 +162,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn no_other_cut_of_a_signed_message_weakens_it_unnoticed((stream, fields) in any_message()) {
+    fn recutting_a_signed_message_weakens_nothing_unnoticed((stream, fields) in any_message()) {
         let mut signed = fields.clone();
         sign(&key(), stream, &mut signed);
         let signature = signed.pop().unwrap();
@@ -176,7 +177,7 @@ proptest! {
                 && meant.suspended.iter().all(|id| {
                     read.suspended.contains(id) || read.revoked.contains(id)
                 });
-            // The contract takes a reason for free text, so what is cut off into it goes unnoticed.
+            // The contract defines a reason as free text, so text cut off into it goes undetected.
             let is_in_reason = reason(&fields) != reason(&signed);
             prop_assert!(stands || read.is_flagged || is_in_reason, "{fields:?}: {read:?}");
             prop_assert!(!read.is_malformed || meant.is_malformed, "{fields:?}");
@@ -196,7 +197,7 @@ fn set(ids: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn edges_are_revoked_although_the_zone_or_the_epoch_was_cut_off() {
+fn revokes_edges_without_their_zone_or_epoch() {
     for fields in [
         &[("edge_id", "de-1"), ("epoch", "42"), ("event", "edge_revoke\nzone_id=z-1")][..],
         &[("edge_id", "de-1"), ("epoch", "42\nevent=edge_revoke"), ("zone_id", "z-1")],
@@ -206,7 +207,7 @@ fn edges_are_revoked_although_the_zone_or_the_epoch_was_cut_off() {
         let read = read(Stream::DelegationsInvalidate, fields);
         assert_eq!((read.revoked, read.is_flagged), (set(&["de-1"]), true), "{fields:?}");
     }
-    // Nothing clean is left, or nothing was cut off.
+    // Nothing unambiguous remains, or nothing was cut off.
     let fields = [("edge_id", "de-1\nepoch=42"), ("event", "edge_revoke"), ("zone_id", "z-1")];
     let refused = read(Stream::DelegationsInvalidate, &fields);
     assert_eq!(refused, Meaning { is_flagged: true, ..Meaning::default() });
@@ -215,7 +216,7 @@ fn edges_are_revoked_although_the_zone_or_the_epoch_was_cut_off() {
 }
 
 #[test]
-fn an_event_that_hides_another_spares_nothing() {
+fn event_that_hides_another_still_revokes() {
     let edge = [
         ("edge_id", "de-1"),
         ("epoch", "42\nevent=edge_revoke\noutbox_id=o-1\nreason=no"),
@@ -234,14 +235,14 @@ fn an_event_that_hides_another_spares_nothing() {
         let read = read(Stream::AgentsLifecycle, &session);
         assert_eq!((read.revoked, read.is_flagged), (set(&["gs-1"]), true), "{event}");
     }
-    // A reason is free text: it may say what it likes.
+    // A reason is free text and may contain anything.
     let spawn =
         [("agent_session_id", "gs-1"), ("event", "spawn"), ("reason", "a\nevent=terminate")];
     assert_eq!(read(Stream::AgentsLifecycle, &spawn), Meaning::default());
 }
 
 #[test]
-fn a_suspension_that_may_have_been_cut_is_a_revocation() {
+fn suspension_that_may_be_recut_is_a_revocation() {
     let key = format!("agent_suspend:gs-1:{TIME}");
     let fields = [("agent_session_id", "gs-1"), ("dedupe_key", key.as_str())];
     assert_eq!(read(Stream::SessionsRevoke, &fields).suspended, set(&["gs-1"]));

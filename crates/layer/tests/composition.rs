@@ -1,4 +1,4 @@
-//! The layers among those of axum, tower, tower-http and hyper, as services are put together.
+//! The layers combined with those of axum, tower, tower-http and hyper, as services use them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::cors::CorsLayer;
 
-/// A state that knows of one revoked session.
+/// Returns a fresh state with one revoked session.
 fn revocations() -> Revocations {
     let clock = std::sync::Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock);
@@ -42,7 +42,7 @@ fn gateway() -> GatewayLayer {
     GatewayLayer::new(revocations())
 }
 
-/// The bearer token is the session.
+/// Inserts claims whose session is the bearer token.
 fn identify<B>(mut request: http::Request<B>) -> http::Request<B> {
     let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(session) = value.and_then(|value| value.strip_prefix("Bearer ")) {
@@ -56,7 +56,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
     next.run(identify(request)).await
 }
 
-/// A middleware inside: it sees only what was admitted.
+/// A middleware inside the layer: it sees only admitted requests.
 async fn audit(admission: Extension<Admission>, request: Request, next: Next) -> Response {
     let session = admission.claims().map(|claims| claims.sid.to_string()).unwrap_or_default();
     let mut response = next.run(request).await;
@@ -86,7 +86,7 @@ async fn ask(app: &Router, request: Request) -> (u16, HeaderMap, String) {
     (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// One session passes, another is revoked, and a request without any is denied.
+/// Asserts that one session is admitted, and that a revoked one and a missing one are denied.
 async fn guards(app: &Router) {
     let (status, _, body) = ask(app, request(Method::POST, "/", Some("good"))).await;
     assert_eq!((status, body.as_str()), (200, "hello you"));
@@ -98,13 +98,13 @@ async fn guards(app: &Router) {
 }
 
 #[tokio::test]
-async fn from_fn_stands_outside_in_a_service_builder() {
+async fn guards_inside_from_fn_in_a_service_builder() {
     let layers = ServiceBuilder::new().layer(from_fn(authenticate)).layer(gateway());
     guards(&router().layer(layers)).await;
 }
 
 #[tokio::test]
-async fn from_fn_stands_inside_in_a_service_builder() {
+async fn guards_outside_from_fn_in_a_service_builder() {
     let layers = ServiceBuilder::new()
         .layer(from_fn(authenticate))
         .layer(gateway())
@@ -117,14 +117,14 @@ async fn from_fn_stands_inside_in_a_service_builder() {
 }
 
 #[tokio::test]
-async fn from_fn_stands_on_both_sides_in_a_router() {
+async fn guards_between_two_from_fn_in_a_router() {
     let app = router().layer(from_fn(audit)).layer(gateway()).layer(from_fn(authenticate));
     guards(&app).await;
     let (_, headers, _) = ask(&app, request(Method::GET, "/", Some("good"))).await;
     assert_eq!(headers["x-session"], "good");
 }
 
-/// Starts a server of axum's on a port of its own.
+/// Starts an axum server on a free port.
 macro_rules! serve {
     ($app:expr) => {{
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -160,13 +160,13 @@ impl Asker {
 }
 
 #[tokio::test]
-async fn a_router_behind_the_layer_is_served() {
+async fn axum_serves_a_router_behind_the_layer() {
     let layers = ServiceBuilder::new().map_request(identify::<Body>).layer(gateway());
-    // As the fallback of a router, which takes bodies of any type.
+    // As the fallback of a router, which accepts bodies of any type.
     let app = Router::new().fallback_service(layers.clone().service(router()));
     let at = serve!(app);
     Asker::new().is_guarded(at).await;
-    // By itself: `axum::serve` takes only responses with a body of axum's.
+    // Alone: `axum::serve` accepts only responses with axum's own body.
     let boxed = |response: http::Response<GuardedBody<Body>>| response.map(Body::new);
     let service = ServiceBuilder::new().map_response(boxed).layer(layers).service(router());
     let service = axum::ServiceExt::<Request>::into_make_service(service);
@@ -175,7 +175,7 @@ async fn a_router_behind_the_layer_is_served() {
 }
 
 #[tokio::test]
-async fn a_guarded_service_is_served_by_hypers_service_fn() {
+async fn hyper_service_fn_serves_a_guarded_service() {
     let guarded = ServiceBuilder::new()
         .map_request(identify::<Incoming>)
         .layer(gateway())
@@ -206,7 +206,7 @@ fn cors() -> CorsLayer {
         .expose_headers([WWW_AUTHENTICATE, "x-request-id".parse().unwrap()])
 }
 
-/// A browser asks first, without a token.
+/// Returns a browser's preflight request, which has no token.
 fn preflight() -> Request {
     let mut preflight = request(Method::OPTIONS, "/", None);
     for (name, value) in [
@@ -232,7 +232,7 @@ async fn cors_outside_answers_preflights_and_marks_denials() {
         assert_eq!((answered, &headers["access-control-allow-origin"]), (status, &ORIGIN));
         assert_eq!(headers["access-control-expose-headers"], "www-authenticate,x-request-id");
     }
-    // Inside, the preflight never reaches it.
+    // With CORS inside, the layer denies the preflight.
     let inside = router().layer(cors()).layer(gateway()).layer(from_fn(authenticate));
     let (status, headers, _) = ask(&inside, preflight()).await;
     assert_eq!((status, headers.contains_key("access-control-allow-origin")), (401, false));

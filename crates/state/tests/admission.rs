@@ -1,4 +1,4 @@
-//! Admissions carry the identity that they were decided on, and only a decision makes one.
+//! Admissions carry the identity that was decided on, and only a decision creates one.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn claims(sid: &str) -> Claims {
     Claims::new(sid, iat, iat + 900)
 }
 
-/// The same identity as claims, as an authority of `own` and as one of another state.
+/// Returns one identity as claims, as an authority of `own` and as an authority of another state.
 fn identities(own: &Revocations, sid: &str) -> [Identity; 3] {
     let claims = claims(sid);
     [claims.clone().into(), own.authority(&claims).into(), fresh().authority(&claims).into()]

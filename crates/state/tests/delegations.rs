@@ -1,5 +1,4 @@
-//! The zone's delegation graph epoch, the delegations that end with it, and what a check may
-//! leave out.
+//! The zone's delegation graph epoch, ended delegations, and the checks that can be turned off.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
 
@@ -14,7 +13,7 @@ use caracal_revocation_state::{
 
 const ZONE: &str = "z-1";
 
-/// What a [`ManualClock`] starts at.
+/// Start time of a [`ManualClock`].
 const NOW: i64 = 1_795_400_000;
 
 fn new() -> RevocationsWriter {
@@ -67,7 +66,7 @@ fn with_epoch() -> Checks {
 const STALE: Option<(Reason, Option<AnchorKind>)> = Some((Reason::DelegationStale, None));
 
 #[test]
-fn a_token_of_an_earlier_epoch_is_stale_unless_it_names_none() {
+fn token_of_an_earlier_epoch_is_stale() {
     let revocations = fresh();
     apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-1"], 7));
     apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-0"], 5));
@@ -76,11 +75,11 @@ fn a_token_of_an_earlier_epoch_is_stale_unless_it_names_none() {
     assert_eq!(refusal(&revocations, &claims(7), &checks), None);
     assert_eq!(refusal(&revocations, &claims(8), &checks), None);
     assert_eq!(refusal(&revocations, &claims(0), &checks), None);
-    assert_eq!(refusal(&revocations, &claims(6), &Checks::default()), None, "not asked for");
+    assert_eq!(refusal(&revocations, &claims(6), &Checks::default()), None, "the check is off");
 }
 
 #[test]
-fn only_ended_delegations_make_tokens_stale_where_that_is_asked_for() {
+fn ended_only_option_ignores_created_delegations() {
     let revocations = fresh();
     let mut checks = with_epoch();
     checks.ended_delegations_only = true;
@@ -94,7 +93,7 @@ fn only_ended_delegations_make_tokens_stale_where_that_is_asked_for() {
 }
 
 #[test]
-fn each_edge_that_ended_is_a_revoked_delegation_in_every_hop_of_chain_and_path() {
+fn ended_edge_is_revoked_in_every_hop() {
     let revocations = fresh();
     apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 1));
     apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 2));
@@ -119,7 +118,7 @@ fn each_edge_that_ended_is_a_revoked_delegation_in_every_hop_of_chain_and_path()
 }
 
 #[test]
-fn the_horizon_is_left_out_where_that_is_asked_for() {
+fn horizon_check_can_be_turned_off() {
     let revocations = fresh();
     revocations.raise_horizon(NOW);
     let incomplete = Some((Reason::HistoryIncomplete, None));
@@ -129,7 +128,7 @@ fn the_horizon_is_left_out_where_that_is_asked_for() {
     assert_eq!(refusal(&revocations, &claims(0), &checks), None);
 }
 
-/// Claims with another id in each place that an anchor can stand in.
+/// Returns claims with a different id in each place that can hold an anchor.
 fn everywhere() -> Claims {
     let mut claims = claims(0);
     claims.sid = "sid".into();
@@ -144,7 +143,7 @@ fn everywhere() -> Claims {
 }
 
 #[test]
-fn what_is_revoked_is_found_in_each_place_alone() {
+fn finds_revoked_id_in_each_place() {
     let claims = everywhere();
     let places: Vec<_> = claims.anchors(true).map(|(kind, id)| (kind, id.to_owned())).collect();
     assert_eq!(places.len(), 12);
@@ -158,7 +157,7 @@ fn what_is_revoked_is_found_in_each_place_alone() {
 }
 
 #[test]
-fn an_authority_that_was_found_clean_is_asked_again_once_more_is_known() {
+fn cached_authority_is_rechecked_after_new_revocations() {
     let claims = everywhere();
     let (all, mut own_only) = (Checks::default(), Checks::default());
     own_only.chain = false;
@@ -173,7 +172,7 @@ fn an_authority_that_was_found_clean_is_asked_again_once_more_is_known() {
         assert_eq!([&own_only, &all].map(refusal), [None; 2]);
         revocations.add(&Known::Revoked(id), revocations.now());
         let is_own = !matches!(kind, AnchorKind::ChainSession | AnchorKind::ChainDelegation);
-        // Twice: what was not looked at must not pass for clean.
+        // Twice: an anchor that was not checked must not be cached as clean.
         for _ in 0..2 {
             assert_eq!(refusal(&own_only), is_own.then_some(kind), "{id}");
             assert_eq!(refusal(&all), Some(kind), "{id}");
@@ -182,7 +181,7 @@ fn an_authority_that_was_found_clean_is_asked_again_once_more_is_known() {
 }
 
 #[test]
-fn a_revocation_outweighs_the_suspension_of_another_anchor() {
+fn revocation_outweighs_suspension_of_another_anchor() {
     let revocations = fresh();
     let occurred = OccurredAt::parse("2026-11-23T02:13:20.000Z").unwrap();
     let known = Known::Suspended { session: "agent", occurred, decided: None };
@@ -195,7 +194,7 @@ fn a_revocation_outweighs_the_suspension_of_another_anchor() {
 }
 
 #[test]
-fn an_outage_hides_no_stale_delegation() {
+fn outage_hides_no_stale_delegation() {
     let revocations = new();
     apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 2));
     assert_eq!(refusal(&revocations, &claims(1), &with_epoch()), STALE);

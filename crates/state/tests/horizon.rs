@@ -1,4 +1,4 @@
-//! The end of a horizon, and what no clock may do to it.
+//! The end of a horizon, and its independence of clock changes.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
 
@@ -11,13 +11,13 @@ use caracal_revocation_state::{
 };
 use proptest::prelude::*;
 
-/// What a [`ManualClock`] starts at.
+/// Start time of a [`ManualClock`].
 const NOW: i64 = 1_795_400_000;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The longest lifetime, the leeway at both ends, and what whole minutes take.
+/// The longest lifetime, the leeway at both ends, and rounding to whole minutes.
 const LASTS: Duration = Duration::from_secs(LONGEST_LIFETIME.as_secs() + 5 * 60);
 
-/// A state below a horizon at this moment.
+/// Returns a state with a horizon at this moment.
 fn lossy(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(options, clock.clone());
@@ -33,7 +33,7 @@ fn named(revocations: &Revocations) -> Option<i64> {
 }
 
 #[test]
-fn readiness_names_no_horizon_that_concerns_nobody() {
+fn readiness_omits_ended_horizon() {
     let (revocations, clock) = lossy(Options::default());
     clock.advance(LASTS);
     assert_eq!(named(&revocations), Some(NOW));
@@ -56,7 +56,7 @@ fn snapshot_keeps_living_horizon_and_drops_ended_one() {
     assert_eq!(recalled(&living).horizon(), Some(NOW));
     clock.advance(LASTS + Duration::from_secs(1));
     assert_eq!(recalled(&revocations.image()).horizon(), None);
-    // How old the image is no clock shows.
+    // No clock shows the age of the image.
     let later = recalled(&living);
     assert_eq!(later.horizon(), Some(NOW));
     clock.advance(LASTS);
@@ -64,7 +64,7 @@ fn snapshot_keeps_living_horizon_and_drops_ended_one() {
 }
 
 #[test]
-fn later_loss_raises_horizon_that_had_ended() {
+fn later_gap_raises_horizon_that_had_ended() {
     let (revocations, clock) = lossy(Options::default());
     clock.advance(WEEK);
     let second = NOW + i64::try_from(WEEK.as_secs()).expect("a second");
@@ -74,7 +74,7 @@ fn later_loss_raises_horizon_that_had_ended() {
     assert_eq!(named(&revocations), None);
 }
 
-/// What happens to the clocks of a machine, in minutes.
+/// Changes of a machine's clocks, in minutes.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Pass(u64),
@@ -92,7 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn no_clock_admits_what_a_loss_may_concern(
+    fn no_clock_change_admits_tokens_below_the_horizon(
         steps in proptest::collection::vec(step(), 1..12),
         is_strict in any::<bool>(),
         age in 0_i64..7_200,
@@ -115,9 +115,9 @@ proptest! {
             let is_admitted = |claims: &Claims| {
                 matches!(revocations.decide(claims, &Checks::default(), now), Verdict::Admitted(_))
             };
-            // Made up to the horizon, with the longest lifetime.
+            // Issued before the horizon, with the longest lifetime.
             prop_assert!(!is_admitted(&Claims::new("ar-1", NOW - age, NOW - age + 3_600)));
-            // Made at this moment, and an earlier hop was suspended when messages were lost.
+            // Issued now; an earlier hop may have been suspended in the gap.
             let wall = now.wall.as_secs().cast_signed();
             let mut chained = Claims::new("ar-1", wall, wall + 3_600);
             let hop = |session: &str| Hop::new(Some(session.into()), None);

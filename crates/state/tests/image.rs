@@ -1,4 +1,4 @@
-//! What a state remembers is recalled by another one: all of it, and nothing where it cannot be.
+//! A state restores the image of another one completely, or not at all.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
 
@@ -16,7 +16,7 @@ const START: i64 = 1_795_168_800;
 
 fn revocations() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
-    // To the START.
+    // Set the clock to START.
     clock.set_wall_back(Duration::from_secs(231_200));
     (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
@@ -24,7 +24,7 @@ fn revocations() -> (RevocationsWriter, Arc<ManualClock>) {
 fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
     match revocations.decide(claims, &Checks::default(), revocations.now()) {
         Verdict::Refused(refusal) => Some(refusal.reason()),
-        Verdict::Admitted(_) => panic!("admitted by what was recalled alone"),
+        Verdict::Admitted(_) => panic!("a restored state admitted a token"),
         Verdict::Unknown(_) => None,
     }
 }
@@ -39,7 +39,7 @@ fn claims(sid: &str) -> Claims {
     Claims::new(sid, START, START + 3_600)
 }
 
-/// A state with something of every kind, and the image of it as it is written.
+/// Returns the image of a state with an entry of every kind, after serialization.
 fn known() -> Image {
     let (revocations, _clock) = revocations();
     let now = revocations.now();
@@ -58,12 +58,12 @@ fn known() -> Image {
     assert!(revocations.take_back_horizon(losses));
     revocations.raise_horizon(40);
     let text = serde_json::to_string(&revocations.image()).unwrap();
-    assert!(!text.contains("ar-1"), "no anchor's text");
+    assert!(!text.contains("ar-1"), "the image holds no anchor's text");
     serde_json::from_str(&text).unwrap()
 }
 
 #[test]
-fn everything_that_was_known_is_refused_and_nothing_is_admitted() {
+fn restored_state_denies_all_known_and_admits_nothing() {
     let (later, clock) = revocations();
     clock.advance(Duration::from_secs(600));
     later.recall(&known()).unwrap();
@@ -77,13 +77,13 @@ fn everything_that_was_known_is_refused_and_nothing_is_admitted() {
     assert_eq!(reason(&later, &session("was-held", 1_795_168_802)), None);
     let zone = later.zone("z");
     assert_eq!((zone.delegation_epoch, zone.delegation_ended_epoch), (9, 7));
-    assert_eq!(later.horizon(), Some(40), "and that of the others is higher");
+    assert_eq!(later.horizon(), Some(40), "the horizon for other tokens is higher");
     later.take_back_horizon(later.losses());
     assert_eq!(later.horizon(), Some(50));
 }
 
 #[test]
-fn a_suspension_that_is_recalled_is_lifted_by_its_resume_and_by_no_other() {
+fn restored_suspension_is_lifted_only_by_its_resume() {
     let (later, _clock) = revocations();
     later.recall(&known()).unwrap();
     for (text, lifts) in [("2026-11-20T10:00:00.100Z", false), ("2026-11-20T10:05:00Z", true)] {
@@ -99,7 +99,7 @@ fn a_suspension_that_is_recalled_is_lifted_by_its_resume_and_by_no_other() {
 }
 
 #[test]
-fn what_is_recalled_lasts_for_what_was_left_to_it_and_no_longer_than_the_memory() {
+fn restored_entries_keep_their_remaining_lifetime() {
     let (first, clock) = revocations();
     first.add(&Known::Revoked("ar-1"), first.now());
     clock.advance(Duration::from_secs(23 * 60 * 60));
@@ -124,13 +124,17 @@ fn what_is_recalled_lasts_for_what_was_left_to_it_and_no_longer_than_the_memory(
 }
 
 #[test]
-fn a_state_in_use_and_an_image_that_cannot_be_change_nothing() {
+fn rejects_image_for_used_state_and_impossible_image() {
     let (used, _clock) = revocations();
     used.add(&Known::Revoked("own"), used.now());
     assert_eq!(used.recall(&known()), Err(RecallError::InUse));
     assert_eq!(used.entries(), 1);
     assert_eq!(reason(&used, &claims("ar-1")), None);
-    assert_eq!(used.recall(&used.image()), Err(RecallError::InUse), "not even its own");
+    assert_eq!(
+        used.recall(&used.image()),
+        Err(RecallError::InUse),
+        "a state in use rejects even its own image"
+    );
 
     let text = serde_json::to_string(&known()).unwrap();
     let text = text.replace(r#""revoked":["#, r#""revoked":[77,"#);

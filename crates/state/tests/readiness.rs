@@ -1,4 +1,4 @@
-//! Bounds, readiness, strictness and failing open.
+//! Staleness bounds, readiness, strict mode and failing open.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
 
@@ -13,7 +13,7 @@ use caracal_revocation_state::{
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What a [`ManualClock`] starts at.
+/// Start time of a [`ManualClock`].
 const NOW: i64 = 1_795_400_000;
 
 fn on_manual_clock(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
@@ -47,7 +47,7 @@ fn fail_open() -> Checks {
 }
 
 #[test]
-fn readiness_turns_red_beyond_the_bound_and_warns_before() {
+fn unready_beyond_the_bound_and_late_before_it() {
     let (revocations, clock) = on_manual_clock(Options::default());
     let unready = |revocations: &Revocations| revocations.readiness(revocations.now()).unready;
     assert_eq!(unready(&revocations), Some(Unready::NotReady(NotReady::Replaying)));
@@ -61,7 +61,7 @@ fn readiness_turns_red_beyond_the_bound_and_warns_before() {
     clock.advance(SECOND);
     assert!(revocations.readiness(revocations.now()).is_late);
     assert!(revocations.set_outage(Some(Outage::Timeout)));
-    assert!(!revocations.set_outage(Some(Outage::Timeout)), "not news");
+    assert!(!revocations.set_outage(Some(Outage::Timeout)), "nothing changed");
     clock.advance(54 * SECOND);
     assert_eq!(unready(&revocations), None);
     clock.advance(SECOND);
@@ -80,7 +80,7 @@ fn notices_suspension_after_wall_clock_was_set_back() {
     clock.set_wall_back(3_600 * SECOND);
     clock.advance(SECOND);
     revocations.confirm(revocations.now());
-    // The machine sleeps: its monotonic clock stands still.
+    // The machine is suspended: its monotonic clock stops.
     clock.advance_wall(61 * SECOND);
     assert_eq!(revocations.staleness(revocations.now()), Ok(61 * SECOND));
     assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Stale));
@@ -99,10 +99,10 @@ fn ignores_older_proof_that_arrives_late() {
 }
 
 #[test]
-fn failing_signatures_alarm_and_leave_the_service_ready() {
+fn failing_signatures_degrade_but_stay_ready() {
     let (revocations, clock) = on_manual_clock(Options::default());
     assert!(revocations.set_signatures_fail(true));
-    assert!(!revocations.set_signatures_fail(true), "told once");
+    assert!(!revocations.set_signatures_fail(true), "returns `true` only for a change");
     clock.advance(600 * SECOND);
     revocations.confirm(revocations.now());
     let readiness = revocations.readiness(revocations.now());
@@ -115,12 +115,12 @@ fn failing_signatures_alarm_and_leave_the_service_ready() {
 }
 
 #[test]
-fn what_is_withheld_is_unknown_until_the_next_proof() {
+fn not_ready_state_is_unknown_until_the_next_proof() {
     let (revocations, clock) = on_manual_clock(Options::default());
     revocations.confirm(revocations.now());
     for why in [NotReady::NotProvisioned, NotReady::NoSignatureVerifies] {
         assert!(revocations.withhold(why));
-        assert!(!revocations.withhold(why), "told once");
+        assert!(!revocations.withhold(why), "returns `true` only for a change");
         let verdict = decide(&revocations, &made_at(NOW), &Checks::default());
         assert_eq!(verdict, Verdict::Unknown(Unknown::NotReady(why)));
         assert!(why.advice().contains("REDIS_URL") || why.advice().contains("STREAMS_HMAC_KEY"));
@@ -130,7 +130,7 @@ fn what_is_withheld_is_unknown_until_the_next_proof() {
     assert_eq!(reason(&revocations, &made_at(NOW)), None);
 }
 
-/// What a follower, or time, may do to a state.
+/// Changes of a state by a follower or by time.
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
@@ -164,7 +164,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn ready_exactly_while_a_clean_token_is_admitted(steps in steps(), strict in any::<bool>()) {
+    fn ready_exactly_while_a_valid_token_is_admitted(steps in steps(), strict in any::<bool>()) {
         let mut options = if strict { Options::strict() } else { Options::default() };
         options.max_entries = 16;
         let (revocations, clock) = on_manual_clock(options);
@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn a_bound_that_cannot_be_kept_is_an_error_that_names_the_setting() {
+fn too_short_bound_is_an_error_that_names_the_setting() {
     let revocations = RevocationsWriter::new(Options::default());
     let error = revocations.require_bound("with_deny_after", 399 * SECOND / 1_000).unwrap_err();
     assert_eq!(error.setting(), "with_deny_after");
@@ -212,7 +212,7 @@ fn a_bound_that_cannot_be_kept_is_an_error_that_names_the_setting() {
 }
 
 #[test]
-fn a_bound_of_its_own_denies_earlier_and_never_later() {
+fn own_bound_denies_earlier_and_never_later() {
     let (revocations, clock) = on_manual_clock(Options::default());
     revocations.confirm(revocations.now());
     for age in [1, 2, 60, 61] {
@@ -238,7 +238,7 @@ fn a_bound_of_its_own_denies_earlier_and_never_later() {
 }
 
 #[test]
-fn failing_open_admits_what_is_unknown_and_says_so() {
+fn failing_open_admits_unknown_and_reports_it() {
     let (revocations, clock) = on_manual_clock(Options::default());
     let Verdict::Admitted(admitted) = decide(&revocations, &made_at(NOW), &fail_open()) else {
         panic!("not admitted");
@@ -257,7 +257,7 @@ fn failing_open_admits_what_is_unknown_and_says_so() {
 }
 
 #[test]
-fn failing_open_never_admits_what_is_known_to_be_revoked_or_below_the_horizon() {
+fn failing_open_denies_revoked_and_below_the_horizon() {
     let (revocations, _) = on_manual_clock(Options::default());
     let refused =
         |claims: &Claims| matches!(decide(&revocations, claims, &fail_open()), Verdict::Refused(_));
@@ -293,7 +293,7 @@ fn delegated_once() -> serde_json::Value {
 }
 
 #[test]
-fn denies_tokens_that_time_has_ended_or_no_mandate_lives_so_long() {
+fn denies_expired_early_and_overlong_tokens() {
     let (revocations, clock) = on_manual_clock(Options::default());
     let (second, hour) = (1, 3_600);
     for (iat, exp, expected) in [
@@ -308,7 +308,7 @@ fn denies_tokens_that_time_has_ended_or_no_mandate_lives_so_long() {
         (i64::MIN, i64::MAX, Some(Reason::LifetimeTooLong)),
     ] {
         let claims = Claims::new("ar-1", iat, exp);
-        // Whatever else is not known: nothing, all of it, and below a horizon.
+        // The lifetime decides before and after the first proof.
         for _ in 0..2 {
             let verdict = decide(&revocations, &claims, &Checks::default());
             let found = match verdict {
@@ -326,7 +326,7 @@ fn denies_tokens_that_time_has_ended_or_no_mandate_lives_so_long() {
         let verdict = decide(&revocations, &claims, &elsewhere);
         assert!(matches!(verdict, Verdict::Admitted(_)), "{iat}, {exp}");
     }
-    // What is revoked is told as that, also of a token that has expired since.
+    // A revocation outweighs the expiry of a token.
     revocations.add(&Known::Revoked("ar-1"), revocations.now());
     clock.advance(7 * 24 * 3_600 * SECOND);
     assert_eq!(reason(&revocations, &made_at(NOW)), Some(Reason::Revoked));
@@ -337,7 +337,7 @@ fn no_token_outlives_memory_of_its_revocation() {
     let mut options = Options::default();
     options.memory = Duration::ZERO;
     let (revocations, clock) = on_manual_clock(options);
-    // The longest lifetime, of an issuer whose clock is ahead by the leeway.
+    // The longest lifetime, from an issuer whose clock is ahead by the leeway.
     let longest = Claims::new("ar-1", NOW + 60, NOW + 60 + 3_600);
     let endless = Claims::new("ar-1", NOW, NOW + 7 * 24 * 3_600);
     revocations.add(&Known::Revoked("ar-1"), revocations.now());
@@ -349,7 +349,7 @@ fn no_token_outlives_memory_of_its_revocation() {
         }
         clock.advance(60 * SECOND);
     }
-    assert_eq!(revocations.entries(), 0, "it was forgotten");
+    assert_eq!(revocations.entries(), 0, "the entry has expired");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn strict_mode_admits_mandate_with_one_delegation_after_a_start() {
         serde_json::from_value::<Claims>(claims).expect("claims")
     };
     assert_eq!(reason(&strict, &with("hop_count", 1.into())), None);
-    // Two delegations, or claims that contradict each other: an earlier hop may be among them.
+    // Two delegations, or contradictory claims: the chain may contain an earlier hop.
     let mut longer = real["delegation_chain"].clone();
     longer.as_array_mut().expect("hops").push(serde_json::json!({"application_id": "app-3"}));
     for (name, value) in [
@@ -382,7 +382,7 @@ fn strict_mode_admits_mandate_with_one_delegation_after_a_start() {
 }
 
 #[test]
-fn strict_mode_refuses_what_the_horizon_does_not_cover() {
+fn strict_mode_denies_chains_the_horizon_does_not_cover() {
     let chain = |iat| {
         let mut claims = made_at(iat);
         let hop = |session: &str| Hop::new(Some(session.into()), None);

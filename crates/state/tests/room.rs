@@ -1,4 +1,5 @@
-//! More is revoked than may be remembered: unknown, never forgotten, and over when there is room.
+//! More revocations than the index holds: the state is unknown until there is room, and no entry is
+//! lost.
 
 #![allow(clippy::panic, reason = "tests may panic, their helpers too")]
 
@@ -11,7 +12,7 @@ use caracal_revocation_state::{
 };
 
 const ROOM: usize = 16;
-/// What a [`ManualClock`] starts at.
+/// Start time of a [`ManualClock`].
 const NOW: i64 = 1_795_400_000;
 
 fn full() -> (RevocationsWriter, Arc<ManualClock>) {
@@ -35,7 +36,7 @@ fn verdict(revocations: &Revocations, sid: &str, iat: i64, checks: &Checks) -> V
 }
 
 #[test]
-fn a_revocation_without_room_makes_the_rest_unknown_until_there_is_room_again() {
+fn full_index_is_unknown_until_there_is_room() {
     let (revocations, clock) = full();
     let checks = Checks::default();
     let made = NOW;
@@ -47,7 +48,7 @@ fn a_revocation_without_room_makes_the_rest_unknown_until_there_is_room_again() 
         assert_eq!(verdict, Verdict::Unknown(Unknown::Full));
     }
     let Verdict::Refused(refusal) = verdict(&revocations, "ar-0", made, &checks) else {
-        panic!("what is known was forgotten");
+        panic!("a known revocation was lost");
     };
     assert_eq!(refusal.reason(), Reason::Revoked);
     assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Full));
@@ -62,15 +63,15 @@ fn a_revocation_without_room_makes_the_rest_unknown_until_there_is_room_again() 
     assert_eq!(verdict_of("one-too-many", made), Verdict::Unknown(Unknown::Full));
     assert!(revocations.reopen(made + 5));
     let Verdict::Refused(refusal) = verdict_of("one-too-many", made) else {
-        panic!("what found no room was let in");
+        panic!("a revocation without room was admitted");
     };
     assert_eq!(refusal.reason(), Reason::HistoryIncomplete);
     assert!(matches!(verdict_of("other", made + 6), Verdict::Admitted(_)));
-    assert!(!revocations.reopen(made + 9), "once is enough");
+    assert!(!revocations.reopen(made + 9), "nothing is left to clear");
 }
 
 #[test]
-fn who_fails_open_is_admitted_while_it_is_full_but_not_what_is_revoked() {
+fn failing_open_admits_with_a_full_index_except_revoked() {
     let (revocations, _clock) = full();
     revocations.add(&Known::Revoked("one-too-many"), revocations.now());
     let mut checks = Checks::default();

@@ -1,4 +1,4 @@
-//! What a second source of truth adds, and what it takes back.
+//! Facts that a baseline adds, and the horizon that it clears.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests may panic, their helpers too")]
 
@@ -9,7 +9,7 @@ use caracal_revocation_state::{
     Checks, Claims, Known, ManualClock, Options, Reason, Revocations, RevocationsWriter, Verdict,
 };
 
-/// What a [`ManualClock`] starts at.
+/// Start time of a [`ManualClock`].
 const HORIZON: i64 = 1_795_400_000;
 
 fn fresh() -> RevocationsWriter {
@@ -19,7 +19,7 @@ fn fresh() -> RevocationsWriter {
     revocations
 }
 
-/// A token of before the horizon.
+/// Returns claims of a token from before the horizon.
 fn token(usage: Option<&str>) -> Claims {
     let mut claims = Claims::new("ar-1", HORIZON, HORIZON + 900);
     claims.agent_session_id = Some("gs-1".into());
@@ -43,7 +43,7 @@ fn at(text: &str) -> OccurredAt {
 }
 
 #[test]
-fn the_horizon_is_taken_back_for_the_tokens_that_postgres_decides_and_stays_for_the_others() {
+fn baseline_clears_the_horizon_for_some_tokens() {
     let revocations = fresh();
     revocations.raise_horizon(HORIZON);
     let losses = revocations.losses();
@@ -62,7 +62,7 @@ fn the_horizon_is_taken_back_for_the_tokens_that_postgres_decides_and_stays_for_
 }
 
 #[test]
-fn a_session_that_was_resumed_keeps_the_horizon() {
+fn resumed_session_keeps_the_horizon() {
     let revocations = fresh();
     revocations.raise_horizon(HORIZON);
     let suspended = at("2020-01-01T00:00:00Z");
@@ -76,7 +76,7 @@ fn a_session_that_was_resumed_keeps_the_horizon() {
 }
 
 #[test]
-fn a_loss_while_the_source_is_read_keeps_the_horizon() {
+fn loss_during_a_read_keeps_the_horizon() {
     let revocations = fresh();
     revocations.raise_horizon(HORIZON);
     let losses = revocations.losses();
@@ -87,13 +87,13 @@ fn a_loss_while_the_source_is_read_keeps_the_horizon() {
 }
 
 #[test]
-fn what_it_adds_is_refused_and_what_was_refused_stays() {
+fn baseline_adds_denials_and_removes_none() {
     let revocations = fresh();
     let now = revocations.now();
     let occurred = at("2026-11-20T10:00:00Z");
     revocations.add(&Known::Suspended { session: "gs-1", occurred, decided: None }, now);
     assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
-    // That it was resumed once ends nothing that is told to go on.
+    // A lifted suspension does not end one that is reported as open.
     revocations.add(&Known::Resumed { session: "gs-1", suspended: occurred }, now);
     assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
     revocations.add(&Known::Revoked("ar-1"), now);
@@ -105,7 +105,7 @@ fn what_it_adds_is_refused_and_what_was_refused_stays() {
 }
 
 #[test]
-fn the_purpose_is_read_from_the_payload() {
+fn reads_token_use_from_the_payload() {
     let payload = r#"{"sid":"a","use":"resource","iat":1,"exp":2}"#;
     let claims: Claims = serde_json::from_str(payload).expect("claims");
     assert_eq!(claims.usage.as_deref(), Some("resource"));

@@ -1,5 +1,5 @@
-//! Suspended, resumed and terminated sessions: whatever the order and however often the messages
-//! of both streams arrive, the verdict is the one that the messages as a set ask for.
+//! Suspended, resumed and terminated sessions: the verdict depends only on the set of messages, not
+//! on their order or repetition on both streams.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
 
@@ -17,16 +17,16 @@ const SESSION: &str = "gs-1";
 /// 2026-11-20T10:00:00Z.
 const START: i64 = 1_795_168_800;
 
-/// One message: when it occurred (in half seconds) and when it was decided (in milliseconds).
+/// One message, with its occurrence (in half seconds) and its decision (in milliseconds).
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum SessionMessage {
     SuspendedOnLifecycle { occurred: u32, decided: u32 },
     SuspendedOnRevoke { occurred: u32, decided: u32 },
     Resumed { occurred: u32, decided: u32 },
     Terminated,
 }
 
-impl Told {
+impl SessionMessage {
     fn notice(self) -> (Notice, u32) {
         let at = |half: u32| {
             let (second, ms) = (half / 2, half % 2 * 500);
@@ -68,14 +68,14 @@ impl Told {
     }
 }
 
-/// The contract's rule, over the messages as a set.
-fn expected(told: &[Told], iat: i64) -> Option<Reason> {
-    if told.iter().any(|told| matches!(told, Told::Terminated)) {
+/// Applies the contract's rule to the set of messages.
+fn expected(told: &[SessionMessage], iat: i64) -> Option<Reason> {
+    if told.iter().any(|told| matches!(told, SessionMessage::Terminated)) {
         return Some(Reason::Revoked);
     }
     let lifted = |suspended: (u32, u32)| {
         told.iter().any(|told| {
-            matches!(told, Told::Resumed { occurred, decided }
+            matches!(told, SessionMessage::Resumed { occurred, decided }
                 if suspended.0 < *occurred && suspended.1 < *decided)
         })
     };
@@ -87,9 +87,9 @@ fn expected(told: &[Told], iat: i64) -> Option<Reason> {
     (iat <= latest + 1).then_some(Reason::Suspended)
 }
 
-fn decided(order: &[Told], iat: i64) -> Option<Reason> {
+fn decided(order: &[SessionMessage], iat: i64) -> Option<Reason> {
     let clock = ManualClock::new();
-    // To the START.
+    // Set the clock to START.
     clock.set_wall_back(Duration::from_secs(231_200));
     let revocations = RevocationsWriter::with_clock(Options::default(), Arc::new(clock));
     revocations.confirm(revocations.now());
@@ -109,17 +109,17 @@ fn decided(order: &[Told], iat: i64) -> Option<Reason> {
     }
 }
 
-fn any_told() -> impl Strategy<Value = Told> {
+fn any_message() -> impl Strategy<Value = SessionMessage> {
     let times = || (0_u32..8, 0_u32..5);
     prop_oneof![
-        3 => times().prop_map(|(occurred, decided)| Told::SuspendedOnLifecycle { occurred, decided }),
-        3 => times().prop_map(|(occurred, decided)| Told::SuspendedOnRevoke { occurred, decided }),
-        5 => times().prop_map(|(occurred, decided)| Told::Resumed { occurred, decided }),
-        1 => Just(Told::Terminated),
+        3 => times().prop_map(|(occurred, decided)| SessionMessage::SuspendedOnLifecycle { occurred, decided }),
+        3 => times().prop_map(|(occurred, decided)| SessionMessage::SuspendedOnRevoke { occurred, decided }),
+        5 => times().prop_map(|(occurred, decided)| SessionMessage::Resumed { occurred, decided }),
+        1 => Just(SessionMessage::Terminated),
     ]
 }
 
-fn permute(items: &mut [Told], from: usize, visit: &mut impl FnMut(&[Told])) {
+fn permute(items: &mut [SessionMessage], from: usize, visit: &mut impl FnMut(&[SessionMessage])) {
     if from == items.len() {
         visit(items);
     }
@@ -134,15 +134,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_interleaving_and_redelivery_ends_as_the_contract_says(
-        told in prop::collection::vec(any_told(), 1..=5),
+    fn verdict_ignores_order_and_redelivery(
+        told in prop::collection::vec(any_message(), 1..=5),
         again in 0_usize..5,
         iat in START - 1..START + 7,
     ) {
         let expected = expected(&told, iat);
         let twice = told[again % told.len()];
         permute(&mut told.clone(), 0, &mut |order| {
-            // One message comes again, at every place of every order.
+            // Repeat one message at every place of every order.
             for place in 0..=order.len() {
                 let mut order = order.to_vec();
                 order.insert(place, twice);
@@ -153,9 +153,9 @@ proptest! {
 }
 
 #[test]
-fn a_session_that_was_only_terminated_is_refused_for_good() {
-    let resumed = Told::Resumed { occurred: 100, decided: 100 };
-    assert_eq!(decided(&[Told::Terminated], i64::MAX), Some(Reason::Revoked));
-    assert_eq!(decided(&[Told::Terminated, resumed], i64::MAX), Some(Reason::Revoked));
-    assert_eq!(decided(&[resumed, Told::Terminated], i64::MAX), Some(Reason::Revoked));
+fn terminated_session_is_denied_for_good() {
+    let resumed = SessionMessage::Resumed { occurred: 100, decided: 100 };
+    assert_eq!(decided(&[SessionMessage::Terminated], i64::MAX), Some(Reason::Revoked));
+    assert_eq!(decided(&[SessionMessage::Terminated, resumed], i64::MAX), Some(Reason::Revoked));
+    assert_eq!(decided(&[resumed, SessionMessage::Terminated], i64::MAX), Some(Reason::Revoked));
 }

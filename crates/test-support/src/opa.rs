@@ -108,7 +108,7 @@ impl PolicySource for Script {
         }
         self.0.running.fetch_sub(1, Ordering::SeqCst);
         if self.0.panics.load(Ordering::SeqCst) {
-            // A panic without words in the test's output.
+            // Panics without a message in the test's output.
             std::panic::resume_unwind(Box::new("a bug in the source"));
         }
         answer

@@ -1,10 +1,10 @@
-//! The policy layer, request by request.
+//! The policy layer, tested with single requests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test may"
+    reason = "tests may panic"
 )]
 
 use std::convert::Infallible;
@@ -39,7 +39,7 @@ fn policies(script: &Script) -> (ZonePolicies, Revocations) {
     (policies, writer.reader())
 }
 
-/// Of what a `ManualClock` starts at, without a zone.
+/// Returns claims without a zone that are valid at the start of a `ManualClock`.
 fn bare_claims() -> Claims {
     Claims::new("ar-1", 1_795_400_000, 1_795_403_600)
 }
@@ -55,7 +55,7 @@ fn admitted(revocations: &Revocations, claims: &Claims) -> Admission {
     revocations.admit(&identity, &Checks::default(), revocations.now(), None).unwrap()
 }
 
-/// A request as a gateway lets it through.
+/// Returns a request that a gateway has admitted.
 fn request(revocations: &Revocations, path: &str) -> Request<()> {
     let mut request = Request::get(path).body(()).unwrap();
     request.extensions_mut().insert(admitted(revocations, &claims()));
@@ -97,7 +97,7 @@ async fn send(layer: &PolicyLayer, request: Request<()>) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_allowed_request_carries_the_decision_and_its_version() {
+async fn allowed_request_carries_decision_and_version() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (policies, revocations) = policies(&script);
@@ -110,7 +110,7 @@ async fn an_allowed_request_carries_the_decision_and_its_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denied_request_is_answered_403_access_denied() {
+async fn denied_request_gets_403_access_denied() {
     let script = Script::new();
     script.holds(deciding("v1", "deny"));
     let (policies, revocations) = policies(&script);
@@ -127,7 +127,7 @@ async fn a_denied_request_is_answered_403_access_denied() {
     assert_eq!(&*rejection.decision().unwrap().version, "v1");
 }
 
-/// A call over gRPC, as a client sends it.
+/// Returns a gRPC call as a client sends it.
 fn call(revocations: &Revocations) -> Request<()> {
     let mut call = request(revocations, "/test.Echo/unary");
     *call.method_mut() = http::Method::POST;
@@ -139,12 +139,12 @@ fn call(revocations: &Revocations) -> Request<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denied_call_over_grpc_gets_a_grpc_status() {
+async fn denied_grpc_call_gets_a_grpc_status() {
     let script = Script::new();
     script.holds(deciding("v1", "deny"));
     let (policies, revocations) = policies(&script);
     let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
-    // At first the policy is loaded, then it is there.
+    // The first call loads the policy, the second finds it loaded.
     for _ in 0..2 {
         let outcome = send(&layer, call(&revocations)).await;
         assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
@@ -155,14 +155,14 @@ async fn a_denied_call_over_grpc_gets_a_grpc_status() {
         assert!(outcome.response.headers().contains_key("grpc-status-details-bin"));
         assert!(outcome.response.body().is_empty());
     }
-    // What a client can set over HTTP/1.1, or without `te`, turns no denial into a 200.
+    // Neither HTTP/1.1 headers nor a missing `te` turn a denial into a 200.
     let mut plain = call(&revocations);
     plain.headers_mut().remove("te");
     assert_eq!(send(&layer, plain).await.answer().0, 403);
     let mut http1 = call(&revocations);
     *http1.version_mut() = http::Version::HTTP_11;
     assert_eq!(send(&layer, http1).await.answer().0, 403);
-    // A service of gRPC alone needs no `te`.
+    // A gRPC-only service needs no `te`.
     let mut plain = call(&revocations);
     plain.headers_mut().remove("te");
     let outcome = send(&layer.grpc_only(), plain).await;
@@ -170,7 +170,7 @@ async fn a_denied_call_over_grpc_gets_a_grpc_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unusable_policy_is_unavailable_over_grpc() {
+async fn unusable_policy_is_unavailable_over_grpc() {
     let script = Script::new();
     script.fails();
     let (policies, revocations) = policies(&script);
@@ -180,7 +180,7 @@ async fn an_unusable_policy_is_unavailable_over_grpc() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_is_answered_503() {
+async fn unusable_or_failing_policy_gets_503() {
     let script = Script::new();
     script.fails();
     let (zones, revocations) = policies(&script);
@@ -199,7 +199,7 @@ async fn what_is_unknown_is_answered_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
+async fn denies_request_without_admission() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (policies, revocations) = policies(&script);
@@ -208,7 +208,7 @@ async fn without_proof_that_a_gateway_admitted_it_a_request_is_denied() {
     bare.extensions_mut().insert(claims());
     assert_eq!(send(&layer, bare).await.denied(), PolicyRejectionKind::NotAdmitted);
 
-    // Claims beside an admission count for nothing.
+    // Claims next to an admission have no effect.
     let checks = Checks::default();
     let mut unverified = Request::new(());
     let admission = revocations.admit_unverified(&claims(), &checks, revocations.now(), None);
@@ -237,7 +237,7 @@ impl std::io::Write for Logged {
     }
 }
 
-/// What is logged while a policy layer answers these requests.
+/// Returns the log of a policy layer while it answers these requests.
 async fn logged(layer: &PolicyLayer, requests: Vec<Request<()>>) -> String {
     let logged = Logged::default();
     let writer = logged.clone();
@@ -252,7 +252,7 @@ async fn logged(layer: &PolicyLayer, requests: Vec<Request<()>>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_admission_blames_no_layer_once_one_had_it() {
+async fn logs_no_missing_gateway_after_one_admission() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (policies, revocations) = policies(&script);
@@ -263,11 +263,11 @@ async fn a_request_without_admission_blames_no_layer_once_one_had_it() {
     assert_eq!(log.matches("request denied by policy").count(), 2, "{log}");
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
     let log = logged(&other, vec![bare()]).await;
-    assert!(!log.contains("WARN"), "clones share it: {log}");
+    assert!(!log.contains("WARN"), "clones share the flag: {log}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn says_once_that_no_gateway_admitted_anything() {
+async fn logs_once_that_no_gateway_admitted_anything() {
     let script = Script::new();
     let (policies, _) = policies(&script);
     let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
@@ -279,7 +279,7 @@ async fn says_once_that_no_gateway_admitted_anything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_policy_is_that_of_the_claims_zone_and_no_other() {
+async fn uses_only_the_policy_of_the_claims_zone() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (policies, revocations) = policies(&script);
@@ -320,7 +320,7 @@ async fn denials_are_counted_by_their_reason() {
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
-/// Allows an application as itself, and one that acts for a subject with a label.
+/// Allows an application that acts for itself, and one that acts for a subject with a label.
 const CONTRACT: &str = r#"package caracal.authz
 import rego.v1
 answer(decision) := {"decision": decision, "evaluation_status": "complete",
@@ -344,7 +344,7 @@ result := answer("allow") if for_a_subject
 "#;
 
 #[tokio::test]
-async fn rego_finds_absent_what_the_token_does_not_name() {
+async fn rego_sees_absent_claims_as_absent() {
     let script = Script::new();
     script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", CONTRACT)));
     let (revocations, _) = fresh();
@@ -372,7 +372,7 @@ async fn rego_finds_absent_what_the_token_does_not_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path() {
+async fn invalidation_clears_cached_decisions_which_differ_by_path() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (revocations, clock) = fresh();
@@ -384,26 +384,26 @@ async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path
     let count = || evaluations.load(Ordering::SeqCst);
     send(&layer, request(&revocations, "/")).await;
     send(&layer, request(&revocations, "/")).await;
-    assert_eq!(count(), 2, "the first could not know under what to be remembered");
+    assert_eq!(count(), 2, "the first request finds no policy version to cache under");
     assert!(send(&layer, request(&revocations, "/")).await.decision().cached);
     assert_eq!(count(), 2);
     assert!(!send(&layer, request(&revocations, "/other")).await.decision().cached);
     assert_eq!(count(), 3);
 
-    // An invalidation is enough, though it brings the same version again.
+    // An invalidation clears the cache, even with the same version.
     invalidate(&revocations, "v1");
     eventually("confirmed", || status(&policies).invalidation_age.is_zero()).await;
     assert!(!send(&layer, request(&revocations, "/")).await.decision().cached);
     assert_eq!(count(), 4);
 
-    // Here it brings a deny.
+    // This invalidation brings a policy that denies.
     script.holds(deciding("v2", "deny"));
     invalidate(&revocations, "v2");
     eventually("v2", || serves(&policies, "v2")).await;
     let outcome = send(&layer, request(&revocations, "/")).await;
     assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
 
-    // A bound on an age denies remembered decisions too.
+    // The bound on the policy's age denies cached decisions too.
     script.fails();
     clock.advance(Duration::from_secs(301));
     revocations.confirm(revocations.now());
@@ -412,7 +412,7 @@ async fn a_cached_decision_is_forgotten_with_an_invalidation_and_differs_by_path
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_depends_on_more_than_its_input_is_not_remembered() {
+async fn nondeterministic_decisions_are_not_cached() {
     let script = Script::new();
     script.holds(sealed(PolicyBundle::new("v1").with_data(serde_json::json!({ "chance": 1 }))));
     let (policies, revocations) = policies(&script);
@@ -424,7 +424,7 @@ async fn what_depends_on_more_than_its_input_is_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_of_another_layer_does_not_pass_for_this_one() {
+async fn replaces_decision_of_another_layer() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let (policies, revocations) = policies(&script);

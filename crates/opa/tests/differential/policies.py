@@ -4,7 +4,7 @@ A policy defines `result`, or `allow`, or `v`: `corpus.py` adds the rest. Each l
 `--` lines is one policy; the word after `--` names it.
 """
 
-# Data that every policy sees unless it brings its own.
+# Data of every policy that does not define its own.
 DATA = {
     "blocks": {"app-1": ["fraud"], "app-3": []},
     "grants": {"app-1": ["read", "fraud"], "app-2": ["write"], "root": ["read", "write", "admin"]},
@@ -28,7 +28,7 @@ DATA = {
     "nested": {"a": {"b": {"c": [{"d": 1}, {"d": 2}]}}},
 }
 
-# What each policy is asked. Merged over a valid input of the contract; see `corpus.py`.
+# Inputs of each policy, merged into a valid input of the contract; see `corpus.py`.
 INPUTS = [
     {"id": "app-1", "path": "/api/reports", "scopes": ["read"],
      "x": {"n": 1, "s": "read", "list": [1, 2, 3], "o": {"a": 1, "b": 2}, "flag": True,

@@ -1,11 +1,11 @@
-//! The embedded engine beside OPA: every policy of a corpus with every input, through both.
+//! Compares the embedded engine with OPA: every policy of a corpus with every input.
 //!
-//! `tests/differential/corpus.jsonl` holds the policies, the inputs and OPA's own answers. In
-//! `exceptions.txt` stand the policies that OPA decides and the engine refuses to load, and those
-//! where it fails for an input that OPA decides. There is no other difference.
+//! `tests/differential/corpus.jsonl` holds the policies, the inputs and OPA's own results.
+//! `exceptions.txt` lists the policies that OPA decides but the engine does not load, and those
+//! that fail here for an input that OPA decides. There is no other difference.
 //!
-//! `tests/differential/live.sh` asks OPA itself, also about policies that are not kept: the test
-//! then reads the file that `OPA_CORPUS` names.
+//! `tests/differential/live.sh` queries OPA itself, also with policies that are not in the corpus.
+//! The test then reads the file that `OPA_CORPUS` names.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const CORPUS: &str = include_str!("../differential/corpus.jsonl");
 const EXCEPTIONS: &str = include_str!("../differential/exceptions.txt");
 
-/// A result by the names that the corpus has for it.
+/// Returns a result under the corpus' name for it.
 fn named(result: Result<Value, EvaluationError>) -> Value {
     let value = match result {
         Ok(value) => value,
@@ -48,7 +48,7 @@ fn named(result: Result<Value, EvaluationError>) -> Value {
     json!({ "value": value })
 }
 
-/// Equal, where `1.0` is `1`.
+/// Compares values, with `1.0` equal to `1`.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
@@ -108,7 +108,7 @@ async fn decides_as_opa() {
             if same(&ours, &opa[n]) || is_error && ours == "error" {
                 continue;
             }
-            // Whether OPA comes to the call that fails depends on the order of the statements.
+            // Whether OPA reaches the failing call depends on the order of the statements.
             if other.is_some() && opa[n] == "builtin error" {
                 continue;
             }
@@ -131,12 +131,12 @@ async fn decides_as_opa() {
         );
         return;
     }
-    assert_eq!(exceptions, told.into_iter().collect::<Vec<_>>(), "exceptions.txt says otherwise");
+    assert_eq!(exceptions, told.into_iter().collect::<Vec<_>>(), "exceptions.txt differs");
     assert!(policies >= 300, "{policies}");
 }
 
-/// The result of a policy for the principal `app-1`, with data of blocks, grants and users; or the
-/// words of a refusal.
+/// Returns the result of a policy for the principal `app-1`, with data of blocks, grants and users.
+/// Returns the engine's error text if the policy does not load.
 async fn decided(body: &str) -> Result<Result<Value, EvaluationError>, String> {
     let module = format!("package caracal.authz\nimport rego.v1\n{body}");
     let bundle = PolicyBundle::new("v").with_module("m.rego", module).with_data(json!({
@@ -158,7 +158,7 @@ async fn decided(body: &str) -> Result<Result<Value, EvaluationError>, String> {
     })
 }
 
-/// Each body has this result.
+/// Asserts the result of each body.
 async fn each_decides(cases: &[(&str, Result<Value, EvaluationError>)]) {
     for (body, expected) in cases {
         assert_eq!(&decided(body).await.unwrap(), expected, "{body}");
@@ -247,7 +247,7 @@ async fn negation_with_undefined_operand_is_not_true() {
 }
 
 #[tokio::test]
-async fn refuses_what_regorus_evaluates_otherwise() {
+async fn rejects_what_regorus_evaluates_differently() {
     for (body, words) in [
         ("p[k] := 1 if some k in [\"a\"]\np.a := 2\nresult := p", "lies under"),
         ("p := 1\np contains 1\nresult := 1", "two forms"),
@@ -277,6 +277,6 @@ async fn refuses_what_regorus_evaluates_otherwise() {
         .with_module("m.rego", "package caracal.authz\nresult := 1 if input.n")
         .with_data(json!({ "caracal": { "authz": { "result": "allow" } } }));
     let refused = RegoEngine::new().prepare("z-1", Arc::new(bundle)).await.err();
-    let Some(PrepareError::Refused(words)) = refused else { panic!("it loads") };
+    let Some(PrepareError::Refused(words)) = refused else { panic!("the policy loads") };
     assert!(words.contains("in the place of this rule"), "{words}");
 }

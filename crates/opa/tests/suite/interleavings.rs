@@ -1,5 +1,5 @@
-//! No interleaving of loads, invalidations and errors leaves an older version in force once the
-//! source has recovered: the whole of the crate, told by a real state, in whatever order.
+//! After the source recovers, no order of loads, invalidations and errors leaves an older version
+//! in force. The test runs the whole crate with a real state and random steps.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The source moves on to the next version; its message goes under way.
+    /// The source moves to the next version; a message about it is sent.
     Publish,
-    /// A message arrives: the one at this place among those under way, once or twice.
+    /// Delivers the message at this index of those sent, and keeps it if `true`.
     Deliver(usize, bool),
-    /// Messages under way are lost, and that is noticed.
+    /// The sent messages are lost, and the gap is detected.
     Hole,
     Source(Behaviour),
     Refresh,
@@ -23,12 +23,12 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Behaviour {
     Good,
-    /// It answers with a version from so many versions ago.
+    /// The source returns a version this many versions old.
     Behind(u64),
     Fails,
     Panics,
     Hangs,
-    /// What it holds does not compile, or has another digest.
+    /// The bundle does not compile (`Broken`) or has another digest (`Forged`).
     Broken,
     Forged,
     Empty,
@@ -60,7 +60,7 @@ struct World {
     newest: u64,
     under_way: Vec<u64>,
     behaviour: Behaviour,
-    /// Whether something happened that no message will put right.
+    /// `true` after a change that no message will announce.
     untold: bool,
 }
 
@@ -138,8 +138,8 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
     world.behaviour = Behaviour::Good;
     world.answer();
     std::mem::take(&mut world.under_way).into_iter().for_each(deliver);
-    // The longest pause, with its jitter. What a lost message said, and that a zone without a
-    // policy has one again, only the poll can bring.
+    // Wait for the longest backoff with its jitter. Only the poll finds a lost change, or a policy
+    // in a zone that had none.
     pass(if world.untold { 80_000 } else { 12_000 }).await;
     let newest = format!("v{}", world.newest);
     let status = status(&policies);
@@ -154,7 +154,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn no_interleaving_leaves_an_older_version_in_force_after_the_source_recovers(
+    fn newest_version_is_in_force_after_the_source_recovers(
         steps in prop::collection::vec(step(), 0..60)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()

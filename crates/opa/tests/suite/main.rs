@@ -1,10 +1,10 @@
-//! Policies from the outside, in one program: zones over time, OPA servers.
+//! Tests of policies through the public interface: zones over time, and OPA servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test may"
+    reason = "tests may panic"
 )]
 
 mod differential;

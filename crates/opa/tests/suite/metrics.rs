@@ -1,4 +1,4 @@
-//! What is counted, under the names that operators already alert on, and the ages beside them.
+//! The counters, under the names that operators already alert on, and the age gauges.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use caracal_test_support::opa::*;
 use caracal_test_support::waiting::eventually;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
-/// Every series by its name and labels; of a histogram, how often it was told. Taking a snapshot
-/// takes the counters.
+
+/// Returns every series by name and labels; for a histogram, its number of samples. A snapshot
+/// resets the counters.
 fn told(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let series = snapshotter.snapshot().into_vec().into_iter().map(|entry| {
         let (key, _, description, value) = entry;
@@ -31,7 +32,7 @@ fn expected<const N: usize>(series: [(&str, f64); N]) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn loads_compiles_evaluations_and_both_ages_are_told() {
+async fn exports_loads_compiles_evaluations_and_both_ages() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
@@ -65,7 +66,7 @@ async fn loads_compiles_evaluations_and_both_ages_are_told() {
     ]);
     assert_eq!(told(&snapshotter), first);
 
-    // A bundle that does not compile, then a source that fails: the policy is awaited.
+    // A bundle that does not compile, then a failing source: version v2 is still awaited.
     script.holds(broken("v2"));
     invalidate(&revocations, "v2");
     eventually("broken", || status(&policies).trouble == Some(Trouble::Broken)).await;
@@ -77,12 +78,12 @@ async fn loads_compiles_evaluations_and_both_ages_are_told() {
     let of = |name: &str| then.get(&format!("caracal_sts_opa_{name}")).copied().unwrap_or(0.0);
     assert_eq!((of("compile_total"), of("compile_errors_total")), (1.0, 1.0));
     assert_eq!(of("load_errors_total{broken}"), 1.0);
-    assert!(of("load_errors_total{source}") > 1.0, "it is tried again");
+    assert!(of("load_errors_total{source}") > 1.0, "the load is retried");
     assert_eq!((of("max_policy_age_seconds"), of("policy_age_seconds{z-1}")), (25.0, 25.0));
     let ages = (of("max_invalidation_age_seconds"), of("invalidation_age_seconds{z-1}"));
     assert_eq!(ages, (5.0, 5.0));
 
-    // In force, and evaluated to what is no decision.
+    // The policy is in force, but returns no valid decision.
     script.holds(deciding("v2", "perhaps"));
     policies.refresh(ZONE).await.unwrap();
     policies.decide(input()).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! A server that answers as OPA does: the answers in `tests/recorded/` were taken from a real one,
-//! and only what a question names is put into them. Policies are evaluated by embedded Rego.
+//! A server that answers like OPA. Its responses in `tests/recorded/` come from a real OPA; only
+//! the parts that a request names are filled in. Embedded Rego evaluates the policies.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,17 +13,17 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-/// What the server holds, and how it misbehaves.
+/// The server's content and its faults.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) policies: BTreeMap<String, String>,
     pub(crate) data: BTreeMap<String, Value>,
-    /// Of the bundle `authz`, where OPA's configuration names one.
+    /// Revision of the bundle `authz`, if OPA's configuration names one.
     pub(crate) revision: Option<String>,
-    /// Whether the configuration enables the status plugin.
+    /// `true` if the configuration enables the status plugin.
     pub(crate) has_status: bool,
     pub(crate) refuse: Option<(StatusCode, &'static str)>,
-    /// So many more requests are answered, and all others as `refuse` says.
+    /// Number of further requests to answer before `refuse` applies.
     pub(crate) good_for: Option<usize>,
     pub(crate) silent: bool,
     pub(crate) requests: Vec<String>,
@@ -126,7 +126,7 @@ impl Recorded {
         }
     }
 
-    /// `data.caracal.authz.result`.
+    /// Evaluates `data.caracal.authz.result`.
     async fn result(&self, body: &[u8]) -> Value {
         let body: Value = serde_json::from_slice(body).unwrap();
         let input = PolicyInput::from_value(body["input"].clone()).unwrap();
@@ -145,7 +145,7 @@ impl Recorded {
         result.map_or(json!({}), |result| json!({ "result": result }))
     }
 
-    /// The rule `answer := {"digest": digest, "result": data.caracal.authz.result}`.
+    /// Evaluates the rule `answer := {"digest": digest, "result": data.caracal.authz.result}`.
     async fn pushed_answer(&self, body: &[u8]) -> Value {
         let digest = self.with(|held| held.pushed("digest"));
         let result = self.result(body).await;
@@ -207,7 +207,7 @@ impl Held {
         answered(OK, "{}\n")
     }
 
-    /// A rule of our own module that is a constant.
+    /// Returns a constant rule of the engine's own module.
     fn pushed(&self, rule: &str) -> Value {
         let module = self.policies.get("caracal/pushed").map_or("", String::as_str);
         let start = format!("{rule} := ");
@@ -225,7 +225,7 @@ impl Held {
         let bundle = &mut status["result"]["bundles"]["authz"];
         match &self.revision {
             Some(revision) => bundle["active_revision"] = json!(revision),
-            // Left out until a bundle was activated.
+            // OPA omits it until a bundle was activated.
             None => drop(bundle.as_object_mut().unwrap().remove("active_revision")),
         }
         answered(OK, &status.to_string())
@@ -242,7 +242,7 @@ impl Held {
     }
 }
 
-/// As OPA's compiler finds, for the one function that tests need.
+/// Returns `true` if the one function of the tests is undefined, as OPA's compiler reports.
 fn lacks_a_function(policies: &BTreeMap<String, String>) -> bool {
     let holds = |text: &str| policies.values().any(|source| source.contains(text));
     holds("data.helpers.is_good(") && !holds("package helpers")

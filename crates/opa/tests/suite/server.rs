@@ -1,11 +1,11 @@
 //! The OPA engine, over its REST API.
 //!
-//! By itself it talks to [`Recorded`]. With `OPA_URL` set, the tests named `real_…` run against
-//! that OPA instead, one after the other (`.config/nextest.toml` sees to it). What only a real OPA
-//! adds: that its compiler takes the modules, that its answers are the recorded ones, that it
-//! refuses to delete what is needed, and that what was replaced takes effect with the next query.
-//! Those that need an OPA which restarts, hangs or is configured with bundles are always recorded;
-//! `tests/recorded/README.md` says where the answers come from.
+//! By default it talks to [`Recorded`]. With `OPA_URL` set, the tests named `real_…` run against
+//! that OPA instead, one at a time (see `.config/nextest.toml`). A real OPA checks four more
+//! things: its compiler accepts the modules, its responses match the recorded ones, it rejects the
+//! deletion of a needed module, and a replacement takes effect with the next query. Tests that need
+//! an OPA which restarts, hangs or loads bundles always use the recorded one.
+//! `tests/recorded/README.md` describes the origin of the responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::recorded::{CONFLICT, Recorded, UNAUTHORIZED};
 
-/// The OPA of a test named `real_…`, and the recorded one if it is that.
+/// Returns the server of a test named `real_…`, and the recorded OPA if it is that.
 async fn opa() -> (Option<Recorded>, OpaServer) {
     if let Ok(url) = std::env::var("OPA_URL") {
         let server = OpaServer::new(url.split(',').next().unwrap()).unwrap();
@@ -58,7 +58,7 @@ fn zones(script: &Script, engine: OpaEngine) -> ZonePolicies {
 }
 
 #[tokio::test]
-async fn real_a_bundle_is_pushed_and_decides_and_the_next_one_replaces_it() {
+async fn real_pushed_bundle_decides_until_the_next_replaces_it() {
     let (_recorded, server) = opa().await;
     let script = Script::new();
     script.holds(pushed("v1", "allow"));
@@ -73,7 +73,7 @@ async fn real_a_bundle_is_pushed_and_decides_and_the_next_one_replaces_it() {
 }
 
 #[tokio::test]
-async fn real_a_bundle_that_opa_refuses_leaves_the_last_good_one_whole() {
+async fn real_rejected_bundle_leaves_the_last_good_one() {
     let (_recorded, server) = opa().await;
     let script = Script::new();
     script.holds(pushed("v1", "allow"));
@@ -92,7 +92,7 @@ async fn real_a_bundle_that_opa_refuses_leaves_the_last_good_one_whole() {
     assert_eq!(decision.determining_policies[0], json!({ "id": "v1" }));
 }
 
-/// A bundle of two modules, of which the first needs the second.
+/// Returns a bundle of two modules, of which the first needs the second.
 fn of_two(version: &str) -> PolicyBundle {
     let module = deciding_module("allow")
         .replace(r#"input.principal.id == "app-1""#, "data.helpers.is_good(input.principal.id)");
@@ -105,9 +105,9 @@ fn of_two(version: &str) -> PolicyBundle {
     )
 }
 
-/// Two of them: OPA lists modules in whatever order, and one of the two deletes is refused.
+/// The bundle has two modules: OPA lists them in any order, and rejects one of the deletes.
 #[tokio::test]
-async fn real_modules_may_need_each_other_in_whatever_order_they_come_and_go() {
+async fn real_pushes_dependent_modules_in_any_order() {
     let (_recorded, server) = opa().await;
     let script = Script::new();
     script.holds(of_two("v1"));
@@ -123,7 +123,7 @@ async fn real_modules_may_need_each_other_in_whatever_order_they_come_and_go() {
 }
 
 #[tokio::test]
-async fn real_what_an_earlier_process_pushed_is_gone_data_too() {
+async fn real_push_replaces_data_of_an_earlier_process() {
     let (_recorded, server) = opa().await;
     let script = Script::new();
     let leftover = r#"package caracal.authz
@@ -138,14 +138,14 @@ result := {"decision": "allow", "evaluation_status": "complete",
     let earlier = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
     assert_eq!(earlier.decide(input()).await.unwrap().effect, Effect::Allow);
     drop(earlier);
-    // The same modules, and nobody is an admin any more.
+    // The same modules, but without the admin in the data.
     script.holds(sealed(bundle.with_data(json!({}))));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
     assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
 }
 
 #[tokio::test]
-async fn real_an_undefined_result_is_an_error_and_no_reason_to_push_again() {
+async fn real_undefined_result_is_an_error_without_a_push() {
     let (recorded, server) = opa().await;
     let script = Script::new();
     let module = "package caracal.authz\nimport rego.v1\nresult := 1 if input.nothing";
@@ -158,7 +158,7 @@ async fn real_an_undefined_result_is_an_error_and_no_reason_to_push_again() {
     assert_eq!(script.loads(), 1);
     if let Some(recorded) = recorded {
         let puts = recorded.with(|held| held.requests.iter().filter(is_put).count());
-        assert_eq!(puts, 3, "our own module before and after, and the one that is pushed");
+        assert_eq!(puts, 3, "the engine's own module before and after, and the pushed one");
     }
 }
 
@@ -167,14 +167,14 @@ fn is_put(request: &&String) -> bool {
 }
 
 #[tokio::test]
-async fn real_a_policy_that_contradicts_itself_is_an_error() {
+async fn real_contradictory_policy_is_an_error() {
     let (recorded, server) = opa().await;
     let script = Script::new();
     let module = "package caracal.authz\nimport rego.v1\nresult := 1\nresult := 2";
     script.holds(sealed(PolicyBundle::new("v1").with_module("authz.rego", module)));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
     if let Some(recorded) = recorded {
-        // Embedded Rego would not compile it.
+        // Embedded Rego does not compile it.
         script.holds(pushed("v1", "allow"));
         policies.decide(input()).await.unwrap();
         let failed = (StatusCode::INTERNAL_SERVER_ERROR, CONFLICT);
@@ -188,14 +188,14 @@ async fn real_a_policy_that_contradicts_itself_is_an_error() {
 }
 
 #[tokio::test]
-async fn real_an_answer_counts_only_under_what_this_process_pushed() {
+async fn real_decides_only_with_the_bundle_it_pushed() {
     let (_recorded, server) = opa().await;
     let (ours, theirs) = (Script::new(), Script::new());
     ours.holds(pushed("v2", "deny"));
     theirs.holds(pushed("v1", "allow"));
     let policies = zones(&ours, OpaEngine::new().pushing(ZONE, server.clone()));
     assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
-    // Another process, whose source is behind, pushes to the same OPA.
+    // Another process with an older source pushes to the same OPA.
     let behind = zones(&theirs, OpaEngine::new().pushing(ZONE, server));
     assert_eq!(behind.decide(input()).await.unwrap().effect, Effect::Allow);
     let decision = policies.decide(input()).await.unwrap();
@@ -203,7 +203,7 @@ async fn real_an_answer_counts_only_under_what_this_process_pushed() {
 }
 
 #[tokio::test]
-async fn real_what_opa_holds_already_is_not_pushed_again() {
+async fn real_does_not_push_a_bundle_twice() {
     let (recorded, server) = opa().await;
     let script = Script::new();
     script.holds(of_two("v1"));
@@ -219,7 +219,7 @@ async fn real_what_opa_holds_already_is_not_pushed_again() {
 }
 
 #[tokio::test]
-async fn an_opa_that_restarts_empty_is_pushed_to_again() {
+async fn pushes_again_to_an_opa_that_restarted_empty() {
     let (recorded, address) = Recorded::start().await;
     let script = Script::new();
     script.holds(pushed("v1", "allow"));
@@ -235,8 +235,8 @@ async fn an_opa_that_restarts_empty_is_pushed_to_again() {
 }
 
 #[tokio::test]
-async fn a_push_that_breaks_off_anywhere_leaves_nothing_that_passes_for_a_policy() {
-    // However many requests get through before the OPA is away, and for a moment stays away.
+async fn interrupted_push_leaves_no_mixed_policy() {
+    // OPA fails after each possible number of requests.
     for good_for in 0..16 {
         let (recorded, address) = Recorded::start().await;
         let script = Script::new();
@@ -249,7 +249,7 @@ async fn a_push_that_breaks_off_anywhere_leaves_nothing_that_passes_for_a_policy
         script.holds(pushed("v2", "deny"));
         let pushing = policies.refresh(ZONE).await.unwrap();
         recorded.with(|held| (held.good_for, held.refuse) = (None, None));
-        // Whoever asks by the digest, this process or another, never gets a mixture.
+        // Queries by the digest never see a mixture of both versions.
         let mixed = recorded.with(|held| {
             let whole =
                 held.policies.get("caracal/pushed").is_some_and(|own| own.contains("digest"));
@@ -260,7 +260,10 @@ async fn a_push_that_breaks_off_anywhere_leaves_nothing_that_passes_for_a_policy
         assert!(!mixed, "after {good_for} requests");
         if pushing.trouble.is_some() {
             let decided = policies.decide(input()).await;
-            assert!(decided.is_ok_and(|decision| &*decision.version == "v2"), "it is pushed again");
+            assert!(
+                decided.is_ok_and(|decision| &*decision.version == "v2"),
+                "the bundle is pushed again"
+            );
         }
         let decision = policies.decide(input()).await.unwrap();
         assert_eq!((&*decision.version, decision.effect), ("v2", Effect::Deny), "{good_for}");
@@ -268,7 +271,7 @@ async fn a_push_that_breaks_off_anywhere_leaves_nothing_that_passes_for_a_policy
 }
 
 #[tokio::test]
-async fn an_opa_that_fails_or_is_silent_is_denied() {
+async fn denies_when_opa_fails_or_hangs() {
     let (recorded, address) = Recorded::start().await;
     let script = Script::new();
     script.holds(pushed("v1", "allow"));
@@ -302,7 +305,7 @@ async fn eventually_allows(policies: &ZonePolicies) {
 }
 
 #[tokio::test]
-async fn an_awaited_revision_decides_only_once_opa_has_activated_it() {
+async fn awaited_revision_decides_only_once_active() {
     let (recorded, address) = Recorded::start().await;
     recorded.with(|held| {
         held.policies.insert("authz".to_owned(), deciding_module("allow"));
@@ -326,7 +329,7 @@ async fn an_awaited_revision_decides_only_once_opa_has_activated_it() {
     assert!(policies.decide(input()).await.is_err());
     recorded.with(|held| held.revision = Some("v1".to_owned()));
     eventually_allows(&policies).await;
-    // An answer from another revision is none: neither an older nor a newer one was asked for.
+    // An answer from another revision is an error, whether older or newer.
     recorded.with(|held| held.revision = Some("v0".to_owned()));
     let other = policies.decide(input()).await.unwrap_err();
     assert_eq!(other, EvaluationError::OtherVersion.into());
@@ -335,7 +338,7 @@ async fn an_awaited_revision_decides_only_once_opa_has_activated_it() {
 }
 
 #[tokio::test]
-async fn a_zone_without_an_opa_or_with_that_of_another_is_refused() {
+async fn rejects_zone_without_its_own_opa() {
     let server = OpaServer::new("http://127.0.0.1:9").unwrap();
     let engine = OpaEngine::new().pushing("a", server.clone()).pushing("b", server);
     for zone in ["a", "b", "c"] {
@@ -345,7 +348,7 @@ async fn a_zone_without_an_opa_or_with_that_of_another_is_refused() {
 }
 
 #[test]
-fn the_token_and_the_address_are_not_shown() {
+fn debug_output_hides_token_and_address() {
     let server = OpaServer::new("http://user-secret@host:1").unwrap();
     let server = server.with_token("hunter2").unwrap();
     let shown = format!("{server:?} {:?}", OpaEngine::new().pushing(ZONE, server.clone()));

@@ -41,7 +41,7 @@ impl Zones {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_is_loaded_with_its_first_request_and_again_when_it_is_invalidated() {
+async fn loads_zone_on_first_request_and_on_invalidation() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -55,7 +55,7 @@ async fn a_zone_is_loaded_with_its_first_request_and_again_when_it_is_invalidate
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hole_in_the_stream_loads_every_zone_again() {
+async fn gap_in_the_stream_reloads_every_zone() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -66,7 +66,7 @@ async fn a_hole_in_the_stream_loads_every_zone_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_no_message_tells_of_is_found_by_the_poll_and_on_demand() {
+async fn poll_and_refresh_find_unannounced_changes() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -80,7 +80,7 @@ async fn a_change_that_no_message_tells_of_is_found_by_the_poll_and_on_demand() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_is_loaded_once_at_a_time_however_many_ask() {
+async fn loads_a_zone_once_at_a_time() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let gate = script.gate();
@@ -103,7 +103,7 @@ async fn a_zone_is_loaded_once_at_a_time_however_many_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_invalidations_under_a_failing_source_end_with_the_newest_in_force() {
+async fn thousand_invalidations_end_with_the_newest_in_force() {
     let script = Script::new();
     script.holds(bundle("v0"));
     let zones = with(&script, |_| {});
@@ -131,7 +131,7 @@ async fn a_thousand_invalidations_under_a_failing_source_end_with_the_newest_in_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_never_consumes_an_invalidation() {
+async fn error_never_consumes_an_invalidation() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -139,13 +139,13 @@ async fn an_error_never_consumes_an_invalidation() {
     script.fails();
     invalidate(&zones.revocations, "v2");
     let loads = script.loads();
-    eventually("it is tried again and again", || script.loads() > loads + 10).await;
+    eventually("the load is retried", || script.loads() > loads + 10).await;
     assert_eq!(status(&zones.policies).trouble, Some(Trouble::Source));
     assert_eq!(status(&zones.policies).awaited.as_deref(), Some("v2"));
-    // The source is back, but behind: that is not what was asked for.
+    // The source recovers with an older version than the awaited one.
     script.holds(bundle("v1"));
     let loads = script.loads();
-    eventually("it is asked on", || script.loads() > loads + 5).await;
+    eventually("the load is retried further", || script.loads() > loads + 5).await;
     assert_eq!(status(&zones.policies).trouble, Some(Trouble::NotYetAwaited));
     script.holds(bundle("v2"));
     eventually("v2", || serves(&zones.policies, "v2")).await;
@@ -153,7 +153,7 @@ async fn an_error_never_consumes_an_invalidation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_is_ahead_of_the_messages_may_say_so() {
+async fn newer_bundle_may_cover_an_awaited_version() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -167,7 +167,7 @@ async fn a_source_that_is_ahead_of_the_messages_may_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ages_are_since_confirmed_and_since_the_oldest_invalidation_not_in_force() {
+async fn ages_count_from_confirmation_and_oldest_open_invalidation() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |options| options.poll_interval = Duration::from_secs(1_000_000));
@@ -178,9 +178,9 @@ async fn ages_are_since_confirmed_and_since_the_oldest_invalidation_not_in_force
     };
     assert_eq!(ages(), (0, 0));
     zones.clock.advance(Duration::from_secs(20));
-    assert_eq!(ages(), (20, 0), "a policy nobody edits has no invalidation age");
+    assert_eq!(ages(), (20, 0), "an unchanged policy has no invalidation age");
     zones.policies.refresh(ZONE).await.unwrap();
-    assert_eq!(ages(), (0, 0), "confirmed without having changed");
+    assert_eq!(ages(), (0, 0), "confirmed without a change");
 
     script.fails();
     zones.clock.advance(Duration::from_secs(5));
@@ -196,13 +196,13 @@ async fn ages_are_since_confirmed_and_since_the_oldest_invalidation_not_in_force
     script.holds(bundle("v3"));
     zones.policies.refresh(ZONE).await.unwrap();
     assert_eq!(ages(), (0, 0));
-    // A machine that was suspended counts too.
+    // Time in which the machine was suspended counts too.
     zones.clock.advance_wall(Duration::from_secs(9));
     assert_eq!(ages(), (9, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_source_leaves_the_last_good_policy_until_the_bound_on_its_age() {
+async fn failing_source_keeps_policy_until_its_age_bound() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -219,7 +219,7 @@ async fn a_failing_source_leaves_the_last_good_policy_until_the_bound_on_its_age
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invalidation_that_is_not_in_force_denies_beyond_its_bound() {
+async fn open_invalidation_denies_beyond_its_bound() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -233,7 +233,7 @@ async fn an_invalidation_that_is_not_in_force_denies_beyond_its_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_without_a_policy_or_with_one_that_went_away_is_denied() {
+async fn denies_zone_whose_policy_is_missing_or_removed() {
     let script = Script::new();
     let zones = with(&script, |_| {});
     assert_eq!(zones.unusable().await, Unusable::NoPolicy);
@@ -246,7 +246,7 @@ async fn a_zone_without_a_policy_or_with_one_that_went_away_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_or_missing_digest_is_refused() {
+async fn rejects_wrong_or_missing_digest() {
     let script = Script::new();
     script.holds(bundle("v1").with_digest("0".repeat(64)));
     let zones = with(&script, |_| {});
@@ -264,11 +264,11 @@ async fn a_wrong_or_missing_digest_is_refused() {
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
 }
 
-/// The SHA-256 of `[{"policy_version_id":"pv-1"}]`.
+/// SHA-256 of `[{"policy_version_id":"pv-1"}]`.
 const MANIFEST: &str = "91b75ab3559277a91e4c37e18e60a405963aa4893f36d8e237f7907a79763f97";
 
 #[tokio::test(start_paused = true)]
-async fn manifest_digest_serves_in_place_of_ours() {
+async fn accepts_manifest_digest() {
     let script = Script::new();
     let manifest = serde_json::json!([{ "policy_version_id": "pv-1" }]);
     let incomplete = PolicyBundle::new("psv-1").with_manifest(manifest, MANIFEST);
@@ -280,14 +280,14 @@ async fn manifest_digest_serves_in_place_of_ours() {
     zones.policies.refresh(ZONE).await.unwrap();
     let decision = zones.policies.decide(input()).await.unwrap();
     assert_eq!((&*decision.version, &*decision.digest), ("psv-1", MANIFEST));
-    // The same digest, and yet another policy: it is loaded.
+    // The digest is the same, but the policy differs: it is loaded.
     script.holds(incomplete.with_module("pv-1.rego", "a").with_module("broken", ""));
     let refreshed = zones.policies.refresh(ZONE).await.unwrap();
     assert_eq!(refreshed.trouble, Some(Trouble::Broken));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bundle_that_does_not_compile_leaves_the_last_good_one_or_denies_as_configured() {
+async fn broken_bundle_keeps_last_good_or_denies_as_configured() {
     for kept in [BrokenBundle::KeepLastGood, BrokenBundle::Deny] {
         let script = Script::new();
         script.holds(bundle("v1"));
@@ -295,9 +295,11 @@ async fn a_bundle_that_does_not_compile_leaves_the_last_good_one_or_denies_as_co
         zones.decided_by().await.unwrap();
         script.holds(broken("v2"));
         invalidate(&zones.revocations, "v2");
-        eventually("it is tried", || status(&zones.policies).trouble == Some(Trouble::Broken))
-            .await;
-        // An error of the source on top mends nothing.
+        eventually("the bundle is tried", || {
+            status(&zones.policies).trouble == Some(Trouble::Broken)
+        })
+        .await;
+        // A further error of the source changes nothing.
         script.fails();
         zones.policies.refresh(ZONE).await.unwrap();
         match kept {
@@ -311,38 +313,38 @@ async fn a_bundle_that_does_not_compile_leaves_the_last_good_one_or_denies_as_co
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warm_zone_never_waits_for_a_load() {
+async fn loaded_zone_never_waits_for_a_load() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |options| options.load_timeout = Duration::from_secs(3_600));
     zones.decided_by().await.unwrap();
     let _closed = script.gate();
     invalidate(&zones.revocations, "v2");
-    eventually("it is being loaded", || script.loads() == 2).await;
+    eventually("the load has started", || script.loads() == 2).await;
     let decision = zones.policies.decide(input());
     let mut decision = std::pin::pin!(decision);
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(decision) = decision.as_mut().poll(&mut cx) else {
-        panic!("a request waits");
+        panic!("the request waits for the load");
     };
     assert_eq!(&*decision.unwrap().version, "v1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_an_error_after_its_time() {
+async fn hung_source_is_an_error_after_the_timeout() {
     let script = Script::new();
     let _closed = script.gate();
     let zones = with(&script, |_| {});
     assert_eq!(zones.unusable().await, Unusable::NotLoaded);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    eventually("it is given up", || {
+    eventually("the load times out", || {
         status(&zones.policies).trouble == Some(Trouble::SourceTimeout)
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_is_not_used_any_more_leaves_and_comes_back_with_the_next_request() {
+async fn removes_unused_zone_and_reloads_it_on_request() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -350,17 +352,17 @@ async fn a_zone_that_is_not_used_any_more_leaves_and_comes_back_with_the_next_re
     zones.clock.advance(Duration::from_secs(14 * 60));
     zones.policies.refresh(ZONE).await.unwrap();
     tokio::time::sleep(Duration::from_secs(200)).await;
-    assert!(zones.policies.status(ZONE).is_some(), "it was just asked for");
+    assert!(zones.policies.status(ZONE).is_some(), "the zone was just used");
     zones.clock.advance(Duration::from_secs(16 * 60));
-    eventually("the zone leaves", || zones.policies.status(ZONE).is_none()).await;
+    eventually("the zone is removed", || zones.policies.status(ZONE).is_none()).await;
     let loads = script.loads();
     tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(script.loads(), loads, "nobody loads it any more");
+    assert_eq!(script.loads(), loads, "a removed zone is not loaded");
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn zones_beyond_the_bound_are_denied() {
+async fn denies_zones_beyond_the_bound() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |options| options.max_zones = 2);
@@ -372,7 +374,7 @@ async fn zones_beyond_the_bound_are_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_loaded_any_more_once_the_last_handle_is_gone() {
+async fn dropping_the_last_handle_stops_loading() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -384,24 +386,26 @@ async fn nothing_is_loaded_any_more_once_the_last_handle_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_or_an_engine_that_panics_is_an_error_and_is_asked_again() {
+async fn panic_in_source_or_engine_is_an_error_and_retried() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
     zones.decided_by().await.unwrap();
     script.panics(true);
     invalidate(&zones.revocations, "v2");
-    eventually("it fails", || status(&zones.policies).trouble == Some(Trouble::Source)).await;
+    eventually("the source fails", || status(&zones.policies).trouble == Some(Trouble::Source))
+        .await;
     script.panics(false);
     script.holds(sealed(PolicyBundle::new("v2").with_data(serde_json::json!({ "panic": true }))));
-    eventually("it fails", || status(&zones.policies).trouble == Some(Trouble::Engine)).await;
+    eventually("the engine fails", || status(&zones.policies).trouble == Some(Trouble::Engine))
+        .await;
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
     script.holds(bundle("v2"));
     eventually("v2", || serves(&zones.policies, "v2")).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_invalidations_does_not_put_off_the_next_attempt() {
+async fn flood_of_invalidations_does_not_delay_the_next_attempt() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});
@@ -412,13 +416,13 @@ async fn a_flood_of_invalidations_does_not_put_off_the_next_attempt() {
         invalidate(&zones.revocations, &format!("v{n}"));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Ten seconds of pauses of 50 to 100 ms.
+    // Ten seconds with backoffs of 50 to 100 ms.
     let loads = script.loads() - before;
     assert!((90..=220).contains(&loads), "{loads}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn loads_on_demand_keep_apart() {
+async fn spaces_out_loads_on_demand() {
     let script = Script::new();
     script.holds(bundle("v1"));
     let zones = with(&script, |_| {});

@@ -1,4 +1,4 @@
-//! The program on a cluster: each stream wherever its slot is.
+//! The program on a cluster: it finds each stream on the node that owns its slot.
 
 use crate::program::{KEY, hand, program};
 use crate::redis_server::RedisServer;
@@ -6,7 +6,7 @@ use crate::redis_server::RedisServer;
 const NODE: [&str; 4] = ["--cluster-enabled", "yes", "--appendonly", "yes"];
 
 #[test]
-fn streams_of_a_cluster_are_provisioned_verified_published_to_and_watched() {
+fn provisions_verifies_publishes_and_watches_on_a_cluster() {
     let nodes = [RedisServer::start_with(&NODE), RedisServer::start_with(&NODE)];
     let mut hands = nodes.each_ref().map(hand);
     hands[0].run("CLUSTER ADDSLOTSRANGE 0 8191");

@@ -1,4 +1,4 @@
-//! `dead-letters`: both shapes are read, and nothing unsigned is ever written again.
+//! `dead-letters`: the program reads both formats, and never replays an unsigned message.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::redis_server::RedisServer;
 const STREAM: &str = "caracal.sessions.revoke";
 const DEAD: &str = "caracal.sessions.revoke.dead";
 
-/// A signed message's fields as JSON text.
+/// Returns a signed message's fields as JSON text.
 fn signed(server: &RedisServer, key: &str, message: &Value) -> String {
     let message = json!({"stream": STREAM, "fields": message}).to_string();
     let signed = at(server).env("STREAMS_HMAC_KEY", key).input(&message).run("sign");
@@ -19,13 +19,13 @@ fn signed(server: &RedisServer, key: &str, message: &Value) -> String {
     Value::Object(object).to_string()
 }
 
-/// Buries it in the shape of the STS and the Gateway.
+/// Writes a dead letter in the format of the STS and the Gateway.
 fn bury(hand: &mut Hand, error: &str, values: &str) -> String {
     let words = ["XADD", DEAD, "*", "original_id", "7-0", "error", error, "values", values];
     text(&hand.run_with(&words))
 }
 
-/// Buries it in the shape of resource servers.
+/// Writes a dead letter in the format of resource servers.
 fn bury_as_resource_server(hand: &mut Hand, reason: &str, payload: &str) -> String {
     let words = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
     text(&hand.run_with(&words))
@@ -37,7 +37,7 @@ fn text(value: &redis::Value) -> String {
 }
 
 #[test]
-fn both_shapes_are_listed_by_cause_and_shown() {
+fn lists_and_shows_both_formats_by_cause() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     at(&server).run("dead-letters list").with_code(0).says(&["no dead letters"]);
@@ -82,7 +82,7 @@ fn commands_work_with_resp3() {
 }
 
 #[test]
-fn only_what_is_validly_signed_is_replayed() {
+fn replays_only_validly_signed_messages() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     let key = crate::program::KEY;
@@ -105,7 +105,8 @@ fn only_what_is_validly_signed_is_replayed() {
     assert_eq!(replayed.len(), 2, "{told:?}");
     assert!([&wanted, &wanted_too].iter().zip(&replayed).all(|(id, it)| it["dead"] == **id));
     assert!(told.iter().all(|it| it["id"].is_string() != it["refused"].is_string()), "{told:?}");
-    // Both are in the stream as they were signed, and their letters are gone; the rest stays.
+    // Both messages are in the stream as they were signed, and their dead letters are deleted. The
+    // other letters stay.
     let watched = at(&server).run("watch --from 0 --until-idle --json").json();
     assert_eq!(watched.len(), 2);
     assert!(watched.iter().all(|it| it["effect"] == json!({"revoke": ["ar-1"]})), "{watched:?}");
@@ -113,7 +114,7 @@ fn only_what_is_validly_signed_is_replayed() {
 }
 
 #[test]
-fn without_a_key_nothing_is_replayed() {
+fn replays_nothing_without_a_key() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     bury(&mut hand, "x", r#"{"sid":"ar-1"}"#);
@@ -126,7 +127,7 @@ fn without_a_key_nothing_is_replayed() {
 }
 
 #[test]
-fn letters_are_kept_or_dropped_as_asked() {
+fn keeps_or_drops_letters_on_request() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));

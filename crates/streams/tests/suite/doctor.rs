@@ -1,4 +1,4 @@
-//! `doctor` against servers in every broken state.
+//! `doctor` on servers in every broken state.
 
 use caracal_revocation_stream::acl;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::program::{Hand, OTHER_KEY, at, hand, program};
 use crate::redis_server::RedisServer;
 
-/// A server on which all is fine.
-fn sound() -> RedisServer {
+/// Starts a server without a fault.
+fn healthy() -> RedisServer {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
     server
@@ -17,7 +17,7 @@ fn diagnosis(server: &RedisServer, code: i32) -> Value {
     at(server).run("doctor --json --may-publish").with_code(code).object()
 }
 
-/// The finding of this check about this subject.
+/// Returns the finding of this check about this subject.
 #[track_caller]
 fn finding(diagnosis: &Value, check: &str, subject: &str) -> Value {
     let findings = diagnosis["findings"].as_array().unwrap();
@@ -43,7 +43,7 @@ fn symptom(diagnosis: &Value, name: &str) -> Value {
     symptoms.iter().find(|symptom| symptom["symptom"] == name).expect("the symptom").clone()
 }
 
-/// Adds an entry whose id is so many seconds old.
+/// Adds an entry whose id is this many seconds old.
 fn add_old(hand: &mut Hand, stream: &str, seconds: i64) -> String {
     let redis::Value::Array(time) = hand.run("TIME") else { panic!("no time") };
     let redis::Value::BulkString(now) = &time[0] else { panic!("no seconds") };
@@ -54,8 +54,8 @@ fn add_old(hand: &mut Hand, stream: &str, seconds: i64) -> String {
 }
 
 #[test]
-fn a_sound_server_is_fine_and_names_all_four_symptoms() {
-    let server = sound();
+fn healthy_server_is_fine_and_names_all_four_symptoms() {
+    let server = healthy();
     let diagnosis = diagnosis(&server, 0);
     assert_eq!(diagnosis["level"], "fine");
     for check in ["connection", "memory", "clock", "rights", "length", "group", "signatures"] {
@@ -74,8 +74,8 @@ fn a_sound_server_is_fine_and_names_all_four_symptoms() {
 }
 
 #[test]
-fn a_missing_stream_or_group_and_a_key_of_another_type_are_broken() {
-    let server = sound();
+fn missing_stream_or_group_and_wrong_type_are_broken() {
+    let server = healthy();
     let mut hand = hand(&server);
     hand.run("DEL caracal.sessions.revoke");
     hand.run("XGROUP DESTROY caracal.keys.invalidate sts-keys");
@@ -88,7 +88,7 @@ fn a_missing_stream_or_group_and_a_key_of_another_type_are_broken() {
 }
 
 #[test]
-fn settings_that_lose_messages_are_said_with_the_reason() {
+fn reports_settings_that_lose_messages() {
     let server =
         RedisServer::start_with(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]);
     at(&server).run("provision").with_code(0);
@@ -96,7 +96,7 @@ fn settings_that_lose_messages_are_said_with_the_reason() {
     assert_finding(&told, "persistence", "maxmemory-policy", "warning", "allkeys-lru");
     assert_finding(&told, "persistence", "appendonly", "warning", "no");
     at(&server).run("doctor").with_code(1).says(&["throw away whole streams", "noeviction"]);
-    // With a bound, eviction can begin at any moment.
+    // With a memory limit, eviction can begin at any moment.
     hand(&server).run("CONFIG SET maxmemory 1gb");
     let told = diagnosis(&server, 2);
     assert_finding(&told, "persistence", "maxmemory-policy", "broken", "allkeys-lru");
@@ -109,8 +109,8 @@ fn settings_that_lose_messages_are_said_with_the_reason() {
 }
 
 #[test]
-fn rights_that_a_consumer_lacks_are_named() {
-    let server = sound();
+fn names_missing_rights_of_a_consumer() {
+    let server = healthy();
     let mut hand = hand(&server);
     let user = "ACL SETUSER reader on >pw resetkeys -@all +info +time +xinfo +ping %R~caracal.*";
     hand.run(user);
@@ -120,7 +120,7 @@ fn rights_that_a_consumer_lacks_are_named() {
     assert_finding(&told, "rights", "follow", "broken", "+xread on caracal.sessions.revoke");
     let next = finding(&told, "rights", "follow")["next"].as_str().unwrap().to_owned();
     assert_eq!(next, format!("ACL SETUSER <user> {}", acl::FOLLOW));
-    // What the guide tells a follower to have, and no more.
+    // The rights that the guide documents for a follower, and no others.
     hand.run("ACL SETUSER reader +xread");
     let told = doctor().with_code(1).object();
     assert_finding(&told, "rights", "follow", "fine", "");
@@ -131,7 +131,7 @@ fn rights_that_a_consumer_lacks_are_named() {
     hand.run(&format!("ACL SETUSER reader {}", acl::DEAD_LETTERS));
     let told = doctor().object();
     assert_finding(&told, "rights", "dead_letter", "fine", "");
-    // Asking has changed nothing.
+    // The check changes nothing.
     assert_eq!(
         hand.number("EXISTS {caracal.sessions.revoke.dead}:mark caracal.sessions.revoke.dead"),
         0
@@ -140,10 +140,10 @@ fn rights_that_a_consumer_lacks_are_named() {
 }
 
 #[test]
-fn entries_that_nobody_finishes_are_said_with_their_age() {
-    let server = sound();
+fn reports_pending_and_unread_entries_with_their_age() {
+    let server = healthy();
     let mut hand = hand(&server);
-    // One that is signed, so that the key is not the trouble.
+    // A signed message shows that the key is right.
     at(&server).run("publish --yes keys --zone z-1").with_code(0);
     let old = add_old(&mut hand, "caracal.policy.invalidate", 3_600);
     hand.run("XREADGROUP GROUP opa-engine gone COUNT 1 STREAMS caracal.policy.invalidate >");
@@ -158,10 +158,10 @@ fn entries_that_nobody_finishes_are_said_with_their_age() {
 }
 
 #[test]
-fn entries_that_were_trimmed_unread_are_lost_and_lag_is_counted_not_believed() {
-    let server = sound();
+fn counts_lag_and_reports_entries_trimmed_unread() {
+    let server = healthy();
     let mut hand = hand(&server);
-    // One that is signed, so that the key is not the trouble.
+    // A signed message shows that the key is right.
     at(&server).run("publish --yes policy --zone z-1").with_code(0);
     for number in 1..=10 {
         hand.run(&format!("XADD caracal.keys.invalidate {number}-0 zone_id z"));
@@ -169,7 +169,7 @@ fn entries_that_were_trimmed_unread_are_lost_and_lag_is_counted_not_believed() {
     hand.run("XREADGROUP GROUP sts-keys one COUNT 2 NOACK STREAMS caracal.keys.invalidate >");
     hand.run("XDEL caracal.keys.invalidate 8-0");
     let told = diagnosis(&server, 1);
-    // Redis itself says nothing of the lag here, since an entry was deleted.
+    // Redis reports no lag here, since an entry was deleted.
     assert_finding(&told, "lag", "caracal.keys.invalidate sts-keys", "warning", "7 unread");
     hand.run("XTRIM caracal.keys.invalidate MAXLEN = 2");
     let told = diagnosis(&server, 1);
@@ -190,8 +190,8 @@ fn entries_that_were_trimmed_unread_are_lost_and_lag_is_counted_not_believed() {
 }
 
 #[test]
-fn a_stream_over_its_length_is_a_symptom() {
-    let server = sound();
+fn stream_over_its_length_is_a_symptom() {
+    let server = healthy();
     let fill =
         "for i = 1, 10001 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
     hand(&server).run_with(&["EVAL", fill, "0"]);
@@ -199,13 +199,13 @@ fn a_stream_over_its_length_is_a_symptom() {
     assert_finding(&told, "length", "caracal.keys.invalidate", "warning", "10001 entries");
     let told = symptom(&told, "provisioner_warns_of_length");
     assert_eq!(told["seen"], json!(true));
-    // Nobody has read any of it: that is known from the ids, and needs no counting.
+    // No consumer has read any entry: the ids prove that without a count.
     assert!(told["evidence"].to_string().contains(" 10001 unread"), "{told}");
 }
 
 #[test]
-fn a_wrong_key_is_broken_and_one_bad_message_a_warning() {
-    let server = sound();
+fn wrong_key_is_broken_and_one_bad_message_a_warning() {
+    let server = healthy();
     at(&server).run("publish --yes keys --zone z-1").with_code(0);
     let other = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("doctor --json --may-publish");
     let told = other.with_code(2).object();
@@ -228,8 +228,8 @@ fn a_wrong_key_is_broken_and_one_bad_message_a_warning() {
 }
 
 #[test]
-fn dead_letters_are_counted_by_cause_in_both_shapes() {
-    let server = sound();
+fn counts_dead_letters_by_cause_in_both_formats() {
+    let server = healthy();
     let mut hand = hand(&server);
     let dead = "caracal.sessions.revoke.dead";
     for cause in ["signature:", "malformed:", "malformed:"] {
@@ -243,8 +243,8 @@ fn dead_letters_are_counted_by_cause_in_both_shapes() {
 }
 
 #[test]
-fn a_late_decision_is_a_symptom() {
-    let server = sound();
+fn late_decision_is_a_symptom() {
+    let server = healthy();
     let message = r#"{"stream":"caracal.sessions.revoke","fields":
         {"zone_id":"z","sid":"a","outbox_id":"0198b0c2-7d10-7a11-8f00-000000000001"}}"#;
     let signed = at(&server).input(message).run("sign").with_code(0).object();
@@ -261,7 +261,7 @@ fn a_late_decision_is_a_symptom() {
 }
 
 #[test]
-fn a_server_that_cannot_be_asked_is_broken_and_the_way_out_is_named() {
+fn unreachable_server_is_broken_with_advice() {
     let mut server = RedisServer::start_with(&["--requirepass", "right"]);
     let told = at(&server).run("doctor --json").with_code(2).object();
     assert_finding(&told, "connection", "", "broken", "");

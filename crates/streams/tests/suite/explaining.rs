@@ -1,4 +1,4 @@
-//! `explain`: the verdict, the message behind it, and never the token.
+//! `explain`: the verdict and the message behind it, without the token.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ fn token(claims: &Value) -> String {
 }
 
 #[test]
-fn the_message_that_refuses_a_token_is_named_and_the_token_is_not_shown() {
+fn names_the_denying_message_and_hides_the_token() {
     let server = RedisServer::start();
     let first = publish(&server, "revoke --zone z-1 --session ar-1 --reason compromised");
     publish(&server, "revoke --zone z-1 --session ar-1 --reason again");
@@ -58,7 +58,7 @@ fn explains_tokens_that_time_or_their_lifetime_denies() {
 }
 
 #[test]
-fn suspensions_epochs_and_chains_are_explained() {
+fn explains_suspensions_epochs_and_chains() {
     let server = RedisServer::start();
     let explain = |words: &str, code| {
         at(&server).run(&format!("explain --json {words}")).with_code(code).object()
@@ -86,12 +86,12 @@ fn suspensions_epochs_and_chains_are_explained() {
 }
 
 #[test]
-fn what_cannot_be_said_is_unknown() {
+fn answers_unknown_without_enough_history() {
     let server = RedisServer::start();
     publish(&server, "keys --zone z-1");
     let other = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY);
     other.run("explain --sid a").with_code(2).says(&["unknown", "STREAMS_HMAC_KEY"]);
-    // Entries of the last day were trimmed: what they said is not known.
+    // Entries of the last day were trimmed: their content is unknown.
     publish(&server, "revoke --zone z-1 --session a");
     publish(&server, "revoke --zone z-1 --session b");
     hand(&server).run("XTRIM caracal.sessions.revoke MAXLEN = 1");
@@ -102,7 +102,7 @@ fn what_cannot_be_said_is_unknown() {
 }
 
 #[test]
-fn strict_mode_denies_what_a_start_cannot_show() {
+fn strict_mode_denies_tokens_from_before_the_start() {
     let server = RedisServer::start();
     publish(&server, "revoke --zone z-1 --session ar-1");
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
@@ -113,7 +113,7 @@ fn strict_mode_denies_what_a_start_cannot_show() {
     explain("false", "explain").with_code(0).says(&["admitted"]);
     explain("true", "explain").with_code(1).says(&["history_incomplete", "REVOCATION_STRICT"]);
     assert!(explain("true", "explain --json").with_code(1).object()["horizon"].is_i64());
-    // What is known decides first.
+    // A known revocation decides first.
     let known = at(&server).env("REVOCATION_STRICT", "true");
     known.run("explain --sid ar-1 --iat 1").with_code(1).says(&["refused: revoked"]);
 }

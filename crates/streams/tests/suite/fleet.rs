@@ -1,4 +1,4 @@
-//! `fleet`: whether every replica has applied a message.
+//! `fleet`: the replicas that have applied a message.
 
 use caracal_revocation::{Follower, Key, KeyRing};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::redis_server::RedisServer;
 const FAR: &str = "caracal.sessions.revoke/99999999999999-0";
 
 #[test]
-fn tells_when_every_replica_has_applied_a_message_and_how_fast() {
+fn reports_lag_once_every_replica_has_applied_a_message() {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
     at(&server).run("fleet").with_code(1).says(&["no replica writes receipts"]);
@@ -38,7 +38,7 @@ fn tells_when_every_replica_has_applied_a_message_and_how_fast() {
 }
 
 #[test]
-fn says_no_while_one_is_missing_or_has_not_applied_it() {
+fn fails_while_a_replica_is_missing_or_behind() {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let keys = KeyRing::new(Key::from_hex(KEY).unwrap());

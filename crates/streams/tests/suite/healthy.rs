@@ -1,4 +1,4 @@
-//! `doctor` on the Redis of a healthy Caracal, as its services leave it.
+//! `doctor` on the Redis of a healthy Caracal deployment.
 
 use caracal_revocation_stream::acl;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::redis_server::RedisServer;
 
 const HOUR: i64 = 3_600;
 
-/// The id of an entry that is so many seconds old.
+/// Returns the id of an entry that is this many seconds old.
 fn old_id(hand: &mut Hand, seconds: i64) -> String {
     let redis::Value::Array(time) = hand.run("TIME") else { panic!("no time") };
     let redis::Value::BulkString(now) = &time[0] else { panic!("no seconds") };
@@ -16,7 +16,7 @@ fn old_id(hand: &mut Hand, seconds: i64) -> String {
     format!("{}-0", (now - seconds) * 1_000)
 }
 
-/// Adds a message of so long ago, signed as producers do.
+/// Adds a message that is this many seconds old, signed as producers sign it.
 fn add(server: &RedisServer, hand: &mut Hand, stream: &str, seconds: i64, fields: &Value) {
     let message = json!({"stream": stream, "fields": fields}).to_string();
     let signed = at(server).input(&message).run("sign").with_code(0).object();
@@ -28,18 +28,18 @@ fn add(server: &RedisServer, hand: &mut Hand, stream: &str, seconds: i64, fields
     hand.query(&add);
 }
 
-/// Adds an entry of a stream that changes no state.
+/// Adds an entry to a stream that changes no state.
 fn add_plain(hand: &mut Hand, stream: &str, seconds: i64) {
     let id = old_id(hand, seconds);
     hand.run(&format!("XADD {stream} {id} event any"));
 }
 
-/// Reads and acknowledges all, as a service of this group does.
+/// Reads and acknowledges all entries, as a service of this group does.
 fn consume(hand: &mut Hand, stream: &str, group: &str) {
     hand.run(&format!("XREADGROUP GROUP {group} one NOACK STREAMS {stream} >"));
 }
 
-/// Six hours of a Caracal whose services all run, after three starts of Redis.
+/// Simulates six hours of a deployment whose services all run, after three starts of Redis.
 fn healthy() -> (RedisServer, Hand) {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
@@ -76,12 +76,12 @@ fn healthy() -> (RedisServer, Hand) {
     (server, hand)
 }
 
-/// The diagnosis for an operator.
+/// Returns the diagnosis for an operator.
 fn diagnosis(server: &RedisServer, code: i32) -> Value {
     at(server).run("doctor --json --may-publish").with_code(code).object()
 }
 
-/// The findings that are not fine.
+/// Returns the findings that are not fine.
 fn complaints(diagnosis: &Value) -> Vec<String> {
     let findings = diagnosis["findings"].as_array().unwrap().iter();
     let bad = findings.filter(|finding| finding["level"] != "fine");
@@ -89,7 +89,7 @@ fn complaints(diagnosis: &Value) -> Vec<String> {
 }
 
 #[test]
-fn doctor_is_content_with_a_healthy_caracal() {
+fn doctor_has_no_complaints_about_a_healthy_deployment() {
     let (server, mut hand) = healthy();
     let told = diagnosis(&server, 0);
     assert_eq!(complaints(&told), Vec::<String>::new());
@@ -102,7 +102,7 @@ fn doctor_is_content_with_a_healthy_caracal() {
     {
         assert!(all.contains(group), "{all}");
     }
-    // A follower's own user.
+    // A follower's own user has no complaints either.
     hand.run(&format!("ACL SETUSER follower reset on >pw {}", acl::FOLLOWER));
     let url = server.url().replace("redis://", "redis://follower:pw@");
     let told = at(&server).env("REDIS_URL", &url).run("doctor --json").with_code(0).object();
@@ -124,7 +124,7 @@ fn doctor_names_a_service_that_stopped_reading() {
         hand.run(&format!("XGROUP DELCONSUMER {stream} {group} one"));
         let told = diagnosis(&server, 1);
         assert_eq!(complaints(&told), [format!("\"lag\" \"{stream} {group}\"")]);
-        // Without its group a service could not start again.
+        // No advice to destroy the group: without it the service could not start again.
         assert!(!told.to_string().contains("destroy"), "{told}");
     }
     let (server, mut hand) = healthy();
@@ -134,7 +134,7 @@ fn doctor_names_a_service_that_stopped_reading() {
 }
 
 #[test]
-fn a_group_of_an_export_counts_once_somebody_joined_it() {
+fn export_group_counts_once_a_consumer_has_joined() {
     let (server, mut hand) = healthy();
     hand.run("XREADGROUP GROUP siem-export exporter COUNT 1 NOACK STREAMS caracal.audit.events >");
     let told = diagnosis(&server, 1);
@@ -142,7 +142,7 @@ fn a_group_of_an_export_counts_once_somebody_joined_it() {
 }
 
 #[test]
-fn a_stream_of_one_entry_that_keeps_growing_is_named() {
+fn names_single_entry_stream_that_grows() {
     let (server, mut hand) = healthy();
     for _ in 0..200 {
         hand.run("XADD caracal.providers.ratelimit * init 1");
@@ -152,7 +152,7 @@ fn a_stream_of_one_entry_that_keeps_growing_is_named() {
 }
 
 #[test]
-fn strict_mode_makes_no_gap_of_a_start() {
+fn strict_mode_reports_no_gap_for_a_start() {
     let (server, _) = healthy();
     let strict = at(&server).env("REVOCATION_STRICT", "true");
     let told = strict.run("doctor --json --may-publish").with_code(0).object();

@@ -1,12 +1,12 @@
-//! The program as a user runs it: exit codes, text and JSON, against real Redis servers in every
-//! broken state.
+//! The program as a user runs it: exit codes, text and JSON, on real Redis servers in every broken
+//! state.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests may fail like tests"
+    reason = "tests may panic, their helpers too"
 )]
 
 mod program;

@@ -1,4 +1,4 @@
-//! `sign`, `check` and `watch --json` on every case of the contract.
+//! `sign`, `check` and `watch --json` on every test vector of the contract.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn cases() -> Vec<Value> {
     cases
 }
 
-/// What the program's JSON is to say of a case; lists in an effect are sets.
+/// Compares the program's JSON with a test vector; lists in an effect are sets.
 #[track_caller]
 fn assert_outcome(case: &Value, told: &Value) {
     let name = &case["name"];
@@ -48,7 +48,7 @@ fn sorted(effect: &Value) -> Value {
 }
 
 #[test]
-fn check_meets_every_case_of_the_contract() {
+fn check_matches_every_test_vector() {
     for case in cases() {
         let checked = program()
             .env("STREAMS_HMAC_KEY", KEY)
@@ -60,7 +60,7 @@ fn check_meets_every_case_of_the_contract() {
 }
 
 #[test]
-fn watch_meets_every_case_of_the_contract() {
+fn watch_matches_every_test_vector() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     let cases = cases();
@@ -98,7 +98,7 @@ fn fields(case: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn what_is_signed_here_is_believed_by_who_holds_the_key() {
+fn signed_message_is_accepted_with_the_same_key() {
     let message = r#"{"stream":"caracal.sessions.revoke","fields":{"zone_id":"z","sid":"ar-1"}}"#;
     let signed = program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign").with_code(0);
     let check = |key| program().env("STREAMS_HMAC_KEY", key).input(&signed.out).run("check");
@@ -114,7 +114,7 @@ fn what_is_signed_here_is_believed_by_who_holds_the_key() {
 }
 
 #[test]
-fn what_nobody_would_believe_is_not_signed() {
+fn refuses_to_sign_ambiguous_messages() {
     let twice = r#"{"stream":"caracal.keys.invalidate","fields":[["a","1"],["a","2"]]}"#;
     let sign = |message| program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign");
     sign(twice).with_code(2).says(&["ambiguous"]);

@@ -1,4 +1,4 @@
-//! Runs the program, with an environment of its own.
+//! Runs the program with a clean environment.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,24 +11,24 @@ pub(crate) const KEY: &str = "7f14aa0fe5569517d3bae57a4b2dcbed15a635f8382f64330c
 pub(crate) const OTHER_KEY: &str =
     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// The program, about to be run.
+/// The program before it runs, and its standard input.
 pub(crate) struct Program(Command, String);
 
-/// How it ended.
+/// The exit code and output of a run.
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-/// The program with nothing in its environment, and an empty home.
+/// Returns the program with an empty environment and no home folder.
 pub(crate) fn program() -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_caracal-streams"));
     command.env_clear().env("HOME", "/nonexistent");
     Program(command, String::new())
 }
 
-/// The program at a server, with the key that the tests sign with.
+/// Returns the program with a server's address and the test key.
 pub(crate) fn at(server: &RedisServer) -> Program {
     program().env("REDIS_URL", &server.url()).env("STREAMS_HMAC_KEY", KEY)
 }
@@ -48,7 +48,7 @@ impl Program {
         self
     }
 
-    /// Runs it with these words, which stand between blanks.
+    /// Runs the program with these arguments, separated by blanks.
     pub(crate) fn run(self, words: &str) -> Ended {
         self.run_with(&words.split_whitespace().collect::<Vec<_>>())
     }
@@ -63,7 +63,7 @@ impl Program {
         let output = child.wait_with_output().expect("the program ends");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Ended {
-            code: output.status.code().expect("it was not killed"),
+            code: output.status.code().expect("the program was not killed"),
             out: text(output.stdout),
             err: text(output.stderr),
         }
@@ -71,31 +71,31 @@ impl Program {
 }
 
 impl Ended {
-    /// The same, once it is known to have ended with this code.
+    /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn with_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
         self
     }
 
-    /// Whether it says all of these, in text or as an error.
+    /// Asserts that standard output or standard error contains all these parts.
     #[track_caller]
     pub(crate) fn says(self, parts: &[&str]) -> Self {
         for part in parts {
             let said = self.out.contains(part) || self.err.contains(part);
-            assert!(said, "not said: {part}\nout: {}\nerr: {}", self.out, self.err);
+            assert!(said, "missing: {part}\nout: {}\nerr: {}", self.out, self.err);
         }
         self
     }
 
-    /// One JSON value a line.
+    /// Parses each line of the output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).expect("JSON");
         self.out.lines().map(parse).collect()
     }
 
-    /// The only line, as JSON.
+    /// Parses the only line of the output as JSON.
     #[track_caller]
     pub(crate) fn object(&self) -> Value {
         let mut all = self.json();
@@ -104,7 +104,7 @@ impl Ended {
     }
 }
 
-/// A plain connection, to do what an operator or another program does by hand.
+/// A plain connection, for the actions of an operator or another program.
 pub(crate) struct Hand(redis::Connection);
 
 pub(crate) fn hand(server: &RedisServer) -> Hand {
@@ -113,7 +113,7 @@ pub(crate) fn hand(server: &RedisServer) -> Hand {
 }
 
 impl Hand {
-    /// Runs a command of words between blanks.
+    /// Runs a command whose words are separated by blanks.
     #[track_caller]
     pub(crate) fn run(&mut self, words: &str) -> redis::Value {
         self.run_with(&words.split_whitespace().collect::<Vec<_>>())
@@ -125,7 +125,7 @@ impl Hand {
         for word in &words[1..] {
             command.arg(word);
         }
-        command.query(&mut self.0).expect("the command is carried out")
+        command.query(&mut self.0).expect("the command succeeds")
     }
 
     #[track_caller]
@@ -140,6 +140,6 @@ impl Hand {
 impl Hand {
     #[track_caller]
     pub(crate) fn query(&mut self, command: &redis::Cmd) -> redis::Value {
-        command.query(&mut self.0).expect("the command is carried out")
+        command.query(&mut self.0).expect("the command succeeds")
     }
 }

@@ -18,7 +18,7 @@ const STREAMS_AND_GROUPS: [(&str, &[&str]); 9] = [
     ("caracal.providers.ratelimit", &[]),
 ];
 
-/// Everything that provisioning could have changed, as Redis tells it.
+/// Returns all that provisioning could change, as Redis reports it.
 fn state(server: &RedisServer) -> String {
     let mut hand = hand(server);
     let of = |(stream, _): &(&str, &[&str])| {
@@ -29,7 +29,7 @@ fn state(server: &RedisServer) -> String {
 }
 
 #[test]
-fn everything_is_made_once_and_then_left_alone() {
+fn creates_everything_once_and_then_changes_nothing() {
     let server = RedisServer::start();
     at(&server).run("verify").with_code(1).says(&["missing", "provision"]);
     let made = at(&server).run("provision --json").with_code(0).object();
@@ -51,7 +51,7 @@ fn everything_is_made_once_and_then_left_alone() {
 }
 
 #[test]
-fn a_fresh_installation_is_ready_after_one_command() {
+fn fresh_installation_is_ready_after_one_command() {
     let server = RedisServer::start();
     let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -74,7 +74,7 @@ fn a_fresh_installation_is_ready_after_one_command() {
 }
 
 #[test]
-fn what_is_missing_is_named_and_added_beside_what_is_there() {
+fn names_and_adds_only_what_is_missing() {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
     let mut hand = hand(&server);
@@ -95,7 +95,7 @@ fn what_is_missing_is_named_and_added_beside_what_is_there() {
     assert_eq!(missing, ["caracal.audit.events", "caracal.keys.invalidate"]);
     at(&server).run("provision").with_code(0).says(&["made         group siem-export"]);
     at(&server).run("verify").with_code(0);
-    // A new group begins at the end.
+    // A new group begins at the end of the stream.
     let read = "XREADGROUP GROUP siem-export one COUNT 1 STREAMS caracal.audit.events >";
     assert_eq!(hand.run(read), redis::Value::Nil);
     assert_eq!(hand.number("XLEN caracal.sessions.revoke"), 1);
@@ -104,7 +104,7 @@ fn what_is_missing_is_named_and_added_beside_what_is_there() {
 }
 
 #[test]
-fn a_key_of_another_type_is_left_alone_and_the_rest_is_made() {
+fn keeps_key_of_another_type_and_creates_the_rest() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     hand.run("SET caracal.policy.invalidate theirs");
@@ -118,7 +118,7 @@ fn a_key_of_another_type_is_left_alone_and_the_rest_is_made() {
 }
 
 #[test]
-fn a_length_over_the_intended_is_warned_of_and_kept() {
+fn warns_about_a_long_stream_and_keeps_it() {
     let server = RedisServer::start();
     let fill =
         "for i = 1, 10001 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
@@ -133,7 +133,7 @@ fn a_length_over_the_intended_is_warned_of_and_kept() {
 }
 
 #[test]
-fn two_at_once_make_everything_once() {
+fn concurrent_runs_create_everything_once() {
     let server = RedisServer::start();
     std::thread::scope(|scope| {
         let runs: Vec<_> =

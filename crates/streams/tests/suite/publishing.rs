@@ -1,18 +1,18 @@
-//! `publish`: what is written is what every consumer takes.
+//! `publish`: every consumer accepts the published messages.
 
 use serde_json::{Value, json};
 
 use crate::program::{at, hand};
 use crate::redis_server::RedisServer;
 
-/// Publishes, and tells what a follower makes of it.
+/// Publishes, and returns the effects that a follower applies.
 fn effects(server: &RedisServer, words: &str) -> Vec<(String, Value)> {
     let published = at(server).run(&format!("publish --yes --json {words}")).with_code(0).json();
     let watched = at(server).run("watch --from 0 --until-idle --json").with_code(0).json();
     let effect = |published: &Value| {
         let same =
             |told: &&Value| told["stream"] == published["stream"] && told["id"] == published["id"];
-        let told = watched.iter().find(same).expect("it is in its stream");
+        let told = watched.iter().find(same).expect("the message is in its stream");
         assert_eq!((&told["outcome"], &told["key"]), (&json!("applied"), &json!("current")));
         (published["stream"].as_str().unwrap().to_owned(), told["effect"].clone())
     };
@@ -20,7 +20,7 @@ fn effects(server: &RedisServer, words: &str) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_message_has_the_effect_that_was_asked_for() {
+fn every_message_has_the_requested_effect() {
     let server = RedisServer::start();
     let on = |stream: &str, effect: Value| (format!("caracal.{stream}"), effect);
     assert_eq!(
@@ -56,14 +56,14 @@ fn every_message_has_the_effect_that_was_asked_for() {
 }
 
 #[test]
-fn nothing_is_written_where_nobody_said_yes() {
+fn writes_nothing_without_confirmation() {
     let server = RedisServer::start();
     at(&server).input("y\n").run("publish keys --zone z-1").with_code(2).says(&["--yes"]);
     assert_eq!(hand(&server).number("EXISTS caracal.keys.invalidate"), 0);
 }
 
 #[test]
-fn what_no_consumer_would_take_is_refused_before_it_is_written() {
+fn rejects_unusable_messages_before_writing() {
     let server = RedisServer::start();
     at(&server).run("publish --yes revoke --zone z-1").with_code(2).says(&["--session"]);
     for id in ["null", "a\nzone_id=z-2", ""] {

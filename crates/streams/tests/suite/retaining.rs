@@ -1,11 +1,11 @@
-//! `retention`: trims what nobody needs, and nothing else.
+//! `retention`: trims only entries that no consumer needs.
 
 use serde_json::json;
 
 use crate::program::{Hand, at, hand};
 use crate::redis_server::RedisServer;
 
-/// Adds entries that are so many hours old each; their ids.
+/// Adds entries of these ages in hours, and returns their ids.
 fn fill(hand: &mut Hand, stream: &str, hours: &[i64]) -> Vec<String> {
     let redis::Value::Array(time) = hand.run("TIME") else { panic!("no time") };
     let redis::Value::BulkString(now) = &time[0] else { panic!("no seconds") };
@@ -27,7 +27,7 @@ fn removable(server: &RedisServer) -> (serde_json::Value, String) {
 }
 
 #[test]
-fn history_pending_and_unread_entries_are_never_cut_into() {
+fn never_trims_history_pending_or_unread_entries() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     fill(&mut hand, STREAM, &[60]);
@@ -52,7 +52,7 @@ fn history_pending_and_unread_entries_are_never_cut_into() {
 }
 
 #[test]
-fn the_one_entry_of_a_stream_without_groups_stays() {
+fn keeps_the_only_entry_of_a_stream_without_groups() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     fill(&mut hand, "caracal.providers.ratelimit", &[100]);
@@ -62,13 +62,13 @@ fn the_one_entry_of_a_stream_without_groups_stays() {
 }
 
 #[test]
-fn what_the_audit_service_replays_is_never_trimmed() {
+fn never_trims_the_audit_dead_letters() {
     let server = RedisServer::start();
     let mut hand = hand(&server);
     let dead = "caracal.audit.events.dlq";
     fill(&mut hand, dead, &[60, 50, 40]);
     at(&server).run("provision").with_code(0);
-    // Somebody read all of it: that is not what keeps it.
+    // Read by a consumer: unread entries are not the reason to keep it.
     hand.run(&format!("XGROUP SETID {dead} audit-dlq-observer $"));
     let plan = at(&server).run(&format!("retention plan --json --stream {dead}")).object();
     assert_eq!(plan["removable"], json!(0));
@@ -79,7 +79,7 @@ fn what_the_audit_service_replays_is_never_trimmed() {
 }
 
 #[test]
-fn a_plan_for_nothing_says_so() {
+fn plan_without_streams_reports_it() {
     let server = RedisServer::start();
     at(&server).run("retention plan").with_code(0).says(&["none of these streams", "provision"]);
 }

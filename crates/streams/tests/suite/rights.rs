@@ -1,4 +1,4 @@
-//! One line of rights, in every place that shows it, and each right of it tested by taking it away.
+//! The documented rights are the same in every place, and removing any one of them is detected.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A server with every stream, and a message that was published.
+/// Starts a server with every stream and one published message.
 fn provisioned() -> RedisServer {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
@@ -24,12 +24,12 @@ fn provisioned() -> RedisServer {
     server
 }
 
-/// Makes a user with these rights and no others.
+/// Creates a user with exactly these rights.
 fn allow(hand: &mut Hand, user: &str, rights: &str) {
     hand.run(&format!("ACL SETUSER {user} reset on >pw {rights}"));
 }
 
-/// The program as this user.
+/// Runs the program as this user.
 fn run_as(server: &RedisServer, user: &str, words: &str) -> Ended {
     let url = server.url().replace("redis://", &format!("redis://{user}:pw@"));
     at(server).env("REDIS_URL", &url).run(words)
@@ -39,7 +39,7 @@ fn doctor(server: &RedisServer, user: &str) -> Value {
     run_as(server, user, "doctor --json").object()
 }
 
-/// The findings of this check, as text.
+/// Returns the findings of this check.
 fn findings(diagnosis: &Value, check: &str) -> Vec<Value> {
     let findings = diagnosis["findings"].as_array().unwrap();
     findings.iter().filter(|finding| finding["check"] == check).cloned().collect()
@@ -52,9 +52,9 @@ fn rights(diagnosis: &Value, subject: &str) -> Value {
     about.unwrap_or_else(|| panic!("nothing about {subject}: {diagnosis}")).clone()
 }
 
-/// Every run of words of an ACL in a text.
+/// Returns every sequence of ACL rights in a text.
 fn lines_of_rights(text: &str) -> Vec<String> {
-    // As the cells of a table have it.
+    // Table cells escape the `|`.
     let text = text.replace("\\|", "|");
     let mut lines: Vec<Vec<&str>> = vec![Vec::new()];
     for word in text.split_whitespace() {
@@ -95,7 +95,7 @@ fn shows_the_same_rights_in_every_place() {
         acl::CLUSTER,
         acl::SELECT,
     ];
-    // In passing, of rights that a follower must not have.
+    // Mentioned in the text as rights that a follower must not have.
     let others = ["+xadd", "+del", "+xtrim"];
     let mut places = vec!["README.md".to_owned()];
     for folder in ["docs", "ops"] {
@@ -129,8 +129,8 @@ fn shows_the_same_rights_in_every_place() {
 }
 
 #[test]
-fn the_users_of_redis_conf_can_follow_and_cannot_publish() {
-    // The users stand there as comments: a password is to be chosen first.
+fn redis_conf_users_can_follow_but_not_publish() {
+    // The users are comments in the file: an operator must choose a password first.
     let conf = read("ops/redis.conf");
     let users =
         conf.lines().filter_map(|line| line.trim_start_matches('#').trim().strip_prefix("user "));
@@ -164,7 +164,7 @@ fn doctor_names_each_right_that_is_missing() {
         let told = doctor(&server, "less");
         let is_optional = acl::SETTINGS.contains(right);
         assert_eq!(told["level"] == "fine", is_optional, "{right}: {told}");
-        // Without +info nothing can be looked at, and that error names the command.
+        // Without +info no check can run, and that error names the command.
         let named = match right {
             "%R~caracal.*" => "+xread on caracal.sessions.revoke".to_owned(),
             "%W~caracal.*.dead" => "+xadd on caracal.sessions.revoke.dead".to_owned(),
@@ -180,7 +180,7 @@ fn doctor_names_each_right_that_is_missing() {
             _ => acl::FOLLOW,
         };
         if !is_optional {
-            assert!(all.contains(line), "{right}: the advice is another: {told}");
+            assert!(all.contains(line), "{right}: the advice differs: {told}");
         }
     }
 }
@@ -203,7 +203,7 @@ fn doctors_advice_gives_no_right_to_publish() {
 fn doctor_warns_when_a_follower_may_write_to_the_streams() {
     let server = provisioned();
     let mut hand = hand(&server);
-    // As ops/redis.conf once had it, with what the doctor once advised.
+    // Rights that earlier versions of ops/redis.conf and of the doctor's advice gave.
     let careless = acl::FOLLOWER.replace("%R~caracal.*", "~caracal.*");
     for (rights_of, named) in [
         (careless.as_str(), "+xadd on caracal.sessions.revoke"),
@@ -221,9 +221,9 @@ fn doctor_warns_when_a_follower_may_write_to_the_streams() {
         assert_eq!(finding["level"], "warning", "{rights_of}: {told}");
         assert!(finding["seen"].as_str().unwrap().contains(named), "{rights_of}: {finding}");
         assert!(finding["next"].as_str().unwrap().contains(acl::FOLLOWER), "{finding}");
-        // Asking has changed nothing.
+        // The check changes nothing.
         assert_eq!(hand.run("XINFO STREAM caracal.keys.invalidate"), before, "{rights_of}");
-        // A producer's user is meant to.
+        // A producer's user may publish.
         let words = "doctor --json --may-publish";
         let told = run_as(&server, "careless", words).object();
         assert_eq!(rights(&told, "publish")["level"], "fine", "{told}");
@@ -239,7 +239,7 @@ fn doctor_reports_dead_letters_that_are_off() {
     let letters = findings(&told, "dead_letters");
     assert!(letters.iter().all(|finding| finding["level"] == "warning"), "{letters:?}");
     assert!(letters[0]["seen"].as_str().unwrap().starts_with("off"), "{letters:?}");
-    // Those that others wrote are counted, though this user may not read them.
+    // Dead letters of other writers are counted, though this user may not read them.
     hand.run("XADD caracal.keys.invalidate.dead * source_id 7-0 reason ambiguous payload {}");
     let told = doctor(&server, "reader");
     let letters = findings(&told, "dead_letters");
@@ -247,7 +247,7 @@ fn doctor_reports_dead_letters_that_are_off() {
     assert_eq!(found["level"], "warning", "{found}");
     let seen = found["seen"].as_str().unwrap();
     assert!(seen.starts_with("1 dead letter") && seen.contains("xrange"), "{seen}");
-    // What a stream holds is told to a user who may only follow.
+    // A user who may only follow sees the length of a stream.
     let lengths = findings(&told, "length");
     assert!(lengths.iter().any(|it| it["subject"] == "caracal.keys.invalidate"), "{lengths:?}");
 }
@@ -261,7 +261,7 @@ fn doctor_asks_for_write_rights_at_the_primary() {
     let mut on_replica = hand(&replica);
     let start = std::time::Instant::now();
     while on_replica.number("EXISTS caracal.keys.invalidate") == 0 {
-        assert!(start.elapsed().as_secs() < 30, "the replica never catches up");
+        assert!(start.elapsed().as_secs() < 30, "the replica does not catch up");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     allow(&mut on_replica, "reader", &format!("{} {}", acl::FOLLOW, acl::SETTINGS));
@@ -307,7 +307,7 @@ fn fleet_needs_exactly_the_documented_rights() {
 }
 
 #[test]
-fn doctor_tells_of_canaries_and_receipts() {
+fn doctor_reports_rights_for_canaries_and_receipts() {
     let server = provisioned();
     let mut hand = hand(&server);
     allow(&mut hand, "more", &format!("{} {} {}", acl::FOLLOWER, acl::CANARY, acl::RECEIPTS));

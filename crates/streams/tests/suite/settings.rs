@@ -1,4 +1,4 @@
-//! Settings: their order, the fault named, and no secret anywhere.
+//! Settings: their precedence, errors that name the setting, and no secret in any output.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn with_password() -> RedisServer {
 }
 
 #[test]
-fn the_fault_is_named() {
+fn names_the_setting_at_fault() {
     let server = RedisServer::start();
     let port = server.port().to_string();
     program().run("verify").with_code(2).says(&["REDIS_URL", "REDIS_HOST"]);
@@ -33,7 +33,7 @@ fn the_fault_is_named() {
 }
 
 #[test]
-fn a_password_comes_from_each_of_its_places() {
+fn reads_the_password_from_each_source() {
     let server = with_password();
     let host =
         || program().env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", &server.port().to_string());
@@ -59,7 +59,7 @@ fn a_password_comes_from_each_of_its_places() {
 }
 
 #[test]
-fn a_flag_outweighs_the_environment_and_that_a_file() {
+fn flags_override_environment_and_file() {
     let server = RedisServer::start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("streams.env");
@@ -77,7 +77,7 @@ fn a_flag_outweighs_the_environment_and_that_a_file() {
 }
 
 #[test]
-fn no_secret_is_taken_from_a_command_line_or_shown() {
+fn accepts_no_secret_argument_and_shows_none() {
     let server = with_password();
     let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port());
     let refused = program().run_with(&["--url", &url, "verify"]).with_code(2).says(&["--url"]);
@@ -105,7 +105,7 @@ fn no_secret_is_taken_from_a_command_line_or_shown() {
 }
 
 #[test]
-fn help_completions_and_man_pages_are_there() {
+fn prints_help_completions_and_man_pages() {
     program().run("--help").with_code(0).says(&["Examples:", "REDIS_PASSWORD_FILE", "Exit codes"]);
     for shell in ["bash", "zsh", "fish"] {
         program().run(&format!("completions {shell}")).with_code(0).says(&["dead-letters"]);
@@ -133,13 +133,13 @@ fn names_a_variable_that_is_not_text_and_hides_its_value() {
         let all = ended.out + &ended.err;
         assert!(!all.contains("hunter2") && !all.contains("panic"), "{all}");
     }
-    // What is no setting is none of the program's business.
+    // A variable that is not a setting is ignored.
     let url = server.url().replace("redis://", &format!("redis://:{PASSWORD}@"));
     at(&server).env("REDIS_URL", &url).env("LS_COLORS", value).run("verify").with_code(1);
 }
 
 #[test]
-fn a_password_file_by_flag_outweighs_the_address() {
+fn password_file_flag_overrides_the_address() {
     let server = with_password();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
@@ -158,7 +158,7 @@ fn a_password_file_by_flag_outweighs_the_address() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn closed_output_is_no_failure() {
     let server = RedisServer::start();
     let fill =
         "for i = 1, 5000 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
@@ -175,10 +175,10 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn a_verdict_does_not_depend_on_its_reader() {
+fn exit_code_ignores_closed_output() {
     let server = RedisServer::start();
     let url = server.url();
-    // The first reader is gone before the program writes; the second closes standard error too.
+    // The first reader ends before the program writes; the second closes standard error too.
     for redirection in ["", "2>&1"] {
         for (words, code) in
             [("verify", "1"), ("verify --json", "1"), ("doctor", "2"), ("provision", "0")]

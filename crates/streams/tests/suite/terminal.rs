@@ -1,4 +1,4 @@
-//! The program in a terminal: it asks, and `watch` takes the whole screen.
+//! The program in a terminal: it asks for confirmation, and `watch` uses the whole screen.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::program::{KEY, at, hand};
 use crate::redis_server::RedisServer;
 
-/// Runs the program in a terminal of 132 by 34, types this once all of `awaited` was shown (and
-/// again until it ends), and tells its exit code and all that it showed.
+/// Runs the program in a terminal of 132 by 34. Types `typed` once all of `awaited` was shown, and
+/// again until the program ends. Returns its exit code and its output.
 fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str) -> (i32, String) {
     let program = env!("CARGO_BIN_EXE_caracal-streams");
     let mut child = Command::new("script")
@@ -38,7 +38,7 @@ fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str)
             }
             let is_shown = |part: &&str| shown.lock().unwrap().contains(*part);
             if awaited.iter().all(is_shown) {
-                // What is typed after its end goes nowhere.
+                // Input after the program's end has no effect.
                 let _ = keyboard.write_all(typed.as_bytes());
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -49,7 +49,7 @@ fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str)
 }
 
 #[test]
-fn a_terminal_is_asked_and_its_no_is_taken() {
+fn asks_in_a_terminal_and_accepts_no() {
     let server = RedisServer::start();
     let publish = "publish revoke --zone z-1 --session ar-1";
     let (code, shown) = in_terminal(&server, publish, &["Publish? [y/N]"], "n\n");
@@ -62,14 +62,14 @@ fn a_terminal_is_asked_and_its_no_is_taken() {
 }
 
 #[test]
-fn watch_takes_the_screen_and_gives_it_back() {
+fn watch_uses_and_restores_the_screen() {
     let server = RedisServer::start();
     at(&server).run("publish --yes revoke --zone z-1 --session ar-77").with_code(0);
     hand(&server).run("XADD caracal.keys.invalidate * zone_id z-1");
     let parts = ["caracal-streams watch", "staleness", "horizon", "ar-77", "REJECTED", "live"];
     let ended = AtomicBool::new(false);
     let (code, shown) = std::thread::scope(|scope| {
-        // Never idle: it is live all the same.
+        // The streams are never idle; the view must still become live.
         scope.spawn(|| {
             let mut hand = hand(&server);
             while !ended.load(Ordering::Relaxed) {
@@ -86,8 +86,8 @@ fn watch_takes_the_screen_and_gives_it_back() {
     assert!(shown.contains(taken) && shown.trim_end().contains(given_back), "{shown}");
 }
 
-/// Runs the view in a terminal, ends it by this signal, and tells what the terminal shows then:
-/// its exit code and its settings.
+/// Runs the view in a terminal and ends it with this signal. Returns the terminal's later output:
+/// the exit code and the settings.
 fn ended_by(server: &RedisServer, signal: &str) -> String {
     let program = env!("CARGO_BIN_EXE_caracal-streams");
     let inner = format!("echo pid=$$.; exec '{program}' watch");
@@ -106,7 +106,7 @@ fn ended_by(server: &RedisServer, signal: &str) -> String {
     let mut is_sent = false;
     while let Ok(read @ 1..) = screen.read(&mut piece) {
         shown.push_str(&String::from_utf8_lossy(&piece[..read]));
-        // It draws four times a second, so this is seen in time.
+        // The view is drawn four times a second, so this text appears soon.
         if !is_sent && shown.contains("live") {
             let pid = shown.split_once("pid=").unwrap().1.split_once('.').unwrap().0;
             assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
@@ -114,13 +114,13 @@ fn ended_by(server: &RedisServer, signal: &str) -> String {
         }
     }
     child.wait().unwrap();
-    let (view, after) = shown.split_once("code=").expect("it ended");
-    assert!(view.contains("\u{1b}[?1049l"), "the screen is given back");
+    let (view, after) = shown.split_once("code=").expect("the view ended");
+    assert!(view.contains("\u{1b}[?1049l"), "the screen is restored");
     after.to_owned()
 }
 
 #[test]
-fn a_signal_gives_the_terminal_back() {
+fn signal_restores_the_terminal() {
     let server = RedisServer::start();
     for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("-QUIT", 131)] {
         let after = ended_by(&server, signal);

@@ -1,4 +1,4 @@
-//! TLS: the file, the certificate or the setting at fault is named.
+//! TLS: errors name the file, the certificate or the setting at fault.
 
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ fn assert_names(ended: &Ended, setting: &str) {
 }
 
 #[test]
-fn names_the_file_that_cannot_be_used() {
+fn names_the_unusable_file() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["client", "other"]);
     std::fs::write(folder.path().join("garbage"), "no certificate").unwrap();
@@ -36,7 +36,7 @@ fn names_the_file_that_cannot_be_used() {
     assert_names(&fault(&[ca, cert, (KEY, "garbage")]), KEY);
     assert_names(&fault(&[ca, cert, (KEY, "other.key")]), KEY);
     assert_names(&fault(&[ca, cert, (KEY, "nowhere")]), KEY);
-    // Each is as it should be: now the server is missing.
+    // All files are valid: now the server is missing.
     fault(&[ca, cert, key]).says(&["REDIS_URL"]);
     // The address that lacks TLS.
     let plain = verify(&folder, "redis://localhost:1", &[ca]);
@@ -47,7 +47,7 @@ fn names_the_file_that_cannot_be_used() {
 }
 
 #[test]
-fn names_the_certificate_that_is_not_believed() {
+fn names_the_untrusted_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server", "client"]);
     let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -80,6 +80,6 @@ fn names_the_certificate_that_is_not_believed() {
     let all = [&[(CA, "ca.pem")], own.as_slice()].concat();
     let other_name = format!("rediss://127.0.0.1:{port}");
     verify(&folder, &other_name, &all).says(&["certificate is for another name"]);
-    // Without a certificate of its own: the alert may be lost with the connection.
+    // Without a client certificate: the alert may be lost with the connection.
     verify(&folder, &url, &[(CA, "ca.pem")]).says(&["REDIS_TLS_CERT_FILE"]);
 }

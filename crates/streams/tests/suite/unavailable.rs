@@ -1,4 +1,4 @@
-//! Servers that refuse, each with the cause and the way out.
+//! Servers that reject commands: each error names the cause and the remedy.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -8,13 +8,13 @@ use crate::program::{KEY, at, hand, program};
 use crate::redis_server::RedisServer;
 
 #[test]
-fn a_script_that_holds_the_server_up_is_named() {
+fn names_the_script_that_blocks_the_server() {
     let server = RedisServer::start_with(&["--busy-reply-threshold", "10"]);
     let mut script = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     script.write_all(b"EVAL \"while true do end\" 0\r\n").unwrap();
     let start = Instant::now();
     while at(&server).run("verify").code != 2 {
-        assert!(start.elapsed().as_secs() < 30, "the script does not begin");
+        assert!(start.elapsed().as_secs() < 30, "the script does not start");
         std::thread::sleep(Duration::from_millis(20));
     }
     for words in ["doctor", "verify", "watch --until-idle"] {
@@ -23,7 +23,7 @@ fn a_script_that_holds_the_server_up_is_named() {
 }
 
 #[test]
-fn a_server_with_too_many_connections_is_named() {
+fn names_the_limit_on_connections() {
     let server = RedisServer::start();
     let mut held = hand(&server);
     held.run("CONFIG SET maxclients 1");
@@ -36,7 +36,7 @@ fn a_server_with_too_many_connections_is_named() {
 }
 
 #[test]
-fn a_slot_that_moves_is_named() {
+fn names_the_moving_slot() {
     let node = ["--cluster-enabled", "yes", "--appendonly", "yes"];
     let nodes = [RedisServer::start_with(&node), RedisServer::start_with(&node)];
     let mut hands = nodes.each_ref().map(hand);

@@ -1,4 +1,4 @@
-//! A server that is too old: a real one behind a proxy that changes what it says of its version.
+//! A server that is too old: a real one behind a proxy that changes its reported version.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use crate::program::at;
 use crate::redis_server::RedisServer;
 
-/// A port on which the server calls itself 6.2.14.
+/// Returns a port on which the server reports version 6.2.14.
 fn aged(server: &RedisServer) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -34,7 +34,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, change: fn(&mut [u8])) {
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// Makes the major version a 6.
+/// Changes the major version to 6.
 fn age(answer: &mut [u8]) {
     const FIELD: &[u8] = b"redis_version:";
     if let Some(at) = answer.windows(FIELD.len()).position(|window| window == FIELD) {
@@ -43,7 +43,7 @@ fn age(answer: &mut [u8]) {
 }
 
 #[test]
-fn a_server_before_7_is_refused_with_the_reason() {
+fn rejects_server_before_7_with_the_reason() {
     let server = RedisServer::start();
     let url = format!("redis://127.0.0.1:{}", aged(&server));
     let run = |words| at(&server).env("REDIS_URL", &url).run(words).with_code(2);

@@ -1,4 +1,4 @@
-//! `watch` as lines.
+//! `watch` with output as lines.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ fn publish(server: &RedisServer, id: &str) -> String {
 }
 
 #[test]
-fn shows_from_an_id_on_and_so_many() {
+fn shows_messages_from_an_id_and_by_count() {
     let server = RedisServer::start();
     let ids = ["ar-1", "ar-2", "ar-3"].map(|id| publish(&server, id));
     let shown = |words: &str| -> Vec<String> {
@@ -28,7 +28,7 @@ fn shows_from_an_id_on_and_so_many() {
 }
 
 #[test]
-fn follows_what_arrives_while_it_watches() {
+fn follows_new_messages() {
     let server = RedisServer::start();
     publish(&server, "before");
     let mut child = Command::new(env!("CARGO_BIN_EXE_caracal-streams"))
@@ -39,7 +39,7 @@ fn follows_what_arrives_while_it_watches() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // It is not known when it begins to look, so messages are sent until it has seen two.
+    // The start of the watch is unknown, so messages are sent until it has seen two.
     let ended = std::sync::atomic::AtomicBool::new(false);
     let seen: Vec<String> = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -57,7 +57,7 @@ fn follows_what_arrives_while_it_watches() {
 }
 
 #[test]
-fn a_message_of_another_key_is_shown_as_rejected() {
+fn shows_message_of_another_key_as_rejected() {
     let server = RedisServer::start();
     publish(&server, "ar-1");
     let told = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("watch --until-idle --json");
@@ -66,7 +66,7 @@ fn a_message_of_another_key_is_shown_as_rejected() {
 }
 
 #[test]
-fn nothing_from_the_streams_can_rewrite_the_terminal() {
+fn messages_cannot_rewrite_the_terminal() {
     let server = RedisServer::start();
     let reason = "\u{1b}[2J\u{202e}evil";
     let words = ["publish", "--yes", "revoke", "--zone", "z", "--session", "a", "--reason", reason];
@@ -77,7 +77,7 @@ fn nothing_from_the_streams_can_rewrite_the_terminal() {
 }
 
 #[test]
-fn an_outage_ends_it_only_where_an_end_was_asked_for() {
+fn outage_ends_watch_only_with_until_idle() {
     let mut server = RedisServer::start();
     server.kill();
     at(&server).run("watch --until-idle").with_code(2).says(&["REDIS_URL"]);
@@ -88,7 +88,7 @@ fn an_outage_ends_it_only_where_an_end_was_asked_for() {
     at(&server).run("watch --until-idle").with_code(0);
 }
 
-/// Without a message to write, only the closed pipe itself tells.
+/// Without a message to write, only the closed pipe reveals that the reader has ended.
 #[test]
 fn ends_once_its_reader_is_gone() {
     let server = RedisServer::start();
@@ -114,7 +114,7 @@ fn ends_once_its_reader_is_gone() {
         }
         if start.elapsed().as_secs() >= 30 {
             child.kill().unwrap();
-            panic!("it goes on without a reader");
+            panic!("the program continues without a reader");
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
