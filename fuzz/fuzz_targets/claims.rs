@@ -1,5 +1,5 @@
-//! A token's payload: what is accepted says the same to every reader, and each anchor in it can be
-//! revoked.
+//! Fuzzes a token's payload: accepted claims mean the same to every reader, and each anchor in them
+//! can be revoked.
 #![no_main]
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Every member of a JSON object, in its order, the repeated ones too.
+/// All members of a JSON object in their order, with duplicates.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -41,7 +41,7 @@ fuzz_target!(|payload: &[u8]| {
     assert_eq!(owned.is_ok(), borrowed.is_ok());
     let (Ok(owned), Ok(borrowed)) = (owned, borrowed) else { return };
     assert!(owned.anchors(true).eq(borrowed.anchors(true)));
-    says_what_any_reader_finds(payload, &owned);
+    assert_same_for_every_reader(payload, &owned);
     let revocations = RevocationsWriter::new(Options::default());
     revocations.confirm(revocations.now());
     let now = revocations.now();
@@ -60,13 +60,13 @@ fuzz_target!(|payload: &[u8]| {
     }
 });
 
-/// A reader that takes the first of repeated members, and one that takes the last, must find what
-/// the decision was made on.
-fn says_what_any_reader_finds(payload: &[u8], claims: &Claims) {
-    // A `Value` holds no number beyond a float's range; a claim that nobody reads may.
+/// Asserts that a reader of the first of duplicate members, and a reader of the last, find the
+/// claims that the decision used.
+fn assert_same_for_every_reader(payload: &[u8], claims: &Claims) {
+    // A `Value` cannot hold a number beyond a float's range, but an unused claim may.
     let Ok(Members(members)) = serde_json::from_slice(payload) else { return };
     let names: HashSet<_> = members.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), members.len(), "a claim stands twice");
+    assert_eq!(names.len(), members.len(), "a claim occurs twice");
     let found = |name: &str| members.iter().find(|(own, _)| own == name).map(|(_, value)| value);
     let text = |name: &str| found(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     assert_eq!(text("sid"), Some(&*claims.sid));

@@ -1,5 +1,5 @@
-//! The headers and the form that decide about a request: each is read as an independent reader
-//! reads it, or rejected. The first byte chooses the reader; lines are header lines.
+//! Fuzzes the headers and the form that decide about a request: each is read as by an independent
+//! reader, or rejected. The first byte of the input selects the reader; its lines are header lines.
 #![no_main]
 
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The lines as hyper would read them: without the white space around.
+/// Returns the lines as hyper would read them: without surrounding white space.
 fn lines(name: HeaderName, input: &[u8]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for line in input.split(|byte| *byte == b'\n').filter(|_| !input.is_empty()) {
@@ -36,7 +36,7 @@ fn lines(name: HeaderName, input: &[u8]) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// A trailer is promised exactly where hyper sends one.
+/// Asserts that the layer promises a trailer exactly if hyper sends one.
 fn te(input: &[u8]) {
     let Some(headers) = lines(TE, input).filter(|headers| headers.len() < 50) else { return };
     let mut request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n".to_vec();
@@ -73,7 +73,8 @@ async fn ask_hyper(request: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A token is read where there is one line, of RFC 6750, and any other header is rejected.
+/// Asserts that a token is read from exactly one RFC 6750 header line, and that any other header is
+/// rejected.
 fn authorization(input: &[u8]) {
     let Some(headers) = lines(AUTHORIZATION, input) else { return };
     let read = fuzzing::bearer(&headers);
@@ -93,7 +94,7 @@ fn authorization(input: &[u8]) {
     }
 }
 
-/// `Bearer`, one or more spaces, and 1 to 4096 characters of `b64token`.
+/// Parses `Bearer`, one or more spaces, and 1 to 4096 characters of `b64token`.
 fn token(value: &[u8]) -> Option<&str> {
     let value = std::str::from_utf8(value).ok()?;
     let (scheme, rest) = value.split_once(' ')?;
@@ -103,7 +104,8 @@ fn token(value: &[u8]) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && is_token).then_some(token)
 }
 
-/// A form that is accepted says the same to the URL standard's parser, with no field twice.
+/// Asserts that an accepted form means the same to the URL standard's parser, without a duplicate
+/// field.
 fn form(input: &[u8]) {
     let pairs: Vec<_> = form_urlencoded::parse(input).collect();
     let read = fuzzing::form(input);

@@ -1,4 +1,5 @@
-//! Whatever stands on a stream: it is read or refused, never half of it, and only signed it counts.
+//! Fuzzes messages on a stream: each is read or rejected as a whole, and is accepted only if
+//! signed.
 #![no_main]
 
 use caracal_revocation_event::{Change, Key, KeyRing, Message, Stream, sign};
@@ -17,7 +18,7 @@ fuzz_target!(|input: (u8, Vec<(String, Vec<u8>)>)| {
     }
     let key = Key::from_hex(&"5a".repeat(32)).unwrap();
     let ring = KeyRing::new(key.clone());
-    assert!(ring.verify(&Message::new(stream, &wire)).is_err(), "nobody signed it");
+    assert!(ring.verify(&Message::new(stream, &wire)).is_err(), "the message is not signed");
     let text: Option<Vec<(String, String)>> = fields
         .iter()
         .filter(|(name, _)| name != "_sig")

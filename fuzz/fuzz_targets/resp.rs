@@ -1,4 +1,5 @@
-//! Answers of a server, in pieces: nothing panics, memory is bounded, the pieces do not matter.
+//! Fuzzes a server's replies, split anywhere: nothing panics, memory is bounded, and the splits
+//! have no effect.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A snapshot file: it is refused, or means the same once it is written again.
+//! Fuzzes a snapshot file: it is rejected, or has the same content once it is written again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
-//! A verifier in a build where something enabled both of jsonwebtoken's backends.
+//! A verifier in a build that enables both of jsonwebtoken's backends.
 //!
-//! `cargo run --manifest-path tests/backends/Cargo.toml`, with and without `--features aws_lc_rs`;
-//! it ends with an error if anything is not as it should be.
+//! Run it with `cargo run --manifest-path tests/backends/Cargo.toml`, with and without `--features
+//! aws_lc_rs`. It ends with an error if a check fails.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
     let revocations = RevocationsWriter::new(Options::default()).reader();
     let builder = || Verifier::builder(&issuer, ZONE, AUDIENCE);
 
-    // This is the build that it is about.
+    // Check that this build has the problem in question.
     let header = Header::new(Algorithm::ES256);
     let alone = std::panic::catch_unwind(|| encode(&header, &json!({}), &signing).is_ok());
     assert!(alone.is_err(), "jsonwebtoken by itself does not panic here");
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Error> {
         [("aws_lc_rs", &aws_lc::DEFAULT_PROVIDER), ("rust_crypto", &rust_crypto::DEFAULT_PROVIDER)]
     {
         check(&builder().with_crypto(backend).build(&revocations)?, &issuer, &signing).await?;
-        println!("{name}: verifies, and refuses what is forged");
+        println!("{name}: verifies, and rejects a forgery");
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ fn mint(issuer: &str, key: &EncodingKey, backend: &CryptoProvider) -> Result<Str
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// Serves the key's document at whatever path is asked for; the issuer's name.
+/// Serves the key set at any path, and returns the issuer's name.
 async fn publish(pair: &EcdsaKeyPair) -> Result<String, Error> {
     let point = pair.public_key().as_ref();
     let coordinate = |range| point.get(range).map(|half| URL_SAFE_NO_PAD.encode(half));
