@@ -1,14 +1,15 @@
-//! What the layer costs an axum service under load: `cargo bench --bench axum`, about a minute; also
-//! writes `target/figures/axum.json`.
+//! Cost of the layer to an axum service under load. `cargo bench --bench axum` takes about a minute
+//! and writes `target/figures/axum.json`.
 //!
-//! Hello world, served by one thread, with the layer and without it. Either way the claims of a
-//! verified token are put into each request's extensions, or an authority made of them before. Another thread keeps 64 connections busy
-//! with one request each, written and read as plain bytes, so that the server is what is full.
+//! One thread serves hello world, with the layer and without it. Each request has the claims of a
+//! verified token in its extensions, or an authority computed from them. Another thread keeps 64
+//! connections busy with one request each, written and read as plain bytes, so that the server is
+//! the bottleneck.
 //!
-//! The layer stands in one stack with the one that puts in the claims, or by itself, which axum
-//! boxes once more: what that costs a layer that does nothing is measured beside. All take turns of
-//! a quarter of a second; what counts is the ratio within each round, since the machine may do
-//! something else during the next.
+//! The layer is in one stack with the one that inserts the claims, or is a layer of its own, which
+//! axum boxes once more. A layer that does nothing measures the cost of that box. The services take
+//! turns of a quarter of a second. The result is the ratio within each round, since other load on
+//! the machine may change between rounds.
 
 #[path = "figures/mod.rs"]
 mod figures;
@@ -42,7 +43,7 @@ const TURN: Duration = Duration::from_millis(250);
 const ROUNDS: usize = 40;
 const REVOKED: u64 = 1_000;
 const TOKENS: u64 = 256;
-/// Of the requests a second without the layer, in percent.
+/// Target: requests a second with the layer, in percent of those without it.
 const AIM: f64 = 97.0;
 
 fn main() {
@@ -57,14 +58,14 @@ fn main() {
         let mut loads = Vec::new();
         for address in server.services {
             let mut load = Load::connect(address).await;
-            // To warm up.
+            // One turn to warm up.
             load.turn(&server).await;
             loads.push(load);
         }
         let mut rounds: [Vec<Turn>; SERVICES] = Default::default();
         for round in 0..ROUNDS {
             revocations.confirm(revocations.now());
-            // None is always the first.
+            // Rotate the order, so that no service always goes first.
             for at in (0..SERVICES).map(|at| (at + round) % SERVICES) {
                 rounds[at].push(loads[at].turn(&server).await);
             }
@@ -121,11 +122,11 @@ fn report(rounds: &[Vec<Turn>; SERVICES]) {
     figures.write();
 }
 
-/// All services on one thread.
+/// All services, on one thread.
 struct Server {
-    /// In the order of [`NAMES`].
+    /// Addresses in the order of [`NAMES`].
     services: [SocketAddr; SERVICES],
-    /// Where the kernel tells how long that thread has been on a processor.
+    /// The kernel's file with that thread's processor time.
     schedstat: String,
 }
 
@@ -143,8 +144,8 @@ impl Server {
                 let authority = ServiceBuilder::new().layer(known.clone()).layer(layer.clone());
                 let stack = ServiceBuilder::new().layer(verified.clone()).layer(layer.clone());
                 let nothing = MapRequestLayer::new(|request: Request| request);
-                // Each body in a type of its own, as every layer has to that watches bodies: axum
-                // boxes it.
+                // Changes the type of each body, as every layer that watches bodies must. axum then
+                // boxes the body.
                 let wrapping = ServiceBuilder::new()
                     .layer(verified.clone())
                     .map_request(|request: Request| request.map(|body| body.map_err(same)))
@@ -174,7 +175,7 @@ impl Server {
     }
 }
 
-/// Stands for the layer that verifies tokens: what it knows of one after the other.
+/// Replaces the layer that verifies tokens: inserts each value in turn.
 fn put_in<T>(known: Vec<T>) -> MapRequestLayer<impl Fn(Request) -> Request + Clone>
 where
     T: Clone + Send + Sync + 'static,
@@ -203,17 +204,17 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// What one service did in one turn.
+/// The result of one service in one turn.
 struct Turn {
     a_second: f64,
-    /// Nanoseconds that the server's thread took for each request.
+    /// Processor time of the server's thread per request, in nanoseconds.
     on_core: f64,
 }
 
-/// Connections to one service, each with one request at a time.
+/// Connections to one service, with one request at a time each.
 struct Load {
     streams: Vec<TcpStream>,
-    /// How long each answer is: they are all the same.
+    /// Length of a response: all are the same.
     answer: usize,
 }
 
@@ -254,8 +255,8 @@ impl Load {
                 stream
             }));
         }
-        // A client that slept would have to be woken, by the server, and more often the slower
-        // that is.
+        // Keep the client awake: the server would have to wake a sleeping client, more often the
+        // slower it is.
         tokio::task::spawn_local(async move {
             while Instant::now() < until {
                 tokio::task::yield_now().await;

@@ -1,11 +1,11 @@
-//! How fast what is already running is cut, and what it costs while nothing happens:
-//! `cargo bench --bench cut`, about a minute; also writes `target/figures/cut.json`.
+//! Time to cut requests that already run, and the cost of the guard while nothing is revoked.
+//! `cargo bench --bench cut` takes about a minute and writes `target/figures/cut.json`.
 //!
-//! 1. a short request through the layer, with and without its guard;
-//! 2. the memory of a guarded stream, by what the process grows;
-//! 3. one stream over TCP among 100,000 idle ones: from the call that applies its revocation to the
-//!    moment at which its client knows the end;
-//! 4. 10,000 streams over TCP cut at once, and what other requests notice of it.
+//! 1. A short request through the layer, with and without its guard.
+//! 2. The memory of a guarded stream, by the growth of the process.
+//! 3. One stream over TCP among 100,000 idle ones: from the call that applies its revocation to the
+//!    moment at which its client sees the end.
+//! 4. 10,000 streams over TCP cut at once, and the effect on other requests.
 
 #[path = "tokens/mod.rs"]
 mod tokens;
@@ -75,7 +75,7 @@ fn revoke(revocations: &RevocationsWriter, anchor: &str, id: &str) {
     revocations.apply(&event, revocations.now());
 }
 
-/// Four anchors and a zone, of which only `root` is shared.
+/// Returns claims with four anchors and a zone; only `root` and the zone are shared.
 fn claims(n: usize) -> Claims {
     let id = |kind: u32| Box::from(format!("{kind:08x}-0000-4000-8000-{n:012x}"));
     let mut claims = tokens::claims(&id(1));
@@ -88,7 +88,7 @@ fn claims(n: usize) -> Claims {
 
 // 1. Short requests.
 
-/// A service that answers at once, to a request of whatever body.
+/// A service that answers at once, for any request body.
 #[derive(Clone, Copy)]
 struct Hello;
 
@@ -106,7 +106,7 @@ impl<B> Service<Request<B>> for Hello {
     }
 }
 
-/// Nanoseconds a request, its body read to the end; building the request is not counted.
+/// Returns nanoseconds per request with its body read to the end, without the time to build it.
 fn short_batch<S, B>(service: &mut S) -> f64
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -139,7 +139,7 @@ where
 
 fn short_requests(figures: &mut Vec<Value>) {
     let revocations = fresh();
-    // A filter that holds something, as in production.
+    // Fill the filter, as in production.
     (0..1_000).for_each(|n| revoke(&revocations, "sid", &format!("revoked-{n}")));
     let mut bare = Hello;
     let off = Cutting::new().insecure_nothing();
@@ -165,7 +165,7 @@ fn short_requests(figures: &mut Vec<Value>) {
 
 // 2. Memory.
 
-/// A body that says one thing and then waits, like an idle stream.
+/// A body that sends one chunk and then waits, like an idle stream.
 #[derive(Default)]
 struct Idle {
     said: bool,
@@ -203,7 +203,7 @@ impl<B> Service<Request<B>> for Streams {
     }
 }
 
-/// The body of one more idle stream behind the layer, as far as it goes.
+/// Starts an idle stream behind the layer, and returns its waiting body.
 fn idle_body<S>(service: &mut S, n: usize, waker: &Waker) -> Pin<Box<S::ResBody>>
 where
     S: Answers,
@@ -220,7 +220,7 @@ where
     body
 }
 
-/// A service, with the type of its answers' bodies in reach.
+/// A service whose response body type can be named.
 trait Answers:
     Service<Request<Empty<Bytes>>, Response = Response<Self::ResBody>, Error = Infallible>
 {
@@ -235,7 +235,7 @@ where
     type ResBody = B;
 }
 
-/// Bytes that the process holds in memory.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> f64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
@@ -243,7 +243,7 @@ fn resident() -> f64 {
 }
 
 fn memory(figures: &mut Vec<Value>) {
-    // A waker as tokio's: a pointer, and a count.
+    // A waker like tokio's: a pointer and a count.
     let waker = Waker::from(Arc::new(Sleeper));
     let grown = |layer: GatewayLayer| {
         let mut service = layer.layer(Streams);
@@ -297,12 +297,12 @@ where
     address
 }
 
-/// The claims of the token that a header names.
+/// Inserts the claims of the token that a header names.
 fn name_claims<B>(mut request: Request<B>) -> Request<B> {
     let n = request.headers().get("x-n").and_then(|n| n.to_str().ok()?.parse().ok());
     let mut claims = claims(n.unwrap_or(usize::MAX));
     if n.is_none() {
-        // Of another root: nothing that is revoked here concerns it.
+        // Without a shared root: no revocation here matches.
         claims.root_sid = None;
     }
     request.extensions_mut().insert(claims);
@@ -320,7 +320,7 @@ fn request(address: SocketAddr, path: &str, n: usize) -> Request<Empty<Bytes>> {
 fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
     let revocations = Arc::new(fresh());
     let layer = GatewayLayer::new(revocations.reader());
-    // The idle ones are tasks that wait for their body, as a server's do.
+    // The idle streams are tasks that wait for their body, as in a server.
     let mut service = layer.clone().layer(Streams);
     let idle: Vec<_> = (0..IDLE)
         .map(|n| {
@@ -341,7 +341,7 @@ fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
             response.body_mut().frame().await.unwrap().unwrap();
             let sid = claims(n).sid;
             let revocations = Arc::clone(&revocations);
-            // Registered as soon as it has said its first words; then nothing happens for a while.
+            // The stream is registered after its first chunk. Then wait a while.
             tokio::time::sleep(Duration::from_micros(200)).await;
             let (applied, ended) = tokio::join!(
                 tokio::task::spawn_blocking(move || {
@@ -368,7 +368,7 @@ fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
     idle.into_iter().for_each(|task| task.abort());
 }
 
-/// Opens them all on connections of a hundred; each tells when it ends.
+/// Opens all streams, a hundred on each connection. Each reports when it ends.
 async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<Instant> {
     let (tell, told) = mpsc::unbounded_channel();
     let (ready, mut readied) = mpsc::unbounded_channel();
@@ -396,7 +396,8 @@ async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<Instant> {
     told
 }
 
-/// Asks for something else, one request after the other, until it is stopped; microseconds each.
+/// Sends other requests, one after the other, until stopped; returns the start and microseconds of
+/// each.
 async fn ask_on(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64)> {
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -418,7 +419,8 @@ async fn ask_on(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64
 }
 
 fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
-    // The clients are others: what they do with ten thousand ends is their own time.
+    // The clients have a runtime of their own: their time for ten thousand ends is not the
+    // server's.
     let clients = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (mut spans, mut quiet, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -428,7 +430,7 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
         let other = server.block_on(serve(layer, Hello));
         let mut ended = clients.block_on(open(address));
         let over = Arc::<AtomicBool>::default();
-        // By itself: ten thousand tasks of its own runtime would be in its way, not the server's.
+        // A separate thread: ten thousand tasks of the same runtime would delay these requests.
         let asking = {
             let over = Arc::clone(&over);
             std::thread::spawn(move || {
@@ -438,7 +440,7 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
         };
         std::thread::sleep(QUIET);
         let start = Instant::now();
-        // Every stream runs on this root.
+        // Every stream has this root.
         revoke(&revocations, "root_sid", "00000000-0000-4000-8000-000000000000");
         let applied = start.elapsed();
         let last = clients.block_on(async {

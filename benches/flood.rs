@@ -1,7 +1,7 @@
-//! How long a real revocation waits behind a flood of forged messages, and what the flood costs.
+//! Delay of a valid revocation behind a flood of forged messages, and the cost of the flood.
 //!
-//! `cargo bench --bench flood`, about a minute; also writes `target/figures/flood.json`.
-//! `FLOOD=100000` makes it shorter. It starts a redis-server of its own.
+//! `cargo bench --bench flood` takes about a minute and writes `target/figures/flood.json`.
+//! `FLOOD=100000` makes it shorter. It starts its own redis-server.
 
 #[path = "redis/mod.rs"]
 mod redis;
@@ -70,8 +70,8 @@ fn settings(server: &Server) -> Settings {
     settings.expect("settings").with_keys(KeyRing::new(key))
 }
 
-/// Messages as a producer writes them: every other one signed by nobody, the rest with a
-/// signature that is none.
+/// Adds messages as a producer writes them: every other one with an invalid signature, the others
+/// without one.
 fn forge(server: &Server, count: usize) {
     let mut raw = Raw::connect(server.port);
     let signature = "0".repeat(64);
@@ -92,7 +92,7 @@ fn forge(server: &Server, count: usize) {
     }
 }
 
-/// The same entries, as many at a time, read and thrown away.
+/// Reads and discards the same entries, with the same batch size.
 fn read_raw(server: &Server) -> Duration {
     let start = Instant::now();
     let mut raw = Raw::connect(server.port);
@@ -114,7 +114,7 @@ fn read_raw(server: &Server) -> Duration {
     }
 }
 
-/// A process that starts: until the revocation is in force.
+/// Starts a follower, and returns the time until the revocation is in force.
 fn follow(settings: &Settings) -> Duration {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
@@ -140,7 +140,7 @@ fn follow(settings: &Settings) -> Duration {
     })
 }
 
-/// Of this process so far, in MB.
+/// Returns the peak resident memory of this process, in MB.
 fn highest_resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

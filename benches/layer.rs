@@ -1,10 +1,9 @@
-//! What the whole layer adds to a request, and which allocations: `cargo bench --bench layer`, under
-//! a minute; also writes `target/figures/layer.json`.
+//! Time and allocations that the whole layer adds to a request. `cargo bench --bench layer` takes
+//! less than a minute and writes `target/figures/layer.json`.
 //!
-//! 256 mandates whose payload is 616 bytes, with four anchors of their own, a chain of three hops
-//! and an epoch; a Prometheus recorder is installed, a thousand ids are revoked. Each way of taking
-//! a request is asked in turn with the service alone, on the very same requests, which are made
-//! beforehand.
+//! The requests carry 256 mandates with a payload of 616 bytes: four anchors each, a chain of three
+//! hops and an epoch. A Prometheus recorder is installed, and a thousand ids are revoked. Each
+//! variant alternates with the service alone on the same requests, which are built beforehand.
 
 #[path = "figures/mod.rs"]
 mod figures;
@@ -38,14 +37,14 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 const TOKENS: usize = 256;
-/// Each way is measured in each round, in the median of so many batches of all tokens: what else
-/// the machine does takes a batch now and then.
+/// Each round measures each variant by the median of `BATCHES` batches of all tokens, since other
+/// load on the machine disturbs some batches.
 const ROUNDS: usize = 20;
 const BATCHES: usize = 25;
 const PAYLOAD: usize = 616;
 const ZONE: &str = "z-1";
 const AUDIENCE: &str = "https://api.example";
-/// Nanoseconds that the layer may add to a request.
+/// Target: nanoseconds that the layer may add to a request.
 const AIM: f64 = 600.0;
 
 fn main() {
@@ -55,7 +54,7 @@ fn main() {
     let exporter = Exporter::install().expect("no recorder yet");
     let world = World::new();
     let mut figures = Figures::of("layer");
-    // The counting is left out of the times, but for two nanoseconds each time.
+    // Turns off the counting of allocations during the timings, except for two nanoseconds each.
     allocation_counter::opt_out(|| times(&world, &mut figures));
     allocations(&world, &mut figures);
     assert!(exporter.render().contains("caracal_gateway_denials_total"));
@@ -67,9 +66,9 @@ struct World {
     claims: Vec<Claims>,
     authorities: Vec<Authority>,
     payloads: Vec<String>,
-    /// With such a payload, and what looks like a signature.
+    /// Tokens with such a payload and a fake signature.
     unverified: Vec<String>,
-    /// Signed, and known to the verifier.
+    /// Signed mandates that the verifier has cached.
     mandates: Vec<String>,
     verifier: Verifier,
 }
@@ -96,7 +95,7 @@ impl World {
         GatewayLayer::new(self.revocations.reader())
     }
 
-    /// Requests with the claims in their extensions.
+    /// Returns requests with claims in their extensions.
     fn with_claims(&self) -> Vec<Request<Body>> {
         let request = |claims: &Claims| {
             let mut request = Request::get("/").body(Body::empty()).expect("a request");
@@ -106,7 +105,7 @@ impl World {
         self.claims.iter().map(request).collect()
     }
 
-    /// Requests with what was made of the claims before.
+    /// Returns requests with an authority in their extensions.
     fn with_authority(&self) -> Vec<Request<Body>> {
         let request = |authority: &Authority| {
             let mut request = Request::get("/").body(Body::empty()).expect("a request");
@@ -117,7 +116,7 @@ impl World {
     }
 }
 
-/// Requests with these bearer tokens.
+/// Returns requests with these bearer tokens.
 fn bearing(tokens: &[String]) -> Vec<Request<Body>> {
     let request = |token: &String| {
         let request = Request::get("/").header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -126,7 +125,7 @@ fn bearing(tokens: &[String]) -> Vec<Request<Body>> {
     tokens.iter().map(request).collect()
 }
 
-/// The payload of mandate `n`, exactly as long as it is to be.
+/// Returns the payload of mandate `n`, padded to the exact length.
 fn payload(n: u64) -> String {
     let id = |kind: u64| tokens::id(tokens::UNKNOWN + n * 16 + kind)[..18].to_owned();
     let now = tokens::claims("").iat;
@@ -143,7 +142,7 @@ fn payload(n: u64) -> String {
     claims.to_string()
 }
 
-/// Mandates of the same claims, and a verifier that has seen each.
+/// Returns mandates with the same claims, and a verifier that has cached each.
 fn verified(revocations: &Revocations) -> (Verifier, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -176,7 +175,7 @@ fn verified(revocations: &Revocations) -> (Verifier, Vec<String>) {
     })
 }
 
-/// A service that answers nothing, to a request of whatever body.
+/// A service with an empty response, for any request body.
 #[derive(Clone, Copy)]
 struct Empty;
 
@@ -194,7 +193,7 @@ impl<B> Service<Request<B>> for Empty {
     }
 }
 
-/// Takes each request to its end, answer dropped.
+/// Runs each request to its end, and drops the response.
 fn serve<S, B>(service: &mut S, requests: Vec<Request<Body>>)
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
@@ -210,20 +209,20 @@ where
     }
 }
 
-/// Nanoseconds each of these took, one after the other.
+/// Returns nanoseconds for each of `each` sequential operations.
 fn nanos(each: usize, run: impl FnOnce()) -> f64 {
     let start = Instant::now();
     run();
     start.elapsed().as_nanos() as f64 / each as f64
 }
 
-/// The median of many.
+/// Returns the median of all batches.
 fn batches(run: impl Fn()) -> f64 {
     let times: Vec<_> = (0..BATCHES).map(|_| nanos(TOKENS, &run)).collect();
     median(&times)
 }
 
-/// One way of taking a request, and the service alone on the same requests.
+/// One variant of the layer, and the service alone on the same requests.
 struct Way<'w> {
     name: &'static str,
     requests: Box<dyn Fn() -> Vec<Request<Body>> + 'w>,
@@ -258,16 +257,16 @@ impl<'w> Way<'w> {
         self.with.push(median(&with));
     }
 
-    /// What the layer added, round by round.
+    /// Returns the time that the layer added in each round.
     fn added(&self) -> Vec<f64> {
         self.with.iter().zip(&self.without).map(|(with, without)| with - without).collect()
     }
 
-    /// How many times a request allocates beyond the service alone.
+    /// Returns the allocations of a request beyond those of the service alone.
     fn allocations(&mut self) -> f64 {
         let alone = (self.requests)();
         let layered = (self.requests)();
-        // The first request of a thread may allocate what the others share.
+        // The first request of a thread may allocate shared memory.
         (self.layered)((self.requests)());
         let alone = allocation_counter::measure(|| serve(&mut Empty, alone));
         let layered = allocation_counter::measure(|| (self.layered)(layered));
@@ -313,7 +312,7 @@ fn ways(world: &World) -> [Way<'_>; 6] {
     ]
 }
 
-/// The steps by themselves.
+/// The steps alone.
 fn decide(world: &World, checks: &Checks) {
     for claims in &world.claims {
         let verdict =
@@ -409,16 +408,16 @@ fn allocations(world: &World, figures: &mut Figures) {
         figures.one(&format!("allocations: {}", name.trim()), count, "a request");
     }
     assert_eq!(decision, 0.0, "the decision allocates");
-    // The proof in the extensions, and the claims moved to where clones share them.
+    // The proof in the extensions, and the claims in shared memory.
     assert!(uncut <= 2.0, "the claims are copied");
     assert!(ready_made <= full, "an authority costs more than claims");
 }
 
-/// How many times more a request allocates in axum with the layer than without it.
+/// Returns the allocations that the layer adds to a request in axum.
 fn boxing(world: &World) -> f64 {
     let app = || Router::new().route("/", get(async || ()));
     let run = |app: Router| {
-        // As `axum::serve` does once, and not at each request.
+        // Once, like `axum::serve`, not for each request.
         let mut service = app.with_state(());
         let mut turn = |requests: Vec<Request<Body>>| serve(&mut service, requests);
         turn(world.with_claims());

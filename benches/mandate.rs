@@ -1,8 +1,8 @@
-//! A mandate at first sight and on a repeat, against jsonwebtoken alone.
+//! A mandate that is verified for the first time and again, compared with jsonwebtoken alone.
 //!
-//! `cargo bench --bench mandate`, under a minute; also writes `target/figures/mandate.json`. 256
-//! distinct mandates of about 1,000 bytes, so that nothing is measured on one token that never
-//! leaves the first cache.
+//! `cargo bench --bench mandate` takes less than a minute and writes `target/figures/mandate.json`.
+//! It uses 256 distinct mandates of about 1,000 bytes, since a single token would stay in the
+//! processor's first cache.
 
 #[path = "../examples/issuer/mod.rs"]
 mod issuer;
@@ -27,9 +27,9 @@ use tower::{Layer, Service, service_fn};
 const ZONE: &str = "zone-bench";
 const AUDIENCE: &str = "https://api.example";
 const TOKENS: usize = 256;
-/// Each step is measured in each round, so that what disturbs one disturbs all.
+/// Each round measures each step, so that a disturbance affects all steps.
 const ROUNDS: usize = 60;
-/// Times that a round asks about every token, where that takes about a microsecond.
+/// Passes over all tokens in a round, for steps of about a microsecond.
 const TURNS: usize = 16;
 
 struct World {
@@ -65,7 +65,7 @@ impl World {
         verifier
     }
 
-    /// A verifier that has seen every token.
+    /// Returns a verifier that has cached every token.
     fn knowing(&self) -> Verifier {
         let verifier = self.verifier(10_000);
         for token in &self.tokens {
@@ -86,7 +86,7 @@ fn mint(issuer: &Issuer, n: usize) -> String {
 }
 
 fn main() {
-    // `cargo test --benches` only asks whether it starts.
+    // `cargo test --benches` only checks that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -120,7 +120,7 @@ fn main() {
     std::fs::write("target/figures/mandate.json", text + "\n").expect("written");
 }
 
-/// What is done with the token of this number, and how long it took.
+/// An operation on the token with this number, and its times.
 struct Step<'w> {
     name: &'static str,
     turns: usize,
@@ -142,7 +142,7 @@ fn steps(world: &World) -> Vec<Step<'_>> {
     validation.set_audience(&[AUDIENCE]);
     let alone = move |n: usize| {
         let token = &world.tokens[n];
-        // A verifier of several keys looks at the header for the kid first.
+        // A verifier with several keys first reads the key id in the header.
         black_box(decode_header(token).expect("a header"));
         black_box(decode::<Value>(token, &key, &validation).expect("a good mandate"));
     };

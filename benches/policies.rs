@@ -1,7 +1,8 @@
-//! Policies: evaluation of a realistic zone at one and two threads beside regorus alone, a cached
-//! decision, and requests while the policy is reloaded.
+//! Policies: evaluation of a realistic zone on one and two threads, compared with regorus alone; a
+//! cached decision; and requests while the policy is reloaded.
 //!
-//! `cargo bench --bench policies`, under a minute; also writes `target/figures/policies.json`.
+//! `cargo bench --bench policies` takes less than a minute and writes
+//! `target/figures/policies.json`.
 
 #[path = "tokens/mod.rs"]
 mod tokens;
@@ -23,10 +24,10 @@ use tower::{Layer, Service, service_fn};
 const ROUND: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 4;
 
-/// What an evaluation is said to cost elsewhere, in µs.
+/// Published cost of an evaluation elsewhere, in µs.
 const PUBLISHED: f64 = 390.0;
 
-/// Grants of roles on resources, a deny list, and confinement to what was delegated.
+/// A policy with role grants on resources, a deny list, and limits to delegated scopes.
 const POLICY: &str = r#"package caracal.authz
 
 import rego.v1
@@ -125,8 +126,8 @@ fn evaluate(policy: &dyn PreparedPolicy, input: &PolicyInput) -> Value {
     }
 }
 
-/// The floor: regorus' own interpreter on the policy as it is written, with data and input as its
-/// own values, without a time limit and with nobody who reads the result.
+/// The floor: regorus' own interpreter on the unchanged policy. Data and input are regorus values;
+/// there is no time limit, and the result is not read.
 fn regorus_alone() -> impl FnMut() {
     let bundle = bundle(0);
     let mut engine = regorus::Engine::new();
@@ -143,15 +144,15 @@ fn regorus_alone() -> impl FnMut() {
 
 #[derive(Clone, Copy)]
 struct Speed {
-    /// Of one evaluation, in µs.
+    /// Median of one evaluation, in µs.
     median: f64,
     p999: f64,
-    /// By all threads together, while both cores could be had.
+    /// Evaluations a second of all threads together, as if each had its own core.
     a_second: f64,
 }
 
-/// So many threads at a time, each with a worker of its own. Threads lose their cores to other
-/// work, which says nothing of ours: the rate is that of the median time.
+/// Measures this many threads at a time, each with its own worker. Threads lose their cores to
+/// other processes, so the rate is that of the median time.
 fn measure<W: FnMut()>(threads: usize, worker: impl Fn() -> W + Sync) -> Speed {
     let (ready, worker) = (std::sync::Barrier::new(threads), &worker);
     let times: Vec<Vec<f64>> = std::thread::scope(|scope| {
@@ -183,7 +184,7 @@ fn percentile(times: &mut [f64], at: f64) -> f64 {
     times[((times.len() - 1) as f64 * at) as usize]
 }
 
-/// Another version each time it is asked.
+/// A source that returns a new version on each load.
 #[derive(Default)]
 struct Editing(AtomicU64);
 
@@ -193,7 +194,7 @@ impl PolicySource for Editing {
     }
 }
 
-/// Times of requests through the layer, in µs.
+/// Returns the times of requests through the layer, in µs.
 async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
     let revocations = policies.revocations().clone();
     let mut claims = tokens::claims("ar-1");
@@ -226,7 +227,7 @@ async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
 }
 
 fn main() {
-    // `cargo test --benches` only asks whether it starts.
+    // `cargo test --benches` only checks that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -249,7 +250,7 @@ fn main() {
     std::fs::write("target/figures/policies.json", text + "\n").unwrap();
 }
 
-/// In rounds that take floor and ours in turn; the best of each counts.
+/// The floor and this engine take turns in each round; the best of each is the result.
 fn evaluations(policy: &Arc<dyn PreparedPolicy>, figures: &mut Vec<Value>) {
     let ours = || {
         let input = input();

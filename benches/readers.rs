@@ -1,10 +1,10 @@
-//! How many readers one Redis carries: `cargo bench --bench readers`, about two minutes; also writes
-//! `target/figures/readers.json`.
+//! The number of readers that one Redis can serve. `cargo bench --bench readers` takes about two
+//! minutes and writes `target/figures/readers.json`.
 //!
-//! First a real follower is overheard, on a primary and on a replica. Then 1 to 1,000 raw sockets
-//! send exactly that, with their own cursors, and the server's processor time, output and memory
-//! are taken while nothing is published, at an even pace, and in a burst. Real followers are
-//! measured in the same way, where there are few, so that the sockets can be believed.
+//! First the benchmark records the traffic of a real follower, on a primary and on a replica. Then
+//! 1 to 1,000 raw sockets send the same commands with their own cursors. It measures the server's
+//! processor time, output and memory while nothing is published, at an even pace, and in a burst.
+//! Small numbers of real followers are measured in the same way, to validate the sockets.
 
 #[path = "figures/mod.rs"]
 mod figures;
@@ -30,7 +30,8 @@ use tokio::runtime::{Builder, Runtime};
 const COUNTS: [usize; 5] = [1, 10, 100, 300, 1_000];
 const IDLE: Duration = Duration::from_secs(3);
 const PACED: Duration = Duration::from_secs(3);
-/// Messages a second, times readers, while the pace is even; within these bounds a second.
+/// Deliveries (messages times readers) a second at the even pace, and the limits of the message
+/// rate.
 const DELIVERIES: usize = 3_000;
 const SLOWEST: usize = 4;
 const FASTEST: usize = 50;
@@ -103,7 +104,7 @@ fn main() {
     figures.write();
 }
 
-/// When each message of the counted stream was sent, since the start.
+/// The time at which each message of the counted stream was sent, since the start.
 struct Board {
     start: Instant,
     sent: Vec<AtomicU64>,
@@ -116,17 +117,17 @@ impl Board {
         Self { start: Instant::now(), sent, published: AtomicU64::new(0) }
     }
 
-    /// Microseconds since message `number` was sent.
+    /// Returns microseconds since message `number` was sent.
     fn since(&self, number: u64) -> f64 {
         let sent = self.sent[number as usize].load(Ordering::Acquire);
         (self.start.elapsed().as_nanos() as u64).saturating_sub(sent) as f64 / 1e3
     }
 
-    /// Publishes so many at once.
+    /// Publishes `count` messages at once.
     fn publish(&self, raw: &mut Raw, count: u64) {
         let first = self.published.load(Ordering::Acquire);
         for number in first..first + count {
-            // As Caracal's API writes them: about 250 bytes with the signature.
+            // Like a message of Caracal's API: about 250 bytes with the signature.
             let id = format!("0198c0de-0001-7000-8000-{number:012x}");
             raw.push(&[
                 b"XADD",
@@ -148,7 +149,7 @@ impl Board {
     }
 }
 
-/// A server, and the share of a processor that it takes without readers.
+/// A server, and its processor share without readers.
 struct Measured {
     server: Server,
     alone: f64,
@@ -166,14 +167,14 @@ impl Measured {
         (Instant::now(), self.server.on_core())
     }
 
-    /// Microseconds of processor time since then, beyond what it takes anyway.
+    /// Returns microseconds of processor time since `begin`, beyond the share without readers.
     fn took(&self, (start, busy): (Instant, Duration)) -> f64 {
         let took = (self.server.on_core() - busy).as_secs_f64();
         (took - self.alone * start.elapsed().as_secs_f64()).max(0.0) * 1e6
     }
 }
 
-/// A message on each stream, so that each is there.
+/// Adds one message to each stream, so that each stream exists.
 fn provision(primary: &Server, board: &Board) {
     let mut raw = Raw::connect(primary.port);
     let messages: [(Stream, &[&[u8]]); 4] = [
@@ -192,7 +193,7 @@ fn provision(primary: &Server, board: &Board) {
     board.publish(&mut raw, 1);
 }
 
-/// What a follower of this server sends while it waits, and as soon as it has read something.
+/// Records the commands of a follower while it waits, and after it has read messages.
 fn overhear(server: &Server, primary: &Server, board: &Board) -> Script {
     let (port, heard) = spy::listen(server.port);
     let is_replica = server.port != primary.port;
@@ -206,7 +207,7 @@ fn overhear(server: &Server, primary: &Server, board: &Board) -> Script {
         board.publish(&mut raw, 1);
         thread::sleep(Duration::from_millis(100));
     }
-    // Long enough for it to ask again with the last cursors.
+    // Long enough for the follower to read again from the last cursors.
     thread::sleep(Duration::from_millis(2_500));
     following.abort();
     heard.script()
@@ -216,7 +217,7 @@ fn settings(port: u16, primary: Option<u16>) -> Settings {
     let lookup = |name: &str| match name {
         "REDIS_URL" => Some(format!("redis://127.0.0.1:{port}")),
         "REDIS_PRIMARY_URL" => primary.map(|port| format!("redis://127.0.0.1:{port}")),
-        // Without a key all is believed: who verifies is not what is measured.
+        // Without a key all messages are accepted: verification is not measured here.
         "CARACAL_MODE" => Some("dev".to_owned()),
         _ => None,
     };
@@ -227,24 +228,24 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
-/// What readers share with whoever measures them.
+/// Shared between readers and the measurement.
 #[derive(Default)]
 struct Readers {
     times: Mutex<Vec<f64>>,
-    /// Of all readers together.
+    /// Messages received by all readers.
     received: AtomicU64,
     over: AtomicBool,
 }
 
-/// What a number of readers did to a server.
+/// The load of a number of readers on a server.
 struct Load {
     readers: usize,
-    /// Microseconds of the server's processor for a reader and second, while nothing happens,
-    /// beyond what it takes without readers.
+    /// Microseconds of the server's processor per reader and second while nothing is published,
+    /// beyond its share without readers.
     idle: f64,
-    /// Bytes that it sent meanwhile, for a reader and second.
+    /// Bytes sent in that time, per reader and second.
     idle_bytes: f64,
-    /// Microseconds for a message and reader at an even pace.
+    /// Microseconds per message and reader at an even pace.
     message: f64,
     message_bytes: f64,
     times: Vec<f64>,
@@ -404,7 +405,7 @@ impl Load {
 }
 
 impl Readers {
-    /// A reader has read so many, of which the first has this number.
+    /// Records that a reader has read `came` messages, of which the first has the number `first`.
     fn came(&self, board: &Board, first: u64, came: u64) {
         if came > 0 {
             let mut times = self.times.lock().expect("no panic");
@@ -428,7 +429,7 @@ impl Readers {
     }
 }
 
-/// Sees what a follower applies: an invalidated policy wakes whoever waits for it.
+/// Observes the messages that a follower applies: a policy invalidation wakes its waiters.
 async fn notice(revocations: Revocations, board: Arc<Board>, shared: Arc<Readers>) {
     let mut changes = revocations.policy_changes();
     let mut seen = revocations.policy(ZONE).generation;

@@ -1,7 +1,9 @@
-//! What recording metrics costs a request: the same layer, made before and after a recorder is there.
+//! Cost of recording metrics per request: the same layer, built before and after a recorder is
+//! installed.
 //!
-//! `cargo bench --bench recording`. Best of many batches, the two layers taking turns, so that what
-//! else the machine does hits both. Writes `target/figures/recording.json`.
+//! Run it with `cargo bench --bench recording`; it writes `target/figures/recording.json`. The
+//! result is the best of many batches. The two layers take turns, so that other load on the machine
+//! affects both.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -21,10 +23,10 @@ use tower::{Layer, Service, service_fn};
 
 const BATCH: usize = 20_000;
 const ROUNDS: usize = 150;
-/// What recording may cost a request.
+/// Target: nanoseconds that recording may add to a request.
 const AIM: f64 = 20.0;
 
-/// Nanoseconds that a request takes, in one batch.
+/// Returns nanoseconds per request in one batch.
 fn batch<S>(service: &mut S, request: &Request<()>) -> f64
 where
     S: Service<Request<()>, Error = Infallible>,
@@ -56,7 +58,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // A clock that costs next to nothing, and on which the revocation was long ago or just now.
+    // A clock with almost no cost, which can place the revocation in the past.
     let clock = Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());

@@ -1,10 +1,10 @@
-//! What size costs: `cargo bench --bench size`, about a minute; also writes `target/figures/size.json`
-//! and the plots in `docs/plots`.
+//! Costs by size. `cargo bench --bench size` takes about a minute and writes
+//! `target/figures/size.json` and the plots in `docs/plots`.
 //!
-//! A verdict at a thousand to a million entries, beside a locked map; and at one to a hundred
-//! thousand running streams, what one more stream costs, and how long it takes from the call that
-//! applies a revocation until the task that serves the stream knows. All sizes take turns, so that
-//! what else the machine does hits each.
+//! It measures a verdict with a thousand to a million entries, compared with a locked map. With one
+//! to a hundred thousand running streams, it measures the cost of one more stream, and the time
+//! from the call that applies a revocation until the stream's task sees it. All sizes take turns,
+//! so that other load on the machine affects each.
 
 #[path = "figures/mod.rs"]
 mod figures;
@@ -36,9 +36,9 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service};
 
 const ENTRIES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// So many that what a look-up of one left in the caches is gone when it comes again.
+/// Enough tokens that a look-up finds nothing left in the caches from the last one.
 const TOKENS: u64 = 65_536;
-/// Checks in one sample. Their tokens are read just before, as a service has just read them.
+/// Checks in one sample. Their tokens are read just before, as a service does.
 const SAMPLE: usize = 64;
 const STREAMS: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 const STARTED: usize = 200;
@@ -55,7 +55,7 @@ fn main() {
     figures.write();
 }
 
-/// Rounds of one cost, for each size.
+/// The cost in each round, for each size.
 type Rounds<const N: usize> = [Vec<f64>; N];
 
 fn line<const N: usize>(name: &'static str, sizes: [f64; N], rounds: &Rounds<N>) -> Line {
@@ -71,8 +71,8 @@ fn save(name: &str, svg: &str) {
 
 // Verdicts.
 
-/// Ours, and the structure that services keep revocations in: a map under a lock, which is taken
-/// once for the four look-ups.
+/// This project's state, and the structure in which services keep revocations today: a map under a
+/// lock, which is taken once for the four look-ups.
 struct Filled {
     ours: RevocationsWriter,
     map: RwLock<HashMap<String, Instant>>,
@@ -100,7 +100,7 @@ impl Filled {
     }
 }
 
-/// The median of the samples, in ns a check.
+/// Returns the median of the samples, in ns per check.
 fn check(tokens: &[Claims], refused: bool, refuses: impl Fn(&Claims) -> bool) -> f64 {
     let sample = |tokens: &[Claims]| {
         tokens.iter().for_each(read);
@@ -113,7 +113,7 @@ fn check(tokens: &[Claims], refused: bool, refuses: impl Fn(&Claims) -> bool) ->
     median(&tokens.chunks(SAMPLE).map(sample).collect::<Vec<_>>())
 }
 
-/// As whoever verified the token has read it.
+/// Reads the token, as its verifier has just done.
 fn read(claims: &Claims) {
     let bytes = |id: &str| id.bytes().map(u64::from).sum::<u64>();
     black_box(claims.anchors(true).map(|(_, id)| bytes(id)).sum::<u64>());
@@ -152,7 +152,7 @@ fn verdicts(figures: &mut Figures) {
 
 // Streams.
 
-/// A body that says one thing and then waits, like an idle stream.
+/// A body that sends one chunk and then waits, like an idle stream.
 #[derive(Default)]
 struct Idle {
     said: bool,
@@ -192,11 +192,11 @@ impl<B> Service<Request<B>> for Streams {
 
 type Streaming = Pin<Box<GuardedBody<Idle>>>;
 
-/// A service with so many idle streams.
+/// A service with a number of idle streams.
 struct Serving {
     revocations: RevocationsWriter,
     service: Guarded<Streams>,
-    /// Streams so far: each has claims of its own.
+    /// Streams so far: each has its own claims.
     started: u64,
     _running: Vec<Streaming>,
 }
@@ -211,7 +211,7 @@ impl Serving {
         serving
     }
 
-    /// The claims of one more stream, and its request.
+    /// Returns the session and request of one more stream.
     fn request(&mut self) -> (String, Request<Empty<Bytes>>) {
         let [sid, root, session, edge] =
             [0, 1, 2, 3].map(|anchor| tokens::id(tokens::UNKNOWN + self.started * 4 + anchor));
@@ -225,14 +225,14 @@ impl Serving {
         (sid, request)
     }
 
-    /// One more stream, so far that it waits.
+    /// Starts one more stream, up to the point where it waits.
     fn start(&mut self) -> (String, Streaming) {
         let (sid, request) = self.request();
         let body = run(&mut self.service, request);
         (sid, body)
     }
 
-    /// Nanoseconds for one more stream: judged, begun, registered and gone again.
+    /// Returns nanoseconds for one more stream: decided, started, registered and removed.
     fn cost_of_one_more(&mut self) -> f64 {
         let requests: Vec<_> = (0..STARTED).map(|_| self.request().1).collect();
         let start = Instant::now();
@@ -242,7 +242,8 @@ impl Serving {
         start.elapsed().as_nanos() as f64 / STARTED as f64
     }
 
-    /// Microseconds from the call that applies a revocation until the stream's task knows.
+    /// Returns microseconds from the call that applies a revocation until the stream's task sees
+    /// it.
     fn cut_one(&mut self, runtime: &Runtime) -> f64 {
         let (sid, mut body) = self.start();
         let ((tell, told), (wait, waits)) = (mpsc::channel(), mpsc::channel());
@@ -250,7 +251,7 @@ impl Serving {
             let mut is_waiting = Some(wait);
             let end = poll_fn(|cx| {
                 let polled = body.as_mut().poll_frame(cx);
-                // Registered from now on.
+                // The stream is registered from here on.
                 if let Some(wait) = is_waiting.take() {
                     wait.send(()).expect("somebody waits");
                 }
@@ -260,7 +261,7 @@ impl Serving {
             tell.send(Instant::now()).expect("somebody waits");
         });
         waits.recv().expect("it waits");
-        // Then nothing happens for a while.
+        // Then wait a while.
         thread::sleep(Duration::from_micros(300));
         let start = Instant::now();
         tokens::revoke_session(&self.revocations, &sid);

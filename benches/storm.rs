@@ -1,12 +1,11 @@
-//! Serving through a storm of revocations: `cargo bench --bench storm`, about two minutes; also
-//! writes `target/figures/storm.json`.
+//! Serving requests during a storm of revocations. `cargo bench --bench storm` takes about two
+//! minutes and writes `target/figures/storm.json`.
 //!
-//! Three times 20 s of 10,000 signed revocations a second through a real redis-server, between
-//! quiet spells of 10 s, while axum serves requests at an even pace and other entries of the state
-//! expire: a minute of storm, 600,000 messages. Each tenth request is on a token that the storm
-//! revokes. Compared are the times of requests in the storm and in quiet, in the same run.
-//! `STORM_SECONDS=6` makes the
-//! spells shorter, to try it; entries expire by the minute.
+//! Three storms of 20 s send 10,000 signed revocations a second through a real redis-server:
+//! 600,000 messages in a minute. Quiet periods of 10 s separate them. Meanwhile axum serves
+//! requests at an even pace, and older entries of the state expire. Every tenth request has a token
+//! that the storm revokes. The result compares request times in the storm and in quiet, in the same
+//! run. `STORM_SECONDS=6` shortens the periods for a trial; entries expire once a minute.
 
 #[path = "figures/mod.rs"]
 mod figures;
@@ -36,18 +35,18 @@ use tokio::runtime::Builder;
 use tower::util::MapRequestLayer;
 
 const A_SECOND: u64 = 10_000;
-/// How many are sent at once, each 2 ms.
+/// Messages sent together, every 2 ms.
 const A_TICK: u64 = 20;
 const STORMS: usize = 3;
 const STORM: u64 = 20;
-/// Requests a second, on so many connections.
+/// Requests a second, over `CONNECTIONS` connections.
 const REQUESTS: u64 = 2_000;
 const CONNECTIONS: u64 = 8;
-/// One request in so many is on a token that the storm revokes.
+/// One request of this many has a token that the storm revokes.
 const HITS: u64 = 10;
-/// Entries of earlier that expire a minute after the start.
+/// Older entries that expire a minute after the start.
 const EXPIRING: u64 = 100_000;
-/// The p99 of requests in the storm, by that of requests in quiet.
+/// Target: p99 of requests in the storm, divided by the p99 in quiet.
 const AIM: f64 = 1.5;
 const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
 
@@ -59,7 +58,7 @@ fn main() {
     let storm: u64 = seconds.unwrap_or(STORM);
     let exporter = Exporter::install().expect("no recorder yet");
     let (key, server) = (Key::generate().expect("randomness"), Server::start());
-    // The service: one runtime for the follower and the requests, as in production.
+    // The service has one runtime for the follower and the requests, as in production.
     let service =
         Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let clock = Arc::new(Later(SystemClock::new()));
@@ -78,7 +77,7 @@ fn main() {
         publish(&server, &key, storm, &published);
         client.join().expect("the requests end")
     });
-    // What was published is all there, and what was to expire went.
+    // All published revocations must arrive, and the old entries must expire.
     let sent = published.load(Ordering::Relaxed);
     let (last, waited) = (tokens::claims(&sid(sent.saturating_sub(1))), Instant::now());
     let is_refused = || {
@@ -86,7 +85,7 @@ fn main() {
         matches!(verdict, Verdict::Refused(_))
     };
     while !is_refused() {
-        assert!(waited.elapsed() < Duration::from_secs(10), "what was published does not arrive");
+        assert!(waited.elapsed() < Duration::from_secs(10), "the published revocations do not arrive");
         thread::sleep(Duration::from_millis(10));
     }
     let expired = (EXPIRING + sent).saturating_sub(revocations.entries() as u64);
@@ -94,7 +93,7 @@ fn main() {
     drop(exporter);
 }
 
-/// A clock that is an hour on, so that there can be entries of more than a day ago.
+/// A clock that is one hour ahead, so that entries can be more than a day old.
 #[derive(Debug)]
 struct Later(SystemClock);
 
@@ -105,7 +104,7 @@ impl Clock for Later {
     }
 }
 
-/// Entries of more than a day ago: they are forgotten when this minute of the process is over.
+/// Adds entries that are more than a day old and expire a minute after the start.
 fn fill_with_old(revocations: &RevocationsWriter) {
     let (ring, now) = (KeyRing::insecure_accept_unsigned(), revocations.now());
     let ago = revocations.options().memory + Duration::from_secs(60);
@@ -117,14 +116,14 @@ fn fill_with_old(revocations: &RevocationsWriter) {
     }
 }
 
-/// Storms and quiet in turns; quiet first and last.
+/// Storm and quiet alternate, with quiet first and last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weather {
     Quiet,
     Storm,
 }
 
-/// What the weather is so long after the start, until all is over.
+/// Returns the weather at this time after the start, or `None` at the end.
 fn weather(at: Duration, storm: u64) -> Option<Weather> {
     let (quiet, storm) = (Duration::from_secs(storm) / 2, Duration::from_secs(storm));
     let turn = quiet + storm;
@@ -139,12 +138,12 @@ fn weather(at: Duration, storm: u64) -> Option<Weather> {
     }
 }
 
-/// The id that message `n` revokes.
+/// Returns the id that message `n` revokes.
 fn sid(n: u64) -> String {
     format!("0198c0de-0002-7000-8000-{n:012x}")
 }
 
-/// Publishes while there is a storm, at an even pace.
+/// Publishes at an even pace during storms.
 fn publish(server: &Server, key: &Key, storm: u64, published: &AtomicU64) {
     let mut raw = Raw::connect(server.port);
     let (start, mut n) = (Instant::now(), 0);
@@ -180,14 +179,14 @@ fn publish(server: &Server, key: &Key, storm: u64, published: &AtomicU64) {
     }
 }
 
-/// What requests of one spell of weather took, in microseconds.
+/// Times of requests in one period of weather, in microseconds.
 struct Spell {
     weather: Weather,
     times: Vec<f64>,
     refused: usize,
 }
 
-/// Requests at an even pace for as long as there is weather.
+/// Sends requests at an even pace until the weather ends.
 fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let start = Instant::now();
@@ -196,7 +195,7 @@ fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell
             (0..CONNECTIONS).map(|at| connection(address, at, published, start, storm));
         futures_util::future::join_all(connections).await
     });
-    // Spells are told apart by when their requests were due.
+    // The due time of a request determines its period.
     let turn = Duration::from_secs(storm) / 2;
     let mut spells: Vec<Spell> = Vec::new();
     let mut asked: Vec<_> = all.into_iter().flatten().collect();
@@ -208,7 +207,7 @@ fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell
             (last, began) = (Some(now), due);
             spells.push(Spell { weather: now, times: Vec::new(), refused: 0 });
         }
-        // The first moments of a spell belong to neither.
+        // Skip the first moments of a period.
         if due - began < turn / 20 {
             continue;
         }
@@ -242,12 +241,12 @@ async fn connection(
     while weather(due, storm).is_some() {
         tokio::time::sleep_until((start + due).into()).await;
         n += CONNECTIONS;
-        // Of what was published a moment ago, or of nothing that ever is.
+        // A session published a moment ago, or one that is never revoked.
         let known = published.load(Ordering::Relaxed).saturating_sub(A_SECOND / 10);
         let revoked = n.is_multiple_of(HITS) && known > 0;
         let id = if revoked { sid(n % known) } else { format!("good-{n}") };
         let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-sid: {id}\r\n\r\n");
-        // Not from when it was due: the timer of the one who asks counts milliseconds.
+        // Not from the due time: the client's timer has a resolution of milliseconds.
         let begun = Instant::now();
         stream.write_all(request.as_bytes()).await.expect("the server reads");
         let status = read_answer(&mut stream, &mut answer).await;
@@ -259,7 +258,7 @@ async fn connection(
     all
 }
 
-/// Reads one answer to its end; its status.
+/// Reads one response to its end, and returns its status.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
     let mut len = 0;
     loop {

@@ -1,6 +1,6 @@
-//! How fast messages come out of a real Redis and into the state, beside a raw socket that only
-//! reads: `cargo bench --bench streams`, about two minutes; also writes
-//! `target/figures/streams.json`. `-- drain`, `restart` or `propagation` runs one part alone, and
+//! Throughput and delay from a real Redis into the state, compared with a raw socket that only
+//! reads. `cargo bench --bench streams` takes about two minutes and writes
+//! `target/figures/streams.json`. `-- drain`, `restart` or `propagation` runs one part alone and
 //! writes nothing.
 
 #[path = "redis/mod.rs"]
@@ -23,15 +23,15 @@ use serde_json::{Value, json};
 
 const DRAINED: u64 = 500_000;
 const RESTARTED: u64 = 1_000_000;
-/// Times that each way of draining is measured, in turns.
+/// Rounds of draining, in which the two ways of reading alternate.
 const ROUNDS: usize = 5;
 const RATES: [u64; 2] = [500, 5_000];
-/// How long each rate is kept up, for each way of reading.
+/// Duration of each rate, for each way of reading.
 const PACED: Duration = Duration::from_secs(8);
 const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
 
 fn main() {
-    // `cargo test --benches` only asks whether it starts.
+    // `cargo test --benches` only checks that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -57,7 +57,7 @@ fn main() {
     fs::write("target/figures/streams.json", text + "\n").expect("a file");
 }
 
-/// Reading, verifying and applying half a million messages, and only reading them.
+/// Measures reading, verifying and applying half a million messages, and only reading them.
 fn drain(key: &Key, figures: &mut Vec<Value>) {
     let server = Server::start();
     fill(&server, key, DRAINED);
@@ -81,8 +81,8 @@ fn drain(key: &Key, figures: &mut Vec<Value>) {
     }));
 }
 
-/// From a start to ready, with a million messages of history, and what of that is not draining
-/// them.
+/// Measures the time from start to ready with a million messages of history, and the part of it
+/// after the last message.
 fn restart(key: &Key, figures: &mut Vec<Value>) {
     let server = Server::start();
     fill(&server, key, RESTARTED);
@@ -104,7 +104,8 @@ fn restart(key: &Key, figures: &mut Vec<Value>) {
     }));
 }
 
-/// Since the start: when the last message was applied, and when all of it was proven.
+/// Returns the times since the start at which the last message was applied and all of them were
+/// proven complete.
 fn restart_once(server: &Server, key: &Key) -> [Duration; 2] {
     let start = Instant::now();
     let follower = Follower::new(settings(server, key));
@@ -124,8 +125,8 @@ fn restart_once(server: &Server, key: &Key) -> [Duration; 2] {
     [watcher.join().expect("the watcher ends"), ready]
 }
 
-/// From just before a message is sent to Redis until it is applied, and until a raw blocking read
-/// returns it.
+/// Measures the time from just before a message is sent to Redis until it is applied, and until a
+/// raw blocking read returns it.
 fn propagation(key: &Key, rate: u64, figures: &mut Vec<Value>) {
     eprintln!("publishing {rate} messages a second");
     let server = Server::start();
@@ -156,7 +157,8 @@ fn propagation(key: &Key, rate: u64, figures: &mut Vec<Value>) {
     }
 }
 
-/// When each message was sent, in nanoseconds since the first; written by the one publisher.
+/// The time at which each message was sent, in nanoseconds since the start; only the publisher
+/// writes it.
 struct Sent {
     start: Instant,
     at: Vec<AtomicU64>,
@@ -167,14 +169,14 @@ impl Sent {
         self.start.elapsed().as_nanos() as u64
     }
 
-    /// Microseconds from when message `number` was sent until `at`.
+    /// Returns microseconds from the sending of message `number` until `at`.
     fn until(&self, at: u64, number: usize) -> f64 {
         (at - self.at[number].load(Ordering::Acquire)) as f64 / 1_000.0
     }
 }
 
-/// Publishes at an even pace while `read` measures; what it measured of the second half, when
-/// everything is warm.
+/// Publishes at an even pace while `read` measures. Returns the measurements of the second half,
+/// when everything is warm.
 fn pace<const KINDS: usize>(
     server: &Server,
     key: &Key,
@@ -231,7 +233,7 @@ fn read_blocking(server: &Server, sent: &Sent) -> Vec<f64> {
     times
 }
 
-/// When somebody who waits was woken, and then wakes who must go on.
+/// A waker that records the time of the wake-up and then wakes the waiting task.
 struct Woken {
     start: Instant,
     at: AtomicU64,
@@ -245,8 +247,8 @@ impl Wake for Woken {
     }
 }
 
-/// A policy's invalidation wakes whoever waits for it as soon as it is applied: until then, and
-/// until the task that was woken runs.
+/// An applied policy invalidation wakes its waiters. Measures the time until the wake-up, and until
+/// the woken task runs.
 fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f64>; 2] {
     runtime().block_on(async {
         let writer = RevocationsWriter::new(Options::default());
@@ -270,7 +272,7 @@ fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f
             let now = sent.now();
             let known = revocations.policy(ZONE).generation as usize;
             while applied.len() < known {
-                // At once where nobody was waiting yet.
+                // The wake-up time is missing if the task was not waiting yet.
                 applied.push(sent.until(if at == 0 { now } else { at }, applied.len()));
                 runs.push(sent.until(now, runs.len()));
             }
@@ -335,7 +337,7 @@ fn add(raw: &mut Raw, stream: Stream, fields: &[(String, String)]) {
     raw.push(&parts);
 }
 
-/// As Caracal's API writes them: about 250 bytes.
+/// Returns a message as Caracal's API writes it: about 250 bytes.
 fn signed(key: &Key, stream: Stream, number: u64) -> Vec<(String, String)> {
     let id = |kind: u64| format!("0198c0de-{kind:04x}-7000-8000-{number:012x}");
     let mut fields: Vec<(String, String)> = [("zone_id", ZONE.to_owned()), ("outbox_id", id(1))]
@@ -363,7 +365,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// How long this thread has been on a processor.
+/// Returns this thread's processor time.
 fn on_core() -> Duration {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());

@@ -1,5 +1,5 @@
-//! What a verdict costs, beside the structures that services keep revocations in today:
-//! `cargo bench --bench verdict`, under a minute; also writes `target/figures/verdict.json`.
+//! Cost of a verdict, compared with the structures in which services keep revocations today. `cargo
+//! bench --bench verdict` takes less than a minute and writes `target/figures/verdict.json`.
 
 #[path = "tokens/mod.rs"]
 mod made_now;
@@ -27,26 +27,26 @@ use serde_json::{Value, json};
 use tower::{Layer, Service};
 
 const ENTRIES: [u64; 3] = [0, 1_000, 1_000_000];
-/// Tokens, each asked about once a pass: so many that what a look-up of one left in the caches is
-/// gone when it comes again.
+/// Tokens, each checked once per pass: enough that a look-up finds nothing left in the caches from
+/// the last one.
 const TOKENS: u64 = 65_536;
-/// Tokens of agents that are at work: they come again before the caches have lost them.
+/// Tokens of busy agents: they are checked again while they are still in the caches.
 const BUSY: usize = 1_024;
-/// Passes of a cell, that take the structures in turn.
+/// Passes per cell, in which the structures take turns.
 const PASSES: usize = 8;
-/// Checks in one sample. Their tokens are read just before, as a service has just read them.
+/// Checks in one sample. Their tokens are read just before, as a service does.
 const SAMPLE: usize = 64;
 /// Rounds of the layer.
 const ROUNDS: usize = 5;
 const WRITES_A_SECOND: f64 = 10_000.0;
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-// Ids below the first are filled in; no other range is.
+// Ids below `UNKNOWN` are inserted; ids in the other ranges are not.
 const UNKNOWN: u64 = 1 << 40;
 const WRITTEN: u64 = 1 << 41;
 
 fn main() {
-    // `cargo test --benches` only asks whether it starts.
+    // `cargo test --benches` only checks that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -103,27 +103,27 @@ fn main() {
     std::fs::write("target/figures/verdict.json", text + "\n").unwrap();
 }
 
-/// Something that remembers revoked ids.
+/// A structure that holds revoked ids.
 trait Structure: Sync {
     fn name(&self) -> &'static str;
     fn insert(&self, ids: &[String]);
-    /// Called before each round, outside the time that is measured.
+    /// Prepares a round, outside the measured time.
     fn prepare(&self) {}
-    /// How many of the tokens are refused, asked in this order.
+    /// Returns the number of denied tokens, checked in this order.
     fn refused(&self, tokens: &[Token]) -> usize;
-    /// Where it says.
+    /// Returns the memory in bytes, if the structure reports it.
     fn bytes(&self) -> usize {
         0
     }
 }
 
-/// A token, and what our state made of it when it was verified.
+/// A token, and the authority that the state computed from it.
 struct Token {
     claims: Claims,
     authority: Authority,
 }
 
-/// This project's state, asked about claims; `now` is read on each check, or once for many.
+/// This project's state with claims; `now` is read for each check, or once for many.
 struct Ours {
     revocations: RevocationsWriter,
     reads_clock: bool,
@@ -164,7 +164,7 @@ impl Structure for Ours {
     }
 }
 
-/// The same state, asked about what it made of the claims when the token was verified.
+/// The same state with an authority computed when the token was verified.
 struct OursKept(RevocationsWriter);
 
 impl Structure for OursKept {
@@ -194,7 +194,7 @@ impl Structure for OursKept {
     }
 }
 
-/// Revokes the ids by real events: as delegations, of which one message names many.
+/// Revokes the ids with real events: as delegations, since one message can name many.
 fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     let ring = KeyRing::insecure_accept_unsigned();
     for ids in ids.chunks(500) {
@@ -210,7 +210,7 @@ fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     }
 }
 
-/// One lock for the four lookups; the time is read once for many checks.
+/// One lock for the four look-ups; the time is read once for many checks.
 #[derive(Default)]
 struct Locked(RwLock<HashMap<String, Instant>>);
 
@@ -236,7 +236,7 @@ impl Structure for Locked {
     }
 }
 
-/// It reads its own clock, on every lookup.
+/// moka reads its own clock on every look-up.
 struct Moka(Cache<String, ()>);
 
 impl Structure for Moka {
@@ -261,11 +261,12 @@ impl Structure for Moka {
 }
 
 const STRUCTURES: usize = 5;
-/// With which of ours each is compared: what reads a clock with what reads one too.
+/// Index of our variant to compare with: a structure that reads a clock is compared with ours that
+/// does.
 const OURS: [usize; STRUCTURES] = [1, 1, 1, 1, 2];
 const KEPT: usize = 0;
 
-/// The contenders, filled; the first three are ours.
+/// Returns the filled structures; the first three are this project's.
 fn contenders(entries: u64, kept: RevocationsWriter) -> [Box<dyn Structure>; STRUCTURES] {
     eprintln!("filling the structures with {entries} entries");
     let ids: Vec<_> = (0..entries).map(id).collect();
@@ -281,13 +282,13 @@ fn contenders(entries: u64, kept: RevocationsWriter) -> [Box<dyn Structure>; STR
     all
 }
 
-/// Samples of one structure, in ns a check.
+/// Samples of one structure, in ns per check.
 #[derive(Default)]
 struct Cell {
     miss: Vec<f64>,
     again: Vec<f64>,
     hit: Vec<f64>,
-    /// Of misses, while another thread asks too.
+    /// Misses while another thread checks too.
     shared: Vec<f64>,
 }
 
@@ -326,7 +327,7 @@ fn measure_all(
     cells
 }
 
-/// Each token once, in samples of which so many are refused.
+/// Checks each token once, in samples with this many denials each.
 fn measure(structure: &dyn Structure, tokens: &[Token], refused: usize) -> Vec<f64> {
     let sample = |tokens: &[Token]| {
         tokens.iter().for_each(read);
@@ -339,14 +340,14 @@ fn measure(structure: &dyn Structure, tokens: &[Token], refused: usize) -> Vec<f
     tokens.chunks(SAMPLE).map(sample).collect()
 }
 
-/// As whoever verified the token has read it, and taken what was made of it.
+/// Reads the token and its authority, as its verifier has just done.
 fn read(token: &Token) {
     let bytes = |id: &str| id.bytes().map(u64::from).sum::<u64>();
     black_box(token.claims.anchors(true).map(|(_, id)| bytes(id)).sum::<u64>());
     black_box(token.authority.clone());
 }
 
-/// Inserts ids that no token carries, each by itself, at an even pace.
+/// Inserts ids that no token has, one at a time, at an even pace.
 fn write(structure: &dyn Structure, from: u64, ended: &AtomicBool) {
     let (start, mut written) = (Instant::now(), 0);
     while !ended.load(Ordering::Relaxed) {
@@ -358,7 +359,7 @@ fn write(structure: &dyn Structure, from: u64, ended: &AtomicBool) {
     }
 }
 
-/// Each is compared with the first, but what reads a clock with the second, which does too.
+/// Compares each structure with the first variant, and with the variant in [`OURS`].
 fn report(
     contenders: &[Box<dyn Structure>; STRUCTURES],
     cells: &[Cell; STRUCTURES],
@@ -370,7 +371,7 @@ fn report(
     for (at, (structure, cell)) in contenders.iter().zip(cells).enumerate() {
         let (kept, ours) = (&cells[KEPT], &cells[OURS[at]]);
         let ratio = |own: &[f64], ours: &[f64]| median(own) / median(ours);
-        // As many as each thread makes in the median time.
+        // Checks of both threads in the median time of one.
         let threads = 2.0 * median(&cell.miss) / median(&cell.shared);
         let columns = [
             median(&cell.miss),
@@ -428,7 +429,7 @@ fn report(
     }
 }
 
-/// The layer around an empty service, and that service alone.
+/// Measures the layer around an empty service, and that service alone.
 fn layer(entries: u64, figures: &mut Vec<Value>) {
     let revocations = RevocationsWriter::new(Options::default());
     revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
@@ -437,7 +438,7 @@ fn layer(entries: u64, figures: &mut Vec<Value>) {
     let mut layered = GatewayLayer::new(revocations.reader()).layer(empty);
     let mut unknown = tokens(0);
     let mut revoked = tokens(entries);
-    // Few enough for the requests that hold them to be made beforehand.
+    // Few enough to build all requests beforehand.
     unknown.truncate(4_096);
     revoked.truncate(4_096);
     let (mut alone, mut admitted, mut refused) = (Vec::new(), Vec::new(), Vec::new());
@@ -466,7 +467,7 @@ fn layer(entries: u64, figures: &mut Vec<Value>) {
     }));
 }
 
-/// A service that answers nothing, to a request of whatever body.
+/// A service with an empty response, for any request body.
 #[derive(Clone, Copy)]
 struct Empty;
 
@@ -507,8 +508,8 @@ fn request(claims: &Claims) -> Request<()> {
     request
 }
 
-/// Tokens of four anchors, of which the last is revoked if there are entries: the one looked
-/// up last.
+/// Returns tokens with four anchors. If there are entries, the last anchor, which is looked up
+/// last, is revoked.
 fn tokens(entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
         let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
@@ -527,7 +528,7 @@ fn kept_tokens(kept: &Revocations, entries: u64) -> Vec<Token> {
     tokens(entries).into_iter().map(token).collect()
 }
 
-/// The id of this number: 36 characters that look like a UUID.
+/// Returns the id of this number: 36 characters that look like a UUID.
 fn id(number: u64) -> String {
     let (high, low) = (mix(number * 2), mix(number * 2 + 1));
     format!(
@@ -548,7 +549,7 @@ const fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Nothing is revoked where there are no entries, so some cells are empty.
+/// Formats a figure; without entries some cells are empty.
 fn shown(figure: f64) -> String {
     if figure.is_nan() { "-".to_owned() } else { format!("{figure:.2}") }
 }
