@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn rejects_other_parameters_by_name() {
-        for (query, says) in [
+        for (query, expected) in [
             ("sslcert=x", "the parameter sslcert is not supported; accepted are sslmode, "),
             ("pgbouncer=true&Schema=x", "the parameter Schema is not supported"),
             ("sslmode=no-verify", "the value of the parameter sslmode is not disable, allow"),
@@ -376,8 +376,8 @@ mod tests {
             ("schema=", "the value of the parameter schema is not the name of a schema"),
             ("schema=%ff", "the value of the parameter schema is not percent-encoded UTF-8"),
         ] {
-            let said = error(URL, &format!("postgres://u:p@h/d?{query}")).to_string();
-            assert!(said.starts_with("DATABASE_URL: ") && said.contains(says), "{said}");
+            let text = error(URL, &format!("postgres://u:p@h/d?{query}")).to_string();
+            assert!(text.starts_with("DATABASE_URL: ") && text.contains(expected), "{text}");
         }
     }
 
@@ -404,15 +404,15 @@ mod tests {
         assert_eq!(mode(&format!("?sslrootcert={file}"), None), Ok(SslMode::Require));
         assert_eq!(mode("?sslrootcert=/nowhere", Some(file)), Ok(SslMode::Require));
         for weak in ["disable", "allow", "prefer"] {
-            let said = mode(&format!("?sslmode={weak}"), Some(file)).unwrap_err();
-            assert!(said.starts_with("DATABASE_TLS_CA_FILE: an authority is named"), "{said}");
+            let text = mode(&format!("?sslmode={weak}"), Some(file)).unwrap_err();
+            assert!(text.starts_with("DATABASE_TLS_CA_FILE: an authority is named"), "{text}");
             let url = format!("?sslmode={weak}&sslrootcert={file}");
             assert!(mode(&url, None).unwrap_err().starts_with("DATABASE_URL: an authority"));
         }
-        let said = mode("", Some("/nowhere/at/all")).unwrap_err();
-        assert!(said.starts_with("DATABASE_TLS_CA_FILE: the file that it names"), "{said}");
-        let said = mode("?sslrootcert=/nowhere/at/all", None).unwrap_err();
-        assert!(said.starts_with("DATABASE_URL: the file that sslrootcert names"), "{said}");
+        let text = mode("", Some("/nowhere/at/all")).unwrap_err();
+        assert!(text.starts_with("DATABASE_TLS_CA_FILE: the file that it names"), "{text}");
+        let text = mode("?sslrootcert=/nowhere/at/all", None).unwrap_err();
+        assert!(text.starts_with("DATABASE_URL: the file that sslrootcert names"), "{text}");
     }
 
     #[test]

@@ -71,7 +71,7 @@ async fn each_error_names_its_cause() {
     server.restart();
     let mut patient = postgres(&url);
     let (_, outcome) = read(&mut patient, Scope::Window(DAY)).await;
-    assert_eq!(outcome, Ok(()), "it can be read again");
+    assert_eq!(outcome, Ok(()), "Postgres can be read again");
 
     server.kill();
     server.become_standby();
