@@ -161,7 +161,7 @@ impl Server {
                 ];
                 let task = fs::read_link("/proc/thread-self").expect("Linux");
                 let schedstat = format!("/proc/{}/schedstat", task.display());
-                tell.send(Self { services, schedstat }).expect("somebody waits");
+                tell.send(Self { services, schedstat }).expect("the receiver waits");
                 std::future::pending::<()>().await;
             });
         });
@@ -263,7 +263,7 @@ impl Load {
             }
         });
         for turn in turns {
-            self.streams.push(turn.await.expect("it ends"));
+            self.streams.push(turn.await.expect("the connection ends"));
         }
         let (took, busy) = (start.elapsed(), server.on_core() - busy);
         let done = done.get() as f64;

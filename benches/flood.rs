@@ -30,7 +30,7 @@ fn main() {
     runtime.block_on(async {
         let publisher = Publisher::connect(&settings).await.expect("a publisher");
         let real = Notice::revoke("z", "operator").session("real");
-        publisher.publish(real).await.expect("it is published");
+        publisher.publish(real).await.expect("the message is published");
     });
 
     let before = highest_resident();
@@ -135,7 +135,7 @@ fn follow(settings: &Settings) -> Duration {
         }
         let took = start.elapsed();
         assert_eq!(revocations.entries(), 1);
-        stop.send(()).expect("it runs");
+        stop.send(()).expect("the follower runs");
         took
     })
 }

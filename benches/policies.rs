@@ -201,7 +201,7 @@ async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
     claims.zone_id = Some("z-1".into());
     let admission = revocations
         .admit(&claims.into(), &Checks::default(), revocations.now(), None)
-        .expect("nothing is known against it");
+        .expect("nothing is revoked");
     let mut layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource()));
     if cached {
         layer = layer.with_decision_cache(1_000, Duration::from_secs(60));

@@ -253,19 +253,19 @@ impl Serving {
                 let polled = body.as_mut().poll_frame(cx);
                 // The stream is registered from here on.
                 if let Some(wait) = is_waiting.take() {
-                    wait.send(()).expect("somebody waits");
+                    wait.send(()).expect("the receiver waits");
                 }
                 polled
             });
             assert!(matches!(end.await, Some(Err(_))), "a stream that is cut ends with an error");
-            tell.send(Instant::now()).expect("somebody waits");
+            tell.send(Instant::now()).expect("the receiver waits");
         });
-        waits.recv().expect("it waits");
+        waits.recv().expect("the stream waits");
         // Then wait a while.
         thread::sleep(Duration::from_micros(300));
         let start = Instant::now();
         tokens::revoke_session(&self.revocations, &sid);
-        (told.recv().expect("it is cut") - start).as_secs_f64() * 1e6
+        (told.recv().expect("the stream is cut") - start).as_secs_f64() * 1e6
     }
 }
 

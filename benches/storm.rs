@@ -85,7 +85,10 @@ fn main() {
         matches!(verdict, Verdict::Refused(_))
     };
     while !is_refused() {
-        assert!(waited.elapsed() < Duration::from_secs(10), "the published revocations do not arrive");
+        assert!(
+            waited.elapsed() < Duration::from_secs(10),
+            "the published revocations do not arrive"
+        );
         thread::sleep(Duration::from_millis(10));
     }
     let expired = (EXPIRING + sent).saturating_sub(revocations.entries() as u64);

@@ -164,7 +164,7 @@ impl Structure for Ours {
     }
 }
 
-/// The same state with an authority computed when the token was verified.
+/// This project's state with an authority computed when the token was verified.
 struct OursKept(RevocationsWriter);
 
 impl Structure for OursKept {
