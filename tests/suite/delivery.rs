@@ -308,7 +308,7 @@ async fn child_process() {
     println!("child is ready");
     std::io::stdout().flush().unwrap();
     eventually("the child reads the revocation", || is_revoked(&revocations, "ar-1")).await;
-    println!("child has heard");
+    println!("child has read it");
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn two_processes_read_one_revocation() {
     }
     revoke(&publisher(&server).await, "ar-1").await;
     for (child, lines) in &mut children {
-        assert!(lines.any(|line| line.contains("child has heard")));
+        assert!(lines.any(|line| line.contains("child has read it")));
         assert!(child.wait().unwrap().success());
     }
 }

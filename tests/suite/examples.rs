@@ -28,7 +28,7 @@ fn keys(server: &RedisServer) -> Vec<String> {
 }
 
 #[test]
-fn root_examples_name_a_port_in_use_and_a_missing_key() {
+fn root_examples_name_used_port_and_missing_key() {
     for name in ["axum", "hyper", "streaming", "demo"] {
         names_what_is_wrong(&built(name));
     }

@@ -63,7 +63,7 @@ fn follow(url: &str) -> Revocations {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_first_entry_of_a_quiet_stream_does_not_slow_the_replay() {
+async fn large_first_entry_does_not_slow_the_replay() {
     let server = server();
     add_large(&server, Stream::DelegationsInvalidate, 9 * MEGABYTE).await;
     publish(&server, 5_000, 10).await;

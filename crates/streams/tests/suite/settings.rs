@@ -123,7 +123,7 @@ fn prints_help_completions_and_man_pages() {
 }
 
 #[test]
-fn names_a_variable_that_is_not_text_and_hides_its_value() {
+fn names_non_text_variable_and_hides_its_value() {
     use std::os::unix::ffi::OsStrExt;
 
     let server = with_password();
