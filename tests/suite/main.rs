@@ -20,8 +20,8 @@ mod delivery;
 mod errors;
 mod examples;
 mod flood;
+mod gaps;
 mod gateway;
-mod holes;
 mod identity;
 mod idle;
 
