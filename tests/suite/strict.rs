@@ -84,7 +84,7 @@ async fn complete_streams_at_start_are_trusted_unless_strict() {
 }
 
 #[tokio::test]
-async fn baseline_closes_the_start_in_strict_mode() {
+async fn baseline_admits_older_tokens_in_strict_mode() {
     let server = whole().await;
     let follower = Follower::new(server.settings(&ring())).with_writer(strict());
     let strict = follower.with_baseline(SecondSource::default()).spawn();

@@ -13,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! After a gap in a stream, a follower denies every token issued before the gap was closed.
+//! After a gap in a stream, a follower denies every token issued before the end of the gap.
 //! Postgres still holds the lost facts: the records, sessions and delegations that ended, and the
 //! outboxes with every message meant for the streams, published or not. The baseline reads them in
 //! one snapshot that begins after the gap. Afterwards, three kinds of older tokens are still

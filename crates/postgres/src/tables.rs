@@ -13,8 +13,8 @@ use tokio_postgres::{Error, Row, Transaction};
 use crate::errors;
 use crate::outbox::Outbox;
 
-/// Selects a table whose rows row level security may hide. Caracal's zone policy shows all rows
-/// to a session with the zone `*`; a role without such a policy sees no rows and gets no error.
+/// Selects a table in which row level security may hide rows. Caracal's zone policy shows all rows
+/// to a session with the zone `*`. A role without such a policy sees no rows and gets no error.
 const HIDDEN_TABLE: &str = "
     SELECT c.relname::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

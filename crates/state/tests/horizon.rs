@@ -115,7 +115,7 @@ proptest! {
             let is_admitted = |claims: &Claims| {
                 matches!(revocations.decide(claims, &Checks::default(), now), Verdict::Admitted(_))
             };
-            // Issued before the horizon, with the longest lifetime.
+            // Issued at or before the horizon, with the longest lifetime.
             prop_assert!(!is_admitted(&Claims::new("ar-1", NOW - age, NOW - age + 3_600)));
             // Issued now; an earlier hop may have been suspended in the gap.
             let wall = now.wall.as_secs().cast_signed();
