@@ -116,7 +116,7 @@ fn shows_the_same_rights_in_every_place() {
         assert!(lines_of_rights(&read(place)).iter().any(|found| found == line), "{place}: {line}");
     };
     for line in known.iter().filter(|line| **line != acl::FLEET) {
-        has("README.md", line);
+        has("docs/settings.md", line);
     }
     for line in [acl::FOLLOWER, acl::CANARY, acl::RECEIPTS] {
         has("ops/redis.conf", line);
