@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Draws docs/watch.svg from a real run: a redis-server, the program in a terminal of tmux, and
-# messages that it is told of meanwhile. Needs redis-server, redis-cli, tmux and python3.
+# messages that are published during the run. Needs redis-server, redis-cli, tmux and python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build -q -p caracal-streams

@@ -1,4 +1,4 @@
-//! Tower layers that refuse revoked Caracal mandates within milliseconds of the revocation.
+//! Tower layers that deny revoked Caracal mandates within milliseconds of the revocation.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -9,32 +9,34 @@
 //! let revocations = Follower::from_env()?.spawn(); // REDIS_URL, STREAMS_HMAC_KEY
 //! let app: Router = Router::new()
 //!     .route("/", get(async || "hello"))
-//!     .layer(GatewayLayer::new(revocations)); // behind your layer that verifies tokens
+//!     .layer(GatewayLayer::new(revocations)); // inside your layer that verifies tokens
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # What it does
+//! New here? Read the [`guide`]: terms, deployment, failures and tuning.
 //!
-//! When an operator revokes a session, rotates a key, changes a policy or cuts a delegation,
-//! Caracal writes a signed message to Redis Streams. A [`Follower`] reads those streams into a
-//! [`Revocations`]: a local state that is asked on every request, without I/O, in nanoseconds.
-//! [`GatewayLayer`] refuses what is revoked.
+//! # Purpose
 //!
-//! # What it promises
+//! When an operator revokes a session, rotates a key, changes a policy or ends a delegation, Caracal
+//! writes a signed message to Redis Streams. A [`Follower`] reads those streams into a
+//! [`Revocations`]: a local state that answers each request in nanoseconds, without I/O.
+//! [`GatewayLayer`] denies requests on revoked tokens.
 //!
-//! No request is admitted on a token whose revocation was published longer ago than the
-//! staleness bound (60 s by default; usually a millisecond passes). When that cannot be known,
-//! because Redis is away or messages are missing, the service refuses with 503 and does not
-//! guess. The exception, by name: messages that the Redis server itself acknowledged and lost.
+//! # Promise
+//!
+//! No request is admitted on a token whose revocation was published longer ago than the staleness
+//! bound: 60 seconds by default, usually a millisecond. If the service cannot know that, because
+//! Redis is away or messages are missing, it answers 503. There are two exceptions: messages that the
+//! Redis server acknowledged and then lost itself, and messages that no accepted key has signed.
 //!
 //! # Who verifies the tokens
 //!
-//! A resource server puts a [`ResourceLayer`] with a [`Verifier`] in front of its routes, which
-//! also says what each of them requires; a gateway gives the same [`Verifier`] to its
-//! [`GatewayLayer`]. An STS has an [`StsLayer`] in front of its token endpoint.
+//! A resource server puts a [`ResourceLayer`] with a [`Verifier`] in front of its routes. That layer
+//! also checks the scopes and delegations that a route requires. A gateway gives a [`Verifier`] to its
+//! [`GatewayLayer`]. An STS puts an [`StsLayer`] in front of its token endpoint.
 //!
-//! A gateway whose own authentication layer verifies tokens lets that put [`Claims`] into the
+//! If a gateway's own authentication layer verifies tokens, that layer puts [`Claims`] into the
 //! request's extensions:
 //!
 //! ```
@@ -48,27 +50,29 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! Claims need `iat` and `exp`, as every mandate has them. At each decision a token is denied that
-//! has expired, lives longer than [`LONGEST_LIFETIME`], or was made in the future, give or take
-//! [`LEEWAY`]. So no token outlives the memory of its revocation, whoever verified it. An
-//! [`StsLayer`] leaves that to the STS, which checks the same token itself.
+//! Claims need `iat` and `exp`, as every mandate has them. Each decision denies a token that has
+//! expired, lives longer than [`LONGEST_LIFETIME`], or was issued in the future, with a leeway of
+//! [`LEEWAY`]. So no token outlives the memory of its revocation. An [`StsLayer`] leaves these checks to
+//! the STS, which makes them on the same token.
 //!
 //! # In tests, and without Redis
 //!
-//! [`InProcess`] stands in for Redis inside one process, with messages signed the same way; a
+//! [`InProcess`] replaces Redis inside one process. Its messages are signed as Caracal's are. A
 //! [`Publisher`] writes to either.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, say which with [`VerifierBuilder::with_crypto`] |
+//! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, pass a backend to [`VerifierBuilder::with_crypto`] |
 //! | `axum` | no | [`Mandate`] and `Option<Mandate>` as extractors |
-//! | `prometheus` | no | `Exporter`, for a service without an exporter of its own |
+//! | `prometheus` | no | `Exporter`, for a service without a metrics exporter |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
-//! | `postgres` | no | `Postgres`: Caracal's own tables as a second source of truth, for [`Follower::with_baseline`] |
-//! | `ws` | no | `GuardedWebSocket`, for axum: it closes once its authority has ended |
-//! | `opa` | no | the module `opa`: policies per zone, evaluated in process or by an OPA server (needs Rust 1.95) |
+//! | `postgres` | no | `Postgres`: Caracal's own tables as a baseline, for [`Follower::with_baseline`] |
+//! | `ws` | no | `GuardedWebSocket` for axum: it closes once its authority has ended |
+//! | `opa` | no | the module `opa`: policies per zone, evaluated in the process or by an OPA server (needs Rust 1.95) |
+
+pub mod guide;
 
 pub use caracal_revocation_effects::{Delivery, EffectError, EffectFailure, EffectRunner};
 pub use caracal_revocation_event::{
@@ -106,7 +110,7 @@ pub use caracal_revocation_stream::{
     Mode, NotADeadLetter, PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
 };
 
-/// For programs that look at a Redis and provision it, as `caracal-streams` does.
+/// Inspection and provisioning of a Redis server, as `caracal-streams` does it.
 pub mod inspect {
     pub use caracal_revocation_admin::{
         Inspector, KeyReport, Provision, Provisioned, ReplayError, StreamLayout, StreamReport,
@@ -115,7 +119,7 @@ pub mod inspect {
     pub use caracal_revocation_stream::{InspectError, InspectErrorKind};
 }
 
-/// Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
+/// Policies per zone: loaded again when they are invalidated, with a known age, evaluated per request.
 #[cfg(feature = "opa")]
 pub mod opa {
     pub use caracal_revocation_layer::{
