@@ -11,11 +11,6 @@
 //! turns of a quarter of a second. The result is the ratio within each round, since other load on
 //! the machine may change between rounds.
 
-#[path = "figures/mod.rs"]
-mod figures;
-#[path = "tokens/mod.rs"]
-mod tokens;
-
 use std::cell::Cell;
 use std::fs;
 use std::net::SocketAddr;
@@ -29,7 +24,8 @@ use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use caracal_revocation::{Exporter, GatewayLayer, Revocations};
-use figures::{Figures, head, row};
+use caracal_test_support::figures::{self, Figures, head, row};
+use caracal_test_support::tokens;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

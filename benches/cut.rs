@@ -7,9 +7,6 @@
 //!    moment at which its client sees the end.
 //! 4. 10,000 streams over TCP cut at once, and the effect on other requests.
 
-#[path = "tokens/mod.rs"]
-mod tokens;
-
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
@@ -24,6 +21,8 @@ use caracal_revocation::{
     Claims, Cutting, GatewayLayer, GuardedUpload, KeyRing, Message, Options, RevocationsWriter,
     Stream,
 };
+use caracal_test_support::figures::{measuring, quantile};
+use caracal_test_support::tokens;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -48,7 +47,7 @@ const QUIET: Duration = Duration::from_millis(500);
 
 fn main() {
     // Only `cargo bench` measures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !measuring() {
         return;
     }
     let mut figures = Vec::new();
@@ -480,11 +479,4 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
 fn figure(name: &str, value: f64, unit: &str, floor: Option<f64>) -> Value {
     let ratio = floor.map(|floor| value / floor);
     json!({ "name": name, "value": value, "unit": unit, "peer": null, "floor": floor, "ratio": ratio })
-}
-
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

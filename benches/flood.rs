@@ -3,11 +3,6 @@
 //! `cargo bench --bench flood` takes about a minute and writes `target/figures/flood.json`.
 //! `FLOOD=100000` makes it shorter. It starts its own redis-server.
 
-#[path = "redis/mod.rs"]
-mod redis;
-#[path = "tokens/mod.rs"]
-mod tokens;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +10,9 @@ use caracal_revocation::{
     Checks, Follower, Key, KeyRing, Notice, Options, Publisher, RevocationsWriter, Settings,
     Stream, Verdict,
 };
-use redis::{Raw, Server};
+use caracal_test_support::redis_server::RedisServer;
+use caracal_test_support::resp::RespSocket;
+use caracal_test_support::tokens;
 use serde_json::json;
 
 const STREAM: &[u8] = Stream::SessionsRevoke.name().as_bytes();
@@ -23,7 +20,7 @@ const ROUNDS: usize = 3;
 
 fn main() {
     let count = std::env::var("FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let server = Server::start();
+    let server = RedisServer::in_memory();
     let settings = settings(&server);
     forge(&server, count);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
@@ -59,8 +56,8 @@ fn main() {
     std::fs::write("target/figures/flood.json", text + "\n").expect("figures");
 }
 
-fn settings(server: &Server) -> Settings {
-    let url = format!("redis://127.0.0.1:{}", server.port);
+fn settings(server: &RedisServer) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", server.port());
     let settings = Settings::from_lookup(|name| match name {
         "REDIS_URL" => Some(url.clone()),
         "CARACAL_MODE" => Some("dev".to_owned()),
@@ -72,8 +69,8 @@ fn settings(server: &Server) -> Settings {
 
 /// Adds messages as a producer writes them: every other one with an invalid signature, the others
 /// without one.
-fn forge(server: &Server, count: usize) {
-    let mut raw = Raw::connect(server.port);
+fn forge(server: &RedisServer, count: usize) {
+    let mut raw = RespSocket::connect(server.port());
     let signature = "0".repeat(64);
     for batch in 0..count.div_ceil(1_000) {
         let numbers = (batch * 1_000)..((batch + 1) * 1_000).min(count);
@@ -93,9 +90,9 @@ fn forge(server: &Server, count: usize) {
 }
 
 /// Reads and discards the same entries, with the same batch size.
-fn read_raw(server: &Server) -> Duration {
+fn read_raw(server: &RedisServer) -> Duration {
     let start = Instant::now();
-    let mut raw = Raw::connect(server.port);
+    let mut raw = RespSocket::connect(server.port());
     let mut cursor = b"0-0".to_vec();
     loop {
         raw.push(&[b"XREAD", b"COUNT", b"1000", b"STREAMS", STREAM, &cursor]);

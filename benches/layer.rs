@@ -5,12 +5,8 @@
 //! hops and an epoch. A Prometheus recorder is installed, and a thousand ids are revoked. Each
 //! variant alternates with the service alone on the same requests, which are built beforehand.
 
-#[path = "figures/mod.rs"]
-mod figures;
 #[path = "../examples/issuer/mod.rs"]
 mod issuer;
-#[path = "tokens/mod.rs"]
-mod tokens;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -28,7 +24,8 @@ use caracal_revocation::{
     Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations,
     RevocationsWriter, Text, Verdict, Verifier,
 };
-use figures::{Figures, head, median, row};
+use caracal_test_support::figures::{self, Figures, head, median, row};
+use caracal_test_support::tokens;
 use http::{Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -4,9 +4,6 @@
 //! `cargo bench --bench policies` takes less than a minute and writes
 //! `target/figures/policies.json`.
 
-#[path = "tokens/mod.rs"]
-mod tokens;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +14,8 @@ use caracal_revocation::opa::{
     PolicySource, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
 };
 use caracal_revocation::{Checks, Options, RevocationsWriter};
+use caracal_test_support::figures::measuring;
+use caracal_test_support::tokens;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer, Service, service_fn};
@@ -228,7 +227,7 @@ async fn requests(policies: &ZonePolicies, cached: bool) -> Vec<f64> {
 
 fn main() {
     // `cargo test --benches` only checks that it starts.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !measuring() {
         return;
     }
     let mut figures = Vec::new();

@@ -6,10 +6,6 @@
 //! processor time, output and memory while nothing is published, at an even pace, and in a burst.
 //! Small numbers of real followers are measured in the same way, to validate the sockets.
 
-#[path = "figures/mod.rs"]
-mod figures;
-#[path = "redis/mod.rs"]
-mod redis;
 #[path = "readers/spy.rs"]
 mod spy;
 #[path = "readers/tail.rs"]
@@ -21,8 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::{Follower, Revocations, Settings, Stream};
-use figures::{Figures, quantile, shown};
-use redis::{Raw, Server};
+use caracal_test_support::figures::{self, Figures, quantile, shown};
+use caracal_test_support::redis_server::RedisServer;
+use caracal_test_support::resp::RespSocket;
 use spy::Script;
 use tail::Tail;
 use tokio::runtime::{Builder, Runtime};
@@ -43,8 +40,8 @@ fn main() {
     if !figures::measuring() {
         return;
     }
-    let (primary, mut figures) = (Server::start(), Figures::of("readers"));
-    let replica = Server::replica_of(&primary);
+    let (primary, mut figures) = (RedisServer::in_memory(), Figures::of("readers"));
+    let replica = RedisServer::replica_of(&primary);
     let [primary, replica] = [primary, replica].map(Measured::new);
     let board = Arc::new(Board::new());
     provision(&primary.server, &board);
@@ -124,7 +121,7 @@ impl Board {
     }
 
     /// Publishes `count` messages at once.
-    fn publish(&self, raw: &mut Raw, count: u64) {
+    fn publish(&self, raw: &mut RespSocket, count: u64) {
         let first = self.published.load(Ordering::Acquire);
         for number in first..first + count {
             // Like a message of Caracal's API: about 250 bytes with the signature.
@@ -151,32 +148,32 @@ impl Board {
 
 /// A server, and its processor share without readers.
 struct Measured {
-    server: Server,
+    server: RedisServer,
     alone: f64,
 }
 
 impl Measured {
-    fn new(server: Server) -> Self {
-        let (start, busy) = (Instant::now(), server.on_core());
+    fn new(server: RedisServer) -> Self {
+        let (start, busy) = (Instant::now(), server.processor_time());
         thread::sleep(IDLE);
-        let alone = (server.on_core() - busy).as_secs_f64() / start.elapsed().as_secs_f64();
+        let alone = (server.processor_time() - busy).as_secs_f64() / start.elapsed().as_secs_f64();
         Self { server, alone }
     }
 
     fn begin(&self) -> (Instant, Duration) {
-        (Instant::now(), self.server.on_core())
+        (Instant::now(), self.server.processor_time())
     }
 
     /// Returns microseconds of processor time since `begin`, beyond the share without readers.
     fn took(&self, (start, busy): (Instant, Duration)) -> f64 {
-        let took = (self.server.on_core() - busy).as_secs_f64();
+        let took = (self.server.processor_time() - busy).as_secs_f64();
         (took - self.alone * start.elapsed().as_secs_f64()).max(0.0) * 1e6
     }
 }
 
 /// Adds one message to each stream, so that each stream exists.
-fn provision(primary: &Server, board: &Board) {
-    let mut raw = Raw::connect(primary.port);
+fn provision(primary: &RedisServer, board: &Board) {
+    let mut raw = RespSocket::connect(primary.port());
     let messages: [(Stream, &[&[u8]]); 4] = [
         (Stream::SessionsRevoke, &[b"session_id", b"ar-1"]),
         (Stream::KeysInvalidate, &[]),
@@ -194,15 +191,15 @@ fn provision(primary: &Server, board: &Board) {
 }
 
 /// Records the commands of a follower while it waits, and after it has read messages.
-fn overhear(server: &Server, primary: &Server, board: &Board) -> Script {
-    let (port, heard) = spy::listen(server.port);
-    let is_replica = server.port != primary.port;
+fn overhear(server: &RedisServer, primary: &RedisServer, board: &Board) -> Script {
+    let (port, heard) = spy::listen(server.port());
+    let is_replica = server.port() != primary.port();
     let runtime = runtime();
-    let follower = Follower::new(settings(port, is_replica.then_some(primary.port)));
+    let follower = Follower::new(settings(port, is_replica.then_some(primary.port())));
     let revocations = follower.revocations();
     let following = runtime.spawn(follower.run(std::future::pending()));
     runtime.block_on(revocations.ready());
-    let mut raw = Raw::connect(primary.port);
+    let mut raw = RespSocket::connect(primary.port());
     for _ in 0..20 {
         board.publish(&mut raw, 1);
         thread::sleep(Duration::from_millis(100));
@@ -270,7 +267,7 @@ impl Load {
         let before = server.number("memory", "used_memory");
         let mut tasks = Vec::new();
         for _ in 0..readers {
-            let connect = Tail::connect(server.port, Arc::clone(script), position.0.clone());
+            let connect = Tail::connect(server.port(), Arc::clone(script), position.0.clone());
             let mut tail = runtime.block_on(connect);
             let (board, shared, first) = (Arc::clone(board), Arc::clone(&shared), position.1);
             tasks.push(runtime.spawn(async move {
@@ -301,7 +298,7 @@ impl Load {
         let server = &measured.server;
         let before = server.number("memory", "used_memory");
         for _ in 0..readers {
-            let settings = settings(server.port, primary.map(|primary| primary.server.port));
+            let settings = settings(server.port(), primary.map(|primary| primary.server.port()));
             let follower = Follower::new(settings);
             let revocations = follower.revocations();
             runtime.spawn(follower.run(std::future::pending()));
@@ -326,11 +323,11 @@ impl Load {
         let server = &measured.server;
         let memory = (server.number("memory", "used_memory") - before) / each / 1024.0;
         let publisher = if server.info("replication", "role").as_deref() == Some("master") {
-            server.port
+            server.port()
         } else {
             server.number("replication", "master_port") as u16
         };
-        let mut raw = Raw::connect(publisher);
+        let mut raw = RespSocket::connect(publisher);
 
         let (start, out, busy) = (Instant::now(), output(server), measured.begin());
         let asked = primary.map(|primary| (primary, primary.begin()));
@@ -441,6 +438,6 @@ async fn notice(revocations: Revocations, board: Arc<Board>, shared: Arc<Readers
     }
 }
 
-fn output(server: &Server) -> f64 {
+fn output(server: &RedisServer) -> f64 {
     server.number("stats", "total_net_output_bytes")
 }

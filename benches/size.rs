@@ -6,12 +6,8 @@
 //! from the call that applies a revocation until the stream's task sees it. All sizes take turns,
 //! so that other load on the machine affects each.
 
-#[path = "figures/mod.rs"]
-mod figures;
 #[path = "size/plot.rs"]
 mod plot;
-#[path = "tokens/mod.rs"]
-mod tokens;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,7 +23,8 @@ use std::time::{Duration, Instant};
 use caracal_revocation::{
     Checks, Claims, GatewayLayer, Guarded, GuardedBody, Options, RevocationsWriter, Verdict,
 };
-use figures::{Figures, head, median, quantile, row};
+use caracal_test_support::figures::{self, Figures, head, median, quantile, row};
+use caracal_test_support::tokens;
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Frame};

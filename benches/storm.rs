@@ -7,13 +7,6 @@
 //! that the storm revokes. The result compares request times in the storm and in quiet, in the same
 //! run. `STORM_SECONDS=6` shortens the periods for a trial; entries expire once a minute.
 
-#[path = "figures/mod.rs"]
-mod figures;
-#[path = "redis/mod.rs"]
-mod redis;
-#[path = "tokens/mod.rs"]
-mod tokens;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,8 +20,10 @@ use caracal_revocation::{
     Checks, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment, Options,
     Revocations, RevocationsWriter, Settings, Stream, SystemClock, Verdict, sign,
 };
-use figures::{Figures, quantile, row};
-use redis::{Raw, Server};
+use caracal_test_support::figures::{self, Figures, quantile, row};
+use caracal_test_support::redis_server::RedisServer;
+use caracal_test_support::resp::RespSocket;
+use caracal_test_support::tokens;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -57,7 +52,7 @@ fn main() {
     let seconds = std::env::var("STORM_SECONDS").ok().and_then(|text| text.parse().ok());
     let storm: u64 = seconds.unwrap_or(STORM);
     let exporter = Exporter::install().expect("no recorder yet");
-    let (key, server) = (Key::generate().expect("randomness"), Server::start());
+    let (key, server) = (Key::generate().expect("randomness"), RedisServer::in_memory());
     // The service has one runtime for the follower and the requests, as in production.
     let service =
         Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
@@ -147,8 +142,8 @@ fn sid(n: u64) -> String {
 }
 
 /// Publishes at an even pace during storms.
-fn publish(server: &Server, key: &Key, storm: u64, published: &AtomicU64) {
-    let mut raw = Raw::connect(server.port);
+fn publish(server: &RedisServer, key: &Key, storm: u64, published: &AtomicU64) {
+    let mut raw = RespSocket::connect(server.port());
     let (start, mut n) = (Instant::now(), 0);
     let mut due = Duration::ZERO;
     while let Some(now) = weather(start.elapsed(), storm) {
@@ -300,8 +295,8 @@ async fn serve(revocations: &Revocations) -> SocketAddr {
     address
 }
 
-fn settings(server: &Server, key: &Key) -> Settings {
-    let url = format!("redis://127.0.0.1:{}", server.port);
+fn settings(server: &RedisServer, key: &Key) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", server.port());
     let lookup = |name: &str| match name {
         "REDIS_URL" => Some(url.clone()),
         "CARACAL_MODE" => Some("dev".to_owned()),

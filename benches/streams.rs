@@ -3,9 +3,6 @@
 //! `target/figures/streams.json`. `-- drain`, `restart` or `propagation` runs one part alone and
 //! writes nothing.
 
-#[path = "redis/mod.rs"]
-mod redis;
-
 use std::fs;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -18,7 +15,9 @@ use std::time::{Duration, Instant};
 use caracal_revocation::{
     Follower, Key, KeyRing, Options, RevocationsWriter, Settings, Stream, sign,
 };
-use redis::{Raw, Server};
+use caracal_test_support::figures::{measuring, median, quantile};
+use caracal_test_support::redis_server::RedisServer;
+use caracal_test_support::resp::RespSocket;
 use serde_json::{Value, json};
 
 const DRAINED: u64 = 500_000;
@@ -32,7 +31,7 @@ const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
 
 fn main() {
     // `cargo test --benches` only checks that it starts.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !measuring() {
         return;
     }
     let key = Key::generate().expect("randomness");
@@ -59,7 +58,7 @@ fn main() {
 
 /// Measures reading, verifying and applying half a million messages, and only reading them.
 fn drain(key: &Key, figures: &mut Vec<Value>) {
-    let server = Server::start();
+    let server = RedisServer::in_memory();
     fill(&server, key, DRAINED);
     let (mut ours, mut floor, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -84,7 +83,7 @@ fn drain(key: &Key, figures: &mut Vec<Value>) {
 /// Measures the time from start to ready with a million messages of history, and the part of it
 /// after the last message.
 fn restart(key: &Key, figures: &mut Vec<Value>) {
-    let server = Server::start();
+    let server = RedisServer::in_memory();
     fill(&server, key, RESTARTED);
     let (mut ready, mut drained, mut more) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..3 {
@@ -106,7 +105,7 @@ fn restart(key: &Key, figures: &mut Vec<Value>) {
 
 /// Returns the times since the start at which the last message was applied and all of them were
 /// proven complete.
-fn restart_once(server: &Server, key: &Key) -> [Duration; 2] {
+fn restart_once(server: &RedisServer, key: &Key) -> [Duration; 2] {
     let start = Instant::now();
     let follower = Follower::new(settings(server, key));
     let revocations = follower.revocations();
@@ -129,9 +128,9 @@ fn restart_once(server: &Server, key: &Key) -> [Duration; 2] {
 /// raw blocking read returns it.
 fn propagation(key: &Key, rate: u64, figures: &mut Vec<Value>) {
     eprintln!("publishing {rate} messages a second");
-    let server = Server::start();
+    let server = RedisServer::in_memory();
     let [floor] = pace(&server, key, rate, |sent, _| [read_blocking(&server, sent)]);
-    let server = Server::start();
+    let server = RedisServer::in_memory();
     let [ours, runs] = pace(&server, key, rate, |sent, ended| follow(&server, key, sent, ended));
     println!(
         "\npublished to applied at {rate} messages a second, {} and {} messages",
@@ -178,7 +177,7 @@ impl Sent {
 /// Publishes at an even pace while `read` measures. Returns the measurements of the second half,
 /// when everything is warm.
 fn pace<const KINDS: usize>(
-    server: &Server,
+    server: &RedisServer,
     key: &Key,
     rate: u64,
     read: impl FnOnce(&Sent, &AtomicBool) -> [Vec<f64>; KINDS] + Send,
@@ -190,7 +189,7 @@ fn pace<const KINDS: usize>(
         let reader = scope.spawn(|| read(&sent, &ended));
         thread::sleep(Duration::from_millis(300));
         let message = signed(key, Stream::PolicyInvalidate, 0);
-        let mut raw = Raw::connect(server.port);
+        let mut raw = RespSocket::connect(server.port());
         let (begun, between) = (Instant::now(), Duration::from_secs(1) / rate as u32);
         for (number, at) in sent.at.iter().enumerate() {
             let due = between * number as u32;
@@ -210,8 +209,8 @@ fn pace<const KINDS: usize>(
     })
 }
 
-fn read_blocking(server: &Server, sent: &Sent) -> Vec<f64> {
-    let mut raw = Raw::connect(server.port);
+fn read_blocking(server: &RedisServer, sent: &Sent) -> Vec<f64> {
+    let mut raw = RespSocket::connect(server.port());
     let (mut times, mut cursor) = (Vec::new(), b"0-0".to_vec());
     while times.len() < sent.at.len() {
         let name = Stream::PolicyInvalidate.name().as_bytes();
@@ -249,7 +248,7 @@ impl Wake for Woken {
 
 /// An applied policy invalidation wakes its waiters. Measures the time until the wake-up, and until
 /// the woken task runs.
-fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f64>; 2] {
+fn follow(server: &RedisServer, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f64>; 2] {
     runtime().block_on(async {
         let writer = RevocationsWriter::new(Options::default());
         let revocations = writer.reader();
@@ -281,7 +280,7 @@ fn follow(server: &Server, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f
     })
 }
 
-fn follow_until_ready(server: &Server, key: &Key, messages: u64) -> (Duration, Duration) {
+fn follow_until_ready(server: &RedisServer, key: &Key, messages: u64) -> (Duration, Duration) {
     runtime().block_on(async {
         let (start, busy) = (Instant::now(), on_core());
         let follower = Follower::new(settings(server, key));
@@ -293,9 +292,9 @@ fn follow_until_ready(server: &Server, key: &Key, messages: u64) -> (Duration, D
     })
 }
 
-fn read_raw(server: &Server) -> Duration {
+fn read_raw(server: &RedisServer) -> Duration {
     let start = Instant::now();
-    let mut raw = Raw::connect(server.port);
+    let mut raw = RespSocket::connect(server.port());
     let (mut read, mut cursor) = (0_u64, b"0-0".to_vec());
     loop {
         let name = Stream::SessionsRevoke.name().as_bytes();
@@ -316,9 +315,9 @@ fn read_raw(server: &Server) -> Duration {
     }
 }
 
-fn fill(server: &Server, key: &Key, messages: u64) {
+fn fill(server: &RedisServer, key: &Key, messages: u64) {
     eprintln!("filling a stream with {messages} signed messages");
-    let mut raw = Raw::connect(server.port);
+    let mut raw = RespSocket::connect(server.port());
     for batch in 0..messages / 1_000 {
         for number in 0..1_000 {
             let fields = signed(key, Stream::SessionsRevoke, batch * 1_000 + number);
@@ -329,7 +328,7 @@ fn fill(server: &Server, key: &Key, messages: u64) {
     }
 }
 
-fn add(raw: &mut Raw, stream: Stream, fields: &[(String, String)]) {
+fn add(raw: &mut RespSocket, stream: Stream, fields: &[(String, String)]) {
     let mut parts: Vec<&[u8]> = vec![b"XADD", stream.name().as_bytes(), b"*"];
     for (name, value) in fields {
         parts.extend([name.as_bytes(), value.as_bytes()]);
@@ -351,8 +350,8 @@ fn signed(key: &Key, stream: Stream, number: u64) -> Vec<(String, String)> {
     fields
 }
 
-fn settings(server: &Server, key: &Key) -> Settings {
-    let url = format!("redis://127.0.0.1:{}", server.port);
+fn settings(server: &RedisServer, key: &Key) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", server.port());
     let lookup = |name: &str| match name {
         "REDIS_URL" => Some(url.clone()),
         "CARACAL_MODE" => Some("dev".to_owned()),
@@ -387,15 +386,4 @@ fn per_second(count: u64, took: Duration) -> f64 {
 
 fn millis(took: Duration) -> f64 {
     took.as_secs_f64() * 1_000.0
-}
-
-fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

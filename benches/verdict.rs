@@ -1,9 +1,6 @@
 //! Cost of a verdict, compared with the structures in which services keep revocations today. `cargo
 //! bench --bench verdict` takes less than a minute and writes `target/figures/verdict.json`.
 
-#[path = "tokens/mod.rs"]
-mod made_now;
-
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,6 +16,8 @@ use caracal_revocation::{
     Authority, Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations,
     RevocationsWriter, Stream, Verdict,
 };
+use caracal_test_support::figures::{measuring, median, quantile};
+use caracal_test_support::tokens;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -47,7 +46,7 @@ const WRITTEN: u64 = 1 << 41;
 
 fn main() {
     // `cargo test --benches` only checks that it starts.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !measuring() {
         return;
     }
     let mut figures = Vec::new();
@@ -513,7 +512,7 @@ fn request(claims: &Claims) -> Request<()> {
 fn tokens(entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
         let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
-        let mut claims = made_now::claims(&sid);
+        let mut claims = tokens::claims(&sid);
         claims.root_sid = Some(root.into());
         claims.agent_session_id = Some(session.into());
         let revoked = (entries > 0).then(|| id(n * entries / TOKENS));
@@ -556,15 +555,4 @@ fn shown(figure: f64) -> String {
 
 fn nanos(start: Instant) -> f64 {
     start.elapsed().as_nanos() as f64
-}
-
-fn median(times: &[f64]) -> f64 {
-    quantile(times, 0.5)
-}
-
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len() as f64 * share) as usize;
-    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

@@ -107,7 +107,7 @@ async fn reads_postgres_over_tls_only_if_its_certificate_is_trusted() {
     let mut postgres = PostgresServer::start().await;
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server"]);
-    let data = postgres.folder.path().join("data");
+    let data = postgres.folder().join("data");
     for (from, to) in [("server.pem", "server.crt"), ("server.key", "server.key")] {
         // Write into files that the server already owns: it checks their owner.
         postgres.own_file(&data.join(to), &std::fs::read(folder.path().join(from)).unwrap());

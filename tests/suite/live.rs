@@ -1,11 +1,13 @@
 //! A follower on a real Redis, and helpers to publish and to check its state.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use caracal_revocation::{
     Checks, Claims, Follower, Key, KeyRing, Notice, Options, Publisher, Reason, Revocations,
     RevocationsWriter, StreamId, Unknown, Verdict,
 };
+
+pub(crate) use caracal_test_support::waiting::eventually;
 
 use crate::redis_server::RedisServer;
 
@@ -88,15 +90,6 @@ pub(crate) fn is_unknown(revocations: &Revocations) -> Option<Unknown> {
     match verdict(revocations, &claims("nobody")) {
         Verdict::Unknown(why) => Some(why),
         _ => None,
-    }
-}
-
-/// Polls until the condition holds.
-pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never happened: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

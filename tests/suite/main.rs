@@ -4,14 +4,13 @@
 mod issuer;
 #[path = "../../examples/mandates/mod.rs"]
 mod mandates;
-#[path = "../../crates/postgres/tests/suite/server.rs"]
-mod postgres_server;
 #[path = "../../examples/typed/mod.rs"]
 mod typed;
 
+use caracal_test_support::{certificates, ports, postgres_server, redis_server};
+
 mod baseline;
 mod canary;
-mod certificates;
 mod cluster;
 mod cluster_fleet;
 mod cut;
@@ -43,7 +42,6 @@ mod policy_paths;
 
 mod provisioned;
 mod proxy;
-mod redis_server;
 mod replicas;
 mod resource;
 mod resp3;

@@ -9,8 +9,9 @@ use caracal_revocation::{
 use tempfile::TempDir;
 
 use crate::live::{PATIENCE, ring};
+use crate::ports::free_port;
 use crate::proxy::Proxy;
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::RedisServer;
 
 pub(crate) const MASTER: &str = "caracal";
 
@@ -24,7 +25,7 @@ pub(crate) struct Sentinel {
 impl Sentinel {
     /// Starts a sentinel that watches the server on this port, with extra lines of configuration.
     pub(crate) fn start(primary: u16, more: &str) -> Self {
-        let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let (folder, port) = (TempDir::new().unwrap(), free_port().unwrap());
         let configuration = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {primary} 2\n\
              sentinel down-after-milliseconds {MASTER} 1000\n\

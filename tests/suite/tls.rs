@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use crate::certificates::certificates;
 use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
-use crate::redis_server::{RedisServer, free_port};
+use crate::ports::free_port;
+use crate::redis_server::RedisServer;
 
 /// The rights that the README documents for a follower.
 const LEAST: &str = acl::FOLLOW;
@@ -44,7 +45,7 @@ async fn connects_with_private_authority_and_client_certificate() {
     certificates(folder.path(), &["server", "client"]);
     let path = |name: &str| folder.path().join(name);
     let text = |name: &str| path(name).to_str().unwrap().to_owned();
-    let port = free_port();
+    let port = free_port().unwrap();
     let server = RedisServer::start_with(&[
         "--tls-port",
         &port.to_string(),

@@ -1,23 +1,51 @@
-//! Certificates for tests, each of an authority of its own.
+//! A private authority for tests, and certificates that it signs.
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
 
-/// Writes an authority, and a certificate and a key for each name that it signed.
-pub(crate) fn certificates(folder: &Path, names: &[&str]) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+/// A private authority, as companies have.
+#[derive(Debug)]
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// Creates an authority of this name.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("randomness");
+        Self(CertifiedIssuer::self_signed(params, key).expect("good parameters"))
+    }
+
+    /// Returns its certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Signs a certificate for this host, with a common name that is not the authority's: equal
+    /// names make a certificate pass for its own authority.
+    pub fn certificate(&self, host: &str, common_name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("randomness");
+        let mut params = CertificateParams::new(vec![host.to_owned()]).expect("a host name");
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let certificate = params.signed_by(&key, &self.0).expect("good parameters");
+        (certificate, key)
+    }
+}
+
+/// Writes `ca.pem`, and for each name `<name>.pem` and `<name>.key`, for the host `localhost`.
+pub fn certificates(folder: &Path, names: &[&str]) {
+    let authority = Authority::new("authority");
+    let write = |name: String, text: String| {
+        std::fs::write(folder.join(name), text).expect("the folder can be written to");
+    };
+    write("ca.pem".to_owned(), authority.pem());
     for name in names {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        // Of another name than who signs it, or it passes for its own authority.
-        params.distinguished_name.push(DnType::CommonName, *name);
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        let (certificate, key) = authority.certificate("localhost", name);
+        write(format!("{name}.pem"), certificate.pem());
+        write(format!("{name}.key"), key.serialize_pem());
     }
 }

@@ -1,19 +1,20 @@
-//! A process that does not outlive this one, however this one ends.
+//! Child processes that end when this process ends, even if it is killed.
 
 use std::io;
 use std::process::{Child, Command, Stdio};
 
-/// Waits for the end of its input, which comes when nobody is left to hold the other end.
+/// Kills the process `$0` once the shell's input ends, which is when this process is gone.
 const WATCH: &str = "read -r _; kill -9 \"$0\"";
 
-/// A process, and a shell that kills it once this program is gone.
+/// A child process, and a shell that kills it once this process is gone.
 #[derive(Debug)]
-pub struct Leashed {
+pub struct KillOnExit {
     process: Child,
     watch: Child,
 }
 
-impl Leashed {
+impl KillOnExit {
+    /// Starts the process and the shell.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut process = command.spawn()?;
         let watch = Command::new("sh")
@@ -32,17 +33,19 @@ impl Leashed {
         }
     }
 
+    /// Returns the id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
+    /// Returns `true` if the process has ended.
     pub fn has_ended(&mut self) -> io::Result<bool> {
         Ok(self.process.try_wait()?.is_some())
     }
 
-    /// As by `kill -9`.
+    /// Kills the process as `kill -9` does, and waits for its end.
     pub fn kill(&mut self) -> io::Result<()> {
-        // The shell first: once the process is gone, its number may be another's.
+        // The shell first: once the process is gone, its id may belong to another process.
         self.watch.kill()?;
         self.watch.wait()?;
         self.process.kill()?;
@@ -51,10 +54,19 @@ impl Leashed {
     }
 }
 
-impl Drop for Leashed {
+impl Drop for KillOnExit {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Sends a signal, such as `-STOP`, to a process.
+pub fn signal(process: u32, signal: &str) -> io::Result<()> {
+    let status = Command::new("kill").arg(signal).arg(process.to_string()).status()?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("kill {signal} {process} failed")))
 }
 
 #[cfg(test)]
@@ -62,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_ends_when_nobody_holds_its_leash() {
-        let mut leashed = Leashed::spawn(Command::new("sleep").arg("60")).unwrap();
-        assert!(!leashed.has_ended().unwrap());
-        drop(leashed.watch.stdin.take());
-        let status = leashed.process.wait().unwrap();
+    fn kills_process_when_input_of_shell_ends() {
+        let mut guarded = KillOnExit::spawn(Command::new("sleep").arg("60")).unwrap();
+        assert!(!guarded.has_ended().unwrap());
+        drop(guarded.watch.stdin.take());
+        let status = guarded.process.wait().unwrap();
         assert_eq!(status.code(), None, "it was killed");
     }
 }

@@ -1,29 +1,29 @@
-//! What a bench tells: a table for whoever looks on, and a file for whoever compares.
-
-#![allow(dead_code, reason = "no bench uses all of it")]
+//! Results of a bench: a table on the screen, and a file to compare with.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-/// Whether `cargo bench` asks: `cargo test --benches` only asks whether it starts.
-pub(crate) fn measuring() -> bool {
+/// Returns `true` under `cargo bench`; `cargo test --benches` only checks that a bench starts.
+pub fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// The figures of one bench, on their way to `target/figures/<bench>.json`.
-pub(crate) struct Figures {
+/// The figures of one bench, for `target/figures/<bench>.json`.
+#[derive(Debug)]
+pub struct Figures {
     bench: &'static str,
     all: Vec<Value>,
 }
 
 impl Figures {
-    pub(crate) const fn of(bench: &'static str) -> Self {
+    /// Creates an empty list for the bench of this name.
+    pub const fn of(bench: &'static str) -> Self {
         Self { bench, all: Vec::new() }
     }
 
-    /// Median, lowest and highest of rounds.
-    pub(crate) fn add(&mut self, name: &str, rounds: &[f64], unit: &str) {
+    /// Adds the median, lowest and highest of rounds.
+    pub fn add(&mut self, name: &str, rounds: &[f64], unit: &str) {
         let [lowest, highest] = [0.0, 1.0].map(|share| quantile(rounds, share));
         self.all.push(json!({
             "name": name, "value": median(rounds), "unit": unit, "lowest": lowest, "highest": highest,
@@ -31,8 +31,8 @@ impl Figures {
         }));
     }
 
-    /// Beside what was measured in the same rounds without what is measured here.
-    pub(crate) fn beside(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
+    /// Adds rounds, and the same rounds without what is measured as their floor.
+    pub fn beside(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
         self.add(name, rounds, unit);
         if let Some(figure) = self.all.last_mut() {
             figure["floor"] = json!(median(floor));
@@ -40,13 +40,14 @@ impl Figures {
         }
     }
 
-    /// One that is no matter of rounds.
-    pub(crate) fn one(&mut self, name: &str, value: f64, unit: &str) {
+    /// Adds a single value.
+    pub fn one(&mut self, name: &str, value: f64, unit: &str) {
         self.add(name, &[value], unit);
     }
 
-    pub(crate) fn write(self) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/figures");
+    /// Writes the file.
+    pub fn write(self) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/figures");
         fs::create_dir_all(folder).expect("a folder");
         let text = serde_json::to_string_pretty(&self.all).expect("figures");
         let file = format!("{folder}/{}.json", self.bench);
@@ -55,13 +56,13 @@ impl Figures {
     }
 }
 
-/// The head of a table of [`row`]s.
-pub(crate) fn head(title: &str, unit: &str) {
+/// Prints the head of a table of [`row`]s.
+pub fn head(title: &str, unit: &str) {
     println!("\n{title:<58}{:>12}{:>12}{:>12}  {unit}", "median", "lowest", "highest");
 }
 
-/// Median, lowest and highest of rounds.
-pub(crate) fn row(name: &str, rounds: &[f64]) {
+/// Prints the median, lowest and highest of rounds.
+pub fn row(name: &str, rounds: &[f64]) {
     let [lowest, highest] = [0.0, 1.0].map(|share| quantile(rounds, share));
     println!(
         "  {name:<56}{:>12}{:>12}{:>12}",
@@ -71,8 +72,8 @@ pub(crate) fn row(name: &str, rounds: &[f64]) {
     );
 }
 
-/// With as many decimals as say something.
-pub(crate) fn shown(value: f64) -> String {
+/// Formats a value with as many decimals as are significant.
+pub fn shown(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -80,11 +81,13 @@ pub(crate) fn shown(value: f64) -> String {
     }
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
+/// Returns the median.
+pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+/// Returns the value below which this share of the values lies.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));

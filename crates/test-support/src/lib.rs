@@ -3,7 +3,24 @@
 //! It is not published. Each module is behind a feature of its name, for the sake of its
 //! dependencies.
 
+pub mod child_guard;
+pub mod ports;
+
+#[cfg(feature = "certificates")]
+pub mod certificates;
+#[cfg(feature = "figures")]
+pub mod figures;
 #[cfg(feature = "opa")]
 pub mod opa;
+#[cfg(feature = "postgres-server")]
+pub mod postgres_server;
+#[cfg(feature = "redis-server")]
+pub mod redis_server;
+#[cfg(feature = "redis-server")]
+pub mod resp;
+#[cfg(feature = "signing-key")]
+pub mod signing_key;
+#[cfg(feature = "tokens")]
+pub mod tokens;
 #[cfg(feature = "waiting")]
 pub mod waiting;

@@ -1,16 +1,18 @@
-//! A real PostgreSQL for one test: a free port, a temporary folder, and the parts of Caracal's
-//! tables that are read, row level security included.
+//! A real PostgreSQL on a free port, with Caracal's tables as far as they are read and their row level
+//! security, gone when it is dropped.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const GRANTS: &str = include_str!("../../grants.sql");
+use crate::child_guard::signal;
+use crate::ports::free_port;
 
-/// The tables of Caracal's migrations, without the columns that are not read.
+const GRANTS: &str = include_str!("../../postgres/grants.sql");
+
+/// The tables of Caracal's migrations, without the columns that are never read.
 const TABLES: &str = "
     CREATE TABLE authority_records (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
@@ -32,17 +34,20 @@ const TABLES: &str = "
         created_at timestamptz NOT NULL DEFAULT now());
 ";
 
-pub(crate) const PASSWORD: &str = "a-password-of-a-test";
+/// The password of the role that services use.
+pub const PASSWORD: &str = "a-password-of-a-test";
 
-pub(crate) struct PostgresServer {
-    pub(crate) folder: TempDir,
+/// A PostgreSQL that this process started.
+#[derive(Debug)]
+pub struct PostgresServer {
+    folder: TempDir,
     port: u16,
-    pub(crate) process: Child,
+    process: Child,
 }
 
 impl PostgresServer {
-    /// A server with Caracal's tables, empty, and the documented role.
-    pub(crate) async fn start() -> Self {
+    /// Starts a server with Caracal's tables, empty, and the documented role.
+    pub async fn start() -> Self {
         let mut server = Self::initialize();
         server.wait_until_up();
         server.run(TABLES).await;
@@ -74,39 +79,44 @@ impl PostgresServer {
             .stdout(Stdio::null())
             .output()
             .expect("initdb runs");
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        let port = free_port();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port().expect("a free port");
         let process = launch(folder.path(), port);
         Self { folder, port, process }
     }
 
-    /// Returns the address that a service would use.
-    pub(crate) fn url(&self) -> String {
+    /// Returns the address that a service is given.
+    pub fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
 
-    pub(crate) fn url_with(&self, password: &str) -> String {
+    /// Returns that address with another password.
+    pub fn url_with(&self, password: &str) -> String {
         format!("postgres://caracal_revocation:{password}@127.0.0.1:{}/postgres", self.port)
     }
 
-    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
-    pub(crate) const fn port(&self) -> u16 {
+    /// Returns its port.
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns the address with another port, for a proxy in between.
-    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
-    pub(crate) fn url_at(&self, port: u16) -> String {
+    /// Returns its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns that address with the port of a proxy.
+    pub fn url_at(&self, port: u16) -> String {
         self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
     }
 
     /// Runs statements as the owner of the tables.
-    pub(crate) async fn run(&self, statements: &str) {
+    pub async fn run(&self, statements: &str) {
         self.owner().await.batch_execute(statements).await.expect("the statements are good");
     }
 
     /// Opens a connection as the owner of the tables.
-    pub(crate) async fn owner(&self) -> tokio_postgres::Client {
+    pub async fn owner(&self) -> tokio_postgres::Client {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.folder.path()).port(self.port).user("postgres").dbname("postgres");
         let (client, connection) =
@@ -115,24 +125,23 @@ impl PostgresServer {
         client
     }
 
-    /// Writes a file that only the server can read.
-    #[allow(dead_code, reason = "one of the two suites that share this needs it")]
-    pub(crate) fn own_file(&self, path: &Path, bytes: &[u8]) {
+    /// Writes a file that only the server may read.
+    pub fn own_file(&self, path: &Path, bytes: &[u8]) {
         std::fs::write(path, bytes).expect("the folder can be written to");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path, mode).expect("the test owns the file");
         own(path);
     }
 
-    /// Kills the server, as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
         self.process.kill().expect("the server can be killed");
         self.process.wait().expect("the server ends");
     }
 
-    /// Starts the server again on the same port and files.
-    pub(crate) fn restart(&mut self) {
-        // The processes of a killed server hold on to the files for a moment.
+    /// Starts it again on the same port and the same files.
+    pub fn restart(&mut self) {
+        // Processes that the killed server left hold the files for a moment.
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             self.process = launch(self.folder.path(), self.port);
@@ -141,6 +150,22 @@ impl PostgresServer {
             }
             assert!(Instant::now() < deadline, "the server does not come back");
         }
+    }
+
+    /// Makes the next start one that waits for a primary.
+    pub fn become_standby(&self) {
+        let path = self.folder.path().join("data/standby.signal");
+        std::fs::write(path, "").expect("the folder can be written to");
+    }
+
+    /// Stops its process; it accepts connections and answers nothing.
+    pub fn freeze(&self) {
+        signal(self.process.id(), "-STOP").expect("the server can be stopped");
+    }
+
+    /// Continues its process.
+    pub fn thaw(&self) {
+        signal(self.process.id(), "-CONT").expect("the server can be continued");
     }
 
     fn wait_until_up(&mut self) {
@@ -167,10 +192,9 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        let id = self.process.id().to_string();
-        // Ends all of its processes at once, whether it was stopped or not.
-        let _ = Command::new("kill").args(["-CONT", &id]).status();
-        let _ = Command::new("kill").args(["-QUIT", &id]).status();
+        // Ends all of its processes at once, also if it is stopped.
+        let _ = signal(self.process.id(), "-CONT");
+        let _ = signal(self.process.id(), "-QUIT");
         let _ = self.process.wait();
     }
 }
@@ -182,14 +206,13 @@ fn launch(folder: &Path, port: u16) -> Child {
     server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres runs")
 }
 
-/// Returns a command for one of PostgreSQL's programs.
+/// Returns a command for a program of PostgreSQL.
 fn program(name: &str) -> Command {
     program_at(&binary(name))
 }
 
-/// Returns a command that runs as another user if this process is root: the program rejects
-/// root.
-pub(crate) fn program_at(binary: &Path) -> Command {
+/// Returns a command for a program that refuses to run as root, as another user if this one is root.
+pub fn program_at(binary: &Path) -> Command {
     if !is_root() {
         return Command::new(binary);
     }
@@ -218,9 +241,4 @@ fn binary(name: &str) -> PathBuf {
         .collect();
     found.sort();
     found.pop().unwrap_or_else(|| name.into())
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

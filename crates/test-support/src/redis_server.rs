@@ -1,60 +1,101 @@
-//! A real redis-server of a test's own: on a free port, in a folder of its own, gone at the end.
+//! A real redis-server on a free port, with its own data folder, gone when it is dropped.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{KeyRing, Settings};
+use caracal_revocation_event::KeyRing;
+use caracal_revocation_stream::Settings;
 use tempfile::TempDir;
 
-pub(crate) struct RedisServer {
+use crate::child_guard::{KillOnExit, signal};
+use crate::ports::free_port;
+
+/// The time within which a server starts; the slowest machine needs less.
+pub const STARTS_WITHIN: Duration = Duration::from_secs(120);
+
+/// A redis-server that this process started.
+#[derive(Debug)]
+pub struct RedisServer {
     folder: TempDir,
     port: u16,
     arguments: Vec<String>,
-    process: Child,
+    process: KillOnExit,
 }
 
 impl RedisServer {
-    /// A server as the contract wants it: append-only file on, nothing evicted.
-    pub(crate) fn start() -> Self {
+    /// Starts a server that the wire contract accepts: append-only file on, no eviction.
+    pub fn start() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "everysec"])
     }
 
-    pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let arguments: Vec<_> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    /// Starts a server that writes nothing to disk.
+    pub fn in_memory() -> Self {
+        Self::start_with(&["--appendonly", "no"])
+    }
+
+    /// Starts a server with these arguments after those that it always has.
+    pub fn start_with(arguments: &[&str]) -> Self {
         for _ in 0..5 {
-            let folder = TempDir::new().expect("a temporary folder");
-            let port = free_port();
-            let process = launch(&folder, port, &arguments);
-            let mut server = Self { folder, port, arguments: arguments.clone(), process };
+            let mut server = Self::launch(arguments).expect("redis-server runs");
             if server.wait_until_up() {
                 return server;
             }
-            // Somebody else took the port in between: try another.
+            // Another process took the port in between: try the next.
         }
         panic!("redis-server does not start with {arguments:?}");
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Launches a server and does not wait until it answers.
+    pub fn launch(arguments: &[&str]) -> io::Result<Self> {
+        let folder = TempDir::with_prefix("redis-")?;
+        let port = free_port()?;
+        let arguments: Vec<_> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let process = launch(folder.path(), port, &arguments)?;
+        Ok(Self { folder, port, arguments, process })
+    }
+
+    /// Launches it again on the same port and files, with other arguments, and does not wait.
+    pub fn relaunch(&mut self, arguments: &[&str]) -> io::Result<()> {
+        self.arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        self.process = launch(self.folder.path(), self.port, &self.arguments)?;
+        Ok(())
+    }
+
+    /// Returns the address that a service is given.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Returns the address of its socket.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where the server keeps its data; a test may put files of its own beside them.
-    pub(crate) fn folder(&self) -> &std::path::Path {
+    /// Returns the folder of its data; a test may add files.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The settings of a service that uses this server.
-    pub(crate) fn settings(&self, keys: &KeyRing) -> Settings {
+    /// Returns its process.
+    pub fn process(&mut self) -> &mut KillOnExit {
+        &mut self.process
+    }
+
+    /// Returns the settings of a service that uses this server.
+    pub fn settings(&self, keys: &KeyRing) -> Settings {
         settings(&self.url(), keys)
     }
 
-    /// A plain connection, to do what Caracal's own services and operators do.
-    pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
+    /// Opens a plain connection, for what Caracal's other services and operators do.
+    pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         redis::Client::open(self.url())
             .expect("an address")
             .get_multiplexed_async_connection()
@@ -62,36 +103,42 @@ impl RedisServer {
             .expect("a connection")
     }
 
-    /// As by `kill -9`.
-    pub(crate) fn kill(&mut self) {
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
         self.process.kill().expect("the server can be killed");
-        self.process.wait().expect("the server ends");
     }
 
     /// Starts it again on the same port and the same files.
-    pub(crate) fn restart(&mut self) {
-        self.process = launch(&self.folder, self.port, &self.arguments);
+    pub fn restart(&mut self) {
+        self.process =
+            launch(self.folder.path(), self.port, &self.arguments).expect("redis-server runs");
         assert!(self.wait_until_up(), "the server comes back");
     }
 
-    /// Stops it where it stands; it keeps its connections and answers nothing.
-    pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
+    /// Stops its process; it keeps its connections and answers nothing.
+    pub fn freeze(&self) {
+        signal(self.process.id(), "-STOP").expect("the server can be stopped");
     }
 
-    pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
+    /// Continues its process.
+    pub fn thaw(&self) {
+        signal(self.process.id(), "-CONT").expect("the server can be continued");
     }
 
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(signal).arg(self.process.id().to_string()).status();
-        assert!(status.expect("kill runs").success());
+    /// Returns the time for which its threads have been on a processor.
+    pub fn processor_time(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        let nanos = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
     }
 
     fn wait_until_up(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            if self.process.try_wait().expect("the process can be asked").is_some() {
+            if self.process.has_ended().expect("the process can be asked") {
                 return false;
             }
             if answers_ping(self.port) {
@@ -103,46 +150,40 @@ impl RedisServer {
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Settings with which the streams may be missing.
-pub(crate) fn settings(url: &str, keys: &KeyRing) -> Settings {
+/// Returns settings with which the streams may be missing.
+pub fn settings(url: &str, keys: &KeyRing) -> Settings {
     settings_in("dev", url, keys)
 }
 
-pub(crate) fn settings_in(mode: &str, url: &str, keys: &KeyRing) -> Settings {
+/// Returns settings in this mode (`CARACAL_MODE`).
+pub fn settings_in(mode: &str, url: &str, keys: &KeyRing) -> Settings {
     let lookup = |name: &str| match name {
         "REDIS_URL" => Some(url.to_owned()),
         "CARACAL_MODE" => Some(mode.to_owned()),
-        // In place of this, the keys below.
+        // The keys below take its place.
         "STREAMS_HMAC_KEY" if mode != "dev" => Some("00".repeat(32)),
         _ => None,
     };
     Settings::from_lookup(lookup).expect("settings").with_keys(keys.clone())
 }
 
-fn launch(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
-    Command::new("redis-server")
+fn launch(folder: &Path, port: u16, arguments: &[String]) -> io::Result<KillOnExit> {
+    let mut command = Command::new("redis-server");
+    command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--dir", folder.path().to_str().expect("a path of text")])
+        .arg("--dir")
+        .arg(folder)
         .args(arguments)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed (on Debian: apt-get install redis-server)")
+        .stderr(Stdio::null());
+    KillOnExit::spawn(&mut command).map_err(|error| {
+        io::Error::other(format!(
+            "redis-server cannot be run (on Debian: apt-get install redis-server): {error}"
+        ))
+    })
 }
 
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// Up also means done loading: until then it answers with an error.
+/// Returns `true` once the server has loaded its data: until then it answers with an error.
 fn answers_ping(port: u16) -> bool {
     use std::io::{Read, Write};
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };

@@ -1,31 +1,17 @@
-//! A real redis-server for a bench, and a raw socket to it: the floor under every reader.
-
-#![allow(dead_code, reason = "no bench uses all of it")]
+//! A blocking socket to Redis without a client library: the floor under every reader.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use tempfile::TempDir;
+use crate::redis_server::RedisServer;
 
-/// Gone, with its data, at the end.
-pub(crate) struct Server {
-    process: Child,
-    pub(crate) port: u16,
-    _folder: TempDir,
-}
-
-impl Server {
-    /// Without persistence: what is measured is the way out of Redis, not its disk.
-    pub(crate) fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    /// A replica of another, once it has all of it.
-    pub(crate) fn replica_of(primary: &Self) -> Self {
-        let server = Self::start_with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+impl RedisServer {
+    /// Starts a replica of another server, and returns once the replica has all of its data.
+    pub fn replica_of(primary: &Self) -> Self {
+        let port = primary.port().to_string();
+        let server = Self::start_with(&["--appendonly", "no", "--replicaof", "127.0.0.1", &port]);
         for _ in 0..500 {
             if server.info("replication", "master_link_status").as_deref() == Some("up") {
                 return server;
@@ -35,82 +21,39 @@ impl Server {
         panic!("the replica does not reach its primary");
     }
 
-    fn start_with(more: &[&str]) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
-            .arg("--dir")
-            .arg(folder.path())
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let process = command
-            .spawn()
-            .expect("redis-server is installed (on Debian: apt-get install redis-server)");
-        let server = Self { process, port, _folder: folder };
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return server;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("redis-server does not come up on port {port}");
-    }
-
-    /// A field of what the server says of itself.
-    pub(crate) fn info(&self, section: &str, field: &str) -> Option<String> {
-        let mut raw = Raw::connect(self.port);
-        raw.push(&[b"INFO", section.as_bytes()]);
-        raw.send();
+    /// Returns a field of `INFO`.
+    pub fn info(&self, section: &str, field: &str) -> Option<String> {
+        let mut socket = RespSocket::connect(self.port());
+        socket.push(&[b"INFO", section.as_bytes()]);
+        socket.send();
         let mut info = String::new();
-        raw.skip(&mut |text| info = String::from_utf8_lossy(text).into_owned());
+        socket.skip(&mut |text| info = String::from_utf8_lossy(text).into_owned());
         let mut lines = info.lines().filter_map(|line| line.split_once(':'));
         lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned())
     }
 
-    /// The same as a number.
-    pub(crate) fn number(&self, section: &str, field: &str) -> f64 {
+    /// Returns a field of `INFO` as a number.
+    pub fn number(&self, section: &str, field: &str) -> f64 {
         self.info(section, field).and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
     }
-
-    /// How long its threads have been on a processor.
-    pub(crate) fn on_core(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
-        let nanos = tasks.into_iter().flatten().flatten().filter_map(|task| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(nanos.sum())
-    }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A blocking socket that speaks just enough RESP.
-pub(crate) struct Raw {
+/// A blocking socket with just enough RESP.
+pub struct RespSocket {
     reader: BufReader<TcpStream>,
     commands: Vec<u8>,
 }
 
-impl Raw {
-    pub(crate) fn connect(port: u16) -> Self {
+impl RespSocket {
+    /// Connects to a server on this machine.
+    pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server answers");
         stream.set_nodelay(true).expect("a socket");
         Self { reader: BufReader::with_capacity(256 << 10, stream), commands: Vec::new() }
     }
 
     /// Adds a command to the next write.
-    pub(crate) fn push(&mut self, parts: &[&[u8]]) {
+    pub fn push(&mut self, parts: &[&[u8]]) {
         write!(self.commands, "*{}\r\n", parts.len()).expect("memory");
         for part in parts {
             write!(self.commands, "${}\r\n", part.len()).expect("memory");
@@ -119,13 +62,14 @@ impl Raw {
         }
     }
 
-    pub(crate) fn send(&mut self) {
+    /// Writes the commands that were added.
+    pub fn send(&mut self) {
         self.reader.get_mut().write_all(&self.commands).expect("the server reads");
         self.commands.clear();
     }
 
-    /// Skips one answer of whatever shape, and calls `on_text` with each string in it.
-    pub(crate) fn skip(&mut self, on_text: &mut impl FnMut(&[u8])) {
+    /// Reads one answer of any shape, and calls `on_text` with each string in it.
+    pub fn skip(&mut self, on_text: &mut impl FnMut(&[u8])) {
         let mut line = Vec::new();
         let mut left = 1_u64;
         while left > 0 {
@@ -151,7 +95,7 @@ impl Raw {
         }
     }
 
-    /// Takes text from the buffer where it lies whole, without a copy.
+    /// Reads a string, without a copy if the buffer holds all of it.
     fn text(&mut self, len: usize, on_text: &mut impl FnMut(&[u8])) {
         let buffered = self.reader.buffer();
         if let Some(text) = buffered.get(..len) {

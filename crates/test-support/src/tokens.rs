@@ -1,22 +1,21 @@
-//! Tokens to ask about and ids to revoke, as many as a bench wants and always the same.
+//! Claims to decide about and ids to revoke: any number of them, equal in every run.
 
-#![allow(dead_code, reason = "no bench uses all of it")]
+use caracal_revocation_event::{KeyRing, Message, Stream};
+use caracal_revocation_state::{Claims, Options, RevocationsWriter};
 
-use caracal_revocation::{Claims, KeyRing, Message, Options, RevocationsWriter, Stream};
+/// The first number of ids that are never revoked.
+pub const UNKNOWN: u64 = 1 << 40;
 
-/// Ids below the first are revoked; no other range is.
-pub(crate) const UNKNOWN: u64 = 1 << 40;
-
-/// A state that is fresh, and in which the ids below `entries` are revoked.
-pub(crate) fn revoked(entries: u64) -> RevocationsWriter {
+/// Creates a fresh state in which the ids below `entries` are revoked.
+pub fn revoked(entries: u64) -> RevocationsWriter {
     let revocations = RevocationsWriter::new(Options::default());
     revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
     revocations.confirm(revocations.now());
     revocations
 }
 
-/// Revokes the ids by real events: as delegations, of which one message names many.
-pub(crate) fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
+/// Revokes the ids by real events: as delegations, since one message names many.
+pub fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     let ring = KeyRing::insecure_accept_unsigned();
     for ids in ids.chunks(500) {
         let edges = serde_json::to_string(ids).expect("JSON");
@@ -33,23 +32,23 @@ pub(crate) fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
 }
 
 /// Revokes a session.
-pub(crate) fn revoke_session(revocations: &RevocationsWriter, sid: &str) {
+pub fn revoke_session(revocations: &RevocationsWriter, sid: &str) {
     let fields: [(&[u8], &[u8]); 1] = [(b"sid", sid.as_bytes())];
     let message = Message::new(Stream::SessionsRevoke, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("a message");
     revocations.apply(&event, revocations.now());
 }
 
-/// The claims of a token that was just made, and lives as long as any may.
-pub(crate) fn claims(sid: &str) -> Claims {
+/// Returns the claims of a token issued now, with the longest lifetime.
+pub fn claims(sid: &str) -> Claims {
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
     let now = i64::try_from(now).expect("a time");
     Claims::new(sid, now, now + 3_600)
 }
 
-/// So many tokens of four anchors. If there are entries, the last anchor of each is revoked: the
-/// one that is looked up last.
-pub(crate) fn tokens(count: u64, entries: u64) -> Vec<Claims> {
+/// Returns tokens of four anchors each. If there are entries, the anchor that is looked up last is
+/// revoked.
+pub fn tokens(count: u64, entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
         let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
         let mut claims = claims(&sid);
@@ -62,8 +61,8 @@ pub(crate) fn tokens(count: u64, entries: u64) -> Vec<Claims> {
     (0..count).map(token).collect()
 }
 
-/// The id of this number: 36 characters that look like a UUID.
-pub(crate) fn id(number: u64) -> String {
+/// Returns the id of this number: 36 characters that look like a UUID.
+pub fn id(number: u64) -> String {
     let (high, low) = (mix(number * 2), mix(number * 2 + 1));
     format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",

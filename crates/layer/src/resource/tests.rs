@@ -3,17 +3,14 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use caracal_revocation_mandate::{Invalid, Mandate, SubjectType, Unmet, Use, Verifier};
 use caracal_revocation_state::{Admission, ManualClock, Options, Revocations, RevocationsWriter};
+use caracal_test_support::signing_key::SigningKey;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -27,7 +24,7 @@ const AUDIENCE: &str = "https://api.example";
 
 struct World {
     issuer: String,
-    signing: EncodingKey,
+    key: SigningKey,
     revocations: RevocationsWriter,
     verifier: Verifier,
     /// The keys' document, or what stands in its place.
@@ -36,11 +33,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let point = pair.public_key().as_ref()[1..].to_vec();
-        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
-        let jwk = json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k1", "x": x, "y": y});
-        let document = Arc::new(Mutex::new(json!({ "keys": [jwk] }).to_string()));
+        let key = SigningKey::new("k1");
+        let document = Arc::new(Mutex::new(json!({ "keys": [key.jwk()] }).to_string()));
         let served = Arc::clone(&document);
         let answer = axum::routing::get(async move || served.lock().unwrap().clone());
         let app = axum::Router::new().route("/.well-known/jwks.json", answer);
@@ -51,8 +45,7 @@ impl World {
         let revocations = RevocationsWriter::with_clock(Options::default(), clock);
         revocations.confirm(revocations.now());
         let verifier = verifier(&issuer, &revocations, Use::Resource);
-        let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
-        Self { issuer, signing, revocations, verifier, document }
+        Self { issuer, key, revocations, verifier, document }
     }
 
     fn layer(&self) -> ResourceLayer {
@@ -75,8 +68,7 @@ impl World {
     }
 
     fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::ES256) };
-        encode(&header, claims, &self.signing).unwrap()
+        self.key.sign(claims)
     }
 
     fn good(&self) -> String {

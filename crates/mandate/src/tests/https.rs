@@ -1,6 +1,6 @@
 //! Keys over HTTPS, from servers that speak it well, badly, or not at all.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use caracal_test_support::certificates::Authority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -12,35 +12,17 @@ use crate::ConfigError;
 use crate::fetch::{FetchError, Fetcher};
 use crate::jwks::Unusable;
 
-/// A private authority, as companies have.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Accepts TLS connections with a certificate for this name.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
+/// Accepts TLS connections with a certificate for this name.
+fn acceptor(authority: &Authority, name: &str) -> TlsAcceptor {
+    let (certificate, key) = authority.certificate(name, "server");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// What a server does with a connection whose request it has read.
@@ -119,7 +101,7 @@ async fn fetch_within(
 
 async fn fetch_said(words: String) -> Result<Vec<Box<str>>, FetchError> {
     let authority = Authority::new("Ours");
-    let url = serve(authority.acceptor("localhost"), Manner::Say(words)).await;
+    let url = serve(acceptor(&authority, "localhost"), Manner::Say(words)).await;
     fetch(&url, &authority).await
 }
 
@@ -128,7 +110,7 @@ async fn a_mandate_is_verified_with_keys_from_an_https_server_of_a_private_autho
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[]).await;
     let authority = Authority::new("Ours");
-    let url = serve(authority.acceptor("localhost"), Manner::Say(ok(&document(&[&key])))).await;
+    let url = serve(acceptor(&authority, "localhost"), Manner::Say(ok(&document(&[&key])))).await;
     let token = key.sign(&sts.claims("ar-1"));
     let trusting = |pem: &str| {
         let builder = sts.builder().with_keys_url(&url).with_keys_authorities(pem.as_bytes());
@@ -160,11 +142,11 @@ async fn a_certificate_for_another_name_or_of_another_authority_is_refused() {
             other => panic!("{other:?}"),
         }
     };
-    let words = refused(authority.acceptor("sts.example")).await;
+    let words = refused(acceptor(&authority, "sts.example")).await;
     assert!(words.contains("certificate not valid for name"), "{words}");
-    let words = refused(Authority::new("Theirs").acceptor("localhost")).await;
+    let words = refused(acceptor(&Authority::new("Theirs"), "localhost")).await;
     assert!(words.contains("UnknownIssuer"), "{words}");
-    let url = serve(authority.acceptor("localhost"), Manner::Say(document.clone())).await;
+    let url = serve(acceptor(&authority, "localhost"), Manner::Say(document.clone())).await;
     assert_eq!(fetch(&url, &authority).await.unwrap(), ["k1".into()], "the one that is right");
 }
 
@@ -192,7 +174,7 @@ async fn a_body_that_drips_or_stops_is_given_up_on() {
     let authority = Authority::new("Ours");
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{".to_owned();
     for manner in [Manner::Drip(head.clone()), Manner::Fall(head), Manner::Fall(String::new())] {
-        let url = serve(authority.acceptor("localhost"), manner).await;
+        let url = serve(acceptor(&authority, "localhost"), manner).await;
         assert_eq!(fetch_within(SHORT, &url, &authority).await, Err(FetchError::Deadline(SHORT)));
     }
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{\"keys\":[".to_owned();
@@ -204,7 +186,7 @@ async fn redirects_and_other_answers_than_200_are_not_followed() {
     let key = SigningKey::new("k1");
     let authority = Authority::new("Ours");
     let good = ok(&document(&[&key]));
-    let elsewhere = serve(authority.acceptor("localhost"), Manner::Say(good)).await;
+    let elsewhere = serve(acceptor(&authority, "localhost"), Manner::Say(good)).await;
     assert_eq!(fetch(&elsewhere, &authority).await.unwrap(), ["k1".into()]);
     for status in [301, 302, 303, 307, 308, 204, 206, 304, 401, 500] {
         let length = document(&[&key]).len();
@@ -212,7 +194,7 @@ async fn redirects_and_other_answers_than_200_are_not_followed() {
             "HTTP/1.1 {status} X\r\nlocation: {elsewhere}\r\ncontent-length: {length}\r\n\r\n{}",
             document(&[&key]),
         );
-        let url = serve(authority.acceptor("localhost"), Manner::Say(words)).await;
+        let url = serve(acceptor(&authority, "localhost"), Manner::Say(words)).await;
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(fetch(&url, &authority).await, Err(FetchError::Status(status)));
     }
@@ -235,10 +217,10 @@ async fn a_document_of_256_kib_is_read_and_one_byte_more_is_not() {
 async fn a_document_that_holds_no_key_for_mandates_is_refused() {
     let key = SigningKey::new("k1");
     let with = |name: &str, value: Value| {
-        let jwk = with(key.jwk.clone(), name, value);
+        let jwk = with(key.jwk(), name, value);
         json!({ "keys": [jwk] }).to_string()
     };
-    let twice = json!({ "keys": [key.jwk, SigningKey::new("k1").jwk] }).to_string();
+    let twice = json!({ "keys": [key.jwk(), SigningKey::new("k1").jwk()] }).to_string();
     let cases = [
         ("<html>".to_owned(), Unusable::NotKeys),
         ("{\"keys\":[".into(), Unusable::NotKeys),

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -19,38 +18,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{Clock as _, ManualClock, Options, RevocationsWriter};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use caracal_test_support::signing_key::SigningKey;
 use serde_json::{Value, json};
 
 use crate::{Verifier, VerifierBuilder};
 
 const ZONE: &str = "z-1";
 const AUDIENCE: &str = "https://api.example";
-
-/// A signing key and the name it is published under.
-struct SigningKey {
-    kid: String,
-    signing: EncodingKey,
-    jwk: Value,
-}
-
-impl SigningKey {
-    fn new(kid: &str) -> Self {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let point = pair.public_key().as_ref()[1..].to_vec();
-        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
-        let jwk = json!({
-            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": x, "y": y,
-        });
-        let signing = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
-        Self { kid: kid.into(), signing, jwk }
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
-        encode(&header, claims, &self.signing).unwrap()
-    }
-}
 
 struct Sts {
     issuer: String,
@@ -155,7 +129,7 @@ async fn landed(verifier: &Verifier) {
 }
 
 fn document(keys: &[&SigningKey]) -> String {
-    json!({ "keys": keys.iter().map(|key| &key.jwk).collect::<Vec<_>>() }).to_string()
+    json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() }).to_string()
 }
 
 /// The claims with one of them changed, or left out.

@@ -123,7 +123,8 @@ async fn a_claim_that_stands_twice_is_refused_although_signed() {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k1"}"#);
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
         let signature =
-            jsonwebtoken::crypto::sign(signed.as_bytes(), &key.signing, Algorithm::ES256).unwrap();
+            jsonwebtoken::crypto::sign(signed.as_bytes(), key.encoding_key(), Algorithm::ES256)
+                .unwrap();
         format!("{signed}.{signature}")
     };
     assert!(verifier.verify(&sign(json.clone())).await.is_ok());

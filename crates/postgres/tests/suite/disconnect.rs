@@ -7,6 +7,7 @@ use caracal_revocation_stream::Scope;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::pooler::Pooler;
 use crate::reading::{DAY, postgres, read};
 use crate::server::PostgresServer;
 
@@ -124,7 +125,7 @@ async fn cuts_connection_to_hung_server() {
 #[tokio::test]
 async fn pooler_keeps_its_connection_between_reads() {
     let server = PostgresServer::start().await;
-    let Some(pooler) = server.pooler() else {
+    let Some(pooler) = Pooler::start(&server) else {
         eprintln!("skipped: pgbouncer is not installed");
         return;
     };

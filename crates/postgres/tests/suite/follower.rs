@@ -1,10 +1,11 @@
 //! A follower with Postgres as its baseline.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, Notice};
 use caracal_revocation_state::{Checks, Claims, Reason, Revocations, Verdict};
 use caracal_revocation_stream::{Follower, InProcess, Publisher};
+use caracal_test_support::waiting::eventually;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::reading::postgres;
@@ -22,14 +23,6 @@ fn denial(revocations: &Revocations, sid: &str) -> Option<Reason> {
         Verdict::Refused(refusal) => Some(refusal.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(why) => panic!("{why:?}"),
-    }
-}
-
-async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never happened: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -3,12 +3,12 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
+use caracal_test_support::postgres_server as server;
+
 mod disconnect;
 mod errors;
-mod faults;
 mod follower;
 mod pooler;
 mod reading;
-mod server;
 #[cfg(feature = "tls")]
 mod tls;

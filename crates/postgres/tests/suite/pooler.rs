@@ -4,24 +4,26 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::server::{PASSWORD, PostgresServer, free_port, program_at};
+use caracal_test_support::ports::free_port;
+
+use crate::server::{PASSWORD, PostgresServer, program_at};
 
 pub(crate) struct Pooler {
     port: u16,
     process: Child,
 }
 
-impl PostgresServer {
+impl Pooler {
     /// Starts a pooler in transaction mode, with room for two connections.
-    pub(crate) fn pooler(&self) -> Option<Pooler> {
+    pub(crate) fn start(server: &PostgresServer) -> Option<Self> {
         let known = std::env::var_os("PATH").unwrap_or_default();
         let binary = std::env::split_paths(&known)
             .chain(["/usr/sbin".into()])
             .map(|folder| folder.join("pgbouncer"))
             .find(|path| path.exists())?;
-        let (port, behind) = (free_port(), self.port());
+        let (port, behind) = (free_port().expect("a free port"), server.port());
         let (settings, users) = ("pgbouncer.ini", "users.txt");
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let path = |name: &str| server.folder().join(name).display().to_string();
         let text = format!(
             "[databases]\npostgres = host=127.0.0.1 port={behind}\n[pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
@@ -29,9 +31,9 @@ impl PostgresServer {
              default_pool_size = 2\nadmin_users = caracal_revocation\n",
             path(users)
         );
-        self.own_file(path(settings).as_ref(), text.as_bytes());
+        server.own_file(path(settings).as_ref(), text.as_bytes());
         let user = format!("\"caracal_revocation\" \"{PASSWORD}\"\n");
-        self.own_file(path(users).as_ref(), user.as_bytes());
+        server.own_file(path(users).as_ref(), user.as_bytes());
         let mut command: Command = program_at(&binary);
         let process = command
             .args(["--quiet", &path(settings)])
@@ -44,11 +46,9 @@ impl PostgresServer {
             assert!(start.elapsed() < Duration::from_secs(30), "pgbouncer does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Pooler { port, process })
+        Some(Self { port, process })
     }
-}
 
-impl Pooler {
     pub(crate) fn url(&self, server: &PostgresServer) -> String {
         server.url_at(self.port)
     }

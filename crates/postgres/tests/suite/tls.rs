@@ -4,26 +4,17 @@ use std::path::Path;
 
 use caracal_revocation_postgres::Postgres;
 use caracal_revocation_stream::Scope;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use caracal_test_support::certificates::Authority;
 use tempfile::TempDir;
 
 use crate::reading::{DAY, read};
 use crate::server::PostgresServer;
 
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
 /// Starts a server that accepts TLS only, with a certificate for `localhost`.
-async fn start(authority: &CertifiedIssuer<'static, KeyPair>) -> PostgresServer {
+async fn start(authority: &Authority) -> PostgresServer {
     let mut server = PostgresServer::start().await;
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let data = server.folder.path().join("data");
+    let (certificate, key) = authority.certificate("localhost", "server");
+    let data = server.folder().join("data");
     server.own_file(&data.join("server.crt"), certificate.pem().as_bytes());
     server.own_file(&data.join("server.key"), key.serialize_pem().as_bytes());
     let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
@@ -51,14 +42,14 @@ async fn outcome(url: &str, ca: Option<&Path>) -> Result<(), String> {
 #[tokio::test]
 async fn trusts_private_authority_from_setting_or_address() {
     let folder = TempDir::new().unwrap();
-    let ours = authority("ours");
+    let ours = Authority::new("ours");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     };
     let ca = file("ca.pem", &ours.pem());
-    let foreign = file("foreign.pem", &authority("theirs").pem());
+    let foreign = file("foreign.pem", &Authority::new("theirs").pem());
     let broken = file("broken.pem", "no certificate");
     let server = start(&ours).await;
     let by_name = server.url().replace("127.0.0.1", "localhost");

@@ -9,14 +9,9 @@
     reason = "tests may panic, their helpers too"
 )]
 
+use caracal_test_support::{certificates, ports, redis_server};
+
 mod program;
-
-#[path = "../../../../tests/suite/certificates.rs"]
-mod certificates;
-
-#[path = "../../../../tests/suite/redis_server.rs"]
-#[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
-mod redis_server;
 
 mod cluster;
 mod dead_letters;

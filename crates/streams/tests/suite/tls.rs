@@ -3,8 +3,9 @@
 use tempfile::TempDir;
 
 use crate::certificates::certificates;
+use crate::ports::free_port;
 use crate::program::{Ended, program};
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::RedisServer;
 
 const CA: &str = "REDIS_TLS_CA_FILE";
 const CERT: &str = "REDIS_TLS_CERT_FILE";
@@ -51,7 +52,7 @@ fn names_the_untrusted_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server", "client"]);
     let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let port = free_port();
+    let port = free_port().unwrap();
     let _server = RedisServer::start_with(&[
         "--tls-port",
         &port.to_string(),
