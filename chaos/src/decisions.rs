@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use caracal_revocation::{Baseline, BaselineError, BaselineFuture, Known, Scope};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What publishers write.
 pub struct Decisions {

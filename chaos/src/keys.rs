@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use caracal_revocation::Key;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 pub struct Keys(Mutex<Inner>);
 

@@ -9,13 +9,14 @@
 mod checker;
 mod clients;
 mod decisions;
+mod failure;
 mod fault;
 mod heartbeat;
 mod history;
 mod inject;
 mod keys;
-mod leash;
 mod mandates;
+mod message;
 mod proxy;
 mod publishers;
 mod quiet;
@@ -37,13 +38,12 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use futures_util::{StreamExt, stream};
 
+use failure::Failure;
 use fault::Kind;
 use history::Minimum;
 use report::Report;
 use run::Extent;
 use schedule::{Frame, Schedule, Trait};
-
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Injects faults into a running fleet and checks that every promise held.
 #[derive(Debug, Parser)]

@@ -1,23 +1,20 @@
-//! The issuer of a schedule: mints ES256 mandates, of which readers check the signature.
+//! The issuer of a schedule: it signs ES256 mandates, and readers verify the signature.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use caracal_revocation::Claims;
+use caracal_test_support::signing_key::SigningKey;
 use http::{HeaderMap, header};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::json;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 pub const ZONE: &str = "zone-chaos";
 const ISSUER: &str = "https://sts.example";
 const AUDIENCE: &str = "gateway.example";
 
-pub struct Issuer {
-    key: EncodingKey,
-    public_key: String,
-}
+pub struct Issuer(SigningKey);
 
 pub struct Checker {
     key: DecodingKey,
@@ -50,17 +47,12 @@ impl Anchor {
 }
 
 impl Issuer {
-    pub fn new() -> Result<Self, Failure> {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
-        let private = pair.to_pkcs8v1()?;
-        Ok(Self {
-            key: EncodingKey::from_ec_der(private.as_ref()),
-            public_key: hex::encode(pair.public_key().as_ref()),
-        })
+    pub fn new() -> Self {
+        Self(SigningKey::new("chaos"))
     }
 
-    pub fn public_key(&self) -> &str {
-        &self.public_key
+    pub fn public_key(&self) -> String {
+        hex::encode(self.0.public_key())
     }
 
     /// A mandate with anchors of its own, and the second in which it was made.
@@ -79,7 +71,7 @@ impl Issuer {
                 "delegation_edge_id": Anchor::HopDelegation.of(token),
             }],
         });
-        Ok((encode(&Header::new(Algorithm::ES256), &claims, &self.key)?, iat))
+        Ok((self.0.sign(&claims), iat))
     }
 }
 

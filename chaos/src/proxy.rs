@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What the network does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! Publishers: they revoke, try again until Redis has acknowledged, and record when it did.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use caracal_revocation::{DelegationEvent, Notice, Stream};
 use fastrand::Rng;
 use redis::aio::MultiplexedConnection;
 use tokio::time::MissedTickBehavior;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::mandates::{Anchor, ZONE};
+use crate::message::MARK;
 use crate::server::connect_within;
 use crate::truth::Sent;
 use crate::world::World;
@@ -17,8 +18,6 @@ use crate::world::World;
 /// As often as Caracal's API polls its outbox.
 const RETRY: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(1);
-/// Names the revocation in its message; readers accept unknown fields.
-pub const MARK: &str = "chaos_revocation";
 
 /// A connection to the primary of the moment.
 #[derive(Default)]
@@ -172,10 +171,4 @@ impl Sender {
         self.open = Some((primary, connection.clone()));
         Ok(connection)
     }
-}
-
-/// An id by this machine's clock, so many milliseconds behind.
-pub fn id_behind(by: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    format!("{}-*", now.saturating_sub(u128::from(by)))
 }

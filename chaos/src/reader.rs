@@ -18,8 +18,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
-use crate::Failure;
 use crate::decisions::Decided;
+use crate::failure::Failure;
 use crate::mandates::Checker;
 
 /// The environment of a reader, beside `REDIS_URL` and `STREAMS_HMAC_KEY`.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::history::ReaderLife;
 use crate::keys::Keys;
 use crate::proxy::Proxy;

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::{StreamExt, stream};
 
-use crate::Failure;
 use crate::clients::Client;
+use crate::failure::Failure;
 use crate::heartbeat::Heartbeat;
 use crate::history::{History, Minimum, Promise};
 use crate::inject::inject;

@@ -1,59 +1,68 @@
 //! Real redis-servers: a primary and its replica, which can be killed, frozen and promoted.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use caracal_test_support::child_guard::signal;
+use caracal_test_support::redis_server::{self, STARTS_WITHIN};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
-use tempfile::TempDir;
 
-use crate::Failure;
-use crate::leash::Leashed;
+use crate::failure::Failure;
 
 /// Longer than the slowest machine needs: then the harness has failed, not what it tests.
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// One redis-server, in a folder of its own; gone when it is dropped, and when this program ends.
+/// Writes every command to disk before it is acknowledged: a kill then loses only what the harness
+/// takes away.
+const ARGUMENTS: [&str; 10] = [
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+    "--repl-diskless-sync-delay",
+    "0",
+    "--repl-timeout",
+    "5",
+    "--logfile",
+    "log",
+];
+
+/// A redis-server whose data the harness can take away.
 #[derive(Debug)]
-pub struct RedisServer {
-    folder: TempDir,
-    port: u16,
-    process: Leashed,
-}
+pub struct RedisServer(redis_server::RedisServer);
 
 impl RedisServer {
-    /// Starts a server with every write on disk before it is acknowledged: what a kill loses is
-    /// then what the harness takes away, and known.
     pub async fn start(replica_of: Option<SocketAddr>) -> Result<Self, Failure> {
+        let port = replica_of.map(|primary| primary.port().to_string());
+        let mut arguments = ARGUMENTS.to_vec();
+        if let Some(port) = &port {
+            arguments.extend(["--replicaof", "127.0.0.1", port]);
+        }
         for _ in 0..10 {
-            let folder = TempDir::with_prefix("chaos-redis-")?;
-            let port = free_port()?;
-            let process = launch(&folder, port, replica_of)?;
-            let mut server = Self { folder, port, process };
+            let mut server = Self(redis_server::RedisServer::launch(&arguments)?);
             if server.wait_until_up().await? {
                 return Ok(server);
             }
-            // Somebody else took the port in between.
+            // Another process took the port in between.
         }
         Err("redis-server does not start".into())
     }
 
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.0.address()
     }
 
     pub fn kill(&mut self) -> Result<(), Failure> {
-        Ok(self.process.kill()?)
+        Ok(self.0.process().kill()?)
     }
 
     /// Asks it to end, and waits until it has.
     pub async fn stop(&mut self) -> Result<(), Failure> {
-        signal(self.process.id(), "-TERM")?;
+        signal(self.0.process().id(), "-TERM")?;
         let deadline = Instant::now() + STARTS_WITHIN;
-        while !self.process.has_ended()? {
+        while !self.0.process().has_ended()? {
             if Instant::now() > deadline {
                 return Err("redis-server does not end".into());
             }
@@ -62,11 +71,11 @@ impl RedisServer {
         self.kill()
     }
 
-    /// On the same port and the files that are there.
+    /// Starts it again, as a primary, on the same port and files.
     pub async fn restart(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            self.process = launch(&self.folder, self.port, None)?;
+            self.0.relaunch(&ARGUMENTS)?;
             if self.wait_until_up().await? {
                 return Ok(());
             }
@@ -74,12 +83,12 @@ impl RedisServer {
         Err("redis-server does not come back".into())
     }
 
-    pub fn freeze(&self) -> Result<(), Failure> {
-        signal(self.process.id(), "-STOP")
+    pub fn freeze(&self) {
+        self.0.freeze();
     }
 
-    pub fn thaw(&self) -> Result<(), Failure> {
-        signal(self.process.id(), "-CONT")
+    pub fn thaw(&self) {
+        self.0.thaw();
     }
 
     pub async fn answers(&self) -> bool {
@@ -108,18 +117,18 @@ impl RedisServer {
 
     /// How many connections it has closed because an answer was too large for their limit.
     pub fn closed_for_size(&self) -> Result<usize, Failure> {
-        let log = std::fs::read_to_string(self.folder.path().join("log"))?;
+        let log = std::fs::read_to_string(self.0.folder().join("log"))?;
         Ok(log.matches("output buffer limits").count())
     }
 
     fn persisted(&self) -> PathBuf {
-        self.folder.path().join("appendonlydir")
+        self.0.folder().join("appendonlydir")
     }
 
     async fn wait_until_up(&mut self) -> Result<bool, Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            if self.process.has_ended()? {
+            if self.0.process().has_ended()? {
                 return Ok(false);
             }
             if self.answers().await {
@@ -129,36 +138,6 @@ impl RedisServer {
         }
         Ok(false)
     }
-}
-
-fn launch(folder: &TempDir, port: u16, replica_of: Option<SocketAddr>) -> Result<Leashed, Failure> {
-    let mut command = Command::new("redis-server");
-    command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always"])
-        .args(["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"])
-        .arg("--dir")
-        .arg(folder.path())
-        .arg("--logfile")
-        .arg(folder.path().join("log"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if let Some(primary) = replica_of {
-        command.args(["--replicaof", "127.0.0.1", &primary.port().to_string()]);
-    }
-    Leashed::spawn(&mut command).map_err(|error| {
-        format!("redis-server cannot be run (on Debian: apt-get install redis-server): {error}")
-            .into()
-    })
-}
-
-pub fn free_port() -> Result<u16, Failure> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-pub fn signal(process: u32, signal: &str) -> Result<(), Failure> {
-    let status = Command::new("kill").arg(signal).arg(process.to_string()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("kill {signal} {process} failed").into()) }
 }
 
 /// Whether it answers, and has loaded its data.

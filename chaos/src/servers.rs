@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::proxy::{Link, Proxy};
 use crate::server::{RedisServer, connect};
 

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use fastrand::Rng;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::history::{Injected, Loss, Lost, Probe, ReaderLife, Request, Revocation, Token};
 use crate::mandates::Issuer;
+use crate::message::parse_id;
 use crate::time::At;
 
 /// How many of the newest revocations are asked about most.
@@ -33,11 +34,6 @@ impl There {
     fn tells_of(&self, id: &str) -> bool {
         parse_id(id).is_some_and(|id| id <= self.told_up_to)
     }
-}
-
-pub fn parse_id(id: &str) -> Option<(u64, u64)> {
-    let (ms, sequence) = id.split_once('-')?;
-    Some((ms.parse().ok()?, sequence.parse().ok()?))
 }
 
 /// A message that Redis acknowledged.
@@ -75,8 +71,8 @@ pub struct Record {
 }
 
 impl Truth {
-    pub fn new() -> Result<Self, Failure> {
-        Ok(Self { issuer: Issuer::new()?, inner: Mutex::default() })
+    pub fn new() -> Self {
+        Self { issuer: Issuer::new(), inner: Mutex::default() }
     }
 
     pub const fn issuer(&self) -> &Issuer {

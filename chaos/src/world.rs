@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use caracal_revocation::Stream;
 use tokio::sync::{Mutex, RwLock, watch};
 
-use crate::Failure;
 use crate::decisions::Decisions;
+use crate::failure::Failure;
 use crate::history::Lost;
 use crate::keys::Keys;
-use crate::publishers::{MARK, id_behind};
+use crate::message::{MARK, id_behind, parse_id};
 use crate::readers::{Aim, Reader, Setting};
 use crate::schedule::Schedule;
 use crate::server::connect;
 use crate::servers::Servers;
 use crate::time::{At, Clock};
-use crate::truth::{There, Truth, parse_id};
+use crate::truth::{There, Truth};
 use redis::aio::MultiplexedConnection;
 
 pub struct World {
@@ -48,7 +48,7 @@ type Entry = (String, HashMap<Vec<u8>, Vec<u8>>);
 impl World {
     pub async fn start(schedule: Schedule, folder: PathBuf) -> Result<Self, Failure> {
         let clock = Clock::start();
-        let truth = Truth::new()?;
+        let truth = Truth::new();
         let (servers, primary) = Servers::start().await?;
         let mut world = Self {
             schedule,

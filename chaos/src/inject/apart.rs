@@ -6,8 +6,8 @@ use fastrand::Rng;
 use futures_util::future::select_all;
 
 use super::server::wait_for_revocations;
-use crate::Failure;
 use crate::clients::Client;
+use crate::failure::Failure;
 use crate::history::Answer;
 use crate::readers::Reader;
 use crate::run::ASK_EVERY;

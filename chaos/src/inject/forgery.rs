@@ -6,7 +6,7 @@ use caracal_revocation::{Key, Notice, Stream};
 use fastrand::Rng;
 
 use super::Outcome;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
 use crate::history::Hole;
 use crate::mandates::{Anchor, ZONE};

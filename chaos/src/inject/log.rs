@@ -8,8 +8,8 @@ use redis::aio::MultiplexedConnection;
 
 use super::server::wait_for_revocations;
 use super::{Outcome, hit, network};
-use crate::Failure;
 use crate::clients::Client;
+use crate::failure::Failure;
 use crate::fault::{Ending, Fault, Kind};
 use crate::history::{Answer, Hole, Lost, Revocation};
 use crate::mandates::ZONE;

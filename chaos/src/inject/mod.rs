@@ -12,7 +12,7 @@ mod server;
 mod sizes;
 mod unprovisioned;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::{Fault, Kind, Whom};
 use crate::history::{Hole, Injected, Scope};
 use crate::readers::Reader;

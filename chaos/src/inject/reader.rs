@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use caracal_test_support::child_guard::signal;
+
 use super::{Outcome, hit};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::Hole;
-use crate::server::signal;
 use crate::time::At;
 use crate::world::World;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use super::apart::{catches_up, while_asked};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{Hole, Scope};
 use crate::readers::Aim;

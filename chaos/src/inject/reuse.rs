@@ -6,15 +6,15 @@ use caracal_revocation::Stream;
 
 use super::Outcome;
 use super::apart::{catches_up, knows_newest, while_asked};
-use crate::Failure;
 use crate::clients::Client;
+use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{Hole, Lost};
+use crate::message::parse_id;
 use crate::publishers::revoke_as;
 use crate::readers::Aim;
 use crate::server::connect;
 use crate::time::At;
-use crate::truth::parse_id;
 use crate::world::World;
 
 /// A stream's last id, and how many entries were ever added to it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
 use crate::history::Hole;
 use crate::time::At;

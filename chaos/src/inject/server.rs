@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::{Fault, Kind};
 use crate::history::{Hole, Lost};
 use crate::server::{answers, connect};
@@ -44,10 +44,10 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
 
 pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let servers = world.servers.lock().await;
-    servers.primary.freeze()?;
+    servers.primary.freeze();
     let hung = !servers.primary.answers().await;
     tokio::time::sleep(fault.lasts.saturating_sub(Duration::from_millis(300))).await;
-    servers.primary.thaw()?;
+    servers.primary.thaw();
     while !servers.primary.answers().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use super::apart::catches_up;
 use super::network::{open, reset};
 use super::{Outcome, hit};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{Hole, Scope};
 use crate::proxy::Link;

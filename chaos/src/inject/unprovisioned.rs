@@ -7,8 +7,8 @@ use fastrand::Rng;
 
 use super::Outcome;
 use super::apart::while_asked;
-use crate::Failure;
 use crate::clients::Client;
+use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
 use crate::history::{Hole, Scope};
 use crate::readers::{Aim, Reader};

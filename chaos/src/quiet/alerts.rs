@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Restart;
+use super::restarts::Restart;
 
 /// Alerts look back so far, and are evaluated a little later.
 const WINDOW: Duration = Duration::from_secs(660);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Restart;
+use super::restarts::Restart;
 use super::service::Line;
 
 /// How long after a start or a restart a warning may have to do with it.

@@ -4,6 +4,7 @@
 mod alerts;
 mod lines;
 mod prometheus;
+mod restarts;
 mod service;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use caracal_revocation::inspect::Inspector;
 use caracal_revocation::{Notice, Publisher, Settings};
 use http::StatusCode;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::mandates::ZONE;
 use crate::server::RedisServer;
 
@@ -25,8 +26,6 @@ pub use service::run as serve;
 /// Between two revocations, and between two attempts at one.
 const REVOKE_EVERY: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_millis(250);
-/// How long Redis is away.
-const AWAY: Duration = Duration::from_secs(1);
 /// How long a service may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -44,13 +43,6 @@ pub struct Arguments {
     /// Keep the service's log here.
     #[arg(long, default_value = "target/quiet")]
     keep: PathBuf,
-}
-
-/// When Redis was stopped, and when it answered again, since the start.
-#[derive(Clone, Copy, Debug)]
-pub struct Restart {
-    pub stopped: Duration,
-    pub back: Duration,
 }
 
 /// Restarts Redis as often as asked, and judges what was logged and what fired.
@@ -73,7 +65,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let length = Duration::from_secs(arguments.minutes * 60);
     let publisher = Publisher::connect(&settings).await?;
     let (restarts, revoked) = tokio::try_join!(
-        restart(&mut redis, start, length, arguments.restarts),
+        restarts::run(&mut redis, start, length, arguments.restarts),
         revoke(&publisher, start, length),
     )?;
     let was_ready = ready(&service).await;
@@ -94,26 +86,6 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     println!("{}", if faults.is_empty() { "passed" } else { "failed" });
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Stops and starts Redis so often, evenly spread, and returns at the end of the run.
-async fn restart(
-    redis: &mut RedisServer,
-    start: Instant,
-    length: Duration,
-    times: u32,
-) -> Result<Vec<Restart>, Failure> {
-    let mut restarts = Vec::new();
-    for n in 1..=times {
-        tokio::time::sleep_until((start + length * n / (times + 1)).into()).await;
-        let stopped = start.elapsed();
-        redis.stop().await?;
-        tokio::time::sleep(AWAY).await;
-        redis.restart().await?;
-        restarts.push(Restart { stopped, back: start.elapsed() });
-    }
-    tokio::time::sleep_until((start + length).into()).await;
-    Ok(restarts)
 }
 
 /// Revokes a session now and then, each until Redis has taken it; how many.

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
+use caracal_test_support::child_guard::KillOnExit;
+use caracal_test_support::ports::free_port;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -14,9 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::alerts::Seen;
-use crate::Failure;
-use crate::leash::Leashed;
-use crate::server::free_port;
+use crate::failure::Failure;
 
 const EVERY: Duration = Duration::from_secs(5);
 /// What Prometheus answers at most for one series.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Prometheus {
     address: String,
     _folder: TempDir,
-    _process: Leashed,
+    _process: KillOnExit,
 }
 
 impl Prometheus {
@@ -55,7 +55,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address={address}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let process = Leashed::spawn(&mut command).map_err(|error| {
+        let process = KillOnExit::spawn(&mut command).map_err(|error| {
             format!("prometheus cannot be run (on Debian: apt-get install prometheus): {error}")
         })?;
         Ok(Self { address, _folder: folder, _process: process })

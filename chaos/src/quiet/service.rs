@@ -12,7 +12,7 @@ use caracal_revocation::{Canary, Exporter, Follower, GatewayLayer, Operations, S
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::reader::{LISTENING, end_of_input};
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
