@@ -3,20 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::WITHOUT;
 use crate::rules::RULES;
+use crate::{WITHOUT, marks};
 
 const PROGRAM: &str = "chaos-sabotaged";
 
 /// Builds the copy, in a target folder of its own: cargo takes a crate at the same place in another
 /// workspace for the same crate, and would give one's build to the other. Where its program is.
 pub fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let root = marks::root();
+    let problems = marks::problems(&marks::in_sources());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
     let target = Path::new(env!("CARGO_BIN_EXE_chaos"));
     let target = target.parent().and_then(Path::parent).expect("the target folder");
     let copy = target.join("sabotage");
-    for folder in ["crates", "chaos/src"] {
-        copy_folder(&root.join(folder), &copy.join(folder), &copy);
+    for folder in marks::FOLDERS {
+        copy_folder(&root.join(folder), &copy.join(folder));
         prune(&root.join(folder), &copy.join(folder));
     }
     let manifest = read(&root.join("Cargo.toml"));
@@ -42,14 +44,14 @@ fn members(workspace: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn copy_folder(from: &Path, to: &Path, copy: &Path) {
+fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a folder of the sources") {
         let path = entry.expect("an entry").path();
         let to = to.join(path.file_name().expect("a name"));
         if path.is_dir() {
-            copy_folder(&path, &to, copy);
+            copy_folder(&path, &to);
         } else {
-            write(&to, &sabotage(&to, copy, read(&path)));
+            write(&to, &sabotage(&read(&path)));
         }
     }
 }
@@ -68,16 +70,17 @@ fn prune(from: &Path, to: &Path) {
     }
 }
 
-/// The text with the rules that stand in it made removable.
-fn sabotage(file: &Path, copy: &Path, mut text: String) -> String {
-    for rule in RULES.iter().filter(|rule| copy.join(rule.file) == file) {
-        let found = text.matches(rule.stands).count();
-        assert_eq!(found, 1, "{}: the rule \"{}\" has moved; find it", rule.file, rule.name);
-        let is_off =
-            format!("std::env::var(\"{WITHOUT}\").is_ok_and(|off| off == \"{}\")", rule.name);
-        text = text.replace(rule.stands, &rule.removable.replace("OFF", &is_off));
-    }
-    text
+/// Returns the text with the marked rules made removable.
+fn sabotage(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let rule = RULES.iter().find(|rule| marks::mark(line) == Some(rule.mark));
+        rule.map_or_else(|| line.to_owned(), |rule| rule.without.replace("OFF", &is_off(rule.mark)))
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+fn is_off(mark: &str) -> String {
+    format!("std::env::var(\"{WITHOUT}\").is_ok_and(|off| off == \"{mark}\")")
 }
 
 fn read(path: &Path) -> String {

@@ -4,6 +4,7 @@
 //! the real ones; nothing of it can reach a build of theirs.
 
 mod copy;
+mod marks;
 mod rules;
 
 use std::collections::HashSet;
@@ -37,6 +38,20 @@ fn without_any_one_of_the_safety_rules_a_schedule_fails() {
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
 
+#[test]
+fn every_rule_has_one_mark_in_the_sources() {
+    let mut found = marks::in_sources();
+    assert_eq!(marks::problems(&found), [""; 0]);
+
+    let (mark, places) = found.pop_first().expect("a rule");
+    assert!(marks::problems(&found)[0].contains(&mark), "a mark is missing");
+    found.insert(mark, [places.clone(), places].concat());
+    assert!(marks::problems(&found)[0].contains("2 times"), "a mark is there twice");
+    found.retain(|_, places| places.len() == 1);
+    found.insert("unheard-of".to_owned(), vec!["a.rs:1".to_owned()]);
+    assert!(marks::problems(&found)[1].contains("a.rs:1"), "a mark is of no rule");
+}
+
 /// Whether one of a few schedules fails without this rule.
 fn is_noticed(program: &Path, rule: &Rule) -> Result<(), String> {
     let mut attempts = (rule.seed..rule.seed + ATTEMPTS).map(|seed| without(program, rule, seed));
@@ -45,9 +60,9 @@ fn is_noticed(program: &Path, rule: &Rule) -> Result<(), String> {
 
 /// What the checker finds without this rule; an error if it finds nothing of the kind.
 fn without(program: &Path, rule: &Rule, seed: u64) -> Result<(), String> {
-    let keep = program.with_file_name(format!("without-{}", rule.name));
+    let keep = program.with_file_name(format!("without-{}", rule.mark));
     let output = Command::new(program)
-        .env(WITHOUT, rule.name)
+        .env(WITHOUT, rule.mark)
         .args(["--schedules", "1", "--seconds", "5", "--json"])
         .args(["--seed", &seed.to_string(), "--only", rule.faults])
         .args(["--faults", &rule.steps.to_string()])
@@ -62,10 +77,10 @@ fn without(program: &Path, rule: &Rule, seed: u64) -> Result<(), String> {
     if found.contains(rule.found_as) && !output.status.success() {
         return Ok(());
     }
-    let (name, expected) = (rule.name, rule.found_as);
+    let (mark, expected) = (rule.mark, rule.found_as);
     let text = String::from_utf8_lossy(&output.stderr);
     Err(format!(
-        "without \"{name}\" nothing was found as {expected}, but {found:?}: {text}{:#}",
+        "without \"{mark}\" nothing was found as {expected}, but {found:?}: {text}{:#}",
         report["faults"]
     ))
 }

@@ -1,28 +1,23 @@
-//! The safety rules, where they stand, and the faults that show that one is gone.
+//! The safety rules, and the faults that show that one is gone.
 
-/// One rule, and how it is removed while the variable names it.
+/// A rule that a line comment marks in the sources: `// rule: <mark>`.
 pub struct Rule {
-    pub name: &'static str,
-    pub file: &'static str,
-    /// The text that is the rule, once in its file.
-    pub stands: &'static str,
-    /// The same, where `OFF` is true if the rule is to be left out.
-    pub removable: &'static str,
+    pub mark: &'static str,
+    /// The code that takes the place of the comment; where `OFF` is true, it removes the rule.
+    pub without: &'static str,
     pub faults: &'static str,
-    /// What readers are run with, as `--with` names it.
+    /// The traits that readers run with, as `--with` names them.
     pub with: &'static str,
     pub steps: u32,
     pub seed: u64,
-    /// How the checker must name what it finds.
+    /// The name under which the checker must report what it finds.
     pub found_as: &'static str,
 }
 
 pub const RULES: &[Rule] = &[
     Rule {
-        name: "a view older than the bound admits nobody",
-        file: "crates/state/src/readiness.rs",
-        stands: "Ok(staleness) if staleness.exceeds(bound) =>",
-        removable: "Ok(staleness) if staleness.exceeds(bound) && !OFF =>",
+        mark: "stale-view-denies",
+        without: "Ok(_) if OFF => is_full.then_some(Self::Full),",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -30,23 +25,18 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "a view that was never proven admits nobody",
-        file: "crates/state/src/readiness.rs",
-        stands: "Err(why) => Some(Self::NotReady(why)),",
-        removable: "Err(_) if OFF => None, Err(why) => Some(Self::NotReady(why)),",
+        mark: "unproven-view-denies",
+        without: "Err(_) if OFF => None,",
         faults: "cut,restart-reader",
         with: "plain",
         steps: 3,
-        // A reader restarts while everybody is cut off for longer than the bound.
+        // A reader restarts while every server is cut off for longer than the bound.
         seed: 33,
         found_as: "BeyondBound",
     },
     Rule {
-        name: "an outage is not called a revocation",
-        file: "crates/state/src/verdict.rs",
-        stands: "if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {",
-        removable: "if unknown.is_some() && OFF { return refuse(Reason::Revoked); }
-            if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {",
+        mark: "outage-is-no-revocation",
+        without: "if unknown.is_some() && OFF { return refuse(Reason::Revoked); }",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -54,10 +44,8 @@ pub const RULES: &[Rule] = &[
         found_as: "UntrueReason",
     },
     Rule {
-        name: "tokens from before a hole are refused",
-        file: "crates/state/src/writer.rs",
-        stands: "pub fn raise_horizon(&self, second: i64) {",
-        removable: "pub fn raise_horizon(&self, second: i64) { if OFF { return; }",
+        mark: "gap-raises-horizon",
+        without: "if OFF { return; }",
         faults: "delete",
         with: "plain",
         steps: 2,
@@ -65,11 +53,8 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "an entry leaves the index when it expires and for no other reason",
-        file: "crates/state/src/index.rs",
-        stands: "pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {",
-        removable: "pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
-            if self.len() > 20 && OFF { return false; }",
+        mark: "index-never-evicts",
+        without: "if self.len() > 20 && OFF { return false; }",
         faults: "cut",
         with: "plain",
         steps: 1,
@@ -77,10 +62,13 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "entries read are entries added",
-        file: "crates/stream/src/proof.rs",
-        stands: "if Some(read) != added.checked_sub(before) =>",
-        removable: "if Some(read) != added.checked_sub(before) && !OFF =>",
+        mark: "counts-entries",
+        without: "let read = match self.phase {
+            Phase::Closing { added: before } | Phase::Tailing { added: before } if OFF => {
+                added.saturating_sub(before)
+            }
+            _ => read,
+        };",
         faults: "delete",
         with: "plain",
         steps: 2,
@@ -88,23 +76,18 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "a stream in which a hole was found is read again",
-        file: "crates/stream/src/fold/proving.rs",
-        stands: "Err(hole) => track.broken = Some(hole),",
-        removable: "Err(_) if OFF => {} Err(hole) => track.broken = Some(hole),",
+        mark: "rereads-after-gap",
+        without: "Err(_) if OFF => {}",
         faults: "ids-behind",
         with: "plain",
         steps: 1,
+        // Nothing is proven any more, and so no request is admitted.
         seed: 1,
-        // Nothing is proven any more, and so nobody admitted.
         found_as: "Unexplained",
     },
     Rule {
-        name: "what was trimmed before the start is missing",
-        file: "crates/stream/src/proof.rs",
-        stands: "fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {",
-        removable: "fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
-            if OFF { return None; }",
+        mark: "trimmed-before-start-is-missing",
+        without: "if OFF { return None; }",
         faults: "tidy,restart-reader",
         with: "plain",
         steps: 3,
@@ -112,11 +95,8 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "a proof is as old as its question",
-        file: "crates/stream/src/fold/absorb.rs",
-        stands: "let server_time = reading.server_time;",
-        removable: "let server_time = reading.server_time;
-            let sent = if OFF { now } else { sent };",
+        mark: "proof-is-as-old-as-its-question",
+        without: "let sent = if OFF { now } else { sent };",
         faults: "one-way",
         with: "plain",
         steps: 1,
@@ -124,11 +104,12 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "an answer has a deadline",
-        file: "crates/stream/src/wire/reader.rs",
-        stands: "timeout_at(deadline.until(), transport",
-        removable: "timeout_at(if OFF { tokio::time::Instant::now() + Duration::from_secs(86_400) }
-            else { deadline.until() }, transport",
+        mark: "answer-has-deadline",
+        without: "let until = if OFF {
+            tokio::time::Instant::now() + std::time::Duration::from_secs(86_400)
+        } else {
+            until
+        };",
         faults: "stall",
         with: "plain",
         steps: 2,
@@ -137,10 +118,8 @@ pub const RULES: &[Rule] = &[
         found_as: "SlowRecovery",
     },
     Rule {
-        name: "a connection that is silent while it opens is not waited for alone",
-        file: "crates/stream/src/adaptive_timeout.rs",
-        stands: "timeout(SHORTEST, attempts.next())",
-        removable: "timeout(if OFF { Duration::MAX } else { SHORTEST }, attempts.next())",
+        mark: "silent-connection-is-hedged",
+        without: "if OFF && let Some(outcome) = attempts.next().await { return outcome; }",
         faults: "stall",
         with: "plain",
         steps: 2,
@@ -149,10 +128,8 @@ pub const RULES: &[Rule] = &[
         found_as: "SlowRecovery",
     },
     Rule {
-        name: "only what is signed counts",
-        file: "crates/event/src/key_ring.rs",
-        stands: "if self.keys.is_empty() {\n            return Ok(KeySlot::Unsigned);",
-        removable: "if self.keys.is_empty() || OFF {\n            return Ok(KeySlot::Unsigned);",
+        mark: "only-signed-counts",
+        without: "if OFF { return Ok(KeySlot::Unsigned); }",
         faults: "forge",
         with: "plain",
         steps: 1,
@@ -160,10 +137,8 @@ pub const RULES: &[Rule] = &[
         found_as: "UntrueReason",
     },
     Rule {
-        name: "what a second source knows is added before it closes a hole",
-        file: "crates/stream/src/baseline/reload.rs",
-        stands: "writer.add(known, writer.now());",
-        removable: "if !OFF { writer.add(known, writer.now()); }",
+        mark: "baseline-adds-before-closing",
+        without: "if OFF { return; }",
         faults: "trim",
         with: "baseline",
         steps: 2,
@@ -171,10 +146,8 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "what a snapshot holds is known at once",
-        file: "crates/stream/src/follower.rs",
-        stands: "self.snapshot.as_ref().filter(|_| self.recalled.is_none())",
-        removable: "self.snapshot.as_ref().filter(|_| self.recalled.is_none() && !OFF)",
+        mark: "snapshot-is-restored",
+        without: "if OFF { return; }",
         faults: "cut,restart-reader",
         with: "snapshot",
         steps: 8,
@@ -182,13 +155,8 @@ pub const RULES: &[Rule] = &[
         found_as: "NotRecalled",
     },
     Rule {
-        name: "streams are read from their first entry after every start",
-        file: "crates/stream/src/proof.rs",
-        stands: "pub(crate) const fn resumed(window: StreamId, at: &Checkpoint) -> Self {
-        Self {",
-        removable: "pub(crate) fn resumed(window: StreamId, at: &Checkpoint) -> Self {
-        Self {
-            cursor: if OFF { at.cursor() } else { StreamId::ZERO },",
+        mark: "reads-from-first-entry",
+        without: "cursor: if OFF { at.cursor() } else { StreamId::ZERO },",
         faults: "reused-ids",
         with: "plain",
         steps: 1,
@@ -196,10 +164,8 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "a replica without its primary proves nothing",
-        file: "crates/stream/src/redis_log.rs",
-        stands: "None if identity.is_replica =>",
-        removable: "None if identity.is_replica && !OFF =>",
+        mark: "replica-needs-primary",
+        without: "None if OFF => (AsOf::Sent, None),",
         faults: "lagging-replica",
         with: "plain",
         steps: 1,
@@ -207,11 +173,8 @@ pub const RULES: &[Rule] = &[
         found_as: "FalselyReady",
     },
     Rule {
-        name: "a replica is as fresh as its primary says",
-        file: "crates/stream/src/redis_log.rs",
-        stands: "Some(primary) => primary.vouch(identity),",
-        removable: "Some(_) if OFF => (AsOf::Sent, None),
-                Some(primary) => primary.vouch(identity),",
+        mark: "replica-is-as-fresh-as-primary-says",
+        without: "Some(_) if OFF => (AsOf::Sent, None),",
         faults: "lagging-replica",
         with: "plain",
         steps: 1,
@@ -219,10 +182,8 @@ pub const RULES: &[Rule] = &[
         found_as: "BeyondBound",
     },
     Rule {
-        name: "a server without streams proves nothing",
-        file: "crates/stream/src/fold/freshness.rs",
-        stands: "if self.required_on.is_some() && !self.has_seen_streams {",
-        removable: "if self.required_on.is_some() && !self.has_seen_streams && !OFF {",
+        mark: "missing-streams-prove-nothing",
+        without: "if OFF { return None; }",
         faults: "unprovisioned",
         with: "plain",
         steps: 1,
@@ -230,12 +191,8 @@ pub const RULES: &[Rule] = &[
         found_as: "FalselyReady",
     },
     Rule {
-        name: "in strict mode the view is no fresher than the first message that fails",
-        file: "crates/stream/src/fold/state.rs",
-        stands: "filter(|_| self.writer.options().strict);
-        failing",
-        removable: "filter(|_| self.writer.options().strict && !OFF);
-        failing",
+        mark: "strict-denies-after-bad-signature",
+        without: "let failing = failing.filter(|_| !OFF);",
         faults: "rotated-key",
         with: "strict,baseline",
         steps: 1,

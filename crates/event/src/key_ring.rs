@@ -95,6 +95,7 @@ impl KeyRing {
     }
 
     fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {
+        // rule: only-signed-counts
         if self.keys.is_empty() {
             return Ok(KeySlot::Unsigned);
         }

@@ -103,7 +103,9 @@ impl Unready {
         is_full: bool,
     ) -> Option<Self> {
         match staleness {
+            // rule: unproven-view-denies
             Err(why) => Some(Self::NotReady(why)),
+            // rule: stale-view-denies
             Ok(staleness) if staleness.exceeds(bound) => Some(Self::Stale),
             Ok(_) => is_full.then_some(Self::Full),
         }

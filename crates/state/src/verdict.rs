@@ -258,6 +258,7 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         return refuse(Reason::DelegationStale);
     }
     let unknown = Unknown::of(facts.staleness, facts.bound, facts.is_full);
+    // rule: outage-is-no-revocation
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);
     }

@@ -77,6 +77,7 @@ impl RevocationsWriter {
     /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
     /// up to then are refused. Never goes back by this.
     pub fn raise_horizon(&self, second: i64) {
+        // rule: gap-raises-horizon
         self.raise(second, Cause::Missing);
     }
 

@@ -37,6 +37,7 @@ pub(crate) async fn connect_hedged<F: Future>(attempt: impl Fn() -> F) -> F::Out
     let mut attempts = FuturesUnordered::new();
     loop {
         attempts.push(attempt());
+        // rule: silent-connection-is-hedged
         if let Ok(Some(outcome)) = timeout(SHORTEST, attempts.next()).await {
             return outcome;
         }

@@ -271,6 +271,7 @@ impl Follower {
 impl Follower {
     /// Restores the state from the snapshot, once, before its first use.
     fn recall(&mut self) {
+        // rule: snapshot-is-restored
         let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
         match Keeper::new(path.clone(), self.keys.clone()).recall(&self.writer) {
             Ok(Some(recalled)) => {

@@ -117,8 +117,9 @@ impl Proof {
 
     /// A proof that continues the counting of an earlier process. It still reads from the first
     /// entry: a server that lost its newest entries may have given their ids to others since.
-    pub(crate) const fn resumed(window: StreamId, at: &Checkpoint) -> Self {
+    pub(crate) fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {
+            // rule: reads-from-first-entry
             counted: at.cursor(),
             read: at.read,
             phase: Phase::Tailing { added: at.added },
@@ -264,6 +265,7 @@ impl Proof {
             && (first == StreamId::ZERO || first > self.window);
         let mut missing = None;
         if let Some(added) = pending.added {
+            // rule: counts-entries
             match self.phase {
                 Phase::Replaying if read != added => {
                     self.phase = Phase::Closing { added };
@@ -308,6 +310,7 @@ impl Proof {
     /// Returns the time up to which entries inside the replayed window may have been trimmed or
     /// deleted.
     fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
+        // rule: trimmed-before-start-is-missing
         // An empty stream has lost everything up to its last id.
         let first =
             if counters.first == StreamId::ZERO { counters.last_generated } else { counters.first };

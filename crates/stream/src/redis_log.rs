@@ -133,7 +133,9 @@ impl RedisLog {
         if let Some(identity) = &mut reading.identity {
             self.upstream.accept_identity(identity)?;
             (reading.as_of, self.freshness_error) = match &mut self.primary {
+                // rule: replica-is-as-fresh-as-primary-says
                 Some(primary) => primary.vouch(identity),
+                // rule: replica-needs-primary
                 None if identity.is_replica => (AsOf::Unknown, Some(primary::not_set())),
                 None => (AsOf::Sent, None),
             };

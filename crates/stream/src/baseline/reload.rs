@@ -179,6 +179,7 @@ async fn read(
     let mut found: u64 = 0;
     let mut add = |known: &Known<'_>| {
         found += 1;
+        // rule: baseline-adds-before-closing
         writer.add(known, writer.now());
     };
     baseline.read(scope, &mut add).await?;

@@ -29,6 +29,7 @@ impl Fold {
         if let Some(identity) = &reading.identity {
             self.observe_identity(identity, sent, source, streams)?;
         }
+        // rule: proof-is-as-old-as-its-question
         let server_time = reading.server_time;
         let server_clock = self.observe_clock(source, server_time, sent, now);
         let was_tailing = self.is_tailing();

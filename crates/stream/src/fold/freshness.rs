@@ -66,6 +66,7 @@ impl Fold {
     /// Returns the reason that a history that was read to its end is not accepted.
     fn not_ready_reason(&self) -> Option<NotReady> {
         if self.required_on.is_some() && !self.has_seen_streams {
+            // rule: missing-streams-prove-nothing
             return Some(NotReady::NotProvisioned);
         }
         // After a history that was empty, one message that fails is more likely forged than the

@@ -23,6 +23,7 @@ impl Fold {
         }
         match step(&mut track.proof) {
             Ok(None) => {}
+            // rule: rereads-after-gap
             Err(hole) => track.broken = Some(hole),
             Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
                 // A replica may prove less than was proven before.

@@ -257,6 +257,7 @@ impl Fold {
     /// publication of the first message that no accepted key signed: it may have been a revocation.
     pub(super) fn believed(&self, as_of: Moment) -> Moment {
         let failing = self.signatures.failing_since().filter(|_| self.writer.options().strict);
+        // rule: strict-denies-after-bad-signature
         failing.filter(|since| since.monotonic < as_of.monotonic).unwrap_or(as_of)
     }
 

@@ -243,7 +243,9 @@ impl Wire {
         if self.buffer.capacity() - self.buffer.len() < ROOM / 4 {
             self.buffer.reserve(ROOM.max(self.last.saturating_sub(self.buffer.len())));
         }
-        let receiving = timeout_at(deadline.until(), transport.read_buf(&mut self.buffer)).await;
+        let until = deadline.until();
+        // rule: answer-has-deadline
+        let receiving = timeout_at(until, transport.read_buf(&mut self.buffer)).await;
         let received = receiving.map_err(|_| LogError::Deadline(deadline.silence_limit))?;
         match received.map_err(transport::unreachable)? {
             0 => {
