@@ -11,6 +11,7 @@ use caracal_test_support::{certificates, ports, postgres_server, redis_server};
 
 mod baseline;
 mod canary;
+mod circles;
 mod cluster;
 mod cluster_fleet;
 mod cut;
