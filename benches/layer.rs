@@ -5,8 +5,6 @@
 //! hops and an epoch. A Prometheus recorder is installed, and a thousand ids are revoked. Each
 //! variant alternates with the service alone on the same requests, which are built beforehand.
 
-#[path = "../examples/issuer/mod.rs"]
-mod issuer;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -24,12 +22,12 @@ use caracal_revocation::{
     Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations,
     RevocationsWriter, Text, Verdict, Verifier,
 };
+use caracal_test_support::issuer::Issuer;
 use caracal_test_support::figures::{self, Figures, head, median, row};
 use caracal_test_support::tokens;
 use http::{Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use issuer::Issuer;
 use serde_json::json;
 use tower::{Layer, Service};
 

@@ -4,9 +4,6 @@
 //! It uses 256 distinct mandates of about 1,000 bytes, since a single token would stay in the
 //! processor's first cache.
 
-#[path = "../examples/issuer/mod.rs"]
-mod issuer;
-
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};
@@ -16,10 +13,10 @@ use axum::routing::get;
 use caracal_revocation::{
     Checks, GuardedUpload, Options, ResourceLayer, RevocationsWriter, Verdict, Verifier,
 };
+use caracal_test_support::issuer::Issuer;
 use http::{Request, Response, header};
 use http_body_util::{Empty, Full};
 use hyper::body::Bytes;
-use issuer::Issuer;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::{Value, json};
 use tower::{Layer, Service, service_fn};

@@ -2,9 +2,9 @@
 //! prints; they work on each run.
 
 use caracal_revocation::Stream;
+use caracal_test_support::terminal::{Running, Shell, built, ended, eventually};
 
 use crate::redis_server::RedisServer;
-use crate::typed::{Running, Shell, built, ended, eventually, names_what_is_wrong};
 
 const KEY: &str = "7f14aa0fe5569517d3bae57a4b2dcbed15a635f8382f64330c39e35ad25650ae";
 
@@ -28,16 +28,9 @@ fn keys(server: &RedisServer) -> Vec<String> {
 }
 
 #[test]
-fn root_examples_name_used_port_and_missing_key() {
-    for name in ["axum", "hyper", "streaming", "demo"] {
-        names_what_is_wrong(&built(name));
-    }
-}
-
-#[test]
 fn example_without_a_key_writes_nothing() {
     let server = RedisServer::start();
-    let (succeeded, text) = ended(&built("axum"), &[("REDIS_URL", &server.url())]);
+    let (succeeded, text) = ended(&built("caracal-example-axum"), &[("REDIS_URL", &server.url())]);
     assert!(!succeeded && text.contains("export STREAMS_HMAC_KEY="), "{text}");
     assert_eq!(keys(&server), Vec::<String>::new());
 }
@@ -46,7 +39,7 @@ fn example_without_a_key_writes_nothing() {
 fn example_prints_its_streams_and_provisions_empty_redis() {
     let server = RedisServer::start();
     let url = server.url();
-    let first = Running::start(&built("axum"), &on(&url));
+    let first = Running::start(&built("caracal-example-axum"), &on(&url));
     first.blocks(1);
     let text = first.output.text();
     let at =
@@ -54,7 +47,7 @@ fn example_prints_its_streams_and_provisions_empty_redis() {
     assert!(text.contains(&at) && text.contains("made them"), "{text}");
     let all = keys(&server);
     assert!(Stream::ALL.iter().all(|stream| all.contains(&stream.to_string())), "{all:?}");
-    let second = Running::start(&built("axum"), &on(&url));
+    let second = Running::start(&built("caracal-example-axum"), &on(&url));
     second.blocks(1);
     assert!(!second.output.text().contains("made them"), "{}", second.output.text());
 }
@@ -63,18 +56,18 @@ fn example_prints_its_streams_and_provisions_empty_redis() {
 fn example_with_another_key_does_not_start() {
     let server = RedisServer::start();
     let url = server.url();
-    let first = Running::start(&built("axum"), &on(&url));
+    let first = Running::start(&built("caracal-example-axum"), &on(&url));
     Shell::open().follow(&first.blocks(1)[0]);
     let other = KEY.replace('7', "8");
     let environment = [("REDIS_URL", url.as_str()), ("STREAMS_HMAC_KEY", &other)];
-    let (succeeded, text) = ended(&built("axum"), &environment);
+    let (succeeded, text) = ended(&built("caracal-example-axum"), &environment);
     assert!(!succeeded && text.contains("signed with STREAMS_HMAC_KEY"), "{text}");
 }
 
 #[test]
 fn axum_example_works_as_printed() {
     on_each_run(|environment| {
-        let example = Running::start(&built("axum"), environment);
+        let example = Running::start(&built("caracal-example-axum"), environment);
         Shell::open().follow(&example.blocks(1)[0]);
     });
 }
@@ -88,7 +81,7 @@ fn hyper_example_works_as_printed() {
     std::thread::scope(|scope| {
         for environment in &environments {
             scope.spawn(|| {
-                let example = Running::start(&built("hyper"), environment);
+                let example = Running::start(&built("caracal-example-hyper"), environment);
                 Shell::open().follow(&example.blocks(1)[0]);
             });
         }
@@ -98,7 +91,7 @@ fn hyper_example_works_as_printed() {
 #[test]
 fn streaming_example_works_as_printed() {
     on_each_run(|environment| {
-        let example = Running::start(&built("streaming"), environment);
+        let example = Running::start(&built("caracal-example-streaming"), environment);
         let [watch, revoke] = example.blocks(2).try_into().unwrap();
         let mut terminal = Shell::open();
         let fourth = terminal.output.clone();

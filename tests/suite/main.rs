@@ -1,13 +1,8 @@
 //! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
-#[path = "../../examples/issuer/mod.rs"]
-mod issuer;
-#[path = "../../examples/mandates/mod.rs"]
-mod mandates;
-#[path = "../../examples/typed/mod.rs"]
-mod typed;
-
-use caracal_test_support::{certificates, ports, postgres_server, redis_server};
+use caracal_test_support::{
+    certificates, issuer, mandates, ports, postgres_server, redis_server,
+};
 
 mod baseline;
 mod canary;

@@ -5,11 +5,18 @@
 
 pub mod child_guard;
 pub mod ports;
+pub mod terminal;
 
 #[cfg(feature = "certificates")]
 pub mod certificates;
 #[cfg(feature = "figures")]
 pub mod figures;
+#[cfg(feature = "issuer")]
+pub mod issuer;
+#[cfg(feature = "streams")]
+pub mod listen;
+#[cfg(feature = "issuer")]
+pub mod mandates;
 #[cfg(feature = "opa")]
 pub mod opa;
 #[cfg(feature = "postgres-server")]
@@ -20,6 +27,8 @@ pub mod redis_server;
 pub mod resp;
 #[cfg(feature = "signing-key")]
 pub mod signing_key;
+#[cfg(feature = "streams")]
+pub mod streams;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 #[cfg(feature = "waiting")]

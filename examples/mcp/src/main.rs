@@ -5,13 +5,7 @@
 //! that Redis and publishes there, else streams inside this process. `LISTEN` names another
 //! address.
 
-#[path = "../../listen/mod.rs"]
-mod listen;
-#[path = "../../mandates/mod.rs"]
-mod mandates;
 mod server;
-#[path = "../../streams/mod.rs"]
-mod streams;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -20,6 +14,7 @@ use std::sync::Arc;
 
 use axum::routing::post;
 use caracal_revocation::{Notice, Publisher, Stream};
+use caracal_test_support::{listen, mandates, streams};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -10,8 +10,8 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use serde_json::json;
 use tower::util::MapRequestLayer;
 
-use crate::mandates::{ISSUER, Issuer};
 use crate::tools::{Tools, Watch};
+use caracal_test_support::mandates::{ISSUER, Issuer};
 
 /// The well-known path of RFC 9728, for the resource `/mcp`.
 const METADATA: &str = "/.well-known/oauth-protected-resource/mcp";

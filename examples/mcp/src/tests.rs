@@ -10,8 +10,8 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
 
-use crate::mandates::{Issuer, ZONE};
 use crate::{CALL, INITIALIZE, INITIALIZED, server};
+use caracal_test_support::mandates::{Issuer, ZONE};
 
 struct Mcp {
     client: Client<HttpConnector, Full<Bytes>>,

@@ -1,9 +1,8 @@
-//! The example as a program: what it refuses to start with.
+//! Runs the example as a program and checks what it does not start with.
 
-#[path = "../../typed/mod.rs"]
-mod typed;
+use caracal_test_support::terminal;
 
 #[test]
 fn names_a_port_in_use_and_a_missing_key() {
-    typed::names_what_is_wrong(std::path::Path::new(env!("CARGO_BIN_EXE_caracal-example-mcp")));
+    terminal::names_what_is_wrong(std::path::Path::new(env!("CARGO_BIN_EXE_caracal-example-mcp")));
 }

@@ -9,12 +9,13 @@ use caracal_revocation::opa::{
     ClaimsInput, PolicyDecision, PolicyEngine, PolicyLayer, Resource, ZonePolicies,
 };
 use caracal_revocation::{GatewayLayer, Notice, Stream};
+use caracal_test_support::{mandates, streams};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower::util::MapRequestLayer;
 
-use crate::{Folder, mandates, streams};
+use crate::Folder;
 
 /// The zones of the example.
 pub const ZONES: [&str; 2] = ["zone-a", "zone-b"];

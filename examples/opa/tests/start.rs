@@ -1,9 +1,8 @@
-//! The example as a program: what it refuses to start with.
+//! Runs the example as a program and checks what it does not start with.
 
-#[path = "../../typed/mod.rs"]
-mod typed;
+use caracal_test_support::terminal;
 
 #[test]
 fn names_a_missing_key() {
-    typed::refuses_a_redis_without_a_key(env!("CARGO_BIN_EXE_opa_embedded").as_ref());
+    terminal::refuses_a_redis_without_a_key(env!("CARGO_BIN_EXE_opa_embedded").as_ref());
 }

@@ -5,13 +5,6 @@
 //! `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same Redis; without
 //! them one lives in this process, on a port of its own. `LISTEN` names another address.
 
-#[path = "../../issuer/mod.rs"]
-mod issuer;
-#[path = "../../listen/mod.rs"]
-mod listen;
-#[path = "../../streams/mod.rs"]
-mod streams;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -20,7 +13,8 @@ use axum::routing::{get, post};
 use caracal_revocation::{
     DelegationEvent, Mandate, Notice, Publisher, ResourceLayer, Stream, Verifier,
 };
-use issuer::Issuer;
+use caracal_test_support::issuer::Issuer;
+use caracal_test_support::{listen, streams};
 use serde_json::json;
 use tokio::net::TcpListener;
 

@@ -7,13 +7,6 @@
 
 mod records;
 
-#[path = "../../issuer/mod.rs"]
-mod issuer;
-#[path = "../../listen/mod.rs"]
-mod listen;
-#[path = "../../streams/mod.rs"]
-mod streams;
-
 use std::collections::HashMap;
 
 use axum::extract::{Form, Path, Query, State};
@@ -24,7 +17,8 @@ use axum::{Json, Router};
 use caracal_revocation::{
     Change, Delivery, EffectFailure, EffectRunner, KeyRing, Notice, Publisher, Stream, StsLayer,
 };
-use issuer::Issuer;
+use caracal_test_support::issuer::Issuer;
+use caracal_test_support::{listen, streams};
 use records::Records;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -8,7 +8,6 @@ use caracal_test_support::opa::*;
 use caracal_test_support::waiting::eventually;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
-
 /// Returns every series by name and labels; for a histogram, its number of samples. A snapshot
 /// resets the counters.
 fn told(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {

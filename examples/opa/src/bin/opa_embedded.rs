@@ -1,9 +1,9 @@
 //! Two zones decided by embedded Rego; one policy is edited while the service runs.
 //!
-//! `cargo run -p caracal-revocation-example-opa --bin opa_embedded`; with `REDIS_URL` and
+//! `cargo run -p caracal-example-opa --bin opa_embedded`; with `REDIS_URL` and
 //! `STREAMS_HMAC_KEY` the message goes through that Redis, else through this process.
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    caracal_revocation_example_opa::run(caracal_revocation::opa::RegoEngine::new()).await
+    caracal_example_opa::run(caracal_revocation::opa::RegoEngine::new()).await
 }

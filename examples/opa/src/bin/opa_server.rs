@@ -1,6 +1,6 @@
 //! The same two zones, each decided by a real OPA to which its policy is pushed.
 //!
-//! `cargo run -p caracal-revocation-example-opa --bin opa_server`, with `OPA_URL` set to the
+//! `cargo run -p caracal-example-opa --bin opa_server`, with `OPA_URL` set to the
 //! addresses of two OPAs and a comma between them, or an `opa` in `PATH`, which is started twice.
 
 use std::error::Error;
@@ -8,8 +8,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use caracal_example_opa::ZONES;
 use caracal_revocation::opa::{OpaEngine, OpaServer};
-use caracal_revocation_example_opa::ZONES;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{zone} is decided by the OPA at {address}");
         engine = engine.pushing(zone, OpaServer::new(address)?);
     }
-    caracal_revocation_example_opa::run(engine).await
+    caracal_example_opa::run(engine).await
 }
 
 /// An OPA of this program's own, gone at the end.

@@ -1,5 +1,4 @@
-//! Runs an example as a program, and types what it prints, for tests.
-#![allow(dead_code, reason = "each test uses a part of this")]
+//! Runs an example as a program, and types the commands that it prints, for tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,33 +6,35 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Long enough for the slowest machine: a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait on the slowest machine: a test that waits longer has failed.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Asks again until it is so.
+/// Waits until the condition holds.
 #[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
+    while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The output of a process so far.
+/// What a process has written so far.
 #[derive(Clone, Default)]
 pub struct Output(Arc<Mutex<String>>);
 
 impl Output {
+    /// Returns all that was written so far.
     pub fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 
+    /// Waits until the process has written this text.
     #[track_caller]
     pub fn wait_for(&self, part: &str) {
         let begun = Instant::now();
         while !self.text().contains(part) {
-            assert!(begun.elapsed() < PATIENCE, "never written: {part}\n{}", self.text());
+            assert!(begun.elapsed() < DEADLINE, "never written: {part}\n{}", self.text());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -51,7 +52,7 @@ impl Output {
     }
 }
 
-/// A program with nothing in its environment but this, on a free port if nothing else is said.
+/// Returns a program with only these variables, and a free port unless they set another.
 fn command(program: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
@@ -61,7 +62,7 @@ fn command(program: &Path, environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs a program to its end: whether it succeeded, and all that it wrote.
+/// Runs a program to its end. Returns whether it succeeded, and all that it wrote.
 pub fn ended(program: &Path, environment: &[(&str, &str)]) -> (bool, String) {
     let output = command(program, environment).output().expect("the program runs");
     let text = [output.stdout, output.stderr].concat();
@@ -75,6 +76,7 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a program with only these variables in its environment.
     pub fn start(program: &Path, environment: &[(&str, &str)]) -> Self {
         let command = &mut command(program, environment);
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -86,7 +88,7 @@ impl Running {
         Self { process, output }
     }
 
-    /// The commands that it prints to be typed, block by block, once there are so many blocks.
+    /// Returns the commands that it prints for the user, in blocks, once there are `count` blocks.
     #[track_caller]
     pub fn blocks(&self, count: usize) -> Vec<Vec<String>> {
         let begun = Instant::now();
@@ -95,7 +97,7 @@ impl Running {
             if blocks.len() >= count {
                 return blocks;
             }
-            assert!(begun.elapsed() < PATIENCE, "{count} blocks expected:\n{}", self.output.text());
+            assert!(begun.elapsed() < DEADLINE, "{count} blocks expected:\n{}", self.output.text());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -108,7 +110,7 @@ impl Drop for Running {
     }
 }
 
-/// Indented lines, up to an empty one; what a line's last backslash continues is one command.
+/// Splits a text into blocks of indented lines. A backslash at the end of a line continues the command.
 fn blocks(text: &str) -> Vec<Vec<String>> {
     let (mut blocks, mut block) = (Vec::new(), Vec::<String>::new());
     for line in text.lines() {
@@ -124,7 +126,7 @@ fn blocks(text: &str) -> Vec<Vec<String>> {
     blocks
 }
 
-/// A terminal: variables and functions last from one command to the next.
+/// A terminal that keeps variables and functions from one command to the next.
 pub struct Shell {
     process: Child,
     input: ChildStdin,
@@ -133,6 +135,7 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// Opens a terminal.
     pub fn open() -> Self {
         let mut process = Command::new("bash")
             .stdin(Stdio::piped())
@@ -146,7 +149,7 @@ impl Shell {
         Self { process, input, output, typed: 0 }
     }
 
-    /// Types a command, and returns what it writes once it has ended.
+    /// Types a command, and returns what it wrote once it has ended.
     #[track_caller]
     pub fn run(&mut self, command: &str) -> String {
         self.typed += 1;
@@ -156,8 +159,8 @@ impl Shell {
         self.output.text()[before..].trim_end_matches(&end).to_owned()
     }
 
-    /// Types a block, and checks each status that stands in a comment behind a command. A refusal
-    /// may take a moment; what is admitted is admitted at once.
+    /// Types a block, and checks each status that a command's comment names. A 401 may take a moment;
+    /// a 200 must come at once.
     #[track_caller]
     pub fn follow(&mut self, block: &[String]) {
         for command in block {
@@ -165,13 +168,13 @@ impl Shell {
             let status = comment.filter(|comment| comment.parse::<u16>().is_ok());
             let begun = Instant::now();
             loop {
-                let told = self.run(command);
+                let output = self.run(command);
                 let Some(status) = status else { break };
-                if told.contains(&format!("HTTP/1.1 {status} ")) {
+                if output.contains(&format!("HTTP/1.1 {status} ")) {
                     break;
                 }
-                let goes_on = status == "401" && begun.elapsed() < PATIENCE;
-                assert!(goes_on, "{command}\n{told}");
+                let goes_on = status == "401" && begun.elapsed() < DEADLINE;
+                assert!(goes_on, "{command}\n{output}");
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
@@ -185,18 +188,16 @@ impl Drop for Shell {
     }
 }
 
-/// A program that was built beside the test that runs: an example, or another package's.
+/// Returns the path of a program of another package, built before the test that runs.
 pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps").to_owned();
-    let places = [folder.join("examples").join(name), folder.join(name)];
-    let found = places.iter().find(|place| place.is_file());
-    found
-        .unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --examples --bins"))
-        .clone()
+    let program = folder.join(name);
+    assert!(program.is_file(), "{name} is not built: cargo build --workspace --bins");
+    program
 }
 
-/// Checks that an example names what is wrong before it touches anything.
+/// Checks that an example reports a port in use and a missing key before it writes anything.
 #[track_caller]
 pub fn names_what_is_wrong(program: &Path) {
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -206,7 +207,8 @@ pub fn names_what_is_wrong(program: &Path) {
     refuses_a_redis_without_a_key(program);
 }
 
-/// Nothing listens at this address: it is refused before anything is asked of Redis.
+/// Checks that an example needs a key with a Redis. Nothing listens at the address: the example must
+/// fail before it connects.
 #[track_caller]
 pub fn refuses_a_redis_without_a_key(program: &Path) {
     for (setting, mode) in [

@@ -1,5 +1,5 @@
-//! An issuer of mandates that lives in this process: it mints signed tokens, and checks them as a
-//! service's own authentication layer would.
+//! An issuer of gateway mandates inside this process. It also checks them, as a service's own
+//! authentication layer does.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,11 +10,13 @@ use http::{Request, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde_json::json;
 
+/// The zone of the mandates.
 pub const ZONE: &str = "zone-demo";
+/// The `iss` claim of the mandates.
 pub const ISSUER: &str = "https://sts.example";
 const AUDIENCE: &str = "gateway.example";
 
-/// Mints and checks ES256 mandates with a key made at start.
+/// Signs and checks ES256 mandates with a key that is created at start.
 #[derive(Clone)]
 pub struct Issuer(Arc<Keys>);
 
@@ -25,6 +27,7 @@ struct Keys {
 }
 
 impl Issuer {
+    /// Creates an issuer with a new key.
     pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
         let private = pair.to_pkcs8v1()?;
@@ -38,12 +41,12 @@ impl Issuer {
         })))
     }
 
-    /// A signed mandate of ten minutes for the session `sid`.
+    /// Signs a mandate of ten minutes for the session `sid`.
     pub fn mint(&self, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
         self.mint_in(ZONE, sid)
     }
 
-    /// The same in another zone.
+    /// Signs a mandate of ten minutes for the session `sid` of another zone.
     pub fn mint_in(&self, zone: &str, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({
@@ -54,8 +57,8 @@ impl Issuer {
         Ok(encode(&Header::new(Algorithm::ES256), &claims, &self.0.signing)?)
     }
 
-    /// Leaves the claims of a request's mandate in its extensions, if the mandate is good; a
-    /// request without them goes no further than the gateway layer.
+    /// Inserts the claims of a valid mandate into the request's extensions. The gateway layer denies
+    /// requests without claims.
     pub fn authenticate<B>(&self, mut request: Request<B>) -> Request<B> {
         if let Some(claims) = self.verify(&request) {
             request.extensions_mut().insert(claims);

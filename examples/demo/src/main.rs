@@ -1,18 +1,11 @@
 //! A thousand revocations under load, each measured from "revoke" to "blocked".
 //!
-//! `cargo run --release --example demo`, with no Redis and no configuration; with `REDIS_URL` and
-//! `STREAMS_HMAC_KEY` it publishes the same to that Redis and follows it. Takes about fifteen
-//! seconds. Exits with 1 if a revoked token is still admitted a second later, or a good one is
-//! refused.
+//! Run it with `cargo run --release -p demo`: it needs no Redis and no configuration, and takes about
+//! 15 seconds. With `REDIS_URL` and `STREAMS_HMAC_KEY` it publishes to that Redis and follows it. Exits
+//! with 1 if a revoked token is still admitted a second later, or if a good token is denied.
 
-#[path = "../listen/mod.rs"]
-mod listen;
 mod load;
-#[path = "../mandates/mod.rs"]
-mod mandates;
 mod report;
-#[path = "../streams/mod.rs"]
-mod streams;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +14,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use caracal_revocation::{GatewayLayer, Notice, Stream};
+use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
 
 use load::{Client, Token};

@@ -1,18 +1,13 @@
-//! The shortest honest hyper service that refuses revoked mandates. Runs until Ctrl-C.
+//! The shortest hyper service that denies revoked mandates. Runs until Ctrl-C.
 //!
-//! `cargo run --release --example hyper`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that
-//! Redis and publishes there, else streams inside this process. `LISTEN` names another address.
-
-#[path = "listen/mod.rs"]
-mod listen;
-#[path = "mandates/mod.rs"]
-mod mandates;
-#[path = "streams/mod.rs"]
-mod streams;
+//! Run it with `cargo run --release -p caracal-example-hyper`. With `REDIS_URL` and `STREAMS_HMAC_KEY`
+//! it follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
+//! sets another address.
 
 use std::convert::Infallible;
 
 use caracal_revocation::{GatewayLayer, GuardedUpload, Notice, Stream};
+use caracal_test_support::{listen, mandates, streams};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};

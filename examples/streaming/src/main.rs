@@ -1,17 +1,12 @@
-//! What is already running ends with its authority: a clock of server-sent events, a WebSocket that
-//! echoes, and a handler that is slow. Runs until Ctrl-C.
+//! Ends requests that already run: a clock of server-sent events, a WebSocket that echoes, and a slow
+//! handler. Runs until Ctrl-C.
 //!
-//! `cargo run --release --example streaming`, then revoke from another terminal as it says, and
-//! watch each end. With `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that Redis and publishes
-//! there, else streams inside this process. `LISTEN` names another address.
+//! Run it with `cargo run --release -p caracal-example-streaming`. Then revoke from another terminal,
+//! with the command that it prints, and watch each request end. With `REDIS_URL` and `STREAMS_HMAC_KEY`
+//! it follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
+//! sets another address.
 
 mod clients;
-#[path = "../listen/mod.rs"]
-mod listen;
-#[path = "../mandates/mod.rs"]
-mod mandates;
-#[path = "../streams/mod.rs"]
-mod streams;
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +21,7 @@ use axum::{Extension, Router};
 use caracal_revocation::{
     Admission, Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher, Stream,
 };
+use caracal_test_support::{listen, mandates, streams};
 use futures_util::stream;
 use tower::util::MapRequestLayer;
 

@@ -1,4 +1,4 @@
-//! Finds the streams of an example: on a real Redis if one is named, else inside this process.
+//! The streams of an example: on the Redis that the environment names, or inside this process.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,24 +14,22 @@ const SERVERS: [&str; 5] =
     ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"];
 /// How long reading the history may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long it may look as if another key had signed all of it.
+/// How long all messages may fail verification before the key counts as wrong.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
 
-/// A follower, and a publisher that plays Caracal's part and writes to these streams.
-#[allow(dead_code, reason = "an example that needs more asks Origin")]
+/// Returns a follower, and a publisher that writes to these streams as Caracal does.
 pub async fn from_env(writes: &[Stream]) -> Result<(Follower, Publisher), Error> {
     let origin = Origin::from_env(writes).await?;
     Ok((origin.follower()?, origin.publisher().await?))
 }
 
-/// An id that no earlier run has revoked: a Redis remembers them all.
-#[allow(dead_code, reason = "some examples have ids of their own")]
+/// Returns a session id that no earlier run revoked: Redis keeps the revocations of all runs.
 pub fn session() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("session-{:x}", now.as_micros())
 }
 
-/// Waits until the history is read; an error says why it is not.
+/// Waits until the history is read. The error says why it could not be read.
 pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
     let begun = std::time::Instant::now();
     loop {
@@ -55,18 +53,20 @@ pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
     }
 }
 
-/// Where the streams are.
+/// The place of the streams.
 pub enum Origin {
+    /// Inside this process, signed with this key.
     InProcess(InProcess, Key),
+    /// On a Redis.
     Redis(Box<Settings>),
 }
 
 impl Origin {
-    /// The streams that the environment names, for an example that writes to some of them.
+    /// Reads the place of the streams from the environment, for an example that writes to `writes`.
     ///
-    /// With a Redis it must also name the key: services on the same Redis set aside what another
-    /// key has signed, and take no requests while they know nothing else. A Redis without any of
-    /// Caracal's streams is provisioned.
+    /// If the environment names a Redis, it must also name the stream key. Services on the same Redis
+    /// reject messages of another key, and deny requests while no message verifies. A Redis
+    /// without any of Caracal's streams is provisioned.
     pub async fn from_env(writes: &[Stream]) -> Result<Self, Error> {
         let Some(server) = SERVERS.into_iter().find(|name| is_set(name)) else {
             println!("Streams: inside this process. Set REDIS_URL to use a Redis.");
@@ -89,6 +89,7 @@ impl Origin {
         Ok(Self::Redis(Box::new(settings)))
     }
 
+    /// Creates a follower of these streams.
     pub fn follower(&self) -> Result<Follower, Error> {
         Ok(match self {
             Self::InProcess(streams, key) => {
@@ -99,6 +100,7 @@ impl Origin {
         })
     }
 
+    /// Creates a publisher to these streams.
     pub async fn publisher(&self) -> Result<Publisher, Error> {
         Ok(match self {
             Self::InProcess(streams, key) => Publisher::in_process(streams, Some(key.clone())),
@@ -110,12 +112,12 @@ impl Origin {
 }
 
 fn is_set(name: &str) -> bool {
-    // One that is not UTF-8 is set, and `Settings` names it.
+    // A value that is not UTF-8 counts as set; `Settings` reports it.
     std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
 }
 
-/// Makes the streams on a Redis that has none of those that a follower reads: it would take that
-/// for the wrong Redis.
+/// Creates the streams on a Redis that has none of them: a follower treats such a Redis as the wrong
+/// one.
 async fn provision(settings: &Settings) -> Result<(), Error> {
     let text = |error: caracal_revocation::inspect::InspectError| {
         format!("cannot use Redis, {}: {error}", settings.address())

@@ -1,17 +1,12 @@
-//! The shortest honest axum service that refuses revoked mandates. Runs until Ctrl-C.
+//! The shortest axum service that denies revoked mandates. Runs until Ctrl-C.
 //!
-//! `cargo run --release --example axum`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows that
-//! Redis and publishes there, else streams inside this process. `LISTEN` names another address.
-
-#[path = "listen/mod.rs"]
-mod listen;
-#[path = "mandates/mod.rs"]
-mod mandates;
-#[path = "streams/mod.rs"]
-mod streams;
+//! Run it with `cargo run --release -p caracal-example-axum`. With `REDIS_URL` and `STREAMS_HMAC_KEY`
+//! it follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
+//! sets another address.
 
 use axum::{Extension, Router, routing::get, routing::post};
 use caracal_revocation::{Admission, GatewayLayer, Notice, Stream};
+use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! An issuer of mandates that lives in this process: it signs with ES256 and publishes its keys.
+//! An issuer of mandates inside this process: it signs with ES256 and publishes its keys.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Signs mandates of one zone, with a key that can be replaced.
+/// Signs mandates of one zone with a key that can be rotated.
 #[derive(Clone)]
 pub struct Issuer {
     name: Arc<str>,
@@ -28,7 +28,7 @@ struct SigningKey {
 impl SigningKey {
     fn new() -> Result<Self, Error> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
-        // The public key is a byte that says "uncompressed", then two coordinates of 32 bytes.
+        // The public key is one byte (0x04, "uncompressed") and two coordinates of 32 bytes.
         let coordinate =
             |range| pair.public_key().as_ref().get(range).map(|half| URL_SAFE_NO_PAD.encode(half));
         let (x, y) = (coordinate(1..33), coordinate(33..65));
@@ -42,26 +42,25 @@ impl SigningKey {
 }
 
 impl Issuer {
-    /// An issuer of this name (an address, from which its keys are fetched) and zone.
+    /// Creates an issuer with this name (the address from which its keys are fetched) and zone.
     pub fn new(name: &str, zone: &str) -> Result<Self, Error> {
         let key = Arc::new(Mutex::new(SigningKey::new()?));
         Ok(Self { name: name.into(), zone: zone.into(), key })
     }
 
-    /// A new key, in place of the old one.
-    #[allow(dead_code, reason = "not every example rotates")]
+    /// Replaces the key.
     pub fn rotate(&self) -> Result<(), Error> {
         *self.key() = SigningKey::new()?;
         Ok(())
     }
 
-    /// The document to be served at `/.well-known/jwks.json`.
+    /// Returns the document for `/.well-known/jwks.json`.
     pub fn jwks(&self) -> String {
         json!({ "keys": [self.key().jwk] }).to_string()
     }
 
-    /// A signed mandate of ten minutes for the authority record `sid`, with these claims beside
-    /// those that every mandate has, or in place of them.
+    /// Signs a mandate of ten minutes for the session `sid`. The claims in `more` are added; they
+    /// replace claims of the same name.
     pub fn mint(&self, sid: &str, audience: &str, more: &Value) -> Result<String, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut claims = json!({
