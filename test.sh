@@ -30,10 +30,19 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     cargo install --locked cargo-nextest
 fi
 
+# Pinned: another version may read deny.toml differently.
+deny_version=0.20.2
+if [ "$(cargo deny --version 2>/dev/null)" != "cargo-deny $deny_version" ]; then
+    say "installing cargo-deny $deny_version"
+    cargo install --locked cargo-deny --version "$deny_version"
+fi
+
 say "format"
 cargo fmt --all --check
 say "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+say "dependencies"
+cargo deny --workspace check bans licenses sources
 say "tests"
 cargo nextest run --workspace --all-features --locked
 if [ -z "${OPA_URL:-}" ]; then
