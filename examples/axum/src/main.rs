@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/", get(hello))
         .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)))
-        // Not behind the layer: an operator's door, for this example only.
+        // Outside the layer: an operator's route, for this example only.
         .route("/revoke", post(async move || revoke(&publisher, &revoked).await));
 
     streams::ready(&revocations).await?;

@@ -1,4 +1,4 @@
-//! Clients over real HTTP, and what each token may be answered at each moment.
+//! HTTP clients, and the check of each answer against the time of the revocation.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::report::Report;
 
-/// A revoked token that still passes so long after has failed to be blocked.
+/// The longest time that a revoked token may still be admitted.
 pub const TOO_LATE: Duration = Duration::from_secs(1);
 
-/// A mandate in clients' hands, and when it was revoked.
+/// A mandate that clients use, and the time of its revocation.
 pub struct Token {
     bearer: String,
     session: String,
@@ -44,7 +44,7 @@ impl Token {
     }
 }
 
-/// One client with a connection of its own.
+/// A client with its own connection.
 pub struct Client {
     http: HttpClient<HttpConnector, Empty<Bytes>>,
     uri: String,
@@ -57,7 +57,7 @@ impl Client {
         Self { http, uri: format!("http://{address}/"), report }
     }
 
-    /// Uses one token after the other, revoked or not, until told to stop.
+    /// Uses all tokens in turn, revoked or not, until `stop` is set.
     pub async fn use_all(self, tokens: Arc<[Arc<Token>]>, from: usize, stop: Arc<AtomicBool>) {
         for token in tokens.iter().cycle().skip(from) {
             if stop.load(Ordering::Acquire) {
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// Uses a token that is being revoked again and again, until it is refused or given up.
+    /// Uses a token repeatedly until it is denied, or for three times the longest time.
     pub async fn use_until_blocked(self, token: Arc<Token>) {
         let begun = *token.begun.get_or_init(Instant::now);
         while begun.elapsed() < 3 * TOO_LATE {
@@ -78,11 +78,11 @@ impl Client {
         }
     }
 
-    /// Asks once, and judges the answer by what was revoked when the request was sent.
+    /// Sends one request, and counts the answer as right or wrong by the state when it was sent.
     async fn use_once(&self, token: &Token) -> Option<StatusCode> {
         let was_in_stream = token.in_stream.get().copied();
         let sent = Instant::now();
-        let Some(status) = self.ask(&token.bearer).await else {
+        let Some(status) = self.send(&token.bearer).await else {
             self.report.failed();
             return None;
         };
@@ -91,18 +91,18 @@ impl Client {
                 let late = was_in_stream.map(|since| sent.saturating_duration_since(since));
                 self.report.served(late);
             }
-            // Refused rightly if its revocation had begun by the time that the answer came.
-            StatusCode::UNAUTHORIZED => self.report.refused(token.begun.get().is_some()),
+            // Correct if the revocation had begun before the answer arrived.
+            StatusCode::UNAUTHORIZED => self.report.denied(token.begun.get().is_some()),
             _ => self.report.failed(),
         }
         Some(status)
     }
 
-    async fn ask(&self, bearer: &str) -> Option<StatusCode> {
+    async fn send(&self, bearer: &str) -> Option<StatusCode> {
         let request = Request::get(&self.uri).header(header::AUTHORIZATION, bearer);
         let response = self.http.request(request.body(Empty::new()).ok()?).await.ok()?;
         let status = response.status();
-        // Read to its end, so that the connection can be used again.
+        // Reads the whole body, so that the connection can be reused.
         response.into_body().collect().await.ok()?;
         Some(status)
     }

@@ -24,7 +24,7 @@ const REVOCATIONS: usize = 1_000;
 const GOOD_TOKENS: usize = 200;
 const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(10);
-/// How long clients go on after the last revocation: longer than a revoked token may pass.
+/// How long clients continue after the last revocation: longer than a revoked token may be admitted.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn std::error::Error>;

@@ -1,4 +1,4 @@
-//! What was seen, counted while it happens and summed up at the end.
+//! Counts the answers while the demo runs, and prints a table at the end.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use crate::load::TOO_LATE;
 pub struct Report {
     published: AtomicU64,
     served: AtomicU64,
-    refused: AtomicU64,
-    wrongly_refused: AtomicU64,
+    denied: AtomicU64,
+    wrongly_denied: AtomicU64,
     wrongly_served: AtomicU64,
     failed: AtomicU64,
     late: AtomicU64,
@@ -24,12 +24,12 @@ impl Report {
         self.published.fetch_add(1, Relaxed);
     }
 
-    /// A token was blocked so long after its revocation began.
+    /// Counts a token as blocked, `delay` after its revocation began.
     pub fn blocked(&self, delay: Duration) {
         self.delays.lock().unwrap_or_else(PoisonError::into_inner).push(delay);
     }
 
-    /// A request was served; `late` is how long its token's revocation was in the stream by then.
+    /// Counts a served request. `late` is how long its token's revocation was already in the stream.
     pub fn served(&self, late: Option<Duration>) {
         let Some(late) = late else {
             self.served.fetch_add(1, Relaxed);
@@ -41,8 +41,8 @@ impl Report {
         count.fetch_add(1, Relaxed);
     }
 
-    pub fn refused(&self, rightly: bool) {
-        let count = if rightly { &self.refused } else { &self.wrongly_refused };
+    pub fn denied(&self, correctly: bool) {
+        let count = if correctly { &self.denied } else { &self.wrongly_denied };
         count.fetch_add(1, Relaxed);
     }
 
@@ -50,7 +50,7 @@ impl Report {
         self.failed.fetch_add(1, Relaxed);
     }
 
-    /// Prints the table; whether all went as promised.
+    /// Prints the table. Returns `true` if every promise held.
     pub fn print(&self, revocations: usize) -> bool {
         let mut delays = self.delays.lock().unwrap_or_else(PoisonError::into_inner).clone();
         delays.sort_unstable();
@@ -59,42 +59,42 @@ impl Report {
             milliseconds(delays.get((last as f64 * share).round() as usize).copied())
         };
         let longest = Duration::from_nanos(self.longest_late_nanos.load(Relaxed));
-        let (wrongly_served, wrongly_refused, failed) = (
+        let (wrongly_served, wrongly_denied, failed) = (
             self.wrongly_served.load(Relaxed),
-            self.wrongly_refused.load(Relaxed),
+            self.wrongly_denied.load(Relaxed),
             self.failed.load(Relaxed),
         );
         println!();
         row("revocations published", self.published.load(Relaxed));
         row("tokens blocked", delays.len());
-        row("requests admitted after it was in the stream", self.late.load(Relaxed));
-        row("  the longest after", milliseconds(Some(longest)));
+        row("requests admitted after the message was written", self.late.load(Relaxed));
+        row("  longest time after it", milliseconds(Some(longest)));
         row("delay from revoke to blocked at a client, min", at(0.0));
         row("  p50", at(0.5));
         row("  p99", at(0.99));
         row("  max", at(1.0));
-        row("requests served rightly", self.served.load(Relaxed));
-        row("requests refused rightly", self.refused.load(Relaxed));
-        row("requests served wrongly (over a second late)", wrongly_served);
-        row("requests refused wrongly", wrongly_refused);
-        row("requests failed otherwise", failed);
-        let is_good = delays.len() == revocations && wrongly_served + wrongly_refused + failed == 0;
-        println!("\n{}", if is_good { "All as promised." } else { "NOT as promised." });
+        row("requests served correctly", self.served.load(Relaxed));
+        row("requests denied correctly", self.denied.load(Relaxed));
+        row("requests served wrongly (over 1 s late)", wrongly_served);
+        row("requests denied wrongly", wrongly_denied);
+        row("requests failed for another reason", failed);
+        let is_good = delays.len() == revocations && wrongly_served + wrongly_denied + failed == 0;
+        println!("\n{}", if is_good { "Every promise held." } else { "A promise did NOT hold." });
         is_good
     }
 }
 
-/// A line a second, until it is stopped.
+/// Prints a line every second, until it is stopped.
 pub async fn progress(report: Arc<Report>, revocations: usize) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     for second in 0.. {
         ticks.tick().await;
         let blocked = report.delays.lock().unwrap_or_else(PoisonError::into_inner).len();
         println!(
-            "{second:>3} s   revoked {:>4} of {revocations}   blocked {blocked:>4}   served {:>7}   refused {:>7}",
+            "{second:>3} s   revoked {:>4} of {revocations}   blocked {blocked:>4}   served {:>7}   denied {:>7}",
             report.published.load(Relaxed),
             report.served.load(Relaxed),
-            report.refused.load(Relaxed),
+            report.denied.load(Relaxed),
         );
     }
 }

@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
             let connection = auto::Builder::new(TokioExecutor::new());
-            // A client that goes away is no error of ours.
+            // A client that disconnects is not an error.
             let _ = connection.serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -1,9 +1,8 @@
-//! An MCP server whose long tool call and whose event streams end with the authority behind them.
-//! Runs until Ctrl-C.
+//! An MCP server: a long tool call and its event streams end on revocation. Runs until Ctrl-C.
 //!
-//! `cargo run --release -p caracal-example-mcp`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it follows
-//! that Redis and publishes there, else streams inside this process. `LISTEN` names another
-//! address.
+//! Run it with `cargo run --release -p caracal-example-mcp`. With `REDIS_URL` and `STREAMS_HMAC_KEY` it
+//! follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
+//! sets another address.
 
 mod server;
 #[cfg(test)]
@@ -28,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let at = format!("http://{}", listener.local_addr()?);
     let watch = Arc::new(|what: &str| println!("{what}"));
     let app = server::routes(&at, revocations.clone(), issuer.clone(), watch)?
-        // Not behind the layer: an operator's door, for this example only.
+        // Outside the layer: an operator's route, for this example only.
         .route("/revoke", post(async move || revoke(&publisher, &revoked).await));
 
     streams::ready(&revocations).await?;

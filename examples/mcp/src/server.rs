@@ -1,4 +1,4 @@
-//! MCP over streamable HTTP, behind the layer; and where its clients find the authorization server.
+//! MCP over streamable HTTP behind the layer, and the metadata that names the authorization server.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use caracal_test_support::mandates::{ISSUER, Issuer};
 /// The well-known path of RFC 9728, for the resource `/mcp`.
 const METADATA: &str = "/.well-known/oauth-protected-resource/mcp";
 
-/// The routes of the server whose clients know it by the address `at`.
+/// Returns the routes. Clients reach the server at the address `at`.
 pub fn routes(
     at: &str,
     revocations: Revocations,
@@ -38,6 +38,6 @@ pub fn routes(
         .route_service("/mcp", service)
         .layer(gateway)
         .layer(MapRequestLayer::new(move |request| issuer.authenticate(request)))
-        // Not behind the layer: a client reads it before it has a token.
+        // Outside the layer: a client reads it before it has a token.
         .route(METADATA, get(async move || Json(metadata))))
 }

@@ -39,7 +39,7 @@ async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes for ever")
 }
 
-/// What is left of a stream, and whether it broke off.
+/// Reads the rest of a stream. Returns `true` if it ended with an error.
 async fn rest(mut response: Response<Incoming>) -> (String, bool) {
     let mut text = String::new();
     loop {

@@ -1,4 +1,4 @@
-//! One tool, and it takes long.
+//! One tool that takes an hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::json;
 
-/// Tells what became of a call, for whoever watches.
+/// Receives one line for each step of a call.
 pub type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Clone)]
@@ -36,8 +36,8 @@ impl ServerHandler for Tools {
         Ok(ListToolsResult::with_all_items(vec![tool]))
     }
 
-    /// A tool runs in a task of the session, which outlives the response that the layer cuts. So it
-    /// must await the signal itself, from the extensions of the HTTP request that called it.
+    /// Runs in a task of the session, which outlives the response that the layer cuts. So the tool
+    /// awaits the signal itself. The signal is in the extensions of the HTTP request.
     async fn call_tool(
         &self,
         call: CallToolRequestParams,
@@ -46,7 +46,7 @@ impl ServerHandler for Tools {
         let parts = context.extensions.get::<Parts>();
         let revoked =
             parts.and_then(|parts| parts.extensions.get::<Admission>()).map(Admission::revoked);
-        // Only a tool that nobody guards comes without one: it does nothing.
+        // Without the layer there is no signal: the tool does nothing.
         let Some(revoked) = revoked else {
             return Err(ErrorData::internal_error("the call is not guarded", None));
         };

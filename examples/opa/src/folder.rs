@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use caracal_revocation::opa::{PolicyBundle, PolicyRequest, PolicySource, SourceError};
 
 /// Reads `<folder>/<zone>/*.rego` and `<folder>/<zone>/data.json`. The version is the digest of
-/// what they hold; the digest is computed here too, since the disk is trusted.
+/// their content. This source computes the digest itself, because it trusts the disk.
 #[derive(Clone)]
 pub struct Folder(PathBuf);
 
@@ -14,9 +14,9 @@ impl Folder {
         Self(path.into())
     }
 
-    /// The zone's bundle as it stands on disk; none without its folder.
+    /// Reads the zone's bundle. Returns `None` if the zone has no folder.
     pub fn read(&self, zone: &str) -> std::io::Result<Option<PolicyBundle>> {
-        // A zone's name comes from a token: it must not lead out of the folder.
+        // The zone's name comes from a token: it must not point outside the folder.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let path = self.0.join(zone);
         if zone.is_empty() || !zone.chars().all(is_plain) || !path.is_dir() {

@@ -1,4 +1,5 @@
-//! What both examples do: two zones, a policy that is edited on disk, and the message that says so.
+//! The part that both examples share: two zones, a policy that is edited on disk, and the message that
+//! announces the edit.
 
 mod folder;
 mod tour;

@@ -42,7 +42,7 @@ result := {
 }
 "#;
 
-/// Runs the tour with this engine. An error if anything is decided otherwise than it should be.
+/// Runs the tour with this engine. Returns an error if a decision is not the expected one.
 pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_target(false).init();
     let folder = tempfile::tempdir()?;
@@ -106,7 +106,7 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// With an OPA server a zone that has none is denied as unknown, not as forbidden.
+/// With an OPA server, a zone without a server is denied as unknown, not as forbidden.
 fn no_engine(error: Box<dyn Error>) -> Result<(), Box<dyn Error>> {
     if error.to_string().starts_with("zone-c") { Ok(()) } else { Err(error) }
 }

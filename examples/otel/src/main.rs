@@ -1,8 +1,8 @@
-//! A gateway's traces in OpenTelemetry: `cargo run -p caracal-example-otel`.
+//! A gateway's traces in OpenTelemetry.
 //!
-//! Nothing of ours knows of OpenTelemetry. The service opens a span for each request, as a trace
-//! layer does; the gateway's denial is an event in it. Here the spans go to standard output; a service
-//! puts an OTLP exporter in that place.
+//! Run it with `cargo run -p caracal-example-otel`. The layers do not depend on OpenTelemetry: the
+//! service opens a span for each request, as a trace layer does, and a denial is an event in that span.
+//! Here the spans go to standard output; a service uses an OTLP exporter instead.
 
 use std::convert::Infallible;
 
@@ -24,7 +24,7 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> Result<(), Failure> {
     let exporter = opentelemetry_stdout::SpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
-    // Denials and what the follower does; its debug spans `apply` show each message.
+    // Shows denials and the follower's log; its debug spans `apply` show each message.
     let filter = tracing_subscriber::EnvFilter::new("info,caracal_revocation_stream=debug");
     let subscriber = tracing_subscriber::registry()
         .with(filter)
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One request that is admitted; then its session is revoked, and another is denied.
+/// Sends a request that is admitted, revokes its session, and sends one that is denied.
 async fn two_requests() -> Result<(), Failure> {
     let key = Key::generate()?;
     let streams = InProcess::new();

@@ -1,9 +1,9 @@
 //! A resource server: verified mandates, scopes and delegations. Runs until Ctrl-C.
 //!
-//! `cargo run --release -p caracal-example-resource-server`; with `REDIS_URL` and
-//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there, else streams inside this process.
-//! `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same Redis; without
-//! them one lives in this process, on a port of its own. `LISTEN` names another address.
+//! Run it with `cargo run --release -p caracal-example-resource-server`. With `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there; otherwise it uses streams inside this
+//! process. `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same Redis;
+//! otherwise the example starts its own issuer on a free port. `LISTEN` sets another address.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -70,7 +70,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// An environment variable; an error names one that is not UTF-8, and does not show its value.
+/// Reads an environment variable. If it is not UTF-8, the error names it and does not show its value.
 fn variable(name: &str) -> Result<Option<String>, Error> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value)),
@@ -87,7 +87,7 @@ async fn write(mandate: Mandate) -> String {
     format!("an order by session {:?}\n", mandate.claims().agent_session_id)
 }
 
-/// An issuer in this process, whose keys are fetched over a real port like any other's.
+/// Starts an issuer in this process. The verifier fetches its keys over a real port.
 async fn own_issuer(zone: &str) -> Result<(String, Issuer), Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let name = format!("http://{}", listener.local_addr()?);
@@ -98,7 +98,7 @@ async fn own_issuer(zone: &str) -> Result<(String, Issuer), Error> {
     Ok((name, issuer))
 }
 
-/// Not behind a layer: an operator's doors, for this example only.
+/// Returns an operator's routes, outside the layers, for this example only.
 fn operator(publisher: Publisher, zone: String) -> Router {
     let (edges, sessions) = ((publisher.clone(), zone.clone()), (publisher, zone));
     Router::new()
@@ -129,7 +129,7 @@ fn said<E: std::fmt::Display>(result: Result<String, E>) -> String {
 fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
     let mint =
         |sid: &str, more| issuer.mint(sid, AUDIENCE, &more).map_err(|error| error.to_string());
-    // On a Redis an epoch only grows: it is later than that of any earlier run.
+    // An epoch only grows: this one is later than that of any earlier run on the same Redis.
     let epoch = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let (session, next) = (streams::session(), epoch + 1);
     let edge = format!("edge-of-{session}");
@@ -154,7 +154,7 @@ fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where the issuer is the example `sts`.
+/// Prints the commands for an issuer that is the example `sts`.
 fn introduce_sts(sts: &str, at: &str) {
     println!("  SESSION={}", streams::session());
     println!("  MANDATE=$(curl -s {sts}/oauth/2/token -d audience={AUDIENCE} \\");

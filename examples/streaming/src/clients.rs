@@ -1,4 +1,4 @@
-//! The clients that this example watches: each prints what it is told, and how it ended.
+//! The clients of this example. Each prints what it receives, and how it ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;

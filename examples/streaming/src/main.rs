@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
     let revocations = follower.spawn();
 
     let cutting = Cutting::new()
-        // Also when Redis has been away for longer than the bound.
+        // Also cuts when Redis has been away longer than the bound.
         .when_unknown()
         .on_cut(|report| println!("cut: {} ({})", report.part.label(), report.cut.label()));
     let authenticate = issuer.clone();
@@ -46,13 +46,13 @@ async fn main() -> Result<(), Error> {
         .route("/slow", get(slow))
         .layer(GatewayLayer::new(revocations.clone()).with_cutting(cutting))
         .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)))
-        // Not behind the layer: an operator's door, for this example only.
+        // Outside the layer: an operator's route, for this example only.
         .route("/revoke/{session}", post(async move |path| revoke(&publisher, path).await));
 
     streams::ready(&revocations).await?;
     let address = listener.local_addr()?;
-    // A connection that its client stopped reading is polled by nobody; the kernel gives it up
-    // once what was sent has waited this long.
+    // A connection whose client stopped reading is never polled again. The kernel closes it after
+    // unacknowledged data has waited this long.
     #[cfg(target_os = "linux")]
     let listener = listener.tap_io(|stream| {
         let socket = socket2::SockRef::from(&*stream);
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// The seconds of the clock, one event each. The layer cuts it; it needs to know of nothing.
+/// Sends the time every second. The layer cuts the stream; the handler does nothing for it.
 async fn clock() -> Sse<impl stream::Stream<Item = Result<Event, Infallible>>> {
     Sse::new(stream::unfold((), async |()| {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -86,7 +86,7 @@ async fn clock() -> Sse<impl stream::Stream<Item = Result<Event, Infallible>>> {
     }))
 }
 
-/// After the upgrade no layer sees the connection: the socket itself must know of the signal.
+/// Echoes messages. After the upgrade no layer sees the connection, so the socket awaits the signal.
 async fn echo(upgrade: WebSocketUpgrade, Extension(admission): Extension<Admission>) -> Response {
     upgrade.on_upgrade(async move |socket| {
         let mut socket = GuardedWebSocket::new(socket, admission.revoked());
@@ -98,7 +98,7 @@ async fn echo(upgrade: WebSocketUpgrade, Extension(admission): Extension<Admissi
     })
 }
 
-/// Something that takes its time, such as an upstream. It is dropped at this await.
+/// Waits for an hour, like a slow upstream. A cut drops it at this await.
 async fn slow() -> impl IntoResponse {
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     "done\n"

@@ -1,9 +1,9 @@
-//! A token endpoint: token exchange behind the layer, each revocation recorded once in a fleet,
-//! and keys that are replaced when they are invalidated. Runs until Ctrl-C.
+//! A token endpoint behind the layer. Each revocation is recorded once in a fleet, and keys are replaced
+//! when they are invalidated. Runs until Ctrl-C.
 //!
-//! `cargo run --release -p caracal-example-sts`; with `REDIS_URL` and `STREAMS_HMAC_KEY` it
-//! follows that Redis and publishes there, else streams inside this process. `LISTEN` names another
-//! address. Resource servers hear of its revocations through Redis only.
+//! Run it with `cargo run --release -p caracal-example-sts`. With `REDIS_URL` and `STREAMS_HMAC_KEY` it
+//! follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
+//! sets another address. Other processes receive its revocations through Redis only.
 
 mod records;
 
@@ -27,11 +27,12 @@ use tokio::sync::watch;
 type Error = Box<dyn std::error::Error>;
 
 const ZONE: &str = "zone-demo";
-/// Of this example alone: in `sts-revocation` and `sts-keys` it would take messages from a real STS.
+/// The groups of this example. In `sts-revocation` and `sts-keys` it would take messages from a real
+/// STS.
 const REVOCATION_GROUP: &str = "example-sts-revocation";
 const KEYS_GROUP: &str = "example-sts-keys";
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
 struct Sts {
     issuer: Issuer,
@@ -66,7 +67,7 @@ async fn main() -> Result<(), Error> {
         .route("/oauth/2/token", post(exchange))
         .layer(StsLayer::new(revocations))
         .route("/.well-known/jwks.json", get(keys))
-        // An operator's doors, for this example only.
+        // An operator's routes, for this example only.
         .route("/operator/revoke/{session}", post(revoke))
         .route("/operator/invalidate-keys", post(invalidate_keys))
         .route("/operator/records", get(async |State(sts): State<Sts>| Json(sts.records.all())))
@@ -78,12 +79,12 @@ async fn main() -> Result<(), Error> {
             drop(end);
         })
         .await?;
-    // What was delivered here is finished before the process ends.
+    // Both handlers finish their last delivery before the process ends.
     let _ = tokio::join!(marking, rotating);
     Ok(())
 }
 
-/// Runs an effect until the other end of `ended` is dropped.
+/// Runs an effect until the sender of `ended` is dropped.
 fn spawn<F>(
     origin: &streams::Origin,
     stream: Stream,
@@ -98,7 +99,7 @@ where
         streams::Origin::InProcess(streams, key) => {
             EffectRunner::in_process(streams, KeyRing::new(key.clone()), stream, group)
         }
-        // Every instance of this example works in the group.
+        // All instances of this example share the group.
         streams::Origin::Redis(settings) => {
             EffectRunner::new(settings, stream, group).join_existing()
         }
@@ -114,7 +115,7 @@ where
     })
 }
 
-/// The effect of a revocation: its records are marked in the database.
+/// Handles a revocation: marks its records in the database.
 async fn mark(records: Records, delivery: Delivery) -> Result<(), EffectFailure> {
     let zone = delivery.zone().ok_or_else(|| EffectFailure::Failed("no zone_id".to_owned()))?;
     for change in delivery.changes() {
@@ -125,7 +126,7 @@ async fn mark(records: Records, delivery: Delivery) -> Result<(), EffectFailure>
     Ok(())
 }
 
-/// The effect of an invalidation: a new key, in a fleet by one instance only.
+/// Handles an invalidation: one instance of the fleet creates a new key.
 async fn rotate(issuer: Issuer, delivery: Delivery) -> Result<(), EffectFailure> {
     if delivery.zone() == Some(ZONE) {
         issuer.rotate().map_err(|error| EffectFailure::Unavailable(error.to_string()))?;
@@ -140,11 +141,11 @@ struct TokenRequest {
     scope: Option<String>,
 }
 
-/// The inner service: it decides from its own records, whatever the layer in front knows.
+/// Issues a token. The inner service also checks its own records, as a real STS does.
 async fn exchange(State(sts): State<Sts>, Form(request): Form<TokenRequest>) -> Response {
     let session = request.session_id;
     if sts.records.is_revoked(ZONE, &session) {
-        return refused(StatusCode::UNAUTHORIZED, "invalid_token", "session revoked");
+        return denied(StatusCode::UNAUTHORIZED, "invalid_token", "session revoked");
     }
     let more = json!({ "scope": request.scope.unwrap_or_default() });
     match sts.issuer.mint(&session, &request.audience, &more) {
@@ -153,11 +154,11 @@ async fn exchange(State(sts): State<Sts>, Form(request): Form<TokenRequest>) -> 
             "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         }))
         .into_response(),
-        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no token was made"),
+        Err(_) => denied(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no token was issued"),
     }
 }
 
-fn refused(status: StatusCode, error: &str, description: &str) -> Response {
+fn denied(status: StatusCode, error: &str, description: &str) -> Response {
     let body: Value = json!({ "error": error, "error_description": description });
     (status, Json(body)).into_response()
 }
@@ -200,7 +201,7 @@ fn introduce(name: &str, on_redis: bool) {
     println!("  curl '{name}/.well-known/jwks.json?zone_id={ZONE}'");
     println!("  curl -X POST {name}/operator/invalidate-keys");
     println!("  curl '{name}/.well-known/jwks.json?zone_id={ZONE}'\n");
-    println!("The layer answers 401; the record is marked once; the keys become others.");
+    println!("The layer answers 401; the record is marked once; the keys change.");
     if on_redis {
         println!("The example resource server takes these mandates, with the same REDIS_URL and");
         println!("STREAMS_HMAC_KEY. In a third terminal:\n");

@@ -1,9 +1,9 @@
-//! What stands in for the STS's database: which authority was marked as revoked.
+//! The records of revoked authority, in place of the STS's database.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Revoked authority, by zone and id. Marking twice is marking once, as an `UPDATE` would.
+/// Revoked authority by zone and id. A second mark changes nothing, like an SQL `UPDATE`.
 #[derive(Clone, Default)]
 pub struct Records(Arc<Mutex<BTreeMap<String, u32>>>);
 
@@ -16,7 +16,7 @@ impl Records {
         self.marks().contains_key(&format!("{zone}/{id}"))
     }
 
-    /// Each record that was marked, and how often its effect ran.
+    /// Returns each marked record, and how many times its effect ran.
     pub fn all(&self) -> BTreeMap<String, u32> {
         self.marks().clone()
     }

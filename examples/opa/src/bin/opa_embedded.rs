@@ -1,7 +1,7 @@
 //! Two zones decided by embedded Rego; one policy is edited while the service runs.
 //!
-//! `cargo run -p caracal-example-opa --bin opa_embedded`; with `REDIS_URL` and
-//! `STREAMS_HMAC_KEY` the message goes through that Redis, else through this process.
+//! Run it with `cargo run -p caracal-example-opa --bin opa_embedded`. With `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` the message goes through that Redis; otherwise it stays inside this process.
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,7 +1,7 @@
-//! The same two zones, each decided by a real OPA to which its policy is pushed.
+//! Two zones, each decided by an OPA server to which the example pushes the policy.
 //!
-//! `cargo run -p caracal-example-opa --bin opa_server`, with `OPA_URL` set to the
-//! addresses of two OPAs and a comma between them, or an `opa` in `PATH`, which is started twice.
+//! Run it with `cargo run -p caracal-example-opa --bin opa_server`. Set `OPA_URL` to the addresses of
+//! two OPA servers, separated by a comma. Without it the example starts the `opa` in `PATH` twice.
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     caracal_example_opa::run(engine).await
 }
 
-/// An OPA of this program's own, gone at the end.
+/// An OPA server that this program starts, and kills when it is dropped.
 struct Opa {
     address: String,
     process: Child,
