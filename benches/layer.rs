@@ -5,7 +5,6 @@
 //! hops and an epoch. A Prometheus recorder is installed, and a thousand ids are revoked. Each
 //! variant alternates with the service alone on the same requests, which are built beforehand.
 
-
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
@@ -22,8 +21,8 @@ use caracal_revocation::{
     Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations,
     RevocationsWriter, Text, Verdict, Verifier,
 };
-use caracal_test_support::issuer::Issuer;
 use caracal_test_support::figures::{self, Figures, head, median, row};
+use caracal_test_support::issuer::Issuer;
 use caracal_test_support::tokens;
 use http::{Request, Response, header};
 use http_body_util::Full;

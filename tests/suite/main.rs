@@ -1,8 +1,6 @@
 //! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
-use caracal_test_support::{
-    certificates, issuer, mandates, ports, postgres_server, redis_server,
-};
+use caracal_test_support::{certificates, issuer, mandates, ports, postgres_server, redis_server};
 
 mod baseline;
 mod canary;
