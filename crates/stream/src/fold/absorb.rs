@@ -5,7 +5,8 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, Outage};
 
 use super::messages::Received;
-use super::state::{Fold, NEVER};
+use super::state::Fold;
+use super::track::NEVER;
 use crate::entry::Head;
 use crate::log::Reading;
 use crate::log_error::LogError;

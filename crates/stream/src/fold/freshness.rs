@@ -5,7 +5,8 @@ use std::time::Duration;
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Degraded, Moment, NotReady};
 
-use super::state::{Fold, NEVER};
+use super::state::Fold;
+use super::track::NEVER;
 
 /// The interval between two sweeps of a slice of the index.
 const SWEEP_EVERY: Duration = Duration::from_millis(10);

@@ -10,5 +10,6 @@ mod server_identity;
 mod state;
 #[cfg(test)]
 mod tests;
+mod track;
 
 pub(crate) use state::Fold;

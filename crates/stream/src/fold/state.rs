@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
-use caracal_revocation_state::internal::Throttle;
 use caracal_revocation_state::{Moment, Revocations, RevocationsWriter};
 
 use crate::continuity::Source;
 use crate::dead_letters::DeadLetters;
 use crate::entry::PerStream;
 use crate::metrics::StreamMetrics;
-use crate::proof::{Hole, Proof};
+use crate::proof::Proof;
 use crate::receipts::Progress;
 use crate::repeat_limiter::RepeatLimiter;
 use crate::signature_health::SignatureHealth;
@@ -19,9 +18,7 @@ use crate::snapshot::{Position, Recalled};
 use crate::view_age::Reporter;
 
 use super::replayed::Applied;
-
-/// A moment before all others, for an answer that holds up to an unknown time.
-pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+use super::track::{NEVER, Recuts, Throttles, Track};
 
 /// The shortest time between two invalidations of all zones for re-cut messages.
 const SHORTEST_COVER: Duration = Duration::from_secs(1);
@@ -57,59 +54,6 @@ pub(crate) struct Fold {
     pub(super) was_full: bool,
     /// The time of the last sweep for expired entries.
     pub(super) swept: Option<Moment>,
-}
-
-/// One throttle for each log line that others than this process can cause repeatedly.
-#[derive(Debug, Default)]
-pub(super) struct Throttles {
-    pub(super) refused: Throttle,
-    pub(super) recut: Throttle,
-    pub(super) too_large: Throttle,
-    pub(super) suspicion: Throttle,
-    pub(super) lost: PerStream<Throttle>,
-    pub(super) uncertain: PerStream<Throttle>,
-}
-
-/// Re-cut messages of one stream: what they hid makes the caches of every zone stale.
-#[derive(Debug)]
-pub(super) struct Recuts {
-    pub(super) limiter: RepeatLimiter,
-    pub(super) are_waiting: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Track {
-    pub(super) proof: Proof,
-    /// The time at which the last check that passed was sent.
-    pub(super) as_of: Option<Moment>,
-    /// The hole that this answer showed.
-    pub(super) broken: Option<Hole>,
-    /// `true` if the stream must be read again, although no hole was shown.
-    pub(super) must_reread: bool,
-    /// `true` if the server cannot show that nothing was lost before the replay.
-    pub(super) is_young: bool,
-    /// The newest message that was counted, logged, and dead-lettered if it was rejected.
-    pub(super) reported: StreamId,
-}
-
-impl Track {
-    const fn new(proof: Proof) -> Self {
-        Self {
-            proof,
-            as_of: None,
-            broken: None,
-            must_reread: false,
-            is_young: false,
-            reported: StreamId::ZERO,
-        }
-    }
-
-    /// Returns `true` the first time that a message is read: a stream may be read again.
-    pub(super) fn is_first_reading(&mut self, id: StreamId) -> bool {
-        let is_first = id > self.reported;
-        self.reported = self.reported.max(id);
-        is_first
-    }
 }
 
 impl Fold {

@@ -1,0 +1,67 @@
+//! The reading of one stream, and the throttles of log lines about it.
+
+use std::time::Duration;
+
+use caracal_revocation_event::StreamId;
+use caracal_revocation_state::Moment;
+use caracal_revocation_state::internal::Throttle;
+
+use crate::entry::PerStream;
+use crate::proof::{Hole, Proof};
+use crate::repeat_limiter::RepeatLimiter;
+
+/// A moment before all others, for an answer that holds up to an unknown time.
+pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+
+/// One throttle for each log line that others than this process can cause repeatedly.
+#[derive(Debug, Default)]
+pub(super) struct Throttles {
+    pub(super) refused: Throttle,
+    pub(super) recut: Throttle,
+    pub(super) too_large: Throttle,
+    pub(super) suspicion: Throttle,
+    pub(super) lost: PerStream<Throttle>,
+    pub(super) uncertain: PerStream<Throttle>,
+}
+
+/// Re-cut messages of one stream: what they hid makes the caches of every zone stale.
+#[derive(Debug)]
+pub(super) struct Recuts {
+    pub(super) limiter: RepeatLimiter,
+    pub(super) are_waiting: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) proof: Proof,
+    /// The time at which the last check that passed was sent.
+    pub(super) as_of: Option<Moment>,
+    /// The hole that this answer showed.
+    pub(super) broken: Option<Hole>,
+    /// `true` if the stream must be read again, although no hole was shown.
+    pub(super) must_reread: bool,
+    /// `true` if the server cannot show that nothing was lost before the replay.
+    pub(super) is_young: bool,
+    /// The newest message that was counted, logged, and dead-lettered if it was rejected.
+    pub(super) reported: StreamId,
+}
+
+impl Track {
+    pub(super) const fn new(proof: Proof) -> Self {
+        Self {
+            proof,
+            as_of: None,
+            broken: None,
+            must_reread: false,
+            is_young: false,
+            reported: StreamId::ZERO,
+        }
+    }
+
+    /// Returns `true` the first time that a message is read: a stream may be read again.
+    pub(super) fn is_first_reading(&mut self, id: StreamId) -> bool {
+        let is_first = id > self.reported;
+        self.reported = self.reported.max(id);
+        is_first
+    }
+}
