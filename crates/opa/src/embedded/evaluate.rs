@@ -15,7 +15,7 @@ use super::values::{to_json, to_rego};
 use crate::limits::{MAX_ERROR_TEXT, STEPS_BETWEEN_CHECKS};
 use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
 
-/// How a policy is to be evaluated.
+/// The way to evaluate a policy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
     pub(super) time_limit: Duration,
@@ -27,23 +27,23 @@ pub(super) struct Manner {
 pub(super) struct RegoPolicy(Arc<Engines>);
 
 struct Engines {
-    /// One for each thread. A thread begins to look at a place of its own, so that it mostly has
-    /// the engine that is still in its core's cache.
+    /// One for each thread. Each thread looks first at another place, so that its engine is mostly
+    /// still in its core's cache.
     places: Box<[Place]>,
     manner: Manner,
-    /// How many evaluations may run beside the requests.
+    /// The number of evaluations that may run on blocking threads.
     beside: Arc<Semaphore>,
 }
 
 struct Place {
     engine: ArrayQueue<Engine>,
-    /// Cloned where the engine is away. Clones share the policy and the data.
+    /// Cloned while the engine is in use. Clones share the policy and the data.
     template: Engine,
 }
 
 impl RegoPolicy {
-    /// Takes an engine for each thread: prepared, and sharing nothing with the others, whose
-    /// reference counts would hold the threads up.
+    /// Takes a prepared engine for each thread. The engines share nothing, since shared reference
+    /// counts would slow the threads down.
     pub(super) fn new(engines: Vec<Engine>, manner: Manner) -> Self {
         let beside = Arc::new(Semaphore::new(engines.len()));
         let places = engines.into_iter().map(|mut template| {
@@ -113,7 +113,7 @@ impl Engines {
         }));
         match result {
             Ok(Ok(value)) => {
-                // Where others were cloned meanwhile, the place may be taken.
+                // After a clone, the place may be taken.
                 let _ = place.engine.push(engine);
                 match value {
                     Value::Undefined => Err(EvaluationError::Undefined),
@@ -131,14 +131,14 @@ impl Engines {
     }
 }
 
-/// One line: regorus quotes the policy at length before it.
+/// Returns the last line of an error. regorus quotes the policy before it.
 pub(super) fn last_line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     last.trim().chars().take(MAX_ERROR_TEXT).collect()
 }
 
-/// How many threads have evaluated so far.
+/// The number of threads that have evaluated so far.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {

@@ -5,7 +5,7 @@ use regorus::unstable::{BinOp, BoolOp, Expr};
 use super::writer::{Taken, Writer, arithmetic, is_literal, path};
 
 impl Writer<'_> {
-    /// An expression inside another.
+    /// Writes an expression inside another.
     pub(super) fn text(&mut self, expr: &Expr, taken: &mut Taken) -> String {
         if matches!(expr, Expr::Membership { .. }) {
             // Undefined where an operand is.
@@ -21,7 +21,7 @@ impl Writer<'_> {
         self.parts(expr, taken, &mut |writer, part, taken| writer.text(part, taken))
     }
 
-    /// An expression whose parts are written by `part`.
+    /// Writes an expression whose parts `part` writes.
     pub(super) fn parts(
         &mut self,
         expr: &Expr,

@@ -21,7 +21,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The negated expression itself, or a side of its `==`: a reference stays.
+    /// Writes the negated expression itself, or a side of its `==`. A reference stays in place.
     fn side(&mut self, expr: &Expr, with: &str, taken: &mut Taken) -> String {
         match expr {
             Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expr, with, taken),
@@ -44,7 +44,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An operand of a negated expression: taken out unless it is always defined.
+    /// Writes an operand of a negated expression. Takes it out unless it is always defined.
     fn operand(&mut self, expr: &Expr, with: &str, taken: &mut Taken) -> String {
         let mut inner =
             |writer: &mut Self, part: &Expr, taken: &mut Taken| writer.operand(part, with, taken);

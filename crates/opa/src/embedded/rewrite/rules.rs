@@ -7,8 +7,8 @@ use regorus::unstable::{Expr, Module, Ref, Rule, RuleAssign, RuleHead};
 
 use super::writer::{Taken, Writer, is_literal, path};
 
-/// The module's text. `globals` are the names that stand for rules, functions and imports in it,
-/// `objects` those that its rules make.
+/// Writes a module anew. `globals` are the names of rules, functions and imports in it, `objects`
+/// the objects that its rules make.
 pub(in super::super) fn rewritten(
     module: &Module,
     globals: &BTreeSet<String>,
@@ -102,7 +102,7 @@ impl Writer<'_> {
         format!(" := {value}")
     }
 
-    /// A head's reference, with the variables in it.
+    /// Writes a head's reference, with the variables in it.
     fn head(&mut self, refr: &Expr, taken: &mut Taken) -> String {
         match refr {
             Expr::RefDot { refr, field, .. } => {

@@ -9,12 +9,12 @@ use super::super::check::{binds, variables};
 use super::writer::{Taken, Writer, path};
 
 impl Writer<'_> {
-    /// The statements of a query in braces, with the operands of its head.
+    /// Writes the statements of a query in braces, with the operands of its head.
     pub(super) fn query(&mut self, query: &Query, of_head: Taken) -> String {
         format!("{{\n\t{}\n}}", self.inner(query, of_head))
     }
 
-    /// The statements of a query, with the operands of its head.
+    /// Writes the statements of a query, with the operands of its head.
     pub(super) fn inner(&mut self, query: &Query, of_head: Taken) -> String {
         let mut bound = BTreeSet::new();
         query.stmts.iter().for_each(|statement| binds(&statement.literal, &mut bound));
@@ -55,7 +55,7 @@ impl Writer<'_> {
         };
         let is_negated = matches!(statement.literal, Literal::NotExpr { .. });
         for operand in operands {
-            // Those of a negated expression have theirs already.
+            // Operands of a negated expression have the modifiers already.
             taken.push(if is_negated { operand } else { operand + &with });
         }
         taken.push(text + &with);
@@ -71,7 +71,7 @@ impl Writer<'_> {
         text
     }
 
-    /// An expression that is a statement of its own.
+    /// Writes an expression that is a whole statement.
     fn top(&mut self, expr: &Expr, taken: &mut Taken) -> String {
         match expr {
             Expr::AssignExpr { op, lhs, rhs, .. } => {
@@ -92,8 +92,8 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a negation stands before the statement that binds a variable of it: regorus would let
-/// the variable have any value.
+/// Returns `true` for a negation before the statement that binds one of its variables. regorus
+/// would let the variable have any value.
 fn is_early(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) -> bool {
     let Literal::NotExpr { expr, .. } = &statement.literal else { return false };
     let (mut names, mut before) = (BTreeSet::new(), BTreeSet::new());
@@ -103,8 +103,8 @@ fn is_early(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) ->
     names.iter().any(|name| bound.contains(name) && !before.contains(name))
 }
 
-/// The domain of an `every`, with a use of the variables that occur in its body: regorus does not
-/// see those, and could evaluate it before they have a value.
+/// Writes the domain of an `every`, with a use of the variables that occur in its body. regorus
+/// does not see those, and could evaluate the `every` before they have a value.
 fn after(domain: &str, body: &str, bound: &BTreeSet<String>) -> String {
     let words = body.split(|c: char| !c.is_alphanumeric() && c != '_');
     let used: BTreeSet<_> = words.filter(|word| *word != "_" && bound.contains(*word)).collect();

@@ -1,4 +1,4 @@
-//! What the parts of the rewriting share: the operands taken out so far, and their names.
+//! The state of the rewriting: the operands that were taken out so far, and their names.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ impl Writer<'_> {
         name
     }
 
-    /// A variable, which has a value wherever it is used.
+    /// Returns `true` for a variable, which has a value wherever it is used.
     pub(super) fn is_local(&self, expr: &Expr) -> bool {
         match expr {
             Expr::Var { span, .. } => {
@@ -34,7 +34,8 @@ impl Writer<'_> {
     }
 }
 
-/// The function that computes instead of an operator: [`guard`](super::super::guards::guard) puts it there.
+/// Returns the function that replaces an operator, which [`guard`](super::super::guards::guard)
+/// defines.
 pub(in super::super) const fn arithmetic(op: &ArithOp) -> &'static str {
     match op {
         ArithOp::Add => "__operand_add",
@@ -45,7 +46,7 @@ pub(in super::super) const fn arithmetic(op: &ArithOp) -> &'static str {
     }
 }
 
-/// A reference without variables.
+/// Returns the text of a reference without variables.
 pub(super) fn path(expr: &Expr) -> String {
     expr.span().text().to_owned()
 }
