@@ -1,9 +1,9 @@
-//! Tower layers that refuse revoked mandates, for axum, hyper and whatever else speaks
+//! Tower layers that deny revoked mandates, for axum, hyper and every other user of
 //! [`tower_service::Service`] with [`http`] types.
 //!
 //! [`GatewayLayer`] asks a [`Revocations`] about each request's [`Claims`]. Only an admitted
-//! request reaches the service behind it; every other one is answered in the gateway's words,
-//! and the [`Rejection`] goes into the answer's extensions:
+//! request reaches the service behind it. The layer answers every other request itself, with the
+//! [`Rejection`] in the response's extensions:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -25,12 +25,12 @@
 //!     },
 //! ));
 //!
-//! // The layer that verifies tokens stands outside, and leaves what they say.
+//! // The layer that verifies tokens is outside, and leaves their claims.
 //! let issued = i64::try_from(writer.now().wall.as_secs())?;
 //! let mut request = Request::new(());
 //! request.extensions_mut().insert(Claims::new("ar-1", issued, issued + 900));
 //!
-//! // Nobody has proven the log complete yet: an outage, not a revocation.
+//! // The log is not proven complete yet: an outage, not a revocation.
 //! let response = gateway.clone().oneshot(request.clone()).await?;
 //! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 //!
@@ -61,14 +61,15 @@
 //!
 //! # Reading order
 //!
-//! [`GatewayLayer`] and [`ResourceLayer`] are what is asked for, [`Guarded`]
-//! the service that they make, [`GuardedUpload`] what it hands on, [`GuardedFuture`] and
-//! [`GuardedBody`] what it returns; [`Cutting`] says what is cut, and the [`RevokedSignal`] of an
-//! [`Admission`] tells a handler of it;
-//! [`StsLayer`] stands in front of a token endpoint, and `PolicyLayer`, with the feature `opa`, behind a
-//! gateway layer, where it asks the zone's policy about each request; [`Rejection`] says why a request was
-//! refused, and [`Observed`] what would have been done with it. [`Operations`] is the service of
-//! probes and scrapes.
+//! 1. [`GatewayLayer`] and [`ResourceLayer`] wrap a service in a [`Guarded`]. The service gets
+//!    requests with a [`GuardedUpload`]; the caller gets a [`GuardedFuture`] and a [`GuardedBody`].
+//! 2. [`Rejection`] is the reason of a denial, and [`Observed`] the outcome of a request that was
+//!    only observed.
+//! 3. [`Cutting`] has the options for running requests. The [`RevokedSignal`] of an [`Admission`]
+//!    informs a handler of a cut.
+//! 4. [`StsLayer`] goes in front of a token endpoint. `PolicyLayer` (feature `opa`) goes behind a
+//!    gateway layer, and asks the zone's policy about each request.
+//! 5. [`Operations`] is a service for probes and scrapes.
 //!
 //! # Answers
 //!
@@ -82,15 +83,15 @@
 //! [`GatewayLayer::grpc_only`]. With one header, a client could otherwise turn a denial into a 200,
 //! which a proxy that asks for a decision takes for a yes.
 //!
-//! An `Authorization` header that is not clearly one bearer token never admits a request, whatever
-//! another layer made of it:
+//! An `Authorization` header that is not clearly one bearer token never admits a request, also if
+//! another layer verified it:
 //!
 //! | header | answer |
 //! |---|---|
 //! | none, `Bearer` without a token, or another scheme | 401 `invalid_token` (a resource server: `missing_token`), and a challenge without an error code; verified claims of another layer still count |
 //! | `bearer`, `BEARER`, several spaces after it | read as `Bearer` and one space |
 //! | a tab or anything else than spaces after the scheme, a second token, other characters than RFC 6750 names | 401 `invalid_token` |
-//! | two headers, whatever they say, as proxies may join them to one | 401 `invalid_token` |
+//! | two headers of any content, as proxies may join them to one | 401 `invalid_token` |
 //! | more than 4096 bytes | 401 `invalid_token` |
 //!
 //! Answers 401 and 403 carry `WWW-Authenticate` (RFC 6750): the error, the scopes that the layer
@@ -166,10 +167,10 @@
 //! # }
 //! ```
 //!
-//! **CORS** stands outside, as with every layer that denies: a browser sends its preflight without a
-//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, what is added
-//! last stands outside: first this layer, then the one that verifies tokens, then tower-http's
-//! `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
+//! **CORS** goes outside, as with every layer that denies: a browser sends its preflight without a
+//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, the layer that is
+//! added last is the outermost: add first this layer, then the one that verifies tokens, then
+//! tower-http's `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
 //!
 //! [`ServiceBuilder`]: https://docs.rs/tower/0.5/tower/struct.ServiceBuilder.html
 //!
@@ -188,7 +189,7 @@
 //! | a response without a length, to HTTP/1.0 | it never starts: see below |
 //! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole, no length was announced and nothing is compressed; then as above |
 //! | gRPC | status 16 with an `ErrorInfo` in its details |
-//! | a WebSocket, or whatever else was upgraded | only by its handler, which must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
+//! | a WebSocket, or any other upgraded connection | only by its handler, which must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
 //!
 //! What cuts: a revoked or suspended anchor, of the chain too; a delegation epoch that moved on,
 //! where that is checked; a raised horizon, since revocations may have been lost; `exp`. What does
@@ -244,7 +245,7 @@
 //! # Metrics
 //!
 //! Counted through the [`metrics`](::metrics) facade. The handles are registered when a layer is made, so
-//! install the recorder first; what is counted before that is lost.
+//! install the recorder first. Counts before that are lost.
 //!
 //! | counter | counts |
 //! |---|---|
@@ -253,7 +254,6 @@
 //! | `caracal_gateway_denials_revocation_stale_total` | those for want of a fresh enough state |
 //! | `caracal_gateway_cuts_total{part,reason}` | running requests that were cut, each once, by the part that ended first: `handler`, `upload`, `response`, `event_stream`, `grpc` or `signal` |
 //! | `caracal_gateway_observed_denials_total{reason}` | requests that went on only because of [`GatewayLayer::insecure_observe_only`] |
-//!
 //! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request refused for it |
 //!
 //! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`; a

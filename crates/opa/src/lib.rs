@@ -1,9 +1,9 @@
 //! Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
 //!
-//! [`ZonePolicies`] loads each zone's policy from a [`PolicySource`] of yours, hears of
-//! `caracal.policy.invalidate` through the [`Revocations`] that a follower feeds, and asks a
+//! [`ZonePolicies`] loads each zone's policy from your [`PolicySource`]. It learns of
+//! `caracal.policy.invalidate` from the [`Revocations`] that a follower feeds. It asks a
 //! [`PolicyEngine`] for decisions: Rego in this process, or an OPA server. The policy layer of
-//! `caracal-revocation-layer` puts requests before them, behind a gateway layer.
+//! `caracal-revocation-layer` uses it for requests, behind a gateway layer.
 //!
 //! ```
 //! use caracal_revocation_opa::{
@@ -37,39 +37,39 @@
 //!
 //! let decision = policies.decide(PolicyInput::new(&principal, &resource, "read")?).await?;
 //! assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v-1"));
-//! // Undefined is an error, and so denied.
+//! // An undefined result is an error, so the request is denied.
 //! assert!(policies.decide(PolicyInput::new(&principal, &resource, "write")?).await.is_err());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! In reading order: [`PolicyBundle`] is what a [`PolicySource`] returns; [`PolicyOptions`] says
-//! how it is loaded and how old it may be; [`ZonePolicies`] keeps it current; [`ZoneStatus`] tells
-//! how it stands; [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`].
+//! In reading order: a [`PolicySource`] returns a [`PolicyBundle`]; [`PolicyOptions`] sets how it is
+//! loaded and how old it may be; [`ZonePolicies`] keeps it current; [`ZoneStatus`] reports its state;
+//! [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`].
 //!
 //! # When a policy is loaded
 //!
-//! On the zone's first request, on every invalidation, on a safety poll, and on
-//! [`ZonePolicies::refresh`]; never twice at a time for a zone. An invalidation is in force once a
-//! load that began after it was heard has brought the version that it names (or one that
-//! [covers](PolicyBundle::covering) it). Until then the load is tried again, with pauses that
-//! grow. An error, a wrong digest and a bundle that does not compile change nothing of that. A
-//! version that a message has replaced does not come back without another message.
+//! A zone's policy is loaded on its first request, on every invalidation, on a safety poll, and on
+//! [`ZonePolicies::refresh`]. It is never loaded twice at a time. An invalidation is in force once a
+//! load that began after the message has brought the version that it names (or one that
+//! [covers](PolicyBundle::covering) it). Until then the load is retried, with growing pauses. An
+//! error, a wrong digest and a bundle that does not compile do not end the retries. A version that a
+//! message has replaced does not come back without another message.
 //!
-//! A source that goes back to a version that nobody heard of here, without a message, cannot be
-//! told from one that goes forward: read it where the newest version can be seen.
+//! A source that goes back to an unknown version without a message looks like one that goes
+//! forward. Read the policy from a place that has the newest version.
 //!
 //! # Ages
 //!
-//! Each zone has two ages. The *policy age* is since the load began that last confirmed its policy
-//! current: it stays small for a policy that nobody edits. The *invalidation age* is since the
-//! oldest invalidation was published that is not in force; zero when there is none. Requests are
-//! denied beyond a bound on either. Handlers read them from [`ZonePolicies::status`].
+//! Each zone has two ages. The *policy age* is the time since the load began that last confirmed the
+//! policy as current. It stays small for a policy that is not edited. The *invalidation age* is the
+//! time since the oldest invalidation that is not in force was published, or zero. Requests are
+//! denied beyond a bound on either age. Handlers read them from [`ZonePolicies::status`].
 //!
 //! # Metrics
 //!
-//! Told through the [`metrics`](::metrics) facade; install the recorder first. The gauges of ages
-//! are told anew each second.
+//! Recorded through the [`metrics`](::metrics) facade; install the recorder first. The gauges of ages
+//! are updated every second.
 //!
 //! | metric | kind | meaning |
 //! |---|---|---|
@@ -79,7 +79,7 @@
 //! | `caracal_sts_opa_invalidation_age_seconds{zone}` | gauge | the invalidation age |
 //! | `caracal_sts_opa_poll_interval_seconds` | gauge | between safety polls |
 //! | `caracal_sts_opa_zones` | gauge | zones in use |
-//! | `caracal_sts_opa_load_total`, `caracal_sts_opa_load_seconds` | counter, histogram | answers asked of the source |
+//! | `caracal_sts_opa_load_total`, `caracal_sts_opa_load_seconds` | counter, histogram | loads from the source |
 //! | `caracal_sts_opa_load_errors_total{reason}` | counter | attempts that failed, by [`Trouble::label`] |
 //! | `caracal_sts_opa_compile_total`, `…_compile_errors_total`, `…_compile_seconds` | counters, histogram | bundles compiled or pushed |
 //! | `caracal_sts_opa_eval_total`, `…_eval_errors_total`, `…_eval_seconds` | counters, histogram | evaluations; cached decisions are none |
@@ -91,7 +91,7 @@
 //! | `embedded` | yes | [`RegoEngine`] |
 //! | `server` | yes | [`OpaEngine`] |
 //! | `time` | no | the built-ins `time.*`; `time.now_ns` stays refused unless allowed by name |
-//! | `pattern-cache` | no | compiled patterns are remembered, behind one lock |
+//! | `pattern-cache` | no | a cache of compiled patterns, behind one lock |
 //!
 //! [`Revocations`]: caracal_revocation_state::Revocations
 
