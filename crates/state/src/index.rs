@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError};
 
-use crate::clock::{Minute, UnixSeconds};
+use crate::clock::Minute;
 use crate::digest::{Digest, DigestKeys, Digester};
 use crate::filter::Filter;
 use crate::filter_cell::FilterCell;
-use crate::suspensions::{SuspensionStatus, Suspensions};
+use crate::suspensions::Suspensions;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
     RwLockWriteGuard,
@@ -19,6 +19,9 @@ use crate::sync::{
 use crate::table::Table;
 
 mod export;
+mod view;
+
+pub(crate) use view::Mark;
 
 #[cfg(not(loom))]
 const SHARDS: usize = 256;
@@ -36,7 +39,7 @@ pub(crate) struct Index {
     additions: AtomicU64,
     /// How many there may be.
     max_entries: usize,
-    /// Whether one found no room.
+    /// `true` once an anchor or session has found no room.
     full: AtomicBool,
     filter: FilterCell,
     shards: Box<[RwLock<Table>]>,
@@ -50,7 +53,7 @@ struct Session {
     expires: Minute,
 }
 
-/// What only a writer needs.
+/// The state that only a writer needs.
 #[derive(Debug)]
 struct Writer {
     /// The filter that readers ask.
@@ -90,7 +93,7 @@ impl Index {
         self.digester.get_or_init(|| Digester::new(DigestKeys::random()))
     }
 
-    /// What stands for this id in here.
+    /// Returns the digest of this id in this index.
     pub(crate) fn digest(&self, id: &str) -> Digest {
         self.digester().digest(id)
     }
@@ -115,13 +118,13 @@ impl Index {
         tables + sessions + self.filter.load().bytes()
     }
 
-    /// Whether an anchor or session found no room since [`Index::reopen`].
+    /// Returns `true` if an anchor or session has found no room since [`Index::reopen`].
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
 
-    /// Whether an eighth of the room is free, so that it is worth counting as not full again.
+    /// Returns `true` if an eighth of the room is free: enough to count as not full again.
     pub(crate) fn has_room(&self) -> bool {
         self.len() <= self.max_entries - self.max_entries / 8
     }
@@ -129,12 +132,6 @@ impl Index {
     /// Counts as not full again: whatever found no room is covered otherwise.
     pub(crate) fn reopen(&self) {
         self.full.store(false, Ordering::Release);
-    }
-
-    /// Looks a few things up; none when nothing at all is revoked.
-    #[inline]
-    pub(crate) fn view<R>(&self, look: impl Fn(&View<'_>) -> R) -> Option<R> {
-        (self.len() > 0).then(|| self.filter.with(|filter| look(&View { index: self, filter })))
     }
 
     /// Revokes the anchor until the minute `expires`, or later if it already was. Returns `true` if
@@ -163,7 +160,7 @@ impl Index {
         self.digester().fast(id)
     }
 
-    /// Changes what is known of a session's suspensions. Returns `true` if that differs from before.
+    /// Changes the suspensions of a session. Returns `true` if they differ from before.
     pub(crate) fn suspend(
         &self,
         digest: Digest,
@@ -216,8 +213,8 @@ impl Index {
         (0..SHARDS).for_each(|_| self.sweep_slice(now));
     }
 
-    /// Whether there is room for an entry, or it is known; if not, that is not forgotten. To be
-    /// asked by the one writer.
+    /// Returns `true` if there is room for an entry, or it is known. If not, the index is full from
+    /// then on. Only the one writer may call this.
     fn admits(&self, is_known: impl FnOnce() -> bool) -> bool {
         let admits = self.len() < self.max_entries || is_known();
         if !admits {
@@ -275,67 +272,6 @@ impl Rebuild {
     fn add(&mut self, digest: Digest) {
         self.filter.add(digest.fast());
         self.filtered += 1;
-    }
-}
-
-/// The index as one decision sees it.
-#[derive(Debug)]
-pub(crate) struct View<'i> {
-    index: &'i Index,
-    filter: &'i Filter,
-}
-
-/// What the index holds against an anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    Revoked,
-    Suspended,
-    /// Refused for tokens with `iat` at or before this second.
-    RefusedUpTo(UnixSeconds),
-}
-
-impl View<'_> {
-    /// Who digests the ids that the view is asked about.
-    #[inline]
-    pub(crate) fn digester(&self) -> &Digester {
-        self.index.digester()
-    }
-
-    /// False means that the index holds nothing against the anchor of this digest's fast part;
-    /// true, that it may.
-    #[inline]
-    pub(crate) fn may_hold(&self, fast: u64) -> bool {
-        self.filter.may_hold(fast)
-    }
-
-    pub(crate) fn mark(&self, id: &str) -> Option<Mark> {
-        let fast = self.digester().fast(id);
-        if !self.filter.may_hold(fast) {
-            return None;
-        }
-        self.confirm(id, fast)
-    }
-
-    /// The same of an anchor of which only the digest was kept.
-    pub(crate) fn mark_of(&self, digest: Digest) -> Option<Mark> {
-        self.filter.may_hold(digest.fast()).then(|| self.exact(digest)).flatten()
-    }
-
-    /// The filter's "maybe", made certain.
-    #[cold]
-    fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
-        self.exact(self.digester().complete(id, fast))
-    }
-
-    fn exact(&self, digest: Digest) -> Option<Mark> {
-        if self.index.shard(digest).is_some_and(|shard| read(shard).contains(digest)) {
-            return Some(Mark::Revoked);
-        }
-        match read(&self.index.sessions).get(&digest)?.suspensions.status() {
-            SuspensionStatus::Suspended => Some(Mark::Suspended),
-            SuspensionStatus::RefusedUpTo(second) => Some(Mark::RefusedUpTo(second)),
-            SuspensionStatus::Clear => None,
-        }
     }
 }
 
