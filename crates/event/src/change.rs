@@ -1,4 +1,4 @@
-//! What a verified message changes.
+//! The changes of state that a verified message asks for.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -71,7 +71,7 @@ pub enum Change<'a> {
 }
 
 impl Change<'_> {
-    /// The same change, borrowing nothing: to keep beyond the message that it came in.
+    /// Returns the change with text of its own, to keep beyond the message.
     #[must_use]
     pub fn into_owned(self) -> Change<'static> {
         let anchor = |Anchor(id)| Anchor(owned(id));
@@ -130,7 +130,8 @@ pub struct Resumption<'a> {
 }
 
 impl Resumption<'_> {
-    /// Whether it ends a suspension of the same session: both its times must be later, and known.
+    /// Returns `true` if it ends this suspension of the same session: both its times must be known
+    /// and later.
     #[must_use]
     pub fn lifts(&self, suspension: &Suspension<'_>) -> bool {
         let decided = self.decided.zip(suspension.decided);
@@ -145,7 +146,7 @@ pub struct DelegationEpoch<'a> {
     pub zone: Zone<'a>,
     /// The epoch: the zone's becomes the larger of this and its own.
     pub epoch: u64,
-    /// Whether delegations ended; a new one moves the epoch too.
+    /// `true` if delegations ended; a new one moves the epoch too.
     pub narrows: bool,
     /// The delegations that ended, each a revoked anchor of its own.
     pub ended: Vec<Anchor<'a>>,

@@ -8,7 +8,7 @@ use crate::key::KeySlot;
 use crate::stream::Stream;
 use crate::timestamps::DecidedAt;
 
-/// What a message says, once its signature was verified by [`KeyRing::verify`].
+/// The content of a message whose signature was verified by [`KeyRing::verify`].
 ///
 /// [`KeyRing::verify`]: crate::KeyRing::verify
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +53,14 @@ impl<'a> Event<'a> {
         self.decided
     }
 
-    /// What changes. Empty for a message that concerns nothing here, such as a `spawn`.
+    /// The changes. Empty for a message that concerns nothing here, such as a `spawn`.
     #[must_use]
     pub fn changes(&self) -> &[Change<'a>] {
         &self.changes
     }
 
-    /// Whether a value was set aside, or a field hides what reads like another: the message
-    /// also belongs in the dead-letter stream, and what its producer meant may be lost.
+    /// Returns `true` if a value was set aside, or a field hides text that reads like another
+    /// field. The message then also belongs in the dead-letter stream, and its meaning may be lost.
     #[must_use]
     pub const fn is_recut(&self) -> bool {
         self.recut

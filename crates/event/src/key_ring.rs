@@ -30,7 +30,7 @@ impl KeyRing {
         Self { keys: vec![(KeySlot::Current, current)] }
     }
 
-    /// Also accepts `previous`, while producers move to the current key.
+    /// Accepts `previous` too, while producers move to the current key.
     #[must_use]
     pub fn with_previous(mut self, previous: Key) -> Self {
         self.keys.retain(|(slot, _)| *slot != KeySlot::Previous);
@@ -46,7 +46,7 @@ impl KeyRing {
         Self { keys: Vec::new() }
     }
 
-    /// Whether signatures are verified at all.
+    /// Returns `true` if signatures are verified.
     #[must_use]
     pub fn verifies(&self) -> bool {
         !self.keys.is_empty()
@@ -62,8 +62,8 @@ impl KeyRing {
         self.keys.iter().map(|(_, key)| key)
     }
 
-    /// What the message says, if it was signed with a key of this ring and can be read in one
-    /// way only.
+    /// Returns the event of a message that was signed with a key of this ring and can be read in
+    /// one way only.
     ///
     /// # Errors
     ///

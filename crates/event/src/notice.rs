@@ -25,7 +25,7 @@ pub struct Notice {
     fields: Vec<(String, String)>,
 }
 
-/// What happened to a delegation.
+/// The event of a delegation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DelegationEvent {
     /// `edge_create`: a new delegation; the epoch moves, nothing is revoked.

@@ -1,4 +1,4 @@
-//! Why a message was refused.
+//! Why a message was rejected.
 
 use std::fmt;
 
@@ -76,8 +76,8 @@ impl Rejection {
         self.kind
     }
 
-    /// Whether the refused message carried a valid signature: somebody who can write to Redis
-    /// has then re-cut a producer's message, and what the producer meant is lost.
+    /// Returns `true` if the rejected message carried a valid signature. A writer to Redis has then
+    /// re-cut a producer's message, and its meaning is lost.
     #[must_use]
     pub const fn was_signed(&self) -> bool {
         self.signed

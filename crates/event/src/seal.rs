@@ -9,7 +9,7 @@ use crate::key_ring::KeyRing;
 /// The number of bytes of a seal.
 pub const SEAL_LEN: usize = 32;
 
-/// What a derived key is for stands between this and nothing else: no message begins like it.
+/// The prefix of a derived key's purpose. No message begins with it.
 const DERIVED: &[u8] = b"caracal-revocation/seal/";
 
 impl Key {
@@ -51,8 +51,8 @@ fn widened(short: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
 }
 
 impl KeyRing {
-    /// Whether a key of this ring sealed these bytes for this purpose; a ring that accepts
-    /// unsigned messages has none. Compares in constant time.
+    /// Returns `true` if a key of this ring sealed these bytes for this purpose. A ring that
+    /// accepts unsigned messages has no key. Compares in constant time.
     #[must_use]
     pub fn is_sealed(&self, purpose: &str, bytes: &[u8], seal: &[u8; SEAL_LEN]) -> bool {
         self.keys().any(|key| key.sealing(purpose, bytes).verify_slice(seal).is_ok())

@@ -99,7 +99,7 @@ impl AnchorSet {
         held.unwrap_or(false)
     }
 
-    /// What the index holds about them.
+    /// Looks up the anchors in the index.
     pub(crate) fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup {
         let found = index.view(|view| {
             let anchors = self.anchors(with_chain).iter();

@@ -41,7 +41,7 @@ pub enum Known<'a> {
         zone: &'a str,
         /// The epoch.
         epoch: u64,
-        /// Whether delegations ended at it.
+        /// `true` if delegations ended at it.
         ended: bool,
     },
 }
@@ -59,8 +59,7 @@ impl RevocationsWriter {
         );
     }
 
-    /// The same for a message of which it is known when it was published, by this machine's
-    /// clocks.
+    /// Applies a verified message that was published at this moment, by this machine's clocks.
     pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = self.state();
         for change in event.changes() {

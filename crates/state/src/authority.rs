@@ -1,4 +1,4 @@
-//! What a token stands on, digested: once a token and not once a request.
+//! The anchors of a token, digested once for each token instead of once for each request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::state::State;
 use crate::sync::{AtomicU64, Ordering};
 use crate::verdict::{Checks, Verdict};
 
-/// What a token stands on, as one [`Revocations`] sees it: made once a token, asked at each
-/// request.
+/// The anchors of a token, digested for one [`Revocations`]: made once for each token, asked at
+/// each request.
 ///
-/// [`Revocations::decide`] digests and looks up the text of each anchor every time. Whoever keeps
-/// what was verified can keep this beside it: it is cheap to clone, digested once, and not looked
-/// up again until more is known than when it was found clean.
+/// [`Revocations::decide`] digests and looks up the text of each anchor every time. Cache this
+/// alongside the verified token instead: it is cheap to clone, digested once, and not looked up
+/// again until the index has grown since it was found clean.
 ///
 /// ```
 /// use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Verdict};
@@ -78,8 +78,8 @@ impl Authority {
         Arc::ptr_eq(&self.0.state, state)
     }
 
-    /// Whether it names an authority record at all; one that does not matches nothing, and must
-    /// not pass for that.
+    /// Returns `true` if it names an authority record. One that does not matches no revocation, and
+    /// must not pass for that.
     #[must_use]
     pub fn names_record(&self) -> bool {
         self.0.names_record()
@@ -91,8 +91,8 @@ impl Authority {
         &self.0.claims
     }
 
-    /// Whether it says the same as these claims would: the same anchors in the same places, zone,
-    /// epoch and times.
+    /// Returns `true` if it equals the authority of these claims: the same anchors in the same
+    /// places, zone, epoch and times.
     #[must_use]
     pub fn is_of<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
         *self.anchors() == self.0.state.anchors(claims, true)

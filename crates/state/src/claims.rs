@@ -1,9 +1,9 @@
-//! What a token says about its authority: the anchors it stands on, its zone, epoch and age.
+//! The claims of a token about its authority: its anchors, zone, epoch and age.
 
 /// The claims of a mandate that revocation is about (contract, "Tokens").
 ///
-/// Whoever verified the token puts one into the request; it deserializes from a JWT's payload.
-/// A repeated claim, of whatever name, is an error, as is one of the wrong type. Empty and null
+/// The verifier of the token puts one into the request; it deserializes from a JWT's payload.
+/// A repeated claim of any name is an error, as is one of the wrong type. Empty and null
 /// values count as absent; `sid`, `iat` and `exp` must be there. Without the last two nothing
 /// would say when the token ends, and it could outlive the memory of its revocation.
 ///
@@ -43,7 +43,7 @@ pub struct Claims<S = Box<str>> {
     pub delegation_graph_epoch: u64,
     /// The zone.
     pub zone_id: Option<S>,
-    /// What the token is for: `session`, `gateway` or `resource` (the claim `use`).
+    /// The use of the token: `session`, `gateway` or `resource` (the claim `use`).
     pub usage: Option<S>,
     /// When the token was made, in seconds since the Unix epoch.
     pub iat: i64,
@@ -126,7 +126,7 @@ impl<S> Hop<S> {
 }
 
 impl<S: AsRef<str>> Claims<S> {
-    /// The same with text of its own.
+    /// Copies the claims, with text of their own.
     pub(crate) fn to_owned_text(&self) -> Claims {
         let owned = |text: &S| Box::<str>::from(text.as_ref());
         let optional = |text: &Option<S>| text.as_ref().map(owned);
@@ -149,8 +149,8 @@ impl<S: AsRef<str>> Claims<S> {
         }
     }
 
-    /// Whether Caracal's own tables say of the token's authority all that the streams say: not of
-    /// a session's own mandate, nor of a token that does not say what it is for.
+    /// Returns `true` if Caracal's own tables hold all that the streams say about the token's
+    /// authority. They do not for a session's own mandate, nor for a token without a use.
     pub(crate) fn is_in_tables(&self) -> bool {
         self.usage.as_ref().is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
     }
@@ -176,8 +176,8 @@ impl<S: AsRef<str>> Claims<S> {
         self.hops() >= 2
     }
 
-    /// Whether `test` holds for any of the anchors; all of them are asked, so that no look-up waits
-    /// for the answer of the one before.
+    /// Returns `true` if `test` holds for any of the anchors. It tests all of them, so that no
+    /// look-up waits for the result of the one before.
     #[inline]
     pub(crate) fn any_anchor(&self, with_chain: bool, test: impl Fn(&str) -> bool) -> bool {
         let test = |id: Option<&S>| id.is_some_and(|id| test(id.as_ref()));

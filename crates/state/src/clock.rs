@@ -139,8 +139,8 @@ pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Both clocks, now.
     fn now(&self) -> Moment;
 
-    /// The same for less, for whoever decides on a request: the wall clock may be behind by a tick
-    /// of the machine's timer, 1 to 10 ms. It only counts here where the monotonic one stood still.
+    /// Both clocks for less cost, for a decision: the wall clock may be behind by a tick of the
+    /// machine's timer, 1 to 10 ms. It only counts where the monotonic one stopped.
     fn glance(&self) -> Moment {
         self.now()
     }

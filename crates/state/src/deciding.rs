@@ -10,12 +10,12 @@ use crate::staleness::{Bound, Staleness};
 use crate::state::State;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 
-/// What is asked about: a token by its text, or by what was made of it before.
+/// A token to decide on: by its text, or by the digests of its anchors.
 pub(crate) trait Subject {
-    /// Whether the index may hold anything about it: all its anchors are asked, so that no look-up
-    /// waits for the answer of the one before.
+    /// Returns `true` if the index may hold an anchor of it. All anchors are looked up, so that no
+    /// look-up waits for the result of the one before.
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
-    /// What the index holds about it.
+    /// Looks up its anchors in the index.
     fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup;
     /// Returns `true` if it names an authority record at all.
     fn names_record(&self) -> bool;
@@ -29,7 +29,7 @@ pub(crate) trait Subject {
     fn has_earlier_hops(&self) -> bool;
 }
 
-/// What was seen of the state beside the index, and before it.
+/// The state besides the index, read before the index.
 struct Seen {
     staleness: Result<Staleness, NotReady>,
     is_full: bool,
@@ -94,7 +94,7 @@ impl State {
         })
     }
 
-    /// Returns the bound on staleness: that of the state or that of the checks, whichever is smaller.
+    /// Returns the bound on staleness: the smaller one of the state's and the checks'.
     #[inline]
     pub(crate) fn bound(&self, checks: &Checks) -> Bound {
         checks.deny_after.map_or(self.deny_after, |own| self.deny_after.min(Bound::new(own)))

@@ -27,7 +27,7 @@ impl Digest {
         Self(slot >> SPARE_BITS << SPARE_BITS)
     }
 
-    /// Whether any id has it: a zero slot is an empty one.
+    /// Returns `true` if an id can have it: a zero slot is an empty one.
     pub(crate) const fn is_possible(self) -> bool {
         self.strong() != 0
     }
@@ -78,7 +78,7 @@ impl DigestKeys {
 
 #[cfg(loom)]
 impl DigestKeys {
-    /// The same ones always.
+    /// Returns fixed keys, so that every run of a model is alike.
     pub(crate) const fn fixed() -> Self {
         Self { seed: 0x9e37_79b9_7f4a_7c15, secrets: [0xbf58_476d_1ce4_e5b9; 7], strong: [1, 2] }
     }
@@ -124,8 +124,8 @@ impl Digester {
         Digest((u128::from(fast) << 64) | (u128::from(strong) << SPARE_BITS))
     }
 
-    /// What these keys make of texts of every length: other code or another machine that makes
-    /// something else of them would not find what these digests stand for.
+    /// Returns the digests of texts of every length. Code or a machine that computes others would
+    /// not find the anchors of these digests.
     pub(crate) fn probe(&self) -> Vec<u128> {
         (0..=LONGEST_PROBE).map(|length| self.digest(&"z-1 ".repeat(length)).bits()).collect()
     }

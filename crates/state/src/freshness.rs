@@ -130,8 +130,8 @@ impl Freshness {
         self.staleness_at(now).map(Staleness::duration)
     }
 
-    /// Returns the age of the last proof by [`Moment::elapsed_since`], as a decision compares it, or
-    /// why there has been none.
+    /// Returns the age of the last proof by [`Moment::elapsed_since`], as a decision compares it,
+    /// or why there has been none.
     #[inline]
     pub(crate) fn staleness_at(&self, now: Moment) -> Result<Staleness, NotReady> {
         let not_ready = self.not_ready.load(Ordering::Acquire);

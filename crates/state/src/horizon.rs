@@ -32,7 +32,7 @@ pub struct Losses {
     recut: u64,
 }
 
-/// What a loss comes from.
+/// The cause of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// Messages are missing, or may be.

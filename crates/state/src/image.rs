@@ -9,7 +9,7 @@ use crate::suspensions::Suspensions;
 use crate::writer::RevocationsWriter;
 use crate::zones::ZoneImage;
 
-/// What a [`Revocations`] remembers, for whoever keeps it to write down.
+/// Everything that a [`Revocations`] remembers, to be stored.
 ///
 /// It holds no anchor's text, only digests, and the keys that these were made with. How complete
 /// the view was is not part of it.
@@ -29,11 +29,11 @@ use crate::zones::ZoneImage;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     pub(crate) keys: DigestKeys,
-    /// What the keys make of known texts, where the image was made.
+    /// The digests of known texts under these keys, where the image was made.
     probe: Vec<u128>,
     /// Digests, and in their spare bits for how many more minutes each is remembered.
     pub(crate) revoked: Vec<u128>,
-    /// The same for sessions that were suspended.
+    /// Likewise the sessions that were suspended.
     pub(crate) sessions: Vec<(u128, Suspensions)>,
     pub(crate) zones: Vec<ZoneImage>,
     /// For the tokens that a second source of truth decides, and for the others.
@@ -56,7 +56,8 @@ pub enum RecallError {
 }
 
 impl Revocations {
-    /// What is remembered now, and perhaps some of what is added meanwhile.
+    /// Returns everything that is remembered now, and perhaps some of the additions during the
+    /// call.
     #[must_use]
     pub fn image(&self) -> Image {
         let state = self.state();

@@ -1,4 +1,4 @@
-//! What a service knows about revocation, and the verdict that follows from it.
+//! The revocation state of a service, and the verdict that follows from it.
 //!
 //! [`Revocations`] is a fold over verified events: an index that never evicts, the epochs and
 //! generations of each zone, the moment up to which the log is proven complete, and the horizon
@@ -36,7 +36,8 @@
 //! asked about again and again; [`Verdict`] is what follows, and [`Admission`] what a request that
 //! passes carries: its [`Identity`] among others; [`Revocations`]
 //! reads the state, and the one [`RevocationsWriter`] changes it; [`Watch`] is how a
-//! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time, passed in everywhere.
+//! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time,
+//! passed in everywhere.
 
 mod anchors;
 mod applying;

@@ -1,5 +1,5 @@
-//! Every limit and default of this crate, with its reason. Sizes that only shape a data structure are
-//! beside it.
+//! Every limit and default of this crate, with its reason. Sizes that only shape a data structure
+//! are beside it.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ pub const LONGEST_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// before its `iat` and after its `exp`.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// How long a loss of a message, or the message itself, concerns somebody. A revocation forgotten, or
-/// a horizon that ended, earlier could let a living mandate in: the leeway counts at both ends, and
-/// entries expire by whole minutes.
+/// How long a loss of a message, or the message itself, concerns somebody. A revocation forgotten,
+/// or a horizon that ended, earlier could let a living mandate in: the leeway counts at both ends,
+/// and entries expire by whole minutes.
 pub(crate) const SHORTEST_MEMORY: Duration =
     Duration::from_secs(LONGEST_LIFETIME.as_secs() + 2 * LEEWAY.as_secs() + 3 * 60);
 
@@ -27,26 +27,26 @@ pub(crate) const REISSUED: Duration = Duration::from_secs(2 * 60);
 /// more, and one of the two reads in a row that a bound spans may fail.
 pub(crate) const SHORTEST_BOUND: Duration = Duration::from_millis(400);
 
-/// The default of `Options::memory`: a day, so that an investigation finds what was revoked.
+/// The default of `Options::memory`: as long as Caracal remembers (contract, "Retention").
 pub(crate) const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The default of `Options::deny_after`: longer than a failover takes.
+/// The default of `Options::deny_after`: a restart or a failover of Redis takes less.
 pub(crate) const DENY_AFTER: Duration = Duration::from_secs(60);
 
 /// `Options::deny_after` in strict mode.
 pub(crate) const STRICT_DENY_AFTER: Duration = Duration::from_secs(5);
 
-/// The default of `Options::warn_after`: many reads have failed by then.
+/// The default of `Options::warn_after`: several reads in a row have failed by then.
 pub(crate) const WARN_AFTER: Duration = Duration::from_secs(5);
 
-/// `Options::warn_after` in strict mode: before [`STRICT_DENY_AFTER`].
+/// `Options::warn_after` in strict mode: an operator is warned before [`STRICT_DENY_AFTER`].
 pub(crate) const STRICT_WARN_AFTER: Duration = Duration::from_secs(3);
 
-/// The default of `Options::horizon_margin`: clocks that NTP keeps are closer.
+/// The default of `Options::horizon_margin`: clocks that are synchronized are closer.
 pub(crate) const HORIZON_MARGIN: Duration = Duration::from_secs(5);
 
-/// `Options::horizon_margin` in strict mode: as far apart as the leeway allows.
-pub(crate) const STRICT_HORIZON_MARGIN: Duration = LEEWAY;
+/// `Options::horizon_margin` in strict mode: it does not trust that clocks are synchronized.
+pub(crate) const STRICT_HORIZON_MARGIN: Duration = Duration::from_secs(60);
 
 /// The default of `Options::max_entries`: about 150 MB.
 pub(crate) const MAX_ENTRIES: usize = 5_000_000;

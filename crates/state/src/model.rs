@@ -175,7 +175,7 @@ fn a_filter_that_is_replaced_hides_nothing() {
     });
 }
 
-/// What a [`ManualClock`] starts at.
+/// The second at which a [`ManualClock`] starts.
 const HORIZON: i64 = 1_795_400_000;
 
 /// A state in which messages may have been lost, and a second source of truth that is about to

@@ -30,8 +30,8 @@ pub struct Options {
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub deny_after: Duration,
-    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode; three
-    /// fifths of [`Options::deny_after`] if it is no less than that.
+    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode;
+    /// three fifths of [`Options::deny_after`] if it is no less than that.
     pub warn_after: Duration,
     /// How far the clocks of Postgres, which dates tokens, and Redis may be apart: the horizon
     /// lies so far beyond the end of a hole. 5 seconds by default, 60 in strict mode.
@@ -43,8 +43,8 @@ pub struct Options {
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub max_entries: usize,
-    /// Whether whatever cannot be shown counts as lost. By default a restart or failover that
-    /// may have lost messages, and a stream too young or empty to be proven, are counted and
+    /// Treats any history that cannot be proven complete as lost. By default a restart or failover
+    /// that may have lost messages, and a stream too young or empty to be proven, are counted and
     /// said; with this they raise the horizon, and so does each start of a process: of what the
     /// server had lost before, it shows a newcomer nothing. The horizon then also covers, for two
     /// minutes, records that were re-issued and, as long as a mandate lives, tokens of two or more
@@ -71,7 +71,7 @@ impl Options {
     /// 100 ms more, and one of the two reads in a row that a bound spans may fail.
     pub const SHORTEST_BOUND: Duration = limits::SHORTEST_BOUND;
 
-    /// What nobody can show did not happen counts as having happened.
+    /// Options that treat any history that cannot be proven complete as lost.
     #[must_use]
     pub fn strict() -> Self {
         Self {
@@ -103,7 +103,7 @@ impl Options {
         }
     }
 
-    /// Whether the bounds can be kept.
+    /// Checks that the bounds can be kept.
     ///
     /// # Errors
     ///

@@ -88,7 +88,7 @@ impl Outage {
         }
     }
 
-    /// What an operator can do about it.
+    /// Returns the action for an operator.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Whether a service should be given requests, and if not, why: what a readiness probe answers.
+//! The readiness of a service, as a readiness probe reports it: ready, or why not.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::freshness::NotReady;
 use crate::outage::Outage;
 use crate::staleness::{Bound, Staleness};
 
-/// What a service knows of its own view, at one moment: from [`Revocations::readiness`].
+/// The state of a service's own view at one moment, from [`Revocations::readiness`].
 ///
 /// ```
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -30,7 +30,7 @@ pub struct Readiness {
     pub degraded: Option<Degraded>,
     /// How long ago the log was last proven complete, if it ever was.
     pub staleness: Option<Duration>,
-    /// Whether that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
+    /// `true` if that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
     pub is_late: bool,
     /// Why the log cannot be read, or not be proven fresh, just now.
     pub outage: Option<Outage>,
@@ -62,7 +62,7 @@ pub enum Degraded {
 }
 
 impl Readiness {
-    /// Whether the service should be given requests.
+    /// Returns `true` if the service should be given requests.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.unready.is_none()

@@ -35,7 +35,7 @@ impl Recent {
         }
     }
 
-    /// Whether any was applied so recently that it is worth asking which.
+    /// Returns `true` if any was applied recently enough for its lag to be reported.
     pub(crate) fn is_any(&self, now: Duration) -> bool {
         let last = self.last.load(Ordering::Acquire);
         last > 0 && micros(now).saturating_sub(last) <= micros(LONGEST_LAG)

@@ -95,7 +95,7 @@ impl Revocations {
         self.0.take_lag(anchors.map(|(_, id)| self.0.index.hash(id)), now)
     }
 
-    /// Whether both are the same state, and not merely alike.
+    /// Returns `true` if both read the same state.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -165,8 +165,8 @@ impl Revocations {
         self.0.horizon.watch()
     }
 
-    /// Whether more is revoked than may be remembered: every verdict is unknown then, but for
-    /// what is known to be revoked.
+    /// Returns `true` if more is revoked than may be remembered. Every verdict is unknown then,
+    /// except on a token that is known to be revoked.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.index.is_full()

@@ -24,13 +24,13 @@ struct Told {
 }
 
 impl Told {
-    /// Whether a resume told like this lifts that suspension: both times must be later.
+    /// Returns `true` if a resume at these times lifts that suspension: both must be later.
     fn lifts(self, suspension: Self) -> bool {
         let decided = self.decided.zip(suspension.decided);
         suspension.occurred < self.occurred && decided.is_some_and(|(resume, held)| held < resume)
     }
 
-    /// Whether every resume that lifts this suspension lifts the other too.
+    /// Returns `true` if every resume that lifts this suspension lifts the other too.
     fn outlasts(self, other: Self) -> bool {
         let decided = match (self.decided, other.decided) {
             (None, _) => true,
@@ -40,7 +40,7 @@ impl Told {
         self.occurred >= other.occurred && decided
     }
 
-    /// Whether this resume lifts every suspension that the other lifts.
+    /// Returns `true` if this resume lifts every suspension that the other lifts.
     fn reaches(self, other: Self) -> bool {
         let decided = match (self.decided, other.decided) {
             (_, None) => true,

@@ -1,4 +1,4 @@
-//! What threads share, so that a model checker can take the place of the real thing.
+//! The locks and atomics that threads share, which a model checker can replace.
 //!
 //! Under `cfg(loom)` every lock and atomic of the index, the horizon and freshness is loom's, which
 //! tries each order in which threads may take them.

@@ -9,7 +9,7 @@ use crate::index::Mark;
 use crate::readiness::Unready;
 use crate::staleness::{Bound, Staleness};
 
-/// What follows for a token from what is known now.
+/// The decision on a token.
 ///
 /// Requests are admitted if, in this order:
 ///
@@ -65,7 +65,8 @@ impl Admitted {
         }
     }
 
-    /// What was not known when this was admitted all the same, by [`Checks::fail_open_unknown`].
+    /// The reason why the verdict would have been unknown, if [`Checks::fail_open_unknown`]
+    /// admitted the token nevertheless.
     #[must_use]
     pub const fn failed_open(&self) -> Option<Unknown> {
         self.failed_open
@@ -80,7 +81,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What follows from what the index holds against an anchor.
+    /// The refusal that follows from the mark of an anchor.
     pub(crate) const fn by(anchor: AnchorKind, mark: Mark) -> Self {
         let reason = match mark {
             Mark::Revoked => Reason::Revoked,
@@ -162,7 +163,7 @@ impl Unknown {
     pub const LABELS: [&'static str; 5] =
         ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
 
-    /// What [`Unready::of`] finds, with how old the view is and may be.
+    /// Returns what [`Unready::of`] finds, with the staleness and its bound.
     pub(crate) fn of(
         staleness: Result<Staleness, NotReady>,
         bound: Bound,
@@ -188,29 +189,29 @@ impl Unknown {
     }
 }
 
-/// What one service or route asks to be checked.
+/// The checks of one service or route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checks {
-    /// Also the anchors of every hop of `delegation_chain` and `delegation_path`. On by default.
+    /// Checks the anchors of every hop of `delegation_chain` and `delegation_path`. On by default.
     pub chain: bool,
-    /// Also the zone's delegation graph epoch. Off by default.
+    /// Checks the zone's delegation graph epoch. Off by default.
     pub delegation_epoch: bool,
     /// With `delegation_epoch`: only delegations that ended make older tokens stale, not those
     /// that were created. Off by default.
     pub ended_delegations_only: bool,
-    /// Also whether the token may be used at this time at all: see [`Verdict`]. On by default; off
-    /// only where whoever answers checks that on the same token, as the STS does.
+    /// Checks whether the token may be used at this time at all: see [`Verdict`]. On by default;
+    /// off only where the service checks that on the same token, as the STS does.
     pub lifetime: bool,
-    /// Also whether the token was made after the horizon. On by default; off where whoever
-    /// answers decides from Caracal's own records, as the STS does.
+    /// Checks whether the token was issued after the horizon. On by default; off where the service
+    /// decides from Caracal's own records, as the STS does.
     pub horizon: bool,
     /// A staleness bound of its own, where it is smaller than the service's; see
     /// [`Revocations::require_bound`](crate::Revocations::require_bound).
     pub deny_after: Option<Duration>,
     /// Admits although too little is known: the history is not read yet, the view is older than
-    /// the bound, or there is no room for all that is revoked. Never what is known to be revoked, and nothing below the horizon. Off by
-    /// default.
+    /// the bound, or there is no room for all that is revoked. Never what is known to be revoked,
+    /// and nothing below the horizon. Off by default.
     pub fail_open_unknown: bool,
 }
 
@@ -230,7 +231,7 @@ impl Default for Checks {
 
 /// Everything a verdict depends on, looked up.
 pub(crate) struct Facts {
-    /// What the index holds against an anchor, and which one.
+    /// The mark that weighs most, and the kind of its anchor.
     pub(crate) mark: Option<(AnchorKind, Mark)>,
     pub(crate) iat: UnixSeconds,
     /// Why the token may not be used at this time.
@@ -238,7 +239,7 @@ pub(crate) struct Facts {
     pub(crate) epoch_is_stale: bool,
     pub(crate) staleness: Result<Staleness, NotReady>,
     pub(crate) bound: Bound,
-    /// Whether something that is revoked found no room in the index.
+    /// `true` if a revoked anchor found no room in the index.
     pub(crate) is_full: bool,
     /// Up to which `iat` messages that concern such a token may have been lost.
     pub(crate) horizon: Option<UnixSeconds>,

@@ -14,8 +14,8 @@ use crate::state::State;
 /// Changes a state: applies events, confirms freshness, restores images and raises the horizon.
 ///
 /// There is one for each state, and it is not `Clone`. A follower owns it; everybody else gets a
-/// [`Revocations`] from [`reader`](Self::reader), which only answers. The writer dereferences to its
-/// own reader. Without a writer the state stays as it is, and goes stale.
+/// [`Revocations`] from [`reader`](Self::reader), which only answers. The writer dereferences to
+/// its own reader. Without a writer the state stays as it is, and goes stale.
 ///
 /// ```
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -68,8 +68,8 @@ impl RevocationsWriter {
         self.state().freshness.set_outage(outage)
     }
 
-    /// Records that messages arrive which no accepted key has signed, or that this ended. It alarms,
-    /// and changes no verdict. Returns `true` if it changed.
+    /// Records that messages arrive which no accepted key has signed, or that this ended. It
+    /// alarms, and changes no verdict. Returns `true` if it changed.
     pub fn set_signatures_fail(&self, fail: bool) -> bool {
         self.state().freshness.set_signatures_fail(fail)
     }

@@ -1,5 +1,4 @@
-//! What is known of each zone: its delegation graph epoch, and the generations of its keys and
-//! its policy.
+//! The zones: the delegation graph epoch of each, and the generations of its keys and its policy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -85,7 +84,7 @@ struct ZoneTable {
     all_policies_published: Option<Moment>,
 }
 
-/// What the messages say of a zone's policy.
+/// The policy of a zone by its messages.
 #[derive(Debug)]
 struct ToldPolicy {
     version: Option<Arc<str>>,

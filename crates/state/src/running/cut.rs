@@ -15,7 +15,7 @@ pub enum Cut {
     Unknown(Unknown),
 }
 
-/// What of a request was cut: the first of its parts that had to end.
+/// The part of a request that was cut: the first that had to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CutPart {
@@ -39,7 +39,7 @@ pub enum CutPart {
 pub struct CutReport<'a> {
     /// Why.
     pub cut: Cut,
-    /// What was cut.
+    /// The part that was cut.
     pub part: CutPart,
     /// The zone that the claims name.
     pub zone: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Whether a running request must end.
+//! Decides whether a running request must end.
 
 use super::cut::Cut;
 use super::watch::Watch;

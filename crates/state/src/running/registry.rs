@@ -188,8 +188,8 @@ impl Registry {
         (self.deadlines.first(), self.bounds.first())
     }
 
-    /// The requests on tokens issued up to this second, each at least once. It looks at all of them:
-    /// a horizon concerns nearly every one.
+    /// The requests on tokens issued up to this second, each at least once. It looks at every
+    /// request: a horizon concerns nearly all of them.
     pub(crate) fn issued_up_to(&self, second: UnixSeconds) -> Vec<Arc<dyn Waiter>> {
         self.count_search();
         let issued = |request: &dyn Waiter| request.issued() <= second;

@@ -1,5 +1,5 @@
-//! What the parts of one running request share: registered while any of them lives, and woken when
-//! it is cut.
+//! The state that the parts of one running request share. It is registered while any of them lives,
+//! and wakes them when the request is cut.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -197,8 +197,9 @@ impl Drop for Request {
 /// The wakers of the tasks in which the parts of one request wait: one place for each part. Most
 /// requests have one or two.
 ///
-/// It is behind a lock, and a waker's code is its runtime's: cloning, waking or dropping one can ask
-/// for that lock. So each is cloned before it comes in here, and handed out to be woken or dropped.
+/// It is behind a lock, and a waker's code is its runtime's: cloning, waking or dropping one can
+/// ask for that lock. So each is cloned before it comes in here, and handed out to be woken or
+/// dropped.
 #[derive(Debug, Default)]
 struct Wakers(SmallVec<[Option<Waker>; 2]>);
 

@@ -1,4 +1,4 @@
-//! What a handler awaits to learn that its request must end.
+//! The signal that a handler awaits to learn that its request must end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

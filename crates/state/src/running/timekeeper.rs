@@ -23,9 +23,9 @@ struct Shared {
 struct Keeping {
     started: bool,
     stopped: bool,
-    /// Whether it must look again before it sleeps on.
+    /// `true` if it must look again before it sleeps on.
     look: bool,
-    /// Whether it sleeps for want of anything that ends.
+    /// `true` while it sleeps because nothing has an end.
     idle: bool,
 }
 

@@ -1,4 +1,4 @@
-//! On which terms the requests of a route are watched.
+//! The terms on which the requests of a route are watched.
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,9 +72,9 @@ impl Watch {
         self
     }
 
-    /// Also cuts when the state has been unknown: when the last proof that the log is complete is
-    /// older than the bound of the state or of the checks, whichever is smaller. Nothing where
-    /// the checks fail open then.
+    /// Cuts when the state is unknown, too: when the last proof that the log is complete is older
+    /// than the bound of the state or of the checks, whichever is smaller. Has no effect where the
+    /// checks fail open.
     #[must_use]
     pub fn cut_when_unknown(mut self) -> Self {
         let bound = self.state.bound(&self.checks);
