@@ -37,8 +37,19 @@ impl Fields {
     }
 
     /// Returns the size of the fields, if they were too large to be kept.
-    pub(crate) const fn too_large(&self) -> Option<u64> {
+    pub const fn too_large(&self) -> Option<u64> {
         self.left_out
+    }
+
+    /// Returns `true` if the entry left the stream before its fields were read.
+    pub fn is_gone(&self) -> bool {
+        self.places.is_empty() && self.left_out.is_none()
+    }
+
+    /// The same fields without the rest of the answer that they came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { left_out: self.left_out, ..self.iter().collect() }
     }
 
     /// Names and values, in the order of the wire.
@@ -52,7 +63,7 @@ impl Fields {
     }
 
     /// Returns the number of bytes of all names and values.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.places.iter().map(|place| self.at(*place).len()).sum()
     }
 

@@ -10,6 +10,8 @@ pub use caracal_revocation_state::internal::{Backoff, Throttle};
 
 pub use crate::connection::Connection;
 pub use crate::entry::{Counters, Entry, Head};
+pub use crate::entry_reader::{EntryReader, Page};
+pub use crate::fields::Fields;
 pub use crate::limits::MAX_LEN;
 use crate::log::Log;
 pub use crate::log_error::LogError;
@@ -20,7 +22,7 @@ use crate::{InProcess, Settings};
 
 /// Writes dead letters in the way that followers do.
 pub mod dead_letters {
-    pub use crate::dead_letters::{Attempt, Order, add, dead_stream, write};
+    pub use crate::dead_letters::{Attempt, Order, add, bounded, dead_stream, write};
 }
 
 /// The settings that keep Redis from losing messages.
@@ -46,6 +48,12 @@ pub fn links(settings: &Settings) -> Links {
 pub fn primary_links(settings: &Settings) -> Option<Links> {
     let primary = settings.primary.clone();
     primary.map(|server| Links::new(Topology::One(Box::new(server))))
+}
+
+/// Returns a reader of entries, which asks for at most `most` at once. It is not connected yet.
+#[must_use]
+pub fn entry_reader(settings: &Settings, most: usize) -> EntryReader {
+    EntryReader::new(settings.topology.clone(), settings.certificates.clone(), most)
 }
 
 /// Opens a connection to the server that takes writes to this key.

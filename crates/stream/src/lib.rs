@@ -44,6 +44,7 @@ mod connection;
 mod continuity;
 mod dead_letters;
 mod entry;
+mod entry_reader;
 mod fields;
 mod fold;
 mod follower;

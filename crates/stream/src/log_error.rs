@@ -80,6 +80,11 @@ impl LogError {
         matches!(self, Self::Connection(Outage::Unreachable, _))
     }
 
+    /// Returns `true` if an answer may have been too large for a server or proxy.
+    pub(crate) const fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::TooLarge(_)) || self.is_closed()
+    }
+
     /// Returns `true` if a key holds a value of another type than the command is for.
     pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))

@@ -23,7 +23,7 @@ use asked::{Asked, Server};
 use planning::ReadPlanner;
 
 mod asked;
-mod batch;
+pub(crate) mod batch;
 mod counters;
 mod planning;
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::topology::Upstream;
 /// The longest wait of a read of one among several streams.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 
+/// So often in a row an answer may not arrive whole: each time less is asked for.
+const MAX_CUTS: u32 = 10;
+
 /// Reads Caracal's streams as a [`Follower`] does, into a state of its own, and shows each
 /// message. Writes nothing.
 ///
@@ -54,6 +57,8 @@ pub struct Watch {
     server_time: Option<Duration>,
     /// The last entry shown of each stream: a stream that is read again is not shown again.
     shown: PerStream<StreamId>,
+    /// How many answers in a row did not arrive whole.
+    cuts: u32,
 }
 
 /// One message, and what becomes of it.
@@ -116,6 +121,7 @@ impl Watch {
             keys,
             server_time: Some(server_time),
             shown: [first.before(); Stream::ALL.len()],
+            cuts: 0,
         })
     }
 
@@ -149,7 +155,21 @@ impl Watch {
             log.prepare(sent).await;
             log.read(&cursors, was_tailing.then_some(wait)).await
         };
-        let readings = try_join_all(self.logs.iter_mut().map(read)).await?;
+        let readings = match try_join_all(self.logs.iter_mut().map(read)).await {
+            // The next round connects again, and asks for less.
+            Err(error) if error.is_cut() && self.cuts < MAX_CUTS => {
+                self.cuts += 1;
+                let server_lead = nanos(server_time) - nanos(sent.wall);
+                return Ok(Round {
+                    server_time,
+                    server_lead,
+                    is_live: was_tailing,
+                    is_idle: false,
+                });
+            }
+            readings => readings?,
+        };
+        self.cuts = 0;
         let now = self.revocations().now();
         let mut server_time = server_time;
         let mut is_idle = was_tailing;

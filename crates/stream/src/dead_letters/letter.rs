@@ -5,6 +5,12 @@ use std::fmt;
 use caracal_revocation_event::{Key, Stream, StreamId, sign_dead_letter};
 use serde_json::Value;
 
+use crate::entry::Entry;
+
+/// The largest message, in bytes, whose fields are kept: a thousand times the size of Caracal's
+/// messages, and small enough that 10,000 letters fit into a server's memory.
+pub(super) const MAX_LETTER: u64 = 64 << 10;
+
 /// A message that could not be used, why, and where it stood.
 ///
 /// Two shapes are in the field, and both are read: `original_id`, `error`, `values` of the STS and
@@ -55,7 +61,7 @@ impl DeadLetter {
     }
 
     /// The dead letter without the fields, for a message that is too large to be written again.
-    pub(super) fn without_fields(id: StreamId, error: &str) -> Self {
+    fn without_fields(id: StreamId, error: &str) -> Self {
         Self { original_id: id.to_string().into(), error: error.into(), values: "null".into() }
     }
 
@@ -131,6 +137,16 @@ impl DeadLetter {
         }
         fields
     }
+}
+
+/// Returns the dead letter of a rejected message, without its fields if they are large.
+pub fn bounded(entry: &Entry, error: &str) -> DeadLetter {
+    let size = entry.fields.too_large().unwrap_or(entry.fields.size() as u64);
+    if size > MAX_LETTER {
+        let error = format!("{error}; its fields are not kept: {size} bytes");
+        return DeadLetter::without_fields(entry.id, &error);
+    }
+    DeadLetter::of(entry.id, error, &entry.fields.borrowed())
 }
 
 /// The members of a JSON object, repeated ones too.

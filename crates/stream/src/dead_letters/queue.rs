@@ -11,16 +11,13 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-use super::letter::DeadLetter;
+use super::letter::{DeadLetter, MAX_LETTER, bounded};
 use crate::entry::{Entry, PerStream};
 use crate::metrics::dead_letters_lost;
 
 /// The largest number of waiting letters, and of their bytes together.
 const MAX_WAITING: usize = 1_024;
 const MAX_BYTES: usize = 16 << 20;
-/// The largest message, in bytes, whose fields are kept: a thousand times the size of Caracal's
-/// messages, and small enough that 10,000 letters fit into a server's memory.
-const MAX_LETTER: u64 = 64 << 10;
 
 /// The fold's end of the queue, which takes unusable messages.
 ///
@@ -122,13 +119,7 @@ impl DeadLetters {
         let kept = if size > MAX_LETTER { 0 } else { entry.fields.size() };
         // Owned: the entry's fields keep all of the answer that they came in. And created only once
         // there is room: any writer to Redis can cause any number of letters.
-        let letter = || {
-            if size > MAX_LETTER {
-                let error = format!("{error}; its fields are not kept: {size} bytes");
-                return DeadLetter::without_fields(id, &error);
-            }
-            DeadLetter::of(id, &error.to_string(), &entry.fields.borrowed())
-        };
+        let letter = || bounded(entry, &error.to_string());
         match &mut self.held {
             Some(held) => held.put(stream, id, kept, letter),
             None => self.send(stream, id, kept, letter),

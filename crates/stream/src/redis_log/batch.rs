@@ -15,8 +15,10 @@ const LONGEST_CALM: u32 = 1_024;
 
 /// The number of entries of each stream to ask for. Zero means to read one stream after the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     count: usize,
+    /// The largest number of entries that is ever asked for.
+    most: usize,
     /// A larger answer than this did not arrive complete.
     ceiling: usize,
     /// The number of answers that must arrive complete before the ceiling is raised; twice as many
@@ -28,12 +30,17 @@ pub(super) struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { count: FIRST, ceiling: MOST, calm: 1, left: 1 }
+        Self::up_to(MOST)
     }
 }
 
 impl Batch {
-    pub(super) fn count(self) -> usize {
+    /// Asks for at most so many entries at once.
+    pub(crate) fn up_to(most: usize) -> Self {
+        Self { count: FIRST.min(most), most, ceiling: most, calm: 1, left: 1 }
+    }
+
+    pub(crate) fn count(self) -> usize {
         self.count.max(1)
     }
 
@@ -44,7 +51,7 @@ impl Batch {
 
     /// Records a complete answer: the bytes of its entries, all its bytes, and the time that it
     /// took.
-    pub(super) fn arrived(&mut self, entries: u64, all: u64, took: Duration) {
+    pub(crate) fn arrived(&mut self, entries: u64, all: u64, took: Duration) {
         let is_slow = took > SLOW && entries > all / 2;
         if entries > COMFORTABLE {
             self.count = (self.count / 8).max(1);
@@ -57,7 +64,7 @@ impl Batch {
 
     /// Records that an answer did not arrive complete: it may have been too large for a server or
     /// proxy.
-    pub(super) fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.count /= 2;
         self.ceiling = self.count;
         self.calm = (self.calm * 2).min(LONGEST_CALM);
@@ -73,10 +80,10 @@ impl Batch {
         if self.left > 0 {
             return;
         }
-        if self.ceiling == MOST {
+        if self.ceiling == self.most {
             self.calm = 1;
         }
-        self.ceiling = (self.ceiling * 2).clamp(1, MOST);
+        self.ceiling = (self.ceiling * 2).clamp(1, self.most);
         self.left = self.calm;
     }
 }

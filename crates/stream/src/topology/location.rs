@@ -9,6 +9,7 @@ use super::cluster::Nodes;
 use super::sentinel::Sentinels;
 use crate::connection::Connection;
 use crate::log_error::LogError;
+use crate::wire::{Certificates, Wire};
 
 /// The servers of the streams.
 #[derive(Clone, Debug)]
@@ -40,6 +41,25 @@ impl Topology {
                 sentinels.connect(&primary).await
             }
             Self::Cluster(nodes) => nodes.connect(&nodes.owner(key).await?).await,
+        }
+    }
+
+    /// Opens a connection for reading entries from the server that takes writes to this key.
+    pub(crate) async fn open_wire(
+        &self,
+        key: &str,
+        certificates: &Certificates,
+    ) -> Result<Wire, LogError> {
+        match self {
+            Self::One(server) => Wire::open(server, certificates).await,
+            Self::Sentinel(sentinels) => {
+                let primary = sentinels.find().await?;
+                sentinels.connect_wire(&primary, certificates).await
+            }
+            Self::Cluster(nodes) => {
+                let owner = nodes.owner(key).await?;
+                Wire::open(&nodes.at(&owner), certificates).await
+            }
         }
     }
 }

@@ -50,18 +50,27 @@ impl<'a> Answers<'a> {
 
     /// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
     pub(crate) fn head(&mut self, counts: bool) -> Result<Head, LogError> {
+        self.head_and_length(counts).map(|(head, _)| head)
+    }
+
+    /// The same, with the number of entries that the stream holds.
+    pub(crate) fn head_and_length(&mut self, counts: bool) -> Result<(Head, u64), LogError> {
         let parts = match self.tokens.next()? {
             Token::List(parts) => parts,
-            Token::Error(words) if words.ends_with(b"no such key") => return Ok(Head::Missing),
+            Token::Error(words) if words.ends_with(b"no such key") => {
+                return Ok((Head::Missing, 0));
+            }
             Token::Error(words) => {
                 return Err(LogError::Redis(String::from_utf8_lossy(words).into()));
             }
             _ => return Err(LogError::Reply("XINFO STREAM is not a list")),
         };
         let (mut last_generated, mut added, mut first, mut max_deleted) = (None, None, None, None);
+        let mut length = 0;
         for _ in 0..parts / 2 {
             match self.tokens.text()? {
                 b"last-generated-id" => last_generated = Some(id(self.tokens.text()?)?),
+                b"length" => length = self.tokens.number()?,
                 b"entries-added" => added = Some(self.tokens.number()?),
                 b"recorded-first-entry-id" => first = Some(id(self.tokens.text()?)?),
                 b"max-deleted-entry-id" => max_deleted = Some(id(self.tokens.text()?)?),
@@ -74,17 +83,18 @@ impl<'a> Answers<'a> {
         const LACKING: LogError = LogError::Reply("XINFO STREAM lacks a field");
         let last_generated = last_generated.ok_or(LACKING)?;
         if !counts {
-            return Ok(Head::Uncounted(last_generated));
+            return Ok((Head::Uncounted(last_generated), length));
         }
-        Ok(Head::Present(Counters {
+        let counters = Counters {
             last_generated,
             entries_added: added.ok_or(LACKING)?,
             first: first.ok_or(LACKING)?,
             max_deleted: max_deleted.ok_or(LACKING)?,
-        }))
+        };
+        Ok((Head::Present(counters), length))
     }
 
-    /// The answer to `XREAD`.
+    /// The answer to `XREAD`, or to `XREADGROUP`.
     pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, LogError> {
         let streams = match self.tokens.sound()? {
             Token::Nil => return Ok(Vec::new()),
@@ -99,17 +109,34 @@ impl<'a> Answers<'a> {
             let stream =
                 stream.ok_or(LogError::Reply("XREAD names a stream that was not asked for"))?;
             self.stream = Some(stream);
-            let count = self.tokens.list()?;
-            // As many as can be: a number alone takes no memory.
-            let room = self.bytes.len() / 16;
-            entries.reserve(usize::try_from(count).unwrap_or(room).min(room));
-            for _ in 0..count {
-                self.pair()?;
-                let id = id(self.tokens.text()?)?;
-                entries.push(Entry { stream, id, fields: self.fields()? });
-            }
+            self.list(&mut entries, |id, fields| Entry { stream, id, fields })?;
         }
         Ok(entries)
+    }
+
+    /// The answer to `XRANGE`.
+    pub(crate) fn range(&mut self) -> Result<Vec<(StreamId, Fields)>, LogError> {
+        let mut entries = Vec::new();
+        self.list(&mut entries, |id, fields| (id, fields))?;
+        Ok(entries)
+    }
+
+    /// Adds the entries of a list.
+    fn list<E>(
+        &mut self,
+        entries: &mut Vec<E>,
+        entry: impl Fn(StreamId, Fields) -> E,
+    ) -> Result<(), LogError> {
+        let count = self.tokens.list()?;
+        // As many as can be: a number alone takes no memory.
+        let room = self.bytes.len() / 16;
+        entries.reserve(usize::try_from(count).unwrap_or(room).min(room));
+        for _ in 0..count {
+            self.pair()?;
+            let id = id(self.tokens.text()?)?;
+            entries.push(entry(id, self.fields()?));
+        }
+        Ok(())
     }
 
     fn fields(&mut self) -> Result<Fields, LogError> {

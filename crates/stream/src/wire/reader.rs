@@ -38,6 +38,8 @@ const MAX_ANSWERS: usize = 32 << 20;
 /// The fields of an entry are in a list of two, in the list of entries, in a list of two with the stream's
 /// name, in the list of streams.
 pub(super) const ENTRIES: Bounds = Bounds { depth: 4, bytes: MAX_MESSAGE, all: MAX_ANSWERS };
+/// The answer to `XRANGE` lacks the list of streams.
+pub(super) const RANGE: Bounds = Bounds { depth: 2, ..ENTRIES };
 /// The answer to `XINFO STREAM` repeats complete entries among the counters; they are not read.
 pub(super) const COUNTERS: Bounds = Bounds { depth: 1, bytes: 4 << 10, all: MAX_ANSWERS };
 pub(super) const EVERYTHING: Bounds =
@@ -91,6 +93,8 @@ pub(crate) enum Keep {
     Counters,
     /// The entries of the last answer, and the counters in all others.
     Entries,
+    /// The entries of one stream in each answer, without its name.
+    Range,
 }
 
 impl Keep {
@@ -98,6 +102,7 @@ impl Keep {
         match self {
             Self::Everything => EVERYTHING,
             Self::Entries if is_last => ENTRIES,
+            Self::Range => RANGE,
             Self::Entries | Self::Counters => COUNTERS,
         }
     }
