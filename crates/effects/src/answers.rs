@@ -2,33 +2,29 @@
 
 use std::time::Duration;
 
-use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::internal::reply::{array, field, fields, id, number, text};
-use caracal_revocation_stream::internal::{Entry, LogError};
+use caracal_revocation_event::StreamId;
+use caracal_revocation_stream::internal::LogError;
+use caracal_revocation_stream::internal::reply::{field, id, number, text};
 use redis::Value;
 
-/// The answer to `XAUTOCLAIM`: where to go on, the entries that are now this consumer's, and the ids
-/// of those that are not in the stream any more (since Redis 7.0).
+/// The answer to `XAUTOCLAIM … JUSTID`: where to go on, the ids of the entries that are now this
+/// consumer's, and of those that are not in the stream any more (since Redis 7.0).
 pub(crate) fn claimed(
-    stream: Stream,
-    answer: Value,
-) -> Result<(StreamId, Vec<Entry>, Vec<StreamId>), LogError> {
+    answer: &Value,
+) -> Result<(StreamId, Vec<StreamId>, Vec<StreamId>), LogError> {
     const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");
-    let Value::Array(parts) = answer else { return Err(UNLIKE) };
-    let mut parts = parts.into_iter();
-    let (Some(next), Some(Value::Array(list))) = (parts.next(), parts.next()) else {
-        return Err(UNLIKE);
-    };
-    let entry = |item| {
-        let [key, fields] = array(item)?;
-        Ok(Entry { stream, id: id(&key)?, fields: self::fields(fields)?.into_iter().collect() })
-    };
-    let entries = list.into_iter().map(entry).collect::<Result<_, _>>()?;
-    let trimmed = match parts.next() {
-        Some(trimmed) => self::list(&trimmed)?.iter().map(id).collect::<Result<_, _>>()?,
-        None => Vec::new(),
-    };
-    Ok((id(&next)?, entries, trimmed))
+    let ids = |ids: &Value| list(ids)?.iter().map(id).collect::<Result<Vec<_>, _>>();
+    match list(answer)? {
+        [next, claimed] => Ok((id(next)?, ids(claimed)?, Vec::new())),
+        [next, claimed, trimmed, ..] => Ok((id(next)?, ids(claimed)?, ids(trimmed)?)),
+        _ => Err(UNLIKE),
+    }
+}
+
+/// The id of the first entry in the answer to `XPENDING` with a range.
+pub(crate) fn first_pending(answer: &Value) -> Result<Option<StreamId>, LogError> {
+    let Some(first) = list(answer)?.first() else { return Ok(None) };
+    list(first)?.first().map(id).transpose()
 }
 
 /// A consumer of a group, as `XINFO CONSUMERS` tells it.

@@ -8,7 +8,7 @@ use caracal_revocation_stream::InProcess;
 use caracal_revocation_stream::internal::{Entry, LogError, read_in_process};
 
 use crate::error::EffectError;
-use crate::queue::{Claimed, Done, Queue};
+use crate::queue::{Claimed, Done, Missed, Queue};
 
 pub(crate) struct InProcessQueue {
     pub(crate) streams: InProcess,
@@ -41,6 +41,10 @@ impl Queue for InProcessQueue {
             self.cursor = last.id;
         }
         Ok(entries)
+    }
+
+    async fn missed(&mut self) -> Result<Missed, LogError> {
+        Ok(Missed::default())
     }
 
     async fn claim(&mut self, _: usize) -> Result<Claimed, LogError> {

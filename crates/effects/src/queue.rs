@@ -28,7 +28,12 @@ pub(crate) trait Queue: Send {
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
 
-    /// Takes over entries of consumers that have given no sign of life for too long.
+    /// Entries that were delivered to this consumer and did not arrive: it claimed them, or the
+    /// answer was lost. Some at a time, in the order of their ids.
+    fn missed(&mut self) -> impl Future<Output = Result<Missed, LogError>> + Send;
+
+    /// Takes over entries of consumers that have given no sign of life for too long. They arrive
+    /// with [`Queue::missed`].
     fn claim(&mut self, count: usize) -> impl Future<Output = Result<Claimed, LogError>> + Send;
 
     /// Says that these are still being worked on.
@@ -40,10 +45,10 @@ pub(crate) trait Queue: Send {
     /// Returns `true` if an entry that is not acknowledged is delivered again.
     fn delivers_again(&self) -> bool;
 
-    /// Whether effects are remembered.
+    /// Returns `true` if effects are remembered.
     fn dedups(&self) -> bool;
 
-    /// Whether this effect was brought about before.
+    /// Returns `true` if this effect was brought about before.
     fn was_done(&mut self, outbox_id: &str) -> impl Future<Output = Result<bool, LogError>> + Send;
 
     /// Counts a failed attempt: how many there were, in the whole fleet.
@@ -71,9 +76,22 @@ pub(crate) trait Queue: Send {
 /// What other consumers had left pending.
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
-    pub(crate) entries: Vec<Entry>,
+    /// How many entries are this consumer's now.
+    pub(crate) count: usize,
     /// Entries that are not in the stream any more: the group has forgotten them.
     pub(crate) trimmed: Vec<StreamId>,
+}
+
+/// Entries that had not arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    pub(crate) entries: Vec<Entry>,
+    /// Entries that are not in the stream any more. They are still pending here.
+    pub(crate) trimmed: Vec<StreamId>,
+    /// An entry that does not arrive even by itself, and why. It stays pending.
+    pub(crate) unreadable: Option<(StreamId, LogError)>,
+    /// There are more.
+    pub(crate) has_more: bool,
 }
 
 /// An entry that needs no more work.
@@ -82,6 +100,13 @@ pub(crate) struct Done {
     pub(crate) id: StreamId,
     /// To be remembered, so that the effect is not brought about again.
     pub(crate) outbox_id: Option<Box<str>>,
-    /// Whether attempts failed, and were counted.
+    /// Attempts failed, and were counted.
     pub(crate) failed: bool,
+}
+
+impl Done {
+    /// An entry that no handler was called for.
+    pub(crate) const fn without_effect(id: StreamId) -> Self {
+        Self { id, outbox_id: None, failed: false }
+    }
 }

@@ -3,22 +3,24 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
-use caracal_revocation_stream::Settings;
 use caracal_revocation_stream::internal::dead_letters::{self, Attempt, Order, dead_stream};
-use caracal_revocation_stream::internal::{self, Connection, Entry, Links, LogError, reply};
+use caracal_revocation_stream::internal::{Entry, EntryReader, Links, LogError, reply};
 use redis::{Pipeline, Value};
 
 use crate::answers::{self, Consumer};
 use crate::error::EffectError;
-use crate::queue::{Claimed, Done, Queue};
+use crate::queue::{Claimed, Done, Missed, Queue};
 
 /// What the names of runners' consumers begin with, unless they were given one.
 pub(crate) const OWN_CONSUMERS: &str = "effects-";
+/// So often an entry is read by itself before it is passed over.
+const READ_ATTEMPTS: u32 = 3;
+/// Above every id.
+const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
 /// How long attempts are counted, and effects remembered.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
 pub(crate) struct RedisQueue {
-    pub(crate) settings: Box<Settings>,
     pub(crate) stream: Stream,
     pub(crate) group: Box<str>,
     pub(crate) consumer: Box<str>,
@@ -27,9 +29,42 @@ pub(crate) struct RedisQueue {
     /// The stream must be there: it is not made on a server that may be the wrong one.
     pub(crate) requires_stream: bool,
     /// A blocking read holds up what is sent after it, so it has a connection of its own.
-    pub(crate) reading: Option<Connection>,
+    pub(crate) reading: EntryReader,
     pub(crate) telling: Links,
     pub(crate) claim_from: StreamId,
+    pub(crate) cursors: Cursors,
+}
+
+/// How far the entries of this consumer have arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors {
+    /// The last entry that arrived, or was passed over.
+    arrived: StreamId,
+    /// Entries after the first id, up to the second, may be pending here without having arrived.
+    missed: Option<(StreamId, StreamId)>,
+    /// How often in a row the next of them was read by itself, and did not arrive.
+    attempts: u32,
+}
+
+impl Cursors {
+    fn miss(&mut self, after: StreamId, last: StreamId) {
+        let (first, until) = self.missed.unwrap_or((after, last));
+        self.missed = Some((first.min(after), until.max(last)));
+    }
+
+    fn arrive(&mut self, id: StreamId) {
+        self.arrived = self.arrived.max(id);
+        self.attempts = 0;
+    }
+
+    /// Goes on with the missed entries after this one. Returns `true` if there may be more.
+    fn pass(&mut self, id: Option<StreamId>) -> bool {
+        self.arrived = self.arrived.max(id.unwrap_or_default());
+        self.attempts = 0;
+        let missed = self.missed.take().zip(id);
+        self.missed = missed.map(|((_, last), id)| (id, last)).filter(|(id, last)| id < last);
+        self.missed.is_some()
+    }
 }
 
 impl RedisQueue {
@@ -62,21 +97,59 @@ impl RedisQueue {
                     "the consumer group is gone: made anew, from the start of the stream"
                 );
                 self.create_group("0", true).await?;
+                self.cursors = Cursors::default();
                 Ok(nothing)
             }
             error => Err(error),
         }
     }
 
-    /// Reads on the connection for reading: on a new one, if that was closed while it was idle.
-    async fn ask(&mut self, commands: &Pipeline, wait: Duration) -> Result<Vec<Value>, LogError> {
-        match open(&mut self.reading)?.ask(commands, wait).await {
-            Err(error) if error.is_closed() => {
-                let reading = internal::open(&self.settings, self.stream.name()).await?;
-                self.reading.insert(reading).ask(commands, wait).await
-            }
-            answers => answers,
+    /// Reads entries that nobody was given yet (`>`), or those pending here after an id.
+    async fn read_after(
+        &mut self,
+        after: &str,
+        count: usize,
+        wait: Option<Duration>,
+    ) -> Result<Vec<Entry>, LogError> {
+        let mut commands = Pipeline::new();
+        let read = commands.cmd("XREADGROUP").arg("GROUP").arg(&*self.group).arg(&*self.consumer);
+        read.arg("COUNT").arg(count);
+        if let Some(wait) = wait {
+            // Zero would mean for ever.
+            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
         }
+        read.arg("STREAMS").arg(self.stream.name()).arg(after);
+        self.reading.read(self.stream.name(), &commands, wait.unwrap_or_default()).await
+    }
+
+    /// Takes in the answer to a read of so many missed entries.
+    fn arrived(&mut self, entries: Vec<Entry>, count: usize) -> Missed {
+        let last = entries.last().map(|entry| entry.id).filter(|_| entries.len() == count);
+        entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
+        let has_more = self.cursors.pass(last);
+        let (gone, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.fields.is_gone());
+        let trimmed = gone.into_iter().map(|entry| entry.id).collect();
+        Missed { entries, trimmed, unreadable: None, has_more }
+    }
+
+    /// Passes over the first entry that is pending here after this one.
+    async fn pass_over(&mut self, after: StreamId, error: LogError) -> Result<Missed, LogError> {
+        let mut commands = Pipeline::new();
+        let pending = commands.cmd("XPENDING").arg(self.stream.name()).arg(&*self.group);
+        pending.arg(format!("({after}")).arg("+").arg(1).arg(&*self.consumer);
+        let answers = match self.tell(&commands).await {
+            // Without its id, the rest has to wait with it until it is claimed.
+            Err(forbidden) if forbidden.is_forbidden() => {
+                self.cursors.pass(None);
+                return Err(forbidden);
+            }
+            answers => answers?,
+        };
+        let id = answers.first().map_or(Ok(None), answers::first_pending)?;
+        let has_more = self.cursors.pass(id);
+        let unreadable = id.map(|id| (id, error));
+        Ok(Missed { unreadable, has_more, ..Missed::default() })
     }
 
     async fn consumers(&mut self) -> Result<Vec<Consumer>, LogError> {
@@ -86,7 +159,7 @@ impl RedisQueue {
         answers.first().map_or(Ok(Vec::new()), answers::consumers)
     }
 
-    /// Whether the consumer is somebody else, and may be alive. A runner that died leaves its
+    /// Returns `true` if the consumer is another one, and may be alive. A runner that died leaves its
     /// consumer behind, and must not keep the next one out; of others nothing can be told, since
     /// the server hears nothing of one that waits in a long read.
     fn is_other(&self, consumer: &Consumer) -> bool {
@@ -155,22 +228,48 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading = Some(internal::open(&self.settings, self.stream.name()).await?);
-        self.telling = internal::links(&self.settings);
-        Ok(())
+        self.reading.close();
+        self.telling.close();
+        self.reading.open(self.stream.name()).await
     }
 
     async fn read(&mut self, count: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
-        let mut commands = Pipeline::new();
-        let read = commands.cmd("XREADGROUP").arg("GROUP").arg(&*self.group).arg(&*self.consumer);
-        // Zero would mean for ever.
-        let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        read.arg("COUNT").arg(count).arg("BLOCK").arg(block);
-        read.arg("STREAMS").arg(self.stream.name()).arg(">");
-        let answers = self.ask(&commands, wait).await?;
-        match reply::sound(answers.into_iter().next()) {
-            Ok(answer) => reply::entries(answer),
-            Err(error) => self.heal(error, Vec::new()).await,
+        let count = self.reading.count().min(count);
+        match self.read_after(">", count, Some(wait)).await {
+            Ok(entries) => {
+                entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
+                Ok(entries)
+            }
+            Err(error @ LogError::Redis(_)) => self.heal(error, Vec::new()).await,
+            Err(error) => {
+                // The server may have delivered what did not arrive.
+                self.cursors.miss(self.cursors.arrived, END);
+                // A connection is also closed for being idle.
+                if error.is_closed() { Ok(Vec::new()) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn missed(&mut self) -> Result<Missed, LogError> {
+        let Some((after, _)) = self.cursors.missed else { return Ok(Missed::default()) };
+        loop {
+            let count = self.reading.count();
+            match self.read_after(&after.to_string(), count, None).await {
+                Ok(entries) => return Ok(self.arrived(entries, count)),
+                Err(error @ LogError::Redis(_)) => {
+                    return self.heal(error, Missed::default()).await;
+                }
+                Err(error) => {
+                    self.cursors.attempts += u32::from(count == 1);
+                    if self.cursors.attempts >= READ_ATTEMPTS {
+                        return self.pass_over(after, error).await;
+                    }
+                    // A server that is silent is not so because of what it was asked.
+                    if matches!(error, LogError::Deadline(_)) {
+                        return Err(error);
+                    }
+                }
+            }
         }
     }
 
@@ -179,13 +278,16 @@ impl Queue for RedisQueue {
         let claim = commands.cmd("XAUTOCLAIM").arg(self.stream.name()).arg(&*self.group);
         let idle = u64::try_from(self.claim_after.as_millis()).unwrap_or(u64::MAX);
         claim.arg(&*self.consumer).arg(idle).arg(self.claim_from.to_string());
-        claim.arg("COUNT").arg(count);
+        claim.arg("COUNT").arg(count).arg("JUSTID");
         match self.tell(&commands).await {
             Ok(answers) => {
                 let answer = reply::sound(answers.into_iter().next())?;
-                let (next, entries, trimmed) = answers::claimed(self.stream, answer)?;
+                let (next, ids, trimmed) = answers::claimed(&answer)?;
                 self.claim_from = next;
-                Ok(Claimed { entries, trimmed })
+                if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
+                    self.cursors.miss(first.before(), *last);
+                }
+                Ok(Claimed { count: ids.len(), trimmed })
             }
             Err(error) => self.heal(error, Claimed::default()).await,
         }
@@ -302,6 +404,24 @@ fn failure_key(stream: Stream, group: &str, id: StreamId) -> String {
     }
 }
 
-fn open(connection: &mut Option<Connection>) -> Result<&mut Connection, LogError> {
-    connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(ms: u64) -> StreamId {
+        StreamId::new(ms, 0)
+    }
+
+    #[test]
+    fn missed_entries_end_with_the_last_that_was_claimed() {
+        let mut cursors = Cursors::default();
+        cursors.miss(id(3), id(9));
+        cursors.miss(id(5), id(7));
+        assert_eq!(cursors.missed, Some((id(3), id(9))));
+        assert!(cursors.pass(Some(id(8))));
+        assert!(!cursors.pass(Some(id(9))), "and beyond it nothing was claimed");
+        cursors.miss(id(3), END);
+        assert!(!cursors.pass(None), "fewer came than were asked for");
+        assert_eq!(cursors.arrived, id(9));
+    }
 }

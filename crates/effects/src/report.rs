@@ -13,18 +13,19 @@ pub(crate) struct Report {
     rejected: Throttle,
     trimmed: Throttle,
     unwritten: Throttle,
+    unreadable: Throttle,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        let (rejected, trimmed, unwritten) = Default::default();
-        Self { began: Instant::now(), rejected, trimmed, unwritten }
+        let (rejected, trimmed, unwritten, unreadable) = Default::default();
+        Self { began: Instant::now(), rejected, trimmed, unwritten, unreadable }
     }
 
     /// The dead letter of a message that cannot be used was written, here if `is_written`.
     pub(crate) fn rejected(&mut self, stream: Stream, id: StreamId, error: &str, is_written: bool) {
         if is_written {
-            counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
+            Self::dead_lettered();
         }
         if let Some(count) = self.rejected.add(1, self.began.elapsed()) {
             tracing::error!(
@@ -36,7 +37,7 @@ impl Report {
 
     /// An effect did not happen, and its dead letter was written.
     pub(crate) fn given_up(stream: Stream, id: StreamId, error: &str) {
-        counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
+        Self::dead_lettered();
         tracing::error!(%stream, %id, error, "dead-lettered");
     }
 
@@ -52,6 +53,35 @@ impl Report {
                  be missing; look at the dead letters for the ids"
             );
         }
+    }
+
+    /// A message does not arrive, even by itself.
+    pub(crate) fn unreadable(
+        &mut self,
+        stream: Stream,
+        group: &str,
+        id: StreamId,
+        error: &LogError,
+    ) {
+        if let Some(count) = self.unreadable.add(1, self.began.elapsed()) {
+            tracing::error!(
+                %stream, group, %id, %error, count,
+                "a message cannot be read whole: it stays pending, without effect; raise \
+                 client-output-buffer-limit, or the limit of the proxy, above twice the largest \
+                 message, or remove that message"
+            );
+        }
+    }
+
+    /// A claimed message was delivered again.
+    pub(crate) fn replayed(count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        counter!("caracal_gateway_revocation_pending_replayed_total").increment(count);
+    }
+
+    /// A dead letter was written.
+    pub(crate) fn dead_lettered() {
+        counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
     }
 
     /// A dead letter was not written.

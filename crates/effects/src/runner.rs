@@ -6,15 +6,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Stream, StreamId};
-use caracal_revocation_stream::internal::{links, requires_streams};
+use caracal_revocation_stream::internal::{entry_reader, links, requires_streams};
 use caracal_revocation_stream::{InProcess, Settings};
 use uuid::Uuid;
 
 use crate::delivery::{Delivery, EffectFailure};
 use crate::error::EffectError;
 use crate::in_process::InProcessQueue;
-use crate::redis_queue::{OWN_CONSUMERS, RedisQueue};
-use crate::work::Worker;
+use crate::redis_queue::{Cursors, OWN_CONSUMERS, RedisQueue};
+use crate::work::{BATCH, Worker};
 
 /// Runs a handler for each message of a stream, once in a fleet: at least once, whatever fails.
 ///
@@ -63,13 +63,17 @@ use crate::work::Worker;
 /// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
 /// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
 ///
+/// A message of more than 4 MiB is rejected unread, as followers do. Where a server, a proxy or a slow
+/// line does not let a message through at all, the runner logs its id and goes on with the others; the
+/// message stays pending and is read again later.
+///
 /// A group that is not there is made at the end of the stream; a stream that is not there is an
 /// error, but with `CARACAL_MODE=dev`. A group that vanishes while a runner
 /// is alive, with a flush, is made anew from the start of the stream: rather twice than never.
 ///
 /// # Rights
 ///
-/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xclaim +xack`, for dead letters those of
+/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xpending +xclaim +xack`, for dead letters those of
 /// [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS), on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
 /// `stream-effect:<stream>:*` `+set +exists`; all on a primary.
 ///
@@ -179,9 +183,9 @@ impl EffectRunner {
                     claim_after: self.claim_after,
                     dedup: self.dedup,
                     requires_stream: requires_streams(&settings),
-                    settings,
-                    reading: None,
+                    reading: entry_reader(&settings, BATCH),
                     claim_from: StreamId::ZERO,
+                    cursors: Cursors::default(),
                 };
                 let worker = Worker::new(queue, self.keys, handler, self.claim_after);
                 worker.run(join_existing, shutdown).await

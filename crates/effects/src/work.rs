@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
 use caracal_revocation_stream::DeadLetter;
+use caracal_revocation_stream::internal::dead_letters::bounded;
 use caracal_revocation_stream::internal::{Backoff, Entry, LogError};
 use tokio::time::{Instant, sleep};
 
 use crate::delivery::{Delivery, EffectFailure};
 use crate::error::EffectError;
-use crate::queue::{Claimed, Done, Queue};
+use crate::queue::{Claimed, Done, Missed, Queue};
 use crate::report::Report;
 
 /// After so many failed attempts a message is given up (contract, "Failure handling").
 const ATTEMPTS: u32 = 5;
 /// How many entries are read, or claimed, at once.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// More than this is not held: while handlers fail, nothing new is read.
 const MAX_HELD: usize = 512;
+const MAX_HELD_BYTES: usize = 32 << 20;
 /// How long one read waits, and so about how long a shutdown takes.
 const WAIT: Duration = Duration::from_millis(500);
 /// How long a shutdown waits for handlers, at most.
@@ -130,20 +132,28 @@ where
     async fn round(&mut self) -> Result<(), LogError> {
         if Instant::now() >= self.next_claim {
             self.next_claim = Instant::now() + self.claim_after / 6;
-            let Claimed { entries, trimmed } = self.queue.claim(BATCH).await?;
-            if entries.len() + trimmed.len() >= BATCH && self.held.len() < MAX_HELD {
+            let Claimed { count, trimmed } = self.queue.claim(BATCH).await?;
+            if count + trimmed.len() >= BATCH && self.has_room() {
                 // There are more: a runner with a wrong key may have left any number.
                 self.next_claim = Instant::now();
             }
-            metrics::counter!("caracal_gateway_revocation_pending_replayed_total")
-                .increment(entries.len() as u64);
-            self.take(entries).await;
+            Report::replayed(count);
             self.take_trimmed(trimmed).await;
         }
         self.handle_due().await?;
         let next_due = self.held.iter().map(|held| held.due).min();
         let wait = next_due.map_or(WAIT, |due| WAIT.min(due.duration_since(Instant::now())));
-        if self.held.len() < MAX_HELD {
+        if self.has_room() {
+            let Missed { entries, trimmed, unreadable, has_more } = self.queue.missed().await?;
+            if let Some((id, error)) = unreadable {
+                self.report.unreadable(self.queue.stream(), self.queue.group(), id, &error);
+            }
+            let trimmed: Vec<_> = trimmed.into_iter().filter(|id| !self.is_known(*id)).collect();
+            self.take_trimmed(trimmed.clone()).await;
+            self.done.extend(trimmed.into_iter().map(Done::without_effect));
+            self.take(entries).await;
+            self.handle_due().await?;
+            let wait = if has_more { Duration::ZERO } else { wait };
             let entries = self.queue.read(BATCH, wait).await?;
             self.take(entries).await;
             self.handle_due().await?;
@@ -172,6 +182,11 @@ where
             if self.is_known(entry.id) {
                 continue;
             }
+            // No key makes it a message that any service takes.
+            if entry.fields.too_large().is_some() {
+                unusable.push((entry, Rejection::too_large().to_string(), true));
+                continue;
+            }
             let verified = self
                 .keys
                 .verify(&Message::new(entry.stream, &entry.fields.borrowed()))
@@ -183,6 +198,8 @@ where
                         let why = "re-cut: its clean parts were acted on".to_owned();
                         unusable.push((entry.clone(), why, false));
                     }
+                    // What is held must not keep the whole answer that it came in.
+                    let entry = Entry { fields: entry.fields.detached(), ..entry };
                     self.held.push_back(Held { delivery, entry, due: Instant::now() });
                 }
                 Err(_) if !self.key_is_proven => {
@@ -200,12 +217,13 @@ where
         }
         // Those that cannot be written stay pending, and hold up no other.
         for (entry, error, is_done) in unusable {
-            let letter = self.letter(&entry, &error);
+            let letter = bounded(&entry, &error);
+            let letter = letter.into_fields(entry.stream, self.keys.signing_key());
             match self.queue.reject(entry.id, &letter).await {
                 Ok(is_written) => {
                     self.report.rejected(entry.stream, entry.id, &error, is_written);
                     if is_done {
-                        self.done.push(Done { id: entry.id, outbox_id: None, failed: false });
+                        self.done.push(Done::without_effect(entry.id));
                     }
                 }
                 Err(error) => {
@@ -232,9 +250,14 @@ where
             if let Err(error) = self.queue.bury(&letter).await {
                 return self.report.unwritten(stream, &error);
             }
-            metrics::counter!("caracal_gateway_revocation_dead_letters_total").increment(1);
+            Report::dead_lettered();
             self.trimmed.pop_front();
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let bytes: usize = self.held.iter().map(|held| held.entry.fields.size()).sum();
+        self.held.len() < MAX_HELD && bytes < MAX_HELD_BYTES
     }
 
     fn is_known(&self, id: StreamId) -> bool {
@@ -327,14 +350,10 @@ where
     }
 
     async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
-        let letter = self.letter(entry, error);
+        let letter = DeadLetter::of(entry.id, error, &entry.fields.borrowed());
+        let letter = letter.into_fields(entry.stream, self.keys.signing_key());
         self.queue.bury(&letter).await?;
         Report::given_up(entry.stream, entry.id, error);
         Ok(())
-    }
-
-    fn letter(&self, entry: &Entry, error: &str) -> Vec<(String, String)> {
-        DeadLetter::of(entry.id, error, &entry.fields.borrowed())
-            .into_fields(entry.stream, self.keys.signing_key())
     }
 }
