@@ -8,9 +8,8 @@ use caracal_revocation_stream::Receipt;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::answer::Answer;
 use crate::cli::{FleetArgs, MessageId};
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 use crate::text::{plain, span};
 
@@ -19,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(100);
 /// What the fleet says of itself.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Whether there are as many as expected, all ready, all with the message applied.
+    /// There are as many as expected, all ready, all with the message applied.
     complete: bool,
     expected: usize,
     replicas: Vec<Line>,
@@ -41,14 +40,14 @@ pub(crate) async fn fleet(
     sources: &Sources,
     args: &FleetArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut inspector = Inspector::connect(&sources.server()?).await?;
     let deadline = Instant::now() + args.timeout;
     loop {
         let report = Report::of(&inspector.receipts().await?, args.message, args.expect);
         if report.complete || !args.wait || Instant::now() >= deadline {
             report.write(args, out)?;
-            return Ok(if report.complete { Answer::Fine } else { Answer::Not });
+            return Ok(if report.complete { Outcome::Ok } else { Outcome::Negative });
         }
         sleep(EVERY).await;
     }

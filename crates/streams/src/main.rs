@@ -3,24 +3,20 @@
 //! One file a command; [`cli`] declares them all, [`settings`] finds the server and the keys. A
 //! command writes to the output that it is given and returns how the program ends.
 
-mod answer;
-mod check;
 mod cli;
-mod confirm;
 mod dead_letters;
 mod doctor;
 mod explain;
-mod failure;
 mod fleet;
-mod history;
 mod message;
+mod outcome;
 mod output;
 mod provision;
 mod publish;
 mod record;
 mod retention;
 mod settings;
-mod sign;
+mod signature;
 mod text;
 mod url;
 mod watch;
@@ -30,9 +26,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::answer::Answer;
 use crate::cli::{Cli, Command};
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::output::{Output, note};
 use crate::settings::Sources;
 
@@ -40,8 +35,8 @@ use crate::settings::Sources;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Output::new();
-    match run(cli, &mut out).await.and_then(|answer| Ok((out.flush()?, answer).1)) {
-        Ok(answer) => answer.into(),
+    match run(cli, &mut out).await.and_then(|outcome| Ok((out.flush()?, outcome).1)) {
+        Ok(outcome) => outcome.into(),
         Err(failure) => {
             note(format_args!("caracal-streams: {failure}"));
             ExitCode::from(2)
@@ -49,7 +44,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, out: &mut Output) -> Result<Answer, Failure> {
+async fn run(cli: Cli, out: &mut Output) -> Result<Outcome, Failure> {
     let sources = || Sources::of(&cli.connect);
     match cli.command {
         Command::Provision(args) => provision::provision(&sources()?, &args.report, out).await,
@@ -59,8 +54,8 @@ async fn run(cli: Cli, out: &mut Output) -> Result<Answer, Failure> {
         }
         Command::Watch(args) => watch::lines(&sources()?, &args, out).await,
         Command::Publish(args) => publish::publish(&sources()?, &args, out).await,
-        Command::Sign(args) => sign::sign(&sources()?, &args, out),
-        Command::Check(args) => check::check(&sources()?, &args, out),
+        Command::Sign(args) => signature::sign(&sources()?, &args, out),
+        Command::Check(args) => signature::check(&sources()?, &args, out),
         Command::Doctor(args) => doctor::doctor(&sources()?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::dead_letters(&sources()?, &args, out).await,
         Command::Explain(args) => explain::explain(&sources()?, &args, out).await,
@@ -68,8 +63,8 @@ async fn run(cli: Cli, out: &mut Output) -> Result<Answer, Failure> {
         Command::Fleet(args) => fleet::fleet(&sources()?, &args, out).await,
         Command::Completions { shell } => {
             cli::completions(shell, out);
-            Ok(Answer::Fine)
+            Ok(Outcome::Ok)
         }
-        Command::Man { folder } => cli::manual(&folder).map(|()| Answer::Fine),
+        Command::Man { folder } => cli::manual(&folder).map(|()| Outcome::Ok),
     }
 }

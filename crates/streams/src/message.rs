@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::failure::Failure;
+use crate::outcome::Failure;
 
 /// Larger than any message of Caracal's.
 const MAX_BYTES: u64 = 1 << 20;

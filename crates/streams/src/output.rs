@@ -1,6 +1,8 @@
-//! Standard output and standard error, either of which may have lost its reader.
+//! Standard output and standard error, either of which may have lost its reader, and questions.
 
-use std::io::{BufWriter, ErrorKind, Result, StdoutLock, Write};
+use std::io::{BufRead, BufWriter, ErrorKind, IsTerminal, Result, StdoutLock, Write};
+
+use crate::outcome::Failure;
 
 /// Standard output. Once its reader is gone, the rest is thrown away: the result of a command does
 /// not depend on who reads it.
@@ -69,4 +71,23 @@ const fn has_no_reader() -> bool {
 /// Writes a line to standard error, if somebody reads it.
 pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Asks before something is changed. Returns `true` if the answer is yes, now or by the flag `yes`.
+///
+/// Fails without a terminal and without the flag.
+pub(crate) fn confirm(question: &str, yes: bool) -> std::result::Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::new("not a terminal; pass --yes to confirm"));
+    }
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

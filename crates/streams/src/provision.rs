@@ -5,9 +5,8 @@ use std::io::Write;
 use caracal_revocation_admin::{Inspector, Provision, Provisioned};
 use serde::Serialize;
 
-use crate::answer::Answer;
 use crate::cli::ReportArgs;
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 
 /// What is there in the place of a stream or group.
@@ -46,20 +45,20 @@ pub(crate) async fn provision(
     sources: &Sources,
     args: &ReportArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut inspector = Inspector::connect(&sources.server()?).await?;
     let found = inspector.provision().await?;
     let report = Report::of(&found, State::Made);
     report.write(args, out)?;
     // What stands in a stream's place is left for somebody to look at.
-    Ok(if report.provisioned { Answer::Fine } else { Answer::Broken })
+    Ok(if report.provisioned { Outcome::Ok } else { Outcome::Error })
 }
 
 pub(crate) async fn verify(
     sources: &Sources,
     args: &ReportArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut inspector = Inspector::connect(&sources.server()?).await?;
     let found = inspector.verify().await?;
     let report = Report::of(&found, State::Missing);
@@ -72,7 +71,7 @@ pub(crate) async fn verify(
         };
         writeln!(out, "{verdict}")?;
     }
-    Ok(if report.provisioned { Answer::Fine } else { Answer::Not })
+    Ok(if report.provisioned { Outcome::Ok } else { Outcome::Negative })
 }
 
 impl Report {

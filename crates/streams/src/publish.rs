@@ -8,10 +8,9 @@ use caracal_revocation_event::{Message, Notice, OccurredAt, Stream};
 use caracal_revocation_stream::{InspectErrorKind, Publisher, Settings};
 use serde::Serialize;
 
-use crate::answer::Answer;
 use crate::cli::{PublishArgs, PublishCommand};
-use crate::confirm::confirm;
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
+use crate::output::confirm;
 use crate::record::changes;
 use crate::settings::Sources;
 use crate::text::plain;
@@ -26,7 +25,7 @@ pub(crate) async fn publish(
     sources: &Sources,
     args: &PublishArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
     let notices = notices(&args.what, SystemTime::now())?;
     let mut question = String::new();
@@ -37,7 +36,7 @@ pub(crate) async fn publish(
     question.push_str("Publish?");
     if !confirm(&question, args.yes)? {
         writeln!(out, "nothing was published")?;
-        return Ok(Answer::Not);
+        return Ok(Outcome::Negative);
     }
     let publisher = match Publisher::connect(&settings).await {
         Ok(publisher) => publisher,
@@ -53,7 +52,7 @@ pub(crate) async fn publish(
             writeln!(out, "published to {stream} as {id}")?;
         }
     }
-    Ok(Answer::Fine)
+    Ok(Outcome::Ok)
 }
 
 /// Why no connection was made, with the way out, unless another kind of connection can be.

@@ -22,7 +22,7 @@ pub(crate) struct Record<'e> {
     reason: Option<&'static str>,
     /// What it changes, in the shape of the contract's vectors.
     effect: Option<Effect<'e>>,
-    /// Whether it also belongs in the dead-letter stream.
+    /// It also belongs in the dead-letter stream.
     dead_letter: bool,
     /// Why it was rejected, in words.
     #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]

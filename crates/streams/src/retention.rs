@@ -6,11 +6,9 @@ use caracal_revocation_admin::{Inspector, RetentionPlan, StreamLayout};
 use caracal_revocation_event::StreamId;
 use serde::{Serialize, Serializer};
 
-use crate::answer::Answer;
 use crate::cli::{RetentionArgs, RetentionCommand};
-use crate::confirm::confirm;
-use crate::failure::Failure;
-use crate::output::note;
+use crate::outcome::{Failure, Outcome};
+use crate::output::{confirm, note};
 use crate::settings::Sources;
 use crate::text::{plain, time_of};
 
@@ -37,7 +35,7 @@ pub(crate) async fn retention(
     sources: &Sources,
     args: &RetentionArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut inspector = Inspector::connect(&sources.server()?).await?;
     let plans = plans(&mut inspector, args).await?;
     match &args.what {
@@ -46,7 +44,7 @@ pub(crate) async fn retention(
                 note("none of these streams is there: see caracal-streams provision");
             }
             write(&plans, args.json, out)?;
-            Ok(Answer::Fine)
+            Ok(Outcome::Ok)
         }
         RetentionCommand::Apply { yes } => apply(&mut inspector, &plans, args, *yes, out).await,
     }
@@ -70,16 +68,16 @@ async fn apply(
     args: &RetentionArgs,
     yes: bool,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let plans: Vec<&RetentionPlan> = plans.iter().filter(|plan| plan.removable > 0).collect();
     if plans.is_empty() {
         note("nothing can be trimmed");
-        return Ok(Answer::Fine);
+        return Ok(Outcome::Ok);
     }
     let lines: Vec<String> = plans.iter().map(|plan| line(plan)).collect();
     if !confirm(&format!("{}\nTrim?", lines.join("\n")), yes)? {
         note("nothing was trimmed");
-        return Ok(Answer::Not);
+        return Ok(Outcome::Negative);
     }
     for plan in plans {
         let (stream, removed) = (plan.stream.name, inspector.trim(plan).await?);
@@ -90,7 +88,7 @@ async fn apply(
             writeln!(out, "{stream}: {removed} entries removed")?;
         }
     }
-    Ok(Answer::Fine)
+    Ok(Outcome::Ok)
 }
 
 fn write(plans: &[RetentionPlan], json: bool, out: &mut impl Write) -> Result<(), Failure> {

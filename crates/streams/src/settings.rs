@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use caracal_revocation_stream::Settings;
 
 use crate::cli::Connect;
-use crate::failure::Failure;
+use crate::outcome::Failure;
 use crate::url::{holds_password, without_password};
 
 /// The settings that say where the server is: whichever source has one of them is asked for all.

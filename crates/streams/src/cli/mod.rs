@@ -3,27 +3,29 @@
 mod dead_letters;
 mod explain;
 mod fleet;
-mod pages;
 mod parse;
 mod publish;
 mod retention;
+mod watch;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use caracal_revocation_event::{Stream, StreamId};
-use clap::{Args, Parser, Subcommand};
+use caracal_revocation_event::Stream;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use dead_letters::{DeadLettersArgs, DeadLettersCommand, Picked};
 pub(crate) use explain::ExplainArgs;
 pub(crate) use fleet::{FleetArgs, MessageId};
-pub(crate) use pages::{completions, manual};
 #[cfg(test)]
 pub(crate) use publish::SessionArgs;
 pub(crate) use publish::{PublishArgs, PublishCommand};
 pub(crate) use retention::{RetentionArgs, RetentionCommand};
+pub(crate) use watch::WatchArgs;
+
+use crate::outcome::Failure;
 
 const SETTINGS: &str = "\
 Settings, in this order: flags, the environment, a file of NAME=value lines (--settings, else
@@ -176,67 +178,9 @@ pub(crate) struct DoctorArgs {
     /// Do not warn that this user may change the streams: it is a producer's or an operator's
     #[arg(long)]
     pub(crate) may_publish: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  caracal-streams watch                             what arrives from now on, full-screen
-  caracal-streams watch --since 15m --lines         the last quarter of an hour, and on
-  caracal-streams watch --from 0 --until-idle --json | jq 'select(.outcome == \"rejected\")'
-
-In the full-screen view: q ends, p pauses the list of messages. A signal ends it too, with exit code
-128 and the signal's number, and gives the terminal back.")]
-pub(crate) struct WatchArgs {
-    /// Show messages from this id on: MS-SEQ, MS, 0 for all, $ for those to come
-    #[arg(long, value_name = "ID", value_parser = parse::from, conflicts_with = "since")]
-    from: Option<From>,
-    /// Show messages of the last 30s, 15m, 2h or 1d, and on
-    #[arg(long, value_name = "TIME", value_parser = parse::span)]
-    since: Option<Duration>,
-    /// End when every message that is there was shown and no other came for a second
-    #[arg(long)]
-    pub(crate) until_idle: bool,
-    /// End after so many messages
-    #[arg(long, value_name = "N")]
-    pub(crate) count: Option<u64>,
-    /// One JSON object a message, for programs
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// One line a message, in a terminal too
-    #[arg(long, conflicts_with = "json")]
-    lines: bool,
-}
-
-impl WatchArgs {
-    /// Whether the view takes the whole terminal.
-    pub(crate) const fn is_full_screen(&self, is_terminal: bool) -> bool {
-        is_terminal && !self.json && !self.lines && !self.until_idle && self.count.is_none()
-    }
-
-    /// The first id to show, given this machine's time since the Unix epoch; none for what is to
-    /// come.
-    pub(crate) fn first(&self, now: Duration) -> Option<StreamId> {
-        match (self.since, self.from) {
-            (Some(since), _) => {
-                let ms = now.saturating_sub(since).as_millis();
-                Some(StreamId::new(u64::try_from(ms).unwrap_or(u64::MAX), 0))
-            }
-            (None, Some(From::Id(id))) => Some(id),
-            // What is there is to be shown to its end.
-            (None, None) if self.until_idle => Some(StreamId::ZERO),
-            (None, Some(From::Now) | None) => None,
-        }
-    }
-}
-
-/// Where to begin.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum From {
-    /// With what is added from now on.
-    Now,
-    /// With this entry.
-    Id(StreamId),
+    /// Show every check and every symptom, not only what is wrong
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -257,4 +201,19 @@ pub(crate) struct CheckArgs {
     /// One JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Writes a script that completes the command line.
+pub(crate) fn completions(shell: Shell, out: &mut impl Write) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "caracal-streams", &mut script);
+    // A reader that went away has what it wanted.
+    let _ = out.write_all(&script);
+}
+
+/// Writes `caracal-streams.1`, and a page for each command, into `folder`, which it makes.
+pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
 }

@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use caracal_revocation_event::{OccurredAt, Stream, StreamId};
 
-use super::From;
+/// Where to begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// With what is added from now on.
+    Now,
+    /// With this entry.
+    Id(StreamId),
+}
 
 pub(super) fn stream(text: &str) -> Result<Stream, String> {
     Stream::from_name(text).ok_or_else(|| {

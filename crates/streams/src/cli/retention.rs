@@ -28,7 +28,7 @@ pub(crate) enum RetentionCommand {
 }
 
 impl RetentionArgs {
-    /// Whether this stream was asked for.
+    /// Returns `true` if this stream was asked for.
     pub(crate) fn concerns(&self, stream: &str) -> bool {
         self.streams.is_empty() || self.streams.iter().any(|asked| asked == stream)
     }

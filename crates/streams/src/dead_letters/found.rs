@@ -7,7 +7,7 @@ use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_stream::{DeadLetter, NotADeadLetter, Settings};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::outcome::Failure;
 use crate::text::{plain, time_of};
 
 /// A dead letter where it stands.

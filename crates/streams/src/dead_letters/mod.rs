@@ -12,11 +12,9 @@ use serde::Serialize;
 use self::found::Found;
 pub(crate) use self::found::cause;
 
-use crate::answer::Answer;
 use crate::cli::{DeadLettersArgs, DeadLettersCommand, Picked};
-use crate::confirm::confirm;
-use crate::failure::Failure;
-use crate::output::note;
+use crate::outcome::{Failure, Outcome};
+use crate::output::{confirm, note};
 use crate::settings::Sources;
 use crate::text::plain;
 
@@ -35,7 +33,7 @@ pub(crate) async fn dead_letters(
     sources: &Sources,
     args: &DeadLettersArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     match &args.what {
         DeadLettersCommand::List { stream, cause, count } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
@@ -54,7 +52,7 @@ pub(crate) async fn dead_letters(
                 Some(more @ 1..) => note(format_args!("{more} more are there: say --count")),
                 _ => {}
             }
-            Ok(Answer::Fine)
+            Ok(Outcome::Ok)
         }
         DeadLettersCommand::Show { stream, id } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
@@ -63,7 +61,7 @@ pub(crate) async fn dead_letters(
             for found in &all {
                 found.show(sources.keys().ok().as_ref(), args.json, out)?;
             }
-            Ok(if all.is_empty() { nothing() } else { Answer::Fine })
+            Ok(if all.is_empty() { nothing() } else { Outcome::Ok })
         }
         DeadLettersCommand::Replay { stream, picked, keep, yes } => {
             let settings = sources.settings()?;
@@ -78,13 +76,13 @@ pub(crate) async fn dead_letters(
             let question = format!("Replay {} dead letters to {stream}?", all.len());
             if !confirm(&question, *yes)? {
                 note("nothing was replayed");
-                return Ok(Answer::Not);
+                return Ok(Outcome::Negative);
             }
-            let mut answer = Answer::Fine;
+            let mut answer = Outcome::Ok;
             for found in &all {
                 let done = replay(&mut inspector, found, &settings, *keep).await?;
                 if done.is_err() {
-                    answer = Answer::Not;
+                    answer = Outcome::Negative;
                 }
                 tell(found, done, args.json, out)?;
             }
@@ -101,19 +99,19 @@ pub(crate) async fn dead_letters(
             }
             if !confirm(&format!("Drop {} dead letters for good?", all.len()), *yes)? {
                 note("nothing was dropped");
-                return Ok(Answer::Not);
+                return Ok(Outcome::Negative);
             }
             let ids: Vec<StreamId> = all.iter().map(|found| found.id).collect();
             let dropped = inspector.delete(&format!("{stream}.dead"), &ids).await?;
             writeln!(out, "{dropped} dropped")?;
-            Ok(Answer::Fine)
+            Ok(Outcome::Ok)
         }
     }
 }
 
-fn nothing() -> Answer {
+fn nothing() -> Outcome {
     note("there is no such dead letter");
-    Answer::Not
+    Outcome::Negative
 }
 
 /// The dead letters of a stream that were asked for, the oldest first.

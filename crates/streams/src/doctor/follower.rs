@@ -3,11 +3,11 @@
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{NotReady, Outage};
 
-use super::Finding;
+use super::finding::Finding;
 use super::gather::{DAY, Evidence, Judged, Replay};
 use crate::text::plain;
 
-pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
+pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = match &evidence.replay {
         Err(error) => vec![
             Finding::broken("follower", error.clone())

@@ -11,9 +11,9 @@ use caracal_revocation_state::{NotReady, Outage};
 use caracal_revocation_stream::{DeadLetter, InspectError, Settings, Sighting, Watch};
 
 use crate::dead_letters::cause;
-use crate::failure::Failure;
-use crate::history;
+use crate::outcome::Failure;
 use crate::settings::Sources;
+use crate::watch::read_history;
 
 /// History that is looked at: as long as revocations are remembered.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -189,7 +189,7 @@ async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectErr
             }
         }
     };
-    history::read(&mut watch, judge).await?;
+    read_history(&mut watch, judge).await?;
     let state = watch.revocations();
     replay.outage = state.readiness(state.now()).outage;
     replay.not_ready = state.staleness(state.now()).err();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_admin::GroupReport;
 
-use super::Finding;
+use super::finding::Finding;
 use super::gather::{Evidence, StreamEvidence};
 use crate::text::{plain, span};
 
@@ -13,7 +13,7 @@ const STUCK: Duration = Duration::from_secs(60);
 /// A consumer that asked for nothing for so long is gone.
 const GONE: Duration = Duration::from_secs(5 * 60);
 
-pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
+pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let of_stream = |stream: &StreamEvidence| match &stream.groups {
         Ok(groups) => {
             let unread = groups.iter().filter(|group| !stream.is_read(group));

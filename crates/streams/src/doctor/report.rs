@@ -2,15 +2,45 @@
 
 use std::io::Write;
 
-use super::{Diagnosis, Finding, Level};
-use crate::failure::Failure;
+use super::finding::{Finding, Level};
+use super::symptoms::Symptom;
+use crate::outcome::Failure;
 use crate::text::plain;
 
-pub(super) fn write(diagnosis: &Diagnosis, out: &mut impl Write) -> Result<(), Failure> {
-    for finding in &diagnosis.findings {
-        write_finding(finding, out)?;
+/// One line tells that all checks of an area are fine.
+const AREAS: [&str; 4] = ["server", "rights", "streams", "messages"];
+
+/// Returns the area of a check.
+fn area(check: &str) -> &'static str {
+    match check {
+        "connection" | "replica" | "persistence" | "memory" | "append_only_file" | "clock" => {
+            "server"
+        }
+        "rights" => "rights",
+        "stream" | "length" | "group" | "lag" | "pending" | "lost" | "consumer" => "streams",
+        _ => "messages",
     }
-    for symptom in &diagnosis.symptoms {
+}
+
+/// Writes what is not fine, and of the rest a line for each area; with `verbose`, everything.
+pub(super) fn write(
+    findings: &[Finding],
+    symptoms: &[Symptom],
+    verbose: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    for area in AREAS {
+        let about: Vec<_> =
+            findings.iter().filter(|finding| self::area(finding.check) == area).collect();
+        let shown = |finding: &&&Finding| verbose || finding.level != Level::Fine;
+        for finding in about.iter().filter(shown) {
+            write_finding(finding, out)?;
+        }
+        if !verbose && !about.is_empty() && about.iter().all(|it| it.level == Level::Fine) {
+            writeln!(out, "{:8} {area:14} {}", "fine", summary(&about))?;
+        }
+    }
+    for symptom in symptoms.iter().filter(|symptom| verbose || symptom.seen) {
         let seen = if symptom.seen { "SEEN" } else { "not seen" };
         writeln!(out, "\nSymptom: {} ({seen})", symptom.title)?;
         for evidence in &symptom.evidence {
@@ -20,14 +50,25 @@ pub(super) fn write(diagnosis: &Diagnosis, out: &mut impl Write) -> Result<(), F
             writeln!(out, "  do    {next}")?;
         }
     }
-    let count = |level| diagnosis.findings.iter().filter(|finding| finding.level == level).count();
-    let (broken, warnings) = (count(Level::Broken), count(Level::Warning));
-    let verdict = match diagnosis.level {
-        Level::Fine => "all is fine".to_owned(),
-        _ => format!("{broken} broken, {warnings} warnings"),
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let verdict = match (count(Level::Broken), count(Level::Warning)) {
+        (0, 0) => "all is fine".to_owned(),
+        (broken, warnings) => format!("{broken} broken, {warnings} warnings"),
     };
-    writeln!(out, "\n{verdict}")?;
+    let more = if verbose { "" } else { "; --verbose shows every check" };
+    writeln!(out, "{verdict}{more}")?;
     Ok(())
+}
+
+/// The first finding of an area, and how many others there are.
+fn summary(findings: &[&Finding]) -> String {
+    let Some(first) = findings.first() else { return String::new() };
+    let subject = first.subject.as_deref().map(|subject| format!("{subject}: "));
+    let first = format!("{}{}", subject.unwrap_or_default(), plain(&first.seen));
+    match findings.len() {
+        1 => first,
+        count => format!("{first} (and {} more)", count - 1),
+    }
 }
 
 fn write_finding(finding: &Finding, out: &mut impl Write) -> Result<(), Failure> {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use caracal_revocation_admin::{Purpose, Right};
 use caracal_revocation_stream::acl;
 
-use super::Finding;
+use super::finding::Finding;
 use super::gather::Evidence;
 
-pub(super) fn look(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
+pub(super) fn check(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
     let mut by_purpose: BTreeMap<Purpose, Vec<&Right>> = BTreeMap::new();
     // With a primary named, what it is asked for is asked for there.
     let at_primary = evidence.at_primary.as_ref().and_then(|rights| rights.as_ref().ok());

@@ -6,7 +6,7 @@ use caracal_revocation_admin::ServerReport;
 use caracal_revocation_state::Outage;
 use caracal_revocation_stream::{InspectError, LiveSetting};
 
-use super::{Finding, Level};
+use super::finding::{Finding, Level};
 use crate::text::span;
 
 /// Beyond this the margins that are kept for clocks are used up.
@@ -21,7 +21,7 @@ pub(super) fn unreachable(error: &InspectError) -> Finding {
 }
 
 /// `names_primary`: `REDIS_PRIMARY_URL` is set.
-pub(super) fn look(server: &ServerReport, names_primary: bool) -> Vec<Finding> {
+pub(super) fn check(server: &ServerReport, names_primary: bool) -> Vec<Finding> {
     let mut findings = vec![connection(server)];
     if !server.is_primary && !names_primary {
         findings.push(lone_replica());

@@ -3,10 +3,10 @@
 use caracal_revocation_admin::KeyReport;
 use caracal_revocation_stream::InspectErrorKind;
 
-use super::Finding;
+use super::finding::Finding;
 use super::gather::{Evidence, StreamEvidence};
 
-pub(super) fn look(evidence: &Evidence) -> Vec<Finding> {
+pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     evidence.streams.iter().flat_map(|stream| of_stream(stream, evidence)).collect()
 }
 

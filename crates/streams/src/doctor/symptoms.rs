@@ -26,7 +26,7 @@ const RECENT: Duration = Duration::from_secs(60 * 60);
 const LATE: Duration = Duration::from_secs(5);
 const BEHIND: Duration = Duration::from_secs(10);
 
-pub(super) fn look(evidence: &Evidence) -> Vec<Symptom> {
+pub(super) fn check(evidence: &Evidence) -> Vec<Symptom> {
     vec![
         audit_dead_letters(evidence),
         policy_without_effect(evidence),

@@ -15,12 +15,11 @@ use caracal_revocation_stream::Watch;
 use serde::Serialize;
 
 use self::trace::{Deed, Traced, trace};
-use crate::answer::Answer;
 use crate::cli::ExplainArgs;
-use crate::failure::Failure;
-use crate::history;
+use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 use crate::text::span;
+use crate::watch::read_history;
 
 /// The answer. The token itself is not in it, only the ids that it stands on.
 #[derive(Debug, Serialize)]
@@ -31,7 +30,7 @@ struct Explanation<'x> {
     reason: Option<&'static str>,
     /// The claim whose id is revoked.
     anchor: Option<&'static str>,
-    /// Whether only services that check the delegation epoch refuse it.
+    /// Only services that check the delegation epoch refuse it.
     only_where_epochs_are_checked: bool,
     /// The message that decides.
     message: Option<&'x Traced>,
@@ -39,7 +38,7 @@ struct Explanation<'x> {
     messages: &'x [Traced],
     /// Seconds since the Unix epoch: tokens made up to then are refused.
     horizon: Option<i64>,
-    /// Whether its own time is over anyway.
+    /// Its own time is over anyway.
     is_expired: bool,
 }
 
@@ -47,7 +46,7 @@ pub(crate) async fn explain(
     sources: &Sources,
     args: &ExplainArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
     // Of ids alone it is not known when a token on them ends.
     let mut checks = Checks::default();
@@ -62,7 +61,7 @@ pub(crate) async fn explain(
     // A follower remembers whatever the streams hold, however old.
     let mut watch = Watch::open(&settings, Some(StreamId::ZERO)).await?;
     let mut messages = Vec::new();
-    history::read(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
+    read_history(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
     messages.sort_by_key(|traced| traced.id);
     let explanation = Explanation::of(&claims, &checks, &messages, watch.revocations(), now);
     if args.json {
@@ -72,9 +71,9 @@ pub(crate) async fn explain(
         explanation.write(watch.revocations(), out)?;
     }
     Ok(match explanation.verdict {
-        "admitted" => Answer::Fine,
-        "refused" => Answer::Not,
-        _ => Answer::Broken,
+        "admitted" => Outcome::Ok,
+        "refused" => Outcome::Negative,
+        _ => Outcome::Error,
     })
 }
 

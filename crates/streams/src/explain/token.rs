@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation_state::Claims;
 
-use crate::failure::Failure;
+use crate::outcome::Failure;
 
 /// Larger than any token of Caracal's; the Gateway refuses those over 4096 bytes.
 const MAX_BYTES: u64 = 64 << 10;

@@ -34,7 +34,7 @@ pub(super) struct Traced {
 }
 
 impl Traced {
-    /// Whether it names the id in this claim.
+    /// Returns `true` if it names the id in this claim.
     pub(super) fn touches(&self, anchor: Option<&str>) -> bool {
         anchor.is_none_or(|anchor| self.anchors.contains(&anchor))
     }

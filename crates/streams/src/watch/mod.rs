@@ -8,13 +8,14 @@ mod terminal;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation_stream::{Sighting, Watch};
+use caracal_revocation_state::{NotReady, Revocations};
+use caracal_revocation_stream::{InspectError, Sighting, Watch};
+use tokio::time::Instant;
 
 pub(crate) use terminal::screen;
 
-use crate::answer::Answer;
 use crate::cli::WatchArgs;
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::output::{Output, note};
 use crate::record::Record;
 use crate::settings::Sources;
@@ -23,13 +24,17 @@ use crate::settings::Sources;
 const WAIT: Duration = Duration::from_secs(1);
 /// Between attempts while Redis is away.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a history that was read may take to be proven: a replica may be behind its primary.
+const PROVEN_WITHIN: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_millis(1);
+const PROOF_WAIT: Duration = Duration::from_millis(100);
 
 /// One line or JSON object a message.
 pub(crate) async fn lines(
     sources: &Sources,
     args: &WatchArgs,
     out: &mut Output,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut watch = open(sources, args).await?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut told = None;
@@ -57,7 +62,7 @@ pub(crate) async fn lines(
             }
         }
     }
-    Ok(Answer::Fine)
+    Ok(Outcome::Ok)
 }
 
 async fn open(sources: &Sources, args: &WatchArgs) -> Result<Watch, Failure> {
@@ -74,4 +79,27 @@ fn write(sighting: &Sighting<'_>, json: bool, out: &mut impl Write) -> Result<()
         writeln!(out, "{}", record.line())?;
     }
     Ok(())
+}
+
+/// Reads to the end of the streams, and until that is proven or is not going to be.
+pub(crate) async fn read_history(
+    watch: &mut Watch,
+    mut show: impl FnMut(Sighting<'_>),
+) -> Result<(), InspectError> {
+    let mut idle_since = None;
+    loop {
+        let wait = if idle_since.is_some() { PROOF_WAIT } else { SHORT };
+        let round = watch.round(wait, &mut show).await?;
+        if !round.is_idle {
+            continue;
+        }
+        let since = *idle_since.get_or_insert_with(Instant::now);
+        if !is_unproven(watch.revocations()) || since.elapsed() >= PROVEN_WITHIN {
+            return Ok(());
+        }
+    }
+}
+
+fn is_unproven(state: &Revocations) -> bool {
+    state.staleness(state.now()) == Err(NotReady::Replaying)
 }

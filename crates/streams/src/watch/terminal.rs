@@ -13,9 +13,8 @@ use super::screen::{View, draw};
 use super::signal::Ends;
 use super::tally::{Seen, Tally};
 use super::{PAUSE, open};
-use crate::answer::Answer;
 use crate::cli::WatchArgs;
-use crate::failure::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 
 const FRAME: Duration = Duration::from_millis(250);
@@ -29,7 +28,7 @@ enum Wish {
     Pause,
 }
 
-pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer, Failure> {
+pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
     // Before the terminal is taken: what is wrong with the settings is said in plain text.
     let mut watch = open(sources, args).await?;
@@ -37,11 +36,11 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Answer
     let mut terminal = ratatui::try_init()?;
     let result = tokio::select! {
         result = show(&mut terminal, &settings, &mut watch) => result,
-        signal = ends.next() => Ok(Answer::Signal(signal)),
+        signal = ends.next() => Ok(Outcome::Signal(signal)),
     };
     // Where the terminal itself is gone there is nothing to give back.
     let restored = ratatui::try_restore();
-    if matches!(result, Ok(Answer::Fine)) {
+    if matches!(result, Ok(Outcome::Ok)) {
         restored?;
     }
     result
@@ -52,7 +51,7 @@ async fn show(
     terminal: &mut DefaultTerminal,
     settings: &Settings,
     watch: &mut Watch,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let mut keys = keyboard();
     let mut view = View::default();
     let mut tally = Tally::new();
@@ -79,7 +78,7 @@ async fn show(
             }
         };
         if quit {
-            return Ok(Answer::Fine);
+            return Ok(Outcome::Ok);
         }
         if view.trouble.is_some() {
             tokio::time::sleep(PAUSE).await;

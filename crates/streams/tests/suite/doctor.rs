@@ -64,13 +64,25 @@ fn healthy_server_is_fine_and_names_all_four_symptoms() {
     let symptoms = diagnosis["symptoms"].as_array().unwrap();
     assert_eq!(symptoms.len(), 4);
     assert!(symptoms.iter().all(|symptom| symptom["seen"] == json!(false)), "{diagnosis}");
-    at(&server).run("doctor --may-publish").with_code(0).says(&[
+    at(&server).run("doctor --may-publish --verbose").with_code(0).says(&[
         "all is fine",
+        "maxmemory-policy: noeviction",
         "the audit dead-letter stream grows (not seen)",
         "policy changes don't take effect",
         "revocation is delayed",
         "the provisioner warns about length",
     ]);
+}
+
+#[test]
+fn healthy_server_takes_five_lines() {
+    let server = healthy();
+    let brief = at(&server).run("doctor --may-publish").with_code(0).out;
+    assert_eq!(brief.lines().count(), 5, "{brief}");
+    assert!(brief.lines().take(4).all(|line| line.starts_with("fine ")), "{brief}");
+    hand(&server).run("CONFIG SET maxmemory-policy allkeys-lru");
+    let brief = at(&server).run("doctor --may-publish").with_code(1);
+    brief.says(&["WARNING", "maxmemory-policy: allkeys-lru", "fine     streams"]);
 }
 
 #[test]

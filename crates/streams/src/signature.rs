@@ -1,14 +1,14 @@
-//! `sign`: one message with its signature.
+//! `sign` and `check`: one message on standard input, signed or verified, without Redis.
 
 use std::io::Write;
 
-use caracal_revocation_event::sign as add_signature;
+use caracal_revocation_event::{Message, sign as add_signature};
 use serde::Serialize;
 
-use crate::answer::Answer;
-use crate::cli::SignArgs;
-use crate::failure::Failure;
+use crate::cli::{CheckArgs, SignArgs};
 use crate::message::Given;
+use crate::outcome::{Failure, Outcome};
+use crate::record::Record;
 use crate::settings::Sources;
 
 /// The shape that `sign` and `check` read.
@@ -18,11 +18,12 @@ struct Signed<'s> {
     fields: &'s [(String, String)],
 }
 
+/// Adds the signature.
 pub(crate) fn sign(
     sources: &Sources,
     args: &SignArgs,
     out: &mut impl Write,
-) -> Result<Answer, Failure> {
+) -> Result<Outcome, Failure> {
     let settings = sources.keys()?;
     let key = settings.keys().signing_key();
     let key = key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing to sign with"))?;
@@ -41,7 +42,27 @@ pub(crate) fn sign(
     add_signature(key, given.stream, &mut fields);
     serde_json::to_writer(&mut *out, &Signed { stream: given.stream.name(), fields: &fields })?;
     writeln!(out)?;
-    Ok(Answer::Fine)
+    Ok(Outcome::Ok)
+}
+
+/// Tells what a follower would make of the message.
+pub(crate) fn check(
+    sources: &Sources,
+    args: &CheckArgs,
+    out: &mut impl Write,
+) -> Result<Outcome, Failure> {
+    let settings = sources.keys()?;
+    let given = Given::read(args.stream, std::io::stdin())?;
+    let fields: Vec<_> = given.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+    let verified = settings.keys().verify(&Message::new(given.stream, &fields));
+    let record = Record::of(given.stream, verified.as_ref().map_err(|rejection| *rejection));
+    if args.json {
+        serde_json::to_writer(&mut *out, &record)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", record.line())?;
+    }
+    Ok(if record.is_applied() { Outcome::Ok } else { Outcome::Negative })
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, Failure> {
