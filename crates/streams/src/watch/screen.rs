@@ -12,12 +12,15 @@ use ratatui::symbols::bar::NINE_LEVELS;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
 
-use super::tally::{BOUNDS_MS, PerStream, Seen, Tally};
+use super::tally::{BOUNDS_MS, PerStream, Seen, Tally, WINDOW};
+
+/// The widths of a stream's name, which is 30 letters at most, and of its numbers.
+const COLUMNS: [u16; 5] = [30, 9, 9, 7, 8];
 
 /// What is shown beside the counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// Whether history has been read to its end.
+    /// History has been read to its end.
     pub(super) is_live: bool,
     /// The list of messages as it was when it was stopped.
     pub(super) paused: Option<VecDeque<Seen>>,
@@ -78,6 +81,10 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally, stat
 
 fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
     let header = ["stream", "  applied", " rejected", "   dead", "   msg/s", "last minute"];
+    // The names, the numbers, the space between them and the border are whole; the rest is for the
+    // last minute.
+    let taken = COLUMNS.iter().sum::<u16>() + 5 + 2;
+    let seconds = usize::from(area.width.saturating_sub(taken)).min(WINDOW);
     let row = |stream: Stream, seen: &PerStream, dead: Option<u64>| {
         let alarm = |count: u64| {
             let text = Line::from(count.to_string()).alignment(Alignment::Right);
@@ -90,12 +97,13 @@ fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
             Cell::from(alarm(seen.rejected)),
             Cell::from(dead.map_or_else(|| right("?".to_owned()), alarm)),
             Cell::from(right(format!("{:.1}", seen.rate()))),
-            Cell::from(Line::from(sparkline(&seen.seconds())).cyan()),
+            Cell::from(Line::from(sparkline(&seen.seconds().split_off(WINDOW - seconds))).cyan()),
         ])
     };
     let rows = Stream::ALL.into_iter().zip(&tally.streams).zip(view.dead_letters);
     let rows = rows.map(|((stream, seen), dead)| row(stream, seen, dead));
-    let widths = [30, 9, 9, 7, 8, 60].map(Constraint::Length);
+    let [name, applied, rejected, dead, rate] = COLUMNS.map(Constraint::Length);
+    let widths = [name, applied, rejected, dead, rate, Constraint::Fill(1)];
     let table = Table::new(rows, widths)
         .header(Row::new(header.map(|word| Cell::from(word.dim()))))
         .block(Block::bordered().title(" streams "));
@@ -167,7 +175,25 @@ fn milliseconds(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
     use super::*;
+
+    #[test]
+    fn stream_names_are_whole_where_there_is_room() {
+        let longest = Stream::ALL.into_iter().map(|stream| stream.name().len()).max();
+        assert!(longest <= Some(COLUMNS[0].into()), "{longest:?}");
+        let tally = Tally::new();
+        for width in [72, 80, 100, 200] {
+            let mut terminal = Terminal::new(TestBackend::new(width, 12)).unwrap();
+            terminal
+                .draw(|frame| draw_streams(frame, frame.area(), &View::default(), &tally))
+                .unwrap();
+            let shown = terminal.backend().to_string();
+            assert!(Stream::ALL.iter().all(|stream| shown.contains(stream.name())), "{shown}");
+        }
+    }
 
     #[test]
     fn the_busiest_second_is_full_and_any_message_shows() {
