@@ -1,12 +1,18 @@
 //! Entries of any stream, as bytes that nobody has verified.
 
+use std::time::{Duration, Instant};
+
 use caracal_revocation_event::StreamId;
 use caracal_revocation_stream::InspectError;
-use caracal_revocation_stream::internal::reply as redis_reply;
+use caracal_revocation_stream::internal::{Fields, reply as redis_reply};
 use redis::Pipeline;
 
-use crate::inspector::{Inspector, first};
-use crate::reply;
+use crate::inspector::{Inspector, PAGE, first};
+
+/// Above every id.
+pub(crate) const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
+/// Whole entries are read to count them, so of large ones only some are.
+const COUNT_WITHIN: Duration = Duration::from_secs(5);
 
 /// An entry as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +22,17 @@ pub struct RawEntry {
     pub id: StreamId,
     /// Names and values, in the order of the wire.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many bytes its fields had, where those were too many to be kept.
+    pub too_large: Option<u64>,
+}
+
+/// Some entries, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) entries: u64,
+    pub(crate) first: Option<StreamId>,
+    /// There are more than were counted.
+    pub(crate) has_more: bool,
 }
 
 impl RawEntry {
@@ -27,8 +44,8 @@ impl RawEntry {
 }
 
 impl Inspector {
-    /// At most `count` entries of the stream at `key` after `after`, in order. None when nothing
-    /// is there.
+    /// The next entries of the stream at `key` after `after`, in order: at most `count`, and fewer
+    /// where they are large. None only where nothing follows.
     ///
     /// # Errors
     ///
@@ -37,18 +54,15 @@ impl Inspector {
         &mut self,
         key: &str,
         after: StreamId,
-        count: u64,
+        count: usize,
     ) -> Result<Vec<RawEntry>, InspectError> {
-        let mut commands = Pipeline::new();
-        commands.cmd("XRANGE").arg(key).arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
-        let answer = first(self.links.tell(key, &commands).await?)?;
-        let entry = |item: &redis::Value| match reply::list(item)? {
-            [id, fields] => {
-                Ok(RawEntry { id: reply::id(id)?, fields: redis_reply::fields(fields.clone())? })
-            }
-            _ => Err(reply::UNLIKE),
+        let page = self.reader.range(key, after, END, count).await?;
+        let entry = |(id, fields): (StreamId, Fields)| RawEntry {
+            id,
+            too_large: fields.too_large(),
+            fields: fields.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         };
-        Ok(reply::list(&answer)?.iter().map(entry).collect::<Result<_, _>>()?)
+        Ok(page.entries.into_iter().map(entry).collect())
     }
 
     /// The entry `id` of the stream at `key`, if it is there.
@@ -83,28 +97,33 @@ impl Inspector {
         Ok(redis_reply::number(&answer)?)
     }
 
-    /// How many entries stand before `id`, counted up to about `at_most`.
+    /// Counts the entries after `after`, up to `last`: to about `at_most`, and for a few seconds.
     ///
     /// # Errors
     ///
     /// [`InspectError`] when Redis does not say, or the key holds something else.
-    pub(crate) async fn count_before(
+    pub(crate) async fn count(
         &mut self,
         key: &str,
-        id: StreamId,
+        after: StreamId,
+        last: StreamId,
         at_most: u64,
-    ) -> Result<u64, InspectError> {
-        const PAGE: u64 = 1_000;
-        let (mut count, mut cursor) = (0, StreamId::ZERO);
-        while count < at_most && id > StreamId::ZERO {
-            let ids = self.ids(key, cursor, id.before(), PAGE).await?;
-            count += ids.len() as u64;
-            match ids.last() {
-                Some(last) if ids.len() as u64 == PAGE => cursor = *last,
-                _ => break,
+    ) -> Result<Counted, InspectError> {
+        let begun = Instant::now();
+        let mut counted = Counted::default();
+        let mut cursor = after;
+        loop {
+            let page = self.reader.range(key, cursor, last, PAGE).await?;
+            counted.entries += page.entries.len() as u64;
+            counted.first = counted.first.or(page.entries.first().map(|(id, _)| *id));
+            cursor = page.entries.last().map_or(cursor, |(id, _)| *id);
+            if page.is_last {
+                return Ok(counted);
+            }
+            if counted.entries >= at_most || begun.elapsed() > COUNT_WITHIN {
+                return Ok(Counted { has_more: true, ..counted });
             }
         }
-        Ok(count)
     }
 
     /// Removes the entries before `id`, exactly; how many that were.

@@ -7,12 +7,12 @@ use caracal_revocation_stream::InspectError;
 use caracal_revocation_stream::internal::reply as redis_reply;
 use redis::{Pipeline, Value};
 
+use crate::entries::END;
 use crate::inspector::{Inspector, StreamReport, first};
 use crate::reply;
 
 /// More unread entries than this are not counted one by one.
 const MAX_COUNTED: u64 = 10_000;
-const PAGE: u64 = 1_000;
 
 /// A consumer group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct GroupReport {
     pub last_delivered: StreamId,
     /// Entries that stand in the stream and were never delivered.
     pub unread: u64,
-    /// Whether there are more unread than were counted.
+    /// There are more unread than were counted.
     pub unread_at_least: bool,
     /// The first of them.
     pub oldest_unread: Option<StreamId>,
@@ -157,36 +157,8 @@ impl Inspector {
         if delivered < stream.first {
             return Ok((stream.length, false, Some(stream.first)));
         }
-        let (mut count, mut oldest, mut cursor) = (0, None, delivered);
-        while count < MAX_COUNTED {
-            let ids = self.ids(key, cursor, StreamId::new(u64::MAX, u64::MAX), PAGE).await?;
-            count += ids.len() as u64;
-            oldest = oldest.or(ids.first().copied());
-            match ids.last() {
-                Some(last) if ids.len() as u64 == PAGE => cursor = *last,
-                _ => return Ok((count, false, oldest)),
-            }
-        }
-        Ok((count, true, oldest))
-    }
-
-    /// The ids of at most `count` entries after `after`, up to `last`.
-    pub(crate) async fn ids(
-        &mut self,
-        key: &str,
-        after: StreamId,
-        last: StreamId,
-        count: u64,
-    ) -> Result<Vec<StreamId>, InspectError> {
-        let mut commands = Pipeline::new();
-        let range = commands.cmd("XRANGE").arg(key).arg(format!("({after}"));
-        range.arg(last.to_string()).arg("COUNT").arg(count);
-        let answer = first(self.links.tell(key, &commands).await?)?;
-        let id = |entry: &Value| match reply::list(entry)? {
-            [id, ..] => reply::id(id),
-            [] => Err(reply::UNLIKE),
-        };
-        Ok(reply::list(&answer)?.iter().map(id).collect::<Result<_, _>>()?)
+        let counted = self.count(key, delivered, END, MAX_COUNTED).await?;
+        Ok((counted.entries, counted.has_more, counted.first))
     }
 }
 

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_stream::internal::{
-    Counters, Head, Links, LogError, links, primary_links, reply as redis_reply,
+    Counters, EntryReader, Head, Links, LogError, entry_reader, links, primary_links,
+    reply as redis_reply,
 };
 use caracal_revocation_stream::{InspectError, Settings};
 use redis::{Pipeline, Value};
 
 use crate::reply;
 
-/// A connection for the questions of an operator, each answered within two seconds or not at all.
+/// Connections for the questions of an operator.
+///
+/// Each is answered within two seconds, or fails. An answer with entries may take longer while its
+/// bytes arrive, a minute at most; it holds fewer entries where many do not arrive whole.
 ///
 /// ```no_run
 /// use caracal_revocation_admin::Inspector;
@@ -31,8 +35,13 @@ pub struct Inspector {
     pub(crate) links: Links,
     /// To the server of `REDIS_PRIMARY_URL`, if that is set.
     pub(crate) primary: Option<Links>,
+    /// For answers with entries in them.
+    pub(crate) reader: EntryReader,
     version: String,
 }
+
+/// At most so many entries are read at once.
+pub(crate) const PAGE: usize = 1_000;
 
 /// In a cluster, questions about the server are asked of the one that has this stream.
 pub(crate) const HOME: &str = Stream::SessionsRevoke.name();
@@ -83,7 +92,8 @@ impl Inspector {
         if major.is_none_or(|major| major < 7) {
             return Err(LogError::Version(version.to_owned()).into());
         }
-        Ok(Self { links, primary, version: version.to_owned() })
+        let reader = entry_reader(settings, PAGE);
+        Ok(Self { links, primary, reader, version: version.to_owned() })
     }
 
     /// The server's version.
@@ -110,24 +120,20 @@ impl Inspector {
     ///
     /// [`InspectError`] when Redis does not say.
     pub async fn stream(&mut self, key: &str) -> Result<KeyReport, InspectError> {
-        let mut commands = Pipeline::new();
-        commands.cmd("XINFO").arg("STREAM").arg(key);
-        commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let mut answers = self.links.ask(key, &commands).await?.into_iter();
-        let about = answers.next();
-        let length = about.as_ref().and_then(reply::length);
-        let counters = match redis_reply::head(about, true) {
-            Ok(Head::Missing) => return Ok(KeyReport::Missing),
+        let (head, length) = match self.reader.head(key).await {
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
                 return Ok(KeyReport::NoStream);
             }
-            Ok(Head::Present(counters)) => counters,
-            Ok(Head::Uncounted(_)) => return Err(LogError::Reply("no counters").into()),
-            Err(error) => return Err(error.into()),
+            answer => answer?,
         };
-        let length = length.ok_or(LogError::Reply("XINFO STREAM lacks a field"))?;
-        let groups = redis_reply::sound(answers.next())?;
-        let groups = reply::group_names(&groups)?;
+        let counters = match head {
+            Head::Missing => return Ok(KeyReport::Missing),
+            Head::Present(counters) => counters,
+            Head::Uncounted(_) => return Err(LogError::Reply("no counters").into()),
+        };
+        let mut commands = Pipeline::new();
+        commands.cmd("XINFO").arg("GROUPS").arg(key);
+        let groups = reply::group_names(&first(self.links.tell(key, &commands).await?)?)?;
         let Counters { last_generated: last, entries_added, first, max_deleted } = counters;
         let report = StreamReport { length, entries_added, first, last, max_deleted, groups };
         Ok(KeyReport::Stream(report))

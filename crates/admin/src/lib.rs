@@ -5,6 +5,7 @@
 //! themselves and what could be trimmed, and writes a dead letter's message once more.
 //! `caracal-streams` is the program over it. What it is built on is in `caracal-revocation-stream`.
 
+mod dead_letters;
 mod entries;
 mod groups;
 mod inspector;
@@ -17,6 +18,7 @@ mod retention;
 mod rights;
 mod server;
 
+pub use dead_letters::{StoredLetter, UnreadableLetter};
 pub use entries::RawEntry;
 pub use groups::{ConsumerReport, GroupReport, OldestPending};
 pub use inspector::{Inspector, KeyReport, StreamReport};

@@ -13,7 +13,7 @@ use crate::layout::StreamLayout;
 pub struct Provisioned {
     /// The stream.
     pub stream: &'static StreamLayout,
-    /// Whether it was there.
+    /// It was there, or not.
     pub state: Provision,
     /// How many entries it had.
     pub length: u64,
@@ -33,7 +33,7 @@ pub enum Provision {
 }
 
 impl Provisioned {
-    /// Whether there is nothing to do.
+    /// Returns `true` if there is nothing to do.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == Provision::Present

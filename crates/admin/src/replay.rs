@@ -28,7 +28,7 @@ pub enum ReplayError {
     Inspect(#[from] InspectError),
 }
 
-/// Whether a letter's message may be written again: signed with a key of the ring, for this stream,
+/// Checks that a letter's message may be written again: signed with a key of the ring, for this stream,
 /// and to be read in one way only.
 ///
 /// # Errors

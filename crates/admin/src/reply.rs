@@ -31,11 +31,6 @@ pub(crate) fn millis(value: &Value) -> Result<Duration, LogError> {
     number(value).map(Duration::from_millis)
 }
 
-/// How many entries a stream has, by the answer to `XINFO STREAM`.
-pub(crate) fn length(answer: &Value) -> Option<u64> {
-    number(field(answer, "length").ok()?).ok()
-}
-
 /// The names in the answer to `XINFO GROUPS`.
 pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
     list(answer)?.iter().map(|item| text(field(item, "name")?)).collect()

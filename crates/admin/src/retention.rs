@@ -5,6 +5,7 @@ use std::time::Duration;
 use caracal_revocation_event::StreamId;
 use caracal_revocation_stream::InspectError;
 
+use crate::entries::Counted;
 use crate::groups::GroupReport;
 use crate::inspector::{Inspector, KeyReport};
 use crate::layout::StreamLayout;
@@ -29,7 +30,7 @@ pub struct RetentionPlan {
     pub kept_for: String,
     /// How many entries stand before it.
     pub removable: u64,
-    /// Whether there are more than were counted.
+    /// There are more than were counted.
     pub at_least: bool,
 }
 
@@ -51,8 +52,12 @@ impl Inspector {
         } else {
             (StreamId::ZERO, "Caracal's Audit service replays them".to_owned())
         };
-        let removable = self.count_before(stream.name, keep_from, MAX_COUNTED).await?;
-        let (length, at_least) = (report.length, removable >= MAX_COUNTED);
+        let mut before = Counted::default();
+        if keep_from > StreamId::ZERO {
+            let (first, last) = (StreamId::ZERO, keep_from.before());
+            before = self.count(stream.name, first, last, MAX_COUNTED).await?;
+        }
+        let (length, removable, at_least) = (report.length, before.entries, before.has_more);
         Ok(Some(RetentionPlan { stream, length, keep_from, kept_for, removable, at_least }))
     }
 

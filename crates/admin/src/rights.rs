@@ -63,7 +63,7 @@ pub struct Right {
     pub command: &'static str,
     /// The key that it is needed on.
     pub key: Option<String>,
-    /// Whether this user has it.
+    /// This user has it.
     pub held: bool,
 }
 
@@ -163,7 +163,7 @@ fn is_refused(answer: Value) -> bool {
 type Words = &'static [&'static str];
 
 /// On each stream.
-const ON_STREAM: [(Purpose, &str, Words); 13] = {
+const ON_STREAM: [(Purpose, &str, Words); 14] = {
     use Purpose::{Effects, Follow, Publish, Remove};
     [
         (Follow, "xread", &["XREAD", "STREAMS", "KEY", "bad-id"]),
@@ -175,6 +175,7 @@ const ON_STREAM: [(Purpose, &str, Words); 13] = {
             &["XREADGROUP", "GROUP", "no-such-group", "c", "STREAMS", "KEY", "bad-id"],
         ),
         (Effects, "xautoclaim", &["XAUTOCLAIM", "KEY", "no-such-group", "c", "bad", "0"]),
+        (Effects, "xpending", &["XPENDING", "KEY", "no-such-group", "bad-id", "+", "1"]),
         (Effects, "xack", &["XACK", "KEY", "no-such-group", "bad-id"]),
         (Publish, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]),
         (Remove, "xtrim", &["XTRIM", "KEY", "BAD", "0"]),

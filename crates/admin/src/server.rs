@@ -16,7 +16,7 @@ pub struct ServerReport {
     pub version: String,
     /// Since it was started; what was not on disk before is gone.
     pub uptime: Duration,
-    /// Whether it is a primary.
+    /// It is a primary.
     pub is_primary: bool,
     /// Of a replica, whether its link to the primary is up.
     pub is_linked: bool,
@@ -30,7 +30,7 @@ pub struct ServerReport {
     pub machine_memory: u64,
     /// Keys that it evicted since it was started.
     pub evicted_keys: u64,
-    /// Whether the last write to the append-only file succeeded.
+    /// The last write to the append-only file succeeded.
     pub last_write_ok: bool,
     /// How far its clock is ahead of this machine's, in milliseconds, as far as can be told.
     pub clock_ahead_ms: i64,

@@ -93,11 +93,7 @@ impl Picked {
         Self { ids: Vec::new(), all: cause.is_none(), cause }
     }
 
-    pub(crate) const fn of_ids(ids: Vec<StreamId>) -> Self {
-        Self { ids, all: false, cause: None }
-    }
-
-    /// Whether the letter at `id` was asked for.
+    /// Returns `true` if the letter at `id` was asked for.
     pub(crate) fn takes(&self, id: StreamId, cause: &str) -> bool {
         self.all || self.ids.contains(&id) || self.cause.as_deref() == Some(cause)
     }

@@ -1,24 +1,19 @@
 //! `dead-letters`: what could not be used, in both shapes of the contract.
 
-mod found;
+mod show;
 
 use std::io::Write;
 
-use caracal_revocation_admin::{Inspector, KeyReport, ReplayError};
+use caracal_revocation_admin::{Inspector, ReplayError, StoredLetter};
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_stream::Settings;
 use serde::Serialize;
-
-use self::found::Found;
-pub(crate) use self::found::cause;
 
 use crate::cli::{DeadLettersArgs, DeadLettersCommand, Picked};
 use crate::outcome::{Failure, Outcome};
 use crate::output::{confirm, note};
 use crate::settings::Sources;
 use crate::text::plain;
-
-const PAGE: u64 = 500;
 
 #[derive(Serialize)]
 struct Replayed<'r> {
@@ -38,17 +33,18 @@ pub(crate) async fn dead_letters(
         DeadLettersCommand::List { stream, cause, count } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
             let streams = stream.map_or(Stream::ALL.to_vec(), |stream| vec![stream]);
-            let mut all = Vec::new();
+            let picked = Picked::of_cause(cause.clone());
+            let mut all = 0;
             for stream in streams {
-                let picked = Picked::of_cause(cause.clone());
-                all.extend(find(&mut inspector, stream, &picked).await?);
+                let list = |letter: StoredLetter| {
+                    all += 1;
+                    if all <= *count { show::list(&letter, args.json, out) } else { Ok(()) }
+                };
+                each(&mut inspector, stream, &picked, list).await?;
             }
-            for found in all.iter().take(*count) {
-                found.list(args.json, out)?;
-            }
-            match all.len().checked_sub(*count) {
+            match all.checked_sub(*count) {
                 // An empty list of JSON lines has no line.
-                _ if all.is_empty() && !args.json => writeln!(out, "no dead letters")?,
+                _ if all == 0 && !args.json => writeln!(out, "no dead letters")?,
                 Some(more @ 1..) => note(format_args!("{more} more are there: say --count")),
                 _ => {}
             }
@@ -56,12 +52,11 @@ pub(crate) async fn dead_letters(
         }
         DeadLettersCommand::Show { stream, id } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
-            let picked = Picked::of_ids(vec![*id]);
-            let all = find(&mut inspector, *stream, &picked).await?;
-            for found in &all {
-                found.show(sources.keys().ok().as_ref(), args.json, out)?;
-            }
-            Ok(if all.is_empty() { nothing() } else { Outcome::Ok })
+            let Some(letter) = inspector.dead_letter(*stream, *id).await? else {
+                return Ok(nothing());
+            };
+            show::show(&letter, sources.keys().ok().as_ref(), args.json, out)?;
+            Ok(Outcome::Ok)
         }
         DeadLettersCommand::Replay { stream, picked, keep, yes } => {
             let settings = sources.settings()?;
@@ -69,40 +64,38 @@ pub(crate) async fn dead_letters(
                 return Err(Failure::new("STREAMS_HMAC_KEY: not set: nothing can be verified"));
             }
             let mut inspector = Inspector::connect(&settings).await?;
-            let all = find(&mut inspector, *stream, picked).await?;
-            if all.is_empty() {
+            let ids = ids(&mut inspector, *stream, picked, |_| {}).await?;
+            if ids.is_empty() {
                 return Ok(nothing());
             }
-            let question = format!("Replay {} dead letters to {stream}?", all.len());
-            if !confirm(&question, *yes)? {
+            if !confirm(&format!("Replay {} dead letters to {stream}?", ids.len()), *yes)? {
                 note("nothing was replayed");
                 return Ok(Outcome::Negative);
             }
-            let mut answer = Outcome::Ok;
-            for found in &all {
-                let done = replay(&mut inspector, found, &settings, *keep).await?;
+            let mut outcome = Outcome::Ok;
+            for id in ids {
+                // Somebody else may have taken it in between.
+                let Some(letter) = inspector.dead_letter(*stream, id).await? else { continue };
+                let done = replay(&mut inspector, &letter, &settings, *keep).await?;
                 if done.is_err() {
-                    answer = Outcome::Negative;
+                    outcome = Outcome::Negative;
                 }
-                tell(found, done, args.json, out)?;
+                tell(&letter, done, args.json, out)?;
             }
-            Ok(answer)
+            Ok(outcome)
         }
         DeadLettersCommand::Drop { stream, picked, yes } => {
             let mut inspector = Inspector::connect(&sources.server()?).await?;
-            let all = find(&mut inspector, *stream, picked).await?;
-            if all.is_empty() {
+            let line = |letter: &StoredLetter| note(show::line(letter));
+            let ids = ids(&mut inspector, *stream, picked, line).await?;
+            if ids.is_empty() {
                 return Ok(nothing());
             }
-            for found in &all {
-                note(found.line());
-            }
-            if !confirm(&format!("Drop {} dead letters for good?", all.len()), *yes)? {
+            if !confirm(&format!("Drop {} dead letters for good?", ids.len()), *yes)? {
                 note("nothing was dropped");
                 return Ok(Outcome::Negative);
             }
-            let ids: Vec<StreamId> = all.iter().map(|found| found.id).collect();
-            let dropped = inspector.delete(&format!("{stream}.dead"), &ids).await?;
+            let dropped = inspector.drop_dead_letters(*stream, &ids).await?;
             writeln!(out, "{dropped} dropped")?;
             Ok(Outcome::Ok)
         }
@@ -114,57 +107,71 @@ fn nothing() -> Outcome {
     Outcome::Negative
 }
 
-/// The dead letters of a stream that were asked for, the oldest first.
-async fn find(
+/// Gives each dead letter of a stream that was asked for to `take`, the oldest first.
+async fn each(
     inspector: &mut Inspector,
     stream: Stream,
     picked: &Picked,
-) -> Result<Vec<Found>, Failure> {
-    let key = format!("{stream}.dead");
-    if inspector.stream(&key).await? == KeyReport::Missing {
-        return Ok(Vec::new());
-    }
-    let mut all = Vec::new();
+    mut take: impl FnMut(StoredLetter) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut cursor = StreamId::ZERO;
     loop {
-        let entries = inspector.entries(&key, cursor, PAGE).await?;
-        let Some(last) = entries.last() else { return Ok(all) };
+        let letters = inspector.dead_letters(stream, cursor).await?;
+        let Some(last) = letters.last() else { return Ok(()) };
         cursor = last.id;
-        let found = entries.iter().map(|entry| Found::of(stream, entry));
-        all.extend(found.filter(|found| picked.takes(found.id, found.cause())));
+        let asked = letters.into_iter().filter(|it| picked.takes(it.id, it.cause()));
+        asked.into_iter().try_for_each(&mut take)?;
     }
+}
+
+/// The ids of the dead letters that were asked for. They are not kept themselves: there may be any
+/// number of them.
+async fn ids(
+    inspector: &mut Inspector,
+    stream: Stream,
+    picked: &Picked,
+    mut see: impl FnMut(&StoredLetter),
+) -> Result<Vec<StreamId>, Failure> {
+    let mut ids = Vec::new();
+    let take = |letter: StoredLetter| {
+        see(&letter);
+        ids.push(letter.id);
+        Ok(())
+    };
+    each(inspector, stream, picked, take).await?;
+    Ok(ids)
 }
 
 /// Writes the message again, and then removes the letter: in this order, so that it is in one
 /// place at least.
 async fn replay(
     inspector: &mut Inspector,
-    found: &Found,
+    stored: &StoredLetter,
     settings: &Settings,
     keep: bool,
 ) -> Result<Result<StreamId, String>, Failure> {
-    let letter = match &found.letter {
+    let letter = match &stored.letter {
         Ok(letter) => letter,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let id = match inspector.replay(letter, settings.keys(), found.stream).await {
+    let id = match inspector.replay(letter, settings.keys(), stored.stream).await {
         Ok(id) => id,
         Err(ReplayError::Inspect(error)) => return Err(error.into()),
         Err(refused) => return Ok(Err(refused.to_string())),
     };
     if !keep {
-        inspector.delete(&format!("{}.dead", found.stream), &[found.id]).await?;
+        inspector.drop_dead_letters(stored.stream, &[stored.id]).await?;
     }
     Ok(Ok(id))
 }
 
 fn tell(
-    found: &Found,
+    letter: &StoredLetter,
     done: Result<StreamId, String>,
     json: bool,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let (stream, dead) = (found.stream.name(), found.id);
+    let (stream, dead) = (letter.stream.name(), letter.id);
     if json {
         let (id, refused) = match done {
             Ok(id) => (Some(id.to_string()), None),

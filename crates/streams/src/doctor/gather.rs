@@ -8,9 +8,8 @@ use caracal_revocation_admin::{
 };
 use caracal_revocation_event::{KeySlot, RejectionKind, Stream, StreamId};
 use caracal_revocation_state::{NotReady, Outage};
-use caracal_revocation_stream::{DeadLetter, InspectError, Settings, Sighting, Watch};
+use caracal_revocation_stream::{InspectError, Settings, Sighting, Watch};
 
-use crate::dead_letters::cause;
 use crate::outcome::Failure;
 use crate::settings::Sources;
 use crate::watch::read_history;
@@ -18,7 +17,7 @@ use crate::watch::read_history;
 /// History that is looked at: as long as revocations are remembered.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Dead letters beyond so many are counted and not read.
-const MAX_LETTERS: u64 = 10_000;
+const MAX_LETTERS: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Evidence {
@@ -32,7 +31,7 @@ pub(super) struct Evidence {
     pub(super) dead: Vec<DeadEvidence>,
     /// The last day as a follower reads it, or why it cannot.
     pub(super) replay: Result<Replay, String>,
-    /// Whether a second accepted key is configured.
+    /// A second accepted key is configured.
     pub(super) has_previous_key: bool,
     /// The server's clock, since the Unix epoch.
     pub(super) now: Duration,
@@ -133,24 +132,13 @@ async fn letters(inspector: &mut Inspector, stream: Stream, now: Duration) -> Op
         KeyReport::Stream(report) => (report.length, report.last),
         KeyReport::Missing | KeyReport::NoStream => (0, StreamId::ZERO),
     };
-    let mut recent = BTreeMap::new();
+    let mut recent = Ok(BTreeMap::new());
     if length > 0 {
         // A follower need not be allowed to read dead letters.
-        match inspector.entries(&key, since(now), MAX_LETTERS).await {
-            Err(error) => {
-                return Some(DeadEvidence { stream, length, last, recent: Err(error.to_string()) });
-            }
-            Ok(entries) => {
-                for entry in entries {
-                    let letter = DeadLetter::parse(&entry.fields());
-                    let cause = letter
-                        .map_or_else(|error| error.to_string(), |letter| cause(&letter).to_owned());
-                    *recent.entry(cause).or_default() += 1;
-                }
-            }
-        }
+        let causes = inspector.dead_letter_causes(stream, since(now), MAX_LETTERS).await;
+        recent = causes.map_err(|error| error.to_string());
     }
-    Some(DeadEvidence { stream, length, last, recent: Ok(recent) })
+    Some(DeadEvidence { stream, length, last, recent })
 }
 
 /// The first id of the last day.

@@ -13,12 +13,17 @@ use caracal_test_support::{certificates, ports, redis_server};
 
 mod program;
 
+#[path = "../../../../tests/suite/proxy.rs"]
+#[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
+mod proxy;
+
 mod cluster;
 mod dead_letters;
 mod doctor;
 mod explaining;
 mod fleet;
 mod healthy;
+mod large;
 mod messages;
 mod provisioning;
 mod publishing;
