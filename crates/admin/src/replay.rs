@@ -28,8 +28,8 @@ pub enum ReplayError {
     Inspect(#[from] InspectError),
 }
 
-/// Checks that a letter's message may be written again: signed with a key of the ring, for this stream,
-/// and to be read in one way only.
+/// Checks that a letter's message may be written again: signed with a key of the ring, for this
+/// stream, and to be read in one way only.
 ///
 /// # Errors
 ///

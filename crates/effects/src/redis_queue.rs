@@ -159,8 +159,8 @@ impl RedisQueue {
         answers.first().map_or(Ok(Vec::new()), answers::consumers)
     }
 
-    /// Returns `true` if the consumer is another one, and may be alive. A runner that died leaves its
-    /// consumer behind, and must not keep the next one out; of others nothing can be told, since
+    /// Returns `true` if the consumer is another one, and may be alive. A runner that died leaves
+    /// its consumer behind, and must not keep the next one out; of others nothing can be told, since
     /// the server hears nothing of one that waits in a long read.
     fn is_other(&self, consumer: &Consumer) -> bool {
         let is_dead_runner =
@@ -253,6 +253,8 @@ impl Queue for RedisQueue {
     async fn missed(&mut self) -> Result<Missed, LogError> {
         let Some((after, _)) = self.cursors.missed else { return Ok(Missed::default()) };
         loop {
+            // Without a connection, asking for less does not help.
+            self.reading.open(self.stream.name()).await?;
             let count = self.reading.count();
             match self.read_after(&after.to_string(), count, None).await {
                 Ok(entries) => return Ok(self.arrived(entries, count)),

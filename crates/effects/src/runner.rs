@@ -63,9 +63,9 @@ use crate::work::{BATCH, Worker};
 /// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
 /// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
 ///
-/// A message of more than 4 MiB is rejected unread, as followers do. Where a server, a proxy or a slow
-/// line does not let a message through at all, the runner logs its id and goes on with the others; the
-/// message stays pending and is read again later.
+/// The runner rejects a message of more than 4 MiB unread, as followers do. If a server or a proxy
+/// cuts every answer with a message, the runner logs its id and goes on with the others. The
+/// message stays pending, and the runner reads it again later.
 ///
 /// A group that is not there is made at the end of the stream; a stream that is not there is an
 /// error, but with `CARACAL_MODE=dev`. A group that vanishes while a runner
@@ -73,9 +73,10 @@ use crate::work::{BATCH, Worker};
 ///
 /// # Rights
 ///
-/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xpending +xclaim +xack`, for dead letters those of
-/// [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS), on `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on
-/// `stream-effect:<stream>:*` `+set +exists`; all on a primary.
+/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xpending +xclaim +xack`, for dead letters
+/// those of [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS), on
+/// `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on `stream-effect:<stream>:*`
+/// `+set +exists`; all on a primary.
 ///
 /// [`with_dedup`]: Self::with_dedup
 /// [`join_existing`]: Self::join_existing

@@ -89,6 +89,8 @@ impl EntryReader {
     ) -> Result<Page, LogError> {
         let mut was_closed = false;
         loop {
+            // Without a connection, asking for less does not help.
+            self.open(key).await?;
             let count = self.count().min(most).max(1);
             let mut commands = Pipeline::new();
             let range = commands.cmd("XRANGE").arg(key).arg(format!("({after}"));
