@@ -22,10 +22,11 @@ use caracal_revocation::{
     Stream,
 };
 use caracal_test_support::figures::{measuring, quantile};
+use caracal_test_support::services::Streams;
 use caracal_test_support::tokens;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -163,44 +164,6 @@ fn short_requests(figures: &mut Vec<Value>) {
 }
 
 // 2. Memory.
-
-/// A body that sends one chunk and then waits, like an idle stream.
-#[derive(Default)]
-struct Idle {
-    said: bool,
-}
-
-impl Body for Idle {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if std::mem::replace(&mut self.said, true) {
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"first\n")))))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Streams;
-
-impl<B> Service<Request<B>> for Streams {
-    type Response = Response<Idle>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<Idle>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::new(Idle::default())))
-    }
-}
 
 /// Starts an idle stream behind the layer, and returns its waiting body.
 fn idle_body<S>(service: &mut S, n: usize, waker: &Waker) -> Pin<Box<S::ResBody>>

@@ -6,7 +6,6 @@
 //! variant alternates with the service alone on the same requests, which are built beforehand.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -23,10 +22,9 @@ use caracal_revocation::{
 };
 use caracal_test_support::figures::{self, Figures, head, median, row};
 use caracal_test_support::issuer::Issuer;
+use caracal_test_support::services::Empty;
 use caracal_test_support::tokens;
 use http::{Request, Response, header};
-use http_body_util::Full;
-use hyper::body::Bytes;
 use serde_json::json;
 use tower::{Layer, Service};
 
@@ -167,24 +165,6 @@ fn verified(revocations: &Revocations) -> (Verifier, Vec<String>) {
         }
         (verifier, mandates)
     })
-}
-
-/// A service with an empty response, for any request body.
-#[derive(Clone, Copy)]
-struct Empty;
-
-impl<B> Service<Request<B>> for Empty {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::default()))
-    }
 }
 
 /// Runs each request to its end, and drops the response.

@@ -10,9 +10,8 @@
 mod plot;
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fs;
-use std::future::{Ready, poll_fn, ready};
+use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::sync::{RwLock, mpsc};
@@ -24,10 +23,11 @@ use caracal_revocation::{
     Checks, Claims, GatewayLayer, Guarded, GuardedBody, Options, RevocationsWriter, Verdict,
 };
 use caracal_test_support::figures::{self, Figures, head, median, quantile, row};
+use caracal_test_support::services::{Idle, Streams};
 use caracal_test_support::tokens;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::Empty;
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::{Body, Bytes};
 use plot::{Line, draw};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service};
@@ -148,44 +148,6 @@ fn verdicts(figures: &mut Figures) {
 }
 
 // Streams.
-
-/// A body that sends one chunk and then waits, like an idle stream.
-#[derive(Default)]
-struct Idle {
-    said: bool,
-}
-
-impl Body for Idle {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if std::mem::replace(&mut self.said, true) {
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"first\n")))))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Streams;
-
-impl<B> Service<Request<B>> for Streams {
-    type Response = Response<Idle>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<Idle>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::new(Idle::default())))
-    }
-}
 
 type Streaming = Pin<Box<GuardedBody<Idle>>>;
 

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::RwLock;
@@ -17,10 +16,9 @@ use caracal_revocation::{
     RevocationsWriter, Stream, Verdict,
 };
 use caracal_test_support::figures::{measuring, median, quantile};
-use caracal_test_support::tokens;
+use caracal_test_support::services::Empty;
+use caracal_test_support::tokens::{self, id};
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Bytes;
 use moka::sync::Cache;
 use serde_json::{Value, json};
 use tower::{Layer, Service};
@@ -40,8 +38,7 @@ const ROUNDS: usize = 5;
 const WRITES_A_SECOND: f64 = 10_000.0;
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-// Ids below `UNKNOWN` are inserted; ids in the other ranges are not.
-const UNKNOWN: u64 = 1 << 40;
+/// The first number of the ids that are inserted while tokens are checked.
 const WRITTEN: u64 = 1 << 41;
 
 fn main() {
@@ -435,8 +432,8 @@ fn layer(entries: u64, figures: &mut Vec<Value>) {
     revocations.confirm(revocations.now());
     let mut empty = Empty;
     let mut layered = GatewayLayer::new(revocations.reader()).layer(empty);
-    let mut unknown = tokens(0);
-    let mut revoked = tokens(entries);
+    let mut unknown = tokens::tokens(TOKENS, 0);
+    let mut revoked = tokens::tokens(TOKENS, entries);
     // Few enough to build all requests beforehand.
     unknown.truncate(4_096);
     revoked.truncate(4_096);
@@ -466,24 +463,6 @@ fn layer(entries: u64, figures: &mut Vec<Value>) {
     }));
 }
 
-/// A service with an empty response, for any request body.
-#[derive(Clone, Copy)]
-struct Empty;
-
-impl<B> Service<Request<B>> for Empty {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::default()))
-    }
-}
-
 fn serve<S, B>(service: &mut S, tokens: &[Claims], succeeds: bool) -> f64
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -507,45 +486,9 @@ fn request(claims: &Claims) -> Request<()> {
     request
 }
 
-/// Returns tokens with four anchors. If there are entries, the last anchor, which is looked up
-/// last, is revoked.
-fn tokens(entries: u64) -> Vec<Claims> {
-    let token = |n: u64| {
-        let [sid, root, session, edge] = [0, 1, 2, 3].map(|anchor| id(UNKNOWN + n * 4 + anchor));
-        let mut claims = tokens::claims(&sid);
-        claims.root_sid = Some(root.into());
-        claims.agent_session_id = Some(session.into());
-        let revoked = (entries > 0).then(|| id(n * entries / TOKENS));
-        claims.delegation_edge_id = Some(revoked.unwrap_or(edge).into());
-        claims
-    };
-    (0..TOKENS).map(token).collect()
-}
-
 fn kept_tokens(kept: &Revocations, entries: u64) -> Vec<Token> {
     let token = |claims| Token { authority: kept.authority(&claims), claims };
-    tokens(entries).into_iter().map(token).collect()
-}
-
-/// Returns the id of this number: 36 characters that look like a UUID.
-fn id(number: u64) -> String {
-    let (high, low) = (mix(number * 2), mix(number * 2 + 1));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        low >> 48 & 0xfff,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-/// `SplitMix64`.
-const fn mix(number: u64) -> u64 {
-    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    tokens::tokens(TOKENS, entries).into_iter().map(token).collect()
 }
 
 /// Formats a figure; without entries some cells are empty.

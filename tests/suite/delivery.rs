@@ -1,7 +1,6 @@
 //! Delivery: from a message in a real Redis to the state of a process.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation::{
@@ -11,7 +10,7 @@ use caracal_revocation::{
 
 use crate::live::{
     PATIENCE, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,
-    key, publisher, ready, revoke, ring, verdict,
+    key, publisher, ready, revoke, ring, start_test, verdict,
 };
 use crate::redis_server::{RedisServer, settings};
 
@@ -314,19 +313,8 @@ async fn child_process() {
 #[tokio::test]
 async fn two_processes_read_one_revocation() {
     let server = RedisServer::start();
-    let mut children: Vec<_> = (0..2)
-        .map(|_| {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "delivery::child_process", "--nocapture"])
-                .env(CHILD, server.url())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            (child, lines.map_while(Result::ok))
-        })
-        .collect();
+    let mut children =
+        [(); 2].map(|()| start_test("delivery::child_process", CHILD, &server.url()));
     for (_, lines) in &mut children {
         assert!(lines.any(|line| line.contains("child is ready")));
     }

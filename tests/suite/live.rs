@@ -1,5 +1,7 @@
 //! A follower on a real Redis, and helpers to publish and to check its state.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use caracal_revocation::{
@@ -99,4 +101,22 @@ pub(crate) async fn caught_up(revocations: &Revocations, publisher: &Publisher) 
     let marker = format!("marker-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     revoke(publisher, &marker).await;
     eventually("the marker is applied", || is_revoked(revocations, &marker)).await;
+}
+
+/// Runs another test of this program as a process, with a variable that tells it so, and returns the
+/// lines that it writes.
+pub(crate) fn start_test(
+    name: &str,
+    variable: &str,
+    value: &str,
+) -> (Child, impl Iterator<Item = String> + use<>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(variable, value)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines.map_while(Result::ok))
 }

@@ -1,7 +1,6 @@
 //! Policies that every process of a service reloads, through a real Redis.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
 
 use caracal_revocation::opa::{
     PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine, Resource,
@@ -9,7 +8,7 @@ use caracal_revocation::opa::{
 };
 use caracal_revocation::{Follower, Notice};
 
-use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring};
+use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring, start_test};
 use crate::redis_server::{RedisServer, settings};
 
 const CHILD: &str = "CARACAL_TEST_POLICY_CHILD_URL";
@@ -100,19 +99,8 @@ async fn two_processes_both_reload() {
     let file = File(server.folder().join("policy"));
     file.write("v1");
     let setting = format!("{} {}", server.url(), file.0.display());
-    let mut children: Vec<_> = (0..2)
-        .map(|_| {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "policies::policy_child_process", "--nocapture"])
-                .env(CHILD, &setting)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            (child, lines.map_while(Result::ok))
-        })
-        .collect();
+    let mut children =
+        [(); 2].map(|()| start_test("policies::policy_child_process", CHILD, &setting));
     for (_, lines) in &mut children {
         assert!(lines.any(|line| line.contains("child serves v1")));
     }

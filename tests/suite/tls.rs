@@ -7,7 +7,6 @@ use tempfile::TempDir;
 
 use crate::certificates::certificates;
 use crate::live::{eventually, is_revoked, publisher, ready, revoke, ring};
-use crate::ports::free_port;
 use crate::redis_server::RedisServer;
 
 /// The rights that the README documents for a follower.
@@ -44,18 +43,7 @@ async fn connects_with_private_authority_and_client_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server", "client"]);
     let path = |name: &str| folder.path().join(name);
-    let text = |name: &str| path(name).to_str().unwrap().to_owned();
-    let port = free_port().unwrap();
-    let server = RedisServer::start_with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-ca-cert-file",
-        &text("ca.pem"),
-        "--tls-cert-file",
-        &text("server.pem"),
-        "--tls-key-file",
-        &text("server.key"),
-    ]);
+    let (server, port) = RedisServer::start_with_tls(folder.path());
     revoke(&publisher(&server).await, "ar-1").await;
     let (ca, cert, key) = (path("ca.pem"), path("client.pem"), path("client.key"));
     let ca = ("REDIS_TLS_CA_FILE", ca.as_path());

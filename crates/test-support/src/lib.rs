@@ -25,6 +25,8 @@ pub mod postgres_server;
 pub mod redis_server;
 #[cfg(feature = "redis-server")]
 pub mod resp;
+#[cfg(feature = "services")]
+pub mod services;
 #[cfg(feature = "signing-key")]
 pub mod signing_key;
 #[cfg(feature = "streams")]

@@ -48,6 +48,24 @@ impl RedisServer {
         panic!("redis-server does not start with {arguments:?}");
     }
 
+    /// Starts a server that also accepts TLS, with `ca.pem`, `server.pem` and `server.key` of the
+    /// folder, and returns its port for TLS.
+    pub fn start_with_tls(certificates: &Path) -> (Self, u16) {
+        let port = free_port().expect("a free port");
+        let path = |name| certificates.join(name).display().to_string();
+        let server = Self::start_with(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-ca-cert-file",
+            &path("ca.pem"),
+            "--tls-cert-file",
+            &path("server.pem"),
+            "--tls-key-file",
+            &path("server.key"),
+        ]);
+        (server, port)
+    }
+
     /// Launches a server and does not wait until it answers.
     pub fn launch(arguments: &[&str]) -> io::Result<Self> {
         let folder = TempDir::with_prefix("redis-")?;

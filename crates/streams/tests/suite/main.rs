@@ -9,7 +9,7 @@
     reason = "tests may panic, their helpers too"
 )]
 
-use caracal_test_support::{certificates, ports, redis_server};
+use caracal_test_support::{certificates, redis_server};
 
 mod program;
 

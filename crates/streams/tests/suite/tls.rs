@@ -3,7 +3,6 @@
 use tempfile::TempDir;
 
 use crate::certificates::certificates;
-use crate::ports::free_port;
 use crate::program::{Ended, program};
 use crate::redis_server::RedisServer;
 
@@ -51,18 +50,7 @@ fn names_the_unusable_file() {
 fn names_the_untrusted_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(folder.path(), &["server", "client"]);
-    let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let port = free_port().unwrap();
-    let _server = RedisServer::start_with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-ca-cert-file",
-        &text("ca.pem"),
-        "--tls-cert-file",
-        &text("server.pem"),
-        "--tls-key-file",
-        &text("server.key"),
-    ]);
+    let (_server, port) = RedisServer::start_with_tls(folder.path());
     let own = [(CERT, "client.pem"), (KEY, "client.key")];
     let url = format!("rediss://localhost:{port}");
     let doctor = |url: &str, files: &[(&str, &str)]| {
