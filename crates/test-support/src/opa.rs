@@ -12,7 +12,7 @@ use caracal_revocation_opa::{
     PrepareError, PreparedPolicy, Principal, Resource, SourceError, ZonePolicies, ZoneStatus,
 };
 use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
-pub(crate) use caracal_test_support::waiting::eventually;
+pub use crate::waiting::eventually;
 use serde_json::json;
 use tokio::sync::Semaphore;
 

@@ -79,7 +79,7 @@ impl PostgresServer {
             .stdout(Stdio::null())
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let port = free_port().expect("a free port");
         let process = launch(folder.path(), port);
         Self { folder, port, process }
