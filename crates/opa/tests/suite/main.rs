@@ -7,8 +7,6 @@
     reason = "tests may panic"
 )]
 
-use caracal_test_support::{policies as stage, waiting};
-
 mod differential;
 mod interleavings;
 mod metrics;
