@@ -120,9 +120,11 @@ impl EntryReader {
     pub async fn head(&mut self, key: &str) -> Result<(Head, u64), LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("STREAM").arg(key);
+        self.open(key).await?;
         let mut received = self.receive(key, &commands, Duration::ZERO, Keep::Counters).await;
         // It may have been closed for being idle.
         if received.as_ref().is_err_and(LogError::is_closed) && self.stopped == 0 {
+            self.open(key).await?;
             received = self.receive(key, &commands, Duration::ZERO, Keep::Counters).await;
         }
         let question = || format!("XINFO STREAM {key}, which repeats its first and last entry");
@@ -174,11 +176,8 @@ impl EntryReader {
         self.open.get_mut(at).ok_or(LogError::Reply("there is no open connection"))
     }
 
-    /// Adds to an error which answer it cut, if part of that had come.
+    /// Adds to an error which answer it cut.
     fn cut(&self, error: LogError, question: String) -> LogError {
-        match self.stopped {
-            0 => error,
-            bytes => LogError::Cut { error: Box::new(error), question, bytes },
-        }
+        LogError::Cut { error: Box::new(error), question, bytes: self.stopped }
     }
 }

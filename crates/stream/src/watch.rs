@@ -57,7 +57,7 @@ pub struct Watch {
     server_time: Option<Duration>,
     /// The last entry shown of each stream: a stream that is read again is not shown again.
     shown: PerStream<StreamId>,
-    /// How many answers in a row did not arrive whole.
+    /// How many answers did not arrive whole since the last entry arrived.
     cuts: u32,
 }
 
@@ -169,7 +169,10 @@ impl Watch {
             }
             readings => readings?,
         };
-        self.cuts = 0;
+        // Counters of other streams may arrive for ever beside an entry that does not.
+        if readings.iter().any(|reading| !reading.entries.is_empty()) {
+            self.cuts = 0;
+        }
         let now = self.revocations().now();
         let mut server_time = server_time;
         let mut is_idle = was_tailing;
