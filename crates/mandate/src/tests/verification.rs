@@ -1,3 +1,5 @@
+use jsonwebtoken::Algorithm;
+
 use super::*;
 use crate::{ConfigError, Invalid, Requirements, SubjectType, Unmet, Use, VerifyError};
 
