@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Claims, Cutting, GatewayLayer, GuardedUpload, KeyRing, Message, Options, RevocationsWriter,
-    Stream,
-};
+use caracal_revocation::gateway::{Cutting, GuardedUpload};
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::wire::{KeyRing, Message, Stream};
+use caracal_revocation::{Claims, GatewayLayer};
 use caracal_test_support::figures::{measuring, quantile};
 use caracal_test_support::services::Streams;
 use caracal_test_support::tokens;

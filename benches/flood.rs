@@ -6,10 +6,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Checks, Follower, Key, KeyRing, Notice, Options, Publisher, RevocationsWriter, Settings,
-    Stream, Verdict,
-};
+use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
+use caracal_revocation::wire::{Key, KeyRing, Notice, Stream};
+use caracal_revocation::{Follower, Publisher, Settings};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
 use caracal_test_support::tokens;

@@ -16,10 +16,10 @@ use axum::body::Body;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use caracal_revocation::{
-    Authority, Checks, Claims, Cutting, Exporter, GatewayLayer, ResourceLayer, Revocations,
-    RevocationsWriter, Text, Verdict, Verifier,
-};
+use caracal_revocation::gateway::Cutting;
+use caracal_revocation::metrics::Exporter;
+use caracal_revocation::state::{Checks, RevocationsWriter, Text, Verdict};
+use caracal_revocation::{Authority, Claims, GatewayLayer, ResourceLayer, Revocations, Verifier};
 use caracal_test_support::figures::{self, Figures, head, median, row};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::services::Empty;

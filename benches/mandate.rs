@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use axum::routing::get;
-use caracal_revocation::{
-    Checks, GuardedUpload, Options, ResourceLayer, RevocationsWriter, Verdict, Verifier,
-};
+use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
+use caracal_revocation::{ResourceLayer, Verifier};
 use caracal_test_support::issuer::Issuer;
 use http::{Request, Response, header};
 use http_body_util::{Empty, Full};

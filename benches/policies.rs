@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::opa::{
+use caracal_revocation::policy::{
     ClaimsInput, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Checks, Options, RevocationsWriter};
+use caracal_revocation::state::{Checks, Options, RevocationsWriter};
 use caracal_test_support::figures::measuring;
 use caracal_test_support::tokens;
 use http::{Request, Response};

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{Follower, Revocations, Settings, Stream};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, Revocations, Settings};
 use caracal_test_support::figures::{self, Figures, quantile, shown};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Claims, Exporter, GatewayLayer, GuardedUpload, KeyRing, ManualClock, Message, Options,
-    RevocationsWriter, Stream,
-};
+use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::metrics::Exporter;
+use caracal_revocation::state::{ManualClock, Options, RevocationsWriter};
+use caracal_revocation::wire::{KeyRing, Message, Stream};
+use caracal_revocation::{Claims, GatewayLayer};
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::Bytes;

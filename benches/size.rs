@@ -19,9 +19,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Checks, Claims, GatewayLayer, Guarded, GuardedBody, Options, RevocationsWriter, Verdict,
-};
+use caracal_revocation::gateway::{Guarded, GuardedBody};
+use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
+use caracal_revocation::{Claims, GatewayLayer};
 use caracal_test_support::figures::{self, Figures, head, median, quantile, row};
 use caracal_test_support::services::{Idle, Streams};
 use caracal_test_support::tokens;

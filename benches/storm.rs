@@ -16,10 +16,13 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use caracal_revocation::{
-    Checks, Clock, Exporter, Follower, GatewayLayer, Key, KeyRing, Message, Moment, Options,
-    Revocations, RevocationsWriter, Settings, Stream, SystemClock, Verdict, sign,
+use caracal_revocation::internal::sign;
+use caracal_revocation::metrics::Exporter;
+use caracal_revocation::state::{
+    Checks, Clock, Moment, Options, RevocationsWriter, SystemClock, Verdict,
 };
+use caracal_revocation::wire::{Key, KeyRing, Message, Stream};
+use caracal_revocation::{Follower, GatewayLayer, Revocations, Settings};
 use caracal_test_support::figures::{self, Figures, quantile, row};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;

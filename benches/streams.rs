@@ -12,9 +12,10 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Follower, Key, KeyRing, Options, RevocationsWriter, Settings, Stream, sign,
-};
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::wire::{Key, KeyRing, Stream};
+use caracal_revocation::{Follower, Settings};
 use caracal_test_support::figures::{measuring, median, quantile};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;

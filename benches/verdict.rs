@@ -11,10 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Authority, Checks, Claims, GatewayLayer, KeyRing, Message, Moment, Options, Revocations,
-    RevocationsWriter, Stream, Verdict,
-};
+use caracal_revocation::state::{Checks, Moment, Options, RevocationsWriter, Verdict};
+use caracal_revocation::wire::{KeyRing, Message, Stream};
+use caracal_revocation::{Authority, Claims, GatewayLayer, Revocations};
 use caracal_test_support::figures::{measuring, median, quantile};
 use caracal_test_support::services::Empty;
 use caracal_test_support::tokens::{self, id};

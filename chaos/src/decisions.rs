@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use caracal_revocation::{Baseline, BaselineError, BaselineFuture, Known, Scope};
+use caracal_revocation::baseline::{Baseline, BaselineError, BaselineFuture, Known, Scope};
 
 use crate::failure::Failure;
 

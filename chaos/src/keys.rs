@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use caracal_revocation::Key;
+use caracal_revocation::wire::Key;
 
 use crate::failure::Failure;
 

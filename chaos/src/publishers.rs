@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation::{DelegationEvent, Notice, Stream};
+use caracal_revocation::wire::{DelegationEvent, Notice, Stream};
 use fastrand::Rng;
 use redis::aio::MultiplexedConnection;
 use tokio::time::MissedTickBehavior;

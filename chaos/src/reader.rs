@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use caracal_revocation::{
-    Follower, GatewayLayer, Operations, Options, Rejection, RejectionKind, RevocationsWriter,
-    Settings, Unknown,
-};
+use caracal_revocation::gateway::{Rejection, RejectionKind};
+use caracal_revocation::state::{Options, RevocationsWriter, Unknown};
+use caracal_revocation::{Follower, GatewayLayer, Operations, Settings};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use tokio::io::AsyncReadExt;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use caracal_revocation::Stream;
+use caracal_revocation::wire::Stream;
 use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::decisions::Decisions;

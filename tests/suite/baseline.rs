@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use caracal_revocation::{
-    Claims, Follower, InProcess, Postgres, Reason, Revocations, Stream, Verdict,
-};
+use caracal_revocation::baseline::Postgres;
+use caracal_revocation::state::{Reason, Verdict};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Claims, Follower, InProcess, Revocations};
 use tempfile::TempDir;
 
 use crate::certificates::certificates;

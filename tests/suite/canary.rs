@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{CANARY_STREAM, Canary};
+use caracal_revocation::internal::CANARY_STREAM;
+use caracal_revocation::stream::Canary;
 
 use crate::live::{eventually, ring};
 use crate::redis_server::RedisServer;

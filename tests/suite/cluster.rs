@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{
-    Canary, EffectRunner, Follower, Notice, Outage, Publisher, Revocations, RevocationsWriter,
-    Stream, Unknown, acl,
-};
+use caracal_revocation::admin::acl;
+use caracal_revocation::effects::EffectRunner;
+use caracal_revocation::state::{Outage, RevocationsWriter, Unknown};
+use caracal_revocation::stream::Canary;
+use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::{Follower, Publisher, Revocations};
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
 use crate::live::{
@@ -94,7 +96,7 @@ async fn follows_and_publishes_streams_on_several_masters() {
 #[tokio::test]
 async fn follows_moved_slot_without_suspecting_loss() {
     let cluster = Cluster::start().await;
-    let mut strict = caracal_revocation::Options::strict();
+    let mut strict = caracal_revocation::state::Options::strict();
     strict.deny_after = Duration::from_secs(30);
     let state = RevocationsWriter::new(strict);
     let publisher = Publisher::connect(&cluster.settings()).await.unwrap();

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{Settings, Stream};
+use caracal_revocation::Settings;
+use caracal_revocation::wire::Stream;
 use redis::aio::MultiplexedConnection;
 
 use crate::live::{PATIENCE, ring};

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{
-    DeadLetter, Degraded, Follower, KeyRing, KeySlot, Message, NotReady, Stream, Unknown, acl, sign,
-};
+use caracal_revocation::Follower;
+use caracal_revocation::admin::acl;
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Degraded, NotReady, Unknown};
+use caracal_revocation::stream::DeadLetter;
+use caracal_revocation::wire::{KeyRing, KeySlot, Message, Stream};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 

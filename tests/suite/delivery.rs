@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use caracal_revocation::{
-    DelegationEvent, Follower, KeyRing, NotReady, Notice, OccurredAt, Publisher, Reason, Stream,
-    Unknown, Verdict, sign,
-};
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{NotReady, Reason, Unknown, Verdict};
+use caracal_revocation::wire::{DelegationEvent, KeyRing, Notice, OccurredAt, Stream};
+use caracal_revocation::{Follower, Publisher};
 
 use crate::live::{
     PATIENCE, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,

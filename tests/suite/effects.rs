@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use caracal_revocation::{
-    Change, Delivery, EffectFailure, EffectRunner, InProcess, KeyRing, Notice, Publisher, Stream,
-};
+use caracal_revocation::effects::{Delivery, EffectFailure, EffectRunner};
+use caracal_revocation::wire::{Change, KeyRing, Notice, Stream};
+use caracal_revocation::{InProcess, Publisher};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::delivery::{add, add_signed};
@@ -248,7 +248,7 @@ async fn five_failed_attempts_write_one_signed_dead_letter() {
     let values: HashMap<String, String> = serde_json::from_str(&letter["values"]).unwrap();
     assert_eq!((values["session_id"].as_str(), values["zone_id"].as_str()), ("bad", ZONE));
     let mut fields: Vec<_> = letter.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
-    caracal_revocation::sign_dead_letter(&key(1), STREAM, &mut fields);
+    caracal_revocation::internal::sign_dead_letter(&key(1), STREAM, &mut fields);
     assert!(
         fields.contains(&("_sig".to_owned(), letter["_sig"].clone())),
         "signed like any message"
@@ -448,7 +448,7 @@ async fn forgery_without_dead_letter_delays_no_effect() {
     );
     let told = logged.lines("NOPERM");
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains(caracal_revocation::acl::DEAD_LETTERS), "{told:?}");
+    assert!(told[0].contains(caracal_revocation::admin::acl::DEAD_LETTERS), "{told:?}");
 }
 
 #[tokio::test]

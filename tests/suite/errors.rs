@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use caracal_revocation::{Follower, Outage, Revocations};
+use caracal_revocation::state::Outage;
+use caracal_revocation::{Follower, Revocations};
 use tokio::net::TcpListener;
 
 use crate::live::{eventually, is_admitted, is_revoked, publisher, ready, revoke, ring};

@@ -1,7 +1,7 @@
 //! Runs every example as a program on a real Redis. The test types the commands that the example
 //! prints; they work on each run.
 
-use caracal_revocation::Stream;
+use caracal_revocation::wire::Stream;
 use caracal_test_support::terminal::{Running, Shell, built, ended, eventually};
 
 use crate::redis_server::RedisServer;

@@ -1,6 +1,7 @@
 //! A flood of forged messages takes bounded memory and hides no revocation.
 
-use caracal_revocation::{Follower, Stream};
+use caracal_revocation::Follower;
+use caracal_revocation::wire::Stream;
 
 use crate::live::{caught_up, is_revoked, publisher, ready, ring};
 use crate::redis_server::RedisServer;

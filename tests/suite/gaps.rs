@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use caracal_revocation::{
-    Follower, Options, Outage, Publisher, Reason, Revocations, RevocationsWriter, Stream, Verdict,
-    sign,
-};
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Options, Outage, Reason, RevocationsWriter, Verdict};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, Publisher, Revocations};
 use redis::Pipeline;
 
 use crate::delivery::add_signed;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{
-    Claims, Follower, GatewayLayer, GuardedUpload, ManualClock, Options, Publisher, Rejection,
-    RejectionKind, RevocationsWriter,
-};
+use caracal_revocation::gateway::{GuardedUpload, Rejection, RejectionKind};
+use caracal_revocation::state::{ManualClock, Options, RevocationsWriter};
+use caracal_revocation::{Claims, Follower, GatewayLayer, Publisher};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -134,9 +133,9 @@ async fn service_runs_without_a_server() {
 
 #[tokio::test]
 async fn in_process_stream_replaces_redis() {
-    let key = caracal_revocation::Key::generate().unwrap();
+    let key = caracal_revocation::wire::Key::generate().unwrap();
     let streams = caracal_revocation::InProcess::new();
-    let keys = caracal_revocation::KeyRing::new(key.clone());
+    let keys = caracal_revocation::wire::KeyRing::new(key.clone());
     let revocations = Follower::in_process(&streams, keys).unwrap().spawn();
     crate::live::ready(&revocations).await;
     let issuer = Issuer::new().unwrap();

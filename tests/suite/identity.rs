@@ -6,13 +6,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use caracal_revocation::opa::{
+use caracal_revocation::baseline::Known;
+use caracal_revocation::gateway::{Observed, Rejection};
+use caracal_revocation::mandate::Use;
+use caracal_revocation::policy::{
     ClaimsInput, PolicyBundle, PolicyLayer, PolicyRejection, PolicyRequest, PolicySource,
     RegoEngine, Resource, SourceError, ZonePolicies,
 };
+use caracal_revocation::state::{Hop, Identity, ManualClock, Options, RevocationsWriter};
 use caracal_revocation::{
-    Admission, Authority, Claims, GatewayLayer, Hop, Identity, Known, Mandate, ManualClock,
-    Observed, Options, Rejection, ResourceLayer, RevocationsWriter, Use, Verifier,
+    Admission, Authority, Claims, GatewayLayer, Mandate, ResourceLayer, Verifier,
 };
 use http::{Request, header};
 use serde_json::json;
@@ -443,7 +446,7 @@ async fn denies_admission_of_another_state() {
     let identities: [Identity; 2] =
         [world.claims(BOSS).into(), other.authority(&world.claims(BOSS)).into()];
     for identity in identities {
-        let checks = caracal_revocation::Checks::default();
+        let checks = caracal_revocation::state::Checks::default();
         let admission = other.admit(&identity, &checks, other.now(), None).unwrap();
         let app = || Router::new().route("/", get(handler));
         let app_with_policy = insert(app().layer(world.policy()), admission.clone());

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::inspect::Inspector;
-use caracal_revocation::{
-    Canary, Change, Delivery, EffectRunner, Follower, Publisher, Stream, StreamId,
-};
+use caracal_revocation::admin::Inspector;
+use caracal_revocation::effects::{Delivery, EffectRunner};
+use caracal_revocation::stream::Canary;
+use caracal_revocation::wire::{Change, Stream, StreamId};
+use caracal_revocation::{Follower, Publisher};
 
 use crate::delivery::add;
 use crate::live::{PATIENCE, caught_up, eventually, publisher, ready, revoke, ring};

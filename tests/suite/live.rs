@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use caracal_revocation::{
-    Checks, Claims, Follower, Key, KeyRing, Notice, Options, Publisher, Reason, Revocations,
-    RevocationsWriter, StreamId, Unknown, Verdict,
-};
+use caracal_revocation::state::{Checks, Options, Reason, RevocationsWriter, Unknown, Verdict};
+use caracal_revocation::wire::{Key, KeyRing, Notice, StreamId};
+use caracal_revocation::{Claims, Follower, Publisher, Revocations};
 
 pub(crate) use caracal_test_support::waiting::eventually;
 

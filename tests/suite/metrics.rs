@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use caracal_revocation::{Exporter, Follower};
+use caracal_revocation::Follower;
+use caracal_revocation::metrics::Exporter;
 use http::StatusCode;
 
 use crate::live::{ready, ring};

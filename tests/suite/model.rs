@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use caracal_revocation::{
-    Checks, Claims, DelegationEvent, Hop, KeyRing, ManualClock, Message, Notice, OccurredAt,
-    Options, Reason, RevocationsWriter, Verdict,
+use caracal_revocation::Claims;
+use caracal_revocation::state::{
+    Checks, Hop, ManualClock, Options, Reason, RevocationsWriter, Verdict,
 };
+use caracal_revocation::wire::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::routing::get;
-use caracal_revocation::opa::{
+use caracal_revocation::metrics::Exporter;
+use caracal_revocation::policy::{
     ClaimsInput, PolicyBundle, PolicyInput, PolicyLayer, PolicyRequest, PolicySource, Principal,
     RegoEngine, Resource, SourceError, ZonePolicies,
 };
+use caracal_revocation::stream::Canary;
 use caracal_revocation::{
-    Canary, Exporter, GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer,
-    Verifier,
+    GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer, Verifier,
 };
 use http::StatusCode;
 use tower::Layer;

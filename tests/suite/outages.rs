@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use caracal_revocation::{Canary, Follower, GatewayLayer, Stream, Unknown};
+use caracal_revocation::state::Unknown;
+use caracal_revocation::stream::Canary;
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, GatewayLayer};
 use http::StatusCode;
 
 use crate::dead_letters::eventually_dead;

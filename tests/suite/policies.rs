@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use caracal_revocation::opa::{
+use caracal_revocation::Follower;
+use caracal_revocation::policy::{
     PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine, Resource,
     SourceError, ZonePolicies,
 };
-use caracal_revocation::{Follower, Notice};
+use caracal_revocation::wire::Notice;
 
 use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring, start_test};
 use crate::redis_server::{RedisServer, settings};

@@ -7,11 +7,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
-use caracal_revocation::opa::{
+use caracal_revocation::policy::{
     BuildInput, ClaimsInput, InvalidInput, PolicyBundle, PolicyInput, PolicyLayer, PolicyRequest,
     PolicySource, RegoEngine, RequestFacts, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::{Claims, GatewayLayer, Options, RevocationsWriter};
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::{Claims, GatewayLayer};
 use http::Request;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,8 +1,8 @@
 //! A Redis without Caracal's streams: the wrong one, or not provisioned.
 
-use caracal_revocation::{
-    Follower, GatewayLayer, InProcess, NotReady, Operations, Revocations, Settings, Stream, Unknown,
-};
+use caracal_revocation::state::{NotReady, Unknown};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, GatewayLayer, InProcess, Operations, Revocations, Settings};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;

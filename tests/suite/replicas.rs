@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::{
-    Follower, Moment, Options, Outage, Revocations, RevocationsWriter, Settings, Unknown,
-};
+use caracal_revocation::state::{Moment, Options, Outage, RevocationsWriter, Unknown};
+use caracal_revocation::{Follower, Revocations, Settings};
 
 use crate::delivery::add;
 use crate::live::{

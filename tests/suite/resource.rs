@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use caracal_revocation::{
-    DelegationEvent, Notice, OccurredAt, Publisher, ResourceLayer, Revocations, Verifier,
-};
+use caracal_revocation::wire::{DelegationEvent, Notice, OccurredAt};
+use caracal_revocation::{Publisher, ResourceLayer, Revocations, Verifier};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

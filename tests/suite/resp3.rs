@@ -1,7 +1,9 @@
 //! `REDIS_URL` with `protocol=resp3`: every part works as with RESP2.
 
-use caracal_revocation::inspect::{Inspector, KeyReport};
-use caracal_revocation::{Delivery, EffectRunner, Follower, Publisher, Settings, Stream, StreamId};
+use caracal_revocation::admin::{Inspector, KeyReport};
+use caracal_revocation::effects::{Delivery, EffectRunner};
+use caracal_revocation::wire::{Stream, StreamId};
+use caracal_revocation::{Follower, Publisher, Settings};
 
 use crate::delivery::add;
 use crate::live::{caught_up, eventually, ready, revoke, ring};
@@ -56,7 +58,7 @@ async fn followers_and_effects_work_with_resp3() {
         assert!(!work.is_finished() && start.elapsed() < crate::live::PATIENCE, "no effect");
     }
     caught_up(&revocations, &publisher).await;
-    let canary = caracal_revocation::Canary::new(&settings).spawn();
+    let canary = caracal_revocation::stream::Canary::new(&settings).spawn();
     eventually("a canary is seen", || canary.is_alive()).await;
     add(&server, Stream::SessionsRevoke.name(), &[(b"sid", b"forged")]).await;
     let mut inspector = Inspector::connect(&settings).await.unwrap();

@@ -3,7 +3,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use caracal_revocation::{Canary, Follower, Outage, Revocations, Stream, acl};
+use caracal_revocation::admin::acl;
+use caracal_revocation::state::Outage;
+use caracal_revocation::stream::Canary;
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, Revocations};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::delivery::add;

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use caracal_revocation::{Outage, Publisher, Revocations, Unknown, acl};
+use caracal_revocation::admin::acl;
+use caracal_revocation::state::{Outage, Unknown};
+use caracal_revocation::{Publisher, Revocations};
 
 use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
 use crate::redis_server::RedisServer;
@@ -48,7 +50,7 @@ async fn follows_new_primary_after_the_old_is_killed() {
     let start = std::time::Instant::now();
     // The existing publisher finds the new primary by itself.
     while publisher
-        .publish(caracal_revocation::Notice::revoke("z", "o").session("after"))
+        .publish(caracal_revocation::wire::Notice::revoke("z", "o").session("after"))
         .await
         .is_err()
     {

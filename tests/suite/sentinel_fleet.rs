@@ -3,9 +3,9 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use caracal_revocation::{
-    Follower, Options, Revocations, RevocationsWriter, Settings, SettingsError,
-};
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::stream::SettingsError;
+use caracal_revocation::{Follower, Revocations, Settings};
 use tempfile::TempDir;
 
 use crate::live::{PATIENCE, ring};

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::{Extension, Router, routing::get};
-use caracal_revocation::{Admission, GatewayLayer, GuardedUpload};
+use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::{Admission, GatewayLayer};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};

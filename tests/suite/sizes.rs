@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use caracal_revocation::{Follower, Options, Revocations, RevocationsWriter, Stream, sign};
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, Revocations};
 
 use crate::delivery::add;
 use crate::errors::Logged;

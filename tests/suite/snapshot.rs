@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use caracal_revocation::{
-    Degraded, Follower, KeyRing, ManualClock, Options, Publisher, Reason, Revocations,
-    RevocationsWriter, Stream, Unknown, Verdict, sign,
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{
+    Degraded, ManualClock, Options, Reason, RevocationsWriter, Unknown, Verdict,
 };
+use caracal_revocation::wire::{KeyRing, Stream};
+use caracal_revocation::{Follower, Publisher, Revocations};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::util::SubscriberInitExt;

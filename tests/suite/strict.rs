@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use caracal_revocation::{
-    Baseline, BaselineFuture, Follower, Known, Options, Reason, Revocations, RevocationsWriter,
-    Scope, Stream, Verdict, sign,
-};
+use caracal_revocation::baseline::{Baseline, BaselineFuture, Known, Scope};
+use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Options, Reason, RevocationsWriter, Verdict};
+use caracal_revocation::wire::Stream;
+use caracal_revocation::{Follower, Revocations};
 
 use crate::live::{eventually, key, made_at, ready, ring, verdict};
 use crate::redis_server::RedisServer;

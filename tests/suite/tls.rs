@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use caracal_revocation::{Follower, Outage, Revocations, Settings, acl};
+use caracal_revocation::admin::acl;
+use caracal_revocation::state::Outage;
+use caracal_revocation::{Follower, Revocations, Settings};
 use tempfile::TempDir;
 
 use crate::certificates::certificates;

@@ -1,6 +1,6 @@
 //! Every test vector of the wire contract.
 
-use caracal_revocation::{Key, KeyRing, Message, MessageRejectionKind, Stream};
+use caracal_revocation::wire::{Key, KeyRing, Message, MessageRejectionKind, Stream};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -92,7 +92,11 @@ fn signing_reproduces_the_signature_of_every_accepted_vector() {
     {
         let key = Key::from_hex(&case.key_hex).unwrap();
         let mut fields = case.fields.clone();
-        caracal_revocation::sign(&key, Stream::from_name(&case.stream).unwrap(), &mut fields);
+        caracal_revocation::internal::sign(
+            &key,
+            Stream::from_name(&case.stream).unwrap(),
+            &mut fields,
+        );
         let signature = |fields: &[(String, String)]| {
             fields.iter().find(|(name, _)| name == "_sig").map(|(_, value)| value.to_lowercase())
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation::{Key, Notice, Stream};
+use caracal_revocation::wire::{Key, Notice, Stream};
 use fastrand::Rng;
 
 use super::Outcome;

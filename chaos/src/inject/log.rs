@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use caracal_revocation::{Notice, Stream};
+use caracal_revocation::wire::{Notice, Stream};
 use redis::aio::MultiplexedConnection;
 
 use super::server::wait_for_revocations;

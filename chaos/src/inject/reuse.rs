@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use caracal_revocation::Stream;
+use caracal_revocation::wire::Stream;
 
 use super::Outcome;
 use super::apart::{catches_up, knows_newest, while_asked};

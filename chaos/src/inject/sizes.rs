@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caracal_revocation::Stream;
+use caracal_revocation::wire::Stream;
 use fastrand::Rng;
 
 use super::apart::catches_up;

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::inspect::Inspector;
-use caracal_revocation::{Notice, Publisher, Settings};
+use caracal_revocation::admin::Inspector;
+use caracal_revocation::wire::Notice;
+use caracal_revocation::{Publisher, Settings};
 use http::StatusCode;
 
 use crate::failure::Failure;

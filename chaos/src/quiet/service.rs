@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
-use caracal_revocation::{Canary, Exporter, Follower, GatewayLayer, Operations, Settings};
+use caracal_revocation::metrics::Exporter;
+use caracal_revocation::stream::Canary;
+use caracal_revocation::{Follower, GatewayLayer, Operations, Settings};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 

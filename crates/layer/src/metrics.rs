@@ -67,7 +67,7 @@ impl Names {
 /// ```ignore
 /// PrometheusBuilder::new().set_buckets_for_metric(
 ///     Matcher::Full("caracal_revocation_lag_seconds".into()),
-///     &caracal_revocation::LAG_BUCKETS,
+///     &caracal_revocation::metrics::LAG_BUCKETS,
 /// )?
 /// ```
 pub const LAG_BUCKETS: [f64; 18] = [

@@ -51,8 +51,8 @@
 //! ```
 //!
 //! Claims need `iat` and `exp`, as every mandate has them. Each decision denies a token that has
-//! expired, lives longer than [`LONGEST_LIFETIME`], or was issued in the future, with a leeway of
-//! [`LEEWAY`]. So no token outlives the memory of its revocation. An [`StsLayer`] leaves these checks to
+//! expired, lives longer than [`LONGEST_LIFETIME`](state::LONGEST_LIFETIME), or was issued in the future, with a leeway of
+//! [`LEEWAY`](state::LEEWAY). So no token outlives the memory of its revocation. An [`StsLayer`] leaves these checks to
 //! the STS, which makes them on the same token.
 //!
 //! # In tests, and without Redis
@@ -60,76 +60,54 @@
 //! [`InProcess`] replaces Redis inside one process. Its messages are signed as Caracal's are. A
 //! [`Publisher`] writes to either.
 //!
+//! # Modules
+//!
+//! The names that most services need are at the root. Each name is also in a module by topic:
+//!
+//! | module | topic |
+//! |---|---|
+//! | [`gateway`], [`resource`], [`sts`] | the layers: what they deny, and what they end |
+//! | `policy` (feature `opa`) | policies per zone |
+//! | [`mandate`] | verification of tokens |
+//! | [`stream`], [`baseline`] | the follower and the publisher; a second source of truth |
+//! | [`state`] | claims, verdicts, readiness |
+//! | [`wire`] | messages, keys, streams |
+//! | [`effects`] | handlers that run once per message in a fleet |
+//! | [`metrics`], [`admin`] | health and metrics; provisioning and inspection of the streams |
+//!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, pass a backend to [`VerifierBuilder::with_crypto`] |
+//! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, pass a backend to [`VerifierBuilder::with_crypto`](mandate::VerifierBuilder::with_crypto) |
 //! | `axum` | no | [`Mandate`] and `Option<Mandate>` as extractors |
-//! | `prometheus` | no | `Exporter`, for a service without a metrics exporter |
+//! | `prometheus` | no | `metrics::Exporter`, for a service without a metrics exporter |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
-//! | `postgres` | no | `Postgres`: Caracal's own tables as a baseline, for [`Follower::with_baseline`] |
-//! | `ws` | no | `GuardedWebSocket` for axum: it closes once its authority has ended |
-//! | `opa` | no | the module `opa`: policies per zone, evaluated in the process or by an OPA server (needs Rust 1.95) |
+//! | `postgres` | no | `baseline::Postgres`: Caracal's own tables as a baseline, for [`Follower::with_baseline`] |
+//! | `ws` | no | `gateway::GuardedWebSocket` for axum: it closes once its authority has ended |
+//! | `opa` | no | the module `policy`: policies per zone, evaluated in the process or by an OPA server (needs Rust 1.95) |
 
+pub mod admin;
+pub mod baseline;
+pub mod effects;
+pub mod gateway;
 pub mod guide;
-
-pub use caracal_revocation_effects::{Delivery, EffectError, EffectFailure, EffectRunner};
-pub use caracal_revocation_event::{
-    Anchor, CANARY_STREAM, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key,
-    KeyError, KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
-    Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, SEAL_LEN,
-    Stream, StreamId, Suspension, Zone, sign, sign_canary, sign_dead_letter,
-};
-#[cfg(feature = "ws")]
-pub use caracal_revocation_layer::GuardedWebSocket;
-pub use caracal_revocation_layer::{
-    BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
-    LAG_BUCKETS, Observed, Operations, Rejection, RejectionKind, ResourceLayer,
-    ResourceMetadataError, Sts, StsBody, StsFuture, StsLayer,
-};
-#[cfg(feature = "prometheus")]
-pub use caracal_revocation_layer::{Exporter, ExporterError};
-#[cfg(feature = "axum")]
-pub use caracal_revocation_mandate::MissingMandate;
-pub use caracal_revocation_mandate::{
-    ConfigError, Invalid, KeysUnavailable, Mandate, Requirements, SubjectType, Unmet, Use,
-    Verifier, VerifierBuilder, VerifyError,
-};
-#[cfg(feature = "postgres")]
-pub use caracal_revocation_postgres::{Postgres, PostgresError};
-pub use caracal_revocation_state::{
-    Admission, Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Cut, CutPart,
-    CutReport, Degraded, Hop, Identity, Image, Known, LEEWAY, LONGEST_LIFETIME, Losses,
-    ManualClock, Moment, NotAdmitted, NotReady, Options, Outage, PolicyChanges, PolicyInvalidation,
-    Readiness, Reason, RecallError, Refusal, Revocations, RevocationsWriter, RevokedSignal,
-    SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
-};
-pub use caracal_revocation_stream::{
-    Baseline, BaselineError, BaselineFuture, Canary, CanarySight, DeadLetter, Follower, InProcess,
-    Mode, NotADeadLetter, PublishError, Publisher, Reload, Scope, Settings, SettingsError, acl,
-};
-
-/// Inspection and provisioning of a Redis server, as `caracal-streams` does it.
-pub mod inspect {
-    pub use caracal_revocation_admin::{
-        Inspector, KeyReport, Provision, Provisioned, ReplayError, StreamLayout, StreamReport,
-        verify_letter,
-    };
-    pub use caracal_revocation_stream::{InspectError, InspectErrorKind};
-}
-
-/// Policies per zone: loaded again when they are invalidated, with a known age, evaluated per request.
+#[doc(hidden)]
+pub mod internal;
+pub mod mandate;
+pub mod metrics;
 #[cfg(feature = "opa")]
-pub mod opa {
-    pub use caracal_revocation_layer::{
-        BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
-        PolicyRejectionKind, RequestFacts,
-    };
-    pub use caracal_revocation_opa::{
-        BoxFuture, BrokenBundle, Effect, Evaluation, EvaluationError, InvalidInput, NoDecision,
-        OpaEngine, OpaServer, OpaServerError, PolicyBundle, PolicyDecision, PolicyEngine,
-        PolicyInput, PolicyOptions, PolicyRequest, PolicySource, PrepareError, PreparedPolicy,
-        Principal, RegoEngine, Resource, SourceError, Trouble, Unusable, ZonePolicies, ZoneStatus,
-    };
-}
+pub mod policy;
+pub mod resource;
+pub mod state;
+pub mod stream;
+pub mod sts;
+pub mod wire;
+
+pub use gateway::{Admission, GatewayLayer};
+pub use mandate::{Mandate, Verifier};
+pub use metrics::Operations;
+pub use resource::ResourceLayer;
+pub use state::{Authority, Claims, Revocations};
+pub use stream::{Follower, InProcess, Publisher, Settings};
+pub use sts::StsLayer;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use crate::waiting::eventually;
 use caracal_revocation_event::{KeyRing, Message, Notice};
 use caracal_revocation_opa::{
     BoxFuture, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyRequest, PolicySource,
     PrepareError, PreparedPolicy, Principal, Resource, SourceError, ZonePolicies, ZoneStatus,
 };
 use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
-pub use crate::waiting::eventually;
 use serde_json::json;
 use tokio::sync::Semaphore;
 

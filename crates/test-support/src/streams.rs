@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use caracal_revocation::inspect::{Inspector, Provision};
-use caracal_revocation::{
-    Follower, InProcess, Key, KeyRing, NotReady, Publisher, Revocations, Settings, Stream, Unready,
-};
+use caracal_revocation::admin::{Inspector, Provision};
+use caracal_revocation::state::{NotReady, Unready};
+use caracal_revocation::wire::{Key, KeyRing, Stream};
+use caracal_revocation::{Follower, InProcess, Publisher, Revocations, Settings};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -119,7 +119,7 @@ fn is_set(name: &str) -> bool {
 /// Creates the streams on a Redis that has none of them: a follower treats such a Redis as the wrong
 /// one.
 async fn provision(settings: &Settings) -> Result<(), Error> {
-    let text = |error: caracal_revocation::inspect::InspectError| {
+    let text = |error: caracal_revocation::admin::InspectError| {
         format!("cannot use Redis, {}: {error}", settings.address())
     };
     let mut redis = Inspector::connect(settings).await.map_err(text)?;

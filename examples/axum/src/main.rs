@@ -5,7 +5,8 @@
 //! sets another address.
 
 use axum::{Extension, Router, routing::get, routing::post};
-use caracal_revocation::{Admission, GatewayLayer, Notice, Stream};
+use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::{Admission, GatewayLayer};
 use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
 

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use caracal_revocation::{GatewayLayer, Notice, Stream};
+use caracal_revocation::GatewayLayer;
+use caracal_revocation::wire::{Notice, Stream};
 use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
 

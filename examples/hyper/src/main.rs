@@ -6,7 +6,9 @@
 
 use std::convert::Infallible;
 
-use caracal_revocation::{GatewayLayer, GuardedUpload, Notice, Stream};
+use caracal_revocation::GatewayLayer;
+use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::wire::{Notice, Stream};
 use caracal_test_support::{listen, mandates, streams};
 use http::{Request, Response};
 use http_body_util::Full;

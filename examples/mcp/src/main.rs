@@ -12,7 +12,8 @@ mod tools;
 use std::sync::Arc;
 
 use axum::routing::post;
-use caracal_revocation::{Notice, Publisher, Stream};
+use caracal_revocation::Publisher;
+use caracal_revocation::wire::{Notice, Stream};
 use caracal_test_support::{listen, mandates, streams};
 
 #[tokio::main]

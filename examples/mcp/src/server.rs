@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use caracal_revocation::{GatewayLayer, ResourceMetadataError, Revocations};
+use caracal_revocation::gateway::ResourceMetadataError;
+use caracal_revocation::{GatewayLayer, Revocations};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;

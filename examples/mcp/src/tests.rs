@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation::{Follower, InProcess, Key, KeyRing, Notice, Publisher};
+use caracal_revocation::wire::{Key, KeyRing, Notice};
+use caracal_revocation::{Follower, InProcess, Publisher};
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use caracal_revocation::opa::{PolicyBundle, PolicyRequest, PolicySource, SourceError};
+use caracal_revocation::policy::{PolicyBundle, PolicyRequest, PolicySource, SourceError};
 
 /// Reads `<folder>/<zone>/*.rego` and `<folder>/<zone>/data.json`. The version is the digest of
 /// their content. This source computes the digest itself, because it trusts the disk.

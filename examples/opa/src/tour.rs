@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::{Extension, Router, routing::get};
-use caracal_revocation::opa::{
+use caracal_revocation::GatewayLayer;
+use caracal_revocation::policy::{
     ClaimsInput, PolicyDecision, PolicyEngine, PolicyLayer, Resource, ZonePolicies,
 };
-use caracal_revocation::{GatewayLayer, Notice, Stream};
+use caracal_revocation::wire::{Notice, Stream};
 use caracal_test_support::{mandates, streams};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;

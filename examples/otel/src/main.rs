@@ -7,9 +7,9 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use caracal_revocation::{
-    Claims, Follower, GatewayLayer, GuardedUpload, InProcess, Key, KeyRing, Notice, Publisher,
-};
+use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::wire::{Key, KeyRing, Notice};
+use caracal_revocation::{Claims, Follower, GatewayLayer, InProcess, Publisher};
 use http::{Request, Response};
 use http_body_util::Full;
 use opentelemetry::trace::TracerProvider;

@@ -10,9 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use caracal_revocation::{
-    DelegationEvent, Mandate, Notice, Publisher, ResourceLayer, Stream, Verifier,
-};
+use caracal_revocation::wire::{DelegationEvent, Notice, Stream};
+use caracal_revocation::{Mandate, Publisher, ResourceLayer, Verifier};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::{listen, streams};
 use serde_json::json;

@@ -18,9 +18,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
 use axum::{Extension, Router};
-use caracal_revocation::{
-    Admission, Cutting, GatewayLayer, GuardedWebSocket, Notice, Publisher, Stream,
-};
+use caracal_revocation::gateway::{Cutting, GuardedWebSocket};
+use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::{Admission, GatewayLayer, Publisher};
 use caracal_test_support::{listen, mandates, streams};
 use futures_util::stream;
 use tower::util::MapRequestLayer;

@@ -14,9 +14,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use caracal_revocation::{
-    Change, Delivery, EffectFailure, EffectRunner, KeyRing, Notice, Publisher, Stream, StsLayer,
-};
+use caracal_revocation::effects::{Delivery, EffectFailure, EffectRunner};
+use caracal_revocation::wire::{Change, KeyRing, Notice, Stream};
+use caracal_revocation::{Publisher, StsLayer};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::{listen, streams};
 use records::Records;

@@ -1,7 +1,8 @@
 //! More revocations than the index holds, while responses run.
 
 use axum::routing::get;
-use caracal_revocation::{Follower, ManualClock, RevocationsWriter, Unknown};
+use caracal_revocation::Follower;
+use caracal_revocation::state::{ManualClock, RevocationsWriter, Unknown};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 
@@ -70,6 +71,6 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     let fresh = crate::live::claims("new");
     assert!(matches!(
         crate::live::verdict(revocations, &fresh),
-        caracal_revocation::Verdict::Admitted(_)
+        caracal_revocation::state::Verdict::Admitted(_)
     ));
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Response};
 use bytes::{Buf, BufMut};
-use caracal_revocation::opa::{
+use caracal_revocation::policy::{
     ClaimsInput, PolicyBundle, PolicyLayer, PolicyRequest, PolicySource, RegoEngine, Resource,
     SourceError, ZonePolicies,
 };

@@ -18,10 +18,10 @@ use std::time::Duration;
 use ::http::{Request, header};
 use axum::Router;
 use axum::body::Body;
-use caracal_revocation::{
-    Claims, CutPart, Cutting, GatewayLayer, KeyRing, Message, Options, Revocations,
-    RevocationsWriter, Stream,
-};
+use caracal_revocation::gateway::{CutPart, Cutting};
+use caracal_revocation::state::{Options, RevocationsWriter};
+use caracal_revocation::wire::{KeyRing, Message, Stream};
+use caracal_revocation::{Claims, GatewayLayer, Revocations};
 use futures_util::stream::{self, StreamExt};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};

@@ -1,7 +1,7 @@
 //! Request bodies, sent slowly by hyper's clients.
 
 use axum::routing::post;
-use caracal_revocation::CutError;
+use caracal_revocation::gateway::CutError;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::{http1, http2};

@@ -3,7 +3,8 @@
 use axum::Extension;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::routing::any;
-use caracal_revocation::{Admission, GuardedWebSocket};
+use caracal_revocation::Admission;
+use caracal_revocation::gateway::GuardedWebSocket;
 use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message as Sent};

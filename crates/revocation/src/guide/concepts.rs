@@ -13,9 +13,9 @@
 //! The state is in memory. A verdict does no I/O, and takes no lock while nothing matches.
 //!
 //! ```
-//! use caracal_revocation::{
-//!     Claims, Follower, InProcess, Key, KeyRing, Notice, Publisher, Verdict,
-//! };
+//! use caracal_revocation::state::Verdict;
+//! use caracal_revocation::wire::{Key, KeyRing, Notice};
+//! use caracal_revocation::{Claims, Follower, InProcess, Publisher};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

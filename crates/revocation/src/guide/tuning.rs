@@ -2,7 +2,7 @@
 //!
 //! # The staleness bound
 //!
-//! [`Options::deny_after`](crate::Options::deny_after), or `REVOCATION_DENY_AFTER_MS`: 60 seconds by default. A
+//! [`Options::deny_after`](crate::state::Options::deny_after), or `REVOCATION_DENY_AFTER_MS`: 60 seconds by default. A
 //! shorter bound shortens the worst delay of a revocation during an outage; a longer one keeps the service
 //! available during longer outages. It does not change the usual delay, which is about a millisecond.
 //!
@@ -10,13 +10,14 @@
 //! |---|---|
 //! | 5 s (strict) | a short hang of Redis; not a failover by Sentinel, which often takes 30 s |
 //! | 60 s (default) | a failover |
-//! | at least 400 ms ([`Options::SHORTEST_BOUND`](crate::Options::SHORTEST_BOUND)) | nothing: each slow answer denies requests |
+//! | at least 400 ms ([`Options::SHORTEST_BOUND`](crate::state::Options::SHORTEST_BOUND)) | nothing: each slow answer denies requests |
 //!
 //! A route can ask for a fresher view than the service:
 //!
 //! ```
 //! use std::time::Duration;
-//! use caracal_revocation::{Follower, GatewayLayer, InProcess, KeyRing};
+//! use caracal_revocation::wire::KeyRing;
+//! use caracal_revocation::{Follower, GatewayLayer, InProcess};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +33,7 @@
 //!
 //! # Strict mode
 //!
-//! [`Options::strict`](crate::Options::strict), or `REVOCATION_STRICT=true`, treats history that cannot be proven
+//! [`Options::strict`](crate::state::Options::strict), or `REVOCATION_STRICT=true`, treats history that cannot be proven
 //! complete as lost. Without a baseline, every start, and every failover that may have lost messages, denies mandates
 //! issued up to three minutes after it, and mandates with two or more delegations until the horizon ends. Use it
 //! together with [`Follower::with_baseline`](crate::Follower::with_baseline), which closes the gap in a moment.
@@ -41,9 +42,9 @@
 //!
 //! | what | default | to change it |
 //! |---|---|---|
-//! | revoked anchors | 5,000,000, about 150 MB | [`Options::max_entries`](crate::Options::max_entries) |
-//! | how long an anchor is remembered | 24 hours, at least 65 minutes | [`Options::memory`](crate::Options::memory) |
-//! | verified mandates | 10,000 | [`VerifierBuilder::with_capacity`](crate::VerifierBuilder::with_capacity): about the number of tokens in use |
+//! | revoked anchors | 5,000,000, about 150 MB | [`Options::max_entries`](crate::state::Options::max_entries) |
+//! | how long an anchor is remembered | 24 hours, at least 65 minutes | [`Options::memory`](crate::state::Options::memory) |
+//! | verified mandates | 10,000 | [`VerifierBuilder::with_capacity`](crate::mandate::VerifierBuilder::with_capacity): about the number of tokens in use |
 //! | answers of Redis | 32 MiB | - |
 //! | dead letters that wait | 16 MiB | - |
 //!
@@ -58,14 +59,14 @@
 //!
 //! # Cutting
 //!
-//! [`Cutting`](crate::Cutting) configures the cuts. The default suits a service that clients reach directly.
+//! [`Cutting`](crate::gateway::Cutting) configures the cuts. The default suits a service that clients reach directly.
 //!
 //! | situation | option |
 //! |---|---|
-//! | a proxy passes `TE` on, drops trailers and adds no `Via` | [`without_trailer`](crate::Cutting::without_trailer) |
-//! | every proxy on the way forwards trailers | [`trailer_through_proxies`](crate::Cutting::trailer_through_proxies) |
-//! | running requests must also end during an outage | [`when_unknown`](crate::Cutting::when_unknown) |
-//! | clients renew tokens late | [`exp_grace`](crate::Cutting::exp_grace), 60 seconds by default |
+//! | a proxy passes `TE` on, drops trailers and adds no `Via` | [`without_trailer`](crate::gateway::Cutting::without_trailer) |
+//! | every proxy on the way forwards trailers | [`trailer_through_proxies`](crate::gateway::Cutting::trailer_through_proxies) |
+//! | running requests must also end during an outage | [`when_unknown`](crate::gateway::Cutting::when_unknown) |
+//! | clients renew tokens late | [`exp_grace`](crate::gateway::Cutting::exp_grace), 60 seconds by default |
 //!
 //! # Many processes
 //!

@@ -1,6 +1,7 @@
 //! `fleet`: the replicas that have applied a message.
 
-use caracal_revocation::{Follower, Key, KeyRing};
+use caracal_revocation::Follower;
+use caracal_revocation::wire::{Key, KeyRing};
 use serde_json::json;
 
 use crate::program::{KEY, at};

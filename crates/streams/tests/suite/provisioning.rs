@@ -1,6 +1,8 @@
 //! `provision` and `verify`.
 
-use caracal_revocation::{Follower, Key, KeyRing, NotReady};
+use caracal_revocation::Follower;
+use caracal_revocation::state::NotReady;
+use caracal_revocation::wire::{Key, KeyRing};
 use serde_json::json;
 
 use crate::program::{KEY, at, hand};

@@ -5,5 +5,5 @@
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    caracal_example_opa::run(caracal_revocation::opa::RegoEngine::new()).await
+    caracal_example_opa::run(caracal_revocation::policy::RegoEngine::new()).await
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use caracal_example_opa::ZONES;
-use caracal_revocation::opa::{OpaEngine, OpaServer};
+use caracal_revocation::policy::{OpaEngine, OpaServer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
