@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::gateway::{Cutting, GuardedUpload};
+use caracal_revocation::gateway::{CutOptions, GuardedRequestBody};
 use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{KeyRing, Message, Stream};
 use caracal_revocation::{Claims, GatewayLayer};
@@ -142,7 +142,7 @@ fn short_requests(figures: &mut Vec<Value>) {
     // Fill the filter, as in production.
     (0..1_000).for_each(|n| revoke(&revocations, "sid", &format!("revoked-{n}")));
     let mut bare = Hello;
-    let off = Cutting::new().insecure_nothing();
+    let off = CutOptions::new().insecure_disabled();
     let mut without = GatewayLayer::new(revocations.reader()).with_cutting(off).layer(Hello);
     let mut with = GatewayLayer::new(revocations.reader()).layer(Hello);
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
@@ -215,7 +215,7 @@ fn memory(figures: &mut Vec<Value>) {
         (grown, bodies)
     };
     let guarded = grown(GatewayLayer::new(fresh().reader()));
-    let off = Cutting::new().insecure_nothing();
+    let off = CutOptions::new().insecure_disabled();
     let bare = grown(GatewayLayer::new(fresh().reader()).with_cutting(off));
     println!(
         "an idle stream: {:.0} bytes guarded, {:.0} without (body and handle)",
@@ -236,7 +236,7 @@ impl std::task::Wake for Sleeper {
 /// Serves this behind the layer, over HTTP/1.1 and HTTP/2.
 async fn serve<S, B>(layer: GatewayLayer, service: S) -> SocketAddr
 where
-    S: Service<Request<GuardedUpload<Incoming>>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<GuardedRequestBody<Incoming>>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + 'static,

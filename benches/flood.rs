@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
-use caracal_revocation::wire::{Key, KeyRing, Notice, Stream};
+use caracal_revocation::wire::{Key, KeyRing, MessageBuilder, Stream};
 use caracal_revocation::{Follower, Publisher, Settings};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
@@ -25,7 +25,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
     runtime.block_on(async {
         let publisher = Publisher::connect(&settings).await.expect("a publisher");
-        let real = Notice::revoke("z", "operator").session("real");
+        let real = MessageBuilder::revoke("z", "operator").session("real");
         publisher.publish(real).await.expect("the message is published");
     });
 
@@ -124,7 +124,7 @@ fn follow(settings: &Settings) -> Duration {
         let real = tokens::claims("real");
         let is_refused = || {
             let verdict = revocations.decide(&real, &Checks::default(), revocations.now());
-            matches!(verdict, Verdict::Refused(_))
+            matches!(verdict, Verdict::Denied(_))
         };
         while !is_refused() {
             thread::sleep(Duration::from_millis(1));

@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use caracal_revocation::gateway::Cutting;
+use caracal_revocation::gateway::CutOptions;
 use caracal_revocation::metrics::Exporter;
 use caracal_revocation::state::{Checks, RevocationsWriter, Text, Verdict};
 use caracal_revocation::{Authority, Claims, GatewayLayer, ResourceLayer, Revocations, Verifier};
@@ -249,7 +249,7 @@ impl<'w> Way<'w> {
 }
 
 fn ways(world: &World) -> [Way<'_>; 6] {
-    let uncut = || Cutting::new().insecure_nothing();
+    let uncut = || CutOptions::new().insecure_disabled();
     let unverified = || world.gateway().with_insecure_unverified_claims();
     let resource = ResourceLayer::new(world.verifier.clone());
     [
@@ -290,14 +290,14 @@ fn ways(world: &World) -> [Way<'_>; 6] {
 fn decide(world: &World, checks: &Checks) {
     for claims in &world.claims {
         let verdict =
-            world.revocations.decide(black_box(claims), checks, world.revocations.glance());
+            world.revocations.decide(black_box(claims), checks, world.revocations.now_coarse());
         assert!(matches!(black_box(verdict), Verdict::Admitted(_)));
     }
 }
 
 fn decide_on(world: &World, checks: &Checks) {
     for authority in &world.authorities {
-        let verdict = black_box(authority).decide(checks, world.revocations.glance());
+        let verdict = black_box(authority).decide(checks, world.revocations.now_coarse());
         assert!(matches!(black_box(verdict), Verdict::Admitted(_)));
     }
 }
@@ -320,7 +320,7 @@ fn times(world: &World, figures: &mut Figures) {
     let (mut plain, mut with_epoch, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
     let (mut ready_made, mut silent) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        world.revocations.confirm(world.revocations.glance());
+        world.revocations.confirm(world.revocations.now_coarse());
         ways.iter_mut().for_each(Way::round);
         plain.push(batches(|| decide(world, &checks(false))));
         with_epoch.push(batches(|| decide(world, &checks(true))));
@@ -353,7 +353,7 @@ fn times(world: &World, figures: &mut Figures) {
 }
 
 fn allocations(world: &World, figures: &mut Figures) {
-    world.revocations.confirm(world.revocations.glance());
+    world.revocations.confirm(world.revocations.now_coarse());
     let count = |run: &dyn Fn()| {
         run();
         allocation_counter::measure(run).count_total as f64 / TOKENS as f64

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use axum::routing::get;
-use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::gateway::GuardedRequestBody;
 use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
 use caracal_revocation::{ResourceLayer, Verifier};
 use caracal_test_support::issuer::Issuer;
@@ -68,7 +68,7 @@ impl World {
         for token in &self.tokens {
             self.runtime.block_on(verifier.verify(token)).expect("a good mandate");
         }
-        assert!(self.tokens.iter().all(|token| verifier.recall(token).is_some()));
+        assert!(self.tokens.iter().all(|token| verifier.cached(token).is_some()));
         verifier
     }
 }
@@ -151,11 +151,11 @@ fn steps(world: &World) -> Vec<Step<'_>> {
     world.revocations.confirm(world.revocations.now());
     let recalling = verifier.clone();
     let recall = move |n: usize| {
-        black_box(recalling.recall(&world.tokens[n]).expect("known"));
+        black_box(recalling.cached(&world.tokens[n]).expect("known"));
     };
     let deciding = verifier.clone();
     let decide = move |n: usize| {
-        let mandate = deciding.recall(&world.tokens[n]).expect("known");
+        let mandate = deciding.cached(&world.tokens[n]).expect("known");
         let now = world.revocations.now();
         match world.revocations.decide(mandate.claims(), &Checks::default(), now) {
             Verdict::Admitted(admitted) => drop(black_box((mandate, admitted))),
@@ -172,7 +172,7 @@ fn steps(world: &World) -> Vec<Step<'_>> {
 }
 
 fn through_the_layer(world: &World, verifier: Verifier) -> impl FnMut(usize) {
-    let inner = service_fn(|request: Request<GuardedUpload<Empty<Bytes>>>| {
+    let inner = service_fn(|request: Request<GuardedRequestBody<Empty<Bytes>>>| {
         let response = Response::new(Full::<Bytes>::default());
         black_box(request.extensions().len());
         std::future::ready(Ok::<_, Infallible>(response))

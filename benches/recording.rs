@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::gateway::GuardedRequestBody;
 use caracal_revocation::metrics::Exporter;
 use caracal_revocation::state::{ManualClock, Options, RevocationsWriter};
 use caracal_revocation::wire::{KeyRing, Message, Stream};
@@ -67,7 +67,7 @@ fn main() {
 
     let layer = |revocations: &RevocationsWriter| {
         GatewayLayer::new(revocations.reader()).layer(service_fn(
-            async |_: Request<GuardedUpload<()>>| {
+            async |_: Request<GuardedRequestBody<()>>| {
                 Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
             },
         ))

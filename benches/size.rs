@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::gateway::{Guarded, GuardedBody};
+use caracal_revocation::gateway::{Guarded, GuardedResponseBody};
 use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
 use caracal_revocation::{Claims, GatewayLayer};
 use caracal_test_support::figures::{self, Figures, head, median, quantile, row};
@@ -85,7 +85,7 @@ impl Filled {
     }
 
     fn ours_refuses(&self, claims: &Claims) -> bool {
-        let now = self.ours.glance();
+        let now = self.ours.now_coarse();
         let verdict = self.ours.decide(black_box(claims), &Checks::default(), now);
         !matches!(black_box(verdict), Verdict::Admitted(_))
     }
@@ -149,7 +149,7 @@ fn verdicts(figures: &mut Figures) {
 
 // Streams.
 
-type Streaming = Pin<Box<GuardedBody<Idle>>>;
+type Streaming = Pin<Box<GuardedResponseBody<Idle>>>;
 
 /// A service with a number of idle streams.
 struct Serving {

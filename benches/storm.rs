@@ -80,7 +80,7 @@ fn main() {
     let (last, waited) = (tokens::claims(&sid(sent.saturating_sub(1))), Instant::now());
     let is_refused = || {
         let verdict = revocations.decide(&last, &Checks::default(), revocations.now());
-        matches!(verdict, Verdict::Refused(_))
+        matches!(verdict, Verdict::Denied(_))
     };
     while !is_refused() {
         assert!(

@@ -150,7 +150,7 @@ impl Structure for Ours {
 
     fn refused(&self, tokens: &[Token]) -> usize {
         let once = self.revocations.now();
-        let now = || if self.reads_clock { self.revocations.glance() } else { once };
+        let now = || if self.reads_clock { self.revocations.now_coarse() } else { once };
         tokens.iter().filter(|token| self.refuses(&token.claims, now())).count()
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use caracal_revocation::baseline::{Baseline, BaselineError, BaselineFuture, Known, Scope};
+use caracal_revocation::baseline::{Baseline, BaselineError, BaselineFact, BaselineFuture, Scope};
 
 use crate::failure::Failure;
 
@@ -46,14 +46,14 @@ impl Baseline for Decided {
     fn read<'a>(
         &'a mut self,
         _: Scope,
-        add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> BaselineFuture<'a> {
         let read = std::fs::read_to_string(&self.0);
         let read = read.map_err(|error| BaselineError::new("decisions", error.to_string()));
         Box::pin(std::future::ready(read.map(|text| {
             // Of a line that is being written, Redis has not been told.
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            whole.lines().for_each(|anchor| add(&Known::Revoked(anchor)));
+            whole.lines().for_each(|anchor| add(&BaselineFact::Revoked(anchor)));
         })))
     }
 }

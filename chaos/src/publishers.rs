@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation::wire::{DelegationEvent, Notice, Stream};
+use caracal_revocation::wire::{DelegationEvent, MessageBuilder, Stream};
 use fastrand::Rng;
 use redis::aio::MultiplexedConnection;
 use tokio::time::MissedTickBehavior;
@@ -77,7 +77,7 @@ fn decide(
     rng: &mut Rng,
     way: Way,
     epoch: u64,
-) -> Result<(usize, usize, Notice), Failure> {
+) -> Result<(usize, usize, MessageBuilder), Failure> {
     let what = format!("{way:?}");
     let (revocation, token) = loop {
         match world.truth.attempt(rng, world.clock.now(), &what) {
@@ -120,10 +120,10 @@ impl Way {
         }
     }
 
-    fn notice(self, token: usize, epoch: u64) -> Notice {
+    fn notice(self, token: usize, epoch: u64) -> MessageBuilder {
         match self {
             Self::Sessions(anchor) => {
-                let (notice, id) = (Notice::revoke(ZONE, "chaos"), anchor.of(token));
+                let (notice, id) = (MessageBuilder::revoke(ZONE, "chaos"), anchor.of(token));
                 match anchor {
                     Anchor::Session => notice.session(&id),
                     Anchor::Root => notice.root(&id),
@@ -131,17 +131,25 @@ impl Way {
                     Anchor::Delegation | Anchor::HopDelegation => notice.delegation_edge(&id),
                 }
             }
-            Self::Terminate => Notice::terminate(ZONE, &Anchor::AgentSession.of(token)),
-            Self::Delegations(anchor) => {
-                Notice::delegation(ZONE, DelegationEvent::Revoke, &[&anchor.of(token)], epoch)
-            }
+            Self::Terminate => MessageBuilder::terminate(ZONE, &Anchor::AgentSession.of(token)),
+            Self::Delegations(anchor) => MessageBuilder::delegation(
+                ZONE,
+                DelegationEvent::Revoke,
+                &[&anchor.of(token)],
+                epoch,
+            ),
         }
     }
 }
 
 impl Sender {
     /// Signs the message, and adds it with this id; `*` leaves that to the server.
-    pub async fn send(&mut self, world: &World, notice: Notice, id: &str) -> Result<Sent, Failure> {
+    pub async fn send(
+        &mut self,
+        world: &World,
+        notice: MessageBuilder,
+        id: &str,
+    ) -> Result<Sent, Failure> {
         let stream = notice.stream().name();
         let (key, signing) = world.keys.signing(self.is_late);
         let fields = notice.into_fields(Some(&signing), SystemTime::now());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use caracal_revocation::gateway::{Rejection, RejectionKind};
+use caracal_revocation::gateway::{RequestDenial, RequestDenialKind};
 use caracal_revocation::state::{Options, RevocationsWriter, Unknown};
 use caracal_revocation::{Follower, GatewayLayer, Operations, Settings};
 use futures_util::FutureExt;
@@ -95,12 +95,12 @@ fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
 }
 
 fn tell<B>(mut response: Response<B>) -> Response<B> {
-    let answer = match response.extensions().get::<Rejection>() {
+    let answer = match response.extensions().get::<RequestDenial>() {
         None => "admitted",
         Some(rejection) => match (rejection.kind(), rejection.unknown()) {
-            (RejectionKind::Unknown, Some(Unknown::Stale { .. })) => "stale",
-            (RejectionKind::Unknown, Some(Unknown::NotReady(_))) => "not_ready",
-            (RejectionKind::Unknown, Some(unknown)) => unknown.label(),
+            (RequestDenialKind::Unknown, Some(Unknown::Stale { .. })) => "stale",
+            (RequestDenialKind::Unknown, Some(Unknown::NotReady(_))) => "not_ready",
+            (RequestDenialKind::Unknown, Some(unknown)) => unknown.label(),
             (kind, _) => kind.label(),
         },
     };

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Text, Verdict};
+use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Text, Verdict};
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -54,9 +54,9 @@ fuzz_target!(|payload: &[u8]| {
     assert_eq!(matches!(before, Verdict::Admitted(_)), lives, "{} to {}", owned.iat, owned.exp);
     for (_, anchor) in owned.anchors(true) {
         assert!(!anchor.is_empty());
-        revocations.add(&Known::Revoked(anchor), revocations.now());
+        revocations.add(&BaselineFact::Revoked(anchor), revocations.now());
         let verdict = revocations.decide(&borrowed, &Checks::default(), revocations.now());
-        assert!(matches!(verdict, Verdict::Refused(_)), "{anchor} is revoked");
+        assert!(matches!(verdict, Verdict::Denied(_)), "{anchor} is revoked");
     }
 });
 
@@ -74,7 +74,7 @@ fn assert_same_for_every_reader(payload: &[u8], claims: &Claims) {
     assert_eq!(text("agent_session_id"), claims.agent_session_id.as_deref());
     assert_eq!(text("delegation_edge_id"), claims.delegation_edge_id.as_deref());
     assert_eq!(text("zone_id"), claims.zone_id.as_deref());
-    assert_eq!(text("use"), claims.usage.as_deref());
+    assert_eq!(text("use"), claims.token_use.as_deref());
     let number = |name: &str| found(name).and_then(Value::as_i64);
     assert_eq!(number("iat"), Some(claims.iat));
     assert_eq!(number("exp"), Some(claims.exp));

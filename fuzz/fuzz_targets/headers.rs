@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use caracal_revocation_layer::{RejectionKind, fuzzing};
+use caracal_revocation_layer::{RequestDenialKind, fuzzing};
 use headers::Header as _;
 use headers::authorization::{Authorization, Bearer};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER};
@@ -90,7 +90,7 @@ fn authorization(input: &[u8]) {
         assert_eq!(other.unwrap().token(), token);
     }
     if headers.len() > 1 {
-        assert_eq!(read, Err(RejectionKind::AmbiguousToken));
+        assert_eq!(read, Err(RequestDenialKind::AmbiguousToken));
     }
 }
 
@@ -121,11 +121,11 @@ fn form(input: &[u8]) {
                 });
                 assert!(all.len() <= 1 && value.as_deref() == other, "{field}: {all:?}");
             }
-            Err(RejectionKind::RepeatedField) => {}
-            Err(kind) => assert_eq!(*kind, RejectionKind::MalformedForm),
+            Err(RequestDenialKind::RepeatedField) => {}
+            Err(kind) => assert_eq!(*kind, RequestDenialKind::MalformedForm),
         }
     }
-    if read == Err(RejectionKind::RepeatedField) {
+    if read == Err(RequestDenialKind::RepeatedField) {
         let count = |field| pairs.iter().filter(|(name, _)| name == field).count();
         assert!(FIELDS.iter().any(|field| count(field) > 1), "{pairs:?}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use caracal_revocation::baseline::Postgres;
-use caracal_revocation::state::{Reason, Verdict};
+use caracal_revocation::state::{DenyReason, Verdict};
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Claims, Follower, InProcess, Revocations};
 use tempfile::TempDir;
@@ -18,13 +18,13 @@ use crate::redis_server::RedisServer;
 fn old(session: &str) -> Claims {
     let mut claims = claims(session);
     claims.iat = 1_000_000_000;
-    claims.usage = Some("resource".into());
+    claims.token_use = Some("resource".into());
     claims
 }
 
-fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
+fn reason(revocations: &Revocations, claims: &Claims) -> Option<DenyReason> {
     match verdict(revocations, claims) {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         _ => None,
     }
 }
@@ -59,18 +59,18 @@ async fn closes_gap_from_postgres_and_denies_lost_revocation() {
     lose.cmd("DEL").arg(name);
     lose.query_async::<()>(&mut connection).await.unwrap();
     eventually("the gap is detected", || {
-        reason(&revocations, &old("living")) == Some(Reason::HistoryIncomplete)
+        reason(&revocations, &old("living")) == Some(DenyReason::HistoryIncomplete)
     })
     .await;
-    assert_eq!(reason(&revocations, &old("before")), Some(Reason::Revoked));
+    assert_eq!(reason(&revocations, &old("before")), Some(DenyReason::Revoked));
     assert!(matches!(verdict(&revocations, &claims("living")), Verdict::Admitted(_)));
 
     postgres.restart();
     eventually("the gap is closed", || reason(&revocations, &old("living")).is_none()).await;
-    assert_eq!(reason(&revocations, &old("hidden")), Some(Reason::Revoked));
+    assert_eq!(reason(&revocations, &old("hidden")), Some(DenyReason::Revoked));
     let mut session = old("living");
-    session.usage = Some("session".into());
-    assert_eq!(reason(&revocations, &session), Some(Reason::HistoryIncomplete));
+    session.token_use = Some("session".into());
+    assert_eq!(reason(&revocations, &session), Some(DenyReason::HistoryIncomplete));
 }
 
 const CHILD: &str = "CARACAL_DATABASE_OF_A_CHILD";

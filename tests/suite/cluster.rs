@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use caracal_revocation::admin::acl;
 use caracal_revocation::effects::EffectRunner;
-use caracal_revocation::state::{Outage, RevocationsWriter, Unknown};
+use caracal_revocation::state::{OutageCause, RevocationsWriter, Unknown};
 use caracal_revocation::stream::Canary;
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_revocation::{Follower, Publisher, Revocations};
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
@@ -16,7 +16,7 @@ use crate::live::{
 };
 use crate::sentinel_fleet::follow;
 
-fn outage(revocations: &Revocations) -> Option<Outage> {
+fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
@@ -37,12 +37,12 @@ async fn follows_and_publishes_streams_on_several_masters() {
     assert!(is_admitted(&revocations, "ar-2"));
     // Another stream, on another master.
     let before = revocations.zone(ZONE);
-    publisher.publish(Notice::keys(ZONE)).await.unwrap();
+    publisher.publish(MessageBuilder::keys(ZONE)).await.unwrap();
     eventually("keys are forgotten", || {
         revocations.zone(ZONE).keys_generation != before.keys_generation
     })
     .await;
-    publisher.publish(Notice::policies(ZONE)).await.unwrap();
+    publisher.publish(MessageBuilder::policies(ZONE)).await.unwrap();
     eventually("policies are reloaded", || {
         revocations.zone(ZONE).policy_generation != before.policy_generation
     })
@@ -112,7 +112,7 @@ async fn follows_moved_slot_without_suspecting_loss() {
     // During the move, write to the stream on its new master.
     let mut there = cluster.masters[0].connection().await;
     let mut commands = redis::pipe();
-    let fields = Notice::revoke(ZONE, "operator").session("on-its-way");
+    let fields = MessageBuilder::revoke(ZONE, "operator").session("on-its-way");
     let fields = fields.into_fields(Some(&crate::live::key(1)), std::time::SystemTime::now());
     let add =
         commands.cmd("ASKING").ignore().cmd("XADD").arg(Stream::SessionsRevoke.name()).arg("*");
@@ -166,7 +166,7 @@ async fn follows_replica_that_replaces_dead_master() {
     eventually("the outage is detected", || outage(&revocations).is_some()).await;
     assert!(is_admitted(&revocations, "anybody"), "within the bound");
     let start = std::time::Instant::now();
-    while publisher.publish(Notice::revoke(ZONE, "o").session("after")).await.is_err() {
+    while publisher.publish(MessageBuilder::revoke(ZONE, "o").session("after")).await.is_err() {
         assert!(start.elapsed() < PATIENCE, "no new master");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -205,7 +205,7 @@ async fn view_is_stale_when_only_a_minority_is_reachable() {
         redis::cmd("XLEN").arg(Stream::SessionsRevoke.name()).query_async(&mut home).await.unwrap();
     assert!(length > 0, "the third master still answers");
     eventually("the cause of the outage is reported", || {
-        outage(&revocations) == Some(Outage::NoPrimary)
+        outage(&revocations) == Some(OutageCause::NoPrimary)
     })
     .await;
     cluster.masters[0].thaw();

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{NotReady, Reason, Unknown, Verdict};
-use caracal_revocation::wire::{DelegationEvent, KeyRing, Notice, OccurredAt, Stream};
+use caracal_revocation::state::{DenyReason, NotReady, Unknown, Verdict};
+use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, OccurredAt, Stream};
 use caracal_revocation::{Follower, Publisher};
 
 use crate::live::{
@@ -99,13 +99,16 @@ async fn every_stream_changes_its_part_of_the_state() {
     let before = revocations.zone(ZONE);
     let at = |text: &str| OccurredAt::parse(text).unwrap();
     for notice in [
-        Notice::revoke(ZONE, "x").root("root-1").agent_session("gs-1").delegation_edge("de-1"),
-        Notice::keys(ZONE),
-        Notice::policy(ZONE, "ps-1", "v-2"),
-        Notice::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 41),
-        Notice::delegation(ZONE, DelegationEvent::Create, &["de-4"], 42),
-        Notice::terminate(ZONE, "gs-2"),
-        Notice::suspend(ZONE, "gs-3", at("2026-11-20T10:00:00.123Z")),
+        MessageBuilder::revoke(ZONE, "x")
+            .root("root-1")
+            .agent_session("gs-1")
+            .delegation_edge("de-1"),
+        MessageBuilder::keys(ZONE),
+        MessageBuilder::policy(ZONE, "ps-1", "v-2"),
+        MessageBuilder::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 41),
+        MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-4"], 42),
+        MessageBuilder::terminate(ZONE, "gs-2"),
+        MessageBuilder::suspend(ZONE, "gs-3", at("2026-11-20T10:00:00.123Z")),
     ] {
         publisher.publish(notice).await.unwrap();
     }
@@ -114,7 +117,7 @@ async fn every_stream_changes_its_part_of_the_state() {
     }
     eventually("gs-3 is suspended", || {
         matches!(verdict(&revocations, &claims("gs-3")),
-            Verdict::Refused(refusal) if refusal.reason() == Reason::Suspended)
+            Verdict::Denied(denial) if denial.reason() == DenyReason::Suspended)
     })
     .await;
     eventually("the zone's versions are updated", || {
@@ -127,7 +130,10 @@ async fn every_stream_changes_its_part_of_the_state() {
     assert!(is_admitted(&revocations, "de-4"), "a new delegation is not revoked");
     // A resume lifts suspensions decided in an earlier millisecond.
     tokio::time::sleep(Duration::from_millis(2)).await;
-    publisher.publish(Notice::resume(ZONE, "gs-3", at("2026-11-20T10:05:00.000Z"))).await.unwrap();
+    publisher
+        .publish(MessageBuilder::resume(ZONE, "gs-3", at("2026-11-20T10:05:00.000Z")))
+        .await
+        .unwrap();
     eventually("gs-3 is resumed", || is_admitted(&revocations, "gs-3")).await;
 }
 
@@ -259,7 +265,7 @@ async fn flushed_server_raises_the_horizon_and_is_followed() {
     let mut old = claims("ar-2");
     old.iat = 1_700_000_000;
     assert!(matches!(verdict(&revocations, &old),
-        Verdict::Refused(refusal) if refusal.reason() == Reason::HistoryIncomplete));
+        Verdict::Denied(denial) if denial.reason() == DenyReason::HistoryIncomplete));
     revoke(&publisher, "ar-3").await;
     eventually("ar-3 is revoked", || is_revoked(&revocations, "ar-3")).await;
     assert!(is_admitted(&revocations, "ar-2"), "a token issued after the gap is admitted");

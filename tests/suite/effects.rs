@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caracal_revocation::effects::{Delivery, EffectFailure, EffectRunner};
-use caracal_revocation::wire::{Change, KeyRing, Notice, Stream};
+use caracal_revocation::wire::{Change, KeyRing, MessageBuilder, Stream};
 use caracal_revocation::{InProcess, Publisher};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -311,7 +311,7 @@ async fn dead_lettered_message_runs_when_published_again() {
     };
     let (end, task) = start(runner(&server.url()).with_dedup(), handler);
     let publisher = publisher(&server).await;
-    let notice = Notice::revoke(ZONE, "operator").session("ar-1");
+    let notice = MessageBuilder::revoke(ZONE, "operator").session("ar-1");
     let notice = notice.with("outbox_id", "0198b0c2-7d10-7a11-8f00-000000000001");
     publisher.publish(notice.clone()).await.unwrap();
     while dead_letters(&server).await.is_empty() {
@@ -745,7 +745,7 @@ async fn dedup_runs_one_effect_per_outbox_id() {
     provision(&server).await;
     let publisher = publisher(&server).await;
     let notice = |session: &str, outbox_id: &str| {
-        Notice::revoke(ZONE, "operator").session(session).with("outbox_id", outbox_id)
+        MessageBuilder::revoke(ZONE, "operator").session(session).with("outbox_id", outbox_id)
     };
     let (one, two) =
         ("0198b0c2-7d10-7a11-8f00-000000000001", "0198b0c2-7d10-7a11-8f00-000000000002");
@@ -772,7 +772,7 @@ async fn runs_effects_on_in_process_streams() {
     let (end, task) = start(runner, recording(&done));
     let publisher = Publisher::in_process(&streams, Some(key(1)));
     revoke(&publisher, "ar-1").await;
-    publisher.publish(Notice::keys(ZONE)).await.unwrap();
+    publisher.publish(MessageBuilder::keys(ZONE)).await.unwrap();
     revoke(&publisher, "ar-2").await;
     eventually("both effects ran", || done.all() == ["ar-1", "ar-2"]).await;
     end.send(()).unwrap();

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use caracal_revocation::state::Outage;
+use caracal_revocation::state::OutageCause;
 use caracal_revocation::{Follower, Revocations};
 use tokio::net::TcpListener;
 
@@ -46,7 +46,7 @@ impl Write for Logged {
     }
 }
 
-fn outage(revocations: &Revocations) -> Option<Outage> {
+fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
@@ -65,14 +65,14 @@ async fn names_and_logs_each_redis_error_once_and_recovers() {
     let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
     ready(&revocations).await;
     for (answer, cause) in [
-        ("LOADING Redis is loading the dataset in memory", Outage::Loading),
-        ("MOVED 866 127.0.0.1:7001", Outage::Moved),
-        ("CLUSTERDOWN The cluster is down", Outage::Moved),
-        ("MASTERDOWN Link with MASTER is down", Outage::MasterDown),
-        ("NOPERM this user has no permissions", Outage::Forbidden),
-        ("NOAUTH Authentication required.", Outage::Login),
-        ("WRONGTYPE Operation against a key", Outage::Reply),
-        ("ERR max number of clients reached", Outage::Other),
+        ("LOADING Redis is loading the dataset in memory", OutageCause::Loading),
+        ("MOVED 866 127.0.0.1:7001", OutageCause::Moved),
+        ("CLUSTERDOWN The cluster is down", OutageCause::Moved),
+        ("MASTERDOWN Link with MASTER is down", OutageCause::MasterDown),
+        ("NOPERM this user has no permissions", OutageCause::Forbidden),
+        ("NOAUTH Authentication required.", OutageCause::Login),
+        ("WRONGTYPE Operation against a key", OutageCause::Reply),
+        ("ERR max number of clients reached", OutageCause::Other),
     ] {
         proxy.answer(answer);
         eventually(answer, || outage(&revocations) == Some(cause)).await;
@@ -95,7 +95,8 @@ async fn silent_partition_is_a_timeout() {
     ready(&revocations).await;
     proxy.fall_silent();
     revoke(&publisher(&server).await, "meanwhile").await;
-    eventually("the timeout is detected", || outage(&revocations) == Some(Outage::Timeout)).await;
+    eventually("the timeout is detected", || outage(&revocations) == Some(OutageCause::Timeout))
+        .await;
     assert!(!is_revoked(&revocations, "meanwhile"));
     proxy.redirect(server.port());
     eventually("the missed message is read", || is_revoked(&revocations, "meanwhile")).await;
@@ -107,8 +108,10 @@ async fn recovers_once_the_wrong_password_is_set_on_redis() {
     let server = RedisServer::start_with(&["--requirepass", "right"]);
     let url = format!("redis://:later@127.0.0.1:{}", server.port());
     let revocations = Follower::new(settings(&url, &ring())).spawn();
-    eventually("the wrong password is reported", || outage(&revocations) == Some(Outage::Login))
-        .await;
+    eventually("the wrong password is reported", || {
+        outage(&revocations) == Some(OutageCause::Login)
+    })
+    .await;
     let admin = format!("redis://:right@127.0.0.1:{}", server.port());
     let client = redis::Client::open(admin).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -131,7 +134,8 @@ async fn hung_handshake_is_a_timeout() {
         }
     });
     let revocations = Follower::new(settings(&url, &ring())).spawn();
-    eventually("the timeout is reported", || outage(&revocations) == Some(Outage::Timeout)).await;
+    eventually("the timeout is reported", || outage(&revocations) == Some(OutageCause::Timeout))
+        .await;
     taking.abort();
 }
 
@@ -151,5 +155,9 @@ async fn reads_server_that_rejects_writes() {
     })
     .await;
     let cause = outage(&revocations);
-    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary), "missing dead letters are no outage");
+    assert_eq!(
+        cause,
+        Some(OutageCause::ReplicaWithoutPrimary),
+        "missing dead letters are no outage"
+    );
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{Options, Outage, Reason, RevocationsWriter, Verdict};
+use caracal_revocation::state::{DenyReason, Options, OutageCause, RevocationsWriter, Verdict};
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Publisher, Revocations};
 use redis::Pipeline;
@@ -67,10 +67,10 @@ async fn expect_horizon(revocations: &Revocations) {
     eventually("the gap is detected", || revocations.horizon().is_some()).await;
     let horizon = revocations.horizon().unwrap();
     let reason = |iat| match verdict(revocations, &made_at("made-early", iat)) {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         _ => None,
     };
-    assert_eq!(reason(horizon), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(horizon), Some(DenyReason::HistoryIncomplete));
     assert_eq!(reason(horizon + 1), None);
 }
 
@@ -443,7 +443,7 @@ async fn full_resynchronization_raises_no_horizon() {
     redis::cmd("SET").arg("own").arg("history").exec_async(&mut connection).await.unwrap();
     replicate(&replica, Some(&primary)).await;
     eventually("the stream is read again", || {
-        revocations.readiness(revocations.now()).outage != Some(Outage::Loading)
+        revocations.readiness(revocations.now()).outage != Some(OutageCause::Loading)
     })
     .await;
     caught_up(&revocations, &publisher).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caracal_revocation::gateway::{GuardedUpload, Rejection, RejectionKind};
+use caracal_revocation::gateway::{GuardedRequestBody, RequestDenial, RequestDenialKind};
 use caracal_revocation::state::{ManualClock, Options, RevocationsWriter};
 use caracal_revocation::{Claims, Follower, GatewayLayer, Publisher};
 use http::{Request, StatusCode};
@@ -112,7 +112,7 @@ async fn service_runs_without_a_server() {
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
     revocations.confirm(revocations.now());
     let service = GatewayLayer::new(revocations.reader()).layer(service_fn(
-        async |_: Request<GuardedUpload<()>>| {
+        async |_: Request<GuardedRequestBody<()>>| {
             Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from("hello")))
         },
     ));
@@ -127,8 +127,8 @@ async fn service_runs_without_a_server() {
     clock.advance(Duration::from_secs(61));
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let kind = response.extensions().get::<Rejection>().map(Rejection::kind);
-    assert_eq!(kind, Some(RejectionKind::Unknown));
+    let kind = response.extensions().get::<RequestDenial>().map(RequestDenial::kind);
+    assert_eq!(kind, Some(RequestDenialKind::Unknown));
 }
 
 #[tokio::test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use caracal_revocation::baseline::Known;
-use caracal_revocation::gateway::{Observed, Rejection};
+use caracal_revocation::baseline::BaselineFact;
+use caracal_revocation::gateway::{Observed, RequestDenial};
 use caracal_revocation::mandate::Use;
 use caracal_revocation::policy::{
-    ClaimsInput, PolicyBundle, PolicyLayer, PolicyRejection, PolicyRequest, PolicySource,
-    RegoEngine, Resource, SourceError, ZonePolicies,
+    ClaimsInput, PolicyBundle, PolicyDenial, PolicyLayer, PolicyRequest, PolicySource, RegoEngine,
+    Resource, SourceError, ZonePolicies,
 };
 use caracal_revocation::state::{Hop, Identity, ManualClock, Options, RevocationsWriter};
 use caracal_revocation::{
@@ -240,9 +240,9 @@ async fn ask(app: Router, token: Option<&str>) -> Outcome {
     let response = app.oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let extensions = response.extensions();
-    let text = if let Some(rejection) = extensions.get::<Rejection>() {
+    let text = if let Some(rejection) = extensions.get::<RequestDenial>() {
         rejection.kind().label().to_owned()
-    } else if let Some(rejection) = extensions.get::<PolicyRejection>() {
+    } else if let Some(rejection) = extensions.get::<PolicyDenial>() {
         rejection.kind().label().to_owned()
     } else {
         let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
@@ -371,7 +371,7 @@ async fn second_gateway_keeps_its_own_bound() {
 #[tokio::test]
 async fn second_gateway_checks_the_chain_of_the_admitted_identity() {
     let world = World::new().await;
-    world.revocations.add(&Known::Revoked(&edge(NOBODY)), world.revocations.now());
+    world.revocations.add(&BaselineFact::Revoked(&edge(NOBODY)), world.revocations.now());
     for case in Case::all().filter(|case| case.inner == Inner::Gateway && !case.conflicts()) {
         let between = matches!(case.foreign, Foreign::ClaimsBetween | Foreign::AuthorityBetween);
         let judged = case.identity().or(between.then_some(case.other));
@@ -389,7 +389,7 @@ async fn second_gateway_checks_the_chain_of_the_admitted_identity() {
 #[tokio::test]
 async fn observe_only_layer_admits_no_identity_it_would_deny() {
     let world = World::new().await;
-    world.revocations.add(&Known::Revoked(NOBODY), world.revocations.now());
+    world.revocations.add(&BaselineFact::Revoked(NOBODY), world.revocations.now());
     let cases = Case::all()
         .filter(|case| (case.observe, case.foreign, case.own) == (true, Foreign::Nothing, NOBODY));
     for case in cases {
@@ -417,7 +417,7 @@ async fn observe_only_layer_admits_no_identity_it_would_deny() {
 #[tokio::test]
 async fn inner_observe_only_layer_keeps_the_outer_decision() {
     let world = World::new().await;
-    world.revocations.add(&Known::Revoked(&edge(BOSS)), world.revocations.now());
+    world.revocations.add(&BaselineFact::Revoked(&edge(BOSS)), world.revocations.now());
     for verifies in [false, true] {
         let observing = world.gateway().insecure_observe_only();
         let outer = world.gateway().without_chain();

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use caracal_revocation::state::{Checks, Options, Reason, RevocationsWriter, Unknown, Verdict};
-use caracal_revocation::wire::{Key, KeyRing, Notice, StreamId};
+use caracal_revocation::state::{Checks, DenyReason, Options, RevocationsWriter, Unknown, Verdict};
+use caracal_revocation::wire::{Key, KeyRing, MessageBuilder, StreamId};
 use caracal_revocation::{Claims, Follower, Publisher, Revocations};
 
 pub(crate) use caracal_test_support::waiting::eventually;
@@ -53,7 +53,7 @@ pub(crate) async fn publisher(server: &RedisServer) -> Publisher {
 
 /// Publishes a revocation as the API does, and returns the message's id.
 pub(crate) async fn revoke(publisher: &Publisher, session: &str) -> StreamId {
-    let notice = Notice::revoke(ZONE, "operator").session(session);
+    let notice = MessageBuilder::revoke(ZONE, "operator").session(session);
     publisher.publish(notice).await.expect("Redis stores the message")
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn is_admitted(revocations: &Revocations, session: &str) -> bool {
 pub(crate) fn is_revoked(revocations: &Revocations, session: &str) -> bool {
     matches!(
         verdict(revocations, &claims(session)),
-        Verdict::Refused(refusal) if refusal.reason() == Reason::Revoked
+        Verdict::Denied(denial) if denial.reason() == DenyReason::Revoked
     )
 }
 

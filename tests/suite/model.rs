@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use caracal_revocation::Claims;
 use caracal_revocation::state::{
-    Checks, Hop, ManualClock, Options, Reason, RevocationsWriter, Verdict,
+    Checks, DenyReason, Hop, ManualClock, Options, RevocationsWriter, Verdict,
 };
-use caracal_revocation::wire::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation::wire::{DelegationEvent, KeyRing, Message, MessageBuilder, OccurredAt};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -127,7 +127,7 @@ impl Model {
         }
     }
 
-    fn refuses(&self, claims: &Claims, with_epoch: bool) -> Option<Reason> {
+    fn refuses(&self, claims: &Claims, with_epoch: bool) -> Option<DenyReason> {
         let mut ids: Vec<&str> = vec![&claims.sid];
         for id in [&claims.root_sid, &claims.agent_session_id, &claims.delegation_edge_id] {
             ids.extend(id.as_deref());
@@ -138,13 +138,13 @@ impl Model {
         }
         ids.extend(claims.delegation_path.iter().map(|id| &**id));
         if ids.iter().any(|id| self.revoked.contains_key(*id)) {
-            return Some(Reason::Revoked);
+            return Some(DenyReason::Revoked);
         }
         if ids.iter().any(|id| self.suspension_refuses(id, claims.iat)) {
-            return Some(Reason::Suspended);
+            return Some(DenyReason::Suspended);
         }
         let epoch = claims.delegation_graph_epoch;
-        (with_epoch && epoch > 0 && self.epoch > epoch).then_some(Reason::DelegationStale)
+        (with_epoch && epoch > 0 && self.epoch > epoch).then_some(DenyReason::DelegationStale)
     }
 
     fn suspension_refuses(&self, id: &str, iat: i64) -> bool {
@@ -161,11 +161,11 @@ impl Model {
 
 /// Returns the message for a step and the time of its decision. That time orders suspensions as
 /// their occurrence does; the tests of the state crate cover the other cases.
-fn notice(step: &Step) -> Option<(Notice, u64)> {
+fn notice(step: &Step) -> Option<(MessageBuilder, u64)> {
     let decided = |second: &u32| 1_795_168_800_000 + u64::from(*second) * 1_000;
     Some(match step {
         Step::Revoke { session, agent, edge } => {
-            let mut notice = Notice::revoke("z", "x").session(session);
+            let mut notice = MessageBuilder::revoke("z", "x").session(session);
             if let Some(agent) = agent {
                 notice = notice.agent_session(agent);
             }
@@ -174,13 +174,13 @@ fn notice(step: &Step) -> Option<(Notice, u64)> {
             }
             (notice, 0)
         }
-        Step::Terminate(id) => (Notice::terminate("z", id), 0),
-        Step::Suspend(id, at) => (Notice::suspend("z", id, occurred(*at)), decided(at)),
-        Step::Resume(id, at) => (Notice::resume("z", id, occurred(*at)), decided(at)),
+        Step::Terminate(id) => (MessageBuilder::terminate("z", id), 0),
+        Step::Suspend(id, at) => (MessageBuilder::suspend("z", id, occurred(*at)), decided(at)),
+        Step::Resume(id, at) => (MessageBuilder::resume("z", id, occurred(*at)), decided(at)),
         Step::Delegation { ends, edges, epoch } => {
             let event = if *ends { DelegationEvent::Expire } else { DelegationEvent::Create };
             let edges: Vec<_> = edges.iter().map(String::as_str).collect();
-            (Notice::delegation("z", event, &edges, *epoch), 0)
+            (MessageBuilder::delegation("z", event, &edges, *epoch), 0)
         }
         Step::Wait(_) => return None,
     })
@@ -238,7 +238,7 @@ proptest! {
             }
             let refused = match verdict {
                 Verdict::Admitted(_) => None,
-                Verdict::Refused(refusal) => Some(refusal.reason()),
+                Verdict::Denied(denial) => Some(denial.reason()),
                 Verdict::Unknown(why) => panic!("nothing is unknown here: {why:?}"),
             };
             prop_assert_eq!(refused, model.refuses(&claims, with_epoch), "{:?}", claims);

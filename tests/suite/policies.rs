@@ -7,7 +7,7 @@ use caracal_revocation::policy::{
     PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine, Resource,
     SourceError, ZonePolicies,
 };
-use caracal_revocation::wire::Notice;
+use caracal_revocation::wire::MessageBuilder;
 
 use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring, start_test};
 use crate::redis_server::{RedisServer, settings};
@@ -65,7 +65,7 @@ async fn invalidation_loads_new_policy_and_ages_since_publication() {
     assert_eq!(version(&policies).await, "v1");
     let publisher = publisher(&server).await;
     // The message arrives before the version that it names.
-    publisher.publish(Notice::policy(ZONE, "ps-1", "v2")).await.unwrap();
+    publisher.publish(MessageBuilder::policy(ZONE, "ps-1", "v2")).await.unwrap();
     eventually("the invalidation is read", || {
         policies.status(ZONE).is_some_and(|status| !status.invalidation_age.is_zero())
     })
@@ -106,7 +106,7 @@ async fn two_processes_both_reload() {
         assert!(lines.any(|line| line.contains("child serves v1")));
     }
     file.write("v2");
-    let notice = Notice::policy(ZONE, "ps-1", "v2");
+    let notice = MessageBuilder::policy(ZONE, "ps-1", "v2");
     publisher(&server).await.publish(notice).await.unwrap();
     for (child, lines) in &mut children {
         assert!(lines.any(|line| line.contains("child serves v2")));

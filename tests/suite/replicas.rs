@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::state::{Moment, Options, Outage, RevocationsWriter, Unknown};
+use caracal_revocation::state::{Moment, Options, OutageCause, RevocationsWriter, Unknown};
 use caracal_revocation::{Follower, Revocations, Settings};
 
 use crate::delivery::add;
@@ -63,7 +63,7 @@ async fn burst(server: &RedisServer, megabytes: usize) {
 }
 
 fn outage(revocations: &Revocations) -> Option<&'static str> {
-    revocations.readiness(revocations.now()).outage.map(Outage::label)
+    revocations.readiness(revocations.now()).outage.map(OutageCause::label)
 }
 
 /// Returns `true` if the view was proven at a time after `moment`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use caracal_revocation::wire::{DelegationEvent, Notice, OccurredAt};
+use caracal_revocation::wire::{DelegationEvent, MessageBuilder, OccurredAt};
 use caracal_revocation::{Publisher, ResourceLayer, Revocations, Verifier};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ impl World {
         self.asker.ask_with(self.address, token).await
     }
 
-    async fn publish(&self, notice: Notice) {
+    async fn publish(&self, notice: MessageBuilder) {
         self.publisher.publish(notice).await.unwrap();
     }
 
@@ -87,7 +87,7 @@ fn claims(n: usize) -> Value {
 }
 
 /// A notice that revokes only the mandate with this number.
-type Way = Box<dyn Fn(usize) -> Notice>;
+type Way = Box<dyn Fn(usize) -> MessageBuilder>;
 
 fn said(seen: &Seen) -> (u16, String) {
     let body = seen.json();
@@ -102,11 +102,11 @@ fn at(text: &str) -> OccurredAt {
 #[tokio::test]
 async fn denies_over_http_after_each_way_to_revoke() {
     let world = World::start().await;
-    fn revoke() -> Notice {
-        Notice::revoke(ZONE, "operator")
+    fn revoke() -> MessageBuilder {
+        MessageBuilder::revoke(ZONE, "operator")
     }
-    fn edge(event: DelegationEvent, edges: &[&str]) -> Notice {
-        Notice::delegation(ZONE, event, edges, 1)
+    fn edge(event: DelegationEvent, edges: &[&str]) -> MessageBuilder {
+        MessageBuilder::delegation(ZONE, event, edges, 1)
     }
     let suspended = at("2026-11-20T10:00:00.000Z");
     let ways: Vec<(&str, Way)> = vec![
@@ -124,10 +124,13 @@ async fn denies_over_http_after_each_way_to_revoke() {
             "edge_expire",
             Box::new(|n| edge(DelegationEvent::Expire, &["other", &format!("hop-de-{n}")])),
         ),
-        ("suspend", Box::new(move |n| Notice::suspend(ZONE, &format!("gs-{n}"), suspended))),
+        (
+            "suspend",
+            Box::new(move |n| MessageBuilder::suspend(ZONE, &format!("gs-{n}"), suspended)),
+        ),
         (
             "suspend, of a hop",
-            Box::new(move |n| Notice::suspend(ZONE, &format!("hop-gs-{n}"), suspended)),
+            Box::new(move |n| MessageBuilder::suspend(ZONE, &format!("hop-gs-{n}"), suspended)),
         ),
         (
             "suspend, on sessions.revoke",
@@ -136,7 +139,7 @@ async fn denies_over_http_after_each_way_to_revoke() {
                 revoke().agent_session(&format!("gs-{n}")).with("dedupe_key", &key)
             }),
         ),
-        ("terminate, alone", Box::new(|n| Notice::terminate(ZONE, &format!("gs-{n}")))),
+        ("terminate, alone", Box::new(|n| MessageBuilder::terminate(ZONE, &format!("gs-{n}")))),
     ];
     let tokens: Vec<_> = (0..ways.len()).map(|n| world.mint(n, &claims(n))).collect();
     for token in &tokens {
@@ -165,18 +168,18 @@ async fn resumed_session_is_admitted_with_new_mandates_only() {
     let old = json!({ "agent_session_id": "gs-1", "iat": suspended.floor_seconds() + 1 });
     let old = world.mint(1, &old);
     let new = world.mint(1, &json!({ "agent_session_id": "gs-1" }));
-    world.publish(Notice::suspend(ZONE, "gs-1", suspended)).await;
+    world.publish(MessageBuilder::suspend(ZONE, "gs-1", suspended)).await;
     world.caught_up().await;
     for token in [&old, &new] {
         assert_eq!(said(&world.ask(token).await), (401, "session_revoked".into()));
     }
     // The resume is decided after the suspension, by the clock of `outbox_id`.
     tokio::time::sleep(Duration::from_millis(5)).await;
-    world.publish(Notice::resume(ZONE, "gs-1", resumed)).await;
+    world.publish(MessageBuilder::resume(ZONE, "gs-1", resumed)).await;
     world.caught_up().await;
     assert_eq!(said(&world.ask(&old).await), (401, "session_revoked".into()));
     assert_eq!(world.ask(&new).await.status, StatusCode::OK);
-    world.publish(Notice::terminate(ZONE, "gs-1")).await;
+    world.publish(MessageBuilder::terminate(ZONE, "gs-1")).await;
     world.caught_up().await;
     assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()));
 }
@@ -188,7 +191,7 @@ async fn newer_delegation_epoch_makes_older_mandates_stale() {
     let (of_none, of_six, of_seven) = (token(0), token(6), token(7));
     for epoch in [7, 5] {
         let event = DelegationEvent::Create;
-        world.publish(Notice::delegation(ZONE, event, &["de-new"], epoch)).await;
+        world.publish(MessageBuilder::delegation(ZONE, event, &["de-new"], epoch)).await;
         world.caught_up().await;
     }
     assert_eq!(said(&world.ask(&of_six).await), (401, "delegation_stale".into()));
@@ -204,7 +207,7 @@ async fn key_rotation_denies_the_old_key_and_admits_the_new() {
     world.issuer.rotate().unwrap();
     assert_eq!(world.ask(&old).await.status, StatusCode::OK, "no rotation was announced yet");
     let new = world.mint(1, &json!({}));
-    world.publish(Notice::keys(ZONE)).await;
+    world.publish(MessageBuilder::keys(ZONE)).await;
     world.caught_up().await;
     assert_eq!(said(&world.ask(&old).await), (401, "invalid_token".into()));
     assert_eq!(world.ask(&new).await.status, StatusCode::OK);

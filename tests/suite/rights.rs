@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use caracal_revocation::admin::acl;
-use caracal_revocation::state::Outage;
+use caracal_revocation::state::OutageCause;
 use caracal_revocation::stream::Canary;
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Revocations};
@@ -53,7 +53,7 @@ fn follower(server: &RedisServer, user: &str) -> Follower {
     Follower::new(settings(&url, &ring()))
 }
 
-fn outage(revocations: &Revocations) -> Option<Outage> {
+fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
@@ -116,7 +116,7 @@ async fn log_names_each_missing_right() {
             text.lines().any(|line| line.contains("NOPERM") && line.contains(rights)) && is_named
         };
         if acl::FOLLOW.split(' ').any(|word| word == right) {
-            eventually(right, || outage(&revocations) == Some(Outage::Forbidden)).await;
+            eventually(right, || outage(&revocations) == Some(OutageCause::Forbidden)).await;
             eventually(right, || says(&lines.text(), acl::FOLLOW)).await;
             assert!(!revocations.readiness(revocations.now()).is_ready(), "{right}");
             continue;

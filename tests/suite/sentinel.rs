@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use caracal_revocation::admin::acl;
-use caracal_revocation::state::{Outage, Unknown};
+use caracal_revocation::state::{OutageCause, Unknown};
 use caracal_revocation::{Publisher, Revocations};
 
 use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
@@ -29,7 +29,7 @@ fn is_stale(revocations: &Revocations) -> bool {
     matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
 }
 
-fn outage(revocations: &Revocations) -> Option<Outage> {
+fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
@@ -50,7 +50,7 @@ async fn follows_new_primary_after_the_old_is_killed() {
     let start = std::time::Instant::now();
     // The existing publisher finds the new primary by itself.
     while publisher
-        .publish(caracal_revocation::wire::Notice::revoke("z", "o").session("after"))
+        .publish(caracal_revocation::wire::MessageBuilder::revoke("z", "o").session("after"))
         .await
         .is_err()
     {
@@ -171,7 +171,7 @@ async fn finds_late_sentinels_and_reports_unknown_primary_name() {
     let list = list(silent.iter().map(|proxy| proxy.port()));
     let revocations = follow(settings(&list, &[]).unwrap(), Duration::from_secs(60));
     eventually("no sentinel is reached", || {
-        matches!(outage(&revocations), Some(Outage::Unreachable | Outage::Timeout))
+        matches!(outage(&revocations), Some(OutageCause::Unreachable | OutageCause::Timeout))
     })
     .await;
     assert!(is_unknown(&revocations).is_some());
@@ -183,8 +183,10 @@ async fn finds_late_sentinels_and_reports_unknown_primary_name() {
         proxy.redirect(sentinel.port);
     }
     ready(&revocations).await;
-    eventually("the unknown primary name is reported", || outage(&lost) == Some(Outage::NoPrimary))
-        .await;
+    eventually("the unknown primary name is reported", || {
+        outage(&lost) == Some(OutageCause::NoPrimary)
+    })
+    .await;
     let error = Publisher::connect(&settings(&list, &wrong).unwrap()).await.map(drop);
     let words = error.unwrap_err().to_string();
     assert!(words.contains("does not know a primary named \"another\""), "{words}");
@@ -216,7 +218,7 @@ async fn sentinels_and_servers_use_separate_logins() {
     ready(&revocations).await;
     eventually("the message is read", || is_revoked(&revocations, "before")).await;
     let wrong = with("wrong");
-    eventually("the wrong login is reported", || outage(&wrong) == Some(Outage::Login)).await;
+    eventually("the wrong login is reported", || outage(&wrong) == Some(OutageCause::Login)).await;
 }
 
 #[tokio::test]
@@ -240,7 +242,7 @@ async fn sentinel_that_marks_primary_down_confirms_nothing() {
     let settings = settings(&list([sentinel.port].into_iter()), &more).unwrap();
     let revocations = follow(settings, Duration::from_secs(60));
     eventually("the cause of the outage is reported", || {
-        outage(&revocations) == Some(Outage::NoPrimary)
+        outage(&revocations) == Some(OutageCause::NoPrimary)
     })
     .await;
     assert!(!revocations.readiness(revocations.now()).is_ready());

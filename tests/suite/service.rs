@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::{Extension, Router, routing::get};
-use caracal_revocation::gateway::GuardedUpload;
+use caracal_revocation::gateway::GuardedRequestBody;
 use caracal_revocation::{Admission, GatewayLayer};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
@@ -42,7 +42,7 @@ pub(crate) async fn on_hyper(layer: GatewayLayer, issuer: &Issuer) -> SocketAddr
     let service = ServiceBuilder::new()
         .map_request(move |request| issuer.authenticate(request))
         .layer(layer)
-        .service_fn(async |_: Request<GuardedUpload<Incoming>>| {
+        .service_fn(async |_: Request<GuardedRequestBody<Incoming>>| {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello, admitted")))
         });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,11 +1,11 @@
-//! Losses that only a baseline can reveal: strict mode requires it, and a failover triggers a read.
+//! LossVersion that only a baseline can reveal: strict mode requires it, and a failover triggers a read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use caracal_revocation::baseline::{Baseline, BaselineFuture, Known, Scope};
+use caracal_revocation::baseline::{Baseline, BaselineFact, BaselineFuture, Scope};
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{Options, Reason, RevocationsWriter, Verdict};
+use caracal_revocation::state::{DenyReason, Options, RevocationsWriter, Verdict};
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Revocations};
 
@@ -26,10 +26,10 @@ impl Baseline for SecondSource {
     fn read<'a>(
         &'a mut self,
         scope: Scope,
-        add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> BaselineFuture<'a> {
-        add(&Known::Revoked("lost"));
-        if matches!(scope, Scope::Window(_)) {
+        add(&BaselineFact::Revoked("lost"));
+        if matches!(scope, Scope::Full(_)) {
             self.0.fetch_add(1, Ordering::AcqRel);
         }
         Box::pin(async { Ok(()) })
@@ -63,11 +63,11 @@ fn strict() -> RevocationsWriter {
 }
 
 /// Returns the denial reason for a resource token issued before the start.
-fn reason(revocations: &Revocations, session: &str) -> Option<Reason> {
+fn reason(revocations: &Revocations, session: &str) -> Option<DenyReason> {
     let mut claims = made_at(session, 1_000_000_000);
-    claims.usage = Some("resource".into());
+    claims.token_use = Some("resource".into());
     match verdict(revocations, &claims) {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(why) => panic!("{why:?}"),
     }
@@ -81,7 +81,7 @@ async fn complete_streams_at_start_are_trusted_unless_strict() {
     assert_eq!(lenient.horizon(), None);
     let strict = Follower::new(server.settings(&ring())).with_writer(strict()).spawn();
     ready(&strict).await;
-    assert_eq!(reason(&strict, "living"), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(&strict, "living"), Some(DenyReason::HistoryIncomplete));
 }
 
 #[tokio::test]
@@ -91,5 +91,5 @@ async fn baseline_admits_older_tokens_in_strict_mode() {
     let strict = follower.with_baseline(SecondSource::default()).spawn();
     ready(&strict).await;
     eventually("older tokens are admitted", || reason(&strict, "living").is_none()).await;
-    assert_eq!(reason(&strict, "lost"), Some(Reason::Revoked));
+    assert_eq!(reason(&strict, "lost"), Some(DenyReason::Revoked));
 }

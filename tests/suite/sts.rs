@@ -9,7 +9,7 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use caracal_revocation::StsLayer;
-use caracal_revocation::wire::Notice;
+use caracal_revocation::wire::MessageBuilder;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 /// Starts a token endpoint that echoes the request body. `ar-1`, `gs-1` and `de-1` are revoked.
 async fn start(server: &RedisServer, deadline: Duration) -> SocketAddr {
     let (revocations, publisher) = (follow(server).await, publisher(server).await);
-    let revoke = || Notice::revoke(ZONE, "operator");
+    let revoke = || MessageBuilder::revoke(ZONE, "operator");
     for notice in
         [revoke().session("ar-1"), revoke().agent_session("gs-1"), revoke().delegation_edge("de-1")]
     {
@@ -129,7 +129,7 @@ async fn other_requests_reach_the_sts_untouched() {
 async fn denies_in_nests_and_on_routes() {
     let server = RedisServer::start();
     let (revocations, publisher) = (follow(&server).await, publisher(&server).await);
-    publisher.publish(Notice::revoke(ZONE, "operator").session("ar-1")).await.unwrap();
+    publisher.publish(MessageBuilder::revoke(ZONE, "operator").session("ar-1")).await.unwrap();
     caught_up(&revocations, &publisher).await;
     let layer = || StsLayer::new(revocations.clone());
     let token = || post(async |body: Bytes| body);

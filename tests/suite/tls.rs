@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use caracal_revocation::admin::acl;
-use caracal_revocation::state::Outage;
+use caracal_revocation::state::OutageCause;
 use caracal_revocation::{Follower, Revocations, Settings};
 use tempfile::TempDir;
 
@@ -57,11 +57,13 @@ async fn connects_with_private_authority_and_client_certificate() {
 
     let outage = |revocations: &Revocations| revocations.readiness(revocations.now()).outage;
     let stranger = follow(port, &own);
-    eventually("the server's certificate is rejected", || outage(&stranger) == Some(Outage::Tls))
-        .await;
+    eventually("the server's certificate is rejected", || {
+        outage(&stranger) == Some(OutageCause::Tls)
+    })
+    .await;
     let nobody = follow(port, &[ca]);
     eventually("the server requires a client certificate", || {
-        matches!(outage(&nobody), Some(Outage::Tls | Outage::Unreachable))
+        matches!(outage(&nobody), Some(OutageCause::Tls | OutageCause::Unreachable))
     })
     .await;
     assert!(!nobody.readiness(nobody.now()).is_ready());
@@ -75,9 +77,11 @@ async fn connects_with_private_authority_and_client_certificate() {
     ready(&least).await;
     assert!(is_revoked(&least, "ar-1"));
     let less = follow_at(&url("less"), &files);
-    eventually("the missing right is reported", || outage(&less) == Some(Outage::Forbidden)).await;
+    eventually("the missing right is reported", || outage(&less) == Some(OutageCause::Forbidden))
+        .await;
     let wrong = follow_at(&url("least").replace("secret", "wrong"), &files);
-    eventually("the wrong password is reported", || outage(&wrong) == Some(Outage::Login)).await;
+    eventually("the wrong password is reported", || outage(&wrong) == Some(OutageCause::Login))
+        .await;
     assert!([less, wrong].iter().all(|view| !view.readiness(view.now()).is_ready()));
 }
 

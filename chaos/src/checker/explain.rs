@@ -14,7 +14,7 @@ const PROVEN_EVERY: Duration = Duration::from_millis(700);
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
 /// A message that no accepted key has signed counts for so long after it, in strict mode.
 const ALARMED: Duration = Duration::from_secs(60);
-/// Further beyond a recovery, a refusal has nothing to do with it.
+/// Further beyond a recovery, a denial has nothing to do with it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
 /// Whether a fault explains that the reader's last proof is older than the bound.

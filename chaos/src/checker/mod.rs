@@ -31,7 +31,7 @@ pub struct Verdict {
     pub worst_delay: Option<Delay>,
     /// The same, leaving out readers that were cut off from Redis or had just come back to it.
     pub worst_calm_delay: Option<Delay>,
-    /// From Redis being back to the last refusal for want of knowledge.
+    /// From Redis being back to the last denial for want of knowledge.
     pub worst_recovery: Option<Delay>,
     pub violations: Vec<Violation>,
 }
@@ -80,7 +80,7 @@ pub enum Rule {
     NotRecalled,
     /// Refused as revoked, and nobody had revoked it.
     UntrueReason,
-    /// A refusal that no fault explains.
+    /// A denial that no fault explains.
     Unexplained,
     /// Still refusing for want of knowledge although Redis was back.
     SlowRecovery,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation::wire::{Key, Notice, Stream};
+use caracal_revocation::wire::{Key, MessageBuilder, Stream};
 use fastrand::Rng;
 
 use super::Outcome;
@@ -27,9 +27,9 @@ pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Out
     let mut added = 0;
     for token in world.truth.some_good(&mut rng, 6) {
         let session = Anchor::Session.of(token);
-        let notice = || Notice::revoke(ZONE, "forged").session(&session);
+        let notice = || MessageBuilder::revoke(ZONE, "forged").session(&session);
         let now = SystemTime::now();
-        let other = Notice::keys(ZONE).with("session_id", &session);
+        let other = MessageBuilder::keys(ZONE).with("session_id", &session);
         for fields in [
             notice().into_fields(None, now),
             notice().into_fields(Some(&Key::generate()?), now),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use redis::aio::MultiplexedConnection;
 
 use super::server::wait_for_revocations;
@@ -126,7 +126,7 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
     let id = format!("{}-0", now + u128::from(fault.amount));
     let mut connection = connect(world.primary()).await?;
     if fault.ending == Ending::Resumes {
-        let notice = Notice::revoke(ZONE, "chaos").session("nobody");
+        let notice = MessageBuilder::revoke(ZONE, "chaos").session("nobody");
         let mut add = command("XADD", SESSIONS);
         add.arg(&id);
         for (name, value) in

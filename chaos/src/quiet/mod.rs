@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::admin::Inspector;
-use caracal_revocation::wire::Notice;
+use caracal_revocation::wire::MessageBuilder;
 use caracal_revocation::{Publisher, Settings};
 use http::StatusCode;
 
@@ -97,7 +97,7 @@ async fn revoke(publisher: &Publisher, start: Instant, length: Duration) -> Resu
         revoked += 1;
         let session = format!("session-{revoked}");
         while let Err(error) =
-            publisher.publish(Notice::revoke(ZONE, "quiet").session(&session)).await
+            publisher.publish(MessageBuilder::revoke(ZONE, "quiet").session(&session)).await
         {
             println!("{:?}: not published: {error}", start.elapsed());
             tokio::time::sleep(RETRY).await;

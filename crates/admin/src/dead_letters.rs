@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_stream::internal::dead_letters::dead_stream;
-use caracal_revocation_stream::{DeadLetter, InspectError, NotADeadLetter};
+use caracal_revocation_stream::{DeadLetter, InspectError, ParseDeadLetterError};
 
 use crate::entries::RawEntry;
 use crate::inspector::{Inspector, PAGE};
@@ -27,7 +27,7 @@ pub struct StoredLetter {
 pub enum UnreadableLetter {
     /// Its fields are not those of a dead letter.
     #[error("{0}")]
-    Shape(#[from] NotADeadLetter),
+    Shape(#[from] ParseDeadLetterError),
     /// It has so many bytes, which is more than is read of one entry.
     #[error("too large to be read: {0} bytes")]
     TooLarge(u64),

@@ -1,6 +1,6 @@
 //! A dead letter's message, written to its stream once more.
 
-use caracal_revocation_event::{KeyRing, KeySlot, Message, Rejection, Stream, StreamId};
+use caracal_revocation_event::{KeyRing, KeySlot, Message, MessageRejection, Stream, StreamId};
 use caracal_revocation_stream::internal::{LogError, MAX_LEN, reply};
 use caracal_revocation_stream::{DeadLetter, InspectError};
 use redis::Pipeline;
@@ -16,7 +16,7 @@ pub enum ReplayError {
     NoFields,
     /// It is not signed with an accepted key, or says nothing that can be used.
     #[error("{0}")]
-    Rejected(Rejection),
+    Rejected(MessageRejection),
     /// No key is configured, so nothing can be verified.
     #[error("no stream key: nothing can be verified")]
     NoKey,
@@ -90,7 +90,7 @@ impl Inspector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caracal_revocation_event::{Key, Notice};
+    use caracal_revocation_event::{Key, MessageBuilder};
     use std::time::SystemTime;
 
     fn letter(fields: &[(String, String)]) -> DeadLetter {
@@ -102,7 +102,7 @@ mod tests {
     fn only_what_was_validly_signed_for_its_stream_is_written_again() {
         let key = Key::generate().unwrap();
         let ring = KeyRing::new(key.clone());
-        let signed = Notice::keys("z-1").into_fields(Some(&key), SystemTime::now());
+        let signed = MessageBuilder::keys("z-1").into_fields(Some(&key), SystemTime::now());
         let good = letter(&signed);
         assert!(verify_letter(&good, &ring, Stream::KeysInvalidate).is_ok());
         let elsewhere = verify_letter(&good, &ring, Stream::PolicyInvalidate);
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_recut_message_is_not_written_again() {
         let key = Key::generate().unwrap();
-        let notice = Notice::keys("z-1").with("note", "1\nzone_id=z-2");
+        let notice = MessageBuilder::keys("z-1").with("note", "1\nzone_id=z-2");
         let fields = notice.into_fields(Some(&key), SystemTime::now());
         let verified = verify_letter(&letter(&fields), &KeyRing::new(key), Stream::KeysInvalidate);
         assert!(matches!(verified, Err(ReplayError::Recut)));

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use caracal_revocation_event::{KeyRing, Message, Rejection, StreamId};
+use caracal_revocation_event::{KeyRing, Message, MessageRejection, StreamId};
 use caracal_revocation_stream::DeadLetter;
 use caracal_revocation_stream::internal::dead_letters::bounded;
 use caracal_revocation_stream::internal::{Backoff, Entry, LogError};
@@ -184,14 +184,14 @@ where
             }
             // No key makes it a message that any service takes.
             if entry.fields.too_large().is_some() {
-                unusable.push((entry, Rejection::too_large().to_string(), true));
+                unusable.push((entry, MessageRejection::too_large().to_string(), true));
                 continue;
             }
             let verified = self
                 .keys
                 .verify(&Message::new(entry.stream, &entry.fields.borrowed()))
                 .map(|event| (Delivery::of(&entry, &event), event.is_recut()));
-            self.key_is_proven |= verified.as_ref().err().is_none_or(Rejection::was_signed);
+            self.key_is_proven |= verified.as_ref().err().is_none_or(MessageRejection::was_signed);
             match verified {
                 Ok((delivery, recut)) => {
                     if recut {

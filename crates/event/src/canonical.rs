@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::message::Message;
-use crate::rejection::Rejection;
+use crate::rejection::MessageRejection;
 
 /// The name of the field that carries the signature.
 pub(crate) const SIGNATURE: &str = "_sig";
@@ -24,7 +24,7 @@ pub(crate) struct Canonical<'a> {
 impl<'a> Canonical<'a> {
     /// Rejects a message that can be read in two ways, before its signature is checked: one with
     /// a repeated field, or with a name that is empty or holds `=` or a newline.
-    pub(crate) fn of(message: &Message<'a>) -> Result<Self, Rejection> {
+    pub(crate) fn of(message: &Message<'a>) -> Result<Self, MessageRejection> {
         Self::named([message.stream().name(), ""], message.fields())
     }
 
@@ -32,18 +32,18 @@ impl<'a> Canonical<'a> {
     pub(crate) fn named(
         name: [&'static str; 2],
         fields: &[(&'a [u8], &'a [u8])],
-    ) -> Result<Self, Rejection> {
+    ) -> Result<Self, MessageRejection> {
         let mut fields = Sorted::from_slice(fields);
         fields.sort_unstable_by(|one, other| one.0.cmp(other.0));
         for (name, _) in &fields {
             if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | b'\n')) {
-                return Err(Rejection::ambiguous_shape(
+                return Err(MessageRejection::ambiguous_shape(
                     "a field name is empty or holds '=' or a newline",
                 ));
             }
         }
         if fields.windows(2).any(|pair| matches!(pair, [one, other] if one.0 == other.0)) {
-            return Err(Rejection::ambiguous_shape("a field stands twice"));
+            return Err(MessageRejection::ambiguous_shape("a field stands twice"));
         }
         let signature = fields
             .binary_search_by(|field| field.0.cmp(SIGNATURE.as_bytes()))

@@ -14,7 +14,7 @@ use crate::canonical::Canonical;
 use crate::change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
 use crate::event::Event;
 use crate::key::KeySlot;
-use crate::rejection::Rejection;
+use crate::rejection::MessageRejection;
 use crate::stream::{Stream, decimal};
 use crate::timestamps::{DecidedAt, OccurredAt};
 
@@ -27,7 +27,7 @@ pub(crate) fn read<'a>(
     stream: Stream,
     canonical: &Canonical<'a>,
     key: KeySlot,
-) -> Result<Event<'a>, Rejection> {
+) -> Result<Event<'a>, MessageRejection> {
     let fields = Fields::new(stream, canonical);
     let zone = fields.text("zone_id").map(|id| Zone(Cow::Borrowed(id)));
     let changes = match stream {
@@ -48,7 +48,7 @@ pub(crate) fn read<'a>(
     })
 }
 
-fn sessions_revoke<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejection> {
+fn sessions_revoke<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, MessageRejection> {
     let mut revoked: Vec<Change<'a>> = Vec::with_capacity(2);
     let mut revoke = |anchor: Anchor<'a>| {
         let change = Change::Revoke(anchor);
@@ -75,7 +75,7 @@ fn sessions_revoke<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejec
 fn keys_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
-) -> Result<Vec<Change<'a>>, Rejection> {
+) -> Result<Vec<Change<'a>>, MessageRejection> {
     let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?;
     Ok(vec![Change::ForgetKeys(zone.clone())])
 }
@@ -83,7 +83,7 @@ fn keys_invalidate<'a>(
 fn policy_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
-) -> Result<Vec<Change<'a>>, Rejection> {
+) -> Result<Vec<Change<'a>>, MessageRejection> {
     let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?.clone();
     let version = fields.text("policy_set_version_id").map(Cow::Borrowed);
     Ok(vec![Change::ReloadPolicy(PolicyReload { zone, version })])
@@ -92,7 +92,7 @@ fn policy_invalidate<'a>(
 fn delegations_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
-) -> Result<Vec<Change<'a>>, Rejection> {
+) -> Result<Vec<Change<'a>>, MessageRejection> {
     let epoch =
         fields.text("epoch").and_then(decimal).filter(|epoch| i64::try_from(*epoch).is_ok());
     // An event that cannot be read, or that may stand in the place of the real one, counts as an
@@ -117,7 +117,7 @@ fn delegations_invalidate<'a>(
     }
 }
 
-fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Rejection> {
+fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, MessageRejection> {
     let event = fields.text("event");
     let session = fields.anchor("agent_session_id");
     let named = || session.clone().ok_or_else(|| fields.nothing_clean("no agent_session_id"));
@@ -232,11 +232,11 @@ impl<'c, 'a> Fields<'c, 'a> {
     }
 
     /// The refusal of a message in which nothing can be acted on.
-    fn nothing_clean(&self, missing: &'static str) -> Rejection {
+    fn nothing_clean(&self, missing: &'static str) -> MessageRejection {
         if self.is_recut() || self.could_be_recut {
-            Rejection::ambiguous("newlines leave more than one way to read the message")
+            MessageRejection::ambiguous("newlines leave more than one way to read the message")
         } else {
-            Rejection::malformed(missing)
+            MessageRejection::malformed(missing)
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::change::Change;
 /// let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
 /// let effect = serde_json::to_string(&event.effect()).unwrap();
 /// assert_eq!(effect, r#"{"revoke":["ar-1","gs-1"]}"#);
-/// # Ok::<(), caracal_revocation_event::Rejection>(())
+/// # Ok::<(), caracal_revocation_event::MessageRejection>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Effect<'e>(&'e [Change<'e>]);

@@ -5,7 +5,7 @@ use crate::decode;
 use crate::event::Event;
 use crate::key::{Key, KeySlot};
 use crate::message::Message;
-use crate::rejection::Rejection;
+use crate::rejection::MessageRejection;
 use crate::sign::{CANARY_STREAM, DEAD};
 
 /// The keys whose signatures are accepted, and so the only door from a [`Message`] to an
@@ -67,8 +67,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`]: such a message changes nothing, and belongs in the dead-letter stream.
-    pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, Rejection> {
+    /// A [`MessageRejection`]: such a message changes nothing, and belongs in the dead-letter stream.
+    pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, MessageRejection> {
         let canonical = Canonical::of(message)?;
         let slot = self.slot(&canonical)?;
         decode::read(message.stream(), &canonical, slot)
@@ -79,8 +79,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] when none did, or the fields can be read in two ways.
-    pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, Rejection> {
+    /// A [`MessageRejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
     }
 
@@ -89,24 +89,25 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] when none did, or the fields can be read in two ways.
-    pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, Rejection> {
+    /// A [`MessageRejection`] when none did, or the fields can be read in two ways.
+    pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
     }
 
-    fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, Rejection> {
+    fn slot(&self, canonical: &Canonical<'_>) -> Result<KeySlot, MessageRejection> {
         // rule: only-signed-counts
         if self.keys.is_empty() {
             return Ok(KeySlot::Unsigned);
         }
-        let text = canonical.signature.ok_or(Rejection::signature("the message has no _sig"))?;
+        let text =
+            canonical.signature.ok_or(MessageRejection::signature("the message has no _sig"))?;
         let mut signature = [0_u8; 32];
         hex::decode_to_slice(text, &mut signature)
-            .map_err(|_| Rejection::signature("_sig is not 64 hexadecimal digits"))?;
+            .map_err(|_| MessageRejection::signature("_sig is not 64 hexadecimal digits"))?;
         self.keys
             .iter()
             .find(|(_, key)| key.signed(canonical, &signature))
             .map(|(slot, _)| *slot)
-            .ok_or(Rejection::signature("_sig is not that of an accepted key"))
+            .ok_or(MessageRejection::signature("_sig is not that of an accepted key"))
     }
 }

@@ -23,7 +23,7 @@
 //!
 //! In reading order: [`Stream`] and [`StreamId`] name where a message stands; [`Message`] is its
 //! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are what a
-//! verified message says; [`Rejection`] is why another one was refused; [`Notice`] builds the
+//! verified message says; [`MessageRejection`] is why another one was refused; [`MessageBuilder`] builds the
 //! messages that Caracal's own producers write, for [`sign`] to sign.
 
 mod canonical;
@@ -47,8 +47,8 @@ pub use event::Event;
 pub use key::{Key, KeyError, KeySlot};
 pub use key_ring::KeyRing;
 pub use message::Message;
-pub use notice::{DelegationEvent, Notice};
-pub use rejection::{Rejection, RejectionKind};
+pub use notice::{DelegationEvent, MessageBuilder};
+pub use rejection::{MessageRejection, MessageRejectionKind};
 pub use seal::SEAL_LEN;
 pub use sign::{CANARY_STREAM, sign, sign_canary, sign_dead_letter};
 pub use stream::{ParseStreamIdError, Stream, StreamId};

@@ -12,15 +12,15 @@ use crate::timestamps::OccurredAt;
 /// A message to be published, field by field as the API and the Coordinator write it.
 ///
 /// ```
-/// use caracal_revocation_event::{Key, Notice, Stream};
-/// let notice = Notice::revoke("z-1", "operator").session("ar-1").agent_session("gs-1");
+/// use caracal_revocation_event::{Key, MessageBuilder, Stream};
+/// let notice = MessageBuilder::revoke("z-1", "operator").session("ar-1").agent_session("gs-1");
 /// assert_eq!(notice.stream(), Stream::SessionsRevoke);
 /// let fields = notice.into_fields(Some(&Key::generate()?), std::time::SystemTime::now());
 /// assert!(fields.iter().any(|(name, _)| name == "_sig"));
 /// # Ok::<(), caracal_revocation_event::KeyError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct MessageBuilder {
     stream: Stream,
     fields: Vec<(String, String)>,
 }
@@ -36,7 +36,7 @@ pub enum DelegationEvent {
     Expire,
 }
 
-impl Notice {
+impl MessageBuilder {
     /// `sessions.revoke`: add at least one anchor.
     #[must_use]
     pub fn revoke(zone: &str, reason: &str) -> Self {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use caracal_revocation_event::{
-    Change, Event, Key, KeyRing, Message, Rejection, RejectionKind, Stream, sign,
+    Change, Event, Key, KeyRing, Message, MessageRejection, MessageRejectionKind, Stream, sign,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn key() -> Key {
 fn verify<T>(
     stream: Stream,
     fields: &Fields,
-    then: impl FnOnce(Result<Event<'_>, Rejection>) -> T,
+    then: impl FnOnce(Result<Event<'_>, MessageRejection>) -> T,
 ) -> T {
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     then(KeyRing::new(key()).verify(&Message::new(stream, &fields)))
@@ -39,12 +39,12 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(outcome: Result<Event<'_>, Rejection>) -> Self {
+    fn of(outcome: Result<Event<'_>, MessageRejection>) -> Self {
         let event = match outcome {
             Ok(event) => event,
             Err(rejection) => {
                 assert!(rejection.was_signed(), "{rejection}");
-                let is_flagged = rejection.kind() == RejectionKind::Ambiguous;
+                let is_flagged = rejection.kind() == MessageRejectionKind::Ambiguous;
                 return Self { is_flagged, is_malformed: !is_flagged, ..Self::default() };
             }
         };

@@ -8,7 +8,7 @@
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 use crate::limits::MAX_TOKEN;
 
 /// The request's one `Authorization` header, of any scheme.
@@ -23,28 +23,28 @@ impl<'a> Authorization<'a> {
     ///
     /// Denies two headers, and a token beyond the limit, before the header is read: the layer that
     /// verified the token may have read another header than the service reads.
-    pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RejectionKind> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RequestDenialKind> {
         let mut all = headers.get_all(AUTHORIZATION).iter();
         match (all.next(), all.next()) {
-            (_, Some(_)) => Err(RejectionKind::AmbiguousToken),
+            (_, Some(_)) => Err(RequestDenialKind::AmbiguousToken),
             (None, None) => Ok(None),
             (Some(value), None) => Self::split(value).map(Some),
         }
     }
 
-    fn split(value: &'a HeaderValue) -> Result<Self, RejectionKind> {
+    fn split(value: &'a HeaderValue) -> Result<Self, RequestDenialKind> {
         let value = value.as_bytes().trim_ascii();
         let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
         let (scheme, rest) = value.split_at(end);
         let header = Self { scheme, credentials: rest };
         if header.is_bearer() && rest.trim_ascii_start().len() > MAX_TOKEN {
-            return Err(RejectionKind::OversizedToken);
+            return Err(RequestDenialKind::OversizedToken);
         }
         Ok(header)
     }
 
     /// Returns the bearer token, a `b64token` of RFC 6750. Every JWT is one.
-    pub(crate) fn token(self) -> Result<&'a str, RejectionKind> {
+    pub(crate) fn token(self) -> Result<&'a str, RequestDenialKind> {
         let token = self.presented().filter(|token| is_token(token.as_bytes()));
         token.ok_or_else(|| self.why_not())
     }
@@ -61,18 +61,18 @@ impl<'a> Authorization<'a> {
     /// Returns `true` if the scheme is `Bearer` and what follows is not one token. Two readers may
     /// find two tokens there.
     pub(crate) fn is_malformed(self) -> bool {
-        self.is_bearer() && self.token() == Err(RejectionKind::MalformedHeader)
+        self.is_bearer() && self.token() == Err(RequestDenialKind::MalformedHeader)
     }
 
     /// Returns the reason why the header holds no bearer token.
     #[cold]
-    fn why_not(self) -> RejectionKind {
+    fn why_not(self) -> RequestDenialKind {
         let mut bytes = self.scheme.iter().chain(self.credentials);
         let is_text = bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ');
         if is_text && (!self.is_bearer() || self.credentials.is_empty()) {
-            RejectionKind::MissingToken
+            RequestDenialKind::MissingToken
         } else {
-            RejectionKind::MalformedHeader
+            RequestDenialKind::MalformedHeader
         }
     }
 
@@ -99,9 +99,9 @@ const fn is_token_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use RejectionKind::{AmbiguousToken, MalformedHeader, MissingToken, OversizedToken};
+    use RequestDenialKind::{AmbiguousToken, MalformedHeader, MissingToken, OversizedToken};
 
-    fn read(values: &[&[u8]]) -> Result<Option<String>, RejectionKind> {
+    fn read(values: &[&[u8]]) -> Result<Option<String>, RequestDenialKind> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn refuses_everything_else_with_its_reason() {
-        let cases: [(&[u8], RejectionKind); 22] = [
+        let cases: [(&[u8], RequestDenialKind); 22] = [
             (b"", MissingToken),
             (b" ", MissingToken),
             (b"a.b.c", MissingToken),

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 use crate::answer::has_trailers;
 use crate::bearer::Authorization;
 
@@ -14,6 +14,6 @@ pub fn takes_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// Reads the bearer token, if there is an `Authorization` header.
-pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, RejectionKind> {
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, RequestDenialKind> {
     Authorization::of(headers)?.map(Authorization::token).transpose()
 }

@@ -3,12 +3,12 @@
 //!
 //! [`GatewayLayer`] asks a [`Revocations`] about each request's [`Claims`]. Only an admitted
 //! request reaches the service behind it. The layer answers every other request itself, with the
-//! [`Rejection`] in the response's extensions:
+//! [`RequestDenial`] in the response's extensions:
 //!
 //! ```
 //! use bytes::Bytes;
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
-//! use caracal_revocation_layer::{GatewayLayer, GuardedUpload, Rejection, RejectionKind};
+//! use caracal_revocation_layer::{GatewayLayer, GuardedRequestBody, RequestDenial, RequestDenialKind};
 //! use caracal_revocation_state::{Admission, Claims, Options, RevocationsWriter};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
@@ -19,7 +19,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let writer = RevocationsWriter::new(Options::default());
 //! let gateway = GatewayLayer::new(writer.reader()).layer(service_fn(
-//!     async |request: Request<GuardedUpload<()>>| {
+//!     async |request: Request<GuardedRequestBody<()>>| {
 //!         assert!(request.extensions().get::<Admission>().is_some());
 //!         Ok::<_, Never>(Response::new(Full::<Bytes>::from("hello")))
 //!     },
@@ -45,8 +45,8 @@
 //!
 //! let response = gateway.oneshot(request).await?;
 //! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-//! let rejection = response.extensions().get::<Rejection>().map(Rejection::kind);
-//! assert_eq!(rejection, Some(RejectionKind::Revoked));
+//! let rejection = response.extensions().get::<RequestDenial>().map(RequestDenial::kind);
+//! assert_eq!(rejection, Some(RequestDenialKind::Revoked));
 //! # Ok(())
 //! # }
 //! ```
@@ -62,10 +62,10 @@
 //! # Reading order
 //!
 //! 1. [`GatewayLayer`] and [`ResourceLayer`] wrap a service in a [`Guarded`]. The service gets
-//!    requests with a [`GuardedUpload`]; the caller gets a [`GuardedFuture`] and a [`GuardedBody`].
-//! 2. [`Rejection`] is the reason of a denial, and [`Observed`] the outcome of a request that was
+//!    requests with a [`GuardedRequestBody`]; the caller gets a [`GuardedFuture`] and a [`GuardedResponseBody`].
+//! 2. [`RequestDenial`] is the reason of a denial, and [`Observed`] the outcome of a request that was
 //!    only observed.
-//! 3. [`Cutting`] has the options for running requests. The [`RevokedSignal`] of an [`Admission`]
+//! 3. [`CutOptions`] has the options for running requests. The [`RevokedSignal`] of an [`Admission`]
 //!    informs a handler of a cut.
 //! 4. [`StsLayer`] goes in front of a token endpoint. `PolicyLayer` (feature `opa`) goes behind a
 //!    gateway layer, and asks the zone's policy about each request.
@@ -99,8 +99,8 @@
 //!
 //! # Among other layers
 //!
-//! The request's body behind these layers is a [`GuardedUpload`], the response's body in front of
-//! them a [`GuardedBody`]. axum's `Router` takes bodies of any type: added with `Router::layer`, one
+//! The request's body behind these layers is a [`GuardedRequestBody`], the response's body in front of
+//! them a [`GuardedResponseBody`]. axum's `Router` takes bodies of any type: added with `Router::layer`, one
 //! by one or as a [`ServiceBuilder`], nothing is left to do, and `axum::middleware::from_fn` may
 //! stand outside. Two places want a body of axum's own, and a closure makes it. One is `from_fn`
 //! inside, in the same `ServiceBuilder`:
@@ -108,7 +108,7 @@
 //! ```
 //! use axum::body::Body;
 //! use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
-//! # use caracal_revocation_layer::{GatewayLayer, GuardedUpload};
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedRequestBody};
 //! use tower::ServiceBuilder;
 //!
 //! async fn authenticate(request: Request, next: Next) -> Response { next.run(request).await }
@@ -119,7 +119,7 @@
 //!     ServiceBuilder::new()
 //!         .layer(from_fn(authenticate))
 //!         .layer(gateway)
-//!         .map_request(|request: http::Request<GuardedUpload<Body>>| request.map(Body::new))
+//!         .map_request(|request: http::Request<GuardedRequestBody<Body>>| request.map(Body::new))
 //!         .layer(from_fn(audit)),
 //! )
 //! # }
@@ -130,7 +130,7 @@
 //!
 //! ```
 //! # use axum::{Router, body::Body, extract::Request};
-//! # use caracal_revocation_layer::{GatewayLayer, GuardedBody};
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedResponseBody};
 //! # use tower::{Layer, ServiceBuilder};
 //! # async fn example(
 //! #     listener: tokio::net::TcpListener, router: Router, gateway: GatewayLayer,
@@ -139,7 +139,7 @@
 //! axum::serve(listener, app).await?;
 //!
 //! let app = ServiceBuilder::new()
-//!     .map_response(|response: http::Response<GuardedBody<Body>>| response.map(Body::new))
+//!     .map_response(|response: http::Response<GuardedResponseBody<Body>>| response.map(Body::new))
 //!     .layer(gateway)
 //!     .service(router);
 //! let app = axum::ServiceExt::<Request>::into_make_service(app);
@@ -152,12 +152,12 @@
 //!
 //! ```
 //! # use bytes::Bytes;
-//! # use caracal_revocation_layer::{GatewayLayer, GuardedUpload};
+//! # use caracal_revocation_layer::{GatewayLayer, GuardedRequestBody};
 //! # use http::{Request, Response};
 //! # use http_body_util::Full;
 //! # use hyper::body::Incoming;
 //! # use tower::{Layer, ServiceExt};
-//! # async fn hello(_: Request<GuardedUpload<Incoming>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> { Ok(Response::default()) }
+//! # async fn hello(_: Request<GuardedRequestBody<Incoming>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> { Ok(Response::default()) }
 //! # fn example(
 //! #     gateway: GatewayLayer, io: hyper_util::rt::TokioIo<tokio::net::TcpStream>,
 //! # ) {
@@ -182,7 +182,7 @@
 //!
 //! | what runs | how it ends |
 //! |---|---|
-//! | a handler that has not answered | dropped at its next await; the client gets the refusal |
+//! | a handler that has not answered | dropped at its next await; the client gets the denial |
 //! | a request's body | reading it fails with a [`CutError`] |
 //! | a response to a client that sent `TE: trailers`, and not through a proxy | cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was announced |
 //! | any other response | broken off: HTTP/1.1 closes the connection short, HTTP/2 resets the stream |
@@ -194,7 +194,7 @@
 //! What cuts: a revoked or suspended anchor, of the chain too; a delegation epoch that moved on,
 //! where that is checked; a raised horizon, since revocations may have been lost; `exp`. What does
 //! not: invalidated keys and policies, which say nothing of a token that was admitted; and an
-//! unknown state, unless [`Cutting::when_unknown`] asks for it.
+//! unknown state, unless [`CutOptions::when_unknown`] asks for it.
 //!
 //! The limits. "Cut" means that nothing more is handed to the server: what hyper and the kernel
 //! have buffered by then may still arrive, and over HTTP/2 one chunk that waits for the client's
@@ -218,7 +218,7 @@
 //! a length by closing the connection, and so would a cut. Such a response is therefore held until
 //! it ends, for at most 10 seconds and 1 MiB, and sent with its length. One that does not end by
 //! then, and every event stream, is answered 505 `http_version_not_supported`. Set
-//! `proxy_http_version 1.1` in nginx. [`Cutting::insecure_stream_to_http10`] streams all the same.
+//! `proxy_http_version 1.1` in nginx. [`CutOptions::insecure_stream_to_http10`] streams all the same.
 //!
 //! **Trailers.** The clean end counts on the trailer's arrival. Only `TE` with the bare word
 //! `trailers` counts, as it does for hyper; a weight such as `trailers;q=0.5` does not. A proxy
@@ -228,9 +228,9 @@
 //! | proxy, as it comes | `TE: trailers` | trailer | the client sees |
 //! |---|---|---|---|
 //! | nginx 1.22 | stripped | | a response that breaks off |
-//! | nginx 1.22 with `proxy_set_header TE $http_te` | passed on | dropped | a whole response: do not set it, or choose [`Cutting::without_trailer`] |
+//! | nginx 1.22 with `proxy_set_header TE $http_te` | passed on | dropped | a whole response: do not set it, or choose [`CutOptions::without_trailer`] |
 //! | HAProxy 2.6 | passed on | sent on | the trailer |
-//! | Envoy 1.40 | passed on, with `X-Forwarded-Proto` | dropped, unless `enable_trailers` is set on both sides | a response that breaks off; the trailer with [`Cutting::trailer_through_proxies`] and `enable_trailers` |
+//! | Envoy 1.40 | passed on, with `X-Forwarded-Proto` | dropped, unless `enable_trailers` is set on both sides | a response that breaks off; the trailer with [`CutOptions::trailer_through_proxies`] and `enable_trailers` |
 //!
 //! **Layers outside this one** see the cut as an error of the body, or as the trailer. They must
 //! not
@@ -296,18 +296,19 @@ pub use crate::metrics::LAG_BUCKETS;
 pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{
-    BoxError, CutError, Cutting, Guarded, GuardedBody, GuardedFuture, GuardedUpload, Observed,
+    BoxError, CutError, CutOptions, Guarded, GuardedFuture, GuardedRequestBody,
+    GuardedResponseBody, Observed,
 };
 pub use operations::Operations;
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
 #[cfg(feature = "opa")]
 pub use policy::{
-    BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
-    PolicyRejectionKind, RequestFacts,
+    BuildInput, ClaimsInput, PolicyDenial, PolicyDenialKind, PolicyFuture, PolicyGuard,
+    PolicyLayer, RequestFacts,
 };
-pub use rejection::Rejection;
-pub use rejection_kind::RejectionKind;
+pub use rejection::RequestDenial;
+pub use rejection_kind::RequestDenialKind;
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};
 #[cfg(feature = "ws")]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use caracal_revocation_state::CutReport;
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 use crate::answer::Denial;
 
 pub(crate) const TARGET: &str = "caracal_revocation::denial";
@@ -55,16 +55,16 @@ impl Mistakes {
     }
 
     /// Logs the mistake that may be the cause of a denial for this reason.
-    pub(crate) fn log(&self, kind: RejectionKind) {
+    pub(crate) fn log(&self, kind: RequestDenialKind) {
         match kind {
-            RejectionKind::UnverifiedToken if !self.claims.swap(true, Ordering::Relaxed) => {
+            RequestDenialKind::UnverifiedToken if !self.claims.swap(true, Ordering::Relaxed) => {
                 tracing::warn!(
                     target: TARGET,
                     "a bearer token came without claims, as all before it: it is denied; if good \
                      tokens are denied too, put the authentication layer outside the revocation layer",
                 );
             }
-            RejectionKind::OtherState if !self.other_state.swap(true, Ordering::Relaxed) => {
+            RequestDenialKind::OtherState if !self.other_state.swap(true, Ordering::Relaxed) => {
                 tracing::error!(
                     target: TARGET,
                     "a request came with an identity of another `Revocations`: it is denied; give \

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use caracal_revocation_state::{CutPart, CutReport, Unknown};
+use caracal_revocation_state::{CutPoint, CutReport, Unknown};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 #[cfg(feature = "opa")]
-use crate::PolicyRejectionKind;
+use crate::PolicyDenialKind;
 use crate::answer::{Alert, Profile};
-use crate::{Rejection, RejectionKind};
+use crate::{RequestDenial, RequestDenialKind};
 
 const LAG: &str = "caracal_revocation_lag_seconds";
 
@@ -119,7 +119,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn denied(&self, kind: RejectionKind) {
+    pub(crate) fn denied(&self, kind: RequestDenialKind) {
         if let Some(denials) = self.denials.get(kind.index()) {
             denials.increment(1);
         }
@@ -139,14 +139,14 @@ impl Counters {
     }
 
     /// Records the lag of a revocation at the first request that it denies.
-    pub(crate) fn enforced(&self, rejection: &Rejection) {
+    pub(crate) fn enforced(&self, rejection: &RequestDenial) {
         if let Some(lag) = rejection.enforcement_lag() {
             self.enforced.record(lag.as_secs_f64());
         }
     }
 
     /// Counts a request that went on although it would have been denied.
-    pub(crate) fn observed(&self, kind: RejectionKind) {
+    pub(crate) fn observed(&self, kind: RequestDenialKind) {
         if let Some(observed) = self.observed.get(kind.index()) {
             observed.increment(1);
         }
@@ -163,7 +163,7 @@ impl CutCounters {
         let name = Names::of(profile).cuts;
         describe_counter!(name, "Running requests that were cut, by part and reason.");
         let counters = Self(name);
-        for part in CutPart::ALL {
+        for part in CutPoint::ALL {
             counters.counter(part, "revoked").increment(0);
         }
         counters
@@ -173,13 +173,13 @@ impl CutCounters {
         self.counter(report.part, report.cut.label()).increment(1);
     }
 
-    fn counter(&self, part: CutPart, reason: &'static str) -> Counter {
+    fn counter(&self, part: CutPoint, reason: &'static str) -> Counter {
         counter!(self.0, "part" => part.label(), "reason" => reason)
     }
 }
 
 fn by_reason(name: &'static str) -> Arc<[Counter]> {
-    RejectionKind::ALL.iter().map(|kind| counter!(name, "reason" => kind.label())).collect()
+    RequestDenialKind::ALL.iter().map(|kind| counter!(name, "reason" => kind.label())).collect()
 }
 
 /// The counters of a policy layer.
@@ -191,11 +191,11 @@ pub(crate) struct PolicyCounters(Arc<[Counter]>);
 impl PolicyCounters {
     pub(crate) fn register() -> Self {
         describe_counter!(POLICY_DENIALS, "Requests that a policy layer denied, by reason.");
-        let count = |kind: &PolicyRejectionKind| counter!(POLICY_DENIALS, "reason" => kind.label());
-        Self(PolicyRejectionKind::ALL.iter().map(count).collect())
+        let count = |kind: &PolicyDenialKind| counter!(POLICY_DENIALS, "reason" => kind.label());
+        Self(PolicyDenialKind::ALL.iter().map(count).collect())
     }
 
-    pub(crate) fn denied(&self, kind: PolicyRejectionKind) {
+    pub(crate) fn denied(&self, kind: PolicyDenialKind) {
         if let Some(denials) = self.0.get(kind.index()) {
             denials.increment(1);
         }

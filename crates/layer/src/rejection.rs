@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use caracal_revocation_mandate::{Invalid, Unmet, VerifyError};
-use caracal_revocation_state::{AnchorKind, Cut, Reason, Refusal, Unknown};
+use caracal_revocation_mandate::{InvalidMandate, UnmetRequirement, VerifyError};
+use caracal_revocation_state::{AnchorKind, Cut, Denial, DenyReason, Unknown};
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 use crate::answer::Profile;
 
 /// The denial of a request that did not reach the service.
@@ -13,80 +13,80 @@ use crate::answer::Profile;
 /// Layers further out find it in the extensions of the response:
 ///
 /// ```
-/// use caracal_revocation_layer::{Rejection, RejectionKind};
+/// use caracal_revocation_layer::{RequestDenial, RequestDenialKind};
 /// fn is_outage<B>(response: &http::Response<B>) -> bool {
-///     let rejection = response.extensions().get::<Rejection>();
-///     rejection.is_some_and(|rejection| rejection.kind() == RejectionKind::Unknown)
+///     let rejection = response.extensions().get::<RequestDenial>();
+///     rejection.is_some_and(|rejection| rejection.kind() == RequestDenialKind::Unknown)
 /// }
 /// assert!(!is_outage(&http::Response::new(())));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", kind.label(), self.description(Profile::Gateway))]
-pub struct Rejection {
-    kind: RejectionKind,
-    refusal: Option<Refusal>,
+pub struct RequestDenial {
+    kind: RequestDenialKind,
+    denial: Option<Denial>,
     unknown: Option<Unknown>,
-    invalid: Option<Invalid>,
-    unmet: Option<Unmet>,
+    invalid: Option<InvalidMandate>,
+    unmet: Option<UnmetRequirement>,
     /// The denied anchor, if the request named it outside of a token.
     anchor: Option<AnchorKind>,
     zone: Option<Box<str>>,
     enforcement_lag: Option<Duration>,
 }
 
-impl Rejection {
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        let kind = match refusal.reason() {
-            Reason::Suspended => RejectionKind::Suspended,
-            Reason::DelegationStale => RejectionKind::DelegationStale,
-            Reason::HistoryIncomplete => RejectionKind::HistoryIncomplete,
-            Reason::Expired => RejectionKind::Expired,
-            Reason::NotYetValid => RejectionKind::NotYetValid,
-            Reason::LifetimeTooLong => RejectionKind::LifetimeTooLong,
-            // `Reason` may grow: a new reason counts as revoked.
-            _ => RejectionKind::Revoked,
+impl RequestDenial {
+    pub(crate) fn refused(denial: Denial) -> Self {
+        let kind = match denial.reason() {
+            DenyReason::Suspended => RequestDenialKind::Suspended,
+            DenyReason::DelegationStale => RequestDenialKind::DelegationStale,
+            DenyReason::HistoryIncomplete => RequestDenialKind::HistoryIncomplete,
+            DenyReason::Expired => RequestDenialKind::Expired,
+            DenyReason::NotYetValid => RequestDenialKind::NotYetValid,
+            DenyReason::LifetimeTooLong => RequestDenialKind::LifetimeTooLong,
+            // `DenyReason` may grow: a new reason counts as revoked.
+            _ => RequestDenialKind::Revoked,
         };
-        Self { refusal: Some(refusal), ..Self::from(kind) }
+        Self { denial: Some(denial), ..Self::from(kind) }
     }
 
     /// Denies a request that was cut before it was answered.
     pub(crate) fn cut(cut: Cut) -> Self {
         match cut {
-            Cut::Refused(refusal) => Self::refused(refusal),
+            Cut::Denied(denial) => Self::refused(denial),
             Cut::Unknown(unknown) => Self::unknown_state(unknown),
             // `Cut` may grow: a new reason counts as expired.
-            _ => Self::from(RejectionKind::Expired),
+            _ => Self::from(RequestDenialKind::Expired),
         }
     }
 
     pub(crate) fn unknown_state(unknown: Unknown) -> Self {
-        Self { unknown: Some(unknown), ..Self::from(RejectionKind::Unknown) }
+        Self { unknown: Some(unknown), ..Self::from(RequestDenialKind::Unknown) }
     }
 
     pub(crate) fn unverified(error: VerifyError) -> Self {
         match error {
             VerifyError::Invalid(invalid) => {
                 let kind = match invalid {
-                    Invalid::Zone => RejectionKind::InvalidZone,
-                    Invalid::Expired => RejectionKind::Expired,
-                    Invalid::NotYet => RejectionKind::NotYetValid,
-                    Invalid::LifetimeTooLong => RejectionKind::LifetimeTooLong,
-                    _ => RejectionKind::InvalidMandate,
+                    InvalidMandate::Zone => RequestDenialKind::InvalidZone,
+                    InvalidMandate::Expired => RequestDenialKind::Expired,
+                    InvalidMandate::NotYet => RequestDenialKind::NotYetValid,
+                    InvalidMandate::LifetimeTooLong => RequestDenialKind::LifetimeTooLong,
+                    _ => RequestDenialKind::InvalidMandate,
                 };
                 Self { invalid: Some(invalid), ..Self::from(kind) }
             }
             // `VerifyError` may grow: a new error counts as an outage.
-            _ => Self::from(RejectionKind::KeysUnavailable),
+            _ => Self::from(RequestDenialKind::KeysUnavailable),
         }
     }
 
-    pub(crate) fn unmet_requirement(unmet: Unmet) -> Self {
+    pub(crate) fn unmet_requirement(unmet: UnmetRequirement) -> Self {
         let kind = match unmet {
-            Unmet::Session => RejectionKind::SessionRequired,
-            Unmet::Delegation => RejectionKind::DelegationRequired,
-            Unmet::Chain => RejectionKind::ChainMismatch,
-            Unmet::Hops => RejectionKind::HopCountExceeded,
-            _ => RejectionKind::InsufficientScope,
+            UnmetRequirement::Session => RequestDenialKind::SessionRequired,
+            UnmetRequirement::Delegation => RequestDenialKind::DelegationRequired,
+            UnmetRequirement::Chain => RequestDenialKind::ChainMismatch,
+            UnmetRequirement::Hops => RequestDenialKind::HopCountExceeded,
+            _ => RequestDenialKind::InsufficientScope,
         };
         Self { unmet: Some(unmet), ..Self::from(kind) }
     }
@@ -115,14 +115,14 @@ impl Rejection {
 
     /// Returns the reason, for a program to match.
     #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
+    pub const fn kind(&self) -> RequestDenialKind {
         self.kind
     }
 
     /// Returns the verdict, if a verdict denied the token.
     #[must_use]
-    pub const fn refusal(&self) -> Option<Refusal> {
-        self.refusal
+    pub const fn denial(&self) -> Option<Denial> {
+        self.denial
     }
 
     /// Returns the unknown part of the state, if that is the reason.
@@ -133,20 +133,20 @@ impl Rejection {
 
     /// Returns the reason why the token is no mandate for this service, if it is none.
     #[must_use]
-    pub const fn invalid(&self) -> Option<Invalid> {
+    pub const fn invalid(&self) -> Option<InvalidMandate> {
         self.invalid
     }
 
     /// Returns the requirement that the mandate does not meet, if that is the reason.
     #[must_use]
-    pub const fn unmet(&self) -> Option<Unmet> {
+    pub const fn unmet(&self) -> Option<UnmetRequirement> {
         self.unmet
     }
 
     /// Returns the kind of the denied anchor, if an anchor is the reason.
     #[must_use]
     pub fn anchor(&self) -> Option<AnchorKind> {
-        self.anchor.or_else(|| self.refusal?.anchor())
+        self.anchor.or_else(|| self.denial?.anchor())
     }
 
     /// Returns the time since the revocation arrived here, if this is its first denial.
@@ -163,11 +163,11 @@ impl Rejection {
     }
 }
 
-impl From<RejectionKind> for Rejection {
-    fn from(kind: RejectionKind) -> Self {
+impl From<RequestDenialKind> for RequestDenial {
+    fn from(kind: RequestDenialKind) -> Self {
         Self {
             kind,
-            refusal: None,
+            denial: None,
             unknown: None,
             invalid: None,
             unmet: None,

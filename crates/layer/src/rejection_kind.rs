@@ -3,7 +3,7 @@
 /// The reason to deny a request, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RejectionKind {
+pub enum RequestDenialKind {
     /// No `Authorization` header, or one of another scheme than `Bearer`.
     MissingToken,
     /// More than one `Authorization` header: it is unclear which of them was verified.
@@ -25,13 +25,13 @@ pub enum RejectionKind {
     UnverifiedToken,
     /// The request's `Admission` or `Authority` is of another `Revocations` than the layer's.
     OtherState,
-    /// The token is no mandate for this service; [`Rejection::invalid`](crate::Rejection::invalid)
+    /// The token is no mandate for this service; [`RequestDenial::invalid`](crate::RequestDenial::invalid)
     /// says why.
     InvalidMandate,
     /// The mandate is of another zone than the configured one.
     InvalidZone,
     /// The mandate lacks a scope, a target, or is about another type of subject;
-    /// [`Rejection::unmet`](crate::Rejection::unmet) says which.
+    /// [`RequestDenial::unmet`](crate::RequestDenial::unmet) says which.
     InsufficientScope,
     /// The mandate names no governed session.
     SessionRequired,
@@ -79,8 +79,8 @@ pub enum RejectionKind {
     Unknown,
 }
 
-impl RejectionKind {
-    /// Every kind, each at its own [`RejectionKind::index`].
+impl RequestDenialKind {
+    /// Every kind, each at its own [`RequestDenialKind::index`].
     pub(crate) const ALL: [Self; 34] = [
         Self::MissingToken,
         Self::AmbiguousToken,
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn every_kind_stands_at_its_index_and_has_its_own_label() {
-        for (index, kind) in RejectionKind::ALL.into_iter().enumerate() {
+        for (index, kind) in RequestDenialKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(RejectionKind::ALL.len(), RejectionKind::Unknown.index() + 1);
-        let labels: HashSet<_> = RejectionKind::ALL.map(RejectionKind::label).into();
-        assert_eq!(labels.len(), RejectionKind::ALL.len());
+        assert_eq!(RequestDenialKind::ALL.len(), RequestDenialKind::Unknown.index() + 1);
+        let labels: HashSet<_> = RequestDenialKind::ALL.map(RequestDenialKind::label).into();
+        assert_eq!(labels.len(), RequestDenialKind::ALL.len());
     }
 }

@@ -3,35 +3,36 @@
 use base64_simd::URL_SAFE_NO_PAD;
 use caracal_revocation_state::{Claims, Text};
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 
 /// A token's payload, decoded; the claims borrow from it.
 #[derive(Debug)]
 pub(crate) struct Payload(String);
 
 impl Payload {
-    pub(crate) fn of(token: &str) -> Result<Self, RejectionKind> {
+    pub(crate) fn of(token: &str) -> Result<Self, RequestDenialKind> {
         let mut segments = token.split('.');
         let parts = (segments.next(), segments.next(), segments.next(), segments.next());
         let (Some(header), Some(payload), Some(signature), None) = parts else {
-            return Err(RejectionKind::MalformedToken);
+            return Err(RequestDenialKind::MalformedToken);
         };
         if [header, payload, signature].contains(&"") {
-            return Err(RejectionKind::MalformedToken);
+            return Err(RequestDenialKind::MalformedToken);
         }
-        let bytes =
-            URL_SAFE_NO_PAD.decode_to_vec(payload).map_err(|_| RejectionKind::MalformedPayload)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode_to_vec(payload)
+            .map_err(|_| RequestDenialKind::MalformedPayload)?;
         // All of it, since the JSON reader does not check text that it skips.
-        String::from_utf8(bytes).map(Self).map_err(|_| RejectionKind::MalformedJson)
+        String::from_utf8(bytes).map(Self).map_err(|_| RequestDenialKind::MalformedJson)
     }
 
-    pub(crate) fn claims(&self) -> Result<Claims<Text<'_>>, RejectionKind> {
+    pub(crate) fn claims(&self) -> Result<Claims<Text<'_>>, RequestDenialKind> {
         // The reader's error can quote the payload, so only its class is kept.
         serde_json::from_str(&self.0).map_err(|error| {
             if error.is_data() {
-                RejectionKind::MalformedClaims
+                RequestDenialKind::MalformedClaims
             } else {
-                RejectionKind::MalformedJson
+                RequestDenialKind::MalformedJson
             }
         })
     }
@@ -40,9 +41,9 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use RejectionKind::{MalformedClaims, MalformedJson, MalformedPayload, MalformedToken};
+    use RequestDenialKind::{MalformedClaims, MalformedJson, MalformedPayload, MalformedToken};
 
-    fn read(token: &str) -> Result<String, RejectionKind> {
+    fn read(token: &str) -> Result<String, RequestDenialKind> {
         let payload = Payload::of(token)?;
         payload.claims().map(|claims| claims.sid.as_ref().to_owned())
     }

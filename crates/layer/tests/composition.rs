@@ -15,9 +15,9 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use caracal_revocation_layer::{GatewayLayer, GuardedBody, GuardedUpload, Operations};
+use caracal_revocation_layer::{GatewayLayer, GuardedRequestBody, GuardedResponseBody, Operations};
 use caracal_revocation_state::{
-    Admission, Claims, Known, ManualClock, Options, Revocations, RevocationsWriter,
+    Admission, BaselineFact, Claims, ManualClock, Options, Revocations, RevocationsWriter,
 };
 use http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
@@ -34,7 +34,7 @@ fn revocations() -> Revocations {
     let clock = std::sync::Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock);
     revocations.confirm(revocations.now());
-    revocations.add(&Known::Revoked("revoked"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("revoked"), revocations.now());
     revocations.reader()
 }
 
@@ -108,7 +108,7 @@ async fn guards_outside_from_fn_in_a_service_builder() {
     let layers = ServiceBuilder::new()
         .layer(from_fn(authenticate))
         .layer(gateway())
-        .map_request(|request: http::Request<GuardedUpload<Body>>| request.map(Body::new))
+        .map_request(|request: http::Request<GuardedRequestBody<Body>>| request.map(Body::new))
         .layer(from_fn(audit));
     let app = router().layer(layers);
     guards(&app).await;
@@ -167,7 +167,7 @@ async fn axum_serves_a_router_behind_the_layer() {
     let at = serve!(app);
     Asker::new().is_guarded(at).await;
     // Alone: `axum::serve` accepts only responses with axum's own body.
-    let boxed = |response: http::Response<GuardedBody<Body>>| response.map(Body::new);
+    let boxed = |response: http::Response<GuardedResponseBody<Body>>| response.map(Body::new);
     let service = ServiceBuilder::new().map_response(boxed).layer(layers).service(router());
     let service = axum::ServiceExt::<Request>::into_make_service(service);
     let at = serve!(service);
@@ -179,7 +179,7 @@ async fn hyper_service_fn_serves_a_guarded_service() {
     let guarded = ServiceBuilder::new()
         .map_request(identify::<Incoming>)
         .layer(gateway())
-        .service_fn(async |_: http::Request<GuardedUpload<Incoming>>| {
+        .service_fn(async |_: http::Request<GuardedRequestBody<Incoming>>| {
             Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::from("hello")))
         });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

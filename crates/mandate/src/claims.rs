@@ -7,7 +7,7 @@ use caracal_revocation_state::Claims;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::errors::Invalid;
+use crate::errors::InvalidMandate;
 use crate::mandate::{MandateClaims, SubjectType, Use};
 
 #[derive(Deserialize)]
@@ -43,10 +43,10 @@ struct ChainHop {
 }
 
 /// Reads the claims of a payload. They are not verified yet.
-pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, Invalid> {
+pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, InvalidMandate> {
     // Deserializing `Claims` rejects a repeated claim of any name, so nothing below need.
-    let claims: Claims = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
-    let payload: Payload = serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
+    let claims: Claims = serde_json::from_str(json).map_err(|_| InvalidMandate::Claims)?;
+    let payload: Payload = serde_json::from_str(json).map_err(|_| InvalidMandate::Claims)?;
     let named = [
         &payload.iss,
         &payload.sub,
@@ -60,7 +60,7 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, I
         Audience::Several(several) => several,
     };
     if named.iter().any(|text| text.is_empty()) || !has(json, required)? {
-        return Err(Invalid::Claims);
+        return Err(InvalidMandate::Claims);
     }
     Ok(MandateClaims {
         issuer: payload.iss,
@@ -89,11 +89,11 @@ pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, I
     })
 }
 
-fn has(json: &str, required: &[Box<str>]) -> Result<bool, Invalid> {
+fn has(json: &str, required: &[Box<str>]) -> Result<bool, InvalidMandate> {
     if required.is_empty() {
         return Ok(true);
     }
     let present: HashMap<String, Option<IgnoredAny>> =
-        serde_json::from_str(json).map_err(|_| Invalid::Claims)?;
+        serde_json::from_str(json).map_err(|_| InvalidMandate::Claims)?;
     Ok(required.iter().all(|name| matches!(present.get(name.as_ref()), Some(Some(_)))))
 }

@@ -6,7 +6,7 @@
 pub enum VerifyError {
     /// The token is no mandate for this service.
     #[error("{0}")]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] InvalidMandate),
     /// It cannot be said: an outage.
     #[error("{0}")]
     Unavailable(#[from] KeysUnavailable),
@@ -20,7 +20,7 @@ pub struct KeysUnavailable;
 /// Why a token is no mandate for this service, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Invalid {
+pub enum InvalidMandate {
     /// Not three segments of base64url without padding.
     #[error("token is not three base64url segments")]
     Malformed,
@@ -59,7 +59,7 @@ pub enum Invalid {
     Signature,
 }
 
-impl Invalid {
+impl InvalidMandate {
     /// The reason as a label, such as `unknown_key`.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use caracal_revocation_state::{Moment, Revocations};
 
-use crate::errors::{Invalid, KeysUnavailable, VerifyError};
+use crate::errors::{InvalidMandate, KeysUnavailable, VerifyError};
 use crate::fetch::{FetchError, Fetcher};
 use crate::fetch_state::{Cause, Fetch, FetchState, KeyTimes, KidOrigin, Search};
 use crate::jwks::{ByKid, PublicKey, Published};
@@ -64,8 +64,8 @@ impl Keys {
         self.revocations.now()
     }
 
-    pub(crate) fn glance(&self) -> Moment {
-        self.revocations.glance()
+    pub(crate) fn now_coarse(&self) -> Moment {
+        self.revocations.now_coarse()
     }
 
     /// Returns the stamp that a cached mandate must have to count now.
@@ -166,7 +166,7 @@ impl Keys {
             return Ok((key.clone(), set.stamp));
         }
         if set.removed.iter().any(|removed| &**removed == kid) {
-            return Err(Invalid::UnknownKey.into());
+            return Err(InvalidMandate::UnknownKey.into());
         }
         // Perhaps it is a new key: hidden by an outage, or not searched for yet.
         let failed = self.fetch_state().failed_at();
@@ -175,7 +175,7 @@ impl Keys {
         if is_hidden || is_pending {
             return Err(KeysUnavailable.into());
         }
-        Err(Invalid::UnknownKey.into())
+        Err(InvalidMandate::UnknownKey.into())
     }
 
     /// Joins the fetch under way, or begins one if it may.

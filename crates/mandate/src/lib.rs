@@ -88,9 +88,9 @@ mod token;
 mod verifier;
 
 pub use builder::VerifierBuilder;
-pub use errors::{ConfigError, Invalid, KeysUnavailable, VerifyError};
+pub use errors::{ConfigError, InvalidMandate, KeysUnavailable, VerifyError};
 #[cfg(feature = "axum")]
 pub use extract::MissingMandate;
 pub use mandate::{Anonymous, Mandate, SubjectType, Use};
-pub use requirements::{Requirements, Unmet};
+pub use requirements::{Requirements, UnmetRequirement};
 pub use verifier::Verifier;

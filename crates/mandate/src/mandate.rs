@@ -83,7 +83,7 @@ impl Mandate {
         let known = token.authority.get();
         // Not earlier: a state that still recalls what another remembered must have made no
         // digests of its own.
-        let is_ready = known.is_some() || revocations.staleness(revocations.glance()).is_ok();
+        let is_ready = known.is_some() || revocations.staleness(revocations.now_coarse()).is_ok();
         is_ready
             .then(|| {
                 token.authority.get_or_init(|| revocations.authority_of(Arc::clone(&token.claims)))
@@ -135,7 +135,7 @@ impl Mandate {
 
     /// `use`. (`use` is a word of Rust.)
     #[must_use]
-    pub fn usage(&self) -> Use {
+    pub fn token_use(&self) -> Use {
         self.0.usage
     }
 
@@ -219,7 +219,7 @@ impl fmt::Debug for Mandate {
         f.debug_struct("Mandate")
             .field("zone", &self.zone())
             .field("subject_type", &self.subject_type())
-            .field("usage", &self.usage())
+            .field("usage", &self.token_use())
             .field("expires", &self.expires())
             .finish_non_exhaustive()
     }

@@ -25,7 +25,7 @@ pub struct Requirements {
 /// A requirement that a mandate does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unmet {
+pub enum UnmetRequirement {
     /// Another `sub_type` is asked for.
     #[error("the mandate is about another type of subject")]
     SubjectType,
@@ -115,22 +115,25 @@ impl Requirements {
     /// # Errors
     ///
     /// The first thing that it lacks.
-    pub fn check(&self, mandate: &Mandate) -> Result<(), Unmet> {
+    pub fn check(&self, mandate: &Mandate) -> Result<(), UnmetRequirement> {
         let claims = mandate.claims();
         let needs = [
-            (self.subject_type.is_none_or(|it| it == mandate.subject_type()), Unmet::SubjectType),
-            (self.scopes.iter().all(|scope| mandate.has_scope(scope)), Unmet::Scope),
+            (
+                self.subject_type.is_none_or(|it| it == mandate.subject_type()),
+                UnmetRequirement::SubjectType,
+            ),
+            (self.scopes.iter().all(|scope| mandate.has_scope(scope)), UnmetRequirement::Scope),
             (
                 self.targets.iter().all(|it| mandate.targets().any(|has| has == &**it)),
-                Unmet::Target,
+                UnmetRequirement::Target,
             ),
-            (!self.session || claims.agent_session_id.is_some(), Unmet::Session),
-            (!self.delegation || claims.delegation_edge_id.is_some(), Unmet::Delegation),
+            (!self.session || claims.agent_session_id.is_some(), UnmetRequirement::Session),
+            (!self.delegation || claims.delegation_edge_id.is_some(), UnmetRequirement::Delegation),
             (
                 self.applications.iter().all(|it| mandate.chain().any(|has| has == &**it)),
-                Unmet::Chain,
+                UnmetRequirement::Chain,
             ),
-            (mandate.hops() <= self.max_hops, Unmet::Hops),
+            (mandate.hops() <= self.max_hops, UnmetRequirement::Hops),
         ];
         needs.into_iter().find(|(met, _)| !met).map_or(Ok(()), |(_, unmet)| Err(unmet))
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::errors::Invalid;
+use crate::errors::InvalidMandate;
 use crate::limits::MAX_KID;
 
 /// A token in its parts, of which nothing is believed yet.
@@ -26,25 +26,25 @@ struct Header {
 }
 
 impl<'t> Token<'t> {
-    pub(crate) fn of(token: &'t str) -> Result<Self, Invalid> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Invalid::Malformed)?;
+    pub(crate) fn of(token: &'t str) -> Result<Self, InvalidMandate> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(InvalidMandate::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(InvalidMandate::Malformed)?;
         // A dot is no letter of base64url, so a fourth segment is refused here.
         let signature = decode(signature)?;
-        let payload = String::from_utf8(decode(payload)?).map_err(|_| Invalid::Claims)?;
+        let payload = String::from_utf8(decode(payload)?).map_err(|_| InvalidMandate::Claims)?;
         let header: Header =
-            serde_json::from_slice(&decode(header)?).map_err(|_| Invalid::Header)?;
+            serde_json::from_slice(&decode(header)?).map_err(|_| InvalidMandate::Header)?;
         let fits = (1..=MAX_KID).contains(&header.kid.len());
         if &*header.alg != "ES256" || !fits || header.crit.is_some() {
-            return Err(Invalid::Header);
+            return Err(InvalidMandate::Header);
         }
         Ok(Self { signed: signed.as_bytes(), signature, kid: header.kid, payload })
     }
 }
 
-fn decode(segment: &str) -> Result<Vec<u8>, Invalid> {
+fn decode(segment: &str) -> Result<Vec<u8>, InvalidMandate> {
     match URL_SAFE_NO_PAD.decode(segment) {
         Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        _ => Err(Invalid::Malformed),
+        _ => Err(InvalidMandate::Malformed),
     }
 }

@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::CryptoProvider;
 
 use crate::claims;
-use crate::errors::{Invalid, KeysUnavailable, VerifyError};
+use crate::errors::{InvalidMandate, KeysUnavailable, VerifyError};
 use crate::fetch_state::KidOrigin;
 use crate::jwks::PublicKey;
 use crate::keys::{Keys, Stamp};
@@ -66,8 +66,8 @@ impl Verifier {
     /// The mandate of a token that was verified before and is still good; no signature is
     /// checked, nothing awaited. Whether it was revoked is another question.
     #[must_use]
-    pub fn recall(&self, token: &str) -> Option<Mandate> {
-        self.0.cache.get(token, self.0.keys.stamp(), self.0.keys.glance())
+    pub fn cached(&self, token: &str) -> Option<Mandate> {
+        self.0.cache.get(token, self.0.keys.stamp(), self.0.keys.now_coarse())
     }
 
     /// Verifies a token, with keys that are fetched if need be.
@@ -77,7 +77,7 @@ impl Verifier {
     /// [`VerifyError::Invalid`] says why the token is no mandate for this service,
     /// [`VerifyError::Unavailable`] that there are no keys to tell.
     pub async fn verify(&self, token: &str) -> Result<Mandate, VerifyError> {
-        if let Some(mandate) = self.recall(token) {
+        if let Some(mandate) = self.cached(token) {
             return Ok(mandate);
         }
         let inner = &*self.0;
@@ -90,12 +90,12 @@ impl Verifier {
             inner.key(&parts.kid, &claims).await?
         } else {
             // Nor must one of another zone, which usually has keys of its own.
-            inner.keys.held(&parts.kid).ok_or(Invalid::UnknownKey)?
+            inner.keys.held(&parts.kid).ok_or(InvalidMandate::UnknownKey)?
         };
         inner.check_signature(&parts, &key)?;
         // Only who holds a good token is told that its zone is another.
         if !is_of_zone {
-            return Err(Invalid::Zone.into());
+            return Err(InvalidMandate::Zone.into());
         }
         let mandate = Mandate(Arc::new(claims));
         inner.cache.insert(token, &mandate, stamp);
@@ -125,7 +125,7 @@ impl Inner {
         let is_known = self.cache.has_record(root);
         let origin = if is_known { KidOrigin::KnownRecord } else { KidOrigin::Stranger };
         let found = self.keys.key(kid, origin).await;
-        if found == Err(Invalid::UnknownKey.into()) {
+        if found == Err(InvalidMandate::UnknownKey.into()) {
             // The holder of a valid mandate of this record can write others. It must show another
             // valid one before it can force a search again.
             self.cache.forget_record(root);
@@ -133,7 +133,7 @@ impl Inner {
         found
     }
 
-    fn fits(&self, claims: &MandateClaims, now: Moment) -> Result<(), Invalid> {
+    fn fits(&self, claims: &MandateClaims, now: Moment) -> Result<(), InvalidMandate> {
         let leeway = self.leeway.as_secs().cast_signed();
         let now = unix_seconds(now);
         let lifetime = claims.expires.saturating_sub(claims.issued);
@@ -141,23 +141,23 @@ impl Inner {
         let begins =
             claims.not_before.map_or(claims.issued, |not_before| not_before.max(claims.issued));
         let conditions = [
-            (claims.issuer == self.issuer, Invalid::Issuer),
-            (audience.any(|one| self.audience.contains(one)), Invalid::Audience),
-            (self.uses.contains(&claims.usage), Invalid::Use),
-            (lifetime <= LONGEST_LIFETIME.as_secs().cast_signed(), Invalid::LifetimeTooLong),
-            (begins <= now.saturating_add(leeway), Invalid::NotYet),
-            (now < claims.expires.saturating_add(leeway), Invalid::Expired),
+            (claims.issuer == self.issuer, InvalidMandate::Issuer),
+            (audience.any(|one| self.audience.contains(one)), InvalidMandate::Audience),
+            (self.uses.contains(&claims.usage), InvalidMandate::Use),
+            (lifetime <= LONGEST_LIFETIME.as_secs().cast_signed(), InvalidMandate::LifetimeTooLong),
+            (begins <= now.saturating_add(leeway), InvalidMandate::NotYet),
+            (now < claims.expires.saturating_add(leeway), InvalidMandate::Expired),
         ];
         conditions.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
     }
 
-    fn check_signature(&self, token: &Token<'_>, key: &PublicKey) -> Result<(), Invalid> {
+    fn check_signature(&self, token: &Token<'_>, key: &PublicKey) -> Result<(), InvalidMandate> {
         // The backend that this verifier was made with, not the process-wide one: that panics
         // where features enable none or two.
         (self.crypto.verifier_factory)(&Algorithm::ES256, key.key())
             .ok()
             .and_then(|verifier| verifier.verify(token.signed, &token.signature).ok())
-            .ok_or(Invalid::Signature)
+            .ok_or(InvalidMandate::Signature)
     }
 }
 

@@ -82,7 +82,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Effect, Evaluation, EvaluationError, PreparedPolicy, Principal, Resource};
+    use crate::{Evaluation, EvaluationError, PolicyEffect, PreparedPolicy, Principal, Resource};
 
     struct Same;
 
@@ -102,7 +102,7 @@ mod tests {
             version: version.into(),
             digest: digest.into(),
             content: content.into(),
-            effect: Effect::Allow,
+            effect: PolicyEffect::Allow,
             determining_policies: Arc::default(),
             diagnostics: Arc::default(),
             cached: false,

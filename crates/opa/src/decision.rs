@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{EvaluationError, Unusable};
+use crate::{EvaluationError, PolicyUnavailable};
 
 /// The decision of a policy about a request.
 ///
@@ -22,7 +22,7 @@ pub struct PolicyDecision {
     /// The digest that was computed of its modules and data.
     pub(crate) content: Arc<str>,
     /// The decision itself.
-    pub effect: Effect,
+    pub effect: PolicyEffect,
     /// The policies that determined it, as the policy reports them.
     pub determining_policies: Arc<[Value]>,
     /// The policy's diagnostics.
@@ -33,10 +33,10 @@ pub struct PolicyDecision {
 
 /// The reason why there is no decision. The request is then denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoDecision {
+pub enum DecisionError {
     /// The zone's policy cannot be used.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    PolicyUnavailable(#[from] PolicyUnavailable),
     /// The evaluation gave neither a complete allow nor a complete deny.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
@@ -44,7 +44,7 @@ pub enum NoDecision {
 
 /// Allow or deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Effect {
+pub enum PolicyEffect {
     /// The request may go on.
     Allow,
     /// It may not.
@@ -54,7 +54,7 @@ pub enum Effect {
 /// A result that follows the contract.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyResult {
-    pub(crate) effect: Effect,
+    pub(crate) effect: PolicyEffect,
     pub(crate) determining_policies: Arc<[Value]>,
     pub(crate) diagnostics: Arc<[Value]>,
 }
@@ -72,8 +72,8 @@ impl PolicyResult {
             _ => return Err(EvaluationError::Contract("evaluation_status")),
         }
         let effect = match members.get("decision").and_then(Value::as_str) {
-            Some("allow") => Effect::Allow,
-            Some("deny") => Effect::Deny,
+            Some("allow") => PolicyEffect::Allow,
+            Some("deny") => PolicyEffect::Deny,
             _ => return Err(EvaluationError::Contract("decision")),
         };
         let mut objects = |name| match members.remove(name) {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn reads_a_complete_allow_and_a_complete_deny() {
-        for (word, effect) in [("allow", Effect::Allow), ("deny", Effect::Deny)] {
+        for (word, effect) in [("allow", PolicyEffect::Allow), ("deny", PolicyEffect::Deny)] {
             let result = result(word, "complete");
             assert!(schema().is_valid(&result));
             assert_eq!(PolicyResult::read(result).unwrap().effect, effect);

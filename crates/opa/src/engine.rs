@@ -16,7 +16,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait PolicyEngine: fmt::Debug + Send + Sync + 'static {
     /// Compiles the zone's bundle, or pushes it to another program.
     ///
-    /// The future's error is [`PrepareError::Refused`] for a bundle that can never be prepared, and
+    /// The future's error is [`PrepareError::Rejected`] for a bundle that can never be prepared, and
     /// [`PrepareError::Unavailable`] for a failure that is worth a retry.
     fn prepare(
         &self,
@@ -65,7 +65,7 @@ impl fmt::Debug for Evaluation {
 pub enum PrepareError {
     /// It does not compile, or does what is not allowed. The same bundle is not tried again.
     #[error("refused: {0}")]
-    Refused(String),
+    Rejected(String),
     /// The engine is unavailable, or does not have the bundle yet.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use caracal_revocation_opa::{
-//!     Effect, PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine,
+//!     PolicyEffect, PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine,
 //!     Resource, SourceError, ZonePolicies,
 //! };
 //! use caracal_revocation_state::{Options, RevocationsWriter};
@@ -36,7 +36,7 @@
 //! let resource = Resource::new("api", "r-1", "https://api.example");
 //!
 //! let decision = policies.decide(PolicyInput::new(&principal, &resource, "read")?).await?;
-//! assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v-1"));
+//! assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Allow, "v-1"));
 //! // An undefined result is an error, so the request is denied.
 //! assert!(policies.decide(PolicyInput::new(&principal, &resource, "write")?).await.is_err());
 //! # Ok(())
@@ -80,7 +80,7 @@
 //! | `caracal_sts_opa_poll_interval_seconds` | gauge | between safety polls |
 //! | `caracal_sts_opa_zones` | gauge | zones in use |
 //! | `caracal_sts_opa_load_total`, `caracal_sts_opa_load_seconds` | counter, histogram | loads from the source |
-//! | `caracal_sts_opa_load_errors_total{reason}` | counter | attempts that failed, by [`Trouble::label`] |
+//! | `caracal_sts_opa_load_errors_total{reason}` | counter | attempts that failed, by [`LoadFailure::label`] |
 //! | `caracal_sts_opa_compile_total`, `…_compile_errors_total`, `…_compile_seconds` | counters, histogram | bundles compiled or pushed |
 //! | `caracal_sts_opa_eval_total`, `…_eval_errors_total`, `…_eval_seconds` | counters, histogram | evaluations; cached decisions are none |
 //!
@@ -116,18 +116,18 @@ mod zone;
 mod zones;
 
 pub use bundle::PolicyBundle;
-pub use decision::{Effect, NoDecision, PolicyDecision};
+pub use decision::{DecisionError, PolicyDecision, PolicyEffect};
 #[cfg(feature = "embedded")]
 pub use embedded::RegoEngine;
 pub use engine::{
     BoxFuture, Evaluation, EvaluationError, PolicyEngine, PrepareError, PreparedPolicy,
 };
 pub use input::{InvalidInput, PolicyInput, Principal, Resource};
-pub use options::{BrokenBundle, PolicyOptions};
+pub use options::{InvalidBundle, PolicyOptions};
 #[doc(hidden)]
 pub use policies::Deciding;
 pub use policies::ZonePolicies;
-pub use policy_state::{Trouble, Unusable, ZoneStatus};
+pub use policy_state::{LoadFailure, PolicyUnavailable, ZoneStatus};
 #[cfg(feature = "server")]
 pub use server::{OpaEngine, OpaServer, OpaServerError};
 pub use source::{PolicyRequest, PolicySource, SourceError};

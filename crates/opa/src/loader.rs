@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::policy_state::{LoadedPolicy, ZonePolicyState};
 use crate::source::AnySource;
 use crate::zone::Zone;
-use crate::{PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError, Trouble};
+use crate::{LoadFailure, PolicyBundle, PolicyEngine, PolicyOptions, PolicyRequest, PrepareError};
 
 /// The parts that the loading tasks of all zones share.
 pub(crate) struct LoaderContext {
@@ -122,7 +122,7 @@ async fn load_and_prepare(
     state: &mut ZonePolicyState,
     changes: &mut PolicyChanges,
     attempt: &Attempt,
-) -> Result<(), (Trouble, String)> {
+) -> Result<(), (LoadFailure, String)> {
     let options = &context.options;
     let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
     let began = Instant::now();
@@ -133,9 +133,9 @@ async fn load_and_prepare(
     let loaded = listening(zone, context, state, changes, load).await;
     context.metrics.loaded(began.elapsed());
     let bundle = loaded
-        .map_err(|_| (Trouble::SourceTimeout, "the source took too long".to_owned()))?
-        .map_err(|_| (Trouble::Source, "the source panicked".to_owned()))?
-        .map_err(|error| (Trouble::Source, error.to_string()))?;
+        .map_err(|_| (LoadFailure::SourceTimeout, "the source took too long".to_owned()))?
+        .map_err(|_| (LoadFailure::Source, "the source panicked".to_owned()))?
+        .map_err(|error| (LoadFailure::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
         state.policy = None;
         state.ledger.install_none(attempt);
@@ -151,9 +151,9 @@ async fn load_and_prepare(
         action => action,
     };
     match action {
-        LoadAction::Older => return Err((Trouble::OlderVersion, version.version.to_string())),
+        LoadAction::Older => return Err((LoadFailure::OlderVersion, version.version.to_string())),
         LoadAction::KnownBroken => {
-            return Err((Trouble::Broken, "the same bundle again".to_owned()));
+            return Err((LoadFailure::Broken, "the same bundle again".to_owned()));
         }
         LoadAction::Same => state.ledger.install(attempt, version, answers),
         LoadAction::New => {
@@ -172,33 +172,33 @@ async fn load_and_prepare(
                     state.ledger.install(attempt, version, answers);
                 }
                 Ok(Ok(Err(PrepareError::Unavailable(words)))) => {
-                    return Err((Trouble::Engine, words));
+                    return Err((LoadFailure::Engine, words));
                 }
-                Ok(Ok(Err(PrepareError::Refused(words)))) => {
+                Ok(Ok(Err(PrepareError::Rejected(words)))) => {
                     state.ledger.refuse(version);
-                    return Err((Trouble::Broken, words));
+                    return Err((LoadFailure::Broken, words));
                 }
-                Ok(Err(_)) => return Err((Trouble::Engine, "it panicked".to_owned())),
-                Err(_) => return Err((Trouble::Engine, "it took too long".to_owned())),
+                Ok(Err(_)) => return Err((LoadFailure::Engine, "it panicked".to_owned())),
+                Err(_) => return Err((LoadFailure::Engine, "it took too long".to_owned())),
             }
         }
     }
     settled(attempt, answered)
 }
 
-fn settled(attempt: &Attempt, answered: bool) -> Result<(), (Trouble, String)> {
+fn settled(attempt: &Attempt, answered: bool) -> Result<(), (LoadFailure, String)> {
     if answered {
         return Ok(());
     }
-    Err((Trouble::NotYetAwaited, attempt.awaited().unwrap_or_default().to_owned()))
+    Err((LoadFailure::NotYetAwaited, attempt.awaited().unwrap_or_default().to_owned()))
 }
 
-fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, Trouble> {
+fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, LoadFailure> {
     let content: Arc<str> = bundle.compute_digest().into();
     let digest = match bundle.digest() {
-        Some(_) if !bundle.is_intact() => return Err(Trouble::WrongDigest),
+        Some(_) if !bundle.is_intact() => return Err(LoadFailure::WrongDigest),
         Some(digest) => digest.into(),
-        None if !options.insecure_accept_undigested => return Err(Trouble::NoDigest),
+        None if !options.insecure_accept_undigested => return Err(LoadFailure::NoDigest),
         None => Arc::clone(&content),
     };
     Ok(Version { version: bundle.version().into(), digest, content })
@@ -230,15 +230,15 @@ async fn listening<T>(
 fn tell(
     zone: &Zone,
     state: &ZonePolicyState,
-    trouble: Trouble,
-    before: Option<Trouble>,
+    trouble: LoadFailure,
+    before: Option<LoadFailure>,
     words: &str,
 ) {
     let serving = state.policy.as_ref().map(|policy| policy.version.version.as_ref());
     let (zone, reason) = (&zone.name, trouble.label());
     if before == Some(trouble) {
         tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
-    } else if trouble == Trouble::NotYetAwaited {
+    } else if trouble == LoadFailure::NotYetAwaited {
         tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the source is behind");
     } else {
         tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");

@@ -7,7 +7,7 @@ use metrics::{
     gauge, histogram,
 };
 
-use crate::{Trouble, ZoneStatus};
+use crate::{LoadFailure, ZoneStatus};
 
 const MAX_AGE: &str = "caracal_sts_opa_max_policy_age_seconds";
 const MAX_INVALIDATION: &str = "caracal_sts_opa_max_invalidation_age_seconds";
@@ -80,7 +80,7 @@ impl Metrics {
         self.load_seconds.record(took.as_secs_f64());
     }
 
-    pub(crate) fn load_failed(&self, trouble: Trouble) {
+    pub(crate) fn load_failed(&self, trouble: LoadFailure) {
         counter!(LOAD_ERRORS, "reason" => trouble.label()).increment(1);
     }
 

@@ -24,7 +24,7 @@ pub struct PolicyOptions {
     /// default, as for a stale revocation state.
     pub deny_after_invalidation: Duration,
     /// The effect of a bundle that does not compile.
-    pub broken_bundle: BrokenBundle,
+    pub broken_bundle: InvalidBundle,
     /// A zone without requests for this time leaves. 15 minutes by default: its memory is freed.
     pub idle: Duration,
     /// The maximum number of zones. Requests of further zones are denied. 1,024 by default, to bound
@@ -40,7 +40,7 @@ pub struct PolicyOptions {
 
 /// The effect of a bundle that does not compile, while no bound on age denies anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BrokenBundle {
+pub enum InvalidBundle {
     /// The last good bundle keeps serving, with an error in the log and in the status.
     KeepLastGood,
     /// Everything is denied until a bundle compiles.
@@ -56,7 +56,7 @@ impl Default for PolicyOptions {
             retry: (Duration::from_millis(50), Duration::from_secs(5)),
             deny_after_unconfirmed: Duration::from_secs(5 * 60),
             deny_after_invalidation: Duration::from_secs(60),
-            broken_bundle: BrokenBundle::KeepLastGood,
+            broken_bundle: InvalidBundle::KeepLastGood,
             idle: Duration::from_secs(15 * 60),
             max_zones: 1024,
             first_load_wait: Duration::from_secs(5),

@@ -14,8 +14,8 @@ use crate::policy_state::LoadedPolicy;
 use crate::zone::Zone;
 use crate::zones::{Zones, ZonesOwner};
 use crate::{
-    BoxFuture, Evaluation, EvaluationError, NoDecision, PolicyDecision, PolicyEngine, PolicyInput,
-    PolicyOptions, PolicySource, Unusable, ZoneStatus,
+    BoxFuture, DecisionError, Evaluation, EvaluationError, PolicyDecision, PolicyEngine,
+    PolicyInput, PolicyOptions, PolicySource, PolicyUnavailable, ZoneStatus,
 };
 
 /// The policies of every zone in use. Clones share them; dropping the last clone ends the loading.
@@ -33,8 +33,8 @@ pub struct ZonePolicies {
 /// A decision, now or later.
 #[doc(hidden)]
 pub enum Deciding {
-    Now(Result<PolicyDecision, NoDecision>),
-    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
+    Now(Result<PolicyDecision, DecisionError>),
+    Later(BoxFuture<'static, Result<PolicyDecision, DecisionError>>),
 }
 
 impl ZonePolicies {
@@ -70,13 +70,13 @@ impl ZonePolicies {
     ///
     /// # Errors
     ///
-    /// [`NoDecision`] when there is no usable policy, or it gives neither a complete allow nor a
+    /// [`DecisionError`] when there is no usable policy, or it gives neither a complete allow nor a
     /// complete deny: deny the request.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn decide(&self, input: PolicyInput) -> Result<PolicyDecision, NoDecision> {
+    pub async fn decide(&self, input: PolicyInput) -> Result<PolicyDecision, DecisionError> {
         match self.deciding(input) {
             Deciding::Now(decision) => decision,
             Deciding::Later(decision) => decision.await,
@@ -88,12 +88,12 @@ impl ZonePolicies {
     ///
     /// # Errors
     ///
-    /// [`Unusable::TooManyZones`].
+    /// [`PolicyUnavailable::TooManyZones`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, Unusable> {
+    pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, PolicyUnavailable> {
         loop {
             let zone = self.owner.zone(zone)?;
             // A zone that leaves just now does not answer: it enters again.
@@ -169,7 +169,7 @@ impl ZonePolicies {
         };
         let policy = match self.owner.zones.usable(&zone) {
             Ok(policy) => policy,
-            Err(Unusable::NotLoaded) if !zone.state.load().tried => {
+            Err(PolicyUnavailable::NotLoaded) if !zone.state.load().tried => {
                 return self.later(zone, Arc::clone(input), None);
             }
             Err(unusable) => return Deciding::Now(Err(unusable.into())),
@@ -232,7 +232,7 @@ fn read(
     policy: &LoadedPolicy,
     began: Instant,
     result: Result<serde_json::Value, EvaluationError>,
-) -> Result<PolicyDecision, NoDecision> {
+) -> Result<PolicyDecision, DecisionError> {
     let outcome = result.and_then(PolicyResult::read);
     zones.context.metrics.evaluated(began.elapsed(), outcome.is_ok());
     let PolicyResult { effect, determining_policies, diagnostics } = outcome?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use caracal_revocation_state::{Moment, PolicyInvalidation};
 
 use crate::ledger::{Ledger, Version};
-use crate::{BrokenBundle, PolicyOptions, PreparedPolicy};
+use crate::{InvalidBundle, PolicyOptions, PreparedPolicy};
 
 /// The state of a zone's policy. The zone's loading task replaces it as a whole.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct ZonePolicyState {
     pub(crate) created: Moment,
     /// `true` once a load has ended, with or without success.
     pub(crate) tried: bool,
-    pub(crate) trouble: Option<Trouble>,
+    pub(crate) trouble: Option<LoadFailure>,
 }
 
 /// A policy that is ready: compiled here, or pushed to the server that evaluates it.
@@ -28,7 +28,7 @@ pub(crate) struct LoadedPolicy {
 /// The reason why the last attempt to load a zone's policy failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum LoadFailure {
     /// The source failed.
     Source,
     /// The source took too long.
@@ -47,7 +47,7 @@ pub enum Trouble {
     Engine,
 }
 
-impl Trouble {
+impl LoadFailure {
     /// The trouble as a label, such as `wrong_digest`.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -67,7 +67,7 @@ impl Trouble {
 /// The reason why a zone's policy cannot be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unusable {
+pub enum PolicyUnavailable {
     /// None was loaded yet.
     #[error("the zone's policy is not loaded")]
     NotLoaded,
@@ -113,9 +113,9 @@ pub struct ZoneStatus {
     /// The version that is awaited, where a message names one.
     pub awaited: Option<Arc<str>>,
     /// The reason why the last attempt to load failed, if it did.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<LoadFailure>,
     /// The reason why the policy cannot be used, if it cannot.
-    pub unusable: Option<Unusable>,
+    pub unusable: Option<PolicyUnavailable>,
 }
 
 impl ZonePolicyState {
@@ -146,25 +146,25 @@ impl ZonePolicyState {
         told: &PolicyInvalidation,
         now: Moment,
         options: &PolicyOptions,
-    ) -> Result<&Arc<LoadedPolicy>, Unusable> {
+    ) -> Result<&Arc<LoadedPolicy>, PolicyUnavailable> {
         let is_broken = self.ledger.is_broken();
         let Some(policy) = &self.policy else {
             return Err(match (self.ledger.confirmed(), is_broken) {
-                (_, true) => Unusable::Broken,
-                (Some(_), false) => Unusable::NoPolicy,
-                (None, false) => Unusable::NotLoaded,
+                (_, true) => PolicyUnavailable::Broken,
+                (Some(_), false) => PolicyUnavailable::NoPolicy,
+                (None, false) => PolicyUnavailable::NotLoaded,
             });
         };
-        if is_broken && options.broken_bundle == BrokenBundle::Deny {
-            return Err(Unusable::Broken);
+        if is_broken && options.broken_bundle == InvalidBundle::Deny {
+            return Err(PolicyUnavailable::Broken);
         }
         let age = self.confirmed_age(now);
         if age > options.deny_after_unconfirmed {
-            return Err(Unusable::Unconfirmed { age });
+            return Err(PolicyUnavailable::Unconfirmed { age });
         }
         let age = self.invalidation_age(told, now);
         if age > options.deny_after_invalidation {
-            return Err(Unusable::Invalidated { age });
+            return Err(PolicyUnavailable::Invalidated { age });
         }
         Ok(policy)
     }

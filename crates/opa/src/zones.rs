@@ -11,7 +11,7 @@ use crate::loader::{LoaderContext, keep_current};
 use crate::metrics::Metrics;
 use crate::policy_state::LoadedPolicy;
 use crate::zone::Zone;
-use crate::{Unusable, ZoneStatus};
+use crate::{PolicyUnavailable, ZoneStatus};
 
 /// Owns the zones: its end is the end of their tasks.
 pub(crate) struct ZonesOwner {
@@ -40,7 +40,7 @@ impl ZonesOwner {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub(crate) fn zone(&self, name: &str) -> Result<Arc<Zone>, Unusable> {
+    pub(crate) fn zone(&self, name: &str) -> Result<Arc<Zone>, PolicyUnavailable> {
         let all = &self.zones;
         let now = all.context.revocations.now();
         if let Some(zone) = all.by_name.load().get(name) {
@@ -53,7 +53,7 @@ impl ZonesOwner {
             return Ok(Arc::clone(zone));
         }
         if zones.len() >= all.context.options.max_zones {
-            return Err(Unusable::TooManyZones);
+            return Err(PolicyUnavailable::TooManyZones);
         }
         let zone = Arc::new(Zone::new(name, now));
         let mut more = HashMap::clone(&zones);
@@ -79,7 +79,7 @@ impl ZonesOwner {
 
 impl Zones {
     /// Returns the zone's policy, if it may be used now.
-    pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, Unusable> {
+    pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, PolicyUnavailable> {
         let told = self.context.revocations.policy(&zone.name);
         let now = self.context.revocations.now();
         zone.state.load().usable(&told, now, &self.context.options).map(Arc::clone)

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use caracal_revocation_event::{
-    Change, KeyRing, Message, RejectionKind, Resumption, Stream, Suspension,
+    Change, KeyRing, Message, MessageRejectionKind, Resumption, Stream, Suspension,
 };
-use caracal_revocation_state::Known;
+use caracal_revocation_state::BaselineFact;
 use caracal_revocation_stream::BaselineError;
 use serde_json::{Map, Value};
 
@@ -34,7 +34,7 @@ impl Outbox {
         stream: &str,
         payload: &str,
         dedupe_key: Option<&str>,
-        add: &mut (dyn FnMut(&Known<'_>) + Send),
+        add: &mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) {
         let Some(stream) = Stream::from_name(stream) else { return };
         let Ok(Value::Object(payload)) = serde_json::from_str(payload) else {
@@ -54,7 +54,7 @@ impl Outbox {
                 event.changes().iter().for_each(|change| self.change(change, add));
             }
             // It names nothing to revoke, here as on its stream.
-            Err(rejection) if rejection.kind() == RejectionKind::Malformed => {
+            Err(rejection) if rejection.kind() == MessageRejectionKind::Malformed => {
                 tracing::debug!(table, id, %rejection, "malformed outbox message; skipped");
             }
             Err(_) => {
@@ -63,13 +63,13 @@ impl Outbox {
         }
     }
 
-    fn change(&mut self, change: &Change<'_>, add: &mut (dyn FnMut(&Known<'_>) + Send)) {
+    fn change(&mut self, change: &Change<'_>, add: &mut (dyn FnMut(&BaselineFact<'_>) + Send)) {
         match change {
-            Change::Revoke(anchor) => add(&Known::Revoked(anchor.as_str())),
+            Change::Revoke(anchor) => add(&BaselineFact::Revoked(anchor.as_str())),
             Change::DelegationEpoch(change) => {
-                change.ended.iter().for_each(|edge| add(&Known::Revoked(edge.as_str())));
+                change.ended.iter().for_each(|edge| add(&BaselineFact::Revoked(edge.as_str())));
                 let zone = change.zone.as_str();
-                add(&Known::Epoch { zone, epoch: change.epoch, ended: change.narrows });
+                add(&BaselineFact::Epoch { zone, epoch: change.epoch, ended: change.narrows });
             }
             Change::Suspend(_) | Change::Resume(_) => match change.clone().into_owned() {
                 Change::Suspend(suspension) => {
@@ -97,14 +97,14 @@ impl Outbox {
     }
 
     /// Adds the resulting suspensions, once all rows were read.
-    pub(crate) fn add_suspensions(&self, add: &mut (dyn FnMut(&Known<'_>) + Send)) {
+    pub(crate) fn add_suspensions(&self, add: &mut (dyn FnMut(&BaselineFact<'_>) + Send)) {
         for (session, messages) in &self.sessions {
             for suspension in &messages.suspensions {
                 let Suspension { occurred, decided, .. } = *suspension;
                 add(&if messages.is_lifted(suspension) {
-                    Known::Resumed { session, suspended: occurred }
+                    BaselineFact::Resumed { session, suspended: occurred }
                 } else {
-                    Known::Suspended { session, occurred, decided }
+                    BaselineFact::Suspended { session, occurred, decided }
                 });
             }
         }
@@ -161,7 +161,7 @@ mod tests {
 
     fn add_row(outbox: &mut Outbox, stream: &str, payload: &str, key: Option<&str>) -> Vec<String> {
         let mut added = Vec::new();
-        let mut add = |known: &Known<'_>| added.push(format!("{known:?}"));
+        let mut add = |known: &BaselineFact<'_>| added.push(format!("{known:?}"));
         outbox.add_row("caracal_outbox", ID, stream, payload, key, &mut add);
         added
     }

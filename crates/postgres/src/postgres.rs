@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use caracal_revocation_state::Known;
+use caracal_revocation_state::BaselineFact;
 use caracal_revocation_stream::{Baseline, BaselineError, BaselineFuture, Scope};
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::Type;
@@ -81,7 +81,7 @@ impl Postgres {
     async fn read_since(
         &self,
         window: Duration,
-        add: &mut (dyn FnMut(&Known<'_>) + Send),
+        add: &mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> Result<(), BaselineError> {
         let query_error = |error| errors::query_error(&error);
         let mut connection = self.connector.open(&self.settings).await.map_err(query_error)?;
@@ -116,15 +116,15 @@ impl Baseline for Postgres {
     fn read<'a>(
         &'a mut self,
         scope: Scope,
-        add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> BaselineFuture<'a> {
         Box::pin(async move {
             let begun = Instant::now();
             let window = match (scope, self.read) {
-                (Scope::News(window), Some(read)) => {
+                (Scope::Incremental(window), Some(read)) => {
                     window.min(read.elapsed() + LONGEST_TRANSACTION)
                 }
-                (Scope::News(window) | Scope::Window(window), _) => window,
+                (Scope::Incremental(window) | Scope::Full(window), _) => window,
             };
             tokio::time::timeout(self.deadline, self.read_since(window, add))
                 .await

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use caracal_revocation_event::{DecidedAt, OccurredAt};
-use caracal_revocation_state::Known;
+use caracal_revocation_state::BaselineFact;
 use caracal_revocation_stream::BaselineError;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
@@ -85,14 +85,14 @@ pub(crate) async fn check(snapshot: &Transaction<'_>) -> Result<(), BaselineErro
 pub(crate) async fn read(
     snapshot: &Transaction<'_>,
     window: Duration,
-    add: &mut (dyn FnMut(&Known<'_>) + Send),
+    add: &mut (dyn FnMut(&BaselineFact<'_>) + Send),
 ) -> Result<(), BaselineError> {
     let query_error = |error: Error| errors::query_error(&error);
     let window = window.as_secs_f64();
     let within: &[(&(dyn ToSql + Sync), Type)] = &[(&window, Type::FLOAT8)];
     for ids in [RECORDS, DELEGATIONS] {
         for_each_row(snapshot, ids, within, |row| {
-            add(&Known::Revoked(row.try_get(0)?));
+            add(&BaselineFact::Revoked(row.try_get(0)?));
             Ok(())
         })
         .await
@@ -102,7 +102,7 @@ pub(crate) async fn read(
         // Never negative in Caracal's schema; if it were, 0 adds nothing.
         let epoch = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
         // The outbox holds which epochs ended delegations.
-        add(&Known::Epoch { zone: row.try_get(0)?, epoch, ended: false });
+        add(&BaselineFact::Epoch { zone: row.try_get(0)?, epoch, ended: false });
         Ok(())
     })
     .await
@@ -132,10 +132,10 @@ fn session(
     status: &str,
     updated: Option<&str>,
     outbox: &Outbox,
-    add: &mut (dyn FnMut(&Known<'_>) + Send),
+    add: &mut (dyn FnMut(&BaselineFact<'_>) + Send),
 ) {
     if status != "suspended" {
-        return add(&Known::Revoked(id));
+        return add(&BaselineFact::Revoked(id));
     }
     // The session's own message has the exact time of the suspension, which a resume must match.
     if outbox.is_suspended(id) {
@@ -146,11 +146,11 @@ fn session(
             let seconds = u64::try_from(occurred.floor_seconds()).ok();
             let decided =
                 seconds.map(|seconds| DecidedAt::at_millis(seconds.saturating_mul(1_000)));
-            add(&Known::Suspended { session: id, occurred, decided });
+            add(&BaselineFact::Suspended { session: id, occurred, decided });
         }
         // "infinity" or another time that cannot be compared: no resume can lift this
         // suspension.
-        None => add(&Known::Revoked(id)),
+        None => add(&BaselineFact::Revoked(id)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A second source of truth beside the streams, such as Caracal's own tables: it closes gaps.
 //!
 //! ```
-//! use caracal_revocation::baseline::{Baseline, BaselineFuture, Known, Scope};
+//! use caracal_revocation::baseline::{Baseline, BaselineFuture, BaselineFact, Scope};
 //! use caracal_revocation::wire::{Key, KeyRing};
 //! use caracal_revocation::{Follower, InProcess};
 //!
@@ -13,9 +13,9 @@
 //!     fn read<'a>(
 //!         &'a mut self,
 //!         _: Scope,
-//!         add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+//!         add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
 //!     ) -> BaselineFuture<'a> {
-//!         self.0.iter().for_each(|id| add(&Known::Revoked(id)));
+//!         self.0.iter().for_each(|id| add(&BaselineFact::Revoked(id)));
 //!         Box::pin(async { Ok(()) })
 //!     }
 //! }
@@ -34,5 +34,5 @@
 
 #[cfg(feature = "postgres")]
 pub use caracal_revocation_postgres::{Postgres, PostgresError};
-pub use caracal_revocation_state::Known;
+pub use caracal_revocation_state::BaselineFact;
 pub use caracal_revocation_stream::{Baseline, BaselineError, BaselineFuture, Reload, Scope};

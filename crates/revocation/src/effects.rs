@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use caracal_revocation::effects::{Delivery, EffectRunner};
-//! use caracal_revocation::wire::{Key, KeyRing, Notice, Stream};
+//! use caracal_revocation::wire::{Key, KeyRing, MessageBuilder, Stream};
 //! use caracal_revocation::{InProcess, Publisher};
 //! use tokio::sync::mpsc;
 //!
@@ -10,7 +10,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (streams, key) = (InProcess::new(), Key::generate()?);
 //! let publisher = Publisher::in_process(&streams, Some(key.clone()));
-//! publisher.publish(Notice::keys("zone-1")).await?;
+//! publisher.publish(MessageBuilder::keys("zone-1")).await?;
 //!
 //! let (sender, mut zones) = mpsc::unbounded_channel();
 //! let handler = move |delivery: Delivery| {

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};
-//! use caracal_revocation::wire::{Key, KeyRing, Notice};
+//! use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 //! use caracal_revocation::{Claims, Follower, GatewayLayer, InProcess, Publisher};
 //! use tower::ServiceExt;
 //!
@@ -22,7 +22,7 @@
 //! assert_eq!(app.clone().oneshot(request()?).await?.status(), StatusCode::OK);
 //!
 //! let publisher = Publisher::in_process(&streams, Some(key));
-//! publisher.publish(Notice::revoke("zone-1", "operator").session("session-1")).await?;
+//! publisher.publish(MessageBuilder::revoke("zone-1", "operator").session("session-1")).await?;
 //! # while revocations.entries() == 0 { tokio::task::yield_now().await; }
 //! assert_eq!(app.oneshot(request()?).await?.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(())
@@ -32,7 +32,7 @@
 #[cfg(feature = "ws")]
 pub use caracal_revocation_layer::GuardedWebSocket;
 pub use caracal_revocation_layer::{
-    BoxError, CutError, Cutting, GatewayLayer, Guarded, GuardedBody, GuardedFuture, GuardedUpload,
-    Observed, Rejection, RejectionKind, ResourceMetadataError,
+    BoxError, CutError, CutOptions, GatewayLayer, Guarded, GuardedFuture, GuardedRequestBody,
+    GuardedResponseBody, Observed, RequestDenial, RequestDenialKind, ResourceMetadataError,
 };
-pub use caracal_revocation_state::{Admission, Cut, CutPart, CutReport, RevokedSignal};
+pub use caracal_revocation_state::{Admission, Cut, CutPoint, CutReport, RevokedSignal};

@@ -1,4 +1,4 @@
 //! What only the project's own programs, tests and benches use. It can change in any release.
 
 pub use caracal_revocation_event::{CANARY_STREAM, SEAL_LEN, sign, sign_canary, sign_dead_letter};
-pub use caracal_revocation_state::{Image, RecallError};
+pub use caracal_revocation_state::{RestoreError, StateSnapshot};

@@ -21,6 +21,6 @@
 #[cfg(feature = "axum")]
 pub use caracal_revocation_mandate::MissingMandate;
 pub use caracal_revocation_mandate::{
-    ConfigError, Invalid, KeysUnavailable, Mandate, SubjectType, Use, Verifier, VerifierBuilder,
-    VerifyError,
+    ConfigError, InvalidMandate, KeysUnavailable, Mandate, SubjectType, Use, Verifier,
+    VerifierBuilder, VerifyError,
 };

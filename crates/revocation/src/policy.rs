@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use caracal_revocation::policy::{
-//!     Effect, PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine,
+//!     PolicyEffect, PolicyBundle, PolicyInput, PolicyRequest, PolicySource, Principal, RegoEngine,
 //!     Resource, SourceError, ZonePolicies,
 //! };
 //! # use caracal_revocation::{Follower, InProcess};
@@ -33,7 +33,7 @@
 //! let resource = Resource::new("api", "reports", "https://reports.example");
 //!
 //! let decision = policies.decide(PolicyInput::new(&principal, &resource, "read")?).await?;
-//! assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v-1"));
+//! assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Allow, "v-1"));
 //! // An undefined result is an error: the request is denied.
 //! assert!(policies.decide(PolicyInput::new(&principal, &resource, "write")?).await.is_err());
 //! # Ok(())
@@ -41,12 +41,13 @@
 //! ```
 
 pub use caracal_revocation_layer::{
-    BuildInput, ClaimsInput, PolicyFuture, PolicyGuard, PolicyLayer, PolicyRejection,
-    PolicyRejectionKind, RequestFacts,
+    BuildInput, ClaimsInput, PolicyDenial, PolicyDenialKind, PolicyFuture, PolicyGuard,
+    PolicyLayer, RequestFacts,
 };
 pub use caracal_revocation_opa::{
-    BoxFuture, BrokenBundle, Effect, Evaluation, EvaluationError, InvalidInput, NoDecision,
-    OpaEngine, OpaServer, OpaServerError, PolicyBundle, PolicyDecision, PolicyEngine, PolicyInput,
-    PolicyOptions, PolicyRequest, PolicySource, PrepareError, PreparedPolicy, Principal,
-    RegoEngine, Resource, SourceError, Trouble, Unusable, ZonePolicies, ZoneStatus,
+    BoxFuture, DecisionError, Evaluation, EvaluationError, InvalidBundle, InvalidInput,
+    LoadFailure, OpaEngine, OpaServer, OpaServerError, PolicyBundle, PolicyDecision, PolicyEffect,
+    PolicyEngine, PolicyInput, PolicyOptions, PolicyRequest, PolicySource, PolicyUnavailable,
+    PrepareError, PreparedPolicy, Principal, RegoEngine, Resource, SourceError, ZonePolicies,
+    ZoneStatus,
 };

@@ -24,4 +24,4 @@
 //! ```
 
 pub use caracal_revocation_layer::ResourceLayer;
-pub use caracal_revocation_mandate::{Requirements, Unmet};
+pub use caracal_revocation_mandate::{Requirements, UnmetRequirement};

@@ -18,8 +18,8 @@
 //! ```
 
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Degraded, Hop, Identity,
-    LEEWAY, LONGEST_LIFETIME, Losses, ManualClock, Moment, NotAdmitted, NotReady, Options, Outage,
-    PolicyChanges, PolicyInvalidation, Readiness, Reason, Refusal, Revocations, RevocationsWriter,
-    SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Degraded, Denial,
+    DenyReason, Hop, Identity, LEEWAY, LONGEST_LIFETIME, LossVersion, ManualClock, Moment,
+    NotAdmitted, NotReady, Options, OutageCause, PolicyChanges, PolicyInvalidation, Readiness,
+    Revocations, RevocationsWriter, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
 };

@@ -1,7 +1,7 @@
 //! Reads Caracal's streams into the state, and writes to them.
 //!
 //! ```
-//! use caracal_revocation::wire::{Key, KeyRing, Notice};
+//! use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 //! use caracal_revocation::{Follower, InProcess, Publisher};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -12,7 +12,7 @@
 //! assert_eq!(revocations.entries(), 0);
 //!
 //! let publisher = Publisher::in_process(&streams, Some(key));
-//! publisher.publish(Notice::revoke("zone-1", "operator").session("session-1")).await?;
+//! publisher.publish(MessageBuilder::revoke("zone-1", "operator").session("session-1")).await?;
 //! while revocations.entries() == 0 {
 //!     tokio::task::yield_now().await;
 //! }
@@ -22,6 +22,6 @@
 //! ```
 
 pub use caracal_revocation_stream::{
-    Canary, CanarySight, DeadLetter, Follower, InProcess, Mode, NotADeadLetter, PublishError,
-    Publisher, Settings, SettingsError,
+    Canary, CanaryStatus, DeadLetter, Follower, InProcess, Mode, ParseDeadLetterError,
+    PublishError, Publisher, Settings, SettingsError,
 };

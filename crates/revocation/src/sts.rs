@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, http::StatusCode, routing::post};
-//! use caracal_revocation::wire::{Key, KeyRing, Notice};
+//! use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 //! use caracal_revocation::{Follower, InProcess, Publisher, StsLayer};
 //! use tower::ServiceExt;
 //!
@@ -15,7 +15,7 @@
 //!     .layer(StsLayer::new(revocations.clone()));
 //!
 //! let publisher = Publisher::in_process(&streams, Some(key));
-//! publisher.publish(Notice::revoke("zone-1", "operator").session("session-1")).await?;
+//! publisher.publish(MessageBuilder::revoke("zone-1", "operator").session("session-1")).await?;
 //! # while revocations.entries() == 0 { tokio::task::yield_now().await; }
 //! let request = Request::post("/oauth/2/token")
 //!     .header("content-type", "application/x-www-form-urlencoded")

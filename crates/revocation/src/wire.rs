@@ -14,7 +14,6 @@
 
 pub use caracal_revocation_event::{
     Anchor, Change, DecidedAt, DelegationEpoch, DelegationEvent, Effect, Event, Key, KeyError,
-    KeyRing, KeySlot, Message, Notice, OccurredAt, ParseStreamIdError, PolicyReload,
-    Rejection as MessageRejection, RejectionKind as MessageRejectionKind, Resumption, Stream,
-    StreamId, Suspension, Zone,
+    KeyRing, KeySlot, Message, MessageBuilder, MessageRejection, MessageRejectionKind, OccurredAt,
+    ParseStreamIdError, PolicyReload, Resumption, Stream, StreamId, Suspension, Zone,
 };

@@ -143,10 +143,10 @@ impl AnchorLookup {
             match mark(anchor) {
                 Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
                 Some(Mark::Suspended) => found.strongest = Some((kind, Mark::Suspended)),
-                Some(Mark::RefusedUpTo(second)) if iat <= second => {
-                    found.strongest = found.strongest.or(Some((kind, Mark::RefusedUpTo(second))));
+                Some(Mark::DeniedUpTo(second)) if iat <= second => {
+                    found.strongest = found.strongest.or(Some((kind, Mark::DeniedUpTo(second))));
                 }
-                Some(Mark::RefusedUpTo(_)) => found.resumed = true,
+                Some(Mark::DeniedUpTo(_)) => found.resumed = true,
                 None => {}
             }
             ControlFlow::Continue(())

@@ -15,7 +15,7 @@ use crate::writer::RevocationsWriter;
 ///
 /// A fact only adds: none ends what a message said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known<'a> {
+pub enum BaselineFact<'a> {
     /// The authority record, session or delegation with this id is revoked for good.
     Revoked(&'a str),
     /// The session is suspended.
@@ -93,18 +93,18 @@ impl RevocationsWriter {
     }
 
     /// Adds what a second source of truth knows. Order and repetition do not matter.
-    pub fn add(&self, known: &Known<'_>, now: Moment) {
+    pub fn add(&self, known: &BaselineFact<'_>, now: Moment) {
         match *known {
-            Known::Revoked(anchor) => self.revoke(anchor, now),
-            Known::Suspended { session, occurred, decided } => {
+            BaselineFact::Revoked(anchor) => self.revoke(anchor, now),
+            BaselineFact::Suspended { session, occurred, decided } => {
                 let session =
                     self.change(session, now, |session| session.suspend(occurred, decided));
                 self.state().cut_without_room(session, Mark::Suspended);
             }
-            Known::Resumed { session, suspended } => {
+            BaselineFact::Resumed { session, suspended } => {
                 self.change(session, now, |session| session.ended(suspended));
             }
-            Known::Epoch { zone, epoch, ended } => self.raise_epoch(zone, epoch, ended, now),
+            BaselineFact::Epoch { zone, epoch, ended } => self.raise_epoch(zone, epoch, ended, now),
         }
     }
 

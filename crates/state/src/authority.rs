@@ -23,7 +23,7 @@ use crate::verdict::{Checks, Verdict};
 /// again until the index has grown since it was found clean.
 ///
 /// ```
-/// use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Verdict};
+/// use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Verdict};
 ///
 /// let revocations = RevocationsWriter::new(Options::default());
 /// let now = i64::try_from(revocations.now().wall.as_secs())?;
@@ -32,9 +32,9 @@ use crate::verdict::{Checks, Verdict};
 /// let verdict = authority.decide(&Checks::default(), revocations.now());
 /// assert!(matches!(verdict, Verdict::Admitted(_)));
 ///
-/// revocations.add(&Known::Revoked("ar-1"), revocations.now());
+/// revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
 /// let verdict = authority.decide(&Checks::default(), revocations.now());
-/// assert!(matches!(verdict, Verdict::Refused(_)));
+/// assert!(matches!(verdict, Verdict::Denied(_)));
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[derive(Clone)]

@@ -44,7 +44,7 @@ pub struct Claims<S = Box<str>> {
     /// The zone.
     pub zone_id: Option<S>,
     /// The use of the token: `session`, `gateway` or `resource` (the claim `use`).
-    pub usage: Option<S>,
+    pub token_use: Option<S>,
     /// When the token was made, in seconds since the Unix epoch.
     pub iat: i64,
     /// When it ends, in seconds since the Unix epoch: no later than
@@ -110,7 +110,7 @@ impl Claims {
             hop_count: None,
             delegation_graph_epoch: 0,
             zone_id: None,
-            usage: None,
+            token_use: None,
             iat,
             exp,
         }
@@ -143,7 +143,7 @@ impl<S: AsRef<str>> Claims<S> {
             hop_count: self.hop_count,
             delegation_graph_epoch: self.delegation_graph_epoch,
             zone_id: optional(&self.zone_id),
-            usage: optional(&self.usage),
+            token_use: optional(&self.token_use),
             iat: self.iat,
             exp: self.exp,
         }
@@ -152,7 +152,9 @@ impl<S: AsRef<str>> Claims<S> {
     /// Returns `true` if Caracal's own tables hold all that the streams say about the token's
     /// authority. They do not for a session's own mandate, nor for a token without a use.
     pub(crate) fn is_in_tables(&self) -> bool {
-        self.usage.as_ref().is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
+        self.token_use
+            .as_ref()
+            .is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
     }
 
     /// Returns how many delegations the authority came through: the most that any claim gives.

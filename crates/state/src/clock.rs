@@ -141,7 +141,7 @@ pub trait Clock: std::fmt::Debug + Send + Sync {
 
     /// Both clocks for less cost, for a decision: the wall clock may be behind by a tick of the
     /// machine's timer, 1 to 10 ms. It only counts where the monotonic one stopped.
-    fn glance(&self) -> Moment {
+    fn now_coarse(&self) -> Moment {
         self.now()
     }
 }
@@ -171,7 +171,7 @@ impl Clock for SystemClock {
         Moment { monotonic: self.monotonic(), wall: precise_wall() }
     }
 
-    fn glance(&self) -> Moment {
+    fn now_coarse(&self) -> Moment {
         Moment { monotonic: self.monotonic(), wall: coarse_wall() }
     }
 }
@@ -262,9 +262,11 @@ mod tests {
     #[test]
     fn a_glance_tells_the_same_time() {
         let clock = SystemClock::new();
-        let (before, glance, after) = (clock.now(), clock.glance(), clock.now());
-        assert!(before.monotonic <= glance.monotonic && glance.monotonic <= after.monotonic);
+        let (before, now_coarse, after) = (clock.now(), clock.now_coarse(), clock.now());
+        assert!(
+            before.monotonic <= now_coarse.monotonic && now_coarse.monotonic <= after.monotonic
+        );
         // A wall clock may be set meanwhile, but not by this much on any machine that tests.
-        assert!(glance.wall.abs_diff(before.wall) < Duration::from_secs(60), "{glance:?}");
+        assert!(now_coarse.wall.abs_diff(before.wall) < Duration::from_secs(60), "{now_coarse:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::clock::{Moment, nanos};
-use crate::outage::Outage;
+use crate::outage::OutageCause;
 use crate::staleness::Staleness;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 
@@ -81,7 +81,7 @@ pub(crate) struct Freshness {
     newest: Mutex<Duration>,
     /// A [`NotReady`]'s code, or [`READY`].
     not_ready: AtomicU8,
-    /// An [`Outage`]'s code.
+    /// An [`OutageCause`]'s code.
     outage: AtomicU8,
     /// Messages arrive that no accepted key has signed.
     signatures_fail: AtomicBool,
@@ -102,18 +102,18 @@ impl Freshness {
 
     /// Makes the view unknown until the next [`Freshness::confirm`]. Returns `true` if the reason
     /// changed.
-    pub(crate) fn withhold(&self, why: NotReady) -> bool {
+    pub(crate) fn set_not_ready(&self, why: NotReady) -> bool {
         self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
     }
 
     /// Returns `true` if it changed.
-    pub(crate) fn set_outage(&self, outage: Option<Outage>) -> bool {
-        let code = Outage::code(outage);
+    pub(crate) fn set_outage(&self, outage: Option<OutageCause>) -> bool {
+        let code = OutageCause::code(outage);
         self.outage.swap(code, Ordering::AcqRel) != code
     }
 
-    pub(crate) fn outage(&self) -> Option<Outage> {
-        Outage::of_code(self.outage.load(Ordering::Acquire))
+    pub(crate) fn outage(&self) -> Option<OutageCause> {
+        OutageCause::of_code(self.outage.load(Ordering::Acquire))
     }
 
     /// Returns `true` if it changed.

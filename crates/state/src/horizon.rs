@@ -27,7 +27,7 @@ use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
 ///
 /// [`Revocations::losses`]: crate::Revocations::losses
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub struct LossVersion {
     missing: u64,
     recut: u64,
 }
@@ -41,7 +41,7 @@ pub(crate) enum Cause {
     Recut,
 }
 
-impl Losses {
+impl LossVersion {
     /// How often messages were missing, or may have been.
     #[must_use]
     pub const fn missing(self) -> u64 {
@@ -105,8 +105,8 @@ pub(crate) struct Horizon {
     ends: AtomicU64,
     /// The three above change only under its lock. Nothing is told under it: whoever is woken may
     /// ask for it.
-    losses: Mutex<Losses>,
-    told: watch::Sender<Losses>,
+    losses: Mutex<LossVersion>,
+    told: watch::Sender<LossVersion>,
 }
 
 impl Horizon {
@@ -150,7 +150,7 @@ impl Horizon {
     }
 
     /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
-    pub(crate) fn take_back(&self, read: Losses) -> bool {
+    pub(crate) fn take_back(&self, read: LossVersion) -> bool {
         let losses = self.lock();
         let is_latest = *losses == read;
         if is_latest {
@@ -159,15 +159,15 @@ impl Horizon {
         is_latest
     }
 
-    pub(crate) fn losses(&self) -> Losses {
+    pub(crate) fn losses(&self) -> LossVersion {
         *self.lock()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Losses> {
+    fn lock(&self) -> MutexGuard<'_, LossVersion> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, mut losses: MutexGuard<'_, Losses>, cause: Cause) {
+    fn count(&self, mut losses: MutexGuard<'_, LossVersion>, cause: Cause) {
         match cause {
             Cause::Missing => losses.missing += 1,
             Cause::Recut => losses.recut += 1,
@@ -183,7 +183,7 @@ impl Horizon {
         });
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Losses> {
+    pub(crate) fn watch(&self) -> watch::Receiver<LossVersion> {
         self.told.subscribe()
     }
 

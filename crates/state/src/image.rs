@@ -15,19 +15,19 @@ use crate::zones::ZoneImage;
 /// the view was is not part of it.
 ///
 /// ```
-/// use caracal_revocation_state::{Checks, Claims, Known, Options, RevocationsWriter, Verdict};
+/// use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Verdict};
 /// let revocations = RevocationsWriter::new(Options::default());
-/// revocations.add(&Known::Revoked("ar-1"), revocations.now());
+/// revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
 ///
 /// let later = RevocationsWriter::new(Options::default());
-/// later.recall(&revocations.image())?;
+/// later.restore(&revocations.image())?;
 /// let claims = Claims::new("ar-1", 1_795_400_000, 1_795_403_600);
 /// let verdict = later.decide(&claims, &Checks::default(), later.now());
-/// assert!(matches!(verdict, Verdict::Refused(_)));
-/// # Ok::<(), caracal_revocation_state::RecallError>(())
+/// assert!(matches!(verdict, Verdict::Denied(_)));
+/// # Ok::<(), caracal_revocation_state::RestoreError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
+pub struct StateSnapshot {
     pub(crate) keys: DigestKeys,
     /// The digests of known texts under these keys, where the image was made.
     probe: Vec<u128>,
@@ -43,7 +43,7 @@ pub struct Image {
 /// Why an image was not recalled; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RecallError {
+pub enum RestoreError {
     /// The state already remembers something of its own.
     #[error("the state is in use already")]
     InUse,
@@ -59,13 +59,13 @@ impl Revocations {
     /// Returns everything that is remembered now, and perhaps some of the additions during the
     /// call.
     #[must_use]
-    pub fn image(&self) -> Image {
+    pub fn image(&self) -> StateSnapshot {
         let state = self.state();
         // The horizon first: a second source of truth adds what it knows and then takes it back,
         // and an image with neither would let in what was lost.
         let horizon = state.horizon.export(self.now());
         let (revoked, sessions) = state.index.export(state.now_minute());
-        Image {
+        StateSnapshot {
             keys: state.index.keys(),
             probe: Digester::new(state.index.keys()).probe(),
             revoked,
@@ -82,18 +82,18 @@ impl RevocationsWriter {
     ///
     /// # Errors
     ///
-    /// [`RecallError`] when the state is in use, or the image cannot be one.
-    pub fn recall(&self, image: &Image) -> Result<(), RecallError> {
+    /// [`RestoreError`] when the state is in use, or the image cannot be one.
+    pub fn restore(&self, image: &StateSnapshot) -> Result<(), RestoreError> {
         let state = self.state();
         let digests = || image.revoked.iter().chain(image.sessions.iter().map(|(word, _)| word));
         if digests().any(|word| !Digest::of_slot(*word).is_possible()) {
-            return Err(RecallError::Impossible);
+            return Err(RestoreError::Impossible);
         }
         if Digester::new(image.keys).probe() != image.probe {
-            return Err(RecallError::OtherDigests);
+            return Err(RestoreError::OtherDigests);
         }
         if !state.index.adopt(image.keys) {
-            return Err(RecallError::InUse);
+            return Err(RestoreError::InUse);
         }
         let options = self.options();
         let longest = whole_minutes(options.memory).saturating_add(1);

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
-//! use caracal_revocation_state::{Checks, Claims, Options, Reason, RevocationsWriter, Verdict};
+//! use caracal_revocation_state::{Checks, Claims, Options, DenyReason, RevocationsWriter, Verdict};
 //!
 //! let writer = RevocationsWriter::new(Options::default());
 //! let revocations = writer.reader();
@@ -25,17 +25,17 @@
 //! let message = Message::new(Stream::SessionsRevoke, &fields);
 //! let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
 //! writer.apply(&event, now);
-//! let Verdict::Refused(refusal) = revocations.decide(&claims, &Checks::default(), now) else {
+//! let Verdict::Denied(denial) = revocations.decide(&claims, &Checks::default(), now) else {
 //!     panic!("a revoked token was not refused");
 //! };
-//! assert_eq!(refusal.reason(), Reason::Revoked);
+//! assert_eq!(denial.reason(), DenyReason::Revoked);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
 //! asked about again and again; [`Verdict`] is what follows, and [`Admission`] what a request that
 //! passes carries: its [`Identity`] among others; [`Revocations`]
-//! reads the state, and the one [`RevocationsWriter`] changes it; [`Watch`] is how a
+//! reads the state, and the one [`RevocationsWriter`] changes it; [`CutPolicy`] is how a
 //! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time,
 //! passed in everywhere.
 
@@ -76,21 +76,23 @@ mod verdict;
 mod writer;
 mod zones;
 
-pub use applying::Known;
+pub use applying::BaselineFact;
 pub use authority::Authority;
 pub use claims::{AnchorKind, Claims, Hop};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
-pub use horizon::Losses;
+pub use horizon::LossVersion;
 pub use identity::Identity;
-pub use image::{Image, RecallError};
+pub use image::{RestoreError, StateSnapshot};
 pub use limits::{LEEWAY, LONGEST_LIFETIME};
 pub use options::{BoundError, Options};
-pub use outage::Outage;
+pub use outage::OutageCause;
 pub use payload::Text;
 pub use readiness::{Degraded, Readiness, Unready};
 pub use revocations::Revocations;
-pub use running::{Admission, Cut, CutPart, CutReport, NotAdmitted, RevokedSignal, Running, Watch};
-pub use verdict::{Admitted, Checks, Reason, Refusal, Unknown, Verdict};
+pub use running::{
+    Admission, Cut, CutPoint, CutPolicy, CutReport, NotAdmitted, RequestCancellation, RevokedSignal,
+};
+pub use verdict::{Admitted, Checks, Denial, DenyReason, Unknown, Verdict};
 pub use writer::RevocationsWriter;
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

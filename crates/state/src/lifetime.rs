@@ -2,7 +2,7 @@
 
 use crate::clock::{Moment, UnixSeconds};
 use crate::limits::{LEEWAY, LONGEST_LIFETIME};
-use crate::verdict::Reason;
+use crate::verdict::DenyReason;
 
 const LEEWAY_SECONDS: i64 = LEEWAY.as_secs().cast_signed();
 const LONGEST_SECONDS: i64 = LONGEST_LIFETIME.as_secs().cast_signed();
@@ -37,14 +37,14 @@ impl Lifetime {
 
 /// Returns why a token may not be used at this moment, if it may not: where
 /// [`Lifetime::holds`] is false.
-pub(crate) fn fault(iat: UnixSeconds, exp: UnixSeconds, now: Moment) -> Option<Reason> {
+pub(crate) fn fault(iat: UnixSeconds, exp: UnixSeconds, now: Moment) -> Option<DenyReason> {
     let now = UnixSeconds::of(now);
     if exp.get().saturating_sub(iat.get()) > LONGEST_SECONDS {
-        Some(Reason::LifetimeTooLong)
+        Some(DenyReason::LifetimeTooLong)
     } else if now >= exp.later_by(LEEWAY) {
-        Some(Reason::Expired)
+        Some(DenyReason::Expired)
     } else if iat > now.later_by(LEEWAY) {
-        Some(Reason::NotYetValid)
+        Some(DenyReason::NotYetValid)
     } else {
         None
     }
@@ -60,7 +60,7 @@ mod tests {
 
     const NOW: i64 = 1_795_400_000;
 
-    fn fault(iat: i64, exp: i64, now: Moment) -> Option<Reason> {
+    fn fault(iat: i64, exp: i64, now: Moment) -> Option<DenyReason> {
         super::fault(UnixSeconds::new(iat), UnixSeconds::new(exp), now)
     }
 
@@ -77,17 +77,17 @@ mod tests {
     fn denies_expired_overlong_and_early_tokens() {
         for (iat, exp, reason) in [
             (0, 3_600, None),
-            (0, 3_601, Some(Reason::LifetimeTooLong)),
-            (0, 7 * 86_400, Some(Reason::LifetimeTooLong)),
+            (0, 3_601, Some(DenyReason::LifetimeTooLong)),
+            (0, 7 * 86_400, Some(DenyReason::LifetimeTooLong)),
             (-3_600, 0, None),
             (-3_600, -59, None),
-            (-3_600, -60, Some(Reason::Expired)),
+            (-3_600, -60, Some(DenyReason::Expired)),
             (60, 3_660, None),
-            (61, 3_661, Some(Reason::NotYetValid)),
+            (61, 3_661, Some(DenyReason::NotYetValid)),
             // Half of both: the leeway at each end.
             (30, -30, None),
-            (0, -60, Some(Reason::Expired)),
-            (0, -NOW, Some(Reason::Expired)),
+            (0, -60, Some(DenyReason::Expired)),
+            (0, -NOW, Some(DenyReason::Expired)),
         ] {
             assert_eq!(fault(NOW + iat, NOW + exp, at(NOW)), reason, "{iat}, {exp}");
         }

@@ -10,7 +10,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::applying::Known;
+use crate::applying::BaselineFact;
 use crate::claims::Claims;
 use crate::clock::{ManualClock, Minute, Moment};
 use crate::digest::DigestKeys;
@@ -189,8 +189,8 @@ fn lossy() -> (Revocations, impl FnOnce()) {
     writer.raise_horizon(HORIZON);
     let losses = revocations.losses();
     let baseline = move || {
-        writer.add(&Known::Revoked("a"), writer.now());
-        assert!(writer.take_back_horizon(losses));
+        writer.add(&BaselineFact::Revoked("a"), writer.now());
+        assert!(writer.clear_horizon(losses));
     };
     (revocations, baseline)
 }
@@ -212,9 +212,9 @@ fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
         let (revocations, baseline) = lossy();
         let writer = thread::spawn(baseline);
         let mut claims = claims();
-        claims.usage = Some("gateway".into());
+        claims.token_use = Some("gateway".into());
         let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
-        assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Denied(_)), "{verdict:?}");
         writer.join().unwrap();
     });
 }
@@ -256,14 +256,14 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
         let writer = RevocationsWriter::with_clock(Options::default(), clock);
         let revocations = writer.reader();
         assert!(revocations.state().index.adopt(DigestKeys::fixed()));
-        writer.add(&Known::Revoked("other"), writer.now());
+        writer.add(&BaselineFact::Revoked("other"), writer.now());
         let authority = revocations.authority(&claims());
         let decide = || authority.decide(&Checks::default(), revocations.now());
         if was_asked {
             assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");
         }
         let writer = thread::spawn(move || {
-            writer.add(&Known::Revoked("a"), writer.now());
+            writer.add(&BaselineFact::Revoked("a"), writer.now());
             writer.confirm(writer.now());
         });
         for _ in 0..2 {
@@ -271,7 +271,7 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
             assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
         }
         writer.join().unwrap();
-        assert!(matches!(decide(), Verdict::Refused(_)));
+        assert!(matches!(decide(), Verdict::Denied(_)));
     });
 }
 

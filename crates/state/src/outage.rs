@@ -3,7 +3,7 @@
 /// Why the log cannot be read, or not be proven fresh: the cause of growing staleness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Outage {
+pub enum OutageCause {
     /// The server, or the network to it, does not answer in time.
     Timeout,
     /// No connection is to be had, or it broke off.
@@ -42,7 +42,7 @@ pub enum Outage {
     Other,
 }
 
-impl Outage {
+impl OutageCause {
     /// Every cause.
     pub const ALL: [Self; 17] = [
         Self::Timeout,
@@ -142,14 +142,14 @@ mod tests {
 
     #[test]
     fn every_outage_survives_its_code_and_has_its_own_label() {
-        for (index, outage) in Outage::ALL.into_iter().enumerate() {
+        for (index, outage) in OutageCause::ALL.into_iter().enumerate() {
             assert_eq!(outage.index(), index);
-            assert_eq!(Outage::of_code(Outage::code(Some(outage))), Some(outage));
+            assert_eq!(OutageCause::of_code(OutageCause::code(Some(outage))), Some(outage));
         }
-        assert_eq!(Outage::of_code(Outage::code(None)), None);
-        assert_eq!(Outage::of_code(255), None);
-        assert_eq!(Outage::ALL.len(), Outage::Other.index() + 1);
-        let labels: HashSet<_> = Outage::ALL.map(Outage::label).into();
-        assert_eq!(labels.len(), Outage::ALL.len());
+        assert_eq!(OutageCause::of_code(OutageCause::code(None)), None);
+        assert_eq!(OutageCause::of_code(255), None);
+        assert_eq!(OutageCause::ALL.len(), OutageCause::Other.index() + 1);
+        let labels: HashSet<_> = OutageCause::ALL.map(OutageCause::label).into();
+        assert_eq!(labels.len(), OutageCause::ALL.len());
     }
 }

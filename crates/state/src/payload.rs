@@ -96,7 +96,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for ClaimsVisitor<S> {
             hop_count: hop_count.flatten(),
             delegation_graph_epoch: delegation_graph_epoch.flatten().unwrap_or_default(),
             zone_id: present(zone_id),
-            usage: present(usage),
+            token_use: present(usage),
             iat: iat.flatten().ok_or_else(|| de::Error::missing_field("iat"))?,
             exp: exp.flatten().ok_or_else(|| de::Error::missing_field("exp"))?,
         })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::freshness::NotReady;
-use crate::outage::Outage;
+use crate::outage::OutageCause;
 use crate::staleness::{Bound, Staleness};
 
 /// The state of a service's own view at one moment, from [`Revocations::readiness`].
@@ -33,7 +33,7 @@ pub struct Readiness {
     /// `true` if that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
     pub is_late: bool,
     /// Why the log cannot be read, or not be proven fresh, just now.
-    pub outage: Option<Outage>,
+    pub outage: Option<OutageCause>,
     /// Seconds since the Unix epoch, where messages may have been lost: tokens made up to then
     /// are refused. `None` again once no living token can be older.
     pub horizon: Option<i64>,

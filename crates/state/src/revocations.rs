@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::claims::Claims;
 use crate::clock::{Moment, UnixSeconds, nanos};
 use crate::freshness::NotReady;
-use crate::horizon::Losses;
+use crate::horizon::LossVersion;
 use crate::options::{BoundError, Options};
 use crate::readiness::{Degraded, Readiness, Unready};
 use crate::staleness::{Bound, Staleness};
@@ -52,11 +52,11 @@ impl Revocations {
         self.0.now()
     }
 
-    /// The time by the state's clock, for a decision: [`Clock::glance`](crate::Clock::glance).
+    /// The time by the state's clock, for a decision: [`Clock::now_coarse`](crate::Clock::now_coarse).
     #[inline]
     #[must_use]
-    pub fn glance(&self) -> Moment {
-        self.0.clock.glance()
+    pub fn now_coarse(&self) -> Moment {
+        self.0.clock.now_coarse()
     }
 
     /// The options it was made with.
@@ -151,17 +151,17 @@ impl Revocations {
     }
 
     /// How often messages may have been lost so far. Ask before a second source of truth is read,
-    /// for [`RevocationsWriter::take_back_horizon`].
+    /// for [`RevocationsWriter::clear_horizon`].
     ///
-    /// [`RevocationsWriter::take_back_horizon`]: crate::RevocationsWriter::take_back_horizon
+    /// [`RevocationsWriter::clear_horizon`]: crate::RevocationsWriter::clear_horizon
     #[must_use]
-    pub fn losses(&self) -> Losses {
+    pub fn losses(&self) -> LossVersion {
         self.0.horizon.losses()
     }
 
     /// Tells, from now on, when messages may have been lost.
     #[must_use]
-    pub fn watch_losses(&self) -> watch::Receiver<Losses> {
+    pub fn watch_losses(&self) -> watch::Receiver<LossVersion> {
         self.0.horizon.watch()
     }
 

@@ -11,7 +11,7 @@ pub(crate) enum SuspensionStatus {
     /// Every token is refused until a resume.
     Suspended,
     /// Tokens with `iat` at or before this second are refused, later ones pass.
-    RefusedUpTo(UnixSeconds),
+    DeniedUpTo(UnixSeconds),
     /// Nothing is known against the session.
     Clear,
 }
@@ -99,7 +99,7 @@ impl Suspensions {
         match (self.held.is_empty(), self.lifted) {
             (false, _) => SuspensionStatus::Suspended,
             // Contract: tokens with iat up to the second after the suspension stay refused.
-            (true, Some(lifted)) => SuspensionStatus::RefusedUpTo(UnixSeconds::new(
+            (true, Some(lifted)) => SuspensionStatus::DeniedUpTo(UnixSeconds::new(
                 lifted.floor_seconds().saturating_add(1),
             )),
             (true, None) => SuspensionStatus::Clear,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn refused_up_to(suspended: OccurredAt) -> SuspensionStatus {
-        SuspensionStatus::RefusedUpTo(UnixSeconds::new(suspended.floor_seconds() + 1))
+        SuspensionStatus::DeniedUpTo(UnixSeconds::new(suspended.floor_seconds() + 1))
     }
 
     fn decided(ms: u64) -> Option<DecidedAt> {

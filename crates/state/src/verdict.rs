@@ -30,7 +30,7 @@ pub enum Verdict {
     /// Nothing is known against the token, and what is known is fresh enough.
     Admitted(Admitted),
     /// The token must not be used any more.
-    Refused(Refusal),
+    Denied(Denial),
     /// It cannot be said: refuse, as an outage and not as a revocation.
     Unknown(Unknown),
 }
@@ -75,24 +75,24 @@ impl Admitted {
 
 /// Why a token must not be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    reason: Reason,
+pub struct Denial {
+    reason: DenyReason,
     anchor: Option<AnchorKind>,
 }
 
-impl Refusal {
-    /// The refusal that follows from the mark of an anchor.
+impl Denial {
+    /// The denial that follows from the mark of an anchor.
     pub(crate) const fn by(anchor: AnchorKind, mark: Mark) -> Self {
         let reason = match mark {
-            Mark::Revoked => Reason::Revoked,
-            Mark::Suspended | Mark::RefusedUpTo(_) => Reason::Suspended,
+            Mark::Revoked => DenyReason::Revoked,
+            Mark::Suspended | Mark::DeniedUpTo(_) => DenyReason::Suspended,
         };
         Self { reason, anchor: Some(anchor) }
     }
 
     /// The reason.
     #[must_use]
-    pub const fn reason(&self) -> Reason {
+    pub const fn reason(&self) -> DenyReason {
         self.reason
     }
 
@@ -106,7 +106,7 @@ impl Refusal {
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum DenyReason {
     /// An anchor of the token was revoked.
     Revoked,
     /// The session is suspended, or the token is older than the end of a suspension.
@@ -125,7 +125,7 @@ pub enum Reason {
     LifetimeTooLong,
 }
 
-impl Reason {
+impl DenyReason {
     /// The reason as a label, such as `history_incomplete`.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -235,7 +235,7 @@ pub(crate) struct Facts {
     pub(crate) mark: Option<(AnchorKind, Mark)>,
     pub(crate) iat: UnixSeconds,
     /// Why the token may not be used at this time.
-    pub(crate) out_of_time: Option<Reason>,
+    pub(crate) out_of_time: Option<DenyReason>,
     pub(crate) epoch_is_stale: bool,
     pub(crate) staleness: Result<Staleness, NotReady>,
     pub(crate) bound: Bound,
@@ -248,15 +248,15 @@ pub(crate) struct Facts {
 
 #[inline]
 pub(crate) fn verdict(facts: &Facts) -> Verdict {
-    let refuse = |reason| Verdict::Refused(Refusal { reason, anchor: None });
+    let refuse = |reason| Verdict::Denied(Denial { reason, anchor: None });
     if let Some((anchor, mark)) = facts.mark {
-        return Verdict::Refused(Refusal::by(anchor, mark));
+        return Verdict::Denied(Denial::by(anchor, mark));
     }
     if let Some(reason) = facts.out_of_time {
         return refuse(reason);
     }
     if facts.epoch_is_stale {
-        return refuse(Reason::DelegationStale);
+        return refuse(DenyReason::DelegationStale);
     }
     let unknown = Unknown::of(facts.staleness, facts.bound, facts.is_full);
     // rule: outage-is-no-revocation
@@ -264,7 +264,7 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         return Verdict::Unknown(unknown);
     }
     if facts.horizon.is_some_and(|horizon| facts.iat <= horizon) {
-        return refuse(Reason::HistoryIncomplete);
+        return refuse(DenyReason::HistoryIncomplete);
     }
     let staleness = facts.staleness.unwrap_or(Staleness::from_nanos(0));
     Verdict::Admitted(Admitted { staleness, failed_open: unknown })

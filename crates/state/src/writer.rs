@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Minute, Moment, SystemClock, UnixSeconds};
 use crate::freshness::NotReady;
-use crate::horizon::{Cause, Losses};
+use crate::horizon::{Cause, LossVersion};
 use crate::options::Options;
-use crate::outage::Outage;
+use crate::outage::OutageCause;
 use crate::revocations::Revocations;
 use crate::state::State;
 
@@ -59,12 +59,12 @@ impl RevocationsWriter {
 
     /// Makes every verdict unknown for this reason until the next [`Self::confirm`]. Returns
     /// `true` if the reason changed.
-    pub fn withhold(&self, why: NotReady) -> bool {
-        self.state().freshness.withhold(why)
+    pub fn set_not_ready(&self, why: NotReady) -> bool {
+        self.state().freshness.set_not_ready(why)
     }
 
     /// Records why the log cannot be read, or that it can. Returns `true` if it changed.
-    pub fn set_outage(&self, outage: Option<Outage>) -> bool {
+    pub fn set_outage(&self, outage: Option<OutageCause>) -> bool {
         self.state().freshness.set_outage(outage)
     }
 
@@ -110,7 +110,7 @@ impl RevocationsWriter {
     /// the tokens that such a source decides, those with the claim `use` of `gateway` or
     /// `resource`, unless there was another loss since; whether it did. Tokens of a session that
     /// was suspended and resumed keep it too.
-    pub fn take_back_horizon(&self, losses: Losses) -> bool {
+    pub fn clear_horizon(&self, losses: LossVersion) -> bool {
         self.state().horizon.take_back(losses)
     }
 
@@ -248,7 +248,7 @@ mod tests {
             hop_count: None,
             delegation_graph_epoch: 0,
             zone_id: None,
-            usage: None,
+            token_use: None,
             iat: 1_795_400_000,
             exp: 1_795_403_600,
         };

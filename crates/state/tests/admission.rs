@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caracal_revocation_state::{
-    Admission, Checks, Claims, Identity, Known, ManualClock, NotAdmitted, Options, Revocations,
-    RevocationsWriter,
+    Admission, BaselineFact, Checks, Claims, Identity, ManualClock, NotAdmitted, Options,
+    Revocations, RevocationsWriter,
 };
 
 fn fresh() -> RevocationsWriter {
@@ -44,10 +44,10 @@ fn admission_carries_the_claims_that_were_decided_on() {
 #[test]
 fn denies_revoked_and_unknown_identities_of_every_form() {
     let revocations = fresh();
-    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
     for identity in identities(&revocations, "ar-1") {
         let denied = admit(&revocations, &identity);
-        assert!(matches!(denied, Err(NotAdmitted::Refused(_))), "{denied:?}");
+        assert!(matches!(denied, Err(NotAdmitted::Denied(_))), "{denied:?}");
     }
     let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     for identity in identities(&unproven, "ar-1") {

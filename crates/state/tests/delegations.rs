@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, MessageBuilder, OccurredAt};
 use caracal_revocation_state::{
-    AnchorKind, Checks, Claims, Hop, Known, ManualClock, Options, Reason, Revocations,
+    AnchorKind, BaselineFact, Checks, Claims, DenyReason, Hop, ManualClock, Options, Revocations,
     RevocationsWriter, Verdict,
 };
 
@@ -26,7 +26,7 @@ fn fresh() -> RevocationsWriter {
     revocations
 }
 
-fn apply(revocations: &RevocationsWriter, notice: Notice) {
+fn apply(revocations: &RevocationsWriter, notice: MessageBuilder) {
     let stream = notice.stream();
     let fields = notice.into_fields(None, SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
@@ -42,16 +42,16 @@ fn claims(epoch: u64) -> Claims {
     claims
 }
 
-fn refusal(
+fn denial(
     revocations: &Revocations,
     claims: &Claims,
     checks: &Checks,
-) -> Option<(Reason, Option<AnchorKind>)> {
+) -> Option<(DenyReason, Option<AnchorKind>)> {
     let now = revocations.now();
     let verdict = revocations.decide(claims, checks, now);
     assert_eq!(revocations.authority(claims).decide(checks, now), verdict);
     match verdict {
-        Verdict::Refused(refusal) => Some((refusal.reason(), refusal.anchor())),
+        Verdict::Denied(denial) => Some((denial.reason(), denial.anchor())),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(unknown) => panic!("{unknown:?}"),
     }
@@ -63,19 +63,19 @@ fn with_epoch() -> Checks {
     checks
 }
 
-const STALE: Option<(Reason, Option<AnchorKind>)> = Some((Reason::DelegationStale, None));
+const STALE: Option<(DenyReason, Option<AnchorKind>)> = Some((DenyReason::DelegationStale, None));
 
 #[test]
 fn token_of_an_earlier_epoch_is_stale() {
     let revocations = fresh();
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-1"], 7));
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-0"], 5));
+    apply(&revocations, MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-1"], 7));
+    apply(&revocations, MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-0"], 5));
     let checks = with_epoch();
-    assert_eq!(refusal(&revocations, &claims(6), &checks), STALE);
-    assert_eq!(refusal(&revocations, &claims(7), &checks), None);
-    assert_eq!(refusal(&revocations, &claims(8), &checks), None);
-    assert_eq!(refusal(&revocations, &claims(0), &checks), None);
-    assert_eq!(refusal(&revocations, &claims(6), &Checks::default()), None, "the check is off");
+    assert_eq!(denial(&revocations, &claims(6), &checks), STALE);
+    assert_eq!(denial(&revocations, &claims(7), &checks), None);
+    assert_eq!(denial(&revocations, &claims(8), &checks), None);
+    assert_eq!(denial(&revocations, &claims(0), &checks), None);
+    assert_eq!(denial(&revocations, &claims(6), &Checks::default()), None, "the check is off");
 }
 
 #[test]
@@ -83,36 +83,39 @@ fn ended_only_option_ignores_created_delegations() {
     let revocations = fresh();
     let mut checks = with_epoch();
     checks.ended_delegations_only = true;
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Create, &["de-1"], 9));
-    assert_eq!(refusal(&revocations, &claims(6), &checks), None);
+    apply(&revocations, MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-1"], 9));
+    assert_eq!(denial(&revocations, &claims(6), &checks), None);
     for (event, epoch) in [(DelegationEvent::Revoke, 7), (DelegationEvent::Expire, 8)] {
-        apply(&revocations, Notice::delegation(ZONE, event, &["de-2"], epoch));
-        assert_eq!(refusal(&revocations, &claims(epoch - 1), &checks), STALE);
-        assert_eq!(refusal(&revocations, &claims(epoch), &checks), None);
+        apply(&revocations, MessageBuilder::delegation(ZONE, event, &["de-2"], epoch));
+        assert_eq!(denial(&revocations, &claims(epoch - 1), &checks), STALE);
+        assert_eq!(denial(&revocations, &claims(epoch), &checks), None);
     }
 }
 
 #[test]
 fn ended_edge_is_revoked_in_every_hop() {
     let revocations = fresh();
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 1));
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 2));
+    apply(&revocations, MessageBuilder::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 1));
+    apply(
+        &revocations,
+        MessageBuilder::delegation(ZONE, DelegationEvent::Expire, &["de-2", "de-3"], 2),
+    );
     for edge in ["de-1", "de-2", "de-3"] {
-        let revoked = |kind| Some((Reason::Revoked, Some(kind)));
+        let revoked = |kind| Some((DenyReason::Revoked, Some(kind)));
         let mut own = claims(0);
         own.delegation_edge_id = Some(edge.into());
         let own_kind = revoked(AnchorKind::Delegation);
-        assert_eq!(refusal(&revocations, &own, &Checks::default()), own_kind);
+        assert_eq!(denial(&revocations, &own, &Checks::default()), own_kind);
         let mut chain = claims(0);
         chain.delegation_chain = vec![Hop::new(None, None), Hop::new(None, Some(edge.into()))];
         let mut path = claims(0);
         path.delegation_path = vec!["de-9".into(), edge.into()];
         for hops in [chain, path] {
             let kind = revoked(AnchorKind::ChainDelegation);
-            assert_eq!(refusal(&revocations, &hops, &Checks::default()), kind);
+            assert_eq!(denial(&revocations, &hops, &Checks::default()), kind);
             let mut checks = Checks::default();
             checks.chain = false;
-            assert_eq!(refusal(&revocations, &hops, &checks), None);
+            assert_eq!(denial(&revocations, &hops, &checks), None);
         }
     }
 }
@@ -121,11 +124,11 @@ fn ended_edge_is_revoked_in_every_hop() {
 fn horizon_check_can_be_turned_off() {
     let revocations = fresh();
     revocations.raise_horizon(NOW);
-    let incomplete = Some((Reason::HistoryIncomplete, None));
-    assert_eq!(refusal(&revocations, &claims(0), &Checks::default()), incomplete);
+    let incomplete = Some((DenyReason::HistoryIncomplete, None));
+    assert_eq!(denial(&revocations, &claims(0), &Checks::default()), incomplete);
     let mut checks = Checks::default();
     checks.horizon = false;
-    assert_eq!(refusal(&revocations, &claims(0), &checks), None);
+    assert_eq!(denial(&revocations, &claims(0), &checks), None);
 }
 
 /// Returns claims with a different id in each place that can hold an anchor.
@@ -149,10 +152,10 @@ fn finds_revoked_id_in_each_place() {
     assert_eq!(places.len(), 12);
     for (kind, id) in places {
         let revocations = fresh();
-        assert_eq!(refusal(&revocations, &claims, &Checks::default()), None);
-        revocations.add(&Known::Revoked(&id), revocations.now());
-        let found = refusal(&revocations, &claims, &Checks::default());
-        assert_eq!(found, Some((Reason::Revoked, Some(kind))), "{id}");
+        assert_eq!(denial(&revocations, &claims, &Checks::default()), None);
+        revocations.add(&BaselineFact::Revoked(&id), revocations.now());
+        let found = denial(&revocations, &claims, &Checks::default());
+        assert_eq!(found, Some((DenyReason::Revoked, Some(kind))), "{id}");
     }
 }
 
@@ -164,18 +167,18 @@ fn cached_authority_is_rechecked_after_new_revocations() {
     for (kind, id) in claims.anchors(true) {
         let revocations = fresh();
         let authority = revocations.authority(&claims);
-        let refusal = |checks| match authority.decide(checks, revocations.now()) {
-            Verdict::Refused(refusal) => refusal.anchor(),
+        let denial = |checks| match authority.decide(checks, revocations.now()) {
+            Verdict::Denied(denial) => denial.anchor(),
             _ => None,
         };
-        revocations.add(&Known::Revoked("somebody-else"), revocations.now());
-        assert_eq!([&own_only, &all].map(refusal), [None; 2]);
-        revocations.add(&Known::Revoked(id), revocations.now());
+        revocations.add(&BaselineFact::Revoked("somebody-else"), revocations.now());
+        assert_eq!([&own_only, &all].map(denial), [None; 2]);
+        revocations.add(&BaselineFact::Revoked(id), revocations.now());
         let is_own = !matches!(kind, AnchorKind::ChainSession | AnchorKind::ChainDelegation);
         // Twice: an anchor that was not checked must not be cached as clean.
         for _ in 0..2 {
-            assert_eq!(refusal(&own_only), is_own.then_some(kind), "{id}");
-            assert_eq!(refusal(&all), Some(kind), "{id}");
+            assert_eq!(denial(&own_only), is_own.then_some(kind), "{id}");
+            assert_eq!(denial(&all), Some(kind), "{id}");
         }
     }
 }
@@ -184,18 +187,18 @@ fn cached_authority_is_rechecked_after_new_revocations() {
 fn revocation_outweighs_suspension_of_another_anchor() {
     let revocations = fresh();
     let occurred = OccurredAt::parse("2026-11-23T02:13:20.000Z").unwrap();
-    let known = Known::Suspended { session: "agent", occurred, decided: None };
+    let known = BaselineFact::Suspended { session: "agent", occurred, decided: None };
     revocations.add(&known, revocations.now());
-    let found = |claims: &Claims| refusal(&revocations, claims, &Checks::default());
+    let found = |claims: &Claims| denial(&revocations, claims, &Checks::default());
     let (claims, agent) = (everywhere(), Some(AnchorKind::AgentSession));
-    assert_eq!(found(&claims), Some((Reason::Suspended, agent)));
-    revocations.add(&Known::Revoked("path-2"), revocations.now());
-    assert_eq!(found(&claims), Some((Reason::Revoked, Some(AnchorKind::ChainDelegation))));
+    assert_eq!(found(&claims), Some((DenyReason::Suspended, agent)));
+    revocations.add(&BaselineFact::Revoked("path-2"), revocations.now());
+    assert_eq!(found(&claims), Some((DenyReason::Revoked, Some(AnchorKind::ChainDelegation))));
 }
 
 #[test]
 fn outage_hides_no_stale_delegation() {
     let revocations = new();
-    apply(&revocations, Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 2));
-    assert_eq!(refusal(&revocations, &claims(1), &with_epoch()), STALE);
+    apply(&revocations, MessageBuilder::delegation(ZONE, DelegationEvent::Revoke, &["de-1"], 2));
+    assert_eq!(denial(&revocations, &claims(1), &with_epoch()), STALE);
 }

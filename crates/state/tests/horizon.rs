@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::{
-    Checks, Claims, Hop, Image, LONGEST_LIFETIME, ManualClock, Options, Revocations,
-    RevocationsWriter, Verdict,
+    Checks, Claims, Hop, LONGEST_LIFETIME, ManualClock, Options, Revocations, RevocationsWriter,
+    StateSnapshot, Verdict,
 };
 use proptest::prelude::*;
 
@@ -47,9 +47,9 @@ fn readiness_omits_ended_horizon() {
 #[test]
 fn snapshot_keeps_living_horizon_and_drops_ended_one() {
     let (revocations, clock) = lossy(Options::default());
-    let recalled = |image: &Image| {
+    let recalled = |image: &StateSnapshot| {
         let later = RevocationsWriter::with_clock(Options::default(), clock.clone());
-        later.recall(image).expect("an image of this process");
+        later.restore(image).expect("an image of this process");
         later
     };
     let living = revocations.image();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
-    Checks, Claims, Degraded, Hop, Known, ManualClock, NotReady, Options, Outage, Reason,
-    Revocations, RevocationsWriter, Unknown, Unready, Verdict,
+    BaselineFact, Checks, Claims, Degraded, DenyReason, Hop, ManualClock, NotReady, Options,
+    OutageCause, Revocations, RevocationsWriter, Unknown, Unready, Verdict,
 };
 use proptest::prelude::*;
 
@@ -32,9 +32,9 @@ fn decide(revocations: &Revocations, claims: &Claims, checks: &Checks) -> Verdic
     verdict
 }
 
-fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
+fn reason(revocations: &Revocations, claims: &Claims) -> Option<DenyReason> {
     match decide(revocations, claims, &Checks::default()) {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(why) => panic!("{why:?}"),
     }
@@ -51,7 +51,7 @@ fn unready_beyond_the_bound_and_late_before_it() {
     let (revocations, clock) = on_manual_clock(Options::default());
     let unready = |revocations: &Revocations| revocations.readiness(revocations.now()).unready;
     assert_eq!(unready(&revocations), Some(Unready::NotReady(NotReady::Replaying)));
-    revocations.withhold(NotReady::NoSignatureVerifies);
+    revocations.set_not_ready(NotReady::NoSignatureVerifies);
     let why = unready(&revocations).map(Unready::label);
     assert_eq!(why, Some("no_signature_verifies"));
     revocations.confirm(revocations.now());
@@ -60,15 +60,15 @@ fn unready_beyond_the_bound_and_late_before_it() {
     assert!(readiness.is_ready() && !readiness.is_late);
     clock.advance(SECOND);
     assert!(revocations.readiness(revocations.now()).is_late);
-    assert!(revocations.set_outage(Some(Outage::Timeout)));
-    assert!(!revocations.set_outage(Some(Outage::Timeout)), "nothing changed");
+    assert!(revocations.set_outage(Some(OutageCause::Timeout)));
+    assert!(!revocations.set_outage(Some(OutageCause::Timeout)), "nothing changed");
     clock.advance(54 * SECOND);
     assert_eq!(unready(&revocations), None);
     clock.advance(SECOND);
     let readiness = revocations.readiness(revocations.now());
     assert_eq!(
         (readiness.unready, readiness.outage),
-        (Some(Unready::Stale), Some(Outage::Timeout))
+        (Some(Unready::Stale), Some(OutageCause::Timeout))
     );
     assert_eq!(readiness.to_string(), "stale (timeout), last proven complete 61.0 s ago");
 }
@@ -119,8 +119,8 @@ fn not_ready_state_is_unknown_until_the_next_proof() {
     let (revocations, clock) = on_manual_clock(Options::default());
     revocations.confirm(revocations.now());
     for why in [NotReady::NotProvisioned, NotReady::NoSignatureVerifies] {
-        assert!(revocations.withhold(why));
-        assert!(!revocations.withhold(why), "returns `true` only for a change");
+        assert!(revocations.set_not_ready(why));
+        assert!(!revocations.set_not_ready(why), "returns `true` only for a change");
         let verdict = decide(&revocations, &made_at(NOW), &Checks::default());
         assert_eq!(verdict, Verdict::Unknown(Unknown::NotReady(why)));
         assert!(why.advice().contains("REDIS_URL") || why.advice().contains("STREAMS_HMAC_KEY"));
@@ -137,7 +137,7 @@ enum Step {
     Confirm(u64),
     Withhold(NotReady),
     SignaturesFail(bool),
-    Outage(Option<Outage>),
+    OutageCause(Option<OutageCause>),
     Revoke(u8),
     RaiseHorizon,
     Reopen,
@@ -154,7 +154,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..100_000_u64).prop_map(Step::Confirm),
         why.prop_map(Step::Withhold),
         any::<bool>().prop_map(Step::SignaturesFail),
-        prop_oneof![Just(None), Just(Some(Outage::Timeout))].prop_map(Step::Outage),
+        prop_oneof![Just(None), Just(Some(OutageCause::Timeout))].prop_map(Step::OutageCause),
         any::<u8>().prop_map(Step::Revoke),
         Just(Step::RaiseHorizon),
         Just(Step::Reopen),
@@ -175,11 +175,11 @@ proptest! {
                 Step::Confirm(age) => {
                     revocations.confirm(now.earlier_by(Duration::from_millis(age)));
                 }
-                Step::Withhold(why) => drop(revocations.withhold(why)),
+                Step::Withhold(why) => drop(revocations.set_not_ready(why)),
                 Step::SignaturesFail(fail) => drop(revocations.set_signatures_fail(fail)),
-                Step::Outage(outage) => drop(revocations.set_outage(outage)),
+                Step::OutageCause(outage) => drop(revocations.set_outage(outage)),
                 Step::Revoke(first) => (0..12).for_each(|n| {
-                    revocations.add(&Known::Revoked(&format!("ar-{first}-{n}")), now);
+                    revocations.add(&BaselineFact::Revoked(&format!("ar-{first}-{n}")), now);
                 }),
                 Step::RaiseHorizon => revocations.raise_horizon(NOW - 1_000),
                 Step::Reopen => drop(revocations.reopen(NOW - 1_000)),
@@ -260,7 +260,7 @@ fn failing_open_admits_unknown_and_reports_it() {
 fn failing_open_denies_revoked_and_below_the_horizon() {
     let (revocations, _) = on_manual_clock(Options::default());
     let refused =
-        |claims: &Claims| matches!(decide(&revocations, claims, &fail_open()), Verdict::Refused(_));
+        |claims: &Claims| matches!(decide(&revocations, claims, &fail_open()), Verdict::Denied(_));
     revocations.raise_horizon(NOW);
     assert!(refused(&made_at(NOW)));
     assert!(!refused(&made_at(NOW + 1)));
@@ -299,20 +299,20 @@ fn denies_expired_early_and_overlong_tokens() {
     for (iat, exp, expected) in [
         (NOW, NOW + hour, None),
         (NOW - hour, NOW - 59 * second, None),
-        (NOW - hour, NOW - 60 * second, Some(Reason::Expired)),
-        (0, hour, Some(Reason::Expired)),
+        (NOW - hour, NOW - 60 * second, Some(DenyReason::Expired)),
+        (0, hour, Some(DenyReason::Expired)),
         (NOW + 60 * second, NOW + hour, None),
-        (NOW + 61 * second, NOW + hour, Some(Reason::NotYetValid)),
-        (NOW, NOW + hour + second, Some(Reason::LifetimeTooLong)),
-        (NOW, NOW + 7 * 24 * hour, Some(Reason::LifetimeTooLong)),
-        (i64::MIN, i64::MAX, Some(Reason::LifetimeTooLong)),
+        (NOW + 61 * second, NOW + hour, Some(DenyReason::NotYetValid)),
+        (NOW, NOW + hour + second, Some(DenyReason::LifetimeTooLong)),
+        (NOW, NOW + 7 * 24 * hour, Some(DenyReason::LifetimeTooLong)),
+        (i64::MIN, i64::MAX, Some(DenyReason::LifetimeTooLong)),
     ] {
         let claims = Claims::new("ar-1", iat, exp);
         // The lifetime decides before and after the first proof.
         for _ in 0..2 {
             let verdict = decide(&revocations, &claims, &Checks::default());
             let found = match verdict {
-                Verdict::Refused(refusal) => Some(refusal.reason()),
+                Verdict::Denied(denial) => Some(denial.reason()),
                 _ => None,
             };
             assert_eq!(found, expected, "{iat}, {exp}");
@@ -320,16 +320,16 @@ fn denies_expired_early_and_overlong_tokens() {
         }
         assert_eq!(reason(&revocations, &claims), expected, "{iat}, {exp}");
         let open = decide(&revocations, &claims, &fail_open());
-        assert_eq!(matches!(open, Verdict::Refused(_)), expected.is_some(), "{iat}, {exp}");
+        assert_eq!(matches!(open, Verdict::Denied(_)), expected.is_some(), "{iat}, {exp}");
         let mut elsewhere = Checks::default();
         elsewhere.lifetime = false;
         let verdict = decide(&revocations, &claims, &elsewhere);
         assert!(matches!(verdict, Verdict::Admitted(_)), "{iat}, {exp}");
     }
     // A revocation outweighs the expiry of a token.
-    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
     clock.advance(7 * 24 * 3_600 * SECOND);
-    assert_eq!(reason(&revocations, &made_at(NOW)), Some(Reason::Revoked));
+    assert_eq!(reason(&revocations, &made_at(NOW)), Some(DenyReason::Revoked));
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn no_token_outlives_memory_of_its_revocation() {
     // The longest lifetime, from an issuer whose clock is ahead by the leeway.
     let longest = Claims::new("ar-1", NOW + 60, NOW + 60 + 3_600);
     let endless = Claims::new("ar-1", NOW, NOW + 7 * 24 * 3_600);
-    revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
     for _ in 0..26 * 60 {
         revocations.sweep(revocations.now());
         revocations.confirm(revocations.now());
@@ -377,7 +377,7 @@ fn strict_mode_admits_mandate_with_one_delegation_after_a_start() {
     ] {
         let claims = with(name, value.clone());
         let held = reason(&strict, &claims);
-        assert_eq!(held, Some(Reason::HistoryIncomplete), "{name}: {value}");
+        assert_eq!(held, Some(DenyReason::HistoryIncomplete), "{name}: {value}");
     }
 }
 
@@ -401,18 +401,18 @@ fn strict_mode_denies_chains_the_horizon_does_not_cover() {
     for revocations in [&lenient, &strict] {
         assert_eq!(reason(revocations, &chain(NOW)), None);
         revocations.raise_horizon(NOW);
-        assert_eq!(reason(revocations, &made_at(NOW)), Some(Reason::HistoryIncomplete));
+        assert_eq!(reason(revocations, &made_at(NOW)), Some(DenyReason::HistoryIncomplete));
     }
     advance(121);
     assert_eq!(reason(&lenient, &made_at(NOW + 1)), None);
     assert_eq!(reason(&lenient, &chain(NOW + 121)), None);
-    assert_eq!(reason(&strict, &made_at(NOW + 120)), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(&strict, &made_at(NOW + 120)), Some(DenyReason::HistoryIncomplete));
     assert_eq!(reason(&strict, &made_at(NOW + 121)), None);
     let far = NOW + 65 * 60;
     advance(65 * 60 - 121);
-    assert_eq!(reason(&strict, &chain(far)), Some(Reason::HistoryIncomplete));
+    assert_eq!(reason(&strict, &chain(far)), Some(DenyReason::HistoryIncomplete));
     advance(1);
     assert_eq!(reason(&strict, &chain(far)), None);
-    strict.add(&Known::Revoked("ar-1"), strict.now());
-    assert_eq!(reason(&strict, &chain(far)), Some(Reason::Revoked));
+    strict.add(&BaselineFact::Revoked("ar-1"), strict.now());
+    assert_eq!(reason(&strict, &chain(far)), Some(DenyReason::Revoked));
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, RevocationsWriter, Unknown,
-    Unready, Verdict,
+    BaselineFact, Checks, Claims, DenyReason, ManualClock, Options, Revocations, RevocationsWriter,
+    Unknown, Unready, Verdict,
 };
 
 const ROOM: usize = 16;
@@ -21,7 +21,7 @@ fn full() -> (RevocationsWriter, Arc<ManualClock>) {
     options.max_entries = ROOM;
     let revocations = RevocationsWriter::with_clock(options, clock.clone());
     for n in 0..ROOM {
-        revocations.add(&Known::Revoked(&format!("ar-{n}")), revocations.now());
+        revocations.add(&BaselineFact::Revoked(&format!("ar-{n}")), revocations.now());
     }
     revocations.confirm(revocations.now());
     (revocations, clock)
@@ -42,15 +42,15 @@ fn full_index_is_unknown_until_there_is_room() {
     let made = NOW;
     assert!(matches!(verdict(&revocations, "other", made, &checks), Verdict::Admitted(_)));
 
-    revocations.add(&Known::Revoked("one-too-many"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("one-too-many"), revocations.now());
     for sid in ["other", "one-too-many"] {
         let verdict = verdict(&revocations, sid, made, &checks);
         assert_eq!(verdict, Verdict::Unknown(Unknown::Full));
     }
-    let Verdict::Refused(refusal) = verdict(&revocations, "ar-0", made, &checks) else {
+    let Verdict::Denied(denial) = verdict(&revocations, "ar-0", made, &checks) else {
         panic!("a known revocation was lost");
     };
-    assert_eq!(refusal.reason(), Reason::Revoked);
+    assert_eq!(denial.reason(), DenyReason::Revoked);
     assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Full));
     assert!(!revocations.reopen(made + 5), "there is no room yet");
     assert_eq!(revocations.horizon(), None);
@@ -62,10 +62,10 @@ fn full_index_is_unknown_until_there_is_room() {
     let made = i64::try_from(revocations.now().wall.as_secs()).unwrap_or(0);
     assert_eq!(verdict_of("one-too-many", made), Verdict::Unknown(Unknown::Full));
     assert!(revocations.reopen(made + 5));
-    let Verdict::Refused(refusal) = verdict_of("one-too-many", made) else {
+    let Verdict::Denied(denial) = verdict_of("one-too-many", made) else {
         panic!("a revocation without room was admitted");
     };
-    assert_eq!(refusal.reason(), Reason::HistoryIncomplete);
+    assert_eq!(denial.reason(), DenyReason::HistoryIncomplete);
     assert!(matches!(verdict_of("other", made + 6), Verdict::Admitted(_)));
     assert!(!revocations.reopen(made + 9), "nothing is left to clear");
 }
@@ -73,9 +73,9 @@ fn full_index_is_unknown_until_there_is_room() {
 #[test]
 fn failing_open_admits_with_a_full_index_except_revoked() {
     let (revocations, _clock) = full();
-    revocations.add(&Known::Revoked("one-too-many"), revocations.now());
+    revocations.add(&BaselineFact::Revoked("one-too-many"), revocations.now());
     let mut checks = Checks::default();
     checks.fail_open_unknown = true;
     assert!(matches!(verdict(&revocations, "other", NOW, &checks), Verdict::Admitted(_)));
-    assert!(matches!(verdict(&revocations, "ar-0", NOW, &checks), Verdict::Refused(_)));
+    assert!(matches!(verdict(&revocations, "ar-0", NOW, &checks), Verdict::Denied(_)));
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use caracal_revocation_event::OccurredAt;
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Options, Reason, Revocations, RevocationsWriter, Verdict,
+    BaselineFact, Checks, Claims, DenyReason, ManualClock, Options, Revocations, RevocationsWriter,
+    Verdict,
 };
 
 /// Start time of a [`ManualClock`].
@@ -23,16 +24,16 @@ fn fresh() -> RevocationsWriter {
 fn token(usage: Option<&str>) -> Claims {
     let mut claims = Claims::new("ar-1", HORIZON, HORIZON + 900);
     claims.agent_session_id = Some("gs-1".into());
-    claims.usage = usage.map(Into::into);
+    claims.token_use = usage.map(Into::into);
     claims
 }
 
-fn reason(revocations: &Revocations, claims: &Claims) -> Option<Reason> {
+fn reason(revocations: &Revocations, claims: &Claims) -> Option<DenyReason> {
     let now = revocations.now();
     let verdict = revocations.decide(claims, &Checks::default(), now);
     assert_eq!(revocations.authority(claims).decide(&Checks::default(), now), verdict);
     match verdict {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(why) => panic!("{why:?}"),
     }
@@ -49,14 +50,14 @@ fn baseline_clears_the_horizon_for_some_tokens() {
     let losses = revocations.losses();
     for usage in ["gateway", "resource", "session"] {
         let held = reason(&revocations, &token(Some(usage)));
-        assert_eq!(held, Some(Reason::HistoryIncomplete), "{usage}");
+        assert_eq!(held, Some(DenyReason::HistoryIncomplete), "{usage}");
     }
-    assert!(revocations.take_back_horizon(losses));
+    assert!(revocations.clear_horizon(losses));
     assert_eq!(reason(&revocations, &token(Some("gateway"))), None);
     assert_eq!(reason(&revocations, &token(Some("resource"))), None);
     for usage in [Some("session"), Some("else"), None] {
         let held = reason(&revocations, &token(usage));
-        assert_eq!(held, Some(Reason::HistoryIncomplete), "{usage:?}");
+        assert_eq!(held, Some(DenyReason::HistoryIncomplete), "{usage:?}");
     }
     assert_eq!(revocations.horizon(), Some(HORIZON));
 }
@@ -66,13 +67,13 @@ fn resumed_session_keeps_the_horizon() {
     let revocations = fresh();
     revocations.raise_horizon(HORIZON);
     let suspended = at("2020-01-01T00:00:00Z");
-    revocations.add(&Known::Resumed { session: "gs-1", suspended }, revocations.now());
-    assert!(revocations.take_back_horizon(revocations.losses()));
+    revocations.add(&BaselineFact::Resumed { session: "gs-1", suspended }, revocations.now());
+    assert!(revocations.clear_horizon(revocations.losses()));
     let held = reason(&revocations, &token(Some("resource")));
-    assert_eq!(held, Some(Reason::HistoryIncomplete));
+    assert_eq!(held, Some(DenyReason::HistoryIncomplete));
     let mut older = token(Some("resource"));
     older.iat = suspended.floor_seconds();
-    assert_eq!(reason(&revocations, &older), Some(Reason::Suspended));
+    assert_eq!(reason(&revocations, &older), Some(DenyReason::Suspended));
 }
 
 #[test]
@@ -81,9 +82,9 @@ fn loss_during_a_read_keeps_the_horizon() {
     revocations.raise_horizon(HORIZON);
     let losses = revocations.losses();
     revocations.suspect_loss();
-    assert!(!revocations.take_back_horizon(losses));
+    assert!(!revocations.clear_horizon(losses));
     let held = reason(&revocations, &token(Some("gateway")));
-    assert_eq!(held, Some(Reason::HistoryIncomplete));
+    assert_eq!(held, Some(DenyReason::HistoryIncomplete));
 }
 
 #[test]
@@ -91,15 +92,15 @@ fn baseline_adds_denials_and_removes_none() {
     let revocations = fresh();
     let now = revocations.now();
     let occurred = at("2026-11-20T10:00:00Z");
-    revocations.add(&Known::Suspended { session: "gs-1", occurred, decided: None }, now);
-    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
+    revocations.add(&BaselineFact::Suspended { session: "gs-1", occurred, decided: None }, now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(DenyReason::Suspended));
     // A lifted suspension does not end one that is reported as open.
-    revocations.add(&Known::Resumed { session: "gs-1", suspended: occurred }, now);
-    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Suspended));
-    revocations.add(&Known::Revoked("ar-1"), now);
-    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(Reason::Revoked));
-    revocations.add(&Known::Epoch { zone: "z", epoch: 7, ended: false }, now);
-    revocations.add(&Known::Epoch { zone: "z", epoch: 5, ended: true }, now);
+    revocations.add(&BaselineFact::Resumed { session: "gs-1", suspended: occurred }, now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(DenyReason::Suspended));
+    revocations.add(&BaselineFact::Revoked("ar-1"), now);
+    assert_eq!(reason(&revocations, &token(Some("resource"))), Some(DenyReason::Revoked));
+    revocations.add(&BaselineFact::Epoch { zone: "z", epoch: 7, ended: false }, now);
+    revocations.add(&BaselineFact::Epoch { zone: "z", epoch: 5, ended: true }, now);
     let zone = revocations.zone("z");
     assert_eq!((zone.delegation_epoch, zone.delegation_ended_epoch), (7, 5));
 }
@@ -108,5 +109,5 @@ fn baseline_adds_denials_and_removes_none() {
 fn reads_token_use_from_the_payload() {
     let payload = r#"{"sid":"a","use":"resource","iat":1,"exp":2}"#;
     let claims: Claims = serde_json::from_str(payload).expect("claims");
-    assert_eq!(claims.usage.as_deref(), Some("resource"));
+    assert_eq!(claims.token_use.as_deref(), Some("resource"));
 }

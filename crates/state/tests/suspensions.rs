@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_event::{KeyRing, Message, MessageBuilder, OccurredAt};
 use caracal_revocation_state::{
-    Checks, Claims, ManualClock, Options, Reason, RevocationsWriter, Verdict,
+    Checks, Claims, DenyReason, ManualClock, Options, RevocationsWriter, Verdict,
 };
 use proptest::prelude::*;
 
@@ -27,24 +27,24 @@ enum SessionMessage {
 }
 
 impl SessionMessage {
-    fn notice(self) -> (Notice, u32) {
+    fn notice(self) -> (MessageBuilder, u32) {
         let at = |half: u32| {
             let (second, ms) = (half / 2, half % 2 * 500);
             OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.{ms:03}Z")).unwrap()
         };
         match self {
             Self::SuspendedOnLifecycle { occurred, decided } => {
-                (Notice::suspend(ZONE, SESSION, at(occurred)), decided)
+                (MessageBuilder::suspend(ZONE, SESSION, at(occurred)), decided)
             }
             Self::SuspendedOnRevoke { occurred, decided } => {
                 let key = format!("agent_suspend:{SESSION}:{}", at(occurred));
-                let notice = Notice::revoke(ZONE, "suspended").agent_session(SESSION);
+                let notice = MessageBuilder::revoke(ZONE, "suspended").agent_session(SESSION);
                 (notice.with("dedupe_key", &key), decided)
             }
             Self::Resumed { occurred, decided } => {
-                (Notice::resume(ZONE, SESSION, at(occurred)), decided)
+                (MessageBuilder::resume(ZONE, SESSION, at(occurred)), decided)
             }
-            Self::Terminated => (Notice::terminate(ZONE, SESSION), 0),
+            Self::Terminated => (MessageBuilder::terminate(ZONE, SESSION), 0),
         }
     }
 
@@ -69,9 +69,9 @@ impl SessionMessage {
 }
 
 /// Applies the contract's rule to the set of messages.
-fn expected(told: &[SessionMessage], iat: i64) -> Option<Reason> {
+fn expected(told: &[SessionMessage], iat: i64) -> Option<DenyReason> {
     if told.iter().any(|told| matches!(told, SessionMessage::Terminated)) {
-        return Some(Reason::Revoked);
+        return Some(DenyReason::Revoked);
     }
     let lifted = |suspended: (u32, u32)| {
         told.iter().any(|told| {
@@ -81,13 +81,13 @@ fn expected(told: &[SessionMessage], iat: i64) -> Option<Reason> {
     };
     let suspensions = || told.iter().filter_map(|told| told.suspension());
     if suspensions().any(|suspended| !lifted(suspended)) {
-        return Some(Reason::Suspended);
+        return Some(DenyReason::Suspended);
     }
     let latest = suspensions().map(|(occurred, _)| START + i64::from(occurred / 2)).max()?;
-    (iat <= latest + 1).then_some(Reason::Suspended)
+    (iat <= latest + 1).then_some(DenyReason::Suspended)
 }
 
-fn decided(order: &[SessionMessage], iat: i64) -> Option<Reason> {
+fn decided(order: &[SessionMessage], iat: i64) -> Option<DenyReason> {
     let clock = ManualClock::new();
     // Set the clock to START.
     clock.set_wall_back(Duration::from_secs(231_200));
@@ -103,7 +103,7 @@ fn decided(order: &[SessionMessage], iat: i64) -> Option<Reason> {
     let authority = revocations.authority(&claims);
     assert_eq!(authority.decide(&Checks::default(), now), verdict);
     match verdict {
-        Verdict::Refused(refusal) => Some(refusal.reason()),
+        Verdict::Denied(denial) => Some(denial.reason()),
         Verdict::Admitted(_) => None,
         Verdict::Unknown(unknown) => panic!("{unknown:?}"),
     }
@@ -155,7 +155,13 @@ proptest! {
 #[test]
 fn terminated_session_is_denied_for_good() {
     let resumed = SessionMessage::Resumed { occurred: 100, decided: 100 };
-    assert_eq!(decided(&[SessionMessage::Terminated], i64::MAX), Some(Reason::Revoked));
-    assert_eq!(decided(&[SessionMessage::Terminated, resumed], i64::MAX), Some(Reason::Revoked));
-    assert_eq!(decided(&[resumed, SessionMessage::Terminated], i64::MAX), Some(Reason::Revoked));
+    assert_eq!(decided(&[SessionMessage::Terminated], i64::MAX), Some(DenyReason::Revoked));
+    assert_eq!(
+        decided(&[SessionMessage::Terminated, resumed], i64::MAX),
+        Some(DenyReason::Revoked)
+    );
+    assert_eq!(
+        decided(&[resumed, SessionMessage::Terminated], i64::MAX),
+        Some(DenyReason::Revoked)
+    );
 }

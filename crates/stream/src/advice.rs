@@ -1,6 +1,6 @@
 //! The action that ends an error of Redis, as far as its words name the cause.
 
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 
 use crate::log_error::LogError;
 
@@ -80,13 +80,13 @@ pub(crate) fn of(error: &LogError) -> &'static str {
         return advice;
     }
     match (error, error.outage()) {
-        (LogError::Connection(..), Outage::Unreachable)
+        (LogError::Connection(..), OutageCause::Unreachable)
             if ENDED.iter().any(|end| words.to_lowercase().contains(end)) =>
         {
             "the server, or a proxy before it, ended the connection: look whether this port expects \
              TLS (rediss://) or a certificate (REDIS_TLS_CERT_FILE), and whether maxclients is reached"
         }
-        (LogError::Connection(..), Outage::Unreachable) => {
+        (LogError::Connection(..), OutageCause::Unreachable) => {
             "look whether Redis runs there: check REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, \
              or REDIS_HOST and REDIS_PORT"
         }
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn names_the_cause_that_the_words_tell() {
         let redis = |words: &str| LogError::Redis(words.into());
-        let tls = |words: &str| LogError::Connection(Outage::Tls, words.into());
-        let ended = |words: &str| LogError::Connection(Outage::Unreachable, words.into());
-        let sentinel = |words: &str| LogError::Sentinel(Outage::Other, words.into());
+        let tls = |words: &str| LogError::Connection(OutageCause::Tls, words.into());
+        let ended = |words: &str| LogError::Connection(OutageCause::Unreachable, words.into());
+        let sentinel = |words: &str| LogError::Sentinel(OutageCause::Other, words.into());
         for (error, part) in [
             (redis("BUSY Redis is busy running a script."), "SCRIPT KILL"),
             (sentinel("Redis: BUSY Redis is busy running a script."), "SCRIPT KILL"),

@@ -52,12 +52,12 @@ pub struct Canary {
     keys: KeyRing,
     replica: String,
     every: Duration,
-    sight: CanarySight,
+    sight: CanaryStatus,
 }
 
 /// The status of the canaries. Clones share it.
 #[derive(Clone, Debug)]
-pub struct CanarySight(Arc<Sight>);
+pub struct CanaryStatus(Arc<Sight>);
 
 #[derive(Debug)]
 struct Sight {
@@ -81,19 +81,19 @@ impl Canary {
             keys: settings.keys.clone(),
             replica: uuid::Uuid::now_v7().to_string(),
             every: EVERY,
-            sight: CanarySight::expecting(EVERY),
+            sight: CanaryStatus::expecting(EVERY),
         }
     }
 
     /// One so often instead; at least every 10 ms.
     pub fn every(mut self, every: Duration) -> Self {
         self.every = every.max(Duration::from_millis(10));
-        self.sight = CanarySight::expecting(self.every);
+        self.sight = CanaryStatus::expecting(self.every);
         self
     }
 
     /// Starts it as a task of the current tokio runtime.
-    pub fn spawn(self) -> CanarySight {
+    pub fn spawn(self) -> CanaryStatus {
         let sight = self.sight.clone();
         tokio::spawn(self.run(pending()));
         sight
@@ -253,7 +253,7 @@ async fn look_out(
     }
 }
 
-impl CanarySight {
+impl CanaryStatus {
     fn expecting(every: Duration) -> Self {
         Self(Arc::new(Sight { last: Mutex::default(), alive_for: every * 3 }))
     }

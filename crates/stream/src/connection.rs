@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 use futures_util::TryFutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -51,7 +51,8 @@ impl Connection {
         deadline: Duration,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
-        let closed = || LogError::Connection(Outage::Unreachable, "it is not open any more".into());
+        let closed =
+            || LogError::Connection(OutageCause::Unreachable, "it is not open any more".into());
         let mut connection = self.0.take().ok_or_else(closed)?;
         let answering = connection.send_packed_commands(commands, 0, commands.len());
         let answers = within(deadline, answering.map_err(|error| refused(&error))).await?;
@@ -72,12 +73,12 @@ pub(crate) fn refused(error: &RedisError) -> LogError {
         return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
     }
     let outage = match error.kind() {
-        ErrorKind::AuthenticationFailed => Outage::Login,
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Outage::Reply,
-        ErrorKind::Io if error.is_timeout() => Outage::Timeout,
-        ErrorKind::Io if is_tls(error) => Outage::Tls,
-        ErrorKind::Io => Outage::Unreachable,
-        _ => Outage::Other,
+        ErrorKind::AuthenticationFailed => OutageCause::Login,
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => OutageCause::Reply,
+        ErrorKind::Io if error.is_timeout() => OutageCause::Timeout,
+        ErrorKind::Io if is_tls(error) => OutageCause::Tls,
+        ErrorKind::Io => OutageCause::Unreachable,
+        _ => OutageCause::Other,
     };
     LogError::Connection(outage, error.to_string())
 }

@@ -202,7 +202,7 @@ impl Follower {
     /// verdict is unknown until the history is replayed, which [`Revocations::ready`] awaits.
     pub fn spawn(mut self) -> Revocations {
         // Before anybody asks.
-        self.recall();
+        self.restore();
         let revocations = self.revocations();
         tokio::spawn(self.run(pending()));
         revocations
@@ -214,7 +214,7 @@ impl Follower {
         if let Err(error) = self.writer.options().check() {
             tracing::error!(%error, "with this bound nearly every request is refused");
         }
-        self.recall();
+        self.restore();
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
         let writer = Arc::new(self.writer);
         let saver = keeper.map(|keeper| Saver::new(keeper, writer.reader()));
@@ -270,10 +270,10 @@ impl Follower {
 
 impl Follower {
     /// Restores the state from the snapshot, once, before its first use.
-    fn recall(&mut self) {
+    fn restore(&mut self) {
         // rule: snapshot-is-restored
         let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
-        match Keeper::new(path.clone(), self.keys.clone()).recall(&self.writer) {
+        match Keeper::new(path.clone(), self.keys.clone()).restore(&self.writer) {
             Ok(Some(recalled)) => {
                 let entries = self.writer.entries();
                 tracing::info!(entries, "what an earlier process knew is refused already");

@@ -19,7 +19,7 @@ use crate::log_error::LogError;
 /// published mode (`CARACAL_MODE=rc` or `stable`).
 ///
 /// ```
-/// use caracal_revocation_event::{Key, KeyRing, Notice};
+/// use caracal_revocation_event::{Key, KeyRing, MessageBuilder};
 /// use caracal_revocation_stream::{Follower, InProcess, Publisher};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -30,7 +30,7 @@ use crate::log_error::LogError;
 /// revocations.ready().await;
 ///
 /// let publisher = Publisher::in_process(&streams, Some(key));
-/// publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+/// publisher.publish(MessageBuilder::revoke("z-1", "operator").session("ar-1")).await?;
 /// # while revocations.entries() == 0 { tokio::task::yield_now().await; }
 /// # Ok(())
 /// # }

@@ -1,6 +1,6 @@
 //! Why a question was not answered.
 
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 
 use crate::advice;
 use crate::log_error::LogError;
@@ -66,13 +66,14 @@ impl From<LogError> for InspectError {
 
 fn kind(error: &LogError) -> InspectErrorKind {
     match error.outage() {
-        Outage::Timeout | Outage::Unreachable | Outage::Tls | Outage::NoPrimary => {
-            InspectErrorKind::Unreachable
-        }
-        Outage::Login => InspectErrorKind::Login,
-        Outage::Forbidden => InspectErrorKind::NotAllowed,
-        Outage::Version => InspectErrorKind::Version,
-        Outage::Reply if matches!(error, LogError::Redis(_)) => InspectErrorKind::NoStream,
+        OutageCause::Timeout
+        | OutageCause::Unreachable
+        | OutageCause::Tls
+        | OutageCause::NoPrimary => InspectErrorKind::Unreachable,
+        OutageCause::Login => InspectErrorKind::Login,
+        OutageCause::Forbidden => InspectErrorKind::NotAllowed,
+        OutageCause::Version => InspectErrorKind::Version,
+        OutageCause::Reply if matches!(error, LogError::Redis(_)) => InspectErrorKind::NoStream,
         _ => InspectErrorKind::Other,
     }
 }

@@ -1,7 +1,7 @@
 //! Follows Caracal's streams on Redis, proves that nothing was missed, and publishes to them.
 //!
 //! ```
-//! use caracal_revocation_event::{Key, KeyRing, Notice};
+//! use caracal_revocation_event::{Key, KeyRing, MessageBuilder};
 //! use caracal_revocation_state::{Checks, Claims, Verdict};
 //! use caracal_revocation_stream::{Follower, InProcess, Publisher};
 //!
@@ -13,7 +13,7 @@
 //! revocations.ready().await;
 //!
 //! let publisher = Publisher::in_process(&streams, Some(key));
-//! publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+//! publisher.publish(MessageBuilder::revoke("z-1", "operator").session("ar-1")).await?;
 //! while revocations.entries() == 0 {
 //!     tokio::task::yield_now().await;
 //! }
@@ -21,7 +21,7 @@
 //! let issued = i64::try_from(now.wall.as_secs())?;
 //! let claims = Claims::new("ar-1", issued, issued + 900);
 //! let verdict = revocations.decide(&claims, &Checks::default(), now);
-//! assert!(matches!(verdict, Verdict::Refused(_)));
+//! assert!(matches!(verdict, Verdict::Denied(_)));
 //! # Ok(())
 //! # }
 //! ```
@@ -29,7 +29,7 @@
 //! In reading order: [`Settings`] name the servers of the streams. A [`Follower`] reads the
 //! streams, and a [`Baseline`] if there is one, into a state, and keeps unusable messages as
 //! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`InProcess`] replaces Redis where a
-//! program's `main` chooses it. For an operator, a [`Watch`] shows each message. Other tasks of
+//! program's `main` chooses it. For an operator, a [`StreamTail`] shows each message. Other tasks of
 //! operators' programs are in `caracal-revocation-admin`, and effects that must happen once in a
 //! fleet are in `caracal-revocation-effects`.
 
@@ -86,8 +86,8 @@ pub mod fuzzing {
 }
 
 pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
-pub use canary::{Canary, CanarySight};
-pub use dead_letters::{DeadLetter, NotADeadLetter};
+pub use canary::{Canary, CanaryStatus};
+pub use dead_letters::{DeadLetter, ParseDeadLetterError};
 pub use follower::Follower;
 pub use in_process::InProcess;
 pub use inspect_error::{InspectError, InspectErrorKind};
@@ -95,4 +95,4 @@ pub use persistence::LiveSetting;
 pub use publisher::{PublishError, Publisher};
 pub use receipts::Receipt;
 pub use settings::{Mode, Settings, SettingsError};
-pub use watch::{Round, Sighting, Watch};
+pub use watch::{StreamTail, TailBatch, TailedMessage};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 
 use crate::acl;
 
@@ -20,16 +20,16 @@ pub enum LogError {
     Redis(String),
     /// An error of the connection.
     #[error("Redis: {1}")]
-    Connection(Outage, String),
+    Connection(OutageCause, String),
     /// An error answer of a sentinel, or an error of asking it.
     #[error("Sentinel: {1}")]
-    Sentinel(Outage, String),
+    Sentinel(OutageCause, String),
     /// An error answer of the nodes of a cluster.
     #[error("Redis Cluster: {1}")]
-    Cluster(Outage, String),
+    Cluster(OutageCause, String),
     /// An error of the primary of a replica, or the reason that it cannot be asked.
     #[error("REDIS_PRIMARY_URL: {1}")]
-    Primary(Outage, String),
+    Primary(OutageCause, String),
     #[error("another server is the primary now")]
     Replaced,
     #[error("the replica has not got yet what was read from another")]
@@ -47,37 +47,37 @@ pub enum LogError {
 
 impl LogError {
     /// Returns the cause, for a program to match.
-    pub(crate) fn outage(&self) -> Outage {
+    pub(crate) fn outage(&self) -> OutageCause {
         let code = match self {
             Self::Redis(words) => code(words),
-            Self::Deadline(_) => return Outage::Timeout,
+            Self::Deadline(_) => return OutageCause::Timeout,
             Self::Connection(outage, _)
             | Self::Sentinel(outage, _)
             | Self::Cluster(outage, _)
             | Self::Primary(outage, _) => return *outage,
-            Self::Replaced => return Outage::Replaced,
-            Self::Behind => return Outage::Behind,
-            Self::Reply(_) | Self::TooLarge(_) => return Outage::Reply,
+            Self::Replaced => return OutageCause::Replaced,
+            Self::Behind => return OutageCause::Behind,
+            Self::Reply(_) | Self::TooLarge(_) => return OutageCause::Reply,
             Self::Cut { error, .. } => return error.outage(),
-            Self::Version(_) => return Outage::Version,
+            Self::Version(_) => return OutageCause::Version,
         };
         match code {
-            "LOADING" => Outage::Loading,
-            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Outage::Moved,
-            "READONLY" => Outage::ReadOnly,
-            "OOM" => Outage::OutOfMemory,
+            "LOADING" => OutageCause::Loading,
+            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => OutageCause::Moved,
+            "READONLY" => OutageCause::ReadOnly,
+            "OOM" => OutageCause::OutOfMemory,
             // "UNBLOCKED" ends a read on a primary that becomes a replica.
-            "MASTERDOWN" | "UNBLOCKED" => Outage::MasterDown,
-            "NOPERM" => Outage::Forbidden,
-            "NOAUTH" | "WRONGPASS" => Outage::Login,
-            WRONG_TYPE => Outage::Reply,
-            _ => Outage::Other,
+            "MASTERDOWN" | "UNBLOCKED" => OutageCause::MasterDown,
+            "NOPERM" => OutageCause::Forbidden,
+            "NOAUTH" | "WRONGPASS" => OutageCause::Login,
+            WRONG_TYPE => OutageCause::Reply,
+            _ => OutageCause::Other,
         }
     }
 
     /// Returns `true` if the connection was closed, such as by an idle limit: a new one may work.
     pub const fn is_closed(&self) -> bool {
-        matches!(self, Self::Connection(Outage::Unreachable, _))
+        matches!(self, Self::Connection(OutageCause::Unreachable, _))
     }
 
     /// Returns `true` if an answer may have been too large for a server or proxy.
@@ -102,7 +102,7 @@ impl LogError {
 
     /// Returns `true` if this user lacks a right.
     pub fn is_forbidden(&self) -> bool {
-        self.outage() == Outage::Forbidden
+        self.outage() == OutageCause::Forbidden
     }
 
     /// Returns all rights that this user needs on that server, if one is missing: Redis names no key.

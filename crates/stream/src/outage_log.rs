@@ -1,6 +1,6 @@
 //! Logs an outage of Redis once at its start, and once at its end.
 
-use caracal_revocation_state::{Outage, RevocationsWriter};
+use caracal_revocation_state::{OutageCause, RevocationsWriter};
 
 use crate::advice;
 use crate::log_error::LogError;
@@ -8,7 +8,7 @@ use caracal_revocation_state::internal::{CALM, Episode};
 
 /// Logs one outage after the other. An outage that comes and goes is logged as one.
 #[derive(Debug)]
-pub(crate) struct OutageLog(Episode<Outage>);
+pub(crate) struct OutageLog(Episode<OutageCause>);
 
 impl Default for OutageLog {
     fn default() -> Self {
@@ -39,7 +39,7 @@ impl OutageLog {
     }
 
     /// Reports the outage; returns its cause if that was not logged yet.
-    fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<Outage> {
+    fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<OutageCause> {
         let cause = error.outage();
         writer.set_outage(Some(cause));
         self.0.goes_on(cause, writer.now().monotonic).then_some(cause)

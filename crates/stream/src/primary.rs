@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use caracal_revocation_state::{Moment, Outage};
+use caracal_revocation_state::{Moment, OutageCause};
 use redis::ConnectionInfo;
 use tokio::time::Instant;
 
@@ -48,7 +48,7 @@ struct PrimaryOffsets {
 /// The error of a replica whose primary is not configured.
 pub(crate) fn not_set() -> LogError {
     let words = "not set, but the server that is read is a replica";
-    LogError::Primary(Outage::ReplicaWithoutPrimary, words.into())
+    LogError::Primary(OutageCause::ReplicaWithoutPrimary, words.into())
 }
 
 impl Primary {
@@ -99,14 +99,15 @@ impl Primary {
         let (cause, words) = match &self.answer {
             Err(error) => (error.outage(), error.to_string()),
             Ok(primary) if primary.history != server.history => (
-                Outage::ReplicaWithoutPrimary,
+                OutageCause::ReplicaWithoutPrimary,
                 "it names a server that does not share the data of the one that is read".into(),
             ),
-            Ok(primary) if primary.is_replica && server.is_replica => {
-                (Outage::ReplicaWithoutPrimary, "it names a replica; a primary is expected".into())
-            }
+            Ok(primary) if primary.is_replica && server.is_replica => (
+                OutageCause::ReplicaWithoutPrimary,
+                "it names a replica; a primary is expected".into(),
+            ),
             Ok(_) => (
-                Outage::Behind,
+                OutageCause::Behind,
                 "the replica that is read does not have yet what this primary has".into(),
             ),
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use caracal_revocation_event::{Key, Notice, Stream, StreamId};
+use caracal_revocation_event::{Key, MessageBuilder, Stream, StreamId};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
@@ -19,13 +19,13 @@ use crate::topology::{Links, Topology};
 /// Writes messages to the streams, signed with the current key. Clones share a connection.
 ///
 /// ```no_run
-/// use caracal_revocation_event::Notice;
+/// use caracal_revocation_event::MessageBuilder;
 /// use caracal_revocation_stream::{Publisher, Settings};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let publisher = Publisher::connect(&Settings::from_env()?).await?;
-/// let id = publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+/// let id = publisher.publish(MessageBuilder::revoke("z-1", "operator").session("ar-1")).await?;
 /// println!("in Redis as {id}");
 /// # Ok(())
 /// # }
@@ -94,7 +94,7 @@ impl Publisher {
     ///
     /// [`PublishError`] when Redis did not confirm it; it may have been written all the same, and
     /// publishing it again is harmless.
-    pub async fn publish(&self, notice: Notice) -> Result<StreamId, PublishError> {
+    pub async fn publish(&self, notice: MessageBuilder) -> Result<StreamId, PublishError> {
         let stream = notice.stream();
         let fields = notice.into_fields(self.key.as_ref(), SystemTime::now());
         match &self.target {

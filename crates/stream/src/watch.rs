@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_event::{Event, KeyRing, Message, Rejection, Stream, StreamId};
+use caracal_revocation_event::{Event, KeyRing, Message, MessageRejection, Stream, StreamId};
 use caracal_revocation_state::{Moment, Revocations, RevocationsWriter};
 use futures_util::future::try_join_all;
 
@@ -31,11 +31,11 @@ const MAX_CUTS: u32 = 10;
 /// ```no_run
 /// use std::time::Duration;
 /// use caracal_revocation_event::StreamId;
-/// use caracal_revocation_stream::{Settings, Watch};
+/// use caracal_revocation_stream::{Settings, StreamTail};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut watch = Watch::open(&Settings::from_env()?, Some(StreamId::ZERO)).await?;
+/// let mut watch = StreamTail::open(&Settings::from_env()?, Some(StreamId::ZERO)).await?;
 /// loop {
 ///     let round = watch.round(Duration::from_secs(1), |sighting| {
 ///         println!("{} {}", sighting.stream, sighting.id);
@@ -48,7 +48,7 @@ const MAX_CUTS: u32 = 10;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Watch {
+pub struct StreamTail {
     /// One, or in a cluster one for each stream.
     logs: Vec<RedisLog>,
     fold: Fold,
@@ -64,7 +64,7 @@ pub struct Watch {
 /// One message, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Sighting<'s> {
+pub struct TailedMessage<'s> {
     /// The stream.
     pub stream: Stream,
     /// The id of the entry.
@@ -72,7 +72,7 @@ pub struct Sighting<'s> {
     /// Its fields as they stand, which nobody may have signed.
     pub fields: &'s [(&'s [u8], &'s [u8])],
     /// The outcome for a follower with the same keys.
-    pub outcome: Result<&'s Event<'s>, Rejection>,
+    pub outcome: Result<&'s Event<'s>, MessageRejection>,
     /// Since it was added to the stream, by the server's clock.
     pub age: Duration,
 }
@@ -80,7 +80,7 @@ pub struct Sighting<'s> {
 /// The result of one read, apart from its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Round {
+pub struct TailBatch {
     /// The server's clock when it answered, since the Unix epoch.
     pub server_time: Duration,
     /// The largest possible lead of that clock over this machine's, in nanoseconds.
@@ -91,7 +91,7 @@ pub struct Round {
     pub is_idle: bool,
 }
 
-impl Watch {
+impl StreamTail {
     /// Connects. Messages from `from` on are shown; without it those that are added from now on.
     ///
     /// The state always contains all messages of the streams, as that of a follower does.
@@ -140,8 +140,8 @@ impl Watch {
     pub async fn round(
         &mut self,
         wait: Duration,
-        mut show: impl FnMut(Sighting<'_>),
-    ) -> Result<Round, InspectError> {
+        mut show: impl FnMut(TailedMessage<'_>),
+    ) -> Result<TailBatch, InspectError> {
         let server_time = match self.server_time.take() {
             Some(server_time) => server_time,
             None => open(&mut self.logs).await?,
@@ -160,7 +160,7 @@ impl Watch {
             Err(error) if error.is_cut() && self.cuts < MAX_CUTS => {
                 self.cuts += 1;
                 let server_lead = nanos(server_time) - nanos(sent.wall);
-                return Ok(Round {
+                return Ok(TailBatch {
                     server_time,
                     server_lead,
                     is_live: was_tailing,
@@ -188,7 +188,7 @@ impl Watch {
         self.server_time = Some(server_time);
         let server_lead = nanos(server_time) - nanos(sent.wall);
         let is_idle = is_idle && self.fold.is_tailing();
-        Ok(Round { server_time, server_lead, is_live: was_tailing, is_idle })
+        Ok(TailBatch { server_time, server_lead, is_live: was_tailing, is_idle })
     }
 
     fn show(
@@ -196,7 +196,7 @@ impl Watch {
         reading: &Reading,
         now: Moment,
         server_lead: i128,
-        show: &mut impl FnMut(Sighting<'_>),
+        show: &mut impl FnMut(TailedMessage<'_>),
     ) {
         for Entry { stream, id, fields: entry_fields } in &reading.entries {
             let Some(shown) = self.shown.get_mut(stream.index()) else { continue };
@@ -207,11 +207,11 @@ impl Watch {
             let fields = entry_fields.borrowed();
             let verified = self.keys.verify(&Message::new(*stream, &fields));
             let verified = match entry_fields.too_large() {
-                Some(_) => Err(Rejection::too_large()),
+                Some(_) => Err(MessageRejection::too_large()),
                 None => verified,
             };
             let age = nanos(now.wall) + server_lead - i128::from(id.ms) * 1_000_000;
-            show(Sighting {
+            show(TailedMessage {
                 stream: *stream,
                 id: *id,
                 fields: &fields,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use caracal_revocation_admin::Inspector;
-use caracal_revocation_event::{Message, Notice, OccurredAt, Stream};
+use caracal_revocation_event::{Message, MessageBuilder, OccurredAt, Stream};
 use caracal_revocation_stream::{InspectErrorKind, Publisher, Settings};
 use serde::Serialize;
 
@@ -64,46 +64,48 @@ async fn cause(settings: &Settings) -> Option<Failure> {
 
 /// What the command line asks for. A suspension and its end are told as the Coordinator tells
 /// them: a suspension on two streams, its end on one.
-fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<Notice>, Failure> {
+fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>, Failure> {
     let notice = match what {
         PublishCommand::Revoke { zone, session, root, agent_session, delegation, reason } => {
-            let mut notice = Notice::revoke(zone, reason);
+            let mut notice = MessageBuilder::revoke(zone, reason);
             let named = [session, root, agent_session, delegation];
             if named.iter().all(|id| id.is_none()) {
                 return Err(Failure::new(
                     "nothing to revoke: give --session, --root, --agent-session or --delegation",
                 ));
             }
-            let add = [Notice::session, Notice::root, Notice::agent_session]
-                .into_iter()
-                .chain([Notice::delegation_edge as fn(Notice, &str) -> Notice]);
+            let add =
+                [MessageBuilder::session, MessageBuilder::root, MessageBuilder::agent_session]
+                    .into_iter()
+                    .chain([MessageBuilder::delegation_edge
+                        as fn(MessageBuilder, &str) -> MessageBuilder]);
             for (id, add) in named.into_iter().zip(add) {
                 notice = id.iter().fold(notice, |notice, id| add(notice, id));
             }
             notice
         }
-        PublishCommand::Keys { zone } => Notice::keys(zone),
+        PublishCommand::Keys { zone } => MessageBuilder::keys(zone),
         PublishCommand::Policy { zone, policy_set, version } => {
             let named = [("policy_set_id", policy_set), ("policy_set_version_id", version)];
-            named.into_iter().fold(Notice::policies(zone), |notice, (name, id)| {
+            named.into_iter().fold(MessageBuilder::policies(zone), |notice, (name, id)| {
                 id.iter().fold(notice, |notice, id| notice.with(name, id))
             })
         }
         PublishCommand::Delegation { zone, event, edges, epoch } => {
             let edges: Vec<&str> = edges.iter().map(String::as_str).collect();
-            Notice::delegation(zone, (*event).into(), &edges, *epoch)
+            MessageBuilder::delegation(zone, (*event).into(), &edges, *epoch)
         }
         PublishCommand::Suspend(args) => {
             let (zone, session) = (&args.zone, &args.agent_session);
             let at = args.at.map_or_else(|| occurred(now), Ok)?;
-            let revoke = Notice::revoke(zone, "suspended")
+            let revoke = MessageBuilder::revoke(zone, "suspended")
                 .agent_session(session)
                 .with("dedupe_key", &format!("agent_suspend:{session}:{at}"));
-            return Ok(vec![Notice::suspend(zone, session, at), revoke]);
+            return Ok(vec![MessageBuilder::suspend(zone, session, at), revoke]);
         }
         PublishCommand::Resume(args) => {
             let at = args.at.map_or_else(|| occurred(now), Ok)?;
-            Notice::resume(&args.zone, &args.agent_session, at)
+            MessageBuilder::resume(&args.zone, &args.agent_session, at)
         }
     };
     Ok(vec![notice])
@@ -116,7 +118,7 @@ fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
 }
 
 /// The message in words, once it was found to say what it is meant to.
-fn rehearse(settings: &Settings, notice: &Notice) -> Result<String, Failure> {
+fn rehearse(settings: &Settings, notice: &MessageBuilder) -> Result<String, Failure> {
     let stream: Stream = notice.stream();
     let fields = notice.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
     let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();

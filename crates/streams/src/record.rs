@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use caracal_revocation_event::{Change, Effect, Event, Rejection, Stream, StreamId};
+use caracal_revocation_event::{Change, Effect, Event, MessageRejection, Stream, StreamId};
 use serde::{Serialize, Serializer};
 
 use crate::text::plain;
@@ -26,7 +26,7 @@ pub(crate) struct Record<'e> {
     dead_letter: bool,
     /// Why it was rejected, in words.
     #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]
-    detail: Option<Rejection>,
+    detail: Option<MessageRejection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<&'e str>,
     /// The producer's words for why.
@@ -47,7 +47,7 @@ pub(crate) struct Record<'e> {
 }
 
 impl<'e> Record<'e> {
-    pub(crate) fn of(stream: Stream, outcome: Result<&'e Event<'e>, Rejection>) -> Self {
+    pub(crate) fn of(stream: Stream, outcome: Result<&'e Event<'e>, MessageRejection>) -> Self {
         let event = outcome.ok();
         let detail = outcome.err();
         Self {

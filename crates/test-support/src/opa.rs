@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use crate::waiting::eventually;
-use caracal_revocation_event::{KeyRing, Message, Notice};
+use caracal_revocation_event::{KeyRing, Message, MessageBuilder};
 use caracal_revocation_opa::{
     BoxFuture, Evaluation, PolicyBundle, PolicyEngine, PolicyInput, PolicyRequest, PolicySource,
     PrepareError, PreparedPolicy, Principal, Resource, SourceError, ZonePolicies, ZoneStatus,
@@ -136,7 +136,7 @@ impl PolicyEngine for Allowing {
                 std::panic::resume_unwind(Box::new("a bug in the engine"));
             }
             if bundle.modules().any(|(name, _)| name == "broken") {
-                return Err(PrepareError::Refused("it does not compile".to_owned()));
+                return Err(PrepareError::Rejected("it does not compile".to_owned()));
             }
             let decision = bundle.data().get("decision").cloned().unwrap_or(json!("allow"));
             let deterministic = bundle.data().get("chance").is_none();
@@ -202,7 +202,7 @@ pub fn invalidate(revocations: &RevocationsWriter, version: &str) {
 
 /// Applies an invalidation that was decided at this time since the Unix epoch.
 pub fn invalidate_decided(revocations: &RevocationsWriter, version: &str, decided: Duration) {
-    let notice = Notice::policy(ZONE, "ps-1", version);
+    let notice = MessageBuilder::policy(ZONE, "ps-1", version);
     let (stream, now) = (notice.stream(), revocations.now());
     let fields = notice.into_fields(None, std::time::UNIX_EPOCH + decided);
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();

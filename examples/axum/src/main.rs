@@ -5,7 +5,7 @@
 //! sets another address.
 
 use axum::{Extension, Router, routing::get, routing::post};
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_revocation::{Admission, GatewayLayer};
 use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
@@ -47,7 +47,7 @@ async fn hello(Extension(admission): Extension<Admission>) -> String {
 }
 
 async fn revoke(publisher: &caracal_revocation::Publisher, session: &str) -> String {
-    let notice = Notice::revoke(mandates::ZONE, "example").session(session);
+    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
     match publisher.publish(notice).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use caracal_revocation::GatewayLayer;
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
 
@@ -79,7 +79,9 @@ async fn main() -> Result<ExitCode, Failure> {
     for token in &doomed {
         ticks.tick().await;
         token.revocation_begins();
-        publisher.publish(Notice::revoke(mandates::ZONE, "demo").session(token.session())).await?;
+        publisher
+            .publish(MessageBuilder::revoke(mandates::ZONE, "demo").session(token.session()))
+            .await?;
         token.revocation_is_in_the_stream();
         report.published();
         let client = Client::new(address, report.clone());

@@ -7,8 +7,8 @@
 use std::convert::Infallible;
 
 use caracal_revocation::GatewayLayer;
-use caracal_revocation::gateway::GuardedUpload;
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::gateway::GuardedRequestBody;
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_test_support::{listen, mandates, streams};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{session} is revoked ten seconds from now. Ctrl-C ends.");
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        let notice = Notice::revoke(mandates::ZONE, "example").session(&session);
+        let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
         match publisher.publish(notice).await {
             Ok(id) => println!("{session} revoked, message {id}"),
             Err(error) => println!("{error}"),
@@ -61,6 +61,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-async fn hello(_: Request<GuardedUpload<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hello(
+    _: Request<GuardedRequestBody<Incoming>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello\n")))
 }

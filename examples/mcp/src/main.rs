@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::routing::post;
 use caracal_revocation::Publisher;
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_test_support::{listen, mandates, streams};
 
 #[tokio::main]
@@ -59,7 +59,7 @@ pub const CALL: &str =
     r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"research","arguments":{}}}"#;
 
 async fn revoke(publisher: &Publisher, session: &str) -> String {
-    let notice = Notice::revoke(mandates::ZONE, "example").session(session);
+    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
     match publisher.publish(notice).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation::wire::{Key, KeyRing, Notice};
+use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 use caracal_revocation::{Follower, InProcess, Publisher};
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
@@ -84,7 +84,7 @@ async fn a_tool_call_and_both_event_streams_end_on_revocation() {
     assert_eq!(calling.status(), 200);
     assert_eq!(soon(told.recv()).await.unwrap(), "research started");
 
-    let notice = Notice::revoke(ZONE, "test").session("session-1");
+    let notice = MessageBuilder::revoke(ZONE, "test").session("session-1");
     Publisher::in_process(&streams, Some(key)).publish(notice).await.unwrap();
 
     assert_eq!(soon(told.recv()).await.unwrap(), "research stopped: revoked");

@@ -9,7 +9,7 @@ use caracal_revocation::GatewayLayer;
 use caracal_revocation::policy::{
     ClaimsInput, PolicyDecision, PolicyEngine, PolicyLayer, Resource, ZonePolicies,
 };
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_test_support::{mandates, streams};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -88,7 +88,7 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     println!("\nzone-a's policy is edited on disk, and the message is published:");
     write(folder.path(), "zone-a", &["/admin"])?;
     let edited = source.read("zone-a")?.ok_or("the zone's folder is gone")?;
-    let id = publisher.publish(Notice::policy("zone-a", "set-1", edited.version())).await?;
+    let id = publisher.publish(MessageBuilder::policy("zone-a", "set-1", edited.version())).await?;
     println!("policy.invalidate {id}, version {}", edited.version());
     let began = std::time::Instant::now();
     while policies.status("zone-a").and_then(|zone| zone.version).as_deref()

@@ -7,8 +7,8 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use caracal_revocation::gateway::GuardedUpload;
-use caracal_revocation::wire::{Key, KeyRing, Notice};
+use caracal_revocation::gateway::GuardedRequestBody;
+use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 use caracal_revocation::{Claims, Follower, GatewayLayer, InProcess, Publisher};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -42,7 +42,7 @@ async fn two_requests() -> Result<(), Failure> {
     let revocations = Follower::in_process(&streams, KeyRing::new(key.clone()))?.spawn();
     revocations.ready().await;
     let gateway = GatewayLayer::new(revocations.clone()).layer(service_fn(
-        async |_: Request<GuardedUpload<()>>| {
+        async |_: Request<GuardedRequestBody<()>>| {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
         },
     ));
@@ -55,7 +55,7 @@ async fn two_requests() -> Result<(), Failure> {
 
     gateway.clone().oneshot(request()).instrument(tracing::info_span!("request")).await?;
     let publisher = Publisher::in_process(&streams, Some(key));
-    publisher.publish(Notice::revoke("z-1", "operator").session("ar-1")).await?;
+    publisher.publish(MessageBuilder::revoke("z-1", "operator").session("ar-1")).await?;
     while revocations.entries() == 0 {
         tokio::task::yield_now().await;
     }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use caracal_revocation::wire::{DelegationEvent, Notice, Stream};
+use caracal_revocation::wire::{DelegationEvent, MessageBuilder, Stream};
 use caracal_revocation::{Mandate, Publisher, ResourceLayer, Verifier};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::{listen, streams};
@@ -104,7 +104,7 @@ fn operator(publisher: Publisher, zone: String) -> Router {
         .route(
             "/operator/revoke/{session}",
             post(async move |Path(session): Path<String>| {
-                let notice = Notice::revoke(&sessions.1, "example").session(&session);
+                let notice = MessageBuilder::revoke(&sessions.1, "example").session(&session);
                 said(sessions.0.publish(notice).await.map(|id| id.to_string()))
             }),
         )
@@ -112,7 +112,7 @@ fn operator(publisher: Publisher, zone: String) -> Router {
             "/operator/revoke-edge/{edge}/{epoch}",
             post(async move |Path((edge, epoch)): Path<(String, u64)>| {
                 let event = DelegationEvent::Revoke;
-                let notice = Notice::delegation(&edges.1, event, &[&edge], epoch);
+                let notice = MessageBuilder::delegation(&edges.1, event, &[&edge], epoch);
                 said(edges.0.publish(notice).await.map(|id| id.to_string()))
             }),
         )

@@ -18,8 +18,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
 use axum::{Extension, Router};
-use caracal_revocation::gateway::{Cutting, GuardedWebSocket};
-use caracal_revocation::wire::{Notice, Stream};
+use caracal_revocation::gateway::{CutOptions, GuardedWebSocket};
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_revocation::{Admission, GatewayLayer, Publisher};
 use caracal_test_support::{listen, mandates, streams};
 use futures_util::stream;
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Error> {
     let (follower, publisher) = streams::from_env(&[Stream::SessionsRevoke]).await?;
     let revocations = follower.spawn();
 
-    let cutting = Cutting::new()
+    let cutting = CutOptions::new()
         // Also cuts when Redis has been away longer than the bound.
         .when_unknown()
         .on_cut(|report| println!("cut: {} ({})", report.part.label(), report.cut.label()));
@@ -105,7 +105,7 @@ async fn slow() -> impl IntoResponse {
 }
 
 async fn revoke(publisher: &Publisher, Path(session): Path<String>) -> String {
-    let notice = Notice::revoke(mandates::ZONE, "example").session(&session);
+    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
     match publisher.publish(notice).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),

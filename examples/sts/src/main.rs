@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use caracal_revocation::effects::{Delivery, EffectFailure, EffectRunner};
-use caracal_revocation::wire::{Change, KeyRing, Notice, Stream};
+use caracal_revocation::wire::{Change, KeyRing, MessageBuilder, Stream};
 use caracal_revocation::{Publisher, StsLayer};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::{listen, streams};
@@ -172,14 +172,14 @@ async fn keys(
 }
 
 async fn revoke(State(sts): State<Sts>, Path(session): Path<String>) -> String {
-    publish(&sts, Notice::revoke(ZONE, "example").session(&session)).await
+    publish(&sts, MessageBuilder::revoke(ZONE, "example").session(&session)).await
 }
 
 async fn invalidate_keys(State(sts): State<Sts>) -> String {
-    publish(&sts, Notice::keys(ZONE)).await
+    publish(&sts, MessageBuilder::keys(ZONE)).await
 }
 
-async fn publish(sts: &Sts, notice: Notice) -> String {
+async fn publish(sts: &Sts, notice: MessageBuilder) -> String {
     match sts.publisher.publish(notice).await {
         Ok(id) => format!("message {id}\n"),
         Err(error) => format!("{error}\n"),

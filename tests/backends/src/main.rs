@@ -6,7 +6,7 @@
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use caracal_revocation_mandate::{ConfigError, Invalid, Verifier, VerifyError};
+use caracal_revocation_mandate::{ConfigError, InvalidMandate, Verifier, VerifyError};
 use caracal_revocation_state::{Options, RevocationsWriter};
 use jsonwebtoken::crypto::{CryptoProvider, aws_lc, rust_crypto};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -56,7 +56,7 @@ async fn check(verifier: &Verifier, issuer: &str, signing: &EncodingKey) -> Resu
     let (signed, _) = good.rsplit_once('.').ok_or("no signature")?;
     let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([1; 64]));
     let refused = verifier.verify(&forged).await.err();
-    assert_eq!(refused, Some(VerifyError::Invalid(Invalid::Signature)));
+    assert_eq!(refused, Some(VerifyError::Invalid(InvalidMandate::Signature)));
     Ok(())
 }
 

@@ -70,7 +70,7 @@ async fn ends_only_revoked_streams_among_ten_thousand() {
     assert_eq!(soon(ended.recv()).await, Some((7_777, true)));
     scene.running(STREAMS - 1).await;
     assert!(ended.try_recv().is_err(), "another stream ended");
-    assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
 
     // New requests continue throughout, and each is answered.
     let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));

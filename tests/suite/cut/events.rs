@@ -95,7 +95,7 @@ async fn event_reader_gets_the_reason_and_stays_away() {
         assert_eq!(source.next().await, event("revoked", REVOKED));
         assert_eq!(source.next().await, Happened::Reconnecting);
         assert_eq!(source.next().await, Happened::Failed(401));
-        assert_eq!(scene.told(), [("revoked", CutPart::EventStream)]);
+        assert_eq!(scene.told(), [("revoked", CutPoint::EventStream)]);
     }
 }
 

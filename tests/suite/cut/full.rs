@@ -47,7 +47,7 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     revoke(&publisher, "late").await;
     let [mut late, _other] = running;
     assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "the response is cut");
-    assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
     assert_eq!(is_unknown(revocations), Some(Unknown::Full));
     assert!(is_revoked(revocations, "ar-0"), "known revocations stay");
     for sid in ["late", "other", "new"] {

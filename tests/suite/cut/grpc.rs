@@ -236,7 +236,7 @@ async fn waiting_call_ends_with_status() {
     scene.running(1).await;
     scene.revoke("ar-1");
     assert_revoked(&soon(asked).await.unwrap().unwrap_err());
-    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn server_stream_ends_with_status() {
     let status = soon(answers.message()).await.unwrap_err();
     assert_revoked(&status);
     assert_eq!(status.metadata().get("x-caracal-revoked").unwrap(), "true");
-    assert_eq!(scene.told(), [("revoked", CutPart::Grpc)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Grpc)]);
 }
 
 #[tokio::test]

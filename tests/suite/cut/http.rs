@@ -83,7 +83,7 @@ async fn hyper_reports_a_cut_response() {
             );
         }
         scene.running(0).await;
-        assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+        assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
     }
 }
 
@@ -122,7 +122,7 @@ async fn answers_in_place_of_a_waiting_handler() {
             "error": "invalid_token", "error_description": "session revoked", "requestId": "req-7",
         });
         assert_eq!(body, expected);
-        assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+        assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
     }
 }
 

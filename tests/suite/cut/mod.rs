@@ -18,7 +18,7 @@ use std::time::Duration;
 use ::http::{Request, header};
 use axum::Router;
 use axum::body::Body;
-use caracal_revocation::gateway::{CutPart, Cutting};
+use caracal_revocation::gateway::{CutOptions, CutPoint};
 use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{KeyRing, Message, Stream};
 use caracal_revocation::{Claims, GatewayLayer, Revocations};
@@ -36,7 +36,7 @@ struct Scene {
     revocations: Revocations,
     /// `None` if a follower owns the writer.
     writer: Option<Arc<RevocationsWriter>>,
-    told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
+    told: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
 }
 
 impl Scene {
@@ -53,7 +53,7 @@ impl Scene {
 
     fn layer(&self) -> GatewayLayer {
         let told = Arc::clone(&self.told);
-        let cutting = Cutting::new().on_cut(move |report| {
+        let cutting = CutOptions::new().on_cut(move |report| {
             told.lock().unwrap().push((report.cut.label(), report.part));
         });
         GatewayLayer::new(self.revocations.clone()).with_cutting(cutting)
@@ -67,7 +67,7 @@ impl Scene {
         writer.apply(&event, writer.now());
     }
 
-    fn told(&self) -> Vec<(&'static str, CutPart)> {
+    fn told(&self) -> Vec<(&'static str, CutPoint)> {
         self.told.lock().unwrap().clone()
     }
 

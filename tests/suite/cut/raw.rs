@@ -206,7 +206,7 @@ async fn replaces_buffered_response_with_the_denial() {
     let response = exchange.end().await;
     assert!(response.starts_with("HTTP/1.0 401 "), "{response}");
     assert!(body(&response).contains("session revoked"), "{response}");
-    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test]

@@ -57,6 +57,6 @@ async fn cut_upload_fails_in_the_task_that_reads_it() {
             .find_map(|error| error.downcast_ref::<CutError>())
             .expect("the source chain holds a `CutError`");
         assert_eq!(cut.cut().label(), "revoked");
-        assert_eq!(scene.told(), [("revoked", CutPart::Upload)]);
+        assert_eq!(scene.told(), [("revoked", CutPoint::Upload)]);
     }
 }

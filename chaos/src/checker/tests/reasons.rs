@@ -1,4 +1,4 @@
-//! A refusal must be true, and a good token must pass.
+//! A denial must be true, and a good token must pass.
 
 use super::{Answer, Hole, Rule, Scope, Told, UNIX_START};
 

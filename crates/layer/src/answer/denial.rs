@@ -8,12 +8,12 @@ use http::{HeaderValue, Response, StatusCode};
 use super::request_id::RequestId;
 use super::respond::{Content, respond};
 use super::table::{Answer, Profile};
-use crate::{Rejection, challenge};
+use crate::{RequestDenial, challenge};
 
 /// The denial of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Denial {
-    pub(crate) rejection: Rejection,
+    pub(crate) rejection: RequestDenial,
     pub(crate) request_id: RequestId,
     pub(crate) profile: Profile,
     /// `true` if the request is a call over gRPC.

@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 #[cfg(feature = "opa")]
-use crate::PolicyRejectionKind;
-use crate::RejectionKind;
+use crate::PolicyDenialKind;
+use crate::RequestDenialKind;
 use crate::limits::{RETRY_OUTAGE, RETRY_REFRESH};
 
 /// The layer that answers, which selects a column of the table (contract, "Answers").
@@ -36,7 +36,7 @@ pub(crate) enum Alert {
 }
 
 impl Profile {
-    pub(crate) const fn answer(self, kind: RejectionKind) -> Answer {
+    pub(crate) const fn answer(self, kind: RequestDenialKind) -> Answer {
         match self {
             Self::Gateway => gateway(kind),
             Self::Resource => resource(kind),
@@ -58,8 +58,8 @@ impl Answer {
     }
 }
 
-const fn gateway(kind: RejectionKind) -> Answer {
-    use RejectionKind as Kind;
+const fn gateway(kind: RequestDenialKind) -> Answer {
+    use RequestDenialKind as Kind;
     match kind {
         Kind::MissingToken => {
             Answer { names_error: false, ..invalid_token("missing bearer token") }
@@ -125,8 +125,8 @@ const fn gateway(kind: RejectionKind) -> Answer {
 }
 
 /// The resource server's answers: the gateway's, with more exact codes and a hint.
-const fn resource(kind: RejectionKind) -> Answer {
-    use RejectionKind as Kind;
+const fn resource(kind: RequestDenialKind) -> Answer {
+    use RequestDenialKind as Kind;
     let base = gateway(kind);
     let (error, hint) = match kind {
         Kind::MissingToken => ("missing_token", "send a mandate as a bearer token"),
@@ -157,8 +157,8 @@ const fn resource(kind: RejectionKind) -> Answer {
 }
 
 /// The STS's answers: the gateway's, but an unreadable token is an invalid form.
-const fn sts(kind: RejectionKind) -> Answer {
-    use RejectionKind as Kind;
+const fn sts(kind: RequestDenialKind) -> Answer {
+    use RequestDenialKind as Kind;
     let base = gateway(kind);
     match kind {
         Kind::MalformedToken
@@ -173,8 +173,8 @@ const fn sts(kind: RejectionKind) -> Answer {
 
 /// The policy layer's answers. None is about the token.
 #[cfg(feature = "opa")]
-pub(crate) const fn policy(kind: PolicyRejectionKind) -> Answer {
-    use PolicyRejectionKind as Kind;
+pub(crate) const fn policy(kind: PolicyDenialKind) -> Answer {
+    use PolicyDenialKind as Kind;
     match kind {
         Kind::NotAdmitted | Kind::NoClaims | Kind::OtherState | Kind::NoZone | Kind::OtherZone => {
             forbidden("access_denied", "authority not established")
@@ -226,12 +226,12 @@ mod tests {
     #[test]
     fn descriptions_state_the_limits_in_force() {
         let description = |kind| Profile::Gateway.answer(kind).description;
-        let longest = description(RejectionKind::OversizedToken);
+        let longest = description(RequestDenialKind::OversizedToken);
         assert_eq!(longest, format!("token exceeds {MAX_TOKEN} bytes"));
-        let longest = description(RejectionKind::OversizedBody);
+        let longest = description(RequestDenialKind::OversizedBody);
         assert_eq!(longest, format!("the body exceeds {MAX_FORM} bytes"));
         let (longest, minutes) =
-            (description(RejectionKind::LifetimeTooLong), LONGEST_LIFETIME.as_secs() / 60);
+            (description(RequestDenialKind::LifetimeTooLong), LONGEST_LIFETIME.as_secs() / 60);
         assert_eq!(longest, format!("token lives longer than {minutes} minutes"));
     }
 }

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use crate::answer::Profile;
 use crate::challenge::metadata_url;
 use crate::guarded::Guard;
-use crate::{Cutting, Guarded, ResourceMetadataError};
+use crate::{CutOptions, Guarded, ResourceMetadataError};
 
 /// Guards a service: only requests whose authority is known to stand reach it.
 ///
@@ -110,7 +110,7 @@ impl GatewayLayer {
     }
 
     /// Says how to cut what is already running, and what to spare.
-    pub fn with_cutting(self, cutting: Cutting) -> Self {
+    pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
 use caracal_revocation_state::{
-    Admission, Authority, Checks, Claims, Identity, Moment, NotAdmitted, Revocations, Watch,
+    Admission, Authority, Checks, Claims, CutPolicy, Identity, Moment, NotAdmitted, Revocations,
 };
 use http::{Extensions, HeaderMap};
 
 use crate::bearer::Authorization;
 use crate::unverified::Payload;
-use crate::{Rejection, RejectionKind};
+use crate::{RequestDenial, RequestDenialKind};
 
 /// Decides whether a request is admitted.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Authorizer {
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
     /// Decides when admitted requests are cut, if any are.
-    pub(crate) watch: OnceLock<Option<Arc<Watch>>>,
+    pub(crate) watch: OnceLock<Option<Arc<CutPolicy>>>,
 }
 
 /// The verification of a token that is not in the cache.
@@ -33,7 +33,7 @@ pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, Verif
 /// The result for a request, and the mandate that it was decided on, where one was verified here.
 pub(crate) struct AuthorizeOutcome {
     /// An anonymous request has no admission.
-    pub(crate) result: Result<Option<Admission>, Box<Rejection>>,
+    pub(crate) result: Result<Option<Admission>, Box<RequestDenial>>,
     pub(crate) mandate: Option<Mandate>,
     /// The identity that was taken out of the extensions.
     pub(crate) taken: Option<Identity>,
@@ -57,7 +57,7 @@ impl Authorizer {
         // Before the token is checked: the same text may be in the cache.
         let presented = Authorization::of(headers).ok().flatten();
         let presented = presented.and_then(Authorization::presented);
-        if let Some(mandate) = presented.and_then(|token| verifier.recall(token)) {
+        if let Some(mandate) = presented.and_then(|token| verifier.cached(token)) {
             return AuthorizeStep::Decided(self.by_mandate(mandate));
         }
         let token = match self.token(headers) {
@@ -73,13 +73,13 @@ impl Authorizer {
     pub(crate) fn conclude(&self, verified: Result<Mandate, VerifyError>) -> AuthorizeOutcome {
         match verified {
             Ok(mandate) => self.by_mandate(mandate),
-            Err(error) => AuthorizeOutcome::denied(Rejection::unverified(error)),
+            Err(error) => AuthorizeOutcome::denied(RequestDenial::unverified(error)),
         }
     }
 
     fn by_mandate(&self, mandate: Mandate) -> AuthorizeOutcome {
         let outcome = self.decide(&mandate.identity(&self.revocations));
-        let unmet = self.requirements.check(&mandate).map_err(Rejection::unmet_requirement);
+        let unmet = self.requirements.check(&mandate).map_err(RequestDenial::unmet_requirement);
         let outcome = match (outcome.result.is_ok(), unmet) {
             (true, Err(rejection)) => AuthorizeOutcome::denied(rejection),
             _ => outcome,
@@ -88,11 +88,11 @@ impl Authorizer {
     }
 
     /// Returns the request's token, or `None` if the request may be anonymous.
-    fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, RejectionKind> {
+    fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, RequestDenialKind> {
         match Authorization::of(headers)? {
             Some(authorization) => authorization.token().map(Some),
             None if self.allow_anonymous => Ok(None),
-            None => Err(RejectionKind::MissingToken),
+            None => Err(RequestDenialKind::MissingToken),
         }
     }
 
@@ -106,13 +106,13 @@ impl Authorizer {
             && let Some(identity) = admission.identity()
         {
             if !admission.is_by(&self.revocations) {
-                return AuthorizeOutcome::denied(RejectionKind::OtherState);
+                return AuthorizeOutcome::denied(RequestDenialKind::OtherState);
             }
             return self.decide(identity);
         }
         // The layer that left an identity may have verified another token than this header names.
         if authorization.is_some_and(Authorization::is_malformed) {
-            return AuthorizeOutcome::denied(RejectionKind::MalformedHeader);
+            return AuthorizeOutcome::denied(RequestDenialKind::MalformedHeader);
         }
         match self.take(extensions) {
             Ok(Some(identity)) => {
@@ -125,17 +125,17 @@ impl Authorizer {
     }
 
     /// Removes the identity that a layer which verified the token left in the extensions.
-    fn take(&self, extensions: &mut Extensions) -> Result<Option<Identity>, RejectionKind> {
+    fn take(&self, extensions: &mut Extensions) -> Result<Option<Identity>, RequestDenialKind> {
         let Some(authority) = extensions.get::<Authority>() else {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
         // Its digests are of another state.
         if !authority.is_by(&self.revocations) {
-            return Err(RejectionKind::OtherState);
+            return Err(RequestDenialKind::OtherState);
         }
         // It is unclear which of the two is of the token that the service behind will see.
         if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
-            return Err(RejectionKind::MalformedClaims);
+            return Err(RequestDenialKind::MalformedClaims);
         }
         Ok(extensions.remove::<Authority>().map(Identity::from))
     }
@@ -144,14 +144,14 @@ impl Authorizer {
     fn by_token(
         &self,
         authorization: Option<Authorization<'_>>,
-    ) -> Result<AuthorizeOutcome, RejectionKind> {
+    ) -> Result<AuthorizeOutcome, RequestDenialKind> {
         let token = match authorization {
             Some(authorization) => authorization.token()?,
             None if self.allow_anonymous => return Ok(AuthorizeOutcome::new(Ok(None))),
-            None => return Err(RejectionKind::MissingToken),
+            None => return Err(RequestDenialKind::MissingToken),
         };
         if !self.unverified_claims {
-            return Err(RejectionKind::UnverifiedToken);
+            return Err(RequestDenialKind::UnverifiedToken);
         }
         let payload = Payload::of(token)?;
         let claims = payload.claims()?;
@@ -159,12 +159,12 @@ impl Authorizer {
         Ok(AuthorizeOutcome::new(admission.map(Some).map_err(Box::new)))
     }
 
-    fn watch(&self) -> Option<&Arc<Watch>> {
+    fn watch(&self) -> Option<&Arc<CutPolicy>> {
         self.watch.get().and_then(Option::as_ref)
     }
 
     fn decide(&self, identity: &Identity) -> AuthorizeOutcome {
-        let now = self.revocations.glance();
+        let now = self.revocations.now_coarse();
         let admission = self.revocations.admit(identity, &self.checks, now, self.watch());
         let denied = |why| denied(&self.revocations, identity.claims(), &self.checks, now, why);
         AuthorizeOutcome::new(admission.map(Some).map_err(denied).map_err(Box::new))
@@ -172,11 +172,11 @@ impl Authorizer {
 }
 
 impl AuthorizeOutcome {
-    fn denied(rejection: impl Into<Rejection>) -> Self {
+    fn denied(rejection: impl Into<RequestDenial>) -> Self {
         Self::new(Err(Box::new(rejection.into())))
     }
 
-    const fn new(result: Result<Option<Admission>, Box<Rejection>>) -> Self {
+    const fn new(result: Result<Option<Admission>, Box<RequestDenial>>) -> Self {
         Self { result, mandate: None, taken: None }
     }
 }
@@ -186,9 +186,9 @@ pub(crate) fn admit_unverified<S: AsRef<str>>(
     revocations: &Revocations,
     claims: &Claims<S>,
     checks: &Checks,
-    watch: Option<&Arc<Watch>>,
-) -> Result<Admission, Rejection> {
-    let now = revocations.glance();
+    watch: Option<&Arc<CutPolicy>>,
+) -> Result<Admission, RequestDenial> {
+    let now = revocations.now_coarse();
     let admission = revocations.admit_unverified(claims, checks, now, watch);
     admission.map_err(|why| denied(revocations, claims, checks, now, why))
 }
@@ -200,13 +200,12 @@ fn denied<S: AsRef<str>>(
     checks: &Checks,
     now: Moment,
     why: NotAdmitted,
-) -> Rejection {
+) -> RequestDenial {
     let rejection = match why {
-        NotAdmitted::Refused(refusal) => {
-            Rejection::refused(refusal).after(revocations.take_enforcement_lag(claims, checks, now))
-        }
-        NotAdmitted::Unknown(unknown) => Rejection::unknown_state(unknown),
-        NotAdmitted::NoRecord => return RejectionKind::MalformedClaims.into(),
+        NotAdmitted::Denied(denial) => RequestDenial::refused(denial)
+            .after(revocations.take_enforcement_lag(claims, checks, now)),
+        NotAdmitted::Unknown(unknown) => RequestDenial::unknown_state(unknown),
+        NotAdmitted::NoRecord => return RequestDenialKind::MalformedClaims.into(),
     };
     rejection.in_zone(claims.zone_id.as_ref().map(AsRef::as_ref))
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use caracal_revocation_state::Running;
+use caracal_revocation_state::RequestCancellation;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -21,7 +21,7 @@ pin_project! {
     /// ended, it ends in the way of its protocol, within the task that polls it. It does not wait
     /// for the next frame of the service.
     #[derive(Debug)]
-    pub struct GuardedBody<B> {
+    pub struct GuardedResponseBody<B> {
         #[pin]
         kind: Kind<B>,
     }
@@ -33,13 +33,13 @@ pin_project! {
     enum Kind<B> {
         /// The body of a request that nothing cuts.
         Inner { #[pin] body: B },
-        Running { #[pin] body: B, running: Running, termination: Termination },
+        Running { #[pin] body: B, running: RequestCancellation, termination: Termination },
         /// A denial, or the final frames after a cut.
         Own { frames: FinalFrames, flushing: Option<Pin<Box<Sleep>>> },
     }
 }
 
-impl<B> GuardedBody<B> {
+impl<B> GuardedResponseBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }
@@ -55,7 +55,7 @@ impl<B> GuardedBody<B> {
     }
 }
 
-impl<B: Body> GuardedBody<B> {
+impl<B: Body> GuardedResponseBody<B> {
     /// Wraps the response of a request that may still be cut.
     pub(super) fn running(mut response: Response<B>, context: RequestContext) -> Response<Self> {
         let termination = Termination::prepare(&context.client, context.profile, &mut response);
@@ -65,7 +65,7 @@ impl<B: Body> GuardedBody<B> {
     }
 }
 
-impl<B> Body for GuardedBody<B>
+impl<B> Body for GuardedResponseBody<B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -121,7 +121,7 @@ enum Next {
 
 fn poll_running<B>(
     mut body: Pin<&mut B>,
-    running: &mut Running,
+    running: &mut RequestCancellation,
     termination: &mut Termination,
     cx: &mut Context<'_>,
 ) -> Poll<Next>

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::{Checks, CutReport, Revocations, Watch};
+use caracal_revocation_state::{Checks, CutPolicy, CutReport, Revocations};
 
 use crate::log;
 use crate::metrics::CutCounters;
@@ -16,9 +16,9 @@ use crate::metrics::CutCounters;
 ///
 /// ```
 /// use std::time::Duration;
-/// use caracal_revocation_layer::{Cutting, GatewayLayer};
+/// use caracal_revocation_layer::{CutOptions, GatewayLayer};
 /// # let revocations = caracal_revocation_state::RevocationsWriter::new(Default::default()).reader();
-/// let cutting = Cutting::new()
+/// let cutting = CutOptions::new()
 ///     .exp_grace(Duration::ZERO)
 ///     .when_unknown()
 ///     .on_cut(|report| println!("{} cut: {}", report.part.label(), report.cut.label()));
@@ -26,7 +26,7 @@ use crate::metrics::CutCounters;
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Cutting {
+pub struct CutOptions {
     exp_grace: Option<Duration>,
     when_unknown: bool,
     pub(crate) finish_handlers: bool,
@@ -48,7 +48,7 @@ pub(crate) enum Trailer {
 
 type OnCut = Arc<dyn Fn(&CutReport<'_>) + Send + Sync>;
 
-impl Cutting {
+impl CutOptions {
     /// Cuts what has to be, and spares nothing.
     pub const fn new() -> Self {
         Self {
@@ -120,7 +120,7 @@ impl Cutting {
     }
 
     /// Cuts nothing: what was admitted runs on for as long as it likes.
-    pub const fn insecure_nothing(mut self) -> Self {
+    pub const fn insecure_disabled(mut self) -> Self {
         self.nothing = true;
         self
     }
@@ -131,11 +131,11 @@ impl Cutting {
         revocations: &Revocations,
         checks: &Checks,
         counters: CutCounters,
-    ) -> Option<Arc<Watch>> {
+    ) -> Option<Arc<CutPolicy>> {
         if self.nothing {
             return None;
         }
-        let mut watch = Watch::new(revocations.clone(), *checks);
+        let mut watch = CutPolicy::new(revocations.clone(), *checks);
         if let Some(grace) = self.exp_grace {
             watch = watch.with_exp_grace(grace);
         }
@@ -154,15 +154,15 @@ impl Cutting {
     }
 }
 
-impl Default for Cutting {
+impl Default for CutOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Cutting {
+impl fmt::Debug for CutOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cutting")
+        f.debug_struct("CutOptions")
             .field("exp_grace", &self.exp_grace)
             .field("when_unknown", &self.when_unknown)
             .field("finish_handlers", &self.finish_handlers)

@@ -4,7 +4,7 @@ use caracal_revocation_state::Admitted;
 
 use super::authorizer::Verification;
 use super::request_context::RequestContext;
-use crate::Rejection;
+use crate::RequestDenial;
 use crate::answer::Denial;
 
 /// A decision of the guard.
@@ -21,11 +21,11 @@ pub(crate) enum GuardDecision {
 ///
 /// [`GatewayLayer::insecure_observe_only`]: crate::GatewayLayer::insecure_observe_only
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed(Result<Option<Admitted>, Rejection>);
+pub struct Observed(Result<Option<Admitted>, RequestDenial>);
 
 impl Observed {
     /// An anonymous request has no proof.
-    pub(crate) const fn new(outcome: Result<Option<Admitted>, Rejection>) -> Self {
+    pub(crate) const fn new(outcome: Result<Option<Admitted>, RequestDenial>) -> Self {
         Self(outcome)
     }
 
@@ -40,7 +40,7 @@ impl Observed {
 
     /// Returns the reason for which the request would have been denied, if it would have been.
     #[must_use]
-    pub fn rejection(&self) -> Option<&Rejection> {
+    pub fn rejection(&self) -> Option<&RequestDenial> {
         self.0.as_ref().err()
     }
 }

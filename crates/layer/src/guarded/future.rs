@@ -18,13 +18,13 @@ use super::held::Held;
 use super::request_context::RequestContext;
 use super::termination::{Delimited, delimited};
 use crate::answer::Denial;
-use crate::{GuardedBody, GuardedUpload};
+use crate::{GuardedRequestBody, GuardedResponseBody};
 
 pin_project! {
     /// The future of a [`Guarded`](crate::Guarded) service.
     pub struct GuardedFuture<S, B, R>
     where
-        S: Service<Request<GuardedUpload<B>>>,
+        S: Service<Request<GuardedRequestBody<B>>>,
     {
         #[pin]
         kind: Kind<S, B, R>,
@@ -35,7 +35,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<S, B, R>
     where
-        S: Service<Request<GuardedUpload<B>>>,
+        S: Service<Request<GuardedRequestBody<B>>>,
     {
         Inner { #[pin] future: S::Future, context: Option<RequestContext> },
         Held { held: Pin<Box<Held<R>>> },
@@ -52,7 +52,7 @@ struct Waiting<S, B> {
     guard: Arc<Guard>,
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B, R> GuardedFuture<S, B, R> {
+impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> GuardedFuture<S, B, R> {
     pub(super) fn call(
         inner: &mut S,
         request: Request<B>,
@@ -76,20 +76,20 @@ impl<S: Service<Request<GuardedUpload<B>>>, B, R> GuardedFuture<S, B, R> {
     }
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B, R> Kind<S, B, R> {
+impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> Kind<S, B, R> {
     fn call(inner: &mut S, request: Request<B>, context: Option<RequestContext>) -> Self {
         let running = context.as_ref().map(|context| context.running.clone());
-        let request = request.map(|body| GuardedUpload::new(body, running));
+        let request = request.map(|body| GuardedRequestBody::new(body, running));
         Self::Inner { future: inner.call(request), context }
     }
 }
 
 impl<S, ReqBody, ResBody> Future for GuardedFuture<S, ReqBody, ResBody>
 where
-    S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>>,
+    S: Service<Request<GuardedRequestBody<ReqBody>>, Response = Response<ResBody>>,
     ResBody: Body<Data = Bytes>,
 {
-    type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
+    type Output = Result<Response<GuardedResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -98,7 +98,8 @@ where
                 KindProjection::Inner { future, context } => match context {
                     None => {
                         let response = ready!(future.poll(cx));
-                        let response = response.map(|response| response.map(GuardedBody::inner));
+                        let response =
+                            response.map(|response| response.map(GuardedResponseBody::inner));
                         return Poll::Ready(response);
                     }
                     Some(_) => match ready!(poll_running(future, context, cx)) {
@@ -109,11 +110,13 @@ where
                     },
                 },
                 KindProjection::Held { held } => match ready!(held.as_mut().poll(cx)) {
-                    Ok(response) => return Poll::Ready(Ok(response.map(GuardedBody::whole))),
+                    Ok(response) => {
+                        return Poll::Ready(Ok(response.map(GuardedResponseBody::whole)));
+                    }
                     Err(denial) => Kind::Denied { denial },
                 },
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(denial.respond().map(GuardedBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::whole)));
                 }
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {
@@ -136,7 +139,7 @@ where
 }
 
 enum Next<B, E> {
-    Answer(Result<Response<GuardedBody<B>>, E>),
+    Answer(Result<Response<GuardedResponseBody<B>>, E>),
     /// The request was cut before it had an answer, or its client cannot receive the answer safely.
     Deny(Box<Denial>),
     Hold(Pin<Box<Held<B>>>),
@@ -161,7 +164,7 @@ where
             (None, Err(error)) => Next::Answer(Err(error)),
             (None, Ok(response)) => match place.take() {
                 Some(context) => answer_running(response, context),
-                None => Next::Answer(Ok(response.map(GuardedBody::inner))),
+                None => Next::Answer(Ok(response.map(GuardedResponseBody::inner))),
             },
         }),
         Poll::Pending => match Pin::new(&mut context.running).poll(cx) {
@@ -179,13 +182,13 @@ fn answer_running<B: Body, E>(response: Response<B>, context: RequestContext) ->
         None => Delimited::Already,
     };
     match delimited {
-        Delimited::Already => Next::Answer(Ok(GuardedBody::running(response, context))),
+        Delimited::Already => Next::Answer(Ok(GuardedResponseBody::running(response, context))),
         Delimited::Later => Next::Hold(Box::pin(Held::new(response, context))),
         Delimited::Never => Next::Deny(context.deny_version()),
     }
 }
 
-impl<S: Service<Request<GuardedUpload<B>>>, B, R> fmt::Debug for GuardedFuture<S, B, R> {
+impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> fmt::Debug for GuardedFuture<S, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedFuture").finish_non_exhaustive()
     }

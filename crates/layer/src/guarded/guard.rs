@@ -4,24 +4,24 @@ use std::sync::{Arc, OnceLock};
 
 use caracal_revocation_mandate::{Anonymous, Mandate, Requirements, VerifyError};
 use caracal_revocation_state::{
-    Admission, Authority, Checks, Claims, Identity, Revocations, Running,
+    Admission, Authority, Checks, Claims, Identity, RequestCancellation, Revocations,
 };
 use http::{Extensions, Request, Version};
 
 use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer};
-use super::cutting::{Cutting, Trailer};
+use super::cutting::{CutOptions, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::request_context::RequestContext;
 use crate::answer::{ClientCapabilities, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters};
-use crate::{Rejection, challenge, log};
+use crate::{RequestDenial, challenge, log};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
-    pub(crate) cutting: Cutting,
+    pub(crate) cutting: CutOptions,
     /// The service behind speaks only gRPC.
     pub(crate) grpc_only: bool,
     /// The address of the resource's metadata.
@@ -46,7 +46,7 @@ impl Guard {
             watch: OnceLock::new(),
         };
         let counters = Counters::register(profile);
-        let (cutting, cuts) = (Cutting::new(), CutCounters::register(profile));
+        let (cutting, cuts) = (CutOptions::new(), CutCounters::register(profile));
         Self {
             authorizer,
             observe_only: false,
@@ -144,7 +144,7 @@ impl Guard {
     fn refuse<B>(
         &self,
         request: &mut Request<B>,
-        rejection: Rejection,
+        rejection: RequestDenial,
         mandate: Option<Mandate>,
         taken: Option<Identity>,
     ) -> Result<Option<RequestContext>, Box<Denial>> {
@@ -166,7 +166,11 @@ impl Guard {
         Ok(None)
     }
 
-    fn request_context<B>(&self, request: &Request<B>, running: Running) -> RequestContext {
+    fn request_context<B>(
+        &self,
+        request: &Request<B>,
+        running: RequestCancellation,
+    ) -> RequestContext {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
@@ -186,7 +190,7 @@ impl Guard {
     }
 
     /// Counts and logs a denial.
-    fn deny<B>(&self, rejection: &Rejection, request: &Request<B>) -> Box<Denial> {
+    fn deny<B>(&self, rejection: &RequestDenial, request: &Request<B>) -> Box<Denial> {
         let request_id = RequestId::of(request.headers());
         let kind = rejection.kind();
         if self.observe_only {

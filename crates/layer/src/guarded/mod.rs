@@ -16,14 +16,14 @@ mod termination;
 mod upload;
 
 pub(crate) use authorizer::admit_unverified;
-pub use body::GuardedBody;
-pub use cutting::Cutting;
+pub use body::GuardedResponseBody;
+pub use cutting::CutOptions;
 pub use decision::Observed;
 pub use errors::{BoxError, CutError};
 pub use future::GuardedFuture;
 pub(crate) use guard::Guard;
 pub use service::Guarded;
-pub use upload::GuardedUpload;
+pub use upload::GuardedRequestBody;
 
 #[cfg(test)]
 mod tests;

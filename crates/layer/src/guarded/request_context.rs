@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use caracal_revocation_state::{Cut, CutPart, Running};
+use caracal_revocation_state::{Cut, CutPoint, RequestCancellation};
 
 use crate::answer::{ClientCapabilities, Denial, Profile, RequestId};
 use crate::metrics::Counters;
-use crate::{Rejection, RejectionKind, log};
+use crate::{RequestDenial, RequestDenialKind, log};
 
 /// The context of a request that was admitted.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
-    pub(super) running: Running,
+    pub(super) running: RequestCancellation,
     pub(super) client: ClientCapabilities,
     pub(super) profile: Profile,
     /// The parameters of every challenge of the layer.
@@ -23,13 +23,13 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     /// Answers a client whose request was cut before it had an answer.
     pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
-        self.running.report(CutPart::Handler);
-        self.denial(Rejection::cut(cut))
+        self.running.report(CutPoint::Handler);
+        self.denial(RequestDenial::cut(cut))
     }
 
     /// Answers a client that could not distinguish a cut response from a whole one.
     pub(super) fn deny_version(&self) -> Box<Denial> {
-        let kind = RejectionKind::UnsupportedVersion;
+        let kind = RequestDenialKind::UnsupportedVersion;
         let denial = self.denial(kind.into());
         if let Some(counters) = &self.needs_length {
             counters.denied(kind);
@@ -38,7 +38,7 @@ impl RequestContext {
         denial
     }
 
-    fn denial(&self, rejection: Rejection) -> Box<Denial> {
+    fn denial(&self, rejection: RequestDenial) -> Box<Denial> {
         Box::new(Denial {
             rejection: rejection.in_zone(self.running.zone()),
             request_id: RequestId::sent(self.client.request_id.as_ref()),

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::decision::GuardDecision;
 use super::guard::Guard;
-use crate::{GuardedBody, GuardedFuture, GuardedUpload};
+use crate::{GuardedFuture, GuardedRequestBody, GuardedResponseBody};
 
 /// A service behind a [`GatewayLayer`](crate::GatewayLayer) or a
 /// [`ResourceLayer`](crate::ResourceLayer).
@@ -31,10 +31,10 @@ impl<S> Guarded<S> {
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>
 where
-    S: Service<Request<GuardedUpload<ReqBody>>, Response = Response<ResBody>> + Clone,
+    S: Service<Request<GuardedRequestBody<ReqBody>>, Response = Response<ResBody>> + Clone,
     ResBody: Body<Data = Bytes>,
 {
-    type Response = Response<GuardedBody<ResBody>>;
+    type Response = Response<GuardedResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = GuardedFuture<S, ReqBody, ResBody>;
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use caracal_revocation_state::{Cut, CutPart};
+use caracal_revocation_state::{Cut, CutPoint};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRAILER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body;
 use serde::Serialize;
 
 use super::event_stream::Position;
-use crate::Rejection;
+use crate::RequestDenial;
 use crate::answer::{ClientCapabilities, GrpcStatus, Profile, is_grpc};
 use crate::limits::HTTP2_FLUSH;
 
@@ -103,11 +103,11 @@ impl Termination {
         }
     }
 
-    pub(super) const fn part(&self) -> CutPart {
+    pub(super) const fn part(&self) -> CutPoint {
         match self.kind {
-            Kind::Plain => CutPart::Response,
-            Kind::Grpc => CutPart::Grpc,
-            Kind::Events(_) => CutPart::EventStream,
+            Kind::Plain => CutPoint::Response,
+            Kind::Grpc => CutPoint::Grpc,
+            Kind::Events(_) => CutPoint::EventStream,
         }
     }
 
@@ -185,7 +185,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn grpc_trailers(profile: Profile, cut: Cut) -> HeaderMap {
-    let rejection = Rejection::cut(cut);
+    let rejection = RequestDenial::cut(cut);
     let answer = profile.answer(rejection.kind());
     let status = GrpcStatus {
         code: answer.grpc_code(),

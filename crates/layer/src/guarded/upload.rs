@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use caracal_revocation_state::{CutPart, Running};
+use caracal_revocation_state::{CutPoint, RequestCancellation};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -15,17 +15,17 @@ pin_project! {
     ///
     /// Reading it ends with a [`CutError`] once the authority behind the request has ended.
     #[derive(Debug)]
-    pub struct GuardedUpload<B> {
+    pub struct GuardedRequestBody<B> {
         #[pin]
         body: B,
-        running: Option<Running>,
+        running: Option<RequestCancellation>,
         // The error was returned: nothing follows.
         ended: bool,
     }
 }
 
-impl<B> GuardedUpload<B> {
-    pub(crate) const fn new(body: B, running: Option<Running>) -> Self {
+impl<B> GuardedRequestBody<B> {
+    pub(crate) const fn new(body: B, running: Option<RequestCancellation>) -> Self {
         Self { body, running, ended: false }
     }
 
@@ -35,7 +35,7 @@ impl<B> GuardedUpload<B> {
     }
 }
 
-impl<B> Body for GuardedUpload<B>
+impl<B> Body for GuardedRequestBody<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -69,7 +69,7 @@ where
                 }
             },
         };
-        running.report(CutPart::Upload);
+        running.report(CutPoint::Upload);
         *this.ended = true;
         Poll::Ready(Some(Err(Box::new(CutError::new(cut)))))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use caracal_revocation_state::{Degraded, NotReady, Outage, Readiness, Revocations, Unready};
+use caracal_revocation_state::{Degraded, NotReady, OutageCause, Readiness, Revocations, Unready};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -145,7 +145,7 @@ impl Operations {
             reason,
             degraded: readiness.degraded.map(Degraded::label),
             advice: advice(&readiness),
-            outage: readiness.outage.map(Outage::label),
+            outage: readiness.outage.map(OutageCause::label),
             staleness_seconds: readiness.staleness.map(|age| age.as_secs_f64()),
             horizon: readiness.horizon,
         }

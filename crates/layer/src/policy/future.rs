@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use caracal_revocation_opa::{BoxFuture, NoDecision, PolicyDecision};
+use caracal_revocation_opa::{BoxFuture, DecisionError, PolicyDecision};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::guard::{Guard, follow};
-use crate::GuardedBody;
+use crate::GuardedResponseBody;
 
 pin_project! {
     /// The future of a [`PolicyGuard`](crate::PolicyGuard).
@@ -26,7 +26,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<S, R, F> {
         Deciding {
-            decision: BoxFuture<'static, Result<PolicyDecision, NoDecision>>,
+            decision: BoxFuture<'static, Result<PolicyDecision, DecisionError>>,
             waiting: Option<Waiting<S, R>>,
         },
         Inner { #[pin] future: F },
@@ -51,7 +51,7 @@ impl<S, R, F> PolicyFuture<S, R, F> {
     }
 
     pub(super) const fn deciding(
-        decision: BoxFuture<'static, Result<PolicyDecision, NoDecision>>,
+        decision: BoxFuture<'static, Result<PolicyDecision, DecisionError>>,
         guard: Arc<Guard>,
         service: S,
         request: R,
@@ -65,7 +65,7 @@ impl<S, ReqBody, ResBody> Future for PolicyFuture<S, Request<ReqBody>, S::Future
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
+    type Output = Result<Response<GuardedResponseBody<ResBody>>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -73,12 +73,14 @@ where
             let next = match this.kind.as_mut().project() {
                 KindProjection::Inner { future } => {
                     let response = ready!(future.poll(cx));
-                    return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
+                    return Poll::Ready(
+                        response.map(|response| response.map(GuardedResponseBody::inner)),
+                    );
                 }
                 KindProjection::Denied { response } => {
                     // A future that was ready is not polled again.
                     let Some(response) = response.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(response.map(GuardedBody::whole)));
+                    return Poll::Ready(Ok(response.map(GuardedResponseBody::whole)));
                 }
                 KindProjection::Deciding { decision, waiting } => {
                     let decision = ready!(decision.as_mut().poll(cx));
@@ -97,7 +99,7 @@ where
 {
     fn go_on(
         mut self,
-        decision: Result<PolicyDecision, NoDecision>,
+        decision: Result<PolicyDecision, DecisionError>,
     ) -> Kind<S, Request<ReqBody>, S::Future> {
         match follow(decision) {
             Ok(decision) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use caracal_revocation_opa::{
-    BoxFuture, Deciding, Effect, NoDecision, PolicyDecision, PolicyInput, ZonePolicies,
+    BoxFuture, Deciding, DecisionError, PolicyDecision, PolicyEffect, PolicyInput, ZonePolicies,
 };
 use caracal_revocation_state::{Admission, Authority, Claims};
 use http::{Request, Response};
@@ -15,7 +15,7 @@ use super::path;
 use crate::answer::{self, ClientCapabilities, Content, RequestId, respond};
 use crate::log::TARGET;
 use crate::metrics::PolicyCounters;
-use crate::{PolicyRejection, PolicyRejectionKind};
+use crate::{PolicyDenial, PolicyDenialKind};
 
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -39,8 +39,8 @@ struct Mistakes {
 
 /// The decision about a request, now or later.
 pub(super) enum PolicyStep {
-    Now(Result<PolicyDecision, PolicyRejection>),
-    Later(BoxFuture<'static, Result<PolicyDecision, NoDecision>>),
+    Now(Result<PolicyDecision, PolicyDenial>),
+    Later(BoxFuture<'static, Result<PolicyDecision, DecisionError>>),
 }
 
 impl Guard {
@@ -69,21 +69,21 @@ impl Guard {
         }
     }
 
-    fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyRejectionKind> {
+    fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyDenialKind> {
         let extensions = request.extensions();
-        let admission = extensions.get::<Admission>().ok_or(PolicyRejectionKind::NotAdmitted)?;
+        let admission = extensions.get::<Admission>().ok_or(PolicyDenialKind::NotAdmitted)?;
         self.mistakes.admission_came();
         if !admission.is_by(self.policies.revocations()) {
-            return Err(PolicyRejectionKind::OtherState);
+            return Err(PolicyDenialKind::OtherState);
         }
-        let claims = admission.claims().ok_or(PolicyRejectionKind::NoClaims)?;
+        let claims = admission.claims().ok_or(PolicyDenialKind::NoClaims)?;
         let claimed = claims.zone_id.as_deref().filter(|zone| !zone.is_empty());
-        let zone = claimed.ok_or(PolicyRejectionKind::NoZone)?;
+        let zone = claimed.ok_or(PolicyDenialKind::NoZone)?;
         if self.zone.as_deref().is_some_and(|own| own != zone) {
-            return Err(PolicyRejectionKind::OtherZone);
+            return Err(PolicyDenialKind::OtherZone);
         }
         let raw_uri = path::original_uri(request.uri(), extensions);
-        let path = path::decoded(raw_uri.path()).ok_or(PolicyRejectionKind::AmbiguousPath)?;
+        let path = path::decoded(raw_uri.path()).ok_or(PolicyDenialKind::AmbiguousPath)?;
         let facts = RequestFacts {
             claims,
             zone,
@@ -94,17 +94,13 @@ impl Guard {
             headers: request.headers(),
             extensions,
         };
-        let input = self.input.build(&facts).map_err(|_| PolicyRejectionKind::InvalidInput)?;
+        let input = self.input.build(&facts).map_err(|_| PolicyDenialKind::InvalidInput)?;
         // The builder of the input must not choose the policy.
-        if input.zone() == zone { Ok(input) } else { Err(PolicyRejectionKind::OtherZone) }
+        if input.zone() == zone { Ok(input) } else { Err(PolicyDenialKind::OtherZone) }
     }
 
     /// Counts and logs a denial, and answers it, with the rejection in the response's extensions.
-    pub(super) fn deny<B>(
-        &self,
-        rejection: PolicyRejection,
-        request: &Request<B>,
-    ) -> Response<Bytes> {
+    pub(super) fn deny<B>(&self, rejection: PolicyDenial, request: &Request<B>) -> Response<Bytes> {
         let client = ClientCapabilities::of(request, self.grpc_only);
         let request_id = RequestId::sent(client.request_id.as_ref());
         self.report(&rejection, request_id.as_str());
@@ -121,7 +117,7 @@ impl Guard {
         response
     }
 
-    fn report(&self, rejection: &PolicyRejection, request_id: &str) {
+    fn report(&self, rejection: &PolicyDenial, request_id: &str) {
         let kind = rejection.kind();
         self.counters.denied(kind);
         self.mistakes.log(kind);
@@ -147,11 +143,11 @@ impl Mistakes {
     }
 
     /// Logs the mistake that may be the cause of a denial for this reason.
-    fn log(&self, kind: PolicyRejectionKind) {
+    fn log(&self, kind: PolicyDenialKind) {
         let logged = match kind {
-            PolicyRejectionKind::NotAdmitted => &self.admitted,
-            PolicyRejectionKind::NoClaims => &self.no_claims,
-            PolicyRejectionKind::OtherState => &self.other_state,
+            PolicyDenialKind::NotAdmitted => &self.admitted,
+            PolicyDenialKind::NoClaims => &self.no_claims,
+            PolicyDenialKind::OtherState => &self.other_state,
             _ => return,
         };
         if !logged.swap(true, Ordering::Relaxed) {
@@ -161,14 +157,14 @@ impl Mistakes {
 }
 
 #[cold]
-fn log_mistake(kind: PolicyRejectionKind) {
+fn log_mistake(kind: PolicyDenialKind) {
     match kind {
-        PolicyRejectionKind::NoClaims => tracing::error!(
+        PolicyDenialKind::NoClaims => tracing::error!(
             target: TARGET,
             "a request was admitted on an unverified token: it is denied; give the gateway layer a \
              verifier, or verified claims",
         ),
-        PolicyRejectionKind::OtherState => tracing::error!(
+        PolicyDenialKind::OtherState => tracing::error!(
             target: TARGET,
             "a request was admitted by another `Revocations`: it is denied; give the gateway layer \
              and the policies the same one",
@@ -183,12 +179,12 @@ fn log_mistake(kind: PolicyRejectionKind) {
 
 /// Turns every decision but an allow into a denial.
 pub(super) fn follow(
-    decision: Result<PolicyDecision, NoDecision>,
-) -> Result<PolicyDecision, PolicyRejection> {
+    decision: Result<PolicyDecision, DecisionError>,
+) -> Result<PolicyDecision, PolicyDenial> {
     let decision = decision?;
     match decision.effect {
-        Effect::Allow => Ok(decision),
-        Effect::Deny => Err(PolicyRejection::denied(decision)),
+        PolicyEffect::Allow => Ok(decision),
+        PolicyEffect::Deny => Err(PolicyDenial::denied(decision)),
     }
 }
 

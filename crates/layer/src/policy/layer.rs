@@ -25,7 +25,7 @@ use crate::PolicyGuard;
 ///    allow, now or remembered.
 ///
 /// A request that passes carries the [`PolicyDecision`] in its extensions;
-/// the answer to any other carries the [`PolicyRejection`](crate::PolicyRejection).
+/// the answer to any other carries the [`PolicyDenial`](crate::PolicyDenial).
 ///
 /// # Paths
 ///

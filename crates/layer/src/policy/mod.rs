@@ -11,5 +11,5 @@ mod service;
 pub use build::{BuildInput, ClaimsInput, RequestFacts};
 pub use future::PolicyFuture;
 pub use layer::PolicyLayer;
-pub use rejection::{PolicyRejection, PolicyRejectionKind};
+pub use rejection::{PolicyDenial, PolicyDenialKind};
 pub use service::PolicyGuard;

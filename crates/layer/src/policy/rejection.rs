@@ -1,22 +1,22 @@
 //! The denial of a request by a policy layer, with its reason.
 
-use caracal_revocation_opa::{NoDecision, PolicyDecision, Unusable};
+use caracal_revocation_opa::{DecisionError, PolicyDecision, PolicyUnavailable};
 
 /// The denial of a request that did not reach the service.
 ///
 /// Layers further out find it in the extensions of the response.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", kind.label())]
-pub struct PolicyRejection {
-    kind: PolicyRejectionKind,
+pub struct PolicyDenial {
+    kind: PolicyDenialKind,
     decision: Option<Box<PolicyDecision>>,
-    cause: Option<NoDecision>,
+    cause: Option<DecisionError>,
 }
 
 /// The reason to deny a request, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum PolicyRejectionKind {
+pub enum PolicyDenialKind {
     /// No gateway admitted the request: the layers are in the wrong order.
     NotAdmitted,
     /// The request was admitted on an unverified token: there are no claims to decide on.
@@ -41,7 +41,7 @@ pub enum PolicyRejectionKind {
     EvaluationFailed,
 }
 
-impl PolicyRejectionKind {
+impl PolicyDenialKind {
     pub(crate) const ALL: [Self; 11] = [
         Self::NotAdmitted,
         Self::NoClaims,
@@ -79,15 +79,15 @@ impl PolicyRejectionKind {
     }
 }
 
-impl PolicyRejection {
+impl PolicyDenial {
     pub(crate) fn denied(decision: PolicyDecision) -> Self {
         let decision = Some(Box::new(decision));
-        Self { kind: PolicyRejectionKind::Denied, decision, cause: None }
+        Self { kind: PolicyDenialKind::Denied, decision, cause: None }
     }
 
     /// Returns the reason, for a program to match.
     #[must_use]
-    pub const fn kind(&self) -> PolicyRejectionKind {
+    pub const fn kind(&self) -> PolicyDenialKind {
         self.kind
     }
 
@@ -99,23 +99,25 @@ impl PolicyRejection {
 
     /// Returns the reason why there was no decision.
     #[must_use]
-    pub const fn cause(&self) -> Option<&NoDecision> {
+    pub const fn cause(&self) -> Option<&DecisionError> {
         self.cause.as_ref()
     }
 }
 
-impl From<PolicyRejectionKind> for PolicyRejection {
-    fn from(kind: PolicyRejectionKind) -> Self {
+impl From<PolicyDenialKind> for PolicyDenial {
+    fn from(kind: PolicyDenialKind) -> Self {
         Self { kind, decision: None, cause: None }
     }
 }
 
-impl From<NoDecision> for PolicyRejection {
-    fn from(cause: NoDecision) -> Self {
+impl From<DecisionError> for PolicyDenial {
+    fn from(cause: DecisionError) -> Self {
         let kind = match &cause {
-            NoDecision::Unusable(Unusable::NoPolicy) => PolicyRejectionKind::NoPolicy,
-            NoDecision::Unusable(_) => PolicyRejectionKind::PolicyUnusable,
-            NoDecision::Evaluation(_) => PolicyRejectionKind::EvaluationFailed,
+            DecisionError::PolicyUnavailable(PolicyUnavailable::NoPolicy) => {
+                PolicyDenialKind::NoPolicy
+            }
+            DecisionError::PolicyUnavailable(_) => PolicyDenialKind::PolicyUnusable,
+            DecisionError::Evaluation(_) => PolicyDenialKind::EvaluationFailed,
         };
         Self { kind, decision: None, cause: Some(cause) }
     }
@@ -127,12 +129,9 @@ mod tests {
 
     #[test]
     fn every_kind_stands_at_its_index() {
-        for (index, kind) in PolicyRejectionKind::ALL.into_iter().enumerate() {
+        for (index, kind) in PolicyDenialKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(
-            PolicyRejectionKind::ALL.len(),
-            PolicyRejectionKind::EvaluationFailed.index() + 1
-        );
+        assert_eq!(PolicyDenialKind::ALL.len(), PolicyDenialKind::EvaluationFailed.index() + 1);
     }
 }

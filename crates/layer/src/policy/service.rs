@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::guard::{Guard, PolicyStep};
-use crate::{GuardedBody, PolicyFuture};
+use crate::{GuardedResponseBody, PolicyFuture};
 
 /// A service behind a [`PolicyLayer`](crate::PolicyLayer).
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for PolicyGuard<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
-    type Response = Response<GuardedBody<ResBody>>;
+    type Response = Response<GuardedResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = PolicyFuture<S, Request<ReqBody>, S::Future>;
 

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use crate::answer::Profile;
 use crate::challenge::metadata_url;
 use crate::guarded::Guard;
-use crate::{Cutting, Guarded, ResourceMetadataError};
+use crate::{CutOptions, Guarded, ResourceMetadataError};
 
 /// Guards a service of a resource server: only requests with a verified mandate that stands, and
 /// holds what is required, reach it.
@@ -30,15 +30,15 @@ use crate::{Cutting, Guarded, ResourceMetadataError};
 ///
 /// ```
 /// use bytes::Bytes;
-/// use caracal_revocation_layer::{GuardedUpload, ResourceLayer};
+/// use caracal_revocation_layer::{GuardedRequestBody, ResourceLayer};
 /// use caracal_revocation_mandate::{ConfigError, Verifier};
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
 /// # type Never = std::convert::Infallible;
-/// # async fn read(_: Request<GuardedUpload<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
-/// # async fn write(_: Request<GuardedUpload<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn read(_: Request<GuardedRequestBody<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
+/// # async fn write(_: Request<GuardedRequestBody<()>>) -> Result<Response<Full<Bytes>>, Never> { Ok(Response::default()) }
 /// # async fn example(verifier: Verifier) -> Result<(), Never> {
 /// let resource = ResourceLayer::new(verifier);
 /// let reading = resource.clone().require_scope("orders:read").layer(service_fn(read));
@@ -170,7 +170,7 @@ impl ResourceLayer {
     }
 
     /// Says how to cut what is already running, and what to spare.
-    pub fn with_cutting(self, cutting: Cutting) -> Self {
+    pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }
 

@@ -4,8 +4,10 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use caracal_revocation_event::{DelegationEvent, KeyRing, Message, Notice, OccurredAt};
-use caracal_revocation_mandate::{Invalid, Mandate, SubjectType, Unmet, Use, Verifier};
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, MessageBuilder, OccurredAt};
+use caracal_revocation_mandate::{
+    InvalidMandate, Mandate, SubjectType, UnmetRequirement, Use, Verifier,
+};
 use caracal_revocation_state::{Admission, ManualClock, Options, Revocations, RevocationsWriter};
 use caracal_test_support::signing_key::SigningKey;
 use http::header::AUTHORIZATION;
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answer::Profile;
-use crate::{GatewayLayer, GuardedUpload, Rejection, RejectionKind, ResourceLayer};
+use crate::{GatewayLayer, GuardedRequestBody, RequestDenial, RequestDenialKind, ResourceLayer};
 
 mod optional;
 
@@ -75,7 +77,7 @@ impl World {
         self.sign(&self.claims())
     }
 
-    fn apply(&self, notice: Notice) {
+    fn apply(&self, notice: MessageBuilder) {
         let stream = notice.stream();
         let fields = notice.into_fields(None, std::time::SystemTime::now());
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
@@ -108,20 +110,22 @@ where
 }
 
 type Inner = tower::util::ServiceFn<
-    fn(Request<GuardedUpload<()>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
+    fn(
+        Request<GuardedRequestBody<()>>,
+    ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
 >;
 
 /// The service behind: it insists on the mandate and the proof.
 fn inner(
-    request: Request<GuardedUpload<()>>,
+    request: Request<GuardedRequestBody<()>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let mandate = request.extensions().get::<Mandate>().expect("a mandate");
     assert!(request.extensions().get::<Admission>().is_some());
     std::future::ready(Ok(Response::new(Full::from(mandate.claims().sid.to_string()))))
 }
 
-fn kind(response: &Response<Bytes>) -> Option<RejectionKind> {
-    response.extensions().get::<Rejection>().map(Rejection::kind)
+fn kind(response: &Response<Bytes>) -> Option<RequestDenialKind> {
+    response.extensions().get::<RequestDenial>().map(RequestDenial::kind)
 }
 
 fn said(response: &Response<Bytes>) -> (u16, String) {
@@ -146,44 +150,54 @@ async fn a_good_mandate_reaches_the_service_at_first_sight_and_again() {
 #[tokio::test]
 async fn each_way_to_revoke_has_its_answer_at_first_sight_and_on_a_repeat() {
     let at = |text: &str| OccurredAt::parse(text).unwrap();
-    let revoke = || Notice::revoke(ZONE, "operator");
+    let revoke = || MessageBuilder::revoke(ZONE, "operator");
     let suspension = at("2026-11-20T10:00:00.000Z");
-    let edge = |event, edges: &[&str], epoch| Notice::delegation(ZONE, event, edges, epoch);
-    let cases: Vec<(&str, Notice, RejectionKind, &str)> = vec![
-        ("sid", revoke().session("ar-1"), RejectionKind::Revoked, "session_revoked"),
-        ("root_sid", revoke().root("ar-0"), RejectionKind::Revoked, "session_revoked"),
-        ("session", revoke().agent_session("gs-1"), RejectionKind::Revoked, "session_revoked"),
-        ("edge", revoke().delegation_edge("de-1"), RejectionKind::Revoked, "session_revoked"),
+    let edge = |event, edges: &[&str], epoch| MessageBuilder::delegation(ZONE, event, edges, epoch);
+    let cases: Vec<(&str, MessageBuilder, RequestDenialKind, &str)> = vec![
+        ("sid", revoke().session("ar-1"), RequestDenialKind::Revoked, "session_revoked"),
+        ("root_sid", revoke().root("ar-0"), RequestDenialKind::Revoked, "session_revoked"),
+        ("session", revoke().agent_session("gs-1"), RequestDenialKind::Revoked, "session_revoked"),
+        ("edge", revoke().delegation_edge("de-1"), RequestDenialKind::Revoked, "session_revoked"),
         (
             "hop's session",
             revoke().agent_session("gs-0"),
-            RejectionKind::Revoked,
+            RequestDenialKind::Revoked,
             "session_revoked",
         ),
-        ("hop's edge", revoke().delegation_edge("de-0"), RejectionKind::Revoked, "session_revoked"),
-        ("terminate", Notice::terminate(ZONE, "gs-1"), RejectionKind::Revoked, "session_revoked"),
+        (
+            "hop's edge",
+            revoke().delegation_edge("de-0"),
+            RequestDenialKind::Revoked,
+            "session_revoked",
+        ),
+        (
+            "terminate",
+            MessageBuilder::terminate(ZONE, "gs-1"),
+            RequestDenialKind::Revoked,
+            "session_revoked",
+        ),
         (
             "suspend",
-            Notice::suspend(ZONE, "gs-1", suspension),
-            RejectionKind::Suspended,
+            MessageBuilder::suspend(ZONE, "gs-1", suspension),
+            RequestDenialKind::Suspended,
             "session_revoked",
         ),
         (
             "edge_revoke",
             edge(DelegationEvent::Revoke, &["de-1"], 1),
-            RejectionKind::Revoked,
+            RequestDenialKind::Revoked,
             "session_revoked",
         ),
         (
             "edge_expire",
             edge(DelegationEvent::Expire, &["de-7", "de-0"], 1),
-            RejectionKind::Revoked,
+            RequestDenialKind::Revoked,
             "session_revoked",
         ),
         (
             "epoch",
             edge(DelegationEvent::Create, &["de-9"], 6),
-            RejectionKind::DelegationStale,
+            RequestDenialKind::DelegationStale,
             "delegation_stale",
         ),
     ];
@@ -193,7 +207,7 @@ async fn each_way_to_revoke_has_its_answer_at_first_sight_and_on_a_repeat() {
             let token = world.good();
             if seen_before {
                 assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
-                assert!(world.verifier.recall(&token).is_some());
+                assert!(world.verifier.cached(&token).is_some());
             }
             world.apply(notice.clone());
             let response = send(&world.layer(), Some(&token)).await;
@@ -210,9 +224,9 @@ async fn invalidated_keys_end_what_was_verified_with_them() {
     assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
     *world.document.lock().unwrap() = "away".into();
     assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
-    world.apply(Notice::keys(ZONE));
+    world.apply(MessageBuilder::keys(ZONE));
     let response = send(&world.layer(), Some(&token)).await;
-    assert_eq!(kind(&response), Some(RejectionKind::KeysUnavailable));
+    assert_eq!(kind(&response), Some(RequestDenialKind::KeysUnavailable));
     assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
     assert!(response.headers().contains_key("retry-after"));
 }
@@ -223,7 +237,7 @@ async fn an_outage_never_looks_like_a_revoked_session() {
     let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
     let response = send(&layer, Some(&world.good())).await;
-    assert_eq!(kind(&response), Some(RejectionKind::Unknown));
+    assert_eq!(kind(&response), Some(RequestDenialKind::Unknown));
     assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
 }
 
@@ -247,23 +261,33 @@ async fn what_a_route_requires_is_answered_with_its_code() {
     let mut far = world.claims();
     far["hop_count"] = json!(11);
     let cases = [
-        (any().require_scope("admin"), world.claims(), "insufficient_scope", Unmet::Scope),
-        (any().require_target("x"), world.claims(), "insufficient_scope", Unmet::Target),
+        (
+            any().require_scope("admin"),
+            world.claims(),
+            "insufficient_scope",
+            UnmetRequirement::Scope,
+        ),
+        (any().require_target("x"), world.claims(), "insufficient_scope", UnmetRequirement::Target),
         (
             any().require_subject_type(SubjectType::User),
             world.claims(),
             "insufficient_scope",
-            Unmet::SubjectType,
+            UnmetRequirement::SubjectType,
         ),
-        (any().require_session(), bare.clone(), "session_required", Unmet::Session),
-        (any().require_delegation(), bare, "delegation_required", Unmet::Delegation),
-        (any().require_chain_contains("app-9"), world.claims(), "chain_mismatch", Unmet::Chain),
-        (any(), far, "hop_count_exceeded", Unmet::Hops),
+        (any().require_session(), bare.clone(), "session_required", UnmetRequirement::Session),
+        (any().require_delegation(), bare, "delegation_required", UnmetRequirement::Delegation),
+        (
+            any().require_chain_contains("app-9"),
+            world.claims(),
+            "chain_mismatch",
+            UnmetRequirement::Chain,
+        ),
+        (any(), far, "hop_count_exceeded", UnmetRequirement::Hops),
     ];
     for (layer, claims, code, unmet) in cases {
         let response = send(&layer, Some(&world.sign(&claims))).await;
         assert_eq!(said(&response), (403, code.to_owned()));
-        let rejection = response.extensions().get::<Rejection>().unwrap();
+        let rejection = response.extensions().get::<RequestDenial>().unwrap();
         assert_eq!(rejection.unmet(), Some(unmet));
     }
 }
@@ -341,22 +365,22 @@ async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
     let response = send(&layer, Some(&world.sign(&other))).await;
     assert_eq!(said(&response), (401, "invalid_zone".to_owned()));
     for (name, value, why) in [
-        ("aud", json!("x"), Invalid::Audience),
-        ("use", json!("gateway"), Invalid::Use),
-        ("exp", json!(1), Invalid::Expired),
-        ("exp", json!(1_795_403_601), Invalid::LifetimeTooLong),
-        ("nbf", json!(1_795_400_061), Invalid::NotYet),
+        ("aud", json!("x"), InvalidMandate::Audience),
+        ("use", json!("gateway"), InvalidMandate::Use),
+        ("exp", json!(1), InvalidMandate::Expired),
+        ("exp", json!(1_795_403_601), InvalidMandate::LifetimeTooLong),
+        ("nbf", json!(1_795_400_061), InvalidMandate::NotYet),
     ] {
         let mut claims = world.claims();
         claims[name] = value;
         let response = send(&world.layer(), Some(&world.sign(&claims))).await;
         assert_eq!(said(&response), (401, "invalid_token".to_owned()));
-        assert_eq!(response.extensions().get::<Rejection>().unwrap().invalid(), Some(why));
+        assert_eq!(response.extensions().get::<RequestDenial>().unwrap().invalid(), Some(why));
         let expected = match why {
-            Invalid::Expired => RejectionKind::Expired,
-            Invalid::LifetimeTooLong => RejectionKind::LifetimeTooLong,
-            Invalid::NotYet => RejectionKind::NotYetValid,
-            _ => RejectionKind::InvalidMandate,
+            InvalidMandate::Expired => RequestDenialKind::Expired,
+            InvalidMandate::LifetimeTooLong => RequestDenialKind::LifetimeTooLong,
+            InvalidMandate::NotYet => RequestDenialKind::NotYetValid,
+            _ => RequestDenialKind::InvalidMandate,
         };
         assert_eq!(kind(&response), Some(expected));
     }
@@ -365,17 +389,17 @@ async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
 #[tokio::test]
 async fn new_delegations_are_no_matter_where_only_ended_ones_count() {
     let world = World::new().await;
-    world.apply(Notice::delegation(ZONE, DelegationEvent::Create, &["de-9"], 6));
+    world.apply(MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-9"], 6));
     let layer = world.layer().only_ended_delegations();
     assert_eq!(send(&layer, Some(&world.good())).await.status(), 200);
     assert_eq!(
         send(&world.layer().without_delegation_epoch(), Some(&world.good())).await.status(),
         200
     );
-    world.apply(Notice::delegation(ZONE, DelegationEvent::Revoke, &["de-9"], 7));
+    world.apply(MessageBuilder::delegation(ZONE, DelegationEvent::Revoke, &["de-9"], 7));
     assert_eq!(
         kind(&send(&layer, Some(&world.good())).await),
-        Some(RejectionKind::DelegationStale)
+        Some(RequestDenialKind::DelegationStale)
     );
 }
 
@@ -390,10 +414,10 @@ async fn a_gateway_takes_the_same_verifier_and_answers_in_its_own_words() {
     let token = world.sign(&claims);
     assert_eq!(send(&layer, Some(&token)).await.status(), 200);
     let response = send(&layer, Some(&world.good())).await;
-    assert_eq!(kind(&response), Some(RejectionKind::InvalidMandate));
+    assert_eq!(kind(&response), Some(RequestDenialKind::InvalidMandate));
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!((&body["error"], &body["error_hint"]), (&json!("invalid_token"), &Value::Null));
-    world.apply(Notice::revoke(ZONE, "operator").session("ar-1"));
+    world.apply(MessageBuilder::revoke(ZONE, "operator").session("ar-1"));
     let response = send(&layer, Some(&token)).await;
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(
@@ -418,15 +442,16 @@ async fn claims_in_the_extensions_do_not_stand_in_for_verification() {
 
 #[test]
 fn every_reason_has_an_answer_with_a_hint_and_only_outages_are_503() {
-    for kind in RejectionKind::ALL {
+    for kind in RequestDenialKind::ALL {
         let answer = Profile::Resource.answer(kind);
         assert!(answer.hint.is_some(), "{kind:?}");
-        let is_outage = matches!(kind, RejectionKind::Unknown | RejectionKind::KeysUnavailable);
+        let is_outage =
+            matches!(kind, RequestDenialKind::Unknown | RequestDenialKind::KeysUnavailable);
         assert_eq!(answer.status == 503, is_outage, "{kind:?}");
         assert_eq!(answer.error == "sts_unavailable", is_outage, "{kind:?}");
-        let is_revoked = matches!(kind, RejectionKind::Revoked | RejectionKind::Suspended);
+        let is_revoked = matches!(kind, RequestDenialKind::Revoked | RequestDenialKind::Suspended);
         assert_eq!(answer.error == "session_revoked", is_revoked, "{kind:?}");
-        let is_version = kind == RejectionKind::UnsupportedVersion;
+        let is_version = kind == RequestDenialKind::UnsupportedVersion;
         assert_eq!(answer.status == 505, is_version, "{kind:?}");
         assert!(answer.status.is_client_error() || is_outage || is_version, "{kind:?}");
     }

@@ -2,7 +2,7 @@
 
 use caracal_revocation_state::AnchorKind;
 
-use crate::RejectionKind;
+use crate::RequestDenialKind;
 
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
@@ -23,10 +23,10 @@ pub(super) struct Authority {
 
 impl Authority {
     /// Reads a form that has only one reading.
-    pub(super) fn of(body: &[u8]) -> Result<Self, RejectionKind> {
+    pub(super) fn of(body: &[u8]) -> Result<Self, RequestDenialKind> {
         // A form is ASCII; a semicolon separates fields for some readers and not for others.
         if !body.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b';') {
-            return Err(RejectionKind::MalformedForm);
+            return Err(RequestDenialKind::MalformedForm);
         }
         let mut authority = Self::default();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -41,11 +41,11 @@ impl Authority {
                 || value.trim() != value
                 || value.chars().any(char::is_control)
             {
-                return Err(RejectionKind::MalformedForm);
+                return Err(RequestDenialKind::MalformedForm);
             }
             let Some(place) = authority.values.get_mut(position) else { continue };
             if place.replace(value).is_some() {
-                return Err(RejectionKind::RepeatedField);
+                return Err(RequestDenialKind::RepeatedField);
             }
         }
         Ok(authority)
@@ -75,7 +75,7 @@ impl Authority {
 
 /// Reads a form, for a fuzzer: the fields that are looked at, and their values.
 #[cfg(fuzzing)]
-pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], RejectionKind> {
+pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], RequestDenialKind> {
     let mut values = Authority::of(body)?.values.into_iter();
     Ok(FIELDS.map(|field| (field, values.next().flatten())))
 }
@@ -105,7 +105,7 @@ fn as_uuid(lower: &str) -> Option<String> {
 }
 
 /// Percent-decodes, and reads a plus as the space that it stands for.
-fn decode(encoded: &[u8]) -> Result<Vec<u8>, RejectionKind> {
+fn decode(encoded: &[u8]) -> Result<Vec<u8>, RequestDenialKind> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     loop {
@@ -114,12 +114,12 @@ fn decode(encoded: &[u8]) -> Result<Vec<u8>, RejectionKind> {
             [b'%', high, low, rest @ ..] => {
                 let digits = [hex(*high), hex(*low)];
                 let [Some(high), Some(low)] = digits else {
-                    return Err(RejectionKind::MalformedForm);
+                    return Err(RequestDenialKind::MalformedForm);
                 };
                 decoded.push(high << 4 | low);
                 rest
             }
-            [b'%', ..] => return Err(RejectionKind::MalformedForm),
+            [b'%', ..] => return Err(RequestDenialKind::MalformedForm),
             [b'+', rest @ ..] => {
                 decoded.push(b' ');
                 rest
@@ -133,8 +133,8 @@ fn decode(encoded: &[u8]) -> Result<Vec<u8>, RejectionKind> {
     Ok(decoded)
 }
 
-fn text(decoded: Vec<u8>) -> Result<String, RejectionKind> {
-    String::from_utf8(decoded).map_err(|_| RejectionKind::MalformedForm)
+fn text(decoded: Vec<u8>) -> Result<String, RequestDenialKind> {
+    String::from_utf8(decoded).map_err(|_| RequestDenialKind::MalformedForm)
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -17,7 +17,7 @@ use super::body::Whole;
 use super::guard::Guard;
 use crate::answer::Denial;
 use crate::limits::MAX_FORM;
-use crate::{GuardedBody, RejectionKind, StsBody};
+use crate::{GuardedResponseBody, RequestDenialKind, StsBody};
 
 pin_project! {
     /// The future of an [`Sts`](crate::Sts).
@@ -77,7 +77,7 @@ where
     S: Service<Request<StsBody<ReqBody>>, Response = Response<ResBody>>,
     ReqBody: Body<Data = Bytes>,
 {
-    type Output = Result<Response<GuardedBody<ResBody>>, S::Error>;
+    type Output = Result<Response<GuardedResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -85,17 +85,19 @@ where
             let next = match this.kind.as_mut().project() {
                 KindProjection::Inner { future } => {
                     let response = ready!(future.poll(cx));
-                    return Poll::Ready(response.map(|response| response.map(GuardedBody::inner)));
+                    return Poll::Ready(
+                        response.map(|response| response.map(GuardedResponseBody::inner)),
+                    );
                 }
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(denial.respond().map(GuardedBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::whole)));
                 }
                 KindProjection::Reading { body, deadline, read, rest } => {
                     let whole = match collect(body, read, cx) {
                         Poll::Ready(whole) => whole,
                         Poll::Pending => {
                             ready!(deadline.poll(cx));
-                            Err(RejectionKind::StalledBody)
+                            Err(RequestDenialKind::StalledBody)
                         }
                     };
                     // Missing only after the service panicked in its call.
@@ -122,14 +124,14 @@ fn collect<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     read: &mut Whole,
     cx: &mut Context<'_>,
-) -> Poll<Result<(), RejectionKind>> {
+) -> Poll<Result<(), RequestDenialKind>> {
     loop {
         match ready!(body.as_mut().poll_frame(cx)) {
             None => return Poll::Ready(Ok(())),
-            Some(Err(_)) => return Poll::Ready(Err(RejectionKind::BrokenBody)),
+            Some(Err(_)) => return Poll::Ready(Err(RequestDenialKind::BrokenBody)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if read.data.len().saturating_add(data.len()) > MAX_FORM => {
-                    return Poll::Ready(Err(RejectionKind::OversizedBody));
+                    return Poll::Ready(Err(RequestDenialKind::OversizedBody));
                 }
                 Ok(data) => read.data.extend_from_slice(&data),
                 // Trailers end a body.

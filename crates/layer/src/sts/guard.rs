@@ -13,7 +13,7 @@ use crate::guarded::admit_unverified;
 use crate::limits::{FORM_DEADLINE, MAX_FORM};
 use crate::metrics::Counters;
 use crate::unverified::Payload;
-use crate::{Rejection, RejectionKind, log};
+use crate::{RequestDenial, RequestDenialKind, log};
 
 /// The path of Caracal's token endpoint (contract, "Tokens").
 const TOKEN_ENDPOINT: &str = "/oauth/2/token";
@@ -59,11 +59,11 @@ impl Guard {
         let fits = announced
             .is_none_or(|length| length.parse().is_ok_and(|length: usize| length <= MAX_FORM));
         let kind = if uri.query().is_some_and(|query| !query.is_empty()) {
-            RejectionKind::QueryParameters
+            RequestDenialKind::QueryParameters
         } else if !is_form(headers) {
-            RejectionKind::UnsupportedBody
+            RequestDenialKind::UnsupportedBody
         } else if !fits {
-            RejectionKind::OversizedBody
+            RequestDenialKind::OversizedBody
         } else {
             return Ok(());
         };
@@ -74,14 +74,14 @@ impl Guard {
     pub(super) fn authorize(
         &self,
         headers: &HeaderMap,
-        body: Result<&[u8], RejectionKind>,
+        body: Result<&[u8], RequestDenialKind>,
     ) -> Result<(), Denial> {
-        body.map_err(Rejection::from)
+        body.map_err(RequestDenial::from)
             .and_then(|body| self.ask(&Authority::of(body)?))
             .map_err(|rejection| self.deny(rejection, headers))
     }
 
-    fn ask(&self, authority: &Authority) -> Result<(), Rejection> {
+    fn ask(&self, authority: &Authority) -> Result<(), RequestDenial> {
         for (anchor, id) in authority.ids() {
             // The field names the authority as it is now, not as a token once had it: a suspension
             // that has ended does not count.
@@ -95,7 +95,7 @@ impl Guard {
         Ok(())
     }
 
-    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<(), Rejection> {
+    fn decide<S: AsRef<str>>(&self, claims: &Claims<S>) -> Result<(), RequestDenial> {
         let admission = admit_unverified(&self.revocations, claims, &self.checks, None)?;
         if let Some(unknown) = admission.admitted().failed_open() {
             self.counters.failed_open(unknown);
@@ -103,7 +103,7 @@ impl Guard {
         Ok(())
     }
 
-    fn deny(&self, rejection: Rejection, headers: &HeaderMap) -> Denial {
+    fn deny(&self, rejection: RequestDenial, headers: &HeaderMap) -> Denial {
         self.counters.denied(rejection.kind());
         self.counters.enforced(&rejection);
         let request_id = RequestId::of(headers);

@@ -10,7 +10,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::guard::Guard;
-use crate::{GuardedBody, StsBody, StsFuture};
+use crate::{GuardedResponseBody, StsBody, StsFuture};
 
 /// A service behind an [`StsLayer`](crate::StsLayer).
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ where
     S: Service<Request<StsBody<ReqBody>>, Response = Response<ResBody>> + Clone,
     ReqBody: Body<Data = Bytes>,
 {
-    type Response = Response<GuardedBody<ResBody>>;
+    type Response = Response<GuardedResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = StsFuture<S, ReqBody>;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use caracal_revocation_event::{KeyRing, Message, Notice, OccurredAt};
+use caracal_revocation_event::{KeyRing, Message, MessageBuilder, OccurredAt};
 use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
@@ -15,8 +15,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::{Rejection, RejectionKind, StsBody, StsLayer};
-use RejectionKind::{
+use crate::{RequestDenial, RequestDenialKind, StsBody, StsLayer};
+use RequestDenialKind::{
     BrokenBody, MalformedClaims, MalformedForm, MalformedToken, OversizedBody, QueryParameters,
     RepeatedField, Revoked, StalledBody, Suspended, Unknown, UnsupportedBody,
 };
@@ -31,7 +31,7 @@ fn fresh() -> RevocationsWriter {
     revocations
 }
 
-fn apply(revocations: &RevocationsWriter, notice: Notice) {
+fn apply(revocations: &RevocationsWriter, notice: MessageBuilder) {
     let stream = notice.stream();
     let fields = notice.into_fields(None, std::time::SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
@@ -44,7 +44,7 @@ fn apply(revocations: &RevocationsWriter, notice: Notice) {
 fn revoked() -> RevocationsWriter {
     let revocations = fresh();
     for id in ["ar-1", "gs-1", "de-1", UUID] {
-        apply(&revocations, Notice::revoke("z-1", "operator").session(id));
+        apply(&revocations, MessageBuilder::revoke("z-1", "operator").session(id));
     }
     revocations
 }
@@ -52,7 +52,7 @@ fn revoked() -> RevocationsWriter {
 /// What the client was told, or what the STS was sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    Refused(RejectionKind, u16),
+    Refused(RequestDenialKind, u16),
     Passed(Bytes),
 }
 
@@ -75,7 +75,7 @@ where
     }));
     let response = service.oneshot(request).await.unwrap();
     let seen = seen.lock().unwrap().take();
-    match (response.extensions().get::<Rejection>(), seen) {
+    match (response.extensions().get::<RequestDenial>(), seen) {
         (Some(rejection), None) => {
             let status = response.status().as_u16();
             assert!(response.headers()["content-type"] == "application/json");
@@ -95,7 +95,7 @@ async fn ask(body: &str) -> Outcome {
     send(&StsLayer::new(revoked().reader()), post(body)).await
 }
 
-fn refused(kind: RejectionKind, status: u16) -> Outcome {
+fn refused(kind: RequestDenialKind, status: u16) -> Outcome {
     Outcome::Refused(kind, status)
 }
 
@@ -475,7 +475,7 @@ async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
         format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#));
     assert!(matches!(send(&layer, post(&body)).await, Passed(_)), "the horizon does not apply");
     let unproven = RevocationsWriter::new(Options::default());
-    apply(&unproven, Notice::revoke("z-1", "operator").session("ar-1"));
+    apply(&unproven, MessageBuilder::revoke("z-1", "operator").session("ar-1"));
     let layer = StsLayer::new(unproven.reader());
     assert_eq!(send(&layer, post("session_id=ar-2")).await, refused(Unknown, 503));
     assert_eq!(send(&layer, post("session_id=ar-1")).await, refused(Revoked, 401));
@@ -502,10 +502,10 @@ async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
     let revocations = fresh();
     let layer = StsLayer::new(revocations.reader());
     let at = |text: &str| OccurredAt::parse(text).unwrap();
-    apply(&revocations, Notice::suspend("z-1", "gs-2", at("2026-11-20T10:00:00.000Z")));
+    apply(&revocations, MessageBuilder::suspend("z-1", "gs-2", at("2026-11-20T10:00:00.000Z")));
     assert_eq!(send(&layer, post("agent_session_id=gs-2")).await, refused(Suspended, 401));
     std::thread::sleep(Duration::from_millis(5));
-    apply(&revocations, Notice::resume("z-1", "gs-2", at("2026-11-20T10:05:00.000Z")));
+    apply(&revocations, MessageBuilder::resume("z-1", "gs-2", at("2026-11-20T10:05:00.000Z")));
     assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Passed(_)));
     let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1,"exp":2}"#);
     let request = post(&format!("subject_token={old}"));

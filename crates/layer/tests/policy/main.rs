@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caracal_revocation_layer::{
-    BuildInput, ClaimsInput, PolicyLayer, PolicyRejection, PolicyRejectionKind, RequestFacts,
+    BuildInput, ClaimsInput, PolicyDenial, PolicyDenialKind, PolicyLayer, RequestFacts,
 };
 use caracal_revocation_opa::{
     InvalidInput, PolicyBundle, PolicyDecision, PolicyInput, Principal, RegoEngine, Resource,
@@ -68,9 +68,9 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn denied(&self) -> PolicyRejectionKind {
+    fn denied(&self) -> PolicyDenialKind {
         assert!(self.seen.is_none(), "the service was called");
-        self.response.extensions().get::<PolicyRejection>().expect("a rejection").kind()
+        self.response.extensions().get::<PolicyDenial>().expect("a rejection").kind()
     }
 
     fn decision(&self) -> &PolicyDecision {
@@ -118,12 +118,12 @@ async fn denied_request_gets_403_access_denied() {
     let mut request = request(&revocations, "/");
     request.headers_mut().insert("x-request-id", "r-7".parse().unwrap());
     let outcome = send(&layer, request).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+    assert_eq!(outcome.denied(), PolicyDenialKind::Denied);
     let (status, body) = outcome.answer();
     assert_eq!(status, 403);
     assert_eq!((&body["error"], &body["requestId"]), (&"access_denied".into(), &"r-7".into()));
     assert_eq!(outcome.response.headers()["x-request-id"], "r-7");
-    let rejection = outcome.response.extensions().get::<PolicyRejection>().unwrap();
+    let rejection = outcome.response.extensions().get::<PolicyDenial>().unwrap();
     assert_eq!(&*rejection.decision().unwrap().version, "v1");
 }
 
@@ -147,7 +147,7 @@ async fn denied_grpc_call_gets_a_grpc_status() {
     // The first call loads the policy, the second finds it loaded.
     for _ in 0..2 {
         let outcome = send(&layer, call(&revocations)).await;
-        assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+        assert_eq!(outcome.denied(), PolicyDenialKind::Denied);
         let header = |name| outcome.response.headers()[name].to_str().unwrap();
         assert_eq!((outcome.response.status().as_u16(), header("grpc-status")), (200, "7"));
         assert_eq!(header("grpc-message"), "denied by policy");
@@ -186,14 +186,14 @@ async fn unusable_or_failing_policy_gets_503() {
     let (zones, revocations) = policies(&script);
     let layer = PolicyLayer::new(zones, ClaimsInput::new(resource()));
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::PolicyUnusable);
+    assert_eq!(outcome.denied(), PolicyDenialKind::PolicyUnusable);
     assert_eq!(outcome.answer().0, 503);
 
     script.holds(deciding("v1", "perhaps"));
     let (zones, revocations) = policies(&script);
     let layer = PolicyLayer::new(zones, ClaimsInput::new(resource()));
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::EvaluationFailed);
+    assert_eq!(outcome.denied(), PolicyDenialKind::EvaluationFailed);
     assert_eq!(outcome.answer().0, 503);
     assert_eq!(outcome.response.headers()["retry-after"], "1");
 }
@@ -206,7 +206,7 @@ async fn denies_request_without_admission() {
     let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
     let mut bare = Request::new(());
     bare.extensions_mut().insert(claims());
-    assert_eq!(send(&layer, bare).await.denied(), PolicyRejectionKind::NotAdmitted);
+    assert_eq!(send(&layer, bare).await.denied(), PolicyDenialKind::NotAdmitted);
 
     // Claims next to an admission have no effect.
     let checks = Checks::default();
@@ -214,13 +214,13 @@ async fn denies_request_without_admission() {
     let admission = revocations.admit_unverified(&claims(), &checks, revocations.now(), None);
     unverified.extensions_mut().insert(admission.unwrap());
     unverified.extensions_mut().insert(claims());
-    assert_eq!(send(&layer, unverified).await.denied(), PolicyRejectionKind::NoClaims);
+    assert_eq!(send(&layer, unverified).await.denied(), PolicyDenialKind::NoClaims);
 
     let mut no_zone = Request::new(());
     no_zone.extensions_mut().insert(admitted(&revocations, &bare_claims()));
     no_zone.extensions_mut().insert(claims());
     let outcome = send(&layer, no_zone).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::NoZone);
+    assert_eq!(outcome.denied(), PolicyDenialKind::NoZone);
     assert_eq!(outcome.answer().0, 403);
 }
 
@@ -285,21 +285,21 @@ async fn uses_only_the_policy_of_the_claims_zone() {
     let (policies, revocations) = policies(&script);
     let layer = PolicyLayer::new(policies.clone(), ClaimsInput::new(resource())).in_zone("z-9");
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::OtherZone);
+    assert_eq!(outcome.denied(), PolicyDenialKind::OtherZone);
 
     let elsewhere = |_: &RequestFacts<'_>| {
         PolicyInput::new(&Principal::new("application", "app-1", "z-9"), &resource(), "invoke")
     };
     let layer = PolicyLayer::new(policies.clone(), elsewhere);
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::OtherZone);
+    assert_eq!(outcome.denied(), PolicyDenialKind::OtherZone);
 
     let invalid = |_: &RequestFacts<'_>| -> Result<PolicyInput, InvalidInput> {
         PolicyInput::from_value(serde_json::json!({}))
     };
     let layer = PolicyLayer::new(policies, invalid);
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::InvalidInput);
+    assert_eq!(outcome.denied(), PolicyDenialKind::InvalidInput);
 }
 
 #[tokio::test(start_paused = true)]
@@ -401,14 +401,14 @@ async fn invalidation_clears_cached_decisions_which_differ_by_path() {
     invalidate(&revocations, "v2");
     eventually("v2", || serves(&policies, "v2")).await;
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::Denied);
+    assert_eq!(outcome.denied(), PolicyDenialKind::Denied);
 
     // The bound on the policy's age denies cached decisions too.
     script.fails();
     clock.advance(Duration::from_secs(301));
     revocations.confirm(revocations.now());
     let outcome = send(&layer, request(&revocations, "/")).await;
-    assert_eq!(outcome.denied(), PolicyRejectionKind::PolicyUnusable);
+    assert_eq!(outcome.denied(), PolicyDenialKind::PolicyUnusable);
 }
 
 #[tokio::test(start_paused = true)]

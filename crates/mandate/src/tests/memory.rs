@@ -6,14 +6,14 @@ async fn a_repeat_is_recalled_until_it_expires() {
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
     let token = key.sign(&sts.claims("ar-1"));
-    assert!(verifier.recall(&token).is_none());
+    assert!(verifier.cached(&token).is_none());
     verifier.verify(&token).await.unwrap();
-    let mandate = verifier.recall(&token).unwrap();
+    let mandate = verifier.cached(&token).unwrap();
     assert_eq!(&*mandate.claims().sid, "ar-1");
     sts.clock.advance(Duration::from_secs(599));
-    assert!(verifier.recall(&token).is_some());
+    assert!(verifier.cached(&token).is_some());
     sts.clock.advance(Duration::from_secs(1));
-    assert!(verifier.recall(&token).is_none(), "expired; the leeway is for verifying anew");
+    assert!(verifier.cached(&token).is_none(), "expired; the leeway is for verifying anew");
 }
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_token_that_differs_in_one_byte_is_another() {
     for position in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
-        assert!(verifier.recall(std::str::from_utf8(&bytes).unwrap()).is_none());
+        assert!(verifier.cached(std::str::from_utf8(&bytes).unwrap()).is_none());
     }
 }
 
@@ -41,11 +41,11 @@ async fn what_was_verified_with_a_key_that_is_gone_is_forgotten() {
     sts.publish(&[&old, &new]);
     sts.clock.advance(Duration::from_secs(301));
     verifier.verify(&new.sign(&sts.claims("ar-2"))).await.unwrap();
-    assert!(verifier.recall(&token).is_some(), "a key was added, none is gone");
+    assert!(verifier.cached(&token).is_some(), "a key was added, none is gone");
     sts.publish(&[&new]);
     sts.clock.advance(Duration::from_secs(301));
     verifier.verify(&new.sign(&sts.claims("ar-3"))).await.unwrap();
-    assert!(verifier.recall(&token).is_none());
+    assert!(verifier.cached(&token).is_none());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn memory_is_bounded() {
     }
     // Housekeeping is put off; asking again and again brings it about.
     for _ in 0..1_000 {
-        let held = tokens.iter().filter(|token| verifier.recall(token).is_some()).count();
+        let held = tokens.iter().filter(|token| verifier.cached(token).is_some()).count();
         if held <= 10 {
             return;
         }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::{Invalid, KeysUnavailable, VerifyError};
+use crate::{InvalidMandate, KeysUnavailable, VerifyError};
 
-const UNKNOWN: VerifyError = VerifyError::Invalid(Invalid::UnknownKey);
+const UNKNOWN: VerifyError = VerifyError::Invalid(InvalidMandate::UnknownKey);
 /// Longer than anything here takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const UNAVAILABLE: VerifyError = VerifyError::Unavailable(KeysUnavailable);
@@ -92,10 +92,10 @@ async fn an_invalidation_makes_keys_stale_at_once_and_no_grace_covers_that() {
     let verifier = sts.verifier();
     let token = old.sign(&sts.claims("ar-1"));
     verifier.verify(&token).await.unwrap();
-    assert!(verifier.recall(&token).is_some());
+    assert!(verifier.cached(&token).is_some());
     sts.answer(500);
     sts.invalidate_keys();
-    assert!(verifier.recall(&token).is_none());
+    assert!(verifier.cached(&token).is_none());
     assert_eq!(verifier.verify(&token).await.err(), Some(UNAVAILABLE));
     sts.answer(200);
     sts.publish(&[&new]);

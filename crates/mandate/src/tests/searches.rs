@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Invalid, KeysUnavailable, VerifyError};
+use crate::{InvalidMandate, KeysUnavailable, VerifyError};
 
-const UNKNOWN: Option<VerifyError> = Some(VerifyError::Invalid(Invalid::UnknownKey));
+const UNKNOWN: Option<VerifyError> = Some(VerifyError::Invalid(InvalidMandate::UnknownKey));
 const UNAVAILABLE: Option<VerifyError> = Some(VerifyError::Unavailable(KeysUnavailable));
 
 /// A zone that rotates its key, and whoever presents tokens to its verifier.

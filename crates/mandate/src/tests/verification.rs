@@ -1,9 +1,11 @@
 use jsonwebtoken::Algorithm;
 
 use super::*;
-use crate::{ConfigError, Invalid, Requirements, SubjectType, Unmet, Use, VerifyError};
+use crate::{
+    ConfigError, InvalidMandate, Requirements, SubjectType, UnmetRequirement, Use, VerifyError,
+};
 
-async fn refused(verifier: &Verifier, token: &str) -> Invalid {
+async fn refused(verifier: &Verifier, token: &str) -> InvalidMandate {
     match verifier.verify(token).await {
         Err(VerifyError::Invalid(why)) => why,
         other => panic!("{other:?}: {token}"),
@@ -29,7 +31,7 @@ async fn a_good_mandate_says_what_its_token_says() {
     assert_eq!((mandate.subject(), mandate.client()), ("agent-1", "client-1"));
     assert_eq!(mandate.id(), "jti-ar-1");
     assert_eq!(mandate.subject_type(), SubjectType::Application);
-    assert_eq!(mandate.usage(), Use::Resource);
+    assert_eq!(mandate.token_use(), Use::Resource);
     assert_eq!(mandate.audience().last(), Some(AUDIENCE));
     assert!(mandate.has_scope("orders:write") && !mandate.has_scope("orders"));
     assert_eq!(mandate.hops(), 2, "the path is longer than the count");
@@ -47,25 +49,25 @@ async fn each_thing_that_is_wrong_has_its_reason() {
     verifier.warm_up().await.unwrap();
     let now = sts.revocations.now().wall.as_secs();
     let cases = [
-        ("iss", json!("https://sts.example"), Invalid::Issuer),
-        ("aud", json!("https://other.example"), Invalid::Audience),
-        ("aud", json!([]), Invalid::Audience),
-        ("zone_id", json!("z-2"), Invalid::Zone),
-        ("use", json!("session"), Invalid::Use),
-        ("use", json!("gateway"), Invalid::Use),
-        ("use", json!("anything"), Invalid::Claims),
-        ("sub_type", json!("robot"), Invalid::Claims),
-        ("exp", json!(now - 60), Invalid::Expired),
-        ("exp", json!(now + 3_601), Invalid::LifetimeTooLong),
-        ("iat", json!(now - 3_001), Invalid::LifetimeTooLong),
-        ("exp", json!(i64::MAX), Invalid::LifetimeTooLong),
-        ("exp", json!("never"), Invalid::Claims),
-        ("exp", json!(1.5), Invalid::Claims),
-        ("iat", json!(now + 61), Invalid::NotYet),
-        ("nbf", json!(now + 61), Invalid::NotYet),
-        ("hop_count", json!(-1), Invalid::Claims),
-        ("scope", json!(["orders:read"]), Invalid::Claims),
-        ("delegation_chain", json!([{"agent_session_id": "gs-0"}]), Invalid::Claims),
+        ("iss", json!("https://sts.example"), InvalidMandate::Issuer),
+        ("aud", json!("https://other.example"), InvalidMandate::Audience),
+        ("aud", json!([]), InvalidMandate::Audience),
+        ("zone_id", json!("z-2"), InvalidMandate::Zone),
+        ("use", json!("session"), InvalidMandate::Use),
+        ("use", json!("gateway"), InvalidMandate::Use),
+        ("use", json!("anything"), InvalidMandate::Claims),
+        ("sub_type", json!("robot"), InvalidMandate::Claims),
+        ("exp", json!(now - 60), InvalidMandate::Expired),
+        ("exp", json!(now + 3_601), InvalidMandate::LifetimeTooLong),
+        ("iat", json!(now - 3_001), InvalidMandate::LifetimeTooLong),
+        ("exp", json!(i64::MAX), InvalidMandate::LifetimeTooLong),
+        ("exp", json!("never"), InvalidMandate::Claims),
+        ("exp", json!(1.5), InvalidMandate::Claims),
+        ("iat", json!(now + 61), InvalidMandate::NotYet),
+        ("nbf", json!(now + 61), InvalidMandate::NotYet),
+        ("hop_count", json!(-1), InvalidMandate::Claims),
+        ("scope", json!(["orders:read"]), InvalidMandate::Claims),
+        ("delegation_chain", json!([{"agent_session_id": "gs-0"}]), InvalidMandate::Claims),
     ];
     for (name, value, why) in cases {
         let token = key.sign(&with(sts.claims("ar-1"), name, value.clone()));
@@ -80,7 +82,7 @@ async fn each_thing_that_is_wrong_has_its_reason() {
     // A decision denies it a minute after its end: a longer leeway would say otherwise.
     let lenient = sts.builder().with_leeway(Duration::from_secs(600)).build(&sts.revocations);
     let token = key.sign(&with(sts.claims("ar-1"), "exp", json!(now - 60)));
-    assert_eq!(refused(&lenient.unwrap(), &token).await, Invalid::Expired);
+    assert_eq!(refused(&lenient.unwrap(), &token).await, InvalidMandate::Expired);
 }
 
 #[tokio::test]
@@ -104,13 +106,13 @@ async fn every_required_claim_must_be_there() {
     ] {
         let mut claims = sts.claims("ar-1");
         claims.as_object_mut().unwrap().remove(name);
-        assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Claims, "{name}");
+        assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::Claims, "{name}");
         let null = with(sts.claims("ar-1"), name, Value::Null);
-        assert_eq!(refused(&verifier, &key.sign(&null)).await, Invalid::Claims, "{name}");
+        assert_eq!(refused(&verifier, &key.sign(&null)).await, InvalidMandate::Claims, "{name}");
     }
     let strict = sts.builder().with_required_claim("tenant").build(&sts.revocations).unwrap();
     let token = key.sign(&sts.claims("ar-1"));
-    assert_eq!(refused(&strict, &token).await, Invalid::Claims);
+    assert_eq!(refused(&strict, &token).await, InvalidMandate::Claims);
     let token = key.sign(&with(sts.claims("ar-1"), "tenant", json!("t-1")));
     assert!(strict.verify(&token).await.is_ok());
 }
@@ -132,7 +134,7 @@ async fn a_claim_that_stands_twice_is_refused_although_signed() {
     assert!(verifier.verify(&sign(json.clone())).await.is_ok());
     for twice in [r#""sid":"ar-2","#, r#""s\u0069d":"ar-2","#, r#""x":1,"x":2,"#] {
         let payload = json.replacen('{', &format!("{{{twice}"), 1);
-        assert_eq!(refused(&verifier, &sign(payload)).await, Invalid::Claims, "{twice}");
+        assert_eq!(refused(&verifier, &sign(payload)).await, InvalidMandate::Claims, "{twice}");
     }
 }
 
@@ -142,13 +144,13 @@ async fn only_the_published_key_of_that_name_makes_a_good_signature() {
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
     let claims = sts.claims("ar-1");
-    assert_eq!(refused(&verifier, &other.sign(&claims)).await, Invalid::Signature);
+    assert_eq!(refused(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
     let good = key.sign(&claims);
     let (head, _) = good.rsplit_once('.').unwrap();
     let (_, foreign) =
         other.sign(&claims).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    assert_eq!(refused(&verifier, &format!("{head}.{foreign}")).await, Invalid::Signature);
-    assert_eq!(refused(&verifier, &format!("{head}.AAAA")).await, Invalid::Signature);
+    assert_eq!(refused(&verifier, &format!("{head}.{foreign}")).await, InvalidMandate::Signature);
+    assert_eq!(refused(&verifier, &format!("{head}.AAAA")).await, InvalidMandate::Signature);
     assert!(verifier.verify(&good).await.is_ok());
 }
 
@@ -158,15 +160,22 @@ async fn names_foreign_zone_only_after_signature_verifies() {
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
     let claims = with(sts.claims("ar-1"), "zone_id", json!("z-2"));
-    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::UnknownKey);
+    assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::UnknownKey);
     assert_eq!(sts.fetches(), 0, "a token that does not fit causes no fetch");
     verifier.warm_up().await.unwrap();
-    assert_eq!(refused(&verifier, &other.sign(&claims)).await, Invalid::Signature);
-    assert_eq!(refused(&verifier, &SigningKey::new("k2").sign(&claims)).await, Invalid::UnknownKey);
+    assert_eq!(refused(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
+    assert_eq!(
+        refused(&verifier, &SigningKey::new("k2").sign(&claims)).await,
+        InvalidMandate::UnknownKey
+    );
     let expired = with(claims.clone(), "exp", json!(1));
-    assert_eq!(refused(&verifier, &key.sign(&expired)).await, Invalid::Expired);
-    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Zone);
-    assert_eq!(refused(&verifier, &key.sign(&claims)).await, Invalid::Zone, "nor is it remembered");
+    assert_eq!(refused(&verifier, &key.sign(&expired)).await, InvalidMandate::Expired);
+    assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::Zone);
+    assert_eq!(
+        refused(&verifier, &key.sign(&claims)).await,
+        InvalidMandate::Zone,
+        "nor is it remembered"
+    );
     assert_eq!(sts.fetches(), 1);
 }
 
@@ -188,10 +197,10 @@ async fn a_header_that_is_not_an_es256_mandates_is_refused_unfetched() {
         "{}",
     ] {
         let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
-        assert_eq!(refused(&verifier, &token).await, Invalid::Header, "{header}");
+        assert_eq!(refused(&verifier, &token).await, InvalidMandate::Header, "{header}");
     }
     for token in ["", "a", "a.b", "..", "a.b.c.d", &format!("{good}="), &format!("{good}.x")] {
-        assert_eq!(refused(&verifier, token).await, Invalid::Malformed, "{token}");
+        assert_eq!(refused(&verifier, token).await, InvalidMandate::Malformed, "{token}");
     }
     assert_eq!(sts.fetches(), 0);
 }
@@ -209,14 +218,14 @@ async fn a_route_asks_for_more() {
     let met = any().scope("orders:read").scope("orders:write").target("orders");
     assert_eq!(met.chain_contains("app-1").check(&mandate), Ok(()));
     let cases = [
-        (any().scope("orders:read").scope("admin"), Unmet::Scope),
-        (any().scope("orders"), Unmet::Scope),
-        (any().target("invoices"), Unmet::Target),
-        (any().session(), Unmet::Session),
-        (any().delegation(), Unmet::Delegation),
-        (any().chain_contains("app-2"), Unmet::Chain),
-        (any().max_hops(9), Unmet::Hops),
-        (any().subject_type(SubjectType::User), Unmet::SubjectType),
+        (any().scope("orders:read").scope("admin"), UnmetRequirement::Scope),
+        (any().scope("orders"), UnmetRequirement::Scope),
+        (any().target("invoices"), UnmetRequirement::Target),
+        (any().session(), UnmetRequirement::Session),
+        (any().delegation(), UnmetRequirement::Delegation),
+        (any().chain_contains("app-2"), UnmetRequirement::Chain),
+        (any().max_hops(9), UnmetRequirement::Hops),
+        (any().subject_type(SubjectType::User), UnmetRequirement::SubjectType),
     ];
     for (requirements, unmet) in cases {
         assert_eq!(requirements.check(&mandate), Err(unmet));

@@ -8,7 +8,7 @@ use super::rewrite::arithmetic;
 const FRACTION: &str = "arithmetic with a fraction";
 
 /// Why a built-in is not called.
-type Refusal = Result<(), &'static str>;
+type Denial = Result<(), &'static str>;
 
 /// Puts the guards in front of the built-ins and of arithmetic.
 pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
@@ -37,7 +37,7 @@ pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
     put(engine, "regex.template_match", |args| has_common_pattern(args.first(), args.get(1)))
 }
 
-fn put(engine: &mut Engine, name: &str, allows: fn(&[Value]) -> Refusal) -> Result<(), String> {
+fn put(engine: &mut Engine, name: &str, allows: fn(&[Value]) -> Denial) -> Result<(), String> {
     let Some((builtin, arity)) = BUILTINS.get(name) else {
         return Err(format!("the built-in {name} is not there"));
     };
@@ -75,7 +75,7 @@ fn nowhere(name: &str) -> Result<Ref<Expr>, String> {
 
 /// OPA computes with fractions in decimal, regorus in binary. So an operand is an integer, or both are
 /// so small and so few binary digits long that both ways give the same.
-fn has_exact_operands(args: &[Value]) -> Refusal {
+fn has_exact_operands(args: &[Value]) -> Denial {
     let is_integer = |arg: &Value| !matches!(arg, Value::Number(number) if !number.is_integer());
     let is_short = |arg: &Value| {
         let value = arg.as_f64().unwrap_or_default();
@@ -85,7 +85,7 @@ fn has_exact_operands(args: &[Value]) -> Refusal {
 }
 
 /// `%s` of strings, `%d` of integers and `%v`, without flags, and as many as there are values.
-fn is_plain(args: &[Value]) -> Refusal {
+fn is_plain(args: &[Value]) -> Denial {
     let [Value::String(format), Value::Array(values)] = args else {
         return Err("sprintf needs a string and an array");
     };
@@ -112,7 +112,7 @@ fn is_plain(args: &[Value]) -> Refusal {
 }
 
 /// Sets come after objects in OPA, and before them in regorus.
-fn has_one_order(args: &[Value]) -> Refusal {
+fn has_one_order(args: &[Value]) -> Denial {
     let (mut sets, mut objects) = (false, false);
     let mut rest: Vec<&Value> = Vec::new();
     for collection in args {
@@ -144,7 +144,7 @@ fn is_integer(value: &Value) -> bool {
 }
 
 /// OPA adds and multiplies fractions in decimal.
-fn has_no_fraction(args: &[Value]) -> Refusal {
+fn has_no_fraction(args: &[Value]) -> Denial {
     let is_fine = |item: &Value| !matches!(item, Value::Number(_)) || is_integer(item);
     let all = match args.first() {
         Some(Value::Array(items)) => items.iter().all(is_fine),
@@ -155,21 +155,21 @@ fn has_no_fraction(args: &[Value]) -> Refusal {
 }
 
 /// OPA changes the case letter by letter.
-fn is_ascii(args: &[Value]) -> Refusal {
+fn is_ascii(args: &[Value]) -> Denial {
     match args.first() {
         Some(Value::String(text)) if !text.is_ascii() => Err("the case of a letter beyond ASCII"),
         _ => Ok(()),
     }
 }
 
-fn is_not_empty(args: &[Value]) -> Refusal {
+fn is_not_empty(args: &[Value]) -> Denial {
     match args.get(1) {
         Some(Value::String(text)) if text.is_empty() => Err("the search for an empty string"),
         _ => Ok(()),
     }
 }
 
-fn has_no_space(args: &[Value]) -> Refusal {
+fn has_no_space(args: &[Value]) -> Denial {
     match args.first() {
         Some(Value::String(text)) if text.contains(char::is_whitespace) => {
             Err("a number with white space")
@@ -181,7 +181,7 @@ fn has_no_space(args: &[Value]) -> Refusal {
 /// Go and Rust read patterns alike where they have no more than this: escapes of punctuation and
 /// of `bBdDsSwWnrt`, groups, repetitions, and classes without operators. Beyond ASCII, they differ
 /// in what `\d`, `\s`, `\w`, `\b` and `(?i)` match.
-fn has_common_pattern(pattern: Option<&Value>, text: Option<&Value>) -> Refusal {
+fn has_common_pattern(pattern: Option<&Value>, text: Option<&Value>) -> Denial {
     let Some(Value::String(pattern)) = pattern else { return Ok(()) };
     let mut chars = pattern.chars().peekable();
     let (mut is_class, mut has_letters) = (false, false);

@@ -143,7 +143,7 @@ impl PolicyEngine for RegoEngine {
             }
             // A compiler that panics drops its end.
             let compiled = compiled.await.unwrap_or_else(|_| Err("the compiler panicked".into()));
-            let policy = compiled.map_err(PrepareError::Refused)?;
+            let policy = compiled.map_err(PrepareError::Rejected)?;
             Ok(Arc::new(policy) as Arc<dyn PreparedPolicy>)
         })
     }

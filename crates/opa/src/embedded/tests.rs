@@ -19,7 +19,7 @@ fn bundle(body: &str) -> Arc<PolicyBundle> {
 async fn prepare(engine: &RegoEngine, body: &str) -> Result<Arc<dyn PreparedPolicy>, String> {
     match engine.prepare("z-1", bundle(body)).await {
         Ok(policy) => Ok(policy),
-        Err(PrepareError::Refused(words)) => Err(words),
+        Err(PrepareError::Rejected(words)) => Err(words),
         Err(PrepareError::Unavailable(words)) => panic!("{words}"),
     }
 }

@@ -111,10 +111,10 @@ impl PolicyEngine for OpaEngine {
             self.zones.values().filter(same).count() > 1
         });
         Box::pin(async move {
-            let opa = opa.ok_or_else(|| PrepareError::Refused("the zone has no OPA".into()))?;
+            let opa = opa.ok_or_else(|| PrepareError::Rejected("the zone has no OPA".into()))?;
             if is_shared {
                 let words = "another zone has the same OPA";
-                return Err(PrepareError::Refused(words.to_owned()));
+                return Err(PrepareError::Rejected(words.to_owned()));
             }
             let push = opa.next.fetch_add(1, Ordering::Relaxed);
             let version: Arc<str> = bundle.version().into();

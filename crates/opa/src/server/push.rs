@@ -136,7 +136,7 @@ async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareEr
         let mut failed = Vec::new();
         for (id, source) in left {
             match put_module(opa, id, source).await {
-                Err(PrepareError::Refused(words)) => {
+                Err(PrepareError::Rejected(words)) => {
                     failed.push((id, source));
                     why.get_or_insert(words);
                 }
@@ -144,7 +144,7 @@ async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareEr
             }
         }
         if failed.len() == before {
-            return Err(PrepareError::Refused(why.unwrap_or_default()));
+            return Err(PrepareError::Rejected(why.unwrap_or_default()));
         }
         left = failed;
     }
@@ -162,7 +162,7 @@ async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
         for id in left {
             let answer = opa.send(Method::DELETE, &policy_path(&id), Content::None).await;
             match gone(answer.map_err(away)?) {
-                Err(PrepareError::Refused(words)) => {
+                Err(PrepareError::Rejected(words)) => {
                     failed.push(id);
                     why.get_or_insert(words);
                 }
@@ -230,9 +230,9 @@ fn gone(answer: Answer) -> Result<(), PrepareError> {
 fn done(answer: Answer) -> Result<(), PrepareError> {
     match answer.status {
         status if status.is_success() => Ok(()),
-        StatusCode::BAD_REQUEST => Err(PrepareError::Refused(answer.words())),
+        StatusCode::BAD_REQUEST => Err(PrepareError::Rejected(answer.words())),
         StatusCode::NOT_FOUND if answer.code() == "resource_conflict" => {
-            Err(PrepareError::Refused(answer.words()))
+            Err(PrepareError::Rejected(answer.words()))
         }
         _ => Err(away(answer.words())),
     }
@@ -243,7 +243,7 @@ fn away(words: String) -> PrepareError {
 }
 
 fn refused(words: &str) -> PrepareError {
-    PrepareError::Refused(words.to_owned())
+    PrepareError::Rejected(words.to_owned())
 }
 
 fn modules(bundle: &PolicyBundle) -> Modules {

@@ -90,7 +90,7 @@ async fn decides_as_opa() {
         }
         let policy = match engine.prepare("z-1", Arc::new(bundle)).await {
             Ok(policy) => policy,
-            Err(PrepareError::Refused(words)) => {
+            Err(PrepareError::Rejected(words)) => {
                 if opa != "refused" {
                     exceptions.insert(format!("{name}: refused, {words}"));
                 }
@@ -147,7 +147,7 @@ async fn decided(body: &str) -> Result<Result<Value, EvaluationError>, String> {
     let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
     let policy = match engine.prepare("z-1", Arc::new(bundle)).await {
         Ok(policy) => policy,
-        Err(PrepareError::Refused(words)) => return Err(words),
+        Err(PrepareError::Rejected(words)) => return Err(words),
         Err(error) => panic!("{error}"),
     };
     let principal = Principal::new("application", "app-1", "z-1");
@@ -277,6 +277,6 @@ async fn rejects_what_regorus_evaluates_differently() {
         .with_module("m.rego", "package caracal.authz\nresult := 1 if input.n")
         .with_data(json!({ "caracal": { "authz": { "result": "allow" } } }));
     let refused = RegoEngine::new().prepare("z-1", Arc::new(bundle)).await.err();
-    let Some(PrepareError::Refused(words)) = refused else { panic!("the policy loads") };
+    let Some(PrepareError::Rejected(words)) = refused else { panic!("the policy loads") };
     assert!(words.contains("in the place of this rule"), "{words}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use caracal_revocation_opa::{PolicyOptions, Trouble, ZonePolicies};
+use caracal_revocation_opa::{LoadFailure, PolicyOptions, ZonePolicies};
 use caracal_test_support::opa::*;
 use caracal_test_support::waiting::eventually;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
@@ -68,7 +68,7 @@ async fn exports_loads_compiles_evaluations_and_both_ages() {
     // A bundle that does not compile, then a failing source: version v2 is still awaited.
     script.holds(broken("v2"));
     invalidate(&revocations, "v2");
-    eventually("broken", || status(&policies).trouble == Some(Trouble::Broken)).await;
+    eventually("broken", || status(&policies).trouble == Some(LoadFailure::Broken)).await;
     script.fails();
     policies.refresh(ZONE).await.unwrap();
     clock.advance(Duration::from_secs(5));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caracal_revocation_opa::{
-    Effect, EvaluationError, NoDecision, OpaEngine, OpaServer, PolicyBundle, PolicyEngine,
+    DecisionError, EvaluationError, OpaEngine, OpaServer, PolicyBundle, PolicyEffect, PolicyEngine,
     PrepareError, ZonePolicies,
 };
 use caracal_test_support::opa::*;
@@ -64,12 +64,12 @@ async fn real_pushed_bundle_decides_until_the_next_replaces_it() {
     script.holds(pushed("v1", "allow"));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
     let decision = policies.decide(input()).await.unwrap();
-    assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v1"));
+    assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Allow, "v1"));
     assert_eq!(decision.determining_policies[0], json!({ "id": "v1" }));
     script.holds(pushed("v2", "deny"));
     policies.refresh(ZONE).await.unwrap();
     let decision = policies.decide(input()).await.unwrap();
-    assert_eq!((decision.effect, &*decision.version), (Effect::Deny, "v2"));
+    assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Deny, "v2"));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn real_rejected_bundle_leaves_the_last_good_one() {
     let status = policies.refresh(ZONE).await.unwrap();
     assert_eq!(status.trouble.map(|trouble| trouble.label()), Some("broken"));
     let decision = policies.decide(input()).await.unwrap();
-    assert_eq!((decision.effect, &*decision.version), (Effect::Allow, "v1"));
+    assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Allow, "v1"));
     assert_eq!(decision.determining_policies[0], json!({ "id": "v1" }));
 }
 
@@ -112,7 +112,7 @@ async fn real_pushes_dependent_modules_in_any_order() {
     let script = Script::new();
     script.holds(of_two("v1"));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
-    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Allow);
+    assert_eq!(policies.decide(input()).await.unwrap().effect, PolicyEffect::Allow);
     for (version, bundle) in [("v2", pushed("v2", "deny")), ("v3", of_two("v3"))] {
         script.holds(bundle);
         let status = policies.refresh(ZONE).await.unwrap();
@@ -136,12 +136,12 @@ result := {"decision": "allow", "evaluation_status": "complete",
     let bundle = PolicyBundle::new("v1").with_module("authz.rego", leftover);
     script.holds(sealed(bundle.clone().with_data(json!({ "admins": ["app-1"] }))));
     let earlier = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
-    assert_eq!(earlier.decide(input()).await.unwrap().effect, Effect::Allow);
+    assert_eq!(earlier.decide(input()).await.unwrap().effect, PolicyEffect::Allow);
     drop(earlier);
     // The same modules, but without the admin in the data.
     script.holds(sealed(bundle.with_data(json!({}))));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
-    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
+    assert_eq!(policies.decide(input()).await.unwrap().effect, PolicyEffect::Deny);
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn real_contradictory_policy_is_an_error() {
         recorded.with(|held| held.refuse = Some(failed));
     }
     let failed = policies.decide(input()).await.unwrap_err();
-    let NoDecision::Evaluation(EvaluationError::Failed(words)) = failed else {
+    let DecisionError::Evaluation(EvaluationError::Failed(words)) = failed else {
         panic!("{failed:?}");
     };
     assert!(words.contains("complete rules must not produce multiple outputs"), "{words}");
@@ -194,12 +194,12 @@ async fn real_decides_only_with_the_bundle_it_pushed() {
     ours.holds(pushed("v2", "deny"));
     theirs.holds(pushed("v1", "allow"));
     let policies = zones(&ours, OpaEngine::new().pushing(ZONE, server.clone()));
-    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Deny);
+    assert_eq!(policies.decide(input()).await.unwrap().effect, PolicyEffect::Deny);
     // Another process with an older source pushes to the same OPA.
     let behind = zones(&theirs, OpaEngine::new().pushing(ZONE, server));
-    assert_eq!(behind.decide(input()).await.unwrap().effect, Effect::Allow);
+    assert_eq!(behind.decide(input()).await.unwrap().effect, PolicyEffect::Allow);
     let decision = policies.decide(input()).await.unwrap();
-    assert_eq!((decision.effect, &*decision.version), (Effect::Deny, "v2"));
+    assert_eq!((decision.effect, &*decision.version), (PolicyEffect::Deny, "v2"));
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn pushes_again_to_an_opa_that_restarted_empty() {
         held.policies.clear();
         held.data.clear();
     });
-    assert_eq!(policies.decide(input()).await.unwrap().effect, Effect::Allow);
+    assert_eq!(policies.decide(input()).await.unwrap().effect, PolicyEffect::Allow);
     assert!(recorded.with(|held| !held.policies.is_empty()));
 }
 
@@ -266,7 +266,7 @@ async fn interrupted_push_leaves_no_mixed_policy() {
             );
         }
         let decision = policies.decide(input()).await.unwrap();
-        assert_eq!((&*decision.version, decision.effect), ("v2", Effect::Deny), "{good_for}");
+        assert_eq!((&*decision.version, decision.effect), ("v2", PolicyEffect::Deny), "{good_for}");
     }
 }
 
@@ -280,7 +280,7 @@ async fn denies_when_opa_fails_or_hangs() {
     eventually_allows(&policies).await;
     recorded.with(|held| held.refuse = Some((StatusCode::UNAUTHORIZED, UNAUTHORIZED)));
     let refused = policies.decide(input()).await.unwrap_err();
-    let NoDecision::Evaluation(EvaluationError::Unreachable(words)) = refused else {
+    let DecisionError::Evaluation(EvaluationError::Unreachable(words)) = refused else {
         panic!("{refused:?}");
     };
     assert!(words.contains("request rejected by administrative policy"), "{words}");
@@ -296,7 +296,11 @@ async fn denies_when_opa_fails_or_hangs() {
 
 async fn eventually_allows(policies: &ZonePolicies) {
     for _ in 0..200 {
-        if policies.decide(input()).await.is_ok_and(|decision| decision.effect == Effect::Allow) {
+        if policies
+            .decide(input())
+            .await
+            .is_ok_and(|decision| decision.effect == PolicyEffect::Allow)
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -343,7 +347,7 @@ async fn rejects_zone_without_its_own_opa() {
     let engine = OpaEngine::new().pushing("a", server.clone()).pushing("b", server);
     for zone in ["a", "b", "c"] {
         let refused = engine.prepare(zone, Arc::new(PolicyBundle::new("v"))).await;
-        assert!(matches!(refused, Err(PrepareError::Refused(_))), "{zone}");
+        assert!(matches!(refused, Err(PrepareError::Rejected(_))), "{zone}");
     }
 }
 

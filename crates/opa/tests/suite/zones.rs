@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use caracal_revocation_opa::{
-    BrokenBundle, NoDecision, PolicyBundle, PolicyOptions, Trouble, Unusable, ZonePolicies,
+    DecisionError, InvalidBundle, LoadFailure, PolicyBundle, PolicyOptions, PolicyUnavailable,
+    ZonePolicies,
 };
 use caracal_test_support::opa::*;
 use caracal_test_support::waiting::eventually;
@@ -28,13 +29,13 @@ struct Zones {
 }
 
 impl Zones {
-    async fn decided_by(&self) -> Result<String, NoDecision> {
+    async fn decided_by(&self) -> Result<String, DecisionError> {
         self.policies.decide(input()).await.map(|decision| decision.version.to_string())
     }
 
-    async fn unusable(&self) -> Unusable {
+    async fn unusable(&self) -> PolicyUnavailable {
         match self.policies.decide(input()).await {
-            Err(NoDecision::Unusable(unusable)) => unusable,
+            Err(DecisionError::PolicyUnavailable(unusable)) => unusable,
             other => panic!("usable: {other:?}"),
         }
     }
@@ -140,13 +141,13 @@ async fn error_never_consumes_an_invalidation() {
     invalidate(&zones.revocations, "v2");
     let loads = script.loads();
     eventually("the load is retried", || script.loads() > loads + 10).await;
-    assert_eq!(status(&zones.policies).trouble, Some(Trouble::Source));
+    assert_eq!(status(&zones.policies).trouble, Some(LoadFailure::Source));
     assert_eq!(status(&zones.policies).awaited.as_deref(), Some("v2"));
     // The source recovers with an older version than the awaited one.
     script.holds(bundle("v1"));
     let loads = script.loads();
     eventually("the load is retried further", || script.loads() > loads + 5).await;
-    assert_eq!(status(&zones.policies).trouble, Some(Trouble::NotYetAwaited));
+    assert_eq!(status(&zones.policies).trouble, Some(LoadFailure::NotYetAwaited));
     script.holds(bundle("v2"));
     eventually("v2", || serves(&zones.policies, "v2")).await;
     assert_eq!(status(&zones.policies).awaited, None);
@@ -212,7 +213,10 @@ async fn failing_source_keeps_policy_until_its_age_bound() {
     zones.clock.advance(Duration::from_secs(5 * 60));
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
     zones.clock.advance(Duration::from_secs(1));
-    assert_eq!(zones.unusable().await, Unusable::Unconfirmed { age: Duration::from_secs(301) });
+    assert_eq!(
+        zones.unusable().await,
+        PolicyUnavailable::Unconfirmed { age: Duration::from_secs(301) }
+    );
     script.holds(bundle("v1"));
     zones.policies.refresh(ZONE).await.unwrap();
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
@@ -229,20 +233,23 @@ async fn open_invalidation_denies_beyond_its_bound() {
     zones.clock.advance(Duration::from_secs(60));
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
     zones.clock.advance(Duration::from_secs(1));
-    assert_eq!(zones.unusable().await, Unusable::Invalidated { age: Duration::from_secs(61) });
+    assert_eq!(
+        zones.unusable().await,
+        PolicyUnavailable::Invalidated { age: Duration::from_secs(61) }
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn denies_zone_whose_policy_is_missing_or_removed() {
     let script = Script::new();
     let zones = with(&script, |_| {});
-    assert_eq!(zones.unusable().await, Unusable::NoPolicy);
+    assert_eq!(zones.unusable().await, PolicyUnavailable::NoPolicy);
     script.holds(bundle("v1"));
     zones.policies.refresh(ZONE).await.unwrap();
     zones.decided_by().await.unwrap();
     script.holds_nothing();
     zones.policies.refresh(ZONE).await.unwrap();
-    assert_eq!(zones.unusable().await, Unusable::NoPolicy);
+    assert_eq!(zones.unusable().await, PolicyUnavailable::NoPolicy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,17 +257,17 @@ async fn rejects_wrong_or_missing_digest() {
     let script = Script::new();
     script.holds(bundle("v1").with_digest("0".repeat(64)));
     let zones = with(&script, |_| {});
-    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
-    assert_eq!(status(&zones.policies).trouble, Some(Trouble::WrongDigest));
+    assert_eq!(zones.unusable().await, PolicyUnavailable::NotLoaded);
+    assert_eq!(status(&zones.policies).trouble, Some(LoadFailure::WrongDigest));
     script.holds(PolicyBundle::new("v1"));
     let refreshed = zones.policies.refresh(ZONE).await.unwrap();
-    assert_eq!(refreshed.trouble, Some(Trouble::NoDigest));
+    assert_eq!(refreshed.trouble, Some(LoadFailure::NoDigest));
 
     let zones = with(&script, |options| options.insecure_accept_undigested = true);
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
     script.holds(bundle("v2").with_digest("x"));
     let refreshed = zones.policies.refresh(ZONE).await.unwrap();
-    assert_eq!(refreshed.trouble, Some(Trouble::WrongDigest));
+    assert_eq!(refreshed.trouble, Some(LoadFailure::WrongDigest));
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
 }
 
@@ -274,8 +281,8 @@ async fn accepts_manifest_digest() {
     let incomplete = PolicyBundle::new("psv-1").with_manifest(manifest, MANIFEST);
     script.holds(incomplete.clone());
     let zones = with(&script, |_| {});
-    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
-    assert_eq!(status(&zones.policies).trouble, Some(Trouble::WrongDigest));
+    assert_eq!(zones.unusable().await, PolicyUnavailable::NotLoaded);
+    assert_eq!(status(&zones.policies).trouble, Some(LoadFailure::WrongDigest));
     script.holds(incomplete.clone().with_module("pv-1.rego", "package a"));
     zones.policies.refresh(ZONE).await.unwrap();
     let decision = zones.policies.decide(input()).await.unwrap();
@@ -283,12 +290,12 @@ async fn accepts_manifest_digest() {
     // The digest is the same, but the policy differs: it is loaded.
     script.holds(incomplete.with_module("pv-1.rego", "a").with_module("broken", ""));
     let refreshed = zones.policies.refresh(ZONE).await.unwrap();
-    assert_eq!(refreshed.trouble, Some(Trouble::Broken));
+    assert_eq!(refreshed.trouble, Some(LoadFailure::Broken));
 }
 
 #[tokio::test(start_paused = true)]
 async fn broken_bundle_keeps_last_good_or_denies_as_configured() {
-    for kept in [BrokenBundle::KeepLastGood, BrokenBundle::Deny] {
+    for kept in [InvalidBundle::KeepLastGood, InvalidBundle::Deny] {
         let script = Script::new();
         script.holds(bundle("v1"));
         let zones = with(&script, |options| options.broken_bundle = kept);
@@ -296,15 +303,15 @@ async fn broken_bundle_keeps_last_good_or_denies_as_configured() {
         script.holds(broken("v2"));
         invalidate(&zones.revocations, "v2");
         eventually("the bundle is tried", || {
-            status(&zones.policies).trouble == Some(Trouble::Broken)
+            status(&zones.policies).trouble == Some(LoadFailure::Broken)
         })
         .await;
         // A further error of the source changes nothing.
         script.fails();
         zones.policies.refresh(ZONE).await.unwrap();
         match kept {
-            BrokenBundle::KeepLastGood => assert_eq!(zones.decided_by().await.unwrap(), "v1"),
-            BrokenBundle::Deny => assert_eq!(zones.unusable().await, Unusable::Broken),
+            InvalidBundle::KeepLastGood => assert_eq!(zones.decided_by().await.unwrap(), "v1"),
+            InvalidBundle::Deny => assert_eq!(zones.unusable().await, PolicyUnavailable::Broken),
         }
         script.holds(sealed(PolicyBundle::new("v2")));
         eventually("v2", || serves(&zones.policies, "v2")).await;
@@ -335,10 +342,10 @@ async fn hung_source_is_an_error_after_the_timeout() {
     let script = Script::new();
     let _closed = script.gate();
     let zones = with(&script, |_| {});
-    assert_eq!(zones.unusable().await, Unusable::NotLoaded);
+    assert_eq!(zones.unusable().await, PolicyUnavailable::NotLoaded);
     tokio::time::sleep(Duration::from_secs(10)).await;
     eventually("the load times out", || {
-        status(&zones.policies).trouble == Some(Trouble::SourceTimeout)
+        status(&zones.policies).trouble == Some(LoadFailure::SourceTimeout)
     })
     .await;
 }
@@ -370,7 +377,7 @@ async fn denies_zones_beyond_the_bound() {
         zones.policies.decide(input_in(zone)).await.unwrap();
     }
     let third = zones.policies.decide(input_in("c")).await;
-    assert_eq!(third.unwrap_err(), Unusable::TooManyZones.into());
+    assert_eq!(third.unwrap_err(), PolicyUnavailable::TooManyZones.into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,11 +400,11 @@ async fn panic_in_source_or_engine_is_an_error_and_retried() {
     zones.decided_by().await.unwrap();
     script.panics(true);
     invalidate(&zones.revocations, "v2");
-    eventually("the source fails", || status(&zones.policies).trouble == Some(Trouble::Source))
+    eventually("the source fails", || status(&zones.policies).trouble == Some(LoadFailure::Source))
         .await;
     script.panics(false);
     script.holds(sealed(PolicyBundle::new("v2").with_data(serde_json::json!({ "panic": true }))));
-    eventually("the engine fails", || status(&zones.policies).trouble == Some(Trouble::Engine))
+    eventually("the engine fails", || status(&zones.policies).trouble == Some(LoadFailure::Engine))
         .await;
     assert_eq!(zones.decided_by().await.unwrap(), "v1");
     script.holds(bundle("v2"));

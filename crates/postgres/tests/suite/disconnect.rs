@@ -79,12 +79,12 @@ async fn every_read_ends_with_rollback_and_terminate() {
     let recorder = Recorder::before(&server).await;
     let url = server.url_at(recorder.port);
 
-    let (_, outcome) = read(&mut postgres(&url), Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut postgres(&url), Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()));
     ends_in_order(&recorder.sent(0).await);
 
     server.run("ALTER TABLE delegation_edges RENAME TO somewhere_else").await;
-    let (_, outcome) = read(&mut postgres(&url), Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut postgres(&url), Scope::Full(DAY)).await;
     assert!(outcome.is_err());
     ends_in_order(&recorder.sent(1).await);
     server.run("ALTER TABLE somewhere_else RENAME TO delegation_edges").await;
@@ -94,7 +94,7 @@ async fn every_read_ends_with_rollback_and_terminate() {
     let locked = owner.transaction().await.unwrap();
     locked.batch_execute("LOCK TABLE authority_records").await.unwrap();
     let mut hurried = postgres(&url).with_deadline(Duration::from_millis(700));
-    let (_, outcome) = read(&mut hurried, Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut hurried, Scope::Full(DAY)).await;
     assert!(outcome.is_err());
     ends_in_order(&recorder.sent(2).await);
     locked.rollback().await.unwrap();
@@ -110,7 +110,7 @@ async fn cuts_connection_to_hung_server() {
     locked.batch_execute("LOCK TABLE authority_records").await.unwrap();
     let reading = tokio::spawn(async move {
         let mut patient = postgres(&url);
-        read(&mut patient, Scope::Window(DAY)).await
+        read(&mut patient, Scope::Full(DAY)).await
     });
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     let watcher = server.owner().await;
@@ -136,14 +136,14 @@ async fn pooler_keeps_its_connection_between_reads() {
         let rows = owner.query(all, &[]).await.unwrap();
         rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>()
     };
-    let (_, outcome) = read(&mut postgres(&url), Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut postgres(&url), Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()));
     let first = backends().await;
     assert_eq!(first.len(), 1);
     for _ in 0..5 {
         // Until the pooler notices the last disconnect, it opens another connection.
         pooler.wait_until_idle(&server).await;
-        let (_, outcome) = read(&mut postgres(&url), Scope::Window(DAY)).await;
+        let (_, outcome) = read(&mut postgres(&url), Scope::Full(DAY)).await;
         assert_eq!(outcome, Ok(()));
     }
     assert_eq!(backends().await, first, "the same process, used again");

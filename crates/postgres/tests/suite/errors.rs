@@ -9,7 +9,7 @@ use crate::server::PostgresServer;
 
 async fn error(url: &str) -> String {
     let mut postgres = postgres(url).with_deadline(Duration::from_secs(5));
-    let (found, outcome) = read(&mut postgres, Scope::Window(DAY)).await;
+    let (found, outcome) = read(&mut postgres, Scope::Full(DAY)).await;
     assert!(found.is_empty(), "{found:?}");
     let error = outcome.unwrap_err();
     assert_eq!(error.setting(), "DATABASE_URL");
@@ -56,13 +56,13 @@ async fn each_error_names_its_cause() {
     let locked = owner.transaction().await.unwrap();
     locked.batch_execute("LOCK TABLE authority_records").await.unwrap();
     let mut hurried = postgres(&url).with_deadline(Duration::from_millis(700));
-    let (_, outcome) = read(&mut hurried, Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut hurried, Scope::Full(DAY)).await;
     let text = outcome.unwrap_err().to_string();
     assert!(text.contains("0.7 s") || text.contains("57014"), "{text}");
     locked.rollback().await.unwrap();
 
     server.freeze();
-    let (_, outcome) = read(&mut hurried, Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut hurried, Scope::Full(DAY)).await;
     contains(&outcome.unwrap_err().to_string(), "within 0.7 s");
     server.thaw();
 
@@ -70,7 +70,7 @@ async fn each_error_names_its_cause() {
     contains(&error(&url).await, "cannot be reached");
     server.restart();
     let mut patient = postgres(&url);
-    let (_, outcome) = read(&mut patient, Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut patient, Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()), "Postgres can be read again");
 
     server.kill();

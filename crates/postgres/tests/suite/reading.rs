@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use caracal_revocation_postgres::Postgres;
-use caracal_revocation_state::Known;
+use caracal_revocation_state::BaselineFact;
 use caracal_revocation_stream::{Baseline, BaselineError, Scope};
 
 use crate::server::PostgresServer;
@@ -21,15 +21,17 @@ pub(crate) async fn read(
     scope: Scope,
 ) -> (BTreeSet<String>, Result<(), BaselineError>) {
     let mut found = BTreeSet::new();
-    let mut add = |known: &Known<'_>| {
+    let mut add = |known: &BaselineFact<'_>| {
         found.insert(match *known {
-            Known::Revoked(id) => format!("revoked {id}"),
-            Known::Suspended { session, occurred, decided } => {
+            BaselineFact::Revoked(id) => format!("revoked {id}"),
+            BaselineFact::Suspended { session, occurred, decided } => {
                 let decided = decided.map_or("never".into(), |at| at.as_millis().to_string());
                 format!("suspended {session} at {occurred} decided {decided}")
             }
-            Known::Resumed { session, suspended } => format!("resumed {session} of {suspended}"),
-            Known::Epoch { zone, epoch, ended } => format!("epoch {zone} {epoch} {ended}"),
+            BaselineFact::Resumed { session, suspended } => {
+                format!("resumed {session} of {suspended}")
+            }
+            BaselineFact::Epoch { zone, epoch, ended } => format!("epoch {zone} {epoch} {ended}"),
         });
     };
     let outcome = postgres.read(scope, &mut add).await;
@@ -44,7 +46,7 @@ fn expected(facts: &[&str]) -> BTreeSet<String> {
 async fn reads_only_recent_endings_of_every_zone() {
     let server = PostgresServer::start().await;
     let mut postgres = postgres(&server.url());
-    assert_eq!(read(&mut postgres, Scope::Window(DAY)).await, (expected(&[]), Ok(())));
+    assert_eq!(read(&mut postgres, Scope::Full(DAY)).await, (expected(&[]), Ok(())));
     server
         .run(
             "INSERT INTO authority_records VALUES
@@ -66,7 +68,7 @@ async fn reads_only_recent_endings_of_every_zone() {
                  ('s-never', 'z1', 'suspended', 'ar-active', 'infinity');",
         )
         .await;
-    let (found, outcome) = read(&mut postgres, Scope::Window(DAY)).await;
+    let (found, outcome) = read(&mut postgres, Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(
         found,
@@ -109,7 +111,7 @@ async fn reads_outbox_messages_published_or_not() {
                   '{"sid":"ar-4"}', 'pending', now());"#,
         )
         .await;
-    let (found, outcome) = read(&mut postgres(&server.url()), Scope::Window(DAY)).await;
+    let (found, outcome) = read(&mut postgres(&server.url()), Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(
         found,
@@ -156,7 +158,7 @@ async fn reads_suspension_from_message_or_else_from_table() {
                       message('suspend', 's-4', interval '1 minute', '3000');"#,
         )
         .await;
-    let (found, outcome) = read(&mut postgres(&server.url()), Scope::Window(DAY)).await;
+    let (found, outcome) = read(&mut postgres(&server.url()), Scope::Full(DAY)).await;
     assert_eq!(outcome, Ok(()));
     let facts: Vec<Vec<&str>> = found.iter().map(|fact| fact.split(' ').collect()).collect();
     let of = |kind: &str, session: &str| {
@@ -186,12 +188,12 @@ async fn incremental_read_reaches_back_one_long_transaction() {
         )
     };
     server.run(&insert("e-1", "3 hours")).await;
-    let (found, _) = read(&mut postgres, Scope::News(DAY)).await;
+    let (found, _) = read(&mut postgres, Scope::Incremental(DAY)).await;
     assert_eq!(found, expected(&["revoked e-1"]), "the first read covers the whole window");
     server.run(&insert("e-2", "10 minutes")).await;
-    let (found, _) = read(&mut postgres, Scope::News(DAY)).await;
+    let (found, _) = read(&mut postgres, Scope::Incremental(DAY)).await;
     assert_eq!(found, expected(&["revoked e-2"]), "dated by the start of its transaction");
-    let (found, _) = read(&mut postgres, Scope::Window(DAY)).await;
+    let (found, _) = read(&mut postgres, Scope::Full(DAY)).await;
     assert_eq!(found, expected(&["revoked e-1", "revoked e-2"]));
 }
 
@@ -215,9 +217,9 @@ async fn reads_tables_of_the_schema_in_the_address() {
     ] {
         server.run(&format!("ALTER TABLE {table} SET SCHEMA \"Cara\"\"cal\"")).await;
     }
-    let (_, outcome) = read(&mut postgres(&server.url()), Scope::Window(DAY)).await;
+    let (_, outcome) = read(&mut postgres(&server.url()), Scope::Full(DAY)).await;
     assert!(outcome.unwrap_err().to_string().contains("search path"));
     let mut postgres = postgres(&format!("{}?schema=Cara%22cal", server.url()));
-    let found = read(&mut postgres, Scope::Window(DAY)).await;
+    let found = read(&mut postgres, Scope::Full(DAY)).await;
     assert_eq!(found, (expected(&["revoked ar-1"]), Ok(())));
 }

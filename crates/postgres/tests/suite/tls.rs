@@ -36,7 +36,7 @@ fn postgres(url: &str, ca: Option<&Path>) -> Result<Postgres, String> {
 
 async fn outcome(url: &str, ca: Option<&Path>) -> Result<(), String> {
     let mut postgres = postgres(url, ca)?;
-    read(&mut postgres, Scope::Window(DAY)).await.1.map_err(|error| error.to_string())
+    read(&mut postgres, Scope::Full(DAY)).await.1.map_err(|error| error.to_string())
 }
 
 #[tokio::test]

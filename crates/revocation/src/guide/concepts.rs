@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use caracal_revocation::state::Verdict;
-//! use caracal_revocation::wire::{Key, KeyRing, Notice};
+//! use caracal_revocation::wire::{Key, KeyRing, MessageBuilder};
 //! use caracal_revocation::{Claims, Follower, InProcess, Publisher};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -31,7 +31,7 @@
 //! assert!(matches!(verdict, Verdict::Admitted(_)));
 //!
 //! let publisher = Publisher::in_process(&streams, Some(key));
-//! publisher.publish(Notice::revoke("zone-1", "operator").session("session-1")).await?;
+//! publisher.publish(MessageBuilder::revoke("zone-1", "operator").session("session-1")).await?;
 //! while revocations.entries() == 0 {
 //!     tokio::task::yield_now().await;
 //! }

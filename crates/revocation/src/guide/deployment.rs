@@ -48,10 +48,10 @@
 //!
 //! # hyper and `ServiceBuilder`
 //!
-//! Behind a layer, the body of a request is a [`GuardedUpload`](crate::gateway::GuardedUpload): reading it fails once the
+//! Behind a layer, the body of a request is a [`GuardedRequestBody`](crate::gateway::GuardedRequestBody): reading it fails once the
 //! request is cut. axum accepts it without a change. With `ServiceBuilder` and a `service_fn`, the handler names the
-//! type: `async fn handle(request: Request<GuardedUpload<Incoming>>)`. If an inner layer needs axum's own body type,
-//! such as `from_fn`, map it first: `.map_request(|request: http::Request<GuardedUpload<Body>>|
+//! type: `async fn handle(request: Request<GuardedRequestBody<Incoming>>)`. If an inner layer needs axum's own body type,
+//! such as `from_fn`, map it first: `.map_request(|request: http::Request<GuardedRequestBody<Body>>|
 //! request.map(Body::new))`. The documentation of `caracal-revocation-layer` has the compiled examples, under
 //! *Among other layers*.
 //!

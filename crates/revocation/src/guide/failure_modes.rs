@@ -24,7 +24,7 @@
 //! # Requests that already run
 //!
 //! A running request is cut when a new request on the same token would be denied, and 60 seconds after `exp`. An
-//! unknown state cuts nothing, unless [`Cutting::when_unknown`](crate::gateway::Cutting::when_unknown) is set. A cut response
+//! unknown state cuts nothing, unless [`CutOptions::when_unknown`](crate::gateway::CutOptions::when_unknown) is set. A cut response
 //! never looks complete; the documentation of `caracal-revocation-layer` lists how each kind of response ends.
 //!
 //! # Failing open

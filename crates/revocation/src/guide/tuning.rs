@@ -57,16 +57,16 @@
 //! into the extensions in place of the claims: nothing is hashed again. A [`Verifier`](crate::Verifier) does this by
 //! itself.
 //!
-//! # Cutting
+//! # CutOptions
 //!
-//! [`Cutting`](crate::gateway::Cutting) configures the cuts. The default suits a service that clients reach directly.
+//! [`CutOptions`](crate::gateway::CutOptions) configures the cuts. The default suits a service that clients reach directly.
 //!
 //! | situation | option |
 //! |---|---|
-//! | a proxy passes `TE` on, drops trailers and adds no `Via` | [`without_trailer`](crate::gateway::Cutting::without_trailer) |
-//! | every proxy on the way forwards trailers | [`trailer_through_proxies`](crate::gateway::Cutting::trailer_through_proxies) |
-//! | running requests must also end during an outage | [`when_unknown`](crate::gateway::Cutting::when_unknown) |
-//! | clients renew tokens late | [`exp_grace`](crate::gateway::Cutting::exp_grace), 60 seconds by default |
+//! | a proxy passes `TE` on, drops trailers and adds no `Via` | [`without_trailer`](crate::gateway::CutOptions::without_trailer) |
+//! | every proxy on the way forwards trailers | [`trailer_through_proxies`](crate::gateway::CutOptions::trailer_through_proxies) |
+//! | running requests must also end during an outage | [`when_unknown`](crate::gateway::CutOptions::when_unknown) |
+//! | clients renew tokens late | [`exp_grace`](crate::gateway::CutOptions::exp_grace), 60 seconds by default |
 //!
 //! # Many processes
 //!

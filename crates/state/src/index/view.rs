@@ -27,7 +27,7 @@ pub(crate) enum Mark {
     Revoked,
     Suspended,
     /// Refused for tokens with `iat` at or before this second.
-    RefusedUpTo(UnixSeconds),
+    DeniedUpTo(UnixSeconds),
 }
 
 impl View<'_> {
@@ -69,7 +69,7 @@ impl View<'_> {
         }
         match read(&self.index.sessions).get(&digest)?.suspensions.status() {
             SuspensionStatus::Suspended => Some(Mark::Suspended),
-            SuspensionStatus::RefusedUpTo(second) => Some(Mark::RefusedUpTo(second)),
+            SuspensionStatus::DeniedUpTo(second) => Some(Mark::DeniedUpTo(second)),
             SuspensionStatus::Clear => None,
         }
     }

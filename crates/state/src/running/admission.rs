@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::handle::Running;
+use super::handle::RequestCancellation;
 use super::signal::RevokedSignal;
-use super::watch::Watch;
+use super::watch::CutPolicy;
 use crate::claims::Claims;
 use crate::clock::Moment;
 use crate::deciding::Subject;
 use crate::identity::Identity;
 use crate::revocations::Revocations;
 use crate::state::StateId;
-use crate::verdict::{Admitted, Checks, Refusal, Unknown, Verdict};
+use crate::verdict::{Admitted, Checks, Denial, Unknown, Verdict};
 
 /// The proof that a request was admitted, the identity that this was decided on, and the way to
 /// learn that the request must end. A layer puts it into the extensions of each request that it
@@ -33,7 +33,7 @@ use crate::verdict::{Admitted, Checks, Refusal, Unknown, Verdict};
 #[derive(Clone, Debug)]
 pub struct Admission {
     admitted: Admitted,
-    running: Option<Running>,
+    running: Option<RequestCancellation>,
     identity: Option<Identity>,
     state: StateId,
 }
@@ -42,7 +42,7 @@ pub struct Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAdmitted {
     /// The token must not be used any more.
-    Refused(Refusal),
+    Denied(Denial),
     /// Too little is known.
     Unknown(Unknown),
     /// The claims name no authority record. They would match no revocation, and so always pass.
@@ -76,7 +76,7 @@ impl Admission {
 
     /// For layers: the handle of what runs. `None` if nothing cuts it.
     #[must_use]
-    pub const fn running(&self) -> Option<&Running> {
+    pub const fn running(&self) -> Option<&RequestCancellation> {
         self.running.as_ref()
     }
 
@@ -96,7 +96,7 @@ impl Revocations {
     /// [`NotAdmitted`] says why the request must be denied.
     ///
     /// ```
-    /// use caracal_revocation_state::{Checks, Claims, Known, NotAdmitted, Options, RevocationsWriter};
+    /// use caracal_revocation_state::{Checks, Claims, BaselineFact, NotAdmitted, Options, RevocationsWriter};
     ///
     /// let revocations = RevocationsWriter::new(Options::default());
     /// revocations.confirm(revocations.now());
@@ -107,9 +107,9 @@ impl Revocations {
     /// let admission = revocations.admit(&identity, &checks, now, None);
     /// assert!(admission.is_ok_and(|admission| admission.is_by(&revocations)));
     ///
-    /// revocations.add(&Known::Revoked("ar-1"), revocations.now());
+    /// revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
     /// let denied = revocations.admit(&identity, &checks, revocations.now(), None);
-    /// assert!(matches!(denied, Err(NotAdmitted::Refused(_))));
+    /// assert!(matches!(denied, Err(NotAdmitted::Denied(_))));
     /// # Ok::<(), std::num::TryFromIntError>(())
     /// ```
     pub fn admit(
@@ -117,7 +117,7 @@ impl Revocations {
         identity: &Identity,
         checks: &Checks,
         now: Moment,
-        watch: Option<&Arc<Watch>>,
+        watch: Option<&Arc<CutPolicy>>,
     ) -> Result<Admission, NotAdmitted> {
         let (admitted, running) = match identity {
             Identity::Authority(authority) if authority.is_by(self) => {
@@ -145,7 +145,7 @@ impl Revocations {
         claims: &Claims<S>,
         checks: &Checks,
         now: Moment,
-        watch: Option<&Arc<Watch>>,
+        watch: Option<&Arc<CutPolicy>>,
     ) -> Result<Admission, NotAdmitted> {
         let admitted = self.admitted(claims, checks, now)?;
         let running = watch.map(|watch| watch.start(claims));
@@ -163,7 +163,7 @@ impl Revocations {
         }
         match self.state().decide_on(subject, checks, now) {
             Verdict::Admitted(admitted) => Ok(admitted),
-            Verdict::Refused(refusal) => Err(NotAdmitted::Refused(refusal)),
+            Verdict::Denied(denial) => Err(NotAdmitted::Denied(denial)),
             Verdict::Unknown(unknown) => Err(NotAdmitted::Unknown(unknown)),
         }
     }

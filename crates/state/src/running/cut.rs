@@ -1,14 +1,14 @@
 //! Why a running request was cut, and what it was doing.
 
 use crate::claims::AnchorKind;
-use crate::verdict::{Refusal, Unknown};
+use crate::verdict::{Denial, Unknown};
 
 /// Why a running request must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
     /// A new request on the same token would be refused.
-    Refused(Refusal),
+    Denied(Denial),
     /// The token's `exp`, and the grace after it, have passed.
     Expired,
     /// Too little has been known for longer than the bound, and the route asked to be cut then.
@@ -18,7 +18,7 @@ pub enum Cut {
 /// The part of a request that was cut: the first that had to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum CutPart {
+pub enum CutPoint {
     /// A handler that had not answered yet.
     Handler,
     /// The request's body, while it was read.
@@ -40,7 +40,7 @@ pub struct CutReport<'a> {
     /// Why.
     pub cut: Cut,
     /// The part that was cut.
-    pub part: CutPart,
+    pub part: CutPoint,
     /// The zone that the claims name.
     pub zone: Option<&'a str>,
 }
@@ -51,7 +51,7 @@ impl Cut {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refusal.reason().label(),
+            Self::Denied(denial) => denial.reason().label(),
             Self::Expired => "expired",
             Self::Unknown(_) => "unknown",
         }
@@ -61,13 +61,13 @@ impl Cut {
     #[must_use]
     pub const fn anchor(self) -> Option<AnchorKind> {
         match self {
-            Self::Refused(refusal) => refusal.anchor(),
+            Self::Denied(denial) => denial.anchor(),
             Self::Expired | Self::Unknown(_) => None,
         }
     }
 }
 
-impl CutPart {
+impl CutPoint {
     /// Every part.
     pub const ALL: [Self; 6] =
         [Self::Handler, Self::Upload, Self::Response, Self::EventStream, Self::Grpc, Self::Signal];

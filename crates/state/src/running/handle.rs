@@ -5,38 +5,39 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cut::{Cut, CutPart, CutReport};
+use super::cut::{Cut, CutPoint, CutReport};
 use super::request::{AnchorSource, Request};
-use super::watch::Watch;
+use super::watch::CutPolicy;
 use crate::authority::Authority;
 use crate::claims::Claims;
 use crate::freshness::NotReady;
 use crate::verdict::Unknown;
 
-/// A running request, from [`Watch::start`]: a future that resolves once it is cut, and then at
+/// A running request, from [`CutPolicy::start`]: a future that resolves once it is cut, and then at
 /// every poll.
 ///
 /// Clones stand for parts of the same request. When the last one is dropped, for whatever reason,
 /// the request is no longer registered.
-pub struct Running {
+pub struct RequestCancellation {
     request: Arc<Request>,
     place: Option<u32>,
 }
 
-impl Watch {
+impl CutPolicy {
     /// Watches a request that was admitted on these claims. Takes no lock; the request is
-    /// registered when something first waits for its [`Running`].
+    /// registered when something first waits for its [`RequestCancellation`].
     #[must_use]
-    pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> Running {
+    pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> RequestCancellation {
         let anchors = self.state.anchors(claims, self.checks.chain);
-        Running::new(Arc::clone(self), AnchorSource::Own(anchors))
+        RequestCancellation::new(Arc::clone(self), AnchorSource::Own(anchors))
     }
 
     /// Watches a request that was admitted on an authority of this watch's own state. A request on
     /// one of another state would not be found, and so is cut at once.
     #[must_use]
-    pub fn start_on(self: &Arc<Self>, authority: &Authority) -> Running {
-        let running = Running::new(Arc::clone(self), AnchorSource::Shared(authority.clone()));
+    pub fn start_on(self: &Arc<Self>, authority: &Authority) -> RequestCancellation {
+        let running =
+            RequestCancellation::new(Arc::clone(self), AnchorSource::Shared(authority.clone()));
         if !authority.is_of_state(&self.state) {
             running.request.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
         }
@@ -44,8 +45,8 @@ impl Watch {
     }
 }
 
-impl Running {
-    fn new(watch: Arc<Watch>, source: AnchorSource) -> Self {
+impl RequestCancellation {
+    fn new(watch: Arc<CutPolicy>, source: AnchorSource) -> Self {
         Self { request: Arc::new(Request::new(watch, source)), place: None }
     }
 
@@ -81,8 +82,8 @@ impl Running {
         self.request.is_let_finish()
     }
 
-    /// Tells the [`Watch`] that this part was cut, unless another part was told of before.
-    pub fn report(&self, part: CutPart) {
+    /// Tells the [`CutPolicy`] that this part was cut, unless another part was told of before.
+    pub fn report(&self, part: CutPoint) {
         let Some(cut) = self.seen_cut() else { return };
         if self.request.is_first_report()
             && let Some(on_cut) = &self.request.watch.on_cut
@@ -92,7 +93,7 @@ impl Running {
     }
 }
 
-impl Future for Running {
+impl Future for RequestCancellation {
     type Output = Cut;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cut> {
@@ -106,13 +107,13 @@ impl Future for Running {
     }
 }
 
-impl Clone for Running {
+impl Clone for RequestCancellation {
     fn clone(&self) -> Self {
         Self { request: Arc::clone(&self.request), place: None }
     }
 }
 
-impl Drop for Running {
+impl Drop for RequestCancellation {
     fn drop(&mut self) {
         if let Some(place) = self.place {
             self.request.free(place);
@@ -120,8 +121,8 @@ impl Drop for Running {
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for RequestCancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("cut", &self.seen_cut()).finish_non_exhaustive()
+        f.debug_struct("RequestCancellation").field("cut", &self.seen_cut()).finish_non_exhaustive()
     }
 }

@@ -16,10 +16,10 @@ pub(crate) mod timekeeper;
 mod watch;
 
 pub use admission::{Admission, NotAdmitted};
-pub use cut::{Cut, CutPart, CutReport};
-pub use handle::Running;
+pub use cut::{Cut, CutPoint, CutReport};
+pub use handle::RequestCancellation;
 pub use signal::RevokedSignal;
-pub use watch::Watch;
+pub use watch::CutPolicy;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Decides whether a running request must end.
 
 use super::cut::Cut;
-use super::watch::Watch;
+use super::watch::CutPolicy;
 use crate::anchors::AnchorSet;
 use crate::clock::{Moment, UnixSeconds};
 use crate::staleness::{Bound, Staleness};
@@ -9,7 +9,7 @@ use crate::verdict::{Facts, Unknown, Verdict, verdict};
 
 /// Returns why a request on these anchors must end, if it must: because a new one would be denied,
 /// or because its own end has come.
-pub(super) fn recheck(anchors: &AnchorSet, watch: &Watch, now: Moment) -> Option<Cut> {
+pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Option<Cut> {
     let (state, checks) = (&watch.state, &watch.checks);
     // In the order of `Revocations::decide`, for its reason.
     let staleness = state.freshness.staleness_at(now);
@@ -35,7 +35,7 @@ pub(super) fn recheck(anchors: &AnchorSet, watch: &Watch, now: Moment) -> Option
         fail_open: false,
     };
     let unknown = match verdict(&facts) {
-        Verdict::Refused(refusal) => return Some(Cut::Refused(refusal)),
+        Verdict::Denied(denial) => return Some(Cut::Denied(denial)),
         Verdict::Unknown(unknown) => Some(unknown),
         Verdict::Admitted(_) => None,
     };

@@ -10,16 +10,16 @@ use smallvec::SmallVec;
 use super::cut::Cut;
 use super::recheck::recheck;
 use super::registry::{Entry, Limits, Waiter, ZoneEpoch};
-use super::watch::Watch;
+use super::watch::CutPolicy;
 use crate::anchors::{Anchor, AnchorSet};
 use crate::authority::Authority;
 use crate::clock::{Moment, UnixSeconds};
 use crate::digest::Digest;
 use crate::index::Mark;
-use crate::verdict::{Refusal, Unknown};
+use crate::verdict::{Denial, Unknown};
 
 pub(super) struct Request {
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<CutPolicy>,
     source: AnchorSource,
     registered: AtomicBool,
     reported: AtomicBool,
@@ -36,7 +36,7 @@ pub(super) enum AnchorSource {
 }
 
 impl Request {
-    pub(super) fn new(watch: Arc<Watch>, source: AnchorSource) -> Self {
+    pub(super) fn new(watch: Arc<CutPolicy>, source: AnchorSource) -> Self {
         Self {
             watch,
             source,
@@ -164,7 +164,7 @@ impl Waiter for Request {
 
     fn deny(&self, anchor: Digest, mark: Mark) {
         if let Some(anchor) = self.anchors().iter().find(|own| own.digest() == anchor) {
-            self.end(Cut::Refused(Refusal::by(anchor.kind(), mark)));
+            self.end(Cut::Denied(Denial::by(anchor.kind(), mark)));
         }
     }
 

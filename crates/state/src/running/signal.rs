@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::cut::{Cut, CutPart};
-use super::handle::Running;
+use super::cut::{Cut, CutPoint};
+use super::handle::RequestCancellation;
 
 /// A future that resolves once the authority behind a request has ended, from
 /// [`Admission::revoked`](crate::Admission::revoked).
@@ -37,22 +37,22 @@ use super::handle::Running;
 /// polled the request stays registered.
 #[derive(Clone, Debug)]
 #[must_use = "a future does nothing unless it is awaited"]
-pub struct RevokedSignal(pub(super) Option<Running>);
+pub struct RevokedSignal(pub(super) Option<RequestCancellation>);
 
 impl RevokedSignal {
     /// Why the request must end, if it must by now.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
-        self.0.as_ref().and_then(Running::cut)
+        self.0.as_ref().and_then(RequestCancellation::cut)
     }
 
     /// From now on the request's handler is let run to its end. Its answer is still withheld: the
     /// client of a handler whose authority has ended is told so.
     ///
     /// For what must not stop half-way. A whole route does the same with the layer's
-    /// `Cutting::insecure_let_handlers_finish`.
+    /// `CutOptions::insecure_let_handlers_finish`.
     pub fn insecure_let_handler_finish(&self) {
-        self.0.iter().for_each(Running::let_finish);
+        self.0.iter().for_each(RequestCancellation::let_finish);
     }
 }
 
@@ -63,7 +63,7 @@ impl Future for RevokedSignal {
         // What nothing cuts wakes nobody.
         let Some(running) = &mut self.0 else { return Poll::Pending };
         let cut = ready!(Pin::new(&mut *running).poll(cx));
-        running.report(CutPart::Signal);
+        running.report(CutPoint::Signal);
         Poll::Ready(cut)
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 
-use super::{Cut, CutPart, Running, Watch};
+use super::{Cut, CutPoint, CutPolicy, RequestCancellation};
 use crate::{
-    AnchorKind, Checks, Claims, Hop, ManualClock, Options, Reason, RevocationsWriter, Unknown,
+    AnchorKind, Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter, Unknown,
 };
 
 struct Scene {
@@ -39,8 +39,8 @@ impl Scene {
         self.apply(Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z")]);
     }
 
-    fn watch(&self) -> Watch {
-        Watch::new(self.revocations.reader(), Checks::default())
+    fn watch(&self) -> CutPolicy {
+        CutPolicy::new(self.revocations.reader(), Checks::default())
     }
 
     fn start(&self, claims: &Claims) -> Waiting {
@@ -55,7 +55,7 @@ impl Scene {
         };
         let mut claims = claims("ar-1");
         (claims.zone_id, claims.delegation_graph_epoch) = (Some("z".into()), epoch);
-        Waiting::new(Arc::new(Watch::new(self.revocations.reader(), checks)).start(&claims))
+        Waiting::new(Arc::new(CutPolicy::new(self.revocations.reader(), checks)).start(&claims))
     }
 
     fn epoch(&self, event: &str, epoch: &str) {
@@ -66,7 +66,7 @@ impl Scene {
 
 /// A task that waits for its request to be cut, and counts how often it was woken.
 struct Waiting {
-    running: Running,
+    running: RequestCancellation,
     woken: Arc<Woken>,
 }
 
@@ -80,7 +80,7 @@ impl Wake for Woken {
 }
 
 impl Waiting {
-    fn new(running: Running) -> Self {
+    fn new(running: RequestCancellation) -> Self {
         let mut waiting = Self { running, woken: Arc::default() };
         let _ = waiting.poll();
         waiting
@@ -153,7 +153,7 @@ fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
     let scene = Scene::new();
     let authority = scene.revocations.authority(&full_claims());
     let own_only = Checks { chain: false, ..Checks::default() };
-    let own_only = Watch::new(scene.revocations.reader(), own_only);
+    let own_only = CutPolicy::new(scene.revocations.reader(), own_only);
     let own_only = Arc::new(own_only);
     let running = |scene: &Scene| {
         let authority = scene.revocations.authority(&full_claims());
@@ -181,7 +181,7 @@ fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
 fn a_chain_that_is_not_checked_cuts_nothing() {
     let scene = Scene::new();
     let checks = Checks { chain: false, ..Checks::default() };
-    let watch = Arc::new(Watch::new(scene.revocations.reader(), checks));
+    let watch = Arc::new(CutPolicy::new(scene.revocations.reader(), checks));
     let mut waiting = Waiting::new(watch.start(&full_claims()));
     scene.revoke("edge_id", "hop-edge");
     assert_eq!(waiting.reason(), None);
@@ -296,9 +296,9 @@ fn horizon_that_was_taken_back_cuts_again() {
     let scene = Scene::new();
     let revocations = &scene.revocations;
     revocations.cover_recut(START);
-    assert!(revocations.take_back_horizon(revocations.losses()));
+    assert!(revocations.clear_horizon(revocations.losses()));
     let mut decidable = claims("ar-1");
-    (decidable.iat, decidable.usage) = (START, Some("resource".into()));
+    (decidable.iat, decidable.token_use) = (START, Some("resource".into()));
     let mut running = scene.start(&decidable);
     assert_eq!(running.reason(), None);
     revocations.cover_recut(START);
@@ -348,7 +348,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     let mut asked = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
     let mut not = scene.start(&full_claims());
     let checks = Checks { deny_after: Some(Duration::from_secs(5)), ..Checks::default() };
-    let tight = Watch::new(scene.revocations.reader(), checks).cut_when_unknown();
+    let tight = CutPolicy::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut tight = Waiting::new(Arc::new(tight).start(&full_claims()));
     let overdue = || scene.revocations.cut_overdue(scene.revocations.now());
     scene.clock.advance(Duration::from_secs(4));
@@ -365,7 +365,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     overdue();
     assert_eq!((asked.reason(), not.reason()), (Some("unknown"), None));
     let checks = Checks { fail_open_unknown: true, ..Checks::default() };
-    let open = Watch::new(scene.revocations.reader(), checks).cut_when_unknown();
+    let open = CutPolicy::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut open = Waiting::new(Arc::new(open).start(&full_claims()));
     overdue();
     assert_eq!(open.reason(), None);
@@ -402,15 +402,15 @@ fn every_part_is_woken_and_the_cut_is_told_once() {
     let running = Arc::new(watch).start(&claims);
     let mut parts: Vec<_> = (0..5).map(|_| Waiting::new(running.clone())).collect();
     parts.remove(0);
-    parts[0].running.report(CutPart::Handler);
+    parts[0].running.report(CutPoint::Handler);
     scene.revoke("sid", "sid");
     for part in &mut parts {
         assert_eq!(part.reason(), Some("revoked"));
-        part.running.report(CutPart::Response);
+        part.running.report(CutPoint::Response);
     }
-    running.report(CutPart::Signal);
+    running.report(CutPoint::Signal);
     let zone = Some("z".to_owned());
-    assert_eq!(*told.lock().unwrap(), [("revoked", CutPart::Response, zone)]);
+    assert_eq!(*told.lock().unwrap(), [("revoked", CutPoint::Response, zone)]);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn nothing_stays_registered_once_every_part_is_gone() {
 
 #[test]
 fn a_request_may_be_dropped_by_whom_its_cut_wakes() {
-    struct DropsIt(std::sync::Mutex<Option<Running>>);
+    struct DropsIt(std::sync::Mutex<Option<RequestCancellation>>);
     impl Wake for DropsIt {
         fn wake(self: Arc<Self>) {
             drop(self.0.lock().unwrap().take());
@@ -487,7 +487,7 @@ fn ends(what: impl FnOnce() + Send + 'static) {
 #[test]
 fn replaced_waker_may_use_its_request() {
     /// Holds a part of the request that waits, as a task does that is woken by this.
-    struct Task(std::sync::Mutex<Option<Running>>);
+    struct Task(std::sync::Mutex<Option<RequestCancellation>>);
     impl Wake for Task {
         fn wake(self: Arc<Self>) {}
     }
@@ -497,7 +497,7 @@ fn replaced_waker_may_use_its_request() {
             assert!(poll(&mut part, &Waker::from(Arc::<Woken>::default())).is_pending());
         }
     }
-    fn poll(running: &mut Running, waker: &Waker) -> Poll<Cut> {
+    fn poll(running: &mut RequestCancellation, waker: &Waker) -> Poll<Cut> {
         std::pin::pin!(running).poll(&mut Context::from_waker(waker))
     }
     ends(|| {
@@ -521,8 +521,8 @@ fn waker_told_of_loss_may_use_the_state() {
     struct Asks(Arc<RevocationsWriter>);
     impl Wake for Asks {
         fn wake(self: Arc<Self>) {
-            assert_ne!(self.0.losses(), crate::Losses::default());
-            assert!(self.0.take_back_horizon(self.0.losses()));
+            assert_ne!(self.0.losses(), crate::LossVersion::default());
+            assert!(self.0.clear_horizon(self.0.losses()));
         }
     }
     ends(|| {
@@ -548,10 +548,10 @@ fn registering_and_revoking_at_the_same_time_misses_nobody() {
             });
             scene.revoke("sid", &id);
             for mut waiting in waiting.join().unwrap() {
-                let Poll::Ready(Cut::Refused(refusal)) = waiting.poll() else {
+                let Poll::Ready(Cut::Denied(denial)) = waiting.poll() else {
                     panic!("missed in round {round}");
                 };
-                assert_eq!(refusal.reason(), Reason::Revoked);
+                assert_eq!(denial.reason(), DenyReason::Revoked);
             }
         });
     }

@@ -25,10 +25,10 @@ use crate::verdict::Checks;
 /// ```
 /// use std::sync::Arc;
 /// use caracal_revocation_event::{KeyRing, Message, Stream};
-/// use caracal_revocation_state::{Checks, Claims, Options, RevocationsWriter, Watch};
+/// use caracal_revocation_state::{Checks, Claims, Options, RevocationsWriter, CutPolicy};
 ///
 /// let revocations = RevocationsWriter::new(Options::default());
-/// let watch = Arc::new(Watch::new(revocations.reader(), Checks::default()));
+/// let watch = Arc::new(CutPolicy::new(revocations.reader(), Checks::default()));
 /// let issued = i64::try_from(revocations.now().wall.as_secs())?;
 /// let running = watch.start(&Claims::new("ar-1", issued, issued + 900));
 /// assert_eq!(running.cut(), None);
@@ -40,7 +40,7 @@ use crate::verdict::Checks;
 /// assert_eq!(running.cut().map(|cut| cut.label()), Some("revoked"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Watch {
+pub struct CutPolicy {
     pub(super) state: Arc<State>,
     pub(super) checks: Checks,
     exp_grace: Duration,
@@ -51,7 +51,7 @@ pub struct Watch {
 
 type OnCut = Box<dyn Fn(&CutReport<'_>) + Send + Sync>;
 
-impl Watch {
+impl CutPolicy {
     /// Watches for what these checks look at, and for `exp` with a grace of 60 seconds: the leeway
     /// after which a new request is refused.
     #[must_use]
@@ -95,9 +95,9 @@ impl Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for CutPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
+        f.debug_struct("CutPolicy")
             .field("checks", &self.checks)
             .field("exp_grace", &self.exp_grace)
             .field("bound", &self.bound)

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use caracal_revocation_event::{Key, KeyRing};
-//! use caracal_revocation_state::{Checks, Claims, Known, Verdict};
+//! use caracal_revocation_state::{Checks, Claims, BaselineFact, Verdict};
 //! use caracal_revocation_stream::{Baseline, BaselineFuture, Follower, InProcess, Scope};
 //!
 //! /// Revocations that an operator entered by hand.
@@ -14,9 +14,9 @@
 //!     fn read<'a>(
 //!         &'a mut self,
 //!         _: Scope,
-//!         add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+//!         add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
 //!     ) -> BaselineFuture<'a> {
-//!         self.0.iter().for_each(|id| add(&Known::Revoked(id)));
+//!         self.0.iter().for_each(|id| add(&BaselineFact::Revoked(id)));
 //!         Box::pin(async { Ok(()) })
 //!     }
 //! }
@@ -33,7 +33,7 @@
 //! let issued = i64::try_from(now.wall.as_secs())?;
 //! let claims = Claims::new("ar-1", issued, issued + 900);
 //! let verdict = revocations.decide(&claims, &Checks::default(), now);
-//! assert!(matches!(verdict, Verdict::Refused(_)));
+//! assert!(matches!(verdict, Verdict::Denied(_)));
 //! # Ok(())
 //! # }
 //! ```

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_state::{Known, Losses, RevocationsWriter};
+use caracal_revocation_state::{BaselineFact, LossVersion, RevocationsWriter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -18,10 +18,11 @@ const GAP: Duration = Duration::from_secs(1);
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 /// The causes of losses, each with its longest pause. A repeated message puts off no reading for
 /// messages that are missing: those are always read for soon.
-const CAUSES: [(Count, Duration); 2] = [(Losses::missing, GAP), (Losses::recut, LONGEST_GAP)];
+const CAUSES: [(Count, Duration); 2] =
+    [(LossVersion::missing, GAP), (LossVersion::recut, LONGEST_GAP)];
 
 /// Returns the number of losses of one cause.
-type Count = fn(Losses) -> u64;
+type Count = fn(LossVersion) -> u64;
 
 /// Asks for a reading of the baseline now; clones ask the same follower.
 ///
@@ -70,7 +71,7 @@ impl Reloads {
         let mut waiting: Vec<Asked> = Vec::new();
         let window = writer.options().memory;
         // The losses that came before the last reading of the whole window that succeeded.
-        let mut covered: Option<Losses> = None;
+        let mut covered: Option<LossVersion> = None;
         let mut schedule = LossSchedule::new();
         loop {
             // A question that arrives from here on is answered by the next reading: the snapshot
@@ -84,9 +85,9 @@ impl Reloads {
             schedule.read(lost);
             let is_asked = !waiting.is_empty();
             let scope = if covered == Some(lost) && !is_asked {
-                Scope::News(window)
+                Scope::Incremental(window)
             } else {
-                Scope::Window(window)
+                Scope::Full(window)
             };
             let outcome = read(&mut *baseline, scope, lost, &writer).await;
             let pause = match &outcome {
@@ -132,7 +133,7 @@ impl Reloads {
 struct LossSchedule {
     began: Instant,
     /// The losses that came before the last reading, whether it succeeded or not.
-    read: Losses,
+    read: LossVersion,
     earliest: Instant,
     limiters: [RepeatLimiter; CAUSES.len()],
 }
@@ -141,11 +142,11 @@ impl LossSchedule {
     fn new() -> Self {
         let now = Instant::now();
         let limiters = CAUSES.map(|(_, longest)| RepeatLimiter::between(GAP, longest));
-        Self { began: now, read: Losses::default(), earliest: now, limiters }
+        Self { began: now, read: LossVersion::default(), earliest: now, limiters }
     }
 
     /// Each cause, and its limiter, of which there were losses since the last reading.
-    fn new_causes(&mut self, lost: Losses) -> impl Iterator<Item = &mut RepeatLimiter> {
+    fn new_causes(&mut self, lost: LossVersion) -> impl Iterator<Item = &mut RepeatLimiter> {
         let read = self.read;
         let causes = CAUSES.into_iter().zip(&mut self.limiters);
         causes.filter_map(move |((count, _), limiter)| {
@@ -154,7 +155,7 @@ impl LossSchedule {
     }
 
     /// A reading begins, after these losses.
-    fn read(&mut self, lost: Losses) {
+    fn read(&mut self, lost: LossVersion) {
         let since_began = self.began.elapsed();
         self.new_causes(lost).for_each(|limiter| limiter.done(since_began));
         self.read = lost;
@@ -162,7 +163,7 @@ impl LossSchedule {
     }
 
     /// Returns the time of the next read for losses since the last one.
-    fn due(&mut self, lost: Losses) -> Option<Instant> {
+    fn due(&mut self, lost: LossVersion) -> Option<Instant> {
         let (began, earliest) = (self.began, self.earliest);
         let due = self.new_causes(lost).map(|limiter| began + limiter.earliest()).min();
         due.map(|due| due.max(earliest))
@@ -173,21 +174,21 @@ impl LossSchedule {
 async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
-    lost: Losses,
+    lost: LossVersion,
     writer: &RevocationsWriter,
 ) -> Result<(), BaselineError> {
     let mut found: u64 = 0;
-    let mut add = |known: &Known<'_>| {
+    let mut add = |known: &BaselineFact<'_>| {
         found += 1;
         // rule: baseline-adds-before-closing
         writer.add(known, writer.now());
     };
     baseline.read(scope, &mut add).await?;
     match scope {
-        Scope::News(_) => {}
-        Scope::Window(_) => {
+        Scope::Incremental(_) => {}
+        Scope::Full(_) => {
             let was_incomplete = writer.horizon().is_some();
-            let closed = writer.take_back_horizon(lost);
+            let closed = writer.clear_horizon(lost);
             tracing::info!(found, closed = closed && was_incomplete, "the baseline was read");
         }
     }
@@ -249,7 +250,7 @@ mod tests {
         fn read<'a>(
             &'a mut self,
             _: Scope,
-            _: &'a mut (dyn FnMut(&Known<'_>) + Send),
+            _: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
         ) -> BaselineFuture<'a> {
             Box::pin(async { Ok(()) })
         }
@@ -258,12 +259,12 @@ mod tests {
     /// Returns `true` if a token issued before every loss is denied.
     fn is_open(revocations: &Revocations) -> bool {
         let mut claims = Claims::new("ar-1", 1, 901);
-        claims.usage = Some("resource".into());
+        claims.token_use = Some("resource".into());
         let mut checks = Checks::default();
         // It has expired; only the horizon is of interest.
         checks.lifetime = false;
         let verdict = revocations.decide(&claims, &checks, revocations.now());
-        matches!(verdict, Verdict::Refused(_))
+        matches!(verdict, Verdict::Denied(_))
     }
 
     fn fresh() -> Arc<RevocationsWriter> {
@@ -296,9 +297,9 @@ mod tests {
         fn read<'a>(
             &'a mut self,
             scope: Scope,
-            _: &'a mut (dyn FnMut(&Known<'_>) + Send),
+            _: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
         ) -> BaselineFuture<'a> {
-            if matches!(scope, Scope::Window(_)) {
+            if matches!(scope, Scope::Full(_)) {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
             Box::pin(async { Ok(()) })

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use caracal_revocation_state::Known;
+use caracal_revocation_state::BaselineFact;
 
 /// A second source of truth about revocations, such as Caracal's own tables in Postgres.
 ///
@@ -19,7 +19,7 @@ pub trait Baseline: fmt::Debug + Send {
     fn read<'a>(
         &'a mut self,
         scope: Scope,
-        add: &'a mut (dyn FnMut(&Known<'_>) + Send),
+        add: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> BaselineFuture<'a>;
 }
 
@@ -30,10 +30,10 @@ pub type BaselineFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BaselineErr
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All decisions within this time before now.
-    Window(Duration),
+    Full(Duration),
     /// The decisions since the last complete read; without one, all decisions within this time
     /// before now. More decisions do no harm.
-    News(Duration),
+    Incremental(Duration),
 }
 
 /// The reason that a baseline could not be read completely.

@@ -29,7 +29,7 @@ pub(super) const MAX_LETTER: u64 = 64 << 10;
 ///
 /// let written = letter.into_fields(Stream::SessionsRevoke, None);
 /// assert_eq!(written[0], ("original_id".to_owned(), "17-0".to_owned()));
-/// # Ok::<(), caracal_revocation_stream::NotADeadLetter>(())
+/// # Ok::<(), caracal_revocation_stream::ParseDeadLetterError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -41,7 +41,7 @@ pub struct DeadLetter {
 /// The fields are those of neither shape, or one of them stands twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no dead letter: one of `{0}` and its counterpart is expected, once")]
-pub struct NotADeadLetter(&'static str);
+pub struct ParseDeadLetterError(&'static str);
 
 impl DeadLetter {
     /// The dead letter for the message that stands at `id` with these fields.
@@ -74,8 +74,8 @@ impl DeadLetter {
     ///
     /// # Errors
     ///
-    /// [`NotADeadLetter`] names the field that is missing or ambiguous.
-    pub fn parse(fields: &[(&[u8], &[u8])]) -> Result<Self, NotADeadLetter> {
+    /// [`ParseDeadLetterError`] names the field that is missing or ambiguous.
+    pub fn parse(fields: &[(&[u8], &[u8])]) -> Result<Self, ParseDeadLetterError> {
         let one_of = |name: &'static str, other: &str| {
             let mut found = fields
                 .iter()
@@ -83,7 +83,7 @@ impl DeadLetter {
                 .map(|(_, value)| String::from_utf8_lossy(value).into_owned().into_boxed_str());
             match (found.next(), found.next()) {
                 (Some(value), None) => Ok(value),
-                _ => Err(NotADeadLetter(name)),
+                _ => Err(ParseDeadLetterError(name)),
             }
         };
         Ok(Self {
@@ -185,7 +185,7 @@ impl<'de> serde::Deserialize<'de> for Members {
 mod tests {
     use super::*;
 
-    fn parse(fields: &[(&str, &str)]) -> Result<DeadLetter, NotADeadLetter> {
+    fn parse(fields: &[(&str, &str)]) -> Result<DeadLetter, ParseDeadLetterError> {
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         DeadLetter::parse(&fields)
     }
@@ -203,7 +203,7 @@ mod tests {
             assert!(parse(&fields).is_err(), "{fields:?}");
         }
         let both = [of_gateway.as_slice(), of_resource.as_slice()].concat();
-        assert_eq!(parse(&both), Err(NotADeadLetter("original_id")));
+        assert_eq!(parse(&both), Err(ParseDeadLetterError("original_id")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod marked;
 mod queue;
 mod writer;
 
-pub use letter::{DeadLetter, NotADeadLetter, bounded};
+pub use letter::{DeadLetter, ParseDeadLetterError, bounded};
 pub use mark::Order;
 pub use marked::{Attempt, add, dead_stream, write};
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! freshness follows.
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::{Moment, Outage};
+use caracal_revocation_state::{Moment, OutageCause};
 
 use super::messages::Received;
 use super::state::Fold;
@@ -72,7 +72,7 @@ impl Fold {
 
     /// Counts a read that failed, and reports the age of the view. `broke_off` if the read before it
     /// succeeded.
-    pub(crate) fn failed(&mut self, cause: Outage, broke_off: bool) {
+    pub(crate) fn failed(&mut self, cause: OutageCause, broke_off: bool) {
         self.cover_recuts(self.writer.now());
         self.metrics.read_error(cause);
         if broke_off {

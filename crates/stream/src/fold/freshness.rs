@@ -77,7 +77,7 @@ impl Fold {
     }
 
     fn set_not_ready(&self, why: NotReady) {
-        if !self.writer.withhold(why) {
+        if !self.writer.set_not_ready(why) {
             return;
         }
         match why {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{
-    Event, KeySlot, Message, Rejection, RejectionKind, Stream, StreamId,
+    Event, KeySlot, Message, MessageRejection, MessageRejectionKind, Stream, StreamId,
 };
 use caracal_revocation_state::Moment;
 
@@ -66,7 +66,13 @@ impl Fold {
         }
     }
 
-    fn reject(&mut self, entry: &Entry, rejection: Rejection, received: Received, is_first: bool) {
+    fn reject(
+        &mut self,
+        entry: &Entry,
+        rejection: MessageRejection,
+        received: Received,
+        is_first: bool,
+    ) {
         if rejection.was_signed() {
             self.believe_key(received.published(entry.id));
         }
@@ -74,11 +80,11 @@ impl Fold {
             self.report_rejection(entry, rejection, received);
         }
         match rejection.kind() {
-            RejectionKind::Signature => {
+            MessageRejectionKind::Signature => {
                 let at = received.now.earlier_by(received.since(entry.id));
                 self.signatures.failed(received.published(entry.id), at);
             }
-            RejectionKind::Ambiguous if rejection.was_signed() => {
+            MessageRejectionKind::Ambiguous if rejection.was_signed() => {
                 self.cover_recut(entry, received);
             }
             _ => {}
@@ -86,7 +92,7 @@ impl Fold {
     }
 
     /// Counts, logs and keeps a message that is rejected for the first time.
-    fn report_rejection(&mut self, entry: &Entry, rejection: Rejection, received: Received) {
+    fn report_rejection(&mut self, entry: &Entry, rejection: MessageRejection, received: Received) {
         self.metrics.rejected(rejection.kind());
         self.dead_letters.put(entry, rejection);
         let throttle = &mut self.throttles.refused;
@@ -105,8 +111,8 @@ impl Fold {
     /// Rejects a message that was left out while it was read: too large to be one of Caracal's.
     fn reject_too_large(&mut self, entry: &Entry, bytes: u64, received: Received, is_first: bool) {
         if is_first {
-            self.metrics.rejected(RejectionKind::TooLarge);
-            self.dead_letters.put(entry, Rejection::too_large());
+            self.metrics.rejected(MessageRejectionKind::TooLarge);
+            self.dead_letters.put(entry, MessageRejection::too_large());
             if let Some(count) = self.throttles.too_large.add(1, received.now.monotonic) {
                 tracing::error!(
                     stream = %entry.stream, id = %entry.id, bytes, max_bytes = MAX_MESSAGE,

@@ -186,7 +186,7 @@ impl Scene {
     }
 
     fn is_revoked(&self, session: &str) -> bool {
-        matches!(self.verdict(session), Verdict::Refused(_))
+        matches!(self.verdict(session), Verdict::Denied(_))
     }
 
     fn unready(&self) -> Option<Unready> {

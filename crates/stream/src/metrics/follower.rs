@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use caracal_revocation_event::{Event, KeySlot, RejectionKind, StreamId};
-use caracal_revocation_state::{Degraded, Moment, Outage, Revocations, Unready};
+use caracal_revocation_event::{Event, KeySlot, MessageRejectionKind, StreamId};
+use caracal_revocation_state::{Degraded, Moment, OutageCause, Revocations, Unready};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::names;
@@ -19,11 +19,11 @@ pub(crate) struct StreamMetrics {
     pub(crate) replays: Counter,
     pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
-    refused: [(RejectionKind, Counter); 4],
+    refused: [(MessageRejectionKind, Counter); 4],
     holes: [(Hole, Counter); 4],
     suspicions: [(LossSuspicion, Counter); 3],
-    read_errors: [(Outage, Counter); Outage::ALL.len()],
-    outages: [Gauge; Outage::ALL.len()],
+    read_errors: [(OutageCause, Counter); OutageCause::ALL.len()],
+    outages: [Gauge; OutageCause::ALL.len()],
     unready: [Gauge; Unready::LABELS.len()],
     degraded: [Gauge; Degraded::ALL.len()],
     invalid_signatures: Counter,
@@ -58,10 +58,10 @@ impl StreamMetrics {
             verified: [KeySlot::Current, KeySlot::Previous, KeySlot::Unsigned]
                 .map(|key| (key, counter!(names::VERIFIED, "key" => key.label()))),
             refused: [
-                RejectionKind::Signature,
-                RejectionKind::Malformed,
-                RejectionKind::Ambiguous,
-                RejectionKind::TooLarge,
+                MessageRejectionKind::Signature,
+                MessageRejectionKind::Malformed,
+                MessageRejectionKind::Ambiguous,
+                MessageRejectionKind::TooLarge,
             ]
             .map(|kind| (kind, counter!(names::REJECTED, "kind" => kind.label()))),
             holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected]
@@ -74,9 +74,9 @@ impl StreamMetrics {
             .map(|suspicion| {
                 (suspicion, counter!(names::LOSS_SUSPICIONS, "cause" => suspicion.label()))
             }),
-            read_errors: Outage::ALL
+            read_errors: OutageCause::ALL
                 .map(|cause| (cause, counter!(names::READ_ERRORS, "cause" => cause.label()))),
-            outages: Outage::ALL.map(|cause| gauge!(names::OUTAGE, "cause" => cause.label())),
+            outages: OutageCause::ALL.map(|cause| gauge!(names::OUTAGE, "cause" => cause.label())),
             unready: Unready::LABELS.map(|reason| gauge!(names::UNREADY, "reason" => reason)),
             degraded: Degraded::ALL.map(|alarm| gauge!(names::DEGRADED, "reason" => alarm.label())),
             propagation: gauge!(names::PROPAGATION),
@@ -103,8 +103,8 @@ impl StreamMetrics {
         count(&self.verified, key);
     }
 
-    pub(crate) fn rejected(&self, kind: RejectionKind) {
-        if kind == RejectionKind::Signature {
+    pub(crate) fn rejected(&self, kind: MessageRejectionKind) {
+        if kind == MessageRejectionKind::Signature {
             self.invalid_signatures.increment(1);
         }
         count(&self.refused, kind);
@@ -118,7 +118,7 @@ impl StreamMetrics {
         count(&self.suspicions, suspicion);
     }
 
-    pub(crate) fn read_error(&self, cause: Outage) {
+    pub(crate) fn read_error(&self, cause: OutageCause) {
         count(&self.read_errors, cause);
     }
 
@@ -139,7 +139,7 @@ impl StreamMetrics {
         let readiness = revocations.readiness(now);
         self.horizon.set(readiness.horizon.unwrap_or_default() as f64);
         let flag = |is_so: bool| if is_so { 1.0 } else { 0.0 };
-        for (outage, gauge) in Outage::ALL.into_iter().zip(&self.outages) {
+        for (outage, gauge) in OutageCause::ALL.into_iter().zip(&self.outages) {
             gauge.set(flag(readiness.outage == Some(outage)));
         }
         for (alarm, gauge) in Degraded::ALL.into_iter().zip(&self.degraded) {

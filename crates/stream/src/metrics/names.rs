@@ -64,7 +64,7 @@ const COUNTERS: [(&str, &str); 16] = [
         "Restarts and failovers after which messages may be missing, by the evidence",
     ),
     (READ_ERRORS, "Attempts to read the streams that failed, by the cause"),
-    (REJECTED, "Messages refused, by the kind of refusal"),
+    (REJECTED, "Messages refused, by the kind of denial"),
     (RECONNECTS, "Times that reading broke off and a new connection was needed"),
     (FULL, "Times that more was revoked than may be remembered"),
 ];

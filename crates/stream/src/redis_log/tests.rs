@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use caracal_revocation_state::{Options, Outage, RevocationsWriter};
+use caracal_revocation_state::{Options, OutageCause, RevocationsWriter};
 use redis::IntoConnectionInfo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -147,7 +147,7 @@ async fn demoted_primary_is_not_fresh_in_the_next_answer() {
     let reading = log.read(&after(11), None).await.unwrap();
     assert_eq!(reading.as_of, AsOf::Unknown);
     let cause = reading.freshness_error.map(|error| error.outage());
-    assert_eq!(cause, Some(Outage::ReplicaWithoutPrimary));
+    assert_eq!(cause, Some(OutageCause::ReplicaWithoutPrimary));
     script.is_replica.store(false, Ordering::SeqCst);
     let reading = log.read(&after(12), None).await.unwrap();
     assert_eq!((reading.as_of, reading.freshness_error), (AsOf::Sent, None));

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, SEAL_LEN, Stream};
-use caracal_revocation_state::{Image, Moment};
+use caracal_revocation_state::{Moment, StateSnapshot};
 use serde::{Deserialize, Serialize};
 
 use super::position::{Boot, Checkpoint, Position};
@@ -30,7 +30,7 @@ pub(crate) enum SnapshotError {
     #[error("it is {0} s old: nothing in it can matter any more")]
     Outdated(u64),
     #[error("{0}")]
-    Recall(#[from] caracal_revocation_state::RecallError),
+    Recall(#[from] caracal_revocation_state::RestoreError),
     #[error("there is no stream key to seal it with")]
     NoKey,
 }
@@ -46,12 +46,17 @@ pub(crate) struct Snapshot {
     pub(crate) key_is_proven: bool,
     /// By the names of the streams.
     tracks: Vec<(String, Checkpoint)>,
-    pub(crate) state: Image,
+    pub(crate) state: StateSnapshot,
 }
 
 impl Snapshot {
     /// A snapshot of this state, read up to this position.
-    pub(crate) fn new(position: Position, now: Moment, boot: Option<Boot>, state: Image) -> Self {
+    pub(crate) fn new(
+        position: Position,
+        now: Moment,
+        boot: Option<Boot>,
+        state: StateSnapshot,
+    ) -> Self {
         let Position { as_of, key_is_proven, tracks } = position;
         let names = Stream::ALL.map(|stream| stream.name().to_owned());
         let staleness = now.elapsed_since(as_of);

@@ -14,9 +14,9 @@ pub fn snapshot(content: &[u8]) {
     let again = written.split_last_chunk::<32>().map(|(sealed, _)| format::parse(sealed));
     assert!(matches!(again, Some(Ok(again)) if again == snapshot));
     let revocations = RevocationsWriter::new(Options::default());
-    if revocations.recall(&snapshot.state).is_ok() {
+    if revocations.restore(&snapshot.state).is_ok() {
         let later = RevocationsWriter::new(Options::default());
-        assert_eq!(later.recall(&revocations.image()), Ok(()));
+        assert_eq!(later.restore(&revocations.image()), Ok(()));
         assert_eq!(later.entries(), revocations.entries());
     }
 }

@@ -32,7 +32,7 @@ impl Keeper {
     }
 
     /// Restores the state from the file, if there is one.
-    pub(crate) fn recall(
+    pub(crate) fn restore(
         &self,
         writer: &RevocationsWriter,
     ) -> Result<Option<Recalled>, SnapshotError> {
@@ -43,7 +43,7 @@ impl Keeper {
         if age > writer.options().memory {
             return Err(SnapshotError::Outdated(age.as_secs()));
         }
-        writer.recall(&snapshot.state)?;
+        writer.restore(&snapshot.state)?;
         let as_of = snapshot.elapsed(now, Boot::now().as_ref()).and_then(|elapsed| {
             // A monotonic clock that began later would make the snapshot look too young.
             (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))

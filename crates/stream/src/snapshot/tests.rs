@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, StreamId};
 use caracal_revocation_state::{
-    Checks, Claims, Known, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
+    BaselineFact, Checks, Claims, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
 };
 
 use super::format::{self, Snapshot, SnapshotError};
@@ -32,7 +32,7 @@ fn tracks() -> PerStream<Checkpoint> {
 fn snapshot() -> Snapshot {
     let (revocations, _clock) = state();
     let now = revocations.now();
-    (0..20).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
+    (0..20).for_each(|n| revocations.add(&BaselineFact::Revoked(&format!("ar-{n}")), now));
     let as_of = now.earlier_by(Duration::from_secs(2));
     Snapshot::new(position(as_of), now, Boot::now(), revocations.image())
 }
@@ -46,12 +46,12 @@ fn sealed() -> Vec<u8> {
 }
 
 /// What recalling these bytes leads to, and that a failure changes nothing.
-fn recall(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
+fn restore(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     std::fs::write(&path, bytes).unwrap();
     let (revocations, _clock) = state();
-    let outcome = Keeper::new(path, keys).recall(&revocations);
+    let outcome = Keeper::new(path, keys).restore(&revocations);
     let expected = if outcome.is_ok() { 20 } else { 0 };
     assert_eq!((revocations.entries(), revocations.horizon()), (expected, None));
     outcome.map(|recalled| recalled.unwrap())
@@ -59,7 +59,7 @@ fn recall(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
 
 #[test]
 fn says_after_a_restart_what_it_said_before() {
-    let recalled = recall(&sealed(), ring()).unwrap();
+    let recalled = restore(&sealed(), ring()).unwrap();
     assert_eq!(recalled.tracks, tracks());
     assert!(recalled.key_is_proven);
     let as_of = recalled.as_of.unwrap();
@@ -71,29 +71,29 @@ fn says_after_a_restart_what_it_said_before() {
 fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
     let whole = sealed();
     for end in 0..whole.len() {
-        assert!(recall(&whole[..end], ring()).is_err(), "cut at {end}");
+        assert!(restore(&whole[..end], ring()).is_err(), "cut at {end}");
     }
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
-        assert!(recall(&changed, ring()).is_err(), "changed at {at}");
+        assert!(restore(&changed, ring()).is_err(), "changed at {at}");
     }
     let mut longer = whole.clone();
     longer.push(0);
-    assert!(matches!(recall(&longer, ring()), Err(SnapshotError::Seal)));
+    assert!(matches!(restore(&longer, ring()), Err(SnapshotError::Seal)));
     let mut newer = whole;
     newer[28] = 3;
-    assert!(matches!(recall(&newer, ring()), Err(SnapshotError::Version(3))));
-    assert!(matches!(recall(b"", ring()), Err(SnapshotError::NotASnapshot)));
+    assert!(matches!(restore(&newer, ring()), Err(SnapshotError::Version(3))));
+    assert!(matches!(restore(b"", ring()), Err(SnapshotError::NotASnapshot)));
 }
 
 #[test]
 fn only_the_keys_of_the_streams_open_it_and_only_the_current_one_seals() {
     let other = KeyRing::new(key("2b"));
-    assert!(matches!(recall(&sealed(), other.clone()), Err(SnapshotError::Seal)));
-    assert!(recall(&sealed(), other.with_previous(key("1a"))).is_ok());
+    assert!(matches!(restore(&sealed(), other.clone()), Err(SnapshotError::Seal)));
+    assert!(restore(&sealed(), other.with_previous(key("1a"))).is_ok());
     let none = KeyRing::insecure_accept_unsigned();
-    assert!(matches!(recall(&sealed(), none.clone()), Err(SnapshotError::Seal)));
+    assert!(matches!(restore(&sealed(), none.clone()), Err(SnapshotError::Seal)));
     let keeper = Keeper::new("/nowhere".into(), none);
     assert!(matches!(keeper.keep(&snapshot()), Err(SnapshotError::NoKey)));
 }
@@ -116,7 +116,7 @@ fn beyond_the_memory_it_is_outdated() {
     keeper.keep(&snapshot()).unwrap();
     let (revocations, clock) = state();
     clock.advance(revocations.options().memory + Duration::from_secs(60));
-    let outcome = keeper.recall(&revocations);
+    let outcome = keeper.restore(&revocations);
     assert!(matches!(outcome, Err(SnapshotError::Outdated(_))), "{outcome:?}");
     assert_eq!(revocations.entries(), 0);
 }
@@ -150,17 +150,17 @@ fn what_is_recalled_refuses_at_once_and_admits_only_within_the_bound() {
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
     let (revocations, clock) = state();
-    let recalled = keeper.recall(&revocations).unwrap().unwrap();
+    let recalled = keeper.restore(&revocations).unwrap().unwrap();
     let verdict = |sid| {
         let (now, issued) = (revocations.now(), 1_795_500_000);
         revocations.decide(&Claims::new(sid, issued, issued + 900), &Checks::default(), now)
     };
-    assert!(matches!(verdict("ar-3"), Verdict::Refused(_)));
+    assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
     assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::NotReady(_))));
     revocations.confirm(recalled.as_of.unwrap());
     assert!(matches!(verdict("other"), Verdict::Admitted(_)));
     clock.advance(Duration::from_secs(60));
-    assert!(matches!(verdict("ar-3"), Verdict::Refused(_)));
+    assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
     assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::Stale { .. })));
 }
 
@@ -175,7 +175,7 @@ fn nobody_else_may_read_it_and_a_place_that_is_not_there_is_an_error() {
     let nowhere = Keeper::new(folder.path().join("no/such/folder"), ring());
     assert!(matches!(nowhere.keep(&snapshot()), Err(SnapshotError::File(_))));
     let (revocations, _clock) = state();
-    assert!(nowhere.recall(&revocations).unwrap().is_none(), "no file is no snapshot");
+    assert!(nowhere.restore(&revocations).unwrap().is_none(), "no file is no snapshot");
 }
 
 const CHILD: &str = "CARACAL_SNAPSHOT_OF_A_CHILD";
@@ -184,7 +184,7 @@ const CHILD: &str = "CARACAL_SNAPSHOT_OF_A_CHILD";
 fn large() -> Snapshot {
     let (revocations, _clock) = state();
     let now = revocations.now();
-    (0..200_000).for_each(|n| revocations.add(&Known::Revoked(&format!("ar-{n}")), now));
+    (0..200_000).for_each(|n| revocations.add(&BaselineFact::Revoked(&format!("ar-{n}")), now));
     Snapshot::new(position(now), now, Boot::now(), revocations.image())
 }
 
@@ -224,7 +224,7 @@ fn a_process_that_is_killed_while_it_writes_leaves_a_whole_file() {
         child.kill().unwrap();
         child.wait().unwrap();
         let (revocations, _clock) = state();
-        keeper.recall(&revocations).unwrap().expect("there is one");
+        keeper.restore(&revocations).unwrap().expect("there is one");
         assert!([20, 200_000].contains(&revocations.entries()), "{}", revocations.entries());
         torn += usize::from(beside.exists());
         let _ = std::fs::remove_file(&beside);

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::{Moment, Outage};
+use caracal_revocation_state::{Moment, OutageCause};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value};
@@ -87,7 +87,7 @@ impl Nodes {
                 }
             }
         }
-        let unknown = LogError::Cluster(Outage::NoPrimary, "none was asked".into());
+        let unknown = LogError::Cluster(OutageCause::NoPrimary, "none was asked".into());
         newest.ok_or(failure.unwrap_or(unknown))
     }
 
@@ -111,7 +111,8 @@ impl Nodes {
                 break;
             }
         }
-        let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
+        let nobody =
+            || LogError::Cluster(OutageCause::NoPrimary, format!("no node has slot {slot}"));
         votes.named().cloned().ok_or_else(nobody)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 use redis::{Pipeline, Value};
 
 use super::address::Address;
@@ -81,8 +81,10 @@ impl Links {
 
     /// Returns `true` if a new connection may do where this one failed.
     fn may_succeed_again(&self, error: &LogError) -> bool {
-        let is_elsewhere =
-            matches!(error.outage(), Outage::Moved | Outage::ReadOnly | Outage::Timeout);
+        let is_elsewhere = matches!(
+            error.outage(),
+            OutageCause::Moved | OutageCause::ReadOnly | OutageCause::Timeout
+        );
         error.is_closed() || is_elsewhere && !matches!(self.topology, Topology::One(_))
     }
 
@@ -128,7 +130,8 @@ impl Links {
         }
         let slot = slot(key);
         let vote = self.view().await?.vote(slot, AT_ONCE);
-        let nobody = || LogError::Cluster(Outage::NoPrimary, format!("no node has slot {slot}"));
+        let nobody =
+            || LogError::Cluster(OutageCause::NoPrimary, format!("no node has slot {slot}"));
         vote.map(|vote| Some(vote.primary)).ok_or_else(nobody)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use caracal_revocation_state::{Moment, Outage};
+use caracal_revocation_state::{Moment, OutageCause};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionInfo, Pipeline, Value};
@@ -67,7 +67,7 @@ impl Sentinels {
                 break;
             }
         }
-        let unknown = || LogError::Sentinel(Outage::NoPrimary, "none was asked".into());
+        let unknown = || LogError::Sentinel(OutageCause::NoPrimary, "none was asked".into());
         votes.named().cloned().ok_or_else(|| failure.unwrap_or_else(unknown))
     }
 
@@ -105,7 +105,7 @@ fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
         Ok(())
     } else {
         let words = format!("{primary} was named, and is no primary (yet)");
-        Err(LogError::Sentinel(Outage::NoPrimary, words))
+        Err(LogError::Sentinel(OutageCause::NoPrimary, words))
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn ask(
     let primary = match &address {
         Value::Nil => {
             let words = format!("it does not know a primary named {master:?}");
-            return Err(LogError::Sentinel(Outage::NoPrimary, words));
+            return Err(LogError::Sentinel(OutageCause::NoPrimary, words));
         }
         Value::Array(pair) => match pair.as_slice() {
             [host, port] => address_of(host, port)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::{Moment, Outage, Revocations};
+use caracal_revocation_state::{Moment, OutageCause, Revocations};
 
 use super::address::Address;
 use super::location::Topology;
@@ -144,7 +144,8 @@ impl Upstream {
         let is_cluster = matches!(self.topology, Topology::Cluster(_));
         if is_cluster {
             self.asking = parse_ask_redirect(error, self.before.as_ref());
-            self.is_outdated = matches!(error.outage(), Outage::Moved | Outage::Unreachable);
+            self.is_outdated =
+                matches!(error.outage(), OutageCause::Moved | OutageCause::Unreachable);
         }
     }
 
@@ -167,8 +168,8 @@ impl Upstream {
         let words =
             |who| format!("no majority of the {who} confirms that {primary} is the primary");
         match &self.topology {
-            Topology::Cluster(_) => LogError::Cluster(Outage::NoPrimary, words("masters")),
-            _ => LogError::Sentinel(Outage::NoPrimary, words("sentinels")),
+            Topology::Cluster(_) => LogError::Cluster(OutageCause::NoPrimary, words("masters")),
+            _ => LogError::Sentinel(OutageCause::NoPrimary, words("sentinels")),
         }
     }
 

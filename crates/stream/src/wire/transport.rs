@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::log_error::LogError;
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 
 /// A byte stream to a server.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -44,7 +44,7 @@ pub(super) async fn connect(
         _ => {
             let _ = certificates;
             let words = "an address of this kind is not supported";
-            Err(LogError::Connection(Outage::Other, words.into()))
+            Err(LogError::Connection(OutageCause::Other, words.into()))
         }
     }
 }
@@ -64,7 +64,7 @@ async fn tls(
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, LogError> {
     use rustls::pki_types::ServerName;
 
-    let failed = |words: String| LogError::Connection(Outage::Tls, words);
+    let failed = |words: String| LogError::Connection(OutageCause::Tls, words);
     let config = match &certificates.config {
         Some(config) => std::sync::Arc::clone(config),
         None => crate::certificates::of_the_system().map_err(|error| failed(error.to_string()))?,
@@ -79,5 +79,5 @@ async fn tls(
 }
 
 pub(super) fn unreachable(error: std::io::Error) -> LogError {
-    LogError::Connection(Outage::Unreachable, error.to_string())
+    LogError::Connection(OutageCause::Unreachable, error.to_string())
 }

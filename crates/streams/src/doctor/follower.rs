@@ -1,7 +1,7 @@
 //! What is said of the messages: signed by which key, refused for what, and what went dead.
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::{NotReady, Outage};
+use caracal_revocation_state::{NotReady, OutageCause};
 
 use super::finding::Finding;
 use super::gather::{DAY, Evidence, Judged, Replay};
@@ -41,7 +41,7 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
             .why("until then every verdict is unknown")
             .then(replay.outage.map_or(
                 "run this again; if it stays, somebody deletes or trims without pause",
-                Outage::advice,
+                OutageCause::advice,
             )),
     });
     if let Some(horizon) = replay.horizon {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use caracal_revocation_admin::{
     GroupReport, Inspector, KeyReport, Purpose, Right, ServerReport, StreamLayout,
 };
-use caracal_revocation_event::{KeySlot, RejectionKind, Stream, StreamId};
-use caracal_revocation_state::{NotReady, Outage};
-use caracal_revocation_stream::{InspectError, Settings, Sighting, Watch};
+use caracal_revocation_event::{KeySlot, MessageRejectionKind, Stream, StreamId};
+use caracal_revocation_state::{NotReady, OutageCause};
+use caracal_revocation_stream::{InspectError, Settings, StreamTail, TailedMessage};
 
 use crate::outcome::Failure;
 use crate::settings::Sources;
@@ -64,7 +64,7 @@ pub(super) struct Replay {
     pub(super) keys: [u64; 3],
     pub(super) not_ready: Option<NotReady>,
     /// Why answers of this server are not proven fresh.
-    pub(super) outage: Option<Outage>,
+    pub(super) outage: Option<OutageCause>,
     /// In seconds since the Unix epoch.
     pub(super) horizon: Option<i64>,
 }
@@ -148,9 +148,9 @@ fn since(now: Duration) -> StreamId {
 }
 
 async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectError> {
-    let mut watch = Watch::open(settings, Some(since(now))).await?;
+    let mut watch = StreamTail::open(settings, Some(since(now))).await?;
     let mut replay = Replay::default();
-    let judge = |sighting: Sighting<'_>| {
+    let judge = |sighting: TailedMessage<'_>| {
         let Some(judged) = replay.streams.get_mut(sighting.stream.index()) else { return };
         judged.last = Some(sighting.id);
         match sighting.outcome {
@@ -171,7 +171,7 @@ async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectErr
             Err(rejection) => {
                 judged.last_refused = Some(sighting.id);
                 match rejection.kind() {
-                    RejectionKind::Signature => judged.bad_signatures += 1,
+                    MessageRejectionKind::Signature => judged.bad_signatures += 1,
                     _ => judged.unusable += 1,
                 }
             }

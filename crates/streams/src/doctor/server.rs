@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_admin::ServerReport;
-use caracal_revocation_state::Outage;
+use caracal_revocation_state::OutageCause;
 use caracal_revocation_stream::{InspectError, LiveSetting};
 
 use super::finding::{Finding, Level};
@@ -56,7 +56,7 @@ fn lone_replica() -> Finding {
     Finding::broken("replica", "not set, and this server is a replica")
         .about("REDIS_PRIMARY_URL")
         .why("a replica cannot tell what it lacks: a follower proves nothing, and answers 503")
-        .then(Outage::ReplicaWithoutPrimary.advice())
+        .then(OutageCause::ReplicaWithoutPrimary.advice())
 }
 
 fn persistence(setting: &LiveSetting, server: &ServerReport) -> Finding {

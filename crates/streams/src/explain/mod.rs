@@ -9,9 +9,9 @@ use std::time::Duration;
 use caracal_revocation_admin::Inspector;
 use caracal_revocation_event::StreamId;
 use caracal_revocation_state::{
-    Checks, Claims, LEEWAY, NotReady, Outage, Reason, Revocations, Verdict,
+    Checks, Claims, DenyReason, LEEWAY, NotReady, OutageCause, Revocations, Verdict,
 };
-use caracal_revocation_stream::Watch;
+use caracal_revocation_stream::StreamTail;
 use serde::Serialize;
 
 use self::trace::{Deed, Traced, trace};
@@ -59,7 +59,7 @@ pub(crate) async fn explain(
     };
     let now = Inspector::connect(&settings).await?.time().await?;
     // A follower remembers whatever the streams hold, however old.
-    let mut watch = Watch::open(&settings, Some(StreamId::ZERO)).await?;
+    let mut watch = StreamTail::open(&settings, Some(StreamId::ZERO)).await?;
     let mut messages = Vec::new();
     read_history(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
     messages.sort_by_key(|traced| traced.id);
@@ -94,14 +94,14 @@ impl<'x> Explanation<'x> {
             && !matches!(strictest, Verdict::Admitted(_));
         let (verdict, reason, anchor) = match strictest {
             Verdict::Admitted(_) => ("admitted", None, None),
-            Verdict::Refused(refusal) => {
-                let anchor = refusal.anchor().map(|kind| kind.label());
-                ("refused", Some(refusal.reason().label()), anchor)
+            Verdict::Denied(denial) => {
+                let anchor = denial.anchor().map(|kind| kind.label());
+                ("refused", Some(denial.reason().label()), anchor)
             }
             Verdict::Unknown(unknown) => ("unknown", Some(unknown.label()), None),
         };
         let message = match strictest {
-            Verdict::Refused(refusal) => decisive(refusal.reason(), anchor, messages),
+            Verdict::Denied(denial) => decisive(denial.reason(), anchor, messages),
             _ => None,
         };
         let last = now.saturating_sub(LEEWAY).as_secs().cast_signed();
@@ -137,7 +137,7 @@ impl<'x> Explanation<'x> {
             (Some("replaying"), _) => writeln!(
                 out,
                 "  the history could not be proven complete: {}",
-                state.readiness(state.now()).outage.map_or("run this again", Outage::advice)
+                state.readiness(state.now()).outage.map_or("run this again", OutageCause::advice)
             )?,
             (Some("not_yet_valid"), _) => writeln!(
                 out,
@@ -183,15 +183,15 @@ impl<'x> Explanation<'x> {
 /// The message by which a token is refused: the first that revoked it, the last that suspended
 /// it, the first that moved the epoch beyond its own.
 fn decisive<'x>(
-    reason: Reason,
+    reason: DenyReason,
     anchor: Option<&str>,
     messages: &'x [Traced],
 ) -> Option<&'x Traced> {
     let mut candidates = messages.iter().filter(|traced| match reason {
-        Reason::Revoked => traced.deed == Deed::Revoked && traced.touches(anchor),
-        Reason::Suspended => traced.deed == Deed::Suspended && traced.touches(anchor),
-        Reason::DelegationStale => traced.deed == Deed::EpochMoved,
+        DenyReason::Revoked => traced.deed == Deed::Revoked && traced.touches(anchor),
+        DenyReason::Suspended => traced.deed == Deed::Suspended && traced.touches(anchor),
+        DenyReason::DelegationStale => traced.deed == Deed::EpochMoved,
         _ => false,
     });
-    if reason == Reason::Suspended { candidates.next_back() } else { candidates.next() }
+    if reason == DenyReason::Suspended { candidates.next_back() } else { candidates.next() }
 }

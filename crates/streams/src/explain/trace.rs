@@ -2,7 +2,7 @@
 
 use caracal_revocation_event::{Change, StreamId};
 use caracal_revocation_state::Claims;
-use caracal_revocation_stream::Sighting;
+use caracal_revocation_stream::TailedMessage;
 use serde::{Serialize, Serializer};
 
 use crate::text::{plain, time_of};
@@ -59,7 +59,7 @@ impl Traced {
 }
 
 /// What the message does to a token with these claims; nothing for most.
-pub(super) fn trace(sighting: &Sighting<'_>, claims: &Claims) -> Vec<Traced> {
+pub(super) fn trace(sighting: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced> {
     let Ok(event) = sighting.outcome else { return Vec::new() };
     let traced = |deed, anchors: Vec<&'static str>| Traced {
         stream: sighting.stream.name(),

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use caracal_revocation_state::{NotReady, Revocations};
-use caracal_revocation_stream::{InspectError, Sighting, Watch};
+use caracal_revocation_stream::{InspectError, StreamTail, TailedMessage};
 use tokio::time::Instant;
 
 pub(crate) use terminal::screen;
@@ -65,12 +65,12 @@ pub(crate) async fn lines(
     Ok(Outcome::Ok)
 }
 
-async fn open(sources: &Sources, args: &WatchArgs) -> Result<Watch, Failure> {
+async fn open(sources: &Sources, args: &WatchArgs) -> Result<StreamTail, Failure> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Ok(Watch::open(&sources.settings()?, args.first(now)).await?)
+    Ok(StreamTail::open(&sources.settings()?, args.first(now)).await?)
 }
 
-fn write(sighting: &Sighting<'_>, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+fn write(sighting: &TailedMessage<'_>, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let record = Record::of(sighting.stream, sighting.outcome).at(sighting.id, sighting.age);
     if json {
         serde_json::to_writer(&mut *out, &record)?;
@@ -83,8 +83,8 @@ fn write(sighting: &Sighting<'_>, json: bool, out: &mut impl Write) -> Result<()
 
 /// Reads to the end of the streams, and until that is proven or is not going to be.
 pub(crate) async fn read_history(
-    watch: &mut Watch,
-    mut show: impl FnMut(Sighting<'_>),
+    watch: &mut StreamTail,
+    mut show: impl FnMut(TailedMessage<'_>),
 ) -> Result<(), InspectError> {
     let mut idle_since = None;
     loop {

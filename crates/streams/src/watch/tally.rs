@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use caracal_revocation_event::{KeySlot, Stream, StreamId};
-use caracal_revocation_stream::Sighting;
+use caracal_revocation_stream::TailedMessage;
 
 use crate::record::Record;
 
@@ -50,7 +50,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(sighting: &Sighting<'_>) -> Self {
+    pub(super) fn of(sighting: &TailedMessage<'_>) -> Self {
         let record = Record::of(sighting.stream, sighting.outcome);
         Self {
             stream: sighting.stream,

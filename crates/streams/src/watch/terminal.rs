@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use caracal_revocation_admin::{Inspector, KeyReport};
 use caracal_revocation_event::Stream;
-use caracal_revocation_stream::{Settings, Watch};
+use caracal_revocation_stream::{Settings, StreamTail};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -50,7 +50,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcom
 async fn show(
     terminal: &mut DefaultTerminal,
     settings: &Settings,
-    watch: &mut Watch,
+    watch: &mut StreamTail,
 ) -> Result<Outcome, Failure> {
     let mut keys = keyboard();
     let mut view = View::default();

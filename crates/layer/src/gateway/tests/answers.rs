@@ -1,6 +1,6 @@
 //! What a refused client is told, byte for byte.
 
-use RejectionKind::{
+use RequestDenialKind::{
     AmbiguousToken, DelegationStale, HistoryIncomplete, MalformedClaims, MalformedHeader,
     MalformedJson, MalformedPayload, MalformedToken, MissingToken, OversizedToken, Revoked,
     Suspended, Unknown, UnsupportedVersion, UnverifiedToken,
@@ -9,7 +9,7 @@ use RejectionKind::{
 use super::*;
 use crate::answer::{Denial, Profile, RequestId};
 
-fn answer(kind: RejectionKind) -> Response<Bytes> {
+fn answer(kind: RequestDenialKind) -> Response<Bytes> {
     let request = Request::builder().header("x-request-id", "req-1").body(()).unwrap();
     let request_id = RequestId::of(request.headers());
     let (rejection, profile) = (kind.into(), Profile::Gateway);
@@ -63,13 +63,13 @@ fn each_reason_of_a_gateway_has_its_answer() {
             }
         };
         assert_eq!(header("www-authenticate"), challenge.as_deref(), "{kind:?}");
-        assert_eq!(response.extensions().get::<Rejection>().unwrap().kind(), kind);
+        assert_eq!(response.extensions().get::<RequestDenial>().unwrap().kind(), kind);
     }
 }
 
 #[test]
 fn a_rejection_says_in_words_what_it_is() {
-    let rejection: Box<dyn std::error::Error> = Box::new(Rejection::from(Revoked));
+    let rejection: Box<dyn std::error::Error> = Box::new(RequestDenial::from(Revoked));
     assert_eq!(rejection.to_string(), "revoked: session revoked");
 }
 

@@ -24,7 +24,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::{GatewayLayer, GuardedUpload, Observed, Rejection, RejectionKind};
+use crate::{GatewayLayer, GuardedRequestBody, Observed, RequestDenial, RequestDenialKind};
 
 /// A state that was just proven complete, on a clock that stands still.
 fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
@@ -100,12 +100,12 @@ impl Outcome {
         self.response.headers().get(name).map(|value| value.to_str().unwrap())
     }
 
-    fn rejection(&self) -> Option<&Rejection> {
+    fn rejection(&self) -> Option<&RequestDenial> {
         self.response.extensions().get()
     }
 
-    /// The reason of a refusal; the service behind must not have been called then.
-    fn denied(&self) -> RejectionKind {
+    /// The reason of a denial; the service behind must not have been called then.
+    fn denied(&self) -> RequestDenialKind {
         assert!(self.seen.is_none(), "the service was called");
         self.rejection().expect("a rejection in the extensions").kind()
     }
@@ -131,7 +131,7 @@ fn send(layer: &GatewayLayer, request: Request<()>) -> Outcome {
     log::install();
     let seen = Arc::new(Mutex::new(None));
     let probe = Arc::clone(&seen);
-    let service = layer.layer(service_fn(move |request: Request<GuardedUpload<()>>| {
+    let service = layer.layer(service_fn(move |request: Request<GuardedRequestBody<()>>| {
         *probe.lock().unwrap() = Some(request.into_parts().0);
         async { Ok::<_, Infallible>(Response::new(Full::from("inner"))) }
     }));
@@ -150,7 +150,7 @@ fn wait<F: Future>(future: F) -> F::Output {
 #[test]
 fn is_ready_when_the_service_is() {
     let (revocations, _) = fresh();
-    let inner = tower::service_fn(async |_: Request<GuardedUpload<()>>| {
+    let inner = tower::service_fn(async |_: Request<GuardedRequestBody<()>>| {
         Ok::<_, ()>(Response::new(Full::<Bytes>::default()))
     });
     let inner = NeverReady(inner);

@@ -1,6 +1,6 @@
 //! Observing only: everything is decided on, nothing is denied.
 
-use RejectionKind::{
+use RequestDenialKind::{
     AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OversizedToken, Revoked,
     Unknown, UnverifiedToken,
 };

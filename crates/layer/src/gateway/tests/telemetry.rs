@@ -60,14 +60,14 @@ fn counts_each_denial_by_its_reason() {
 
 #[test]
 fn counts_revoked_suspended_and_stale_authority_as_revoked() {
-    use RejectionKind::{DelegationStale, Revoked, Suspended, Unknown};
+    use RequestDenialKind::{DelegationStale, Revoked, Suspended, Unknown};
     let counts = counted(|| {
         let counters = crate::metrics::Counters::register(crate::answer::Profile::Gateway);
-        RejectionKind::ALL.into_iter().for_each(|kind| counters.denied(kind));
+        RequestDenialKind::ALL.into_iter().for_each(|kind| counters.denied(kind));
     });
     assert_eq!(counts["caracal_gateway_denials_revoked_total"], 3);
     assert_eq!(counts["caracal_gateway_denials_revocation_stale_total"], 1);
-    for kind in RejectionKind::ALL {
+    for kind in RequestDenialKind::ALL {
         let alert = crate::answer::Profile::Gateway.answer(kind).alert;
         assert_eq!(
             alert.is_some(),

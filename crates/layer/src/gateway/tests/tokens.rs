@@ -1,6 +1,6 @@
 //! Where the claims come from, and which requests have none.
 
-use RejectionKind::{
+use RequestDenialKind::{
     AmbiguousToken, MalformedClaims, MalformedHeader, MalformedJson, MalformedPayload,
     MalformedToken, MissingToken, OversizedToken, Revoked, UnverifiedToken,
 };

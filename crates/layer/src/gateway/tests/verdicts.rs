@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use RejectionKind::{
+use RequestDenialKind::{
     DelegationStale, Expired, HistoryIncomplete, LifetimeTooLong, NotYetValid, Revoked, Suspended,
     Unknown,
 };
-use caracal_revocation_state::{AnchorKind, Checks, Hop, Reason, Unknown as Cause, Verdict};
+use caracal_revocation_state::{AnchorKind, Checks, DenyReason, Hop, Unknown as Cause, Verdict};
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn denies_a_revoked_token_by_each_of_its_anchors() {
             assert_eq!(outcome.denied(), Revoked);
             let rejection = outcome.rejection().unwrap();
             assert_eq!(rejection.anchor(), Some(kind));
-            assert_eq!(rejection.refusal().unwrap().reason(), Reason::Revoked);
+            assert_eq!(rejection.denial().unwrap().reason(), DenyReason::Revoked);
             assert_eq!(rejection.unknown(), None);
         }
     }
@@ -51,11 +51,11 @@ fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
     let (other, _) = fresh();
     let layer = GatewayLayer::new(revocations.reader());
     let foreign = with_authority(other.authority(&chained()));
-    assert_eq!(send(&layer, foreign).denied(), RejectionKind::OtherState);
+    assert_eq!(send(&layer, foreign).denied(), RequestDenialKind::OtherState);
     let mut nobody = chained();
     nobody.sid = "".into();
     let nobody = with_authority(revocations.authority(&nobody));
-    assert_eq!(send(&layer, nobody).denied(), RejectionKind::MalformedClaims);
+    assert_eq!(send(&layer, nobody).denied(), RequestDenialKind::MalformedClaims);
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn claims_and_an_authority_must_be_of_the_same_token() {
     for (own, authority, denied) in [
         ("ar-1", "ar-1", None),
         ("ar-2", "ar-2", Some(Revoked)),
-        ("ar-1", "ar-3", Some(RejectionKind::MalformedClaims)),
-        ("ar-2", "ar-1", Some(RejectionKind::MalformedClaims)),
+        ("ar-1", "ar-3", Some(RequestDenialKind::MalformedClaims)),
+        ("ar-2", "ar-1", Some(RequestDenialKind::MalformedClaims)),
     ] {
         let mut request = with_claims(claims(own));
         request.extensions_mut().insert(revocations.authority(&claims(authority)));
@@ -153,10 +153,10 @@ fn a_stale_delegation_has_a_rejection_of_its_own() {
     claims.delegation_graph_epoch = 8;
     let mut checks = Checks::default();
     checks.delegation_epoch = true;
-    let Verdict::Refused(refusal) = revocations.decide(&claims, &checks, revocations.now()) else {
+    let Verdict::Denied(denial) = revocations.decide(&claims, &checks, revocations.now()) else {
         panic!("a stale delegation was not refused");
     };
-    assert_eq!(Rejection::refused(refusal).kind(), DelegationStale);
+    assert_eq!(RequestDenial::refused(denial).kind(), DelegationStale);
     // The gateway's profile does not ask for the epoch.
     assert!(
         send(&GatewayLayer::new(revocations.reader()), with_claims(claims)).admitted().is_some()

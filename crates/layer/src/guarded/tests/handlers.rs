@@ -3,7 +3,7 @@ use std::future::pending;
 use http_body_util::{BodyExt, Full};
 
 use super::*;
-use crate::{Rejection, RejectionKind};
+use crate::{RequestDenial, RequestDenialKind};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -22,9 +22,10 @@ fn a_handler_that_waits_is_dropped_and_its_client_told() {
     let scene = Scene::new();
     let held = Held(Arc::default());
     let inner = held.clone();
-    let mut service = scene
-        .layer()
-        .layer(service_fn(move |_: Request<GuardedUpload<Script>>| wait_for_ever(inner.clone())));
+    let mut service =
+        scene.layer().layer(service_fn(move |_: Request<GuardedRequestBody<Script>>| {
+            wait_for_ever(inner.clone())
+        }));
     let mut request = request();
     request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
     let mut call = Task::new(service.call(request));
@@ -36,32 +37,32 @@ fn a_handler_that_waits_is_dropped_and_its_client_told() {
     assert_eq!(Arc::strong_count(&held.0), 2, "the handler's future lives on");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.headers()["x-request-id"], "req-1");
-    let rejection = response.extensions().get::<Rejection>().unwrap();
-    assert_eq!((rejection.kind(), rejection.zone()), (RejectionKind::Revoked, Some("z")));
+    let rejection = response.extensions().get::<RequestDenial>().unwrap();
+    assert_eq!((rejection.kind(), rejection.zone()), (RequestDenialKind::Revoked, Some("z")));
     let body = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
         .block_on(async { response.into_body().collect().await.unwrap().to_bytes() });
     assert!(String::from_utf8_lossy(&body).contains("session revoked"));
-    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
     assert_eq!(scene.revocations.running(), 0);
 }
 
 #[test]
 fn an_expired_token_and_an_unknown_state_are_told_apart() {
     let cases = [
-        (100, Cutting::new(), RejectionKind::Expired, StatusCode::UNAUTHORIZED),
+        (100, CutOptions::new(), RequestDenialKind::Expired, StatusCode::UNAUTHORIZED),
         (
             3_600,
-            Cutting::new().when_unknown(),
-            RejectionKind::Unknown,
+            CutOptions::new().when_unknown(),
+            RequestDenialKind::Unknown,
             StatusCode::SERVICE_UNAVAILABLE,
         ),
     ];
     for (exp, cutting, kind, status) in cases {
         let scene = Scene::new();
         let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
-        let mut service = layer.layer(service_fn(|_: Request<GuardedUpload<Script>>| {
+        let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
             wait_for_ever(Held(Arc::default()))
         }));
         let mut request = request();
@@ -71,15 +72,16 @@ fn an_expired_token_and_an_unknown_state_are_told_apart() {
         scene.clock.advance(std::time::Duration::from_secs(200));
         scene.revocations.cut_overdue(scene.revocations.now());
         let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
-        let rejection = response.extensions().get::<Rejection>().unwrap();
+        let rejection = response.extensions().get::<RequestDenial>().unwrap();
         assert_eq!((rejection.kind(), response.status()), (kind, status));
     }
 }
 
 /// The answer to a call over gRPC that was cut while its handler waited.
 fn cut_grpc_call(scene: &Scene, layer: GatewayLayer, headers: &[(&'static str, &str)]) -> Head {
-    let mut service = layer
-        .layer(service_fn(|_: Request<GuardedUpload<Script>>| wait_for_ever(Held(Arc::default()))));
+    let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
+        wait_for_ever(Held(Arc::default()))
+    }));
     let mut request = request();
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = Version::HTTP_2;
@@ -122,23 +124,24 @@ fn a_service_of_grpc_alone_needs_no_te() {
 /// A handler that answers when it is told to.
 fn answers_later(
     scene: &Scene,
-    cutting: Cutting,
+    cutting: CutOptions,
     from_inside: bool,
 ) -> (tokio::sync::oneshot::Sender<()>, Task<impl Future<Output = Response<Bytes>>>) {
     let (answer, told) = tokio::sync::oneshot::channel();
     let told = Arc::new(Mutex::new(Some(told)));
     let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
-    let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
-        let told = told.lock().unwrap().take().unwrap();
-        let signal = request.extensions().get::<Admission>().unwrap().revoked();
-        async move {
-            if from_inside {
-                signal.insecure_let_handler_finish();
+    let mut service =
+        layer.layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
+            let told = told.lock().unwrap().take().unwrap();
+            let signal = request.extensions().get::<Admission>().unwrap().revoked();
+            async move {
+                if from_inside {
+                    signal.insecure_let_handler_finish();
+                }
+                told.await.unwrap();
+                Ok::<_, Infallible>(Response::new(Full::from("the answer")))
             }
-            told.await.unwrap();
-            Ok::<_, Infallible>(Response::new(Full::from("the answer")))
-        }
-    }));
+        }));
     let call = service.call(request());
     let call = Task::new(async move {
         let (parts, body) = call.await.unwrap().into_parts();
@@ -166,7 +169,7 @@ fn a_handler_that_must_finish_does_and_its_answer_is_withheld() {
         let Poll::Ready(response) = call.poll() else { panic!("it still waits") };
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(!response.body().windows(6).any(|word| word == b"answer"));
-        assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+        assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
     }
 }
 
@@ -187,7 +190,7 @@ fn a_task_of_a_handler_learns_of_it_by_the_signal() {
     let taken = Arc::new(Mutex::new(None));
     let place = Arc::clone(&taken);
     let mut service =
-        scene.layer().layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
+        scene.layer().layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
             *place.lock().unwrap() =
                 request.extensions().get::<Admission>().map(Admission::revoked);
             std::future::ready(Ok::<_, Infallible>(Answer::default()))
@@ -201,14 +204,14 @@ fn a_task_of_a_handler_learns_of_it_by_the_signal() {
     assert_eq!(task.woken(), 1);
     let Poll::Ready(cut) = task.poll() else { panic!("it was not told") };
     assert_eq!(cut.label(), "revoked");
-    assert_eq!(scene.told(), [("revoked", CutPart::Signal)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Signal)]);
 }
 
 #[test]
 fn observing_cuts_nothing() {
     let scene = Scene::new();
     let layer = scene.layer().insecure_observe_only();
-    let mut service = layer.layer(service_fn(|request: Request<GuardedUpload<Script>>| {
+    let mut service = layer.layer(service_fn(|request: Request<GuardedRequestBody<Script>>| {
         let admission = request.extensions().get::<Admission>().unwrap();
         assert_eq!(admission.revoked().cut(), None);
         wait_for_ever(Held(Arc::default()))

@@ -3,9 +3,9 @@
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::*;
-use crate::{Rejection, RejectionKind};
+use crate::{RequestDenial, RequestDenialKind};
 
-type Answer = Result<Response<GuardedBody<Script>>, Infallible>;
+type Answer = Result<Response<GuardedResponseBody<Script>>, Infallible>;
 
 /// The service behind `layer`, asked over HTTP/1.0, and the script of its response's body.
 fn ask(
@@ -14,7 +14,7 @@ fn ask(
 ) -> (Task<impl Future<Output = Answer> + use<>>, Script) {
     let script = Script::default();
     let body = script.clone();
-    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedRequestBody<Script>>| {
         let response = Response::builder().header("content-type", content_type);
         std::future::ready(Ok::<_, Infallible>(response.body(body.clone()).unwrap()))
     }));
@@ -25,13 +25,13 @@ fn ask(
 
 const TEXT: &str = "text/plain";
 
-fn denied<B>(answer: Poll<Result<Response<B>, Infallible>>) -> (u16, RejectionKind) {
+fn denied<B>(answer: Poll<Result<Response<B>, Infallible>>) -> (u16, RequestDenialKind) {
     let Poll::Ready(Ok(response)) = answer else { panic!("it still waits") };
-    let rejection = response.extensions().get::<Rejection>().expect("a rejection");
+    let rejection = response.extensions().get::<RequestDenial>().expect("a rejection");
     (response.status().as_u16(), rejection.kind())
 }
 
-const UNSUPPORTED: (u16, RejectionKind) = (505, RejectionKind::UnsupportedVersion);
+const UNSUPPORTED: (u16, RequestDenialKind) = (505, RequestDenialKind::UnsupportedVersion);
 
 #[tokio::test]
 async fn a_response_that_ends_is_sent_whole_with_its_length() {
@@ -62,8 +62,8 @@ async fn a_held_response_that_is_cut_is_denied() {
     scene.revoke();
     assert_eq!(call.woken(), 1);
     script.say("b").end();
-    assert_eq!(denied(call.poll()), (401, RejectionKind::Revoked));
-    assert_eq!(scene.told(), [("revoked", CutPart::Handler)]);
+    assert_eq!(denied(call.poll()), (401, RequestDenialKind::Revoked));
+    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,19 +15,21 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
-    Admission, Claims, CutPart, ManualClock, Options, RevocationsWriter, RevokedSignal,
+    Admission, Claims, CutPoint, ManualClock, Options, RevocationsWriter, RevokedSignal,
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use tower::{Layer, Service, service_fn};
 
-use crate::{BoxError, CutError, Cutting, GatewayLayer, GuardedBody, GuardedUpload};
+use crate::{
+    BoxError, CutError, CutOptions, GatewayLayer, GuardedRequestBody, GuardedResponseBody,
+};
 
 /// A state on a clock that stands still.
 struct Scene {
     clock: Arc<ManualClock>,
     revocations: RevocationsWriter,
-    told: Arc<Mutex<Vec<(&'static str, CutPart)>>>,
+    told: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
 }
 
 impl Scene {
@@ -45,9 +47,9 @@ impl Scene {
         self.revocations.apply(&event, self.revocations.now());
     }
 
-    fn cutting(&self) -> Cutting {
+    fn cutting(&self) -> CutOptions {
         let told = Arc::clone(&self.told);
-        Cutting::new().on_cut(move |report| {
+        CutOptions::new().on_cut(move |report| {
             assert_eq!(report.zone, Some("z"));
             told.lock().unwrap().push((report.cut.label(), report.part));
         })
@@ -57,7 +59,7 @@ impl Scene {
         GatewayLayer::new(self.revocations.reader()).with_cutting(self.cutting())
     }
 
-    fn told(&self) -> Vec<(&'static str, CutPart)> {
+    fn told(&self) -> Vec<(&'static str, CutPoint)> {
         self.told.lock().unwrap().clone()
     }
 }

@@ -7,7 +7,7 @@ pub(super) fn respond(
     version: Version,
     asked: &[(&'static str, &'static str)],
     answered: &[(&'static str, &'static str)],
-) -> (Response<()>, Task<GuardedBody<Script>>, Script) {
+) -> (Response<()>, Task<GuardedResponseBody<Script>>, Script) {
     respond_through(&scene.layer(), version, asked, answered)
 }
 
@@ -16,11 +16,11 @@ fn respond_through(
     version: Version,
     asked: &[(&'static str, &'static str)],
     answered: &[(&'static str, &'static str)],
-) -> (Response<()>, Task<GuardedBody<Script>>, Script) {
+) -> (Response<()>, Task<GuardedResponseBody<Script>>, Script) {
     let script = Script::default();
     let body = script.clone();
     let answered = answered.to_vec();
-    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedRequestBody<Script>>| {
         let mut response = Response::new(body.clone());
         for (name, value) in &answered {
             response.headers_mut().append(*name, value.parse().unwrap());
@@ -65,7 +65,7 @@ fn an_idle_response_is_woken_and_breaks_off() {
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
     assert_eq!(script.asked(), asked, "the service was asked for more");
     assert!(script.is_dropped());
-    assert_eq!(scene.told(), [("revoked", CutPart::Response)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
     assert_eq!(scene.revocations.running(), 0);
 }
 
@@ -100,7 +100,7 @@ fn nor_of_one_that_was_being_made_while_the_revocation_came() {
     let scene = Scene::new();
     let layer = scene.layer();
     let body = Arc::new(Mutex::new(Some(Late(scene))));
-    let mut service = layer.layer(service_fn(move |_: Request<GuardedUpload<Script>>| {
+    let mut service = layer.layer(service_fn(move |_: Request<GuardedRequestBody<Script>>| {
         let body = body.lock().unwrap().take().unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(body)))
     }));
@@ -206,7 +206,7 @@ fn an_event_stream_says_so_between_two_events() {
     // It waits once, so that the event leaves before the connection is closed.
     assert_eq!((body.next(), body.woken()), (Next::Nothing, 1));
     assert_eq!(body.next(), Next::Cut("revoked"));
-    assert_eq!(scene.told(), [("revoked", CutPart::EventStream)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::EventStream)]);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn grpc_ends_with_its_status() {
     assert_eq!(trailers["grpc-status"], "16");
     assert_eq!(trailers["grpc-message"], "session revoked");
     assert_eq!(trailers["x-caracal-revoked"], "true");
-    assert_eq!(scene.told(), [("revoked", CutPart::Grpc)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Grpc)]);
 }
 
 #[test]
@@ -280,13 +280,15 @@ fn what_cuts_nothing_says_so_by_name() {
     let script = Script::default();
     let body = script.clone();
     let layer = GatewayLayer::new(scene.revocations.clone())
-        .with_cutting(Cutting::new().insecure_nothing());
+        .with_cutting(CutOptions::new().insecure_disabled());
     let told = Arc::new(Mutex::new(None));
     let place = Arc::clone(&told);
-    let mut service = layer.layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
-        *place.lock().unwrap() = request.extensions().get::<Admission>().map(Admission::revoked);
-        std::future::ready(Ok::<_, Infallible>(Response::new(body.clone())))
-    }));
+    let mut service =
+        layer.layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
+            *place.lock().unwrap() =
+                request.extensions().get::<Admission>().map(Admission::revoked);
+            std::future::ready(Ok::<_, Infallible>(Response::new(body.clone())))
+        }));
     let Poll::Ready(Ok(response)) = Task::new(service.call(request())).poll() else { panic!() };
     let mut body = Task::new(response.into_body());
     assert_eq!(body.next(), Next::Nothing);

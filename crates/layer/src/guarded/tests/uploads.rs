@@ -3,11 +3,11 @@ use http_body_util::Full;
 use super::*;
 
 /// The request's body as the service behind has it.
-fn upload(scene: &Scene) -> (Task<GuardedUpload<Script>>, Script) {
+fn upload(scene: &Scene) -> (Task<GuardedRequestBody<Script>>, Script) {
     let taken = Arc::new(Mutex::new(None));
     let place = Arc::clone(&taken);
     let mut service =
-        scene.layer().layer(service_fn(move |request: Request<GuardedUpload<Script>>| {
+        scene.layer().layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
             *place.lock().unwrap() = Some(request.into_body());
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         }));
@@ -28,7 +28,7 @@ fn an_upload_that_waits_is_woken_and_ends_with_an_error() {
     assert_eq!(body.woken(), 1);
     script.say("b");
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
-    assert_eq!(scene.told(), [("revoked", CutPart::Upload)]);
+    assert_eq!(scene.told(), [("revoked", CutPoint::Upload)]);
 }
 
 #[test]

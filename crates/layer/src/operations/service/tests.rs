@@ -34,7 +34,7 @@ fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
     let (revocations, clock) = state();
     let operations = Operations::new(revocations.reader());
     assert_eq!(ready_says(&operations), "replaying");
-    revocations.withhold(NotReady::NoSignatureVerifies);
+    revocations.set_not_ready(NotReady::NoSignatureVerifies);
     assert_eq!(ready_says(&operations), "no_signature_verifies");
     revocations.confirm(revocations.now());
     assert_eq!(ready_says(&operations), "ready");
@@ -53,14 +53,14 @@ fn names_the_setting_that_must_be_mended() {
         assert_eq!(answered, status, "{body}");
         serde_json::from_str::<serde_json::Value>(&body).unwrap()
     };
-    revocations.withhold(NotReady::NotProvisioned);
+    revocations.set_not_ready(NotReady::NotProvisioned);
     let not_provisioned = says(503);
     assert_eq!(not_provisioned["reason"], "not_provisioned");
     let advice = not_provisioned["advice"].as_str().unwrap();
     assert!(advice.contains("REDIS_URL") && advice.contains("database number"), "{advice}");
     assert!(advice.contains("caracal-streams provision"), "{advice}");
 
-    revocations.withhold(NotReady::NoSignatureVerifies);
+    revocations.set_not_ready(NotReady::NoSignatureVerifies);
     assert!(says(503)["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
 
     revocations.confirm(revocations.now());
@@ -72,8 +72,8 @@ fn names_the_setting_that_must_be_mended() {
         (&"ready".into(), &"signatures_fail".into())
     );
     assert!(degraded["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
-    revocations.set_outage(Some(Outage::Unreachable));
-    assert_eq!(says(200)["advice"], Outage::Unreachable.advice());
+    revocations.set_outage(Some(OutageCause::Unreachable));
+    assert_eq!(says(200)["advice"], OutageCause::Unreachable.advice());
     revocations.set_outage(None);
     revocations.set_signatures_fail(false);
     assert!(says(200)["degraded"].is_null());

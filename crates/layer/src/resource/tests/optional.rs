@@ -42,7 +42,7 @@ async fn is_none_only_where_anonymous_requests_are_allowed() {
     for other in ["", "Bearer", "Bearer\ta.b.c", "Bearer a.b.c", "Basic dXNlcjpwYXNz"] {
         assert_eq!(ask(app.clone(), Some(other)).await.0, 401, "{other:?}");
     }
-    world.apply(Notice::revoke(ZONE, "operator").session("ar-1"));
+    world.apply(MessageBuilder::revoke(ZONE, "operator").session("ar-1"));
     assert_eq!(ask(app, Some(&good)).await.0, 401, "a denial is no absence");
     assert_eq!(ask(router().layer(gateway(&world)), None).await.0, 401);
 }
