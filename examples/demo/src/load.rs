@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
@@ -12,10 +12,7 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::report::Report;
-
-/// The longest time that a revoked token may still be admitted.
-pub const TOO_LATE: Duration = Duration::from_secs(1);
+use crate::report::{Report, TOO_LATE};
 
 /// A mandate that clients use, and the time of its revocation.
 pub struct Token {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::load::TOO_LATE;
+/// The longest time that a revoked token may still be admitted.
+pub const TOO_LATE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Report {
