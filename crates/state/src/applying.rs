@@ -1,4 +1,5 @@
-//! How the state changes: by verified messages, and by what a second source of truth knows.
+//! Applies changes to the state: those of verified messages, and facts from a second source of
+//! truth.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::writer::RevocationsWriter;
 
 /// One fact from a second source of truth, such as Postgres.
 ///
-/// A fact only adds: none ends what a message said.
+/// A fact only adds: none undoes a change that a message made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BaselineFact<'a> {
     /// The authority record, session or delegation with this id is revoked for good.
@@ -24,18 +25,18 @@ pub enum BaselineFact<'a> {
         session: &'a str,
         /// When it was suspended; only a later resume lifts it.
         occurred: OccurredAt,
-        /// When that was decided; without it no resume lifts it.
+        /// When that was decided; if `None`, no resume lifts it.
         decided: Option<DecidedAt>,
     },
-    /// The session was suspended and resumed since. Tokens issued up to its suspension stay denied,
-    /// and no suspension is lifted.
+    /// The session was suspended and has been resumed. Tokens issued up to the suspension stay
+    /// denied, and the fact lifts no suspension.
     Resumed {
         /// The session's id.
         session: &'a str,
-        /// When it was last suspended.
+        /// The time of its last suspension.
         suspended: OccurredAt,
     },
-    /// The zone's delegation graph is at this epoch, or beyond.
+    /// The zone's delegation graph has reached at least this epoch.
     Epoch {
         /// The zone's id.
         zone: &'a str,
@@ -47,9 +48,9 @@ pub enum BaselineFact<'a> {
 }
 
 impl RevocationsWriter {
-    /// Applies what a verified message says. Order and repetition do not matter.
+    /// Applies the changes of a verified message. Order and repetition do not matter.
     ///
-    /// It counts as published when it was decided, or now if it does not say when that was.
+    /// The message counts as published when it was decided, or now if it carries no such time.
     pub fn apply(&self, event: &Event<'_>, now: Moment) {
         let decided = event.decided().map(|decided| Duration::from_millis(decided.as_millis()));
         self.apply_published(
@@ -59,7 +60,7 @@ impl RevocationsWriter {
         );
     }
 
-    /// Applies a verified message that was published at this moment, by this machine's clocks.
+    /// Applies a verified message that was published at `published`, by this machine's clocks.
     pub fn apply_published(&self, event: &Event<'_>, published: Moment, now: Moment) {
         let state = self.state();
         for change in event.changes() {
@@ -92,7 +93,7 @@ impl RevocationsWriter {
         }
     }
 
-    /// Adds what a second source of truth knows. Order and repetition do not matter.
+    /// Adds a fact from a second source of truth. Order and repetition do not matter.
     pub fn add(&self, known: &BaselineFact<'_>, now: Moment) {
         match *known {
             BaselineFact::Revoked(anchor) => self.revoke(anchor, now),
@@ -108,15 +109,15 @@ impl RevocationsWriter {
         }
     }
 
-    // The three ways in which authority ends. Each enters it first, then cuts what runs on it: a
-    // request that registers in between finds it by itself. What was entered before is not looked
-    // for again: anybody who can write to the streams can repeat a message.
+    // The three ways in which authority ends. Each one updates the state first and then cuts the
+    // running requests, so a request that registers in between finds the update itself. Only a
+    // change cuts requests: any writer to the streams can repeat a message.
 
     fn revoke(&self, anchor: &str, now: Moment) {
         let State { index, recent, freshness, .. } = &**self.state();
         let anchor = index.digest(anchor);
         let is_new = index.revoke(anchor, self.expires(now));
-        // What is replayed was in force long before this process knew it.
+        // A replayed revocation took effect long before this process read it.
         if is_new && freshness.staleness(now).is_ok() {
             recent.applied(anchor.fast(), now.monotonic);
         }
@@ -126,7 +127,7 @@ impl RevocationsWriter {
         self.state().cut_without_room(anchor, Mark::Revoked);
     }
 
-    /// Changes what is known of a session's suspensions, and tells what stands for it in here.
+    /// Changes the suspensions of a session. Returns the session's digest.
     fn change(&self, session: &str, now: Moment, change: impl FnOnce(&mut Suspensions)) -> Digest {
         let session = self.state().index.digest(session);
         if self.state().index.suspend(session, self.expires(now), change) {
@@ -141,7 +142,7 @@ impl RevocationsWriter {
         }
     }
 
-    /// Returns the minute until which an entry is remembered that arrives now.
+    /// Returns the minute at which an entry that arrives now expires.
     fn expires(&self, now: Moment) -> Minute {
         Minute::of(now.monotonic.saturating_add(self.options().memory)).later_by(1)
     }

@@ -1,18 +1,20 @@
-//! The horizon: tokens made up to it may be hit by a revocation that was lost.
+//! The horizon: a time up to which revocations may have been lost, so tokens issued up to it are
+//! denied.
 //!
-//! It has two heights. Whatever may be missing raises both. A second source of truth, read after
-//! the loss, takes back the one that holds for the tokens that it decides; the other stays until no
-//! token can live any more that was made up to it.
+//! There are two horizons. Any possible loss raises both. Reading a second source of truth after
+//! the loss clears the one for the tokens that this source decides. The other one ends when no
+//! token that was issued up to it can still be alive.
 //!
 //! That is so once both clocks have moved on by [`SHORTEST_MEMORY`]: the wall clock since the
-//! horizon's second, the monotonic one since the horizon was raised. Neither would do alone:
+//! horizon's second, the monotonic clock since the horizon was raised. One clock alone is not
+//! enough:
 //!
-//! - A wall clock that jumps forward ends nothing early, since the monotonic one did not jump. Nor
-//!   does it admit a token: what is alive is judged by the same reading of that clock.
-//! - A wall clock that is set back brings the horizon back, along with the expired tokens that it
-//!   would let live again: nothing is erased, each decision compares.
-//! - The monotonic clock never runs ahead of real time. If it stands still, as on a machine that
-//!   sleeps, the horizon lasts longer than it must, which admits nobody.
+//! - A wall clock that jumps forward ends nothing early, because the monotonic clock did not jump.
+//!   It admits no extra token either: `exp` is checked with the same reading of the wall clock.
+//! - A wall clock that is set back brings the horizon back, together with the expired tokens that
+//!   become valid again: nothing is erased, each decision compares.
+//! - The monotonic clock never runs ahead of real time. If it stops, as on a suspended machine, the
+//!   horizon lasts longer than needed, which denies more and never less.
 
 use std::sync::PoisonError;
 
@@ -22,8 +24,7 @@ use crate::clock::{Moment, UnixSeconds, nanos};
 use crate::limits::SHORTEST_MEMORY;
 use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// How often messages may have been lost so far: a number to compare, from
-/// [`Revocations::losses`].
+/// A version that changes with each possible loss of messages: from [`Revocations::losses`].
 ///
 /// [`Revocations::losses`]: crate::Revocations::losses
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,18 +38,18 @@ pub struct LossVersion {
 pub(crate) enum Cause {
     /// Messages are missing, or may be.
     Missing,
-    /// A signed message was re-cut: anybody who can write to the streams can repeat this.
+    /// A signed message was re-cut. Any writer to the streams can repeat this.
     Recut,
 }
 
 impl LossVersion {
-    /// How often messages were missing, or may have been.
+    /// Returns how often messages were missing, or may have been.
     #[must_use]
     pub const fn missing(self) -> u64 {
         self.missing
     }
 
-    /// How often a signed message was re-cut: see [`RevocationsWriter::cover_recut`].
+    /// Returns how often a signed message was re-cut: see [`RevocationsWriter::cover_recut`].
     ///
     /// [`RevocationsWriter::cover_recut`]: crate::RevocationsWriter::cover_recut
     #[must_use]
@@ -57,12 +58,12 @@ impl LossVersion {
     }
 }
 
-/// A height of the horizon, which threads share; none at first.
+/// A horizon that threads share; unset at first.
 #[derive(Debug)]
 struct SharedHeight(AtomicI64);
 
 impl SharedHeight {
-    /// Stands for none: no token is that old.
+    /// The stored value of an unset horizon: no token is that old.
     const NONE: i64 = i64::MIN;
 
     #[inline]
@@ -78,7 +79,7 @@ impl SharedHeight {
         self.0.store(Self::NONE, Ordering::Release);
     }
 
-    /// Returns `true` if it was lower before.
+    /// Raises the horizon to `height`. Returns `true` if it was lower before.
     fn raise(&self, height: UnixSeconds) -> bool {
         self.0.fetch_max(height.get(), Ordering::AcqRel) < height.get()
     }
@@ -97,20 +98,20 @@ impl Default for SharedHeight {
 
 #[derive(Debug, Default)]
 pub(crate) struct Horizon {
-    /// For the tokens that a second source of truth decides.
+    /// The horizon for the tokens that a second source of truth decides.
     decidable: SharedHeight,
-    /// For those that it does not; never lower than the other.
+    /// The horizon for all other tokens; never lower than `decidable`.
     kept: SharedHeight,
-    /// The monotonic clock, in nanoseconds, before which neither ends.
+    /// The reading of the monotonic clock, in nanoseconds, before which neither horizon ends.
     ends: AtomicU64,
-    /// The three above change only under its lock. Nothing is told under it: whoever is woken may
-    /// ask for it.
+    /// The lock of the three fields above. Watchers are woken after it is released, because a
+    /// watcher may take it again.
     losses: Mutex<LossVersion>,
     told: watch::Sender<LossVersion>,
 }
 
 impl Horizon {
-    /// Raises it to this second, and never lowers it. Returns `true` if it rose for any token.
+    /// Raises both horizons to `second`, and never lowers one. Returns `true` if either rose.
     pub(crate) fn raise(&self, second: UnixSeconds, now: Moment, cause: Cause) -> bool {
         self.lift([Some(second); 2], now, cause)
     }
@@ -121,7 +122,7 @@ impl Horizon {
         [heights.second(true), heights.second(false)]
     }
 
-    /// Raises it to where another one was.
+    /// Raises the horizons to exported ones, as after a loss.
     pub(crate) fn import(&self, heights: [Option<UnixSeconds>; 2], now: Moment) {
         self.lift(heights, now, Cause::Missing);
     }
@@ -130,8 +131,8 @@ impl Horizon {
         let Some(highest) = decidable.max(kept) else { return false };
         let losses = self.lock();
         let mut rises = Some(highest) > self.kept.load();
-        // Each before what a reader asks earlier: whoever sees a height sees that it has not
-        // ended, and the height that is never lower.
+        // This order matters to readers without the lock: one that sees `kept` also sees its end,
+        // and one that sees `decidable` also sees `kept`.
         if rises {
             let ends = nanos(now.monotonic.saturating_add(SHORTEST_MEMORY));
             self.ends.fetch_max(ends, Ordering::AcqRel);
@@ -144,12 +145,13 @@ impl Horizon {
         rises
     }
 
-    /// Counts a loss that nothing proves, and so raises nothing.
+    /// Counts a suspected loss without raising a horizon.
     pub(crate) fn suspect(&self) {
         self.count(self.lock(), Cause::Missing);
     }
 
-    /// Takes back what holds for decidable tokens, unless there was a loss since `read`.
+    /// Clears the horizon for decidable tokens, unless a loss was counted since `read`. Returns
+    /// `true` if it was cleared.
     pub(crate) fn take_back(&self, read: LossVersion) -> bool {
         let losses = self.lock();
         let is_latest = *losses == read;
@@ -187,14 +189,14 @@ impl Horizon {
         self.told.subscribe()
     }
 
-    /// Returns `true` if there is one for any token.
+    /// Returns `true` if a horizon is set for any token.
     #[inline]
     pub(crate) fn is_any(&self, now: Moment) -> bool {
-        // The other is never higher.
+        // The horizon for decidable tokens is never higher.
         self.kept.load().is_some_and(|kept| !self.is_over(kept, now))
     }
 
-    /// Both heights at this moment.
+    /// Returns both horizons at this moment.
     #[inline]
     pub(crate) fn heights(&self, now: Moment) -> Heights {
         let decidable = self.decidable.load();
@@ -205,14 +207,14 @@ impl Horizon {
         Heights { decidable, kept }
     }
 
-    /// Returns `true` if no token can live that was issued up to `kept`: see the module.
+    /// Returns `true` if no token that was issued up to `kept` can be alive: see the module.
     fn is_over(&self, kept: UnixSeconds, now: Moment) -> bool {
         UnixSeconds::of(now) > kept.later_by(SHORTEST_MEMORY)
             && nanos(now.monotonic) >= self.ends.load(Ordering::Acquire)
     }
 }
 
-/// The horizon at one moment, read before the index is asked.
+/// Both horizons at one moment, read before the index is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heights {
     decidable: Option<UnixSeconds>,
@@ -220,7 +222,7 @@ pub(crate) struct Heights {
 }
 
 impl Heights {
-    /// For a token that a second source of truth decides, or for another.
+    /// Returns the horizon for a token that a second source of truth decides, or for any other.
     #[inline]
     pub(crate) const fn second(self, is_decidable: bool) -> Option<UnixSeconds> {
         if is_decidable { self.decidable } else { self.kept }
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reading_begun_after_the_last_loss_takes_it_back() {
+    fn only_a_baseline_read_after_the_loss_clears_horizon() {
         let horizon = Horizon::default();
         horizon.raise(at(10), NOW, Cause::Missing);
         let before = horizon.losses();
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_up_and_each_loss_is_told() {
+    fn horizon_only_rises_and_every_loss_notifies() {
         let horizon = Horizon::default();
         let mut told = horizon.watch();
         horizon.raise(at(20), NOW, Cause::Missing);
@@ -277,23 +279,23 @@ mod tests {
         horizon.suspect();
         assert!(told.has_changed().unwrap());
         assert_ne!(horizon.losses(), before);
-        assert!(!horizon.take_back(before), "nobody knows whether that was read");
+        assert!(!horizon.take_back(before), "the read may not cover this loss");
     }
 
     #[test]
-    fn it_tells_whether_it_rose_for_any_token() {
+    fn raise_returns_true_if_either_horizon_rose() {
         let horizon = Horizon::default();
         assert!(horizon.raise(at(20), NOW, Cause::Recut));
         assert!(!horizon.raise(at(20), NOW, Cause::Recut));
         assert!(!horizon.raise(at(5), NOW, Cause::Missing));
         assert!(horizon.take_back(horizon.losses()));
-        assert!(horizon.raise(at(5), NOW, Cause::Recut), "for those that were taken back");
+        assert!(horizon.raise(at(5), NOW, Cause::Recut), "the cleared horizon rose again");
         assert!(!horizon.raise(at(5), NOW, Cause::Recut));
         assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (1, 4));
     }
 
     #[test]
-    fn ends_once_both_clocks_have_moved_on() {
+    fn horizon_ends_once_both_clocks_have_moved_on() {
         let after = |monotonic, wall| Moment {
             monotonic: NOW.monotonic + Duration::from_secs(monotonic),
             wall: NOW.wall + Duration::from_secs(wall),
@@ -313,13 +315,13 @@ mod tests {
         }
         let later = after(lasts, lasts + 1);
         horizon.raise(at(50), later, Cause::Missing);
-        assert!(!horizon.is_any(later), "so old a loss concerns nobody");
+        assert!(!horizon.is_any(later), "no living token is as old as this loss");
         horizon.raise(at(101), later, Cause::Missing);
         assert_eq!(horizon.export(later), [Some(at(101)); 2]);
     }
 
     #[test]
-    fn never_ends_beyond_the_last_second() {
+    fn horizon_at_last_second_never_ends() {
         let horizon = Horizon::default();
         horizon.raise(at(i64::MAX), NOW, Cause::Missing);
         assert!(horizon.is_any(Moment { monotonic: Duration::MAX, wall: Duration::MAX }));

@@ -1,8 +1,9 @@
-//! The index that cannot forget: which anchors are revoked, until when.
+//! The index of revoked anchors, each with its expiry. It never evicts an entry.
 //!
-//! A lookup asks the filter, lock-free; only where the filter says "maybe" does it take the read
-//! lock of one shard of the exact table. Writers are serialized. An entry enters the table
-//! before its bits enter the filter, so whoever sees the bits finds the entry.
+//! A lookup asks the filter first, without a lock. Only if the filter answers "maybe" does the
+//! lookup take the read lock of one shard of the exact table. Writes are serialized. An entry
+//! enters the table before its bits enter the filter, so a reader that sees the bits finds the
+//! entry.
 
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError};
@@ -25,21 +26,21 @@ pub(crate) use view::Mark;
 
 #[cfg(not(loom))]
 const SHARDS: usize = 256;
-/// A model checker tries what two do, and every step of it.
+/// Few shards keep the model checker's search small: it tries every interleaving.
 #[cfg(loom)]
 const SHARDS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// Made when the first anchor is known, or brought by an image.
+    /// Created for the first anchor, or with the keys of a restored snapshot.
     digester: OnceLock<Digester>,
-    /// Anchors and sessions that are known; zero spares a lookup everything else.
+    /// The number of anchors and sessions; if it is zero, a lookup does nothing else.
     entries: AtomicUsize,
-    /// How often something became known that was not.
+    /// The number of entries ever added.
     additions: AtomicU64,
-    /// How many there may be.
+    /// The largest number of entries.
     max_entries: usize,
-    /// `true` once an anchor or session has found no room.
+    /// `true` once an anchor or session was dropped for lack of room.
     full: AtomicBool,
     filter: FilterCell,
     shards: Box<[RwLock<Table>]>,
@@ -56,7 +57,7 @@ struct Session {
 /// The state that only a writer needs.
 #[derive(Debug)]
 struct Writer {
-    /// The filter that readers ask.
+    /// The filter that readers use.
     filter: Arc<Filter>,
     /// Keys added to the current filter since it was built, expired ones included.
     filtered: usize,
@@ -93,49 +94,49 @@ impl Index {
         self.digester.get_or_init(|| Digester::new(DigestKeys::random()))
     }
 
-    /// Returns the digest of this id in this index.
+    /// Returns the digest of this id under this index's keys.
     pub(crate) fn digest(&self, id: &str) -> Digest {
         self.digester().digest(id)
     }
 
-    /// How many anchors and sessions are known.
+    /// Returns the number of anchors and sessions.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.entries.load(Ordering::Acquire)
     }
 
-    /// How often something became known that was not: what the index held nothing against when this
-    /// was read it holds nothing against until it moves.
+    /// Returns the number of entries ever added. While it does not change, an anchor without an
+    /// entry still has none.
     #[inline]
     pub(crate) fn additions(&self) -> u64 {
         self.additions.load(Ordering::Acquire)
     }
 
-    /// Bytes of memory that grow with the number of entries.
+    /// Returns the bytes of memory that grow with the number of entries.
     pub(crate) fn bytes(&self) -> usize {
         let tables: usize = self.shards.iter().map(|shard| read(shard).bytes()).sum();
         let sessions = read(&self.sessions).capacity() * size_of::<(Digest, Session)>();
         tables + sessions + self.filter.load().bytes()
     }
 
-    /// Returns `true` if an anchor or session has found no room since [`Index::reopen`].
+    /// Returns `true` if an anchor or session was dropped for lack of room since [`Index::reopen`].
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
 
-    /// Returns `true` if an eighth of the room is free: enough to count as not full again.
+    /// Returns `true` if an eighth of the room is free: enough to clear the full state.
     pub(crate) fn has_room(&self) -> bool {
         self.len() <= self.max_entries - self.max_entries / 8
     }
 
-    /// Counts as not full again: whatever found no room is covered otherwise.
+    /// Clears the full state. The caller covers the dropped entries with the horizon.
     pub(crate) fn reopen(&self) {
         self.full.store(false, Ordering::Release);
     }
 
-    /// Revokes the anchor until the minute `expires`, or later if it already was. Returns `true` if
-    /// it is new.
+    /// Revokes the anchor until the minute `expires`; never shortens an earlier revocation. Returns
+    /// `true` if the anchor is new.
     pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
         // rule: index-never-evicts
         self.insert(&mut lock(&self.writer), anchor, expires)
@@ -155,7 +156,7 @@ impl Index {
         is_new
     }
 
-    /// A hash that stands for the anchor in this process.
+    /// Returns the fast hash of the id, which identifies the anchor in this process.
     pub(crate) fn hash(&self, id: &str) -> u64 {
         self.digester().fast(id)
     }
@@ -188,8 +189,8 @@ impl Index {
         is_changed
     }
 
-    /// Forgets what expired before the minute `now`, in the next of many slices; once all slices
-    /// were visited, everything expired is gone.
+    /// Removes the entries of the next slice that expired before the minute `now`. After a full
+    /// round of slices, every expired entry is gone.
     pub(crate) fn sweep_slice(&self, now: Minute) {
         let mut writer = lock(&self.writer);
         let at = writer.next_sweep;
@@ -208,13 +209,13 @@ impl Index {
         self.step_rebuild(&mut writer);
     }
 
-    /// Every slice at once.
+    /// Sweeps every slice at once.
     pub(crate) fn sweep(&self, now: Minute) {
         (0..SHARDS).for_each(|_| self.sweep_slice(now));
     }
 
-    /// Returns `true` if there is room for an entry, or it is known. If not, the index is full from
-    /// then on. Only the one writer may call this.
+    /// Returns `true` if there is room for an entry, or it exists already. Otherwise marks the
+    /// index as full. The caller holds the writer's lock.
     fn admits(&self, is_known: impl FnOnce() -> bool) -> bool {
         let admits = self.len() < self.max_entries || is_known();
         if !admits {
@@ -224,11 +225,11 @@ impl Index {
     }
 
     fn shard(&self, digest: Digest) -> Option<&RwLock<Table>> {
-        // The lowest of the strong bits: the table places by the highest.
+        // Uses the lowest of the strong bits, because the table places entries by the highest.
         self.shards.get(digest.strong() as usize % SHARDS)
     }
 
-    /// Tells the filters of a new key.
+    /// Adds a new key to the filters.
     fn note(&self, writer: &mut Writer, digest: Digest) {
         writer.filter.add(digest.fast());
         writer.filtered += 1;
@@ -239,13 +240,14 @@ impl Index {
             }
             None => {}
         }
-        // Last: whoever sees this number finds what it counts.
+        // Last: a reader that sees this number finds every entry that it counts.
         self.additions.fetch_add(1, Ordering::Release);
     }
 
-    /// Moves a rebuild on by one shard, and puts the new filter in place after the last.
+    /// Adds one more shard to the filter that is being rebuilt, and installs that filter after the
+    /// last shard.
     ///
-    /// One shard a write keeps each write short however many entries there are.
+    /// One shard for each write keeps every write short, however many entries there are.
     fn step_rebuild(&self, writer: &mut Writer) {
         let Some(rebuild) = &mut writer.rebuild else { return };
         match self.shards.get(rebuild.next_shard) {
@@ -264,7 +266,7 @@ impl Index {
 
 impl Rebuild {
     fn for_keys(keys: usize) -> Self {
-        // Room for half as many again, and for what is added while it is being filled.
+        // Room for half as many keys again, and for those added during the rebuild.
         let filter = Arc::new(Filter::for_keys(keys + keys / 2 + 2 * SHARDS));
         Self { filter, next_shard: 0, filtered: 0 }
     }
@@ -275,8 +277,8 @@ impl Rebuild {
     }
 }
 
-// A poisoned lock holds what a panicking writer left; no code under these locks panics, and
-// refusing to read would turn a bug elsewhere into an outage here.
+// A poisoned lock is used as it is. No code under these locks panics, and failing to read would
+// turn a bug elsewhere into an outage here.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_every_anchor_while_it_grows_and_shrinks() {
+    fn keeps_every_anchor_while_growing_and_shrinking() {
         let index = Index::with_room_for(100_000);
         for n in 0..50_000_u32 {
             index.revoke(index.digest(&format!("id-{n}")), Minute::new(n / 1_000));
@@ -307,7 +309,7 @@ mod tests {
         assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}"))));
         assert!((0..50_000).filter(|n| holds(&index, &format!("other-{n}"))).count() == 0);
         index.sweep(Minute::new(40));
-        // A second pass lets the rebuild that the first one asked for come to its end.
+        // A second pass completes the rebuild that the first one started.
         index.sweep(Minute::new(40));
         assert_eq!(index.len(), 10_000);
         assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}")) == (n >= 40_000)));
@@ -317,25 +319,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_forgotten_for_what_finds_no_room() {
+    fn full_index_evicts_no_entry() {
         let index = Index::with_room_for(8);
         assert!((0..8).all(|n| index.revoke(index.digest(&format!("id-{n}")), Minute::new(n))));
         index.revoke(index.digest("id-0"), Minute::new(9));
         index.suspend(index.digest("id-0"), Minute::new(9), |_| {});
-        assert!(index.is_full(), "a session is an entry of its own");
+        assert!(index.is_full(), "session and anchor are two entries");
         index.reopen();
         index.revoke(index.digest("id-0"), Minute::new(9));
-        assert!(!index.is_full(), "what is known needs no room");
+        assert!(!index.is_full(), "an existing entry needs no room");
         index.revoke(index.digest("other"), Minute::new(9));
         assert!(index.is_full() && !holds(&index, "other"));
         assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
         assert!(!index.has_room());
         index.sweep(Minute::new(2));
-        assert!(index.has_room() && index.is_full(), "room alone brings back nothing");
+        assert!(index.has_room() && index.is_full(), "free room alone does not clear the full state");
     }
 
     #[test]
-    fn an_anchor_that_returns_after_a_sweep_is_found_again() {
+    fn finds_anchor_revoked_again_after_a_sweep() {
         let index = Index::with_room_for(100_000);
         index.revoke(index.digest("id"), Minute::new(1));
         index.sweep(Minute::new(2));
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_find_what_was_there_before_they_asked_while_a_writer_is_busy() {
+    fn readers_find_earlier_entries_during_writes() {
         let index = Index::with_room_for(100_000);
         let written = AtomicUsize::new(0);
         std::thread::scope(|scope| {

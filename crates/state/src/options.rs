@@ -1,11 +1,11 @@
-//! How long revocations are remembered, how stale a view may be, and what doubt counts as.
+//! The settings of a state: how long it remembers, how stale it may be, and when it assumes a loss.
 
 use std::time::Duration;
 
 use crate::clock::UnixSeconds;
 use crate::limits;
 
-/// How long revocations are remembered, how stale a view may be, and what doubt counts as.
+/// The settings of a state: how long it remembers, how stale it may be, and when it assumes a loss.
 ///
 /// ```
 /// use caracal_revocation_state::Options;
@@ -19,37 +19,40 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long an entry is remembered after it was last told. 24 hours by default; less
-    /// than 65 minutes counts as 65, since an entry must outlast [`LONGEST_LIFETIME`] and the
-    /// leeway.
+    /// How long an entry is kept after the last message about it. 24 hours by default. Less than 65
+    /// minutes counts as 65, because an entry must outlast [`LONGEST_LIFETIME`] and the leeway.
     ///
     /// [`LONGEST_LIFETIME`]: crate::LONGEST_LIFETIME
     pub memory: Duration,
-    /// Beyond this staleness every verdict is [`Verdict::Unknown`]. 60 seconds by default, 5 in
-    /// strict mode; at least [`Options::SHORTEST_BOUND`].
+    /// The staleness beyond which every verdict is [`Verdict::Unknown`]. 60 seconds by default, 5
+    /// in strict mode; at least [`Options::SHORTEST_BOUND`].
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub deny_after: Duration,
-    /// Beyond this staleness an operator should be told. 5 seconds by default, 3 in strict mode;
-    /// three fifths of [`Options::deny_after`] if it is no less than that.
+    /// The staleness beyond which the view is reported as late. 5 seconds by default, 3 in strict
+    /// mode; three fifths of [`Options::deny_after`] if it is not smaller than that.
     pub warn_after: Duration,
-    /// How far the clocks of Postgres, which dates tokens, and Redis may be apart: the horizon
-    /// lies so far beyond the end of a hole. 5 seconds by default, 60 in strict mode.
+    /// The largest assumed difference between the clocks of Postgres, which dates tokens, and of
+    /// Redis. The horizon lies this far beyond the end of a gap. 5 seconds by default, 60 in strict
+    /// mode.
     pub horizon_margin: Duration,
-    /// How many anchors and sessions are remembered at most: 5,000,000 by default, which take about
-    /// 150 MB. Nothing is forgotten for another: what finds no room makes every verdict
-    /// [`Verdict::Unknown`] for whom nothing is known against, until an eighth of the room is free
-    /// again; tokens made before then are refused as after a loss.
+    /// The largest number of anchors and sessions: 5,000,000 by default, which take about 150 MB. A
+    /// full index evicts nothing and drops new entries. Every verdict is then [`Verdict::Unknown`],
+    /// except on tokens that are known to be revoked, until an eighth of the room is free again.
+    /// Tokens issued before that time are then denied as after a loss.
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub max_entries: usize,
-    /// Treats any history that cannot be proven complete as lost. By default a restart or failover
-    /// that may have lost messages, and a stream too young or empty to be proven, are counted and
-    /// said; with this they raise the horizon, and so does each start of a process: of what the
-    /// server had lost before, it shows a newcomer nothing. The horizon then also covers, for two
-    /// minutes, records that were re-issued and, as long as a mandate lives, tokens of two or more
-    /// hops. A second source of truth takes it back; without one every start, and every failover,
-    /// refuses all tokens for some minutes.
+    /// Treats any history that cannot be proven complete as lost.
+    ///
+    /// By default, a restart or failover that may have lost messages is counted and logged, and so
+    /// is a stream that is too young or too empty for a proof. In strict mode each of these raises
+    /// the horizon. So does every start of a process, because a new reader cannot detect losses
+    /// before its start.
+    ///
+    /// The horizon then also covers records that were re-issued within two minutes after it, and
+    /// all tokens of two or more hops until it ends. A second source of truth clears it. Without
+    /// one, every start and every failover denies all tokens for some minutes.
     pub strict: bool,
 }
 
@@ -67,11 +70,11 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The smallest bound that can be kept: a read waits 100 ms at least, its answer may take
-    /// 100 ms more, and one of the two reads in a row that a bound spans may fail.
+    /// The smallest bound that can be kept: a read waits at least 100 ms and its answer may take
+    /// another 100 ms. A bound spans two reads in a row, and one of them may fail.
     pub const SHORTEST_BOUND: Duration = limits::SHORTEST_BOUND;
 
-    /// Options that treat any history that cannot be proven complete as lost.
+    /// Returns options that treat any history that cannot be proven complete as lost.
     #[must_use]
     pub fn strict() -> Self {
         Self {
@@ -83,7 +86,8 @@ impl Options {
         }
     }
 
-    /// An operator is told before requests are denied, and a memory is never too short.
+    /// Corrects values that contradict each other: warnings come before denials, and the memory
+    /// outlasts every mandate.
     pub(crate) fn in_order(mut self) -> Self {
         self.memory = self.memory.max(limits::SHORTEST_MEMORY);
         if self.warn_after >= self.deny_after {
@@ -92,13 +96,13 @@ impl Options {
         self
     }
 
-    /// Up to which `iat` a token is refused for a horizon at `second`.
+    /// Returns the highest `iat` that is denied for a horizon at `second`.
     pub(crate) const fn height(&self, second: UnixSeconds, has_earlier_hops: bool) -> UnixSeconds {
         match (self.strict, has_earlier_hops) {
             (false, _) => second,
             (true, false) => second.later_by(limits::REISSUED),
-            // A suspension of an earlier hop, which may be among what was lost, concerns tokens of
-            // any age: until the horizon ends, when none is left that was alive at the hole.
+            // The lost messages may include a suspension of an earlier hop, which concerns tokens
+            // of any age. When the horizon ends, no token from before the gap is alive.
             (true, true) => UnixSeconds::MAX,
         }
     }
@@ -107,7 +111,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`BoundError`] names the one that cannot.
+    /// [`BoundError`] names the bound that cannot be kept.
     pub fn check(&self) -> Result<(), BoundError> {
         BoundError::check("deny_after", self.deny_after)?;
         BoundError::check("warn_after", self.warn_after)
@@ -131,13 +135,13 @@ impl BoundError {
         if bound < Options::SHORTEST_BOUND { Err(Self { setting, bound }) } else { Ok(()) }
     }
 
-    /// The setting at fault.
+    /// Returns the name of the setting at fault.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// The bound that was asked for.
+    /// Returns the configured bound.
     #[must_use]
     pub const fn bound(&self) -> Duration {
         self.bound

@@ -1,7 +1,8 @@
-//! When an anchor was applied, kept until the first request that is refused for it.
+//! The times at which anchors were revoked, each kept until the first request that is denied for
+//! it.
 //!
-//! A fixed table of one word an anchor: a later anchor may take an earlier one's place, and then
-//! the earlier one's lag is not told. Nothing here is asked before a request is refused.
+//! A fixed table with one word for each anchor. A later anchor may overwrite an earlier one, whose
+//! lag is then not reported. Only denied requests read the table.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,14 +10,15 @@ use std::time::Duration;
 use crate::limits::LONGEST_LAG;
 
 const SLOTS: usize = 4_096;
-/// Of each word: so many low bits are the time in microseconds, the rest tell anchors apart.
+/// The low bits of each word hold the time in microseconds; the rest identify the anchor.
 const TIME_BITS: u32 = 40;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
 #[derive(Debug)]
 pub(crate) struct Recent {
     slots: Box<[AtomicU64]>,
-    /// When the last one was applied, in microseconds of the clock; zero for never.
+    /// The time of the latest revocation, in microseconds of the monotonic clock; zero if there was
+    /// none.
     last: AtomicU64,
 }
 
@@ -26,7 +28,7 @@ impl Recent {
         Self { slots, last: AtomicU64::new(0) }
     }
 
-    /// An anchor with this hash was applied `now`, since the start of the clock.
+    /// Records that the anchor with this hash was revoked at `now` of the monotonic clock.
     pub(crate) fn applied(&self, hash: u64, now: Duration) {
         if let Some(slot) = self.slot(hash) {
             self.last.store(micros(now), Ordering::Release);
@@ -35,20 +37,20 @@ impl Recent {
         }
     }
 
-    /// Returns `true` if any was applied recently enough for its lag to be reported.
+    /// Returns `true` if an anchor was revoked recently enough for its lag to be reported.
     pub(crate) fn is_any(&self, now: Duration) -> bool {
         let last = self.last.load(Ordering::Acquire);
         last > 0 && micros(now).saturating_sub(last) <= micros(LONGEST_LAG)
     }
 
-    /// How long before `now` it was applied, if that was told to nobody yet.
+    /// Returns the time since the anchor was revoked, and removes it: a lag is reported once.
     pub(crate) fn take(&self, hash: u64, now: Duration) -> Option<Duration> {
         let slot = self.slot(hash)?;
         let word = slot.load(Ordering::Acquire);
         let is_it = word != 0 && word & !TIME_MASK == tag(hash);
         let took =
             is_it && slot.compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        // The time goes round every 12 days.
+        // The time wraps around every 12 days.
         let elapsed = time(now).wrapping_sub(word) & TIME_MASK;
         took.then(|| Duration::from_micros(elapsed)).filter(|elapsed| *elapsed <= LONGEST_LAG)
     }
@@ -58,7 +60,7 @@ impl Recent {
     }
 }
 
-/// The high bits of the hash; the low ones choose the slot.
+/// Returns the high bits of the hash; the low ones choose the slot.
 const fn tag(hash: u64) -> u64 {
     hash & !TIME_MASK
 }
@@ -67,7 +69,7 @@ fn time(since: Duration) -> u64 {
     micros(since) & TIME_MASK
 }
 
-/// Never zero, which stands for "never".
+/// Returns the microseconds, at least 1: zero means "never".
 fn micros(since: Duration) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
 }
@@ -79,7 +81,7 @@ mod tests {
     const ANCHOR: u64 = 0x1234_5678_9abc_def0;
 
     #[test]
-    fn tells_an_anchors_lag_once() {
+    fn reports_lag_of_an_anchor_once() {
         let recent = Recent::new();
         let start = Duration::from_secs(100);
         recent.applied(ANCHOR, start);
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_needs_to_ask_once_a_minute_has_passed() {
+    fn no_lag_to_report_after_a_minute() {
         let recent = Recent::new();
         assert!(!recent.is_any(Duration::from_secs(1)));
         recent.applied(ANCHOR, Duration::from_secs(1));
@@ -100,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn the_silence_of_a_client_is_no_lag() {
+    fn ignores_lag_of_an_idle_client() {
         let recent = Recent::new();
         recent.applied(ANCHOR, Duration::from_secs(1));
         assert_eq!(recent.take(ANCHOR, Duration::from_secs(62)), None);
     }
 
     #[test]
-    fn survives_the_turn_of_its_clock() {
+    fn measures_lag_across_clock_wraparound() {
         let recent = Recent::new();
         let turn = Duration::from_micros(TIME_MASK);
         recent.applied(ANCHOR, turn - Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! The writer: the one handle that changes a state.
+//! The writer: the only handle that changes a state.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::outage::OutageCause;
 use crate::revocations::Revocations;
 use crate::state::State;
 
-/// Changes a state: applies events, confirms freshness, restores images and raises the horizon.
+/// Changes a state: applies events, confirms freshness, restores snapshots and raises the horizon.
 ///
-/// There is one for each state, and it is not `Clone`. A follower owns it; everybody else gets a
-/// [`Revocations`] from [`reader`](Self::reader), which only answers. The writer dereferences to
-/// its own reader. Without a writer the state stays as it is, and goes stale.
+/// There is one writer for each state, and it is not `Clone`. A follower owns it. Everything else
+/// uses a [`Revocations`] from [`reader`](Self::reader), which only answers. The writer
+/// dereferences to its own reader. Without a writer, the state does not change, and it goes stale.
 ///
 /// ```
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -32,13 +32,13 @@ pub struct RevocationsWriter {
 }
 
 impl RevocationsWriter {
-    /// An empty state that knows nothing yet, on this machine's clocks.
+    /// Creates an empty state on this machine's clocks. It is not ready until it is confirmed.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self::with_clock(options, Arc::new(SystemClock::new()))
     }
 
-    /// An empty state on another clock.
+    /// Creates an empty state on another clock.
     #[must_use]
     pub fn with_clock(options: Options, clock: Arc<dyn Clock>) -> Self {
         Self { reader: Revocations::of(Arc::new(State::new(options, clock))) }
@@ -63,34 +63,35 @@ impl RevocationsWriter {
         self.state().freshness.set_not_ready(why)
     }
 
-    /// Records why the log cannot be read, or that it can. Returns `true` if it changed.
+    /// Records why the log cannot be read, or `None` if it can. Returns `true` if the value
+    /// changed.
     pub fn set_outage(&self, outage: Option<OutageCause>) -> bool {
         self.state().freshness.set_outage(outage)
     }
 
-    /// Records that messages arrive which no accepted key has signed, or that this ended. It
-    /// alarms, and changes no verdict. Returns `true` if it changed.
+    /// Records whether messages arrive that no accepted key has signed. This degrades readiness and
+    /// changes no verdict. Returns `true` if the value changed.
     pub fn set_signatures_fail(&self, fail: bool) -> bool {
         self.state().freshness.set_signatures_fail(fail)
     }
 
-    /// Messages published up to `second` (since the Unix epoch) may have been lost: tokens made
-    /// up to then are refused. Never goes back by this.
+    /// Records that messages published up to `second` (since the Unix epoch) may have been lost:
+    /// tokens issued up to then are denied. Never lowers the horizon.
     pub fn raise_horizon(&self, second: i64) {
         // rule: gap-raises-horizon
         self.raise(second, Cause::Missing);
     }
 
-    /// A signed message was re-cut, and what it hid was published up to `second` (since the Unix
-    /// epoch): covers it as [`Self::raise_horizon`] does. It is counted apart, since anybody
-    /// who can write to the streams can repeat it.
+    /// Records that a signed message was re-cut, and that the lost message was published up to
+    /// `second` (since the Unix epoch). Raises the horizon as [`Self::raise_horizon`] does. Such
+    /// losses are counted apart, because any writer to the streams can repeat them.
     pub fn cover_recut(&self, second: i64) {
         self.raise(second, Cause::Recut);
     }
 
     fn raise(&self, second: i64, cause: Cause) {
         let second = UnixSeconds::new(second);
-        // What runs on a token below the old height was looked at when it rose to that, or when it
+        // Requests on tokens below the old horizon were checked when it rose, or when they
         // registered.
         if self.state().horizon.raise(second, self.now(), cause) {
             // Strict mode also concerns tokens issued later.
@@ -99,49 +100,51 @@ impl RevocationsWriter {
         }
     }
 
-    /// Messages may have been lost, and nothing proves it: no token is refused for it, and a
-    /// second source of truth is read again.
+    /// Records that messages may have been lost, without proof. No token is denied for it, but
+    /// [`Revocations::losses`] changes, so a second source of truth is read again.
     pub fn suspect_loss(&self) {
         self.state().horizon.suspect();
     }
 
-    /// A second source of truth was read in one snapshot, begun after `losses` was asked for, and
-    /// all of it added: what may have been lost until then is known. Takes back the horizon for
-    /// the tokens that such a source decides, those with the claim `use` of `gateway` or
-    /// `resource`, unless there was another loss since; whether it did. Tokens of a session that
-    /// was suspended and resumed keep it too.
+    /// Clears the horizon for the tokens that a second source of truth decides. Returns `true` if
+    /// it was cleared.
+    ///
+    /// Call it after such a source was read in one snapshot, begun after [`Revocations::losses`]
+    /// returned `losses`, and after all its facts were added. Another loss since then keeps the
+    /// horizon. The tokens are those whose claim `use` is `gateway` or `resource`; tokens of a
+    /// session that was suspended and resumed stay below the horizon.
     pub fn clear_horizon(&self, losses: LossVersion) -> bool {
         self.state().horizon.take_back(losses)
     }
 
-    /// Where the state is full and there is room again: counts what found none as lost up to
-    /// `second`, as [`Self::raise_horizon`] does, and goes on. Whether it did.
+    /// Leaves the full state if there is room again. Returns `true` if it did. The dropped entries
+    /// count as lost up to `second`, as in [`Self::raise_horizon`].
     pub fn reopen(&self, second: i64) -> bool {
         let reopens = self.is_full() && self.state().index.has_room();
         if reopens {
-            // First this: whoever sees it open must see the horizon.
+            // The horizon first: a reader that sees room must also see the horizon.
             self.raise_horizon(second);
             self.state().index.reopen();
         }
         reopens
     }
 
-    /// Makes the keys of every zone stale: messages about them may have been lost.
+    /// Makes the cached keys of every zone stale, because messages about them may have been lost.
     pub fn forget_all_keys(&self) {
         self.state().zones.forget_all_keys();
     }
 
-    /// Makes the policies of every zone stale: messages about them may have been lost.
+    /// Makes the policies of every zone stale, because messages about them may have been lost.
     pub fn reload_all_policies(&self) {
         self.state().zones.reload_all_policies(self.now());
     }
 
-    /// Forgets what expired, one slice of the index a call, so that no call takes long.
+    /// Removes expired entries from one slice of the index, so that each call is short.
     pub fn sweep_slice(&self, now: Moment) {
         self.state().index.sweep_slice(Minute::of(now.monotonic));
     }
 
-    /// Forgets everything that expired, all slices at once.
+    /// Removes all expired entries at once.
     pub fn sweep(&self, now: Moment) {
         self.state().index.sweep(Minute::of(now.monotonic));
     }
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_how_long_a_live_revocation_waited_for_its_first_refusal() {
+    fn reports_lag_of_live_revocation_at_first_denial() {
         let clock = Arc::new(ManualClock::new());
         let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         let lag = |id: &str| {
@@ -194,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_shorter_than_a_mandate_is_lengthened() {
+    fn lengthens_memory_shorter_than_a_mandate() {
         let short = Options { memory: Duration::from_secs(1), ..Options::default() };
         assert_eq!(RevocationsWriter::new(short).options().memory, SHORTEST_MEMORY);
     }
 
     #[test]
-    fn an_operator_is_told_before_requests_are_denied() {
+    fn warns_before_requests_are_denied() {
         let after = |deny_after, warn_after| {
             let [deny_after, warn_after] = [deny_after, warn_after].map(Duration::from_millis);
             let options = Options { deny_after, warn_after, ..Options::default() };
@@ -212,7 +215,7 @@ mod tests {
         assert_eq!(after(500, 5_000), Options::SHORTEST_BOUND.as_millis());
     }
 
-    /// An id that lets something happen just before it is looked up.
+    /// An id that calls a function each time it is read.
     struct Id<'a>(&'a str, &'a dyn Fn());
 
     impl AsRef<str> for Id<'_> {
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_that_arrives_between_two_look_ups_says_nothing_of_the_first() {
+    fn confirmation_during_a_decision_does_not_freshen_earlier_lookups() {
         let clock = Arc::new(ManualClock::new());
         let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         revoke(&revocations, "somebody-else");
@@ -253,7 +256,7 @@ mod tests {
             exp: 1_795_403_600,
         };
         let verdict = revocations.decide(&claims, &Checks::default(), revocations.now());
-        // Either answer is true: that it is stale, or what a second look finds.
+        // Both "stale" and "revoked" are correct answers here.
         assert!(!matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
         assert!(caught_up.get());
     }

@@ -1,4 +1,4 @@
-//! The zones: the delegation graph epoch of each, and the generations of its keys and its policy.
+//! The zones: each one's delegation graph epoch, and the generations of its keys and its policy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,14 +8,14 @@ use tokio::sync::watch;
 
 use crate::clock::Moment;
 
-/// A zone as it stands now.
+/// The current epochs and generations of a zone.
 ///
-/// A generation is a number that moves whenever what was cached under it became stale; compare
-/// it with the one noted when the cached value was made.
+/// A generation changes whenever values cached under it become stale. Store it with a cached value,
+/// and compare it on each use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ZoneView {
-    /// The delegation graph epoch; tokens made at an earlier one (above 0) are stale.
+    /// The delegation graph epoch; tokens issued at an earlier one (above 0) are stale.
     pub delegation_epoch: u64,
     /// The highest epoch at which delegations ended; creations alone do not move it.
     pub delegation_ended_epoch: u64,
@@ -25,7 +25,7 @@ pub struct ZoneView {
     pub policy_generation: u64,
 }
 
-/// The newest word that a zone's policy is stale: what a loaded policy is measured against.
+/// The latest invalidation of a zone's policy, to compare with the loaded policy.
 ///
 /// ```
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -39,24 +39,25 @@ pub struct ZoneView {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyInvalidation {
-    /// How many there have been, 0 for none: [`ZoneView::policy_generation`].
+    /// The number of invalidations, as in [`ZoneView::policy_generation`].
     pub generation: u64,
-    /// The version that is to be in force, by the message that was decided last. None where it
-    /// says none, and where a later message may have been lost.
+    /// The version that should be in force, from the message that was decided last. `None` if that
+    /// message names none, or if a later message may have been lost.
     pub version: Option<Arc<str>>,
-    /// When the newest was published, by this machine's clocks.
+    /// When the latest invalidation was published, by this machine's clocks.
     pub published: Option<Moment>,
 }
 
-/// Wakes whoever evaluates policies: from [`Revocations::policy_changes`].
+/// Wakes tasks that load policies: from [`Revocations::policy_changes`].
 ///
 /// [`Revocations::policy_changes`]: crate::Revocations::policy_changes
 #[derive(Clone, Debug)]
 pub struct PolicyChanges(watch::Receiver<()>);
 
 impl PolicyChanges {
-    /// Waits until any zone's policy was invalidated since the last call, or since this was made.
-    /// Many invalidations may wake it once. Never returns once the state is gone.
+    /// Waits until the policy of any zone was invalidated since the last call, or since this value
+    /// was created. One wake-up may stand for several invalidations. Never returns once the state
+    /// is dropped.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -64,7 +65,7 @@ impl PolicyChanges {
     }
 }
 
-/// A zone's id, its epoch, and the highest at which delegations ended.
+/// A zone's id, its epoch, and the highest epoch at which delegations ended.
 pub(crate) type ZoneImage = (Box<str>, u64, u64);
 
 #[derive(Debug, Default)]
@@ -77,23 +78,23 @@ pub(crate) struct Zones {
 struct ZoneTable {
     zones: HashMap<Box<str>, ZoneView>,
     policies: HashMap<Box<str>, ToldPolicy>,
-    /// Generations that every zone shares, also those that nothing was said of yet.
+    /// Generations that all zones share, including zones without an entry in the maps.
     all_keys: u64,
     all_policies: u64,
     /// When the policies of all zones were last invalidated.
     all_policies_published: Option<Moment>,
 }
 
-/// The policy of a zone by its messages.
+/// A zone's policy, as its messages describe it.
 #[derive(Debug)]
 struct ToldPolicy {
     version: Option<Arc<str>>,
     decided: Option<DecidedAt>,
-    /// The value of `all_policies` when the version was told: if it moved since, messages may
-    /// have been lost that name another.
+    /// The value of `all_policies` when `version` was set. If it has changed since, a message that
+    /// names another version may have been lost.
     told_at: u64,
     published: Moment,
-    /// The value of `all_policies` at the newest message, of whatever version.
+    /// The value of `all_policies` at the newest message, of any version.
     published_at: u64,
 }
 
@@ -108,8 +109,8 @@ impl Zones {
         }
     }
 
-    /// Monotone: an epoch that arrives late changes nothing. Returns `true` if one of the zone's
-    /// epochs rose.
+    /// Raises the zone's epoch; a lower one changes nothing. Returns `true` if one of its epochs
+    /// rose.
     pub(crate) fn raise_epoch(&self, zone: &str, epoch: u64, ended: bool) -> bool {
         let mut rises = false;
         self.change(zone, |view| {
@@ -123,7 +124,7 @@ impl Zones {
         rises
     }
 
-    /// The epochs of all zones.
+    /// Returns the epochs of all zones.
     pub(crate) fn export(&self) -> Vec<ZoneImage> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let zones = known.zones.iter();
@@ -153,8 +154,8 @@ impl Zones {
         }
     }
 
-    /// A message that was decided earlier than another names a version that is no longer awaited;
-    /// it invalidates all the same.
+    /// Invalidates the zone's policy. The expected version is that of the message that was decided
+    /// last; a message that was decided earlier still invalidates.
     pub(crate) fn reload_policy(
         &self,
         zone: &str,
@@ -162,7 +163,7 @@ impl Zones {
         decided: Option<DecidedAt>,
         published: Moment,
     ) {
-        // Under one lock: whoever sees the generation must see the version that came with it.
+        // One lock: a reader that sees the new generation also sees its version.
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.change(zone, |view| view.policy_generation += 1);
         let all = known.all_policies;
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_never_goes_down() {
+    fn epoch_never_decreases() {
         let zones = Zones::default();
         zones.raise_epoch("z", 7, true);
         zones.raise_epoch("z", 9, false);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_makes_the_keys_of_unheard_zones_stale_too() {
+    fn gap_makes_keys_of_unknown_zones_stale() {
         let zones = Zones::default();
         let before = zones.view("unheard").keys_generation;
         zones.forget_all_keys();
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_that_was_decided_last_is_awaited_in_whatever_order_it_was_told() {
+    fn expects_version_decided_last_in_any_order() {
         let zones = Zones::default();
         assert_eq!(zones.policy("z"), PolicyInvalidation::default());
         zones.reload_policy("z", Some("v2"), decided(20), at(1));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_hole_no_version_is_awaited_until_a_later_message_names_one() {
+    fn gap_clears_expected_version_until_a_later_message() {
         let zones = Zones::default();
         zones.reload_policy("z", Some("v2"), decided(20), at(1));
         zones.reload_all_policies(at(5));

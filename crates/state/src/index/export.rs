@@ -1,4 +1,4 @@
-//! The index as a value that another process can take over.
+//! Exports the index as plain values, and imports them in another process.
 
 use super::{Index, Session, lock, read};
 use crate::clock::Minute;
@@ -12,14 +12,14 @@ impl Index {
         self.digester().keys()
     }
 
-    /// Makes digests with these keys; false if there are others already.
+    /// Uses these keys for all digests. Returns `false` if the index has other keys or any entry.
     pub(crate) fn adopt(&self, keys: DigestKeys) -> bool {
         let digester = self.digester.get_or_init(|| Digester::new(keys));
         digester.keys() == keys && self.len() == 0
     }
 
-    /// Every digest with the minutes that are left to it at the minute `now`: anchors that are
-    /// revoked, and sessions.
+    /// Returns the digests of all revoked anchors and of all sessions, each with the minutes left
+    /// until its expiry, counted from the minute `now`.
     pub(crate) fn export(&self, now: Minute) -> (Vec<u128>, Vec<(u128, Suspensions)>) {
         let left = |slot: u128| {
             let left = (slot & MINUTES).saturating_sub(u128::from(now.get()));
@@ -37,7 +37,7 @@ impl Index {
         (revoked, sessions.iter().map(session).collect())
     }
 
-    /// Adds what was exported, for what was left to it but no longer than `longest` minutes.
+    /// Adds exported entries for the minutes that they have left, at most `longest`.
     pub(crate) fn import(
         &self,
         revoked: &[u128],
@@ -57,7 +57,7 @@ impl Index {
                 session.join(suspensions);
             });
         }
-        // A filter that was outgrown is replaced step by step, as by later writes.
+        // Completes a rebuild that these inserts started.
         while lock(&self.writer).rebuild.is_some() {
             self.step_rebuild(&mut lock(&self.writer));
         }

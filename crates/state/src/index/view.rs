@@ -1,4 +1,4 @@
-//! Look-ups in the index: the filter first, then one shard of the table.
+//! Lookups in the index: the filter first, then one shard of the table.
 
 use super::{Index, read};
 use crate::clock::UnixSeconds;
@@ -7,38 +7,38 @@ use crate::filter::Filter;
 use crate::suspensions::SuspensionStatus;
 
 impl Index {
-    /// Hands a view to `look`, for a few look-ups. Returns `None` if nothing at all is revoked.
+    /// Calls `look` with a view for a few lookups. Returns `None` if the index is empty.
     #[inline]
     pub(crate) fn view<R>(&self, look: impl Fn(&View<'_>) -> R) -> Option<R> {
         (self.len() > 0).then(|| self.filter.with(|filter| look(&View { index: self, filter })))
     }
 }
 
-/// The index as one decision sees it.
+/// The index and its filter, as one decision reads them.
 #[derive(Debug)]
 pub(crate) struct View<'i> {
     index: &'i Index,
     filter: &'i Filter,
 }
 
-/// The mark of an anchor in the index, which counts against a token.
+/// The state of an anchor in the index, which counts against a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     Revoked,
     Suspended,
-    /// Refused for tokens with `iat` at or before this second.
+    /// Denies tokens with `iat` at or before this second.
     DeniedUpTo(UnixSeconds),
 }
 
 impl View<'_> {
-    /// Returns the digester of the ids that are looked up.
+    /// Returns the digester for the ids that are looked up.
     #[inline]
     pub(crate) fn digester(&self) -> &Digester {
         self.index.digester()
     }
 
-    /// False means that the index holds nothing against the anchor of this digest's fast part;
-    /// true, that it may.
+    /// Returns `false` if the index certainly has no entry for the anchor with this fast hash;
+    /// `true` if it may have one.
     #[inline]
     pub(crate) fn may_hold(&self, fast: u64) -> bool {
         self.filter.may_hold(fast)
@@ -52,12 +52,12 @@ impl View<'_> {
         self.confirm(id, fast)
     }
 
-    /// Returns the mark of an anchor by its digest.
+    /// Returns the mark of the anchor with this digest.
     pub(crate) fn mark_of(&self, digest: Digest) -> Option<Mark> {
         self.filter.may_hold(digest.fast()).then(|| self.exact(digest)).flatten()
     }
 
-    /// The filter's "maybe", made certain.
+    /// Looks up the exact table after the filter answered "maybe".
     #[cold]
     fn confirm(&self, id: &str, fast: u64) -> Option<Mark> {
         self.exact(self.digester().complete(id, fast))
