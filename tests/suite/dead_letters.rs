@@ -78,7 +78,7 @@ async fn fleet_writes_each_dead_letter_once_and_signed() {
         errors,
         [
             "signature: the message has no _sig",
-            "ambiguous: a field stands twice",
+            "ambiguous: a field name occurs twice",
             "malformed: the message names no anchor",
             "re-cut: its clean parts were acted on",
         ]

@@ -11,24 +11,25 @@ pub(crate) const SIGNATURE: &str = "_sig";
 /// Names and values; Caracal's messages have at most eight fields and a signature.
 pub(crate) type Sorted<'a> = SmallVec<[(&'a [u8], &'a [u8]); 10]>;
 
-/// A message whose fields stand in canonical order, each name once and fit to be signed.
+/// A message in canonical order, in which each field name occurs once and is fit to be signed.
 pub(crate) struct Canonical<'a> {
-    /// The signed stream name in two parts: the stream's own, then nothing or the suffix of its
+    /// The signed stream name in two parts: the stream's name, then nothing or the suffix of its
     /// dead letters.
     pub(crate) name: [&'static str; 2],
-    /// In byte order of the names, without `_sig`.
+    /// The fields in byte order of their names, without `_sig`.
     pub(crate) fields: Sorted<'a>,
     pub(crate) signature: Option<&'a [u8]>,
 }
 
 impl<'a> Canonical<'a> {
-    /// Rejects a message that can be read in two ways, before its signature is checked: one with
-    /// a repeated field, or with a name that is empty or holds `=` or a newline.
+    /// Sorts a message's fields. Rejects a message that can be read in two ways, before its
+    /// signature is checked: one with a repeated field, or with a name that is empty or holds `=`
+    /// or a newline.
     pub(crate) fn of(message: &Message<'a>) -> Result<Self, MessageRejection> {
         Self::named([message.stream().name(), ""], message.fields())
     }
 
-    /// Does the same for a stream of any name.
+    /// Sorts the fields for a stream of any name, with the rules of [`Self::of`].
     pub(crate) fn named(
         name: [&'static str; 2],
         fields: &[(&'a [u8], &'a [u8])],
@@ -43,7 +44,7 @@ impl<'a> Canonical<'a> {
             }
         }
         if fields.windows(2).any(|pair| matches!(pair, [one, other] if one.0 == other.0)) {
-            return Err(MessageRejection::ambiguous_shape("a field stands twice"));
+            return Err(MessageRejection::ambiguous_shape("a field name occurs twice"));
         }
         let signature = fields
             .binary_search_by(|field| field.0.cmp(SIGNATURE.as_bytes()))
@@ -52,7 +53,7 @@ impl<'a> Canonical<'a> {
         Ok(Self { name, fields, signature })
     }
 
-    /// Hands the canonical form to `sink`, piece by piece.
+    /// Calls `sink` with the canonical form, piece by piece.
     #[inline]
     pub(crate) fn write(&self, mut sink: impl FnMut(&[u8])) {
         for part in self.name {
@@ -67,9 +68,9 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    /// The value of the field `name`.
+    /// Returns the value of the field `name`.
     pub(crate) fn value(&self, name: &str) -> Option<&'a [u8]> {
-        // There are few, and most differ in length already.
+        // A linear search: there are few fields, and most names differ in length.
         self.fields.iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
     }
 }

@@ -5,13 +5,13 @@ use std::fmt;
 
 use crate::timestamps::{DecidedAt, OccurredAt};
 
-/// The id of an authority record, a governed session or a delegation: what a revocation names
-/// and a token carries. Never empty.
+/// The id of an authority record, a governed session or a delegation. Revocations name it and
+/// tokens carry it. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Anchor<'a>(pub(crate) Cow<'a, str>);
 
 impl<'a> Anchor<'a> {
-    /// The anchor with this id, unless the text names none: it is empty, or the `null` that the
+    /// Returns the anchor with this id. `None` if the text is empty, or is the `null` that the
     /// Coordinator writes for an absent value.
     #[must_use]
     pub fn new(id: impl Into<Cow<'a, str>>) -> Option<Self> {
@@ -19,7 +19,7 @@ impl<'a> Anchor<'a> {
         (!id.is_empty() && id != "null").then_some(Self(id))
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -37,7 +37,7 @@ impl fmt::Display for Anchor<'_> {
 pub struct Zone<'a>(pub(crate) Cow<'a, str>);
 
 impl Zone<'_> {
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,17 +52,17 @@ impl fmt::Display for Zone<'_> {
 
 /// One change of state that a verified message asks for.
 ///
-/// Each is monotone or idempotent, so messages may arrive twice and in any order. A new kind of
-/// change must be handled wherever changes are applied, so matches are exhaustive.
+/// Each change is monotone or idempotent, so messages may arrive twice and in any order. The enum
+/// is exhaustive: code that applies changes must handle a new kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// Every token that carries the anchor is refused from now on.
+    /// Every token that carries the anchor is denied from now on.
     Revoke(Anchor<'a>),
-    /// The session is refused until a later [`Change::Resume`].
+    /// Every token of the session is denied until a later [`Change::Resume`].
     Suspend(Suspension<'a>),
-    /// Suspensions that are earlier in both their times end.
+    /// Ends the suspensions that are earlier in both times.
     Resume(Resumption<'a>),
-    /// The zone's delegation graph has moved on.
+    /// The zone's delegation graph has reached a new epoch.
     DelegationEpoch(DelegationEpoch<'a>),
     /// The zone's cached keys, and everything that was verified with them, are stale.
     ForgetKeys(Zone<'a>),
@@ -71,7 +71,7 @@ pub enum Change<'a> {
 }
 
 impl Change<'_> {
-    /// Returns the change with text of its own, to keep beyond the message.
+    /// Returns the change with owned text, which outlives the message.
     #[must_use]
     pub fn into_owned(self) -> Change<'static> {
         let anchor = |Anchor(id)| Anchor(owned(id));
@@ -114,7 +114,8 @@ pub struct Suspension<'a> {
     pub session: Anchor<'a>,
     /// When the suspension occurred.
     pub occurred: OccurredAt,
-    /// When it was decided; without it no resume can be proven later, so none lifts it.
+    /// When it was decided. If `None`, no resume lifts the suspension, because none can be proven
+    /// later.
     pub decided: Option<DecidedAt>,
 }
 
@@ -125,13 +126,13 @@ pub struct Resumption<'a> {
     pub session: Anchor<'a>,
     /// When the session was resumed.
     pub occurred: OccurredAt,
-    /// When that was decided; without it the resume lifts nothing.
+    /// When that was decided. If `None`, the resume lifts nothing.
     pub decided: Option<DecidedAt>,
 }
 
 impl Resumption<'_> {
-    /// Returns `true` if it ends this suspension of the same session: both its times must be known
-    /// and later.
+    /// Returns `true` if it ends this suspension of the same session: both of its times must be
+    /// known and later.
     #[must_use]
     pub fn lifts(&self, suspension: &Suspension<'_>) -> bool {
         let decided = self.decided.zip(suspension.decided);
@@ -144,11 +145,11 @@ impl Resumption<'_> {
 pub struct DelegationEpoch<'a> {
     /// The zone.
     pub zone: Zone<'a>,
-    /// The epoch: the zone's becomes the larger of this and its own.
+    /// The epoch. The zone keeps the larger of this and its current one.
     pub epoch: u64,
-    /// `true` if delegations ended; a new one moves the epoch too.
+    /// `true` if delegations ended; a creation moves the epoch too.
     pub narrows: bool,
-    /// The delegations that ended, each a revoked anchor of its own.
+    /// The delegations that ended, each a revoked anchor.
     pub ended: Vec<Anchor<'a>>,
 }
 
@@ -157,6 +158,6 @@ pub struct DelegationEpoch<'a> {
 pub struct PolicyReload<'a> {
     /// The zone.
     pub zone: Zone<'a>,
-    /// The version that is now in force, where the message says it.
+    /// The version that is now in force, if the message names one.
     pub version: Option<Cow<'a, str>>,
 }

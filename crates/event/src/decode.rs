@@ -1,9 +1,10 @@
-//! From a message whose signature is good to what it changes: one pure function a stream.
+//! Decodes a verified message into changes: one pure function for each stream.
 //!
-//! The canonical form does not escape, so whoever can write to Redis can move a newline's
-//! worth of text between fields without breaking the signature (contract, "Signatures"). The
-//! rules here make that harmless: what is clean is applied, what is not is set aside and said,
-//! and nothing that weakens is believed from a message that could have been cut otherwise.
+//! The canonical form does not escape, so any writer to Redis can move text after a newline from
+//! one field to another without breaking the signature (contract, "Signatures"). Such a message is
+//! called re-cut. The rules here make that harmless: clean values are applied; other values are set
+//! aside, and the event reports that; and a message that could be re-cut never lifts or weakens a
+//! denial.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -18,8 +19,8 @@ use crate::rejection::MessageRejection;
 use crate::stream::{Stream, decimal};
 use crate::timestamps::{DecidedAt, OccurredAt};
 
-/// The fields that name an anchor in `sessions.revoke`, but for the session that a suspension
-/// is about.
+/// The fields that name an anchor in `sessions.revoke`, except `agent_session_id`, which may also
+/// name a suspended session.
 const AUTHORITY_FIELDS: [&str; 5] =
     ["session_id", "sid", "root_sid", "delegation_edge_id", "edge_id"];
 
@@ -95,8 +96,8 @@ fn delegations_invalidate<'a>(
 ) -> Result<Vec<Change<'a>>, MessageRejection> {
     let epoch =
         fields.text("epoch").and_then(decimal).filter(|epoch| i64::try_from(*epoch).is_ok());
-    // An event that cannot be read, or that may stand in the place of the real one, counts as an
-    // ending one: only a clean other word spares edges.
+    // Without a readable event, or with one that may replace the real one, the message counts as
+    // the end of delegations. Only another event in a clean message spares the edges.
     let narrows = match fields.text("event") {
         Some("edge_revoke" | "edge_expire") | None => true,
         Some(_) => fields.is_recut(),
@@ -107,7 +108,7 @@ fn delegations_invalidate<'a>(
             let zone = zone.clone();
             Ok(vec![Change::DelegationEpoch(DelegationEpoch { zone, epoch, narrows, ended })])
         }
-        // Somebody cut off the zone or the epoch; what is left clean is acted on.
+        // Fallback: zone or epoch were cut off by a writer, but the clean edges are still revoked.
         _ if fields.could_be_recut && !ended.is_empty() => {
             fields.set_aside.set(true);
             Ok(ended.into_iter().map(Change::Revoke).collect())
@@ -122,7 +123,7 @@ fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Mess
     let session = fields.anchor("agent_session_id");
     let named = || session.clone().ok_or_else(|| fields.nothing_clean("no agent_session_id"));
     match event {
-        // Whatever it says now, it may have told the session's end.
+        // A re-cut message may have announced the end of the session.
         _ if fields.is_recut() => Ok(vec![Change::Revoke(named()?)]),
         Some("terminate") => Ok(vec![Change::Revoke(named()?)]),
         Some("suspend") => {
@@ -146,16 +147,17 @@ fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Mess
     }
 }
 
-/// The fields of one message, remembering whether anything about them was unclean.
+/// The fields of one message, with a record of whether any of them was unclean.
 struct Fields<'c, 'a> {
     canonical: &'c Canonical<'a>,
-    /// A value that is acted on had to be set aside.
+    /// `true` once a value that is acted on was set aside.
     set_aside: Cell<bool>,
-    /// A field other than `reason` embeds a newline and the name of a field that is acted on.
+    /// `true` if a field other than `reason` embeds a newline and the name of a field that is acted
+    /// on.
     hides: bool,
-    /// Some value holds a line that could be a field of its own.
+    /// `true` if some value holds a line that could be a separate field.
     could_be_recut: bool,
-    /// Some value has more than one line.
+    /// `true` if some value has more than one line.
     has_lines: bool,
 }
 
@@ -180,7 +182,7 @@ impl<'c, 'a> Fields<'c, 'a> {
         Self { canonical, set_aside: Cell::new(false), hides, could_be_recut, has_lines }
     }
 
-    /// A value that can be acted on: present, text, and of one line.
+    /// Returns a value that can be acted on: present, UTF-8, and a single line.
     fn text(&self, name: &str) -> Option<&'a str> {
         let value = self.canonical.value(name)?;
         match std::str::from_utf8(value) {
@@ -197,7 +199,7 @@ impl<'c, 'a> Fields<'c, 'a> {
         Anchor::new(self.text(name)?)
     }
 
-    /// The delegations that the message names: `edge_id`, and `edge_ids` as JSON text.
+    /// Returns the delegations that the message names: `edge_id`, and `edge_ids` as JSON text.
     fn edges(&self) -> Vec<Anchor<'a>> {
         let mut edges: Vec<_> = self.anchor("edge_id").into_iter().collect();
         if let Some(text) = self.text("edge_ids") {
@@ -214,9 +216,8 @@ impl<'c, 'a> Fields<'c, 'a> {
         DecidedAt::from_outbox_id(text)
     }
 
-    /// The time in a dedupe key `<kind>:<session>:<time>`, if the message can be believed to
-    /// weaken: the key names this session, its time is readable, and nothing in the message
-    /// could have been cut otherwise.
+    /// Returns the time in a dedupe key `<kind>:<session>:<time>`, if the message may weaken a
+    /// denial: the key names this session, its time is readable, and no field could be re-cut.
     fn weakening_time(&self, kind: &str, session: &Anchor<'_>) -> Option<OccurredAt> {
         let key = self.text("dedupe_key")?;
         if self.is_recut() || self.could_be_recut {
@@ -231,7 +232,7 @@ impl<'c, 'a> Fields<'c, 'a> {
         self.set_aside.get() || self.hides
     }
 
-    /// The refusal of a message in which nothing can be acted on.
+    /// Returns the rejection of a message without any value that can be acted on.
     fn nothing_clean(&self, missing: &'static str) -> MessageRejection {
         if self.is_recut() || self.could_be_recut {
             MessageRejection::ambiguous("newlines leave more than one way to read the message")

@@ -1,11 +1,11 @@
-//! The changes of an event as data: what tools print and test vectors compare.
+//! The changes of an event in serialized form, which tools print and test vectors compare.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::change::Change;
 
-/// The effect of an event, serialized as a map that names only what changes: `revoke`,
+/// The effect of an event. It serializes as a map with only the keys that apply: `revoke`,
 /// `suspend`, `resume`, `epoch`, `forget_keys`, `reload_policy`.
 ///
 /// ```

@@ -23,50 +23,50 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The stream that the message was signed for.
+    /// Returns the stream that the message was signed for.
     #[must_use]
     pub const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// Which accepted key signed it.
+    /// Returns the accepted key that signed the message.
     #[must_use]
     pub const fn key(&self) -> KeySlot {
         self.key
     }
 
-    /// The zone it concerns, where it says so.
+    /// Returns the zone that the message concerns, if it names one.
     #[must_use]
     pub const fn zone(&self) -> Option<&Zone<'a>> {
         self.zone.as_ref()
     }
 
-    /// The producer's words for why.
+    /// Returns the producer's reason, as free text.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// When the producer decided it.
+    /// Returns when the producer decided the change, if the message carries that time.
     #[must_use]
     pub const fn decided(&self) -> Option<DecidedAt> {
         self.decided
     }
 
-    /// The changes. Empty for a message that concerns nothing here, such as a `spawn`.
+    /// Returns the changes. Empty for a message that changes nothing here, such as a `spawn`.
     #[must_use]
     pub fn changes(&self) -> &[Change<'a>] {
         &self.changes
     }
 
-    /// Returns `true` if a value was set aside, or a field hides text that reads like another
+    /// Returns `true` if a value was set aside, or a field hides text that looks like another
     /// field. The message then also belongs in the dead-letter stream, and its meaning may be lost.
     #[must_use]
     pub const fn is_recut(&self) -> bool {
         self.recut
     }
 
-    /// The changes as data, for people and programs to read.
+    /// Returns the changes in a form that serializes, for people and programs to read.
     #[must_use]
     pub fn effect(&self) -> Effect<'_> {
         Effect::of(&self.changes)

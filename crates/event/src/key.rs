@@ -22,17 +22,17 @@ const SHORTEST_KEY: usize = 32;
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
-/// The text is no stream key.
+/// The reason why a stream key could not be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// Something other than an even number of hexadecimal digits.
+    /// The text is not an even number of hexadecimal digits.
     #[error("a stream key is an even number of hexadecimal digits")]
     NotHex,
-    /// Fewer than 32 bytes.
+    /// The key has fewer than 32 bytes.
     #[error("a stream key has at least 32 bytes (64 hexadecimal digits); this one has {bytes}")]
     TooShort {
-        /// How many bytes the text decodes to.
+        /// The number of bytes that the text decodes to.
         bytes: usize,
     },
     /// The operating system gave no random bytes for a new key.
@@ -41,8 +41,8 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// The key written as hex of either case; white space around it (a file's last newline) is
-    /// no part of it.
+    /// Parses a key from hexadecimal digits of either case. White space around them, such as a
+    /// file's last newline, is ignored.
     ///
     /// # Errors
     ///
@@ -56,11 +56,11 @@ impl Key {
         Self::from_bytes(&bytes)
     }
 
-    /// A new random key of 32 bytes, for a stream that lives and dies with this process.
+    /// Generates a random key of 32 bytes, for a stream that exists only as long as this process.
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoRandomness`] when the operating system has none to give.
+    /// [`KeyError::NoRandomness`] when the operating system returns no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
         let mut bytes = Zeroizing::new([0_u8; SHORTEST_KEY]);
         getrandom::fill(bytes.as_mut_slice()).map_err(|_| KeyError::NoRandomness)?;
@@ -76,7 +76,7 @@ impl Key {
         self.feed(canonical).finalize().into_bytes().into()
     }
 
-    /// The keyed state, with nothing fed to it.
+    /// Returns the keyed HMAC state before any input.
     pub(crate) fn state(&self) -> Hmac<Sha256> {
         self.0.clone()
     }
@@ -89,7 +89,7 @@ impl Key {
     fn feed(&self, canonical: &Canonical<'_>) -> Hmac<Sha256> {
         // Cloning the keyed state saves the two compressions that setting it up costs.
         let mut mac = self.0.clone();
-        // Piece by piece it would cost more than the hash itself.
+        // Buffered: many short updates would cost more than the hash itself.
         let (mut text, mut len) = ([0; 512], 0);
         canonical.write(
             #[inline(always)]
@@ -116,20 +116,20 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Which key of the ring a message was signed with: what tells an operator when the old key
-/// has fallen silent and can go.
+/// The key of the ring that signed a message. An operator can remove the previous key once no
+/// message uses it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeySlot {
     /// `STREAMS_HMAC_KEY`.
     Current,
     /// `STREAMS_HMAC_KEY_PREVIOUS`.
     Previous,
-    /// None: the ring accepts unsigned messages (development only).
+    /// No key: the ring accepts unsigned messages (development only).
     Unsigned,
 }
 
 impl KeySlot {
-    /// The slot as a metric's label: `current`, `previous` or `unsigned`.
+    /// Returns the slot as a metric's label: `current`, `previous` or `unsigned`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_any_length_is_hashed_whole_and_in_order() {
+    fn hashes_messages_of_any_length_completely() {
         let key = Key::from_hex(&"5a".repeat(32)).unwrap();
         for length in [0, 1, 400, 480, 511, 512, 513, 5_000] {
             let long = vec![b'x'; length];

@@ -1,4 +1,4 @@
-//! The keys whose signatures are accepted: the current one, and one that producers move away from.
+//! The keys whose signatures are accepted: the current one, and the one that producers used before.
 
 use crate::canonical::Canonical;
 use crate::decode;
@@ -8,8 +8,7 @@ use crate::message::Message;
 use crate::rejection::MessageRejection;
 use crate::sign::{CANARY_STREAM, DEAD};
 
-/// The keys whose signatures are accepted, and so the only door from a [`Message`] to an
-/// [`Event`].
+/// The keys whose signatures are accepted. It is the only way from a [`Message`] to an [`Event`].
 ///
 /// ```
 /// use caracal_revocation_event::{Key, KeyRing};
@@ -24,7 +23,7 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring with one key.
+    /// Creates a ring with one key.
     #[must_use]
     pub fn new(current: Key) -> Self {
         Self { keys: vec![(KeySlot::Current, current)] }
@@ -38,9 +37,9 @@ impl KeyRing {
         self
     }
 
-    /// A ring that believes every message, signed or not: whoever can write to the stream can
-    /// then revoke, and lift suspensions. The contract allows it in `CARACAL_MODE=dev` without a
-    /// key, and nowhere else.
+    /// Creates a ring that accepts every message, signed or not. Any writer to the stream can then
+    /// revoke, and lift suspensions. The contract allows it only in `CARACAL_MODE=dev` without a
+    /// key.
     #[must_use]
     pub const fn insecure_accept_unsigned() -> Self {
         Self { keys: Vec::new() }
@@ -52,7 +51,7 @@ impl KeyRing {
         !self.keys.is_empty()
     }
 
-    /// The key that new messages are signed with.
+    /// Returns the key that signs new messages. `None` if unsigned messages are accepted.
     #[must_use]
     pub fn signing_key(&self) -> Option<&Key> {
         self.keys.iter().find(|(slot, _)| *slot == KeySlot::Current).map(|(_, key)| key)
@@ -62,34 +61,34 @@ impl KeyRing {
         self.keys.iter().map(|(_, key)| key)
     }
 
-    /// Returns the event of a message that was signed with a key of this ring and can be read in
-    /// one way only.
+    /// Verifies a message: it must be signed with a key of this ring and have exactly one reading.
     ///
     /// # Errors
     ///
-    /// A [`MessageRejection`]: such a message changes nothing, and belongs in the dead-letter stream.
+    /// A [`MessageRejection`]. Such a message changes nothing, and belongs in the dead-letter
+    /// stream.
     pub fn verify<'a>(&self, message: &Message<'a>) -> Result<Event<'a>, MessageRejection> {
         let canonical = Canonical::of(message)?;
         let slot = self.slot(&canonical)?;
         decode::read(message.stream(), &canonical, slot)
     }
 
-    /// Which accepted key signed these fields as a dead letter of the message's stream; see
-    /// [`sign_dead_letter`](crate::sign_dead_letter).
+    /// Returns the accepted key that signed these fields as a dead letter of the message's stream;
+    /// see [`sign_dead_letter`](crate::sign_dead_letter).
     ///
     /// # Errors
     ///
-    /// A [`MessageRejection`] when none did, or the fields can be read in two ways.
+    /// A [`MessageRejection`] if no accepted key did, or if the fields can be read in two ways.
     pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
     }
 
-    /// Which accepted key signed these fields as a canary; see
+    /// Returns the accepted key that signed these fields as a canary; see
     /// [`sign_canary`](crate::sign_canary).
     ///
     /// # Errors
     ///
-    /// A [`MessageRejection`] when none did, or the fields can be read in two ways.
+    /// A [`MessageRejection`] if no accepted key did, or if the fields can be read in two ways.
     pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
     }

@@ -1,7 +1,7 @@
 //! Caracal's signed stream messages: parsed, verified, and signed, without any I/O.
 //!
-//! A [`Message`] is what anybody with write access to Redis may have put there. The only way
-//! from it to an [`Event`], and so to any change of state, is [`KeyRing::verify`]:
+//! A [`Message`] is untrusted: any writer to Redis may have put it there. The only way from it to
+//! an [`Event`], and so to any change of state, is [`KeyRing::verify`]:
 //!
 //! ```
 //! use caracal_revocation_event::{Change, Key, KeyRing, Message, Stream, sign};
@@ -21,10 +21,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In reading order: [`Stream`] and [`StreamId`] name where a message stands; [`Message`] is its
-//! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are what a
-//! verified message says; [`MessageRejection`] is why another one was refused; [`MessageBuilder`] builds the
-//! messages that Caracal's own producers write, for [`sign`] to sign.
+//! In reading order: [`Stream`] and [`StreamId`] name a message's place; [`Message`] is its
+//! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are the content of
+//! a verified message; [`MessageRejection`] is the reason why a message is rejected;
+//! [`MessageBuilder`] builds the messages of Caracal's own producers, for [`sign`] to sign.
 
 mod canonical;
 mod change;

@@ -2,9 +2,9 @@
 
 use crate::stream::Stream;
 
-/// A message as it stands in a stream, before anything about it is believed.
+/// A message as it was read from a stream, before any verification.
 ///
-/// Names and values are bytes: whoever can write to Redis can write text that is not UTF-8.
+/// Names and values are bytes, because any writer to Redis can write text that is not UTF-8.
 ///
 /// ```
 /// use caracal_revocation_event::{Message, Stream};
@@ -19,19 +19,19 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A message of `stream` with these fields, in the order of the wire.
+    /// Creates a message of `stream` with these fields, in the order of the wire.
     #[must_use]
     pub const fn new(stream: Stream, fields: &'a [(&'a [u8], &'a [u8])]) -> Self {
         Self { stream, fields }
     }
 
-    /// The stream on which the message was found.
+    /// Returns the stream in which the message was found.
     #[must_use]
     pub const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// The fields, in the order of the wire.
+    /// Returns the fields, in the order of the wire.
     #[must_use]
     pub const fn fields(&self) -> &'a [(&'a [u8], &'a [u8])] {
         self.fields

@@ -1,4 +1,4 @@
-//! The messages that Caracal's own producers write, ready to be signed.
+//! Builds the messages that Caracal's own producers write, ready to be signed.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::sign::sign;
 use crate::stream::Stream;
 use crate::timestamps::OccurredAt;
 
-/// A message to be published, field by field as the API and the Coordinator write it.
+/// A message to publish, with the fields that Caracal's API and Coordinator write.
 ///
 /// ```
 /// use caracal_revocation_event::{Key, MessageBuilder, Stream};
@@ -28,28 +28,28 @@ pub struct MessageBuilder {
 /// The event of a delegation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DelegationEvent {
-    /// `edge_create`: a new delegation; the epoch moves, nothing is revoked.
+    /// `edge_create`: a new delegation. The epoch moves, and nothing is revoked.
     Create,
-    /// `edge_revoke`.
+    /// `edge_revoke`: the delegations were revoked.
     Revoke,
-    /// `edge_expire`.
+    /// `edge_expire`: the delegations expired.
     Expire,
 }
 
 impl MessageBuilder {
-    /// `sessions.revoke`: add at least one anchor.
+    /// Builds a message of `sessions.revoke`. Add at least one anchor.
     #[must_use]
     pub fn revoke(zone: &str, reason: &str) -> Self {
         Self::on(Stream::SessionsRevoke, zone).with("reason", reason)
     }
 
-    /// `keys.invalidate`.
+    /// Builds a message of `keys.invalidate`.
     #[must_use]
     pub fn keys(zone: &str) -> Self {
         Self::on(Stream::KeysInvalidate, zone)
     }
 
-    /// `policy.invalidate`.
+    /// Builds a message of `policy.invalidate` that names the version now in force.
     #[must_use]
     pub fn policy(zone: &str, policy_set: &str, version: &str) -> Self {
         Self::policies(zone)
@@ -57,13 +57,13 @@ impl MessageBuilder {
             .with("policy_set_version_id", version)
     }
 
-    /// `policy.invalidate` that does not say which version is in force.
+    /// Builds a message of `policy.invalidate` that names no version.
     #[must_use]
     pub fn policies(zone: &str) -> Self {
         Self::on(Stream::PolicyInvalidate, zone)
     }
 
-    /// `delegations.invalidate`.
+    /// Builds a message of `delegations.invalidate`.
     #[must_use]
     pub fn delegation(zone: &str, event: DelegationEvent, edges: &[&str], epoch: u64) -> Self {
         let name = match event {
@@ -83,19 +83,19 @@ impl MessageBuilder {
         notice.with("epoch", &epoch.to_string())
     }
 
-    /// `agents.lifecycle`: a session is suspended.
+    /// Builds a message of `agents.lifecycle`: a session is suspended.
     #[must_use]
     pub fn suspend(zone: &str, session: &str, at: OccurredAt) -> Self {
         Self::lifecycle(zone, session, "suspend", &format!("suspend:{session}:{at}"))
     }
 
-    /// `agents.lifecycle`: a suspended session goes on.
+    /// Builds a message of `agents.lifecycle`: a suspended session resumes.
     #[must_use]
     pub fn resume(zone: &str, session: &str, at: OccurredAt) -> Self {
         Self::lifecycle(zone, session, "resume", &format!("resume:{session}:{at}"))
     }
 
-    /// `agents.lifecycle`: a session ends for good.
+    /// Builds a message of `agents.lifecycle`: a session ends for good.
     #[must_use]
     pub fn terminate(zone: &str, session: &str) -> Self {
         Self::lifecycle(zone, session, "terminate", &format!("terminate:{session}"))
@@ -108,31 +108,31 @@ impl MessageBuilder {
             .with("dedupe_key", dedupe_key)
     }
 
-    /// Adds the anchor `session_id`: an authority record.
+    /// Adds the anchor `session_id`, an authority record.
     #[must_use]
     pub fn session(self, id: &str) -> Self {
         self.with("session_id", id)
     }
 
-    /// Adds the anchor `root_sid`: a root authority record.
+    /// Adds the anchor `root_sid`, a root authority record.
     #[must_use]
     pub fn root(self, id: &str) -> Self {
         self.with("root_sid", id)
     }
 
-    /// Adds the anchor `agent_session_id`: a governed session.
+    /// Adds the anchor `agent_session_id`, a governed session.
     #[must_use]
     pub fn agent_session(self, id: &str) -> Self {
         self.with("agent_session_id", id)
     }
 
-    /// Adds the anchor `delegation_edge_id`: a delegation.
+    /// Adds the anchor `delegation_edge_id`, a delegation.
     #[must_use]
     pub fn delegation_edge(self, id: &str) -> Self {
         self.with("delegation_edge_id", id)
     }
 
-    /// Adds any other field, or replaces it.
+    /// Sets any other field.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(present, _)| present != name);
@@ -140,14 +140,14 @@ impl MessageBuilder {
         self
     }
 
-    /// The stream to publish to.
+    /// Returns the stream to publish to.
     #[must_use]
     pub const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// The fields as they go to Redis: with an `outbox_id` that says `decided`, unless one is
-    /// there, and signed if a key is given.
+    /// Returns the fields to write to Redis. Adds an `outbox_id` that carries the time `decided`,
+    /// unless one is set, and a signature if a key is given.
     #[must_use]
     pub fn into_fields(mut self, key: Option<&Key>, decided: SystemTime) -> Vec<(String, String)> {
         if !self.fields.iter().any(|(name, _)| name == "outbox_id") {

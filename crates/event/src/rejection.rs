@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A message that changes nothing, and why.
+/// The reason why a message was rejected; the message changes nothing.
 ///
 /// ```
 /// use caracal_revocation_event::{KeyRing, Message, MessageRejectionKind, Stream};
@@ -18,22 +18,22 @@ pub struct MessageRejection {
     signed: bool,
 }
 
-/// The classes of refusal, for a program to match.
+/// The kinds of rejection, for a program to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageRejectionKind {
-    /// No signature, or none of an accepted key.
+    /// The message has no signature of an accepted key.
     Signature,
-    /// Signed, but without what its stream requires.
+    /// The message is signed, but lacks a field that its stream requires.
     Malformed,
-    /// It can be read in more than one way, and nothing in it is clean.
+    /// The message can be read in more than one way, and no value in it is clean.
     Ambiguous,
-    /// More bytes than any message of Caracal has. Its signature was not checked.
+    /// The message has more bytes than any message of Caracal. Its signature was not checked.
     TooLarge,
 }
 
 impl MessageRejectionKind {
-    /// The kind as a label: `signature`, `malformed`, `ambiguous` or `too_large`.
+    /// Returns the kind as a label: `signature`, `malformed`, `ambiguous` or `too_large`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -58,19 +58,19 @@ impl MessageRejection {
         Self { kind: MessageRejectionKind::Ambiguous, detail, signed: true }
     }
 
-    /// Ambiguous by its shape, which is judged before the signature.
+    /// Returns the rejection for an ambiguous shape, which is checked before the signature.
     pub(crate) const fn ambiguous_shape(detail: &'static str) -> Self {
         Self { kind: MessageRejectionKind::Ambiguous, detail, signed: false }
     }
 
-    /// The rejection of a message that was too large to be kept while it was read.
+    /// Returns the rejection for a message that was too large to keep while it was read.
     #[must_use]
     pub const fn too_large() -> Self {
         let detail = "more bytes than any message of Caracal has; its signature was not checked";
         Self { kind: MessageRejectionKind::TooLarge, detail, signed: false }
     }
 
-    /// The class of refusal.
+    /// Returns the kind of rejection.
     #[must_use]
     pub const fn kind(&self) -> MessageRejectionKind {
         self.kind

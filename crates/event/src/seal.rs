@@ -1,4 +1,4 @@
-//! Seals: what only a holder of the stream key can have written, other than messages.
+//! Seals: proofs that bytes other than messages were written by a holder of the stream key.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -9,12 +9,12 @@ use crate::key_ring::KeyRing;
 /// The number of bytes of a seal.
 pub const SEAL_LEN: usize = 32;
 
-/// The prefix of a derived key's purpose. No message begins with it.
+/// The prefix of the text from which a key is derived. No message begins with it.
 const DERIVED: &[u8] = b"caracal-revocation/seal/";
 
 impl Key {
-    /// The seal of these bytes, by a key that is derived from this one for this purpose: a seal
-    /// is never a signature, nor one for another purpose.
+    /// Seals these bytes with a key that is derived from this one for this purpose. A seal is
+    /// therefore never valid as a signature, nor for another purpose.
     ///
     /// ```
     /// use caracal_revocation_event::{Key, KeyRing};
@@ -35,7 +35,7 @@ impl Key {
         let mut derive = self.state();
         derive.update(DERIVED);
         derive.update(purpose.as_bytes());
-        // HMAC takes a key of any length; a fixed one of this length never fails.
+        // `new` takes a key of the full block size and cannot fail.
         let derived: hmac::digest::Key<Hmac<Sha256>> = widened(&derive.finalize().into_bytes());
         let mut seal = Hmac::<Sha256>::new(&derived);
         seal.update(bytes);
@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// The derived key, padded with zeros to a block: HMAC does the same to a shorter key.
+/// Returns the derived key, padded with zeros to a block, as HMAC pads every shorter key.
 fn widened(short: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
     let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
     key.iter_mut().zip(short).for_each(|(to, from)| *to = *from);

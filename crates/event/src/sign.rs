@@ -7,10 +7,10 @@ use crate::stream::Stream;
 /// The suffix of a dead-letter stream's name.
 pub(crate) const DEAD: &str = ".dead";
 
-/// The stream of canaries: signed messages that change nothing. It is none of the contract's own.
+/// The stream of canaries: signed messages that change nothing. The contract does not define it.
 pub const CANARY_STREAM: &str = "caracal.revocation.canary";
 
-/// Signs `fields` for `stream` by appending `_sig`, replacing one that is there.
+/// Signs `fields` for `stream` by appending `_sig`, in place of an existing one.
 ///
 /// The signature is lower-case hex of HMAC-SHA256 over the canonical form, as every producer of
 /// Caracal writes it. Leave null values out of `fields`; empty ones are signed.
@@ -23,8 +23,8 @@ pub fn sign_dead_letter(key: &Key, stream: Stream, fields: &mut Vec<(String, Str
     sign_as(key, [stream.name(), DEAD], fields);
 }
 
-/// Signs `fields` as a canary, as [`sign`] does for a stream of the contract. Its name is in the
-/// signature, so a canary cannot pass for another message.
+/// Signs `fields` as a canary, as [`sign`] does for a stream of the contract. The signature covers
+/// the stream name, so a canary cannot pass for another message.
 ///
 /// ```
 /// use caracal_revocation_event::{Key, KeyRing, sign_canary};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A stream that can change what a service admits.
+/// A stream whose messages can change which tokens a service admits.
 ///
 /// ```
 /// use caracal_revocation_event::Stream;
@@ -15,7 +15,7 @@ use std::str::FromStr;
 pub enum Stream {
     /// `caracal.sessions.revoke`: authority records, sessions and delegations are revoked.
     SessionsRevoke,
-    /// `caracal.keys.invalidate`: a zone's keys, and all that was verified with them, are stale.
+    /// `caracal.keys.invalidate`: a zone's keys, and everything verified with them, are stale.
     KeysInvalidate,
     /// `caracal.policy.invalidate`: a zone's policy bundle must be loaded again.
     PolicyInvalidate,
@@ -35,7 +35,7 @@ impl Stream {
         Self::AgentsLifecycle,
     ];
 
-    /// The stream's key in Redis, which is also part of what is signed.
+    /// Returns the stream's key in Redis, which is also part of the signed text.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,22 +47,22 @@ impl Stream {
         }
     }
 
-    /// The stream with this key, if it is one that changes state.
+    /// Returns the stream with this key, or `None` if no such stream changes state.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stream| stream.name() == name)
     }
 
-    /// The stream's position in [`Stream::ALL`].
+    /// Returns the stream's position in [`Stream::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The fields of this stream's messages that a consumer acts on.
+    /// Returns the fields of this stream's messages that a consumer acts on.
     ///
-    /// A newline in one of them sets the value aside, and a newline followed by one of these
-    /// names inside another value is the mark of a re-cut message.
+    /// A newline in one of them sets the value aside. A newline followed by one of these names
+    /// inside another value marks a re-cut message.
     pub(crate) const fn acted_on(self) -> &'static [&'static str] {
         match self {
             Self::SessionsRevoke => &[
@@ -103,7 +103,7 @@ impl fmt::Display for Stream {
 pub struct StreamId {
     /// Milliseconds since the Unix epoch, by the server's clock.
     pub ms: u64,
-    /// Which entry within that millisecond.
+    /// The number of the entry within that millisecond.
     pub seq: u64,
 }
 
@@ -111,13 +111,13 @@ impl StreamId {
     /// `0-0`, before every entry.
     pub const ZERO: Self = Self { ms: 0, seq: 0 };
 
-    /// The id `ms-seq`.
+    /// Creates the id `ms-seq`.
     #[must_use]
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
     }
 
-    /// The id directly before this one; that of `0-0` is itself.
+    /// Returns the id directly before this one; for `0-0`, that is `0-0` itself.
     ///
     /// ```
     /// use caracal_revocation_event::StreamId;
@@ -141,7 +141,7 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// The text is not `<ms>-<seq>`, two decimal numbers of 64 bits.
+/// The error for a text that is not `<ms>-<seq>`, two decimal numbers of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stream id is two decimal numbers, as in 1763805600123-0")]
 pub struct ParseStreamIdError;
@@ -158,7 +158,8 @@ impl FromStr for StreamId {
     }
 }
 
-/// A number in decimal digits and nothing else: `u64::from_str` would also take a plus sign.
+/// Parses a number of decimal digits and nothing else: `u64::from_str` would also accept a plus
+/// sign.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -1,13 +1,12 @@
-//! The two times that a message tells about itself: when something occurred, and when that was
-//! decided.
+//! The two times in a message: when something occurred, and when that was decided.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// When a suspension or its end occurred: the start of the transaction that decided it, from the
-/// tail of a dedupe key.
+/// The time at which a suspension or its end occurred: the start of the transaction that decided
+/// it. A dedupe key ends with this time.
 ///
 /// ```
 /// use caracal_revocation_event::OccurredAt;
@@ -37,20 +36,20 @@ impl TryFrom<i128> for OccurredAt {
 }
 
 impl OccurredAt {
-    /// The moment that an ISO 8601 text with a date, a time and an offset names.
+    /// Parses an ISO 8601 text with a date, a time and an offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
 
-    /// The moment so long after the Unix epoch, to the millisecond.
+    /// Returns the moment `since` after the Unix epoch, to the millisecond.
     #[must_use]
     pub fn from_unix(since: std::time::Duration) -> Option<Self> {
         let ms = i64::try_from(since.as_millis()).ok()?;
         jiff::Timestamp::from_millisecond(ms).ok().map(Self)
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: comparable with a token's `iat`.
+    /// Returns whole seconds since the Unix epoch, rounded down, to compare with a token's `iat`.
     #[must_use]
     pub fn floor_seconds(self) -> i64 {
         self.0.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap_or(i64::MAX)
@@ -63,8 +62,8 @@ impl fmt::Display for OccurredAt {
     }
 }
 
-/// When a message was decided, in milliseconds since the Unix epoch: the first 48 bits of an
-/// `outbox_id` that is a UUIDv7.
+/// The time at which a message was decided, in milliseconds since the Unix epoch: the first 48 bits
+/// of an `outbox_id` that is a UUIDv7.
 ///
 /// ```
 /// use caracal_revocation_event::DecidedAt;
@@ -76,20 +75,20 @@ impl fmt::Display for OccurredAt {
 pub struct DecidedAt(u64);
 
 impl DecidedAt {
-    /// The moment inside `outbox_id`, if that is a UUID of version 7.
+    /// Returns the time in `outbox_id`, if that is a UUID of version 7.
     #[must_use]
     pub fn from_outbox_id(outbox_id: &str) -> Option<Self> {
         let id: Uuid = outbox_id.parse::<uuid::fmt::Hyphenated>().ok()?.into_uuid();
         (id.get_version_num() == 7).then(|| Self((id.as_u64_pair().0) >> 16))
     }
 
-    /// So many milliseconds after the Unix epoch.
+    /// Returns the time `millis` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn at_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0

@@ -333,7 +333,7 @@ mod tests {
         assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
         assert!(!index.has_room());
         index.sweep(Minute::new(2));
-        assert!(index.has_room() && index.is_full(), "free room alone does not clear the full state");
+        assert!(index.has_room() && index.is_full(), "room alone does not clear the full state");
     }
 
     #[test]
