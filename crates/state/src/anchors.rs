@@ -1,4 +1,4 @@
-//! The anchors of a token as digests, and what the index holds about them.
+//! The anchors of a token as digests, and the result of looking them up in the index.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -12,16 +12,16 @@ use crate::digest::Digest;
 use crate::index::{Index, Mark};
 use crate::lifetime::Lifetime;
 
-/// The anchors of a token as digests, and what else a verdict asks for; small enough to keep for a
-/// hundred thousand requests.
+/// The anchors of a token as digests, with the other values that a verdict needs. Small enough to
+/// keep for a hundred thousand requests.
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct AnchorSet {
-    /// First: each verdict reads it.
+    /// First in the layout, because each verdict reads it.
     pub(crate) lifetime: Lifetime,
-    /// The token's own, then those of its chain.
+    /// The token's own anchors, then those of its chain.
     pub(crate) anchors: SmallVec<[Anchor; 4]>,
-    /// How many are its own: four at most.
+    /// The number of the token's own anchors: at most four.
     own: u8,
     pub(crate) is_in_tables: bool,
     pub(crate) has_earlier_hops: bool,
@@ -31,11 +31,11 @@ pub(crate) struct AnchorSet {
     pub(crate) exp: UnixSeconds,
 }
 
-/// An anchor's digest, with its kind in the bits that a digest spares.
+/// An anchor's digest, with its kind in the digest's spare bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchor(u128);
 
-/// In the order of the kinds.
+/// Every kind, in the order of their discriminants.
 const KINDS: [AnchorKind; 6] = [
     AnchorKind::Sid,
     AnchorKind::RootSid,
@@ -71,7 +71,8 @@ impl AnchorSet {
         digest: impl Fn(&str) -> Digest,
     ) -> Self {
         let mut anchors = SmallVec::<[Anchor; 4]>::new();
-        // Not a `for` loop: over a chain of iterators that would ask at each step which is next.
+        // `for_each` is faster here than a `for` loop, which checks at each step of a chained
+        // iterator which part is next.
         claims.anchors(with_chain).for_each(|(kind, id)| {
             anchors.push(Anchor::new(digest(id), kind));
         });
@@ -109,7 +110,7 @@ impl AnchorSet {
         found.unwrap_or_default()
     }
 
-    /// The token's own anchors, and those of its chain too or not.
+    /// Returns the token's own anchors, and those of its chain if `with_chain` is set.
     #[inline]
     pub(crate) fn anchors(&self, with_chain: bool) -> &[Anchor] {
         if with_chain {
@@ -123,9 +124,9 @@ impl AnchorSet {
 /// The result of looking up the anchors of a token in the index.
 #[derive(Debug, Default)]
 pub(crate) struct AnchorLookup {
-    /// The mark against the token that weighs most: a revocation outweighs a suspension.
+    /// The strongest mark against the token: a revocation outweighs a suspension.
     pub(crate) strongest: Option<(AnchorKind, Mark)>,
-    /// `true` if a session of it was suspended and resumed before the token was issued.
+    /// `true` if one of its sessions was suspended and resumed before the token was issued.
     pub(crate) resumed: bool,
 }
 
@@ -137,8 +138,8 @@ impl AnchorLookup {
         iat: UnixSeconds,
     ) -> Self {
         let mut found = Self::default();
-        // Not a `for` loop: over a chain of iterators that would ask at each step which one is
-        // next.
+        // `try_for_each` is faster here than a `for` loop, which checks at each step of a chained
+        // iterator which part is next.
         let revoked = anchors.try_for_each(|(kind, anchor)| {
             match mark(anchor) {
                 Some(Mark::Revoked) => return ControlFlow::Break((kind, Mark::Revoked)),
@@ -157,15 +158,15 @@ impl AnchorLookup {
 }
 
 thread_local! {
-    /// The zone of the last request of this thread: a service has one, or few.
+    /// The zone of this thread's last request: a service has one zone, or few.
     static LAST_ZONE: Cell<Option<Arc<str>>> = const { Cell::new(None) };
 }
 
-/// The zone's text, shared with the thread's last request where that named the same.
+/// Returns the zone's text, shared with this thread's last request if the zones are equal.
 fn shared(zone: &str) -> Arc<str> {
     let last = LAST_ZONE.try_with(Cell::take).ok().flatten().filter(|last| **last == *zone);
     let zone = last.unwrap_or_else(|| zone.into());
-    // At the end of a thread there is no place for it any more.
+    // Fails only while the thread ends.
     let _ = LAST_ZONE.try_with(|last| last.set(Some(Arc::clone(&zone))));
     zone
 }
@@ -177,7 +178,7 @@ mod tests {
     use crate::digest::{DigestKeys, Digester};
 
     #[test]
-    fn an_anchor_keeps_its_digest_and_its_kind() {
+    fn anchor_keeps_its_digest_and_kind() {
         let digest = Digester::new(DigestKeys::random()).digest("id");
         for kind in KINDS {
             let anchor = Anchor::new(digest, kind);
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_anchors_of_the_chain_can_be_left_out() {
+    fn anchors_of_the_chain_can_be_left_out() {
         let digester = Digester::new(DigestKeys::random());
         let mut claims = Claims::new("ar-1", 1_000, 2_000);
         claims.delegation_edge_id = Some("e-0".into());
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_the_same_zone_share_its_text_and_others_have_their_own() {
+    fn requests_of_one_zone_share_its_text() {
         let [one, same, other, back] = ["z-1", "z-1", "z-2", "z-1"].map(shared);
         assert!(Arc::ptr_eq(&one, &same));
         assert_eq!([&*other, &*back], ["z-2", "z-1"]);

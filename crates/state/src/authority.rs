@@ -1,4 +1,4 @@
-//! The anchors of a token, digested once for each token instead of once for each request.
+//! The anchors of a token, digested once for each token and reused by every request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::state::State;
 use crate::sync::{AtomicU64, Ordering};
 use crate::verdict::{Checks, Verdict};
 
-/// The anchors of a token, digested for one [`Revocations`]: made once for each token, asked at
-/// each request.
+/// The anchors of a token, digested for one [`Revocations`]: created once for each token, used by
+/// each of its requests.
 ///
-/// [`Revocations::decide`] digests and looks up the text of each anchor every time. Cache this
-/// alongside the verified token instead: it is cheap to clone, digested once, and not looked up
-/// again until the index has grown since it was found clean.
+/// [`Revocations::decide`] digests and looks up the text of each anchor every time. Cache an
+/// `Authority` alongside the verified token instead. It is cheap to clone. Once its anchors were
+/// not in the index, they are not looked up again until the index has grown.
 ///
 /// ```
 /// use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Verdict};
@@ -40,19 +40,19 @@ use crate::verdict::{Checks, Verdict};
 #[derive(Clone)]
 pub struct Authority(Arc<Inner>);
 
-// In this order: what each verdict reads stands side by side.
+// Field order matters: the fields that each verdict reads are adjacent.
 #[repr(C)]
 struct Inner {
-    /// The digests mean nothing to another state.
+    /// The state that made the digests. They are valid for no other state.
     state: Arc<State>,
-    /// How much was known when the index held nothing against any anchor: see
-    /// [`Index::additions`](crate::index::Index::additions).
+    /// The value of [`Index::additions`](crate::index::Index::additions) at the last lookup that
+    /// found no anchor in the index.
     clean_at: AtomicU64,
     anchors: AnchorSet,
     claims: Arc<Claims>,
 }
 
-/// A count of additions that is never reached: no look-up has found the anchors clean yet.
+/// A number of additions that is never reached: no lookup has found the anchors clean yet.
 const NOT_LOOKED_UP: u64 = u64::MAX;
 
 impl Authority {
@@ -62,13 +62,13 @@ impl Authority {
         Self(Arc::new(Inner { state, clean_at, anchors, claims }))
     }
 
-    /// The verdict at this moment, as [`Revocations::decide`] gives it on the claims that this was
-    /// made of. Allocates nothing, and takes a lock where that does.
+    /// Decides at this moment, as [`Revocations::decide`] does on the claims that this was created
+    /// from. Allocates nothing, and takes the locks that [`Revocations::decide`] takes.
     pub fn decide(&self, checks: &Checks, now: Moment) -> Verdict {
         self.0.state.decide_on(self.subject(), checks, now)
     }
 
-    /// Returns `true` if this state made it. To another state its digests mean nothing.
+    /// Returns `true` if this state created it. Its digests are valid for no other state.
     #[must_use]
     pub fn is_by(&self, revocations: &Revocations) -> bool {
         self.is_of_state(revocations.state())
@@ -78,33 +78,33 @@ impl Authority {
         Arc::ptr_eq(&self.0.state, state)
     }
 
-    /// Returns `true` if it names an authority record. One that does not matches no revocation, and
-    /// must not pass for that.
+    /// Returns `true` if it names an authority record. An authority without one matches no
+    /// revocation, and must not be admitted.
     #[must_use]
     pub fn names_record(&self) -> bool {
         self.0.names_record()
     }
 
-    /// The claims that it was made of.
+    /// Returns the claims that it was created from.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
     }
 
-    /// Returns `true` if it equals the authority of these claims: the same anchors in the same
-    /// places, zone, epoch and times.
+    /// Returns `true` if these claims give an equal authority: anchors in the same order, zone,
+    /// epoch and times.
     #[must_use]
     pub fn is_of<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
         *self.anchors() == self.0.state.anchors(claims, true)
     }
 
-    /// The zone that the claims name.
+    /// Returns the zone that the claims name.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.anchors().zone.as_deref()
     }
 
-    /// See [`Revocations::take_enforcement_lag`].
+    /// Calls [`Revocations::take_enforcement_lag`] for the anchors of this token.
     #[must_use]
     pub fn take_enforcement_lag(&self, checks: &Checks, now: Moment) -> Option<Duration> {
         let anchors = self.anchors().anchors(checks.chain);
@@ -121,14 +121,14 @@ impl Authority {
 }
 
 impl Revocations {
-    /// Digests these claims once, for decisions at many requests. The authority keeps a copy of the
+    /// Digests these claims once, for decisions on many requests. The authority keeps a copy of the
     /// claims.
     #[must_use]
     pub fn authority<S: AsRef<str>>(&self, claims: &Claims<S>) -> Authority {
         self.authority_of(Arc::new(claims.to_owned_text()))
     }
 
-    /// Digests shared claims like [`Self::authority`], without a copy.
+    /// Digests shared claims like [`Self::authority`], without copying them.
     #[must_use]
     pub fn authority_of(&self, claims: Arc<Claims>) -> Authority {
         Authority::new(Arc::clone(self.state()), claims)
@@ -138,14 +138,15 @@ impl Revocations {
 impl Subject for Inner {
     #[inline]
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool {
-        // Before the index is asked: what comes meanwhile is counted later.
+        // Read before the lookup: an entry added during it increases the number later.
         let additions = index.additions();
-        // Whoever noted this had seen all that it counts; so it needs no order of its own.
+        // Relaxed is enough: the thread that stored this number had seen every entry that it
+        // counts.
         if self.clean_at.load(Ordering::Relaxed) == additions {
             return false;
         }
         let is_held = self.anchors.may_be_held(index, with_chain);
-        // Without those of the chain it would say too much.
+        // A lookup without the chain does not prove that the whole token is clean.
         if !is_held && with_chain {
             self.clean_at.store(additions, Ordering::Relaxed);
         }
@@ -190,7 +191,7 @@ impl Subject for Inner {
     }
 }
 
-/// Without the digests, and the state that it asks.
+/// Omits the digests and the state.
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority").field("zone", &self.zone()).finish_non_exhaustive()
@@ -204,7 +205,7 @@ mod tests {
     use crate::writer::RevocationsWriter;
 
     #[test]
-    fn it_is_of_the_claims_that_it_was_made_of_and_of_no_others() {
+    fn authority_equals_only_its_own_claims() {
         let revocations = RevocationsWriter::new(Options::default());
         let mut claims = Claims::new("ar-1", 1_000, 2_000);
         claims.delegation_path = vec!["e-1".into()];

@@ -1,11 +1,11 @@
-//! The claims of a token about its authority: its anchors, zone, epoch and age.
+//! The claims of a token that describe its authority: its anchors, zone, epoch and age.
 
-/// The claims of a mandate that revocation is about (contract, "Tokens").
+/// The claims of a mandate that revocation needs (contract, "Tokens").
 ///
-/// The verifier of the token puts one into the request; it deserializes from a JWT's payload.
-/// A repeated claim of any name is an error, as is one of the wrong type. Empty and null
-/// values count as absent; `sid`, `iat` and `exp` must be there. Without the last two nothing
-/// would say when the token ends, and it could outlive the memory of its revocation.
+/// A token's verifier puts this type into the request; it deserializes from a JWT's payload. A
+/// repeated claim of any name is an error, as is a value of the wrong type. Empty and null values
+/// count as absent. `sid`, `iat` and `exp` are required: without the last two, the end of the token
+/// would be unknown, and it could outlive the memory of its revocation.
 ///
 /// ```
 /// use caracal_revocation_state::Claims;
@@ -32,22 +32,22 @@ pub struct Claims<S = Box<str>> {
     pub agent_session_id: Option<S>,
     /// The delegation.
     pub delegation_edge_id: Option<S>,
-    /// The applications that the authority came through: the source of each delegation and, last,
-    /// the receiver of the token.
+    /// The applications through which the authority was delegated: the source of each delegation
+    /// and, last, the receiver of the token.
     pub delegation_chain: Vec<Hop<S>>,
-    /// The delegations that the authority came through.
+    /// The delegations through which the token got its authority.
     pub delegation_path: Vec<S>,
-    /// The number of delegations that the authority came through; see [`Claims::hops`].
+    /// The number of delegations through which the token got its authority; see [`Claims::hops`].
     pub hop_count: Option<u32>,
-    /// The zone's delegation graph epoch when the token was made; 0 says nothing.
+    /// The zone's delegation graph epoch when the token was issued; 0 if unknown.
     pub delegation_graph_epoch: u64,
     /// The zone.
     pub zone_id: Option<S>,
     /// The use of the token: `session`, `gateway` or `resource` (the claim `use`).
     pub token_use: Option<S>,
-    /// When the token was made, in seconds since the Unix epoch.
+    /// When the token was issued, in seconds since the Unix epoch.
     pub iat: i64,
-    /// When it ends, in seconds since the Unix epoch: no later than
+    /// When the token expires, in seconds since the Unix epoch: no later than
     /// [`LONGEST_LIFETIME`](crate::LONGEST_LIFETIME) after `iat`.
     pub exp: i64,
 }
@@ -62,7 +62,7 @@ pub struct Hop<S = Box<str>> {
     pub delegation_edge_id: Option<S>,
 }
 
-/// Which claim an anchor stands in.
+/// The claim that contains an anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AnchorKind {
@@ -81,7 +81,7 @@ pub enum AnchorKind {
 }
 
 impl AnchorKind {
-    /// The kind as a label, such as `agent_session`.
+    /// Returns the kind as a label, such as `agent_session`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -96,8 +96,8 @@ impl AnchorKind {
 }
 
 impl Claims {
-    /// Claims that name an authority record, with the `iat` and `exp` of the token, in seconds
-    /// since the Unix epoch, and nothing else.
+    /// Creates claims with an authority record, `iat` and `exp` (in seconds since the Unix epoch),
+    /// and nothing else.
     #[must_use]
     pub fn new(sid: &str, iat: i64, exp: i64) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Claims {
 }
 
 impl<S> Hop<S> {
-    /// A hop with these ids.
+    /// Creates a hop with these ids.
     #[must_use]
     pub const fn new(agent_session_id: Option<S>, delegation_edge_id: Option<S>) -> Self {
         Self { agent_session_id, delegation_edge_id }
@@ -126,7 +126,7 @@ impl<S> Hop<S> {
 }
 
 impl<S: AsRef<str>> Claims<S> {
-    /// Copies the claims, with text of their own.
+    /// Returns a copy of the claims with owned text.
     pub(crate) fn to_owned_text(&self) -> Claims {
         let owned = |text: &S| Box::<str>::from(text.as_ref());
         let optional = |text: &Option<S>| text.as_ref().map(owned);
@@ -149,18 +149,19 @@ impl<S: AsRef<str>> Claims<S> {
         }
     }
 
-    /// Returns `true` if Caracal's own tables hold all that the streams say about the token's
-    /// authority. They do not for a session's own mandate, nor for a token without a use.
+    /// Returns `true` if Caracal's tables hold everything that the streams report about the token's
+    /// authority. They do not for a session's own mandate, nor for a token without a `use`.
     pub(crate) fn is_in_tables(&self) -> bool {
         self.token_use
             .as_ref()
             .is_some_and(|usage| matches!(usage.as_ref(), "gateway" | "resource"))
     }
 
-    /// Returns how many delegations the authority came through: the most that any claim gives.
+    /// Returns the number of delegations through which the token got its authority: the largest
+    /// number that any claim gives.
     ///
-    /// `hop_count` counts delegations. `delegation_chain` also names the receiver and so may be
-    /// longer by one. Where it is longer still, or there is no `hop_count`, each of its elements
+    /// `hop_count` counts delegations. `delegation_chain` also names the receiver, so it may be
+    /// longer by one. Without `hop_count`, or if the chain is longer still, each of its elements
     /// counts.
     pub fn hops(&self) -> u32 {
         let len = |len| u32::try_from(len).unwrap_or(u32::MAX);
@@ -172,14 +173,14 @@ impl<S: AsRef<str>> Claims<S> {
         }
     }
 
-    /// Returns `true` if the authority came through two delegations or more: a suspension of an
-    /// earlier session does not end the token's own.
+    /// Returns `true` if the token has two delegations or more. The suspension of an earlier
+    /// session does not end the token's own session.
     pub(crate) fn has_earlier_hops(&self) -> bool {
         self.hops() >= 2
     }
 
-    /// Returns `true` if `test` holds for any of the anchors. It tests all of them, so that no
-    /// look-up waits for the result of the one before.
+    /// Returns `true` if `test` returns `true` for any anchor. It tests all of them, so that no
+    /// lookup waits for the result of the previous one.
     #[inline]
     pub(crate) fn any_anchor(&self, with_chain: bool, test: impl Fn(&str) -> bool) -> bool {
         let test = |id: Option<&S>| id.is_some_and(|id| test(id.as_ref()));
@@ -198,7 +199,7 @@ impl<S: AsRef<str>> Claims<S> {
         any
     }
 
-    /// Every anchor that the token stands on; those of the chain only `with_chain`.
+    /// Returns every anchor of the token; those of the chain only if `with_chain` is set.
     pub fn anchors(&self, with_chain: bool) -> impl Iterator<Item = (AnchorKind, &str)> {
         let own = [
             (AnchorKind::Sid, Some(&self.sid)),

@@ -1,4 +1,4 @@
-//! Time, passed in: a monotonic and a wall clock read together.
+//! Time, which is passed in: a monotonic and a wall clock, read together.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,15 +18,15 @@ use crate::limits::HEAD_START;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Since an arbitrary start in this process; never goes back.
+    /// Time since an arbitrary start in this process; never goes back.
     pub monotonic: Duration,
-    /// Since the Unix epoch, by this machine's wall clock.
+    /// Time since the Unix epoch, by this machine's wall clock.
     pub wall: Duration,
 }
 
 impl Moment {
-    /// How long ago `earlier` was, by whichever clock says longer: a suspended machine stops the
-    /// one, a clock that is set back hides it from the other.
+    /// Returns the time since `earlier`, by the clock that shows the larger difference. A suspended
+    /// machine stops the monotonic clock, and setting the wall clock back shortens its difference.
     #[inline]
     #[must_use]
     pub fn elapsed_since(self, earlier: Self) -> Duration {
@@ -34,14 +34,14 @@ impl Moment {
         monotonic.max(self.wall.saturating_sub(earlier.wall))
     }
 
-    /// Returns the earlier reading of each clock: [`Moment::elapsed_since`] of it is no less than
-    /// that of either moment, also where the wall clock was set back between them.
+    /// Returns the earlier reading of each clock. The [`Moment::elapsed_since`] of the result is at
+    /// least that of either moment, even if the wall clock was set back between them.
     #[must_use]
     pub fn earlier_of(self, other: Self) -> Self {
         Self { monotonic: self.monotonic.min(other.monotonic), wall: self.wall.min(other.wall) }
     }
 
-    /// The moment so long before this one, on both clocks.
+    /// Returns the moment `by` before this one, on both clocks.
     #[must_use]
     pub const fn earlier_by(self, by: Duration) -> Self {
         Self { monotonic: self.monotonic.saturating_sub(by), wall: self.wall.saturating_sub(by) }
@@ -53,7 +53,7 @@ impl Moment {
 pub(crate) struct UnixSeconds(i64);
 
 impl UnixSeconds {
-    /// Later than every token.
+    /// A second later than every token.
     pub(crate) const MAX: Self = Self(i64::MAX);
 
     #[inline]
@@ -61,7 +61,7 @@ impl UnixSeconds {
         Self(seconds)
     }
 
-    /// The second of this moment.
+    /// Returns the second of this moment.
     #[inline]
     pub(crate) const fn of(now: Moment) -> Self {
         let seconds = now.wall.as_secs();
@@ -73,13 +73,13 @@ impl UnixSeconds {
         self.0
     }
 
-    /// The second so long after this one. Whole seconds count.
+    /// Returns the second `by` after this one. Ignores fractions of a second.
     #[inline]
     pub(crate) const fn later_by(self, by: Duration) -> Self {
         Self(self.0.saturating_add_unsigned(by.as_secs()))
     }
 
-    /// The second so long before this one. Whole seconds count.
+    /// Returns the second `by` before this one. Ignores fractions of a second.
     #[inline]
     pub(crate) const fn earlier_by(self, by: Duration) -> Self {
         Self(self.0.saturating_sub_unsigned(by.as_secs()))
@@ -102,7 +102,7 @@ impl Minute {
         Self(minute)
     }
 
-    /// The minute in which the monotonic clock reads `since`.
+    /// Returns the minute in which the monotonic clock reads `since`.
     pub(crate) fn of(since: Duration) -> Self {
         Self(whole_minutes(since))
     }
@@ -111,36 +111,36 @@ impl Minute {
         self.0
     }
 
-    /// The minute so many minutes after this one.
+    /// Returns the minute that is `minutes` after this one.
     pub(crate) const fn later_by(self, minutes: u32) -> Self {
         Self(self.0.saturating_add(minutes))
     }
 
-    /// Returns the number of minutes from `earlier` to this one; zero if it is not earlier.
+    /// Returns the number of minutes from `earlier` to this one; zero if `earlier` is later.
     pub(crate) const fn since(self, earlier: Self) -> u32 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// The whole minutes of a duration.
+/// Returns the whole minutes of a duration.
 pub(crate) fn whole_minutes(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs() / 60).unwrap_or(u32::MAX)
 }
 
-/// The nanoseconds of a duration; 2^64 of them are 584 years.
+/// Returns the nanoseconds of a duration; 2^64 of them are 584 years.
 #[inline]
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
     seconds.saturating_add(duration.subsec_nanos() as u64)
 }
 
-/// Where the time comes from.
+/// The source of time.
 pub trait Clock: std::fmt::Debug + Send + Sync {
-    /// Both clocks, now.
+    /// Reads both clocks.
     fn now(&self) -> Moment;
 
-    /// Both clocks for less cost, for a decision: the wall clock may be behind by a tick of the
-    /// machine's timer, 1 to 10 ms. It only counts where the monotonic one stopped.
+    /// Reads both clocks at lower cost, for a decision. The wall clock may lag by one tick of the
+    /// machine's timer, 1 to 10 ms. That matters only after the monotonic clock stopped.
     fn now_coarse(&self) -> Moment {
         self.now()
     }
@@ -153,7 +153,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose monotonic reading starts now.
+    /// Creates a clock whose monotonic reading starts now.
     #[must_use]
     pub fn new() -> Self {
         Self { origin: Instant::now() }
@@ -183,11 +183,11 @@ impl SystemClock {
 }
 
 fn precise_wall() -> Duration {
-    // A wall clock before 1970 reads as 1970: the monotonic clock still counts.
+    // A wall clock before 1970 reads as 1970; the monotonic clock still works.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
-/// As the kernel noted it at its last tick: a quarter of what it costs to ask for the time itself.
+/// Returns the time of the kernel's last tick, for a quarter of the cost of the precise time.
 #[cfg(target_os = "linux")]
 fn coarse_wall() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
@@ -199,7 +199,7 @@ fn coarse_wall() -> Duration {
     precise_wall()
 }
 
-/// A clock that stands still until it is told to move, for tests that never sleep.
+/// A clock that moves only when a test moves it, so that tests never sleep.
 ///
 /// ```
 /// use caracal_revocation_state::{Clock, ManualClock};
@@ -213,7 +213,7 @@ fn coarse_wall() -> Duration {
 pub struct ManualClock(Mutex<Moment>);
 
 impl ManualClock {
-    /// A clock that starts in November 2026.
+    /// Creates a clock that starts in November 2026.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(Moment {
@@ -227,7 +227,7 @@ impl ManualClock {
         self.set(|moment| Moment { monotonic: moment.monotonic + by, wall: moment.wall + by });
     }
 
-    /// Moves only the wall clock, as a machine does that was suspended.
+    /// Moves only the wall clock, as on a machine that was suspended.
     pub fn advance_wall(&self, by: Duration) {
         self.set(|moment| Moment { wall: moment.wall + by, ..moment });
     }
@@ -260,13 +260,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_glance_tells_the_same_time() {
+    fn coarse_reading_matches_the_precise_one() {
         let clock = SystemClock::new();
         let (before, now_coarse, after) = (clock.now(), clock.now_coarse(), clock.now());
         assert!(
             before.monotonic <= now_coarse.monotonic && now_coarse.monotonic <= after.monotonic
         );
-        // A wall clock may be set meanwhile, but not by this much on any machine that tests.
+        // The wall clock may be set during the test, but not by this much.
         assert!(now_coarse.wall.abs_diff(before.wall) < Duration::from_secs(60), "{now_coarse:?}");
     }
 }

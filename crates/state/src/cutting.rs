@@ -1,4 +1,4 @@
-//! Which running requests a change of the state, or the time, concerns.
+//! Selects the running requests that a change of the state, or the time, may cut.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::index::Mark;
 use crate::state::State;
 
 impl State {
-    /// Has the timekeeper look soon: a request has an end now.
+    /// Makes the timekeeper check soon, because a request now has an end.
     pub(crate) fn expect_end(self: &Arc<Self>) {
         self.timekeeper.expect(|| {
             // Weak: the thread must not keep the state alive while it sleeps.
@@ -28,7 +28,7 @@ impl State {
         let staleness = self.freshness.staleness_at(now).ok();
         for request in running.take_overdue(UnixSeconds::of(now), staleness) {
             request.recheck(now);
-            // A proof may have come in between.
+            // A proof may have arrived in between.
             if !request.is_cut() {
                 running.await_again(&request);
             }
@@ -45,8 +45,8 @@ impl State {
         requests.iter().for_each(|request| request.recheck(now));
     }
 
-    /// Cuts what runs on the anchor by this mark, if the state is full: the mark may have found no
-    /// room, and then no recheck finds it.
+    /// Cuts the requests on the anchor with this mark, if the index is full. The mark may have
+    /// found no room there, so a recheck would not find it.
     pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
         if self.index.is_full() {
             for request in self.running.on_anchor(anchor) {

@@ -1,4 +1,4 @@
-//! The decision: what is looked up, in which order, and what follows.
+//! The decision on a token: reads the state in a fixed order and derives the verdict.
 
 use crate::anchors::AnchorLookup;
 use crate::claims::Claims;
@@ -10,26 +10,26 @@ use crate::staleness::{Bound, Staleness};
 use crate::state::State;
 use crate::verdict::{Checks, Facts, Verdict, verdict};
 
-/// A token to decide on: by its text, or by the digests of its anchors.
+/// A token to decide on: its claims as text, or the digests of its anchors.
 pub(crate) trait Subject {
-    /// Returns `true` if the index may hold an anchor of it. All anchors are looked up, so that no
-    /// look-up waits for the result of the one before.
+    /// Returns `true` if the index may hold one of its anchors. Looks up all of them, so that no
+    /// lookup waits for the result of the previous one.
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
     /// Looks up its anchors in the index.
     fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup;
-    /// Returns `true` if it names an authority record at all.
+    /// Returns `true` if it names an authority record.
     fn names_record(&self) -> bool;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
     fn iat(&self) -> UnixSeconds;
     fn exp(&self) -> UnixSeconds;
-    /// When it may be used.
+    /// Returns the time during which it may be used.
     fn lifetime(&self) -> Lifetime;
     fn is_in_tables(&self) -> bool;
     fn has_earlier_hops(&self) -> bool;
 }
 
-/// The state besides the index, read before the index.
+/// The parts of the state that are read before the index.
 struct Seen {
     staleness: Result<Staleness, NotReady>,
     is_full: bool,
@@ -44,9 +44,9 @@ impl State {
         checks: &Checks,
         now: Moment,
     ) -> Verdict {
-        // How complete the view is comes before what it holds: a follower that applies a
-        // revocation and then confirms, in between, must not lend its freshness to a look-up made
-        // before. Each load acquires what the follower released, so the look-ups see no less.
+        // The completeness of the view is read before its entries. A follower that applies a
+        // revocation and then confirms, in between, must not make an earlier lookup look fresh.
+        // Each load acquires what the follower released, so the lookups see at least as much.
         let staleness = self.freshness.staleness_at(now);
         let is_full = self.index.is_full();
         let has_horizon = self.horizon.is_any(now);
@@ -64,7 +64,7 @@ impl State {
         self.decide_closely(subject, &Seen { staleness, is_full, epoch_is_stale }, checks, now)
     }
 
-    /// Not inlined, so that the plain case need not make room for it.
+    /// Not inlined, so that the fast path stays small.
     #[inline(never)]
     fn decide_closely(
         &self,
@@ -73,7 +73,8 @@ impl State {
         checks: &Checks,
         now: Moment,
     ) -> Verdict {
-        // In the same order; what was seen before holds of what is looked up later, too.
+        // The same order again. The values in `seen` were read earlier, so they promise no more
+        // than these lookups see.
         let horizons = self.horizon.heights(now);
         let found = subject.find(&self.index, checks.chain);
         let is_decidable = !found.resumed && subject.is_in_tables();

@@ -1,4 +1,4 @@
-//! Keyed digests of anchors: what the index stores instead of their text.
+//! Keyed digests of anchors, which the index stores in place of their text.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -7,55 +7,56 @@ use rapidhash::fast::SeedableState;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
-/// How many low bits of a [`Digest`] are left free, for the table to keep an expiry in.
+/// The number of low bits of a [`Digest`] that are free: the table stores an expiry in them.
 pub(crate) const SPARE_BITS: u32 = 24;
 
-/// Times four bytes: longer than any id, so that each way to read one is tried.
+/// The longest probe text, in units of four bytes: longer than any id, so that the probe covers
+/// every code path of the hash functions.
 const LONGEST_PROBE: usize = 64;
 
-/// 104 bits that stand for an anchor, in the high bits of a `u128`; never zero there.
+/// A 104-bit digest of an anchor, in the high bits of a `u128`; never zero there.
 ///
-/// 64 of them are a fast keyed hash, which also places the anchor in the filter, and 40 are of
-/// SipHash-1-3. Nobody finds two ids that share the 40 without knowing this process's key, so
-/// the most that chosen ids can do to the fast part is to cost time.
+/// 64 of the bits are a fast keyed hash, which also places the anchor in the filter. 40 are from
+/// SipHash-1-3. Without this process's key, an attacker cannot find two ids that share the 40 bits.
+/// Chosen ids can therefore only make the fast part slow, not wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(u128);
 
 impl Digest {
-    /// The digest held in the high bits of a table's slot.
+    /// Returns the digest held in the high bits of a table's slot.
     pub(crate) const fn of_slot(slot: u128) -> Self {
         Self(slot >> SPARE_BITS << SPARE_BITS)
     }
 
-    /// Returns `true` if an id can have it: a zero slot is an empty one.
+    /// Returns `true` if an id can have this digest: a zero slot is an empty one.
     pub(crate) const fn is_possible(self) -> bool {
         self.strong() != 0
     }
 
-    /// The digest in the high bits, the spare bits zero.
+    /// Returns the digest in the high bits; the spare bits are zero.
     pub(crate) const fn bits(self) -> u128 {
         self.0
     }
 
-    /// The fast part, which places the anchor in the filter.
+    /// Returns the fast part, which places the anchor in the filter.
     pub(crate) const fn fast(self) -> u64 {
         (self.0 >> 64) as u64
     }
 
-    /// 64 bits of it, those of SipHash among them: enough where another anchor that shares them
-    /// costs a second look and no more.
+    /// Returns 64 bits of the digest, including those of SipHash. Use it where a collision only
+    /// costs an extra check.
     pub(crate) const fn short(self) -> u64 {
         (self.0 >> SPARE_BITS) as u64
     }
 
-    /// The 40 bits of SipHash, which place the anchor in the table.
+    /// Returns the 40 bits of SipHash, which place the anchor in the table.
     pub(crate) const fn strong(self) -> u64 {
         (self.0 as u64) >> SPARE_BITS
     }
 }
 
-/// The keys of digests: random for each state, unless an image brings its own. Who knows them can
-/// choose ids that share a digest.
+/// The keys of digests: random for each state, unless a snapshot brings its own. Anybody with the
+/// keys can choose ids that share a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DigestKeys {
     seed: u64,
@@ -65,7 +66,7 @@ pub(crate) struct DigestKeys {
 
 impl DigestKeys {
     pub(crate) fn random() -> Self {
-        // Keyed by the operating system's randomness; what it makes of numbers cannot be guessed.
+        // Keyed by the operating system's randomness, so its hashes cannot be predicted.
         let random = RandomState::new();
         let key = |number: usize| random.hash_one(number);
         Self {
@@ -78,20 +79,20 @@ impl DigestKeys {
 
 #[cfg(loom)]
 impl DigestKeys {
-    /// Returns fixed keys, so that every run of a model is alike.
+    /// Returns fixed keys, so that every run of a model is deterministic.
     pub(crate) const fn fixed() -> Self {
         Self { seed: 0x9e37_79b9_7f4a_7c15, secrets: [0xbf58_476d_1ce4_e5b9; 7], strong: [1, 2] }
     }
 }
 
-/// Without the keys.
+/// Omits the keys.
 impl fmt::Debug for DigestKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DigestKeys(..)")
     }
 }
 
-/// Makes digests; they mean nothing to one with other keys.
+/// Computes digests. They are valid only under the same keys.
 pub(crate) struct Digester {
     keys: DigestKeys,
 }
@@ -105,32 +106,33 @@ impl Digester {
         self.keys
     }
 
-    /// The cheap part of the digest, enough to ask the filter.
+    /// Returns the cheap part of the digest, which is enough to ask the filter.
     #[inline]
     pub(crate) fn fast(&self, id: &str) -> u64 {
-        // The bytes alone: `hash_one` would hash their number as well.
+        // Hashes only the bytes: `hash_one` would hash their number as well.
         let DigestKeys { seed, secrets, .. } = &self.keys;
         let mut hasher = SeedableState::custom(*seed, secrets).build_hasher();
         hasher.write(id.as_bytes());
         hasher.finish()
     }
 
-    /// The whole digest, given its fast part.
+    /// Returns the whole digest, given its fast part.
     pub(crate) fn complete(&self, id: &str, fast: u64) -> Digest {
         let [k0, k1] = self.keys.strong;
         let strong = SipHasher13::new_with_keys(k0, k1).hash(id.as_bytes()) >> SPARE_BITS;
-        // A zero slot is an empty one: one anchor in 2^40 shares its strong part with another.
+        // Never zero, because a zero slot is an empty one. One anchor in 2^40 then shares its
+        // strong part with another.
         let strong = if strong == 0 { 1 } else { strong };
         Digest((u128::from(fast) << 64) | (u128::from(strong) << SPARE_BITS))
     }
 
-    /// Returns the digests of texts of every length. Code or a machine that computes others would
-    /// not find the anchors of these digests.
+    /// Returns the digests of texts of many lengths. A program or machine that computes different
+    /// ones could not find the anchors of stored digests.
     pub(crate) fn probe(&self) -> Vec<u128> {
         (0..=LONGEST_PROBE).map(|length| self.digest(&"z-1 ".repeat(length)).bits()).collect()
     }
 
-    /// The whole digest.
+    /// Returns the whole digest.
     pub(crate) fn digest(&self, id: &str) -> Digest {
         self.complete(id, self.fast(id))
     }

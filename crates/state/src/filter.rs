@@ -1,13 +1,13 @@
-//! The prefilter: four bits an anchor in one word, so that a miss costs one load.
+//! The prefilter: four bits for each anchor in one word, so that a miss costs one load.
 //!
-//! A Bloom filter whose bits for a key all stand in the same 64-bit word. Bits are only ever
-//! added; a filter that is too full, or holds mostly what has expired, is replaced by one built
-//! from the table.
+//! It is a Bloom filter that keeps all bits of a key in the same 64-bit word. Bits are only added.
+//! A filter that is too full, or holds mostly expired entries, is replaced by one built from the
+//! table.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many keys a word is meant to hold: with 21 bits a key, one in 400 of those that are not
-/// there is taken for one that may be, and a million keys still fit the processor's caches.
+/// The number of keys that a word is sized for. With 21 bits for each key, one in 400 absent keys
+/// is a false positive, and a million keys still fit into the processor's caches.
 const KEYS_A_WORD: usize = 3;
 
 #[derive(Debug)]
@@ -16,30 +16,31 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// An empty filter for `keys` keys.
+    /// Creates an empty filter for `keys` keys.
     pub(crate) fn for_keys(keys: usize) -> Self {
         let words = keys.div_ceil(KEYS_A_WORD).max(8);
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// How many keys it can hold before false positives grow.
+    /// Returns the number of keys that it can hold before false positives increase.
     pub(crate) fn capacity(&self) -> usize {
         self.words.len() * KEYS_A_WORD
     }
 
-    /// Bytes of memory.
+    /// Returns its bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
         self.words.len() * size_of::<AtomicU64>()
     }
 
     pub(crate) fn add(&self, fast: u64) {
         if let Some(word) = self.words.get(self.place(fast)) {
-            // Pairs with the load in `may_hold`: who sees the bits sees the table's entry.
+            // Pairs with the load in `may_hold`: a reader that sees the bits sees the table's
+            // entry.
             word.fetch_or(mask(fast), Ordering::Release);
         }
     }
 
-    /// False means that the key is not there; true, that it may be.
+    /// Returns `false` if the key is certainly absent; `true` if it may be present.
     #[inline]
     pub(crate) fn may_hold(&self, fast: u64) -> bool {
         let mask = mask(fast);
@@ -48,14 +49,14 @@ impl Filter {
             .is_some_and(|word| word.load(Ordering::Acquire) & mask == mask)
     }
 
-    /// Scales the hash to the number of words by multiplication, with no division.
+    /// Returns the index of the key's word. Scales the hash by multiplication, without a division.
     #[inline]
     fn place(&self, fast: u64) -> usize {
         ((u128::from(fast) * self.words.len() as u128) >> 64) as usize
     }
 }
 
-/// Four bits of a word, from the low 24 bits of the hash; the high ones choose the word.
+/// Returns four bits of a word, from the low 24 bits of the hash; the high ones choose the word.
 const fn mask(fast: u64) -> u64 {
     1 << (fast & 63) | 1 << (fast >> 6 & 63) | 1 << (fast >> 12 & 63) | 1 << (fast >> 18 & 63)
 }
@@ -64,7 +65,7 @@ const fn mask(fast: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// A fixed, well-mixed sequence.
+    /// Returns a fixed, well-mixed sequence.
     fn hashes(count: u64) -> impl Iterator<Item = u64> {
         (1..=count).map(|n| {
             let mixed = (n ^ (n >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);

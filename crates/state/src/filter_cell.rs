@@ -1,10 +1,9 @@
-//! The filter that readers ask, replaced now and then while they do.
+//! The current filter, which a writer can replace while readers use it.
 //!
-//! A reader takes no lock and changes nothing that threads share: each thread keeps the filter
-//! that it asked last, and looks only whether that is still the latest. (A locked instruction, as
-//! reference counts and hazard pointers need, would cost more than the four look-ups, and keeps
-//! the processor from overlapping their cache misses.) A thread holds on to a replaced filter
-//! until it next asks.
+//! A reader takes no lock and writes no shared memory. Each thread keeps the filter that it used
+//! last, and checks only whether that is still the latest. Reference counts and hazard pointers
+//! need a locked instruction, which would cost more than the four lookups and keep the processor
+//! from overlapping their cache misses. A thread holds a replaced filter until its next lookup.
 
 use std::cell::RefCell;
 use std::sync::PoisonError;
@@ -14,19 +13,19 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct FilterCell {
-    /// Of the latest filter.
+    /// The stamp of the latest filter.
     stamp: AtomicU64,
     filter: Mutex<Arc<Filter>>,
 }
 
-/// A filter as one thread has it.
+/// The filter that one thread keeps.
 #[derive(Debug)]
 struct Kept {
     stamp: u64,
     filter: Arc<Filter>,
 }
 
-/// No two filters in this process have the same stamp, of whatever index.
+/// The next stamp. Stamps are unique among all filters of this process, also across indexes.
 static STAMPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
 #[cfg(not(loom))]
@@ -51,21 +50,21 @@ impl FilterCell {
         Arc::clone(&self.filter.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From here on every reader asks this one, which must hold all that the one before does.
+    /// Installs a filter for all readers. It must hold every key of the previous one.
     pub(crate) fn store(&self, filter: Arc<Filter>) {
         let mut latest = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
         let replaced = std::mem::replace(&mut *latest, filter);
         self.stamp.store(STAMPS.fetch_add(1, Ordering::Relaxed), Ordering::Release);
-        // Megabytes are given back without the lock.
+        // Freed without the lock: a filter takes megabytes.
         drop(latest);
         drop(replaced);
     }
 
-    /// Hands the latest filter to `look`, for a few look-ups.
+    /// Calls `look` with the latest filter, for a few lookups.
     #[inline]
     pub(crate) fn with<R>(&self, look: impl Fn(&Filter) -> R) -> R {
-        // Pairs with the store above: whoever knows of an entry that only the new filter holds
-        // sees its stamp.
+        // Pairs with the store above: a reader that knows of an entry that only the new filter
+        // holds sees the new stamp.
         let stamp = self.stamp.load(Ordering::Acquire);
         let answer = KEPT.try_with(|kept| {
             let kept = kept.try_borrow().ok()?;
@@ -81,11 +80,12 @@ impl FilterCell {
         let (stamp, filter) = (self.stamp.load(Ordering::Relaxed), Arc::clone(&latest));
         drop(latest);
         let kept = Kept { stamp, filter: Arc::clone(&filter) };
-        // A thread that ends keeps nothing, nor does one that is asking another filter.
+        // Keeps nothing while the thread ends, or while an outer lookup borrows the thread's
+        // filter.
         let replaced = KEPT.try_with(|place| {
             place.try_borrow_mut().ok().and_then(|mut place| place.replace(kept))
         });
-        // Megabytes are given back outside.
+        // Freed outside the borrow: a filter takes megabytes.
         drop(replaced);
         filter
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_asks_the_latest_filter_of_the_index_at_hand() {
+    fn thread_uses_the_latest_filter_of_each_index() {
         let (one, other) = (FilterCell::new(of(1)), FilterCell::new(of(2)));
         for _ in 0..3 {
             assert!(holds(&one, 1) && !holds(&one, 2));
@@ -118,19 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_within_a_look_up_has_a_filter_too() {
+    fn nested_lookup_uses_the_latest_filter() {
         let latest = FilterCell::new(of(1));
         latest.with(|outer| {
             latest.store(of(2));
             assert!(holds(&latest, 2));
-            // Begun before: what came later may be missed.
+            // Begun before the store: later entries may be missing.
             assert!(outer.may_hold(1) && !outer.may_hold(2));
         });
-        assert!(holds(&latest, 2), "what was given back is not taken for the latest");
+        assert!(holds(&latest, 2), "the replaced filter is not used again");
     }
 
     #[test]
-    fn a_replaced_filter_is_given_back_once_its_threads_have_asked_again() {
+    fn replaced_filter_is_freed_after_the_next_lookup() {
         let first = of(1);
         let latest = FilterCell::new(of(0));
         latest.store(Arc::clone(&first));

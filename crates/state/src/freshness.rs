@@ -1,4 +1,4 @@
-//! Up to which moment the log is proven complete, and since when that is too long ago.
+//! The time of the last completeness proof, and the reasons why there is none.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use crate::outage::OutageCause;
 use crate::staleness::Staleness;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 
-/// Why nothing is known.
+/// The reason why the view is not usable yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotReady {
     /// The history of the streams has not been read to its end.
     Replaying,
-    /// Messages arrived, and none was signed with an accepted key: `STREAMS_HMAC_KEY` differs
-    /// from the producers'.
+    /// Messages arrived, and none was signed with an accepted key: `STREAMS_HMAC_KEY` differs from
+    /// the producers' key.
     NoSignatureVerifies,
     /// None of Caracal's streams exists: `REDIS_URL` names another server or database, or this one
     /// was never provisioned.
     NotProvisioned,
 }
 
-/// The view is proven: the code of no [`NotReady`].
+/// The stored value of a proven view: no [`NotReady`] has this code.
 const READY: u8 = u8::MAX;
 
 impl NotReady {
-    /// The reason as a label: `replaying`, `no_signature_verifies` or `not_provisioned`.
+    /// Returns the reason as a label: `replaying`, `no_signature_verifies` or `not_provisioned`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl NotReady {
         }
     }
 
-    /// Returns the action that ends it, which names the setting.
+    /// Returns the action that ends this state; it names the setting.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
@@ -68,28 +68,29 @@ impl NotReady {
     }
 }
 
-/// The moment of the newest proof, written by one follower and read by every request.
+/// The time of the newest proof, written by one follower and read by every request.
 #[derive(Debug, Default)]
 pub(crate) struct Freshness {
-    /// Both clocks in nanoseconds. The wall clock is written first and read last:
-    /// a reader in between takes it from a newer proof than the other, and with it what that
-    /// proof covers. So it can only think its view older than it is.
+    /// Both clocks in nanoseconds. The wall clock is written first and read last. A reader in
+    /// between may get the wall clock of a newer proof, and then also sees everything that this
+    /// proof covers. A mixed pair can therefore only make the view look older than it is.
     monotonic: AtomicU64,
     wall: AtomicU64,
     /// The monotonic clock of the newest proof, locked while the two above are written; no reader
-    /// takes it. Kept apart: loom misses orders in which a thread loads what it then stores.
+    /// takes the lock. It is a separate copy because loom misses orders in which a thread loads a
+    /// value that it then stores.
     newest: Mutex<Duration>,
     /// A [`NotReady`]'s code, or [`READY`].
     not_ready: AtomicU8,
     /// An [`OutageCause`]'s code.
     outage: AtomicU8,
-    /// Messages arrive that no accepted key has signed.
+    /// `true` while messages arrive that no accepted key has signed.
     signatures_fail: AtomicBool,
 }
 
 impl Freshness {
-    /// The log was complete as of this moment. Keeps both clocks of the newest proof, as the
-    /// monotonic one tells: the wall clock may have been set back since an older proof.
+    /// Records that the log was complete at this moment. Keeps both clocks of the newest proof by
+    /// the monotonic clock, because the wall clock may have been set back since an older proof.
     pub(crate) fn confirm(&self, as_of: Moment) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if as_of.monotonic >= *newest {
@@ -106,7 +107,7 @@ impl Freshness {
         self.not_ready.swap(why.code(), Ordering::AcqRel) != why.code()
     }
 
-    /// Returns `true` if it changed.
+    /// Records the cause of an outage, or its end. Returns `true` if the value changed.
     pub(crate) fn set_outage(&self, outage: Option<OutageCause>) -> bool {
         let code = OutageCause::code(outage);
         self.outage.swap(code, Ordering::AcqRel) != code
@@ -116,7 +117,7 @@ impl Freshness {
         OutageCause::of_code(self.outage.load(Ordering::Acquire))
     }
 
-    /// Returns `true` if it changed.
+    /// Records whether signatures fail. Returns `true` if the value changed.
     pub(crate) fn set_signatures_fail(&self, fail: bool) -> bool {
         self.signatures_fail.swap(fail, Ordering::AcqRel) != fail
     }
@@ -125,13 +126,13 @@ impl Freshness {
         self.signatures_fail.load(Ordering::Acquire)
     }
 
-    /// How long ago the last proof was, or why there has been none.
+    /// Returns the time since the last proof, or the reason why there is none.
     pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
         self.staleness_at(now).map(Staleness::duration)
     }
 
-    /// Returns the age of the last proof by [`Moment::elapsed_since`], as a decision compares it,
-    /// or why there has been none.
+    /// Returns the time since the last proof by [`Moment::elapsed_since`], in the form that a
+    /// decision compares, or the reason why there is none.
     #[inline]
     pub(crate) fn staleness_at(&self, now: Moment) -> Result<Staleness, NotReady> {
         let not_ready = self.not_ready.load(Ordering::Acquire);

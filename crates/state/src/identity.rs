@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::authority::Authority;
 use crate::claims::Claims;
 
-/// The identity that a request is decided on: verified claims, or an [`Authority`] made of them.
+/// The identity that a request is decided on: verified claims, or an [`Authority`] made from them.
 /// Clones share the claims.
 ///
 /// ```
@@ -19,12 +19,12 @@ use crate::claims::Claims;
 pub enum Identity {
     /// Claims, digested at each decision.
     Claims(Arc<Claims>),
-    /// Claims that were digested before.
+    /// Claims that are digested already.
     Authority(Authority),
 }
 
 impl Identity {
-    /// The claims.
+    /// Returns the claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         match self {
@@ -46,7 +46,7 @@ impl From<Authority> for Identity {
     }
 }
 
-/// Without the ids, which must not get into a log.
+/// Omits the ids, which must not appear in a log.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("zone", &self.claims().zone_id).finish_non_exhaustive()

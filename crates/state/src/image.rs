@@ -1,4 +1,4 @@
-//! Everything that a state remembers, as one value: to be kept, and recalled by another process.
+//! Snapshots of a state, for storage and for restoring in another process.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,10 @@ use crate::suspensions::Suspensions;
 use crate::writer::RevocationsWriter;
 use crate::zones::ZoneImage;
 
-/// Everything that a [`Revocations`] remembers, to be stored.
+/// Everything that a [`Revocations`] remembers, in a form to store.
 ///
-/// It holds no anchor's text, only digests, and the keys that these were made with. How complete
-/// the view was is not part of it.
+/// It holds no text of anchors, only their digests and the digest keys. It does not record how
+/// complete the view was.
 ///
 /// ```
 /// use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Verdict};
@@ -29,40 +29,42 @@ use crate::zones::ZoneImage;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateSnapshot {
     pub(crate) keys: DigestKeys,
-    /// The digests of known texts under these keys, where the image was made.
+    /// The digests of known texts under these keys, computed by the program that wrote the
+    /// snapshot.
     probe: Vec<u128>,
-    /// Digests, and in their spare bits for how many more minutes each is remembered.
+    /// Digests; the spare bits hold the minutes left until expiry.
     pub(crate) revoked: Vec<u128>,
-    /// Likewise the sessions that were suspended.
+    /// Sessions with suspensions, in the same form.
     pub(crate) sessions: Vec<(u128, Suspensions)>,
     pub(crate) zones: Vec<ZoneImage>,
-    /// For the tokens that a second source of truth decides, and for the others.
+    /// The horizon for the tokens that a second source of truth decides, and the one for all
+    /// others.
     pub(crate) horizon: [Option<i64>; 2],
 }
 
-/// Why an image was not recalled; nothing was changed.
+/// The reason why a snapshot was not restored; the state is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The state already remembers something of its own.
-    #[error("the state is in use already")]
+    /// The state already has entries, or digest keys of its own.
+    #[error("the state is already in use: restore into a new one")]
     InUse,
-    /// The image was made by a program, or on a machine, that makes other digests than this one.
-    #[error("its digests mean nothing here: it was made by another version, or on another machine")]
+    /// The snapshot was written by a program, or on a machine, that computes other digests.
+    #[error("the snapshot was written by an incompatible build or machine")]
     OtherDigests,
-    /// The image holds what no state would have put there.
-    #[error("the image holds an entry that cannot be")]
+    /// The snapshot holds an entry that no state can contain.
+    #[error("the snapshot holds an impossible entry: it is corrupt")]
     Impossible,
 }
 
 impl Revocations {
-    /// Returns everything that is remembered now, and perhaps some of the additions during the
-    /// call.
+    /// Returns a snapshot of the state. It may contain some of the additions that other threads
+    /// make during the call.
     #[must_use]
     pub fn image(&self) -> StateSnapshot {
         let state = self.state();
-        // The horizon first: a second source of truth adds what it knows and then takes it back,
-        // and an image with neither would let in what was lost.
+        // The horizon first: a second source of truth adds facts and then clears the horizon. A
+        // snapshot with neither would admit tokens whose revocation was lost.
         let horizon = state.horizon.export(self.now());
         let (revoked, sessions) = state.index.export(state.now_minute());
         StateSnapshot {
@@ -77,12 +79,12 @@ impl Revocations {
 }
 
 impl RevocationsWriter {
-    /// Adds what another state remembered, for as long as that would have: a state that is new,
-    /// before it is asked anything. It does not become ready by this.
+    /// Restores a snapshot into a new state, before its first decision. Entries expire when they
+    /// would have expired in the other state. The state does not become ready by this.
     ///
     /// # Errors
     ///
-    /// [`RestoreError`] when the state is in use, or the image cannot be one.
+    /// [`RestoreError`] if the state is in use, or the snapshot is invalid.
     pub fn restore(&self, image: &StateSnapshot) -> Result<(), RestoreError> {
         let state = self.state();
         let digests = || image.revoked.iter().chain(image.sessions.iter().map(|(word, _)| word));
@@ -98,7 +100,7 @@ impl RevocationsWriter {
         let options = self.options();
         let longest = whole_minutes(options.memory).saturating_add(1);
         let now = state.now_minute();
-        // The time in between is not taken off: no clock is to be believed about it.
+        // The time since the snapshot is not subtracted, because no clock measures it reliably.
         state.index.import(&image.revoked, &image.sessions, now, longest);
         let at = self.now();
         for (zone, epoch, ended) in &image.zones {

@@ -1,9 +1,10 @@
-//! The revocation state of a service, and the verdict that follows from it.
+//! The revocation state of a service, and the verdicts that follow from it.
 //!
-//! [`Revocations`] is a fold over verified events: an index that never evicts, the epochs and
-//! generations of each zone, the moment up to which the log is proven complete, and the horizon
-//! before which it is not. [`Revocations::decide`] turns a token's [`Claims`] and the time into
-//! a [`Verdict`]; it does no I/O, takes no lock when nothing matches, and allocates nothing.
+//! [`Revocations`] reads a state that is folded from verified events. It holds an index that never
+//! evicts, the epochs and generations of each zone, the time of the last completeness proof, and
+//! the horizon up to which messages may have been lost. [`Revocations::decide`] turns a token's
+//! [`Claims`] and the time into a [`Verdict`]. It does no I/O; it takes no lock and allocates
+//! nothing when no anchor matches.
 //!
 //! ```
 //! use caracal_revocation_event::{KeyRing, Message, Stream};
@@ -32,12 +33,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In reading order: [`Claims`] is what a token says, and [`Authority`] the same made ready to be
-//! asked about again and again; [`Verdict`] is what follows, and [`Admission`] what a request that
-//! passes carries: its [`Identity`] among others; [`Revocations`]
-//! reads the state, and the one [`RevocationsWriter`] changes it; [`CutPolicy`] is how a
-//! request that runs learns that its authority has ended; [`Clock`] and [`Moment`] are the time,
-//! passed in everywhere.
+//! In reading order:
+//!
+//! - [`Claims`] are the claims of a token; an [`Authority`] holds them digested, for repeated
+//!   decisions.
+//! - [`Verdict`] is the result of a decision. [`Admission`] is the proof that an admitted request
+//!   carries, with its [`Identity`].
+//! - [`Revocations`] reads the state, and the one [`RevocationsWriter`] changes it.
+//! - [`CutPolicy`] configures when running requests are cut.
+//! - [`Clock`] and [`Moment`] are the time, which is passed in everywhere.
 
 mod anchors;
 mod applying;

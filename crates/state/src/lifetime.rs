@@ -1,4 +1,4 @@
-//! When a token may be used: one rule for every decision.
+//! The time during which a token may be used: one rule for every decision.
 
 use crate::clock::{Moment, UnixSeconds};
 use crate::limits::{LEEWAY, LONGEST_LIFETIME};
@@ -7,12 +7,12 @@ use crate::verdict::DenyReason;
 const LEEWAY_SECONDS: i64 = LEEWAY.as_secs().cast_signed();
 const LONGEST_SECONDS: i64 = LONGEST_LIFETIME.as_secs().cast_signed();
 
-/// The seconds in which a token may be used.
+/// The seconds in which a token may be used, the leeway included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// The first of them.
+    /// The first second.
     begins: UnixSeconds,
-    /// How many there are: none of a token that lives too long.
+    /// The number of seconds; zero for a token whose lifetime is too long.
     seconds: u16,
 }
 
@@ -21,7 +21,7 @@ impl Lifetime {
     pub(crate) fn of(iat: UnixSeconds, exp: UnixSeconds) -> Self {
         let lifetime = exp.get().saturating_sub(iat.get());
         let seconds = if lifetime > LONGEST_SECONDS { 0 } else { lifetime + 2 * LEEWAY_SECONDS };
-        // Below zero where `exp` lies before `iat` by more than the leeway.
+        // Negative if `exp` lies before `iat` by more than both leeways.
         let seconds = u16::try_from(seconds.max(0)).unwrap_or(0);
         Self { begins: iat.earlier_by(LEEWAY), seconds }
     }
@@ -35,8 +35,8 @@ impl Lifetime {
     }
 }
 
-/// Returns why a token may not be used at this moment, if it may not: where
-/// [`Lifetime::holds`] is false.
+/// Returns the reason why a token may not be used at this moment. `None` exactly if
+/// [`Lifetime::holds`] returns `true`.
 pub(crate) fn fault(iat: UnixSeconds, exp: UnixSeconds, now: Moment) -> Option<DenyReason> {
     let now = UnixSeconds::of(now);
     if exp.get().saturating_sub(iat.get()) > LONGEST_SECONDS {
@@ -84,7 +84,7 @@ mod tests {
             (-3_600, -60, Some(DenyReason::Expired)),
             (60, 3_660, None),
             (61, 3_661, Some(DenyReason::NotYetValid)),
-            // Half of both: the leeway at each end.
+            // Negative lifetimes: the leeway applies at each end.
             (30, -30, None),
             (0, -60, Some(DenyReason::Expired)),
             (0, -NOW, Some(DenyReason::Expired)),
@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_comparison_holds_where_nothing_is_at_fault(
+        fn holds_exactly_when_there_is_no_fault(
             iat in -10_000_i64..10_000, lifetime in -10_000_i64..10_000, now in 0_i64..20_000,
         ) {
             for base in [0, NOW] {

@@ -1,4 +1,4 @@
-//! Every order in which a writer and a reader may take their steps.
+//! Model checks: loom runs every order in which a writer and a reader may take their steps.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" cargo test -p caracal-revocation-state --lib model
@@ -21,7 +21,7 @@ use crate::revocations::Revocations;
 use crate::verdict::{Checks, Verdict};
 use crate::writer::RevocationsWriter;
 
-/// How often a thread is interrupted where it need not be, at most.
+/// The largest number of times that loom preempts a thread.
 const INTERRUPTIONS: usize = 2;
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -31,7 +31,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// With the same keys in every run: a model must not depend on chance.
+/// Creates an index with the same keys in every run: a model must be deterministic.
 fn index(room: usize) -> Arc<Index> {
     let index = Arc::new(Index::with_room_for(room));
     assert!(index.adopt(DigestKeys::fixed()));
@@ -43,7 +43,7 @@ fn holds(index: &Index, id: &str) -> bool {
 }
 
 #[test]
-fn who_hears_of_a_revocation_finds_it() {
+fn reader_that_sees_a_revocation_counted_finds_it() {
     check(|| {
         let (index, told) = (index(8), Arc::new(AtomicUsize::new(0)));
         let writer = {
@@ -64,7 +64,7 @@ fn who_hears_of_a_revocation_finds_it() {
 }
 
 #[test]
-fn who_sees_a_proof_sees_all_that_came_before_it() {
+fn reader_that_sees_a_proof_sees_earlier_revocations() {
     check(|| {
         let (index, freshness) = (index(8), Arc::new(Freshness::default()));
         let writer = {
@@ -75,10 +75,10 @@ fn who_sees_a_proof_sees_all_that_came_before_it() {
                 freshness.confirm(Moment { monotonic: at, wall: at });
             })
         };
-        // In the order of a decision.
+        // The same order as in a decision.
         let now = Moment { monotonic: Duration::from_secs(2), wall: Duration::from_secs(2) };
         let is_fresh = freshness.staleness(now).is_ok_and(|age| age <= Duration::from_secs(1));
-        assert!(!is_fresh || holds(&index, "a"), "admitted on the proof that came after it");
+        assert!(!is_fresh || holds(&index, "a"), "a later proof admitted the token");
         writer.join().unwrap();
     });
 }
@@ -101,7 +101,7 @@ fn torn_read_of_proofs_is_never_fresher_than_both() {
         };
         let now = at(10, 105);
         let age = freshness.staleness(now).ok();
-        // By the first proof it is 9 s, by the second 55 s; their newest halves would make 8 s.
+        // The first proof is 9 s old, the second 55 s. Mixing their newest halves would give 8 s.
         assert!(age.is_none_or(|age| age >= Duration::from_secs(9)), "{age:?}");
         writer.join().unwrap();
         assert_eq!(freshness.staleness(now), Ok(Duration::from_secs(55)));
@@ -127,7 +127,7 @@ fn keeps_newest_of_two_concurrent_proofs() {
 }
 
 #[test]
-fn who_sees_a_proof_knows_that_something_found_no_room() {
+fn reader_that_sees_a_proof_sees_a_full_index() {
     check(|| {
         let (index, freshness) = (index(1), Arc::new(Freshness::default()));
         index.revoke(index.digest("a"), Minute::new(9));
@@ -148,10 +148,11 @@ fn who_sees_a_proof_knows_that_something_found_no_room() {
 }
 
 #[test]
-fn a_filter_that_is_replaced_hides_nothing() {
+fn replacing_the_filter_hides_no_entry() {
     check(|| {
         let (index, told) = (index(64), Arc::new(AtomicUsize::new(0)));
-        // The next one outgrows the first filter; each write moves the new one on by a step.
+        // The next entry outgrows the first filter. Each later write advances the rebuild by one
+        // step.
         for n in 0..24 {
             index.revoke(index.digest(&format!("old-{n}")), Minute::new(9));
         }
@@ -178,8 +179,8 @@ fn a_filter_that_is_replaced_hides_nothing() {
 /// The second at which a [`ManualClock`] starts.
 const HORIZON: i64 = 1_795_400_000;
 
-/// A state in which messages may have been lost, and a second source of truth that is about to
-/// add what they said.
+/// Creates a state whose messages may have been lost, and a function that adds the lost messages
+/// from a second source of truth.
 fn lossy() -> (Revocations, impl FnOnce()) {
     let clock = std::sync::Arc::new(ManualClock::new());
     let writer = RevocationsWriter::with_clock(Options::default(), clock);
@@ -196,7 +197,7 @@ fn lossy() -> (Revocations, impl FnOnce()) {
 }
 
 #[test]
-fn a_snapshot_holds_what_was_lost_or_that_something_was() {
+fn snapshot_holds_the_lost_entry_or_the_horizon() {
     check(|| {
         let (revocations, baseline) = lossy();
         let writer = thread::spawn(baseline);
@@ -207,7 +208,7 @@ fn a_snapshot_holds_what_was_lost_or_that_something_was() {
 }
 
 #[test]
-fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
+fn reader_without_horizon_finds_the_lost_entry() {
     check(|| {
         let (revocations, baseline) = lossy();
         let writer = thread::spawn(baseline);
@@ -219,11 +220,11 @@ fn who_finds_the_horizon_taken_back_finds_what_was_lost() {
     });
 }
 
-/// Later than the end of a horizon at [`HORIZON`].
+/// A time after the end of a horizon at [`HORIZON`].
 const LATER: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[test]
-fn who_sees_a_proof_finds_the_horizon_that_was_raised_anew() {
+fn reader_that_sees_a_proof_sees_the_raised_horizon() {
     check(|| {
         let clock = std::sync::Arc::new(ManualClock::new());
         let writer = RevocationsWriter::with_clock(Options::default(), clock.clone());
@@ -231,7 +232,7 @@ fn who_sees_a_proof_finds_the_horizon_that_was_raised_anew() {
         assert!(revocations.state().index.adopt(DigestKeys::fixed()));
         writer.raise_horizon(HORIZON);
         clock.advance(LATER);
-        assert_eq!(revocations.horizon(), None, "it has ended");
+        assert_eq!(revocations.horizon(), None, "the horizon has ended");
         let second = HORIZON + LATER.as_secs().cast_signed();
         let writer = thread::spawn(move || {
             writer.raise_horizon(second);
@@ -249,7 +250,7 @@ fn claims() -> Claims {
     Claims::new("a", HORIZON, HORIZON + 3_600)
 }
 
-/// Somebody is asked about while it is revoked, and was before or was not.
+/// Decides on a token while it is revoked; `was_asked` decides on it once before, too.
 fn asked_about_while_it_is_revoked(was_asked: bool) {
     check(move || {
         let clock = std::sync::Arc::new(ManualClock::new());
@@ -276,11 +277,11 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
 }
 
 #[test]
-fn what_was_found_clean_is_asked_again_once_more_is_known() {
+fn clean_authority_is_looked_up_again_after_an_addition() {
     asked_about_while_it_is_revoked(true);
 }
 
 #[test]
-fn what_becomes_known_while_it_is_asked_for_is_not_noted_as_clean() {
+fn addition_during_a_lookup_prevents_caching_as_clean() {
     asked_about_while_it_is_revoked(false);
 }

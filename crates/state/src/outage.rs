@@ -1,42 +1,41 @@
-//! Why the log cannot be read, or not be proven fresh.
+//! The causes that stop the log from being read or proven fresh.
 
-/// Why the log cannot be read, or not be proven fresh: the cause of growing staleness.
+/// The cause for which the log cannot be read or proven fresh, so that staleness grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutageCause {
     /// The server, or the network to it, does not answer in time.
     Timeout,
-    /// No connection is to be had, or it broke off.
+    /// No connection can be opened, or it was closed.
     Unreachable,
-    /// TLS: the certificates of one side do not satisfy the other.
+    /// TLS: one side rejects the certificate of the other.
     Tls,
-    /// User or password are wrong, or missing.
+    /// User or password are wrong or missing.
     Login,
-    /// The user lacks a right.
+    /// The user lacks a permission.
     Forbidden,
     /// The server is still reading its data from disk.
     Loading,
     /// The stream is on another node of a cluster.
     Moved,
-    /// The server takes no writes.
+    /// The server accepts no writes.
     ReadOnly,
     /// The server is out of memory.
     OutOfMemory,
     /// The server is a replica that has lost its primary.
     MasterDown,
-    /// The replica has not yet got what was read from another, or what its primary has.
+    /// The replica lags behind the position that was already read elsewhere, or behind its primary.
     Behind,
-    /// The server is a replica, and no primary of its data says how far that is: see
-    /// `REDIS_PRIMARY_URL`.
+    /// The server is a replica, and no primary is configured whose position it can be compared
+    /// with: see `REDIS_PRIMARY_URL`.
     ReplicaWithoutPrimary,
-    /// No sentinel, or no node of a cluster, names a primary that is one, or no majority of them
-    /// confirms it.
+    /// No sentinel or cluster node names a valid primary, or no majority of them confirms it.
     NoPrimary,
     /// Another server has become the primary.
     Replaced,
     /// The server cannot prove a stream complete.
     Version,
-    /// The server's answer is not what was asked for.
+    /// The server sent an unexpected answer.
     Reply,
     /// Any other error.
     Other,
@@ -64,7 +63,7 @@ impl OutageCause {
         Self::Other,
     ];
 
-    /// The cause as a label, such as `timeout`.
+    /// Returns the cause as a label, such as `timeout`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -92,32 +91,32 @@ impl OutageCause {
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Timeout => "look whether the server hangs or the network drops packets",
-            Self::Unreachable => "look whether the server runs at this address and port",
-            Self::Tls => "look at the certificates of both sides, and REDIS_TLS_CA_FILE",
+            Self::Timeout => "check whether the server hangs or the network drops packets",
+            Self::Unreachable => "check whether the server runs at this address and port",
+            Self::Tls => "check the certificates of both sides, and REDIS_TLS_CA_FILE",
             Self::Login => {
-                "set the right user and password: in REDIS_URL or REDIS_PASSWORD, for a sentinel in \
+                "set the right user and password: in REDIS_URL or REDIS_PASSWORD; for a sentinel, in \
                             REDIS_SENTINEL_PASSWORD"
             }
             Self::Forbidden => "give the user the rights that this event names",
             Self::Loading => "wait: the server is reading its data from disk",
             Self::Moved => "the stream is on another node of a cluster: set REDIS_CLUSTER_NODES",
-            Self::ReadOnly => "this is a replica: name the primary too",
-            Self::OutOfMemory => "give the server memory: it takes no new messages either",
-            Self::MasterDown => "look at the replica's link to its primary",
-            Self::Behind => "wait, or look at the replica's link to its primary",
+            Self::ReadOnly => "this is a replica: configure the primary too",
+            Self::OutOfMemory => "give the server more memory: it accepts no new messages either",
+            Self::MasterDown => "check the replica's link to its primary",
+            Self::Behind => "wait, or check the replica's link to its primary",
             Self::ReplicaWithoutPrimary => {
                 "set REDIS_PRIMARY_URL to the primary of the server that REDIS_URL names, or \
                  REDIS_URL to the primary itself"
             }
             Self::NoPrimary => {
-                "look at REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES, whether \
-                 those run and are reached from here, and at what they say"
+                "check REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER_NODES: do those \
+                 run, can this host reach them, and which primary do they report"
             }
-            Self::Replaced => "wait: the new primary is being connected to",
+            Self::Replaced => "wait: connecting to the new primary",
             Self::Version => "use Redis 7.0 or later, or REVOCATION_INSECURE_UNPROVEN=true",
-            Self::Reply => "look whether this is a Redis server and these keys are streams",
-            Self::Other => "look at the error, and at the server's log",
+            Self::Reply => "check whether this is a Redis server and these keys are streams",
+            Self::Other => "check the error and the server's log",
         }
     }
 
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outage_survives_its_code_and_has_its_own_label() {
+    fn every_outage_round_trips_and_has_a_unique_label() {
         for (index, outage) in OutageCause::ALL.into_iter().enumerate() {
             assert_eq!(outage.index(), index);
             assert_eq!(OutageCause::of_code(OutageCause::code(Some(outage))), Some(outage));

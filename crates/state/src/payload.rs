@@ -1,4 +1,4 @@
-//! Reads claims from a token's payload. This is the one place where a repeated claim is rejected.
+//! Reads claims from a token's payload. A repeated claim is rejected here and nowhere else.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::claims::{Claims, Hop};
 
-/// Text of a claim, borrowed from the payload unless it holds escapes.
+/// The text of a claim, borrowed from the payload unless it holds escapes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
@@ -132,7 +132,7 @@ impl<'de, S: Deserialize<'de> + AsRef<str>> Visitor<'de> for HopVisitor<S> {
     }
 }
 
-/// The value of a claim that has not been there before; null is one.
+/// Reads the value of a claim that has not occurred before; null counts as a value.
 fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     place: &mut Option<Option<T>>,
     map: &mut A,
@@ -145,19 +145,19 @@ fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
 }
 
 fn repeated<E: de::Error>() -> E {
-    E::custom("a claim stands twice")
+    E::custom("a claim occurs twice")
 }
 
-/// An empty text names nothing.
+/// Removes an empty text, which counts as absent.
 fn present<S: AsRef<str>>(text: Option<Option<S>>) -> Option<S> {
     text.flatten().filter(|text| !text.as_ref().is_empty())
 }
 
-/// The names that an object has shown so far whose values nobody reads: themselves, since digests
-/// of short ones were seen to be alike.
+/// The names in an object whose values are not used, to detect repetitions. The names themselves
+/// are kept, because digests of short names have collided.
 #[derive(Default)]
 struct OtherNames<'de> {
-    /// The first, without allocation: a mandate has about ten of these.
+    /// The first names, without allocation: a mandate has about ten.
     first: SmallVec<[Text<'de>; 16]>,
     rest: HashSet<Text<'de>>,
 }
@@ -187,12 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_differ_are_no_repetition() {
+    fn rejects_repeated_names_and_accepts_distinct_ones() {
         let names: Vec<_> = (0..1_000).map(|n| format!(r#""n{n}":{n}"#)).collect();
         let all = format!(r#"{{"sid":"ar-1","iat":1,"exp":2,{}}}"#, names.join(","));
         assert!(serde_json::from_str::<Claims>(&all).is_ok());
         for again in ["n0", "n15", "n16", "n999"] {
-            // As the last one, when there are more than fit beside each other.
+            // Repeated as the last name, so that the names exceed the inline capacity.
             let twice = all.replace('}', &format!(r#","{again}":[]}}"#));
             assert!(serde_json::from_str::<Claims>(&twice).is_err(), "{again}");
         }

@@ -1,4 +1,4 @@
-//! The readiness of a service, as a readiness probe reports it: ready, or why not.
+//! The readiness of a service, for a readiness probe: ready, or the reason why not.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::freshness::NotReady;
 use crate::outage::OutageCause;
 use crate::staleness::{Bound, Staleness};
 
-/// The state of a service's own view at one moment, from [`Revocations::readiness`].
+/// The readiness of a service at one moment, from [`Revocations::readiness`].
 ///
 /// ```
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -24,7 +24,7 @@ use crate::staleness::{Bound, Staleness};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// Why the service should be given no requests.
+    /// The reason why the service must not receive requests; `None` if it is ready.
     pub unready: Option<Unready>,
     /// An alarm that leaves the service ready.
     pub degraded: Option<Degraded>,
@@ -32,22 +32,22 @@ pub struct Readiness {
     pub staleness: Option<Duration>,
     /// `true` if that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
     pub is_late: bool,
-    /// Why the log cannot be read, or not be proven fresh, just now.
+    /// The cause for which the log currently cannot be read or proven fresh.
     pub outage: Option<OutageCause>,
-    /// Seconds since the Unix epoch, where messages may have been lost: tokens made up to then
-    /// are refused. `None` again once no living token can be older.
+    /// The horizon in seconds since the Unix epoch, if messages may have been lost: tokens issued
+    /// up to then are denied. `None` again once no living token is that old.
     pub horizon: Option<i64>,
 }
 
-/// Why a service should be given no requests.
+/// The reason why a service must not receive requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unready {
-    /// Nothing is known yet.
+    /// The view is not usable yet.
     NotReady(NotReady),
     /// The last proof that the log is complete is older than the bound.
     Stale,
-    /// More is revoked than may be remembered.
+    /// The index is full: a revocation found no room.
     Full,
 }
 
@@ -55,14 +55,14 @@ pub enum Unready {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Degraded {
-    /// Messages arrive that no accepted key has signed, and are rejected: the producers' key was
-    /// changed, or somebody else writes to the streams. In strict mode the view is also no fresher
-    /// than the first of them.
+    /// Messages arrive that no accepted key has signed, and are rejected. Either the producers' key
+    /// was changed, or an unknown writer has access to the streams. In strict mode, the view also
+    /// counts as no fresher than the first such message.
     SignaturesFail,
 }
 
 impl Readiness {
-    /// Returns `true` if the service should be given requests.
+    /// Returns `true` if the service can receive requests.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.unready.is_none()
@@ -70,7 +70,7 @@ impl Readiness {
 }
 
 impl fmt::Display for Readiness {
-    /// One line, such as `stale (timeout), last proven complete 61.2 s ago`.
+    /// Writes one line, such as `stale (timeout), last proven complete 61.2 s ago`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.unready.map_or("ready", Unready::label))?;
         if let Some(outage) = self.outage {
@@ -83,7 +83,7 @@ impl fmt::Display for Readiness {
             write!(f, ", last proven complete {:.1} s ago", staleness.as_secs_f64())?;
         }
         if let Some(horizon) = self.horizon {
-            write!(f, ", tokens made up to {horizon} are refused")?;
+            write!(f, ", tokens issued up to {horizon} are denied")?;
         }
         Ok(())
     }
@@ -94,8 +94,8 @@ impl Unready {
     pub const LABELS: [&'static str; 5] =
         ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
 
-    /// Returns why nothing can be said of any token, if so: the one rule behind readiness, verdicts
-    /// and cuts.
+    /// Returns the reason why the verdict on every token is unknown, if there is one. Readiness,
+    /// verdicts and cuts all use this rule.
     #[inline]
     pub(crate) fn of(
         staleness: Result<Staleness, NotReady>,
@@ -111,7 +111,7 @@ impl Unready {
         }
     }
 
-    /// The reason as a label: one of [`Unready::LABELS`].
+    /// Returns the reason as a label: one of [`Unready::LABELS`].
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -126,7 +126,7 @@ impl Degraded {
     /// Every alarm.
     pub const ALL: [Self; 1] = [Self::SignaturesFail];
 
-    /// The alarm as a label: `signatures_fail`.
+    /// Returns the alarm as a label: `signatures_fail`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -134,13 +134,13 @@ impl Degraded {
         }
     }
 
-    /// Returns the action that ends it, which names the setting.
+    /// Returns the action that ends the alarm; it names the setting.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
             Self::SignaturesFail => {
-                "set STREAMS_HMAC_KEY to the producers' key, and STREAMS_HMAC_KEY_PREVIOUS to the one \
-                 before, and restart; if no key was changed, find out who writes to the streams"
+                "set STREAMS_HMAC_KEY to the producers' key and STREAMS_HMAC_KEY_PREVIOUS to the old \
+                 one, then restart; if no key was changed, find out who writes to the streams"
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The reader: one handle, cheap to clone, that only answers.
+//! The reader: a handle that is cheap to clone and only answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,11 +17,11 @@ use crate::state::{State, StateId};
 use crate::verdict::{Checks, Verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView};
 
-/// Answers what a service knows about revocation. Layers share one with the follower that feeds its
-/// [`RevocationsWriter`]; clones read the same state, and none can change it.
+/// Answers questions about revoked tokens. Layers share one state with the follower that owns its
+/// [`RevocationsWriter`]. Clones read the same state, and none can change it.
 ///
-/// The crate's documentation shows it at work. A handler cannot confirm, so it cannot make a stale
-/// view look fresh:
+/// The crate's documentation has an example. A handler cannot confirm a state, so it cannot make a
+/// stale view look fresh:
 ///
 /// ```compile_fail,E0599
 /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -46,30 +46,31 @@ impl Revocations {
         &self.0
     }
 
-    /// The time by the state's clock.
+    /// Returns the time by the state's clock.
     #[must_use]
     pub fn now(&self) -> Moment {
         self.0.now()
     }
 
-    /// The time by the state's clock, for a decision: [`Clock::now_coarse`](crate::Clock::now_coarse).
+    /// Returns the time by the state's clock, for a decision: see
+    /// [`Clock::now_coarse`](crate::Clock::now_coarse).
     #[inline]
     #[must_use]
     pub fn now_coarse(&self) -> Moment {
         self.0.clock.now_coarse()
     }
 
-    /// The options it was made with.
+    /// Returns the options that the state was created with.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.0.options
     }
 
-    /// The verdict on a token with these claims at this moment.
+    /// Decides on a token with these claims at this moment.
     ///
-    /// Takes no lock and allocates nothing unless an anchor matches (or, with
-    /// [`Checks::delegation_epoch`], the token carries an epoch, which takes a read lock); once for
-    /// each thread, whenever the index has outgrown its filter, a lock for an instant.
+    /// Takes no lock and allocates nothing unless an anchor matches. There are two exceptions: with
+    /// [`Checks::delegation_epoch`], a token with an epoch takes a read lock; and each thread takes
+    /// a short lock once after a writer has replaced the index's filter.
     pub fn decide<S: AsRef<str>>(
         &self,
         claims: &Claims<S>,
@@ -79,11 +80,11 @@ impl Revocations {
         self.0.decide_on(claims, checks, now)
     }
 
-    /// How long before `now` an anchor of these claims was revoked here, told once an anchor: to
-    /// be asked, for the metrics, when a token with these claims is refused.
+    /// Returns how long before `now` an anchor of these claims was revoked here. For metrics: call
+    /// it when a token with these claims is denied. Each anchor's lag is returned once.
     ///
-    /// None where the anchor was replayed from history, or a minute has passed: then the lag is
-    /// the client's, which did not use the token.
+    /// Returns `None` if the anchor was replayed from history. Also returns `None` after a minute,
+    /// because the delay is then that of a client that did not use the token.
     #[must_use]
     pub fn take_enforcement_lag<S: AsRef<str>>(
         &self,
@@ -95,13 +96,13 @@ impl Revocations {
         self.0.take_lag(anchors.map(|(_, id)| self.0.index.hash(id)), now)
     }
 
-    /// Returns `true` if both read the same state.
+    /// Returns `true` if both handles read the same state.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Asks for a view that is never older than this, for [`Checks::deny_after`]: the follower
+    /// Requires that the view is never older than this, for [`Checks::deny_after`]. The follower
     /// then checks the log more often.
     ///
     /// # Errors
@@ -114,14 +115,14 @@ impl Revocations {
         Ok(())
     }
 
-    /// The shortest bound that anybody asks for.
+    /// Returns the shortest bound that any layer requires.
     #[must_use]
     pub fn shortest_bound(&self) -> Duration {
         Duration::from_nanos(self.0.shortest_bound.load(Ordering::Acquire))
     }
 
-    /// Returns whether a service with this state should be given requests at this moment, and why
-    /// not. It is ready exactly while a token that nothing is known against is admitted.
+    /// Returns whether a service with this state can receive requests at this moment, or why not.
+    /// It is ready exactly while tokens are admitted that nothing is known against.
     #[must_use]
     pub fn readiness(&self, now: Moment) -> Readiness {
         let staleness = self.0.freshness.staleness_at(now);
@@ -137,9 +138,9 @@ impl Revocations {
         }
     }
 
-    /// The horizon in seconds since the Unix epoch, if messages may have been lost: of the tokens
-    /// that a second source of truth decides too, or else of the others only. It ends 65 minutes
-    /// after it was raised, when no living token can be older.
+    /// Returns the horizon in seconds since the Unix epoch, if messages may have been lost. It is
+    /// the horizon of tokens that a second source of truth decides, or else that of the other
+    /// tokens only. It ends 65 minutes after it was raised, when no living token can be that old.
     #[must_use]
     pub fn horizon(&self) -> Option<i64> {
         self.horizon_at(self.now())
@@ -150,7 +151,7 @@ impl Revocations {
         heights.second(true).or_else(|| heights.second(false)).map(UnixSeconds::get)
     }
 
-    /// How often messages may have been lost so far. Ask before a second source of truth is read,
+    /// Returns the version of the losses so far. Read it before a second source of truth is read,
     /// for [`RevocationsWriter::clear_horizon`].
     ///
     /// [`RevocationsWriter::clear_horizon`]: crate::RevocationsWriter::clear_horizon
@@ -159,36 +160,36 @@ impl Revocations {
         self.0.horizon.losses()
     }
 
-    /// Tells, from now on, when messages may have been lost.
+    /// Returns a receiver that is notified of each later loss of messages.
     #[must_use]
     pub fn watch_losses(&self) -> watch::Receiver<LossVersion> {
         self.0.horizon.watch()
     }
 
-    /// Returns `true` if more is revoked than may be remembered. Every verdict is unknown then,
-    /// except on a token that is known to be revoked.
+    /// Returns `true` if the index is full. Every verdict is then unknown, except on tokens that
+    /// are known to be revoked.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.index.is_full()
     }
 
-    /// The newest word that the zone's policy is stale.
+    /// Returns the latest invalidation of the zone's policy.
     #[must_use]
     pub fn policy(&self, zone: &str) -> PolicyInvalidation {
         self.0.zones.policy(zone)
     }
 
-    /// Tells, from now on, when the policy of any zone was invalidated.
+    /// Returns a receiver that is notified of each later invalidation of any zone's policy.
     #[must_use]
     pub fn policy_changes(&self) -> PolicyChanges {
         self.0.zones.policy_changes()
     }
 
-    /// How long ago the log was last proven complete.
+    /// Returns the time since the log was last proven complete.
     ///
     /// # Errors
     ///
-    /// [`NotReady`] when it has not been yet, or nothing that was read can be believed.
+    /// [`NotReady`] if it was not proven yet, or if none of its messages can be trusted.
     pub fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
         self.0.freshness.staleness(now)
     }
@@ -197,7 +198,7 @@ impl Revocations {
     pub async fn ready(&self) {
         let mut confirmed = std::pin::pin!(self.0.ready.notified());
         loop {
-            // Register before looking, so that a confirmation in between is not missed.
+            // Enabled before the check, so that a confirmation in between is not missed.
             confirmed.as_mut().enable();
             if self.staleness(self.now()).is_ok() {
                 return;
@@ -207,35 +208,35 @@ impl Revocations {
         }
     }
 
-    /// The zone's epoch and generations.
+    /// Returns the zone's epochs and generations.
     #[must_use]
     pub fn zone(&self, id: &str) -> ZoneView {
         self.0.zones.view(id)
     }
 
-    /// How many anchors and sessions are remembered.
+    /// Returns the number of anchors and sessions that are remembered.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.0.index.len()
     }
 
-    /// Bytes of memory that the entries take.
+    /// Returns the bytes of memory that the entries take.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.index.bytes()
     }
 
-    /// How many anchors have requests running on them, each counted once a request; 0 when
-    /// nothing runs that could be cut.
+    /// Returns the number of registered pairs of a running request and one of its anchors; 0 if no
+    /// running request can be cut.
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.running.len()
     }
 
-    /// Cuts the running requests whose end has come: by `exp`, or because the state has been
-    /// unknown for too long. Returns after how long that must be asked again, if it must.
+    /// Cuts the running requests that are overdue: their `exp` has passed, or the state has been
+    /// unknown for too long. Returns the time after which it must be called again, if any.
     ///
-    /// A thread of the state's own does this; a test that moves a [`ManualClock`] need not wait
+    /// A thread of the state calls this. Tests that move a [`ManualClock`] call it themselves.
     /// for it.
     ///
     /// [`ManualClock`]: crate::ManualClock

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 
-/// The age of the newest proof that the log is complete. In nanoseconds: a decision compares it,
-/// and a [`Duration`] would cost it a conversion.
+/// The age of the newest proof that the log is complete. Stored in nanoseconds, because converting
+/// a [`Duration`] in each decision would cost time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Staleness(u64);
 

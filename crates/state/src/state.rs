@@ -1,4 +1,4 @@
-//! The inner state: the writer changes it; readers, authorities and running requests ask it.
+//! The inner state: the writer changes it; readers, authorities and running requests read it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::running::timekeeper::Timekeeper;
 use crate::staleness::Bound;
 use crate::zones::Zones;
 
-/// Tells one state from every other of this process.
+/// Identifies a state within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StateId(u64);
 
@@ -34,7 +34,7 @@ impl StateId {
 pub(crate) struct State {
     pub(crate) id: StateId,
     pub(crate) options: Options,
-    /// The option of this name.
+    /// The option `deny_after`, as a bound.
     pub(crate) deny_after: Bound,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) index: Index,
@@ -44,7 +44,7 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
-    /// The shortest bound that anybody asks for, in nanoseconds.
+    /// The shortest bound that any layer requires, in nanoseconds.
     pub(crate) shortest_bound: AtomicU64,
     pub(crate) ready: Notify,
 }

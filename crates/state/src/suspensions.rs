@@ -1,22 +1,23 @@
-//! Suspended and resumed sessions: a value that is the same for every order of delivery.
+//! Suspensions and resumes of a session. The result is the same for every order of delivery.
 
 use caracal_revocation_event::{DecidedAt, OccurredAt};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixSeconds;
 
-/// The status of a session by its suspensions.
+/// The status of a session that follows from its suspensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SuspensionStatus {
-    /// Every token is refused until a resume.
+    /// Every token is denied until a resume.
     Suspended,
-    /// Tokens with `iat` at or before this second are refused, later ones pass.
+    /// Tokens with `iat` at or before this second are denied; later ones are admitted.
     DeniedUpTo(UnixSeconds),
     /// Nothing is known against the session.
     Clear,
 }
 
-/// A moment in both of its times; a time that is not known never lifts and is never lifted.
+/// The two times of a suspension or resume. Without a decided time, a resume lifts nothing and no
+/// resume lifts a suspension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     occurred: OccurredAt,
@@ -51,12 +52,12 @@ impl Told {
     }
 }
 
-/// The suspensions and resumes of one session, reduced to those that others don't make moot.
+/// The suspensions and resumes of one session, without those that others make redundant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suspensions {
     held: Vec<Told>,
     resumes: Vec<Told>,
-    /// The latest suspension that was lifted.
+    /// The time of the latest suspension that was lifted.
     lifted: Option<OccurredAt>,
 }
 
@@ -79,12 +80,12 @@ impl Suspensions {
         self.settle();
     }
 
-    /// Takes in a suspension that is known to have ended; lifts nothing.
+    /// Adds a suspension that is known to have ended. Lifts no other suspension.
     pub(crate) fn ended(&mut self, occurred: OccurredAt) {
         self.lifted = self.lifted.max(Some(occurred));
     }
 
-    /// Takes in all that another one knows.
+    /// Adds all suspensions and resumes of another value.
     pub(crate) fn join(&mut self, other: &Self) {
         for Told { occurred, decided } in &other.held {
             self.suspend(*occurred, *decided);
@@ -98,7 +99,7 @@ impl Suspensions {
     pub(crate) fn status(&self) -> SuspensionStatus {
         match (self.held.is_empty(), self.lifted) {
             (false, _) => SuspensionStatus::Suspended,
-            // Contract: tokens with iat up to the second after the suspension stay refused.
+            // Contract: tokens with an `iat` up to the second after the suspension stay denied.
             (true, Some(lifted)) => SuspensionStatus::DeniedUpTo(UnixSeconds::new(
                 lifted.floor_seconds().saturating_add(1),
             )),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resume_lifts_only_what_is_earlier_in_both_times() {
+    fn resume_lifts_only_suspensions_earlier_in_both_times() {
         let mut session = Suspensions::default();
         session.suspend(at(10), decided(100));
         session.resume(at(20), decided(100));
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspension_without_a_decided_time_is_never_lifted() {
+    fn suspension_without_decided_time_is_never_lifted() {
         let mut session = Suspensions::default();
         session.suspend(at(10), None);
         session.resume(at(59), decided(u64::MAX >> 16));
@@ -158,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_delivery_ends_alike() {
+    fn every_order_of_delivery_gives_the_same_status() {
         let steps: [(bool, u32, u64); 5] =
             [(true, 10, 100), (false, 20, 150), (true, 15, 120), (true, 30, 90), (false, 40, 400)];
         let mut ends = Vec::new();
         permute(&mut steps.to_vec(), 0, &mut |order| {
             let mut session = Suspensions::default();
-            // Each is delivered twice.
+            // Each one is delivered twice.
             for (suspends, occurred, ms) in order.iter().chain(order.iter()) {
                 if *suspends {
                     session.suspend(at(*occurred), decided(*ms));

@@ -1,7 +1,7 @@
 //! The locks and atomics that threads share, which a model checker can replace.
 //!
-//! Under `cfg(loom)` every lock and atomic of the index, the horizon and freshness is loom's, which
-//! tries each order in which threads may take them.
+//! Under `cfg(loom)`, every lock and atomic of the index, the horizon and freshness is loom's. Loom
+//! tries each order in which threads may use them.
 
 pub(crate) use std::sync::Arc;
 

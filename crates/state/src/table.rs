@@ -1,4 +1,5 @@
-//! One shard of the exact table: 16 bytes a revoked anchor, digest and expiry in one word.
+//! One shard of the exact table: 16 bytes for each revoked anchor, with digest and expiry in one
+//! word.
 
 use crate::clock::Minute;
 use crate::digest::{Digest, SPARE_BITS};
@@ -21,8 +22,8 @@ impl Table {
         self.find(digest).is_ok()
     }
 
-    /// Adds the digest until the minute `expires`, or makes it last longer. Returns `true` if it is
-    /// new.
+    /// Adds the digest until the minute `expires`, or extends its expiry. Returns `true` if the
+    /// digest is new.
     pub(crate) fn insert(&mut self, digest: Digest, expires: Minute) -> bool {
         let expires = u128::from(expires.get()).min(EXPIRY_MASK);
         if (self.len + 1) * 5 > self.slots.len() * 4 {
@@ -45,7 +46,7 @@ impl Table {
         }
     }
 
-    /// Forgets what expired before the minute `now`. Returns how many entries that were.
+    /// Removes entries that expired before the minute `now`. Returns their number.
     pub(crate) fn sweep(&mut self, now: Minute) -> usize {
         let now = u128::from(now.get()).min(EXPIRY_MASK);
         let expired =
@@ -57,7 +58,7 @@ impl Table {
         expired
     }
 
-    /// Every slot that is taken: the digest, and until when it lasts in the spare bits.
+    /// Returns every used slot: the digest, with the minute of its expiry in the spare bits.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u128> {
         self.slots.iter().copied().filter(|slot| *slot != 0)
     }
@@ -66,7 +67,7 @@ impl Table {
         self.slots().map(Digest::of_slot)
     }
 
-    /// The digest's slot, or the empty one where it belongs.
+    /// Returns the digest's slot, or in `Err` the empty slot where it belongs.
     fn find(&self, digest: Digest) -> Result<usize, usize> {
         let size = self.slots.len();
         let start = ((u128::from(digest.strong()) * size as u128) >> 40) as usize;
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_expiry_wins_and_an_earlier_one_does_not() {
+    fn keeps_the_latest_expiry() {
         let digest = Digester::new(DigestKeys::random()).digest("id");
         let mut table = Table::default();
         table.insert(digest, Minute::new(5));

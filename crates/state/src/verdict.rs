@@ -1,4 +1,4 @@
-//! The verdict: admitted, refused, or unknown, with a reason that a program can match.
+//! The verdict: admitted, denied or unknown, with a reason that a program can match.
 
 use std::time::Duration;
 
@@ -14,49 +14,49 @@ use crate::staleness::{Bound, Staleness};
 /// Requests are admitted if, in this order:
 ///
 /// 1. none of the token's anchors is revoked or suspended;
-/// 2. it lives no longer than [`LONGEST_LIFETIME`], has not expired and was not made in the
-///    future, give or take [`LEEWAY`] by this machine's wall clock;
-/// 3. its delegation epoch is not stale, where that is asked for;
+/// 2. it lives no longer than [`LONGEST_LIFETIME`], has not expired and was not issued in the
+///    future, each within [`LEEWAY`] by this machine's wall clock;
+/// 3. its delegation epoch is not stale, if that is checked;
 /// 4. the log was proven complete no longer ago than the staleness bound;
-/// 5. the token was made after the horizon, before which messages may have been lost.
+/// 5. the token was issued after the horizon, up to which messages may have been lost.
 ///
-/// A token that is known to be revoked is refused even while the rest is unknown.
+/// A token that is known to be revoked is denied even while the rest is unknown.
 ///
 /// [`LEEWAY`]: crate::LEEWAY
 /// [`LONGEST_LIFETIME`]: crate::LONGEST_LIFETIME
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Nothing is known against the token, and what is known is fresh enough.
+    /// Nothing is known against the token, and the view is fresh enough.
     Admitted(Admitted),
     /// The token must not be used any more.
     Denied(Denial),
-    /// It cannot be said: refuse, as an outage and not as a revocation.
+    /// It cannot be decided. Deny the request as an outage, not as a revocation.
     Unknown(Unknown),
 }
 
 impl Verdict {
-    /// Returns what [`verdict`] says if nothing is known against a token, nothing was lost, and the
-    /// view is of this age, which is within the bound.
+    /// Returns the result of [`verdict`] for a token that nothing is known against, if nothing was
+    /// lost and the view's age is within the bound.
     #[inline]
     pub(crate) const fn plainly_admitted(staleness: Staleness) -> Self {
         Self::Admitted(Admitted { staleness, failed_open: None })
     }
 }
 
-/// Proof that a token was checked and found good; only [`Revocations::decide`] makes one.
+/// The proof that a token was checked and admitted; only [`Revocations::decide`] creates one.
 ///
 /// [`Revocations::decide`]: crate::Revocations::decide
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    /// Meaningless if nothing was ever proven, which `failed_open` says.
+    /// Meaningless if no proof of completeness was ever made; see `failed_open`.
     staleness: Staleness,
     failed_open: Option<Unknown>,
 }
 
 impl Admitted {
-    /// How long ago the log was last proven complete, when this was decided; [`Duration::MAX`]
-    /// if it never was, which only [`Checks::fail_open_unknown`] lets through.
+    /// Returns the time since the log was last proven complete, as of the decision. Returns
+    /// [`Duration::MAX`] if it never was, which only [`Checks::fail_open_unknown`] admits.
     #[must_use]
     pub const fn staleness(&self) -> Duration {
         match self.failed_open {
@@ -65,15 +65,15 @@ impl Admitted {
         }
     }
 
-    /// The reason why the verdict would have been unknown, if [`Checks::fail_open_unknown`]
-    /// admitted the token nevertheless.
+    /// Returns the reason for which the verdict would have been unknown, if
+    /// [`Checks::fail_open_unknown`] admitted the token nevertheless.
     #[must_use]
     pub const fn failed_open(&self) -> Option<Unknown> {
         self.failed_open
     }
 }
 
-/// Why a token must not be used any more.
+/// The reason why a token must not be used any more, and the kind of the anchor that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
     reason: DenyReason,
@@ -81,7 +81,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// The denial that follows from the mark of an anchor.
+    /// Returns the denial that follows from the mark of an anchor.
     pub(crate) const fn by(anchor: AnchorKind, mark: Mark) -> Self {
         let reason = match mark {
             Mark::Revoked => DenyReason::Revoked,
@@ -90,20 +90,20 @@ impl Denial {
         Self { reason, anchor: Some(anchor) }
     }
 
-    /// The reason.
+    /// Returns the reason.
     #[must_use]
     pub const fn reason(&self) -> DenyReason {
         self.reason
     }
 
-    /// Which claim the refused anchor stands in, where it is about one.
+    /// Returns the claim that contains the denied anchor, if the denial is about an anchor.
     #[must_use]
     pub const fn anchor(&self) -> Option<AnchorKind> {
         self.anchor
     }
 }
 
-/// Why a token is refused.
+/// The reason why a token is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DenyReason {
@@ -111,22 +111,21 @@ pub enum DenyReason {
     Revoked,
     /// The session is suspended, or the token is older than the end of a suspension.
     Suspended,
-    /// The zone's delegation graph has moved on since the token was made.
+    /// The zone's delegation graph has changed since the token was issued.
     DelegationStale,
-    /// Messages may have been lost before the token was made: a newer one passes.
+    /// Messages may have been lost before the token was issued. A newer token is admitted.
     HistoryIncomplete,
     /// The token's `exp`, and the leeway after it, have passed.
     Expired,
-    /// The token's `iat` lies in the future by more than the leeway: no revocation can be expected
-    /// of a time that has not come.
+    /// The token's `iat` is in the future by more than the leeway. A revocation of it could not be
+    /// detected.
     NotYetValid,
-    /// The token lives longer than any mandate may: its revocation could be forgotten before it
-    /// ends.
+    /// The token lives longer than any mandate may. Its revocation could expire before the token.
     LifetimeTooLong,
 }
 
 impl DenyReason {
-    /// The reason as a label, such as `history_incomplete`.
+    /// Returns the reason as a label, such as `history_incomplete`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -141,29 +140,29 @@ impl DenyReason {
     }
 }
 
-/// Why nothing can be said of a token.
+/// The reason why no verdict is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unknown {
-    /// The history has not been read, or none of it could be believed.
+    /// The history has not been read, or none of its messages could be trusted.
     NotReady(NotReady),
     /// The last proof that the log is complete is older than the bound.
     Stale {
-        /// How old it is.
+        /// The age of that proof.
         staleness: Duration,
-        /// How old it may be.
+        /// The largest age on which requests are decided.
         bound: Duration,
     },
-    /// More is revoked than may be remembered: [`Options::max_entries`](crate::Options).
+    /// The index is full: see [`Options::max_entries`](crate::Options).
     Full,
 }
 
 impl Unknown {
-    /// Every label.
+    /// Every label of an unknown verdict.
     pub const LABELS: [&'static str; 5] =
         ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
 
-    /// Returns what [`Unready::of`] finds, with the staleness and its bound.
+    /// Returns the result of [`Unready::of`], with the staleness and its bound.
     pub(crate) fn of(
         staleness: Result<Staleness, NotReady>,
         bound: Bound,
@@ -178,7 +177,7 @@ impl Unknown {
         })
     }
 
-    /// The cause as a label: one of [`Unknown::LABELS`].
+    /// Returns the cause as a label: one of [`Unknown::LABELS`].
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -197,21 +196,21 @@ pub struct Checks {
     pub chain: bool,
     /// Checks the zone's delegation graph epoch. Off by default.
     pub delegation_epoch: bool,
-    /// With `delegation_epoch`: only delegations that ended make older tokens stale, not those
-    /// that were created. Off by default.
+    /// With `delegation_epoch`: only ended delegations make older tokens stale; created ones do
+    /// not. Off by default.
     pub ended_delegations_only: bool,
-    /// Checks whether the token may be used at this time at all: see [`Verdict`]. On by default;
-    /// off only where the service checks that on the same token, as the STS does.
+    /// Checks the token's `iat`, `exp` and lifetime: see [`Verdict`]. On by default. Turn it off
+    /// only if the service checks the same token itself, as the STS does.
     pub lifetime: bool,
-    /// Checks whether the token was issued after the horizon. On by default; off where the service
-    /// decides from Caracal's own records, as the STS does.
+    /// Checks that the token was issued after the horizon. On by default. Turn it off if the
+    /// service decides from Caracal's own records, as the STS does.
     pub horizon: bool,
-    /// A staleness bound of its own, where it is smaller than the service's; see
+    /// A separate bound on staleness, if it is smaller than the service's; see
     /// [`Revocations::require_bound`](crate::Revocations::require_bound).
     pub deny_after: Option<Duration>,
-    /// Admits although too little is known: the history is not read yet, the view is older than
-    /// the bound, or there is no room for all that is revoked. Never what is known to be revoked,
-    /// and nothing below the horizon. Off by default.
+    /// Admits tokens although the verdict is unknown: the history is not read yet, the view is
+    /// older than the bound, or the index is full. Never admits a token that is known to be
+    /// revoked, or that is below the horizon. Off by default.
     pub fail_open_unknown: bool,
 }
 
@@ -229,19 +228,19 @@ impl Default for Checks {
     }
 }
 
-/// Everything a verdict depends on, looked up.
+/// Everything that a verdict depends on, already looked up.
 pub(crate) struct Facts {
-    /// The mark that weighs most, and the kind of its anchor.
+    /// The strongest mark, and the kind of its anchor.
     pub(crate) mark: Option<(AnchorKind, Mark)>,
     pub(crate) iat: UnixSeconds,
-    /// Why the token may not be used at this time.
+    /// The reason why the token may not be used at this time.
     pub(crate) out_of_time: Option<DenyReason>,
     pub(crate) epoch_is_stale: bool,
     pub(crate) staleness: Result<Staleness, NotReady>,
     pub(crate) bound: Bound,
     /// `true` if a revoked anchor found no room in the index.
     pub(crate) is_full: bool,
-    /// Up to which `iat` messages that concern such a token may have been lost.
+    /// The highest `iat` of tokens whose revocation may have been lost.
     pub(crate) horizon: Option<UnixSeconds>,
     pub(crate) fail_open: bool,
 }

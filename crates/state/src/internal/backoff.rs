@@ -1,11 +1,11 @@
-//! The pauses between attempts that fail.
+//! The pauses between failed attempts.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Pauses that double up to a maximum and never end. Each is lengthened by a random part of itself,
-/// so that replicas do not retry in step.
+/// Pauses that double up to a maximum and never end. A random part is added to each, so that
+/// replicas do not retry in step.
 #[derive(Debug)]
 pub struct Backoff {
     first: Duration,
@@ -14,18 +14,18 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Returns pauses that begin at `first` and double up to `longest`.
+    /// Creates pauses that begin at `first` and double up to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, pauses: pauses(first, longest) }
     }
 
-    /// Starts over, after an attempt that succeeded.
+    /// Starts over, after a successful attempt.
     pub fn reset(&mut self) {
         self.pauses = pauses(self.first, self.longest);
     }
 
-    /// Returns how long to wait before the next attempt.
+    /// Returns the pause before the next attempt.
     pub fn next_pause(&mut self) -> Duration {
         self.pauses.next().unwrap_or(self.longest)
     }

@@ -1,23 +1,23 @@
-//! What the log says of a condition that lasts, and of an event that others can repeat. Time is
-//! passed in, by any clock that does not go back.
+//! Limits log lines about lasting conditions, and about events that others can repeat. Time is
+//! passed in, from any clock that does not go back.
 
 use std::time::Duration;
 
-/// A condition that comes and goes within this time counts as one that goes on.
+/// A condition that ends and returns within this time counts as one that continues.
 pub const CALM: Duration = Duration::from_secs(5);
-/// Beyond so many reasons an episode is logged no more.
+/// The largest number of reasons that one episode logs.
 const MAX_REASONS: usize = 16;
-/// A line that others can repeat is written once in this time.
+/// The shortest time between two lines that others can repeat.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// A condition that lasts, such as an outage: one line in the log for each of its reasons, and one
+/// A lasting condition, such as an outage. The log gets one line for each of its reasons, and one
 /// when it has ended.
 #[derive(Debug)]
 pub struct Episode<R = ()> {
     patience: Duration,
     calm: Duration,
     since: Option<Duration>,
-    /// Since when it has been over.
+    /// When the condition ended, while `calm` has not passed since.
     over_since: Option<Duration>,
     /// The reasons that were logged.
     logged: Vec<R>,
@@ -31,17 +31,18 @@ impl<R> Default for Episode<R> {
 }
 
 impl<R: PartialEq> Episode<R> {
-    /// Is logged only once it has lasted so long.
+    /// Logs the condition only once it has lasted for `patience`.
     pub fn logged_after(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Ends only once it has been over for so long. Needs [`Self::is_over`] to be asked repeatedly.
+    /// Ends the episode only once the condition has been over for `calm`. The caller must call
+    /// [`Self::is_over`] repeatedly.
     pub fn over_after(self, calm: Duration) -> Self {
         Self { calm, ..self }
     }
 
-    /// The condition begins or goes on. Returns `true` if this must be logged.
+    /// Records that the condition begins or continues. Returns `true` if this must be logged.
     pub fn goes_on(&mut self, reason: R, now: Duration) -> bool {
         self.over_since = None;
         let since = *self.since.get_or_insert(now);
@@ -54,7 +55,7 @@ impl<R: PartialEq> Episode<R> {
         is_news
     }
 
-    /// The condition does not hold. Returns `true` if its end must be logged.
+    /// Records that the condition does not hold. Returns `true` if its end must be logged.
     pub fn is_over(&mut self, now: Duration) -> bool {
         if self.logged.is_empty() {
             self.since = None;
@@ -76,7 +77,7 @@ impl<R: PartialEq> Episode<R> {
     }
 }
 
-/// Lines that others can repeat: at most one a minute.
+/// Log lines that others can repeat: at most one a minute.
 #[derive(Debug, Default)]
 pub struct Throttle {
     last: Option<Duration>,
@@ -84,7 +85,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Counts more events. If a line is due, returns how many there were since the last line.
+    /// Counts more events. If a line is due, returns the number of events since the last line.
     pub fn add(&mut self, count: usize, now: Duration) -> Option<usize> {
         self.count += count;
         let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= EVERY);
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn episode_that_comes_and_goes_is_one() {
+    fn condition_that_ends_and_returns_is_one_episode() {
         let mut episode = Episode::default().over_after(CALM);
         assert!(episode.goes_on((), second(0)));
         for again in 1..50 {

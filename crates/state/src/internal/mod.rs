@@ -1,4 +1,4 @@
-//! What the other crates of this project share, and nobody else uses.
+//! Helpers that the other crates of this project share.
 //!
 //! This is not part of the public API: it can change between patch versions.
 
