@@ -1,4 +1,4 @@
-//! The time of the last completeness proof, and the reasons why there is none.
+//! The time of the last completeness proof, and the reasons why the view is not usable yet.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Freshness {
         self.signatures_fail.load(Ordering::Acquire)
     }
 
-    /// Returns the time since the last proof, or the reason why there is none.
+    /// Returns the time since the last proof, or the reason why the view is not usable yet.
     pub(crate) fn staleness(&self, now: Moment) -> Result<Duration, NotReady> {
         self.staleness_at(now).map(Staleness::duration)
     }

@@ -122,7 +122,7 @@ impl Revocations {
     }
 
     /// Returns whether a service with this state can receive requests at this moment, or why not.
-    /// It is ready exactly while tokens are admitted that nothing is known against.
+    /// It is ready exactly while a token with nothing against it is admitted.
     #[must_use]
     pub fn readiness(&self, now: Moment) -> Readiness {
         let staleness = self.0.freshness.staleness_at(now);

@@ -56,7 +56,7 @@ pub struct PolicyChanges(watch::Receiver<()>);
 
 impl PolicyChanges {
     /// Waits until the policy of any zone was invalidated since the last call, or since this value
-    /// was created. One wake-up may stand for several invalidations. Never returns once the state
+    /// was created. One wake-up may report several invalidations. Never returns once the state
     /// is dropped.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {

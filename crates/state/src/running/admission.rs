@@ -13,12 +13,12 @@ use crate::revocations::Revocations;
 use crate::state::StateId;
 use crate::verdict::{Admitted, Checks, Denial, Unknown, Verdict};
 
-/// The proof that a request was admitted, the identity that this was decided on, and the way to
-/// learn that the request must end. A layer puts it into the extensions of each request that it
+/// The proof that a request was admitted. It holds the identity that the decision used, and the
+/// signal that the request must end. A layer puts it into the extensions of each request that it
 /// admits.
 ///
-/// Only [`Revocations::admit`] and [`Revocations::admit_unverified`] make one, by deciding. Layers
-/// and handlers inside read the identity here and nowhere else in the request.
+/// Only [`Revocations::admit`] and [`Revocations::admit_unverified`] create one, by deciding. Inner
+/// layers and handlers read the identity here and nowhere else in the request.
 ///
 /// ```
 /// use caracal_revocation_state::Admission;
@@ -29,7 +29,7 @@ use crate::verdict::{Admitted, Checks, Denial, Unknown, Verdict};
 ///     println!("no longer: {}", cut.label());
 /// }
 /// ```
-// One entry and not several: each costs an allocation, and soon a larger map.
+// One extension and not several: each costs an allocation and makes the map larger.
 #[derive(Clone, Debug)]
 pub struct Admission {
     admitted: Admitted,
@@ -38,62 +38,62 @@ pub struct Admission {
     state: StateId,
 }
 
-/// The reason why [`Revocations::admit`] makes no [`Admission`].
+/// The reason why [`Revocations::admit`] returns no [`Admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAdmitted {
     /// The token must not be used any more.
     Denied(Denial),
-    /// Too little is known.
+    /// The verdict is unknown.
     Unknown(Unknown),
-    /// The claims name no authority record. They would match no revocation, and so always pass.
+    /// The claims name no authority record. They would match no revocation and always be admitted.
     NoRecord,
 }
 
 impl Admission {
-    /// The proof.
+    /// Returns the proof of the decision.
     #[must_use]
     pub const fn admitted(&self) -> Admitted {
         self.admitted
     }
 
-    /// The identity that was decided on. `None` if the token was read without being verified.
+    /// Returns the identity that was decided on. `None` if the token was read without verification.
     #[must_use]
     pub const fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
 
-    /// The claims that were decided on. `None` if the token was read without being verified.
+    /// Returns the claims that were decided on. `None` if the token was read without verification.
     #[must_use]
     pub fn claims(&self) -> Option<&Claims> {
         self.identity.as_ref().map(Identity::claims)
     }
 
-    /// Returns `true` if this state decided. An admission by another state proves nothing here.
+    /// Returns `true` if this state decided. Another state's admission proves nothing here.
     #[must_use]
     pub fn is_by(&self, revocations: &Revocations) -> bool {
         self.state == revocations.id()
     }
 
-    /// For layers: the handle of what runs. `None` if nothing cuts it.
+    /// For layers: returns the handle of the running request. `None` if nothing cuts it.
     #[must_use]
     pub const fn running(&self) -> Option<&RequestCancellation> {
         self.running.as_ref()
     }
 
-    /// Resolves once the authority behind the request has ended. It never resolves if nothing cuts
-    /// the request.
+    /// Returns a signal that resolves once the authority behind the request has ended. It never
+    /// resolves if nothing cuts the request.
     pub fn revoked(&self) -> RevokedSignal {
         RevokedSignal(self.running.clone())
     }
 }
 
 impl Revocations {
-    /// For layers: decides on an identity, and admits a request on it. What runs is watched by
-    /// `watch`, a watch over this state.
+    /// For layers: decides on an identity and admits the request. If `watch` is given, it cuts the
+    /// running request; it must be a policy over this state.
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted`] says why the request must be denied.
+    /// [`NotAdmitted`] gives the reason why the request must be denied.
     ///
     /// ```
     /// use caracal_revocation_state::{Checks, Claims, BaselineFact, NotAdmitted, Options, RevocationsWriter};
@@ -124,7 +124,7 @@ impl Revocations {
                 let admitted = self.admitted(authority.subject(), checks, now)?;
                 (admitted, watch.map(|watch| watch.start_on(authority)))
             }
-            // The digests of another state mean nothing here; the claims do.
+            // The digests of another state are not valid here; the claims are.
             identity => {
                 let claims = identity.claims();
                 let admitted = self.admitted(claims, checks, now)?;
@@ -139,7 +139,7 @@ impl Revocations {
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted`] says why the request must be denied.
+    /// [`NotAdmitted`] gives the reason why the request must be denied.
     pub fn admit_unverified<S: AsRef<str>>(
         &self,
         claims: &Claims<S>,

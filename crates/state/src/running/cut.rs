@@ -1,21 +1,22 @@
-//! Why a running request was cut, and what it was doing.
+//! Why a running request was cut, and which part of it.
 
 use crate::claims::AnchorKind;
 use crate::verdict::{Denial, Unknown};
 
-/// Why a running request must end.
+/// The reason why a running request must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
-    /// A new request on the same token would be refused.
+    /// A new request on the same token would be denied.
     Denied(Denial),
     /// The token's `exp`, and the grace after it, have passed.
     Expired,
-    /// Too little has been known for longer than the bound, and the route asked to be cut then.
+    /// The verdict has been unknown for longer than the bound, and the route is configured to cut
+    /// then.
     Unknown(Unknown),
 }
 
-/// The part of a request that was cut: the first that had to end.
+/// The part of a request that was cut: the first one that had to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CutPoint {
@@ -25,19 +26,19 @@ pub enum CutPoint {
     Upload,
     /// A response's body.
     Response,
-    /// A response of server-sent events.
+    /// A response with server-sent events.
     EventStream,
-    /// A response of gRPC.
+    /// A gRPC response.
     Grpc,
-    /// Whatever awaited the signal, such as a WebSocket.
+    /// A task that awaited the signal, such as that of a WebSocket.
     Signal,
 }
 
-/// A cut, told once a request.
+/// A report of a cut, sent once for each request.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CutReport<'a> {
-    /// Why.
+    /// The reason for the cut.
     pub cut: Cut,
     /// The part that was cut.
     pub part: CutPoint,
@@ -46,8 +47,8 @@ pub struct CutReport<'a> {
 }
 
 impl Cut {
-    /// The reason as a label: `revoked`, `suspended`, `delegation_stale`, `history_incomplete`,
-    /// `expired` or `unknown`.
+    /// Returns the reason as a label: `revoked`, `suspended`, `delegation_stale`,
+    /// `history_incomplete`, `expired` or `unknown`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -57,7 +58,7 @@ impl Cut {
         }
     }
 
-    /// Which claim the ended authority stands in, where it is about one.
+    /// Returns the claim that contains the denied anchor, if the cut is about an anchor.
     #[must_use]
     pub const fn anchor(self) -> Option<AnchorKind> {
         match self {
@@ -72,7 +73,7 @@ impl CutPoint {
     pub const ALL: [Self; 6] =
         [Self::Handler, Self::Upload, Self::Response, Self::EventStream, Self::Grpc, Self::Signal];
 
-    /// The part as a label, such as `event_stream`.
+    /// Returns the part as a label, such as `event_stream`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {

@@ -13,18 +13,18 @@ use crate::claims::Claims;
 use crate::freshness::NotReady;
 use crate::verdict::Unknown;
 
-/// A running request, from [`CutPolicy::start`]: a future that resolves once it is cut, and then at
-/// every poll.
+/// A running request, from [`CutPolicy::start`]: a future that resolves once the request is cut,
+/// and then at every poll.
 ///
-/// Clones stand for parts of the same request. When the last one is dropped, for whatever reason,
-/// the request is no longer registered.
+/// Clones represent parts of the same request. When the last clone is dropped, the request is no
+/// longer registered.
 pub struct RequestCancellation {
     request: Arc<Request>,
     place: Option<u32>,
 }
 
 impl CutPolicy {
-    /// Watches a request that was admitted on these claims. Takes no lock; the request is
+    /// Starts to watch a request that was admitted on these claims. Takes no lock. The request is
     /// registered when something first waits for its [`RequestCancellation`].
     #[must_use]
     pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> RequestCancellation {
@@ -32,8 +32,8 @@ impl CutPolicy {
         RequestCancellation::new(Arc::clone(self), AnchorSource::Own(anchors))
     }
 
-    /// Watches a request that was admitted on an authority of this watch's own state. A request on
-    /// one of another state would not be found, and so is cut at once.
+    /// Starts to watch a request that was admitted on an authority of this policy's state. An
+    /// authority of another state could not be looked up here, so such a request is cut at once.
     #[must_use]
     pub fn start_on(self: &Arc<Self>, authority: &Authority) -> RequestCancellation {
         let running =
@@ -50,22 +50,23 @@ impl RequestCancellation {
         Self { request: Arc::new(Request::new(watch, source)), place: None }
     }
 
-    /// Why the request must end, if it must by now.
+    /// Returns the reason why the request must end, or `None` while it may run. Registers the
+    /// request.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
         self.request.register();
         self.seen_cut()
     }
 
-    /// Returns why the request was cut, without registering it: `None` too for a request that
-    /// nothing has waited for yet.
+    /// Returns the reason why the request was cut, without registering it. A request that nothing
+    /// has waited for yet returns `None`.
     #[inline]
     #[must_use]
     pub fn seen_cut(&self) -> Option<Cut> {
         self.request.cut()
     }
 
-    /// The zone that the claims name.
+    /// Returns the zone that the claims name.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.request.anchor_set().zone.as_deref()
@@ -76,13 +77,14 @@ impl RequestCancellation {
         self.request.let_finish();
     }
 
-    /// Returns `true` if the request's handler is let run to its end.
+    /// Returns `true` if the request's handler may run to its end.
     #[must_use]
     pub fn is_let_finish(&self) -> bool {
         self.request.is_let_finish()
     }
 
-    /// Tells the [`CutPolicy`] that this part was cut, unless another part was told of before.
+    /// Reports to the [`CutPolicy`] that this part was cut. Only the first report of a request
+    /// counts.
     pub fn report(&self, part: CutPoint) {
         let Some(cut) = self.seen_cut() else { return };
         if self.request.is_first_report()
@@ -102,7 +104,7 @@ impl Future for RequestCancellation {
         }
         self.request.register();
         self.place = self.request.wait(self.place, cx.waker());
-        // The cut is made before the wakers are taken: it is seen here, or it wakes this task.
+        // A cut is stored before the wakers are taken: it is seen here, or it wakes this task.
         self.seen_cut().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -1,9 +1,10 @@
-//! Running requests: which anchors each depends on, and how it learns that its authority has ended.
+//! Running requests: the anchors that each depends on, and how it is cut when its authority ends.
 //!
-//! A request is registered under each of its anchors, its zone's epoch and its end when it first
-//! has to wait; one that never waits costs no lock. Whoever changes the state looks up, under the
-//! changed anchor alone, who is to be cut, and wakes those. A request that registers looks at the
-//! state once more afterwards: a change is seen by the one or by the other.
+//! A request is registered under its anchors, its zone's epoch and its end, when it first has to
+//! wait. A request that never waits takes no lock. A change of the state looks up the affected
+//! requests by the changed anchor and wakes only those. A request checks the state once more after
+//! it was registered. So a change that happens at the same time finds the request, or the request
+//! finds the change.
 
 mod admission;
 mod cut;

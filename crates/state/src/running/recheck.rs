@@ -7,11 +7,11 @@ use crate::clock::{Moment, UnixSeconds};
 use crate::staleness::{Bound, Staleness};
 use crate::verdict::{Facts, Unknown, Verdict, verdict};
 
-/// Returns why a request on these anchors must end, if it must: because a new one would be denied,
-/// or because its own end has come.
+/// Returns the reason why a request on these anchors must end, if there is one. Either a new
+/// request would be denied, or this request has reached its own end.
 pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Option<Cut> {
     let (state, checks) = (&watch.state, &watch.checks);
-    // In the order of `Revocations::decide`, for its reason.
+    // In the order of `Revocations::decide`, for the same reason.
     let staleness = state.freshness.staleness_at(now);
     let fails_closed = !checks.fail_open_unknown;
     let is_full = state.index.is_full() && fails_closed;
@@ -21,10 +21,10 @@ pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Op
     let facts = Facts {
         mark: found.strongest,
         iat: anchors.iat,
-        // Its end is this watch's own: see below.
+        // This request has its own deadline: see below.
         out_of_time: None,
         epoch_is_stale,
-        // That something is unknown hides no denial here.
+        // An unknown state must not hide a denial here.
         staleness: Ok(Staleness::from_nanos(0)),
         bound: Bound::NONE,
         is_full: false,

@@ -1,4 +1,4 @@
-//! The index from what can end to the requests that run on it.
+//! The registry of running requests, by everything that can end them.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,47 +10,47 @@ use crate::digest::Digest;
 use crate::index::Mark;
 use crate::staleness::{Bound, Staleness};
 
-/// More shards than cores, so that requests that come and go seldom meet.
+/// More shards than cores, so that requests rarely contend for a lock.
 const SHARDS: usize = 64;
 
-/// A registered request, as the registry sees it. Dynamic, since only a search calls it; entering
-/// and leaving do not.
+/// A registered request, as the registry uses it. A trait object, because only searches call it;
+/// registering and leaving do not.
 pub(crate) trait Waiter: Send + Sync {
-    /// Cuts the request, if it must end by now.
+    /// Cuts the request if it must end now.
     fn recheck(&self, now: Moment);
-    /// Cuts the request, if it stands on this anchor.
+    /// Cuts the request if it depends on this anchor.
     fn deny(&self, anchor: Digest, mark: Mark);
     /// Returns `true` if the request was cut.
     fn is_cut(&self) -> bool;
     /// Returns when the token was issued.
     fn issued(&self) -> UnixSeconds;
-    /// Returns when time alone cuts the request.
+    /// Returns the limits at which time alone cuts the request.
     fn limits(&self) -> Limits;
-    /// Returns what identifies the request while it is registered.
+    /// Returns a value that identifies the request while it is registered.
     fn address(&self) -> usize;
 }
 
-/// When time alone cuts a request.
+/// The limits at which time alone cuts a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The second in which it ends.
+    /// The second in which the request ends.
     pub(crate) deadline: UnixSeconds,
-    /// The bound on staleness, if the route cuts what is unknown.
+    /// The bound on staleness, if the route cuts requests when the state is unknown.
     pub(crate) bound: Option<Bound>,
 }
 
-/// Everything that a request is registered under.
+/// All keys under which a request is registered.
 #[derive(Debug)]
 pub(crate) struct Entry<'r> {
     pub(crate) anchors: &'r [Anchor],
-    /// None if the request's epoch is not checked, or says nothing.
+    /// `None` if the request's epoch is not checked, or is unknown.
     pub(crate) epoch: Option<ZoneEpoch>,
     pub(crate) limits: Limits,
     /// See [`Waiter::address`].
     pub(crate) address: usize,
 }
 
-/// An epoch of a zone, among those that only ended delegations make stale or among the others.
+/// An epoch of a zone. `ended_only` separates requests that only ended delegations make stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ZoneEpoch {
     zone: u64,
@@ -64,27 +64,27 @@ impl ZoneEpoch {
     }
 }
 
-/// Every registered request, under each of its anchors, its zone's epoch, its end and the bound
-/// of what may be unknown.
+/// The registered requests, under each of their anchors, their zone's epoch, their end and their
+/// bound on staleness.
 ///
-/// It holds requests weakly: whoever drops the last part of one takes it out. Locks are held for
-/// one step of one map, and no request is cut or dropped under one.
+/// It holds weak references. Dropping the last part of a request removes it. A lock is held for one
+/// step on one map, and no request is cut or dropped under a lock.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    /// By short digest: a request that is looked at for another's anchor is not cut for it.
+    /// By short digest. A collision leads to a needless recheck and cuts nothing.
     anchors: Box<[OrderedIndex<u64>]>,
     zones: OrderedIndex<ZoneEpoch>,
     /// By the second in which they end.
     deadlines: OrderedIndex<UnixSeconds>,
     /// By the bound on staleness that cuts them.
     bounds: OrderedIndex<Bound>,
-    /// How often requests were looked for.
+    /// The number of searches for requests.
     #[cfg(test)]
     pub(crate) searches: std::sync::atomic::AtomicUsize,
 }
 
-/// Requests in the order of a key. Two under the same key differ by their address, which a request
-/// keeps while it is registered.
+/// Requests, ordered by a key. Two requests under the same key differ in their address, which does
+/// not change while a request is registered.
 #[derive(Debug)]
 struct OrderedIndex<K>(Mutex<Requests<K>>);
 
@@ -102,7 +102,7 @@ impl Registry {
         }
     }
 
-    /// Registers the request under everything that the entry names.
+    /// Registers the request under every key of the entry.
     pub(crate) fn enter(&self, entry: &Entry<'_>, request: &Weak<dyn Waiter>) {
         let address = entry.address;
         for anchor in entry.anchors {
@@ -115,7 +115,7 @@ impl Registry {
         self.enter_limits(entry.limits, address, request);
     }
 
-    /// Undoes [`Self::enter`].
+    /// Removes the request that [`Self::enter`] registered under this entry.
     pub(crate) fn leave(&self, entry: &Entry<'_>) {
         let address = entry.address;
         for anchor in entry.anchors {
@@ -131,14 +131,14 @@ impl Registry {
         }
     }
 
-    /// The requests that run on an anchor.
+    /// Returns the requests that depend on an anchor.
     pub(crate) fn on_anchor(&self, anchor: Digest) -> Vec<Arc<dyn Waiter>> {
         self.count_search();
         let key = anchor.short();
         self.shard(anchor).map_or_else(Vec::new, |index| index.within(key..=key))
     }
 
-    /// The requests whose epoch of the zone lies below the current one.
+    /// Returns the requests of the zone whose epoch is below the current one.
     pub(crate) fn below_epoch(
         &self,
         zone: Digest,
@@ -155,8 +155,9 @@ impl Registry {
         found
     }
 
-    /// Takes out what ended by this second, and what is cut at this staleness; all that has a bound
-    /// where nothing was proven. What is not cut then must [return](Self::await_again).
+    /// Removes and returns the requests that end by this second, or whose bound this staleness
+    /// exceeds. Without a proof (`None`), every request with a bound is returned. The caller cuts
+    /// each one, or puts it [back](Self::await_again).
     pub(crate) fn take_overdue(
         &self,
         second: UnixSeconds,
@@ -171,7 +172,7 @@ impl Registry {
         overdue
     }
 
-    /// Puts a request that [`Self::take_overdue`] took out back in.
+    /// Puts a request back that [`Self::take_overdue`] removed.
     pub(crate) fn await_again(&self, request: &Arc<dyn Waiter>) {
         self.enter_limits(request.limits(), request.address(), &Arc::downgrade(request));
     }
@@ -183,20 +184,20 @@ impl Registry {
         }
     }
 
-    /// The next second in which one ends, and the smallest bound.
+    /// Returns the next second in which a request ends, and the smallest bound.
     pub(crate) fn next(&self) -> (Option<UnixSeconds>, Option<Bound>) {
         (self.deadlines.first(), self.bounds.first())
     }
 
-    /// The requests on tokens issued up to this second, each at least once. It looks at every
-    /// request: a horizon concerns nearly all of them.
+    /// Returns the requests on tokens issued up to this second, each at least once. It visits every
+    /// request, because a horizon concerns nearly all of them.
     pub(crate) fn issued_up_to(&self, second: UnixSeconds) -> Vec<Arc<dyn Waiter>> {
         self.count_search();
         let issued = |request: &dyn Waiter| request.issued() <= second;
         self.anchors.iter().flat_map(|index| index.all(issued)).collect()
     }
 
-    /// How many entries there are of anchors: at least one for each request.
+    /// Returns the number of anchor entries: at least one for each request.
     pub(crate) fn len(&self) -> usize {
         self.anchors.iter().map(|index| index.lock().len()).sum()
     }
@@ -232,7 +233,7 @@ impl<K: Ord + Copy> OrderedIndex<K> {
         self.lock().range(keys).filter_map(|(_, request)| request.upgrade()).collect()
     }
 
-    /// Takes out the first ones, while their keys are overdue.
+    /// Removes and returns the first requests, while their keys are overdue.
     fn take(&self, overdue: impl Fn(K) -> bool) -> Vec<Arc<dyn Waiter>> {
         let (mut all, mut taken) = (self.lock(), Vec::new());
         while let Some(first) = all.first_entry().filter(|first| overdue(first.key().0)) {
@@ -243,7 +244,7 @@ impl<K: Ord + Copy> OrderedIndex<K> {
 
     fn all(&self, condition: impl Fn(&dyn Waiter) -> bool) -> Vec<Arc<dyn Waiter>> {
         let all = self.lock();
-        // None is dropped here: it would ask for the lock that is held.
+        // No request may be dropped under this lock, because dropping it takes the lock again.
         let found: Vec<_> = all.values().filter_map(Weak::upgrade).collect();
         drop(all);
         found.into_iter().filter(|request| condition(&**request)).collect()

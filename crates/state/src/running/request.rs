@@ -1,5 +1,5 @@
-//! The state that the parts of one running request share. It is registered while any of them lives,
-//! and wakes them when the request is cut.
+//! The state that the parts of one running request share. It is registered while a part of the
+//! request exists, and it wakes all parts when the request is cut.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -24,12 +24,12 @@ pub(super) struct Request {
     registered: AtomicBool,
     reported: AtomicBool,
     finishing: AtomicBool,
-    /// Boxed, since hardly any request is ever cut.
+    /// Boxed, because few requests are ever cut.
     cut: OnceLock<Box<Cut>>,
     wakers: Mutex<Wakers>,
 }
 
-/// Where the anchors of a request are kept: for it alone, or for all requests of the same token.
+/// The anchors of a request: its own copy, or shared by all requests of the same token.
 pub(super) enum AnchorSource {
     Own(AnchorSet),
     Shared(Authority),
@@ -48,7 +48,7 @@ impl Request {
         }
     }
 
-    /// Enters the registry, once, and then looks whether the state has changed in between.
+    /// Registers the request once, and then checks whether the state has changed in between.
     #[inline]
     pub(super) fn register(self: &Arc<Self>) {
         if !self.registered.load(Ordering::Relaxed) {
@@ -64,7 +64,7 @@ impl Request {
             state.running.enter(&self.entry(), &(request as Weak<dyn Waiter>));
             state.expect_end();
             self.recheck(state.now());
-            // A mark that has found no room since the request was admitted is found nowhere.
+            // A revocation that found no room since the request was admitted is in no index.
             if state.index.is_full() && !self.watch.checks.fail_open_unknown {
                 self.end(Cut::Unknown(Unknown::Full));
             }
@@ -74,32 +74,32 @@ impl Request {
     pub(super) fn end(&self, cut: Cut) {
         if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
             let wakers = self.wakers().take();
-            // Outside the lock: whom it wakes may ask for it.
+            // Outside the lock: a woken task may take it.
             wakers.into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Returns why the request was cut, if it was.
+    /// Returns the reason why the request was cut, if it was.
     #[inline]
     pub(super) fn cut(&self) -> Option<Cut> {
         self.cut.get().map(|cut| **cut)
     }
 
-    /// Has this waker woken when the request is cut. Returns the place where it waits.
+    /// Registers the waker, to be woken when the request is cut. Returns the waker's place.
     pub(super) fn wait(&self, place: Option<u32>, waker: &Waker) -> Option<u32> {
         if self.wakers().would_wake(place, waker) {
             return place;
         }
-        // Cloned and dropped outside the lock: either may ask for it.
+        // Cloned and dropped outside the lock: a waker's code may take it.
         let waker = waker.clone();
         let (place, replaced) = self.wakers().set(place, waker);
         drop(replaced);
         place
     }
 
-    /// Frees the place of a part that waits no more.
+    /// Frees the place of a part that no longer waits.
     pub(super) fn free(&self, place: u32) {
-        // Dropped outside the lock: it may ask for it.
+        // Dropped outside the lock: a waker's code may take it.
         let waker = self.wakers().free(place);
         drop(waker);
     }
@@ -113,7 +113,7 @@ impl Request {
         self.finishing.load(Ordering::Acquire)
     }
 
-    /// Returns `true` once: to the first part that reports the cut.
+    /// Returns `true` only to the first part that reports the cut.
     pub(super) fn is_first_report(&self) -> bool {
         !self.reported.swap(true, Ordering::AcqRel)
     }
@@ -125,7 +125,7 @@ impl Request {
         }
     }
 
-    /// Those that its route looks at.
+    /// Returns the anchors that the route checks.
     fn anchors(&self) -> &[Anchor] {
         self.anchor_set().anchors(self.watch.checks.chain)
     }
@@ -194,12 +194,12 @@ impl Drop for Request {
     }
 }
 
-/// The wakers of the tasks in which the parts of one request wait: one place for each part. Most
-/// requests have one or two.
+/// The wakers of the tasks that wait for one request: one place for each part. Most requests have
+/// one or two.
 ///
-/// It is behind a lock, and a waker's code is its runtime's: cloning, waking or dropping one can
-/// ask for that lock. So each is cloned before it comes in here, and handed out to be woken or
-/// dropped.
+/// The wakers are behind a lock. Cloning, waking or dropping a waker runs code of its runtime,
+/// which may take the same lock. So a waker is cloned before it is stored, and handed out to be
+/// woken or dropped.
 #[derive(Debug, Default)]
 struct Wakers(SmallVec<[Option<Waker>; 2]>);
 
@@ -210,8 +210,8 @@ impl Wakers {
         held.is_some_and(|held| held.will_wake(waker))
     }
 
-    /// Puts the waker into the part's place, or into a free one. Returns which one that is, and
-    /// the waker that was in it.
+    /// Stores the waker in the part's place, or in a free one. Returns that place, and the waker
+    /// that was in it.
     fn set(&mut self, place: Option<u32>, waker: Waker) -> (Option<u32>, Option<Waker>) {
         let own = place.map(|place| place as usize).filter(|place| *place < self.0.len());
         let at = own.or_else(|| self.0.iter().position(Option::is_none)).unwrap_or(self.0.len());
@@ -227,7 +227,7 @@ impl Wakers {
         self.0.get_mut(place as usize).and_then(Option::take)
     }
 
-    /// Takes out all of them; the places stay whose they are.
+    /// Removes and returns all wakers; the parts keep their places.
     fn take(&mut self) -> SmallVec<[Waker; 2]> {
         self.0.iter_mut().filter_map(Option::take).collect()
     }

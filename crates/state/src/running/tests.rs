@@ -95,7 +95,7 @@ impl Waiting {
         self.woken.0.load(Ordering::SeqCst)
     }
 
-    /// The reason for which it was woken, exactly once; none if it never was.
+    /// Returns the reason for which it was woken, exactly once; `None` if it never was.
     fn reason(&mut self) -> Option<&'static str> {
         match self.poll() {
             Poll::Ready(cut) => {
@@ -125,7 +125,7 @@ fn full_claims() -> Claims {
 }
 
 #[test]
-fn wakes_whoever_runs_on_a_revoked_anchor_and_nobody_else() {
+fn wakes_only_requests_on_the_revoked_anchor() {
     let anchors = [
         ("sid", "sid", AnchorKind::Sid),
         ("root_sid", "root", AnchorKind::RootSid),
@@ -142,14 +142,14 @@ fn wakes_whoever_runs_on_a_revoked_anchor_and_nobody_else() {
             (0..100).map(|n| scene.start(&claims(&format!("other-{n}")))).collect();
         scene.revoke(field, id);
         assert_eq!(concerned.reason(), Some("revoked"), "{id}");
-        let Poll::Ready(cut) = concerned.poll() else { panic!("cut once, it stays cut") };
+        let Poll::Ready(cut) = concerned.poll() else { panic!("a cut is final") };
         assert_eq!(cut.anchor(), Some(kind));
         assert!(others.iter_mut().all(|other| other.reason().is_none()));
     }
 }
 
 #[test]
-fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
+fn cuts_requests_on_an_authority_like_those_on_claims() {
     let scene = Scene::new();
     let authority = scene.revocations.authority(&full_claims());
     let own_only = Checks { chain: false, ..Checks::default() };
@@ -174,11 +174,11 @@ fn what_runs_on_an_authority_is_cut_as_what_runs_on_its_claims() {
 
     let elsewhere = Arc::new(Scene::new().watch());
     let foreign = elsewhere.start_on(&authority);
-    assert!(foreign.seen_cut().is_some(), "nobody would find it");
+    assert!(foreign.seen_cut().is_some(), "no search would find it");
 }
 
 #[test]
-fn a_chain_that_is_not_checked_cuts_nothing() {
+fn unchecked_chain_cuts_nothing() {
     let scene = Scene::new();
     let checks = Checks { chain: false, ..Checks::default() };
     let watch = Arc::new(CutPolicy::new(scene.revocations.reader(), checks));
@@ -188,18 +188,18 @@ fn a_chain_that_is_not_checked_cuts_nothing() {
 }
 
 #[test]
-fn sees_a_revocation_between_the_verdict_and_the_registration() {
+fn cuts_on_revocation_between_verdict_and_registration() {
     let scene = Scene::new();
     let running = Arc::new(scene.watch()).start(&full_claims());
     scene.revoke("sid", "sid");
     assert_eq!(running.seen_cut(), None, "not registered yet");
     let mut waiting = Waiting::new(running);
-    let Poll::Ready(cut) = waiting.poll() else { panic!("it was missed") };
+    let Poll::Ready(cut) = waiting.poll() else { panic!("the cut was missed") };
     assert_eq!(cut.label(), "revoked");
 }
 
 #[test]
-fn a_suspension_cuts_and_its_end_does_not_undo_that() {
+fn suspension_cuts_and_resume_does_not_undo_it() {
     let outbox = |millis: u64| {
         format!("{:08x}-{:04x}-7000-8000-000000000000", millis >> 16, millis & 0xffff)
     };
@@ -224,7 +224,7 @@ fn a_suspension_cuts_and_its_end_does_not_undo_that() {
 }
 
 #[test]
-fn a_higher_epoch_cuts_those_below_it_of_its_zone() {
+fn higher_epoch_cuts_requests_below_it_in_its_zone() {
     let scene = Scene::new();
     let (mut below, mut at, mut without) =
         (scene.delegated(false, 6), scene.delegated(false, 7), scene.delegated(false, 0));
@@ -236,7 +236,7 @@ fn a_higher_epoch_cuts_those_below_it_of_its_zone() {
     };
     scene.epoch("edge_create", "7");
     assert_eq!(below.reason(), Some("delegation_stale"));
-    assert_eq!(lenient.reason(), None, "a creation alone cuts only who asked for it");
+    assert_eq!(lenient.reason(), None, "a creation does not cut this route");
     scene.epoch("edge_revoke", "7");
     assert_eq!(lenient.reason(), Some("delegation_stale"));
     for waiting in [&mut at, &mut without, &mut unchecked] {
@@ -245,7 +245,7 @@ fn a_higher_epoch_cuts_those_below_it_of_its_zone() {
 }
 
 #[test]
-fn a_horizon_cuts_what_was_made_before_it_even_while_the_state_is_stale() {
+fn horizon_cuts_older_tokens_even_while_state_is_stale() {
     let scene = Scene::new();
     let (mut old, mut new) = (full_claims(), full_claims());
     (old.iat, new.iat) = (START, START + 2);
@@ -257,7 +257,7 @@ fn a_horizon_cuts_what_was_made_before_it_even_while_the_state_is_stale() {
 }
 
 #[test]
-fn repeated_messages_look_for_no_running_requests() {
+fn repeated_messages_search_no_running_requests() {
     let scene = Scene::new();
     let mut other = scene.start(&claims("ar-other"));
     let searches = || scene.revocations.state().running.searches.load(Ordering::Relaxed);
@@ -292,7 +292,7 @@ fn repeated_messages_look_for_no_running_requests() {
 }
 
 #[test]
-fn horizon_that_was_taken_back_cuts_again() {
+fn cleared_horizon_cuts_again_when_raised() {
     let scene = Scene::new();
     let revocations = &scene.revocations;
     revocations.cover_recut(START);
@@ -321,18 +321,18 @@ fn exp_cuts_after_its_grace() {
     assert_eq!(overdue(), Some(Duration::from_secs(60)));
     assert_eq!((strict.reason(), default.reason()), (Some("expired"), None));
     scene.clock.advance(Duration::from_secs(60));
-    assert_eq!(overdue(), None, "what was cut is not awaited any more");
+    assert_eq!(overdue(), None, "a cut request is no longer awaited");
     assert_eq!(default.reason(), Some("expired"));
 }
 
 #[test]
-fn a_thread_of_its_own_watches_the_time() {
+fn timekeeper_thread_cuts_expired_requests() {
     let scene = Scene::new();
     let mut claims = claims("ar-1");
     claims.exp = START + 100;
     let mut waiting = scene.start(&claims);
     scene.clock.advance(Duration::from_secs(160));
-    // No longer than its longest sleep, by the real clock.
+    // Waits at least as long as the timekeeper's longest sleep, by the real clock.
     for _ in 0..600 {
         if waiting.woken() > 0 {
             break;
@@ -343,7 +343,7 @@ fn a_thread_of_its_own_watches_the_time() {
 }
 
 #[test]
-fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
+fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
     let scene = Scene::new();
     let mut asked = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
     let mut not = scene.start(&full_claims());
@@ -356,7 +356,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     scene.clock.advance(Duration::from_secs(2));
     overdue();
     assert_eq!((tight.reason(), asked.reason()), (Some("unknown"), None));
-    // A proof starts the time anew.
+    // A proof restarts the time.
     scene.revocations.confirm(scene.revocations.now());
     scene.clock.advance(Duration::from_secs(60));
     overdue();
@@ -370,7 +370,7 @@ fn an_unknown_state_cuts_only_who_asked_for_it_and_only_beyond_the_bound() {
     overdue();
     assert_eq!(open.reason(), None);
     let Poll::Ready(Cut::Unknown(Unknown::Stale { bound, .. })) = asked.poll() else {
-        panic!("it is not said how stale");
+        panic!("the cut has no staleness");
     };
     assert_eq!(bound, Duration::from_secs(60));
 }
@@ -389,7 +389,7 @@ fn keys_and_policies_cut_nothing() {
 }
 
 #[test]
-fn every_part_is_woken_and_the_cut_is_told_once() {
+fn every_part_wakes_and_the_cut_is_reported_once() {
     let scene = Scene::new();
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
@@ -414,7 +414,7 @@ fn every_part_is_woken_and_the_cut_is_told_once() {
 }
 
 #[test]
-fn a_part_that_moves_to_another_task_is_woken_there_and_keeps_one_place() {
+fn part_moved_to_another_task_is_woken_there() {
     let scene = Scene::new();
     let mut waiting = scene.start(&full_claims());
     let first = Arc::clone(&waiting.woken);
@@ -422,14 +422,14 @@ fn a_part_that_moves_to_another_task_is_woken_there_and_keeps_one_place() {
         waiting.woken = Arc::default();
         assert!(waiting.poll().is_pending());
     }
-    // The one that was replaced is not kept, let alone woken.
+    // The replaced waker is neither kept nor woken.
     assert_eq!(Arc::strong_count(&first), 1);
     scene.revoke("sid", "sid");
     assert_eq!((waiting.reason(), first.0.load(Ordering::SeqCst)), (Some("revoked"), 0));
 }
 
 #[test]
-fn nothing_stays_registered_once_every_part_is_gone() {
+fn dropping_every_part_unregisters_the_request() {
     let scene = Scene::new();
     let watch = Arc::new(scene.watch().cut_when_unknown());
     let mut claims = full_claims();
@@ -448,7 +448,7 @@ fn nothing_stays_registered_once_every_part_is_gone() {
     assert_eq!(scene.revocations.state().running.next(), (None, None));
     let weak = Arc::downgrade(scene.revocations.state());
     drop((scene, watch));
-    // The thread that keeps the time may just be looking.
+    // The timekeeper's thread may hold the state during a check.
     let gone = (0..600).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         weak.upgrade().is_none()
@@ -457,7 +457,7 @@ fn nothing_stays_registered_once_every_part_is_gone() {
 }
 
 #[test]
-fn a_request_may_be_dropped_by_whom_its_cut_wakes() {
+fn woken_task_may_drop_the_request() {
     struct DropsIt(std::sync::Mutex<Option<RequestCancellation>>);
     impl Wake for DropsIt {
         fn wake(self: Arc<Self>) {
@@ -474,19 +474,19 @@ fn a_request_may_be_dropped_by_whom_its_cut_wakes() {
     assert_eq!(scene.revocations.running(), 0);
 }
 
-/// Fails where this takes so long that it must be waiting for a lock that its own thread holds.
+/// Fails if `what` does not end: it then waits for a lock that its own thread holds.
 fn ends(what: impl FnOnce() + Send + 'static) {
     let (done, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         what();
         let _ = done.send(());
     });
-    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "it hangs, or panicked");
+    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "the thread hangs or panicked");
 }
 
 #[test]
 fn replaced_waker_may_use_its_request() {
-    /// Holds a part of the request that waits, as a task does that is woken by this.
+    /// Holds a waiting part of the request, like a task that this waker wakes.
     struct Task(std::sync::Mutex<Option<RequestCancellation>>);
     impl Wake for Task {
         fn wake(self: Arc<Self>) {}
@@ -517,7 +517,7 @@ fn replaced_waker_may_use_its_request() {
 }
 
 #[test]
-fn waker_told_of_loss_may_use_the_state() {
+fn waker_notified_of_loss_may_use_the_state() {
     struct Asks(Arc<RevocationsWriter>);
     impl Wake for Asks {
         fn wake(self: Arc<Self>) {
@@ -537,7 +537,7 @@ fn waker_told_of_loss_may_use_the_state() {
 }
 
 #[test]
-fn registering_and_revoking_at_the_same_time_misses_nobody() {
+fn concurrent_registration_and_revocation_misses_no_request() {
     for round in 0..300 {
         let scene = Scene::new();
         let id = format!("ar-{round}");
@@ -557,7 +557,7 @@ fn registering_and_revoking_at_the_same_time_misses_nobody() {
     }
 }
 
-/// A state with room for what is revoked already, and no more.
+/// Creates a state whose index is full with one revocation.
 fn full_scene() -> Scene {
     let clock = Arc::new(ManualClock::new());
     let options = Options { max_entries: 1, ..Options::default() };
@@ -569,7 +569,7 @@ fn full_scene() -> Scene {
 }
 
 #[test]
-fn what_is_revoked_without_room_is_cut_and_the_rest_runs_on_until_there_is_room() {
+fn full_index_cuts_revoked_requests_and_others_at_reopening() {
     let scene = full_scene();
     let (revoked, suspended) = (claims("ar-1"), claims("ar-2"));
     let mut other = claims("ar-3");
@@ -589,7 +589,7 @@ fn what_is_revoked_without_room_is_cut_and_the_rest_runs_on_until_there_is_room(
     assert_eq!(revoked.reason(), Some("revoked"));
     assert_eq!(suspended.reason(), Some("suspended"));
     assert_eq!(other.reason(), None);
-    // Admitted before, and waiting only now.
+    // Admitted before the state was full, and waiting only now.
     let late = Arc::new(scene.watch()).start(&claims("ar-4"));
     assert_eq!(late.cut().map(Cut::label), Some("unknown"));
 

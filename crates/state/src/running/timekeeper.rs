@@ -1,7 +1,8 @@
-//! The one thread that cuts what time ends: `exp`, and a state that was unknown for too long.
+//! The thread that cuts requests when time ends them: at `exp`, or when the state is unknown for
+//! too long.
 //!
-//! A thread of its own and no task: it needs no runtime, it outlives each, and no busy or hanging
-//! one holds it up. It sleeps while nothing has an end.
+//! It is a thread and not a task, so it needs no runtime, outlives each runtime, and is not delayed
+//! by a busy one. It sleeps while no request has an end.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,16 +24,19 @@ struct Shared {
 struct Keeping {
     started: bool,
     stopped: bool,
-    /// `true` if it must look again before it sleeps on.
+    /// `true` if it must check again before the next sleep.
     look: bool,
-    /// `true` while it sleeps because nothing has an end.
+    /// `true` while it sleeps because no request has an end.
     idle: bool,
 }
 
 impl Timekeeper {
-    /// Looks soon: something has an end now. `start` makes what the thread calls each time that it
-    /// looks: it cuts what is overdue and returns the time until the next end, or breaks once the
-    /// state is gone. It must hold the state weakly.
+    /// Makes the thread check soon, because a request now has an end. Starts the thread at the
+    /// first call.
+    ///
+    /// `start` creates the function that the thread calls at each check. It cuts what is overdue
+    /// and returns the time until the next end, or breaks once the state is gone. It must hold the
+    /// state weakly.
     pub(crate) fn expect<L>(&self, start: impl FnOnce() -> L)
     where
         L: FnMut() -> ControlFlow<(), Option<Duration>> + Send + 'static,
@@ -41,12 +45,12 @@ impl Timekeeper {
         if !keeping.started {
             let (shared, look) = (Arc::clone(&self.0), start());
             let name = "caracal-deadlines".to_owned();
-            // If there is no thread to be had, the next request tries again.
+            // If no thread can be started, the next request tries again.
             keeping.started =
                 thread::Builder::new().name(name).spawn(move || keep(&shared, look)).is_ok();
             return;
         }
-        // Set also while it is awake: it may have looked just before.
+        // Set even while the thread is awake: its check may already be over.
         keeping.look = true;
         if keeping.idle {
             drop(keeping);

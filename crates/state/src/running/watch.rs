@@ -1,4 +1,4 @@
-//! The terms on which the requests of a route are watched.
+//! The conditions under which the running requests of a route are cut.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,18 @@ use crate::staleness::Bound;
 use crate::state::State;
 use crate::verdict::Checks;
 
-/// The terms on which a route's requests are cut while they run; one a route, shared.
+/// Configures when the running requests of a route are cut. A route has one policy, which its
+/// requests share.
 ///
-/// A running request is cut as soon as a new one on the same token would be refused: when one of
-/// its anchors is revoked or suspended, when its delegation epoch is stale (where that is
-/// checked), and when the horizon passes its `iat` (where that is). It is also cut when its `exp`
-/// has passed, and, where that is asked for, when too little has been known for longer than the
-/// bound; where the state is full, what is revoked then is cut too, although it finds no room.
-/// Invalidated keys and policies cut nothing: they say nothing of a token that was
-/// admitted.
+/// A running request is cut as soon as a new one on the same token would be denied:
+///
+/// - one of its anchors is revoked or suspended, even if the index is full and cannot store that;
+/// - its delegation epoch is stale, if that is checked;
+/// - the horizon reaches its `iat`, if that is checked.
+///
+/// It is also cut when its `exp` and the grace have passed. With [`CutPolicy::cut_when_unknown`],
+/// it is cut when the state has been unknown for longer than the bound. Invalidated keys and
+/// policies cut no request, because they do not concern a token that was already admitted.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -44,7 +47,7 @@ pub struct CutPolicy {
     pub(super) state: Arc<State>,
     pub(super) checks: Checks,
     exp_grace: Duration,
-    /// The bound on staleness, if the route cuts what is unknown.
+    /// The bound on staleness, if the route cuts requests when the state is unknown.
     pub(super) bound: Option<Bound>,
     pub(super) on_cut: Option<OnCut>,
 }
@@ -52,8 +55,8 @@ pub struct CutPolicy {
 type OnCut = Box<dyn Fn(&CutReport<'_>) + Send + Sync>;
 
 impl CutPolicy {
-    /// Watches for what these checks look at, and for `exp` with a grace of 60 seconds: the leeway
-    /// after which a new request is refused.
+    /// Creates a policy that applies these checks to running requests, and cuts at `exp` with a
+    /// grace of 60 seconds: the leeway after which a new request is denied.
     #[must_use]
     pub fn new(revocations: Revocations, checks: Checks) -> Self {
         Self {
@@ -65,16 +68,16 @@ impl CutPolicy {
         }
     }
 
-    /// Cuts so long after `exp`. Whole seconds count.
+    /// Sets the time after `exp` at which requests are cut. Ignores fractions of a second.
     #[must_use]
     pub const fn with_exp_grace(mut self, grace: Duration) -> Self {
         self.exp_grace = grace;
         self
     }
 
-    /// Cuts when the state is unknown, too: when the last proof that the log is complete is older
-    /// than the bound of the state or of the checks, whichever is smaller. Has no effect where the
-    /// checks fail open.
+    /// Also cuts requests when the state is unknown: when the last proof that the log is complete
+    /// is older than the bound of the state or of the checks, whichever is smaller. Has no effect
+    /// if the checks fail open.
     #[must_use]
     pub fn cut_when_unknown(mut self) -> Self {
         let bound = self.state.bound(&self.checks);
@@ -82,14 +85,14 @@ impl CutPolicy {
         self
     }
 
-    /// Calls this once for each request that was cut, by whichever part of it ends first.
+    /// Calls `hook` once for each request that was cut, when its first part reports the cut.
     #[must_use]
     pub fn on_cut(mut self, hook: impl Fn(&CutReport<'_>) + Send + Sync + 'static) -> Self {
         self.on_cut = Some(Box::new(hook));
         self
     }
 
-    /// The second in which a request on a token of this `exp` ends.
+    /// Returns the second in which a request on a token with this `exp` is cut.
     pub(super) fn deadline(&self, exp: UnixSeconds) -> UnixSeconds {
         exp.later_by(self.exp_grace)
     }
