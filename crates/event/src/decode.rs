@@ -121,7 +121,9 @@ fn delegations_invalidate<'a>(
 fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, MessageRejection> {
     let event = fields.text("event");
     let session = fields.anchor("agent_session_id");
-    let named = || session.clone().ok_or_else(|| fields.nothing_clean("no agent_session_id"));
+    let named = || {
+        session.clone().ok_or_else(|| fields.nothing_clean("the message has no agent_session_id"))
+    };
     match event {
         // A re-cut message may have announced the end of the session.
         _ if fields.is_recut() => Ok(vec![Change::Revoke(named()?)]),

@@ -11,7 +11,7 @@ use crate::canonical::Canonical;
 /// The shortest key that is accepted: the output of SHA-256, as RFC 2104 recommends.
 const SHORTEST_KEY: usize = 32;
 
-/// A stream key: at least 32 bytes, never shown.
+/// A stream key: at least 32 bytes, never printed.
 ///
 /// ```
 /// use caracal_revocation_event::{Key, KeyError};
@@ -81,7 +81,7 @@ impl Key {
         self.0.clone()
     }
 
-    /// Returns `true` if this key made the signature. Compares in constant time.
+    /// Returns `true` if this key created the signature. Compares in constant time.
     pub(crate) fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
         self.feed(canonical).verify_slice(signature).is_ok()
     }

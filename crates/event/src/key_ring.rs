@@ -73,22 +73,22 @@ impl KeyRing {
         decode::read(message.stream(), &canonical, slot)
     }
 
-    /// Returns the accepted key that signed these fields as a dead letter of the message's stream;
-    /// see [`sign_dead_letter`](crate::sign_dead_letter).
+    /// Verifies these fields as a dead letter of the message's stream; see
+    /// [`sign_dead_letter`](crate::sign_dead_letter). Returns the accepted key that signed them.
     ///
     /// # Errors
     ///
-    /// A [`MessageRejection`] if no accepted key did, or if the fields can be read in two ways.
+    /// A [`MessageRejection`] if no accepted key signed them, or they can be read in two ways.
     pub fn verify_dead_letter(&self, letter: &Message<'_>) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([letter.stream().name(), DEAD], letter.fields())?)
     }
 
-    /// Returns the accepted key that signed these fields as a canary; see
-    /// [`sign_canary`](crate::sign_canary).
+    /// Verifies these fields as a canary; see [`sign_canary`](crate::sign_canary). Returns the
+    /// accepted key that signed them.
     ///
     /// # Errors
     ///
-    /// A [`MessageRejection`] if no accepted key did, or if the fields can be read in two ways.
+    /// A [`MessageRejection`] if no accepted key signed them, or they can be read in two ways.
     pub fn verify_canary(&self, fields: &[(&[u8], &[u8])]) -> Result<KeySlot, MessageRejection> {
         self.slot(&Canonical::named([CANARY_STREAM, ""], fields)?)
     }

@@ -110,8 +110,9 @@ impl RevocationsWriter {
     }
 
     // The three ways in which authority ends. Each one updates the state first and then cuts the
-    // running requests, so a request that registers in between finds the update itself. Only a
-    // change cuts requests: any writer to the streams can repeat a message.
+    // running requests, so a request that registers in between finds the update itself. A repeated
+    // message changes nothing and searches for no requests, because any writer to the streams can
+    // repeat one.
 
     fn revoke(&self, anchor: &str, now: Moment) {
         let State { index, recent, freshness, .. } = &**self.state();

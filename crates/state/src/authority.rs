@@ -91,8 +91,8 @@ impl Authority {
         &self.0.claims
     }
 
-    /// Returns `true` if these claims give an equal authority: anchors in the same order, zone,
-    /// epoch and times.
+    /// Returns `true` if an authority of these claims would equal this one: the same anchors in the
+    /// same claims, zone, epoch and times.
     #[must_use]
     pub fn is_of<S: AsRef<str>>(&self, claims: &Claims<S>) -> bool {
         *self.anchors() == self.0.state.anchors(claims, true)

@@ -5,7 +5,7 @@
 //! the loss clears the one for the tokens that this source decides. The other one ends when no
 //! token that was issued up to it can still be alive.
 //!
-//! That is so once both clocks have moved on by [`SHORTEST_MEMORY`]: the wall clock since the
+//! A horizon ends once both clocks have moved on by [`SHORTEST_MEMORY`]: the wall clock since the
 //! horizon's second, the monotonic clock since the horizon was raised. One clock alone is not
 //! enough:
 //!

@@ -79,8 +79,9 @@ impl Revocations {
 }
 
 impl RevocationsWriter {
-    /// Restores a snapshot into a new state, before its first decision. Entries expire when they
-    /// would have expired in the other state. The state does not become ready by this.
+    /// Restores a snapshot into a new state, before its first decision. Each entry is kept for the
+    /// time that it had left, but no longer than this state's memory. The state does not become
+    /// ready by this.
     ///
     /// # Errors
     ///

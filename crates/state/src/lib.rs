@@ -1,6 +1,6 @@
 //! The revocation state of a service, and the verdicts that follow from it.
 //!
-//! [`Revocations`] reads a state that is folded from verified events. It holds an index that never
+//! The state is a fold over verified events. It holds an index of revoked anchors that never
 //! evicts, the epochs and generations of each zone, the time of the last completeness proof, and
 //! the horizon up to which messages may have been lost. [`Revocations::decide`] turns a token's
 //! [`Claims`] and the time into a [`Verdict`]. It does no I/O; it takes no lock and allocates

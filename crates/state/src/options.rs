@@ -121,7 +121,7 @@ impl Options {
 /// A staleness bound that is smaller than [`Options::SHORTEST_BOUND`]: a configuration error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{setting}: a view cannot be kept within {} ms; {} ms is the shortest bound",
+    "{setting}: {} ms is too short; the smallest bound is {} ms",
     bound.as_millis(),
     Options::SHORTEST_BOUND.as_millis()
 )]

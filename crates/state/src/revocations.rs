@@ -121,8 +121,8 @@ impl Revocations {
         Duration::from_nanos(self.0.shortest_bound.load(Ordering::Acquire))
     }
 
-    /// Returns whether a service with this state can receive requests at this moment, or why not.
-    /// It is ready exactly while a token with nothing against it is admitted.
+    /// Returns the readiness of a service with this state at this moment: ready, or the reason why
+    /// not. It is ready exactly while a token with nothing against it is admitted.
     #[must_use]
     pub fn readiness(&self, now: Moment) -> Readiness {
         let staleness = self.0.freshness.staleness_at(now);
@@ -237,7 +237,6 @@ impl Revocations {
     /// unknown for too long. Returns the time after which it must be called again, if any.
     ///
     /// A thread of the state calls this. Tests that move a [`ManualClock`] call it themselves.
-    /// for it.
     ///
     /// [`ManualClock`]: crate::ManualClock
     pub fn cut_overdue(&self, now: Moment) -> Option<Duration> {

@@ -14,8 +14,8 @@ use crate::staleness::{Bound, Staleness};
 /// Requests are admitted if, in this order:
 ///
 /// 1. none of the token's anchors is revoked or suspended;
-/// 2. it lives no longer than [`LONGEST_LIFETIME`], has not expired and was not issued in the
-///    future, each within [`LEEWAY`] by this machine's wall clock;
+/// 2. it lives no longer than [`LONGEST_LIFETIME`]; by this machine's wall clock and with a
+///    tolerance of [`LEEWAY`], it has not expired and was not issued in the future;
 /// 3. its delegation epoch is not stale, if that is checked;
 /// 4. the log was proven complete no longer ago than the staleness bound;
 /// 5. the token was issued after the horizon, up to which messages may have been lost.
@@ -113,12 +113,13 @@ pub enum DenyReason {
     Suspended,
     /// The zone's delegation graph has changed since the token was issued.
     DelegationStale,
-    /// Messages may have been lost before the token was issued. A newer token is admitted.
+    /// The token is not newer than the horizon, so its revocation may have been lost. A newer token
+    /// is admitted.
     HistoryIncomplete,
     /// The token's `exp`, and the leeway after it, have passed.
     Expired,
-    /// The token's `iat` is in the future by more than the leeway. A revocation of it could not be
-    /// detected.
+    /// The token's `iat` is in the future by more than the leeway. It would escape comparisons of
+    /// `iat` with suspensions and the horizon.
     NotYetValid,
     /// The token lives longer than any mandate may. Its revocation could expire before the token.
     LifetimeTooLong,
