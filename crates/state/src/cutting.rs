@@ -28,7 +28,7 @@ impl State {
         let staleness = self.freshness.staleness_at(now).ok();
         for request in running.take_overdue(UnixSeconds::of(now), staleness) {
             request.recheck(now);
-            // A proof may have arrived in between.
+            // A proof may have arrived in between; the request then continues.
             if !request.is_cut() {
                 running.await_again(&request);
             }

@@ -55,8 +55,8 @@ impl Digest {
     }
 }
 
-/// The keys of digests: random for each state, unless a snapshot brings its own. An
-/// attacker who has them can choose ids that share a digest.
+/// The keys of digests: random for each state, unless a snapshot brings its own. An attacker who
+/// has them can choose ids that share a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DigestKeys {
     seed: u64,

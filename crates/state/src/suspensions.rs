@@ -16,8 +16,8 @@ pub(crate) enum SuspensionStatus {
     Clear,
 }
 
-/// The two times of a suspension or resume. Without a decided time, a resume lifts nothing and no
-/// resume lifts a suspension.
+/// The two times of a suspension or resume. A resume without a decided time lifts nothing. A
+/// suspension without one is never lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     occurred: OccurredAt,

@@ -64,7 +64,8 @@ impl Request {
             state.running.enter(&self.entry(), &(request as Weak<dyn Waiter>));
             state.expect_end();
             self.recheck(state.now());
-            // A revocation that found no room since the request was admitted is in no index.
+            // A revocation that found no room since the request was admitted is not in the index,
+            // so the recheck cannot find it.
             if state.index.is_full() && !self.watch.checks.fail_open_unknown {
                 self.end(Cut::Unknown(Unknown::Full));
             }
