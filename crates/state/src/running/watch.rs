@@ -75,7 +75,7 @@ impl CutPolicy {
         self
     }
 
-    /// Also cuts requests when the state is unknown: when the last proof that the log is complete
+    /// Cuts requests when the state is unknown, too: when the last proof that the log is complete
     /// is older than the bound of the state or of the checks, whichever is smaller. Has no effect
     /// if the checks fail open.
     #[must_use]
