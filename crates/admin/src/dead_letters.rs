@@ -1,4 +1,4 @@
-//! Dead letters where they are stored, whichever service wrote them.
+//! Dead letters in the streams `<stream>.dead`, of every service that writes them.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use caracal_revocation_stream::{DeadLetter, InspectError, ParseDeadLetterError};
 use crate::entries::RawEntry;
 use crate::inspector::{Inspector, PAGE};
 
-/// A dead letter where it is stored.
+/// An entry of a dead-letter stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredLetter {
-    /// The stream of its message.
+    /// The stream that the message was read from.
     pub stream: Stream,
-    /// Its id in the stream of dead letters.
+    /// The entry's id in the dead-letter stream.
     pub id: StreamId,
-    /// The letter, if the entry is one.
+    /// The dead letter, or the reason that the entry cannot be read as one.
     pub letter: Result<DeadLetter, UnreadableLetter>,
 }
 
-/// The reason that an entry of a dead-letter stream is no letter.
+/// The reason that an entry of a dead-letter stream cannot be read as a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnreadableLetter {
     /// Its fields are not those of a dead letter.
     #[error("{0}")]
     Shape(#[from] ParseDeadLetterError),
-    /// It has so many bytes, which is more than is read of one entry.
+    /// The entry exceeds the limit for one entry. Holds its size in bytes.
     #[error("too large to be read: {0} bytes")]
     TooLarge(u64),
 }
@@ -42,7 +42,8 @@ impl StoredLetter {
         Self { stream, id: entry.id, letter }
     }
 
-    /// Returns the cause: the part of the error before its first colon.
+    /// Returns the cause: the part of the error before its first colon, or `unreadable` if the
+    /// entry cannot be read.
     #[must_use]
     pub fn cause(&self) -> &str {
         let Ok(letter) = &self.letter else { return "unreadable" };
@@ -52,12 +53,12 @@ impl StoredLetter {
 }
 
 impl Inspector {
-    /// Returns the next dead letters of a stream after `after`, the oldest first. None only where
-    /// nothing follows.
+    /// Returns the next page of a stream's dead letters after `after`, oldest first. The page is
+    /// empty only at the end of the dead-letter stream.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub async fn dead_letters(
         &mut self,
         stream: Stream,
@@ -67,11 +68,11 @@ impl Inspector {
         Ok(entries.iter().map(|entry| StoredLetter::of(stream, entry)).collect())
     }
 
-    /// Returns one dead letter of a stream, if it is there.
+    /// Returns the dead letter with this id, or `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub async fn dead_letter(
         &mut self,
         stream: Stream,
@@ -81,11 +82,12 @@ impl Inspector {
         Ok(entry.map(|entry| StoredLetter::of(stream, &entry)))
     }
 
-    /// Counts the dead letters of a stream after `after` by cause; at most about `most` of them.
+    /// Counts the dead letters of a stream after `after` by cause. Stops after the page that
+    /// reaches `most`.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub async fn dead_letter_causes(
         &mut self,
         stream: Stream,
@@ -108,11 +110,11 @@ impl Inspector {
         Ok(causes)
     }
 
-    /// Deletes dead letters; returns how many were there.
+    /// Deletes dead letters. Returns the number deleted.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis refuses.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn drop_dead_letters(
         &mut self,
         stream: Stream,

@@ -1,4 +1,4 @@
-//! Entries of any stream, as bytes that nobody has verified.
+//! Unverified entries of any stream, as bytes.
 
 use std::time::{Duration, Instant};
 
@@ -9,34 +9,35 @@ use redis::Pipeline;
 
 use crate::inspector::{Inspector, PAGE, first};
 
-/// Above every id.
+/// The highest possible id.
 pub(crate) const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
-/// Whole entries are read to count them, so of large ones only some are.
+/// The time after which a count stops: counting reads whole entries, and large ones take long.
 const COUNT_WITHIN: Duration = Duration::from_secs(5);
 
-/// An entry as it stands.
+/// An unverified entry, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawEntry {
     /// Its id.
     pub id: StreamId,
-    /// Names and values, in the order of the wire.
+    /// The names and values of its fields, in the stored order.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
-    /// How many bytes its fields had, where those were too many to be kept.
+    /// The size of its fields in bytes if they exceed the limit for one entry. `fields` is empty
+    /// then.
     pub too_large: Option<u64>,
 }
 
-/// Some entries, counted.
+/// The result of counting the entries in a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) entries: u64,
     pub(crate) first: Option<StreamId>,
-    /// There are more than were counted.
+    /// The count stopped before the end of the range.
     pub(crate) has_more: bool,
 }
 
 impl RawEntry {
-    /// The fields, borrowed.
+    /// Returns the fields, borrowed.
     #[must_use]
     pub fn fields(&self) -> Vec<(&[u8], &[u8])> {
         self.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect()
@@ -44,12 +45,12 @@ impl RawEntry {
 }
 
 impl Inspector {
-    /// The next entries of the stream at `key` after `after`, in order: at most `count`, and fewer
-    /// where they are large. None only where nothing follows.
+    /// Returns the next entries of the stream at `key` after `after`, in order: at most `count`,
+    /// and fewer if they are large. The list is empty only at the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub async fn entries(
         &mut self,
         key: &str,
@@ -65,11 +66,11 @@ impl Inspector {
         Ok(page.entries.into_iter().map(entry).collect())
     }
 
-    /// The entry `id` of the stream at `key`, if it is there.
+    /// Returns the entry `id` of the stream at `key`, or `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub async fn entry(
         &mut self,
         key: &str,
@@ -79,11 +80,11 @@ impl Inspector {
         Ok(found.into_iter().find(|entry| entry.id == id))
     }
 
-    /// Deletes entries; how many were there.
+    /// Deletes entries. Returns the number deleted.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis refuses.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn delete(&mut self, key: &str, ids: &[StreamId]) -> Result<u64, InspectError> {
         if ids.is_empty() {
             return Ok(0);
@@ -97,11 +98,12 @@ impl Inspector {
         Ok(redis_reply::number(&answer)?)
     }
 
-    /// Counts the entries after `after`, up to `last`: to about `at_most`, and for a few seconds.
+    /// Counts the entries after `after`, up to and including `last`. Stops early after about
+    /// `at_most` entries, or after five seconds.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say, or the key holds something else.
+    /// [`InspectError`] if Redis cannot be reached or returns an error, or the key is no stream.
     pub(crate) async fn count(
         &mut self,
         key: &str,
@@ -126,11 +128,11 @@ impl Inspector {
         }
     }
 
-    /// Removes the entries before `id`, exactly; how many that were.
+    /// Removes exactly the entries before `id`. Returns the number removed.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis refuses.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub(crate) async fn trim_before(
         &mut self,
         key: &str,

@@ -1,4 +1,4 @@
-//! A consumer group as it stands: who is in it, what it has not read, what it has not finished.
+//! The state of a consumer group: its consumers, its unread entries and its pending entries.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::entries::END;
 use crate::inspector::{Inspector, StreamReport, first};
 use crate::reply;
 
-/// More unread entries than this are not counted one by one.
+/// The number of entries at which a count of unread entries stops.
 const MAX_COUNTED: u64 = 10_000;
 
 /// A consumer group.
@@ -22,18 +22,18 @@ pub struct GroupReport {
     pub name: String,
     /// The last entry that was delivered to a consumer.
     pub last_delivered: StreamId,
-    /// Entries that stand in the stream and were never delivered.
+    /// The number of entries in the stream that were never delivered to this group.
     pub unread: u64,
-    /// There are more unread than were counted.
+    /// `true` if the count stopped early: `unread` is then a lower bound.
     pub unread_at_least: bool,
-    /// The first of them.
+    /// The id of the first unread entry.
     pub oldest_unread: Option<StreamId>,
-    /// Entries that left the stream before they were delivered, where Redis counted enough to
-    /// tell.
+    /// The number of entries that were removed before they were delivered. `None` if Redis'
+    /// counters do not determine it.
     pub lost: Option<u64>,
-    /// Entries delivered and not acknowledged.
+    /// The number of entries delivered and not acknowledged.
     pub pending: u64,
-    /// The first of them.
+    /// The first pending entry.
     pub oldest_pending: Option<OldestPending>,
     /// Its consumers.
     pub consumers: Vec<ConsumerReport>,
@@ -43,13 +43,13 @@ pub struct GroupReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OldestPending {
-    /// The entry.
+    /// Its id.
     pub id: StreamId,
-    /// Whom it was delivered to.
+    /// The consumer that it was last delivered to.
     pub consumer: String,
-    /// Since it was last delivered.
+    /// The time since its last delivery.
     pub idle: Duration,
-    /// How often it was delivered.
+    /// The number of its deliveries.
     pub deliveries: u64,
 }
 
@@ -59,19 +59,21 @@ pub struct OldestPending {
 pub struct ConsumerReport {
     /// Its name.
     pub name: String,
-    /// Entries delivered to it and not acknowledged.
+    /// The number of entries delivered to it and not acknowledged.
     pub pending: u64,
-    /// Since it last asked for anything.
+    /// The time since it last tried to read or claim entries.
     pub idle: Duration,
 }
 
 impl Inspector {
-    /// The groups of a stream in detail. What is unread is counted from ids and `entries-added`:
-    /// the `lag` of `XINFO GROUPS` goes wrong when entries are deleted.
+    /// Returns the groups of a stream, with consumers, unread entries and pending entries.
+    ///
+    /// Unread entries are counted from ids and `entries-added`: the `lag` of `XINFO GROUPS`
+    /// becomes wrong once an entry is deleted.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn groups(
         &mut self,
         key: &str,
@@ -96,7 +98,7 @@ impl Inspector {
         let name = redis_reply::text(reply::field(group, "name")?)?;
         let pending = redis_reply::number(reply::field(group, "pending")?)?;
         let last_delivered = reply::id(reply::field(group, "last-delivered-id")?)?;
-        // Nil until the server can tell.
+        // Nil if the server does not know it.
         let entries_read = redis_reply::number(reply::field(group, "entries-read")?).ok();
         let (consumers, oldest_pending) = self.members(key, &name).await?;
         let (unread, at_least, oldest_unread) = self.unread(key, stream, last_delivered).await?;
@@ -144,7 +146,8 @@ impl Inspector {
         Ok((consumers, oldest))
     }
 
-    /// How many entries stand after `delivered`, whether there are more, and the first of them.
+    /// Returns the number of entries after `delivered`, `true` if that is a lower bound, and the
+    /// id of the first of them.
     async fn unread(
         &mut self,
         key: &str,
@@ -162,8 +165,8 @@ impl Inspector {
     }
 }
 
-/// Entries before the stream's first that were not delivered. Deletions in the middle hide how
-/// many were trimmed, so nothing is said then.
+/// Returns the number of entries that were trimmed before they were delivered. Returns `None` if
+/// entries inside the stream were deleted: Redis' counters do not separate those from trimmed ones.
 fn lost(stream: &StreamReport, delivered: StreamId, entries_read: Option<u64>) -> Option<u64> {
     if delivered >= stream.first && stream.length > 0 || delivered >= stream.last {
         return Some(0);
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_trimmed_before_it_was_read_is_lost() {
+    fn counts_entries_trimmed_before_delivery_as_lost() {
         let (first, last) = (StreamId::new(60, 0), StreamId::new(99, 0));
         let mut stream =
             StreamReport { length: 40, entries_added: 100, first, last, ..StreamReport::default() };
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(lost(&stream, StreamId::new(70, 0), Some(71)), Some(0));
         assert_eq!(lost(&stream, StreamId::new(30, 0), None), None, "Redis did not count");
         stream.max_deleted = StreamId::new(70, 0);
-        assert_eq!(lost(&stream, StreamId::new(30, 0), Some(31)), None, "a gap hides how many");
+        assert_eq!(lost(&stream, StreamId::new(30, 0), Some(31)), None, "deletions hide it");
         let emptied = StreamReport { length: 0, first: StreamId::ZERO, ..stream };
         assert_eq!(lost(&emptied, StreamId::new(30, 0), Some(31)), Some(69));
     }

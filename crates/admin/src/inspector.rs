@@ -1,4 +1,4 @@
-//! What an operator asks of Redis: the streams, their groups, the server itself.
+//! The connections of an operator's program, and the state of a stream's key.
 
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use redis::{Pipeline, Value};
 
 use crate::reply;
 
-/// Connections for the questions of an operator.
+/// The connections of an operator's program to Redis.
 ///
-/// Each is answered within two seconds, or fails. An answer with entries may take longer while its
-/// bytes arrive, a minute at most; it holds fewer entries where many do not arrive whole.
+/// A command fails if it is not answered within two seconds. An answer with entries may take up to
+/// a minute while its bytes arrive. It contains fewer entries if a full page does not arrive in
+/// time.
 ///
 /// ```no_run
 /// use caracal_revocation_admin::Inspector;
@@ -33,54 +34,54 @@ use crate::reply;
 #[derive(Debug)]
 pub struct Inspector {
     pub(crate) links: Links,
-    /// To the server of `REDIS_PRIMARY_URL`, if that is set.
+    /// Connections to the server of `REDIS_PRIMARY_URL`, if that is set.
     pub(crate) primary: Option<Links>,
-    /// For answers with entries in them.
+    /// Reads entries.
     pub(crate) reader: EntryReader,
     version: String,
 }
 
-/// At most so many entries are read at once.
+/// The maximum number of entries in one answer.
 pub(crate) const PAGE: usize = 1_000;
 
-/// In a cluster, questions about the server are asked of the one that has this stream.
+/// The stream whose node answers queries about the server, in a cluster.
 pub(crate) const HOME: &str = Stream::SessionsRevoke.name();
 
-/// What stands at a stream's key.
+/// The content of a stream's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyReport {
-    /// Nothing.
+    /// The key does not exist.
     Missing,
-    /// Something that is no stream.
+    /// The key holds another type.
     NoStream,
     /// A stream.
     Stream(StreamReport),
 }
 
-/// What Redis counts of a stream.
+/// The counters of a stream, as Redis reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamReport {
-    /// How many entries it has.
+    /// The number of its entries.
     pub length: u64,
-    /// How many were ever added.
+    /// The number of entries ever added to it.
     pub entries_added: u64,
-    /// The id of its first entry, zero when it is empty.
+    /// The id of its first entry, or zero if it is empty.
     pub first: StreamId,
-    /// The id last given to an entry.
+    /// The id of the entry that was added last, even if that was removed since.
     pub last: StreamId,
-    /// The highest id that was ever deleted; trimming by `XTRIM` does not move it.
+    /// The highest id that was ever deleted. Trimming by `XTRIM` does not change it.
     pub max_deleted: StreamId,
     /// The names of its groups.
     pub groups: Vec<String>,
 }
 
 impl Inspector {
-    /// Connects, and asks for the version: before 7.0 Redis does not count what was ever added.
+    /// Connects, and checks the version: Redis before 7.0 does not count the entries ever added.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
+    /// [`InspectError`] if Redis cannot be reached, rejects the login, or is older than 7.0.
     pub async fn connect(settings: &Settings) -> Result<Self, InspectError> {
         let (mut links, primary) = (links(settings), primary_links(settings));
         let mut commands = Pipeline::new();
@@ -96,17 +97,17 @@ impl Inspector {
         Ok(Self { links, primary, reader, version: version.to_owned() })
     }
 
-    /// The server's version.
+    /// Returns the server's version.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The server's clock, since the Unix epoch.
+    /// Returns the server's clock, as the time since the Unix epoch.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn time(&mut self) -> Result<Duration, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
@@ -114,11 +115,11 @@ impl Inspector {
         Ok(redis_reply::time(&answer)?)
     }
 
-    /// What stands at `key`.
+    /// Returns the content of `key`.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn stream(&mut self, key: &str) -> Result<KeyReport, InspectError> {
         let (head, length) = match self.reader.head(key).await {
             Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
@@ -140,7 +141,7 @@ impl Inspector {
     }
 }
 
-/// The only answer to the only command.
+/// Returns the answer to a pipeline of one command.
 pub(crate) fn first(answers: Vec<Value>) -> Result<Value, LogError> {
     answers.into_iter().next().ok_or(LogError::Reply("fewer answers than commands"))
 }

@@ -1,6 +1,6 @@
 //! The streams and consumer groups that the wire contract provisions.
 
-/// One of the contract's streams: its groups, and how long it is meant to be.
+/// One of the contract's streams: its consumer groups and its intended length.
 ///
 /// ```
 /// use caracal_revocation_admin::StreamLayout;
@@ -14,15 +14,15 @@ pub struct StreamLayout {
     pub name: &'static str,
     /// The consumer groups to provision.
     pub groups: &'static [&'static str],
-    /// How many entries it is meant to have at most; beyond it an operator is warned.
+    /// The intended maximum number of entries. Operators are warned of a longer stream.
     pub intended_length: Option<u64>,
 }
 
-/// Groups that are provisioned, and that no service of Caracal reads.
+/// The provisioned groups that no service of Caracal reads.
 const UNREAD_GROUPS: [&str; 4] =
     ["siem-export", "audit-dlq-observer", "invocations-observer", "delegations-observer"];
 
-/// Entries in a node of a stream, unless Redis is configured otherwise.
+/// The number of entries in a node of a stream, unless Redis is configured otherwise.
 const NODE: u64 = 100;
 
 impl StreamLayout {
@@ -47,25 +47,26 @@ impl StreamLayout {
         Self { name, groups, intended_length }
     }
 
-    /// Returns `true` if it is longer than it is meant to be.
+    /// Returns `true` if this length exceeds the intended length.
     ///
-    /// A stream without groups gains an entry at each start of Redis: `MAXLEN ~ 1` removes whole
-    /// nodes only.
+    /// A stream without groups gains an entry at each start of Redis, and `MAXLEN ~ 1` removes
+    /// whole nodes only. It may therefore exceed its intended length by one node.
     #[must_use]
     pub fn is_over(&self, length: u64) -> bool {
         let slack = if self.groups.is_empty() { NODE } else { 0 };
         self.intended_length.is_some_and(|intended| length > intended + slack)
     }
 
-    /// Returns `true` if a service of Caracal reads this group, or may read it. In the groups that
-    /// none reads, unread entries are normal.
+    /// Returns `true` if a service of Caracal may read this group. In the other groups, unread
+    /// entries are normal.
     #[must_use]
     pub fn is_read(&self, group: &str) -> bool {
         !UNREAD_GROUPS.contains(&group)
     }
 
-    /// Returns `true` if old entries may be removed: Caracal's Audit service replays those of its
-    /// dead-letter stream, and a stream without groups is kept by its entry.
+    /// Returns `true` if old entries may be removed. It is `false` for the dead-letter stream of
+    /// Caracal's Audit service, which replays the entries. It is also `false` for a stream without
+    /// groups, which is provisioned with an entry.
     #[must_use]
     pub fn is_trimmable(&self) -> bool {
         !self.groups.is_empty() && self.name != "caracal.audit.events.dlq"

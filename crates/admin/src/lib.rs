@@ -1,9 +1,11 @@
-//! What only operators' programs do with Caracal's streams.
+//! Operations on Caracal's streams that only operators' programs need.
 //!
-//! An [`Inspector`] provisions the streams that a [`StreamLayout`] describes, tells what stands in
-//! them and who reads them, which rights its user has, what the replicas of a fleet say of
-//! themselves and what could be trimmed, and writes a dead letter's message once more.
-//! `caracal-streams` is the program over it. What it is built on is in `caracal-revocation-stream`.
+//! An [`Inspector`] creates the streams and groups that a [`StreamLayout`] describes. It reports
+//! the entries and consumer groups of a stream, the rights of its Redis user, the receipts of a
+//! fleet's replicas, and the entries that can be trimmed. It also replays dead letters.
+//!
+//! `caracal-streams` is the command-line program for these operations. Settings and connections
+//! come from `caracal-revocation-stream`.
 
 mod dead_letters;
 mod entries;

@@ -1,4 +1,4 @@
-//! Makes the streams and groups of the contract where they are missing, and rewrites nothing.
+//! Creates the missing streams and groups of the contract, and changes nothing that exists.
 
 use caracal_revocation_stream::InspectError;
 use caracal_revocation_stream::internal::{LogError, reply};
@@ -7,33 +7,33 @@ use redis::Pipeline;
 use crate::inspector::{Inspector, KeyReport};
 use crate::layout::StreamLayout;
 
-/// One stream of the contract, and what provisioning it takes or took.
+/// The state of one stream of the contract, before provisioning changes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Provisioned {
     /// The stream.
     pub stream: &'static StreamLayout,
-    /// It was there, or not.
+    /// The state of its key.
     pub state: Provision,
-    /// How many entries it had.
+    /// The number of its entries.
     pub length: u64,
-    /// Its groups, and whether they were there.
+    /// The state of each of its groups.
     pub groups: Vec<(&'static str, Provision)>,
 }
 
-/// What was found, and so what is to be done.
+/// The state of a stream or a group. It determines the action of provisioning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provision {
-    /// It is there: nothing to do.
+    /// It exists: provisioning leaves it unchanged.
     Present,
-    /// It is missing: to be made.
+    /// It is missing: provisioning creates it.
     Missing,
-    /// The key holds something that is no stream, which is left alone.
+    /// The stream's key holds another type: provisioning leaves it unchanged.
     Obstructed,
 }
 
 impl Provisioned {
-    /// Returns `true` if there is nothing to do.
+    /// Returns `true` if the stream and all its groups exist.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == Provision::Present
@@ -44,7 +44,7 @@ impl Provisioned {
         let (state, length, present): (_, _, &[String]) = match found {
             KeyReport::Missing => (Provision::Missing, 0, &[]),
             KeyReport::NoStream => (Provision::Obstructed, 0, &[]),
-            // A stream without groups is kept by its one entry.
+            // A stream without groups is provisioned with one entry.
             KeyReport::Stream(found) if stream.groups.is_empty() && found.length == 0 => {
                 (Provision::Missing, 0, &[])
             }
@@ -63,11 +63,11 @@ impl Provisioned {
 }
 
 impl Inspector {
-    /// What provisioning would find, and so do, for each stream of the contract. Changes nothing.
+    /// Returns the state of each stream of the contract, without changing it.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn verify(&mut self) -> Result<Vec<Provisioned>, InspectError> {
         let mut all = Vec::with_capacity(StreamLayout::ALL.len());
         for stream in &StreamLayout::ALL {
@@ -77,12 +77,14 @@ impl Inspector {
         Ok(all)
     }
 
-    /// Makes what is missing, and tells what was: done again, it changes nothing. Several may
-    /// do it at once.
+    /// Creates the missing streams and groups. Returns the state of each stream before that.
+    ///
+    /// A second call changes nothing. Several processes may provision at once.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis refuses; what was made until then stays.
+    /// [`InspectError`] if Redis cannot be reached or returns an error. Streams and groups that
+    /// were created before the error stay.
     pub async fn provision(&mut self) -> Result<Vec<Provisioned>, InspectError> {
         let found = self.verify().await?;
         for provisioned in &found {
@@ -102,13 +104,13 @@ impl Inspector {
         let mut commands = Pipeline::new();
         commands.cmd("XGROUP").arg("CREATE").arg(stream).arg(group).arg("$").arg("MKSTREAM");
         match self.links.tell(stream, &commands).await {
-            // Somebody else was faster.
+            // Another process created it first.
             Err(LogError::Redis(words)) if words.starts_with("BUSYGROUP") => Ok(()),
             other => Ok(other.map(|_| ())?),
         }
     }
 
-    /// Adds the one entry unless somebody else adds it first.
+    /// Adds the one entry, unless another process adds it first.
     async fn make_single_entry(&mut self, stream: &str) -> Result<(), InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("WATCH").arg(stream).cmd("XLEN").arg(stream);
@@ -121,7 +123,7 @@ impl Inspector {
         } else {
             commands.cmd("UNWATCH");
         }
-        // On the connection that watches the stream, and on no other.
+        // `WATCH` applies to its own connection: the transaction must use the same one.
         Ok(self.links.to(stream).await?.tell(&commands).await.map(|_| ())?)
     }
 }
@@ -132,7 +134,7 @@ mod tests {
     use crate::inspector::StreamReport;
 
     #[test]
-    fn a_stream_is_complete_with_all_its_groups() {
+    fn stream_is_complete_with_all_its_groups() {
         let audit = &StreamLayout::ALL[0];
         let with = |groups: &[&str]| {
             let groups = groups.iter().map(|name| (*name).to_owned()).collect();
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_groups_needs_its_entry() {
+    fn stream_without_groups_needs_an_entry() {
         let limits = &StreamLayout::ALL[8];
         let mut report = StreamReport::default();
         assert!(!Provisioned::of(limits, &KeyReport::Stream(report.clone())).is_complete());

@@ -1,4 +1,4 @@
-//! The receipts of a whole fleet, read.
+//! Reads the receipts of all replicas of a fleet.
 
 use caracal_revocation_stream::internal::{Connection, LogError, RECEIPT_PREFIX, reply};
 use caracal_revocation_stream::{InspectError, Receipt};
@@ -9,20 +9,20 @@ use crate::inspector::Inspector;
 const UNLIKE: LogError = LogError::Reply("SCAN is not as expected");
 
 impl Inspector {
-    /// The receipts of every replica that wrote one within the last 15 seconds, by name.
-    ///
-    /// What is no receipt, though it stands under such a key, is left out.
+    /// Returns the receipt of every replica that wrote one within the last 15 seconds, sorted by
+    /// the replica's name. Skips values that are not receipts.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not answer, or does not let this user `SCAN` and `MGET`.
+    /// [`InspectError`] if Redis cannot be reached, or if this user lacks the right to `SCAN` or
+    /// `MGET`.
     pub async fn receipts(&mut self) -> Result<Vec<Receipt>, InspectError> {
         let mut values = Vec::new();
         for node in self.links.everywhere().await? {
             let connection = self.links.at(node).await?;
             let mut commands = Pipeline::new();
             for key in keys(connection).await? {
-                // One by one: in a cluster, those of one server are not of one slot.
+                // One `MGET` per key: in a cluster, the keys of one node are in different slots.
                 commands.cmd("MGET").arg(key);
             }
             if !commands.is_empty() {
@@ -40,7 +40,7 @@ impl Inspector {
     }
 }
 
-/// The keys of the receipts on one server.
+/// Returns the keys of the receipts on one server.
 async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
     let mut keys = Vec::new();
     let mut cursor = "0".to_owned();
@@ -56,7 +56,7 @@ async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
         }
         cursor = reply::text(next)?;
         if cursor == "0" {
-            // A key may be told twice.
+            // `SCAN` may return a key twice.
             keys.sort_unstable();
             keys.dedup();
             return Ok(keys);

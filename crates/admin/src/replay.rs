@@ -1,4 +1,4 @@
-//! A dead letter's message, written to its stream once more.
+//! Replays a dead letter: writes its message to the message's stream again.
 
 use caracal_revocation_event::{KeyRing, KeySlot, Message, MessageRejection, Stream, StreamId};
 use caracal_revocation_stream::internal::{LogError, MAX_LEN, reply};
@@ -7,33 +7,34 @@ use redis::Pipeline;
 
 use crate::inspector::Inspector;
 
-/// A dead letter's message was not written again.
+/// The reason that a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// Its fields are not to be had: the letter's values are no JSON object.
-    #[error("the letter does not hold the message's fields")]
+    /// The fields of the message are unknown: the letter's `values` are not a JSON object.
+    #[error("the dead letter does not contain the message's fields")]
     NoFields,
-    /// It is not signed with an accepted key, or says nothing that can be used.
+    /// The message is not signed with an accepted key, or is malformed or ambiguous.
     #[error("{0}")]
     Rejected(MessageRejection),
-    /// No key is configured, so nothing can be verified.
-    #[error("no stream key: nothing can be verified")]
+    /// No key is configured, so the message cannot be verified.
+    #[error("no stream key: the message cannot be verified")]
     NoKey,
-    /// Somebody re-cut it: its clean parts were acted on, what it hid cannot be told.
-    #[error("re-cut by someone who can write to Redis: its clean parts were acted on already")]
+    /// The message was re-cut: a field hides text that reads like another field. Services applied
+    /// its clean parts when they read it, and the hidden meaning is unknown.
+    #[error("re-cut by a user with write access to Redis: its clean parts were already applied")]
     Recut,
-    /// Redis did not take it.
+    /// Redis could not be reached or returned an error.
     #[error("{0}")]
     Inspect(#[from] InspectError),
 }
 
-/// Checks that a letter's message may be written again: signed with a key of the ring, for this
-/// stream, and to be read in one way only.
+/// Verifies that a dead letter may be replayed. Its message must be signed with a key of the ring,
+/// for this stream, and must not be re-cut.
 ///
 /// # Errors
 ///
-/// [`ReplayError`] says why not.
+/// [`ReplayError`] if the dead letter must not be replayed.
 pub fn verify_letter(
     letter: &DeadLetter,
     keys: &KeyRing,
@@ -42,7 +43,7 @@ pub fn verify_letter(
     verified(letter, keys, stream).map(|_| ())
 }
 
-/// The fields of a message that was verified, `_sig` among them.
+/// Verifies the message and returns its fields, including `_sig`.
 fn verified(
     letter: &DeadLetter,
     keys: &KeyRing,
@@ -59,13 +60,15 @@ fn verified(
 }
 
 impl Inspector {
-    /// Verifies a dead letter's message and writes it to its stream once more, as it was signed;
-    /// its new id. Every effect is monotone or idempotent, so doing it twice is harmless.
+    /// Verifies the message of a dead letter and writes its signed fields to its stream. Returns
+    /// the new id.
+    ///
+    /// The effect of every message is monotonic or idempotent, so a second replay is harmless.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] when it is not validly signed, and then nothing is written; or when Redis
-    /// does not take it.
+    /// [`ReplayError`] if the message does not verify; nothing is written then. The same error type
+    /// reports that Redis cannot be reached or returned an error.
     pub async fn replay(
         &mut self,
         letter: &DeadLetter,
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_validly_signed_for_its_stream_is_written_again() {
+    fn replays_only_messages_validly_signed_for_their_stream() {
         let key = Key::generate().unwrap();
         let ring = KeyRing::new(key.clone());
         let signed = MessageBuilder::keys("z-1").into_fields(Some(&key), SystemTime::now());
@@ -112,11 +115,11 @@ mod tests {
         assert!(matches!(other, Err(ReplayError::Rejected(_))), "signed with another key");
         let open =
             verify_letter(&good, &KeyRing::insecure_accept_unsigned(), Stream::KeysInvalidate);
-        assert!(matches!(open, Err(ReplayError::NoKey)), "nothing to verify with");
+        assert!(matches!(open, Err(ReplayError::NoKey)), "no key to verify with");
     }
 
     #[test]
-    fn a_recut_message_is_not_written_again() {
+    fn does_not_replay_recut_message() {
         let key = Key::generate().unwrap();
         let notice = MessageBuilder::keys("z-1").with("note", "1\nzone_id=z-2");
         let fields = notice.into_fields(Some(&key), SystemTime::now());

@@ -1,4 +1,4 @@
-//! The shapes that only an operator's questions are answered in.
+//! Decodes the answers of Redis that only operators' programs ask for.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) fn list(value: &Value) -> Result<&[Value], LogError> {
     }
 }
 
-/// The value of a field in a flat list of names and values.
+/// Returns the value of a field in a flat list of names and values.
 pub(crate) fn field<'v>(item: &'v Value, name: &str) -> Result<&'v Value, LogError> {
     list(item)?
         .chunks_exact(2)
@@ -31,7 +31,7 @@ pub(crate) fn millis(value: &Value) -> Result<Duration, LogError> {
     number(value).map(Duration::from_millis)
 }
 
-/// The names in the answer to `XINFO GROUPS`.
+/// Returns the group names in the answer to `XINFO GROUPS`.
 pub(crate) fn group_names(answer: &Value) -> Result<Vec<String>, LogError> {
     list(answer)?.iter().map(|item| text(field(item, "name")?)).collect()
 }

@@ -1,4 +1,4 @@
-//! What could be trimmed from a stream without losing anything that is still needed.
+//! Finds and trims the entries of a stream that are no longer needed.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use crate::groups::GroupReport;
 use crate::inspector::{Inspector, KeyReport};
 use crate::layout::StreamLayout;
 
-/// History that a follower replays at its start.
+/// The history that a follower replays at its start.
 const HISTORY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Entries beyond so many are not counted.
+/// The number of entries at which a count of removable entries stops.
 const MAX_COUNTED: u64 = 100_000;
 
-/// What could be trimmed from one stream.
+/// The entries that can be trimmed from one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetentionPlan {
     /// The stream.
     pub stream: &'static StreamLayout,
-    /// How many entries it has.
+    /// The number of its entries.
     pub length: u64,
-    /// Entries before this id are not needed.
+    /// The first id that is still needed.
     pub keep_from: StreamId,
-    /// What is needed first: the history, or a group's entries. Holds the group's name as it
-    /// stands in Redis.
+    /// The reason that `keep_from` is needed: the history, or the entries of a group. Contains the
+    /// name of the group unescaped.
     pub kept_for: String,
-    /// How many entries stand before it.
+    /// The number of entries before `keep_from`.
     pub removable: u64,
-    /// There are more than were counted.
+    /// `true` if the count stopped early: `removable` is then a lower bound.
     pub at_least: bool,
 }
 
 impl Inspector {
-    /// What could be trimmed from this stream, if it is there.
+    /// Returns the plan for this stream, or `None` if the stream does not exist.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn retention(
         &mut self,
         stream: &'static StreamLayout,
@@ -48,7 +48,7 @@ impl Inspector {
         let (keep_from, kept_for) = if stream.is_trimmable() {
             self.bound(stream.name).await?
         } else if stream.groups.is_empty() {
-            (StreamId::ZERO, "its entries keep it there".to_owned())
+            (StreamId::ZERO, "a stream without groups needs its entry".to_owned())
         } else {
             (StreamId::ZERO, "Caracal's Audit service replays them".to_owned())
         };
@@ -61,18 +61,19 @@ impl Inspector {
         Ok(Some(RetentionPlan { stream, length, keep_from, kept_for, removable, at_least }))
     }
 
-    /// Trims what the plan names, as far as it is still not needed; how many entries that were.
+    /// Trims the entries of the plan, except those that a group needs by now. Returns the number
+    /// removed.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis refuses.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn trim(&mut self, plan: &RetentionPlan) -> Result<u64, InspectError> {
-        // Since the plan a group may have been set back, or made anew.
+        // Since the plan, a group may have been set back or created.
         let (keep_from, _) = self.bound(plan.stream.name).await?;
         self.trim_before(plan.stream.name, keep_from.min(plan.keep_from)).await
     }
 
-    /// The first id that is still needed, and for what.
+    /// Returns the first id that is still needed, and the reason.
     async fn bound(&mut self, name: &str) -> Result<(StreamId, String), InspectError> {
         let now = self.time().await?;
         let groups = match self.stream(name).await? {
@@ -89,7 +90,7 @@ fn needed_from(now: Duration, groups: &[GroupReport]) -> (StreamId, String) {
     let mut first = (history, "24 h of history".to_owned());
     for group in groups {
         let name = &group.name;
-        // What was delivered and not finished, and what was not delivered.
+        // Entries that were delivered and not acknowledged, and entries that were not delivered.
         let pending = group.oldest_pending.as_ref().map(|it| (it.id, format!("{name}: pending")));
         let unread = (group.last_delivered, format!("{name}: unread"));
         first = pending

@@ -1,7 +1,7 @@
-//! The rights of this user, found out without using them.
+//! Tests the rights of a Redis user without using them.
 //!
-//! Redis checks the rights of a command before its arguments. So each right is asked for by a
-//! command that cannot be carried out: only the error `NOPERM` says that it is missing.
+//! Redis checks the rights of a command before its arguments. Each right is therefore tested with a
+//! command that Redis rejects for its arguments. Only the error `NOPERM` shows a missing right.
 
 use std::time::Duration;
 
@@ -13,32 +13,33 @@ use redis::{Pipeline, Value};
 
 use crate::inspector::{HOME, Inspector};
 
-/// What a right is needed for.
+/// The purpose that a right is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// To follow the streams: without it nothing works.
+    /// Follow the streams. Every follower needs it.
     Follow,
-    /// To ask the primary of a replica how far its history is.
+    /// Ask the primary of a replica for the end of its history.
     Primary,
-    /// To warn of settings that lose messages.
+    /// Read the server's settings, to warn of those that lose messages.
     Warn,
-    /// To write dead letters, once in a fleet.
+    /// Write dead letters, once in a fleet.
     DeadLetter,
-    /// To send canaries.
+    /// Send canaries.
     Canary,
-    /// To write receipts.
+    /// Write receipts.
     Receipts,
-    /// To do effects once in a fleet, as a member of a consumer group.
+    /// Run effects once in a fleet, as a member of a consumer group.
     Effects,
-    /// To publish.
+    /// Publish messages.
     Publish,
-    /// To remove or replace messages that were published.
+    /// Remove or replace published messages.
     Remove,
 }
 
 impl Purpose {
-    /// All that a user needs for it, as words for `ACL SETUSER`; none for what no consumer needs.
+    /// Returns all rights for this purpose, as arguments of `ACL SETUSER`. Returns `None` for a
+    /// purpose that no follower has.
     #[must_use]
     pub const fn rights(self) -> Option<&'static str> {
         match self {
@@ -53,21 +54,21 @@ impl Purpose {
     }
 }
 
-/// One right, and whether this user has it.
+/// One right, and the result of its test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Right {
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// The command, as an ACL names it.
     pub command: &'static str,
     /// The key that it is needed on.
     pub key: Option<String>,
-    /// This user has it.
+    /// `true` if this user has it.
     pub held: bool,
 }
 
-/// A right, and the command that asks for it.
+/// A right, and the command that tests it.
 struct Probe {
     purpose: Purpose,
     right: &'static str,
@@ -76,24 +77,24 @@ struct Probe {
 }
 
 impl Inspector {
-    /// The rights of this user where the streams are read. Refused commands appear in Redis'
-    /// `ACL LOG`.
+    /// Tests the rights of this user at the server that the streams are read from. Rejected
+    /// commands appear in Redis' `ACL LOG`.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not answer.
+    /// [`InspectError`] if Redis does not answer.
     pub async fn rights(&mut self) -> Result<Vec<Right>, InspectError> {
         let mut rights = ask(&mut self.links, probes()).await?;
         rights.extend(ask_queued(&mut self.links).await?);
         Ok(rights)
     }
 
-    /// The rights of the user of `REDIS_PRIMARY_URL` there, if that is set: dead letters and
-    /// receipts are written on the primary.
+    /// Tests the rights of the user of `REDIS_PRIMARY_URL` at that server, which dead letters and
+    /// receipts are written to. Returns `None` if `REDIS_PRIMARY_URL` is not set.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when that server does not answer.
+    /// [`InspectError`] if that server does not answer.
     pub async fn rights_at_primary(&mut self) -> Result<Option<Vec<Right>>, InspectError> {
         let Some(primary) = &mut self.primary else { return Ok(None) };
         let mut probes = probes();
@@ -110,7 +111,8 @@ async fn ask(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogErr
         push(&mut commands, command.iter().map(String::as_str));
     }
     let answers = links.to(HOME).await?.ask(&commands, Duration::ZERO).await?;
-    // A user who may begin a transaction and not end it has left the connection in one.
+    // The connection of a user with the right to `MULTI` but not to `DISCARD` is still in a
+    // transaction.
     links.close();
     let right = |(probe, answer): (Probe, Value)| Right {
         purpose: probe.purpose,
@@ -121,15 +123,15 @@ async fn ask(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogErr
     Ok(probes.into_iter().zip(answers).map(right).collect())
 }
 
-/// Commands that no argument makes impossible are only queued, in a transaction that is never
-/// carried out: the connection is closed instead.
+/// Tests the rights to commands that are valid with any argument. Queues them in a transaction that
+/// is never executed: the connection is closed instead.
 async fn ask_queued(links: &mut Links) -> Result<Vec<Right>, LogError> {
     let mut begin = Pipeline::new();
     begin.cmd("MULTI");
     let connection = links.to(HOME).await?;
     let begun = connection.ask(&begin, Duration::ZERO).await?;
     let mut rights = Vec::new();
-    // Outside a transaction these commands would be carried out.
+    // Outside a transaction, Redis would execute these commands.
     if begun == [Value::Okay] {
         let mut commands = Pipeline::new();
         for right in ["del", "unlink"] {
@@ -159,10 +161,10 @@ fn is_refused(answer: Value) -> bool {
     reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
 }
 
-/// `KEY` stands for the key.
+/// The words of a command. `KEY` is a placeholder for the key.
 type Words = &'static [&'static str];
 
-/// On each stream.
+/// The rights on each stream.
 const ON_STREAM: [(Purpose, &str, Words); 14] = {
     use Purpose::{Effects, Follow, Publish, Remove};
     [
@@ -182,13 +184,14 @@ const ON_STREAM: [(Purpose, &str, Words); 14] = {
         (Remove, "xdel", &["XDEL", "KEY", "bad-id"]),
         (Remove, "set", &["SET", "KEY", "v", "BAD"]),
         (Remove, "expire", &["EXPIRE", "KEY", "bad"]),
-        // A key that is renamed to itself stays as it is.
+        // Renaming a key to itself changes nothing.
         (Remove, "rename", &["RENAME", "KEY", "KEY"]),
         (Remove, "restore", &["RESTORE", "KEY", "0", "bad", "REPLACE"]),
     ]
 };
 
-/// On no key. `TIME`, `INFO`, `CONFIG GET` and an empty transaction are harmless as they are.
+/// The rights that concern no key. `TIME`, `INFO`, `CONFIG GET` and an empty transaction are
+/// harmless, so Redis executes them.
 const ON_NO_KEY: [(Purpose, &str, Words); 9] = {
     use Purpose::{DeadLetter, Follow, Remove, Warn};
     [
@@ -253,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asks_for_every_right_of_the_lines() {
+    fn tests_every_right_of_the_acl_lines() {
         for purpose in [
             Purpose::Follow,
             Purpose::Warn,
@@ -265,7 +268,7 @@ mod tests {
             let named = line.split(' ').filter_map(|word| word.strip_prefix('+'));
             let mut named: BTreeSet<_> = named.collect();
             if purpose == Purpose::Canary {
-                // It is asked for, as a right to follow.
+                // Tested as a right to follow.
                 named.remove("time");
             }
             let probes = probes();

@@ -1,4 +1,4 @@
-//! The server itself: what keeps it from losing messages, its memory, its clock.
+//! The state of the Redis server: persistence, memory and clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,42 +8,42 @@ use redis::Pipeline;
 
 use crate::inspector::{HOME, Inspector};
 
-/// A Redis server as it runs now.
+/// The current state of a Redis server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerReport {
-    /// `redis_version`.
+    /// Its `redis_version`.
     pub version: String,
-    /// Since it was started; what was not on disk before is gone.
+    /// The time since its start. Messages from before that were not on disk are lost.
     pub uptime: Duration,
-    /// It is a primary.
+    /// `true` if it is a primary.
     pub is_primary: bool,
-    /// Of a replica, whether its link to the primary is up.
+    /// `true` if it is a primary, or a replica whose link to the primary is up.
     pub is_linked: bool,
-    /// The settings that messages depend on.
+    /// The settings that can lose messages.
     pub persistence: Vec<LiveSetting>,
-    /// Bytes that it uses.
+    /// The memory that it uses, in bytes.
     pub used_memory: u64,
-    /// Bytes that it may use, 0 for no bound.
+    /// The memory that it may use, in bytes; 0 for no bound.
     pub max_memory: u64,
-    /// Bytes that its machine has.
+    /// The memory of its machine, in bytes.
     pub machine_memory: u64,
-    /// Keys that it evicted since it was started.
+    /// The number of keys that it evicted since its start.
     pub evicted_keys: u64,
-    /// The last write to the append-only file succeeded.
+    /// `true` if the last write to the append-only file did not fail.
     pub last_write_ok: bool,
-    /// How far its clock is ahead of this machine's, in milliseconds, as far as can be told.
+    /// The lead of its clock over this machine's, in milliseconds; negative if it is behind.
     pub clock_ahead_ms: i64,
-    /// How long an answer takes; the clock is known to half of it.
+    /// The round-trip time of the fastest answer. `clock_ahead_ms` is accurate to half of it.
     pub round_trip: Duration,
 }
 
 impl Inspector {
-    /// The server as it runs now.
+    /// Returns the current state of the server.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not say.
+    /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn server(&mut self) -> Result<ServerReport, InspectError> {
         let (clock_ahead_ms, round_trip) = self.clock().await?;
         let mut commands = Pipeline::new();
@@ -78,8 +78,8 @@ impl Inspector {
         })
     }
 
-    /// How far the server's clock is ahead, by the fastest of a few answers: the less an answer
-    /// takes, the better it is known when the clock was read.
+    /// Measures the lead of the server's clock in milliseconds, and the round-trip time. Uses the
+    /// fastest of five answers: the shorter a round trip, the smaller the error.
     async fn clock(&mut self) -> Result<(i64, Duration), InspectError> {
         let mut best: Option<(i64, Duration)> = None;
         for _ in 0..5 {
