@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Level {
@@ -14,17 +14,18 @@ pub(super) enum Level {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
-    /// The name of the check, for programs to match.
+    /// The name of the check, which programs match on.
     pub(super) check: &'static str,
     pub(super) level: Level,
-    /// The stream, group, setting or right that it is about.
+    /// The stream, group, setting or right that the finding is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subject: Option<String>,
+    /// The observation.
     pub(super) seen: String,
-    /// Why it matters.
+    /// The consequence of the observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) why: Option<&'static str>,
-    /// What to do next.
+    /// The next step for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is said of the messages: signed by which key, refused for what, and what went dead.
+//! The findings about the messages: readiness, signing keys, rejections and dead letters.
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{NotReady, OutageCause};
@@ -11,8 +11,8 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = match &evidence.replay {
         Err(error) => vec![
             Finding::broken("follower", error.clone())
-                .why("a service with these settings does not start, or cannot read")
-                .then("set what is named here, or mend what stands above"),
+                .why("a service with these settings does not start, or cannot read the streams")
+                .then("correct the setting named here, or the findings above"),
         ],
         Ok(replay) => of_replay(replay, evidence.has_previous_key),
     };
@@ -24,23 +24,23 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
     let applied: u64 = replay.streams.iter().map(|judged| judged.applied).sum();
     let mut findings = Vec::new();
     findings.push(match replay.not_ready {
-        None => Finding::fine("follower", format!("{applied} messages applied of the last day")),
+        None => Finding::fine("follower", format!("{applied} messages of the last day applied")),
         Some(NotReady::NoSignatureVerifies) => {
             Finding::broken("follower", "messages arrive and none is signed with an accepted key")
                 .about("STREAMS_HMAC_KEY")
-                .why("a follower is not ready and answers 503 to every request")
+                .why("a service is not ready and answers 503 to every request")
                 .then("set STREAMS_HMAC_KEY, or STREAMS_HMAC_KEY_PREVIOUS, to the producers' key")
         }
         Some(why @ NotReady::NotProvisioned) => {
-            Finding::broken("follower", "none of the streams that it reads exists")
+            Finding::broken("follower", "none of the streams that a follower reads exists")
                 .about("REDIS_URL")
-                .why("a follower is not ready and answers 503 to every request")
+                .why("a service is not ready and answers 503 to every request")
                 .then(why.advice())
         }
         Some(_) => Finding::broken("follower", "the history could not be proven complete")
-            .why("until then every verdict is unknown")
+            .why("until it is proven, the verdict for every token is unknown")
             .then(replay.outage.map_or(
-                "run this again; if it stays, somebody deletes or trims without pause",
+                "run the doctor again; if this stays, a client deletes or trims without pause",
                 OutageCause::advice,
             )),
     });
@@ -48,8 +48,8 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
         let seen = format!("messages up to second {horizon} (Unix time) may be missing");
         findings.push(
             Finding::warning("horizon", seen)
-                .why("tokens made before are refused as history_incomplete until refreshed")
-                .then("find out what trimmed, deleted or flushed within the last day"),
+                .why("tokens issued up to then are denied as history_incomplete until refreshed")
+                .then("find the client that trimmed, deleted or flushed within the last day"),
         );
     }
     findings.extend(keys(replay, has_previous_key));
@@ -62,23 +62,23 @@ fn keys(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
     let [current, previous, unsigned] = replay.keys;
     let failed: u64 = replay.streams.iter().map(|judged| judged.bad_signatures).sum();
     let seen = format!(
-        "of the last day, current key {current}, previous key {previous}, no accepted key {failed}"
+        "in the last day: current key {current}, previous key {previous}, no accepted key {failed}"
     );
     let mut findings = vec![Finding::fine("signatures", seen)];
     if unsigned > 0 {
-        let seen = format!("{unsigned} messages believed without a signature");
+        let seen = format!("{unsigned} messages accepted without a signature");
         findings.push(
             Finding::warning("signatures", seen)
                 .about("CARACAL_MODE")
-                .why("without a key whoever can write to Redis can lift suspensions")
-                .then("set STREAMS_HMAC_KEY; only development runs without"),
+                .why("without a key, any client that can write to Redis can end suspensions")
+                .then("set STREAMS_HMAC_KEY; only development may run without it"),
         );
     }
     if has_previous_key {
         let seen = if previous == 0 {
-            "nobody signed with it in the last day: it can be removed"
+            "no message of the last day is signed with it: it can be removed"
         } else {
-            "still in use: not every producer has moved on"
+            "still in use: not every producer has the current key"
         };
         findings.push(Finding::fine("signatures", seen).about("STREAMS_HMAC_KEY_PREVIOUS"));
     }
@@ -88,14 +88,14 @@ fn keys(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
 fn refused(stream: Stream, judged: &Judged) -> Option<Finding> {
     let last = judged.last_refused?;
     let seen = format!(
-        "{} refused for the signature and {} as malformed or ambiguous, the last {last}",
+        "{} rejected for their signature, {} as malformed or ambiguous; the last is {last}",
         judged.bad_signatures, judged.unusable
     );
     Some(
         Finding::warning("refused", seen)
             .about(stream.name())
-            .why("a producer holds another key, or somebody else writes to this stream")
-            .then(format!("caracal-streams watch --from {last} --count 1; then its producer")),
+            .why("a producer has another key, or another client writes to this stream")
+            .then(format!("caracal-streams watch --from {last} --count 1; then find its producer")),
     )
 }
 
@@ -105,8 +105,8 @@ fn dead_letters(evidence: &Evidence) -> Vec<Finding> {
     if !is_on {
         findings.push(
             Finding::warning("dead_letters", "off: a service with these settings writes none")
-                .why("a message that it cannot use is counted, and then lost")
-                .then("see above, at rights"),
+                .why("a message that it rejects is counted, and then lost")
+                .then("see the findings about rights above"),
         );
     }
     for dead in &evidence.dead {
@@ -123,16 +123,16 @@ fn dead_letters(evidence: &Evidence) -> Vec<Finding> {
             let seen = match dead.length {
                 0 if !is_on => continue,
                 0 => "none".to_owned(),
-                length => format!("{length}, none of the last day"),
+                length => format!("{length}, but none from the last day"),
             };
             findings.push(Finding::fine("dead_letters", seen).about(subject));
             continue;
         }
-        let seen = format!("{} dead letters; of the last day: {causes}", dead.length);
+        let seen = format!("{} dead letters; from the last day: {causes}", dead.length);
         findings.push(
             Finding::warning("dead_letters", seen)
                 .about(subject)
-                .why("each is a message that some service could not act on")
+                .why("each is a message that a service could not apply")
                 .then(format!("caracal-streams dead-letters list --stream {}", dead.stream)),
         );
     }

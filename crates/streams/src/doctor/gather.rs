@@ -1,4 +1,4 @@
-//! What the doctor looks at, gathered from Redis. No judgement here.
+//! Gathers the evidence for the doctor from Redis, without judging it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,35 +14,37 @@ use crate::outcome::Failure;
 use crate::settings::Sources;
 use crate::watch::read_history;
 
-/// History that is looked at: as long as revocations are remembered.
+/// The history that the doctor reads: as long as followers remember revocations.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Dead letters beyond so many are counted and not read.
+/// The maximum number of dead letters that are read by cause.
 const MAX_LETTERS: usize = 10_000;
 
+/// The observations that all findings follow from.
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) server: ServerReport,
     pub(super) rights: Vec<Right>,
-    /// The rights at the server of `REDIS_PRIMARY_URL`, if that is set, or why they are unknown.
+    /// The rights at the server of `REDIS_PRIMARY_URL`, if that is set, or the reason that they are
+    /// unknown.
     pub(super) at_primary: Option<Result<Vec<Right>, String>>,
     /// The contract's streams.
     pub(super) streams: Vec<StreamEvidence>,
-    /// The dead letters of the streams that change state.
+    /// The dead-letter streams of the streams that change a follower's state.
     pub(super) dead: Vec<DeadEvidence>,
-    /// The last day as a follower reads it, or why it cannot.
+    /// The last day as a follower reads it, or the error that prevents reading it.
     pub(super) replay: Result<Replay, String>,
-    /// A second accepted key is configured.
+    /// `true` if a second accepted key is configured.
     pub(super) has_previous_key: bool,
-    /// The server's clock, since the Unix epoch.
+    /// The server's clock, as the time since the Unix epoch.
     pub(super) now: Duration,
 }
 
 #[derive(Debug)]
 pub(super) struct StreamEvidence {
     pub(super) layout: &'static StreamLayout,
-    /// What stands there, or why that was not to be told.
+    /// The content of its key, or the error that prevents reading it.
     pub(super) found: Result<KeyReport, InspectError>,
-    /// Its groups, or why nothing is known of them: a follower need not be allowed to ask.
+    /// Its groups, or the error that prevents listing them: a follower may lack that right.
     pub(super) groups: Result<Vec<GroupReport>, String>,
 }
 
@@ -50,25 +52,26 @@ pub(super) struct StreamEvidence {
 pub(super) struct DeadEvidence {
     pub(super) stream: Stream,
     pub(super) length: u64,
-    /// The id of the last one that was ever written.
+    /// The id of the last dead letter ever written.
     pub(super) last: StreamId,
-    /// How many by cause, of those of the last day; or why that is unknown.
+    /// The dead letters of the last day, counted by cause, or the error that prevents it.
     pub(super) recent: Result<BTreeMap<String, u64>, String>,
 }
 
-/// What a follower with these keys makes of the last day.
+/// The state of a follower with these keys after it has read the last day.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) streams: [Judged; Stream::ALL.len()],
     /// Messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     pub(super) not_ready: Option<NotReady>,
-    /// Why answers of this server are not proven fresh.
+    /// The reason that this server's answers are not proven fresh.
     pub(super) outage: Option<OutageCause>,
-    /// In seconds since the Unix epoch.
+    /// The horizon, in seconds since the Unix epoch.
     pub(super) horizon: Option<i64>,
 }
 
+/// The messages of one stream, by their outcome.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Judged {
     pub(super) applied: u64,
@@ -76,7 +79,8 @@ pub(super) struct Judged {
     pub(super) unusable: u64,
     pub(super) last_refused: Option<StreamId>,
     pub(super) last: Option<StreamId>,
-    /// From the decision to the stream, of each message that says when it was decided.
+    /// The time from the decision to the stream, for each message that holds the time of its
+    /// decision.
     pub(super) delays: Vec<Duration>,
 }
 
@@ -95,7 +99,7 @@ pub(super) async fn gather(server: &Settings, sources: &Sources) -> Result<Evide
     for stream in Stream::ALL {
         dead.extend(letters(&mut inspector, stream, now).await);
     }
-    // Strict mode takes each start for a gap; which there are is looked for here.
+    // Strict mode treats every start as a gap. Only actual gaps are of interest here.
     let replay = match sources.settings().and_then(|_| sources.without("REVOCATION_STRICT")) {
         Ok(settings) => {
             replay(&settings, now).await.map_err(|error| Failure::from(error).to_string())
@@ -125,7 +129,7 @@ async fn stream(inspector: &mut Inspector, layout: &'static StreamLayout) -> Str
     StreamEvidence { layout, found, groups: groups.map_err(|error| error.to_string()) }
 }
 
-/// None where nothing is known: the user may not look at this key.
+/// Returns the evidence about a dead-letter stream, or `None` if this user may not inspect its key.
 async fn letters(inspector: &mut Inspector, stream: Stream, now: Duration) -> Option<DeadEvidence> {
     let key = format!("{stream}.dead");
     let (length, last) = match inspector.stream(&key).await.ok()? {
@@ -134,14 +138,14 @@ async fn letters(inspector: &mut Inspector, stream: Stream, now: Duration) -> Op
     };
     let mut recent = Ok(BTreeMap::new());
     if length > 0 {
-        // A follower need not be allowed to read dead letters.
+        // A follower may lack the right to read dead letters.
         let causes = inspector.dead_letter_causes(stream, since(now), MAX_LETTERS).await;
         recent = causes.map_err(|error| error.to_string());
     }
     Some(DeadEvidence { stream, length, last, recent })
 }
 
-/// The first id of the last day.
+/// Returns the first id of the last day.
 fn since(now: Duration) -> StreamId {
     let ms = now.saturating_sub(DAY).as_millis();
     StreamId::new(u64::try_from(ms).unwrap_or(u64::MAX), 0)
@@ -186,17 +190,17 @@ async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectErr
 }
 
 impl StreamEvidence {
-    /// The groups that are known.
+    /// Returns its groups, or none if they could not be listed.
     pub(super) fn groups(&self) -> &[GroupReport] {
         self.groups.as_deref().unwrap_or_default()
     }
 
-    /// Returns `true` if somebody reads this group: a service of Caracal, or whoever joined it.
+    /// Returns `true` if this group has a reader: a service of Caracal, or a consumer that joined.
     pub(super) fn is_read(&self, group: &GroupReport) -> bool {
         self.layout.is_read(&group.name) || !group.consumers.is_empty()
     }
 
-    /// How many entries it has, if it is a stream.
+    /// Returns the number of entries, or 0 if the key is no stream.
     pub(super) fn length(&self) -> u64 {
         match &self.found {
             Ok(KeyReport::Stream(report)) => report.length,
@@ -204,7 +208,7 @@ impl StreamEvidence {
         }
     }
 
-    /// When its last entry was added.
+    /// Returns the id of its last entry.
     pub(super) fn last(&self) -> Option<StreamId> {
         match &self.found {
             Ok(KeyReport::Stream(report)) if report.length > 0 => Some(report.last),
@@ -228,7 +232,7 @@ impl Evidence {
         rights.iter().all(|right| right.held || right.purpose != Purpose::DeadLetter)
     }
 
-    /// How long ago the server gave out this id.
+    /// Returns the time since the server generated this id.
     pub(super) fn age(&self, id: StreamId) -> Duration {
         self.now.saturating_sub(Duration::from_millis(id.ms))
     }

@@ -1,4 +1,4 @@
-//! What is said of the consumer groups: who reads, how far behind, what is stuck.
+//! The findings about consumer groups: unread entries, stuck entries and lost consumers.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use super::finding::Finding;
 use super::gather::{Evidence, StreamEvidence};
 use crate::text::{plain, span};
 
-/// Entries idle for 30 s are claimed by whoever is alive: twice that, and nobody is.
+/// The age at which an entry counts as stuck. A live consumer claims entries idle for 30 s; after
+/// twice that, no live consumer exists.
 const STUCK: Duration = Duration::from_secs(60);
-/// A consumer that asked for nothing for so long is gone.
+/// A consumer that has been idle for this time counts as gone.
 const GONE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
@@ -24,7 +25,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
                 .collect::<Vec<_>>()
         }
         Err(error) => {
-            let seen = format!("not to be told: {error}");
+            let seen = format!("unknown: {error}");
             vec![Finding::fine("group", seen).about(stream.layout.name)]
         }
     };
@@ -41,7 +42,7 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
     if findings.is_empty() {
         let GroupReport { unread, pending, consumers, .. } = group;
         let heard = consumers.iter().map(|consumer| consumer.idle).min();
-        let heard = heard.map(|idle| format!(", last heard of {} ago", span(idle)));
+        let heard = heard.map(|idle| format!(", last active {} ago", span(idle)));
         let (count, heard) = (consumers.len(), heard.unwrap_or_default());
         let seen = format!("{unread} unread, {pending} pending, {count} consumers{heard}");
         findings.push(Finding::fine("group", seen));
@@ -49,13 +50,13 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
     findings.into_iter().map(|finding| finding.about(subject.clone())).collect()
 }
 
-/// No service of Caracal reads it, and nobody else does: it only grows.
+/// The finding about a group without a reader, in which unread entries are normal.
 fn of_unread_group(stream: &StreamEvidence, group: &GroupReport) -> Finding {
     let seen = format!("{}: no service of Caracal reads this group", unread_words(group));
     Finding::fine("group", seen).about(format!("{} {}", stream.layout.name, plain(&group.name)))
 }
 
-/// How many were never delivered, as counted.
+/// Returns the number of unread entries as text.
 pub(super) fn unread_words(group: &GroupReport) -> String {
     let more = if group.unread_at_least { "at least " } else { "" };
     format!("{more}{} unread", group.unread)
@@ -69,13 +70,13 @@ fn unread(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -> 
     let seen = format!("{}, the oldest for {}", unread_words(group), span(waits));
     let is_provisioned = stream.layout.groups.contains(&group.name.as_str());
     let next = match group.consumers.as_slice() {
-        [] if is_provisioned => "nobody is in this group: start its service",
-        [] => "nobody is in this group: start its service, or destroy the group if that is gone",
-        _ => "its consumers are behind or stopped: look at that service's log and load",
+        [] if is_provisioned => "the group has no consumer: start its service",
+        [] => "the group has no consumer: start its service, or destroy the group if that is gone",
+        _ => "its consumers are slow or stopped: check the log and the load of that service",
     };
     Some(
         Finding::warning("lag", seen)
-            .why("what its service does about these messages has not happened yet")
+            .why("the service has not acted on these messages yet")
             .then(next),
     )
 }
@@ -95,8 +96,8 @@ fn pending(group: &GroupReport) -> Option<Finding> {
     );
     Some(
         Finding::warning("pending", seen)
-            .why("entries idle for 30 s are claimed by whoever is alive: here nobody does")
-            .then("restart that service, and look in its log for this id"),
+            .why("live consumers claim entries idle for 30 s, so this group has no live consumer")
+            .then("restart that service, and search its log for this id"),
     )
 }
 
@@ -105,8 +106,8 @@ fn lost(group: &GroupReport) -> Option<Finding> {
     let seen = format!("{lost} entries were trimmed before this group read them");
     Some(
         Finding::warning("lost", seen)
-            .why("nothing in the protocol tells the group: what they asked for did not happen")
-            .then("reconcile that service with the database, then let it catch up"),
+            .why("the service is not notified, and never acts on these messages")
+            .then("reconcile that service with the database, then let it read the rest"),
     )
 }
 
@@ -124,7 +125,7 @@ fn consumers(group: &GroupReport) -> Option<Finding> {
         return None;
     }
     Some(
-        Finding::warning("consumer", format!("gone with entries in hand: {}", gone.join(", ")))
+        Finding::warning("consumer", format!("gone with pending entries: {}", gone.join(", ")))
             .why("its entries wait until another consumer claims them")
             .then("start a consumer of the group; never delete one that holds pending entries"),
     )

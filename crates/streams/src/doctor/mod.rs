@@ -1,4 +1,4 @@
-//! `doctor`: connects as a consumer would, and explains what it finds.
+//! `doctor`: connects as a consumer would, and reports problems with their remedy.
 
 mod finding;
 mod follower;
@@ -52,7 +52,7 @@ pub(crate) async fn doctor(
     })
 }
 
-/// Everything that follows from the evidence. Pure.
+/// Returns the findings and symptoms that follow from the evidence. Pure.
 fn diagnose(evidence: &Evidence, may_publish: bool) -> Diagnosis {
     let mut findings = server::check(&evidence.server, evidence.at_primary.is_some());
     findings.extend(rights::check(evidence, may_publish));

@@ -7,7 +7,7 @@ use super::symptoms::Symptom;
 use crate::outcome::Failure;
 use crate::text::plain;
 
-/// One line tells that all checks of an area are fine.
+/// The areas of the report. If all checks of an area are fine, it gets one line.
 const AREAS: [&str; 4] = ["server", "rights", "streams", "messages"];
 
 /// Returns the area of a check.
@@ -22,7 +22,8 @@ fn area(check: &str) -> &'static str {
     }
 }
 
-/// Writes what is not fine, and of the rest a line for each area; with `verbose`, everything.
+/// Writes each finding that is not fine, and one line for each area without such a finding. With
+/// `verbose`, writes every finding.
 pub(super) fn write(
     findings: &[Finding],
     symptoms: &[Symptom],
@@ -60,7 +61,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The first finding of an area, and how many others there are.
+/// Returns the text of an area's first finding, and the number of the others.
 fn summary(findings: &[&Finding]) -> String {
     let Some(first) = findings.first() else { return String::new() };
     let subject = first.subject.as_deref().map(|subject| format!("{subject}: "));

@@ -10,7 +10,7 @@ use super::gather::Evidence;
 
 pub(super) fn check(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
     let mut by_purpose: BTreeMap<Purpose, Vec<&Right>> = BTreeMap::new();
-    // With a primary named, what it is asked for is asked for there.
+    // If a primary is configured, the rights for a purpose tested there replace those tested here.
     let at_primary = evidence.at_primary.as_ref().and_then(|rights| rights.as_ref().ok());
     let is_at_primary = |right: &Right| {
         at_primary.is_some_and(|rights| rights.iter().any(|it| it.purpose == right.purpose))
@@ -25,9 +25,9 @@ pub(super) fn check(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
     findings.push(writing_finding(&writing.collect::<Vec<_>>(), may_publish));
     if let Some(Err(error)) = &evidence.at_primary {
         findings.push(
-            Finding::broken("rights", format!("the primary cannot be asked: {error}"))
+            Finding::broken("rights", format!("the rights at the primary are unknown: {error}"))
                 .about("primary")
-                .why("without it the age of a replica's answers is unknown")
+                .why("without it, the staleness of a replica is unknown")
                 .then("check REDIS_PRIMARY_URL; and in Redis: ".to_owned() + &give(acl::PRIMARY)),
         );
     }
@@ -39,31 +39,31 @@ pub(super) fn check(evidence: &Evidence, may_publish: bool) -> Vec<Finding> {
 
 fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Finding> {
     let (label, what, why) = match purpose {
-        Purpose::Follow => ("follow", "follow the streams", "without it every verdict is unknown"),
+        Purpose::Follow => ("follow", "follow the streams", "without it, every verdict is unknown"),
         Purpose::Primary => (
             "primary",
             "ask the primary of this replica",
-            "without it the age of a replica's answers is unknown",
+            "without it, the staleness of a replica is unknown",
         ),
         Purpose::DeadLetter => (
             "dead_letter",
             "write dead letters",
-            "what a consumer cannot use is counted, and then lost",
+            "a message that a consumer rejects is counted, and then lost",
         ),
         Purpose::Warn => ("warn", "read the settings", "settings that lose messages go unnoticed"),
         Purpose::Canary => ("canary", "send canaries", "only a service with a canary needs it"),
         Purpose::Receipts => {
-            ("receipts", "write receipts", "only a follower with receipts needs it")
+            ("receipts", "write receipts", "only a follower that writes receipts needs it")
         }
         Purpose::Effects => {
-            ("effects", "join consumer groups", "only what acts once in a fleet needs it")
+            ("effects", "join consumer groups", "only a service with effects needs it")
         }
         _ => return None,
     };
     let writes = matches!(purpose, Purpose::DeadLetter | Purpose::Canary | Purpose::Receipts);
     let missing: Vec<&Right> = rights.iter().copied().filter(|right| !right.held).collect();
     let (seen, next) = if writes && on_replica {
-        let seen = format!("may not {what}: this server is a replica, which takes no writes");
+        let seen = format!("may not {what}: this server is a replica, which rejects writes");
         (seen, "set REDIS_PRIMARY_URL to the primary of this replica".to_owned())
     } else if missing.is_empty() {
         return Some(Finding::fine("rights", format!("may {what}")).about(label));
@@ -74,14 +74,14 @@ fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Find
     let finding = match purpose {
         Purpose::Follow | Purpose::Primary => Finding::broken("rights", seen).then(next),
         Purpose::DeadLetter => Finding::warning("rights", seen).then(next),
-        // Services differ in what they need beyond that.
+        // Only some services need the other purposes.
         _ => Finding::fine("rights", seen),
     };
     Some(finding.about(label).why(why))
 }
 
-/// A follower that may write to the streams could forge, replay or remove revocations: it holds
-/// the key that they are signed with.
+/// The finding about rights to change the streams. A follower with such rights could forge, replay
+/// or remove revocations, because it holds the stream key.
 fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
     let held: Vec<&Right> = rights.iter().copied().filter(|right| right.held).collect();
     if held.is_empty() {
@@ -94,14 +94,14 @@ fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
     let line = acl::FOLLOWER;
     Finding::warning("rights", seen)
         .about("publish")
-        .why("a follower needs no such right: an attacker who takes it over could forge messages")
+        .why("a follower needs no such right: an attacker who controls it could forge messages")
         .then(format!(
-            "give followers a user of their own: ACL SETUSER follower reset on >PASSWORD {line}; \
-             for the user of a producer or an operator: --may-publish"
+            "give followers their own user: ACL SETUSER follower reset on >PASSWORD {line}; \
+             for the user of a producer or an operator, run doctor --may-publish"
         ))
 }
 
-/// Each command once, with its keys where it is about some of them.
+/// Returns each command once, with the keys that it concerns.
 fn words(rights: &[&Right]) -> String {
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for right in rights {
@@ -114,8 +114,8 @@ fn words(rights: &[&Right]) -> String {
     keys.into_iter().map(word).collect::<Vec<_>>().join("; ")
 }
 
-/// Gives a user this line of rights, whole: it adds what is missing and nothing that is not
-/// needed.
+/// Returns the command that gives a user this line of rights. The whole line adds the missing
+/// rights and no unneeded one.
 fn give(line: &str) -> String {
     format!("ACL SETUSER <user> {line}")
 }

@@ -1,4 +1,4 @@
-//! What is said of the server itself.
+//! The findings about the server: connection, role, persistence, memory and clock.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use caracal_revocation_stream::{InspectError, LiveSetting};
 use super::finding::{Finding, Level};
 use crate::text::span;
 
-/// Beyond this the margins that are kept for clocks are used up.
+/// A clock that is off by this exceeds the margin between clocks.
 const CLOCK_BROKEN_MS: i64 = 5_000;
 const CLOCK_WARNING_MS: i64 = 1_000;
 
-/// The only finding, where there is no connection to look through.
+/// The only finding if no connection could be opened.
 pub(super) fn unreachable(error: &InspectError) -> Finding {
     Finding::broken("connection", error.to_string())
         .why("a service that cannot read the streams answers 503 to every request")
         .then(error.advice())
 }
 
-/// `names_primary`: `REDIS_PRIMARY_URL` is set.
+/// Returns the findings about the server. `names_primary` is `true` if `REDIS_PRIMARY_URL` is set.
 pub(super) fn check(server: &ServerReport, names_primary: bool) -> Vec<Finding> {
     let mut findings = vec![connection(server)];
     if !server.is_primary && !names_primary {
@@ -31,8 +31,8 @@ pub(super) fn check(server: &ServerReport, names_primary: bool) -> Vec<Finding> 
     if !server.last_write_ok {
         findings.push(
             Finding::broken("append_only_file", "the last write to the append-only file failed")
-                .why("Redis refuses new messages until it can write again")
-                .then("look at the disk of the Redis machine, and at Redis' log"),
+                .why("Redis rejects new messages until it can write again")
+                .then("check the disk of the Redis machine, and Redis' log"),
         );
     }
     findings.push(clock(server));
@@ -47,36 +47,35 @@ fn connection(server: &ServerReport) -> Finding {
         return Finding::fine("connection", seen);
     }
     Finding::broken("connection", format!("{seen}; its link to the primary is down"))
-        .why("a replica without its primary shows old history, and nobody is told")
-        .then("look at the replication of this server")
+        .why("a replica without its primary returns old history, and clients cannot detect that")
+        .then("check the replication of this server")
 }
 
-/// A follower never becomes ready here.
+/// The finding about a replica without a configured primary: a follower never becomes ready there.
 fn lone_replica() -> Finding {
     Finding::broken("replica", "not set, and this server is a replica")
         .about("REDIS_PRIMARY_URL")
-        .why("a replica cannot tell what it lacks: a follower proves nothing, and answers 503")
+        .why("a replica alone proves nothing: a follower never becomes ready, and answers 503")
         .then(OutageCause::ReplicaWithoutPrimary.advice())
 }
 
 fn persistence(setting: &LiveSetting, server: &ServerReport) -> Finding {
     let LiveSetting { name, live, required, is_fine, .. } = setting;
     let Some(live) = live else {
-        return Finding::fine("persistence", "not to be told: CONFIG GET is not allowed here")
-            .about(*name);
+        return Finding::fine("persistence", "unknown: CONFIG GET is not allowed here").about(*name);
     };
     if *is_fine {
         return Finding::fine("persistence", live.clone()).about(*name);
     }
     let evicts = *name == "maxmemory-policy";
     let why = if evicts {
-        "under memory pressure Redis may throw away whole streams, revocations and all, in silence"
+        "under memory pressure, Redis may silently throw away whole streams with their revocations"
     } else {
-        "what Redis acknowledged and did not write to disk is gone after a restart"
+        "messages that Redis acknowledged but did not write to disk are lost after a restart"
     };
     let mut seen = live.clone();
     if evicts && server.evicted_keys > 0 {
-        seen = format!("{live}; {} keys were evicted already", server.evicted_keys);
+        seen = format!("{live}; {} keys were already evicted", server.evicted_keys);
     }
     let level = if evicts && server.max_memory > 0 { Level::Broken } else { Level::Warning };
     let set = format!("set {name} {required}, in redis.conf and by CONFIG SET");
@@ -96,8 +95,8 @@ fn memory(server: &ServerReport) -> Finding {
         _ => Finding::broken("memory", seen),
     };
     finding
-        .why("at the limit Redis refuses new messages: nothing is revoked any more")
-        .then("look for streams over their length (below), or give Redis more memory")
+        .why("at the limit, Redis rejects new messages: revocations no longer arrive")
+        .then("check for streams over their intended length (below), or give Redis more memory")
 }
 
 fn clock(server: &ServerReport) -> Finding {
@@ -112,8 +111,8 @@ fn clock(server: &ServerReport) -> Finding {
         _ => Finding::broken("clock", seen),
     };
     finding
-        .why("tokens are dated by Postgres, messages by Redis: the margin between them is 5 s")
-        .then("see that both machines keep time by NTP")
+        .why("Postgres dates tokens, Redis dates messages: the margin for their clocks is 5 s")
+        .then("check that both machines synchronize their clocks by NTP")
 }
 
 #[cfg(test)]
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_off_is_said_in_both_directions() {
+    fn reports_clock_offset_in_both_directions() {
         for (ahead, level) in [
             (999, Level::Fine),
             (-1_000, Level::Warning),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_near_its_limit_is_said() {
+    fn reports_memory_near_its_limit() {
         for (used, level) in [(74, Level::Fine), (75, Level::Warning), (90, Level::Broken)] {
             let mut server = ServerReport::default();
             (server.used_memory, server.max_memory) = (used, 100);

@@ -1,4 +1,4 @@
-//! What is said of the streams: there, of the right type, of the intended length.
+//! The findings about the streams: existence, type, groups and length.
 
 use caracal_revocation_admin::KeyReport;
 use caracal_revocation_stream::InspectErrorKind;
@@ -13,15 +13,15 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
 fn of_stream(stream: &StreamEvidence, evidence: &Evidence) -> Vec<Finding> {
     let name = stream.layout.name;
     let report = match &stream.found {
-        // A user need not be allowed to look at every stream.
+        // A user may lack the right to inspect every stream.
         Err(error) if error.kind() == InspectErrorKind::NotAllowed => {
-            return vec![Finding::fine("stream", format!("not to be told: {error}")).about(name)];
+            return vec![Finding::fine("stream", format!("unknown: {error}")).about(name)];
         }
         Err(error) => {
             return vec![
                 Finding::broken("stream", error.to_string())
                     .about(name)
-                    .why("nothing is known of this stream: a follower cannot read it either")
+                    .why("the state of this stream is unknown: a follower cannot read it either")
                     .then(error.advice()),
             ];
         }
@@ -30,15 +30,15 @@ fn of_stream(stream: &StreamEvidence, evidence: &Evidence) -> Vec<Finding> {
                 Finding::broken("stream", "missing")
                     .about(name)
                     .why("consumer groups of a missing stream fail with NOGROUP")
-                    .then("caracal-streams provision; and is this the right Redis?"),
+                    .then("run caracal-streams provision; is this the right Redis?"),
             ];
         }
         Ok(KeyReport::NoStream) => {
             return vec![
-                Finding::broken("stream", "the key holds something that is no stream")
+                Finding::broken("stream", "the key holds another type: it is no stream")
                     .about(name)
-                    .why("nothing can be published there")
-                    .then("find out who writes this key; is this the right Redis?"),
+                    .why("no message can be published to it")
+                    .then("find the client that writes this key; is this the right Redis?"),
             ];
         }
         Ok(KeyReport::Stream(report)) => report,
@@ -49,19 +49,19 @@ fn of_stream(stream: &StreamEvidence, evidence: &Evidence) -> Vec<Finding> {
             findings.push(
                 Finding::broken("group", format!("the group {group} is missing"))
                     .about(name)
-                    .why("its consumers fail with NOGROUP; made anew it begins at the end")
-                    .then("caracal-streams provision"),
+                    .why("its consumers fail with NOGROUP; a new group begins at the stream's end")
+                    .then("run caracal-streams provision"),
             );
         }
     }
     if let (Some(last), true) = (stream.last(), report.length > 0) {
-        // An id ahead of the clock: the clock was set back, and ids count on from there.
+        // The clock was set back: ids continue from the last one.
         if last.ms > u64::try_from(evidence.now.as_millis()).unwrap_or(u64::MAX) + 1_000 {
             findings.push(
                 Finding::warning("stream", format!("its last id {last} is ahead of Redis' clock"))
                     .about(name)
-                    .why("the clock was set back: delays and ages read too small")
-                    .then("see that the Redis machine keeps time by NTP"),
+                    .why("the clock was set back: delays and ages appear too small")
+                    .then("check that the Redis machine synchronizes its clock by NTP"),
             );
         }
     }
@@ -78,6 +78,6 @@ fn length(stream: &StreamEvidence, length: u64) -> Finding {
     }
     Finding::warning("length", seen)
         .about(stream.layout.name)
-        .why("producers trim at about 100,000: a reader that is further behind loses entries")
-        .then("see below whether a group stopped reading; caracal-streams retention plan")
+        .why("producers trim at about 100,000 entries: a reader that is further behind loses some")
+        .then("check below if a group stopped reading; then run caracal-streams retention plan")
 }

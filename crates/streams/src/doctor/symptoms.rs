@@ -1,4 +1,4 @@
-//! The four symptoms that operators know, and what each looks like here.
+//! The four symptoms that operators know, and the evidence for each.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use super::gather::{Evidence, StreamEvidence};
 use super::groups::unread_words;
 use crate::text::{plain, span};
 
-/// A symptom, whether it is seen, and what to do next.
+/// A symptom, the evidence for it and the next steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Symptom {
-    /// A name for programs to match.
+    /// Its name, which programs match on.
     symptom: &'static str,
     pub(super) title: &'static str,
+    /// `true` if the evidence shows the symptom.
     pub(super) seen: bool,
     pub(super) evidence: Vec<String>,
     pub(super) next: Vec<&'static str>,
 }
 
-/// An hour: what is older is no news.
+/// An entry of the last hour counts as recent.
 const RECENT: Duration = Duration::from_secs(60 * 60);
-/// Producers poll their outboxes every second at most; beyond this a revocation was late.
+/// A revocation that took this long to Redis was late: producers poll their outboxes every second.
 const LATE: Duration = Duration::from_secs(5);
 const BEHIND: Duration = Duration::from_secs(10);
 
@@ -42,7 +43,7 @@ fn audit_dead_letters(evidence: &Evidence) -> Symptom {
         let age = dlq.last().map(|last| evidence.age(last));
         grows = age.is_some_and(|age| age < RECENT);
         let last =
-            age.map_or("it is empty".to_owned(), |age| format!("the last {} ago", span(age)));
+            age.map_or("it is empty".to_owned(), |age| format!("the last from {} ago", span(age)));
         seen.push(format!("caracal.audit.events.dlq has {} entries, {last}", dlq.length()));
         seen.extend(readers(dlq, evidence));
     }
@@ -54,9 +55,9 @@ fn audit_dead_letters(evidence: &Evidence) -> Symptom {
         seen: grows,
         evidence: seen,
         next: vec![
-            "look at the Audit service's log: it writes there what its database refuses",
+            "check the Audit service's log: this stream holds the events that its database rejects",
             "read the newest entries: XREVRANGE caracal.audit.events.dlq + - COUNT 5",
-            "once Audit writes again, let it take them from its own dead-letter tooling",
+            "once Audit writes again, replay them with its own dead-letter tooling",
         ],
     }
 }
@@ -70,7 +71,7 @@ fn policy_without_effect(evidence: &Evidence) -> Symptom {
             Some(last) => format!("the last invalidation is {} old", span(evidence.age(last))),
             None => "no invalidation is in the stream: was the change activated?".to_owned(),
         });
-        // A user who may only follow is not told of the groups.
+        // A user who may only follow may not list the groups.
         is_seen |= found
             .groups
             .as_ref()
@@ -83,7 +84,7 @@ fn policy_without_effect(evidence: &Evidence) -> Symptom {
     {
         let (bad, unusable) = (judged.bad_signatures, judged.unusable);
         seen.push(format!(
-            "{} applied, {} refused in the last day",
+            "{} applied, {} rejected in the last day",
             judged.applied,
             bad + unusable
         ));
@@ -95,10 +96,10 @@ fn policy_without_effect(evidence: &Evidence) -> Symptom {
         seen: is_seen,
         evidence: seen,
         next: vec![
-            "make the change known again: caracal-streams publish policy --zone ZONE",
-            "see it pass: caracal-streams watch, and the service's policy age fall",
-            "refused messages: the API signs with another STREAMS_HMAC_KEY than the services hold",
-            "applied and still old: the service cannot load the bundle; look at its log",
+            "publish the change again: caracal-streams publish policy --zone ZONE",
+            "check that caracal-streams watch shows it, and that the service's policy age falls",
+            "rejected messages: the API signs with another STREAMS_HMAC_KEY than the services have",
+            "applied and still old: the service cannot load the bundle; check its log",
         ],
     }
 }
@@ -133,9 +134,9 @@ fn revocation_delayed(evidence: &Evidence) -> Symptom {
         seen: is_seen,
         evidence: seen,
         next: vec![
-            "late on its way to Redis: look at the outbox of the API and the Coordinator",
-            "late in a group: look at the service that reads it (restart, load, database)",
-            "late in a service that follows: caracal_revocation_lag_seconds by stage, and its load",
+            "late on the way to Redis: check the outboxes of the API and the Coordinator",
+            "late in a group: check the service that reads it (restarts, load, database)",
+            "late in a follower: check caracal_revocation_lag_seconds by stage, and its load",
             "caracal-streams watch shows the delay from Redis to here, message by message",
         ],
     }
@@ -156,14 +157,14 @@ fn too_long(evidence: &Evidence) -> Symptom {
         seen: !seen.is_empty(),
         evidence: seen,
         next: vec![
-            "a group that stopped reading: bring it back first, trimming would lose its entries",
-            "no group behind: caracal-streams retention plan, then retention apply",
-            "the intended length is what to warn at; producers trim at about 100,000 by themselves",
+            "a group stopped reading: restart its service first, trimming would lose its entries",
+            "no group is behind: run caracal-streams retention plan, then retention apply",
+            "the intended length only triggers the warning; producers trim at about 100,000",
         ],
     }
 }
 
-/// One line for each group of the stream.
+/// Returns one line for each group of the stream.
 fn readers(stream: &StreamEvidence, evidence: &Evidence) -> Vec<String> {
     let line = |group: &caracal_revocation_admin::GroupReport| {
         let oldest = group.oldest_unread.map(|id| format!(" for {}", span(evidence.age(id))));

@@ -231,7 +231,7 @@ fn wrong_key_is_broken_and_one_bad_message_a_warning() {
     let mut hand = hand(&server);
     hand.run("XADD caracal.policy.invalidate * zone_id z-1");
     let told = diagnosis(&server, 1);
-    assert_finding(&told, "refused", "caracal.policy.invalidate", "warning", "1 refused");
+    assert_finding(&told, "refused", "caracal.policy.invalidate", "warning", "1 rejected");
     assert_eq!(symptom(&told, "policy_without_effect")["seen"], json!(true));
     let no_key = program().env("REDIS_URL", &server.url()).run("doctor --json");
     let told = no_key.with_code(2).object();
