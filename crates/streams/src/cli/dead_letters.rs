@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use super::parse;
 
 pub(super) const EXAMPLES: &str = "\
-Reads both shapes in the field: original_id, error, values, and source_id, reason, payload. A replay
-verifies the message again and never writes what was not validly signed; the letter is removed
+Reads both known shapes: original_id, error, values, and source_id, reason, payload. A replay
+verifies the message again, and never writes one that is not validly signed. The letter is removed
 once its message is in the stream.
 
 Examples:
@@ -17,7 +17,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadLettersArgs {
-    /// One JSON object a letter, for programs
+    /// Write one JSON object per letter, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -26,43 +26,43 @@ pub(crate) struct DeadLettersArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
-    /// List them, the oldest first
+    /// List dead letters, oldest first
     List {
-        /// Only those of this stream
+        /// Only letters of this stream
         #[arg(long, value_name = "NAME", value_parser = parse::stream)]
         stream: Option<Stream>,
-        /// Only those of this cause, as in signature, malformed or ambiguous
+        /// Only letters with this cause, such as signature, malformed or ambiguous
         #[arg(long)]
         cause: Option<String>,
-        /// At most so many
+        /// The maximum number to list
         #[arg(long, value_name = "N", default_value_t = 100)]
         count: usize,
     },
-    /// Show one: its fields, and whether it could be replayed
+    /// Show one dead letter: its fields, and if it can be replayed
     Show {
-        /// Its stream (not that of the dead letters)
+        /// The stream of its message (not the dead-letter stream)
         #[arg(long, value_name = "NAME", value_parser = parse::stream)]
         stream: Stream,
         /// Its id in the dead-letter stream
         id: StreamId,
     },
-    /// Verify them again, and write what is validly signed to its stream
+    /// Verify dead letters again, and write the validly signed messages to their stream
     Replay {
-        /// Their stream (not that of the dead letters)
+        /// The stream of their messages (not the dead-letter stream)
         #[arg(long, value_name = "NAME", value_parser = parse::stream)]
         stream: Stream,
         #[command(flatten)]
         picked: Picked,
-        /// Keep the letter
+        /// Keep the letters
         #[arg(long)]
         keep: bool,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Remove them for good
+    /// Remove dead letters permanently
     Drop {
-        /// Their stream (not that of the dead letters)
+        /// The stream of their messages (not the dead-letter stream)
         #[arg(long, value_name = "NAME", value_parser = parse::stream)]
         stream: Stream,
         #[command(flatten)]
@@ -73,17 +73,17 @@ pub(crate) enum DeadLettersCommand {
     },
 }
 
-/// Which letters.
+/// The selection of dead letters.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Picked {
     /// Their ids in the dead-letter stream
     #[arg(conflicts_with_all = ["all", "cause"])]
     ids: Vec<StreamId>,
-    /// All of the stream
+    /// All letters of the stream
     #[arg(long, conflicts_with = "cause")]
     all: bool,
-    /// All of this cause, as in signature, malformed or ambiguous
+    /// All letters with this cause, such as signature, malformed or ambiguous
     #[arg(long)]
     cause: Option<String>,
 }
@@ -93,7 +93,7 @@ impl Picked {
         Self { ids: Vec::new(), all: cause.is_none(), cause }
     }
 
-    /// Returns `true` if the letter at `id` was asked for.
+    /// Returns `true` if the letter with this id and cause is selected.
     pub(crate) fn takes(&self, id: StreamId, cause: &str) -> bool {
         self.all || self.ids.contains(&id) || self.cause.as_deref() == Some(cause)
     }

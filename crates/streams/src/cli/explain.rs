@@ -4,8 +4,9 @@ use caracal_revocation_state::{Claims, Hop};
 use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
-Without ids it reads the token from standard input: never put a token on a command line. It is not
-shown, and its own signature is not checked. Exit code 0: admitted; 1: refused; 2: unknown.
+Without ids, it reads the token from standard input: never put a token on a command line. The token
+is not shown, and its own signature is not checked. Exit code 0: admitted; 1: denied (printed as
+\"refused\"); 2: unknown.
 
 Examples:
   caracal-streams explain < token
@@ -25,28 +26,29 @@ pub(crate) struct ExplainArgs {
     /// A delegation (delegation_edge_id)
     #[arg(long, value_name = "ID")]
     delegation: Option<Box<str>>,
-    /// A governed session of an earlier hop; may stand several times
+    /// A governed session of an earlier hop; may be repeated
     #[arg(long = "chain-session", value_name = "ID")]
     chain_sessions: Vec<Box<str>>,
-    /// A delegation of an earlier hop; may stand several times
+    /// A delegation of an earlier hop; may be repeated
     #[arg(long = "chain-delegation", value_name = "ID")]
     chain_delegations: Vec<Box<str>>,
     /// The zone, for the delegation epoch
     #[arg(long, value_name = "ID", requires = "epoch")]
     zone: Option<Box<str>>,
-    /// The delegation graph epoch that the token was made at
+    /// The delegation graph epoch at which the token was issued
     #[arg(long, value_name = "N", requires = "zone")]
     epoch: Option<u64>,
-    /// When the token was made, in seconds since the Unix epoch; after every message by default
+    /// The time of issue, in seconds since the Unix epoch [default: after every message]
     #[arg(long, value_name = "SECONDS")]
     iat: Option<i64>,
-    /// One JSON object, for programs
+    /// Write one JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl ExplainArgs {
-    /// The claims of a token with the ids that were given, if any was; it has no end.
+    /// Returns the claims of a token with the given ids, or `None` if no id was given. The token
+    /// never expires.
     pub(crate) fn claims(&self) -> Option<Claims> {
         let own = [&self.sid, &self.root_sid, &self.agent_session, &self.delegation, &self.zone];
         let chain = self.chain_sessions.iter().chain(&self.chain_delegations);

@@ -8,8 +8,8 @@ use clap::Args;
 use super::parse;
 
 pub(super) const EXAMPLES: &str = "\
-Replicas are those that wrote a receipt within the last 15 seconds; a follower writes them when it
-was made with_receipts(NAME). Exit code 0: all are ready, and have applied the message; 1: not all.
+Lists each replica that wrote a receipt within the last 15 seconds. A follower configured with
+with_receipts(NAME) writes them. Exit code 0: all are ready and have applied the message; 1: not all.
 
 Examples:
   caracal-streams fleet
@@ -19,24 +19,24 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct FleetArgs {
-    /// Ask whether all have applied this message
+    /// Check that all replicas have applied this message
     #[arg(long, value_name = "STREAM/ID", value_parser = message)]
     pub(crate) message: Option<MessageId>,
-    /// How many replicas there must be at least
+    /// The minimum number of replicas
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) expect: usize,
-    /// Wait until it is so
+    /// Wait until all are ready and have applied the message
     #[arg(long)]
     pub(crate) wait: bool,
-    /// How long to wait: 30s, 15m, 2h or 1d
+    /// The maximum time to wait: 30s, 15m, 2h or 1d
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse::span)]
     pub(crate) timeout: Duration,
-    /// One JSON object, for programs
+    /// Write one JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// A message of a stream.
+/// The stream of a message, and its id there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MessageId {
     pub(crate) stream: Stream,
@@ -44,7 +44,7 @@ pub(crate) struct MessageId {
 }
 
 fn message(text: &str) -> Result<MessageId, String> {
-    let (stream, id) = text.rsplit_once('/').ok_or("STREAM/ID is expected")?;
+    let (stream, id) = text.rsplit_once('/').ok_or("expected STREAM/ID")?;
     let id = id.parse().map_err(|error| format!("{error}"))?;
     Ok(MessageId { stream: parse::stream(stream)?, id })
 }

@@ -1,4 +1,4 @@
-//! The command line, declared: what `--help`, the completions and the man pages say.
+//! The definition of the command line: `--help`, the completions and the man pages.
 
 mod dead_letters;
 mod explain;
@@ -35,13 +35,13 @@ streams.env in $CARACAL_HOME, or ~/.local/share/caracal).
   REDIS_HOST           instead of REDIS_URL, with REDIS_PORT
   REDIS_SENTINELS      instead of REDIS_URL: host:port,… with REDIS_SENTINEL_MASTER
   REDIS_CLUSTER_NODES  instead of REDIS_URL: host:port,… of some nodes of a cluster
-  REDIS_PASSWORD_FILE  the password's file, else REDIS_PASSWORD, else (with REDIS_HOST) the file
+  REDIS_PASSWORD_FILE  the password's file; else REDIS_PASSWORD; else (with REDIS_HOST) the file
                        redisPassword in $CARACAL_SECRETS_DIR, or in $CARACAL_HOME/secrets
   STREAMS_HMAC_KEY     the stream key, or STREAMS_HMAC_KEY_FILE
-  STREAMS_HMAC_KEY_PREVIOUS  also accepted, while keys rotate; or its _FILE
+  STREAMS_HMAC_KEY_PREVIOUS  a second accepted key, during a rotation; or its _FILE
   CARACAL_MODE         dev, rc or stable; only dev runs without a key
 
-Exit codes: 0 fine, 1 not (missing, rejected, refused, a warning), 2 broken, or not to be told.
+Exit codes: 0 fine or yes; 1 no (missing, rejected, denied, a warning); 2 broken or no answer.
 
 Examples:
   REDIS_URL=redis://localhost caracal-streams provision
@@ -59,8 +59,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Where the server and the keys are. No flag takes a secret: everybody on the machine can read
-/// command lines.
+/// The flags for the server and the keys. No flag takes a secret: every user of the machine can
+/// read command lines.
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
     /// Address of Redis without a password, as in redis://user@host:6379 [REDIS_URL]
@@ -91,7 +91,7 @@ pub(crate) struct Connect {
 }
 
 impl Connect {
-    /// The flags that were given, by the names that the environment has for them.
+    /// Returns the flags that were given, under the names of their environment variables.
     pub(crate) fn named(&self) -> HashMap<String, String> {
         let path =
             |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
@@ -111,35 +111,35 @@ impl Connect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the streams and consumer groups that are missing; rewrite nothing
+    /// Create the missing streams and consumer groups; change nothing that exists
     Provision(ProvisionArgs),
-    /// Check that all streams and groups exist, so that provisioning would change nothing
+    /// Check that all streams and groups exist: provisioning would change nothing
     Verify(ReportArgs),
-    /// Connect as a consumer would, and explain what is wrong and what to do
-    #[command(after_help = "Exit code 0: all is fine; 1: warnings; 2: something is broken.")]
+    /// Connect as a consumer would, and report problems with their remedy
+    #[command(after_help = "Exit code 0: all is fine; 1: warnings; 2: broken.")]
     Doctor(DoctorArgs),
-    /// Follow the streams live: a full-screen view in a terminal, lines otherwise
+    /// Follow the streams live: full-screen in a terminal, else one line per message
     Watch(WatchArgs),
     /// Write a correctly signed message
     #[command(after_help = publish::EXAMPLES)]
     Publish(PublishArgs),
-    /// Sign one message on standard input
+    /// Sign one message from standard input
     #[command(after_help = "\
 Example:
   echo '{\"stream\":\"caracal.keys.invalidate\",\"fields\":{\"zone_id\":\"z-1\"}}' \\
     | caracal-streams sign | caracal-streams check")]
     Sign(SignArgs),
-    /// Say what a follower would make of one message on standard input
+    /// Verify one message from standard input as a follower would
     Check(CheckArgs),
-    /// List, show, replay and drop the messages that could not be used
+    /// List, show, replay and drop dead letters
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(DeadLettersArgs),
-    /// Say whether a token would be refused now, why, and by which message
+    /// Report if a token would be denied now, why, and by which message
     #[command(after_help = explain::EXAMPLES)]
     Explain(ExplainArgs),
-    /// Trim what is older than a day and that no group still needs
+    /// Trim entries that are older than a day and that no group needs
     Retention(RetentionArgs),
-    /// Say whether all replicas have applied a message, and how fast
+    /// Report if all replicas have applied a message, and how fast
     #[command(after_help = fleet::EXAMPLES)]
     Fleet(FleetArgs),
     /// Print a script that completes this program's command line
@@ -149,14 +149,14 @@ Example:
     },
     /// Write the man pages into a folder
     Man {
-        /// The folder, which is made if it is missing
+        /// The folder; it is created if it is missing
         folder: PathBuf,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// One JSON object, for programs
+    /// Write one JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -165,27 +165,27 @@ pub(crate) struct ReportArgs {
 pub(crate) struct ProvisionArgs {
     #[command(flatten)]
     pub(crate) report: ReportArgs,
-    /// Do not ask: provisioning never does, and scripts may say so all the same
+    /// Accepted for uniform scripts: provisioning never asks
     #[arg(long)]
     yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// One JSON object, for programs
+    /// Write one JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
-    /// Do not warn that this user may change the streams: it is a producer's or an operator's
+    /// Accept rights to change the streams: this is a producer's or an operator's user
     #[arg(long)]
     pub(crate) may_publish: bool,
-    /// Show every check and every symptom, not only what is wrong
+    /// Show every check and every symptom, not only problems
     #[arg(long, short)]
     pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
-    /// The stream, where the message does not say it
+    /// The stream, if the message does not name it
     #[arg(long, value_parser = parse::stream)]
     pub(crate) stream: Option<Stream>,
 }
@@ -193,12 +193,12 @@ pub(crate) struct SignArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The message is {\"stream\": NAME, \"fields\": …}: the fields as an object, or as a list of
-[name, value] in the order of the wire. Exit code 0: applied; 1: rejected.")]
+[name, value] in the order on the wire. Exit code 0: applied; 1: rejected.")]
 pub(crate) struct CheckArgs {
-    /// The stream, where the message does not say it
+    /// The stream, if the message does not name it
     #[arg(long, value_parser = parse::stream)]
     pub(crate) stream: Option<Stream>,
-    /// One JSON object, for programs
+    /// Write one JSON object, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -207,11 +207,11 @@ pub(crate) struct CheckArgs {
 pub(crate) fn completions(shell: Shell, out: &mut impl Write) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "caracal-streams", &mut script);
-    // A reader that went away has what it wanted.
+    // A reader that is gone needs no more output.
     let _ = out.write_all(&script);
 }
 
-/// Writes `caracal-streams.1`, and a page for each command, into `folder`, which it makes.
+/// Writes `caracal-streams.1`, and a page for each command, into `folder`. Creates the folder.
 pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))

@@ -1,26 +1,26 @@
-//! Values on the command line.
+//! Parses the values of flags.
 
 use std::time::Duration;
 
 use caracal_revocation_event::{OccurredAt, Stream, StreamId};
 
-/// Where to begin.
+/// The position to begin at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum From {
-    /// With what is added from now on.
+    /// Begin with messages added from now on.
     Now,
-    /// With this entry.
+    /// Begin with this entry.
     Id(StreamId),
 }
 
 pub(super) fn stream(text: &str) -> Result<Stream, String> {
     Stream::from_name(text).ok_or_else(|| {
         let names = Stream::ALL.map(Stream::name);
-        format!("one of {} is expected", names.join(", "))
+        format!("expected one of {}", names.join(", "))
     })
 }
 
-/// `$`, an id, or the milliseconds of one.
+/// Parses `$`, an id, or the milliseconds of an id.
 pub(super) fn from(text: &str) -> Result<From, String> {
     if text == "$" {
         return Ok(From::Now);
@@ -29,9 +29,9 @@ pub(super) fn from(text: &str) -> Result<From, String> {
     whole.parse::<StreamId>().map(From::Id).map_err(|error| format!("{error}, or 0, or $"))
 }
 
-/// A whole number of seconds, minutes, hours or days.
+/// Parses a whole number of seconds, minutes, hours or days.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let unlike = || "a time is expected, as in 30s, 15m, 2h or 1d".to_owned();
+    let unlike = || "expected a time span, such as 30s, 15m, 2h or 1d".to_owned();
     let unit = text.chars().last().ok_or_else(unlike)?;
     let seconds = match unit {
         's' => 1,
@@ -45,18 +45,18 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(unlike)
 }
 
-/// An id that can stand in a message: text of one line, and not the word for nothing.
+/// Parses an id for a message: text of one line, not empty and not `null`.
 pub(super) fn word(text: &str) -> Result<String, String> {
     match text {
-        "" | "null" => Err("it would count as absent".to_owned()),
-        _ if text.contains('\n') => Err("it holds a newline, and would be set aside".to_owned()),
+        "" | "null" => Err("consumers would treat it as absent".to_owned()),
+        _ if text.contains('\n') => Err("contains a newline: consumers would ignore it".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }
 
 pub(super) fn occurred(text: &str) -> Result<OccurredAt, String> {
     OccurredAt::parse(text)
-        .ok_or_else(|| "a time is expected, as in 2026-11-20T10:00:00.000Z".to_owned())
+        .ok_or_else(|| "expected a time, such as 2026-11-20T10:00:00.000Z".to_owned())
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_and_times_are_read_totally() {
+    fn parses_ids_and_spans_and_rejects_others() {
         assert!(matches!(from("$"), Ok(From::Now)));
         assert!(matches!(from("0"), Ok(From::Id(StreamId::ZERO))));
         assert!(matches!(from("7-3"), Ok(From::Id(StreamId { ms: 7, seq: 3 }))));

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::parse;
 
 pub(super) const EXAMPLES: &str = "\
-Shows the message and asks before it writes it; --yes goes on without.
+Shows the message and asks before writing it; --yes skips the question.
 
 Examples:
   caracal-streams publish revoke --zone z-1 --session ar-1 --reason compromised
@@ -18,7 +18,7 @@ pub(crate) struct PublishArgs {
     /// Do not ask
     #[arg(long, global = true)]
     pub(crate) yes: bool,
-    /// One JSON object a message that was written, for programs
+    /// Write one JSON object per written message, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -27,7 +27,7 @@ pub(crate) struct PublishArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PublishCommand {
-    /// Revoke authority records, sessions and delegations, for good
+    /// Revoke authority records, sessions and delegations, permanently
     Revoke {
         /// The zone
         #[arg(long, value_parser = parse::word)]
@@ -44,17 +44,17 @@ pub(crate) enum PublishCommand {
         /// A delegation (delegation_edge_id)
         #[arg(long, value_name = "ID", value_parser = parse::word)]
         delegation: Option<String>,
-        /// Why, for whoever reads the log
+        /// The reason, for the log
         #[arg(long, default_value = "operator", value_parser = parse::word)]
         reason: String,
     },
-    /// Make services forget a zone's keys, and all that was verified with them
+    /// Make services forget a zone's keys, and all tokens verified with them
     Keys {
         /// The zone
         #[arg(long, value_parser = parse::word)]
         zone: String,
     },
-    /// Make services load a zone's policy bundle again
+    /// Make services reload a zone's policy bundle
     Policy {
         /// The zone
         #[arg(long, value_parser = parse::word)]
@@ -71,13 +71,13 @@ pub(crate) enum PublishCommand {
         /// The zone
         #[arg(long, value_parser = parse::word)]
         zone: String,
-        /// What happened to the delegations
+        /// The event of the delegations
         #[arg(long, value_enum)]
         event: EdgeEvent,
-        /// A delegation; several only where they expire
+        /// A delegation; repeat the flag only for expire
         #[arg(long = "edge", value_name = "ID", required = true, value_parser = parse::word)]
         edges: Vec<String>,
-        /// The epoch: services take the highest that they hear of
+        /// The epoch; services keep the highest that they receive
         #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
         epoch: u64,
     },
@@ -95,7 +95,7 @@ pub(crate) struct SessionArgs {
     /// The governed session (agent_session_id)
     #[arg(long, value_name = "ID", value_parser = parse::word)]
     pub(crate) agent_session: String,
-    /// When it occurred, ISO 8601; now if left out
+    /// The time of the event, ISO 8601 [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse::occurred)]
     pub(crate) at: Option<OccurredAt>,
 }
@@ -104,9 +104,9 @@ pub(crate) struct SessionArgs {
 pub(crate) enum EdgeEvent {
     /// A new delegation: nothing is revoked
     Create,
-    /// It was revoked
+    /// The delegation was revoked
     Revoke,
-    /// It expired
+    /// The delegations expired
     Expire,
 }
 

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct RetentionArgs {
-    /// Only this stream; may stand several times
+    /// Only this stream; may be repeated
     #[arg(long = "stream", value_name = "NAME", global = true, value_parser = provisioned)]
     streams: Vec<String>,
-    /// One JSON object a stream, for programs
+    /// Write one JSON object per stream, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -17,9 +17,9 @@ pub(crate) struct RetentionArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RetentionCommand {
-    /// Say what could be trimmed; change nothing
+    /// Report the entries that can be trimmed; change nothing
     Plan,
-    /// Trim it, after asking
+    /// Trim them, after a question
     Apply {
         /// Do not ask
         #[arg(long)]
@@ -36,5 +36,5 @@ impl RetentionArgs {
 
 fn provisioned(text: &str) -> Result<String, String> {
     let known = StreamLayout::ALL.iter().any(|stream| stream.name == text);
-    if known { Ok(text.to_owned()) } else { Err("a stream of the contract is expected".to_owned()) }
+    if known { Ok(text.to_owned()) } else { Err("expected a stream of the contract".to_owned()) }
 }
