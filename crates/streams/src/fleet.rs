@@ -1,4 +1,4 @@
-//! `fleet`: whether every replica knows, and since when.
+//! `fleet`: reports if every replica has applied a message, and how fast.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 use crate::text::{plain, span};
 
+/// The time between two reads of the receipts.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What the fleet says of itself.
+/// The receipts of the fleet, and the result of comparing them with the expectation.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// There are as many as expected, all ready, all with the message applied.
+    /// `true` if the expected number of replicas exists, and all are ready and have applied the
+    /// message.
     complete: bool,
     expected: usize,
     replicas: Vec<Line>,
@@ -31,7 +33,8 @@ struct Line {
     staleness_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<bool>,
-    /// Since the message was added to its stream, as long as the replica remembers it.
+    /// The time from adding the message to its stream until the replica applied it. Absent once the
+    /// receipt no longer holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_seconds: Option<f64>,
 }
@@ -67,7 +70,7 @@ impl Report {
         };
         let replicas: Vec<_> = receipts.iter().map(line).collect();
         let is_good = |line: &Line| line.ready && line.applied != Some(false);
-        // A fleet of which nothing is known is not complete, however few are expected.
+        // A fleet without receipts is never complete, even if no replica is expected.
         let complete =
             !replicas.is_empty() && replicas.len() >= expected && replicas.iter().all(is_good);
         Self { complete, expected, replicas }
@@ -81,8 +84,8 @@ impl Report {
         for line in &self.replicas {
             let ready = if line.ready { "ready" } else { "NOT READY" };
             let staleness = line.staleness_seconds.map_or_else(
-                || "nothing proven yet".to_owned(),
-                |seconds| format!("proven {} before its receipt", span(seconds_span(seconds))),
+                || "no proof yet".to_owned(),
+                |seconds| format!("fresh {} before its receipt", span(seconds_span(seconds))),
             );
             let applied = match (line.applied, line.lag_seconds) {
                 (None, _) => String::new(),
@@ -110,7 +113,7 @@ impl Report {
     }
 }
 
-/// A receipt may hold any number.
+/// Converts the seconds of a receipt, which may hold any number.
 fn seconds_span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }

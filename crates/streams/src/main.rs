@@ -1,7 +1,8 @@
 //! `caracal-streams`: the operator's program for Caracal's streams.
 //!
-//! One file a command; [`cli`] declares them all, [`settings`] finds the server and the keys. A
-//! command writes to the output that it is given and returns how the program ends.
+//! Each command has its own file. [`cli`] defines the command line, and [`settings`] finds the
+//! server and the keys. A command writes to the output that it receives, and returns the outcome of
+//! the program.
 
 mod cli;
 mod dead_letters;

@@ -1,4 +1,4 @@
-//! One message on standard input, as JSON.
+//! Reads one message from standard input, as JSON.
 
 use std::fmt;
 use std::io::Read;
@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 
 use crate::outcome::Failure;
 
-/// Larger than any message of Caracal's.
+/// The maximum size of the input. It is larger than any message of Caracal.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A message of which nothing is believed yet: `{"stream": NAME, "fields": …}`, with the fields
-/// as an object, or as pairs in the order of the wire (which may hold one twice). `fields_hex` is
-/// the same as pairs of hex, for bytes that are not UTF-8.
+/// An unverified message: `{"stream": NAME, "fields": …}`. The fields are an object, or pairs in
+/// the order on the wire, in which a name may be repeated. `fields_hex` holds pairs of hex digits,
+/// for bytes that are not UTF-8.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) stream: Stream,
@@ -31,12 +31,12 @@ struct Wrapped {
     fields_hex: Vec<(String, String)>,
 }
 
-/// Names and values, none merged.
+/// Field names and values, in order. Repeated names are kept.
 #[derive(Default)]
 struct Pairs(Vec<(String, String)>);
 
 impl Given {
-    /// Reads standard input; `stream` is asked for where the message does not say it.
+    /// Reads a message from `input`. `stream` is needed if the message does not name its stream.
     pub(crate) fn read(stream: Option<Stream>, input: impl Read) -> Result<Self, Failure> {
         let mut text = String::new();
         input.take(MAX_BYTES).read_to_string(&mut text)?;
@@ -48,20 +48,20 @@ impl Given {
         let wrapped: Wrapped = serde_json::from_str(text).map_err(unlike)?;
         let named = wrapped.stream.as_deref().map(|name| {
             Stream::from_name(name).ok_or_else(|| {
-                Failure::new("the message on standard input: its stream changes no state")
+                Failure::new("the message on standard input: followers do not read its stream")
             })
         });
         let stream = match (stream, named.transpose()?) {
             (Some(asked), Some(named)) if asked != named => {
-                return Err(Failure::new("--stream: the message says another one"));
+                return Err(Failure::new("--stream: differs from the stream in the message"));
             }
             (asked, named) => asked.or(named).ok_or_else(|| {
-                Failure::new("--stream: say it here, or as \"stream\" in the message")
+                Failure::new("--stream: set it, or add \"stream\" to the message")
             })?,
         };
         let bytes = |text: &str| {
             hex(text)
-                .ok_or_else(|| Failure::new("fields_hex: an even number of hex digits, please"))
+                .ok_or_else(|| Failure::new("fields_hex: expected an even number of hex digits"))
         };
         let mut fields: Vec<_> = Vec::new();
         for (name, value) in wrapped.fields.0 {
@@ -96,7 +96,8 @@ impl<'de> Deserialize<'de> for Pairs {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    // As the API writes them: null is left out, what is no string is JSON text.
+                    // As the API writes fields: null is left out, a value that is no string becomes
+                    // JSON text.
                     match value.get() {
                         "null" => {}
                         text if text.starts_with('"') => {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_stands_twice_stays_twice() {
+    fn keeps_repeated_field() {
         let twice = [("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
         assert_eq!(fields(r#"{"fields":{"a":"1","a":"2"}}"#), twice);
         assert_eq!(fields(r#"{"fields":[["a","1"],["a","2"]]}"#), twice);
@@ -143,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_string_becomes_what_a_producer_writes() {
+    fn writes_non_string_values_as_producers_do() {
         let given = fields(r#"{"fields":{"a":42,"b":null,"c":["x","y"],"d":true,"e":"\u0041"}}"#);
         let expected = [("a", "42"), ("c", r#"["x","y"]"#), ("d", "true"), ("e", "A")];
         assert_eq!(given, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]
-    fn a_message_needs_one_stream_and_well_formed_hex() {
+    fn message_needs_one_stream_and_valid_hex() {
         assert!(Given::parse(None, r#"{"fields":{}}"#).is_err());
         assert!(Given::parse(None, r#"{"stream":"caracal.audit.events","fields":{}}"#).is_err());
         let other = r#"{"stream":"caracal.sessions.revoke","fields":{}}"#;

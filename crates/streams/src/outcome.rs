@@ -1,4 +1,4 @@
-//! How a command ends: with an outcome, or with the reason that there is none.
+//! The end of a command: an outcome, or a failure with its reason.
 
 use std::fmt;
 use std::io;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use caracal_revocation_stream::{InspectError, PublishError, SettingsError};
 
-/// The result of a command that could do what it was asked.
+/// The result of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// Exit code 0: as it should be, or done.
+    /// Exit code 0: fine, yes or done.
     Ok,
-    /// Exit code 1: not quite, or "no".
+    /// Exit code 1: no, or a warning.
     Negative,
-    /// Exit code 2: broken.
+    /// Exit code 2: broken, or no answer.
     Error,
-    /// Ended by this signal, after cleaning up: the exit code that a shell gives such an end.
+    /// Ended by this signal after a cleanup. Exit code: 128 plus the signal's number, as in shells.
     Signal(u8),
 }
 
@@ -30,8 +30,8 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// The reason that a command could not do what it was asked, and the setting at fault: exit code 2.
-/// Never holds a secret.
+/// The reason that a command could not be carried out, with the setting at fault: exit code 2.
+/// Never contains a secret.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 

@@ -1,11 +1,11 @@
-//! Standard output and standard error, either of which may have lost its reader, and questions.
+//! Standard output and standard error, whose readers may be gone, and questions to the operator.
 
 use std::io::{BufRead, BufWriter, ErrorKind, IsTerminal, Result, StdoutLock, Write};
 
 use crate::outcome::Failure;
 
-/// Standard output. Once its reader is gone, the rest is thrown away: the result of a command does
-/// not depend on who reads it.
+/// Standard output. Once its reader is gone, discards further output: the outcome of a command does
+/// not depend on the reader.
 pub(crate) struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     is_closed: bool,
@@ -16,7 +16,7 @@ impl Output {
         Self { stdout: BufWriter::new(std::io::stdout().lock()), is_closed: false }
     }
 
-    /// Returns `true` if the reader is gone: for what would wait for something to write.
+    /// Returns `true` if the reader is gone. A command that waits for data to write ends then.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed || has_no_reader()
     }
@@ -50,7 +50,7 @@ impl Write for Output {
     }
 }
 
-/// Returns `true` if the reader of the pipe that standard output is went away.
+/// Returns `true` if standard output is a pipe whose reader is gone.
 #[cfg(unix)]
 fn has_no_reader() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -68,14 +68,15 @@ const fn has_no_reader() -> bool {
     false
 }
 
-/// Writes a line to standard error, if somebody reads it.
+/// Writes a line to standard error, and ignores a missing reader.
 pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Asks before something is changed. Returns `true` if the answer is yes, now or by the flag `yes`.
+/// Asks the operator to confirm a change. Returns `true` if the answer is yes or the flag `yes` is
+/// set.
 ///
-/// Fails without a terminal and without the flag.
+/// Fails if standard input is not a terminal and the flag is not set.
 pub(crate) fn confirm(question: &str, yes: bool) -> std::result::Result<bool, Failure> {
     if yes {
         return Ok(true);

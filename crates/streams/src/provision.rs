@@ -1,4 +1,4 @@
-//! `provision` and `verify`: the streams and groups of the contract.
+//! `provision` and `verify`: create or check the streams and groups of the contract.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::cli::ReportArgs;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 
-/// What is there in the place of a stream or group.
+/// The state of a stream or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
@@ -50,7 +50,7 @@ pub(crate) async fn provision(
     let found = inspector.provision().await?;
     let report = Report::of(&found, State::Made);
     report.write(args, out)?;
-    // What stands in a stream's place is left for somebody to look at.
+    // A key of another type is left unchanged, for the operator to resolve.
     Ok(if report.provisioned { Outcome::Ok } else { Outcome::Error })
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn verify(
     report.write(args, out)?;
     if !args.json {
         let verdict = if report.provisioned {
-            "all is there: provisioning would change nothing"
+            "all streams and groups exist: provisioning would change nothing"
         } else {
             "not provisioned: run caracal-streams provision"
         };
@@ -75,7 +75,8 @@ pub(crate) async fn verify(
 }
 
 impl Report {
-    /// With the word for what was missing: that it is, or that it has been made.
+    /// Builds the report. `missing` is the state for streams and groups that were missing: still
+    /// missing, or created now.
     fn of(found: &[Provisioned], missing: State) -> Self {
         let state = |found| match found {
             Provision::Present => State::Present,
@@ -127,8 +128,8 @@ impl Report {
         for line in self.streams.iter().filter(|line| line.state == State::WrongType) {
             writeln!(
                 out,
-                "broken: the key {} holds something that is no stream, and was left alone: is \
-                 this the right Redis?",
+                "broken: the key {} holds another type, no stream, and was left unchanged: is this \
+                 the right Redis?",
                 line.stream
             )?;
         }

@@ -1,4 +1,4 @@
-//! `publish`: correctly signed messages, as Caracal's own producers write them.
+//! `publish`: writes correctly signed messages, as Caracal's own producers do.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -55,15 +55,16 @@ pub(crate) async fn publish(
     Ok(Outcome::Ok)
 }
 
-/// Why no connection was made, with the way out, unless another kind of connection can be.
+/// Returns the reason that Redis cannot be reached, with the remedy. Returns `None` if an
+/// `Inspector` can connect.
 async fn cause(settings: &Settings) -> Option<Failure> {
     let error = Inspector::connect(settings).await.err()?;
-    // A producer need not have the rights of an operator.
+    // A producer may lack the rights of an operator.
     (error.kind() != InspectErrorKind::NotAllowed).then(|| error.into())
 }
 
-/// What the command line asks for. A suspension and its end are told as the Coordinator tells
-/// them: a suspension on two streams, its end on one.
+/// Returns the messages to publish for a command line. As the Coordinator does, it publishes a
+/// suspension to two streams, and a resumption to one.
 fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>, Failure> {
     let notice = match what {
         PublishCommand::Revoke { zone, session, root, agent_session, delegation, reason } => {
@@ -71,7 +72,7 @@ fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>
             let named = [session, root, agent_session, delegation];
             if named.iter().all(|id| id.is_none()) {
                 return Err(Failure::new(
-                    "nothing to revoke: give --session, --root, --agent-session or --delegation",
+                    "nothing to revoke: pass --session, --root, --agent-session or --delegation",
                 ));
             }
             let add =
@@ -114,21 +115,21 @@ fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>
 fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     OccurredAt::from_unix(since)
-        .ok_or_else(|| Failure::new("this machine's clock names no time: give --at"))
+        .ok_or_else(|| Failure::new("the clock of this machine is out of range: pass --at"))
 }
 
-/// The message in words, once it was found to say what it is meant to.
+/// Verifies a message as a consumer would. Returns its effect as text.
 fn rehearse(settings: &Settings, notice: &MessageBuilder) -> Result<String, Failure> {
     let stream: Stream = notice.stream();
     let fields = notice.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
     let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let refused = |why: &dyn std::fmt::Display| {
-        Failure::new(format!("consumers would not take this message: {why}"))
+        Failure::new(format!("consumers would reject this message: {why}"))
     };
     let event = settings.keys().verify(&Message::new(stream, &wire));
     let event = event.map_err(|rejection| refused(&rejection))?;
     if event.is_recut() {
-        return Err(refused(&"it reads like one that was re-cut"));
+        return Err(refused(&"it looks like a re-cut message"));
     }
     let zone = event.zone().map(|zone| plain(zone.as_str()).into_owned()).unwrap_or_default();
     Ok(format!("{stream}: {} · zone {zone}", changes(event.changes())))
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_suspension_is_told_twice_with_one_time() {
+    fn publishes_suspension_twice_with_one_time() {
         let at = OccurredAt::parse("2026-11-20T10:00:00.123Z").unwrap();
         let what = crate::cli::SessionArgs {
             zone: "z-1".into(),

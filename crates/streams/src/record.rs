@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 
 use crate::text::plain;
 
-/// What a follower makes of one message. Its JSON is a promise to programs: fields are added,
-/// never renamed.
+/// The outcome of one message in a follower. Its JSON is stable for programs: fields may be added,
+/// and none is renamed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Record<'e> {
     #[serde(serialize_with = "by_name")]
@@ -18,30 +18,30 @@ pub(crate) struct Record<'e> {
     id: Option<StreamId>,
     /// `applied` or `rejected`.
     outcome: &'static str,
-    /// Why it was rejected: `signature`, `malformed` or `ambiguous`.
+    /// The reason of a rejection: `signature`, `malformed`, `ambiguous` or `too_large`.
     reason: Option<&'static str>,
-    /// What it changes, in the shape of the contract's vectors.
+    /// The change that it makes, in the format of the contract's test vectors.
     effect: Option<Effect<'e>>,
-    /// It also belongs in the dead-letter stream.
+    /// `true` if it also belongs in the dead-letter stream.
     dead_letter: bool,
-    /// Why it was rejected, in words.
+    /// The rejection as text.
     #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]
     detail: Option<MessageRejection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<&'e str>,
-    /// The producer's words for why.
+    /// The producer's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<&'e str>,
-    /// Which of the accepted keys signed it: `current`, `previous` or `unsigned`.
+    /// The accepted key that signed it: `current` or `previous`; else `unsigned`.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'static str>,
-    /// When it was decided, in milliseconds since the Unix epoch.
+    /// The time of the decision, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     decided_ms: Option<u64>,
-    /// From its id to here, by the server's clock.
+    /// The time from its id until it was read here, by the server's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<f64>,
-    /// The delegations that it ends: written where there are any.
+    /// Its changes. The JSON holds only the delegations that they end, if there are any.
     #[serde(rename = "ended", serialize_with = "ended", skip_serializing_if = "ends_nothing")]
     changes: &'e [Change<'e>],
 }
@@ -67,7 +67,7 @@ impl<'e> Record<'e> {
         }
     }
 
-    /// The same, as it stands in its stream.
+    /// Adds the message's id and its age.
     pub(crate) fn at(self, id: StreamId, age: Duration) -> Self {
         Self { id: Some(id), age_ms: Some(age.as_secs_f64() * 1_000.0), ..self }
     }
@@ -76,13 +76,13 @@ impl<'e> Record<'e> {
         self.outcome == "applied"
     }
 
-    /// For people: one line, safe for a terminal.
+    /// Returns one line for people, safe for a terminal.
     pub(crate) fn line(&self) -> String {
         let id = self.id.map(|id| format!(" {id}")).unwrap_or_default();
         format!("{} {}{id}: {}", self.outcome, self.stream, self.words())
     }
 
-    /// What it changes or why it was rejected, safe for a terminal.
+    /// Returns the changes, or the reason of the rejection, as text that is safe for a terminal.
     pub(crate) fn words(&self) -> String {
         let mut line = match self.detail {
             Some(rejection) => rejection.to_string(),
@@ -96,16 +96,16 @@ impl<'e> Record<'e> {
             let _ = write!(line, " · {}", plain(said));
         }
         if self.is_applied() && self.dead_letter {
-            line.push_str(" · re-cut: also for the dead letters");
+            line.push_str(" · re-cut: also a dead letter");
         }
         line
     }
 }
 
-/// What a message changes, in words.
+/// Returns the changes of a message as text.
 pub(crate) fn changes(changes: &[Change<'_>]) -> String {
     if changes.is_empty() {
-        return "nothing changes".to_owned();
+        return "no change".to_owned();
     }
     let words = changes.iter().map(|change| match change {
         Change::Revoke(anchor) => format!("revoke {}", plain(anchor.as_str())),
@@ -128,7 +128,7 @@ pub(crate) fn changes(changes: &[Change<'_>]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// The delegations that a message ends.
+/// Returns the delegations that a message ends.
 fn ended_by<'e>(changes: &'e [Change<'e>]) -> impl Iterator<Item = &'e str> {
     let ended = changes.iter().filter_map(|change| match change {
         Change::DelegationEpoch(told) => Some(&told.ended),

@@ -1,4 +1,4 @@
-//! `retention`: what could be trimmed without losing anything that is still needed.
+//! `retention`: reports and trims the entries that are no longer needed.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use crate::output::{confirm, note};
 use crate::settings::Sources;
 use crate::text::{plain, time_of};
 
-/// What could be trimmed from one stream, as a program reads it.
+/// The plan for one stream, as JSON for programs.
 #[derive(Serialize)]
 struct Listed {
     stream: &'static str,
@@ -41,7 +41,7 @@ pub(crate) async fn retention(
     match &args.what {
         RetentionCommand::Plan => {
             if plans.is_empty() {
-                note("none of these streams is there: see caracal-streams provision");
+                note("none of these streams exists: run caracal-streams provision");
             }
             write(&plans, args.json, out)?;
             Ok(Outcome::Ok)
@@ -122,7 +122,7 @@ fn line(plan: &RetentionPlan) -> String {
     }
     let more = if plan.at_least { "at least " } else { "" };
     format!(
-        "{stream}: {length} entries, {more}{} could be removed, up to {} ({}); kept from there: \
+        "{stream}: {length} entries, {more}{} can be removed, up to {} ({}); the rest is needed: \
          {kept_for}",
         plan.removable,
         plan.keep_from,

@@ -1,4 +1,4 @@
-//! Where the program finds its settings: flags, then the environment, then a file.
+//! Finds the settings of the program: in flags, then the environment, then a file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::cli::Connect;
 use crate::outcome::Failure;
 use crate::url::{holds_password, without_password};
 
-/// The settings that say where the server is: whichever source has one of them is asked for all.
+/// The settings of the server's address. The first source that has any of them provides all.
 const ADDRESS: [&str; 8] = [
     "REDIS_URL",
     "REDIS_URL_FILE",
@@ -20,10 +20,10 @@ const ADDRESS: [&str; 8] = [
     "REDIS_CLUSTER_NODES",
     "REDIS_TLS",
 ];
-/// The same for its password.
+/// The settings of the server's password. The first source that has any of them provides all.
 const PASSWORD: [&str; 2] = ["REDIS_PASSWORD_FILE", "REDIS_PASSWORD"];
 
-/// Logins at sentinels: those of the place that names the sentinels, or of one that counts more.
+/// The logins at sentinels. They come from the source of the address, or from an earlier one.
 const SENTINEL_LOGIN: [&str; 4] = [
     "REDIS_SENTINEL_USER",
     "REDIS_SENTINEL_USER_FILE",
@@ -31,14 +31,14 @@ const SENTINEL_LOGIN: [&str; 4] = [
     "REDIS_SENTINEL_PASSWORD_FILE",
 ];
 
-/// Every setting of this program begins with one of these.
+/// The prefixes of this program's settings.
 const OURS: [&str; 4] = ["REDIS_", "STREAMS_", "CARACAL_", "REVOCATION_"];
 
-/// Settings by name, from each place, the one that counts most first.
+/// The sources of settings, in order: an earlier source wins over a later one.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources(Vec<Source>);
 
-/// Names and values; values may be secrets, so they are never shown.
+/// Settings by name. `Debug` hides the values, because they may be secrets.
 #[derive(Clone)]
 struct Source(HashMap<String, String>);
 
@@ -49,12 +49,12 @@ impl std::fmt::Debug for Source {
 }
 
 impl Sources {
-    /// Flags, this process' environment, and the file.
+    /// Collects the sources: the flags, this process' environment, and the file.
     pub(crate) fn of(flags: &Connect) -> Result<Self, Failure> {
         if flags.url.as_deref().is_some_and(holds_password) {
             return Err(Failure::new(
-                "--url: a password on a command line can be seen by everybody on this machine; \
-                 leave it out and name a file with --password-file, or set REDIS_URL",
+                "--url: every user of this machine can read a password on a command line; remove \
+                 it and pass --password-file, or set REDIS_URL",
             ));
         }
         Self::from(flags.named(), environment()?, flags.settings.as_deref())
@@ -77,8 +77,8 @@ impl Sources {
         let mut sources = vec![Source(flags), Source(environment), Source(file)];
         sources.iter_mut().for_each(|Source(map)| map.retain(|_, value| !value.trim().is_empty()));
         let mut sources = Self(sources);
-        // Last of all, where Caracal's installer puts it, for servers named by their hosts; an
-        // address says by itself whether there is a password.
+        // The last source is the password file of Caracal's installer, for servers named by host.
+        // A URL needs none: it holds its own password, or the server has none.
         if ["REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"]
             .iter()
             .any(|name| sources.find(name).is_some())
@@ -88,10 +88,10 @@ impl Sources {
         Ok(sources)
     }
 
-    /// The setting `name`.
+    /// Returns the value of a setting from the first source that provides it.
     pub(crate) fn find(&self, name: &str) -> Option<String> {
         let is_url = ["REDIS_URL", "REDIS_URL_FILE"].contains(&name);
-        // A password from a place that counts more than the address outweighs the one in that.
+        // A password from an earlier source than the URL wins over the password in the URL.
         match self.place_of(&PASSWORD) {
             Some(place) if is_url && self.place_of(&ADDRESS).is_some_and(|url| place < url) => {
                 self.url_without_password(name)
@@ -100,7 +100,8 @@ impl Sources {
         }
     }
 
-    /// `REDIS_URL` without its password; a file that cannot be read is left to be named.
+    /// Returns `REDIS_URL` without its password. Keeps the name of an unreadable file, so that the
+    /// error names it.
     fn url_without_password(&self, name: &str) -> Option<String> {
         let Some(path) = self.value("REDIS_URL_FILE") else {
             return self.value(name).map(|url| without_password(&url));
@@ -111,7 +112,7 @@ impl Sources {
         }
     }
 
-    /// The first place that has any of these, where 0 counts most.
+    /// Returns the index of the first source that has any of these settings.
     fn place_of(&self, group: &[&str]) -> Option<usize> {
         self.0.iter().position(|Source(map)| group.iter().any(|name| map.contains_key(*name)))
     }
@@ -119,7 +120,7 @@ impl Sources {
     fn value(&self, name: &str) -> Option<String> {
         let group = [ADDRESS.as_slice(), &PASSWORD].into_iter().find(|group| group.contains(&name));
         let group = group.unwrap_or(std::slice::from_ref(&name));
-        // A secret's file and value are one setting.
+        // A value and its `_FILE` are one setting.
         let other = name.strip_suffix("_FILE").map_or(format!("{name}_FILE"), str::to_owned);
         let has = |Source(map): &&Source| {
             map.contains_key(&other) || group.iter().any(|name| map.contains_key(*name))
@@ -131,17 +132,17 @@ impl Sources {
         self.0.iter().take(places).find(has).and_then(|Source(map)| map.get(name)).cloned()
     }
 
-    /// The server and the keys.
+    /// Returns the settings of the server and the keys.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         Ok(Settings::from_lookup(|name| self.find(name))?)
     }
 
-    /// Returns the settings as if this one were not set.
+    /// Returns the settings, ignoring this one.
     pub(crate) fn without(&self, setting: &str) -> Result<Settings, Failure> {
         Ok(Settings::from_lookup(|name| (name != setting).then(|| self.find(name)).flatten())?)
     }
 
-    /// The server alone, for what needs no key.
+    /// Returns the settings of the server only, for commands that need no key.
     pub(crate) fn server(&self) -> Result<Settings, Failure> {
         let lookup = |name: &str| match name {
             "CARACAL_MODE" => Some("dev".to_owned()),
@@ -151,7 +152,7 @@ impl Sources {
         Ok(Settings::from_lookup(lookup)?)
     }
 
-    /// The keys alone, for what needs no server.
+    /// Returns the settings of the keys only, for commands that need no server.
     pub(crate) fn keys(&self) -> Result<Settings, Failure> {
         let lookup = |name: &str| match name {
             "REDIS_URL" => Some("redis://localhost".to_owned()),
@@ -162,8 +163,10 @@ impl Sources {
     }
 }
 
-/// This process' environment, as far as it is text. Names a setting that is not, and never shows
-/// its value.
+/// Returns the variables of this process' environment that are UTF-8.
+///
+/// Fails if a setting of this program is not UTF-8. The error names the setting and never shows its
+/// value.
 fn environment() -> Result<HashMap<String, String>, Failure> {
     let mut text = HashMap::new();
     for (name, value) in std::env::vars_os() {
@@ -173,7 +176,7 @@ fn environment() -> Result<HashMap<String, String>, Failure> {
                 text.insert(name, value);
             }
             Err(_) if OURS.iter().any(|ours| name.starts_with(ours)) => {
-                return Err(Failure::new(format!("{name}: not text: UTF-8 is expected")));
+                return Err(Failure::new(format!("{name}: not UTF-8")));
             }
             Err(_) => {}
         }
@@ -181,21 +184,21 @@ fn environment() -> Result<HashMap<String, String>, Failure> {
     Ok(text)
 }
 
-/// `${CARACAL_HOME:-$HOME/.local/share/caracal}`.
+/// Returns `${CARACAL_HOME:-$HOME/.local/share/caracal}`.
 fn home(environment: &HashMap<String, String>) -> Option<PathBuf> {
     let set = |name| environment.get(name).filter(|value| !value.trim().is_empty());
     let under_home = || set("HOME").map(|home| Path::new(home).join(".local/share/caracal"));
     set("CARACAL_HOME").map(PathBuf::from).or_else(under_home)
 }
 
-/// `${CARACAL_SECRETS_DIR:-<home>/secrets}/redisPassword`.
+/// Returns `${CARACAL_SECRETS_DIR:-<home>/secrets}/redisPassword`.
 fn password_file(environment: &HashMap<String, String>) -> Option<PathBuf> {
     let set = environment.get("CARACAL_SECRETS_DIR").filter(|value| !value.trim().is_empty());
     let folder = set.map(PathBuf::from).or_else(|| Some(home(environment)?.join("secrets")));
     Some(folder?.join("redisPassword"))
 }
 
-/// Lines of `NAME=value`, as in an environment file: `#` comments, quotes around a value.
+/// Reads lines of `NAME=value`, as in an environment file. Accepts `#` comments and quoted values.
 fn read(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("--settings {}: {error}", path.display())))?;
@@ -205,10 +208,10 @@ fn read(path: &Path) -> Result<HashMap<String, String>, Failure> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        // The line itself is not shown: it may hold a secret.
+        // The error does not show the line: it may contain a secret.
         let (name, value) = line.split_once('=').ok_or_else(|| {
             let at = format!("--settings {}, line {}", path.display(), number + 1);
-            Failure::new(format!("{at}: NAME=value is expected"))
+            Failure::new(format!("{at}: expected NAME=value"))
         })?;
         let value = value.trim();
         let unquoted = ['"', '\'']
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_outweighs_the_environment_as_a_group() {
+    fn flag_wins_over_environment_as_a_group() {
         let environment =
             [("REDIS_URL", "redis://elsewhere"), ("REDIS_PASSWORD", "x"), ("CARACAL_MODE", "rc")];
         let flags = [("REDIS_HOST", "here"), ("REDIS_PASSWORD_FILE", "/p")];
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_comes_after_the_environment_and_before_the_convention() {
+    fn file_ranks_between_environment_and_installed_password() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("streams.env");
         std::fs::write(&file, "# ours\nREDIS_HOST = \"filed\"\nexport REDIS_PASSWORD='p w'\n")
@@ -257,14 +260,14 @@ mod tests {
         std::fs::write(&file, "REDIS_HOST=filed").unwrap();
         let sources = Sources::from(map(&[]), environment.clone(), None).unwrap();
         assert!(sources.find("REDIS_PASSWORD_FILE").unwrap().ends_with("redisPassword"));
-        // Not for an address that holds what is needed.
+        // A URL does not use the installed password file.
         std::fs::write(&file, "REDIS_URL=redis://filed").unwrap();
         let sources = Sources::from(map(&[]), environment, None).unwrap();
         assert_eq!(sources.find("REDIS_PASSWORD_FILE"), None);
     }
 
     #[test]
-    fn a_line_that_is_no_setting_is_named_and_not_shown() {
+    fn names_invalid_line_without_showing_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("broken.env");
         std::fs::write(&file, "REDIS_HOST=a\nhunter2\n").unwrap();
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_outweighs_the_logins_of_what_the_environment_names() {
+    fn flag_wins_over_sentinel_logins_of_the_environment() {
         let environment = map(&[
             ("REDIS_SENTINELS", "s:26379"),
             ("REDIS_SENTINEL_MASTER", "main"),
@@ -285,7 +288,7 @@ mod tests {
         assert!(sources.server().is_ok());
         let sources = Sources::from(map(&[]), environment, None).unwrap();
         assert_eq!(sources.find("REDIS_SENTINEL_PASSWORD").as_deref(), Some("x"));
-        // Secrets in the environment, addresses in a file.
+        // The secrets are in the environment, the addresses in a file.
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("streams.env");
         std::fs::write(&file, "REDIS_SENTINELS=s\nREDIS_SENTINEL_MASTER=main\n").unwrap();
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_file_outweighs_the_password_of_the_address() {
+    fn password_file_wins_over_password_in_url() {
         let flags = map(&[("REDIS_PASSWORD_FILE", "/p")]);
         let url = "redis://u:old@h:1/2";
         let find = |flags: &HashMap<_, _>, name, value: &str| {

@@ -1,4 +1,4 @@
-//! `sign` and `check`: one message on standard input, signed or verified, without Redis.
+//! `sign` and `check`: sign or verify one message from standard input, without Redis.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use crate::outcome::{Failure, Outcome};
 use crate::record::Record;
 use crate::settings::Sources;
 
-/// The shape that `sign` and `check` read.
+/// The output of `sign`, which `sign` and `check` can read.
 #[derive(Serialize)]
 struct Signed<'s> {
     stream: &'s str,
     fields: &'s [(String, String)],
 }
 
-/// Adds the signature.
+/// Signs the message from standard input.
 pub(crate) fn sign(
     sources: &Sources,
     args: &SignArgs,
@@ -26,7 +26,7 @@ pub(crate) fn sign(
 ) -> Result<Outcome, Failure> {
     let settings = sources.keys()?;
     let key = settings.keys().signing_key();
-    let key = key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing to sign with"))?;
+    let key = key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing can be signed"))?;
     let given = Given::read(args.stream, std::io::stdin())?;
     let mut fields = Vec::with_capacity(given.fields.len() + 1);
     for (name, value) in given.fields {
@@ -36,8 +36,8 @@ pub(crate) fn sign(
     names.sort_unstable();
     let is_twice = names.windows(2).any(|pair| matches!(pair, [one, other] if one == other));
     if is_twice || names.iter().any(|name| name.is_empty() || name.contains(['=', '\n'])) {
-        let why = "a field stands twice, or its name is empty or holds '=' or a newline";
-        return Err(Failure::new(format!("{why}: every consumer would refuse it as ambiguous")));
+        let why = "a field is repeated, or its name is empty or contains '=' or a newline";
+        return Err(Failure::new(format!("{why}: consumers would reject it as ambiguous")));
     }
     add_signature(key, given.stream, &mut fields);
     serde_json::to_writer(&mut *out, &Signed { stream: given.stream.name(), fields: &fields })?;
@@ -45,7 +45,7 @@ pub(crate) fn sign(
     Ok(Outcome::Ok)
 }
 
-/// Tells what a follower would make of the message.
+/// Verifies the message from standard input, and reports its outcome in a follower.
 pub(crate) fn check(
     sources: &Sources,
     args: &CheckArgs,
@@ -67,5 +67,5 @@ pub(crate) fn check(
 
 fn text(bytes: Vec<u8>) -> Result<String, Failure> {
     String::from_utf8(bytes)
-        .map_err(|_| Failure::new("only text is signed: no producer writes else"))
+        .map_err(|_| Failure::new("not UTF-8: only text can be signed"))
 }

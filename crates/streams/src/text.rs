@@ -1,4 +1,4 @@
-//! Text for people: what comes from the streams made safe for a terminal, and times.
+//! Text for people: makes untrusted text safe for a terminal, and formats times.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use caracal_revocation_event::{OccurredAt, StreamId};
 
-/// The text without control characters, which whoever can write to Redis could put there to
-/// rewrite what a terminal shows.
+/// Returns the text with control characters escaped. Otherwise an attacker with write access to
+/// Redis could use them to change the output of a terminal.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -24,13 +24,13 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Control characters, and those that turn the direction of writing.
+/// Returns `true` for control characters, and for those that change the direction of writing.
 fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A span of time in the unit that suits it.
+/// Formats a span of time in a suitable unit.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -44,7 +44,7 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// When the server gave out an id, in ISO 8601.
+/// Returns the time of an id, in ISO 8601.
 pub(crate) fn time_of(id: StreamId) -> String {
     OccurredAt::from_unix(Duration::from_millis(id.ms))
         .map_or_else(|| format!("{} ms", id.ms), |time| time.to_string())
@@ -55,14 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_gets_through() {
+    fn escapes_terminal_control_characters() {
         assert_eq!(plain("révoqué ✅"), "révoqué ✅");
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\u{a}");
         assert_eq!(plain("\u{202e}evil"), "\\u{202e}evil");
     }
 
     #[test]
-    fn times_are_told_in_the_unit_that_suits_them() {
+    fn formats_times_in_a_suitable_unit() {
         let told = [40, 40_000, 4_200_000, 90_000_000, 600_000_000]
             .map(|micros| span(Duration::from_micros(micros)));
         assert_eq!(told, ["40 µs", "40 ms", "4.2 s", "90 s", "10 min"]);

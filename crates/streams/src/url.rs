@@ -1,6 +1,6 @@
-//! The password in an address of Redis.
+//! Finds and removes the password in a Redis URL.
 
-/// The address without the password that it holds, if it does.
+/// Returns the URL without its password, if it contains one.
 pub(crate) fn without_password(url: &str) -> String {
     let (base, query) =
         url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
@@ -20,7 +20,7 @@ pub(crate) fn without_password(url: &str) -> String {
     format!("{scheme}://{authority}{path}{}", query.unwrap_or_default())
 }
 
-/// Returns `true` if an address holds a password.
+/// Returns `true` if a URL contains a password.
 pub(crate) fn holds_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn removes_the_password_of_an_address_and_nothing_else() {
+    fn removes_only_the_password_of_a_url() {
         for (url, expected) in [
             ("redis://u:p@h:1/0?protocol=resp3", "redis://u@h:1/0?protocol=resp3"),
             ("rediss://:p@[::1]:6379", "rediss://[::1]:6379"),
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_address_is_noticed() {
+    fn detects_password_in_url() {
         for url in ["redis://u:p@h", "redis://:p@h:1/0", "unix:///s?pass=p"] {
             assert!(holds_password(url), "{url}");
         }

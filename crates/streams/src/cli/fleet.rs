@@ -9,7 +9,7 @@ use super::parse;
 
 pub(super) const EXAMPLES: &str = "\
 Lists each replica that wrote a receipt within the last 15 seconds. A follower configured with
-with_receipts(NAME) writes them. Exit code 0: all are ready and have applied the message; 1: not all.
+with_receipts(NAME) writes them. Exit code 0: all are ready and have applied the message; 1: no.
 
 Examples:
   caracal-streams fleet

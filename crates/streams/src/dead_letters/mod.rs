@@ -1,4 +1,4 @@
-//! `dead-letters`: what could not be used, in both shapes of the contract.
+//! `dead-letters`: lists, shows, replays and drops dead letters, in both shapes of the contract.
 
 mod show;
 
@@ -15,12 +15,14 @@ use crate::output::{confirm, note};
 use crate::settings::Sources;
 use crate::text::plain;
 
+/// The result of one replay, as JSON.
 #[derive(Serialize)]
 struct Replayed<'r> {
     stream: &'r str,
     dead: String,
-    /// The id of the message in its stream, if it was written again.
+    /// The new id of the message in its stream, if it was replayed.
     id: Option<String>,
+    /// The reason that it was not replayed.
     refused: Option<String>,
 }
 
@@ -45,7 +47,7 @@ pub(crate) async fn dead_letters(
             match all.checked_sub(*count) {
                 // An empty list of JSON lines has no line.
                 _ if all == 0 && !args.json => writeln!(out, "no dead letters")?,
-                Some(more @ 1..) => note(format_args!("{more} more are there: say --count")),
+                Some(more @ 1..) => note(format_args!("{more} more exist: raise --count")),
                 _ => {}
             }
             Ok(Outcome::Ok)
@@ -61,7 +63,7 @@ pub(crate) async fn dead_letters(
         DeadLettersCommand::Replay { stream, picked, keep, yes } => {
             let settings = sources.settings()?;
             if !settings.keys().verifies() {
-                return Err(Failure::new("STREAMS_HMAC_KEY: not set: nothing can be verified"));
+                return Err(Failure::new("STREAMS_HMAC_KEY: not set: messages cannot be verified"));
             }
             let mut inspector = Inspector::connect(&settings).await?;
             let ids = ids(&mut inspector, *stream, picked, |_| {}).await?;
@@ -74,7 +76,7 @@ pub(crate) async fn dead_letters(
             }
             let mut outcome = Outcome::Ok;
             for id in ids {
-                // Somebody else may have taken it in between.
+                // Another process may have removed it since.
                 let Some(letter) = inspector.dead_letter(*stream, id).await? else { continue };
                 let done = replay(&mut inspector, &letter, &settings, *keep).await?;
                 if done.is_err() {
@@ -91,7 +93,7 @@ pub(crate) async fn dead_letters(
             if ids.is_empty() {
                 return Ok(nothing());
             }
-            if !confirm(&format!("Drop {} dead letters for good?", ids.len()), *yes)? {
+            if !confirm(&format!("Drop {} dead letters permanently?", ids.len()), *yes)? {
                 note("nothing was dropped");
                 return Ok(Outcome::Negative);
             }
@@ -103,11 +105,11 @@ pub(crate) async fn dead_letters(
 }
 
 fn nothing() -> Outcome {
-    note("there is no such dead letter");
+    note("no such dead letter");
     Outcome::Negative
 }
 
-/// Gives each dead letter of a stream that was asked for to `take`, the oldest first.
+/// Calls `take` with each selected dead letter of a stream, oldest first.
 async fn each(
     inspector: &mut Inspector,
     stream: Stream,
@@ -124,8 +126,8 @@ async fn each(
     }
 }
 
-/// The ids of the dead letters that were asked for. They are not kept themselves: there may be any
-/// number of them.
+/// Returns the ids of the selected dead letters, and calls `see` with each letter. Keeps only the
+/// ids in memory, because there may be any number of letters.
 async fn ids(
     inspector: &mut Inspector,
     stream: Stream,
@@ -142,8 +144,8 @@ async fn ids(
     Ok(ids)
 }
 
-/// Writes the message again, and then removes the letter: in this order, so that it is in one
-/// place at least.
+/// Replays the message, and then removes the letter. In this order, the message always exists in at
+/// least one place.
 async fn replay(
     inspector: &mut Inspector,
     stored: &StoredLetter,
@@ -165,6 +167,7 @@ async fn replay(
     Ok(Ok(id))
 }
 
+/// Writes the result of one replay.
 fn tell(
     letter: &StoredLetter,
     done: Result<StreamId, String>,

@@ -1,4 +1,4 @@
-//! One dead letter: listed in a line, or shown with its fields.
+//! Writes one dead letter: as a line, or with its fields.
 
 use std::io::Write;
 
@@ -9,17 +9,18 @@ use serde::Serialize;
 use crate::outcome::Failure;
 use crate::text::{plain, time_of};
 
+/// A dead letter, as JSON.
 #[derive(Serialize)]
 struct Listed<'l> {
     stream: &'l str,
     id: String,
     original_id: Option<&'l str>,
-    /// What stands before the first colon of the error.
+    /// The part of the error before its first colon.
     cause: &'l str,
     error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<(String, String)>>,
-    /// The result of verifying it with the keys given here; with `show` only.
+    /// `possible`, or the reason that a replay with the given keys is impossible; with `show` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<String>,
 }
@@ -41,7 +42,7 @@ pub(super) fn list(letter: &StoredLetter, json: bool, out: &mut impl Write) -> R
     Ok(())
 }
 
-/// Writes the letter with its fields, and whether it could be replayed.
+/// Writes the letter with its fields, and the result of verifying it for a replay.
 pub(super) fn show(
     stored: &StoredLetter,
     settings: Option<&Settings>,
@@ -56,7 +57,7 @@ pub(super) fn show(
                 Err(error) => error.to_string(),
             }
         }
-        (Ok(_), None) => "STREAMS_HMAC_KEY is needed to tell".to_owned(),
+        (Ok(_), None) => "unknown: set STREAMS_HMAC_KEY to verify it".to_owned(),
         (Err(error), _) => error.to_string(),
     };
     if json {

@@ -1,4 +1,4 @@
-//! `explain`: whether a token would be refused now, why, and by which message.
+//! `explain`: reports if a token would be denied now, why, and by which message.
 
 mod token;
 mod trace;
@@ -21,24 +21,24 @@ use crate::settings::Sources;
 use crate::text::span;
 use crate::watch::read_history;
 
-/// The answer. The token itself is not in it, only the ids that it stands on.
+/// The answer. It contains ids of the token, and never the token itself.
 #[derive(Debug, Serialize)]
 struct Explanation<'x> {
     /// `admitted`, `refused` or `unknown`.
     verdict: &'static str,
-    /// Why it is refused, or unknown.
+    /// The reason that it is denied or unknown.
     reason: Option<&'static str>,
     /// The claim whose id is revoked.
     anchor: Option<&'static str>,
-    /// Only services that check the delegation epoch refuse it.
+    /// `true` if only services that check the delegation epoch deny it.
     only_where_epochs_are_checked: bool,
-    /// The message that decides.
+    /// The message that causes the denial.
     message: Option<&'x Traced>,
     /// Every message that concerns the token, in the order of their ids.
     messages: &'x [Traced],
-    /// Seconds since the Unix epoch: tokens made up to then are refused.
+    /// In seconds since the Unix epoch: tokens issued up to then are denied.
     horizon: Option<i64>,
-    /// Its own time is over anyway.
+    /// `true` if the token has expired.
     is_expired: bool,
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn explain(
     out: &mut impl Write,
 ) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
-    // Of ids alone it is not known when a token on them ends.
+    // Ids alone contain no lifetime.
     let mut checks = Checks::default();
     let claims = match args.claims() {
         Some(claims) => {
@@ -58,7 +58,7 @@ pub(crate) async fn explain(
         None => token::claims(std::io::stdin())?,
     };
     let now = Inspector::connect(&settings).await?.time().await?;
-    // A follower remembers whatever the streams hold, however old.
+    // A follower applies every message in the streams, of any age.
     let mut watch = StreamTail::open(&settings, Some(StreamId::ZERO)).await?;
     let mut messages = Vec::new();
     read_history(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
@@ -123,7 +123,7 @@ impl<'x> Explanation<'x> {
         let anchor = self.anchor.map(|anchor| format!(", by its {anchor}")).unwrap_or_default();
         writeln!(out, "{}{reason}{anchor}", self.verdict)?;
         if self.only_where_epochs_are_checked {
-            writeln!(out, "  only where the delegation epoch is checked: resource servers")?;
+            writeln!(out, "  only by services that check the delegation epoch: resource servers")?;
         }
         if let Some(message) = self.message {
             writeln!(out, "  by {}", message.line())?;
@@ -131,8 +131,8 @@ impl<'x> Explanation<'x> {
         match (self.reason, self.horizon) {
             (Some("history_incomplete"), Some(horizon)) => writeln!(
                 out,
-                "  messages may be missing: tokens made up to second {horizon} are refused; a \
-                 refreshed one passes"
+                "  messages may be missing: tokens issued up to second {horizon} are denied; a \
+                 refreshed one is admitted"
             )?,
             (Some("replaying"), _) => writeln!(
                 out,
@@ -141,16 +141,16 @@ impl<'x> Explanation<'x> {
             )?,
             (Some("not_yet_valid"), _) => writeln!(
                 out,
-                "  it was made in the future: look at the clocks of its issuer and of this machine"
+                "  it was issued in the future: check the clocks of its issuer and of this machine"
             )?,
             (Some("lifetime_too_long"), _) => writeln!(
                 out,
-                "  it lives longer than 60 minutes: its revocation could be forgotten before it ends"
+                "  it lives longer than 60 minutes: its revocation could expire before the token"
             )?,
             (Some("no_signature_verifies"), _) => writeln!(
                 out,
-                "  no message is signed with the key given here: is STREAMS_HMAC_KEY that of the \
-                 producers?"
+                "  no message is signed with the key given here: set STREAMS_HMAC_KEY to the \
+                 producers' key"
             )?,
             (Some("not_provisioned"), _) => {
                 writeln!(out, "  {}", NotReady::NotProvisioned.advice())?;
@@ -160,8 +160,8 @@ impl<'x> Explanation<'x> {
         if self.reason == Some("history_incomplete") && state.options().strict {
             writeln!(
                 out,
-                "  REVOCATION_STRICT: so does a service that starts now; one that read a baseline, \
-                 or ran before the token was made, may admit it"
+                "  REVOCATION_STRICT: a service that starts now denies it; one that read a \
+                 baseline, or ran before the token was issued, may admit it"
             )?;
         }
         let decides = self.message.map(Traced::place);
@@ -169,19 +169,19 @@ impl<'x> Explanation<'x> {
             writeln!(out, "  also {}", message.line())?;
         }
         if self.is_expired {
-            writeln!(out, "  its own time is over: every service refuses it anyway")?;
+            writeln!(out, "  its own time is over: every service denies it anyway")?;
         }
         let age = state.staleness(state.now()).map_or("unproven".to_owned(), span);
         writeln!(
             out,
-            "  from all that the streams hold, {age} old; the token's own signature was not checked"
+            "  based on all messages (staleness: {age}); the token's own signature was not checked"
         )?;
         Ok(())
     }
 }
 
-/// The message by which a token is refused: the first that revoked it, the last that suspended
-/// it, the first that moved the epoch beyond its own.
+/// Returns the message that causes a denial: the first that revoked the token, the last that
+/// suspended it, or the first that moved the epoch beyond the token's.
 fn decisive<'x>(
     reason: DenyReason,
     anchor: Option<&str>,

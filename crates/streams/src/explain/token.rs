@@ -1,4 +1,4 @@
-//! The claims of a token on standard input, of which nothing is shown and nothing verified.
+//! Reads the claims of a token from standard input. Shows and verifies nothing of the token.
 
 use std::io::Read;
 
@@ -8,14 +8,14 @@ use caracal_revocation_state::Claims;
 
 use crate::outcome::Failure;
 
-/// Larger than any token of Caracal's; the Gateway refuses those over 4096 bytes.
+/// The maximum size of the input. The Gateway rejects tokens over 4096 bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Reads a token, with or without the word `Bearer` before it.
+/// Reads the claims of a token, with or without the word `Bearer` before it.
 pub(super) fn claims(input: impl Read) -> Result<Claims, Failure> {
     let mut text = String::new();
     let unlike = |what: &str| Failure::new(format!("the token on standard input: {what}"));
-    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|_| unlike("not text"))?;
+    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|_| unlike("not UTF-8"))?;
     let token = text.trim();
     let token = match token.split_once(char::is_whitespace) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
@@ -25,10 +25,10 @@ pub(super) fn claims(input: impl Read) -> Result<Claims, Failure> {
     let (Some(_), Some(payload), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(unlike("three parts with dots between them are expected"));
+        return Err(unlike("expected three parts, separated by dots"));
     };
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| unlike("not base64url"))?;
-    // The error's words are left out: they may quote a claim.
+    // The parser's error is left out: it may quote a claim.
     serde_json::from_slice(&payload).map_err(|_| unlike("its claims are not those of a mandate"))
 }
 
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_with_its_scheme_or_without() {
+    fn reads_token_with_or_without_scheme() {
         let token = token(r#"{"sid":"ar-1","iat":7,"exp":9}"#);
         for text in [token.clone(), format!("Bearer {token}\n"), format!("bearer  {token}")] {
             let claims = claims(text.as_bytes()).unwrap();
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_quotes_nothing_of_the_token() {
+    fn failure_quotes_nothing_of_the_token() {
         for text in [
             token(r#"{"sid":"hunter2","iat":"hunter2","exp":9}"#),
             "hunter2".to_owned(),

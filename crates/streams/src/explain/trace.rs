@@ -1,4 +1,4 @@
-//! The messages that concern a token.
+//! Finds the messages that concern a token.
 
 use caracal_revocation_event::{Change, StreamId};
 use caracal_revocation_state::Claims;
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::text::{plain, time_of};
 
-/// What a message did to a token.
+/// The effect of a message on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Deed {
@@ -23,33 +23,34 @@ pub(super) struct Traced {
     stream: &'static str,
     #[serde(serialize_with = "as_text")]
     pub(super) id: StreamId,
-    /// When it was added, in ISO 8601.
+    /// The time of its id, in ISO 8601.
     time: String,
     pub(super) deed: Deed,
-    /// The claims whose ids it names.
+    /// The names of the claims whose ids it contains.
     anchors: Vec<&'static str>,
-    /// The producer's words for why.
+    /// The producer's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<String>,
 }
 
 impl Traced {
-    /// Returns `true` if it names the id in this claim.
+    /// Returns `true` if it contains the id of this claim, or if no claim is given.
     pub(super) fn touches(&self, anchor: Option<&str>) -> bool {
         anchor.is_none_or(|anchor| self.anchors.contains(&anchor))
     }
 
-    /// Where it stands.
+    /// Returns its stream and its id there.
     pub(super) fn place(&self) -> (&'static str, StreamId) {
         (self.stream, self.id)
     }
 
+    /// Returns one line for people, safe for a terminal.
     pub(super) fn line(&self) -> String {
         let deed = match self.deed {
             Deed::Revoked => "revoked",
             Deed::Suspended => "suspended",
             Deed::Resumed => "resumed",
-            Deed::EpochMoved => "epoch moved beyond the token's",
+            Deed::EpochMoved => "epoch moved beyond the epoch of the token",
         };
         let by = if self.anchors.is_empty() { String::new() } else { self.anchors.join(" ") + " " };
         let said = self.said.as_deref().map(|said| format!(" ({})", plain(said)));
@@ -58,7 +59,7 @@ impl Traced {
     }
 }
 
-/// What the message does to a token with these claims; nothing for most.
+/// Returns the effects of a message on a token with these claims. Most messages have none.
 pub(super) fn trace(sighting: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced> {
     let Ok(event) = sighting.outcome else { return Vec::new() };
     let traced = |deed, anchors: Vec<&'static str>| Traced {
@@ -73,7 +74,7 @@ pub(super) fn trace(sighting: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced
         let anchors = claims.anchors(true);
         let mut labels: Vec<_> = Vec::new();
         for (kind, _) in anchors.filter(|(_, id)| named.contains(id)) {
-            // An id may be that of several hops.
+            // Several hops may have the same id.
             if !labels.contains(&kind.label()) {
                 labels.push(kind.label());
             }

@@ -1,4 +1,4 @@
-//! `watch`: the streams, live, as a follower sees them.
+//! `watch`: follows the streams live, as a service does.
 
 mod screen;
 mod signal;
@@ -20,16 +20,18 @@ use crate::output::{Output, note};
 use crate::record::Record;
 use crate::settings::Sources;
 
-/// How long a read waits for the next message; without one for so long, the streams are idle.
+/// The time that a read waits for a message. If none arrives, the streams are idle.
 const WAIT: Duration = Duration::from_secs(1);
-/// Between attempts while Redis is away.
+/// The pause between attempts while Redis is unavailable.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a history that was read may take to be proven: a replica may be behind its primary.
+/// The time limit for proving a history that was read: a replica may be behind its primary.
 const PROVEN_WITHIN: Duration = Duration::from_secs(2);
+/// The wait of a read before the end of the history.
 const SHORT: Duration = Duration::from_millis(1);
+/// The wait of a read while the history is not proven yet.
 const PROOF_WAIT: Duration = Duration::from_millis(100);
 
-/// One line or JSON object a message.
+/// Writes one line or JSON object per message.
 pub(crate) async fn lines(
     sources: &Sources,
     args: &WatchArgs,
@@ -55,7 +57,7 @@ pub(crate) async fn lines(
             Err(error) if args.until_idle => return Err(error.into()),
             Err(error) => {
                 if told.as_ref() != Some(&error) {
-                    note(format_args!("caracal-streams: {error}; trying again"));
+                    note(format_args!("caracal-streams: {error}; retrying"));
                     told = Some(error);
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -81,7 +83,8 @@ fn write(sighting: &TailedMessage<'_>, json: bool, out: &mut impl Write) -> Resu
     Ok(())
 }
 
-/// Reads to the end of the streams, and until that is proven or is not going to be.
+/// Reads to the end of the streams. Then waits until the history is proven complete, or until
+/// `PROVEN_WITHIN` has passed.
 pub(crate) async fn read_history(
     watch: &mut StreamTail,
     mut show: impl FnMut(TailedMessage<'_>),

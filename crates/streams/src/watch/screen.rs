@@ -1,4 +1,4 @@
-//! The full-screen view, drawn from what was counted.
+//! Draws the full-screen view.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
 
 use super::tally::{BOUNDS_MS, PerStream, Seen, Tally, WINDOW};
 
-/// The widths of a stream's name, which is 30 letters at most, and of its numbers.
+/// The widths of the column with a stream's name, at most 30 letters, and of its number columns.
 const COLUMNS: [u16; 5] = [30, 9, 9, 7, 8];
 
-/// What is shown beside the counts.
+/// The state of the view, apart from the counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// History has been read to its end.
+    /// `true` once the history has been read to its end.
     pub(super) is_live: bool,
-    /// The list of messages as it was when it was stopped.
+    /// The list of messages at the time of the pause, if it is paused.
     pub(super) paused: Option<VecDeque<Seen>>,
-    /// Why the streams cannot be read just now.
+    /// The error that prevents reading the streams now.
     pub(super) trouble: Option<String>,
-    /// Where known.
+    /// The number of dead letters per stream, if known.
     pub(super) dead_letters: [Option<u64>; Stream::ALL.len()],
 }
 
@@ -65,7 +65,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally, stat
     };
     let horizon = match state.horizon() {
         None => "none".green(),
-        Some(second) => Span::from(format!("tokens made up to {second} are refused")).red().bold(),
+        Some(second) => Span::from(format!("tokens issued up to {second} are denied")).red().bold(),
     };
     let [current, previous, unsigned] = tally.keys;
     let first = vec![status, "  staleness ".dim(), staleness, "  horizon ".dim(), horizon];
@@ -81,8 +81,8 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally, stat
 
 fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
     let header = ["stream", "  applied", " rejected", "   dead", "   msg/s", "last minute"];
-    // The names, the numbers, the space between them and the border are whole; the rest is for the
-    // last minute.
+    // Names, numbers, gaps and borders keep their full width. The remaining width shows the last
+    // minute.
     let taken = COLUMNS.iter().sum::<u16>() + 5 + 2;
     let seconds = usize::from(area.width.saturating_sub(taken)).min(WINDOW);
     let row = |stream: Stream, seen: &PerStream, dead: Option<u64>| {
@@ -110,7 +110,7 @@ fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
     frame.render_widget(table, area);
 }
 
-/// One letter a second, its height by the largest.
+/// Returns one bar per second, scaled to the largest value.
 fn sparkline(seconds: &[u64]) -> String {
     let levels = [
         NINE_LEVELS.empty,
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stream_names_are_whole_where_there_is_room() {
+    fn shows_whole_stream_names_at_common_widths() {
         let longest = Stream::ALL.into_iter().map(|stream| stream.name().len()).max();
         assert!(longest <= Some(COLUMNS[0].into()), "{longest:?}");
         let tally = Tally::new();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_second_is_full_and_any_message_shows() {
+    fn scales_bars_and_shows_single_messages() {
         assert_eq!(sparkline(&[0, 1, 50, 100]), " ▁▄█");
         assert_eq!(sparkline(&[0, 0]), "  ");
     }

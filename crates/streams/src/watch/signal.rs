@@ -2,7 +2,7 @@
 
 use std::io::Result;
 
-/// Waits for a signal that ends the program.
+/// Listens for the signals that end the program.
 #[cfg(unix)]
 pub(super) struct Ends {
     hangup: tokio::signal::unix::Signal,
@@ -23,7 +23,7 @@ impl Ends {
         })
     }
 
-    /// The number of the next one.
+    /// Waits for the next signal, and returns its number.
     pub(super) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.hangup.recv() => 1,
@@ -44,7 +44,7 @@ impl Ends {
     }
 
     pub(super) async fn next(&mut self) -> u8 {
-        // A listener that fails leaves the system's own way.
+        // If no listener can be installed, the signal ends the program as usual.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,4 +1,4 @@
-//! What the full-screen view counts: rates, delays, the last messages. No I/O, time passed in.
+//! The counts of the full-screen view: rates, delays, the last messages. No I/O; time is passed in.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,27 +8,28 @@ use caracal_revocation_stream::TailedMessage;
 
 use crate::record::Record;
 
-/// Rates are over so many seconds.
+/// The number of seconds that a rate covers.
 pub(super) const WINDOW: usize = 60;
-/// So many of the last messages are kept.
+/// The number of last messages that are kept.
 const KEPT: usize = 500;
 
 /// The upper bounds of the histogram's buckets in milliseconds; the last bucket has none.
 pub(super) const BOUNDS_MS: [u64; 11] = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000, 60_000];
 
-/// Everything that was seen so far.
+/// The counts of all messages that were read.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) streams: [PerStream; Stream::ALL.len()],
-    /// How many messages took how long from their id to here.
+    /// A histogram of the delays from a message's id until it was read here.
     pub(super) delays: [u64; BOUNDS_MS.len() + 1],
-    /// The newest first.
+    /// The last messages, newest first.
     pub(super) last: VecDeque<Seen>,
     /// Messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     second: u64,
 }
 
+/// The counts of one stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PerStream {
     pub(super) applied: u64,
@@ -38,7 +39,7 @@ pub(super) struct PerStream {
     seconds: VecDeque<u64>,
 }
 
-/// A message that was seen.
+/// One message, as it is counted and shown.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) stream: Stream,
@@ -74,8 +75,8 @@ impl Tally {
         }
     }
 
-    /// Takes in messages that were read now; of `live` ones, and not of history, the age is a
-    /// delay.
+    /// Counts messages that were read now. If `live` is `true`, their age counts as a delay.
+    /// Otherwise they are history, whose age is no delay.
     pub(super) fn take(&mut self, seen: Vec<Seen>, live: bool, now: Duration) {
         self.tick(now);
         for seen in seen {
@@ -101,7 +102,7 @@ impl Tally {
         self.last.truncate(KEPT);
     }
 
-    /// Moves on to the second that it is.
+    /// Advances the counts per second to the current second.
     fn tick(&mut self, now: Duration) {
         let passed = now.as_secs().saturating_sub(self.second);
         self.second = now.as_secs();
@@ -115,7 +116,7 @@ impl Tally {
 }
 
 impl PerStream {
-    /// Messages in each whole second of the window, the oldest first.
+    /// Returns the number of messages in each whole second of the window, oldest first.
     pub(super) fn seconds(&self) -> Vec<u64> {
         let mut seconds: Vec<u64> = self.seconds.iter().skip(1).copied().collect();
         seconds.resize(WINDOW, 0);
@@ -123,7 +124,7 @@ impl PerStream {
         seconds
     }
 
-    /// Messages a second over the window.
+    /// Returns the average number of messages per second in the window.
     pub(super) fn rate(&self) -> f64 {
         self.seconds().iter().sum::<u64>() as f64 / WINDOW as f64
     }
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_counts_once_it_is_over_and_for_a_minute() {
+    fn counts_a_second_after_it_ends_for_a_minute() {
         let mut tally = Tally::new();
         let at = |second: u64| Duration::from_secs(1_000 + second);
         tally.take(vec![seen(0), seen(0)], true, at(0));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn history_has_no_delay() {
+    fn history_adds_no_delay() {
         let mut tally = Tally::new();
         tally.take(vec![seen(90_000), seen(0)], false, Duration::from_secs(1));
         assert_eq!(tally.delays.iter().sum::<u64>(), 0);

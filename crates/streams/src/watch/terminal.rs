@@ -1,4 +1,4 @@
-//! The terminal: reads the streams and the keyboard, and draws four times a second.
+//! Runs the full-screen view: reads the streams and the keyboard, and draws four times a second.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,10 +18,10 @@ use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 
 const FRAME: Duration = Duration::from_millis(250);
-/// How often the dead-letter streams are counted.
+/// The time between two counts of the dead-letter streams.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
 
-/// What a key asks for.
+/// A command from the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Quit,
@@ -30,7 +30,7 @@ enum Wish {
 
 pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
-    // Before the terminal is taken: what is wrong with the settings is said in plain text.
+    // Opened before the terminal changes mode, so that errors of settings appear as plain text.
     let mut watch = open(sources, args).await?;
     let mut ends = Ends::listen()?;
     let mut terminal = ratatui::try_init()?;
@@ -38,7 +38,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcom
         result = show(&mut terminal, &settings, &mut watch) => result,
         signal = ends.next() => Ok(Outcome::Signal(signal)),
     };
-    // Where the terminal itself is gone there is nothing to give back.
+    // After a signal or an error, the terminal may be gone: ignore that it cannot be restored.
     let restored = ratatui::try_restore();
     if matches!(result, Ok(Outcome::Ok)) {
         restored?;
@@ -46,7 +46,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcom
     result
 }
 
-/// Shows the view until somebody quits.
+/// Shows the view until the user quits.
 async fn show(
     terminal: &mut DefaultTerminal,
     settings: &Settings,
@@ -85,7 +85,7 @@ async fn show(
         }
         view.is_live |= is_live;
         tally.take(fresh, is_live, unix_time());
-        // Not at every message: the next is waiting.
+        // Does not draw for every message: more may be waiting.
         if drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             continue;
         }
@@ -95,7 +95,7 @@ async fn show(
     }
 }
 
-/// Reads the keyboard on a thread of its own, for as long as somebody listens.
+/// Reads the keyboard on a separate thread until the receiver is dropped.
 fn keyboard() -> UnboundedReceiver<Wish> {
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {
@@ -122,7 +122,7 @@ fn wish(event: &Event) -> Option<Wish> {
     }
 }
 
-/// Counts the dead-letter streams from time to time, on a connection of its own.
+/// Counts the dead-letter streams every two seconds, on a separate connection.
 struct Counter<'s> {
     settings: &'s Settings,
     inspector: Option<Inspector>,
@@ -135,7 +135,7 @@ impl<'s> Counter<'s> {
         Self { settings, inspector: None, counted: None, lengths: [None; Stream::ALL.len()] }
     }
 
-    /// How many dead letters each stream has, where that is known.
+    /// Returns the number of dead letters per stream, if known. Counts again after `COUNT_EVERY`.
     async fn count(&mut self) -> [Option<u64>; Stream::ALL.len()] {
         let now = unix_time();
         if self.counted.is_none_or(|counted| now.saturating_sub(counted) >= COUNT_EVERY) {
@@ -150,7 +150,7 @@ impl<'s> Counter<'s> {
                     Ok(KeyReport::Stream(report)) => *length = Some(report.length),
                     Ok(KeyReport::Missing) => *length = Some(0),
                     Ok(KeyReport::NoStream) => {}
-                    // Connected again at the next count.
+                    // The next count connects again.
                     Err(_) => self.inspector = None,
                 }
             }
