@@ -68,8 +68,8 @@ pub struct ConsumerReport {
 impl Inspector {
     /// Returns the groups of a stream, with consumers, unread entries and pending entries.
     ///
-    /// Unread entries are counted from ids and `entries-added`: the `lag` of `XINFO GROUPS`
-    /// becomes wrong once an entry is deleted.
+    /// Unread and lost entries are counted from ids and `entries-added`, because the `lag` of
+    /// `XINFO GROUPS` becomes wrong once an entry is deleted.
     ///
     /// # Errors
     ///

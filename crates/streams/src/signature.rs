@@ -66,6 +66,5 @@ pub(crate) fn check(
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, Failure> {
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::new("not UTF-8: only text can be signed"))
+    String::from_utf8(bytes).map_err(|_| Failure::new("not UTF-8: only text can be signed"))
 }
