@@ -24,7 +24,7 @@ use crate::watch::read_history;
 /// The answer. It contains ids of the token, and never the token itself.
 #[derive(Debug, Serialize)]
 struct Explanation<'x> {
-    /// `admitted`, `refused` or `unknown`.
+    /// `admitted`, `refused` (denied) or `unknown`.
     verdict: &'static str,
     /// The reason that it is denied or unknown.
     reason: Option<&'static str>,
