@@ -1,4 +1,4 @@
-//! The answers that only a member of a consumer group reads.
+//! Parses the replies to commands of consumer groups.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use caracal_revocation_stream::internal::LogError;
 use caracal_revocation_stream::internal::reply::{field, id, number, text};
 use redis::Value;
 
-/// The answer to `XAUTOCLAIM … JUSTID`: where to go on, the ids of the entries that are now this
-/// consumer's, and of those that are not in the stream any more (since Redis 7.0).
+/// Parses a reply to `XAUTOCLAIM … JUSTID`: the id to continue from, the ids that this consumer now
+/// owns, and the ids that are no longer in the stream (reported since Redis 7.0).
 pub(crate) fn claimed(
     answer: &Value,
 ) -> Result<(StreamId, Vec<StreamId>, Vec<StreamId>), LogError> {
-    const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM is not as expected");
+    const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM returned an unexpected reply");
     let ids = |ids: &Value| list(ids)?.iter().map(id).collect::<Result<Vec<_>, _>>();
     match list(answer)? {
         [next, claimed] => Ok((id(next)?, ids(claimed)?, Vec::new())),
@@ -21,22 +21,22 @@ pub(crate) fn claimed(
     }
 }
 
-/// The id of the first entry in the answer to `XPENDING` with a range.
+/// Parses a reply to `XPENDING` with a range: the id of the first entry.
 pub(crate) fn first_pending(answer: &Value) -> Result<Option<StreamId>, LogError> {
     let Some(first) = list(answer)?.first() else { return Ok(None) };
     list(first)?.first().map(id).transpose()
 }
 
-/// A consumer of a group, as `XINFO CONSUMERS` tells it.
+/// A consumer of a group, as `XINFO CONSUMERS` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Consumer {
     pub(crate) name: String,
     pub(crate) pending: u64,
-    /// How long ago the server last heard of it.
+    /// The time since the server last received a command from it.
     pub(crate) idle: Duration,
 }
 
-/// The answer to `XINFO CONSUMERS`.
+/// Parses a reply to `XINFO CONSUMERS`.
 pub(crate) fn consumers(answer: &Value) -> Result<Vec<Consumer>, LogError> {
     let consumer = |item| {
         Ok(Consumer {

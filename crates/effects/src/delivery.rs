@@ -1,9 +1,9 @@
-//! What a handler is given, and what it may answer.
+//! The message that a handler receives, and the failures that it may return.
 
 use caracal_revocation_event::{Change, Event, Stream, StreamId};
 use caracal_revocation_stream::internal::Entry;
 
-/// A verified message that was delivered to this process and to no other, at least this once.
+/// A verified message that was delivered to this process. Another process may receive it later.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     stream: Stream,
@@ -22,7 +22,7 @@ impl Delivery {
             .iter()
             .find(|(name, _)| *name == b"outbox_id")
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
-            // Not what a message hides in a newline, nor the text of an absent value.
+            // Rejects an id with a newline, which could hide text, and the text of an absent value.
             .filter(|id| !matches!(*id, "" | "null") && !id.contains('\n'));
         Self {
             stream: entry.stream,
@@ -35,60 +35,61 @@ impl Delivery {
         }
     }
 
-    /// The stream that it came on.
+    /// Returns the stream of the message.
     #[must_use]
     pub const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// Its id in the stream.
+    /// Returns the id of the entry in the stream.
     #[must_use]
     pub const fn id(&self) -> StreamId {
         self.id
     }
 
-    /// The zone that it concerns, where it says so. A producer always does; whoever re-cut a
-    /// message may have taken it out.
+    /// Returns the zone that the message concerns, if it names one. Caracal's producers always do;
+    /// a re-cut message may lack it.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
     }
 
-    /// The producer's words for why.
+    /// Returns the producer's text for the reason.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// The producer's own id of the message: the same however often it is published or delivered.
+    /// Returns the producer's own id of the message. It stays the same when the message is
+    /// published or delivered again.
     #[must_use]
     pub fn outbox_id(&self) -> Option<&str> {
         self.outbox_id.as_deref()
     }
 
-    /// What it changes. Empty for a message that concerns nothing here, such as a `spawn`.
+    /// Returns the changes that the message makes. Empty for one without any, such as a `spawn`.
     #[must_use]
     pub fn changes(&self) -> &[Change<'static>] {
         &self.changes
     }
 
-    /// Which attempt of this process at it this is, from 1 on.
+    /// Returns the number of this process's attempt at the message, starting at 1.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 }
 
-/// Why a handler did not bring about its effect; the text goes into the dead letter and the log,
-/// so it must hold no secret.
+/// The reason why a handler failed. The text goes into the dead letter and the log, so it must not
+/// contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EffectFailure {
-    /// The message may be at fault: after five such attempts, in the whole fleet, it becomes a
-    /// dead letter.
+    /// The message may be the cause. After five such failures in the whole fleet it becomes a dead
+    /// letter.
     #[error("{0}")]
     Failed(String),
-    /// Something else is away, such as a database: the message waits until it is back.
+    /// A dependency is unavailable, such as a database. The message stays pending until it is back.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -1,9 +1,9 @@
-//! Why a runner may not start.
+//! The error of a runner that cannot start.
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_stream::internal::LogError;
 
-/// Why a runner did not start.
+/// The reason why a runner did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EffectError(Problem);
@@ -11,8 +11,8 @@ pub struct EffectError(Problem);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Problem {
     #[error(
-        "{others} other consumers work in the group {group:?}, and each message goes to one of \
-         them: name another group, or join_existing()"
+        "{others} other consumers use the group {group:?}, and each message goes to only one of \
+        them: name another group, or call join_existing()"
     )]
     InUse { group: Box<str>, others: usize },
     #[error(
@@ -37,7 +37,7 @@ impl EffectError {
         Self(Problem::Log(error))
     }
 
-    /// Returns `true` if others work in the group; else Redis could not be used.
+    /// Returns `true` if other consumers use the group, and `false` if Redis could not be used.
     #[must_use]
     pub const fn is_in_use(&self) -> bool {
         matches!(self.0, Problem::InUse { .. })

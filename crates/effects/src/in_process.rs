@@ -1,4 +1,4 @@
-//! A queue inside this process, with one consumer: whoever reads it first.
+//! A queue inside this process, with a single consumer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Queue for InProcessQueue {
     }
 
     async fn bury(&mut self, _: &[(String, String)]) -> Result<(), LogError> {
-        tracing::error!(stream = %self.stream, "a message was given up");
+        tracing::error!(stream = %self.stream, "a message was given up: its effect is missing");
         Ok(())
     }
 

@@ -1,7 +1,8 @@
-//! Effects that must happen once in a fleet: a consumer group, a handler, and nothing lost.
+//! Effects that must happen once in a fleet: a handler for each message of a consumer group.
 //!
-//! An [`EffectRunner`] gives each message of a stream as a [`Delivery`] to a handler, in one of the
-//! processes that share a group. What it is built on is in `caracal-revocation-stream`.
+//! An [`EffectRunner`] passes each message of a stream to a handler, as a [`Delivery`]. The
+//! processes of a fleet share a group, and each message goes to one of them.
+//! `caracal-revocation-stream` has the connections and settings that the runner uses.
 
 mod answers;
 mod delivery;

@@ -1,4 +1,4 @@
-//! The queue as a runner sees it: entries delivered to one consumer of a group.
+//! The queue of a runner: entries of a stream that are delivered to one consumer of a group.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,103 +9,103 @@ use caracal_revocation_stream::internal::{Entry, LogError};
 use crate::error::EffectError;
 
 pub(crate) trait Queue: Send {
-    /// The stream that is read.
+    /// Returns the stream that is read.
     fn stream(&self) -> Stream;
 
-    /// The group that reads it.
+    /// Returns the name of the group that reads it.
     fn group(&self) -> &str;
 
-    /// Joins the group, making it if need be.
+    /// Joins the group, and creates it if it does not exist.
     fn join(&mut self, with_others: bool) -> impl Future<Output = Result<(), EffectError>> + Send;
 
-    /// Connects again, after an error.
+    /// Connects again after an error.
     fn reopen(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
 
-    /// Entries that nobody was given yet; waits so long for the first.
+    /// Reads entries that were not yet delivered to any consumer. Waits up to `wait` for the first.
     fn read(
         &mut self,
         count: usize,
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Entry>, LogError>> + Send;
 
-    /// Entries that were delivered to this consumer and did not arrive: it claimed them, or the
-    /// answer was lost. Some at a time, in the order of their ids.
+    /// Reads entries that are pending for this consumer and that it has not received: it claimed
+    /// them, or a reply was lost. Returns one batch, in the order of ids.
     fn missed(&mut self) -> impl Future<Output = Result<Missed, LogError>> + Send;
 
-    /// Takes over entries of consumers that have given no sign of life for too long. They arrive
-    /// with [`Queue::missed`].
+    /// Takes over entries of consumers that have been idle for too long. [`Queue::missed`] then
+    /// returns them.
     fn claim(&mut self, count: usize) -> impl Future<Output = Result<Claimed, LogError>> + Send;
 
-    /// Says that these are still being worked on.
+    /// Renews the claim on entries that are still being handled.
     fn keep(&mut self, held: &[StreamId]) -> impl Future<Output = Result<(), LogError>> + Send;
 
-    /// Acknowledges entries, and remembers their effects where that is asked for.
+    /// Acknowledges entries, and records their effects if deduplication is on.
     fn acknowledge(&mut self, done: &[Done]) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Returns `true` if an entry that is not acknowledged is delivered again.
     fn delivers_again(&self) -> bool;
 
-    /// Returns `true` if effects are remembered.
+    /// Returns `true` if deduplication is on.
     fn dedups(&self) -> bool;
 
-    /// Returns `true` if this effect was brought about before.
+    /// Returns `true` if this effect is recorded as done.
     fn was_done(&mut self, outbox_id: &str) -> impl Future<Output = Result<bool, LogError>> + Send;
 
-    /// Counts a failed attempt: how many there were, in the whole fleet.
+    /// Counts a failed attempt, and returns the number of failed attempts in the whole fleet.
     fn count_failure(&mut self, id: StreamId)
     -> impl Future<Output = Result<u32, LogError>> + Send;
 
     /// Writes the dead letter of a message that cannot be used, unless a follower or another runner
-    /// has; returns `true` if it was written here.
+    /// already did. Returns `true` if this call wrote it.
     fn reject(
         &mut self,
         id: StreamId,
         letter: &[(String, String)],
     ) -> impl Future<Output = Result<bool, LogError>> + Send;
 
-    /// Writes the dead letter of an effect that did not happen.
+    /// Writes the dead letter of an effect that was given up.
     fn bury(
         &mut self,
         letter: &[(String, String)],
     ) -> impl Future<Output = Result<(), LogError>> + Send;
 
-    /// Leaves the group, if nothing is pending here.
+    /// Leaves the group if this consumer has no pending entries.
     fn leave(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
 }
 
-/// What other consumers had left pending.
+/// The result of [`Queue::claim`].
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
-    /// How many entries are this consumer's now.
+    /// The number of entries that this consumer now owns.
     pub(crate) count: usize,
-    /// Entries that are not in the stream any more: the group has forgotten them.
+    /// Ids that are no longer in the stream. The server has removed them from the group.
     pub(crate) trimmed: Vec<StreamId>,
 }
 
-/// Entries that had not arrived.
+/// The result of [`Queue::missed`].
 #[derive(Debug, Default)]
 pub(crate) struct Missed {
     pub(crate) entries: Vec<Entry>,
-    /// Entries that are not in the stream any more. They are still pending here.
+    /// Ids that are no longer in the stream and are still pending here.
     pub(crate) trimmed: Vec<StreamId>,
-    /// An entry that does not arrive even by itself, and why. It stays pending.
+    /// An entry that cannot be read even by itself, and the error. It stays pending.
     pub(crate) unreadable: Option<(StreamId, LogError)>,
-    /// There are more.
+    /// Set if there may be more.
     pub(crate) has_more: bool,
 }
 
-/// An entry that needs no more work.
+/// An entry that is handled and can be acknowledged.
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub(crate) id: StreamId,
-    /// To be remembered, so that the effect is not brought about again.
+    /// The id under which the effect is recorded as done, so that it does not run again.
     pub(crate) outbox_id: Option<Box<str>>,
-    /// Attempts failed, and were counted.
+    /// Set if earlier attempts failed and were counted.
     pub(crate) failed: bool,
 }
 
 impl Done {
-    /// An entry that no handler was called for.
+    /// An entry for which no handler ran.
     pub(crate) const fn without_effect(id: StreamId) -> Self {
         Self { id, outbox_id: None, failed: false }
     }

@@ -1,4 +1,4 @@
-//! A consumer group on a real Redis.
+//! A consumer group on a Redis server.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::answers::{self, Consumer};
 use crate::error::EffectError;
 use crate::queue::{Claimed, Done, Missed, Queue};
 
-/// What the names of runners' consumers begin with, unless they were given one.
+/// The prefix of generated consumer names.
 pub(crate) const OWN_CONSUMERS: &str = "effects-";
-/// So often an entry is read by itself before it is passed over.
+/// An entry is skipped after this many failed attempts to read it by itself.
 const READ_ATTEMPTS: u32 = 3;
-/// Above every id.
+/// The largest possible id.
 const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
-/// How long attempts are counted, and effects remembered.
+/// How long attempt counts and records of effects are kept.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
 pub(crate) struct RedisQueue {
@@ -26,23 +26,23 @@ pub(crate) struct RedisQueue {
     pub(crate) consumer: Box<str>,
     pub(crate) claim_after: Duration,
     pub(crate) dedup: bool,
-    /// The stream must be there: it is not made on a server that may be the wrong one.
+    /// Set if a missing stream is an error. It is then not created on what may be the wrong server.
     pub(crate) requires_stream: bool,
-    /// A blocking read holds up what is sent after it, so it has a connection of its own.
+    /// The connection for blocking reads. They would delay other commands on the same connection.
     pub(crate) reading: EntryReader,
     pub(crate) telling: Links,
     pub(crate) claim_from: StreamId,
     pub(crate) cursors: Cursors,
 }
 
-/// How far the entries of this consumer have arrived.
+/// How far this consumer has received its entries.
 #[derive(Debug, Default)]
 pub(crate) struct Cursors {
-    /// The last entry that arrived, or was passed over.
+    /// The last entry that was received or skipped.
     arrived: StreamId,
-    /// Entries after the first id, up to the second, may be pending here without having arrived.
+    /// A range of ids, first excluded: entries in it may be pending here without having arrived.
     missed: Option<(StreamId, StreamId)>,
-    /// How often in a row the next of them was read by itself, and did not arrive.
+    /// Failed attempts in a row to read the next missed entry by itself.
     attempts: u32,
 }
 
@@ -57,7 +57,7 @@ impl Cursors {
         self.attempts = 0;
     }
 
-    /// Goes on with the missed entries after this one. Returns `true` if there may be more.
+    /// Moves the start of the missed range to this id. Returns `true` if there may be more.
     fn pass(&mut self, id: Option<StreamId>) -> bool {
         self.arrived = self.arrived.max(id.unwrap_or_default());
         self.attempts = 0;
@@ -68,8 +68,7 @@ impl Cursors {
 }
 
 impl RedisQueue {
-    /// Sends commands on the stream and takes all their answers; the first error among them is the
-    /// result.
+    /// Sends commands on the stream and returns all replies, or the first error among them.
     async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.telling.tell(self.stream.name(), commands).await
     }
@@ -87,14 +86,15 @@ impl RedisQueue {
         }
     }
 
-    /// A flush took the group along, or somebody destroyed it. Made anew it begins at the start
-    /// of the stream: what is delivered again is a duplicate, what is passed over is lost.
+    /// Creates the group again if it is gone, because of a flush or because an operator deleted it.
+    /// The new group starts at the beginning of the stream: a repeated delivery is a duplicate, a
+    /// skipped one is lost.
     async fn heal<T>(&mut self, error: LogError, nothing: T) -> Result<T, LogError> {
         match error {
             LogError::Redis(words) if words.contains("NOGROUP") => {
                 tracing::warn!(
                     stream = %self.stream, group = ?self.group,
-                    "the consumer group is gone: made anew, from the start of the stream"
+                    "the consumer group is gone: created again from the start of the stream"
                 );
                 self.create_group("0", true).await?;
                 self.cursors = Cursors::default();
@@ -104,7 +104,7 @@ impl RedisQueue {
         }
     }
 
-    /// Reads entries that nobody was given yet (`>`), or those pending here after an id.
+    /// Reads entries that were not yet delivered (`>`), or entries pending here after an id.
     async fn read_after(
         &mut self,
         after: &str,
@@ -115,14 +115,14 @@ impl RedisQueue {
         let read = commands.cmd("XREADGROUP").arg("GROUP").arg(&*self.group).arg(&*self.consumer);
         read.arg("COUNT").arg(count);
         if let Some(wait) = wait {
-            // Zero would mean for ever.
+            // Zero would wait without a limit.
             read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         read.arg("STREAMS").arg(self.stream.name()).arg(after);
         self.reading.read(self.stream.name(), &commands, wait.unwrap_or_default()).await
     }
 
-    /// Takes in the answer to a read of so many missed entries.
+    /// Records the entries that a read of up to `count` missed entries returned.
     fn arrived(&mut self, entries: Vec<Entry>, count: usize) -> Missed {
         let last = entries.last().map(|entry| entry.id).filter(|_| entries.len() == count);
         entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
@@ -133,13 +133,13 @@ impl RedisQueue {
         Missed { entries, trimmed, unreadable: None, has_more }
     }
 
-    /// Passes over the first entry that is pending here after this one.
+    /// Skips the first entry that is pending here after this id.
     async fn pass_over(&mut self, after: StreamId, error: LogError) -> Result<Missed, LogError> {
         let mut commands = Pipeline::new();
         let pending = commands.cmd("XPENDING").arg(self.stream.name()).arg(&*self.group);
         pending.arg(format!("({after}")).arg("+").arg(1).arg(&*self.consumer);
         let answers = match self.tell(&commands).await {
-            // Without its id, the rest has to wait with it until it is claimed.
+            // Without the entry's id, later entries wait too, until they are claimed.
             Err(forbidden) if forbidden.is_forbidden() => {
                 self.cursors.pass(None);
                 return Err(forbidden);
@@ -159,9 +159,9 @@ impl RedisQueue {
         answers.first().map_or(Ok(Vec::new()), answers::consumers)
     }
 
-    /// Returns `true` if the consumer is another one, and may be alive. A runner that died leaves
-    /// its consumer behind, and must not keep the next one out; of others nothing can be told, since
-    /// the server hears nothing of one that waits in a long read.
+    /// Returns `true` if this is another consumer that may be alive. A runner that died leaves its
+    /// consumer behind, and it must not keep out the next runner. A consumer with another name may
+    /// be in a long read, which the server counts as idle, so it counts as alive.
     fn is_other(&self, consumer: &Consumer) -> bool {
         let is_dead_runner =
             consumer.name.starts_with(OWN_CONSUMERS) && consumer.idle > self.claim_after;
@@ -170,7 +170,7 @@ impl RedisQueue {
 
     async fn leave_if_done(&mut self, consumers: Vec<Consumer>) -> Result<(), LogError> {
         let own = consumers.into_iter().find(|consumer| *consumer.name == *self.consumer);
-        // A consumer that goes takes its pending entries along: they would be lost.
+        // Deleting a consumer also deletes its pending entries: they would be lost.
         if own.is_some_and(|own| own.pending == 0) {
             let mut commands = Pipeline::new();
             let leave = commands.cmd("XGROUP").arg("DELCONSUMER").arg(self.stream.name());
@@ -202,7 +202,8 @@ impl Queue for RedisQueue {
         self.reopen().await.map_err(EffectError::from_log)?;
         let joined = async {
             self.create_group("$", !self.requires_stream).await?;
-            // Before the others are counted: of two that come at once, both must not see nobody.
+            // Created before counting: of two runners that start together, at least one sees the
+            // other.
             let mut commands = Pipeline::new();
             let create = commands.cmd("XGROUP").arg("CREATECONSUMER").arg(self.stream.name());
             create.arg(&*self.group).arg(&*self.consumer);
@@ -242,9 +243,9 @@ impl Queue for RedisQueue {
             }
             Err(error @ LogError::Redis(_)) => self.heal(error, Vec::new()).await,
             Err(error) => {
-                // The server may have delivered what did not arrive.
+                // The server may have delivered entries whose reply was lost.
                 self.cursors.miss(self.cursors.arrived, END);
-                // A connection is also closed for being idle.
+                // A server or a proxy may also close an idle connection: that is no error.
                 if error.is_closed() { Ok(Vec::new()) } else { Err(error) }
             }
         }
@@ -253,7 +254,7 @@ impl Queue for RedisQueue {
     async fn missed(&mut self) -> Result<Missed, LogError> {
         let Some((after, _)) = self.cursors.missed else { return Ok(Missed::default()) };
         loop {
-            // Without a connection, asking for less does not help.
+            // Without a connection, a smaller read does not help.
             self.reading.open(self.stream.name()).await?;
             let count = self.reading.count();
             match self.read_after(&after.to_string(), count, None).await {
@@ -266,7 +267,7 @@ impl Queue for RedisQueue {
                     if self.cursors.attempts >= READ_ATTEMPTS {
                         return self.pass_over(after, error).await;
                     }
-                    // A server that is silent is not so because of what it was asked.
+                    // A timeout does not depend on the size of the read.
                     if matches!(error, LogError::Deadline(_)) {
                         return Err(error);
                     }
@@ -317,7 +318,7 @@ impl Queue for RedisQueue {
             return Ok(());
         }
         let mut parts = Vec::new();
-        // First what must be there when the entry is no more pending.
+        // First: the record must exist before the entry stops being pending.
         for outbox_id in done.iter().filter_map(|done| done.outbox_id.as_ref()) {
             if self.dedup {
                 let (key, mut set) = (self.effect_key(outbox_id), Pipeline::new());
@@ -331,7 +332,7 @@ impl Queue for RedisQueue {
             acknowledge.arg(done.id.to_string());
         }
         parts.push((self.stream.name().to_owned(), commands));
-        // Last: while the entry is pending, its attempts count.
+        // Last: while the entry is pending, its failed attempts must stay counted.
         for done in done.iter().filter(|done| done.failed) {
             let (key, mut delete) = (self.failure_key(done.id), Pipeline::new());
             delete.cmd("DEL").arg(&key);
@@ -376,7 +377,7 @@ impl Queue for RedisQueue {
                 Ok(Attempt::LostRace) => {}
                 Ok(attempt) => return Ok(attempt == Attempt::Written),
                 Err(error) => {
-                    // A transaction may have been left open on it.
+                    // The connection may still be in a transaction.
                     self.telling.close();
                     return Err(error);
                 }
@@ -396,9 +397,8 @@ impl Queue for RedisQueue {
     }
 }
 
-/// Where failed attempts are counted: as the STS does in its own groups, so that a mixed fleet
-/// counts together, and as the Gateway does in all others, so that groups don't count for each
-/// other.
+/// The key that counts failed attempts. For its own groups it is the STS's key, so that a mixed
+/// fleet counts together. For other groups it is the Gateway's key, which includes the group.
 fn failure_key(stream: Stream, group: &str, id: StreamId) -> String {
     match group {
         "sts-revocation" | "sts-keys" | "opa-engine" => format!("stream-failure:{stream}:{id}"),
@@ -415,15 +415,15 @@ mod tests {
     }
 
     #[test]
-    fn missed_entries_end_with_the_last_that_was_claimed() {
+    fn missed_entries_end_at_last_claimed() {
         let mut cursors = Cursors::default();
         cursors.miss(id(3), id(9));
         cursors.miss(id(5), id(7));
         assert_eq!(cursors.missed, Some((id(3), id(9))));
         assert!(cursors.pass(Some(id(8))));
-        assert!(!cursors.pass(Some(id(9))), "and beyond it nothing was claimed");
+        assert!(!cursors.pass(Some(id(9))), "nothing after it was claimed");
         cursors.miss(id(3), END);
-        assert!(!cursors.pass(None), "fewer came than were asked for");
+        assert!(!cursors.pass(None), "fewer entries arrived than requested");
         assert_eq!(cursors.arrived, id(9));
     }
 }

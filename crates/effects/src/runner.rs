@@ -1,4 +1,4 @@
-//! The runner: what a service names.
+//! The public runner.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,16 +16,15 @@ use crate::in_process::InProcessQueue;
 use crate::redis_queue::{Cursors, OWN_CONSUMERS, RedisQueue};
 use crate::work::{BATCH, Worker};
 
-/// Runs a handler for each message of a stream, once in a fleet: at least once, whatever fails.
+/// Runs a handler for each message of a stream, once in a fleet, and at least once in any failure.
 ///
-/// Runners of one group share its messages: each goes to one of them. What a runner does not
-/// acknowledge, because it died, goes to another after 30 seconds. So a handler may be called
-/// twice for one message, and what it does must bear that; [`with_dedup`] leaves out most
-/// repeats.
+/// The runners of one group share its messages: each message goes to one of them. If a runner dies
+/// before it acknowledges a message, another runner handles it after 30 seconds. So a handler may
+/// run twice for one message and must be idempotent. [`with_dedup`] skips most repeats.
 ///
 /// Caracal provisions the groups `sts-revocation`, `sts-keys`, `opa-engine` and
-/// `delegations-observer`. A group that other consumers already work in would share its messages
-/// with them: it is joined only with [`join_existing`].
+/// `delegations-observer`. If other consumers already use a group, each message goes to only one of
+/// them. A runner joins such a group only with [`join_existing`].
 ///
 /// ```no_run
 /// use caracal_revocation_effects::{Delivery, EffectFailure, EffectRunner};
@@ -53,30 +52,34 @@ use crate::work::{BATCH, Worker};
 /// # }
 /// ```
 ///
-/// A handler that fails is called again, later and later. After five attempts that
-/// [`Failed`](EffectFailure::Failed), counted for the whole fleet, the message becomes a signed
-/// letter in `<stream>.dead`. So does at once a message that cannot be verified, once in a fleet
-/// with its followers; until the first has verified, such messages stay pending, since the key may
-/// be wrong. A message that is trimmed from the stream while it is pending is logged and counted
-/// (`caracal_revocation_effects_lost_total`), and its id becomes a letter. Failures are counted
-/// where Caracal's services count: in the STS's groups (`sts-revocation`, `sts-keys`,
-/// `opa-engine`) under `stream-failure:<stream>:<id>`, in others under
-/// `stream-failure:<stream>:<group>:<id>`, for 24 hours.
+/// A failed message is tried again, with longer and longer pauses. After five
+/// [`Failed`](EffectFailure::Failed) attempts, counted for the whole fleet, it becomes a signed
+/// dead letter in `<stream>.dead`. A message that cannot be verified becomes a dead letter at once,
+/// written once by the runners and followers of a fleet. Until a first message has verified, such
+/// messages stay pending, since the key may be wrong.
 ///
-/// The runner rejects a message of more than 4 MiB unread, as followers do. If a server or a proxy
-/// cuts every answer with a message, the runner logs its id and goes on with the others. The
-/// message stays pending, and the runner reads it again later.
+/// A message that is trimmed from the stream while pending is logged and counted
+/// (`caracal_revocation_effects_lost_total`), and a dead letter keeps its id.
 ///
-/// A group that is not there is made at the end of the stream; a stream that is not there is an
-/// error, but with `CARACAL_MODE=dev`. A group that vanishes while a runner
-/// is alive, with a flush, is made anew from the start of the stream: rather twice than never.
+/// Failed attempts are counted under the keys that Caracal's services use, for 24 hours:
+/// `stream-failure:<stream>:<id>` in the STS's groups (`sts-revocation`, `sts-keys`, `opa-engine`),
+/// and `stream-failure:<stream>:<group>:<id>` in others.
+///
+/// The runner rejects a message of more than 4 MiB without reading it, as followers do. If a server
+/// or a proxy cuts every reply that has a certain message, the runner logs its id and continues
+/// with the others. That message stays pending, and the runner reads it again later.
+///
+/// A missing group is created at the end of the stream. A missing stream is an error, except with
+/// `CARACAL_MODE=dev`. If the group disappears while the runner is alive, for example by a flush,
+/// the runner creates it again at the start of the stream: messages may repeat, but none is
+/// skipped.
 ///
 /// # Rights
 ///
-/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xpending +xclaim +xack`, for dead letters
-/// those of [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS), on
-/// `stream-failure:<stream>:*` `+incr +expire +del`, and with dedup on `stream-effect:<stream>:*`
-/// `+set +exists`; all on a primary.
+/// On the stream `+xgroup +xinfo +xreadgroup +xautoclaim +xpending +xclaim +xack`; for dead letters
+/// those of [`acl::DEAD_LETTERS`](caracal_revocation_stream::acl::DEAD_LETTERS); on
+/// `stream-failure:<stream>:*` `+incr +expire +del`; and with dedup on `stream-effect:<stream>:*`
+/// `+set +exists`. All of them on a primary.
 ///
 /// [`with_dedup`]: Self::with_dedup
 /// [`join_existing`]: Self::join_existing
@@ -98,13 +101,13 @@ enum Origin {
 }
 
 impl EffectRunner {
-    /// A runner over this group of this stream.
+    /// Returns a runner for this group of this stream.
     pub fn new(settings: &Settings, stream: Stream, group: &str) -> Self {
         let origin = Origin::Redis(Box::new(settings.clone()));
         Self::on(origin, settings.keys().clone(), stream, group)
     }
 
-    /// A runner over a stream inside this process: the only one of its group.
+    /// Returns a runner for a stream inside this process. It is the only one of its group.
     pub fn in_process(streams: &InProcess, keys: KeyRing, stream: Stream, group: &str) -> Self {
         Self::on(Origin::InProcess(streams.clone()), keys, stream, group)
     }
@@ -122,48 +125,49 @@ impl EffectRunner {
         }
     }
 
-    /// Joins the group although other consumers already work in it, such as the other runners of
-    /// the fleet: each message goes to one of them.
+    /// Joins the group even if other consumers use it, such as the other runners of the fleet. Each
+    /// message goes to one of them.
     pub fn join_existing(mut self) -> Self {
         self.join_existing = true;
         self
     }
 
-    /// The name of this consumer; a new one for each runner by default. No two that run at once
-    /// may have the same. A consumer of a name that was given counts as alive for ever, so give
-    /// the same one after a crash.
+    /// Sets the name of this consumer. By default each runner generates a new one. No two running
+    /// consumers may have the same name. Other runners always count a consumer with a given name as
+    /// alive, so use the same name again after a crash.
     pub fn with_consumer(mut self, name: &str) -> Self {
         self.consumer = name.into();
         self
     }
 
-    /// Leaves out messages whose `outbox_id` was handled before, by any runner of the group in
-    /// the last 24 hours (`stream-effect:<stream>:<group>:<outbox_id>`). A repeat is still
-    /// possible: an effect and its mark are two writes.
+    /// Skips messages whose `outbox_id` was handled in the last 24 hours by a runner of the group
+    /// (`stream-effect:<stream>:<group>:<outbox_id>`). A repeat is still possible: the effect and
+    /// its record are two separate writes.
     pub fn with_dedup(mut self) -> Self {
         self.dedup = true;
         self
     }
 
-    /// After how long without a sign of life another runner's messages are claimed; 30 seconds
-    /// by default, as everybody else does.
+    /// Sets how long another consumer must be idle before its messages are claimed. The default, 30
+    /// seconds, is the one of Caracal's services.
     pub fn with_claim_after(mut self, idle: Duration) -> Self {
         self.claim_after = idle;
         self
     }
 
-    /// Runs until `shutdown` completes; then finishes what was delivered to it, and leaves.
+    /// Runs until `shutdown` completes. Then it handles the messages already delivered to it, and
+    /// leaves the group.
     ///
-    /// A handler that does not end within 5 seconds of the shutdown is dropped: its message, and
-    /// those behind it, stay pending for another runner.
+    /// A handler that does not end within 5 seconds of the shutdown is dropped. Its message, and
+    /// those after it, stay pending for another runner.
     ///
-    /// While Redis is away it tries again. A handler that panics ends it; what it held goes to
-    /// another runner.
+    /// The runner keeps trying while Redis is unreachable. A panic in the handler ends the runner,
+    /// and its messages go to another one.
     ///
     /// # Errors
     ///
-    /// [`EffectError`] when it cannot start: the group is in use, the stream does not exist, or
-    /// Redis cannot be reached.
+    /// Returns an [`EffectError`] if the runner cannot start: the group is in use, the stream does
+    /// not exist, or Redis cannot be reached.
     pub async fn run<H, F>(
         self,
         handler: H,

@@ -1,4 +1,4 @@
-//! The loop of a runner: claim, handle, acknowledge, read on.
+//! The loop of a runner: claim, read, handle, acknowledge.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,35 +17,36 @@ use crate::error::EffectError;
 use crate::queue::{Claimed, Done, Missed, Queue};
 use crate::report::Report;
 
-/// After so many failed attempts a message is given up (contract, "Failure handling").
+/// A message is given up after this many failed attempts (contract, "Failure handling").
 const ATTEMPTS: u32 = 5;
-/// How many entries are read, or claimed, at once.
+/// The largest number of entries that one read or one claim returns.
 pub(crate) const BATCH: usize = 64;
-/// More than this is not held: while handlers fail, nothing new is read.
+/// The largest number of messages held in memory. At this limit the runner reads nothing new.
 const MAX_HELD: usize = 512;
 const MAX_HELD_BYTES: usize = 32 << 20;
-/// How long one read waits, and so about how long a shutdown takes.
+/// The longest wait of one read, and so roughly the delay of a shutdown.
 const WAIT: Duration = Duration::from_millis(500);
-/// How long a shutdown waits for handlers, at most.
+/// The longest time that a shutdown waits for handlers.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before the group is read again, and before one message is tried again.
+/// The longest pause after a failed read.
 const LONGEST_READ_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Worker<Q, H> {
     queue: Q,
     keys: KeyRing,
-    /// A message was signed with an accepted key, or none is needed.
+    /// Set once a message was signed with an accepted key, or if no signature is required.
     key_is_proven: bool,
-    /// The log was told that it is not.
+    /// Set once the log has reported that no message was signed with an accepted key.
     told_of_key: bool,
     handler: H,
-    /// Delivered to this runner and not done, in the order in which they come up.
+    /// Messages delivered to this runner and not handled yet, in the order of handling.
     held: VecDeque<Held>,
-    /// Done and not acknowledged.
+    /// Entries that are handled and not yet acknowledged.
     done: Vec<Done>,
-    /// Trimmed from the stream while they were pending; their dead letters are not written yet.
+    /// Entries that were trimmed from the stream while pending, and whose dead letters are not
+    /// written yet.
     trimmed: VecDeque<StreamId>,
     report: Report,
     claim_after: Duration,
@@ -66,7 +67,7 @@ where
 {
     pub(crate) fn new(queue: Q, keys: KeyRing, handler: H, claim_after: Duration) -> Self {
         Self {
-            // What is not delivered again cannot wait for a right key.
+            // A queue that delivers only once cannot wait until the right key is configured.
             key_is_proven: !keys.verifies() || !queue.delivers_again(),
             told_of_key: false,
             queue,
@@ -96,8 +97,8 @@ where
         tokio::select! {
             biased;
             () = too_late => tracing::warn!(
-                "a handler did not end in time for the shutdown: what it worked on stays pending, \
-                 for another runner"
+                "a handler did not end in time for the shutdown: its message stays pending for \
+                another runner"
             ),
             () = self.work(&is_stopping) => {}
         }
@@ -105,19 +106,19 @@ where
         Ok(())
     }
 
-    /// Works until the runner stops; then finishes what was delivered to it. What waits to be tried
-    /// again is left to others.
+    /// Works until the runner stops, then handles what is due. Messages that wait for another
+    /// attempt stay pending for other runners.
     async fn work(&mut self, is_stopping: &AtomicBool) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_READ_PAUSE);
         loop {
-            // A read that is cut short would leave entries delivered to nobody, so a round is
-            // finished first.
+            // A cancelled read would leave entries pending that no runner holds, so each round
+            // completes.
             match self.round().await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     tracing::error!(%error, "the consumer group cannot be read; trying again");
                     sleep(backoff.next_pause()).await;
-                    // An error here comes up again in the next round.
+                    // If Redis still cannot be used, the next round returns the error again.
                     let _ = self.queue.reopen().await;
                 }
             }
@@ -125,7 +126,7 @@ where
                 break;
             }
         }
-        // An error here comes up again when the runner leaves.
+        // If Redis cannot be used, leaving the group returns the error again.
         let _ = self.handle_due().await;
     }
 
@@ -134,7 +135,7 @@ where
             self.next_claim = Instant::now() + self.claim_after / 6;
             let Claimed { count, trimmed } = self.queue.claim(BATCH).await?;
             if count + trimmed.len() >= BATCH && self.has_room() {
-                // There are more: a runner with a wrong key may have left any number.
+                // There may be more: a runner with a wrong key can leave any number pending.
                 self.next_claim = Instant::now();
             }
             Report::replayed(count);
@@ -169,20 +170,20 @@ where
             self.queue.leave().await
         };
         if let Err(error) = result.await {
-            tracing::warn!(%error, "not all was acknowledged: another runner will do it again");
+            tracing::warn!(%error, "acknowledging failed: another runner will repeat the effects");
         }
     }
 
-    /// Verifies entries, and dead-letters what cannot be used. Until one has verified, that stays
-    /// pending: the key is more likely wrong than the messages, which another runner may hold the
-    /// key for.
+    /// Verifies entries, and dead-letters those that cannot be used. Until one entry has verified,
+    /// the unverified ones stay pending: a wrong key is then more likely than wrong messages, and
+    /// another runner may have the right key.
     async fn take(&mut self, entries: Vec<Entry>) {
         let mut unusable = Vec::new();
         for entry in entries {
             if self.is_known(entry.id) {
                 continue;
             }
-            // No key makes it a message that any service takes.
+            // No service accepts a message of this size, whatever its signature.
             if entry.fields.too_large().is_some() {
                 unusable.push((entry, MessageRejection::too_large().to_string(), true));
                 continue;
@@ -198,7 +199,7 @@ where
                         let why = "re-cut: its clean parts were acted on".to_owned();
                         unusable.push((entry.clone(), why, false));
                     }
-                    // What is held must not keep the whole answer that it came in.
+                    // A held entry must not keep the buffer of the whole reply alive.
                     let entry = Entry { fields: entry.fields.detached(), ..entry };
                     self.held.push_back(Held { delivery, entry, due: Instant::now() });
                 }
@@ -207,15 +208,15 @@ where
                         tracing::error!(
                             setting = "STREAMS_HMAC_KEY", stream = %entry.stream,
                             "messages arrive and none is signed with an accepted key: they stay \
-                             pending; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
-                             producers' key"
+                            pending; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
+                            producers' key"
                         );
                     }
                 }
                 Err(rejection) => unusable.push((entry, rejection.to_string(), true)),
             }
         }
-        // Those that cannot be written stay pending, and hold up no other.
+        // Messages whose dead letters cannot be written stay pending and do not block others.
         for (entry, error, is_done) in unusable {
             let letter = bounded(&entry, &error);
             let letter = letter.into_fields(entry.stream, self.keys.signing_key());
@@ -234,9 +235,9 @@ where
         }
     }
 
-    /// Reports messages that left the stream while they were pending, and dead-letters their ids.
+    /// Reports messages that were trimmed from the stream while pending; dead-letters their ids.
     async fn take_trimmed(&mut self, mut ids: Vec<StreamId>) {
-        // What is held here has its effect all the same.
+        // Messages held here are handled although they are no longer in the stream.
         ids.retain(|id| !self.is_known(*id));
         if !ids.is_empty() {
             self.report.trimmed(self.queue.stream(), self.queue.group(), &ids);
@@ -291,7 +292,7 @@ where
             Err(error) => Err(error),
         };
         if let Ok(true) = again {
-            // The effect was not brought about: if the letter is replayed, it is to be.
+            // The effect did not happen, so it is not remembered as done: a replay must run it.
             self.done.push(Done { id, outbox_id: None, failed: true });
             return Ok(());
         }
@@ -302,7 +303,7 @@ where
         again.map(|_| ())
     }
 
-    /// Returns `true` if the message is given up after this, and dead-lettered.
+    /// Counts a failed attempt. Returns `true` if the message was given up and dead-lettered.
     async fn failed(&mut self, entry: &Entry, failure: &EffectFailure) -> Result<bool, LogError> {
         let EffectFailure::Failed(why) = failure else { return Ok(false) };
         let is_given_up = self.queue.count_failure(entry.id).await? >= ATTEMPTS;
@@ -313,7 +314,7 @@ where
         Ok(is_given_up)
     }
 
-    /// Calls the handler, and meanwhile says that what is held here is being worked on.
+    /// Calls the handler. While it runs, renews the claim on every entry held here.
     async fn outcome(&mut self, held: &Held) -> Result<Option<EffectFailure>, LogError> {
         if let Some(outbox_id) = held.delivery.outbox_id().filter(|_| self.queue.dedups()) {
             let mut done = self.done.iter().map(|done| done.outbox_id.as_deref());
@@ -330,7 +331,7 @@ where
             }
             let mut ids = vec![held.entry.id];
             ids.extend(self.held.iter().map(|held| held.entry.id));
-            // A handler is not given up because Redis is away.
+            // The handler continues while Redis is unreachable.
             let _ = self.queue.keep(&ids).await;
             if self.queue.acknowledge(&self.done).await.is_ok() {
                 self.done.clear();
