@@ -1,4 +1,4 @@
-//! Clients that keep asking, and note what they are told.
+//! Clients that send requests and probes without end, and record the answers.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Client {
         Self(HttpClient::builder(TokioExecutor::new()).build_http())
     }
 
-    /// Asks one reader, and goes on asking until it is dropped.
+    /// Sends requests to one reader until dropped.
     pub async fn keep_asking(
         self,
         world: &World,
@@ -41,7 +41,7 @@ impl Client {
         }
     }
 
-    /// Probes whether one reader is ready, until it is dropped.
+    /// Probes the readiness of one reader until dropped.
     pub async fn keep_probing(self, world: &World, reader: &Reader) -> Infallible {
         loop {
             tokio::time::sleep(PROBE_EVERY).await;
@@ -65,7 +65,7 @@ impl Client {
         Some(())
     }
 
-    /// Asks once; the answer, unless the reader is down.
+    /// Sends one request. Returns the answer, or `None` if the reader is down.
     pub async fn ask(&self, world: &World, reader: &Reader, token: usize) -> Option<Answer> {
         let current = reader.current()?;
         let request = HttpRequest::get(format!("http://{}/", current.address))
@@ -89,7 +89,7 @@ impl Client {
     }
 }
 
-/// The word in the header, if the status says the same.
+/// Returns the answer that the header names, if the status agrees with it.
 fn understand(status: StatusCode, headers: &HeaderMap) -> Answer {
     let word = headers.get(ANSWER).and_then(|word| word.to_str().ok()).unwrap_or("nothing");
     match (status, word) {
@@ -102,7 +102,7 @@ fn understand(status: StatusCode, headers: &HeaderMap) -> Answer {
     }
 }
 
-/// Why a reader says that it is not ready.
+/// Returns the reason that a reader reports for not being ready.
 fn reason(status: StatusCode, body: &[u8]) -> String {
     let report: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     report["reason"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned)

@@ -1,81 +1,82 @@
-//! The faults that are injected.
+//! The kinds of faults, and one fault with its parameters.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-/// A kind of fault, as `--only` names it.
+/// A kind of fault. `--only` accepts these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Kind {
-    /// kill -9, and a restart with every write on disk.
+    /// `kill -9` of the primary, and a restart with every write on disk.
     Kill,
-    /// kill -9, and a restart from an append-only file that lost its end, as in a power failure.
+    /// `kill -9`, and a restart from an append-only file that lost its end, as after a power
+    /// failure.
     LoseTail,
-    /// kill -9, and a restart without the append-only file.
+    /// `kill -9`, and a restart without the append-only file.
     LoseAll,
-    /// SIGSTOP and SIGCONT.
+    /// SIGSTOP of the primary, and later SIGCONT.
     Freeze,
-    /// The replica takes over; nothing was lost.
+    /// The replica becomes the primary. No message is lost.
     Failover,
-    /// The replica takes over, and lacks the last messages.
+    /// The replica becomes the primary, and lacks the newest messages.
     LossyFailover,
-    /// The network is cut, and connections with it.
+    /// The network is cut, and open connections are reset.
     Cut,
-    /// The network swallows everything for a while.
+    /// The network holds back all data for a while.
     Stall,
-    /// An answer comes seconds late, and then the network lets nothing through to Redis.
+    /// A reply arrives seconds late, and then no request reaches Redis.
     OneWay,
-    /// Every answer is late.
+    /// Every reply is late.
     Slow,
-    /// The stream is trimmed beyond what a reader has read.
+    /// The stream is trimmed past the position of a reader.
     Trim,
-    /// Messages are deleted that a reader has not read.
+    /// Messages are deleted before a reader has read them.
     Delete,
     /// FLUSHALL.
     Flush,
-    /// The server's ids leap into the future.
+    /// The server's ids jump into the future.
     IdsAhead,
     /// The server's clock is behind for a while: messages get ids from the past.
     IdsBehind,
-    /// Old messages, read by all, are trimmed: that must harm nobody.
+    /// Old messages that every reader has read are trimmed. No reader may be affected.
     Tidy,
-    /// Forged and unusable messages.
+    /// Forged and unusable messages are added.
     Forge,
-    /// kill -9 of a reader, and a new one.
+    /// `kill -9` of a reader, and a new one in its place.
     RestartReader,
-    /// SIGSTOP and SIGCONT of a reader.
+    /// SIGSTOP of a reader, and later SIGCONT.
     FreezeReader,
-    /// A replica gets its data seconds late, and readers follow it: one asks its primary, one
-    /// knows no primary.
+    /// Two readers follow a replica that receives its data seconds late. One also asks the primary,
+    /// the other knows no primary.
     LaggingReplica,
-    /// Producers sign with a new key, which readers learn later by a restart.
+    /// Producers sign with a new key. Readers receive it later, by a restart.
     RotatedKey,
-    /// A crash loses the newest entries, and their ids are given to new ones, while a reader with
-    /// a snapshot is down.
+    /// A crash loses the newest entries, and new entries get the same ids, while a reader with a
+    /// snapshot is down.
     ReusedIds,
     /// A reader follows a database or a server that has none of the streams.
     Unprovisioned,
-    /// A message that is too large to be read, at the head of a quiet stream.
+    /// A message too large to be read is at the start of a quiet stream.
     Oversized,
-    /// The server closes connections whose answers are large, while a reader starts.
+    /// The server closes connections with large replies while a reader starts.
     OutputLimit,
-    /// The network resets connections whose answers are large, while a reader starts.
+    /// The network resets connections with large replies while a reader starts.
     CutAnswer,
-    /// A large message on a line that carries 4 MB a second.
+    /// A large message arrives over a link that carries 4 MB a second.
     SlowLine,
 }
 
-/// A fault with everything that is to be known before it is injected.
+/// A fault, with every parameter chosen before it is injected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub kind: Kind,
-    /// How long it lasts; what has no duration ends by itself.
+    /// The duration. Zero if the fault ends by itself.
     pub lasts: Duration,
-    /// Whom it hits, where it can hit one reader alone.
+    /// The readers that it affects, where a fault can affect a single reader.
     pub whom: Whom,
-    /// How a stalled network ends.
+    /// How a stalled network ends. Other kinds use it to choose a variant.
     pub ending: Ending,
-    /// By how much, where there is a much: messages kept, bytes lost, milliseconds of delay.
+    /// The size of the fault, by kind: messages kept, bytes lost, milliseconds of delay.
     pub amount: u64,
 }
 
@@ -87,11 +88,11 @@ pub enum Whom {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// What was swallowed is delivered after all.
+    /// The data that was held back is delivered.
     Resumes,
-    /// Both ends are told that the connection is gone.
+    /// Both ends of the connection receive a reset.
     Resets,
-    /// The old connections stay silent for ever; new ones work.
+    /// The old connections stay silent until they are closed. New ones work.
     StaysSilent,
 }
 
@@ -126,18 +127,18 @@ impl Kind {
         Self::SlowLine,
     ];
 
-    /// The name that `--only` knows it by.
+    /// Returns the name that `--only` accepts.
     pub fn label(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Everything is gone afterwards, counters and all: twice in a schedule, and nobody could
-    /// tell any more what could have been noticed.
+    /// Returns `true` if the fault removes everything, including the streams' counters. A schedule
+    /// has at most one of these: after two, the checker could not tell what readers could detect.
     pub const fn wipes(self) -> bool {
         matches!(self, Self::LoseAll | Self::Flush | Self::IdsBehind)
     }
 
-    /// Takes ten seconds, and shows nothing more the second time in a schedule.
+    /// Returns `true` if the fault takes about ten seconds. A second one would show nothing new.
     pub const fn is_long(self) -> bool {
         matches!(
             self,
@@ -151,19 +152,19 @@ impl Kind {
         )
     }
 
-    /// Ends readers, and starts new ones in their place.
+    /// Returns `true` if the fault ends readers and starts new ones in their place.
     pub const fn restarts_readers(self) -> bool {
         matches!(self, Self::RestartReader | Self::RotatedKey | Self::OutputLimit | Self::CutAnswer)
     }
 
-    /// Leaves a large message at the head of a stream: each question about its counters is answered
-    /// with it, and so asked more rarely.
+    /// Returns `true` if the fault leaves a large message at the start of a stream. Each reply with
+    /// the stream's counters then has that message, so readers ask for them less often.
     pub const fn enlarges(self) -> bool {
         matches!(self, Self::Oversized | Self::SlowLine)
     }
 
-    /// Returns the group of kinds about size; a schedule has kinds of one group. Two groups together
-    /// ask for more than a line or a limit lets through, and no view can be fresh then.
+    /// Returns the group of kinds that use large messages. A schedule has kinds of one group only:
+    /// two groups together need more than a link or a limit allows, and no view could be fresh.
     pub const fn size_group(self) -> Option<u8> {
         match self {
             Self::Oversized => Some(0),
@@ -173,14 +174,14 @@ impl Kind {
         }
     }
 
-    /// Adds messages that no key has signed.
+    /// Returns `true` if the fault adds messages that no key has signed.
     pub const fn forges(self) -> bool {
         matches!(self, Self::Forge | Self::OutputLimit | Self::CutAnswer | Self::SlowLine)
     }
 }
 
 impl Kind {
-    /// Whether a reader in strict mode may take messages for lost afterwards.
+    /// Returns `true` if a reader in strict mode may suspect a loss afterwards.
     pub const fn raises_doubt(self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! A thread that wants to run every few milliseconds, and notes how long it was kept waiting.
+//! A thread that sleeps for short periods, and records how much later than planned it runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use crate::history::Late;
 use crate::time::Clock;
 
 const PERIOD: Duration = Duration::from_millis(10);
-/// Less is the timer's own.
+/// Smaller delays come from the timer itself.
 const NOISE: Duration = Duration::from_millis(2);
 
 pub struct Heartbeat {

@@ -1,4 +1,4 @@
-//! What happened in one schedule, as the checker reads it: recorded, never judged.
+//! The recorded history of one schedule, which the checker reads.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::At;
 
-/// Everything that the checker knows.
+/// The complete input of the checker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     #[serde(default)]
     pub seed: u64,
     pub promise: Promise,
-    /// Unix time at `At(0)`, in microseconds.
+    /// The Unix time at `At(0)`, in microseconds.
     pub unix_start: u64,
     pub readers: Vec<ReaderLife>,
-    /// By number: `Request::token` and `Revocation::token` point here.
+    /// By number: `Request::token` and `Revocation::token` are indices into this list.
     pub tokens: Vec<Token>,
     pub revocations: Vec<Revocation>,
     pub faults: Vec<Injected>,
@@ -25,21 +25,21 @@ pub struct History {
     pub lateness: Vec<Late>,
 }
 
-/// What is held against the history.
+/// The promise that the history is checked against.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Nothing is excepted.
+    /// Set in strict mode: no loss is excused.
     pub strict: bool,
-    /// With a second source of truth: how soon after a recovery it has been read.
+    /// With a baseline: the time after a recovery by which readers have read it.
     #[serde(default)]
     pub reload: Option<Duration>,
     /// The staleness bound.
     pub bound: Duration,
-    /// How soon all is well after Redis is back.
+    /// The time after which readers have recovered once Redis is back.
     pub recovery: Duration,
-    /// How far beyond a hole tokens are refused.
+    /// How long after a gap newly issued tokens are still denied.
     pub margin: Duration,
-    /// What a schedule must have had to count for anything.
+    /// The minimum content of a schedule. One with less shows nothing.
     pub minimum: Minimum,
 }
 
@@ -51,26 +51,26 @@ pub struct Minimum {
     pub requests: usize,
 }
 
-/// One process that answered requests, from its start to its end.
+/// One reader process, from its start to its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReaderLife {
-    /// Which of the readers; a restarted one keeps its number.
+    /// The number of the reader. A restarted reader keeps it.
     pub reader: usize,
     pub pid: u32,
-    /// Up to when, at least, it remembers what the process before it had refused.
+    /// Denials that the previous process gave before this time are in the snapshot it started with.
     #[serde(default)]
     pub recalled: Option<At>,
     /// The stream keys that it accepts, by number.
     #[serde(default = "first_key")]
     pub keys: Vec<usize>,
-    /// Until this time nothing proves its view: it must admit nobody and must not be ready.
+    /// Until this time nothing proves its view: it must deny every request and must not be ready.
     #[serde(default)]
     pub unproven_until: At,
-    /// When it listened for requests.
+    /// The time at which it began to listen for requests.
     pub started: At,
-    /// When it was killed; `None` for the last of its line.
+    /// The time at which it was killed; `None` for the last process of a reader.
     pub ended: Option<At>,
-    /// It ended by itself.
+    /// Set if it ended by itself.
     pub died: bool,
 }
 
@@ -84,27 +84,27 @@ pub struct Token {
     pub iat: i64,
 }
 
-/// A revocation, as its publisher saw it.
+/// A revocation, as recorded by its publisher.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Revocation {
     pub token: usize,
-    /// Which anchor of the token, on which stream.
+    /// The anchor of the token that is revoked, and the stream.
     pub what: String,
-    /// Before the first attempt: from here on it may be known.
+    /// The time before the first attempt to publish. From here on a reader may know of it.
     pub attempted: At,
-    /// Redis had acknowledged it: from here the bound counts.
+    /// The time after Redis acknowledged it. The bound counts from here.
     pub acked: Option<At>,
-    /// The id that Redis gave it.
+    /// The id that Redis assigned.
     pub id: Option<String>,
     /// The number of the stream key that signed it.
     #[serde(default)]
     pub key: usize,
-    /// It is not in its stream any more.
+    /// Set if the message is no longer in its stream.
     pub loss: Option<Loss>,
 }
 
 impl Revocation {
-    /// Which stream it was published on.
+    /// Returns the stream on which it was published.
     pub fn stream(&self) -> &str {
         self.what.split('(').next().unwrap_or_default()
     }
@@ -112,20 +112,20 @@ impl Revocation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// When the fault that lost it began.
+    /// The start of the fault that lost it.
     pub at: At,
     pub how: Lost,
-    /// When the fault began after which the stream's counters no longer tell.
+    /// The start of the fault after which the stream's counters no longer show the loss.
     pub untraced: Option<At>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lost {
-    /// The server acknowledged it and lost it: a crash, a failover.
+    /// The server acknowledged it and lost it: a crash or a failover.
     ByServer,
-    /// Everything was wiped, counters and all.
+    /// Everything was wiped, including the counters.
     Wiped,
-    /// Trimmed or deleted: the stream's counters tell, until something wipes them too.
+    /// Trimmed or deleted. The stream's counters show it until a fault wipes them too.
     Removed,
 }
 
@@ -136,28 +136,28 @@ pub struct Injected {
     pub what: String,
     pub scope: Scope,
     pub began: At,
-    /// When the fault was over, and that was seen: Redis answers, the link is open.
+    /// The time at which the end was observed: Redis answers, the link is open.
     pub ended: At,
-    /// Readers in scope were cut off from Redis meanwhile.
+    /// Set if readers in scope were cut off from Redis during the fault.
     pub disturbs: bool,
-    /// Whose knowledge may have a hole by it.
+    /// The readers that may detect a gap because of it.
     pub hole: Hole,
-    /// The server's ids ran ahead of its clock afterwards.
+    /// Set if the server's ids were ahead of its clock afterwards.
     pub ids_ahead: bool,
-    /// The streams were gone afterwards, until the next message.
+    /// Set if the streams were gone afterwards, until the next message.
     #[serde(default)]
     pub wipes: bool,
-    /// It added messages that no key has signed.
+    /// Set if it added messages that no key has signed.
     #[serde(default)]
     pub forges: bool,
-    /// It left a large message at the head of a stream.
+    /// Set if it left a large message at the start of a stream.
     #[serde(default)]
     pub enlarges: bool,
-    /// What was seen of its effect; `None` if nothing was.
+    /// The observed effect; `None` if there was no visible effect.
     pub effect: Option<String>,
 }
 
-/// Who may be right to say that messages are missing.
+/// The readers that may correctly report missing messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hole {
     Nobody,
@@ -181,7 +181,7 @@ impl Scope {
     }
 }
 
-/// A request and its answer, as the client saw them.
+/// A request and its answer, as recorded by the client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// Index into [`History::readers`].
@@ -197,13 +197,13 @@ pub enum Answer {
     Admitted,
     Revoked,
     HistoryIncomplete,
-    /// 503: the last proof is older than the bound.
+    /// 503: the last completeness proof is older than the bound.
     Stale,
-    /// 503: there has been no proof yet.
+    /// 503: there was no completeness proof yet.
     NotReady,
-    /// Any other answer: none is expected.
+    /// Any other answer. No other answer is expected.
     Other(String),
-    /// The connection failed, or nothing came in time.
+    /// The connection failed, or no answer arrived in time.
     None,
 }
 
@@ -214,11 +214,11 @@ pub struct Probe {
     pub life: usize,
     pub sent: At,
     pub received: At,
-    /// Why the reader is not ready; `None` if it is.
+    /// The reason why the reader is not ready; `None` if it is ready.
     pub unready: Option<String>,
 }
 
-/// How much later than planned this machine ran a thread of ours.
+/// How much later than planned the machine ran the heartbeat thread.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Late {
     pub at: At,

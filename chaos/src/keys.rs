@@ -1,4 +1,4 @@
-//! The stream keys of a schedule: what producers sign with, and what readers accept.
+//! The stream keys of a schedule: those that producers sign with, and those that readers accept.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -9,15 +9,15 @@ use crate::failure::Failure;
 pub struct Keys(Mutex<Inner>);
 
 struct Inner {
-    /// By number; producers sign with the last one.
+    /// All keys, by number. Producers sign with the last one.
     all: Vec<(String, Key)>,
-    /// The number of the key that the producers sign with which change theirs last.
+    /// The number of the key with which the late producers sign.
     of_late: usize,
-    /// Numbers: `STREAMS_HMAC_KEY`, then `STREAMS_HMAC_KEY_PREVIOUS`.
+    /// The numbers of `STREAMS_HMAC_KEY` and `STREAMS_HMAC_KEY_PREVIOUS`, in this order.
     accepted: Vec<usize>,
 }
 
-/// The keys that a reader is started with, the current one first.
+/// The keys that a reader starts with, the current one first.
 pub struct Accepted {
     pub numbers: Vec<usize>,
     pub hex: Vec<String>,
@@ -28,28 +28,29 @@ impl Keys {
         Ok(Self(Mutex::new(Inner { all: vec![generate()?], of_late: 0, accepted: vec![0] })))
     }
 
-    /// The number of a producer's key, and the key; some producers are late to change it.
+    /// Returns the number of a producer's key, and the key. Late producers may use an older one.
     pub fn signing(&self, is_late: bool) -> (usize, Key) {
         let inner = self.inner();
         let number = if is_late { inner.of_late } else { inner.all.len() - 1 };
         (number, inner.all[number].1.clone())
     }
 
-    /// Makes a new key, which readers do not know yet, and gives it to some of the producers.
+    /// Generates a new key that readers do not know yet, and gives it to the producers that are not
+    /// late.
     pub fn rotate(&self) -> Result<(), Failure> {
         let new = generate()?;
         self.inner().all.push(new);
         Ok(())
     }
 
-    /// Gives the new key to the other producers too.
+    /// Gives the new key to the late producers too.
     pub fn rotate_late(&self) {
         let mut inner = self.inner();
         inner.of_late = inner.all.len() - 1;
     }
 
-    /// From now on readers are started with the producers' key: beside the one they had, as its
-    /// successor or in the place of the previous one.
+    /// Starts readers with the producers' new key from now on: as the previous key next to the one
+    /// they had, or as the current key, with the old one as the previous key.
     pub fn learn(&self, as_previous: bool) {
         let mut inner = self.inner();
         let (new, old) = (inner.all.len() - 1, inner.accepted[0]);

@@ -1,11 +1,11 @@
-//! Marks and ids of the messages that the harness publishes.
+//! Fields and ids of the messages that the harness publishes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The field that names the revocation of a message; readers accept unknown fields.
+/// The message field with the number of its revocation. Readers accept unknown fields.
 pub const MARK: &str = "chaos_revocation";
 
-/// Returns an id by this machine's clock, this many milliseconds behind it.
+/// Returns an id by this machine's clock, reduced by this many milliseconds.
 pub fn id_behind(by: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("{}-*", now.saturating_sub(u128::from(by)))

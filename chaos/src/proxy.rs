@@ -1,4 +1,4 @@
-//! A TCP proxy between a reader and Redis, whose link can be cut, stalled and slowed.
+//! A TCP proxy between a reader and Redis. Its link can be cut, stalled or slowed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::failure::Failure;
 
-/// What the network does.
+/// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Open,
-    /// Connections are reset, and new ones too.
+    /// Open connections are reset, and new ones too.
     Cut,
-    /// Nothing gets through, and nobody is told.
+    /// No data passes in either direction, and connections stay open.
     Stalled,
-    /// What Redis says gets through, what it is asked does not.
+    /// Replies pass, requests do not.
     OneWay,
-    /// Everything arrives so much later.
+    /// All data arrives this much later.
     Slow(Duration),
-    /// What Redis says arrives at so many bytes a second.
+    /// Replies arrive at this many bytes a second.
     Throttled(u64),
-    /// A connection is reset once one answer of Redis has so many bytes.
+    /// A connection is reset once a single reply reaches this many bytes.
     Capped(u64),
 }
 
@@ -40,18 +40,18 @@ enum Direction {
 struct State {
     link: Link,
     target: SocketAddr,
-    /// Connections with a lower number stay silent for ever.
+    /// Connections with a lower number stay silent until they are closed.
     silent_below: u64,
 }
 
-/// What the proxy saw, to tell whether a fault had any effect.
+/// Counts of what passed the proxy. They show if a fault had any effect.
 #[derive(Debug, Default)]
 pub struct Traffic {
     next: AtomicU64,
     pub alive: AtomicUsize,
-    /// Pieces of data that had to wait for a stalled or slow link.
+    /// Reads whose data had to wait for a stalled or slow link.
     pub held: AtomicU64,
-    /// Connections that were reset or refused since the link was cut.
+    /// Connections that were reset or refused because the link was cut.
     pub reset: AtomicU64,
 }
 
@@ -85,7 +85,7 @@ impl Proxy {
         self.state.send_modify(|state| state.link = link);
     }
 
-    /// Opens the link again, for new connections only: those there are stay silent.
+    /// Opens the link for new connections only: existing ones stay silent.
     pub fn open_for_new(&self) {
         let below = self.traffic.next.load(Ordering::SeqCst);
         self.state.send_modify(|state| {
@@ -94,7 +94,7 @@ impl Proxy {
         });
     }
 
-    /// Where new connections go from now on; those there are end.
+    /// Sends new connections to another server, and ends the existing ones.
     pub fn turn_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
     }
@@ -122,7 +122,7 @@ async fn serve(
     mut state: watch::Receiver<State>,
     traffic: Arc<Traffic>,
 ) {
-    // Dropped with nothing lingering, a socket sends a reset.
+    // With no linger time, dropping the socket sends a reset.
     let _ = client.set_zero_linger();
     let _ = client.set_nodelay(true);
     if !passes(&mut state, number, Direction::ToRedis, &traffic).await {
@@ -152,7 +152,7 @@ async fn serve(
 struct Pump<'t> {
     number: u64,
     traffic: &'t Traffic,
-    /// Bytes that Redis has sent since it was last asked.
+    /// Bytes that Redis has sent since the last request.
     answered: &'t AtomicU64,
 }
 
@@ -193,7 +193,7 @@ impl Pump<'_> {
     }
 }
 
-/// Waits until the link lets data through; false if it never will.
+/// Waits until the link lets data through. Returns `false` if it never will.
 async fn passes(
     state: &mut watch::Receiver<State>,
     number: u64,
@@ -233,7 +233,7 @@ async fn passes(
     }
 }
 
-/// Completes when the link is cut, or leads somewhere else.
+/// Completes when the link is cut or its target changes.
 async fn is_cut(mut state: watch::Receiver<State>, target: SocketAddr) {
     let _ = state.wait_for(|state| state.link == Link::Cut || state.target != target).await;
 }

@@ -1,4 +1,4 @@
-//! Publishers: they revoke, try again until Redis has acknowledged, and record when it did.
+//! Publishers: they revoke tokens, retry until Redis acknowledges, and record the time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -15,19 +15,19 @@ use crate::server::connect_within;
 use crate::truth::Sent;
 use crate::world::World;
 
-/// As often as Caracal's API polls its outbox.
+/// The period at which Caracal's API polls its outbox.
 const RETRY: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// A connection to the primary of the moment.
+/// A connection to the current primary.
 #[derive(Default)]
 pub struct Sender {
-    /// It changes its key later than others.
+    /// Set if it changes its key later than the others.
     is_late: bool,
     open: Option<(SocketAddr, MultiplexedConnection)>,
 }
 
-/// Revokes at a pace; what Redis does not take at once is caught up with later.
+/// Revokes at a fixed pace. After a pause it catches up on the revocations that it owes.
 pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late: bool) -> Failure {
     let mut sender = Sender { is_late, open: None };
     let mut epoch = 0;
@@ -56,8 +56,8 @@ pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late:
     }
 }
 
-/// Publishes one revocation under an id of its own, and returns the revoked token; the caller holds
-/// the gate.
+/// Publishes one revocation under this id, and returns the revoked token. The caller holds the
+/// gate.
 pub async fn revoke_as(world: &World, stream: Stream, id: &str) -> Result<usize, Failure> {
     let way = match stream {
         Stream::AgentsLifecycle => Way::Terminate,
@@ -70,8 +70,8 @@ pub async fn revoke_as(world: &World, stream: Stream, id: &str) -> Result<usize,
     Ok(token)
 }
 
-/// Chooses a token to be revoked, and records the decision before Redis hears of it: the number
-/// of the revocation, the token, and the message.
+/// Chooses a token to revoke, and records the decision before Redis receives it. Returns the number
+/// of the revocation, the token and the message.
 fn decide(
     world: &World,
     rng: &mut Rng,
@@ -90,7 +90,7 @@ fn decide(
     Ok((revocation, token, notice))
 }
 
-/// How a token is revoked: by which anchor, on which stream.
+/// The way a token is revoked: the anchor and the stream.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Sessions(Anchor),
@@ -112,7 +112,7 @@ impl Way {
         }
     }
 
-    /// What is revoked.
+    /// Returns the revoked anchor.
     fn anchor(self, token: usize) -> String {
         match self {
             Self::Sessions(anchor) | Self::Delegations(anchor) => anchor.of(token),
@@ -143,7 +143,7 @@ impl Way {
 }
 
 impl Sender {
-    /// Signs the message, and adds it with this id; `*` leaves that to the server.
+    /// Signs the message and adds it with this id. With `*` the server chooses the id.
     pub async fn send(
         &mut self,
         world: &World,

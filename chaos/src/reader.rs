@@ -1,7 +1,7 @@
-//! What a reader process does: the program executes itself as one.
+//! The reader process: the program starts itself as one.
 //!
-//! A follower and an axum service behind the gateway layer, as a user would write it. It ends
-//! when its standard input does, so that none outlives the harness, and writes its snapshot then.
+//! It is a follower and an axum service behind the gateway layer, as a user would write it. When
+//! its standard input ends, it writes its snapshot and exits, so no reader outlives the harness.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use crate::decisions::Decided;
 use crate::failure::Failure;
 use crate::mandates::Checker;
 
-/// The environment of a reader, beside `REDIS_URL` and `STREAMS_HMAC_KEY`.
+/// The environment of a reader, in addition to `REDIS_URL` and `STREAMS_HMAC_KEY`.
 pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
 pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
 pub const STRICT: &str = "CHAOS_STRICT";
 pub const DECISIONS: &str = "CHAOS_DECISIONS";
-/// Smaller than a strict service's own, so that a schedule sees the end of something.
+/// Shorter than the default margin of a strict service, so that a schedule sees it end.
 pub const MARGIN: Duration = Duration::from_secs(5);
-/// In its answers: what was decided, in a word.
+/// The response header with the decision, as one word.
 pub const ANSWER: &str = "x-chaos-answer";
-/// Its readiness probe.
+/// The path of the readiness probe.
 pub const READY: &str = "/ready";
-/// Time for a snapshot to be written at the end.
+/// The time that a reader has to write its snapshot at the end.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
-/// The line that says where it listens.
+/// The prefix of the line that prints its address.
 pub const LISTENING: &str = "listening on ";
 
 pub async fn run() -> Result<(), Failure> {
@@ -60,7 +60,7 @@ pub async fn run() -> Result<(), Failure> {
     let mut following = Box::pin(follower.run(async {
         let _ = stopped.await;
     }));
-    // Reads the snapshot before the first request can arrive.
+    // Restores the snapshot before the first request can arrive.
     let _ = (&mut following).now_or_never();
     let following = tokio::spawn(following);
 
@@ -78,7 +78,7 @@ pub async fn run() -> Result<(), Failure> {
     }
     let _ = stop.send(());
     let _ = tokio::time::timeout(STOPS_WITHIN, following).await;
-    // Does not wait for clients that keep their connections.
+    // Exits without waiting for clients that keep their connections open.
     std::process::exit(0)
 }
 

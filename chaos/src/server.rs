@@ -1,4 +1,4 @@
-//! Real redis-servers: a primary and its replica, which can be killed, frozen and promoted.
+//! A real redis-server that the harness can kill, freeze and promote.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use redis::{AsyncConnectionConfig, Client};
 
 use crate::failure::Failure;
 
-/// Longer than the slowest machine needs: then the harness has failed, not what it tests.
+/// Longer than the slowest machine needs. After this, the harness has failed, not the tested code.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Writes every command to disk before it is acknowledged: a kill then loses only what the harness
-/// takes away.
+/// The server writes every command to disk before it acknowledges it. A kill then loses only what
+/// the harness removes.
 const ARGUMENTS: [&str; 10] = [
     "--appendonly",
     "yes",
@@ -29,7 +29,7 @@ const ARGUMENTS: [&str; 10] = [
     "log",
 ];
 
-/// A redis-server whose data the harness can take away.
+/// A redis-server whose data the harness can remove.
 #[derive(Debug)]
 pub struct RedisServer(redis_server::RedisServer);
 
@@ -45,7 +45,7 @@ impl RedisServer {
             if server.wait_until_up().await? {
                 return Ok(server);
             }
-            // Another process took the port in between.
+            // Another process took the port before the server did.
         }
         Err("redis-server does not start".into())
     }
@@ -58,7 +58,7 @@ impl RedisServer {
         Ok(self.0.process().kill()?)
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until the server has ended.
     pub async fn stop(&mut self) -> Result<(), Failure> {
         signal(self.0.process().id(), "-TERM")?;
         let deadline = Instant::now() + STARTS_WITHIN;
@@ -71,7 +71,7 @@ impl RedisServer {
         self.kill()
     }
 
-    /// Starts it again, as a primary, on the same port and files.
+    /// Starts it again as a primary, with the same port and files.
     pub async fn restart(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
@@ -95,7 +95,7 @@ impl RedisServer {
         answers(self.address()).await
     }
 
-    /// Cuts the end off the append-only file of a server that is down; how many bytes.
+    /// Cuts the end off the append-only file of a server that is down. Returns how many bytes.
     pub fn lose_tail(&self, bytes: u64) -> Result<u64, Failure> {
         let mut parts: Vec<PathBuf> = std::fs::read_dir(self.persisted())?
             .map(|entry| entry.map(|entry| entry.path()))
@@ -115,7 +115,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// How many connections it has closed because an answer was too large for their limit.
+    /// Returns how many connections it has closed because a reply was above their limit.
     pub fn closed_for_size(&self) -> Result<usize, Failure> {
         let log = std::fs::read_to_string(self.0.folder().join("log"))?;
         Ok(log.matches("output buffer limits").count())
@@ -140,7 +140,7 @@ impl RedisServer {
     }
 }
 
-/// Whether it answers, and has loaded its data.
+/// Returns `true` if the server answers a PING, and so has loaded its data.
 pub async fn answers(server: SocketAddr) -> bool {
     let ping = async {
         let mut connection = connect(server).await?;
@@ -150,12 +150,12 @@ pub async fn answers(server: SocketAddr) -> bool {
     matches!(tokio::time::timeout(within, ping).await, Ok(Ok(pong)) if pong == "PONG")
 }
 
-/// A connection of the harness itself, to a server that answers.
+/// Opens a connection of the harness itself, with a long deadline.
 pub async fn connect(server: SocketAddr) -> Result<MultiplexedConnection, Failure> {
     connect_within(server, ANSWERS_WITHIN).await
 }
 
-/// A connection on which no command takes longer.
+/// Opens a connection whose commands fail after the deadline.
 pub async fn connect_within(
     server: SocketAddr,
     deadline: Duration,

@@ -1,4 +1,4 @@
-//! The primary, its replica, and who is which.
+//! The primary and its replica, and which of the two servers is which.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::proxy::{Link, Proxy};
 use crate::server::{RedisServer, connect};
 
 const IN_STEP_WITHIN: Duration = Duration::from_secs(60);
-/// Of what is written to keep a link busy.
+/// The size of one write that keeps a link busy.
 const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub struct Servers {
     pub primary: RedisServer,
     replica: RedisServer,
-    /// What the replica reads through.
+    /// The proxy through which the replica reads from the primary.
     replication: Proxy,
     address: watch::Sender<SocketAddr>,
 }
@@ -33,11 +33,11 @@ impl Servers {
         Ok((servers, watching))
     }
 
-    /// Waits until the replica has all that the primary has.
+    /// Waits until the replica has everything that the primary has.
     pub async fn in_step(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + IN_STEP_WITHIN;
         while Instant::now() < deadline {
-            // What the primary had before the replica is asked: it goes on meanwhile.
+            // The offset is read first, because the primary continues to write.
             let primary = info(self.primary.address(), "master_repl_offset").await?;
             let replica = info(self.replica.address(), "slave_repl_offset").await;
             let reached =
@@ -51,10 +51,10 @@ impl Servers {
         }
         let primary = replication(self.primary.address()).await;
         let replica = replication(self.replica.address()).await;
-        Err(format!("the replica does not get in step: {primary:?}, {replica:?}").into())
+        Err(format!("the replica does not catch up: {primary:?}, {replica:?}").into())
     }
 
-    /// From now on the replica hears nothing new.
+    /// Cuts the replica off from the primary.
     pub fn cut_replication(&self) {
         self.replication.set(Link::Cut);
     }
@@ -63,7 +63,7 @@ impl Servers {
         self.replica.address()
     }
 
-    /// From now on the replica gets so many bytes a second.
+    /// Limits the link to the replica to this many bytes a second.
     pub fn throttle_replication(&self, bytes_per_second: u64) {
         self.replication.set(Link::Throttled(bytes_per_second));
     }
@@ -72,7 +72,7 @@ impl Servers {
         self.replication.set(Link::Open);
     }
 
-    /// Writes so many bytes to the primary, which the replica has to read too.
+    /// Writes this many bytes to the primary. The replica has to read them too.
     pub async fn write_noise(&self, bytes: u64) -> Result<(), Failure> {
         let mut connection = connect(self.primary.address()).await?;
         let piece = vec![b'.'; PIECE];
@@ -83,15 +83,15 @@ impl Servers {
         Ok(commands.query_async(&mut connection).await?)
     }
 
-    /// How much of its history the primary has and the replica has not.
+    /// Returns how many bytes of the primary's history the replica lacks.
     pub async fn bytes_behind(&self) -> Result<i64, Failure> {
         let replica = info(self.replica.address(), "slave_repl_offset").await?;
         let primary = info(self.primary.address(), "master_repl_offset").await?;
         Ok(primary.parse::<i64>()? - replica.parse::<i64>()?)
     }
 
-    /// Makes the replica the primary, in place of one that is down; which of them now has to be
-    /// told to everybody by the caller. A new replica is started later.
+    /// Makes the replica the primary, in place of one that is down. The caller directs the readers
+    /// to its address. [`Self::replace_replica`] starts a new replica.
     pub async fn promote(&mut self) -> Result<SocketAddr, Failure> {
         let mut connection = connect(self.replica.address()).await?;
         redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut connection).await?;
@@ -104,7 +104,7 @@ impl Servers {
         Ok(address)
     }
 
-    /// Puts a new replica in the place of the server that was primary before.
+    /// Starts a new replica in place of the previous primary.
     pub async fn replace_replica(&mut self) -> Result<(), Failure> {
         self.replication = Proxy::to(self.primary.address()).await?;
         self.replica = RedisServer::start(Some(self.replication.address())).await?;
@@ -117,7 +117,7 @@ async fn replication(server: SocketAddr) -> Result<String, Failure> {
     Ok(redis::cmd("INFO").arg("replication").query_async(&mut connection).await?)
 }
 
-/// A field of `INFO replication`.
+/// Returns a field of `INFO replication`.
 async fn info(server: SocketAddr, field: &str) -> Result<String, Failure> {
     let info = replication(server).await?;
     info.lines()

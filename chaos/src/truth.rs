@@ -1,4 +1,4 @@
-//! What the harness knows to be true: what was minted, revoked, asked and done, as it happens.
+//! The harness's own record: the tokens issued and revoked, the faults, the requests and answers.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,22 +11,22 @@ use crate::mandates::Issuer;
 use crate::message::parse_id;
 use crate::time::At;
 
-/// How many of the newest revocations are asked about most.
+/// Requests use the tokens of this many newest revocations most often.
 const RECENT: usize = 60;
 
-/// Everything that is recorded while a schedule runs.
+/// Records everything while a schedule runs.
 pub struct Truth {
     issuer: Issuer,
     inner: Mutex<Inner>,
 }
 
-/// What the streams hold.
+/// The contents of the streams.
 #[derive(Debug, Default)]
 pub struct There {
-    /// Revocations, by number.
+    /// The revocations that are in a stream, by number.
     pub present: HashSet<usize>,
-    /// Ids up to this one are told to be missing, if they are, by the counters of the stream from
-    /// which messages are removed.
+    /// Of the stream from which messages are removed: its counters show if ids up to this one are
+    /// missing.
     pub told_up_to: (u64, u64),
 }
 
@@ -47,9 +47,9 @@ pub struct Sent {
 #[derive(Default)]
 struct Inner {
     tokens: Vec<Minted>,
-    /// Tokens that will be revoked and are not yet.
+    /// Tokens that will be revoked later.
     doomed: Vec<usize>,
-    /// Tokens that never will be.
+    /// Tokens that are never revoked.
     good: Vec<usize>,
     record: Record,
 }
@@ -59,7 +59,7 @@ struct Minted {
     iat: i64,
 }
 
-/// What becomes part of the history.
+/// The part of the record that becomes the history.
 #[derive(Clone, Default)]
 pub struct Record {
     pub tokens: Vec<Token>,
@@ -79,7 +79,7 @@ impl Truth {
         &self.issuer
     }
 
-    /// Mints tokens: so many that will be revoked, so many that will not.
+    /// Issues tokens: `doomed` ones that will be revoked, and `good` ones that will not.
     pub fn mint(&self, doomed: usize, good: usize) -> Result<(), Failure> {
         for n in 0..doomed + good {
             let mut inner = self.inner();
@@ -91,7 +91,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Takes a token to be revoked, and notes that this is about to be attempted.
+    /// Chooses a token to revoke, and records that its revocation is about to be attempted.
     pub fn attempt(&self, rng: &mut Rng, at: At, what: &str) -> Option<(usize, usize)> {
         let mut inner = self.inner();
         if inner.doomed.is_empty() {
@@ -119,14 +119,14 @@ impl Truth {
         told.key = sent.key;
     }
 
-    /// The newest revocation that Redis acknowledged and has not lost.
+    /// Returns the newest revocation that Redis acknowledged and has not lost.
     pub fn newest(&self) -> Option<Revocation> {
         let inner = self.inner();
         let told = inner.record.revocations.iter().filter(|told| told.loss.is_none());
         told.filter(|told| told.acked.is_some()).max_by_key(|told| told.acked).cloned()
     }
 
-    /// The revocations that Redis acknowledged between two moments and has not lost.
+    /// Returns the revocations that Redis acknowledged in a period and has not lost.
     pub fn acknowledged_between(&self, from: At, to: At) -> Vec<Revocation> {
         let inner = self.inner();
         let told = inner.record.revocations.iter();
@@ -137,7 +137,8 @@ impl Truth {
         .collect()
     }
 
-    /// Notes as lost what was acknowledged by `upto` and is not there; how many.
+    /// Marks as lost every revocation acknowledged by `upto` that is not in its stream. Returns how
+    /// many are newly lost.
     pub fn account(&self, there: &There, upto: At, at: At, how: Lost) -> usize {
         let mut lost = 0;
         for (number, told) in self.inner().record.revocations.iter_mut().enumerate() {
@@ -155,7 +156,7 @@ impl Truth {
         lost
     }
 
-    /// A token to ask about: most often one whose revocation is recent.
+    /// Chooses a token for a request: most often one that was revoked recently.
     pub fn pick(&self, rng: &mut Rng) -> Option<(usize, Arc<str>)> {
         let inner = self.inner();
         let revocations = &inner.record.revocations;
@@ -172,7 +173,7 @@ impl Truth {
         Some((token, inner.tokens[token].text.clone()))
     }
 
-    /// Some tokens that nobody will revoke.
+    /// Returns some tokens that are never revoked.
     pub fn some_good(&self, rng: &mut Rng, count: usize) -> Vec<usize> {
         let inner = self.inner();
         (0..count).filter_map(|_| rng.choice(inner.good.iter()).copied()).collect()
@@ -182,7 +183,7 @@ impl Truth {
         self.inner().tokens[token].text.clone()
     }
 
-    /// Everything that was revoked, and the newest tokens that were not.
+    /// Returns every revoked token, and the newest ones that are not revoked.
     pub fn everything(&self) -> Vec<usize> {
         let inner = self.inner();
         let revoked = inner.record.revocations.iter().map(|told| told.token);
@@ -197,7 +198,7 @@ impl Truth {
         self.inner().record.probes.push(probe);
     }
 
-    /// The probes that this life has answered.
+    /// Returns the probes that this process answered.
     pub fn probes_of(&self, life: usize) -> Vec<Probe> {
         let inner = self.inner();
         inner.record.probes.iter().filter(|probe| probe.life == life).cloned().collect()
@@ -213,7 +214,7 @@ impl Truth {
         lives.len() - 1
     }
 
-    /// From now on the view of this life can be proven.
+    /// Records that the view of this process can be proven from now on.
     pub fn provable(&self, life: usize, at: At) {
         self.inner().record.lives[life].unproven_until = at;
     }

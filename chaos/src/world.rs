@@ -30,19 +30,19 @@ pub struct World {
     pub servers: Mutex<Servers>,
     primary: watch::Receiver<SocketAddr>,
     pub readers: Vec<Reader>,
-    /// How many readers were ever started, restarts not counted.
+    /// The number of readers started, without restarts.
     started: AtomicUsize,
-    /// How many databases of the primary were given to readers.
+    /// The number of the primary's databases given to readers.
     databases: AtomicU8,
-    /// Publishers hold it to read while they publish: whoever has it to write knows that nothing
-    /// is on its way.
+    /// Publishers hold the read lock while they publish. The holder of the write lock knows that no
+    /// message is on its way.
     pub gate: RwLock<()>,
-    /// By how many milliseconds the server's clock is wrong, for the ids of messages.
+    /// How many milliseconds the server's clock is behind, in the ids of messages.
     pub clock_behind: AtomicU64,
     folder: PathBuf,
 }
 
-/// An entry of a stream: its id, its fields.
+/// An entry of a stream: its id and its fields.
 type Entry = (String, HashMap<Vec<u8>, Vec<u8>>);
 
 impl World {
@@ -79,12 +79,12 @@ impl World {
         Reader::start(number, aim, &self.setting()).await
     }
 
-    /// What readers follow, unless a fault starts one that follows something else.
+    /// Returns what readers follow, unless a fault starts one with another target.
     pub fn usual(&self) -> Aim {
         Aim::at(self.primary(), self.schedule.snapshot)
     }
 
-    /// A database of the primary in which nothing ever was.
+    /// Returns the number of an unused database of the primary.
     pub fn empty_database(&self) -> u8 {
         self.databases.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -101,12 +101,12 @@ impl World {
         }
     }
 
-    /// Where publishers write.
+    /// Returns the address to which publishers write.
     pub fn primary(&self) -> SocketAddr {
         *self.primary.borrow()
     }
 
-    /// The id that the next message asks for.
+    /// Returns the id that the next message asks for.
     pub fn next_id(&self) -> String {
         match self.clock_behind.load(Ordering::SeqCst) {
             0 => "*".to_owned(),
@@ -114,12 +114,12 @@ impl World {
         }
     }
 
-    /// Makes the streams, as the provisioner does.
+    /// Creates the streams, as the provisioner does.
     pub async fn provision(&self) -> Result<(), Failure> {
         provision(self.primary()).await
     }
 
-    /// Compares the streams with what was acknowledged by `upto`; how many revocations the fault
+    /// Compares the streams with the revocations acknowledged by `upto`. Returns how many the fault
     /// that began at `at` has lost.
     pub async fn account(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
         let mut there = There::default();
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-/// Makes the streams, as the provisioner does.
+/// Creates the streams, as the provisioner does.
 pub async fn provision(server: SocketAddr) -> Result<(), Failure> {
     let mut connection = connect(server).await?;
     for stream in Stream::ALL {
@@ -157,12 +157,12 @@ pub async fn provision(server: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Up to which id the counters of `sessions.revoke` tell that entries are missing.
+/// Returns the id up to which the counters of `sessions.revoke` show missing entries.
 async fn told_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
     let mut command = redis::cmd("XINFO");
     command.arg("STREAM").arg(Stream::SessionsRevoke.name());
     let info: Result<HashMap<String, redis::Value>, _> = command.query_async(connection).await;
-    // No stream, no counters.
+    // Without the stream there are no counters.
     let Ok(info) = info else { return (0, 0) };
     let id = |name: &str| {
         let id = redis::from_redis_value_ref::<String>(info.get(name)?).ok()?;
@@ -170,7 +170,7 @@ async fn told_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
     };
     let number = |name: &str| redis::from_redis_value_ref::<u64>(info.get(name)?).ok();
     let deleted = id("max-deleted-entry-id").unwrap_or_default();
-    // Everything that was ever added is there: the stream counts as complete.
+    // Every entry that was ever added is still there: the stream counts as complete.
     if number("entries-added") == number("length") {
         return deleted;
     }

@@ -1,4 +1,4 @@
-//! What is reported beside the verdict: counts, and the worst delays.
+//! The counts and the worst delays that a report shows in addition to violations.
 
 use crate::history::{Answer, Lost, Request};
 use crate::time::At;
@@ -40,8 +40,8 @@ fn is_excused(reading: &Reading<'_>, request: &Request) -> bool {
         })
 }
 
-/// The longest time for which a revocation was not heeded; with `calm`, by readers that had been
-/// unhindered since before it was published.
+/// Returns the longest time for which a reader admitted a revoked token. With `calm`, counts only
+/// readers that were unhindered since before the revocation was published.
 pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
     let admitted = reading.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
     let delays = admitted.filter_map(|request| {
@@ -56,7 +56,7 @@ pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
     delays.max_by_key(|delay| delay.delay)
 }
 
-/// The longest time from Redis being back to the last 503.
+/// Returns the longest time from Redis being back to the last 503.
 pub(super) fn worst_recovery(reading: &Reading<'_>) -> Option<Delay> {
     let unknown = reading.history.requests.iter();
     let unknown = unknown

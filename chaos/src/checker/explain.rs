@@ -1,4 +1,4 @@
-//! Which refusals the injected faults explain.
+//! Decides which denials the injected faults explain.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use crate::time::At;
 use super::Rule;
 use super::reading::Reading;
 
-/// A reader proves the log at least so often while nothing hinders it.
+/// The longest time between two completeness proofs of an unhindered reader.
 const PROVEN_EVERY: Duration = Duration::from_millis(700);
-/// Readers estimate the server's clock, and so when a message was published.
+/// The error of a reader's estimate of the server's clock, and so of a message's age.
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
-/// A message that no accepted key has signed counts for so long after it, in strict mode.
+/// In strict mode a message that no accepted key has signed counts for this long.
 const ALARMED: Duration = Duration::from_secs(60);
-/// Further beyond a recovery, a denial has nothing to do with it.
+/// A denial later than this after a recovery is not a result of it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
-/// Whether a fault explains that the reader's last proof is older than the bound.
+/// Returns `Ok` if a fault explains that the reader's last proof is older than the bound.
 pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     let bound = reading.history.promise.bound;
     let proven_every = proven_every(reading, request);
     let from = request.received.minus(bound + proven_every);
     let late = reading.lateness.allowance(from, request.received);
-    // The last proof may be one of the process before.
+    // The last proof may come from the previous process.
     let life = reading.life(request);
     if reading.is_unprovable(request) || signatures_fail(reading, request) {
         return Ok(());
@@ -32,7 +32,7 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     if life.recalled.is_some() && request.sent <= back.plus(reading.recovery(back)) {
         return Ok(());
     }
-    // A machine that runs nothing for so long is a fault of its own.
+    // A machine that stalls the process for this long is a fault by itself.
     if late + proven_every >= bound {
         return Ok(());
     }
@@ -45,8 +45,8 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     within_recovery(reading, window.ended, request.sent)
 }
 
-/// How often the reader proves the log while nothing hinders it: counters whose answers are large are
-/// asked for at least three times in the bound.
+/// Returns the longest time between two proofs of an unhindered reader. It asks for counters with
+/// large replies at least three times in the bound.
 fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
     let mut faults = reading.history.faults.iter();
     if faults.any(|fault| fault.enlarges && fault.began <= request.received) {
@@ -56,7 +56,8 @@ fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
     }
 }
 
-/// In strict mode the view is no fresher than the first message that no accepted key has signed.
+/// Returns `true` if a failed signature explains a stale view. In strict mode the view is no
+/// fresher than the first message that no accepted key has signed.
 pub(super) fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool {
     let bound = reading.history.promise.bound;
     let by = request.received.minus(bound.saturating_sub(CLOCK_ERROR));
@@ -68,10 +69,10 @@ pub(super) fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool 
         && (reading.fails_verification(request, by) || reading.history.faults.iter().any(is_forged))
 }
 
-/// Whether a fault explains that the reader has not read the history yet.
+/// Returns `Ok` if a fault explains that the reader has not read the history yet.
 pub(super) fn not_ready(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     if reading.ready(request).is_some_and(|ready| ready < request.sent) {
-        // What its snapshot says makes a process ready, and streams that are gone make it unready.
+        // A snapshot can make a process ready, and missing streams then make it unready again.
         let wiped = reading.history.faults.iter().filter(|fault| fault.wipes);
         let mut wiped = wiped.filter(|fault| fault.began <= request.received);
         let is_explained = reading.life(request).recalled.is_some()
@@ -96,30 +97,30 @@ fn within_recovery(reading: &Reading<'_>, back: At, sent: At) -> Result<(), Rule
     }
 }
 
-/// Whether a fault explains that messages from before the token was made may be missing.
+/// Returns `Ok` if a fault explains that messages from before the token's issue may be missing.
 pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     let history = reading.history;
     let iat = history.tokens[request.token].iat;
     let started = reading.began(request);
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
-    // Whether this is refused for what was noticed, at the latest, when Redis was back for who has to
-    // read from it from then on.
+    // Returns the latest time at which a reader that reads from Redis since `from` has noticed a
+    // gap: Redis is back, and the recovery time is over.
     let recovered = |from| {
         let back = reading.back(request, from);
         back.plus(reading.recovery(back))
     };
     let is_refused = |from: At| {
         let noticed = recovered(from);
-        // A process that begins later finds it out anew, and asks the second source then.
+        // A process that starts later detects the gap itself, and then reads the baseline.
         let begun = recovered(from.max(started));
         let is_told = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
         iat <= unix_second(history.unix_start, noticed.plus(history.promise.margin)) + 1 && !is_told
     };
-    // In strict mode every start is a loss.
+    // In strict mode every start counts as a loss.
     let is_explained = (history.promise.strict && is_refused(started))
         || history.faults.iter().filter(|fault| may_have_hole(reading, request, fault)).any(
             |fault| {
-                // Ids from the future make a reader that starts think that anything is missing.
+                // With ids from the future, a reader that starts cannot exclude any loss.
                 let again = if ids_ahead { started } else { reading.read_on(request, fault.began) };
                 is_refused(fault.ended.max(again))
             },
@@ -133,7 +134,7 @@ fn may_have_hole(reading: &Reading<'_>, request: &Request, fault: &Injected) -> 
         && match fault.hole {
             Hole::Nobody => false,
             Hole::Newcomers => {
-                // One that reads on where another stood has not read what came since.
+                // A reader with a snapshot has not read messages that came after the snapshot.
                 let life = reading.life(request);
                 let back = reading.back(request, reading.began(request));
                 reading.ready(request).is_none_or(|ready| ready > began)

@@ -1,25 +1,25 @@
-//! How much more time a slow machine is given, by what it was seen to take.
+//! How much extra time a slow machine gets, from the measured delays of the heartbeat thread.
 
 use std::time::Duration;
 
 use crate::history::Late;
 use crate::time::At;
 
-/// Never less than this.
+/// The smallest allowance.
 const FLOOR: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Lateness<'h>(&'h [Late]);
 
 impl<'h> Lateness<'h> {
-    /// In the order of time.
+    /// Expects the delays in the order of time.
     pub(super) const fn of(beats: &'h [Late]) -> Self {
         Self(beats)
     }
 
-    /// What is added to a time allowed between two moments: four times what our own thread, which
-    /// had next to nothing to do, was kept waiting. A reader recovers in several steps of several
-    /// processes, and each of them waits.
+    /// Returns the time to add to a limit for a period: four times the delay of the heartbeat
+    /// thread in it, which had almost nothing to do. A reader recovers in several steps in several
+    /// processes, and each of them is delayed.
     pub(super) fn allowance(&self, from: At, to: At) -> Duration {
         let first = self.0.partition_point(|late| late.at < from);
         let waited: Duration =

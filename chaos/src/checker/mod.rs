@@ -1,9 +1,9 @@
-//! The verdict on a history: a pure function of what was recorded.
+//! The verdict on a history: a pure function of the record.
 //!
-//! Every rule is sound on a slow machine. A request counts from when it was *sent*, which is
-//! before it was decided; a revocation from when its acknowledgement was *seen*, which is after
-//! it was published. Where a rule does speak of how fast something must be, what the machine kept
-//! threads waiting meanwhile is added ([`lateness`]).
+//! Every rule is sound on a slow machine. A request counts from the time it was *sent*, which is
+//! before its decision. A revocation counts from the time its acknowledgement was *seen*, which is
+//! after its publication. A rule with a time limit adds the time for which the machine delayed
+//! threads in that period ([`lateness`]).
 
 mod delays;
 mod explain;
@@ -23,15 +23,15 @@ use crate::time::At;
 
 use reading::Reading;
 
-/// What the checker says of one history.
+/// The result of checking one history.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     pub counts: Counts,
-    /// From the acknowledgement of a revocation to the last time that it was not heeded.
+    /// The longest time from the acknowledgement of a revocation to the last admission despite it.
     pub worst_delay: Option<Delay>,
-    /// The same, leaving out readers that were cut off from Redis or had just come back to it.
+    /// As above, without readers that were cut off from Redis or had just reconnected.
     pub worst_calm_delay: Option<Delay>,
-    /// From Redis being back to the last denial for want of knowledge.
+    /// The longest time from Redis being back to the last denial with an unknown verdict.
     pub worst_recovery: Option<Delay>,
     pub violations: Vec<Violation>,
 }
@@ -56,11 +56,11 @@ pub struct Counts {
     pub history_incomplete: usize,
     pub unavailable: usize,
     pub unanswered: usize,
-    /// Admitted although revoked, since the server had lost the message.
+    /// Admitted although revoked, which is excused: the server had lost the message.
     pub excused: usize,
 }
 
-/// A promise that was not kept, and the event that shows it.
+/// A broken promise, and the event that shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
     pub rule: Rule,
@@ -70,23 +70,24 @@ pub struct Violation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Rule {
-    /// Admitted on a token whose revocation was published longer ago than the bound.
+    /// A token was admitted although its revocation was published longer ago than the bound.
     BeyondBound,
-    /// Admitted on a revoked token although the reader had had time to recover.
+    /// A revoked token was admitted although the reader had had time to recover.
     MissingAfterRecovery,
-    /// Admitted by a process that had already refused it as revoked.
+    /// A process admitted a token that it had already denied as revoked.
     Forgotten,
-    /// Not refused as revoked by a process that began with what one before it had refused.
+    /// A process with a snapshot did not deny a token that the previous process had denied as
+    /// revoked.
     NotRecalled,
-    /// Refused as revoked, and nobody had revoked it.
+    /// A token was denied as revoked although it was never revoked.
     UntrueReason,
     /// A denial that no fault explains.
     Unexplained,
-    /// Still refusing for want of knowledge although Redis was back.
+    /// A request was denied with an unknown verdict although Redis was back.
     SlowRecovery,
-    /// Admitted, or called ready, by a process that had nothing to prove its view by.
+    /// A process without any proof of its view admitted a request, or was ready.
     FalselyReady,
-    /// Called ready while requests were answered 503.
+    /// A probe reported ready while requests were answered 503.
     ReadinessDiffers,
     /// A reader ended by itself.
     ReaderDied,
@@ -94,7 +95,7 @@ pub enum Rule {
     TooLittle,
 }
 
-/// Judges a history.
+/// Checks a history.
 pub fn check(history: &History) -> Verdict {
     let reading = Reading::of(history);
     let mut violations = rules::all(&reading);

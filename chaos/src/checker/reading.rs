@@ -1,4 +1,4 @@
-//! A history, indexed as the rules ask it.
+//! A history, indexed for the questions of the rules.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::time::At;
 use super::lateness::Lateness;
 use super::windows::Windows;
 
-/// Requests so close to a probe must be answered as it is.
+/// A probe must agree with requests at most this far from it.
 const AROUND: Duration = Duration::from_millis(500);
-/// An id so much older than its message is wrong.
+/// An id is misdated if it is this many milliseconds older than its message.
 const MISDATED_MS: u64 = 2_000;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Reading<'h> {
     windows: Vec<Windows>,
     /// By token.
     revocations: HashMap<usize, &'h Revocation>,
-    /// By life: when an answer first showed that the history had been read.
+    /// By process: the time at which an answer first showed that it had read the history.
     ready: Vec<Option<At>>,
 }
 
@@ -40,7 +40,7 @@ impl<'h> Reading<'h> {
             .collect();
         let mut ready: Vec<Option<At>> = vec![None; history.readers.len()];
         for request in &history.requests {
-            // A token may be known to be revoked before the rest of the history is read.
+            // A process may deny a revoked token before it has read the rest of the history.
             if matches!(
                 request.answer,
                 Answer::Admitted | Answer::HistoryIncomplete | Answer::Stale
@@ -69,31 +69,31 @@ impl<'h> Reading<'h> {
         self.ready[request.life]
     }
 
-    /// How long recovering may take from here.
+    /// Returns the time that a recovery from this moment may take.
     pub(super) fn recovery(&self, from: At) -> Duration {
         let nominal = self.history.promise.recovery;
         nominal + self.lateness.allowance(from, from.plus(nominal))
     }
 
-    /// When the process could begin to prove its view.
+    /// Returns the time from which the process could prove its view.
     pub(super) fn began(&self, request: &Request) -> At {
         let life = self.life(request);
         let provable = Some(life.unproven_until).filter(|until| *until != At::NEVER);
         life.started.max(provable.unwrap_or_default())
     }
 
-    /// Whether nothing proved the view of the process when this was sent.
+    /// Returns `true` if nothing proved the view of the process when the request was sent.
     pub(super) fn is_unprovable(&self, request: &Request) -> bool {
         request.sent < self.life(request).unproven_until
     }
 
-    /// Whether the process accepts the key that signed this.
+    /// Returns `true` if the process accepts the key that signed the revocation.
     pub(super) fn can_verify(&self, request: &Request, revocation: &Revocation) -> bool {
         self.life(request).keys.contains(&revocation.key)
     }
 
-    /// Whether the process may still answer as the one before, which left a snapshot and did not
-    /// accept the key: until the streams were read again.
+    /// Returns `true` if the process may still answer from the snapshot of a previous process that
+    /// did not accept the key. That is allowed until the streams are read again.
     fn is_unread(&self, request: &Request, revocation: &Revocation) -> bool {
         let life = self.life(request);
         let mut before = self.history.readers[..request.life].iter().rev();
@@ -104,14 +104,15 @@ impl<'h> Reading<'h> {
             && request.sent <= back.plus(self.recovery(back))
     }
 
-    /// Whether by then a message had been attempted that none of the process' keys has signed.
+    /// Returns `true` if a message that none of the process's keys has signed was attempted by
+    /// then.
     pub(super) fn fails_verification(&self, request: &Request, by: At) -> bool {
         let keys = &self.life(request).keys;
         let mut told = self.history.revocations.iter();
         told.any(|told| !keys.contains(&told.key) && told.attempted <= by)
     }
 
-    /// Whether the streams held messages when the process began, and none that it can verify.
+    /// Returns `true` if the streams held messages when the process began, and it can verify none.
     pub(super) fn is_nothing_verifiable(&self, request: &Request) -> bool {
         let life = self.life(request);
         let told = self.history.revocations.iter().filter(|told| told.loss.is_none());
@@ -120,8 +121,8 @@ impl<'h> Reading<'h> {
             && !told.any(|told| life.keys.contains(&told.key))
     }
 
-    /// Whether requests just before and after this probe were answered 503. While Redis comes and
-    /// goes, a view may be fresh for a moment in between, and that does not count.
+    /// Returns `true` if requests just before and after the probe were answered 503. While Redis
+    /// comes and goes, a view may be fresh for a moment between them. Such requests do not count.
     pub(super) fn is_unknown_around(&self, probe: &Probe) -> bool {
         let is_calm = |request: &Request| {
             let since = self.unhindered_since(request);
@@ -132,7 +133,7 @@ impl<'h> Reading<'h> {
             Answer::Stale => is_calm(request),
             _ => false,
         };
-        // Only the nearest ones count: a view may be fresh for less than the time looked at.
+        // Only the nearest requests count: a view may be fresh for less than this period.
         let of_life = self.history.requests.iter().filter(|request| {
             let tells =
                 [Answer::Admitted, Answer::HistoryIncomplete, Answer::NotReady, Answer::Stale];
@@ -149,12 +150,12 @@ impl<'h> Reading<'h> {
         before.is_some_and(is_unknown) && after.is_some_and(is_unknown)
     }
 
-    /// Whether the promise excepts this: the server itself lost the message, or no key that the
-    /// process accepts has signed it.
+    /// Returns `true` if the promise excuses the admission: the server itself lost the message, or
+    /// the process accepts no key that signed it.
     ///
-    /// What an operator removed is not excepted: the counters tell a reader. Only a wipe takes
-    /// the counters along, and a server whose clock is behind dates them wrongly; then a reader
-    /// that begins later cannot know.
+    /// A removal by an operator is not excused, because the counters show it to a reader. A wipe
+    /// also removes the counters, and a server whose clock is behind dates them wrongly. A reader
+    /// that starts after that cannot detect the loss.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let life = self.life(request);
         if !self.history.promise.strict
@@ -162,11 +163,11 @@ impl<'h> Reading<'h> {
         {
             return true;
         }
-        // Until then the message was there to be read.
+        // Before the loss, the message was in the stream.
         let lost = revocation.loss.filter(|loss| loss.at <= request.received);
         let Some(loss) = lost else { return false };
-        // One that reads on where another stood has begun there; a stream that was empty then is
-        // any other to it.
+        // A reader with a snapshot began at the snapshot. A stream that was empty then looks like
+        // any other stream to it.
         let had_begun = |at: &At| self.had_any(revocation.stream(), *at);
         let began = life.recalled.filter(had_begun).or(self.ready(request));
         let began_after = |at| began.is_none_or(|began| began > at);
@@ -174,7 +175,7 @@ impl<'h> Reading<'h> {
             return false;
         }
         if let Some(reload) = self.history.promise.reload {
-            // After a loss, and at the start, a second source tells what it said.
+            // After a loss and at the start, the reader reads the baseline.
             let told = self.back(request, self.over(loss.at).max(life.started));
             if request.sent > told.plus(self.recovery(told) + reload) {
                 return false;
@@ -189,20 +190,20 @@ impl<'h> Reading<'h> {
         }
     }
 
-    /// Whether anything had been published on the stream by then.
+    /// Returns `true` if any revocation on the stream was acknowledged by then.
     fn had_any(&self, stream: &str, by: At) -> bool {
         let told = self.history.revocations.iter().filter(|told| told.stream() == stream);
         told.filter_map(|told| told.acked).any(|acked| acked < by)
     }
 
-    /// When the fault that began then was over.
+    /// Returns the end of the fault that began at this time.
     fn over(&self, began: At) -> At {
         let fault = self.history.faults.iter().find(|fault| fault.began == began);
         fault.map_or(began, |fault| fault.ended)
     }
 
-    /// When this reader last began, up to this request, with a snapshot from before then: what
-    /// happened then it noticed once more.
+    /// Returns the last start of this reader, up to this request, with a snapshot from before
+    /// `before`. The reader then detects again whatever happened at that time.
     pub(super) fn read_on(&self, request: &Request, before: At) -> At {
         let lives = &self.history.readers[..=request.life];
         let lives = lives.iter().filter(|life| life.reader == self.life(request).reader);
@@ -210,7 +211,7 @@ impl<'h> Reading<'h> {
         again.map(|life| life.started).max().unwrap_or_default()
     }
 
-    /// When Redis was there for a reader that has to read from it from then on.
+    /// Returns the time at which Redis was available to a reader that reads from it since `from`.
     pub(super) fn back(&self, request: &Request, from: At) -> At {
         self.windows(request).iter().fold(from, |back, window| {
             if window.began <= back.plus(self.recovery(back)) {
@@ -221,14 +222,14 @@ impl<'h> Reading<'h> {
         })
     }
 
-    /// Whether its id says that it was published seconds before that was even attempted.
+    /// Returns `true` if the revocation's id is seconds older than the first attempt to publish it.
     fn is_misdated(&self, revocation: &Revocation) -> bool {
         let ms = revocation.id.as_deref().and_then(|id| id.split('-').next()?.parse::<u64>().ok());
         let attempted = (self.history.unix_start + revocation.attempted.0) / 1_000;
         ms.is_some_and(|ms| ms + MISDATED_MS < attempted)
     }
 
-    /// From when on the reader had nothing to hinder it: `None` while it is cut off.
+    /// Returns the time since which nothing hindered the reader; `None` while it is cut off.
     pub(super) fn unhindered_since(&self, request: &Request) -> Option<At> {
         let started = self.began(request);
         match self.windows(request).last_before(request.received) {

@@ -1,4 +1,4 @@
-//! The promises, one function each.
+//! The promises: one function for each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -64,7 +64,7 @@ fn revoked(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     }
 }
 
-/// A process that has nothing to prove its view by must not show that it has read anything.
+/// A process without any proof of its view must not answer as if it had read the history.
 fn falsely_ready(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     let is_early =
         |life: usize, received: At| received < reading.history.readers[life].unproven_until;
@@ -82,7 +82,7 @@ fn falsely_ready(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A probe must be answered as requests are.
+/// A probe must agree with the answers to requests.
 fn probed(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     for probe in &reading.history.probes {
         let request = |answer: Answer| Request {
@@ -107,8 +107,8 @@ fn probed(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A process that has once refused a token as revoked must never admit it again, whatever became
-/// of the message.
+/// A process that has denied a token as revoked must never admit it again, even if the message is
+/// lost.
 fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     let mut known: HashMap<(usize, usize), At> = HashMap::new();
     for request in &reading.history.requests {
@@ -125,22 +125,22 @@ fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A process that begins with the snapshot of another refuses at once what that had refused, whether
-/// or not Redis is there.
+/// A process that starts with the snapshot of another denies at once what the other had denied,
+/// even without Redis.
 fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     let history = reading.history;
     let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);
-    // By reader: what its present process must know from the start.
+    // By reader: the revoked tokens that its current process must know from its start.
     let mut known: Vec<HashSet<usize>> = vec![HashSet::new(); readers];
     let mut before: Vec<Option<usize>> = vec![None; readers];
     for (number, life) in history.readers.iter().enumerate() {
         let of = |wanted: usize| history.requests.iter().filter(move |r| r.life == wanted);
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
-            // What our thread was kept waiting, the writing of a snapshot was too.
+            // A delay of the heartbeat thread may have delayed the snapshot too.
             let recalled = recalled.minus(reading.lateness.allowance(recalled, life.started));
             let told = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
             known[life.reader].extend(told.map(|request| request.token));
-            // It is written when the streams were proven complete not long before.
+            // A snapshot is written only if the streams were proven complete shortly before.
             let proven = recalled.minus(history.promise.recovery);
             let told = history.revocations.iter().filter(|told| told.loss.is_none());
             let told = told.filter(|told| told.acked.is_some_and(|acked| acked < proven));

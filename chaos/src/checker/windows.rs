@@ -1,24 +1,25 @@
-//! When a reader was cut off from Redis, as the harness that did it knows.
+//! The periods in which a reader was cut off from Redis, as the harness recorded them.
 
 use std::time::Duration;
 
 use crate::history::Injected;
 use crate::time::At;
 
-/// A stretch of time in which a reader could not follow.
+/// A period in which a reader could not follow the streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) began: At,
-    /// Redis was back.
+    /// The time at which Redis was back.
     pub(super) ended: At,
 }
 
-/// The windows of one reader, in order, apart from each other.
+/// The windows of one reader, in order and without overlap.
 #[derive(Debug)]
 pub(super) struct Windows(Vec<Window>);
 
 impl Windows {
-    /// Windows with less than a recovery between them are one: nothing can be asked of the gap.
+    /// Joins windows with less than a recovery between them: the reader has no time to recover
+    /// there.
     pub(super) fn of(
         faults: &[Injected],
         reader: usize,
@@ -42,7 +43,7 @@ impl Windows {
         Self(apart)
     }
 
-    /// The last one that began by then.
+    /// Returns the last window that began by this time.
     pub(super) fn last_before(&self, at: At) -> Option<Window> {
         let after = self.0.partition_point(|window| window.began <= at);
         self.0[..after].last().copied()

@@ -1,13 +1,13 @@
-//! Which alerts are true while Redis is restarted now and then.
+//! Checks the alerts that fired while Redis was restarted from time to time.
 
 use std::time::Duration;
 
 use super::restarts::Restart;
 
-/// Alerts look back so far, and are evaluated a little later.
+/// The period that alerts look back over, plus the delay of their evaluation.
 const WINDOW: Duration = Duration::from_secs(660);
 
-/// An alert, at one moment since the start.
+/// An alert at one moment since the start.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub at: Duration,
@@ -16,7 +16,7 @@ pub struct Seen {
     pub is_firing: bool,
 }
 
-/// What fired and was not true.
+/// Returns the alerts that fired without a cause.
 pub fn judge(seen: &[Seen], restarts: &[Restart]) -> Vec<String> {
     let mut series: Vec<(&Seen, Duration)> = Vec::new();
     for alert in seen {
@@ -33,7 +33,7 @@ pub fn judge(seen: &[Seen], restarts: &[Restart]) -> Vec<String> {
         println!("  {state}: {name} ({cause}), first at {at:.0?}, last at {last:.0?}");
     }
     for alert in seen.iter().filter(|alert| alert.is_firing && !is_true(alert, restarts)) {
-        let fault = format!("fired and is not true: {}", alert.name);
+        let fault = format!("fired without a cause: {}", alert.name);
         if !faults.contains(&fault) {
             faults.push(fault);
         }
@@ -45,7 +45,8 @@ fn is_same(one: &Seen, other: &Seen) -> bool {
     (&one.name, &one.cause, one.is_firing) == (&other.name, &other.cause, other.is_firing)
 }
 
-/// Nobody can tell what a server had acknowledged before its restart; all else went well.
+/// Returns `true` if the alert has a cause: a restart may have lost acknowledged messages. No other
+/// alert has one.
 fn is_true(alert: &Seen, restarts: &[Restart]) -> bool {
     let is_of = |restart: &Restart| {
         restart.stopped <= alert.at && alert.at <= restart.back.saturating_add(WINDOW)
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_possible_loss_is_true_and_only_after_a_restart() {
+    fn only_possible_loss_after_restart_is_true() {
         let restarts =
             [Restart { stopped: Duration::from_secs(100), back: Duration::from_secs(102) }];
         let lost = "CaracalRevocationPossiblyLost";
@@ -73,7 +74,7 @@ mod tests {
         assert_eq!(judge(&[seen(50, lost, true), seen(60, lost, true)], &restarts).len(), 1);
         assert_eq!(judge(&[seen(900, lost, true)], &restarts).len(), 1);
         let stale = "CaracalRevocationStale";
-        assert_eq!(judge(&[seen(110, stale, false)], &restarts), [""; 0], "pending is no alert");
+        assert_eq!(judge(&[seen(110, stale, false)], &restarts), [""; 0], "pending is not firing");
         assert_eq!(judge(&[seen(110, stale, true)], &restarts).len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! What a quiet service may log: each warning once for each restart, and none without one.
+//! Checks the log of a quiet service: each warning once for each restart, and none without one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::restarts::Restart;
 use super::service::Line;
 
-/// How long after a start or a restart a warning may have to do with it.
+/// The time after a start or a restart in which a warning may result from it.
 const CONCERNS: Duration = Duration::from_secs(60);
-/// The fields that name a cause; others tell how often, how old or in which words.
+/// The fields that name a cause. Other fields have counts, ages or error texts.
 const CAUSES: [&str; 5] = ["cause", "reason", "setting", "stream", "kind"];
 
-/// What must not have been logged.
+/// Returns the warnings that should not have been logged.
 pub fn judge(lines: &[Line], restarts: &[Restart]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut counts = BTreeMap::<(usize, String), usize>::new();
@@ -20,7 +20,7 @@ pub fn judge(lines: &[Line], restarts: &[Restart]) -> Vec<String> {
         let begun = restarts.iter().filter(|restart| restart.stopped <= line.at).count();
         let since = begun.checked_sub(1).map_or(Duration::ZERO, |last| restarts[last].back);
         if line.at > since + CONCERNS {
-            faults.push(format!("nothing had happened at {:.1?}: {warning}", line.at));
+            faults.push(format!("logged without a restart at {:.1?}: {warning}", line.at));
         }
         *counts.entry((begun, warning)).or_default() += 1;
     }
@@ -33,7 +33,7 @@ pub fn judge(lines: &[Line], restarts: &[Restart]) -> Vec<String> {
     faults
 }
 
-/// The level, the message and its cause, of a line that warns.
+/// Returns the level, the message and its cause, if the line is a warning or an error.
 fn warning(line: &str) -> Option<String> {
     let (_time, rest) = line.split_once(' ')?;
     let (level, rest) = rest.trim_start().split_once(' ')?;
@@ -50,7 +50,7 @@ fn warning(line: &str) -> Option<String> {
     Some(kept.join(" "))
 }
 
-/// The name of the field that begins with this word.
+/// Returns the name of the field that begins with this word.
 fn field(word: &str) -> Option<&str> {
     let (name, _) = word.split_once('=')?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn names_a_warning_that_comes_twice_whatever_its_numbers() {
+    fn reports_repeated_warning_with_other_numbers() {
         let other = LOST.replace("error=Redis: reset", "error=Redis: broken pipe count=7");
         let faults = judge(&[line(101, LOST), line(102, &other)], &restarts());
         assert_eq!(faults.len(), 1, "{faults:?}");
@@ -95,9 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn names_a_warning_without_a_restart() {
+    fn reports_warning_without_restart() {
         let faults = judge(&[line(250, " WARN caracal: something")], &restarts());
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].contains("nothing had happened"), "{faults:?}");
+        assert!(faults[0].contains("logged without a restart"), "{faults:?}");
     }
 }

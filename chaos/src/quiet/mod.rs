@@ -1,5 +1,5 @@
-//! A service that is left alone while Redis is restarted now and then: it must log nothing twice,
-//! and fire no alert that is not true.
+//! Leaves a service alone while Redis is restarted from time to time. The service must log nothing
+//! twice, and fire no alert without a cause.
 
 mod alerts;
 mod lines;
@@ -24,29 +24,29 @@ use prometheus::Prometheus;
 use service::Service;
 pub use service::run as serve;
 
-/// Between two revocations, and between two attempts at one.
+/// The pause between two revocations, and between two attempts at one.
 const REVOKE_EVERY: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_millis(250);
-/// How long a service may take to become ready.
+/// The time that a service has to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// How long the service is left alone.
+    /// Minutes for which the service is left alone.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
-    /// How often Redis is restarted meanwhile.
+    /// How many times Redis is restarted in that period.
     #[arg(long, default_value_t = 5)]
     restarts: u32,
-    /// The alerts.
+    /// The file with the alert rules.
     #[arg(long, default_value = "ops/prometheus/caracal-revocation.rules.yml")]
     rules: PathBuf,
-    /// Keep the service's log here.
+    /// Keep the service's log in this folder.
     #[arg(long, default_value = "target/quiet")]
     keep: PathBuf,
 }
 
-/// Restarts Redis as often as asked, and judges what was logged and what fired.
+/// Restarts Redis as many times as requested, and checks the log and the alerts.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     std::fs::create_dir_all(&arguments.keep)?;
     let mut redis = RedisServer::start(None).await?;
@@ -80,7 +80,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let active = prometheus.value("caracal_gateway_revocations_active").await?;
     if active != Some(f64::from(revoked)) {
-        faults.push(format!("of {revoked} revocations the service knows {active:?}"));
+        faults.push(format!("the service has {active:?} of {revoked} revocations"));
     }
     for fault in &faults {
         println!("FAULT: {fault}");
@@ -89,10 +89,10 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Revokes a session now and then, each until Redis has taken it; how many.
+/// Revokes a session every [`REVOKE_EVERY`], retrying until Redis accepts it. Returns how many.
 async fn revoke(publisher: &Publisher, start: Instant, length: Duration) -> Result<u32, Failure> {
     let mut revoked = 0;
-    // The last one has time to arrive.
+    // Leaves time for the last one to arrive.
     while start.elapsed() + REVOKE_EVERY < length {
         revoked += 1;
         let session = format!("session-{revoked}");

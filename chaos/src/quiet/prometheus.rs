@@ -1,4 +1,4 @@
-//! A real Prometheus with the project's alerts, scraping one service.
+//! A real Prometheus with the project's alerts. It scrapes one service.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,11 +19,11 @@ use super::alerts::Seen;
 use crate::failure::Failure;
 
 const EVERY: Duration = Duration::from_secs(5);
-/// What Prometheus answers at most for one series.
+/// The most samples of one series that Prometheus returns.
 const MOST_SAMPLES: u32 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Gone when it is dropped, and when this program ends.
+/// A Prometheus process that ends when it is dropped, and when this program ends.
 pub struct Prometheus {
     address: String,
     _folder: TempDir,
@@ -44,7 +44,7 @@ impl Prometheus {
                 "static_configs": [{"targets": [service.to_string()]}],
             }],
         });
-        // Every JSON text is YAML too.
+        // Every JSON text is also valid YAML.
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string())?;
         let address = format!("127.0.0.1:{}", free_port()?);
@@ -61,7 +61,7 @@ impl Prometheus {
         Ok(Self { address, _folder: folder, _process: process })
     }
 
-    /// Every alert that was pending or firing since the start, in the order of time.
+    /// Returns every alert that was pending or firing since the start, in the order of time.
     pub async fn alerts(&self, start: Instant) -> Result<Vec<Seen>, Failure> {
         let now = unix_now()?;
         let begun = now.saturating_sub(start.elapsed());
@@ -86,7 +86,7 @@ impl Prometheus {
         Ok(seen)
     }
 
-    /// The newest value of a series.
+    /// Returns the newest value of a series.
     pub async fn value(&self, series: &str) -> Result<Option<f64>, Failure> {
         let found = self.ask(&format!("query?query={series}")).await?;
         let value = found.first().and_then(|series| series["value"][1].as_str());
@@ -102,7 +102,7 @@ impl Prometheus {
     }
 }
 
-/// The status, and the body as JSON.
+/// Returns the status, and the body as JSON.
 pub async fn get(url: &str) -> Result<(StatusCode, Value), Failure> {
     let client: Client<HttpConnector, Empty<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::server::RedisServer;
 
-/// How long Redis is away.
+/// How long Redis is down.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// When Redis was stopped, and when it answered again, since the start.
+/// The times since the start at which Redis was stopped and answered again.
 #[derive(Clone, Copy, Debug)]
 pub struct Restart {
     pub stopped: Duration,

@@ -1,4 +1,4 @@
-//! The service that is left alone: the program starts itself as one.
+//! The quiet service: the program starts itself as one.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::reader::{LISTENING, end_of_input};
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
 
-/// A line of the log, and when it was written, since the start.
+/// A line of the log, and its time since the start.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub at: Duration,
@@ -29,11 +29,11 @@ pub struct Line {
 pub struct Service {
     pub address: SocketAddr,
     lines: Arc<Mutex<Vec<Line>>>,
-    /// Ends with this.
+    /// The process, which ends when this is dropped.
     _process: Child,
 }
 
-/// What the process does, until its input ends.
+/// Runs the service until its input ends.
 pub async fn run() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     let exporter = Exporter::install()?;
@@ -88,7 +88,7 @@ impl Service {
         Ok(Self { address, lines, _process: process })
     }
 
-    /// What it has logged so far.
+    /// Returns the lines logged so far.
     pub fn lines(&self) -> Vec<Line> {
         self.lines.lock().expect("no thread panics here").clone()
     }
