@@ -1,4 +1,4 @@
-//! A second source of truth: a file of all that was ever decided, written before Redis is told.
+//! A baseline for tests: a file of every decision, written before the message goes to Redis.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,13 +9,13 @@ use caracal_revocation::baseline::{Baseline, BaselineError, BaselineFact, Baseli
 
 use crate::failure::Failure;
 
-/// What publishers write.
+/// The writing side, for publishers.
 pub struct Decisions {
     path: PathBuf,
     file: Mutex<File>,
 }
 
-/// What readers read.
+/// The reading side, for readers.
 #[derive(Debug)]
 pub struct Decided(PathBuf);
 
@@ -29,7 +29,7 @@ impl Decisions {
         &self.path
     }
 
-    /// This anchor is revoked, whatever becomes of the message.
+    /// Records that this anchor is revoked, whether or not its message arrives.
     pub fn revoke(&self, anchor: &str) -> Result<(), Failure> {
         let line = format!("{anchor}\n");
         Ok(self.file.lock().expect("no thread panics here").write_all(line.as_bytes())?)
@@ -51,7 +51,7 @@ impl Baseline for Decided {
         let read = std::fs::read_to_string(&self.0);
         let read = read.map_err(|error| BaselineError::new("decisions", error.to_string()));
         Box::pin(std::future::ready(read.map(|text| {
-            // Of a line that is being written, Redis has not been told.
+            // A line that is not complete belongs to a message that was not sent yet.
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
             whole.lines().for_each(|anchor| add(&BaselineFact::Revoked(anchor)));
         })))

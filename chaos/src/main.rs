@@ -1,10 +1,10 @@
 //! Injects faults into a running fleet and checks that every promise held.
 //!
-//! `cargo run --release -p chaos -- --seed 1 --schedules 20 --jobs 6`. Each schedule has real
-//! redis-servers of its own, a primary and a replica, several reader processes behind a proxy
-//! each, publishers that record the truth, and clients that keep asking; faults come as the seed
-//! says. Exits with 1 if a promise was broken. `docs/chaos.md` says what is injected, what is
-//! checked, and how to read what is printed.
+//! `cargo run --release -p chaos -- --seed 1 --schedules 20 --jobs 6`. Each schedule has its own
+//! redis-servers (a primary and a replica), several reader processes behind a proxy each,
+//! publishers that record the truth, and clients that send requests without end. The seed chooses
+//! the faults. Exits with 1 if a promise was broken. `docs/chaos.md` describes the faults, the
+//! rules and the output.
 
 mod checker;
 mod clients;
@@ -50,46 +50,46 @@ use schedule::{Frame, Schedule, Trait};
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// The seed of the first schedule; the next ones count up from it.
+    /// The seed of the first schedule; each further schedule uses the next number.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many schedules.
+    /// The number of schedules.
     #[arg(long, default_value_t = 1)]
     schedules: u64,
-    /// How many of them side by side.
+    /// The number of schedules that run at the same time.
     #[arg(long, default_value_t = 4)]
     jobs: usize,
-    /// Only these kinds of faults.
+    /// Inject only these kinds of faults.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
-    /// How readers are run, instead of as the seed says.
+    /// Run readers with these parts, instead of the seed's choice.
     #[arg(long, value_delimiter = ',')]
     with: Vec<Trait>,
-    /// How long a schedule lasts, in seconds; fewer than 30 prove little.
+    /// The length of a schedule in seconds; fewer than 30 show little.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// How many steps of faults a schedule has.
+    /// The number of steps in a schedule, each with one or two faults.
     #[arg(long, default_value_t = 8)]
     faults: usize,
-    /// Print JSON, a line a schedule.
+    /// Print one line of JSON for each schedule.
     #[arg(long)]
     json: bool,
-    /// Keep readers' logs and histories of schedules that failed here.
+    /// Keep the readers' logs and the histories of failed schedules in this folder.
     #[arg(long, default_value = "target/chaos")]
     keep: PathBuf,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 enum Role {
-    /// Judges histories again that were kept.
+    /// Checks kept histories again.
     Check { files: Vec<PathBuf> },
-    /// Leaves a service alone while Redis is restarted now and then: it must log nothing twice, and
-    /// fire no alert that is not true.
+    /// Leaves a service alone while Redis is restarted from time to time. The service must log
+    /// nothing twice, and fire no alert without a cause.
     Quiet(quiet::Arguments),
-    /// What `quiet` starts itself as: a service with metrics, alone.
+    /// The service of `quiet`, which the program starts as a process of its own.
     #[command(hide = true)]
     QuietService,
-    /// What the program starts itself as: a service that follows Redis and answers.
+    /// A reader, which the program starts as a process of its own.
     #[command(hide = true)]
     Reader,
 }
@@ -187,7 +187,7 @@ async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// A full schedule must have had enough in it; a shorter one is for trying things out.
+/// Returns the required content of a schedule: short ones are for trying things out and need less.
 const fn minimum(seconds: u64) -> Minimum {
     if seconds >= 30 {
         Minimum { seconds: 30, faults: 5, revocations: 200, requests: 1_000 }

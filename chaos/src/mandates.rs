@@ -1,4 +1,4 @@
-//! The issuer of a schedule: it signs ES256 mandates, and readers verify the signature.
+//! The issuer of a schedule: it signs ES256 mandates, and readers verify their signatures.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ pub struct Checker {
     validation: Validation,
 }
 
-/// An anchor of a token: what can be revoked.
+/// The kinds of ids in a token that can be revoked.
 #[derive(Clone, Copy, Debug)]
 pub enum Anchor {
     Session,
@@ -55,7 +55,7 @@ impl Issuer {
         hex::encode(self.0.public_key())
     }
 
-    /// A mandate with anchors of its own, and the second in which it was made.
+    /// Issues a mandate with its own anchors. Returns it with the second of its issue.
     pub fn mint(&self, token: usize) -> Result<(String, i64), Failure> {
         let iat = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let claims = json!({
@@ -83,7 +83,7 @@ impl Checker {
         Ok(Self { key: DecodingKey::from_ec_der(&hex::decode(public_key)?), validation })
     }
 
-    /// What a request's mandate says, if its signature is good.
+    /// Returns the claims of a request's mandate, if its signature is valid.
     pub fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
         let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
         decode(token, &self.key, &self.validation).ok().map(|good| good.claims)

@@ -1,4 +1,4 @@
-//! The reader processes, each behind a proxy of its own.
+//! The reader processes, each behind its own proxy.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,12 +18,12 @@ use crate::time::{At, Clock};
 use crate::truth::Truth;
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
-/// A reader that is asked to end writes its snapshot first.
+/// A reader writes its snapshot before it ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
-/// What a snapshot holds is older than its file by less.
+/// The contents of a snapshot are at most this much older than its file.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// One reader: the proxy stays, processes come and go.
+/// One reader. Its proxy stays while its processes change.
 pub struct Reader {
     pub number: usize,
     pub proxy: Proxy,
@@ -32,20 +32,20 @@ pub struct Reader {
     current: watch::Sender<Option<Current>>,
 }
 
-/// What a reader follows, and how.
+/// The servers that a reader follows, and how it follows them.
 #[derive(Clone, Copy, Debug)]
 pub struct Aim {
     pub redis: SocketAddr,
     pub database: u8,
     /// `REDIS_PRIMARY_URL`, for a reader of a replica.
     pub primary: Option<SocketAddr>,
-    /// It keeps what it knows over a restart.
+    /// Set if it keeps a snapshot over a restart.
     pub snapshot: bool,
-    /// Nothing proves its view: it must never be ready, unless that changes.
+    /// Set if nothing can prove its view. It must not be ready until that changes.
     pub is_unprovable: bool,
 }
 
-/// Where requests are answered now.
+/// The process that answers requests now, and its address.
 #[derive(Clone, Copy, Debug)]
 pub struct Current {
     pub life: usize,
@@ -57,16 +57,16 @@ struct Process {
     life: usize,
 }
 
-/// What every reader of a schedule is started with.
+/// The settings with which every reader of a schedule starts.
 pub struct Setting<'s> {
     pub clock: Clock,
     pub truth: &'s Truth,
     pub keys: &'s Keys,
     pub bound: Duration,
     pub strict: bool,
-    /// The second source of truth, where they read one.
+    /// The baseline, if readers have one.
     pub decisions: Option<&'s Path>,
-    /// Where their logs and snapshots go.
+    /// The folder for logs and snapshots.
     pub folder: &'s Path,
 }
 
@@ -89,7 +89,7 @@ impl Reader {
         *self.current.borrow()
     }
 
-    /// As by `kill -9`; its process id.
+    /// Kills the process, as with `kill -9`. Returns its process id.
     pub async fn kill(&self, with: &Setting<'_>) -> Result<u32, Failure> {
         let mut process = self.process.lock().await;
         let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
@@ -101,7 +101,7 @@ impl Reader {
         Ok(pid)
     }
 
-    /// Asks it to end, and waits until it has: it writes its snapshot before.
+    /// Closes the input of the process and waits for its end, before which it writes its snapshot.
     pub async fn stop(&self, with: &Setting<'_>) -> Result<u32, Failure> {
         let mut process = self.process.lock().await;
         let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
@@ -180,7 +180,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Notes whether it has ended by itself.
+    /// Records it if the process has ended by itself.
     pub async fn inquest(&self, with: &Setting<'_>) -> Result<(), Failure> {
         if let Some(process) = self.process.lock().await.as_mut()
             && process.child.try_wait()?.is_some()
@@ -191,7 +191,7 @@ impl Reader {
     }
 }
 
-/// Up to when, at least, a snapshot holds what was known.
+/// Returns the time up to which a snapshot has everything that the process knew.
 fn recalled(snapshot: &Path, clock: Clock) -> Option<At> {
     let written = std::fs::metadata(snapshot).and_then(|file| file.modified()).ok()?;
     Some(clock.at(written).minus(WRITTEN_WITHIN))

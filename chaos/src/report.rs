@@ -1,4 +1,4 @@
-//! What the program prints of a schedule.
+//! The report that the program prints for a schedule.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::checker::{Delay, Verdict, check};
 use crate::history::History;
 
-/// How many offending events are printed.
+/// The number of violations that are printed.
 const SHOWN: usize = 10;
 
 #[derive(Debug, Serialize)]
@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges the history.
+    /// Checks the history.
     pub fn of(history: &History) -> Self {
         let verdict = check(history);
         Self {

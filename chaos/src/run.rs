@@ -1,4 +1,4 @@
-//! Runs one schedule, and hands back what happened.
+//! Runs one schedule and returns its history.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,13 +22,13 @@ const PUBLISHERS: u64 = 2;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
 pub const ASK_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
-/// In strict mode tokens are refused for so much longer: their authority may have been re-issued.
+/// In strict mode tokens are denied for this much longer: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// A second source is read at most so often.
+/// The baseline is read at most this often.
 const RELOAD: Duration = Duration::from_millis(1_200);
 
-/// How much a schedule does, beside its faults.
+/// The length of a schedule, and its required content.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     pub length: Duration,
@@ -43,7 +43,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     let world = World::start(schedule, folder).await?;
     let heartbeat = Heartbeat::start(world.clock);
     if strict && reload.is_none() {
-        // Nothing from before the start is believed.
+        // In strict mode without a baseline, tokens issued before the start are denied.
         tokio::time::sleep(margin + RECOVERY).await;
     }
     world.truth.mint(400, 60)?;
@@ -82,7 +82,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     })
 }
 
-/// Waits until every reader has admitted somebody.
+/// Waits until every reader has admitted a request.
 async fn warm_up(world: &World) -> Result<(), Failure> {
     let token = world.truth.everything()[0];
     let ready = world.readers.iter().map(async |reader| {
@@ -97,7 +97,7 @@ async fn warm_up(world: &World) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Publishers, clients and the issuer, at work until dropped; returns only on a failure of the
+/// Runs the publishers, the clients and the issuer until dropped. Returns only on a failure of the
 /// harness.
 async fn load(world: &World, rng: &mut Rng) -> Failure {
     let publishers =
@@ -125,7 +125,7 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
     }
 }
 
-/// The faults, one step after the other, and what is left of the time.
+/// Injects the faults, one step after the other, and waits for the rest of the time.
 async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure> {
     for step in &world.schedule.steps {
         tokio::time::sleep(step.pause).await;
@@ -133,13 +133,13 @@ async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure>
     }
     let now = world.clock.now();
     let over = world.truth.record().faults.iter().map(|fault| fault.ended).max();
-    // In any case so long that every reader has had time to recover.
+    // Leaves every reader time to recover, even if the schedule is over.
     let recovered = over.unwrap_or_default().max(now).plus(2 * RECOVERY);
     tokio::time::sleep(began.plus(length).max(recovered).since(now)).await;
     Ok(())
 }
 
-/// Asks every reader about everything that was ever revoked.
+/// Asks every reader about every token that was ever revoked.
 async fn sweep(world: &World) {
     let tokens = world.truth.everything();
     join_all(world.readers.iter().map(async |reader| {

@@ -7,20 +7,20 @@ use fastrand::Rng;
 
 use crate::fault::{Ending, Fault, Kind, Whom};
 
-/// What one run does.
+/// The parameters and the faults of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     pub seed: u64,
     pub readers: usize,
-    /// How stale a reader's view may be.
+    /// The staleness bound of readers.
     pub bound: Duration,
-    /// Whether readers take for lost whatever cannot be shown.
+    /// Set if readers count everything as lost that is not proven complete.
     pub strict: bool,
-    /// Whether readers also read a second source of truth.
+    /// Set if readers also read a baseline.
     pub baseline: bool,
-    /// Whether readers keep what they know over a restart.
+    /// Set if readers keep a snapshot over a restart.
     pub snapshot: bool,
-    /// Whether revocations travel on all three streams that carry them, or on one alone.
+    /// Set if revocations use all three streams that carry them, instead of one.
     pub spread: bool,
     pub steps: Vec<Step>,
 }
@@ -32,21 +32,21 @@ pub struct Step {
     pub faults: Vec<Fault>,
 }
 
-/// What shapes a schedule beside its seed.
+/// The inputs of a schedule in addition to its seed.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// How many steps.
+    /// The number of steps.
     pub faults: usize,
     /// The kinds to choose from.
     pub kinds: Vec<Kind>,
-    /// How readers are run; as the seed says if empty.
+    /// The parts that readers run with; chosen by the seed if empty.
     pub with: Vec<Trait>,
 }
 
-/// How readers are run, as `--with` names it.
+/// A part that readers run with, as `--with` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Trait {
-    /// With nothing of the others.
+    /// None of the other parts.
     Plain,
     Strict,
     Baseline,
@@ -66,7 +66,7 @@ impl Schedule {
         let strict = draw(&mut rng, Trait::Strict, 4);
         let mut steps: Vec<Step> = Vec::new();
         let mut wiped = false;
-        // Long ones come once.
+        // Long faults occur once in a schedule.
         let mut had: Vec<Kind> = Vec::new();
         let mut size_group = None;
         for _ in 0..frame.faults {
@@ -84,7 +84,7 @@ impl Schedule {
             size_group = size_group.or(kind.size_group());
             had.extend(kind.is_long().then_some(kind));
             let mut faults = vec![fault(&mut rng, kind, bound, readers)];
-            // A reader that restarts while Redis is in trouble has the worst of both.
+            // A restart of a reader while Redis is unavailable is the worst case.
             if !kind.restarts_readers()
                 && kind != Kind::FreezeReader
                 && kind != Kind::SlowLine
@@ -99,8 +99,9 @@ impl Schedule {
         let baseline = draw(&mut rng, Trait::Baseline, if strict { 2 } else { 3 });
         let snapshot = draw(&mut rng, Trait::Snapshot, 3);
         if strict {
-            // After the first doubt without a baseline, and after the first forged message, every
-            // token is denied, for longer than a schedule lasts.
+            // Without a baseline, every token is denied after the first suspected loss, for longer
+            // than a schedule lasts. The first forged message has the same result. So these come
+            // last.
             let doubted =
                 |kind: Kind| !baseline && (kind.raises_doubt() || kind.restarts_readers());
             steps.sort_by_key(|step| {
@@ -114,7 +115,7 @@ impl Schedule {
 
 fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
     let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-    // As often shorter than the bound, which nobody should notice, as longer.
+    // Half of the outages are shorter than the bound, and no reader may be affected by them.
     let outage =
         if rng.bool() { rng.u64(200..bound - 1_000) } else { rng.u64(bound + 500..bound + 3_000) };
     let lasts = match kind {
@@ -183,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_makes_the_same_schedule_each_time_and_another_seed_another() {
+    fn same_seed_gives_same_schedule() {
         assert_eq!(Schedule::generate(7, &frame()), Schedule::generate(7, &frame()));
         assert_ne!(Schedule::generate(7, &frame()), Schedule::generate(8, &frame()));
     }
 
     #[test]
-    fn two_hundred_seeds_bring_every_kind_and_never_wipe_twice() {
+    fn seeds_cover_every_kind_and_wipe_at_most_once() {
         let mut seen = std::collections::HashSet::new();
         for seed in 0..200 {
             let schedule = Schedule::generate(seed, &frame());

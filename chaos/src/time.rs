@@ -1,17 +1,17 @@
-//! The one clock of a schedule: microseconds since it began, monotonic, for every record.
+//! The clock of a schedule: microseconds since its start, monotonic, used by every record.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment of a schedule, in microseconds since its start.
+/// A time in a schedule, in microseconds since its start.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct At(pub u64);
 
-/// Reads the time of one schedule.
+/// Reads the time in one schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl At {
-    /// Later than every moment of a schedule.
+    /// Later than every time in a schedule.
     pub const NEVER: Self = Self(u64::MAX);
 
     pub fn plus(self, by: Duration) -> Self {
@@ -30,7 +30,7 @@ impl At {
         Self(self.0.saturating_sub(micros(by)))
     }
 
-    /// Zero if `earlier` is later.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -52,13 +52,13 @@ impl Clock {
         At(micros(self.origin.elapsed()))
     }
 
-    /// A moment by the machine's clock; before the schedule began, its beginning.
+    /// Converts a time of the system clock. Times before the schedule become its start.
     pub fn at(&self, wall: SystemTime) -> At {
         let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         At(micros(unix.saturating_sub(self.unix)))
     }
 
-    /// The Unix time at which the schedule began.
+    /// Returns the Unix time at which the schedule began.
     pub const fn unix_start(&self) -> Duration {
         self.unix
     }

@@ -1,4 +1,4 @@
-//! Readers that one fault starts beside the others, and ends again.
+//! Additional readers, which a fault starts and ends.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::world::World;
 /// Longer than the slowest machine needs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
-/// Asks and probes these readers while the work goes on.
+/// Sends requests and probes to these readers until the work is done.
 pub(super) async fn while_asked<T>(
     world: &World,
     readers: &[&Reader],
@@ -40,7 +40,7 @@ pub(super) async fn catches_up(world: &World, reader: &Reader) -> Result<(), Fai
     knows_newest(world, reader).await
 }
 
-/// The same for what is published already, where publishers wait.
+/// Waits until the reader denies the newest revoked token, while publishers are stopped.
 pub(super) async fn knows_newest(world: &World, reader: &Reader) -> Result<(), Failure> {
     let newest = world.truth.newest().ok_or("nothing was revoked")?;
     let client = Client::new();

@@ -1,4 +1,4 @@
-//! Messages of somebody who can write to Redis and has no key.
+//! Messages of an attacker that can write to Redis and has no key.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +14,10 @@ use crate::server::connect;
 use crate::time::At;
 use crate::world::World;
 
-/// No message that verifies follows for so much longer than the bound.
+/// The silence after forged messages lasts this much longer than the bound.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Tries to revoke tokens that nobody revoked, and to stop readers with what they cannot read.
+/// Adds forged messages that revoke good tokens, and messages that no reader can parse.
 pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let is_silent = fault.ending == Ending::StaysSilent;
     let silence = if is_silent { Some(world.gate.write().await) } else { None };
@@ -34,7 +34,7 @@ pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Out
             notice().into_fields(None, now),
             notice().into_fields(Some(&Key::generate()?), now),
             notice().with("_sig", &"00".repeat(32)).into_fields(None, now),
-            // Signed by Caracal, for another stream.
+            // Signed with a valid key, for another stream.
             other.into_fields(Some(&world.keys.signing(false).1), now),
         ] {
             let mut add = redis::cmd("XADD");

@@ -1,4 +1,4 @@
-//! What happens to the streams: trimmed, deleted from, wiped, numbered wrongly.
+//! Faults of the streams: trimming, deletion, a wipe, wrong ids.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,14 +20,14 @@ use crate::world::World;
 
 const SESSIONS: &str = Stream::SessionsRevoke.name();
 
-/// Takes messages away before a reader that is cut off can read them.
+/// Removes messages while a reader is cut off and cannot read them.
 pub(super) async fn remove_unread(
     world: &World,
     fault: &Fault,
     began: At,
 ) -> Result<Outcome, Failure> {
     hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
-    // What was on its way when the link was cut may have been read.
+    // Data in transit at the time of the cut may still be read.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let cut = world.clock.now();
     tokio::time::sleep(fault.lasts).await;
@@ -80,7 +80,7 @@ async fn delete(
     Ok(())
 }
 
-/// How many revocations were published since then and are gone.
+/// Returns how many revocations were published since then and are lost.
 fn unread(world: &World, since: At) -> usize {
     let record = world.truth.record();
     let told = record.revocations.iter().filter(|told| told.loss.is_some());
@@ -91,7 +91,7 @@ fn is_on_sessions(told: &Revocation) -> bool {
     told.what.starts_with("Sessions")
 }
 
-/// FLUSHALL, and after a while the streams are provisioned again.
+/// Runs FLUSHALL. Later, in some schedules, provisions the streams again.
 pub(super) async fn flush(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let wiped = wipe(world, began).await?;
     let ended = world.clock.now();
@@ -115,12 +115,13 @@ async fn wipe(world: &World, began: At) -> Result<usize, Failure> {
     world.account(world.clock.now(), began, Lost::Wiped).await
 }
 
-/// Not always: in the field nobody may think of it.
+/// Provisions the streams in some schedules only: in production this step may be forgotten.
 async fn provision_again(world: &World, fault: &Fault) -> Result<(), Failure> {
     if fault.ending == Ending::Resumes { world.provision().await } else { Ok(()) }
 }
 
-/// The server's clock leapt ahead and back: ids go on from where it was.
+/// Moves the last id ahead, as after a clock that jumped ahead and back. Later ids continue from
+/// it.
 pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let id = format!("{}-0", now + u128::from(fault.amount));
@@ -134,7 +135,7 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
         {
             add.arg(name).arg(value);
         }
-        // A second leap may be shorter than the first: then Redis refuses it.
+        // A second jump may be shorter than the first: then Redis rejects the id.
         let _ = add.exec_async(&mut connection).await;
     } else {
         let _ = command("XSETID", SESSIONS).arg(&id).exec_async(&mut connection).await;
@@ -151,7 +152,7 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
     })
 }
 
-/// The streams are wiped, and the clock of the server that takes over is behind.
+/// Wipes the streams. The ids after that come from a clock that is behind.
 pub(super) async fn ids_behind(
     world: &World,
     fault: &Fault,
@@ -192,7 +193,7 @@ async fn last_id(connection: &mut MultiplexedConnection) -> Result<String, Failu
     }
 }
 
-/// Trims what every reader has shown that it has read: that must harm none of them.
+/// Trims messages that every reader has read. No reader may be affected.
 pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
     let settled = began.minus(Duration::from_millis(300));
     let told = world.truth.acknowledged_between(At(0), settled);

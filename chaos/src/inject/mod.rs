@@ -1,4 +1,4 @@
-//! Injects a fault, and looks whether it had any effect.
+//! Injects a fault, and observes its effect.
 
 mod apart;
 mod forgery;
@@ -19,15 +19,15 @@ use crate::readers::Reader;
 use crate::time::At;
 use crate::world::World;
 
-/// What injecting a fault has shown.
+/// The observations of an injected fault.
 struct Outcome {
     began: At,
     ended: At,
-    /// Whom it hit, where the fault itself does not say so.
+    /// The readers that it affects, if the fault itself does not name them.
     scope: Option<Scope>,
     disturbs: bool,
     hole: Hole,
-    /// None if nothing was seen of it.
+    /// The observed effect; `None` if there was no visible effect.
     effect: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The readers that a fault hits.
+/// Returns the readers that a fault affects.
 fn hit<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
     let whom = fault.whom;
     world.readers.iter().filter(move |reader| match whom {

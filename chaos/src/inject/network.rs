@@ -1,4 +1,4 @@
-//! What happens to the network between readers and Redis.
+//! Faults of the network between readers and Redis.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::proxy::Link;
 use crate::time::At;
 use crate::world::World;
 
-/// Not so late that a reader gives up waiting.
+/// Shorter than a reader's timeout.
 const LATE: Duration = Duration::from_millis(800);
 
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
@@ -49,8 +49,8 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     )
 }
 
-/// The answer to a read that was sent before is delivered later, as if it were news; what
-/// was published meanwhile is not in it.
+/// Delivers the reply to an earlier read late. Messages published in the meantime are not in it, so
+/// it proves nothing about them.
 pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let set = |link| hit(world, fault).for_each(|reader| reader.proxy.set(link));
@@ -83,7 +83,7 @@ fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
     Outcome { began, ended, scope: None, disturbs: true, hole: Hole::Nobody, effect }
 }
 
-/// Opens the links again; when.
+/// Opens the links again, and returns the time.
 pub(super) fn open(world: &World, fault: &Fault) -> At {
     hit(world, fault).for_each(|reader| reader.proxy.set(Link::Open));
     world.clock.now()

@@ -1,4 +1,4 @@
-//! What happens to a reader's own process.
+//! Faults of a reader process.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) async fn restart(world: &World, fault: &Fault, began: At) -> Result<O
     Ok(Outcome {
         began,
         ended: world.clock.now(),
-        // How long a new reader may take is counted from its start.
+        // The time of a new reader to recover counts from its start, not from the fault.
         scope: None,
         disturbs: false,
         hole: Hole::Nobody,

@@ -10,14 +10,14 @@ use crate::history::{Hole, Scope};
 use crate::readers::Aim;
 use crate::world::World;
 
-/// The replica's link carries so many bytes a second.
+/// The replica's link carries this many bytes a second.
 const RATE: u64 = 1 << 20;
-/// The burst would take so much longer than the link is throttled for.
+/// The burst would take this much longer than the fault lasts.
 const SPARE: Duration = Duration::from_secs(2);
-/// Readers have recovered by then, and have shown it.
+/// By this time readers have recovered, and their answers show it.
 const RECOVERED: Duration = Duration::from_millis(2_500);
 
-/// A burst of data holds up what is published after it, while bytes keep arriving at the replica.
+/// A burst of data delays later messages, although bytes keep arriving at the replica.
 pub(super) async fn lag(world: &World, fault: &Fault) -> Result<Outcome, Failure> {
     let servers = world.servers.lock().await;
     servers.in_step().await?;

@@ -1,4 +1,4 @@
-//! Ids that a server gives twice: it lost its newest entries, and its clock was behind.
+//! Ids that a server assigns twice: it lost its newest entries, and its clock was behind.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::server::connect;
 use crate::time::At;
 use crate::world::World;
 
-/// A stream's last id, and how many entries were ever added to it.
+/// A stream's last id, and the number of entries ever added to it.
 type Counters = ((u64, u64), u64);
 
-/// As many new entries take ids at or below a snapshot's cursor as were lost there: the counters
+/// Loses entries, and adds as many new ones with ids at or below a snapshot's cursor. The counters
 /// then agree with the snapshot.
 pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
@@ -41,18 +41,18 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         let mut reused = Vec::new();
         for ((stream, (last, added)), (_, (_, added_before))) in after.iter().zip(&before) {
             for _ in *added..*added_before {
-                // What a server does whose clock is behind its last id.
+                // A server whose clock is behind its last id assigns such ids.
                 reused.push(revoke_as(world, *stream, &format!("{}-*", last.0)).await?);
             }
             if added < added_before {
-                // Its clock is right again: the last id is beyond the snapshot's cursor.
+                // The clock is right again: the last id is after the snapshot's cursor.
                 revoke_as(world, *stream, "*").await?;
             }
         }
         (crashed, world.clock.now(), lost, reused)
     };
-    // The server's history would change its name once more when the replica is back, and the reader
-    // would then read everything again.
+    // The server's replication id changes once more when the replica reconnects. A reader that
+    // started before would then read everything again.
     servers.in_step().await?;
     drop(servers);
     reader.spawn(&setting).await?;
@@ -70,7 +70,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         effect: (!reused.is_empty()).then(|| {
             let took = ended.since(began).as_secs_f64();
             let reused = reused.len();
-            format!("{lost} revocations lost, {reused} ids given again, after {took:.1} s")
+            format!("{lost} revocations lost, {reused} ids assigned again, after {took:.1} s")
         }),
     })
 }

@@ -9,12 +9,12 @@ use crate::history::Hole;
 use crate::time::At;
 use crate::world::World;
 
-/// A message that is signed with the new key is waited for in steps of this.
+/// The pause between two checks for a message that is signed with the new key.
 const AGAIN: Duration = Duration::from_millis(10);
 const PATIENCE: usize = 300;
 
-/// Readers learn the new key by a restart: some after a restart without it, some while one of the
-/// producers still signs with the old one.
+/// Readers get the new key by a restart. In some schedules, a reader restarts before without it. In
+/// others, one of the producers still signs with the old key.
 pub(super) async fn rotate(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
     world.keys.rotate()?;

@@ -1,4 +1,4 @@
-//! What happens to the server: it is killed, frozen, replaced by its replica.
+//! Faults of the primary: it is killed, frozen, or replaced by its replica.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     })
 }
 
-/// Waits until so many more revocations were acknowledged, or for a few seconds.
+/// Waits for this many more acknowledged revocations, at most for a few seconds.
 pub(super) async fn wait_for_revocations(world: &World, since: At, count: usize) {
     for _ in 0..300 {
         if world.truth.acknowledged_between(since, world.clock.now()).len() >= count {

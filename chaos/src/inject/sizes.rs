@@ -1,4 +1,4 @@
-//! Large messages of somebody without a key, and answers that do not arrive whole.
+//! Large messages of an attacker without a key, and replies that do not arrive whole.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use crate::server::connect;
 use crate::time::At;
 use crate::world::World;
 
-/// Entries of this size, so that only the answer to many of them is large.
+/// The size of one entry. Only a reply with many of them is large.
 const PIECE: usize = 48 << 10;
 const PIECES: usize = 64;
-/// Answers up to this size arrive: some of the pieces at once.
+/// Replies up to this size arrive: they can have some of the entries.
 const ANSWER: u64 = 256 << 10;
-/// The slow line carries so many bytes a second, and the large message in half a second.
+/// Bytes a second on the slow link. The large message takes half a second.
 const RATE: u64 = 4 << 20;
 const HEAD: usize = 2 << 20;
-/// At first the large message arrives three times: as an entry, and as the first and the last entry
-/// that the counters come with. No longer than this.
+/// The longest time that the first read takes. The large message arrives three times: as an entry,
+/// and as the first and the last entry in the reply with the counters.
 const READ_ONCE: Duration = Duration::from_millis(2_000);
-/// Streams on which nothing else is published here: every question about one is answered with its
-/// first entry.
+/// Streams on which nothing else is published. Every reply with their counters contains their first
+/// entry.
 const QUIET: [Stream; 2] = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
 
-/// One large message at the head of a quiet stream.
+/// Adds one large message at the start of a quiet stream.
 pub(super) async fn oversized(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let stream = QUIET[usize::from(fault.amount % 2 == 1)];
     let size = usize::try_from(fault.amount)?;
@@ -40,7 +40,7 @@ pub(super) async fn oversized(world: &World, fault: &Fault, began: At) -> Result
     Ok(Outcome { disturbs: false, ..over(world, began, effect) })
 }
 
-/// The server closes a connection whose answer is too large, while a reader reads everything.
+/// Lets the server close connections with a large reply, while a reader reads everything.
 pub(super) async fn output_limit(
     world: &World,
     fault: &Fault,
@@ -54,12 +54,11 @@ pub(super) async fn output_limit(
     let closed = servers.primary.closed_for_size()? - before;
     limit(world, 0).await?;
     let effect = (closed > 0).then(|| format!("{closed} connections closed by the server"));
-    // The limit holds for every reader.
+    // The limit applies to every reader.
     Ok(Outcome { scope: Some(Scope::Everyone), ..over(world, began, effect) })
 }
 
-/// Something in between resets a connection whose answer is too large, while a reader reads
-/// everything.
+/// Lets the proxy reset connections with a large reply, while a reader reads everything.
 pub(super) async fn cut_answer(
     world: &World,
     fault: &Fault,
@@ -71,10 +70,10 @@ pub(super) async fn cut_answer(
     restart(world, fault).await?;
     let cut = reset(world, fault) - before;
     open(world, fault);
-    Ok(over(world, began, (cut > 0).then(|| format!("{cut} connections reset in mid-answer"))))
+    Ok(over(world, began, (cut > 0).then(|| format!("{cut} connections reset during a reply"))))
 }
 
-/// A large message on a slow line: once it is read, the line is fast enough for all the rest.
+/// Adds a large message on a slow link. After it is read, the link is fast enough for the rest.
 pub(super) async fn slow_line(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     hit(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
     add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), HEAD, 1).await?;
@@ -110,7 +109,7 @@ async fn limit(world: &World, bytes: u64) -> Result<(), Failure> {
         .map_err(Failure::from)
 }
 
-/// Restarts the readers that are hit, and waits until they have caught up.
+/// Restarts the affected readers, and waits until they have caught up.
 async fn restart(world: &World, fault: &Fault) -> Result<(), Failure> {
     let setting = world.setting();
     for reader in hit(world, fault) {

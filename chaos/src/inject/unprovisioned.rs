@@ -17,10 +17,10 @@ use crate::server::RedisServer;
 use crate::time::At;
 use crate::world::{World, provision};
 
-/// A fresh installation is ready by then, and has shown it.
+/// By this time a newly provisioned server's reader is ready, and its answers show it.
 const READY: Duration = Duration::from_millis(3_000);
 
-/// The wrong database of the right server; or a new server, which is provisioned at the end.
+/// Starts a reader of a wrong database, or of a new server that is provisioned at the end.
 pub(super) async fn follow(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let server = match fault.ending {
         Ending::Resumes => Some(RedisServer::start(None).await?),
@@ -54,7 +54,7 @@ pub(super) async fn follow(world: &World, fault: &Fault, began: At) -> Result<Ou
     })
 }
 
-/// Asks about tokens that nobody revokes: on this server nobody revoked the others either.
+/// Sends requests with tokens that are never revoked: on this server no token is.
 async fn ask_good(world: &World, reader: &Reader) {
     let asking = async {
         let (client, mut rng) = (Client::new(), Rng::new());

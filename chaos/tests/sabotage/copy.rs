@@ -8,8 +8,8 @@ use crate::{WITHOUT, marks};
 
 const PROGRAM: &str = "chaos-sabotaged";
 
-/// Builds the copy, in a target folder of its own: cargo takes a crate at the same place in another
-/// workspace for the same crate, and would give one's build to the other. Where its program is.
+/// Builds the copy in its own target folder, and returns the path of its program. Cargo identifies
+/// a crate by its place in the workspace, so with a shared folder it would mix up the two builds.
 pub fn build() -> PathBuf {
     let root = marks::root();
     let problems = marks::problems(&marks::in_sources());
@@ -36,7 +36,7 @@ pub fn build() -> PathBuf {
     copy.join("target/debug").join(PROGRAM)
 }
 
-/// The workspace without the members that are not copied.
+/// Returns the workspace manifest without the members that are not copied.
 fn members(workspace: &str) -> String {
     let lines = workspace.lines().map(|line| {
         if line.starts_with("members = ") { "members = [\"chaos\", \"crates/*\"]" } else { line }
@@ -56,7 +56,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Removes what an earlier copy left and the sources have no more.
+/// Removes files of an earlier copy that are no longer in the sources.
 fn prune(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(to).expect("a folder of the copy") {
         let path = entry.expect("an entry").path();
@@ -70,7 +70,7 @@ fn prune(from: &Path, to: &Path) {
     }
 }
 
-/// Returns the text with the marked rules made removable.
+/// Returns the text with code in place of each mark, so that a variable can remove the rule.
 fn sabotage(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let rule = RULES.iter().find(|rule| marks::mark(line) == Some(rule.mark));
@@ -87,11 +87,11 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Leaves a file alone that is as it should be: it need not be compiled again.
+/// Writes a file, unless it has this text already: then cargo does not compile it again.
 fn write(path: &Path, text: &str) {
     if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
         return;
     }
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be made");
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be created");
     std::fs::write(path, text).expect("a file can be written");
 }

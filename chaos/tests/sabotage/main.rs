@@ -1,7 +1,7 @@
-//! The checker can fail: with each safety rule removed in turn, fault injection must notice.
+//! Checks that fault injection can fail: it must detect the absence of each safety rule.
 //!
-//! A copy of the crates, patched so that an environment variable removes a rule, is built beside
-//! the real ones; nothing of it can reach a build of theirs.
+//! The test builds a copy of the crates in which an environment variable removes a rule. The copy
+//! has its own target folder, so it cannot affect a build of the real crates.
 
 mod copy;
 mod marks;
@@ -14,13 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rules::{RULES, Rule};
 
-/// Which rule the copy leaves out.
+/// The environment variable with the rule that the copy omits.
 const WITHOUT: &str = "CHAOS_WITHOUT";
-/// Schedules that a rule's absence may take to be noticed: when exactly a fault hits depends on
-/// the machine.
+/// The number of schedules in which the absence of a rule must be detected. The exact time of a
+/// fault depends on the machine.
 const ATTEMPTS: u64 = 3;
 
-/// Schedules that run side by side; more would wait for the machine, and be excused for it.
+/// The number of schedules that run at the same time. With more, the machine delays them, and the
+/// checker excuses the delays.
 const AT_ONCE: usize = 6;
 
 #[test]
@@ -46,19 +47,20 @@ fn every_rule_has_one_mark_in_the_sources() {
     let (mark, places) = found.pop_first().expect("a rule");
     assert!(marks::problems(&found)[0].contains(&mark), "a mark is missing");
     found.insert(mark, [places.clone(), places].concat());
-    assert!(marks::problems(&found)[0].contains("2 times"), "a mark is there twice");
+    assert!(marks::problems(&found)[0].contains("2 times"), "a mark occurs twice");
     found.retain(|_, places| places.len() == 1);
     found.insert("unheard-of".to_owned(), vec!["a.rs:1".to_owned()]);
-    assert!(marks::problems(&found)[1].contains("a.rs:1"), "a mark is of no rule");
+    assert!(marks::problems(&found)[1].contains("a.rs:1"), "a mark belongs to no rule");
 }
 
-/// Whether one of a few schedules fails without this rule.
+/// Returns `Ok` if one of a few schedules fails without this rule.
 fn is_noticed(program: &Path, rule: &Rule) -> Result<(), String> {
     let mut attempts = (rule.seed..rule.seed + ATTEMPTS).map(|seed| without(program, rule, seed));
     attempts.find(Result::is_ok).unwrap_or_else(|| without(program, rule, rule.seed))
 }
 
-/// What the checker finds without this rule; an error if it finds nothing of the kind.
+/// Runs one schedule without this rule. Returns an error unless the checker reports the expected
+/// violation.
 fn without(program: &Path, rule: &Rule, seed: u64) -> Result<(), String> {
     let keep = program.with_file_name(format!("without-{}", rule.mark));
     let output = Command::new(program)
@@ -80,7 +82,7 @@ fn without(program: &Path, rule: &Rule, seed: u64) -> Result<(), String> {
     let (mark, expected) = (rule.mark, rule.found_as);
     let text = String::from_utf8_lossy(&output.stderr);
     Err(format!(
-        "without \"{mark}\" nothing was found as {expected}, but {found:?}: {text}{:#}",
+        "without \"{mark}\" the checker found {found:?} instead of {expected}: {text}{:#}",
         report["faults"]
     ))
 }

@@ -1,11 +1,11 @@
-//! The marks of the safety rules in the sources.
+//! Finds the marks of the safety rules in the sources.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::rules::RULES;
 
-/// The folders with marks, which the copy holds.
+/// The folders that can have marks. The copy consists of them.
 pub const FOLDERS: [&str; 2] = ["crates", "chaos/src"];
 
 /// Returns the name of the rule that a line marks.
@@ -33,14 +33,15 @@ pub fn in_sources() -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// Returns what is wrong with the marks that were found: each rule has one, and no other is there.
+/// Returns the problems with the marks: each rule must have exactly one, and each mark must be of a
+/// rule.
 pub fn problems(found: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let rules = RULES.iter().filter_map(|rule| {
         let places = found.get(rule.mark).map_or(&[][..], Vec::as_slice);
         (places.len() != 1).then(|| {
             format!(
                 "\"// rule: {}\" must be in the sources once, on a line before the code that \
-                 keeps the rule; it is there {} times: {}",
+                 keeps the rule; it occurs {} times: {}",
                 rule.mark,
                 places.len(),
                 places.join(", ")

@@ -1,16 +1,16 @@
-//! The safety rules, and the faults that show that one is gone.
+//! The safety rules, and the faults that show the absence of each.
 
-/// A rule that a line comment marks in the sources: `// rule: <mark>`.
+/// A rule, marked in the sources by a line comment: `// rule: <mark>`.
 pub struct Rule {
     pub mark: &'static str,
-    /// The code that takes the place of the comment; where `OFF` is true, it removes the rule.
+    /// The code that replaces the comment. It removes the rule if `OFF` is true.
     pub without: &'static str,
     pub faults: &'static str,
-    /// The traits that readers run with, as `--with` names them.
+    /// The parts that readers run with, as `--with` names them.
     pub with: &'static str,
     pub steps: u32,
     pub seed: u64,
-    /// The name under which the checker must report what it finds.
+    /// The violation that the checker must report.
     pub found_as: &'static str,
 }
 

@@ -170,7 +170,7 @@ where
             self.queue.leave().await
         };
         if let Err(error) = result.await {
-            tracing::warn!(%error, "acknowledging failed: another runner will repeat the effects");
+            tracing::warn!(%error, "acknowledging failed: another runner may repeat the effects");
         }
     }
 

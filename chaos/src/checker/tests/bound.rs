@@ -1,9 +1,9 @@
-//! No request is admitted on a token whose revocation was published longer ago than the bound.
+//! Checks that no token is admitted once its revocation is older than the bound.
 
 use super::{Answer, Hole, Lost, Rule, Told, at};
 
 #[test]
-fn a_revoked_token_passes_while_the_revocation_is_on_its_way_and_no_longer() {
+fn allows_revoked_token_only_until_revocation_arrives() {
     Told::new().asked(9.0, 1, Answer::Admitted).passes();
     Told::new().asked(11.9, 1, Answer::Admitted).passes();
     Told::new().asked(12.2, 1, Answer::Admitted).breaks(Rule::MissingAfterRecovery);
@@ -11,32 +11,32 @@ fn a_revoked_token_passes_while_the_revocation_is_on_its_way_and_no_longer() {
 }
 
 #[test]
-fn a_reader_that_is_cut_off_has_the_bound_and_no_more() {
+fn allows_cut_off_reader_the_bound_only() {
     let cut = || Told::new().cut(9.0, 20.0);
     cut().asked(12.9, 1, Answer::Admitted).passes();
     cut().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
-    // Back in time for the bound, and then with time to recover.
+    // Redis is back within the bound, and the reader has time to recover.
     let short = || Told::new().cut(9.0, 10.5);
     short().asked(12.4, 1, Answer::Admitted).passes();
     short().asked(12.7, 1, Answer::Admitted).breaks(Rule::MissingAfterRecovery);
 }
 
 #[test]
-fn a_slow_machine_moves_the_recovery_and_never_the_bound() {
+fn slow_machine_extends_recovery_but_not_bound() {
     let late = || Told::new().late(10.5, 150).late(11.0, 100);
     late().asked(12.9, 1, Answer::Admitted).passes();
     late().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
 }
 
 #[test]
-fn what_was_never_acknowledged_need_not_be_known() {
+fn unacknowledged_revocation_need_not_be_denied() {
     let mut told = Told::new().asked(20.0, 1, Answer::Admitted);
     told.0.revocations[0].acked = None;
     told.passes();
 }
 
 #[test]
-fn what_the_server_lost_is_excepted_and_nothing_is_in_strict_mode() {
+fn excuses_server_loss_except_in_strict_mode() {
     let lost = || Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
     lost().asked(20.0, 1, Answer::Admitted).passes();
     lost().strict().asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
@@ -44,29 +44,29 @@ fn what_the_server_lost_is_excepted_and_nothing_is_in_strict_mode() {
 }
 
 #[test]
-fn later_loss_excepts_nothing_before_it() {
+fn loss_excuses_no_earlier_admission() {
     let lost = || Told::new().asked(1.0, 0, Answer::Admitted).lost(15.0, Lost::ByServer);
     lost().asked(14.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
     lost().asked(15.0, 1, Answer::Admitted).passes();
 }
 
 #[test]
-fn what_the_server_lost_is_excepted_until_a_second_source_was_read() {
+fn excuses_server_loss_until_baseline_is_read() {
     let lost = || {
         let told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
         told.cut(10.5, 11.0).baseline()
     };
-    // Back at 11 s, noticed by 13 s, and read a second later.
+    // Redis is back at 11 s, the loss is noticed by 13 s, and the baseline is read a second later.
     lost().asked(14.0, 1, Answer::Admitted).passes();
     lost().asked(14.2, 1, Answer::Admitted).breaks(Rule::BeyondBound);
-    // One that begins reads it at once.
+    // A new process reads the baseline at its start.
     let restarted = || lost().restarted(15.0);
     restarted().asked(18.0, 1, Answer::Admitted).passes();
     restarted().asked(18.2, 1, Answer::Admitted).breaks(Rule::BeyondBound);
 }
 
 #[test]
-fn what_was_wiped_is_not_excepted_for_one_that_reads_on_where_another_stood() {
+fn wipe_is_no_excuse_after_restoring_snapshot() {
     let wiped = |recalled, first| {
         let mut told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
         let mut earlier = told.0.revocations[0].clone();
@@ -76,12 +76,12 @@ fn what_was_wiped_is_not_excepted_for_one_that_reads_on_where_another_stood() {
     };
     wiped(10.0, 2.0).breaks(Rule::BeyondBound);
     wiped(11.0, 2.0).passes();
-    // Where nothing had been published yet, there is nothing to read on from.
+    // Before the first message, the snapshot has no cursor in the stream.
     wiped(10.0, 10.1).passes();
 }
 
 #[test]
-fn a_process_that_begins_with_a_snapshot_refuses_at_once_what_stands_in_it() {
+fn process_denies_revocations_in_its_snapshot_at_once() {
     let told = |recalled, answer| {
         let told = Told::new().asked(10.5, 1, Answer::Revoked).restarted(12.0);
         told.recalled(recalled).asked(12.1, 1, answer)
@@ -90,33 +90,33 @@ fn a_process_that_begins_with_a_snapshot_refuses_at_once_what_stands_in_it() {
     told(11.0, Answer::NotReady).breaks(Rule::NotRecalled);
     told(11.0, Answer::Admitted).breaks(Rule::NotRecalled);
     told(10.55, Answer::NotReady).passes();
-    // What had been published by then is in it too, unless it was lost.
+    // The snapshot also has all messages published before it, unless they were lost.
     let published = |lost: bool| {
         let told = if lost { Told::new().lost(10.5, Lost::ByServer) } else { Told::new() };
         told.restarted(13.0).recalled(12.5).asked(13.1, 1, Answer::NotReady)
     };
     published(false).breaks(Rule::NotRecalled);
     published(true).passes();
-    // And what the process before it had recalled.
+    // It also has the contents of the previous snapshot.
     let third = told(11.0, Answer::Revoked).restarted(13.0).recalled(12.5);
     third.asked(13.1, 1, Answer::NotReady).breaks(Rule::NotRecalled);
 }
 
 #[test]
-fn what_was_trimmed_or_deleted_is_not_excepted() {
+fn trimming_and_deletion_are_no_excuse() {
     let removed = Told::new().lost(10.5, Lost::Removed).fault(10.5, 10.6, true, Hole::Everyone);
     removed.asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
 }
 
 #[test]
-fn what_was_wiped_is_excepted_for_readers_that_begin_afterwards() {
+fn wipe_excuses_readers_that_start_later() {
     let wiped = || Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
     wiped().asked(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
     wiped().restarted(12.0).asked(20.0, 1, Answer::Admitted).passes();
 }
 
 #[test]
-fn what_was_deleted_is_excepted_once_a_wipe_has_taken_the_counters_too() {
+fn deletion_is_excused_once_counters_are_wiped() {
     let mut told = Told::new().lost(10.5, Lost::Removed).restarted(11.0);
     told.0.revocations[0].loss.as_mut().unwrap().untraced = Some(super::at(14.0));
     let before = Told(told.0.clone()).asked(12.0, 0, Answer::Admitted);
@@ -125,7 +125,7 @@ fn what_was_deleted_is_excepted_once_a_wipe_has_taken_the_counters_too() {
 }
 
 #[test]
-fn what_was_misdated_and_removed_is_excepted_for_readers_that_begin_afterwards() {
+fn removal_of_misdated_message_excuses_readers_that_start_later() {
     let removed = |id: &str| {
         let mut told = Told::new().asked(1.0, 0, Answer::Admitted).lost(10.5, Lost::Removed);
         told.0.revocations[0].id = Some(id.to_owned());
@@ -138,7 +138,7 @@ fn what_was_misdated_and_removed_is_excepted_for_readers_that_begin_afterwards()
 }
 
 #[test]
-fn a_process_that_knew_must_not_forget_even_what_the_server_lost() {
+fn process_must_not_forget_known_revocation_after_server_loss() {
     let known = || Told::new().lost(10.5, Lost::ByServer).asked(10.4, 1, Answer::Revoked);
     known().asked(20.0, 1, Answer::Admitted).breaks(Rule::Forgotten);
     known().restarted(15.0).asked(20.0, 1, Answer::Admitted).passes();

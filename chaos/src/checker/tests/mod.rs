@@ -1,4 +1,4 @@
-//! Each rule, on histories that keep it and on histories that break it.
+//! Tests of each rule with histories that keep it and histories that break it.
 
 mod bound;
 mod outages;
@@ -16,8 +16,8 @@ use crate::time::At;
 
 const UNIX_START: i64 = 1_795_000_000;
 
-/// A history of one reader since 0 s, with a bound of 3 s: token 0 is never revoked, token 1 is
-/// revoked at 10 s.
+/// A history of one reader that starts at 0 s, with a bound of 3 s. Token 0 is never revoked, token
+/// 1 is revoked at 10 s.
 struct Told(History);
 
 fn at(seconds: f64) -> At {
@@ -66,7 +66,7 @@ impl Told {
         })
     }
 
-    /// A request that was sent then and answered 10 ms later.
+    /// Adds a request that was sent at this time and answered 10 ms later.
     fn asked(mut self, seconds: f64, token: usize, answer: Answer) -> Self {
         let (sent, received) = (at(seconds), at(seconds + 0.01));
         let life = self.0.readers.len() - 1;
@@ -74,7 +74,7 @@ impl Told {
         self
     }
 
-    /// A probe that was sent then and answered 10 ms later.
+    /// Adds a probe that was sent at this time and answered 10 ms later.
     fn probed(mut self, seconds: f64, unready: Option<&str>) -> Self {
         let (sent, received) = (at(seconds), at(seconds + 0.01));
         let life = self.0.readers.len() - 1;
@@ -83,32 +83,32 @@ impl Told {
         self
     }
 
-    /// Nothing proves the view of the last process until then.
+    /// Sets the time until which nothing proves the view of the last process.
     fn unproven_until(mut self, seconds: f64) -> Self {
         self.0.readers.last_mut().unwrap().unproven_until = at(seconds);
         self
     }
 
-    /// The last process accepts these keys.
+    /// Sets the keys that the last process accepts.
     fn accepting(mut self, keys: &[usize]) -> Self {
         self.0.readers.last_mut().unwrap().keys = keys.to_vec();
         self
     }
 
-    /// The revocation was signed with this key.
+    /// Sets the key that signed the revocation.
     fn signed_with(mut self, key: usize) -> Self {
         self.0.revocations[0].key = key;
         self
     }
 
-    /// Forged messages were added then.
+    /// Adds forged messages at this time.
     fn forged(self, seconds: f64) -> Self {
         let mut told = self.fault(seconds, seconds, false, Hole::Nobody);
         told.0.faults.last_mut().unwrap().forges = true;
         told
     }
 
-    /// The reader was cut off from Redis.
+    /// Cuts the reader off from Redis.
     fn cut(self, began: f64, ended: f64) -> Self {
         self.fault(began, ended, true, Hole::Nobody)
     }
@@ -151,13 +151,13 @@ impl Told {
         self
     }
 
-    /// It has a second source of truth, which it reads within a second.
+    /// Gives the readers a baseline, which they read within a second.
     fn baseline(mut self) -> Self {
         self.0.promise.reload = Some(Duration::from_secs(1));
         self
     }
 
-    /// The last process began with what had been known by then.
+    /// Starts the last process with a snapshot of this time.
     fn recalled(mut self, seconds: f64) -> Self {
         self.0.readers.last_mut().unwrap().recalled = Some(at(seconds));
         self
@@ -180,7 +180,7 @@ impl Told {
         assert_eq!(rules, [rule]);
     }
 
-    /// Breaks this rule, and maybe others.
+    /// Asserts that the history breaks this rule, and possibly others.
     #[track_caller]
     fn breaks_also(&self, rule: Rule) {
         let verdict = check(&self.0);
@@ -189,7 +189,7 @@ impl Told {
 }
 
 #[test]
-fn a_history_with_too_little_in_it_shows_nothing() {
+fn rejects_schedule_with_too_little_content() {
     let mut told = Told::new().asked(5.0, 0, Answer::Admitted);
     told.passes();
     told.0.promise.minimum = Minimum { seconds: 5, faults: 0, revocations: 1, requests: 1 };
@@ -206,7 +206,7 @@ fn a_history_with_too_little_in_it_shows_nothing() {
 }
 
 #[test]
-fn a_fault_without_effect_does_not_count() {
+fn fault_without_effect_does_not_count() {
     let mut told = Told::new().asked(5.0, 0, Answer::Admitted).cut(1.0, 2.0);
     told.0.promise.minimum = Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 };
     told.passes();
@@ -215,14 +215,14 @@ fn a_fault_without_effect_does_not_count() {
 }
 
 #[test]
-fn a_reader_that_ends_by_itself_is_told() {
+fn reports_reader_that_ended_by_itself() {
     let mut told = Told::new();
     told.0.readers[0].died = true;
     told.breaks(Rule::ReaderDied);
 }
 
 #[test]
-fn a_history_survives_its_own_file() {
+fn history_round_trips_through_its_file() {
     let told = Told::new().cut(1.0, 2.0).asked(15.0, 1, Answer::Admitted);
     let text = serde_json::to_string(&told.0).unwrap();
     Told(serde_json::from_str(&text).unwrap()).breaks(Rule::BeyondBound);

@@ -1,9 +1,9 @@
-//! When a reader may say that it does not know.
+//! Checks when a reader may deny with an unknown verdict.
 
 use super::{Answer, Rule, Told};
 
 #[test]
-fn an_outage_longer_than_the_bound_explains_a_stale_view() {
+fn outage_longer_than_bound_explains_stale_view() {
     let cut = || Told::new().cut(5.0, 12.0);
     cut().asked(8.0, 0, Answer::Stale).passes();
     cut().asked(12.1, 0, Answer::Stale).passes();
@@ -13,7 +13,7 @@ fn an_outage_longer_than_the_bound_explains_a_stale_view() {
 }
 
 #[test]
-fn a_view_that_stays_stale_when_redis_is_back_is_a_slow_recovery() {
+fn stale_view_after_recovery_time_is_slow_recovery() {
     let cut = || Told::new().cut(5.0, 12.0);
     cut().asked(14.0, 0, Answer::Stale).passes();
     cut().asked(14.2, 0, Answer::Stale).breaks(Rule::SlowRecovery);
@@ -22,7 +22,7 @@ fn a_view_that_stays_stale_when_redis_is_back_is_a_slow_recovery() {
 }
 
 #[test]
-fn outages_without_time_to_recover_between_them_are_one() {
+fn outages_without_recovery_time_between_them_count_as_one() {
     let cuts = Told::new().cut(5.0, 7.0).cut(8.0, 9.0);
     cuts.asked(8.5, 0, Answer::Stale).passes();
     let apart = Told::new().cut(1.0, 2.0).cut(8.0, 9.0);
@@ -30,22 +30,22 @@ fn outages_without_time_to_recover_between_them_are_one() {
 }
 
 #[test]
-fn a_machine_that_runs_nothing_explains_a_stale_view() {
+fn stalled_machine_explains_stale_view() {
     Told::new().late(6.0, 600).asked(8.0, 0, Answer::Stale).passes();
 }
 
 #[test]
-fn a_reader_is_given_time_to_start() {
+fn reader_has_time_to_start() {
     Told::new().asked(1.9, 0, Answer::NotReady).passes();
     Told::new().asked(2.2, 0, Answer::NotReady).breaks(Rule::SlowRecovery);
-    // Redis was away when it started.
+    // Redis is down when the reader starts.
     let cut = || Told::new().cut(1.0, 7.0);
     cut().asked(8.9, 0, Answer::NotReady).passes();
     cut().asked(9.2, 0, Answer::NotReady).breaks(Rule::SlowRecovery);
 }
 
 #[test]
-fn a_reader_that_begins_with_a_snapshot_may_be_stale_for_as_long() {
+fn reader_with_snapshot_may_be_stale_until_recovered() {
     let told = |seconds| {
         let told = Told::new().restarted(5.0).recalled(1.0);
         told.asked(seconds, 0, Answer::Stale)
@@ -55,16 +55,16 @@ fn a_reader_that_begins_with_a_snapshot_may_be_stale_for_as_long() {
 }
 
 #[test]
-fn a_reader_that_was_ready_once_is_never_unready() {
+fn ready_reader_must_not_become_unready() {
     let told = Told::new().asked(1.0, 0, Answer::Admitted);
     told.asked(1.5, 0, Answer::NotReady).breaks(Rule::UntrueReason);
-    // What it has read already it may say before that.
+    // Before it is ready, it may deny tokens whose revocation it has read.
     let mut told = Told::new().asked(0.5, 1, Answer::Revoked).asked(1.0, 0, Answer::NotReady);
     told.0.revocations[0].attempted = crate::time::At(0);
     told.passes();
 }
 
 #[test]
-fn no_answer_at_all_is_nobodys_lie() {
+fn missing_answer_breaks_no_rule() {
     Told::new().asked(5.0, 0, Answer::None).passes();
 }

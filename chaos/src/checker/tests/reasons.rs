@@ -1,24 +1,24 @@
-//! A denial must be true, and a good token must pass.
+//! Checks that every denial has a true reason, and that good tokens are admitted.
 
 use super::{Answer, Hole, Rule, Scope, Told, UNIX_START};
 
 #[test]
-fn only_what_somebody_revoked_is_refused_as_revoked() {
+fn only_revoked_tokens_may_be_denied_as_revoked() {
     Told::new().asked(10.5, 1, Answer::Revoked).passes();
-    // Attempted and not yet acknowledged: it may be known.
+    // Attempted and not yet acknowledged: a reader may know it already.
     Told::new().asked(9.95, 1, Answer::Revoked).passes();
     Told::new().asked(9.0, 1, Answer::Revoked).breaks(Rule::UntrueReason);
     Told::new().asked(20.0, 0, Answer::Revoked).breaks(Rule::UntrueReason);
 }
 
 #[test]
-fn any_other_answer_is_untrue() {
+fn unexpected_answer_breaks_rule() {
     let other = || Answer::Other("401 missing_token".to_owned());
     Told::new().asked(5.0, 0, other()).breaks(Rule::UntrueReason);
 }
 
 #[test]
-fn a_hole_explains_that_older_tokens_are_refused() {
+fn gap_explains_denial_of_older_tokens() {
     let told = || Told::new().fault(5.0, 6.0, false, Hole::Everyone);
     told().asked(20.0, 0, Answer::HistoryIncomplete).passes();
     told().asked(4.0, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
@@ -28,19 +28,19 @@ fn a_hole_explains_that_older_tokens_are_refused() {
 }
 
 #[test]
-fn a_token_made_after_the_hole_and_its_margin_passes() {
+fn gap_does_not_explain_denial_of_newer_tokens() {
     let minted = |second: i64| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
         told.0.tokens[0].iat = UNIX_START + second;
         told.asked(30.0, 0, Answer::HistoryIncomplete)
     };
-    // Noticed by 8 s, and a margin of 5 s.
+    // The gap is detected by 8 s, and the margin is 5 s.
     minted(14).passes();
     minted(15).breaks(Rule::Unexplained);
 }
 
 #[test]
-fn a_reader_that_is_cut_off_notices_the_hole_when_it_is_back() {
+fn cut_off_reader_detects_gap_when_back() {
     let minted = |scope| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone).cut(4.0, 16.0);
         told.0.faults[1].scope = scope;
@@ -52,7 +52,7 @@ fn a_reader_that_is_cut_off_notices_the_hole_when_it_is_back() {
 }
 
 #[test]
-fn what_every_reader_had_read_is_missing_for_newcomers_alone() {
+fn trimmed_history_is_gap_only_for_new_readers() {
     let tidied = || {
         let told = Told::new().asked(1.0, 0, Answer::Admitted);
         told.fault(5.0, 6.0, false, Hole::Newcomers)
@@ -62,7 +62,7 @@ fn what_every_reader_had_read_is_missing_for_newcomers_alone() {
 }
 
 #[test]
-fn in_strict_mode_a_start_explains_that_older_tokens_are_refused() {
+fn start_in_strict_mode_explains_denial_of_older_tokens() {
     let strict = |second: i64| {
         let mut told = Told::new().strict();
         told.0.tokens[0].iat = UNIX_START + second;
@@ -73,11 +73,11 @@ fn in_strict_mode_a_start_explains_that_older_tokens_are_refused() {
 }
 
 #[test]
-fn a_second_source_ends_the_refusal_of_older_tokens() {
+fn baseline_ends_denial_of_older_tokens() {
     let told = || Told::new().fault(5.0, 6.0, false, Hole::Everyone).baseline();
     told().asked(9.0, 0, Answer::HistoryIncomplete).passes();
     told().asked(9.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
-    // A process that begins later has to find it out, and to ask, itself.
+    // A process that starts later detects the gap and reads the baseline itself.
     told().restarted(20.0).asked(23.0, 0, Answer::HistoryIncomplete).passes();
     told().restarted(20.0).asked(23.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
     let start = || Told::new().strict().baseline();
@@ -86,7 +86,7 @@ fn a_second_source_ends_the_refusal_of_older_tokens() {
 }
 
 #[test]
-fn a_reader_that_begins_with_a_snapshot_from_before_a_hole_notices_it_again() {
+fn reader_with_older_snapshot_detects_gap_again() {
     let told = |recalled: f64, second: i64| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
         told.0.tokens[0].iat = UNIX_START + second;
@@ -98,7 +98,7 @@ fn a_reader_that_begins_with_a_snapshot_from_before_a_hole_notices_it_again() {
 }
 
 #[test]
-fn ids_from_the_future_make_a_newcomer_doubt_everything_before_it() {
+fn ids_from_future_let_new_reader_suspect_any_loss() {
     let minted = |ids_ahead| {
         let mut told = Told::new().fault(5.0, 6.0, false, Hole::Everyone);
         told.0.faults[0].ids_ahead = ids_ahead;

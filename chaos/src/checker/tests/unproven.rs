@@ -1,4 +1,4 @@
-//! Readers that must not be ready, and keys that they do not know.
+//! Checks readers that must not be ready, and keys that readers do not know.
 
 use super::{Answer, Lost, Rule, Told, at};
 
@@ -9,7 +9,7 @@ fn unproven_reader_admits_nobody_and_is_never_ready() {
     unproven().asked(7.0, 0, Answer::HistoryIncomplete).breaks_also(Rule::FalselyReady);
     unproven().probed(7.0, None).breaks(Rule::FalselyReady);
     unproven().asked(7.0, 0, Answer::NotReady).probed(7.0, Some("not_provisioned")).passes();
-    // However long that lasts.
+    // For any length of time.
     let never = Told::new().unproven_until(f64::INFINITY);
     never.asked(40.0, 0, Answer::NotReady).probed(40.0, Some("replaying")).passes();
     unproven().asked(8.1, 0, Answer::Admitted).probed(8.1, None).passes();
@@ -43,7 +43,7 @@ fn unknown_key_is_excepted_by_default_and_bounded_in_strict_mode() {
     unknown().asked(20.0, 1, Answer::Admitted).passes();
     unknown().strict().asked(12.9, 1, Answer::Admitted).passes();
     unknown().strict().asked(13.1, 1, Answer::Admitted).breaks(Rule::BeyondBound);
-    // A reader that has learnt it must know the token, whatever the process before it read.
+    // A reader with the key must deny the token, even if the previous process could not verify it.
     let learnt = || unknown().restarted(15.0).accepting(&[1, 0]);
     learnt().asked(16.0, 1, Answer::Revoked).passes();
     learnt().asked(18.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
@@ -83,7 +83,7 @@ fn forged_message_explains_stale_view_in_strict_mode_for_a_minute() {
 
 #[test]
 fn reader_with_nothing_to_verify_need_not_be_ready() {
-    // The only message was published before it began, with a key that it does not know.
+    // The only message was published before its start, with a key that it does not know.
     let begun = |key| {
         let told = Told::new().signed_with(key).restarted(11.0);
         told.asked(20.0, 0, Answer::NotReady)
