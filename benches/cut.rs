@@ -381,8 +381,8 @@ async fn ask_on(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64
 }
 
 fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
-    // The clients have a runtime of their own: their time for ten thousand ends is not the
-    // server's.
+    // The clients have their own runtime, so their work for ten thousand endings does not slow the
+    // server.
     let clients = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (mut spans, mut quiet, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -433,7 +433,7 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
     let [busy50, busy99] = [0.5, 0.99].map(|share| quantile(&busy, share));
     println!("{AT_ONCE} at once: the last ends after {span:.1} ms, at worst {worst:.1} (aim: 100)");
     println!(
-        "  other requests meanwhile: p50 {busy50:.0}, p99 {busy99:.0} µs; before: {quiet50:.0}, {quiet99:.0} (aim: p99 at most twice)"
+        "  other requests during a cut: p50 {busy50:.0}, p99 {busy99:.0} µs; before: {quiet50:.0}, {quiet99:.0} (aim: p99 at most twice)"
     );
     figures.push(figure("10,000 streams cut at once, the last", span, "ms", None));
     figures.push(figure("other requests while 10,000 are cut, p99", busy99, "us", Some(quiet99)));

@@ -44,7 +44,7 @@ fn main() {
     println!("{count} forged messages of about 300 bytes, and a real revocation behind them");
     println!("  raw socket, read and discarded    {raw:>8.2} s");
     println!("  until the revocation is in force  {ours:>8.2} s   {ratio:.2} times as long");
-    println!("  memory meanwhile, at its highest  {grown:>+8.1} MB");
+    println!("  peak growth of memory             {grown:>+8.1} MB");
     std::fs::create_dir_all("target/figures").expect("a folder");
     let figures = json!([
         { "name": "behind a flood, in force", "value": ours, "unit": "s",

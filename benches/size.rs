@@ -33,7 +33,7 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service};
 
 const ENTRIES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// Enough tokens that a look-up finds nothing left in the caches from the last one.
+/// So many tokens that no look-up finds data of an earlier one in the processor's caches.
 const TOKENS: u64 = 65_536;
 /// Checks in one sample. Their tokens are read just before, as a service does.
 const SAMPLE: usize = 64;
@@ -155,7 +155,7 @@ type Streaming = Pin<Box<GuardedResponseBody<Idle>>>;
 struct Serving {
     revocations: RevocationsWriter,
     service: Guarded<Streams>,
-    /// Streams so far: each has its own claims.
+    /// The number of streams started. Each has its own claims.
     started: u64,
     _running: Vec<Streaming>,
 }

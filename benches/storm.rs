@@ -2,7 +2,7 @@
 //! minutes and writes `target/figures/storm.json`.
 //!
 //! Three storms of 20 s send 10,000 signed revocations a second through a real redis-server:
-//! 600,000 messages in a minute. Quiet periods of 10 s separate them. Meanwhile axum serves
+//! 600,000 messages in a minute. Quiet periods of 10 s separate them. At the same time, axum serves
 //! requests at an even pace, and older entries of the state expire. Every tenth request has a token
 //! that the storm revokes. The result compares request times in the storm and in quiet, in the same
 //! run. `STORM_SECONDS=6` shortens the periods for a trial; entries expire once a minute.

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use tower::{Layer, Service};
 
 const ENTRIES: [u64; 3] = [0, 1_000, 1_000_000];
-/// Tokens, each checked once per pass: enough that a look-up finds nothing left in the caches from
-/// the last one.
+/// The number of tokens, each checked once per pass. It is so large that no look-up finds data of
+/// an earlier one in the processor's caches.
 const TOKENS: u64 = 65_536;
 /// Tokens of busy agents: they are checked again while they are still in the caches.
 const BUSY: usize = 1_024;

@@ -1,15 +1,15 @@
-//! What a follower really sends: caught between it and its server.
+//! A proxy that records the commands of a follower.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What each connection through the spy said, in the order in which they were made.
+/// The bytes that each connection sent through the proxy, in the order of connecting.
 #[derive(Clone, Default)]
 pub(crate) struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// Stands before the server; the port to connect to, and what is heard there.
+/// Starts a proxy before the server. Returns its port and the record.
 pub(crate) fn listen(server: u16) -> (u16, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -58,7 +58,7 @@ type Command = Vec<Vec<u8>>;
 pub(crate) struct Batch(Vec<Command>);
 
 impl Batch {
-    /// With other cursors in the read.
+    /// Returns the bytes of the batch, with other cursors in the read.
     pub(crate) fn at(&self, cursors: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for command in &self.0 {
@@ -79,7 +79,7 @@ impl Batch {
         self.0.len()
     }
 
-    /// The names of the streams, and the cursors that were sent.
+    /// Returns the names of the streams, and the cursors that were sent.
     pub(crate) fn read(&self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let read = self.0.last().expect("a batch ends with a read");
         let streams = read.iter().position(|part| part == b"STREAMS").expect("XREAD STREAMS") + 1;
@@ -99,17 +99,18 @@ impl std::fmt::Display for Batch {
     }
 }
 
-/// What a follower sends while it waits.
+/// The commands that a follower sends while it waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
-    /// The last batch that proves what it reads.
+    /// The last batch that also asks for a completeness proof.
     pub(crate) full: Batch,
-    /// The last that only reads: sent soon after a full one. The same if there was none.
+    /// The last batch without the proof, or `full` if there was none. A follower sends it soon
+    /// after a full one.
     pub(crate) short: Batch,
 }
 
 impl Heard {
-    /// From the connection on which the streams are read.
+    /// Returns the commands of the connection that reads the streams.
     pub(crate) fn script(&self) -> Script {
         let heard = self.0.lock().expect("no panic");
         let reader = heard.iter().map(|said| batches(said)).max_by_key(Vec::len);

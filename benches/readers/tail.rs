@@ -1,4 +1,4 @@
-//! A raw socket that sends what a follower sends, so that a thousand of them fit into one thread.
+//! A raw socket that sends the commands of a follower. A thousand of them fit into one thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::spy::Script;
 
-/// How often a follower asks in full, while messages come one by one.
+/// The pause between two full batches of a follower, while messages come one by one.
 const FULL_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Tail {
@@ -32,7 +32,7 @@ impl Tail {
         &self.cursors
     }
 
-    /// Sends one batch and waits for all its answers: how many messages came of this stream.
+    /// Sends one batch and reads all replies. Returns the number of new messages in this stream.
     pub(crate) async fn turn(&mut self, counted: &[u8]) -> usize {
         let in_full = self.asked_in_full.is_none_or(|asked| asked.elapsed() >= FULL_EVERY);
         if in_full {
@@ -57,7 +57,7 @@ impl Tail {
     }
 }
 
-/// Moves the cursors on; how many entries the counted stream had.
+/// Moves the cursors to the last entries. Returns the number of entries in the counted stream.
 fn take(entries: &Reply<'_>, names: &[Vec<u8>], cursors: &mut [Vec<u8>], counted: &[u8]) -> usize {
     let mut count = 0;
     let Reply::Array(streams) = entries else { return 0 };
@@ -82,12 +82,12 @@ fn take(entries: &Reply<'_>, names: &[Vec<u8>], cursors: &mut [Vec<u8>], counted
 enum Reply<'a> {
     Text(&'a [u8]),
     Array(Vec<Reply<'a>>),
-    /// A number, nothing, or an error: a stream that is not there.
+    /// A number, a null, or an error, such as for a missing stream.
     Other,
 }
 
 impl<'a> Reply<'a> {
-    /// None until all of it is there.
+    /// Returns `None` until the reply is complete.
     fn read(bytes: &'a [u8], at: &mut usize) -> Option<Self> {
         let rest = bytes.get(*at..)?;
         let end =

@@ -1,4 +1,4 @@
-//! A line plot as SVG: sizes by powers of ten along the bottom, a cost from zero up the side.
+//! A line plot as SVG, with sizes in powers of ten on the x axis and costs from zero on the y axis.
 
 use std::fmt::Write;
 
@@ -7,11 +7,11 @@ use crate::figures::shown;
 const WIDTH: f64 = 680.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 64.0;
-/// Room for the name of a line at its end.
+/// Room for the name at the end of each line.
 const RIGHT: f64 = 190.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 48.0;
-/// Legible on white and on black.
+/// Readable on white and on black.
 const TEXT: &str = "#7d8590";
 const LINES: [&str; 4] = ["#3f83f8", "#e0812f", "#2f9e6e", "#b065d8"];
 
@@ -54,7 +54,7 @@ pub(crate) fn draw(title: &str, sizes: &str, costs: &str, lines: &[Line]) -> Str
         let words = format!("10<tspan dy=\"-5\" font-size=\"10\">{power}</tspan>");
         text((x(size), HEIGHT - BOTTOM + 20.0), "middle", TEXT, "", &words);
     }
-    // Names that would lie on one another are moved apart.
+    // Moves names apart that would overlap.
     let mut ends: Vec<_> = lines.iter().zip(LINES).collect();
     let end = |line: &Line| line.points.last().map_or(0.0, |(_, cost)| *cost);
     ends.sort_by(|(one, _), (other, _)| end(other).total_cmp(&end(one)));
@@ -91,7 +91,7 @@ pub(crate) fn draw(title: &str, sizes: &str, costs: &str, lines: &[Line]) -> Str
     svg + "</svg>\n"
 }
 
-/// 1, 2 or 5 times a power of ten, and at least this.
+/// Returns the smallest of 1, 2 or 5 times a power of ten that is at least this.
 fn nice(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= step);

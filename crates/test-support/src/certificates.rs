@@ -1,4 +1,4 @@
-//! A private authority for tests, and certificates that it signs.
+//! A private certificate authority for tests, and certificates that it signs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
 };
 
-/// A private authority, as companies have.
+/// A private certificate authority, such as companies have.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -25,8 +25,8 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Signs a certificate for this host, with a common name that is not the authority's: equal
-    /// names make a certificate pass for its own authority.
+    /// Signs a certificate for this host. The common name must differ from the authority's: with
+    /// equal names, a client takes the certificate for the authority's own.
     pub fn certificate(&self, host: &str, common_name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().expect("randomness");
         let mut params = CertificateParams::new(vec![host.to_owned()]).expect("a host name");
@@ -36,7 +36,7 @@ impl Authority {
     }
 }
 
-/// Writes `ca.pem`, and for each name `<name>.pem` and `<name>.key`, for the host `localhost`.
+/// Writes `ca.pem`, and `<name>.pem` and `<name>.key` for each name. The host is `localhost`.
 pub fn certificates(folder: &Path, names: &[&str]) {
     let authority = Authority::new("authority");
     let write = |name: String, text: String| {

@@ -3,10 +3,10 @@
 use std::io;
 use std::process::{Child, Command, Stdio};
 
-/// Kills the process `$0` once the shell's input ends, which is when this process is gone.
+/// Kills the process `$0` once the shell's input ends, which happens when this process ends.
 const WATCH: &str = "read -r _; kill -9 \"$0\"";
 
-/// A child process, and a shell that kills it once this process is gone.
+/// A child process, and a shell that kills it when this process ends.
 #[derive(Debug)]
 pub struct KillOnExit {
     process: Child,

@@ -1,4 +1,4 @@
-//! Results of a bench: a table on the screen, and a file to compare with.
+//! The results of a bench: a table on the screen, and a file for comparisons.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ impl Figures {
         Self { bench, all: Vec::new() }
     }
 
-    /// Adds the median, lowest and highest of rounds.
+    /// Adds a figure with the median, lowest and highest of the rounds.
     pub fn add(&mut self, name: &str, rounds: &[f64], unit: &str) {
         let [lowest, highest] = [0.0, 1.0].map(|share| quantile(rounds, share));
         self.all.push(json!({
@@ -31,7 +31,7 @@ impl Figures {
         }));
     }
 
-    /// Adds rounds, and the same rounds without what is measured as their floor.
+    /// Adds a figure and its floor: the same rounds without the measured part.
     pub fn beside(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
         self.add(name, rounds, unit);
         if let Some(figure) = self.all.last_mut() {

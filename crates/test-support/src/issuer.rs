@@ -59,8 +59,8 @@ impl Issuer {
         json!({ "keys": [self.key().jwk] }).to_string()
     }
 
-    /// Signs a mandate of ten minutes for the session `sid`. The claims in `more` are added; they
-    /// replace claims of the same name.
+    /// Signs a mandate for the session `sid` that is valid for ten minutes. The claims in `more`
+    /// are added, and replace claims with the same name.
     pub fn mint(&self, sid: &str, audience: &str, more: &Value) -> Result<String, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut claims = json!({

@@ -1,7 +1,7 @@
-//! Servers, issuers, waiting and figures that tests, benches, examples and fault injection share.
+//! Servers, issuers, waiting and figures, shared by tests, benches, examples and fault injection.
 //!
-//! It is not published. Each module is behind a feature of its name, for the sake of its
-//! dependencies.
+//! The crate is not published. Most modules are behind a feature of the same name, which limits the
+//! dependencies of each user.
 
 pub mod child_guard;
 pub mod ports;

@@ -1,4 +1,4 @@
-//! An issuer of gateway mandates inside this process. It also checks them, as a service's own
+//! An issuer of gateway mandates inside this process. It also verifies them, as a service's
 //! authentication layer does.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub const ZONE: &str = "zone-demo";
 pub const ISSUER: &str = "https://sts.example";
 const AUDIENCE: &str = "gateway.example";
 
-/// Signs and checks ES256 mandates with a key that is created at start.
+/// Signs and verifies ES256 mandates with a key that is created at start.
 #[derive(Clone)]
 pub struct Issuer(Arc<Keys>);
 
@@ -41,12 +41,12 @@ impl Issuer {
         })))
     }
 
-    /// Signs a mandate of ten minutes for the session `sid`.
+    /// Signs a mandate for the session `sid` that is valid for ten minutes.
     pub fn mint(&self, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
         self.mint_in(ZONE, sid)
     }
 
-    /// Signs a mandate of ten minutes for the session `sid` of another zone.
+    /// Signs a mandate for the session `sid` in another zone. It is valid for ten minutes.
     pub fn mint_in(&self, zone: &str, sid: &str) -> Result<String, Box<dyn std::error::Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({
@@ -57,8 +57,8 @@ impl Issuer {
         Ok(encode(&Header::new(Algorithm::ES256), &claims, &self.0.signing)?)
     }
 
-    /// Inserts the claims of a valid mandate into the request's extensions. The gateway layer denies
-    /// requests without claims.
+    /// Inserts the claims of a valid mandate into the request's extensions. The gateway layer
+    /// denies requests without claims.
     pub fn authenticate<B>(&self, mut request: Request<B>) -> Request<B> {
         if let Some(claims) = self.verify(&request) {
             request.extensions_mut().insert(claims);

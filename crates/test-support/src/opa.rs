@@ -1,6 +1,6 @@
-//! A policy source and a policy engine that a test controls, and questions about their zone.
+//! A policy source and a policy engine that a test controls, with helpers for their zone.
 //!
-//! Each function panics where a test would.
+//! The helpers panic on an error, as a test would.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 /// The zone of every test.
 pub const ZONE: &str = "z-1";
 
-/// A policy source whose answer the test sets.
+/// A policy source whose result the test sets.
 #[derive(Clone)]
 pub struct Script(Arc<Inner>);
 
@@ -29,12 +29,12 @@ struct Inner {
     running: AtomicUsize,
     most_running: AtomicUsize,
     panics: AtomicBool,
-    /// A load takes a permit, where there is a gate.
+    /// The semaphore from which each load takes a permit, if a test has set one.
     gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Script {
-    /// A source without a policy.
+    /// Returns a source without a policy.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             answer: Mutex::new(Ok(None)),
@@ -46,22 +46,22 @@ impl Script {
         }))
     }
 
-    /// Answers with this bundle from now on.
+    /// Returns this bundle from now on.
     pub fn holds(&self, bundle: PolicyBundle) {
         *self.0.answer.lock().unwrap() = Ok(Some(bundle));
     }
 
-    /// Answers that the zone has no policy from now on.
+    /// Reports from now on that the zone has no policy.
     pub fn holds_nothing(&self) {
         *self.0.answer.lock().unwrap() = Ok(None);
     }
 
-    /// Answers with an error from now on.
+    /// Returns an error from now on.
     pub fn fails(&self) {
         *self.0.answer.lock().unwrap() = Err(SourceError::new("the database is away"));
     }
 
-    /// Panics at each load, or no longer does.
+    /// Sets whether each load panics.
     pub fn panics(&self, does: bool) {
         self.0.panics.store(does, Ordering::SeqCst);
     }
@@ -73,19 +73,19 @@ impl Script {
         gate
     }
 
-    /// Lets all waiting and later loads pass.
+    /// Lets all waiting and later loads continue.
     pub fn opens(&self) {
         if let Some(gate) = self.0.gate.lock().unwrap().take() {
             gate.add_permits(1_000_000);
         }
     }
 
-    /// The number of loads so far.
+    /// Returns the number of loads.
     pub fn loads(&self) -> usize {
         self.0.loads.load(Ordering::SeqCst)
     }
 
-    /// The largest number of loads at one time.
+    /// Returns the largest number of loads at one time.
     pub fn most_running(&self) -> usize {
         self.0.most_running.load(Ordering::SeqCst)
     }
@@ -109,18 +109,18 @@ impl PolicySource for Script {
         }
         self.0.running.fetch_sub(1, Ordering::SeqCst);
         if self.0.panics.load(Ordering::SeqCst) {
-            // Panics without a message in the test's output.
+            // Unwinds without a panic message in the test's output.
             std::panic::resume_unwind(Box::new("a bug in the source"));
         }
         answer
     }
 }
 
-/// A policy engine that decides what the bundle's data say, which is to allow by default. Rejects a
-/// bundle with a module named `broken`, and panics on data with a member `panic`.
+/// A policy engine that returns the decision in the bundle's data, or `allow` without one. Rejects
+/// a bundle with a module named `broken`, and panics if the data has a member `panic`.
 #[derive(Clone, Debug, Default)]
 pub struct Allowing {
-    /// The number of evaluations so far.
+    /// The number of evaluations.
     pub evaluations: Arc<AtomicUsize>,
 }
 
@@ -166,28 +166,28 @@ impl PreparedPolicy for Fixed {
     }
 }
 
-/// A bundle of one module, with its right digest.
+/// Returns a bundle with one module and a correct digest.
 pub fn bundle(version: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_module("authz.rego", version))
 }
 
-/// A bundle that [`Allowing`] rejects.
+/// Returns a bundle that [`Allowing`] rejects.
 pub fn broken(version: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_module("broken", version))
 }
 
-/// A bundle that decides this, `allow` or `deny`.
+/// Returns a bundle with this decision, `allow` or `deny`.
 pub fn deciding(version: &str, decision: &str) -> PolicyBundle {
     sealed(PolicyBundle::new(version).with_data(json!({ "decision": decision })))
 }
 
-/// The bundle with its right digest.
+/// Returns the bundle with a correct digest.
 pub fn sealed(bundle: PolicyBundle) -> PolicyBundle {
     let digest = bundle.compute_digest();
     bundle.with_digest(digest)
 }
 
-/// A state that was just proven complete, on a clock that the test moves.
+/// Returns a state that was just proven complete, and the clock that the test moves.
 pub fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
@@ -195,7 +195,7 @@ pub fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     (revocations, clock)
 }
 
-/// Applies an invalidation, decided and published now, as the follower does.
+/// Applies an invalidation that was decided and published now, as the follower does.
 pub fn invalidate(revocations: &RevocationsWriter, version: &str) {
     invalidate_decided(revocations, version, revocations.now().wall);
 }
@@ -210,19 +210,19 @@ pub fn invalidate_decided(revocations: &RevocationsWriter, version: &str, decide
     revocations.apply_published(&event, now, now);
 }
 
-/// An input of [`ZONE`].
+/// Returns an input of [`ZONE`].
 pub fn input() -> PolicyInput {
     input_in(ZONE)
 }
 
-/// An input of this zone.
+/// Returns an input of this zone.
 pub fn input_in(zone: &str) -> PolicyInput {
     let principal = Principal::new("application", "app-1", zone);
     let resource = Resource::new("api", "r-1", "https://api.example").with_scope("read");
     PolicyInput::new(&principal, &resource, "invoke").unwrap().with_request("GET", "/")
 }
 
-/// The status of [`ZONE`], which must be in use.
+/// Returns the status of [`ZONE`], which must be in use.
 pub fn status(policies: &ZonePolicies) -> ZoneStatus {
     policies.status(ZONE).expect("the zone is in use")
 }

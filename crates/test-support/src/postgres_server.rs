@@ -1,5 +1,5 @@
-//! A real PostgreSQL on a free port, with Caracal's tables as far as they are read and their row level
-//! security, gone when it is dropped.
+//! A real PostgreSQL on a free port, with the tables of Caracal that this project reads and their
+//! row level security. It is removed when dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use crate::ports::free_port;
 
 const GRANTS: &str = include_str!("../../postgres/grants.sql");
 
-/// The tables of Caracal's migrations, without the columns that are never read.
+/// The tables of Caracal's migrations, without columns that this project never reads.
 const TABLES: &str = "
     CREATE TABLE authority_records (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
@@ -85,12 +85,12 @@ impl PostgresServer {
         Self { folder, port, process }
     }
 
-    /// Returns the address that a service is given.
+    /// Returns the connection URL of a service.
     pub fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
 
-    /// Returns that address with another password.
+    /// Returns the connection URL with another password.
     pub fn url_with(&self, password: &str) -> String {
         format!("postgres://caracal_revocation:{password}@127.0.0.1:{}/postgres", self.port)
     }
@@ -105,7 +105,7 @@ impl PostgresServer {
         self.folder.path()
     }
 
-    /// Returns that address with the port of a proxy.
+    /// Returns the connection URL with the port of a proxy.
     pub fn url_at(&self, port: u16) -> String {
         self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
     }
@@ -141,7 +141,7 @@ impl PostgresServer {
 
     /// Starts it again on the same port and the same files.
     pub fn restart(&mut self) {
-        // Processes that the killed server left hold the files for a moment.
+        // Processes of the killed server may still use the files for a moment.
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             self.process = launch(self.folder.path(), self.port);
@@ -152,13 +152,13 @@ impl PostgresServer {
         }
     }
 
-    /// Makes the next start one that waits for a primary.
+    /// Makes it a standby at the next start: it then waits for a primary.
     pub fn become_standby(&self) {
         let path = self.folder.path().join("data/standby.signal");
         std::fs::write(path, "").expect("the folder can be written to");
     }
 
-    /// Stops its process; it accepts connections and answers nothing.
+    /// Stops its process. The server still accepts connections, but answers nothing.
     pub fn freeze(&self) {
         signal(self.process.id(), "-STOP").expect("the server can be stopped");
     }
@@ -192,7 +192,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Ends all of its processes at once, also if it is stopped.
+        // Ends all of its processes at once, even if they are stopped.
         let _ = signal(self.process.id(), "-CONT");
         let _ = signal(self.process.id(), "-QUIT");
         let _ = self.process.wait();
@@ -211,7 +211,7 @@ fn program(name: &str) -> Command {
     program_at(&binary(name))
 }
 
-/// Returns a command for a program that refuses to run as root, as another user if this one is root.
+/// Returns a command for a program that refuses to run as root. Runs it as another user if needed.
 pub fn program_at(binary: &Path) -> Command {
     if !is_root() {
         return Command::new(binary);
@@ -232,7 +232,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-/// Finds a server program: Debian keeps them outside of the path.
+/// Finds a server program. Debian installs them outside of `PATH`.
 fn binary(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions

@@ -1,4 +1,4 @@
-//! A real redis-server on a free port, with its own data folder, gone when it is dropped.
+//! A real redis-server on a free port, with its own data folder. Both are removed when dropped.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -26,7 +26,8 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server that the wire contract accepts: append-only file on, no eviction.
+    /// Starts a server with the settings that the wire contract requires: append-only file, no
+    /// eviction.
     pub fn start() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "everysec"])
     }
@@ -36,14 +37,14 @@ impl RedisServer {
         Self::start_with(&["--appendonly", "no"])
     }
 
-    /// Starts a server with these arguments after those that it always has.
+    /// Starts a server with these arguments in addition to the fixed ones.
     pub fn start_with(arguments: &[&str]) -> Self {
         for _ in 0..5 {
             let mut server = Self::launch(arguments).expect("redis-server runs");
             if server.wait_until_up() {
                 return server;
             }
-            // Another process took the port in between: try the next.
+            // Another process took the port before the server did: try again.
         }
         panic!("redis-server does not start with {arguments:?}");
     }
@@ -66,7 +67,7 @@ impl RedisServer {
         (server, port)
     }
 
-    /// Launches a server and does not wait until it answers.
+    /// Launches a server without waiting for it.
     pub fn launch(arguments: &[&str]) -> io::Result<Self> {
         let folder = TempDir::with_prefix("redis-")?;
         let port = free_port()?;
@@ -75,19 +76,19 @@ impl RedisServer {
         Ok(Self { folder, port, arguments, process })
     }
 
-    /// Launches it again on the same port and files, with other arguments, and does not wait.
+    /// Launches it again with the same port and files and with other arguments, without waiting.
     pub fn relaunch(&mut self, arguments: &[&str]) -> io::Result<()> {
         self.arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
         self.process = launch(self.folder.path(), self.port, &self.arguments)?;
         Ok(())
     }
 
-    /// Returns the address that a service is given.
+    /// Returns the URL for `REDIS_URL`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Returns the address of its socket.
+    /// Returns its socket address.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -97,7 +98,7 @@ impl RedisServer {
         self.port
     }
 
-    /// Returns the folder of its data; a test may add files.
+    /// Returns the folder of its data. A test may add files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -112,7 +113,7 @@ impl RedisServer {
         settings(&self.url(), keys)
     }
 
-    /// Opens a plain connection, for what Caracal's other services and operators do.
+    /// Opens a plain connection, to act as Caracal's other services or as an operator.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         redis::Client::open(self.url())
             .expect("an address")
@@ -133,7 +134,7 @@ impl RedisServer {
         assert!(self.wait_until_up(), "the server comes back");
     }
 
-    /// Stops its process; it keeps its connections and answers nothing.
+    /// Stops its process. The server keeps its connections, but answers nothing.
     pub fn freeze(&self) {
         signal(self.process.id(), "-STOP").expect("the server can be stopped");
     }
@@ -143,7 +144,7 @@ impl RedisServer {
         signal(self.process.id(), "-CONT").expect("the server can be continued");
     }
 
-    /// Returns the time for which its threads have been on a processor.
+    /// Returns the processor time of its threads.
     pub fn processor_time(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
         let nanos = tasks.into_iter().flatten().flatten().filter_map(|task| {
@@ -168,7 +169,7 @@ impl RedisServer {
     }
 }
 
-/// Returns settings with which the streams may be missing.
+/// Returns settings in `dev` mode, in which the streams may be missing.
 pub fn settings(url: &str, keys: &KeyRing) -> Settings {
     settings_in("dev", url, keys)
 }
@@ -178,7 +179,7 @@ pub fn settings_in(mode: &str, url: &str, keys: &KeyRing) -> Settings {
     let lookup = |name: &str| match name {
         "REDIS_URL" => Some(url.to_owned()),
         "CARACAL_MODE" => Some(mode.to_owned()),
-        // The keys below take its place.
+        // `with_keys` below replaces this key.
         "STREAMS_HMAC_KEY" if mode != "dev" => Some("00".repeat(32)),
         _ => None,
     };
@@ -201,7 +202,7 @@ fn launch(folder: &Path, port: u16, arguments: &[String]) -> io::Result<KillOnEx
     })
 }
 
-/// Returns `true` once the server has loaded its data: until then it answers with an error.
+/// Returns `true` once the server has loaded its data. Until then it answers with an error.
 fn answers_ping(port: u16) -> bool {
     use std::io::{Read, Write};
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };

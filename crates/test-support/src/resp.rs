@@ -1,4 +1,4 @@
-//! A blocking socket to Redis without a client library: the floor under every reader.
+//! A blocking socket to Redis without a client library: the fastest possible reader, as a floor.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::redis_server::RedisServer;
 
 impl RedisServer {
-    /// Starts a replica of another server, and returns once the replica has all of its data.
+    /// Starts a replica of another server, and waits until it has all of the primary's data.
     pub fn replica_of(primary: &Self) -> Self {
         let port = primary.port().to_string();
         let server = Self::start_with(&["--appendonly", "no", "--replicaof", "127.0.0.1", &port]);
@@ -38,7 +38,7 @@ impl RedisServer {
     }
 }
 
-/// A blocking socket with just enough RESP.
+/// A blocking socket with a minimal RESP reader and writer.
 pub struct RespSocket {
     reader: BufReader<TcpStream>,
     commands: Vec<u8>,
@@ -68,7 +68,7 @@ impl RespSocket {
         self.commands.clear();
     }
 
-    /// Reads one answer of any shape, and calls `on_text` with each string in it.
+    /// Reads one reply of any shape, and calls `on_text` with each string in it.
     pub fn skip(&mut self, on_text: &mut impl FnMut(&[u8])) {
         let mut line = Vec::new();
         let mut left = 1_u64;

@@ -1,4 +1,4 @@
-//! The smallest HTTP services: what a layer costs is measured around them.
+//! The smallest HTTP services. Benches put a layer around them to measure its cost.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -47,7 +47,7 @@ impl<B> Service<Request<B>> for Streams {
     }
 }
 
-/// A body with one frame, after which it waits for ever.
+/// A body with one frame, which then stays open without an end.
 #[derive(Debug, Default)]
 pub struct Idle {
     has_begun: bool,

@@ -1,4 +1,4 @@
-//! ES256 keys of a test: signing, and the entry of a JWKS.
+//! ES256 keys for tests: they sign tokens, and return their JWKS entry.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
@@ -26,12 +26,12 @@ impl SigningKey {
         }
     }
 
-    /// Returns the name under which the key is published.
+    /// Returns the `kid` under which the key is published.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// Returns the key that jsonwebtoken signs with.
+    /// Returns the private key for jsonwebtoken.
     pub const fn encoding_key(&self) -> &EncodingKey {
         &self.signing
     }
@@ -41,7 +41,7 @@ impl SigningKey {
         &self.public_key
     }
 
-    /// Returns the entry of a JWKS.
+    /// Returns the key's entry in a JWKS.
     pub fn jwk(&self) -> Value {
         let [x, y] = [1..33, 33..65].map(|range| URL_SAFE_NO_PAD.encode(&self.public_key[range]));
         json!({

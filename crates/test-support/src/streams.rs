@@ -1,4 +1,4 @@
-//! The streams of an example: on the Redis that the environment names, or inside this process.
+//! The streams of an example: on the Redis of the environment, or inside this process.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,12 +9,12 @@ use caracal_revocation::{Follower, InProcess, Publisher, Revocations, Settings};
 
 type Error = Box<dyn std::error::Error>;
 
-/// The settings that name a Redis.
+/// The settings that can name a Redis.
 const SERVERS: [&str; 5] =
     ["REDIS_URL", "REDIS_URL_FILE", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER_NODES"];
-/// How long reading the history may take.
+/// The longest time that reading the history may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long all messages may fail verification before the key counts as wrong.
+/// The time for which all messages may fail verification before the key counts as wrong.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Returns a follower, and a publisher that writes to these streams as Caracal does.
@@ -23,13 +23,13 @@ pub async fn from_env(writes: &[Stream]) -> Result<(Follower, Publisher), Error>
     Ok((origin.follower()?, origin.publisher().await?))
 }
 
-/// Returns a session id that no earlier run revoked: Redis keeps the revocations of all runs.
+/// Returns a session id that no earlier run has revoked. Redis keeps the revocations of all runs.
 pub fn session() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("session-{:x}", now.as_micros())
 }
 
-/// Waits until the history is read. The error says why it could not be read.
+/// Waits until the history is read. The error names the reason if it cannot be read.
 pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
     let begun = std::time::Instant::now();
     loop {
@@ -64,8 +64,8 @@ pub enum Origin {
 impl Origin {
     /// Reads the place of the streams from the environment, for an example that writes to `writes`.
     ///
-    /// If the environment names a Redis, it must also name the stream key. Services on the same Redis
-    /// reject messages of another key, and deny requests while no message verifies. A Redis
+    /// If the environment names a Redis, it must also name the stream key. Services on the same
+    /// Redis reject messages of another key, and deny requests while no message verifies. A Redis
     /// without any of Caracal's streams is provisioned.
     pub async fn from_env(writes: &[Stream]) -> Result<Self, Error> {
         let Some(server) = SERVERS.into_iter().find(|name| is_set(name)) else {
@@ -82,7 +82,7 @@ impl Origin {
             )
             .into());
         }
-        // As text: the error names the setting.
+        // As text, so that the printed error names the setting.
         let settings = Settings::from_env().map_err(|error| error.to_string())?;
         println!("Streams: on Redis, {}. This example writes to {writes}.", settings.address());
         provision(&settings).await?;
@@ -116,8 +116,8 @@ fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
 }
 
-/// Creates the streams on a Redis that has none of them: a follower treats such a Redis as the wrong
-/// one.
+/// Creates the streams on a Redis that has none of them. A follower would take such a Redis for the
+/// wrong one.
 async fn provision(settings: &Settings) -> Result<(), Error> {
     let text = |error: caracal_revocation::admin::InspectError| {
         format!("cannot use Redis, {}: {error}", settings.address())
@@ -130,7 +130,7 @@ async fn provision(settings: &Settings) -> Result<(), Error> {
     };
     if Stream::ALL.into_iter().all(is_missing) {
         redis.provision().await.map_err(text)?;
-        println!("None of Caracal's streams was there: made them, as `caracal-streams provision`.");
+        println!("Created Caracal's streams, since none existed (as `caracal-streams provision`).");
     }
     Ok(())
 }

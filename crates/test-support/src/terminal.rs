@@ -1,4 +1,4 @@
-//! Runs an example as a program, and types the commands that it prints, for tests.
+//! For tests: runs an example as a program, and runs the commands that it prints.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a process has written so far.
+/// The output of a process up to now.
 #[derive(Clone, Default)]
 pub struct Output(Arc<Mutex<String>>);
 
 impl Output {
-    /// Returns all that was written so far.
+    /// Returns everything that the process has written up to now.
     pub fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
@@ -52,7 +52,7 @@ impl Output {
     }
 }
 
-/// Returns a program with only these variables, and a free port unless they set another.
+/// Returns a command with only these variables, and a free port unless they set another.
 fn command(program: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
@@ -62,7 +62,7 @@ fn command(program: &Path, environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs a program to its end. Returns whether it succeeded, and all that it wrote.
+/// Runs a program to its end. Returns `true` if it succeeded, and its output.
 pub fn ended(program: &Path, environment: &[(&str, &str)]) -> (bool, String) {
     let output = command(program, environment).output().expect("the program runs");
     let text = [output.stdout, output.stderr].concat();
@@ -88,7 +88,7 @@ impl Running {
         Self { process, output }
     }
 
-    /// Returns the commands that it prints for the user, in blocks, once there are `count` blocks.
+    /// Waits until the program has printed `count` blocks of commands, and returns them.
     #[track_caller]
     pub fn blocks(&self, count: usize) -> Vec<Vec<String>> {
         let begun = Instant::now();
@@ -110,7 +110,7 @@ impl Drop for Running {
     }
 }
 
-/// Splits a text into blocks of indented lines. A backslash at the end of a line continues the command.
+/// Returns the blocks of indented lines. A backslash at the end of a line continues the command.
 fn blocks(text: &str) -> Vec<Vec<String>> {
     let (mut blocks, mut block) = (Vec::new(), Vec::<String>::new());
     for line in text.lines() {
@@ -149,7 +149,7 @@ impl Shell {
         Self { process, input, output, typed: 0 }
     }
 
-    /// Types a command, and returns what it wrote once it has ended.
+    /// Runs a command, and returns its output once it has ended.
     #[track_caller]
     pub fn run(&mut self, command: &str) -> String {
         self.typed += 1;
@@ -159,8 +159,8 @@ impl Shell {
         self.output.text()[before..].trim_end_matches(&end).to_owned()
     }
 
-    /// Types a block, and checks each status that a command's comment names. A 401 may take a moment;
-    /// a 200 must come at once.
+    /// Runs a block of commands. If a command's comment is a status, waits up to a deadline for a
+    /// 401, and expects any other status at once.
     #[track_caller]
     pub fn follow(&mut self, block: &[String]) {
         for command in block {
@@ -188,7 +188,7 @@ impl Drop for Shell {
     }
 }
 
-/// Returns the path of a program of another package, built before the test that runs.
+/// Returns the path of a program of another package. It must be built before the test.
 pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps").to_owned();
@@ -197,7 +197,7 @@ pub fn built(name: &str) -> PathBuf {
     program
 }
 
-/// Checks that an example reports a port in use and a missing key before it writes anything.
+/// Checks that an example reports a port in use, and a Redis without a key.
 #[track_caller]
 pub fn names_what_is_wrong(program: &Path) {
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -207,8 +207,8 @@ pub fn names_what_is_wrong(program: &Path) {
     refuses_a_redis_without_a_key(program);
 }
 
-/// Checks that an example needs a key with a Redis. Nothing listens at the address: the example must
-/// fail before it connects.
+/// Checks that an example with a Redis requires a key. No server listens at the address, so the
+/// example must fail before it connects.
 #[track_caller]
 pub fn refuses_a_redis_without_a_key(program: &Path) {
     for (setting, mode) in [

@@ -1,4 +1,4 @@
-//! Claims to decide about and ids to revoke: any number of them, equal in every run.
+//! Any number of claims to check and ids to revoke, equal in every run.
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{Claims, Options, RevocationsWriter};
@@ -6,7 +6,7 @@ use caracal_revocation_state::{Claims, Options, RevocationsWriter};
 /// The first number of ids that are never revoked.
 pub const UNKNOWN: u64 = 1 << 40;
 
-/// Creates a fresh state in which the ids below `entries` are revoked.
+/// Returns a fresh state in which the ids below `entries` are revoked.
 pub fn revoked(entries: u64) -> RevocationsWriter {
     let revocations = RevocationsWriter::new(Options::default());
     revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
@@ -14,7 +14,7 @@ pub fn revoked(entries: u64) -> RevocationsWriter {
     revocations
 }
 
-/// Revokes the ids by real events: as delegations, since one message names many.
+/// Revokes the ids with real events. They revoke delegations, since one message can name many.
 pub fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
     let ring = KeyRing::insecure_accept_unsigned();
     for ids in ids.chunks(500) {
@@ -46,7 +46,7 @@ pub fn claims(sid: &str) -> Claims {
     Claims::new(sid, now, now + 3_600)
 }
 
-/// Returns tokens of four anchors each. If there are entries, the anchor that is looked up last is
+/// Returns tokens with four anchors each. If there are entries, the last anchor in look-up order is
 /// revoked.
 pub fn tokens(count: u64, entries: u64) -> Vec<Claims> {
     let token = |n: u64| {
@@ -61,7 +61,7 @@ pub fn tokens(count: u64, entries: u64) -> Vec<Claims> {
     (0..count).map(token).collect()
 }
 
-/// Returns the id of this number: 36 characters that look like a UUID.
+/// Returns the id of this number: 36 characters in the form of a UUID.
 pub fn id(number: u64) -> String {
     let (high, low) = (mix(number * 2), mix(number * 2 + 1));
     format!(
@@ -74,7 +74,7 @@ pub fn id(number: u64) -> String {
     )
 }
 
-/// `SplitMix64`.
+/// The `SplitMix64` mixing function.
 const fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

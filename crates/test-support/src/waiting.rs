@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The time after which waiting fails; the slowest machine needs less.
+/// The deadline, longer than the slowest machine needs.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until the condition holds. Reads the real clock, also where tokio's clock is paused.
+/// Waits until the condition holds. Uses the real clock, even if tokio's clock is paused.
 ///
 /// # Panics
 ///

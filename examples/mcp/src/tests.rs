@@ -37,7 +37,7 @@ impl Mcp {
 }
 
 async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes for ever")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it does not end in time")
 }
 
 /// Reads the rest of a stream. Returns `true` if it ended with an error.
@@ -55,7 +55,7 @@ async fn rest(mut response: Response<Incoming>) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn a_tool_call_and_both_event_streams_end_on_revocation() {
+async fn revocation_ends_tool_call_and_both_event_streams() {
     let (streams, key) = (InProcess::new(), Key::generate().unwrap());
     let keys = KeyRing::new(key.clone());
     let revocations = Follower::in_process(&streams, keys).unwrap().spawn();
@@ -97,7 +97,7 @@ async fn a_tool_call_and_both_event_streams_end_on_revocation() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_token_finds_the_authorization_server() {
+async fn client_without_token_finds_authorization_server() {
     let (streams, key) = (InProcess::new(), Key::generate().unwrap());
     let revocations = Follower::in_process(&streams, KeyRing::new(key)).unwrap().spawn();
     soon(revocations.ready()).await;

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_denial_is_an_event_of_the_requests_span_and_a_message_a_span_of_its_own() {
+    async fn denial_is_event_in_request_span_and_message_has_own_span() {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
         let subscriber = tracing_subscriber::registry()

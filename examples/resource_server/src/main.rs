@@ -1,9 +1,10 @@
 //! A resource server: verified mandates, scopes and delegations. Runs until Ctrl-C.
 //!
 //! Run it with `cargo run --release -p caracal-example-resource-server`. With `REDIS_URL` and
-//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there; otherwise it uses streams inside this
-//! process. `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same Redis;
-//! otherwise the example starts its own issuer on a free port. `LISTEN` sets another address.
+//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there; otherwise it uses streams inside
+//! this process. `ISSUER` and `ZONE` name a real issuer (such as the example `sts`) on the same
+//! Redis; otherwise the example starts its own issuer on a free port. `LISTEN` sets another
+//! address.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Error> {
     let named = variable("ISSUER")?.filter(|name| !name.trim().is_empty());
     if named.is_some() && matches!(origin, streams::Origin::InProcess(..)) {
         return Err("ISSUER names another process, whose revocations arrive through Redis only: \
-                    set REDIS_URL and STREAMS_HMAC_KEY as it has them"
+                    set REDIS_URL and STREAMS_HMAC_KEY to the values of that process"
             .into());
     }
     let publisher = origin.publisher().await?;
@@ -69,7 +70,8 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads an environment variable. If it is not UTF-8, the error names it and does not show its value.
+/// Reads an environment variable. If it is not UTF-8, the error names it and does not show its
+/// value.
 fn variable(name: &str) -> Result<Option<String>, Error> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! The clients of this example. Each prints what it receives, and how it ended.
+//! The clients of this example. Each prints the data that it receives, and how its request ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;

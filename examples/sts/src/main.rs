@@ -1,9 +1,10 @@
-//! A token endpoint behind the layer. Each revocation is recorded once in a fleet, and keys are replaced
-//! when they are invalidated. Runs until Ctrl-C.
+//! A token endpoint behind the layer. Each revocation is recorded once in a fleet, and keys are
+//! replaced when they are invalidated. Runs until Ctrl-C.
 //!
-//! Run it with `cargo run --release -p caracal-example-sts`. With `REDIS_URL` and `STREAMS_HMAC_KEY` it
-//! follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
-//! sets another address. Other processes receive its revocations through Redis only.
+//! Run it with `cargo run --release -p caracal-example-sts`. With `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there; otherwise it uses streams inside
+//! this process. `LISTEN` sets another address. Other processes receive its revocations through
+//! Redis only.
 
 mod records;
 
@@ -27,8 +28,8 @@ use tokio::sync::watch;
 type Error = Box<dyn std::error::Error>;
 
 const ZONE: &str = "zone-demo";
-/// The groups of this example. In `sts-revocation` and `sts-keys` it would take messages from a real
-/// STS.
+/// The groups of this example. In the groups `sts-revocation` and `sts-keys` it would take messages
+/// away from a real STS.
 const REVOCATION_GROUP: &str = "example-sts-revocation";
 const KEYS_GROUP: &str = "example-sts-keys";
 
@@ -141,7 +142,7 @@ struct TokenRequest {
     scope: Option<String>,
 }
 
-/// Issues a token. The inner service also checks its own records, as a real STS does.
+/// Issues a token. Like a real STS, the inner service also checks its own records.
 async fn exchange(State(sts): State<Sts>, Form(request): Form<TokenRequest>) -> Response {
     let session = request.session_id;
     if sts.records.is_revoked(ZONE, &session) {
@@ -203,14 +204,14 @@ fn introduce(name: &str, on_redis: bool) {
     println!("  curl '{name}/.well-known/jwks.json?zone_id={ZONE}'\n");
     println!("The layer answers 401; the record is marked once; the keys change.");
     if on_redis {
-        println!("The example resource server takes these mandates, with the same REDIS_URL and");
+        println!("The example resource server accepts these mandates, with the same REDIS_URL and");
         println!("STREAMS_HMAC_KEY. In a third terminal:\n");
         println!(
             "  ISSUER={name} ZONE={ZONE} cargo run --release -p caracal-example-resource-server\n"
         );
     } else {
-        println!("The example resource server takes these mandates too, but hears of revocations");
-        println!("through Redis only: to try it, set REDIS_URL and STREAMS_HMAC_KEY for both, and");
-        println!("start this again.\n");
+        println!("The example resource server accepts these mandates too, but receives revocations");
+        println!("through Redis only. To try it, set REDIS_URL and STREAMS_HMAC_KEY for both, and");
+        println!("start this example again.\n");
     }
 }

@@ -3,7 +3,7 @@
 use super::{Answer, Lost, Rule, Told, at};
 
 #[test]
-fn unproven_reader_admits_nobody_and_is_never_ready() {
+fn unproven_reader_denies_every_request_and_is_never_ready() {
     let unproven = || Told::new().unproven_until(8.0);
     unproven().asked(7.0, 0, Answer::Admitted).breaks(Rule::FalselyReady);
     unproven().asked(7.0, 0, Answer::HistoryIncomplete).breaks_also(Rule::FalselyReady);
@@ -38,7 +38,7 @@ fn probe_is_answered_as_requests_are() {
 }
 
 #[test]
-fn unknown_key_is_excepted_by_default_and_bounded_in_strict_mode() {
+fn unknown_key_is_excused_by_default_and_bounded_in_strict_mode() {
     let unknown = || Told::new().signed_with(1);
     unknown().asked(20.0, 1, Answer::Admitted).passes();
     unknown().strict().asked(12.9, 1, Answer::Admitted).passes();
@@ -50,7 +50,7 @@ fn unknown_key_is_excepted_by_default_and_bounded_in_strict_mode() {
 }
 
 #[test]
-fn unknown_key_is_excepted_until_streams_are_read_after_snapshot() {
+fn unknown_key_is_excused_until_streams_are_read_after_snapshot() {
     let told = |recalled, seconds| {
         let mut told = Told::new().signed_with(1).restarted(15.0).accepting(&[1, 0]);
         told.0.readers[1].recalled = recalled;

@@ -1,7 +1,8 @@
 //! Two zones, each decided by an OPA server to which the example pushes the policy.
 //!
-//! Run it with `cargo run -p caracal-example-opa --bin opa_server`. Set `OPA_URL` to the addresses of
-//! two OPA servers, separated by a comma. Without it the example starts the `opa` in `PATH` twice.
+//! Run it with `cargo run -p caracal-example-opa --bin opa_server`. Set `OPA_URL` to the addresses
+//! of two OPA servers, separated by a comma. Without it the example starts the `opa` in `PATH`
+//! twice.
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
