@@ -74,7 +74,7 @@ fn main() {
             let load = Load::tails(server, &script, &board, readers, &mut position);
             load.tell(&format!("raw sockets {name}"), &mut figures);
         }
-        println!("  each sends, where all is asked: {}", script.full);
+        println!("  the commands of a full read: {}", script.full);
     }
     for readers in [1, 10] {
         eprintln!("{readers} real followers on the primary");
@@ -85,7 +85,7 @@ fn main() {
     let load = Load::followers(&replica, Some(&primary), &board, 10);
     load.tell("real followers on a replica", &mut figures);
     println!(
-        "  of which the primary is asked how far it is: {} µs/s a reader idle, {} µs a message and reader",
+        "  of which for questions to the primary: {} µs/s a reader idle, {} µs a message and reader",
         shown(load.asked_idle),
         shown(load.asked_message)
     );

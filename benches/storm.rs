@@ -320,7 +320,7 @@ fn report(spells: &[Spell], published: u64, expired: u64) {
     let refused: usize = spells.iter().map(|spell| spell.refused).sum();
     let mut figures = Figures::of("storm");
     println!(
-        "\n{published} revocations at {A_SECOND} a second, {refused} requests refused, {expired} entries expired"
+        "\n{published} revocations at {A_SECOND} a second, {refused} requests denied, {expired} entries expired"
     );
     figures::head("requests, spell by spell", "µs");
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {

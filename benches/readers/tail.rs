@@ -50,7 +50,7 @@ impl Tail {
             let all: Option<Vec<_>> =
                 (0..answers).map(|_| Reply::read(&self.buffer, &mut at)).collect();
             let Some(mut all) = all else { continue };
-            assert_eq!(at, self.buffer.len(), "more was answered than was asked");
+            assert_eq!(at, self.buffer.len(), "more replies than commands");
             let entries = all.pop().expect("an answer to the read");
             return take(&entries, &self.names, &mut self.cursors, counted);
         }

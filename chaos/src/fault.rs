@@ -133,7 +133,8 @@ impl Kind {
     }
 
     /// Returns `true` if the fault removes everything, including the streams' counters. A schedule
-    /// has at most one of these: after two, the checker could not tell what readers could detect.
+    /// has at most one of these: after two, the checker could not know which losses readers can
+    /// detect.
     pub const fn wipes(self) -> bool {
         matches!(self, Self::LoseAll | Self::Flush | Self::IdsBehind)
     }
@@ -215,10 +216,10 @@ impl std::fmt::Display for Fault {
             Whom::Reader(reader) => write!(f, " reader {reader}")?,
         }
         match (self.kind, self.ending) {
-            (Kind::Stall, Ending::Resumes) => write!(f, ", then goes on"),
+            (Kind::Stall, Ending::Resumes) => write!(f, ", then continues"),
             (Kind::Stall, Ending::Resets) => write!(f, ", then resets"),
             (Kind::Stall, Ending::StaysSilent) => write!(f, ", old connections stay silent"),
-            (Kind::RotatedKey, Ending::Resumes) => write!(f, ", learnt as the previous key"),
+            (Kind::RotatedKey, Ending::Resumes) => write!(f, ", then accepted as the previous key"),
             (Kind::RotatedKey, Ending::Resets) => write!(f, ", after a restart without it"),
             (Kind::RotatedKey, Ending::StaysSilent) => write!(f, ", by one producer first"),
             (Kind::Forge, Ending::StaysSilent) => write!(f, ", then silence"),

@@ -45,8 +45,8 @@ pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule
     within_recovery(reading, window.ended, request.sent)
 }
 
-/// Returns the longest time between two proofs of an unhindered reader. It asks for counters with
-/// large replies at least three times in the bound.
+/// Returns the longest time between two proofs of an unhindered reader. A reader asks for counters
+/// with large replies at least three times in the bound.
 fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
     let mut faults = reading.history.faults.iter();
     if faults.any(|fault| fault.enlarges && fault.began <= request.received) {

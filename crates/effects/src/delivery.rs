@@ -54,7 +54,7 @@ impl Delivery {
         self.zone.as_deref()
     }
 
-    /// Returns the producer's text for the reason.
+    /// Returns the reason that the producer gave, as text.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()

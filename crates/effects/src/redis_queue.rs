@@ -26,7 +26,7 @@ pub(crate) struct RedisQueue {
     pub(crate) consumer: Box<str>,
     pub(crate) claim_after: Duration,
     pub(crate) dedup: bool,
-    /// Set if a missing stream is an error. It is then not created on what may be the wrong server.
+    /// Set if a missing stream is an error: the server may be the wrong one, so none is created.
     pub(crate) requires_stream: bool,
     /// The connection for blocking reads. They would delay other commands on the same connection.
     pub(crate) reading: EntryReader,

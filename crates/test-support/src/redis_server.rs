@@ -157,7 +157,7 @@ impl RedisServer {
     fn wait_until_up(&mut self) -> bool {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            if self.process.has_ended().expect("the process can be asked") {
+            if self.process.has_ended().expect("the process can be polled") {
                 return false;
             }
             if answers_ping(self.port) {

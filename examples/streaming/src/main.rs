@@ -1,10 +1,10 @@
-//! Ends requests that already run: a clock of server-sent events, a WebSocket that echoes, and a slow
-//! handler. Runs until Ctrl-C.
+//! Ends requests that already run: a clock of server-sent events, a WebSocket that echoes, and a
+//! slow handler. Runs until Ctrl-C.
 //!
-//! Run it with `cargo run --release -p caracal-example-streaming`. Then revoke from another terminal,
-//! with the command that it prints, and watch each request end. With `REDIS_URL` and `STREAMS_HMAC_KEY`
-//! it follows that Redis and publishes there; otherwise it uses streams inside this process. `LISTEN`
-//! sets another address.
+//! Run it with `cargo run --release -p caracal-example-streaming`. Then revoke from another
+//! terminal, with the command that it prints, and watch each request end. With `REDIS_URL` and
+//! `STREAMS_HMAC_KEY` it follows that Redis and publishes there; otherwise it uses streams inside
+//! this process. `LISTEN` sets another address.
 
 mod clients;
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
     let revocations = follower.spawn();
 
     let cutting = CutOptions::new()
-        // Also cuts when Redis has been away longer than the bound.
+        // Cuts requests also when Redis is unreachable for longer than the bound.
         .when_unknown()
         .on_cut(|report| println!("cut: {} ({})", report.part.label(), report.cut.label()));
     let authenticate = issuer.clone();
@@ -86,7 +86,8 @@ async fn clock() -> Sse<impl stream::Stream<Item = Result<Event, Infallible>>> {
     }))
 }
 
-/// Echoes messages. After the upgrade no layer sees the connection, so the socket awaits the signal.
+/// Echoes messages. After the upgrade no layer sees the connection, so the socket awaits the
+/// signal.
 async fn echo(upgrade: WebSocketUpgrade, Extension(admission): Extension<Admission>) -> Response {
     upgrade.on_upgrade(async move |socket| {
         let mut socket = GuardedWebSocket::new(socket, admission.revoked());
