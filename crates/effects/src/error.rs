@@ -12,7 +12,7 @@ pub struct EffectError(Problem);
 enum Problem {
     #[error(
         "{others} other consumers use the group {group:?}, and each message goes to only one of \
-        them: name another group, or call join_existing()"
+         them: name another group, or call join_existing()"
     )]
     InUse { group: Box<str>, others: usize },
     #[error(

@@ -51,7 +51,7 @@ impl Report {
             tracing::error!(
                 %stream, group, id = first, count,
                 "messages were trimmed from the stream while they were pending: their effects may \
-                be missing; the dead letters have the ids"
+                 be missing; the dead letters have the ids"
             );
         }
     }
@@ -68,8 +68,8 @@ impl Report {
             tracing::error!(
                 %stream, group, %id, %error, count,
                 "a message cannot be read whole: it stays pending without effect; raise \
-                client-output-buffer-limit, or the limit of the proxy, above twice the largest \
-                message, or delete that message"
+                 client-output-buffer-limit, or the limit of the proxy, above twice the largest \
+                 message, or delete that message"
             );
         }
     }
@@ -92,7 +92,7 @@ impl Report {
             tracing::error!(
                 %stream, %error, rights, count,
                 "dead letters of effects cannot be written: their messages stay pending; trying \
-                again"
+                 again"
             );
         }
     }

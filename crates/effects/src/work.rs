@@ -98,7 +98,7 @@ where
             biased;
             () = too_late => tracing::warn!(
                 "a handler did not end in time for the shutdown: its message stays pending for \
-                another runner"
+                 another runner"
             ),
             () = self.work(&is_stopping) => {}
         }
@@ -208,8 +208,8 @@ where
                         tracing::error!(
                             setting = "STREAMS_HMAC_KEY", stream = %entry.stream,
                             "messages arrive and none is signed with an accepted key: they stay \
-                            pending; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
-                            producers' key"
+                             pending; set STREAMS_HMAC_KEY (or STREAMS_HMAC_KEY_PREVIOUS) to the \
+                             producers' key"
                         );
                     }
                 }
