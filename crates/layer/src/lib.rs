@@ -53,57 +53,61 @@
 //!
 //! # Identity
 //!
-//! An [`Admission`] carries the identity that a request was decided on. Layers and handlers inside
-//! read it there, with [`Admission::claims`], and nowhere else: `Claims` and `Authority` of the
-//! extensions are moved into it, or removed where another layer left them. A `Mandate` stays only
-//! if it is the one that the layer verified. An admission by another state is denied
-//! (`other_state`); layers in front of one service must share one [`Revocations`].
+//! An [`Admission`] carries the identity for which a request was admitted. Inner layers and
+//! handlers read the identity there, with [`Admission::claims`], and nowhere else. The layer moves
+//! `Claims` and `Authority` from the extensions into the admission, and removes those that another
+//! layer left. A `Mandate` stays only if the request was admitted on it.
+//!
+//! All layers in front of one service must share one [`Revocations`]: a request that was admitted
+//! with another one is denied (`other_state`).
 //!
 //! # Reading order
 //!
 //! 1. [`GatewayLayer`] and [`ResourceLayer`] wrap a service in a [`Guarded`]. The service gets
-//!    requests with a [`GuardedRequestBody`]; the caller gets a [`GuardedFuture`] and a [`GuardedResponseBody`].
-//! 2. [`RequestDenial`] is the reason of a denial, and [`Observed`] the outcome of a request that was
-//!    only observed.
-//! 3. [`CutOptions`] has the options for running requests. The [`RevokedSignal`] of an [`Admission`]
-//!    informs a handler of a cut.
+//!    requests with a [`GuardedRequestBody`]; the caller gets a [`GuardedFuture`] and a
+//!    [`GuardedResponseBody`].
+//! 2. [`RequestDenial`] is the reason of a denial. [`Observed`] is the outcome of a request that
+//!    was only observed.
+//! 3. [`CutOptions`] configures how running requests are cut. The [`RevokedSignal`] of an
+//!    [`Admission`] informs a handler of a cut.
 //! 4. [`StsLayer`] goes in front of a token endpoint. `PolicyLayer` (feature `opa`) goes behind a
 //!    gateway layer, and asks the zone's policy about each request.
-//! 5. [`Operations`] is a service for probes and scrapes.
+//! 5. [`Operations`] is a service for probes and for metrics.
 //!
 //! # Answers
 //!
-//! `{"error", "error_description", "requestId"}` as JSON, with `error_hint` from a resource
-//! server: 401 `invalid_token`, or 503 `sts_unavailable` while the state is unknown; a resource
-//! server is more exact ([`ResourceLayer`] has the table). `X-Request-Id` is the client's own, or a new
-//! UUID (version 7) where that is not 1 to 128 bytes of visible ASCII.
+//! A denied request is answered with `{"error", "error_description", "requestId"}` as JSON; a
+//! resource server adds `error_hint`. The answer is 401 `invalid_token`, or 503 `sts_unavailable`
+//! while the state is unknown. A resource server has more specific errors: see the table of
+//! [`ResourceLayer`]. `X-Request-Id` is the client's own id if that is 1 to 128 bytes of visible
+//! ASCII, else a new UUID (version 7).
 //!
-//! A call over gRPC gets status 200 and the denial in `grpc-status`. Only an HTTP/2 `POST` with
-//! `te: trailers` and a content type of gRPC is such a call, or every request over HTTP/2 with
-//! [`GatewayLayer::grpc_only`]. With one header, a client could otherwise turn a denial into a 200,
-//! which a proxy that asks for a decision takes for a yes.
+//! A gRPC call gets status 200 and the denial in `grpc-status`. Only an HTTP/2 `POST` with
+//! `te: trailers` and a gRPC content type counts as such a call; with [`GatewayLayer::grpc_only`],
+//! every HTTP/2 request does. If one header were enough, a client could turn a denial into a 200.
+//! A proxy that asks for a decision treats status 200 as an approval.
 //!
-//! An `Authorization` header that is not clearly one bearer token never admits a request, also if
+//! An `Authorization` header that is not clearly one bearer token never admits a request, even if
 //! another layer verified it:
 //!
 //! | header | answer |
 //! |---|---|
 //! | none, `Bearer` without a token, or another scheme | 401 `invalid_token` (a resource server: `missing_token`), and a challenge without an error code; verified claims of another layer still count |
 //! | `bearer`, `BEARER`, several spaces after it | read as `Bearer` and one space |
-//! | a tab or anything else than spaces after the scheme, a second token, other characters than RFC 6750 names | 401 `invalid_token` |
-//! | two headers of any content, as proxies may join them to one | 401 `invalid_token` |
+//! | a tab or another character than a space after the scheme, a second token, or characters that RFC 6750 does not allow | 401 `invalid_token` |
+//! | two headers with any content, because a proxy may join them into one | 401 `invalid_token` |
 //! | more than 4096 bytes | 401 `invalid_token` |
 //!
 //! Answers 401 and 403 carry `WWW-Authenticate` (RFC 6750): the error, the scopes that the layer
-//! requires, and `resource_metadata` where [`ResourceLayer::with_resource_metadata`] names it.
+//! requires, and `resource_metadata` if [`ResourceLayer::with_resource_metadata`] sets it.
 //!
-//! # Among other layers
+//! # Combining with other layers
 //!
-//! The request's body behind these layers is a [`GuardedRequestBody`], the response's body in front of
-//! them a [`GuardedResponseBody`]. axum's `Router` takes bodies of any type: added with `Router::layer`, one
-//! by one or as a [`ServiceBuilder`], nothing is left to do, and `axum::middleware::from_fn` may
-//! stand outside. Two places want a body of axum's own, and a closure makes it. One is `from_fn`
-//! inside, in the same `ServiceBuilder`:
+//! Behind these layers, a request has a [`GuardedRequestBody`]. In front of them, a response has a
+//! [`GuardedResponseBody`]. axum's `Router::layer` accepts any type of body, so it takes these
+//! layers as they are, one by one or in a [`ServiceBuilder`]. `axum::middleware::from_fn` can be
+//! outside of them. Two places need axum's own body type, and a closure converts the body there.
+//! The first is `from_fn` inside, in the same `ServiceBuilder`:
 //!
 //! ```
 //! use axum::body::Body;
@@ -125,8 +129,8 @@
 //! # }
 //! ```
 //!
-//! The other is `axum::serve`, for a layer around the whole router. A router's fallback takes it as
-//! it is; by itself it needs its response mapped:
+//! The second is `axum::serve`, if the layer wraps the whole router. As the fallback of another
+//! router, the guarded service needs no conversion. On its own, its response must be mapped:
 //!
 //! ```
 //! # use axum::{Router, body::Body, extract::Request};
@@ -148,7 +152,7 @@
 //! # }
 //! ```
 //!
-//! With hyper's own `service_fn`, each request is given to a clone of the guarded service:
+//! With hyper's own `service_fn`, each request goes to a clone of the guarded service:
 //!
 //! ```
 //! # use bytes::Bytes;
@@ -167,41 +171,45 @@
 //! # }
 //! ```
 //!
-//! **CORS** goes outside, as with every layer that denies: a browser sends its preflight without a
-//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, the layer that is
-//! added last is the outermost: add first this layer, then the one that verifies tokens, then
+//! **CORS** goes outside, as with every layer that denies. A browser sends its preflight without a
+//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, the layer that
+//! is added last is the outermost. Add this layer first, then the one that verifies tokens, then
 //! tower-http's `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
 //!
 //! [`ServiceBuilder`]: https://docs.rs/tower/0.5/tower/struct.ServiceBuilder.html
 //!
-//! # What is already running
+//! # Running requests
 //!
-//! A request is also cut while it runs, once a new one on the same token would be refused, and 60
-//! seconds after the token's `exp`: within the task that serves it, at once, whatever it waits
-//! for. A revocation wakes the requests that run on the revoked anchor, and no others.
+//! A running request is cut once a new request on the same token would be denied, and 60 seconds
+//! after the token's `exp`. The cut happens at once, inside the task that serves the request, even
+//! while that task waits. A revocation wakes only the requests that run on the revoked anchor.
 //!
-//! | what runs | how it ends |
+//! | running | how it ends |
 //! |---|---|
 //! | a handler that has not answered | dropped at its next await; the client gets the denial |
 //! | a request's body | reading it fails with a [`CutError`] |
-//! | a response to a client that sent `TE: trailers`, and not through a proxy | cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was announced |
-//! | any other response | broken off: HTTP/1.1 closes the connection short, HTTP/2 resets the stream |
+//! | a response to a client that sent `TE: trailers`, and not through a proxy | it ends cleanly, with the announced trailer `X-Caracal-Revoked: true`; not if its length was announced |
+//! | any other response | broken off: HTTP/1.1 closes the connection early, HTTP/2 resets the stream |
 //! | a response without a length, to HTTP/1.0 | it never starts: see below |
-//! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was whole, no length was announced and nothing is compressed; then as above |
+//! | server-sent events | first `event: revoked` with a reason as JSON, if the last event was complete, no length was announced and nothing is compressed; then as above |
 //! | gRPC | status 16 with an `ErrorInfo` in its details |
-//! | a WebSocket, or any other upgraded connection | only by its handler, which must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
+//! | a WebSocket, or any other upgraded connection | only its handler can end it, and must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
 //!
-//! What cuts: a revoked or suspended anchor, of the chain too; a delegation epoch that moved on,
-//! where that is checked; a raised horizon, since revocations may have been lost; `exp`. What does
-//! not: invalidated keys and policies, which say nothing of a token that was admitted; and an
-//! unknown state, unless [`CutOptions::when_unknown`] asks for it.
+//! | event | running requests |
+//! |---|---|
+//! | an anchor of the token, or of its chain, is revoked or suspended | cut |
+//! | the delegation epoch rises, and the layer checks it | cut |
+//! | the horizon is raised, because revocations may have been lost | cut |
+//! | `exp` has passed, by the grace period | cut |
+//! | keys or policies are invalidated | go on: an admitted token is not affected |
+//! | the state becomes unknown | go on, unless [`CutOptions::when_unknown`] is set |
 //!
-//! The limits. "Cut" means that nothing more is handed to the server: what hyper and the kernel
-//! have buffered by then may still arrive, and over HTTP/2 one chunk that waits for the client's
-//! window. A handler that never awaits cannot be stopped, nor can a task that it spawned. A
-//! connection on which a client has stopped reading stays open, sending nothing, until a timeout
-//! of yours ends it; on Linux the shortest is the socket's `TCP_USER_TIMEOUT`, which bounds how
-//! long what was sent may wait:
+//! A cut has limits. The layer hands nothing more to the server, but bytes that hyper and the
+//! kernel have already buffered may still reach the client. Over HTTP/2, so may one chunk that
+//! waits for the client's window. A handler that never awaits cannot be stopped, nor can a task
+//! that it spawned. If a client stops reading, its connection stays open without traffic until one
+//! of your timeouts ends it. On Linux the shortest is the socket's `TCP_USER_TIMEOUT`, which limits
+//! how long data may wait for the client:
 //!
 //! ```no_run
 //! # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -214,55 +222,57 @@
 //!
 //! # A cut response never looks whole
 //!
-//! **HTTP/1.0** (the default of nginx before 1.29.7 towards its upstreams) ends a response without
-//! a length by closing the connection, and so would a cut. Such a response is therefore held until
-//! it ends, for at most 10 seconds and 1 MiB, and sent with its length. One that does not end by
-//! then, and every event stream, is answered 505 `http_version_not_supported`. Set
-//! `proxy_http_version 1.1` in nginx. [`CutOptions::insecure_stream_to_http10`] streams all the same.
+//! **HTTP/1.0** marks the end of a response without a length by closing the connection; a cut would
+//! look the same. (nginx before 1.29.7 speaks HTTP/1.0 to its upstreams by default.) The layer
+//! therefore holds such a response until it ends, for at most 10 seconds and 1 MiB, and sends it
+//! with its length. A response that exceeds these limits, and every event stream, is answered 505
+//! `http_version_not_supported`. Set `proxy_http_version 1.1` in nginx.
+//! [`CutOptions::insecure_stream_to_http10`] streams such responses anyway.
 //!
-//! **Trailers.** The clean end counts on the trailer's arrival. Only `TE` with the bare word
-//! `trailers` counts, as it does for hyper; a weight such as `trailers;q=0.5` does not. A proxy
-//! that passes `TE` on and drops trailers would make the first part of a response look like all of
-//! it. A request with `Via`, `Forwarded` or `X-Forwarded-…` is therefore broken off:
+//! **Trailers.** A clean end is safe only if the trailer reaches the client. Only `TE` with the
+//! bare word `trailers` counts, as in hyper; a weight such as `trailers;q=0.5` does not. Behind a
+//! proxy that passes `TE` on and drops trailers, the first part of a response would look complete.
+//! The response to a request with `Via`, `Forwarded` or `X-Forwarded-…` is therefore broken off:
 //!
-//! | proxy, as it comes | `TE: trailers` | trailer | the client sees |
+//! | proxy, by default | `TE: trailers` | trailer | the client sees |
 //! |---|---|---|---|
 //! | nginx 1.22 | stripped | | a response that breaks off |
-//! | nginx 1.22 with `proxy_set_header TE $http_te` | passed on | dropped | a whole response: do not set it, or choose [`CutOptions::without_trailer`] |
+//! | nginx 1.22 with `proxy_set_header TE $http_te` | passed on | dropped | a response that looks complete: do not set it, or choose [`CutOptions::without_trailer`] |
 //! | HAProxy 2.6 | passed on | sent on | the trailer |
 //! | Envoy 1.40 | passed on, with `X-Forwarded-Proto` | dropped, unless `enable_trailers` is set on both sides | a response that breaks off; the trailer with [`CutOptions::trailer_through_proxies`] and `enable_trailers` |
 //!
 //! **Layers outside this one** see the cut as an error of the body, or as the trailer. They must
 //! not
 //!
-//! - collect a body and answer with what came before the error or without the trailers;
+//! - collect a body and answer with the part before the error, or without the trailers;
 //! - turn an error of the body into its end, or drop trailers;
 //! - remove or replace the response's `Trailer`, or add `TE` to the request: hyper then drops the
 //!   trailer silently;
 //! - remove a length, as compression does: over HTTP/1.0 only the end of the connection would
-//!   then delimit the response. Compress inside this layer instead.
+//!   then mark the end of the response. Compress inside this layer instead.
 //!
 //! # Metrics
 //!
-//! Counted through the [`metrics`](::metrics) facade. The handles are registered when a layer is made, so
-//! install the recorder first. Counts before that are lost.
+//! The layers count through the [`metrics`](::metrics) facade. They register their counters when
+//! they are created, so install the recorder first: earlier counts are lost.
 //!
 //! | counter | counts |
 //! |---|---|
 //! | `caracal_gateway_denials_total{reason}` | every denied request |
-//! | `caracal_gateway_denials_revoked_total` | those of revoked, suspended or stale authority |
-//! | `caracal_gateway_denials_revocation_stale_total` | those for want of a fresh enough state |
+//! | `caracal_gateway_denials_revoked_total` | denials because the authority was revoked, suspended or stale |
+//! | `caracal_gateway_denials_revocation_stale_total` | denials because the state was not fresh enough |
 //! | `caracal_gateway_cuts_total{part,reason}` | running requests that were cut, each once, by the part that ended first: `handler`, `upload`, `response`, `event_stream`, `grpc` or `signal` |
 //! | `caracal_gateway_observed_denials_total{reason}` | requests that went on only because of [`GatewayLayer::insecure_observe_only`] |
-//! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request refused for it |
+//! | `caracal_revocation_lag_seconds{stage="enforced"}` | a histogram: from a revocation's arrival here to the first request denied for it |
 //!
 //! A [`ResourceLayer`] counts under `caracal_resource_…`, an [`StsLayer`] under `caracal_sts_…`; a
 //! `PolicyLayer` counts denied requests under `caracal_sts_opa_denials_total{reason}`.
 //!
 //! # Log
 //!
-//! One event a denial, at level info, target `caracal_revocation::denial`. It never holds the
-//! token, nor the id of an anchor. The same for a cut, with the target `caracal_revocation::cut`.
+//! Each denial logs one event at level info, with the target `caracal_revocation::denial`. Each cut
+//! logs one with the target `caracal_revocation::cut`. No event holds the token or the id of an
+//! anchor.
 //!
 //! [`Admission`]: caracal_revocation_state::Admission
 //! [`Admission::claims`]: caracal_revocation_state::Admission::claims

@@ -12,26 +12,30 @@ use crate::challenge::metadata_url;
 use crate::guarded::Guard;
 use crate::{CutOptions, Guarded, ResourceMetadataError};
 
-/// Guards a service: only requests whose authority is known to stand reach it.
+/// Guards a service: only requests on authority that is not revoked reach it.
 ///
-/// The crate's documentation shows it at work. Requests pass if
+/// The crate's documentation has an example. A request passes if:
 ///
-/// 1. they have at most one `Authorization` header, and no bearer token over 4096 bytes;
-/// 2. their identity is known, from the first of these that there is: a verifier of the layer's own
-///    (see [`with_verifier`]); the [`Admission`] of a layer outside, on the same [`Revocations`];
-///    the [`Claims`], or an [`Authority`] made of them, that a layer which verified the token left
-///    in the extensions; the token as it is, unverified (see
-///    [`with_insecure_unverified_claims`]). Without an `Authorization` header
-///    [`allow_anonymous`] lets them through undecided;
-/// 3. [`Revocations::decide`] admits these claims, at this moment; where there are both claims and
-///    an authority, the authority must be made of these claims.
+/// 1. it has at most one `Authorization` header, and no bearer token over 4096 bytes;
+/// 2. its identity is known, from one of the sources below;
+/// 3. [`Revocations::decide`] admits this identity now.
 ///
-/// A request that passes on an identity carries an [`Admission`] in its extensions: the proof and
-/// the identity. `Claims` and `Authority` are moved into it, or removed if another layer left them:
-/// layers and handlers inside read the identity in one place.
+/// The identity comes from the first of these sources that applies:
 ///
-/// Unless a verifier is given, the layer that verifies tokens must stand outside this one: with
-/// axum's `Router::layer`, it is added after it.
+/// 1. the layer's own verifier, if it has one (see [`with_verifier`]);
+/// 2. the [`Admission`] of an outer layer with the same [`Revocations`];
+/// 3. the [`Claims`], or their [`Authority`], that an outer layer left in the extensions after it
+///    verified the token. If both are there, they must belong to the same token;
+/// 4. the unverified token, only with [`with_insecure_unverified_claims`].
+///
+/// With [`allow_anonymous`], a request with neither identity nor `Authorization` header passes too.
+///
+/// A request that was admitted on an identity carries an [`Admission`] in its extensions: the proof
+/// and the identity. The layer moves `Claims` and `Authority` into it, and removes those that
+/// another layer left, so that inner layers and handlers read the identity in one place.
+///
+/// Without a verifier of its own, this layer must be inside the layer that verifies tokens. With
+/// axum's `Router::layer`, add the verifying layer after this one.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
 /// [`Authority`]: caracal_revocation_state::Authority
@@ -46,15 +50,16 @@ pub struct GatewayLayer {
 }
 
 impl GatewayLayer {
-    /// A layer that asks this state. Install a metrics recorder before making it.
+    /// Creates a layer that decides with this state. Install a metrics recorder first: the layer
+    /// registers its counters here.
     pub fn new(revocations: Revocations) -> Self {
         Self { guard: Arc::new(Guard::new(revocations, Profile::Gateway)) }
     }
 
-    /// Verifies tokens here, and puts the [`Mandate`] into the request's extensions; [`Claims`]
-    /// that are there count for nothing then.
+    /// Verifies tokens in this layer, and puts the [`Mandate`] into the request's extensions.
+    /// [`Claims`] that another layer left there are then ignored.
     ///
-    /// A gateway's verifier takes mandates of `Use::Gateway`; see `VerifierBuilder::with_uses`.
+    /// A gateway's verifier accepts mandates of `Use::Gateway`; see `VerifierBuilder::with_uses`.
     ///
     /// [`Claims`]: caracal_revocation_state::Claims
     /// [`Mandate`]: caracal_revocation_mandate::Mandate
@@ -62,38 +67,40 @@ impl GatewayLayer {
         self.changed(|guard| guard.authorizer.verifier = Some(verifier))
     }
 
-    /// Reads the claims of a bearer token without verifying it, where the extensions hold none.
+    /// Reads the claims of a bearer token without verifying it, if the extensions hold no claims.
     ///
-    /// Whoever writes a token can then choose claims that nothing is known against. That is
-    /// sound only if the service behind verifies the very same token. The [`Admission`] carries
-    /// no identity then: a policy layer inside denies the request, and a gateway layer inside
-    /// decides as if there were no admission.
+    /// A client can then write a token with claims that were never revoked. This is secure only if
+    /// the service behind verifies the same token. The [`Admission`] then carries no identity: an
+    /// inner policy layer denies the request, and an inner gateway layer decides as if there were
+    /// no admission.
     ///
     /// [`Admission`]: caracal_revocation_state::Admission
     pub fn with_insecure_unverified_claims(self) -> Self {
         self.changed(|guard| guard.authorizer.unverified_claims = true)
     }
 
-    /// Lets requests through that have neither claims nor an `Authorization` header. One of
-    /// another scheme than `Bearer`, or an empty one, is still refused: somebody behind might read it
-    /// otherwise. axum's handlers tell anonymous requests by `Option<Mandate>`, which is `None` for
-    /// these alone.
+    /// Lets requests through that have neither claims nor an `Authorization` header. A header of
+    /// another scheme than `Bearer`, or an empty one, is still denied: the service behind could
+    /// read it differently. In axum's handlers, `Option<Mandate>` is `None` only for anonymous
+    /// requests.
     pub fn allow_anonymous(self) -> Self {
         self.changed(|guard| guard.authorizer.allow_anonymous = true)
     }
 
-    /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
-    /// the revocation of whatever it was delegated through.
+    /// Ignores the hops of `delegation_chain` and `delegation_path`. A token is then admitted even
+    /// if a session or delegation of its chain is revoked.
     pub fn without_chain(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.chain = false)
     }
 
-    /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
-    /// the service's own bound. A larger bound changes nothing.
+    /// Denies requests as an outage (503) while the view is older than `bound`: for routes that
+    /// need a fresher view than the rest of the service. A bound above the service's own changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
+    /// keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
@@ -101,35 +108,36 @@ impl GatewayLayer {
         Ok(self.changed(|guard| guard.authorizer.checks.deny_after = Some(bound)))
     }
 
-    /// Lets requests through while too little is known: before the history is read, and when the
-    /// view is older than the bound. Each is counted by its cause, and
-    /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
-    /// service. Never what is known to be revoked.
+    /// Admits requests while the state is unknown: before the history is read, and while the view
+    /// is older than the bound. Authority that is known to be revoked is still denied. The layer
+    /// counts each such request by its cause, and
+    /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) returns the cause
+    /// to the service.
     pub fn fail_open_unknown(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
-    /// Says how to cut what is already running, and what to spare.
+    /// Sets how running requests are cut, and which parts of them are spared.
     pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }
 
-    /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
-    /// `grpc-status`. For a service that speaks nothing but gRPC.
+    /// Answers every denied HTTP/2 request as a gRPC call: status 200, with the denial in
+    /// `grpc-status`. Choose it for a service that has only gRPC methods.
     ///
-    /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
-    /// so. A proxy that strips `te` turns a call into a plain request. Its client then gets the
-    /// HTTP status, which gRPC maps to its own.
+    /// By default only an HTTP/2 `POST` with `te: trailers` and a gRPC content type is answered in
+    /// this way. A proxy that strips `te` makes a call look like a plain request. Its client then
+    /// gets the HTTP status, which gRPC maps to a code.
     ///
-    /// Do not choose this for a service that a proxy asks for a decision: the proxy takes status
-    /// 200 for a yes.
+    /// Do not choose this for a service that a proxy asks for a decision: the proxy treats status
+    /// 200 as an approval.
     pub fn grpc_only(self) -> Self {
         self.changed(|guard| guard.grpc_only = true)
     }
 
-    /// Names the address of this service's OAuth metadata in the challenge of each answer 401 and
-    /// 403, as `resource_metadata` (RFC 9728): clients of MCP find their authorization server there.
-    /// The service itself serves the document, outside of this layer.
+    /// Adds the address of this service's OAuth metadata to the challenge of each answer 401 and
+    /// 403, as `resource_metadata` (RFC 9728). MCP clients find their authorization server there.
+    /// The service itself serves the document, outside this layer.
     ///
     /// ```
     /// # use caracal_revocation_layer::ResourceMetadataError;
@@ -142,16 +150,16 @@ impl GatewayLayer {
     ///
     /// # Errors
     ///
-    /// [`ResourceMetadataError`] unless it is an absolute URL of `https` (or `http`, while developing)
-    /// without user or fragment.
+    /// [`ResourceMetadataError`] unless `url` is an absolute `https` URL (or `http`, for
+    /// development) without user or fragment.
     pub fn with_resource_metadata(self, url: &str) -> Result<Self, ResourceMetadataError> {
         let url = metadata_url(url)?;
         Ok(self.changed(|guard| guard.resource_metadata = Some(url)))
     }
 
-    /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
-    /// [`Observed`](crate::Observed) in the request's extensions. A request that would be denied
-    /// gets no `Admission` here, and keeps the identity that it came with.
+    /// Denies and cuts nothing. The layer counts and logs each outcome, and puts it into the
+    /// request's extensions as an [`Observed`](crate::Observed). A request that would be denied
+    /// gets no `Admission` from this layer, and keeps the identity that it came with.
     pub fn insecure_observe_only(self) -> Self {
         self.changed(|guard| guard.observe_only = true)
     }

@@ -1,4 +1,4 @@
-//! The gateway: a request's claims are decided on before the service behind sees it.
+//! The gateway layer: decides on the claims of a request before the service sees the request.
 
 mod layer;
 #[cfg(test)]

@@ -12,21 +12,21 @@ use crate::challenge::metadata_url;
 use crate::guarded::Guard;
 use crate::{CutOptions, Guarded, ResourceMetadataError};
 
-/// Guards a service of a resource server: only requests with a verified mandate that stands, and
-/// holds what is required, reach it.
+/// Guards a resource server: only requests with a verified mandate that is not revoked and meets
+/// the requirements reach it.
 ///
-/// Requests pass if
+/// A request passes if:
 ///
-/// 1. they have one `Authorization` header, with a bearer token of at most 4096 bytes;
-/// 2. the [`Verifier`] takes the token for a mandate of its zone;
-/// 3. nothing is known against it, in a state that is fresh enough; nor is its delegation epoch
-///    stale (unless [`without_delegation_epoch`]);
-/// 4. it holds all that is required here, which by default is at most ten hops.
+/// 1. it has one `Authorization` header, with a bearer token of at most 4096 bytes;
+/// 2. the [`Verifier`] accepts the token as a mandate of its zone;
+/// 3. the revocation state is fresh enough and admits the mandate; its delegation epoch is not
+///    stale (unless [`without_delegation_epoch`] is set);
+/// 4. the mandate meets the requirements of this layer: by default, at most ten hops.
 ///
 /// The request then carries the [`Mandate`], which is an extractor for axum, and an `Admission`:
-/// the proof, and the identity that was decided on. Any other identity that was left in its
-/// extensions is removed. Requirements belong to the layer, so routes are given layers of their own; they
-/// share what the verifier knows:
+/// the proof, and the identity that was decided on. The layer removes any other identity from the
+/// extensions. Requirements belong to a layer, so give each route its own layer. These layers share
+/// the keys and the cache of the verifier:
 ///
 /// ```
 /// use bytes::Bytes;
@@ -65,13 +65,13 @@ use crate::{CutOptions, Guarded, ResourceMetadataError};
 /// | status | `error` | when |
 /// |---|---|---|
 /// | 401 | `missing_token` | there is no bearer token |
-/// | 401 | `invalid_token` | it is no mandate for this service, or must be refreshed (`Retry-After`) |
-/// | 401 | `invalid_zone` | it is of another zone |
-/// | 401 | `session_revoked` | its authority was revoked or suspended |
-/// | 401 | `delegation_stale` | the zone's delegation graph has moved on |
-/// | 403 | `insufficient_scope` | a scope or target is missing, or it is about another type of subject |
-/// | 403 | `session_required`, `delegation_required`, `chain_mismatch`, `hop_count_exceeded` | the route asks for more |
-/// | 503 | `sts_unavailable` | state or keys are not known: an outage, which no client should take for a revoked session |
+/// | 401 | `invalid_token` | the token is no mandate for this service, or must be refreshed (`Retry-After`) |
+/// | 401 | `invalid_zone` | the mandate is of another zone |
+/// | 401 | `session_revoked` | the authority of the mandate is revoked or suspended |
+/// | 401 | `delegation_stale` | the zone's delegation graph changed after the mandate was issued |
+/// | 403 | `insufficient_scope` | a scope or target is missing, or the subject is of another type |
+/// | 403 | `session_required`, `delegation_required`, `chain_mismatch`, `hop_count_exceeded` | the route requires more |
+/// | 503 | `sts_unavailable` | the state or the keys are unknown: an outage, not a revoked session |
 ///
 /// [`Mandate`]: caracal_revocation_mandate::Mandate
 /// [`without_delegation_epoch`]: Self::without_delegation_epoch
@@ -82,8 +82,8 @@ pub struct ResourceLayer {
 }
 
 impl ResourceLayer {
-    /// A layer that verifies with `verifier`, and asks the state that it was made with. Install a
-    /// metrics recorder before making it.
+    /// Creates a layer that verifies tokens with `verifier`, and decides with the revocation state
+    /// of that verifier. Install a metrics recorder first: the layer registers its counters here.
     pub fn new(verifier: Verifier) -> Self {
         let mut guard = Guard::new(verifier.revocations().clone(), Profile::Resource);
         guard.authorizer.checks.delegation_epoch = true;
@@ -92,68 +92,70 @@ impl ResourceLayer {
         Self { guard: Arc::new(guard) }
     }
 
-    /// Requires all of this, in place of what was required before.
+    /// Replaces all requirements of this layer with these.
     pub fn require(self, requirements: Requirements) -> Self {
         self.changed(|guard| guard.authorizer.requirements = requirements)
     }
 
-    /// Also requires this word in `scope`.
+    /// Adds a required scope: a word of the claim `scope`.
     pub fn require_scope(self, scope: &str) -> Self {
         self.requiring(|requirements| requirements.scope(scope))
     }
 
-    /// Also requires this entry of `target`.
+    /// Adds a required target: an entry of the claim `target`.
     pub fn require_target(self, target: &str) -> Self {
         self.requiring(|requirements| requirements.target(target))
     }
 
-    /// Also requires a governed session.
+    /// Requires a governed session.
     pub fn require_session(self) -> Self {
         self.requiring(Requirements::session)
     }
 
-    /// Also requires a delegation.
+    /// Requires a delegation.
     pub fn require_delegation(self) -> Self {
         self.requiring(Requirements::delegation)
     }
 
-    /// Also requires this application in the delegation chain.
+    /// Adds an application that the delegation chain must contain.
     pub fn require_chain_contains(self, application: &str) -> Self {
         self.requiring(|requirements| requirements.chain_contains(application))
     }
 
-    /// Also requires this type of subject.
+    /// Requires this type of subject.
     pub fn require_subject_type(self, subject_type: SubjectType) -> Self {
         self.requiring(|requirements| requirements.subject_type(subject_type))
     }
 
-    /// At most so many hops; 10 by default.
+    /// Sets the largest number of delegation hops; 10 by default.
     pub fn max_hops(self, hops: u32) -> Self {
         self.requiring(|requirements| requirements.max_hops(hops))
     }
 
-    /// Lets only delegations that ended make older tokens stale, not those that were created.
+    /// Treats older tokens as stale only after a delegation ended, not after one was created.
     pub fn only_ended_delegations(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.ended_delegations_only = true)
     }
 
-    /// Leaves out the zone's delegation epoch.
+    /// Ignores the zone's delegation epoch.
     pub fn without_delegation_epoch(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.delegation_epoch = false)
     }
 
-    /// Leaves out the hops of `delegation_chain` and `delegation_path`: a token then outlives
-    /// the revocation of whatever it was delegated through.
+    /// Ignores the hops of `delegation_chain` and `delegation_path`. A token is then admitted even
+    /// if a session or delegation of its chain is revoked.
     pub fn without_chain(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.chain = false)
     }
 
-    /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
-    /// the service's own bound. A larger bound changes nothing.
+    /// Denies requests as an outage (503) while the view is older than `bound`: for routes that
+    /// need a fresher view than the rest of the service. A bound above the service's own changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
+    /// keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
@@ -161,35 +163,36 @@ impl ResourceLayer {
         Ok(self.changed(|guard| guard.authorizer.checks.deny_after = Some(bound)))
     }
 
-    /// Lets requests through while too little is known: before the history is read, and when the
-    /// view is older than the bound. Each is counted by its cause, and
-    /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) says it to the
-    /// service. Never what is known to be revoked.
+    /// Admits requests while the state is unknown: before the history is read, and while the view
+    /// is older than the bound. Authority that is known to be revoked is still denied. The layer
+    /// counts each such request by its cause, and
+    /// [`Admitted::failed_open`](caracal_revocation_state::Admitted::failed_open) returns the cause
+    /// to the service.
     pub fn fail_open_unknown(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
-    /// Says how to cut what is already running, and what to spare.
+    /// Sets how running requests are cut, and which parts of them are spared.
     pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }
 
-    /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
-    /// `grpc-status`. For a service that speaks nothing but gRPC.
+    /// Answers every denied HTTP/2 request as a gRPC call: status 200, with the denial in
+    /// `grpc-status`. Choose it for a service that has only gRPC methods.
     ///
-    /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
-    /// so. A proxy that strips `te` turns a call into a plain request. Its client then gets the
-    /// HTTP status, which gRPC maps to its own.
+    /// By default only an HTTP/2 `POST` with `te: trailers` and a gRPC content type is answered in
+    /// this way. A proxy that strips `te` makes a call look like a plain request. Its client then
+    /// gets the HTTP status, which gRPC maps to a code.
     ///
-    /// Do not choose this for a service that a proxy asks for a decision: the proxy takes status
-    /// 200 for a yes.
+    /// Do not choose this for a service that a proxy asks for a decision: the proxy treats status
+    /// 200 as an approval.
     pub fn grpc_only(self) -> Self {
         self.changed(|guard| guard.grpc_only = true)
     }
 
-    /// Names the address of this service's OAuth metadata in the challenge of each answer 401 and
-    /// 403, as `resource_metadata` (RFC 9728): clients of MCP find their authorization server there.
-    /// The service itself serves the document, outside of this layer.
+    /// Adds the address of this service's OAuth metadata to the challenge of each answer 401 and
+    /// 403, as `resource_metadata` (RFC 9728). MCP clients find their authorization server there.
+    /// The service itself serves the document, outside this layer.
     ///
     /// ```
     /// # use caracal_revocation_layer::ResourceMetadataError;
@@ -202,16 +205,16 @@ impl ResourceLayer {
     ///
     /// # Errors
     ///
-    /// [`ResourceMetadataError`] unless it is an absolute URL of `https` (or `http`, while developing)
-    /// without user or fragment.
+    /// [`ResourceMetadataError`] unless `url` is an absolute `https` URL (or `http`, for
+    /// development) without user or fragment.
     pub fn with_resource_metadata(self, url: &str) -> Result<Self, ResourceMetadataError> {
         let url = metadata_url(url)?;
         Ok(self.changed(|guard| guard.resource_metadata = Some(url)))
     }
 
-    /// Refuses and cuts nothing: each outcome is counted, logged, and left to the service as an
-    /// [`Observed`](crate::Observed) in the request's extensions. A request that would be denied
-    /// gets no `Admission` here, and keeps the identity that it came with.
+    /// Denies and cuts nothing. The layer counts and logs each outcome, and puts it into the
+    /// request's extensions as an [`Observed`](crate::Observed). A request that would be denied
+    /// gets no `Admission` from this layer, and keeps the identity that it came with.
     pub fn insecure_observe_only(self) -> Self {
         self.changed(|guard| guard.observe_only = true)
     }

@@ -1,4 +1,4 @@
-//! The resource server: tokens are verified, decided on, and checked for what a route requires.
+//! The resource layer: verifies the token, decides on it, and checks the requirements of the route.
 
 mod layer;
 #[cfg(test)]
