@@ -1,4 +1,4 @@
-//! The log events of denials and cuts. They never hold the token, nor the id of an anchor.
+//! The log events of denials and cuts. They never hold the token or the id of an anchor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ pub(crate) fn denial(denial: &Denial, enforced: bool) {
     tracing::info!(
         target: TARGET,
         reason = rejection.kind().label(),
-        // Formatted for debugging, so that control characters cannot forge a line.
+        // The debug format escapes control characters, so that a client cannot forge a line.
         zone = rejection.zone().map(tracing::field::debug),
         anchor = rejection.anchor().map(|anchor| anchor.label()),
         request_id = denial.request_id.as_str(),
@@ -39,14 +39,14 @@ pub(crate) fn cut(report: &CutReport<'_>) {
 /// Mistakes in the order of the layers, each logged once per layer.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes {
-    /// `true` once a request came with claims, or once their absence was logged.
+    /// `true` once a request came with claims, or once the absence of claims was logged.
     claims: AtomicBool,
     other_state: AtomicBool,
 }
 
 impl Mistakes {
-    /// Notes that a request came with claims: the authentication layer is in the right place, and a
-    /// token without claims is only a bad token.
+    /// Notes that a request came with claims, so the authentication layer is in the right place. A
+    /// later token without claims is then only a bad token.
     pub(crate) fn claims_came(&self) {
         // Read first: the requests of all threads share it.
         if !self.claims.load(Ordering::Relaxed) {
@@ -60,8 +60,9 @@ impl Mistakes {
             RequestDenialKind::UnverifiedToken if !self.claims.swap(true, Ordering::Relaxed) => {
                 tracing::warn!(
                     target: TARGET,
-                    "a bearer token came without claims, as all before it: it is denied; if good \
-                     tokens are denied too, put the authentication layer outside the revocation layer",
+                    "no bearer token came with verified claims so far: this one is denied; if \
+                     good tokens are denied too, put the authentication layer outside the \
+                     revocation layer",
                 );
             }
             RequestDenialKind::OtherState if !self.other_state.swap(true, Ordering::Relaxed) => {

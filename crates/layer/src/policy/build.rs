@@ -1,10 +1,10 @@
-//! From a request to the input of its decision: what the user writes, and what stands in for it.
+//! Builds the input of a policy decision from a request.
 
 use caracal_revocation_opa::{InvalidInput, PolicyInput, Principal, Resource};
 use caracal_revocation_state::Claims;
 use http::{Extensions, HeaderMap, Method, Uri};
 
-/// What is known of a request that the gateway admitted.
+/// The facts about an admitted request, for the input of its decision.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestFacts<'a> {
@@ -14,22 +14,23 @@ pub struct RequestFacts<'a> {
     pub zone: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// The path that the client sent, with its escapes decoded. Outside of every `nest` of axum's.
-    /// Each escape is decoded once; paths with more than one reading are denied before.
+    /// The path that the client sent, including the prefixes of axum's `nest`. Each escape is
+    /// decoded once. A path with more than one reading never gets here: its request is denied.
     pub path: &'a str,
-    /// The route that axum matched, such as `/files/{name}`, if the layer stands inside a router.
+    /// The route that axum matched, such as `/files/{name}`, if the layer is inside a router.
     pub route: Option<&'a str>,
-    /// The URI as the client sent it, escapes included. Decide on [`path`](Self::path): handlers
-    /// read it decoded.
+    /// The URI as the client sent it, escapes included. Decide on [`path`](Self::path) instead:
+    /// handlers see the decoded path.
     pub raw_uri: &'a Uri,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The extensions, where other layers leave more of what they verified. Read a mandate with
+    /// The extensions, where other layers leave more verified facts. Read a mandate with
     /// `Mandate::of`, which returns only the one that the request was admitted on.
     pub extensions: &'a Extensions,
 }
 
-/// Makes the input of a decision. Every function from [`RequestFacts`] is one:
+/// Builds the input of a decision. Every function from [`RequestFacts`] to a [`PolicyInput`]
+/// implements this trait:
 ///
 /// ```
 /// use caracal_revocation_layer::{BuildInput, RequestFacts};
@@ -45,11 +46,11 @@ pub struct RequestFacts<'a> {
 /// takes(input);
 /// ```
 pub trait BuildInput: Send + Sync + 'static {
-    /// The input for this request.
+    /// Builds the input for this request.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] when it cannot be what the schema says: the request is denied.
+    /// [`InvalidInput`] if the input does not fit the schema. The request is then denied.
     fn build(&self, request: &RequestFacts<'_>) -> Result<PolicyInput, InvalidInput>;
 }
 
@@ -62,12 +63,12 @@ where
     }
 }
 
-/// The input that follows from the revocation claims alone, for one resource.
+/// The input for one resource, built from the revocation claims alone.
 ///
 /// The principal is the authority record (`type` `authority_record`, `id` the claim `sid`), with
-/// `agent_session_id`; nothing else of the actor is known here. Session, delegation, method, path
-/// and route are set, and the claims stand in `context.actor_claims`. What the token does not name
-/// is left out.
+/// `agent_session_id`. The claims hold no other property of the actor. The input has the session,
+/// delegation, method, path and route, and the claims in `context.actor_claims`. Claims that the
+/// token lacks are left out.
 ///
 /// A service that knows more adds it: the application, its labels, the claims of the subject.
 ///
@@ -95,12 +96,12 @@ pub struct ClaimsInput {
 }
 
 impl ClaimsInput {
-    /// For this resource and the scopes that it names; the action's id is `request`.
+    /// Creates an input for this resource and its scopes. The action has the id `request`.
     pub fn new(resource: Resource) -> Self {
         Self { resource, action: "request".to_owned() }
     }
 
-    /// With another id of the action.
+    /// Sets the id of the action.
     pub fn with_action(mut self, id: &str) -> Self {
         id.clone_into(&mut self.action);
         self

@@ -1,4 +1,4 @@
-//! The future of a response: the decision first, if it is pending, then the service's response or
+//! The response future: waits for a pending decision, then for the service's response, or returns
 //! the denial.
 
 use std::pin::Pin;

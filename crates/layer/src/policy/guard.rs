@@ -1,4 +1,4 @@
-//! Decides about a request by policy, and applies the decision: input, answer, counters and the log.
+//! Decides about a request by policy, and applies the decision: answer, counters and log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub(super) struct Guard {
     pub(super) policies: ZonePolicies,
     pub(super) input: Arc<dyn BuildInput>,
     pub(super) zone: Option<Arc<str>>,
-    /// The service behind speaks nothing but gRPC.
+    /// The service has only gRPC methods.
     pub(super) grpc_only: bool,
     counters: PolicyCounters,
     mistakes: Arc<Mistakes>,
@@ -99,7 +99,7 @@ impl Guard {
         if input.zone() == zone { Ok(input) } else { Err(PolicyDenialKind::OtherZone) }
     }
 
-    /// Counts and logs a denial, and answers it, with the rejection in the response's extensions.
+    /// Counts, logs and answers a denial. The response carries it in its extensions.
     pub(super) fn deny<B>(&self, rejection: PolicyDenial, request: &Request<B>) -> Response<Bytes> {
         let client = ClientCapabilities::of(request, self.grpc_only);
         let request_id = RequestId::sent(client.request_id.as_ref());
@@ -133,8 +133,8 @@ impl Guard {
 }
 
 impl Mistakes {
-    /// Notes that a gateway admitted a request: the gateway is in the right place. Requests that it
-    /// did not admit, such as anonymous ones, are no mistake.
+    /// Notes that a gateway admitted a request, so the layers are in the right order. Later
+    /// requests without an admission, such as anonymous ones, are then no sign of a mistake.
     fn admission_came(&self) {
         // Read first: the requests of all threads share it.
         if !self.admitted.load(Ordering::Relaxed) {
@@ -171,13 +171,13 @@ fn log_mistake(kind: PolicyDenialKind) {
         ),
         _ => tracing::warn!(
             target: TARGET,
-            "a request came that no gateway admitted, as all before it: it is denied; if good ones \
-             are denied too, put the gateway layer outside the policy layer",
+            "no gateway admitted this request or any before it: it is denied; if good ones are \
+             denied too, put the gateway layer outside the policy layer",
         ),
     }
 }
 
-/// Turns every decision but an allow into a denial.
+/// Returns an allow, and turns every other decision into a denial.
 pub(super) fn follow(
     decision: Result<PolicyDecision, DecisionError>,
 ) -> Result<PolicyDecision, PolicyDenial> {

@@ -10,34 +10,40 @@ use super::build::BuildInput;
 use super::guard::Guard;
 use crate::PolicyGuard;
 
-/// Guards a service that stands behind a gateway layer: only requests that their zone's policy
-/// allows reach it.
+/// Guards a service behind a gateway layer: only requests that the policy of their zone allows
+/// reach it.
 ///
-/// It only narrows. Requests pass if
+/// It can deny more requests than the gateway layer, and admits no others. A request passes if:
 ///
-/// 1. the gateway layer outside has admitted them, which their extensions prove ([`Admission`]), on
-///    the same `Revocations` as the policies have;
-/// 2. the claims in this proof name a zone (and that of [`in_zone`](Self::in_zone), where one is
-///    set); no other identity in the extensions counts;
-/// 3. their path can be read in one way only (see below);
-/// 4. their input can be built, for the same zone;
-/// 5. the zone's policy is within the bounds on both its ages, and its evaluation is a complete
-///    allow, now or remembered.
+/// 1. an outer gateway layer has admitted it, with the same `Revocations` as the policies. The
+///    [`Admission`] in its extensions proves this;
+/// 2. the claims of the admission name a zone, which is that of [`in_zone`](Self::in_zone) if one
+///    is set. Other identities in the extensions are ignored;
+/// 3. its path has only one reading (see below);
+/// 4. its input can be built, for the same zone;
+/// 5. the zone's policy is within the bounds on both its ages, and returns a complete allow, now or
+///    from the cache.
 ///
-/// A request that passes carries the [`PolicyDecision`] in its extensions;
-/// the answer to any other carries the [`PolicyDenial`](crate::PolicyDenial).
+/// A request that passes carries the [`PolicyDecision`] in its extensions. The answer to a denied
+/// request carries the [`PolicyDenial`](crate::PolicyDenial).
 ///
 /// # Paths
 ///
-/// Policies see the path as handlers do: decoded. `action.path` is the path that the client sent,
-/// each escape decoded once; `action.segments` are its segments, without an empty last one;
-/// `action.route` is the route that axum matched, where the layer stands inside a router. A `nest`
-/// changes none of them.
+/// Policies see the decoded path, as handlers do. axum's `nest` changes none of these:
 ///
-/// A path is answered 400 (`ambiguous_path`) if it has an escape that is broken, not UTF-8, or
-/// decodes to a slash, a backslash, a control character or another escape; a segment `.` or `..`,
-/// escaped or not; or an empty segment before the last one. A trailing slash stays in
-/// `action.path`: compare `action.segments` where both spellings are the same resource.
+/// - `action.path` is the path that the client sent, with each escape decoded once;
+/// - `action.segments` are its segments, without an empty last one;
+/// - `action.route` is the route that axum matched, if the layer is inside a router.
+///
+/// The answer is 400 (`ambiguous_path`) if the path has
+///
+/// - an escape that is broken, is not UTF-8, or decodes to a slash, a backslash, a control
+///   character or another escape;
+/// - a segment `.` or `..`, escaped or not;
+/// - an empty segment before the last one.
+///
+/// A trailing slash stays in `action.path`: compare `action.segments` if both spellings name the
+/// same resource.
 ///
 /// [`Admission`]: caracal_revocation_state::Admission
 /// [`PolicyDecision`]: caracal_revocation_opa::PolicyDecision
@@ -48,36 +54,38 @@ pub struct PolicyLayer {
 }
 
 impl PolicyLayer {
-    /// A layer that asks these policies, with inputs built by `input`: a function, or
-    /// [`ClaimsInput`](crate::ClaimsInput). Install a metrics recorder before making it.
+    /// Creates a layer that decides with these policies. `input` builds their inputs: a function,
+    /// or [`ClaimsInput`](crate::ClaimsInput). Install a metrics recorder first: the layer
+    /// registers its counters here.
     pub fn new(policies: ZonePolicies, input: impl BuildInput) -> Self {
         Self { guard: Guard::new(policies, Arc::new(input)) }
     }
 
-    /// Refuses requests of every other zone.
+    /// Denies requests of every other zone.
     pub fn in_zone(mut self, zone: &str) -> Self {
         self.guard.zone = Some(zone.into());
         self
     }
 
-    /// Answers every request over HTTP/2 in gRPC's terms: status 200, with the denial in
-    /// `grpc-status`. For a service that speaks nothing but gRPC, such as
-    /// [`GatewayLayer::grpc_only`](crate::GatewayLayer::grpc_only) is for.
+    /// Answers every denied HTTP/2 request as a gRPC call: status 200, with the denial in
+    /// `grpc-status`. Choose it for a service that has only gRPC methods, together with
+    /// [`GatewayLayer::grpc_only`](crate::GatewayLayer::grpc_only).
     ///
-    /// By default only an HTTP/2 `POST` with `te: trailers` and a content type of gRPC is answered
-    /// so.
+    /// By default only an HTTP/2 `POST` with `te: trailers` and a gRPC content type is answered in
+    /// this way.
     pub fn grpc_only(mut self) -> Self {
         self.guard.grpc_only = true;
         self
     }
 
-    /// Remembers up to `capacity` decisions, for `time_to_live`. One takes some hundred bytes, however
-    /// long the request is; where its diagnostics make it larger, each 4 KiB count as one.
+    /// Caches up to `capacity` decisions, each for `time_to_live`. A decision takes a few hundred
+    /// bytes, independent of the length of the request. One with large diagnostics counts once for
+    /// each 4 KiB.
     ///
-    /// A decision is remembered under the zone, the version and digest of its policy, the zone's
-    /// generation and the whole input, so that an invalidation forgets it at once, and a claim or
-    /// a path that differs is another decision. Only policies whose value depends on nothing else
-    /// are remembered: those of embedded Rego without built-ins that were allowed by name.
+    /// The cache key holds the zone, the version and digest of its policy, the zone's generation
+    /// and the whole input. An invalidation therefore drops a decision at once, and another claim
+    /// or path is another decision. The cache holds only decisions that depend on nothing else:
+    /// those of embedded Rego without built-ins that were allowed by name.
     pub fn with_decision_cache(mut self, capacity: u64, time_to_live: Duration) -> Self {
         self.guard.policies = self.guard.policies.with_decision_cache(capacity, time_to_live);
         self

@@ -1,4 +1,4 @@
-//! The policy layer: a request that the gateway admitted is put before its zone's policy.
+//! The policy layer: asks the zone's policy about each request that a gateway layer admitted.
 
 mod build;
 mod future;

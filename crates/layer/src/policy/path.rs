@@ -1,20 +1,20 @@
-//! The path of a request as policies see it: decoded once, and readable in one way only.
+//! The path of a request as policies see it: decoded once, with only one reading.
 
 use axum::extract::{MatchedPath, OriginalUri};
 use http::{Extensions, Uri};
 
-/// The URI that the client sent: axum's `nest` shortens the one of the request.
+/// Returns the URI that the client sent. axum's `nest` removes the prefix from the request's own.
 pub(super) fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
     extensions.get().map_or(uri, |OriginalUri(original)| original)
 }
 
-/// The route that axum matched, such as `/files/{name}`, with the prefixes of every `nest`.
+/// Returns the route that axum matched, such as `/files/{name}`, with the prefixes of every `nest`.
 pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
     extensions.get().map(MatchedPath::as_str)
 }
 
-/// Decodes the escapes of a path. Returns `None` if two readers could disagree on it: because one of
-/// them splits a decoded segment again, decodes it again, or leaves a segment out.
+/// Decodes the escapes of a path. Returns `None` if two programs could read it differently: if one
+/// could split or decode a decoded segment again, or leave a segment out.
 pub(super) fn decoded(raw: &str) -> Option<String> {
     // `OPTIONS *` and `CONNECT` name no resource.
     if matches!(raw, "*" | "") {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_paths_with_two_readings() {
+    fn denies_paths_with_two_readings() {
         for raw in [
             "files",
             "/files%2Fsecret",

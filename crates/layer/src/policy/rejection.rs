@@ -4,7 +4,7 @@ use caracal_revocation_opa::{DecisionError, PolicyDecision, PolicyUnavailable};
 
 /// The denial of a request that did not reach the service.
 ///
-/// Layers further out find it in the extensions of the response.
+/// Outer layers find it in the extensions of the response.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", kind.label())]
 pub struct PolicyDenial {
@@ -17,7 +17,7 @@ pub struct PolicyDenial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyDenialKind {
-    /// No gateway admitted the request: the layers are in the wrong order.
+    /// No gateway admitted the request: it is anonymous, or the layers are in the wrong order.
     NotAdmitted,
     /// The request was admitted on an unverified token: there are no claims to decide on.
     NoClaims,
@@ -25,7 +25,7 @@ pub enum PolicyDenialKind {
     OtherState,
     /// The claims name no zone.
     NoZone,
-    /// The claims, or the input that was built, name another zone than they may.
+    /// The claims or the built input name a zone that is not allowed here.
     OtherZone,
     /// The path can be read in more than one way.
     AmbiguousPath,
@@ -35,9 +35,9 @@ pub enum PolicyDenialKind {
     Denied,
     /// The zone has no policy.
     NoPolicy,
-    /// There is no usable policy now.
+    /// The zone's policy cannot be used now.
     PolicyUnusable,
-    /// The policy gave neither a complete allow nor a complete deny.
+    /// The policy returned neither a complete allow nor a complete deny.
     EvaluationFailed,
 }
 
@@ -91,7 +91,7 @@ impl PolicyDenial {
         self.kind
     }
 
-    /// Returns the decision, if there was one.
+    /// Returns the decision of the policy, if there was one.
     #[must_use]
     pub fn decision(&self) -> Option<&PolicyDecision> {
         self.decision.as_deref()
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_stands_at_its_index() {
+    fn each_kind_has_its_index() {
         for (index, kind) in PolicyDenialKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }

@@ -38,7 +38,7 @@ where
                 PolicyFuture::denied(self.guard.deny(rejection, &request))
             }
             PolicyStep::Later(decision) => {
-                // The service that was made ready is the one that is called.
+                // Only the original is ready; its clone may not be.
                 let fresh = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, fresh);
                 PolicyFuture::deciding(decision, Arc::clone(&self.guard), ready, request)
