@@ -1,4 +1,4 @@
-//! The resource server, request by request, with real keys from a real port.
+//! Tests of the resource layer, request by request, with real keys from a real port.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ struct World {
     key: SigningKey,
     revocations: RevocationsWriter,
     verifier: Verifier,
-    /// The keys' document, or what stands in its place.
+    /// The document of the keys, or a replacement for it.
     document: Arc<Mutex<String>>,
 }
 
@@ -115,7 +115,7 @@ type Inner = tower::util::ServiceFn<
     ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
 >;
 
-/// The service behind: it insists on the mandate and the proof.
+/// The service, which fails without the mandate and the proof.
 fn inner(
     request: Request<GuardedRequestBody<()>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
@@ -137,9 +137,9 @@ fn said(response: &Response<Bytes>) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_good_mandate_reaches_the_service_at_first_sight_and_again() {
+async fn valid_mandate_passes_at_first_and_from_cache() {
     let world = World::new().await;
-    // Each signature is another token, so a repeat is of the same text.
+    // Each signature makes another token, so the repeat sends the same text.
     let token = world.good();
     for _ in 0..3 {
         let response = send(&world.layer(), Some(&token)).await;
@@ -148,7 +148,7 @@ async fn a_good_mandate_reaches_the_service_at_first_sight_and_again() {
 }
 
 #[tokio::test]
-async fn each_way_to_revoke_has_its_answer_at_first_sight_and_on_a_repeat() {
+async fn each_revocation_has_its_answer_with_and_without_cache() {
     let at = |text: &str| OccurredAt::parse(text).unwrap();
     let revoke = || MessageBuilder::revoke(ZONE, "operator");
     let suspension = at("2026-11-20T10:00:00.000Z");
@@ -218,7 +218,7 @@ async fn each_way_to_revoke_has_its_answer_at_first_sight_and_on_a_repeat() {
 }
 
 #[tokio::test]
-async fn invalidated_keys_end_what_was_verified_with_them() {
+async fn invalidated_keys_end_mandates_verified_with_them() {
     let world = World::new().await;
     let token = world.good();
     assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
@@ -232,7 +232,7 @@ async fn invalidated_keys_end_what_was_verified_with_them() {
 }
 
 #[tokio::test]
-async fn an_outage_never_looks_like_a_revoked_session() {
+async fn outage_never_looks_like_revoked_session() {
     let world = World::new().await;
     let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
@@ -242,7 +242,7 @@ async fn an_outage_never_looks_like_a_revoked_session() {
 }
 
 #[tokio::test]
-async fn what_a_route_requires_is_answered_with_its_code() {
+async fn each_unmet_requirement_has_its_code() {
     let world = World::new().await;
     let any = || world.layer();
     let met = any()
@@ -293,7 +293,7 @@ async fn what_a_route_requires_is_answered_with_its_code() {
 }
 
 #[tokio::test]
-async fn challenges_name_the_resource_metadata_where_a_token_is_needed() {
+async fn challenges_for_a_token_name_resource_metadata() {
     let world = World::new().await;
     let url = "https://api.example/.well-known/oauth-protected-resource/mcp";
     let metadata = format!(r#"resource_metadata="{url}""#);
@@ -313,7 +313,7 @@ async fn challenges_name_the_resource_metadata_where_a_token_is_needed() {
     let gateway = GatewayLayer::new(world.revocations.reader());
     let gateway = gateway.with_resource_metadata(url).unwrap();
     assert_eq!(challenge(&send(&gateway, None).await), format!("Bearer {metadata}"));
-    // An outage asks for no other token.
+    // An outage does not require another token.
     let unproven = RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
     let response = send(&layer.with_resource_metadata(url).unwrap(), Some(&world.good())).await;
@@ -323,7 +323,7 @@ async fn challenges_name_the_resource_metadata_where_a_token_is_needed() {
 }
 
 #[tokio::test]
-async fn a_403_challenges_with_the_scope_that_is_needed() {
+async fn answer_403_challenges_with_required_scope() {
     let world = World::new().await;
     let any = || world.layer().require_scope("orders:write").require_scope("orders:pay");
     let response = send(&any(), Some(&world.good())).await;
@@ -333,7 +333,7 @@ async fn a_403_challenges_with_the_scope_that_is_needed() {
         "Bearer error=\"insufficient_scope\", error_description=\"the mandate lacks a required \
          scope\", scope=\"orders:write orders:pay\""
     );
-    // A scope outside of the grammar cannot be sent, and no quote ends the parameter.
+    // A scope outside the grammar is not sent: its quote would end the parameter.
     let response = send(&world.layer().require_scope("a\" b=\"c"), Some(&world.good())).await;
     assert_eq!(
         response.headers()["www-authenticate"],
@@ -351,7 +351,7 @@ async fn a_403_challenges_with_the_scope_that_is_needed() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
+async fn each_invalid_mandate_has_its_code() {
     let world = World::new().await;
     let response = send(&world.layer(), None).await;
     assert_eq!(said(&response), (401, "missing_token".to_owned()));
@@ -387,7 +387,7 @@ async fn a_token_that_is_no_mandate_is_answered_with_its_code() {
 }
 
 #[tokio::test]
-async fn new_delegations_are_no_matter_where_only_ended_ones_count() {
+async fn only_ended_delegations_ignores_new_ones() {
     let world = World::new().await;
     world.apply(MessageBuilder::delegation(ZONE, DelegationEvent::Create, &["de-9"], 6));
     let layer = world.layer().only_ended_delegations();
@@ -404,7 +404,7 @@ async fn new_delegations_are_no_matter_where_only_ended_ones_count() {
 }
 
 #[tokio::test]
-async fn a_gateway_takes_the_same_verifier_and_answers_in_its_own_words() {
+async fn gateway_with_verifier_has_its_own_answers() {
     let world = World::new().await;
     let verifier = verifier(&world.issuer, &world.revocations, Use::Gateway);
     let layer = GatewayLayer::new(world.revocations.reader()).with_verifier(verifier);
@@ -427,7 +427,7 @@ async fn a_gateway_takes_the_same_verifier_and_answers_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn claims_in_the_extensions_do_not_stand_in_for_verification() {
+async fn claims_in_extensions_do_not_replace_verification() {
     let world = World::new().await;
     let service = world.layer().layer(service_fn(inner as fn(_) -> _));
     let mut request = Request::new(());
@@ -441,7 +441,7 @@ async fn claims_in_the_extensions_do_not_stand_in_for_verification() {
 }
 
 #[test]
-fn every_reason_has_an_answer_with_a_hint_and_only_outages_are_503() {
+fn each_answer_has_a_hint_and_only_outages_are_503() {
     for kind in RequestDenialKind::ALL {
         let answer = Profile::Resource.answer(kind);
         assert!(answer.hint.is_some(), "{kind:?}");

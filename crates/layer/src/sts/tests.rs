@@ -1,4 +1,4 @@
-//! Token requests, as clients write them and as nobody should.
+//! Tests of token requests, correct and malformed.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,7 @@ fn apply(revocations: &RevocationsWriter, notice: MessageBuilder) {
     revocations.apply(&event, revocations.now());
 }
 
-/// A state in which `ar-1`, `gs-1`, `de-1` and [`UUID`] are revoked.
+/// Returns a state in which `ar-1`, `gs-1`, `de-1` and [`UUID`] are revoked.
 fn revoked() -> RevocationsWriter {
     let revocations = fresh();
     for id in ["ar-1", "gs-1", "de-1", UUID] {
@@ -49,7 +49,7 @@ fn revoked() -> RevocationsWriter {
     revocations
 }
 
-/// What the client was told, or what the STS was sent.
+/// The denial that the client got, or the body that the STS got.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Refused(RequestDenialKind, u16),
@@ -104,7 +104,7 @@ fn token(payload: &str) -> String {
 }
 
 #[tokio::test]
-async fn revoked_authority_is_found_in_each_of_the_four_fields() {
+async fn finds_revoked_authority_in_each_of_four_fields() {
     for body in [
         "session_id=ar-1".to_owned(),
         "agent_session_id=gs-1".into(),
@@ -122,7 +122,7 @@ async fn revoked_authority_is_found_in_each_of_the_four_fields() {
 }
 
 #[test]
-fn the_log_names_the_claim_of_the_revoked_anchor() {
+fn log_names_claim_of_revoked_anchor() {
     use crate::gateway::tests::log::{install, logged};
     install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -144,7 +144,7 @@ fn the_log_names_the_claim_of_the_revoked_anchor() {
             assert_eq!(runtime.block_on(ask(&body)), refused(Revoked, 401), "{body}");
         });
         assert!(log.contains(&format!(" anchor={anchor} ")), "{body}: {log}");
-        // The request's own id is random, and may look like one of these.
+        // The request's own id is random, and may contain one of these.
         let words = log.split_whitespace().filter(|word| !word.starts_with("request_id="));
         let shown: String = words.map(str::to_lowercase).collect();
         assert!(["ar-1", "gs-1", "de-1"].iter().all(|id| !shown.contains(id)), "{body}: {log}");
@@ -152,14 +152,14 @@ fn the_log_names_the_claim_of_the_revoked_anchor() {
 }
 
 #[tokio::test]
-async fn other_authority_passes_with_its_body_untouched() {
+async fn passes_other_authority_with_unchanged_body() {
     for body in [
         "session_id=ar-2".to_owned(),
         format!("subject_token={}&a=%41+b&&c", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#)),
         "".into(),
         "grant_type=client_credentials&scope=ar-1".into(),
         "session_id=&agent_session_id=".into(),
-        // Of other fields, only that their escapes are whole is this layer's business.
+        // In other fields, this layer checks only that the escapes are complete.
         "client_secret=%FF%fe&x=1&x=2&%C3%A4=%C3%A4".into(),
     ] {
         assert_eq!(ask(&body).await, Passed(Bytes::from(body)));
@@ -167,7 +167,7 @@ async fn other_authority_passes_with_its_body_untouched() {
 }
 
 #[tokio::test]
-async fn an_identity_token_is_not_inspected_and_only_that() {
+async fn ignores_only_identity_tokens() {
     let id = "urn:ietf:params:oauth:token-type:id_token";
     let foreign = format!("subject_token=not.a.mandate&subject_token_type={id}");
     assert!(matches!(ask(&foreign).await, Passed(_)));
@@ -181,7 +181,7 @@ async fn an_identity_token_is_not_inspected_and_only_that() {
     let twice = format!("subject_token={mandate}&subject_token_type={id}&subject_token_type=x");
     assert_eq!(ask(&twice).await, refused(RepeatedField, 400));
     let named = format!("session_id=ar-1&{foreign}");
-    assert_eq!(ask(&named).await, refused(Revoked, 401), "the other fields count all the same");
+    assert_eq!(ask(&named).await, refused(Revoked, 401), "the other fields still count");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn no_spelling_hides_a_revoked_id() {
 }
 
 #[tokio::test]
-async fn what_could_be_read_in_two_ways_is_refused() {
+async fn denies_forms_with_two_readings() {
     for body in [
         "session_id=ar-2&session_id=ar-1",
         "session_id=ar-1&session_id=ar-1",
@@ -241,7 +241,7 @@ async fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[tokio::test]
-async fn a_subject_token_that_is_no_mandate_is_refused_clearly() {
+async fn denies_subject_token_that_is_no_mandate() {
     let cases = [
         ("opaque".to_owned(), MalformedToken),
         (token("{}"), MalformedClaims),
@@ -253,7 +253,7 @@ async fn a_subject_token_that_is_no_mandate_is_refused_clearly() {
 }
 
 #[tokio::test]
-async fn only_a_form_in_plain_utf8_is_read() {
+async fn reads_only_uncompressed_utf8_forms() {
     let with = |name: &str, values: &[&str]| {
         let mut request = post("session_id=ar-1");
         let headers = request.headers_mut();
@@ -310,7 +310,7 @@ fn chunks(text: &str, size: usize) -> Vec<Chunk> {
 }
 
 #[tokio::test]
-async fn a_body_in_many_chunks_is_one_body() {
+async fn reads_body_of_many_chunks() {
     let layer = StsLayer::new(revoked().reader());
     for size in 1..8 {
         let frames = chunks("x=1&session_id=ar-1", size);
@@ -325,7 +325,7 @@ async fn a_body_in_many_chunks_is_one_body() {
 }
 
 #[tokio::test]
-async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
+async fn accepts_body_of_64_kib_and_not_one_byte_more() {
     let layer = StsLayer::new(revoked().reader());
     let fits = format!("x={}", "a".repeat(65_534));
     assert_eq!(send(&layer, post(&fits)).await, Passed(fits.clone().into()));
@@ -339,11 +339,11 @@ async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
 }
 
 #[test]
-fn memory_of_a_body_follows_its_bytes_not_its_chunks() {
+fn memory_depends_on_bytes_not_on_chunks() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let layer = StsLayer::new(revoked().reader());
     let length = 64 * 1024;
-    // Each chunk is an allocation of its own, and gone unless somebody keeps it.
+    // Each chunk has its own allocation, which is freed unless the layer keeps it.
     let form = b"x=".iter().copied().chain(std::iter::repeat(b'a')).take(length);
     let bytes = form.map(|byte| Ok(Frame::data(Bytes::copy_from_slice(&[byte]))));
     let used = allocation_counter::measure(|| {
@@ -354,7 +354,7 @@ fn memory_of_a_body_follows_its_bytes_not_its_chunks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stalls_or_breaks_off_is_refused() {
+async fn denies_body_that_stalls_or_ends_early() {
     let layer = StsLayer::new(revoked().reader()).with_body_deadline(Duration::from_secs(10));
     let frames = chunks("session_id=ar-2", 4).into_iter();
     let stalled = futures_util::StreamExt::chain(stream::iter(frames), stream::pending());
@@ -363,7 +363,7 @@ async fn a_body_that_stalls_or_breaks_off_is_refused() {
     assert_eq!(send(&layer, streamed(stream::iter(broken))).await, refused(BrokenBody, 400));
 }
 
-/// A request with one content type, or none.
+/// Returns a request with one content type, or none.
 fn typed(path: &str, content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
     let mut request = Request::post(path).body(Full::<Bytes>::from(body)).unwrap();
     if !content_type.is_empty() {
@@ -373,7 +373,7 @@ fn typed(path: &str, content_type: &str, body: &'static str) -> Request<Full<Byt
 }
 
 #[tokio::test]
-async fn other_methods_and_bodies_pass_untouched() {
+async fn passes_other_methods_and_bodies_unchanged() {
     let layer = StsLayer::new(revoked().reader());
     let body = "session_id=ar-1&session_id=ar-1";
     for (method, path) in [("PUT", "/oauth/2/token"), ("GET", "/oauth/2/token"), ("PUT", "/x")] {
@@ -403,7 +403,7 @@ async fn reads_forms_at_every_path() {
 }
 
 #[tokio::test]
-async fn rejects_bodies_that_may_be_forms_at_every_path() {
+async fn denies_bodies_that_may_be_forms_at_every_path() {
     let layer = StsLayer::new(revoked().reader());
     let mut several = typed("/exchange", FORM, "session_id=ar-1");
     several.headers_mut().append("content-type", "application/json".parse().unwrap());
@@ -426,7 +426,7 @@ async fn rejects_bodies_that_may_be_forms_at_every_path() {
 }
 
 #[tokio::test]
-async fn takes_only_forms_at_the_token_endpoint_wherever_it_is_nested() {
+async fn accepts_only_forms_at_token_endpoint_in_any_nest() {
     let layer = StsLayer::new(revoked().reader());
     for path in ["/oauth/2/token", "/2/token", "/token", "/", "/sts/oauth/2/token", "/%74oken/"] {
         let request = typed(path, "application/json", "{}");
@@ -457,7 +457,7 @@ async fn no_spelling_of_the_path_goes_around_the_layer() {
 }
 
 #[tokio::test]
-async fn a_query_beside_the_body_is_refused() {
+async fn denies_query_in_addition_to_body() {
     let layer = StsLayer::new(revoked().reader());
     for path in ["/oauth/2/token?session_id=ar-1", "/oauth/2/token?x", "/oauth/2/token/?a=b"] {
         let mut request = post("session_id=ar-2");
@@ -467,7 +467,7 @@ async fn a_query_beside_the_body_is_refused() {
 }
 
 #[tokio::test]
-async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
+async fn denies_every_named_authority_while_state_is_unknown() {
     let revocations = fresh();
     revocations.raise_horizon(i64::MAX - 1);
     let layer = StsLayer::new(revocations.reader());
@@ -484,8 +484,8 @@ async fn only_what_is_known_is_refused_but_not_on_a_stale_view() {
 }
 
 #[tokio::test]
-async fn leaves_the_lifetime_of_a_subject_token_to_the_sts() {
-    // Expired, overlong and early: the STS says so itself, in its own words.
+async fn leaves_lifetime_of_subject_token_to_sts() {
+    // Expired, overlong and early: the STS denies these tokens itself.
     for times in
         [r#""iat":1,"exp":2"#, r#""iat":1,"exp":4000000000"#, r#""iat":4000000000,"exp":9"#]
     {
@@ -498,7 +498,7 @@ async fn leaves_the_lifetime_of_a_subject_token_to_the_sts() {
 }
 
 #[tokio::test]
-async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
+async fn suspended_session_gets_no_token_until_resumed() {
     let revocations = fresh();
     let layer = StsLayer::new(revocations.reader());
     let at = |text: &str| OccurredAt::parse(text).unwrap();
@@ -509,5 +509,5 @@ async fn a_suspended_session_gets_no_token_until_it_is_resumed() {
     assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Passed(_)));
     let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1,"exp":2}"#);
     let request = post(&format!("subject_token={old}"));
-    assert_eq!(send(&layer, request).await, refused(Suspended, 401), "the old token stays refused");
+    assert_eq!(send(&layer, request).await, refused(Suspended, 401), "the old token is denied");
 }

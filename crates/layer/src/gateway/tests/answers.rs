@@ -1,4 +1,4 @@
-//! What a refused client is told, byte for byte.
+//! The answers to denied requests, byte for byte.
 
 use RequestDenialKind::{
     AmbiguousToken, DelegationStale, HistoryIncomplete, MalformedClaims, MalformedHeader,
@@ -17,7 +17,7 @@ fn answer(kind: RequestDenialKind) -> Response<Bytes> {
 }
 
 #[test]
-fn each_reason_of_a_gateway_has_its_answer() {
+fn gateway_has_an_answer_for_each_reason() {
     let invalid = "invalid_token";
     let table = [
         (MissingToken, 401, invalid, "missing bearer token", None),
@@ -68,13 +68,13 @@ fn each_reason_of_a_gateway_has_its_answer() {
 }
 
 #[test]
-fn a_rejection_says_in_words_what_it_is() {
+fn denial_displays_label_and_description() {
     let rejection: Box<dyn std::error::Error> = Box::new(RequestDenial::from(Revoked));
     assert_eq!(rejection.to_string(), "revoked: session revoked");
 }
 
 #[test]
-fn the_answer_reaches_the_client_through_the_service() {
+fn service_returns_the_answer_to_the_client() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
     let mut request = with_claims(claims("ar-1"));
@@ -89,7 +89,7 @@ fn the_answer_reaches_the_client_through_the_service() {
 }
 
 #[test]
-fn header_and_body_share_a_new_request_id() {
+fn header_and_body_share_new_request_id() {
     let outcome = send(&GatewayLayer::new(fresh().0.reader()), request());
     let id = outcome.header("x-request-id").unwrap();
     let body: serde_json::Value = serde_json::from_slice(outcome.response.body()).unwrap();
@@ -98,7 +98,7 @@ fn header_and_body_share_a_new_request_id() {
 }
 
 #[test]
-fn the_response_of_the_service_is_left_alone() {
+fn passes_on_response_of_service_unchanged() {
     let outcome = send(&GatewayLayer::new(fresh().0.reader()), with_claims(claims("ar-1")));
     outcome.passed();
     assert!(outcome.response.headers().is_empty());

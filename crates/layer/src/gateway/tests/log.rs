@@ -1,4 +1,4 @@
-//! The log of one test, which is that of its thread.
+//! Captures the log of one test: the events of its thread.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
@@ -12,7 +12,7 @@ thread_local! {
     static WRITTEN: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Writes one event a line and text as it is, so that text which could forge a line does.
+/// Writes one event per line, without escapes: a value that can forge a line does so here.
 struct Naive;
 
 impl<S: Subscriber> Layer<S> for Naive {
@@ -39,8 +39,8 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Must run before anything is logged: tracing remembers for each event whether any subscriber
-/// wants it, and a subscriber that is only one thread's is easily missed by the others.
+/// Installs the subscriber. It must run before the first event: tracing caches for each event
+/// whether any subscriber is interested, and would miss one that only a single thread has.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -49,7 +49,7 @@ pub(crate) fn install() {
     });
 }
 
-/// Everything that is logged, at every level.
+/// Returns all events that `run` logs, at every level.
 pub(crate) fn logged(run: impl FnOnce()) -> String {
     WRITTEN.take();
     run();

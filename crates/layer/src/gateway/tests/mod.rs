@@ -1,5 +1,5 @@
-//! The gateway, request by request. `send` is the whole of it: what was answered, and what the
-//! service behind saw.
+//! Tests of the gateway layer, request by request. `send` returns the answer, and the request that
+//! the service received.
 
 mod answers;
 pub(crate) mod log;
@@ -26,7 +26,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::{GatewayLayer, GuardedRequestBody, Observed, RequestDenial, RequestDenialKind};
 
-/// A state that was just proven complete, on a clock that stands still.
+/// Returns a state that was just proven complete, on a stopped clock.
 fn fresh() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
@@ -45,10 +45,10 @@ fn revoke(revocations: &RevocationsWriter, anchor: &str, id: &str) {
     apply(revocations, Stream::SessionsRevoke, &[(anchor, id), ("zone_id", "z-1")]);
 }
 
-/// What a [`ManualClock`] starts at.
+/// The time at which a [`ManualClock`] starts.
 const NOW: i64 = 1_795_400_000;
 
-/// The claims of a token that was just made.
+/// Returns the claims of a token that was just issued.
 fn claims(sid: &str) -> Claims {
     Claims::new(sid, NOW, NOW + 3_600)
 }
@@ -77,7 +77,7 @@ fn with_token(token: &str) -> Request<()> {
     with_authorization(&format!("Bearer {token}"))
 }
 
-/// `{"alg":"ES256"}` and a signature that nobody made.
+/// The header `{"alg":"ES256"}` and a false signature.
 const TOKEN_ENDS: [&str; 2] = ["eyJhbGciOiJFUzI1NiJ9", "c2lnbmF0dXJl"];
 
 fn token(payload: &str) -> String {
@@ -85,7 +85,7 @@ fn token(payload: &str) -> String {
     format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload))
 }
 
-/// What became of a request.
+/// The outcome of a request.
 struct Outcome {
     response: Response<Bytes>,
     seen: Option<Parts>,
@@ -104,13 +104,13 @@ impl Outcome {
         self.response.extensions().get()
     }
 
-    /// The reason of a denial; the service behind must not have been called then.
+    /// Returns the reason of the denial. Fails if the service was called.
     fn denied(&self) -> RequestDenialKind {
         assert!(self.seen.is_none(), "the service was called");
         self.rejection().expect("a rejection in the extensions").kind()
     }
 
-    /// The request as the service behind saw it, unless it was refused.
+    /// Returns the request that the service received. Fails if it was denied.
     fn passed(&self) -> &Parts {
         assert_eq!(self.response.status(), StatusCode::OK);
         assert_eq!(self.response.body(), "inner");
@@ -148,7 +148,7 @@ fn wait<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn is_ready_when_the_service_is() {
+fn is_ready_only_when_service_is() {
     let (revocations, _) = fresh();
     let inner = tower::service_fn(async |_: Request<GuardedRequestBody<()>>| {
         Ok::<_, ()>(Response::new(Full::<Bytes>::default()))

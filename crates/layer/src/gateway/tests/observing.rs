@@ -1,4 +1,4 @@
-//! Observing only: everything is decided on, nothing is denied.
+//! Observing only: the layer decides on every request, and denies none.
 
 use RequestDenialKind::{
     AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OversizedToken, Revoked,
@@ -8,7 +8,7 @@ use RequestDenialKind::{
 use super::*;
 
 #[test]
-fn lets_every_request_through_and_says_what_would_have_been() {
+fn observing_admits_every_request_and_records_the_outcome() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
     let strict = GatewayLayer::new(revocations.reader());
@@ -29,12 +29,12 @@ fn lets_every_request_through_and_says_what_would_have_been() {
         let outcome = send(&layer.clone().insecure_observe_only(), request);
         assert_eq!(outcome.observed().rejection().unwrap().kind(), kind);
         assert_eq!(outcome.observed().admitted(), None);
-        assert_eq!(outcome.admitted(), None, "a proof for what was not admitted");
+        assert_eq!(outcome.admitted(), None, "a proof although the request was not admitted");
     }
 }
 
 #[test]
-fn lets_requests_through_while_nothing_is_known() {
+fn observing_admits_requests_while_state_is_unknown() {
     let revocations =
         RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let layer = GatewayLayer::new(revocations.reader()).insecure_observe_only();
@@ -43,7 +43,7 @@ fn lets_requests_through_while_nothing_is_known() {
 }
 
 #[test]
-fn an_admitted_request_carries_its_proof_as_it_would_otherwise() {
+fn observed_request_carries_its_admission() {
     let layer = GatewayLayer::new(fresh().0.reader()).insecure_observe_only();
     let outcome = send(&layer, with_claims(claims("ar-1")));
     assert!(outcome.admitted().is_some());

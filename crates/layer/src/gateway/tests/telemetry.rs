@@ -1,4 +1,4 @@
-//! What is counted and logged.
+//! Metrics and log events of the gateway layer.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use super::log::logged;
 use super::*;
 
-/// Counts by name and reason, those that are not zero.
+/// Returns the counts that are not zero, by name and reason.
 fn counted(run: impl FnOnce()) -> BTreeMap<String, u64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -79,7 +79,7 @@ fn counts_revoked_suspended_and_stale_authority_as_revoked() {
 }
 
 #[test]
-fn counts_what_was_only_observed_apart() {
+fn counts_observed_denials_separately() {
     let counts = counted(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
@@ -93,7 +93,7 @@ fn counts_what_was_only_observed_apart() {
 }
 
 #[test]
-fn logs_one_event_a_denial_and_none_for_the_admitted() {
+fn logs_each_denial_once_and_no_admission() {
     let log = logged(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
@@ -112,7 +112,7 @@ fn logs_one_event_a_denial_and_none_for_the_admitted() {
 }
 
 #[test]
-fn the_log_says_when_a_denial_was_not_enforced() {
+fn log_shows_that_denial_was_not_enforced() {
     let log = logged(|| {
         send(&GatewayLayer::new(fresh().0.reader()).insecure_observe_only(), request());
     });
@@ -151,7 +151,7 @@ fn the_log_never_holds_the_token() {
 }
 
 #[test]
-fn says_once_that_no_token_came_with_claims() {
+fn logs_once_that_no_token_came_with_claims() {
     let log = logged(|| {
         let layer = GatewayLayer::new(fresh().0.reader());
         for clone in [layer.clone(), layer.clone().allow_anonymous(), layer] {
@@ -165,7 +165,7 @@ fn says_once_that_no_token_came_with_claims() {
 }
 
 #[test]
-fn bad_token_blames_no_layer_once_claims_came() {
+fn bad_token_logs_no_hint_after_claims_came() {
     let log = logged(|| {
         let (revocations, _) = fresh();
         revoke(&revocations, "sid", "ar-revoked");
@@ -182,7 +182,7 @@ fn bad_token_blames_no_layer_once_claims_came() {
 }
 
 #[test]
-fn each_mistake_is_logged_once_whatever_came_before() {
+fn logs_each_mistake_once() {
     let log = logged(|| {
         let layer = GatewayLayer::new(fresh().0.reader());
         send(&layer, with_token("a.b.c"));
@@ -194,7 +194,7 @@ fn each_mistake_is_logged_once_whatever_came_before() {
 }
 
 #[test]
-fn counts_by_its_cause_what_was_let_through_unknown() {
+fn counts_requests_that_failed_open_by_cause() {
     let counts = counted(|| {
         let clock = Arc::new(ManualClock::new());
         let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());

@@ -1,4 +1,4 @@
-//! Where the claims come from, and which requests have none.
+//! The sources of the claims, and requests without claims.
 
 use RequestDenialKind::{
     AmbiguousToken, MalformedClaims, MalformedHeader, MalformedJson, MalformedPayload,
@@ -16,7 +16,7 @@ fn reading() -> GatewayLayer {
 }
 
 #[test]
-fn admits_verified_claims_with_and_without_a_bearer_token() {
+fn admits_verified_claims_with_and_without_bearer_token() {
     let layer = strict();
     assert!(send(&layer, with_claims(claims("ar-1"))).admitted().is_some());
     let mut request = with_token("opaque");
@@ -25,7 +25,7 @@ fn admits_verified_claims_with_and_without_a_bearer_token() {
 }
 
 #[test]
-fn believes_verified_claims_and_not_the_token_beside_them() {
+fn decides_on_verified_claims_and_ignores_unverified_token() {
     let (revocations, _) = fresh();
     revoke(&revocations, "sid", "ar-1");
     let layer = GatewayLayer::new(revocations.reader()).with_insecure_unverified_claims();
@@ -38,7 +38,7 @@ fn believes_verified_claims_and_not_the_token_beside_them() {
 }
 
 #[test]
-fn denies_verified_claims_without_an_authority_record() {
+fn denies_verified_claims_without_authority_record() {
     assert_eq!(send(&strict(), with_claims(claims(""))).denied(), MalformedClaims);
 }
 
@@ -58,7 +58,7 @@ fn denies_a_token_with_two_authorization_headers() {
 }
 
 #[test]
-fn denies_a_token_over_4096_bytes_even_with_verified_claims() {
+fn denies_token_over_4096_bytes_despite_verified_claims() {
     let long = "a".repeat(4097);
     for layer in [strict(), reading(), strict().allow_anonymous()] {
         assert_eq!(send(&layer, with_token(&long)).denied(), OversizedToken);
@@ -72,23 +72,23 @@ fn denies_a_token_over_4096_bytes_even_with_verified_claims() {
 }
 
 #[test]
-fn denies_a_request_without_a_token() {
+fn denies_request_without_token() {
     assert_eq!(send(&strict(), request()).denied(), MissingToken);
     assert_eq!(send(&reading(), request()).denied(), MissingToken);
 }
 
 #[test]
-fn lets_an_anonymous_request_through_where_allowed_with_no_proof() {
+fn admits_anonymous_request_by_option_without_admission() {
     let layer = strict().allow_anonymous();
     assert!(send(&layer, request()).admitted().is_none());
-    // Not even a state that knows nothing stands in its way.
+    // It passes even while the state is unknown.
     let layer =
         GatewayLayer::new(RevocationsWriter::new(Options::default()).reader()).allow_anonymous();
     send(&layer, request()).passed();
 }
 
 #[test]
-fn an_authorization_header_of_any_kind_is_not_anonymous() {
+fn request_with_any_authorization_header_is_not_anonymous() {
     let layer = reading().allow_anonymous();
     let cases = [
         ("", MissingToken),
@@ -106,7 +106,7 @@ fn an_authorization_header_of_any_kind_is_not_anonymous() {
 }
 
 #[test]
-fn a_malformed_bearer_is_denied_even_with_verified_claims() {
+fn denies_malformed_bearer_despite_verified_claims() {
     let malformed = ["Bearer\ta.b.c", "Bearer a b", "Bearer a.b.c, Bearer d.e.f", "Bearer a.b.c,d"];
     for layer in [strict(), reading(), strict().allow_anonymous()] {
         for value in malformed {
@@ -126,7 +126,7 @@ fn a_malformed_bearer_is_denied_even_with_verified_claims() {
 }
 
 #[test]
-fn an_empty_bearer_is_challenged_without_an_error_code() {
+fn challenges_empty_bearer_without_error_code() {
     for value in ["Bearer", "bearer", "Bearer   ", "Bearer\t"] {
         let outcome = send(&strict(), with_authorization(value));
         assert_eq!((outcome.status(), outcome.denied()), (401, MissingToken), "{value:?}");
@@ -135,14 +135,14 @@ fn an_empty_bearer_is_challenged_without_an_error_code() {
 }
 
 #[test]
-fn denies_a_token_that_nobody_verified() {
+fn denies_unverified_token() {
     let good = token(r#"{"sid":"ar-1","iat":1795400000,"exp":1795403600}"#);
     assert_eq!(send(&strict(), with_token(&good)).denied(), UnverifiedToken);
     assert_eq!(send(&strict().allow_anonymous(), with_token(&good)).denied(), UnverifiedToken);
 }
 
 #[test]
-fn reads_an_unverified_token_only_where_asked_to() {
+fn reads_unverified_token_only_by_option() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.reader()).with_insecure_unverified_claims();
     let request = with_authorization(&format!(
@@ -158,7 +158,7 @@ fn reads_an_unverified_token_only_where_asked_to() {
 }
 
 #[test]
-fn denies_an_unverified_token_that_cannot_be_read() {
+fn denies_unverified_token_that_cannot_be_read() {
     let cases = [
         ("a.b".to_owned(), MalformedToken),
         ("a.b.c.d".to_owned(), MalformedToken),

@@ -1,4 +1,4 @@
-//! From the state's verdict to the request's fate.
+//! The verdict of the state decides about the request.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn denies_a_revoked_token_by_each_of_its_anchors() {
 }
 
 #[test]
-fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
+fn denies_authority_of_another_state_or_without_record() {
     let (revocations, _) = fresh();
     let (other, _) = fresh();
     let layer = GatewayLayer::new(revocations.reader());
@@ -59,7 +59,7 @@ fn an_authority_of_another_state_or_of_no_record_vouches_for_nothing() {
 }
 
 #[test]
-fn claims_and_an_authority_must_be_of_the_same_token() {
+fn denies_claims_and_authority_of_different_tokens() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.reader());
     revoke(&revocations, "sid", "ar-2");
@@ -80,7 +80,7 @@ fn claims_and_an_authority_must_be_of_the_same_token() {
 }
 
 #[test]
-fn overlooks_the_chain_only_where_asked_to() {
+fn ignores_chain_only_by_option() {
     let (revocations, _) = fresh();
     for (field, id) in [("agent_session_id", "gs-7"), ("edge_id", "e-7"), ("edge_id", "e-8")] {
         revoke(&revocations, field, id);
@@ -92,7 +92,7 @@ fn overlooks_the_chain_only_where_asked_to() {
 }
 
 #[test]
-fn denies_a_suspended_session() {
+fn denies_suspended_session() {
     let (revocations, _) = fresh();
     let fields = [
         ("event", "suspend"),
@@ -109,7 +109,7 @@ fn denies_a_suspended_session() {
 }
 
 #[test]
-fn denies_a_token_from_before_the_horizon_and_admits_a_newer_one() {
+fn denies_token_before_horizon_and_admits_newer_one() {
     let (revocations, _) = fresh();
     revocations.raise_horizon(NOW);
     let layer = GatewayLayer::new(revocations.reader());
@@ -144,7 +144,7 @@ fn denies_expired_overlong_and_early_tokens() {
 }
 
 #[test]
-fn a_stale_delegation_has_a_rejection_of_its_own() {
+fn stale_delegation_has_its_own_reason() {
     let (revocations, _) = fresh();
     let fields = [("event", "edge_create"), ("edge_id", "e"), ("zone_id", "z"), ("epoch", "9")];
     apply(&revocations, Stream::DelegationsInvalidate, &fields);
@@ -157,14 +157,14 @@ fn a_stale_delegation_has_a_rejection_of_its_own() {
         panic!("a stale delegation was not refused");
     };
     assert_eq!(RequestDenial::refused(denial).kind(), DelegationStale);
-    // The gateway's profile does not ask for the epoch.
+    // The gateway does not check the epoch.
     assert!(
         send(&GatewayLayer::new(revocations.reader()), with_claims(claims)).admitted().is_some()
     );
 }
 
 #[test]
-fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
+fn answers_503_once_state_is_stale_by_its_clock() {
     let (revocations, clock) = fresh();
     let layer = GatewayLayer::new(revocations.reader());
     clock.advance(Duration::from_secs(60));
@@ -180,7 +180,7 @@ fn denies_as_an_outage_once_the_state_is_stale_by_its_own_clock() {
 }
 
 #[test]
-fn denies_as_an_outage_before_the_history_was_read() {
+fn answers_503_before_history_is_read() {
     let revocations =
         RevocationsWriter::with_clock(Options::default(), Arc::new(ManualClock::new()));
     let outcome = send(&GatewayLayer::new(revocations.reader()), with_claims(claims("ar-1")));
@@ -189,7 +189,7 @@ fn denies_as_an_outage_before_the_history_was_read() {
 }
 
 #[test]
-fn replaces_what_another_layer_decided() {
+fn replaces_admission_of_another_layer() {
     let (revocations, clock) = fresh();
     let old = send(&GatewayLayer::new(revocations.reader()), with_claims(claims("ar-1")));
     let observing = GatewayLayer::new(revocations.reader()).insecure_observe_only();
@@ -209,7 +209,7 @@ fn replaces_what_another_layer_decided() {
 }
 
 #[test]
-fn a_route_may_ask_for_a_fresher_view_than_the_service() {
+fn route_can_require_fresher_view_than_service() {
     let (revocations, clock) = fresh();
     let service = GatewayLayer::new(revocations.reader());
     let route = service.clone().with_deny_after(Duration::from_secs(2)).unwrap();
@@ -222,7 +222,7 @@ fn a_route_may_ask_for_a_fresher_view_than_the_service() {
 }
 
 #[test]
-fn failing_open_lets_through_what_is_unknown_and_tells_the_service_how_old_its_view_is() {
+fn failing_open_admits_unknown_and_reports_cause_to_service() {
     let (revocations, clock) = fresh();
     revoke(&revocations, "sid", "ar-revoked");
     let layer = GatewayLayer::new(revocations.reader()).fail_open_unknown();

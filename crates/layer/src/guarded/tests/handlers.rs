@@ -7,7 +7,7 @@ use crate::{RequestDenial, RequestDenialKind};
 
 type Answer = Response<Full<Bytes>>;
 
-/// A handler that holds something until it is dropped, and waits for ever.
+/// A handler that owns a value until it is dropped, and never answers.
 #[derive(Clone)]
 struct Held(Arc<()>);
 
@@ -18,7 +18,7 @@ async fn wait_for_ever(held: Held) -> Result<Answer, Infallible> {
 }
 
 #[test]
-fn a_handler_that_waits_is_dropped_and_its_client_told() {
+fn drops_waiting_handler_and_answers_client() {
     let scene = Scene::new();
     let held = Held(Arc::default());
     let inner = held.clone();
@@ -34,7 +34,7 @@ fn a_handler_that_waits_is_dropped_and_its_client_told() {
     scene.revoke();
     assert_eq!(call.woken(), 1);
     let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
-    assert_eq!(Arc::strong_count(&held.0), 2, "the handler's future lives on");
+    assert_eq!(Arc::strong_count(&held.0), 2, "the handler's future still exists");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.headers()["x-request-id"], "req-1");
     let rejection = response.extensions().get::<RequestDenial>().unwrap();
@@ -49,7 +49,7 @@ fn a_handler_that_waits_is_dropped_and_its_client_told() {
 }
 
 #[test]
-fn an_expired_token_and_an_unknown_state_are_told_apart() {
+fn distinguishes_expired_token_from_unknown_state() {
     let cases = [
         (100, CutOptions::new(), RequestDenialKind::Expired, StatusCode::UNAUTHORIZED),
         (
@@ -77,7 +77,7 @@ fn an_expired_token_and_an_unknown_state_are_told_apart() {
     }
 }
 
-/// The answer to a call over gRPC that was cut while its handler waited.
+/// Returns the answer to a gRPC call that was cut while its handler waited.
 fn cut_grpc_call(scene: &Scene, layer: GatewayLayer, headers: &[(&'static str, &str)]) -> Head {
     let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
         wait_for_ever(Held(Arc::default()))
@@ -100,7 +100,7 @@ fn cut_grpc_call(scene: &Scene, layer: GatewayLayer, headers: &[(&'static str, &
 type Head = Response<()>;
 
 #[test]
-fn grpc_is_told_by_status_alone() {
+fn cut_grpc_call_gets_only_its_status() {
     let scene = Scene::new();
     let call = [("content-type", "application/grpc"), ("te", "trailers")];
     let response = cut_grpc_call(&scene, scene.layer(), &call);
@@ -110,7 +110,7 @@ fn grpc_is_told_by_status_alone() {
 }
 
 #[test]
-fn a_service_of_grpc_alone_needs_no_te() {
+fn grpc_only_service_needs_no_te() {
     let scene = Scene::new();
     let call = [("content-type", "application/grpc")];
     let response = cut_grpc_call(&scene, scene.layer(), &call);
@@ -121,7 +121,7 @@ fn a_service_of_grpc_alone_needs_no_te() {
     assert_eq!(response.headers()["grpc-status"], "16");
 }
 
-/// A handler that answers when it is told to.
+/// A handler that answers when the test asks for it.
 fn answers_later(
     scene: &Scene,
     cutting: CutOptions,
@@ -151,7 +151,7 @@ fn answers_later(
 }
 
 #[test]
-fn a_handler_that_must_finish_does_and_its_answer_is_withheld() {
+fn lets_handler_finish_and_withholds_its_answer() {
     for from_inside in [false, true] {
         let scene = Scene::new();
         let cutting = if from_inside {
@@ -174,7 +174,7 @@ fn a_handler_that_must_finish_does_and_its_answer_is_withheld() {
 }
 
 #[test]
-fn an_answer_that_comes_with_the_revocation_is_withheld() {
+fn withholds_answer_that_comes_with_the_revocation() {
     let scene = Scene::new();
     let (answer, mut call) = answers_later(&scene, scene.cutting(), false);
     assert!(call.poll().is_pending());
@@ -185,7 +185,7 @@ fn an_answer_that_comes_with_the_revocation_is_withheld() {
 }
 
 #[test]
-fn a_task_of_a_handler_learns_of_it_by_the_signal() {
+fn signal_informs_task_of_handler() {
     let scene = Scene::new();
     let taken = Arc::new(Mutex::new(None));
     let place = Arc::clone(&taken);
@@ -202,7 +202,7 @@ fn a_task_of_a_handler_learns_of_it_by_the_signal() {
     assert!(task.poll().is_pending());
     scene.revoke();
     assert_eq!(task.woken(), 1);
-    let Poll::Ready(cut) = task.poll() else { panic!("it was not told") };
+    let Poll::Ready(cut) = task.poll() else { panic!("the signal is pending") };
     assert_eq!(cut.label(), "revoked");
     assert_eq!(scene.told(), [("revoked", CutPoint::Signal)]);
 }

@@ -7,7 +7,7 @@ use crate::{RequestDenial, RequestDenialKind};
 
 type Answer = Result<Response<GuardedResponseBody<Script>>, Infallible>;
 
-/// The service behind `layer`, asked over HTTP/1.0, and the script of its response's body.
+/// Sends an HTTP/1.0 request through `layer`. Returns its future, and the script of the response.
 fn ask(
     layer: &GatewayLayer,
     content_type: &'static str,
@@ -26,7 +26,7 @@ fn ask(
 const TEXT: &str = "text/plain";
 
 fn denied<B>(answer: Poll<Result<Response<B>, Infallible>>) -> (u16, RequestDenialKind) {
-    let Poll::Ready(Ok(response)) = answer else { panic!("it still waits") };
+    let Poll::Ready(Ok(response)) = answer else { panic!("the future is pending") };
     let rejection = response.extensions().get::<RequestDenial>().expect("a rejection");
     (response.status().as_u16(), rejection.kind())
 }
@@ -34,7 +34,7 @@ fn denied<B>(answer: Poll<Result<Response<B>, Infallible>>) -> (u16, RequestDeni
 const UNSUPPORTED: (u16, RequestDenialKind) = (505, RequestDenialKind::UnsupportedVersion);
 
 #[tokio::test]
-async fn a_response_that_ends_is_sent_whole_with_its_length() {
+async fn sends_finished_response_with_its_length() {
     let scene = Scene::new();
     let (mut call, script) = ask(&scene.layer(), TEXT);
     script.say("a");
@@ -42,7 +42,7 @@ async fn a_response_that_ends_is_sent_whole_with_its_length() {
     script.say("bc");
     script.push(Frame::trailers(HeaderMap::new())).end();
     assert_eq!(call.woken(), 1);
-    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("the future is pending") };
     assert_eq!(
         (response.status().as_u16(), &response.headers()["content-length"]),
         (200, &"3".parse().unwrap())
@@ -54,7 +54,7 @@ async fn a_response_that_ends_is_sent_whole_with_its_length() {
 }
 
 #[tokio::test]
-async fn a_held_response_that_is_cut_is_denied() {
+async fn denies_held_response_that_is_cut() {
     let scene = Scene::new();
     let (mut call, script) = ask(&scene.layer(), TEXT);
     script.say("a");
@@ -67,7 +67,7 @@ async fn a_held_response_that_is_cut_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_without_an_end_is_refused() {
+async fn denies_response_that_does_not_end() {
     let scene = Scene::new();
     let (mut call, script) = ask(&scene.layer(), TEXT);
     script.say("a");
@@ -83,7 +83,7 @@ async fn a_response_without_an_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_response_of_more_than_a_mebibyte_is_refused() {
+async fn denies_held_response_over_one_mebibyte() {
     for (more, is_refused) in [("", false), ("x", true)] {
         let scene = Scene::new();
         let (mut call, script) = ask(&scene.layer(), TEXT);
@@ -100,11 +100,11 @@ async fn a_response_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
-fn by_name_http10_gets_streams_all_the_same() {
+fn streams_to_http10_by_option() {
     let scene = Scene::new();
     let cutting = scene.cutting().insecure_stream_to_http10();
     let (mut call, script) = ask(&scene.layer().with_cutting(cutting), TEXT);
-    let Poll::Ready(Ok(response)) = call.poll() else { panic!("it still waits") };
+    let Poll::Ready(Ok(response)) = call.poll() else { panic!("the future is pending") };
     let mut body = Task::new(response.into_body());
     script.say("a");
     assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
@@ -113,7 +113,7 @@ fn by_name_http10_gets_streams_all_the_same() {
 }
 
 #[test]
-fn a_refused_response_counts_as_a_denial() {
+fn counts_denied_response_as_denial() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {

@@ -1,4 +1,4 @@
-//! What is cut, part by part, in one thread and without a network: each step is taken by hand.
+//! Tests of cuts, part by part, in one thread and without a network. The tests poll each step.
 
 mod handlers;
 mod held;
@@ -25,7 +25,7 @@ use crate::{
     BoxError, CutError, CutOptions, GatewayLayer, GuardedRequestBody, GuardedResponseBody,
 };
 
-/// A state on a clock that stands still.
+/// A state on a stopped clock.
 struct Scene {
     clock: Arc<ManualClock>,
     revocations: RevocationsWriter,
@@ -72,7 +72,7 @@ fn request() -> Request<Script> {
     request
 }
 
-/// A body that says what a test gives it, step by step, and counts how often it was asked.
+/// A body that returns the frames that a test gives it, and counts its polls.
 #[derive(Clone, Debug, Default)]
 struct Script(Arc<Mutex<Said>>);
 
@@ -105,7 +105,7 @@ impl Script {
         self.0.lock().unwrap().asked
     }
 
-    /// Whether whoever held it let go of it.
+    /// Returns `true` if all other owners dropped the body.
     fn is_dropped(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -137,7 +137,7 @@ impl Body for Script {
     }
 }
 
-/// A task that is polled by hand, and counts how often it was woken.
+/// A task that a test polls. It counts its wakes.
 struct Task<T> {
     inner: Pin<Box<T>>,
     woken: Arc<Woken>,
@@ -152,7 +152,7 @@ impl Wake for Woken {
     }
 }
 
-/// What a body said last.
+/// The last result of a body.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Data(String),

@@ -1,7 +1,7 @@
 use super::*;
 
-/// The body of a response with these headers, to a request with those, and what the service
-/// behind says into it.
+/// Sends a request with the headers `asked` through a layer, to a service that answers with the
+/// headers `answered`. Returns the response, its body, and the script of the service's body.
 pub(super) fn respond(
     scene: &Scene,
     version: Version,
@@ -52,7 +52,7 @@ fn revoked_trailer() -> Next {
 }
 
 #[test]
-fn an_idle_response_is_woken_and_breaks_off() {
+fn cut_wakes_idle_response_and_breaks_it_off() {
     let scene = Scene::new();
     let (head, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
     assert!(!head.headers().contains_key("trailer"));
@@ -63,14 +63,14 @@ fn an_idle_response_is_woken_and_breaks_off() {
     assert_eq!(body.woken(), 1);
     let asked = script.asked();
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
-    assert_eq!(script.asked(), asked, "the service was asked for more");
+    assert_eq!(script.asked(), asked, "the body of the service was polled again");
     assert!(script.is_dropped());
     assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
     assert_eq!(scene.revocations.running(), 0);
 }
 
 #[test]
-fn nothing_of_a_chunk_that_was_not_handed_over_follows() {
+fn drops_chunk_that_was_not_passed_on() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
     script.say("a").say("b");
@@ -79,7 +79,7 @@ fn nothing_of_a_chunk_that_was_not_handed_over_follows() {
     assert_eq!(body.next(), Next::Cut("revoked"));
 }
 
-/// A body that revokes its own authority while it makes a chunk.
+/// A body that revokes its own authority while it produces a chunk.
 struct Late(Scene);
 
 impl Body for Late {
@@ -96,7 +96,7 @@ impl Body for Late {
 }
 
 #[test]
-fn nor_of_one_that_was_being_made_while_the_revocation_came() {
+fn drops_chunk_produced_during_revocation() {
     let scene = Scene::new();
     let layer = scene.layer();
     let body = Arc::new(Mutex::new(Some(Late(scene))));
@@ -109,7 +109,7 @@ fn nor_of_one_that_was_being_made_while_the_revocation_came() {
 }
 
 #[test]
-fn a_response_that_waits_only_for_its_trailers_is_cut_too() {
+fn cuts_response_that_waits_only_for_trailers() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_2, &[], &[]);
     script.say("all");
@@ -122,7 +122,7 @@ fn a_response_that_waits_only_for_its_trailers_is_cut_too() {
 }
 
 #[test]
-fn a_client_that_takes_trailers_is_announced_one_and_gets_it() {
+fn announces_and_sends_trailer_to_client_that_accepts_it() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let scene = Scene::new();
         let own = [("trailer", "x-checksum")];
@@ -137,7 +137,7 @@ fn a_client_that_takes_trailers_is_announced_one_and_gets_it() {
 }
 
 #[test]
-fn a_clean_end_is_never_a_lie_about_the_length() {
+fn response_with_announced_length_never_ends_cleanly() {
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let scene = Scene::new();
         let answered = [("content-length", "10")];
@@ -151,7 +151,7 @@ fn a_clean_end_is_never_a_lie_about_the_length() {
 }
 
 #[test]
-fn a_request_through_a_proxy_gets_the_trailer_only_by_name() {
+fn sends_trailer_through_proxy_only_by_option() {
     let marks = [("via", "1.1 p"), ("forwarded", "for=a"), ("x-forwarded-proto", "http")];
     for mark in marks {
         for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -173,7 +173,7 @@ fn a_request_through_a_proxy_gets_the_trailer_only_by_name() {
 }
 
 #[test]
-fn without_trailer_every_response_breaks_off() {
+fn without_trailer_breaks_off_every_response() {
     let scene = Scene::new();
     let layer = scene.layer().with_cutting(scene.cutting().without_trailer());
     let (head, mut body, _) = respond_through(&layer, Version::HTTP_11, &[TRAILERS], &[]);
@@ -184,7 +184,7 @@ fn without_trailer_every_response_breaks_off() {
 }
 
 #[test]
-fn an_event_is_written_only_where_no_length_was_announced() {
+fn inserts_event_only_without_announced_length() {
     let scene = Scene::new();
     let sized = [EVENTS, ("content-length", "100")];
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &sized);
@@ -195,7 +195,7 @@ fn an_event_is_written_only_where_no_length_was_announced() {
 }
 
 #[test]
-fn an_event_stream_says_so_between_two_events() {
+fn inserts_revoked_event_between_two_events() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
     script.say("data: 1\n\n");
@@ -203,14 +203,14 @@ fn an_event_stream_says_so_between_two_events() {
     scene.revoke();
     assert_eq!(body.woken(), 1);
     assert_eq!(body.next(), data(EVENT));
-    // It waits once, so that the event leaves before the connection is closed.
+    // The body is pending once, so that the event leaves before the connection is closed.
     assert_eq!((body.next(), body.woken()), (Next::Nothing, 1));
     assert_eq!(body.next(), Next::Cut("revoked"));
     assert_eq!(scene.told(), [("revoked", CutPoint::EventStream)]);
 }
 
 #[test]
-fn an_event_stream_is_never_written_into_anywhere_else() {
+fn inserts_no_event_within_another() {
     for chunk in ["data: 1\n", "data: 1", "data: 1\n\ndata:"] {
         let scene = Scene::new();
         let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
@@ -229,7 +229,7 @@ fn an_event_stream_is_never_written_into_anywhere_else() {
 }
 
 #[test]
-fn an_event_stream_ends_with_the_trailer_for_whom_takes_it() {
+fn event_stream_ends_with_trailer_if_client_accepts_it() {
     let scene = Scene::new();
     let events = [("content-type", "text/event-stream; charset=utf-8")];
     let (_, mut body, _) = respond(&scene, Version::HTTP_11, &[TRAILERS], &events);
@@ -254,19 +254,19 @@ fn grpc_ends_with_its_status() {
 }
 
 #[test]
-fn a_response_that_ends_at_once_is_never_registered() {
+fn complete_response_is_not_registered() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
     script.say("all").end();
     assert_eq!(body.next(), data("all"));
     assert_eq!(scene.revocations.running(), 0);
     scene.revoke();
-    assert!(body.inner.is_end_stream(), "what was handed over whole ends whole");
+    assert!(body.inner.is_end_stream(), "a complete response ends complete");
     assert_eq!((body.next(), scene.told()), (Next::End, vec![]));
 }
 
 #[test]
-fn one_that_always_has_more_is_registered_though_it_never_waits() {
+fn endless_response_is_registered_though_never_pending() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
     script.say("a").say("b").say("c");
@@ -275,7 +275,7 @@ fn one_that_always_has_more_is_registered_though_it_never_waits() {
 }
 
 #[test]
-fn what_cuts_nothing_says_so_by_name() {
+fn disabled_cutting_cuts_nothing() {
     let scene = Scene::new();
     let script = Script::default();
     let body = script.clone();
@@ -296,5 +296,5 @@ fn what_cuts_nothing_says_so_by_name() {
     script.say("on");
     assert_eq!(body.next(), data("on"));
     let mut signal = Task::new(told.lock().unwrap().take().unwrap());
-    assert!(signal.poll().is_pending(), "what nothing cuts is told of nothing");
+    assert!(signal.poll().is_pending(), "the signal of a request that is never cut is pending");
 }

@@ -2,7 +2,7 @@ use http_body_util::Full;
 
 use super::*;
 
-/// The request's body as the service behind has it.
+/// Returns the request's body as the service gets it, and its script.
 fn upload(scene: &Scene) -> (Task<GuardedRequestBody<Script>>, Script) {
     let taken = Arc::new(Mutex::new(None));
     let place = Arc::clone(&taken);
@@ -19,7 +19,7 @@ fn upload(scene: &Scene) -> (Task<GuardedRequestBody<Script>>, Script) {
 }
 
 #[test]
-fn an_upload_that_waits_is_woken_and_ends_with_an_error() {
+fn cut_wakes_pending_upload_and_ends_it_with_error() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
     script.say("a");
@@ -32,7 +32,7 @@ fn an_upload_that_waits_is_woken_and_ends_with_an_error() {
 }
 
 #[test]
-fn nothing_that_comes_after_the_revocation_is_read() {
+fn reads_no_upload_after_revocation() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
     script.say("a").say("b");
@@ -42,7 +42,7 @@ fn nothing_that_comes_after_the_revocation_is_read() {
 }
 
 #[test]
-fn an_upload_that_is_there_at_once_is_not_registered() {
+fn complete_upload_is_not_registered() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
     script.say("all").end();

@@ -30,7 +30,7 @@ fn ready_says(operations: &Operations) -> String {
 }
 
 #[test]
-fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
+fn is_ready_while_state_is_fresh_else_gives_reason() {
     let (revocations, clock) = state();
     let operations = Operations::new(revocations.reader());
     assert_eq!(ready_says(&operations), "replaying");
@@ -45,7 +45,7 @@ fn is_ready_while_the_state_is_fresh_and_says_why_when_it_is_not() {
 }
 
 #[test]
-fn names_the_setting_that_must_be_mended() {
+fn names_the_setting_to_correct() {
     let (revocations, _clock) = state();
     let operations = Operations::new(revocations.reader());
     let says = |status: u16| {
@@ -80,7 +80,7 @@ fn names_the_setting_that_must_be_mended() {
 }
 
 #[test]
-fn is_alive_whatever_the_state() {
+fn is_alive_in_every_state() {
     let operations = Operations::new(state().0.reader());
     assert_eq!(ask(&operations, "/health", &[]), (200, r#"{"status":"alive"}"#.into()));
 }
@@ -99,7 +99,7 @@ fn is_ready_only_if_every_condition_holds() {
 }
 
 #[test]
-fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
+fn shows_metrics_only_with_the_token() {
     let open = Operations::new(state().0.reader()).with_metrics(|| "x 1\n".into());
     assert_eq!(ask(&open, "/metrics", &[]), (200, "x 1\n".into()));
     let closed = open.clone().with_bearer("s3cret");
@@ -118,7 +118,7 @@ fn shows_metrics_to_whoever_has_the_token_and_to_nobody_else() {
 }
 
 #[test]
-fn answers_its_own_paths_and_no_other() {
+fn answers_only_its_own_paths() {
     let operations = Operations::new(state().0.reader());
     assert_eq!(ask(&operations, "/health", &[]).0, 200);
     assert_eq!(ask(&operations, "/metrics", &[]).0, 404, "no exporter");
@@ -156,7 +156,7 @@ fn answers_only_get_and_head() {
     }
     let posted = operations.answer(&Method::POST, "/orders/ready", &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);
-    // Without an exporter, that path is not its own either.
+    // Without an exporter, `/metrics` does not exist either.
     let bare = Operations::new(state().0.reader());
     let posted = bare.answer(&Method::POST, "/metrics", &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);

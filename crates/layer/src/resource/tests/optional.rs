@@ -1,4 +1,4 @@
-//! `Option<Mandate>` as an argument of axum's handlers.
+//! Tests of `Option<Mandate>` as an argument of axum's handlers.
 
 use axum::Router;
 use axum::body::Body;
@@ -8,7 +8,7 @@ use tower::util::MapRequestLayer;
 
 use super::*;
 
-/// Says whose mandate it was, or that there was none.
+/// Answers with the `sid` of the mandate, or with `nobody`.
 fn router() -> Router {
     let handler = async |mandate: Option<Mandate>| {
         mandate.map_or("nobody".to_owned(), |mandate| mandate.claims().sid.to_string())
@@ -32,23 +32,23 @@ fn gateway(world: &World) -> GatewayLayer {
 }
 
 #[tokio::test]
-async fn is_none_only_where_anonymous_requests_are_allowed() {
+async fn is_none_only_with_allow_anonymous() {
     let world = World::new().await;
     let good = format!("Bearer {}", world.good());
     let app = router().layer(gateway(&world).allow_anonymous());
     assert_eq!(ask(app.clone(), None).await, (200, "nobody".into()));
     assert_eq!(ask(app.clone(), Some(&good)).await, (200, "ar-1".into()));
-    // Whoever sends something is not anonymous.
+    // A request with an `Authorization` header is not anonymous.
     for other in ["", "Bearer", "Bearer\ta.b.c", "Bearer a.b.c", "Basic dXNlcjpwYXNz"] {
         assert_eq!(ask(app.clone(), Some(other)).await.0, 401, "{other:?}");
     }
     world.apply(MessageBuilder::revoke(ZONE, "operator").session("ar-1"));
-    assert_eq!(ask(app, Some(&good)).await.0, 401, "a denial is no absence");
+    assert_eq!(ask(app, Some(&good)).await.0, 401, "a denied request is not anonymous");
     assert_eq!(ask(router().layer(gateway(&world)), None).await.0, 401);
 }
 
 #[tokio::test]
-async fn is_an_error_where_no_mandate_was_verified_and_nobody_is_anonymous() {
+async fn is_error_without_mandate_unless_anonymous() {
     let world = World::new().await;
     assert_eq!(ask(router(), None).await.0, 500, "no layer decided");
     // Admitted on claims that another layer left.
@@ -60,11 +60,11 @@ async fn is_an_error_where_no_mandate_was_verified_and_nobody_is_anonymous() {
         .layer(GatewayLayer::new(world.revocations.clone()).allow_anonymous())
         .layer(MapRequestLayer::new(claims));
     assert_eq!(ask(app, None).await.0, 500);
-    // A layer that would deny, and only observes.
+    // A layer that only observes, and would deny.
     let observed = router().layer(gateway(&world).insecure_observe_only());
     assert_eq!(ask(observed.clone(), None).await.0, 500);
     assert_eq!(ask(observed.layer(gateway(&world).allow_anonymous()), None).await.0, 500);
-    // An inner layer admits on claims; what the outer one let through is anonymous no more.
+    // An inner layer admits the request on claims: it is no longer anonymous.
     let app = router()
         .layer(GatewayLayer::new(world.revocations.clone()))
         .layer(MapRequestLayer::new(claims))
