@@ -1,9 +1,9 @@
-//! Reads the `Authorization` header strictly: only a header that is clearly one bearer token counts.
+//! Reads the `Authorization` header strictly: only a header with exactly one bearer token counts.
 //!
-//! Every error is answered 401. A token that is malformed is `invalid_token`
-//! (RFC 6750, section 3.1), and so is a header that holds more than one: a proxy may join two
-//! headers into one (RFC 9110, section 5.3), and the answer must not depend on that. Status 400
-//! would be `invalid_request`, but proxies that ask for a decision know 401 and 403 only. A header
+//! Every error is answered 401. A malformed token is `invalid_token` (RFC 6750, section 3.1), and
+//! so is a header with more than one token. A proxy may join two headers into one (RFC 9110,
+//! section 5.3), and the answer must not depend on that. RFC 6750 has status 400 with
+//! `invalid_request` for this, but proxies that ask for a decision know only 401 and 403. A header
 //! without a token, or of another scheme, is no error: its challenge has no code.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -19,10 +19,10 @@ pub(crate) struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Returns the header, if there is one.
+    /// Returns the header, or `None` if the request has no such header.
     ///
-    /// Denies two headers, and a token beyond the limit, before the header is read: the layer that
-    /// verified the token may have read another header than the service reads.
+    /// Denies two headers: the layer that verified the token may have read another one than the
+    /// service reads. Denies a token beyond the limit without reading it.
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RequestDenialKind> {
         let mut all = headers.get_all(AUTHORIZATION).iter();
         match (all.next(), all.next()) {
@@ -49,8 +49,8 @@ impl<'a> Authorization<'a> {
         token.ok_or_else(|| self.why_not())
     }
 
-    /// Returns the text in the place of a bearer token, of any characters. A cache compares it with
-    /// tokens that were verified.
+    /// Returns the text in the place of a bearer token, without a check of its characters. A cache
+    /// compares it with verified tokens.
     pub(crate) fn presented(self) -> Option<&'a str> {
         let token = self.credentials.trim_ascii_start();
         let (gap, _) = self.credentials.split_at(self.credentials.len() - token.len());
@@ -58,8 +58,8 @@ impl<'a> Authorization<'a> {
         str::from_utf8(token).ok().filter(|_| is_one)
     }
 
-    /// Returns `true` if the scheme is `Bearer` and what follows is not one token. Two readers may
-    /// find two tokens there.
+    /// Returns `true` if the scheme is `Bearer` and the rest is not exactly one token. Two programs
+    /// could then read different tokens.
     pub(crate) fn is_malformed(self) -> bool {
         self.is_bearer() && self.token() == Err(RequestDenialKind::MalformedHeader)
     }
@@ -81,13 +81,14 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Checks every byte. A loop that may stop early takes several times as long for a token of a
-/// thousand bytes.
+/// Returns `true` if every byte may be in a token. Checks all of them: a loop that stops early
+/// takes several times as long for a token of a thousand bytes.
 fn is_token(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |so_far, byte| so_far & is_token_byte(*byte))
 }
 
-/// Has no branch, so that the compiler checks many bytes at a time.
+/// Returns `true` if RFC 6750 allows this byte in a token. Has no branch, so that the compiler can
+/// check many bytes at a time.
 const fn is_token_byte(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     // `-./` and the digits are neighbours in ASCII.
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else_with_its_reason() {
+    fn denies_every_other_header_with_its_reason() {
         let cases: [(&[u8], RequestDenialKind); 22] = [
             (b"", MissingToken),
             (b" ", MissingToken),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_made_of_the_bytes_that_the_standard_names() {
+    fn accepts_exactly_the_token_bytes_of_rfc_6750() {
         for byte in 0..=u8::MAX {
             let named = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
             assert_eq!(is_token_byte(byte), named, "{byte}");
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_two_headers_whatever_they_say() {
+    fn denies_two_headers_with_any_content() {
         let pairs: [[&[u8]; 2]; 4] = [
             [b"Bearer a.b.c", b"Bearer d.e.f"],
             [b"Bearer a.b.c", b"Bearer a.b.c"],
@@ -180,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_token_of_more_than_4096_bytes() {
+    fn denies_token_of_more_than_4096_bytes() {
         let fits = "a".repeat(4096);
         assert_eq!(read(&[format!("Bearer {fits}").as_bytes()]), Ok(Some(fits.clone())));
         for header in ["Bearer a", "bearer   a", "Bearer\ta", " Bearer a", "Bearer \u{e9}"] {
             let header = format!("{header}{fits}");
             assert_eq!(read(&[header.as_bytes()]), Err(OversizedToken));
         }
-        // A ticket of another scheme may be longer: it is only not a bearer token.
+        // The limit is for bearer tokens: a longer ticket of another scheme is a missing token.
         assert_eq!(read(&[format!("Negotiate a{fits}").as_bytes()]), Err(MissingToken));
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use caracal_revocation_mandate::Requirements;
 use http::{HeaderValue, Uri};
 
-/// The address of the resource metadata cannot be sent to clients.
+/// The URL of the resource metadata is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the address of the resource metadata {problem}")]
 pub struct ResourceMetadataError {
     problem: &'static str,
 }
 
-/// Checks the address of a resource's metadata. None of the characters that pass ends a quoted
+/// Checks the URL of a resource's metadata. It accepts no character that could end a quoted
 /// parameter.
 pub(crate) fn metadata_url(url: &str) -> Result<Arc<str>, ResourceMetadataError> {
     const MARKS: &[u8] = b"-._~:/?[]!$&'()*+,;=%";
@@ -41,7 +41,7 @@ pub(crate) fn parameters(requirements: &Requirements, metadata: Option<&str>) ->
     (!all.is_empty()).then(|| all.join(", ").into())
 }
 
-/// Returns the value of the header. A client that sent no token made no error.
+/// Returns the value of the header. Without a token there is no `error`.
 pub(crate) fn challenge(error: Option<(&str, &str)>, parameters: Option<&str>) -> HeaderValue {
     let error =
         error.map(|(error, text)| format!(r#"error="{error}", error_description="{text}""#));
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_only_a_url_that_can_be_quoted() {
+    fn accepts_only_a_url_that_can_be_quoted() {
         for url in [
             "https://api.example/.well-known/oauth-protected-resource",
             "https://api.example:8443/.well-known/oauth-protected-resource/mcp?v=%22",

@@ -8,7 +8,7 @@ use crate::bearer::Authorization;
 
 pub use crate::sts::read_form as form;
 
-/// Returns `true` if a response to these headers may end with a trailer.
+/// Returns `true` if the response to a request with these headers may end with a trailer.
 pub fn takes_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(http::header::TE).iter().any(has_trailers)
 }

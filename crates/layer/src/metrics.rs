@@ -1,4 +1,4 @@
-//! The names of all metrics, and the counters, registered once so that a request only adds to them.
+//! The metrics of the layers. They are registered once, so that a request only adds to counters.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ const LAG: &str = "caracal_revocation_lag_seconds";
 #[cfg(feature = "opa")]
 const POLICY_DENIALS: &str = "caracal_sts_opa_denials_total";
 
-/// The names of one profile's counters.
+/// The names of the counters of one profile.
 struct Names {
     denials: &'static str,
     revoked: &'static str,
     stale: &'static str,
     observed: &'static str,
     failed_open: &'static str,
-    /// Registered only by the layers that cut, which the STS's does not.
+    /// Not registered by the STS layer, which cuts nothing.
     cuts: &'static str,
 }
 
@@ -60,8 +60,8 @@ impl Names {
 /// The upper bounds, in seconds, of the buckets of `caracal_revocation_lag_seconds`: from 100 µs to
 /// a minute.
 ///
-/// The [`metrics`] facade leaves buckets to the exporter. A service with an exporter of its own
-/// gives them to it, or its dashboards show summaries where ours expect buckets; with
+/// The [`metrics`] facade leaves buckets to the exporter. A service with its own exporter must set
+/// them there, because the dashboard and the alerts expect buckets and not summaries. With
 /// metrics-exporter-prometheus:
 ///
 /// ```ignore
@@ -82,7 +82,7 @@ pub(crate) struct Counters {
     revoked: Counter,
     stale: Counter,
     observed: Arc<[Counter]>,
-    /// In the order of [`Unknown::LABELS`].
+    /// The counters in the order of [`Unknown::LABELS`].
     failed_open: Arc<[Counter]>,
     enforced: Histogram,
 }
@@ -99,12 +99,12 @@ impl Counters {
         describe_counter!(observed, "Requests that would have been denied, by reason.");
         describe_counter!(
             failed_open,
-            "Requests that were let through although too little was known, by the cause."
+            "Requests that were let through although the state was unknown, by cause."
         );
         describe_histogram!(
             LAG,
             Unit::Seconds,
-            "How long a revocation took from the stage before to this one"
+            "Time that a revocation took from the previous stage to this one"
         );
         Self {
             profile,
@@ -130,7 +130,7 @@ impl Counters {
         }
     }
 
-    /// Counts a request that went on although too little was known.
+    /// Counts a request that went on although the state was unknown.
     pub(crate) fn failed_open(&self, unknown: Unknown) {
         let causes = Unknown::LABELS.iter().zip(&*self.failed_open);
         for (_, counter) in causes.filter(|(cause, _)| **cause == unknown.label()) {
@@ -153,8 +153,8 @@ impl Counters {
     }
 }
 
-/// The counters of what was cut: by part and reason. A cut is rare, and its reasons may grow, so
-/// they are not registered ahead but for one of each part.
+/// The counters of cut requests, by part and reason. Only one reason of each part is registered in
+/// advance: cuts are rare, and more reasons may be added.
 #[derive(Clone, Debug)]
 pub(crate) struct CutCounters(&'static str);
 

@@ -10,7 +10,7 @@ use crate::answer::Profile;
 
 /// The denial of a request that did not reach the service.
 ///
-/// Layers further out find it in the extensions of the response:
+/// Outer layers find it in the extensions of the response:
 ///
 /// ```
 /// use caracal_revocation_layer::{RequestDenial, RequestDenialKind};
@@ -28,7 +28,7 @@ pub struct RequestDenial {
     unknown: Option<Unknown>,
     invalid: Option<InvalidMandate>,
     unmet: Option<UnmetRequirement>,
-    /// The denied anchor, if the request named it outside of a token.
+    /// The denied anchor, if the request named it outside a token.
     anchor: Option<AnchorKind>,
     zone: Option<Box<str>>,
     enforcement_lag: Option<Duration>,
@@ -49,7 +49,7 @@ impl RequestDenial {
         Self { denial: Some(denial), ..Self::from(kind) }
     }
 
-    /// Denies a request that was cut before it was answered.
+    /// Creates the denial of a request that was cut before it was answered.
     pub(crate) fn cut(cut: Cut) -> Self {
         match cut {
             Cut::Denied(denial) => Self::refused(denial),
@@ -91,7 +91,7 @@ impl RequestDenial {
         Self { unmet: Some(unmet), ..Self::from(kind) }
     }
 
-    /// Returns the description for the client: the verifier's if there is one, else the table's.
+    /// Returns the description for the client: the verifier's, if there is one, else the table's.
     pub(crate) fn description(&self, profile: Profile) -> String {
         match (self.invalid, self.unmet) {
             (Some(invalid), _) => invalid.to_string(),
@@ -104,7 +104,7 @@ impl RequestDenial {
         Self { zone: zone.map(Box::from), ..self }
     }
 
-    /// Sets the anchor that the request named outside of a token.
+    /// Sets the anchor that the request named outside a token.
     pub(crate) fn by_anchor(self, anchor: AnchorKind) -> Self {
         Self { anchor: self.anchor().map(|_| anchor), ..self }
     }
@@ -125,13 +125,13 @@ impl RequestDenial {
         self.denial
     }
 
-    /// Returns the unknown part of the state, if that is the reason.
+    /// Returns the cause of an unknown state, if that is the reason.
     #[must_use]
     pub const fn unknown(&self) -> Option<Unknown> {
         self.unknown
     }
 
-    /// Returns the reason why the token is no mandate for this service, if it is none.
+    /// Returns the verifier's reason, if the token is no mandate for this service.
     #[must_use]
     pub const fn invalid(&self) -> Option<InvalidMandate> {
         self.invalid
@@ -149,14 +149,14 @@ impl RequestDenial {
         self.anchor.or_else(|| self.denial?.anchor())
     }
 
-    /// Returns the time since the revocation arrived here, if this is its first denial.
+    /// Returns the time from the arrival of the revocation to this denial, if it is the first one.
     #[must_use]
     pub const fn enforcement_lag(&self) -> Option<Duration> {
         self.enforcement_lag
     }
 
-    /// Returns the zone that the claims name. It is free text from the client if the claims are not
-    /// verified.
+    /// Returns the zone that the claims name. If the claims are not verified, a client can choose
+    /// any text.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()

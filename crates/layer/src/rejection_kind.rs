@@ -12,7 +12,7 @@ pub enum RequestDenialKind {
     OversizedToken,
     /// An `Authorization` header that cannot be read.
     MalformedHeader,
-    /// A token that is not three segments, none of them empty.
+    /// A token that does not have three segments, or has an empty one.
     MalformedToken,
     /// A token whose payload is not base64url without padding.
     MalformedPayload,
@@ -25,13 +25,13 @@ pub enum RequestDenialKind {
     UnverifiedToken,
     /// The request's `Admission` or `Authority` is of another `Revocations` than the layer's.
     OtherState,
-    /// The token is no mandate for this service; [`RequestDenial::invalid`](crate::RequestDenial::invalid)
-    /// says why.
+    /// The token is no mandate for this service.
+    /// [`RequestDenial::invalid`](crate::RequestDenial::invalid) returns the reason.
     InvalidMandate,
     /// The mandate is of another zone than the configured one.
     InvalidZone,
-    /// The mandate lacks a scope, a target, or is about another type of subject;
-    /// [`RequestDenial::unmet`](crate::RequestDenial::unmet) says which.
+    /// The mandate lacks a scope or a target, or has another type of subject.
+    /// [`RequestDenial::unmet`](crate::RequestDenial::unmet) returns the requirement.
     InsufficientScope,
     /// The mandate names no governed session.
     SessionRequired,
@@ -41,22 +41,22 @@ pub enum RequestDenialKind {
     ChainMismatch,
     /// The mandate came through too many hops.
     HopCountExceeded,
-    /// A token request with parameters in its URL. Another reader could take them instead of the
-    /// body's.
+    /// A token request with parameters in its URL. Another program could read them instead of the
+    /// parameters in the body.
     QueryParameters,
     /// The body of a token request is not one `application/x-www-form-urlencoded` text.
     UnsupportedBody,
     /// The body of a token request is longer than the limit.
     OversizedBody,
-    /// The body of a token request did not come in time.
+    /// The body of a token request did not arrive in time.
     StalledBody,
-    /// The body of a token request broke off.
+    /// The body of a token request ended early.
     BrokenBody,
-    /// The form of a token request cannot be read in one way only.
+    /// The form of a token request has more than one reading, or none.
     MalformedForm,
     /// A field of a token request is repeated.
     RepeatedField,
-    /// The response has no length and the client speaks HTTP/1.0, where a cut response looks whole.
+    /// The response has no length and the client speaks HTTP/1.0: a cut one would look complete.
     UnsupportedVersion,
     /// An anchor of the token was revoked.
     Revoked,
@@ -66,7 +66,7 @@ pub enum RequestDenialKind {
     DelegationStale,
     /// Messages may have been lost before the token was issued. A newer token passes.
     HistoryIncomplete,
-    /// The token's `exp`, and the leeway after it, have passed: before the request, or while it
+    /// The token's `exp` and the leeway after it have passed, before the request came or while it
     /// ran.
     Expired,
     /// The token's `iat` (or `nbf`) lies in the future by more than the leeway.
@@ -80,7 +80,7 @@ pub enum RequestDenialKind {
 }
 
 impl RequestDenialKind {
-    /// Every kind, each at its own [`RequestDenialKind::index`].
+    /// All kinds, each at its [`RequestDenialKind::index`].
     pub(crate) const ALL: [Self; 34] = [
         Self::MissingToken,
         Self::AmbiguousToken,
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_stands_at_its_index_and_has_its_own_label() {
+    fn each_kind_has_its_index_and_own_label() {
         for (index, kind) in RequestDenialKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }

@@ -1,11 +1,11 @@
-//! The claims of a token whose signature is not verified.
+//! Reads the claims of a token without verifying its signature.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use caracal_revocation_state::{Claims, Text};
 
 use crate::RequestDenialKind;
 
-/// A token's payload, decoded; the claims borrow from it.
+/// The decoded payload of a token. The claims borrow from it.
 #[derive(Debug)]
 pub(crate) struct Payload(String);
 
@@ -22,12 +22,12 @@ impl Payload {
         let bytes = URL_SAFE_NO_PAD
             .decode_to_vec(payload)
             .map_err(|_| RequestDenialKind::MalformedPayload)?;
-        // All of it, since the JSON reader does not check text that it skips.
+        // Checks the whole text: the JSON reader does not check text that it skips.
         String::from_utf8(bytes).map(Self).map_err(|_| RequestDenialKind::MalformedJson)
     }
 
     pub(crate) fn claims(&self) -> Result<Claims<Text<'_>>, RequestDenialKind> {
-        // The reader's error can quote the payload, so only its class is kept.
+        // The reader's error can quote the payload, so it is dropped.
         serde_json::from_str(&self.0).map_err(|error| {
             if error.is_data() {
                 RequestDenialKind::MalformedClaims
@@ -65,17 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_three_segments() {
+    fn denies_token_without_exactly_three_segments() {
         for token in ["a", "a.b", "a.b.c.d", "a.b.c.", ".b.c", "a..c", "a.b.", "..", ".", ""] {
             assert_eq!(read(token), Err(MalformedToken), "{token}");
         }
     }
 
     #[test]
-    fn refuses_a_payload_that_is_not_base64url_without_padding() {
+    fn denies_payload_that_is_not_unpadded_base64url() {
         let sid = URL_SAFE_NO_PAD.encode_to_string(r#"{"sid":"ar-1","iat":1,"exp":2}"#);
         assert_eq!(read(&format!("e30.{sid}.c2ln")).as_deref(), Ok("ar-1"));
-        // Padded, of the other alphabet, of an impossible length, with bits that say nothing.
+        // Padding, the other alphabet, an impossible length, and unused bits that are set.
         let padded = format!("{sid}=");
         for payload in [padded.as_str(), "e30=", "e3+0", "e3/0", "e30~", "e", "e31"] {
             assert_eq!(read(&format!("e30.{payload}.c2ln")), Err(MalformedPayload), "{payload}");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_payload_that_is_not_one_json_text() {
+    fn denies_payload_that_is_not_one_json_text() {
         let cases: [&[u8]; 9] = [
             br#"{"sid":"ar-1","iat":1,"exp":2}x"#,
             br#"{"sid":"ar-1","iat":1,"exp":2}{"sid":"ar-2"}"#,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_claims_that_are_missing_repeated_or_of_the_wrong_type() {
+    fn denies_claims_that_are_missing_repeated_or_mistyped() {
         let cases = [
             r"{}",
             r"[]",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_nesting_without_end() {
+    fn denies_deep_nesting() {
         let chain = format!(r#"{{"sid":"ar-1","x":{}"#, "[".repeat(2_900));
         assert_eq!(read(&with_payload(chain.as_bytes())), Err(MalformedJson));
     }

@@ -8,15 +8,15 @@ use tokio::time::timeout;
 use crate::CutError;
 use crate::limits::WEBSOCKET_CLOSE;
 
-/// The close code for authority that has ended: "unauthorized", of those that applications choose.
+/// The close code for authority that has ended: "unauthorized", in the range for applications.
 const UNAUTHORIZED: u16 = 4401;
 
-/// A WebSocket of axum's that closes with code 4401 and a reason, such as `revoked`, once the
-/// authority behind it has ended.
+/// An axum WebSocket that closes with code 4401 and a reason, such as `revoked`, once the authority
+/// behind it has ended.
 ///
-/// It ends while [`recv`](Self::recv) or [`send`](Self::send) waits, and then at each call. A
-/// handler that waits for something else meanwhile must await the [`RevokedSignal`] beside it, of
-/// which it can keep a clone: no layer sees into a connection that was upgraded.
+/// It closes while [`recv`](Self::recv) or [`send`](Self::send) waits, or at the next call of them.
+/// If a handler also waits for other events, it must await a clone of the [`RevokedSignal`] at the
+/// same time: no layer can end a connection that was upgraded.
 ///
 /// ```
 /// use axum::extract::ws::WebSocketUpgrade;
@@ -77,7 +77,7 @@ impl GuardedWebSocket {
             };
             self.close(cut).await;
         }
-        // Only a cut removes the socket.
+        // The socket is `None` only after a cut.
         Err(self
             .revoked
             .cut()
@@ -93,7 +93,7 @@ impl GuardedWebSocket {
             while let Some(Ok(_)) = socket.recv().await {}
             Ok::<_, Error>(())
         };
-        // A client that does not answer or does not read is disconnected.
+        // After the timeout, a client that does not answer or does not read is disconnected.
         let _ = timeout(WEBSOCKET_CLOSE, closing).await;
     }
 }

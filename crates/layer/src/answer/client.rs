@@ -1,34 +1,34 @@
-//! The parts of a request that decide how its denial or its cut looks to the client.
+//! The capabilities of a client, which decide the form of a denial or a cut.
 
 use http::header::{CONTENT_TYPE, FORWARDED, TE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use super::request_id::X_REQUEST_ID;
 
-/// The capabilities of a client that an answer depends on.
+/// The properties of a request that decide the form of its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientCapabilities {
     /// The version of HTTP.
     pub(crate) version: Version,
-    /// The client sent a `HEAD` request.
+    /// `true` if the request is a `HEAD`.
     pub(crate) head_only: bool,
-    /// The client sent `TE: trailers`, in a form that makes hyper send a trailer.
+    /// `true` if the client sent `TE: trailers`, in a form for which hyper sends a trailer.
     pub(crate) takes_trailers: bool,
-    /// The request is a call over gRPC.
+    /// `true` if the request is a gRPC call.
     pub(crate) grpc: bool,
     /// The request's id, as the client sent it.
     pub(crate) request_id: Option<HeaderValue>,
 }
 
 impl ClientCapabilities {
-    /// Reads a request. It is a call over gRPC if:
+    /// Reads a request. It is a gRPC call if:
     ///
     /// 1. its version is HTTP/2, the only one that has gRPC;
-    /// 2. the service speaks only gRPC (`grpc_only`), or it is a `POST` with `te: trailers` and a
-    ///    content type of gRPC.
+    /// 2. the service has only gRPC methods (`grpc_only`), or the request is a `POST` with
+    ///    `te: trailers` and a gRPC content type.
     ///
-    /// gRPC is answered with status 200, which a proxy that asks for a decision takes for a yes. A
-    /// header that a client sets must therefore not suffice.
+    /// A gRPC call is answered with status 200, which a proxy that asks for a decision treats as an
+    /// approval. One header that a client sets must therefore not be enough.
     pub(crate) fn of<B>(request: &Request<B>, grpc_only: bool) -> Self {
         let (version, method) = (request.version(), request.method());
         let mut takes_trailers = false;
@@ -57,23 +57,23 @@ impl ClientCapabilities {
     }
 }
 
-/// Returns `true` if hyper finds `trailers` in this line of `TE`, and so sends a trailer: the bare
-/// word, in a line of ASCII. One with a weight does not count, since hyper would drop the trailer
-/// and end the response like a whole one.
+/// Returns `true` if hyper sends a trailer for this line of `TE`: an ASCII line with the bare word
+/// `trailers`. The word with a weight does not count, because hyper would then drop the trailer and
+/// end the response like a complete one.
 pub(crate) fn has_trailers(line: &HeaderValue) -> bool {
     let codings = line.to_str().unwrap_or_default().split(',');
     codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-/// Returns `true` if a header shows a proxy. The proxy may have passed on the client's `TE`, and drop
-/// the trailer.
+/// Returns `true` if a header shows a proxy. A proxy may pass on the client's `TE`, but drop the
+/// trailer.
 pub(crate) fn came_through_proxy(headers: &HeaderMap) -> bool {
     headers.contains_key(VIA)
         || headers.contains_key(FORWARDED)
         || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
 }
 
-/// Returns `true` if the content type is that of gRPC.
+/// Returns `true` if the content type is gRPC's.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_trailers_in_the_form_that_hyper_honours() {
+    fn accepts_te_trailers_in_the_form_that_hyper_accepts() {
         let forms: [&[&[u8]]; 5] = [
             &[b"trailers"],
             &[b"gzip, Trailers"],
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// A call over gRPC, changed by `change`.
+    /// Returns `true` if a gRPC call, after `change`, still counts as one.
     fn is_call(grpc_only: bool, change: impl FnOnce(&mut Request<()>)) -> bool {
         let mut request = request("content-type", &[b"application/grpc"]);
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_a_grpc_call_by_its_content_type() {
+    fn recognizes_grpc_call_by_its_content_type() {
         for kind in ["application/grpc", "application/grpc+proto", "Application/GRPC;x=1"] {
             assert!(is_call(false, with_type(kind)), "{kind}");
         }

@@ -16,14 +16,14 @@ pub(crate) struct Denial {
     pub(crate) rejection: RequestDenial,
     pub(crate) request_id: RequestId,
     pub(crate) profile: Profile,
-    /// `true` if the request is a call over gRPC.
+    /// `true` if the request is a gRPC call.
     pub(crate) grpc: bool,
-    /// The parameters of the challenge that the layer adds.
+    /// The parameters that the layer adds to the challenge.
     pub(crate) challenge: Option<Arc<str>>,
 }
 
 impl Denial {
-    /// Returns the response to the denied request, with the rejection in its extensions.
+    /// Returns the response to the denied request, with the reason in its extensions.
     pub(crate) fn respond(&self) -> Response<Bytes> {
         let Self { rejection, request_id, profile, grpc, challenge: parameters } = self;
         let answer = profile.answer(rejection.kind());

@@ -1,4 +1,4 @@
-//! The status of a denied or cut call over gRPC, with details that a program can read.
+//! The status of a denied or cut gRPC call, with details for programs.
 //!
 //! The details are a `google.rpc.Status` that holds one `google.rpc.ErrorInfo`. Both are a few
 //! fields of text, so they are written here by hand.
@@ -15,7 +15,7 @@ const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-det
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 const DOMAIN: &str = "caracal";
 
-/// The status of a call over gRPC.
+/// The status of a gRPC call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GrpcStatus<'a> {
     /// The code, such as 16 for `UNAUTHENTICATED`.
@@ -29,22 +29,25 @@ pub(crate) struct GrpcStatus<'a> {
 }
 
 impl GrpcStatus<'_> {
-    /// Writes the status among the headers or the trailers of a response.
+    /// Writes the status into the headers or the trailers of a response.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(self.code)));
         let details = STANDARD_NO_PAD.encode(self.details());
         for (name, text) in
             [(GRPC_MESSAGE, percent_encoded(self.message)), (GRPC_STATUS_DETAILS, details)]
         {
-            // Both are visible ASCII and spaces by now.
+            // Both hold only visible ASCII and spaces, so they are valid header values.
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.insert(name, value);
             }
         }
     }
 
-    /// A `google.rpc.Status`: `code` 1, `message` 2, `details` 3; a `google.protobuf.Any`:
-    /// `type_url` 1, `value` 2; a `google.rpc.ErrorInfo`: `reason` 1, `domain` 2, `metadata` 3.
+    /// Returns an encoded `google.rpc.Status`. The numbers of its fields are:
+    ///
+    /// - `google.rpc.Status`: `code` 1, `message` 2, `details` 3;
+    /// - `google.protobuf.Any`: `type_url` 1, `value` 2;
+    /// - `google.rpc.ErrorInfo`: `reason` 1, `domain` 2, `metadata` 3.
     fn details(&self) -> Vec<u8> {
         let mut info = Vec::new();
         field(&mut info, 1, self.reason.to_ascii_uppercase().as_bytes());
@@ -66,7 +69,7 @@ impl GrpcStatus<'_> {
     }
 }
 
-/// A length-delimited field of a Protocol Buffers message; its number is below 16.
+/// Appends a length-delimited field to a Protocol Buffers message. Its number must be below 16.
 fn field(message: &mut Vec<u8>, number: u8, value: &[u8]) {
     const LENGTH_DELIMITED: u8 = 2;
     message.push(number << 3 | LENGTH_DELIMITED);

@@ -1,5 +1,5 @@
-//! The answer to a denied request: one table, one request id and one response for every layer, in
-//! JSON or over gRPC.
+//! The answer to a denied request, in JSON or over gRPC. All layers share the table, the request id
+//! and the response.
 
 mod client;
 mod denial;

@@ -1,4 +1,4 @@
-//! The id that connects a denial, its log event and the client's report.
+//! The request id, which connects an answer with its log event.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ impl RequestId {
         Self::sent(headers.get(X_REQUEST_ID))
     }
 
-    /// Reads the id from the header's value.
+    /// Reads the id from the value of the header.
     pub(crate) fn sent(value: Option<&HeaderValue>) -> Self {
         let sent = value.and_then(readable);
         Self(sent.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
@@ -57,14 +57,14 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_id_of_a_client_that_is_visible_ascii_and_short() {
+    fn keeps_short_client_id_of_visible_ascii() {
         for sent in ["a", "req-1!\"~", &"x".repeat(128)] {
             assert_eq!(id_for(Some(sent.as_bytes())), sent);
         }
     }
 
     #[test]
-    fn makes_a_new_id_for_any_other() {
+    fn creates_new_id_for_any_other() {
         let long = [b'x'; 129];
         let others: [&[u8]; 6] = [b"", &long, b"a b", b"a\tb", b"caf\xc3\xa9", b"\xff"];
         for sent in others.map(Some).into_iter().chain([None]) {

@@ -15,7 +15,7 @@ use super::table::Answer;
 #[derive(Clone, Debug)]
 pub(crate) struct Content<'a> {
     pub(crate) answer: Answer,
-    /// A sentence for a person: the row's, or a more exact one.
+    /// A sentence for a person: from the table, or a more specific one.
     pub(crate) description: &'a str,
     /// The label of the reason, for gRPC's `ErrorInfo`.
     pub(crate) reason: &'a str,
@@ -33,7 +33,7 @@ struct ErrorBody<'a> {
     request_id: &'a str,
 }
 
-/// Makes the response. A call over gRPC gets status 200 and the denial in `grpc-status`.
+/// Returns the response. A gRPC call gets status 200 and the denial in `grpc-status`.
 pub(crate) fn respond(content: Content<'_>, request_id: &RequestId, grpc: bool) -> Response<Bytes> {
     let mut response =
         if grpc { in_grpc(&content, request_id) } else { in_json(content, request_id) };
@@ -43,7 +43,7 @@ pub(crate) fn respond(content: Content<'_>, request_id: &RequestId, grpc: bool) 
     response
 }
 
-/// Puts the status among the headers, with no body: gRPC calls this "trailers only".
+/// Returns a response without body, with the gRPC status in its headers ("trailers only").
 fn in_grpc(content: &Content<'_>, request_id: &RequestId) -> Response<Bytes> {
     let answer = content.answer;
     let mut response = Response::new(Bytes::new());

@@ -23,7 +23,7 @@ pub(crate) struct Answer {
     pub(crate) description: &'static str,
     pub(crate) hint: Option<&'static str>,
     pub(crate) alert: Option<Alert>,
-    /// `true` if the challenge names the error. A client that sent no token made no error.
+    /// `true` if the challenge names the error. It names none if the client sent no token.
     pub(super) names_error: bool,
     pub(super) retry_after: Option<u16>,
 }
@@ -46,7 +46,7 @@ impl Profile {
 }
 
 impl Answer {
-    /// Returns the code over gRPC, which follows from the status over plain HTTP.
+    /// Returns the gRPC code that corresponds to the HTTP status.
     pub(crate) fn grpc_code(&self) -> u8 {
         match self.status {
             // UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INVALID_ARGUMENT.
@@ -72,7 +72,7 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
         Kind::MalformedJson => invalid_token("token payload is not JSON"),
         Kind::MalformedClaims => invalid_token("claims are missing, repeated or of the wrong type"),
         Kind::UnverifiedToken => invalid_token("token was not verified"),
-        Kind::OtherState => invalid_token("identity is of another revocation state"),
+        Kind::OtherState => invalid_token("identity belongs to another revocation state"),
         Kind::InvalidMandate => invalid_token("token is not valid here"),
         Kind::InvalidZone => invalid_token("token is of another zone"),
         Kind::InsufficientScope => forbidden("insufficient_scope", "a required scope is missing"),
@@ -83,7 +83,7 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
         }
         Kind::HopCountExceeded => forbidden("hop_count_exceeded", "too many delegation hops"),
         Kind::QueryParameters => {
-            invalid_request(StatusCode::BAD_REQUEST, "query parameters are not taken")
+            invalid_request(StatusCode::BAD_REQUEST, "query parameters are not accepted")
         }
         Kind::UnsupportedBody => invalid_request(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -93,11 +93,11 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
             invalid_request(StatusCode::PAYLOAD_TOO_LARGE, "the body exceeds 65536 bytes")
         }
         Kind::StalledBody => {
-            invalid_request(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+            invalid_request(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
         }
-        Kind::BrokenBody => invalid_request(StatusCode::BAD_REQUEST, "the body breaks off"),
+        Kind::BrokenBody => invalid_request(StatusCode::BAD_REQUEST, "the body ended early"),
         Kind::MalformedForm => invalid_request(StatusCode::BAD_REQUEST, "malformed form"),
-        Kind::RepeatedField => invalid_request(StatusCode::BAD_REQUEST, "a field stands twice"),
+        Kind::RepeatedField => invalid_request(StatusCode::BAD_REQUEST, "a field is repeated"),
         Kind::UnsupportedVersion => Answer {
             status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             error: "http_version_not_supported",
@@ -124,7 +124,7 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
     }
 }
 
-/// The resource server's answers: the gateway's, with more exact codes and a hint.
+/// The resource server's answers: the gateway's, with more specific errors and a hint.
 const fn resource(kind: RequestDenialKind) -> Answer {
     use RequestDenialKind as Kind;
     let base = gateway(kind);
@@ -140,13 +140,11 @@ const fn resource(kind: RequestDenialKind) -> Answer {
         Kind::HistoryIncomplete => {
             ("invalid_token", "exchange the session for a fresh mandate and try again")
         }
-        Kind::UnsupportedVersion => (base.error, "ask over HTTP/1.1 or HTTP/2"),
-        Kind::InsufficientScope => (base.error, "request a mandate with the scope that is needed"),
+        Kind::UnsupportedVersion => (base.error, "use HTTP/1.1 or HTTP/2"),
+        Kind::InsufficientScope => (base.error, "request a mandate with the required scope"),
         Kind::SessionRequired => (base.error, "request a mandate for a governed session"),
         Kind::DelegationRequired => (base.error, "request a mandate through a delegation"),
-        Kind::ChainMismatch => {
-            (base.error, "request a mandate through the application that is needed")
-        }
+        Kind::ChainMismatch => (base.error, "request a mandate through the required application"),
         Kind::HopCountExceeded => (base.error, "request a mandate through fewer delegations"),
         Kind::KeysUnavailable | Kind::Unknown => {
             (base.error, "try again shortly; the session is not known to be revoked")
@@ -156,7 +154,7 @@ const fn resource(kind: RequestDenialKind) -> Answer {
     Answer { error, hint: Some(hint), ..base }
 }
 
-/// The STS's answers: the gateway's, but an unreadable token is an invalid form.
+/// The STS's answers: the gateway's, but a token that cannot be read is an invalid request.
 const fn sts(kind: RequestDenialKind) -> Answer {
     use RequestDenialKind as Kind;
     let base = gateway(kind);
@@ -171,7 +169,7 @@ const fn sts(kind: RequestDenialKind) -> Answer {
     }
 }
 
-/// The policy layer's answers. None is about the token.
+/// The policy layer's answers. None of them concerns the token.
 #[cfg(feature = "opa")]
 pub(crate) const fn policy(kind: PolicyDenialKind) -> Answer {
     use PolicyDenialKind as Kind;

@@ -20,26 +20,26 @@ pub(crate) struct Authorizer {
     pub(crate) checks: Checks,
     pub(crate) allow_anonymous: bool,
     pub(crate) unverified_claims: bool,
-    /// Verifies the token here. Identities in the extensions are ignored then.
+    /// Verifies the token in this layer. Identities in the extensions are then ignored.
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
-    /// Decides when admitted requests are cut, if any are.
+    /// The rules for cutting admitted requests. `None` if the layer cuts nothing.
     pub(crate) watch: OnceLock<Option<Arc<CutPolicy>>>,
 }
 
 /// The verification of a token that is not in the cache.
 pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
 
-/// The result for a request, and the mandate that it was decided on, where one was verified here.
+/// The decision about a request, with the mandate that this layer verified for it, if any.
 pub(crate) struct AuthorizeOutcome {
     /// An anonymous request has no admission.
     pub(crate) result: Result<Option<Admission>, Box<RequestDenial>>,
     pub(crate) mandate: Option<Mandate>,
-    /// The identity that was taken out of the extensions.
+    /// The identity that was removed from the extensions.
     pub(crate) taken: Option<Identity>,
 }
 
-/// The outcome, or the verification that must end first.
+/// The outcome, or the verification that must finish first.
 pub(crate) enum AuthorizeStep {
     Decided(AuthorizeOutcome),
     Verifying(Verification),
@@ -54,7 +54,7 @@ impl Authorizer {
         let Some(verifier) = &self.verifier else {
             return AuthorizeStep::Decided(self.by_identity(headers, extensions));
         };
-        // Before the token is checked: the same text may be in the cache.
+        // The cache comes first: a token in it needs no further check of its characters.
         let presented = Authorization::of(headers).ok().flatten();
         let presented = presented.and_then(Authorization::presented);
         if let Some(mandate) = presented.and_then(|token| verifier.cached(token)) {
@@ -101,7 +101,7 @@ impl Authorizer {
             Ok(authorization) => authorization,
             Err(kind) => return AuthorizeOutcome::denied(kind),
         };
-        // A layer outside has decided already. What other layers left since does not count.
+        // An outer layer has already decided. Identities that other layers left since are ignored.
         if let Some(admission) = extensions.get::<Admission>()
             && let Some(identity) = admission.identity()
         {
@@ -110,7 +110,7 @@ impl Authorizer {
             }
             return self.decide(identity);
         }
-        // The layer that left an identity may have verified another token than this header names.
+        // The layer that left an identity may have verified another token than this header's.
         if authorization.is_some_and(Authorization::is_malformed) {
             return AuthorizeOutcome::denied(RequestDenialKind::MalformedHeader);
         }
@@ -129,11 +129,11 @@ impl Authorizer {
         let Some(authority) = extensions.get::<Authority>() else {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
-        // Its digests are of another state.
+        // Its digests belong to another state.
         if !authority.is_by(&self.revocations) {
             return Err(RequestDenialKind::OtherState);
         }
-        // It is unclear which of the two is of the token that the service behind will see.
+        // It is unclear which of the two belongs to the token that the service will see.
         if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
             return Err(RequestDenialKind::MalformedClaims);
         }

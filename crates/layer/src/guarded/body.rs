@@ -17,9 +17,8 @@ use super::termination::{End, FinalFrames, Flush, Termination};
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.
     ///
-    /// It passes on the frames of the service's own body. Once the authority behind the request has
-    /// ended, it ends in the way of its protocol, within the task that polls it. It does not wait
-    /// for the next frame of the service.
+    /// It passes on the frames of the service's own body. Once the request is cut, it ends as its
+    /// protocol requires, in the task that polls it. It does not wait for the service's next frame.
     #[derive(Debug)]
     pub struct GuardedResponseBody<B> {
         #[pin]
@@ -31,7 +30,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<B> {
-        /// The body of a request that nothing cuts.
+        /// The body of a response that is never cut.
         Inner { #[pin] body: B },
         Running { #[pin] body: B, running: RequestCancellation, termination: Termination },
         /// A denial, or the final frames after a cut.
@@ -44,7 +43,7 @@ impl<B> GuardedResponseBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    /// A whole body in one chunk.
+    /// Creates a complete body of one chunk.
     pub(crate) fn whole(chunk: Bytes) -> Self {
         let event = Some(chunk).filter(|chunk| !chunk.is_empty());
         Self::own(FinalFrames { event, end: End::Clean })
@@ -86,7 +85,7 @@ where
                     Poll::Ready(Next::Cut(frames)) => frames,
                     Poll::Pending => return Poll::Pending,
                 };
-                // This drops the service's body, and the frame that was not passed on.
+                // This drops the service's body, and a frame that was not passed on.
                 this.kind.set(Kind::Own { frames, flushing: None });
             }
             KindProjection::Own { .. } => {}
@@ -134,8 +133,8 @@ where
         None => match body.as_mut().poll_frame(cx) {
             Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
             Poll::Ready(frame) => {
-                // Checked again, since producing the frame takes time. A body that ends at once is not
-                // worth registering.
+                // Checked again, because a revocation may arrive while the service produces the
+                // frame. A body that ends at once is not registered for cuts: that costs time.
                 let goes_on =
                     matches!(&frame, Some(Ok(frame)) if frame.is_data()) && !body.is_end_stream();
                 let cut = if goes_on { running.cut() } else { running.seen_cut() };
@@ -171,7 +170,7 @@ fn poll_own(
         End::BrokenAfter(cut, flush) => {
             frames.end = End::Broken(cut);
             match flush {
-                // The server flushes when the body waits, and polls again at once.
+                // The server flushes while the body is pending, and then polls again at once.
                 Flush::AtOnce => {
                     cx.waker().wake_by_ref();
                     Poll::Pending

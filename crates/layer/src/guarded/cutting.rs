@@ -1,4 +1,4 @@
-//! How a layer cuts what is already running.
+//! The options for cutting running requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use caracal_revocation_state::{Checks, CutPolicy, CutReport, Revocations};
 use crate::log;
 use crate::metrics::CutCounters;
 
-/// How a layer cuts what is already running, and what it spares.
+/// The options of a layer for cutting running requests.
 ///
-/// By default a request is cut when a new one on the same token would be refused, and 60 seconds
-/// after the token's `exp`; the crate's documentation has a table of how each thing ends.
+/// By default a request is cut when a new request on the same token would be denied, and 60 seconds
+/// after the token's `exp`. The crate's documentation has a table of how each kind of request ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,15 +32,15 @@ pub struct CutOptions {
     pub(crate) finish_handlers: bool,
     pub(crate) nothing: bool,
     pub(crate) trailer: Trailer,
-    /// HTTP/1.0 is sent responses without a length.
+    /// Sends responses without a length to HTTP/1.0 clients too.
     pub(crate) http10_streams: bool,
     on_cut: Option<OnCut>,
 }
 
-/// Which of the clients that sent `TE: trailers` get the trailer.
+/// The clients that get the trailer, among those that sent `TE: trailers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trailer {
-    /// Those whose request shows no proxy.
+    /// The clients whose request has no sign of a proxy.
     Direct,
     Always,
     Never,
@@ -49,7 +49,7 @@ pub(crate) enum Trailer {
 type OnCut = Arc<dyn Fn(&CutReport<'_>) + Send + Sync>;
 
 impl CutOptions {
-    /// Cuts what has to be, and spares nothing.
+    /// Creates the default options.
     pub const fn new() -> Self {
         Self {
             exp_grace: None,
@@ -62,70 +62,72 @@ impl CutOptions {
         }
     }
 
-    /// Cuts so long after `exp`, in whole seconds; 60 by default, the leeway with which tokens
-    /// are verified.
+    /// Sets the time between `exp` and the cut, in whole seconds. The default is 60, the leeway of
+    /// the token check.
     pub const fn exp_grace(mut self, grace: Duration) -> Self {
         self.exp_grace = Some(grace);
         self
     }
 
-    /// Also cuts once the state has been unknown for longer than the staleness bound: when new
-    /// requests are answered 503. Without it they run on, until something is known against them
-    /// or their `exp`.
+    /// Cuts running requests once the state has been unknown for longer than the staleness bound,
+    /// when new requests are answered 503. By default they go on until their authority is known to
+    /// be revoked, or until `exp`.
     pub const fn when_unknown(mut self) -> Self {
         self.when_unknown = true;
         self
     }
 
-    /// Breaks every response off, also for a client that sent `TE: trailers`.
+    /// Breaks off every cut response, even for a client that sent `TE: trailers`.
     ///
     /// Choose it behind a proxy or a layer that passes `TE` on, drops trailers, and adds no
-    /// `Via`, `Forwarded` or `X-Forwarded-…` to the request. There the clean end with the trailer
-    /// would look like the end of a whole response. gRPC, whose status is a trailer, is not
+    /// `Via`, `Forwarded` or `X-Forwarded-…` to the request. There, a clean end without the trailer
+    /// would look like the end of a complete response. gRPC always has trailers, and is not
     /// affected.
     pub const fn without_trailer(mut self) -> Self {
         self.trailer = Trailer::Never;
         self
     }
 
-    /// Ends responses with the trailer for a client behind a proxy too.
+    /// Ends cut responses with the trailer even for a client behind a proxy.
     ///
-    /// By default a request with `Via`, `Forwarded` or `X-Forwarded-…` breaks off even with
-    /// `TE: trailers`: Envoy, for one, passes `TE` on and drops the trailer. Choose it only where
-    /// every proxy on the way sends trailers on, as Envoy does with `enable_trailers`.
+    /// By default the response to a request with `Via`, `Forwarded` or `X-Forwarded-…` is broken
+    /// off, even with `TE: trailers`: some proxies, such as Envoy, pass `TE` on and drop the
+    /// trailer. Choose this option only if every proxy on the way forwards trailers, as Envoy does
+    /// with `enable_trailers`.
     pub const fn trailer_through_proxies(mut self) -> Self {
         self.trailer = Trailer::Always;
         self
     }
 
-    /// Calls this once for each request that was cut. It must not block: it is called by whoever
-    /// polls the request.
+    /// Calls `hook` once for each request that was cut. The hook must not block: it runs in the
+    /// task that polls the request.
     pub fn on_cut(mut self, hook: impl Fn(&CutReport<'_>) + Send + Sync + 'static) -> Self {
         self.on_cut = Some(Arc::new(hook));
         self
     }
 
-    /// Lets handlers run to their end on authority that has ended. Their answers are withheld
-    /// all the same, and bodies cut.
+    /// Lets handlers run to their end after their authority has ended. Their answers are still
+    /// withheld, and bodies are still cut.
     pub const fn insecure_let_handlers_finish(mut self) -> Self {
         self.finish_handlers = true;
         self
     }
 
-    /// Streams responses without a length to HTTP/1.0 clients too. To such a client a cut looks
-    /// like the end of a whole response, so it may keep the first part of a file for all of it.
+    /// Streams responses without a length to HTTP/1.0 clients too. Such a client cannot distinguish
+    /// a cut from the end of the response, and may treat the first part of a file as the whole.
     pub const fn insecure_stream_to_http10(mut self) -> Self {
         self.http10_streams = true;
         self
     }
 
-    /// Cuts nothing: what was admitted runs on for as long as it likes.
+    /// Cuts nothing: an admitted request runs until it ends by itself.
     pub const fn insecure_disabled(mut self) -> Self {
         self.nothing = true;
         self
     }
 
-    /// The watch over the requests of a layer with these checks.
+    /// Returns the cut policy for the requests of a layer with these checks, or `None` if it cuts
+    /// nothing.
     pub(crate) fn watch(
         &self,
         revocations: &Revocations,

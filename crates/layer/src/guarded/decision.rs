@@ -1,4 +1,4 @@
-//! The decision about a request, and its copy for the service behind.
+//! The decision about a request, and the copy of it for the service.
 
 use caracal_revocation_state::Admitted;
 
@@ -9,27 +9,27 @@ use crate::answer::Denial;
 
 /// A decision of the guard.
 pub(crate) enum GuardDecision {
-    /// The request goes on. Its context is there unless nothing cuts the request.
+    /// The request goes on. It has a context if it can be cut.
     Admitted(Option<RequestContext>),
     Denied(Box<Denial>),
     /// [`Guard::conclude`](super::Guard::conclude) decides, once the verifier is done.
     Verifying(Verification),
 }
 
-/// The outcome for a request behind [`GatewayLayer::insecure_observe_only`], in the request's
-/// extensions.
+/// The outcome for a request that was only observed, in the request's extensions. See
+/// [`GatewayLayer::insecure_observe_only`].
 ///
 /// [`GatewayLayer::insecure_observe_only`]: crate::GatewayLayer::insecure_observe_only
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed(Result<Option<Admitted>, RequestDenial>);
 
 impl Observed {
-    /// An anonymous request has no proof.
+    /// Creates the outcome. An anonymous request has no proof.
     pub(crate) const fn new(outcome: Result<Option<Admitted>, RequestDenial>) -> Self {
         Self(outcome)
     }
 
-    /// Returns the proof that the token is good. An anonymous request has none.
+    /// Returns the proof that the request was admitted. An anonymous request has none.
     #[must_use]
     pub const fn admitted(&self) -> Option<Admitted> {
         match self.0 {
@@ -38,7 +38,7 @@ impl Observed {
         }
     }
 
-    /// Returns the reason for which the request would have been denied, if it would have been.
+    /// Returns the denial, or `None` if the request was admitted.
     #[must_use]
     pub fn rejection(&self) -> Option<&RequestDenial> {
         self.0.as_ref().err()

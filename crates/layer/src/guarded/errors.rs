@@ -1,13 +1,13 @@
-//! The errors of the bodies that a layer hands on.
+//! The errors of guarded bodies.
 
 use caracal_revocation_state::Cut;
 
-/// An error of any type, of a body that a layer hands on.
+/// An error of any type, from a guarded body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The authority behind a request has ended while its body was read or written.
+/// The authority of a request ended while its body was read or written.
 ///
-/// A server ends a response with this error in the way of the protocol: HTTP/1.1 closes the
+/// A server ends a response with this error as its protocol requires: HTTP/1.1 closes the
 /// connection early, HTTP/2 resets the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cut: the authority behind the request has ended ({})", cut.label())]

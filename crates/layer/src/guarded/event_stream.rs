@@ -1,19 +1,19 @@
-//! The position in a stream of server-sent events. Only between two events may another be written.
+//! The position in a stream of server-sent events. Between two events, another can be inserted.
 
-/// The end of the bytes that were passed on. A line ends with LF, CR, or CR LF; an event with an
-/// empty line.
+/// The position after the bytes that were passed on. A line ends with LF, CR, or CR LF. An event
+/// ends with an empty line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Position {
-    /// An empty line, or nothing yet.
+    /// After an empty line, or at the start.
     #[default]
     Boundary,
-    /// An empty line that ends with CR. A LF would still belong to it.
+    /// After an empty line that ends with CR. A following LF would belong to it.
     BoundaryCr,
-    /// The end of a line that is not empty.
+    /// After a line that is not empty.
     Line,
-    /// The end of such a line, with CR.
+    /// After a line that is not empty and ends with CR.
     LineCr,
-    /// Something else.
+    /// Inside a line.
     Within,
 }
 
@@ -52,21 +52,21 @@ mod tests {
     }
 
     #[test]
-    fn is_at_a_boundary_before_anything_and_after_an_empty_line() {
+    fn is_boundary_at_start_and_after_empty_line() {
         for text in ["", "\n", "data: 1\n\n", "data: 1\r\r", "data: 1\r\n\r\n", ":\n\n", "a\n\r"] {
             assert!(is_boundary(&[text]), "{text:?}");
         }
     }
 
     #[test]
-    fn is_at_none_anywhere_else() {
+    fn is_no_boundary_anywhere_else() {
         for text in ["data: 1", "data: 1\n", "data: 1\r\n", "data: 1\r", "a\n\nb", "a\n\nb\n"] {
             assert!(!is_boundary(&[text]), "{text:?}");
         }
     }
 
     #[test]
-    fn chunks_may_fall_anywhere() {
+    fn position_does_not_depend_on_chunks() {
         let texts =
             ["data: 1\r\n\r\n", "data: 1\r\n", "data: 1\n\nid: 2\n", "a\r\rb\r", "\r\n\r\na\n\n"];
         for text in texts {

@@ -1,4 +1,4 @@
-//! The future of a response: the verification first, if needed, then the service's response or the
+//! The response future: waits for a verification, then for the service's response, or returns the
 //! denial.
 
 use std::fmt;
@@ -44,7 +44,7 @@ pin_project! {
     }
 }
 
-/// A request that waits for a verifier, which fetches keys or checks a signature.
+/// A request whose token is being verified.
 struct Waiting<S, B> {
     verification: Verification,
     request: Request<B>,
@@ -121,7 +121,7 @@ where
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {
                         Some(waiting) => ready!(waiting.verification.as_mut().poll(cx)),
-                        // Missing only after the service panicked in its call.
+                        // `None` only after the service panicked in its call.
                         None => return Poll::Pending,
                     };
                     let Some(Waiting { mut request, mut inner, guard, .. }) = waiting.take() else {
@@ -140,7 +140,7 @@ where
 
 enum Next<B, E> {
     Answer(Result<Response<GuardedResponseBody<B>>, E>),
-    /// The request was cut before it had an answer, or its client cannot receive the answer safely.
+    /// The request was cut before it had an answer, or its client could not detect a cut.
     Deny(Box<Denial>),
     Hold(Pin<Box<Held<B>>>),
 }

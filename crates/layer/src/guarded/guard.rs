@@ -1,4 +1,4 @@
-//! Applies the decision about a request: extensions, counters and the log.
+//! Applies the decision about a request: extensions, counters and log.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ pub(crate) struct Guard {
     pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
     pub(crate) cutting: CutOptions,
-    /// The service behind speaks only gRPC.
+    /// The service has only gRPC methods.
     pub(crate) grpc_only: bool,
     /// The address of the resource's metadata.
     pub(crate) resource_metadata: Option<Arc<str>>,
@@ -61,8 +61,8 @@ impl Guard {
         }
     }
 
-    /// Starts the watch over running requests, once for all services of the layer. axum can make a
-    /// service for each request.
+    /// Creates the cut policy, once for all services of the layer. axum may create a service for
+    /// each request.
     pub(super) fn start_watch(&self) {
         self.authorizer.watch.get_or_init(|| {
             let Authorizer { revocations, checks, .. } = &self.authorizer;
@@ -74,7 +74,7 @@ impl Guard {
     /// Returns a guard with this change.
     pub(crate) fn changed(mut guard: Arc<Self>, change: impl FnOnce(&mut Self)) -> Arc<Self> {
         let changed = Arc::make_mut(&mut guard);
-        // The old watch has the old settings.
+        // The old cut policy has the old settings.
         changed.authorizer.watch = OnceLock::new();
         change(changed);
         let metadata = changed.resource_metadata.as_deref();
@@ -82,7 +82,7 @@ impl Guard {
         guard
     }
 
-    /// Decides about the request. An admitted request carries the decision.
+    /// Decides about the request. An admitted request gets the decision in its extensions.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> GuardDecision {
         // Moved out, since the headers are borrowed at the same time.
         let mut extensions = std::mem::take(request.extensions_mut());
@@ -96,7 +96,7 @@ impl Guard {
         }
     }
 
-    /// Decides about the request with the verifier's answer.
+    /// Decides about the request with the result of its verification.
     pub(crate) fn conclude<B>(
         &self,
         request: &mut Request<B>,
@@ -124,8 +124,8 @@ impl Guard {
         }
         let running = admission.as_ref().and_then(Admission::running).cloned();
         let extensions = request.extensions_mut();
-        // The admission alone carries the identity from here on. Claims, authorities and mandates
-        // that other layers left must not pass for it.
+        // From here on, only the admission carries the identity. Inner layers must not mistake
+        // claims, authorities and mandates of other layers for it.
         extensions.remove::<Claims>();
         extensions.remove::<Authority>();
         let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
@@ -139,8 +139,8 @@ impl Guard {
         Ok(running.map(|running| self.request_context(request, running)))
     }
 
-    /// Denies the request. With `observe_only` it only notes the denial, and the request goes on
-    /// unchanged.
+    /// Denies the request. With `observe_only`, the request goes on, with the denial in its
+    /// extensions.
     fn refuse<B>(
         &self,
         request: &mut Request<B>,
@@ -175,7 +175,7 @@ impl Guard {
             running.let_finish();
         }
         let mut client = ClientCapabilities::of(request, self.grpc_only);
-        // A gRPC client reads its status only.
+        // A gRPC client reads only the status.
         client.takes_trailers = client.takes_trailers
             && !client.grpc
             && match self.cutting.trailer {
@@ -209,7 +209,7 @@ impl Guard {
     }
 }
 
-/// Sets an extension, or removes it where there is no value.
+/// Sets an extension, or removes it if there is no value.
 fn set_extension<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
     match value {
         Some(value) => drop(extensions.insert(value)),

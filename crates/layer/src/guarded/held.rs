@@ -1,7 +1,7 @@
 //! A response without a length, held back until it has one.
 //!
 //! HTTP/1.0 ends a response without a length by closing the connection. A cut would look like such
-//! an end. The response is therefore sent with its length, once it is whole.
+//! an end. The layer therefore sends the response with its length, once it is complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use crate::limits::{HELD_DEADLINE, MAX_HELD};
 pin_project! {
     #[derive(Debug)]
     pub(super) struct Held<B> {
-        // `None` once it was sent.
+        // `None` once the response was returned.
         head: Option<Parts>,
         #[pin]
         body: B,
@@ -41,8 +41,8 @@ impl<B> Held<B> {
 }
 
 impl<B: Body<Data = Bytes>> Future for Held<B> {
-    /// The whole response, or the denial if the request was cut or its response did not end within
-    /// the limits.
+    /// The complete response, or the denial if the request was cut or its response exceeded the
+    /// limits.
     type Output = Result<Response<Bytes>, Box<Denial>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -52,7 +52,7 @@ impl<B: Body<Data = Bytes>> Future for Held<B> {
                 return Poll::Ready(Err(this.context.deny(cut)));
             }
             let frame = this.body.as_mut().poll_frame(cx);
-            // Checked again, since producing the frame takes time.
+            // Checked again, because a revocation may arrive while the service produces the frame.
             if let Poll::Ready(cut) = Pin::new(&mut this.context.running).poll(cx) {
                 return Poll::Ready(Err(this.context.deny(cut)));
             }

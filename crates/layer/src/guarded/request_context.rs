@@ -1,4 +1,4 @@
-//! The context of an admitted request that runs: what is needed to cut it properly.
+//! The context of a running request, which is needed to cut it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::answer::{ClientCapabilities, Denial, Profile, RequestId};
 use crate::metrics::Counters;
 use crate::{RequestDenial, RequestDenialKind, log};
 
-/// The context of a request that was admitted.
+/// The context of an admitted request.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(super) running: RequestCancellation,
@@ -16,18 +16,19 @@ pub(crate) struct RequestContext {
     pub(super) profile: Profile,
     /// The parameters of every challenge of the layer.
     pub(super) challenge: Option<Arc<str>>,
-    /// Set if the response must have a length, as one to HTTP/1.0 must. Counts it if it has none.
+    /// Set if the response must have a length, because the client speaks HTTP/1.0. Counts the
+    /// denial of a response that has none.
     pub(super) needs_length: Option<Box<Counters>>,
 }
 
 impl RequestContext {
-    /// Answers a client whose request was cut before it had an answer.
+    /// Returns the denial for a request that was cut before it had an answer.
     pub(super) fn deny(&self, cut: Cut) -> Box<Denial> {
         self.running.report(CutPoint::Handler);
         self.denial(RequestDenial::cut(cut))
     }
 
-    /// Answers a client that could not distinguish a cut response from a whole one.
+    /// Returns the denial for a client that cannot distinguish a cut response from a complete one.
     pub(super) fn deny_version(&self) -> Box<Denial> {
         let kind = RequestDenialKind::UnsupportedVersion;
         let denial = self.denial(kind.into());

@@ -49,7 +49,7 @@ where
             }
             GuardDecision::Denied(denial) => GuardedFuture::denied(denial),
             GuardDecision::Verifying(verification) => {
-                // The service that is ready is the one to call.
+                // Only the original is ready; its clone may not be.
                 let unready = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, unready);
                 GuardedFuture::verifying(verification, request, inner, Arc::clone(&self.guard))

@@ -1,4 +1,4 @@
-//! The termination of a response that is cut while it streams: the final frames of its protocol.
+//! The end of a response that is cut while it streams: the final frames of its protocol.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ const X_CARACAL_REVOKED: HeaderName = HeaderName::from_static("x-caracal-revoked
 pub(super) struct Termination {
     profile: Profile,
     kind: Kind,
-    /// The client takes the trailer, and it was announced.
+    /// `true` if the client accepts the trailer, and it was announced.
     trailer: bool,
-    /// HTTP/2: a frame may leave only after the stream's task has run.
+    /// `true` for HTTP/2: a frame leaves only after the stream's task has run.
     flushes_later: bool,
 }
 
@@ -43,19 +43,19 @@ pub(super) struct FinalFrames {
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// No more frames: after a denial, or after trailers.
+    /// No more frames, after a denial or after trailers.
     Clean,
     Trailers(Box<HeaderMap>),
-    /// An error, so that the client does not take the first part for the whole.
+    /// An error, so that the client does not treat the first part as the whole.
     Broken(Cut),
-    /// An error, once the frames before it have had time to leave.
+    /// An error, after the frames before it had time to leave.
     BrokenAfter(Cut, Flush),
 }
 
-/// How the frames before an error leave.
+/// The time that the frames before an error have to leave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Flush {
-    /// As soon as the body waits.
+    /// Until the body is pending: the server then flushes.
     AtOnce,
     After(Duration),
 }
@@ -69,11 +69,11 @@ impl Termination {
     ) -> Self {
         let flushes_later = client.version >= Version::HTTP_2;
         if response.version() < Version::HTTP_11 && client.version >= Version::HTTP_11 {
-            // hyper ends an older response by closing the connection: a cut would look whole.
+            // hyper ends an older response by closing the connection: a cut would look complete.
             *response.version_mut() = client.version;
         }
         if knows_length(response) && !client.grpc {
-            // Fast path for most responses: their headers do not matter.
+            // Fast path for most responses: the headers do not matter.
             return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
         }
         let headers = response.headers();
@@ -96,7 +96,7 @@ impl Termination {
         Self { profile, kind, trailer, flushes_later }
     }
 
-    /// Notes a chunk that was passed on.
+    /// Updates the position after a chunk that was passed on.
     pub(super) fn sent(&mut self, chunk: &[u8]) {
         if let Kind::Events(position) = &mut self.kind {
             *position = position.after(chunk);
@@ -135,15 +135,15 @@ impl Termination {
     }
 }
 
-/// How a client of HTTP/1.0 finds the end of a response. Without a length it takes the end of the
-/// connection for it, whether the response was cut or not.
+/// The way in which an HTTP/1.0 client finds the end of a response. Without a length, the client
+/// takes the end of the connection for the end of the response, even after a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delimited {
-    /// It has a length, or no body.
+    /// The response has a length, or no body.
     Already,
-    /// It gets a length once it has ended.
+    /// The response gets a length once it has ended.
     Later,
-    /// It has no end.
+    /// The response has no end.
     Never,
 }
 
@@ -173,8 +173,8 @@ fn may_have_body<B>(client: &ClientCapabilities, response: &Response<B>) -> bool
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Returns `true` for an event stream that is not compressed. Nothing can be inserted into a
-/// compressed one.
+/// Returns `true` for an event stream that is not compressed. The layer cannot insert an event into
+/// a compressed one.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     const EVENT_STREAM: &[u8] = b"text/event-stream";
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);

@@ -13,13 +13,13 @@ pin_project! {
     /// The body of a request behind a [`GatewayLayer`](crate::GatewayLayer) or a
     /// [`ResourceLayer`](crate::ResourceLayer).
     ///
-    /// Reading it ends with a [`CutError`] once the authority behind the request has ended.
+    /// Reading it fails with a [`CutError`] once the request is cut.
     #[derive(Debug)]
     pub struct GuardedRequestBody<B> {
         #[pin]
         body: B,
         running: Option<RequestCancellation>,
-        // The error was returned: nothing follows.
+        // `true` once the error was returned: no frame follows it.
         ended: bool,
     }
 }
@@ -29,7 +29,7 @@ impl<B> GuardedRequestBody<B> {
         Self { body, running, ended: false }
     }
 
-    /// Returns the inner body, which is no longer cut.
+    /// Returns the inner body. A cut of the request no longer ends it.
     pub fn insecure_into_inner(self) -> B {
         self.body
     }
@@ -59,7 +59,7 @@ where
             None => match this.body.as_mut().poll_frame(cx) {
                 Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
                 Poll::Ready(frame) => {
-                    // One that ends at once is not worth registering.
+                    // A body that ends at once is not registered for cuts: that costs time.
                     let goes_on = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
                     let cut = if goes_on { running.cut() } else { running.seen_cut() };
                     let Some(cut) = cut else {

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use crate::limits::HISTOGRAM_UPKEEP;
 use crate::metrics::LAG_BUCKETS;
 
-/// Renders what was recorded through the [`metrics`] facade, ours and the service's own alike.
+/// Renders all metrics of the [`metrics`] facade, including those of the service itself.
 ///
 /// ```no_run
 /// use caracal_revocation_layer::{Exporter, Operations};
@@ -22,40 +22,40 @@ use crate::metrics::LAG_BUCKETS;
 #[derive(Clone)]
 pub struct Exporter(PrometheusHandle);
 
-/// Why metrics are not exported.
+/// The exporter cannot be installed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExporterError {
-    /// This process has a recorder already: render that one.
-    #[error("a metrics recorder is installed already")]
+    /// The process already has a recorder: render the metrics of that one.
+    #[error("this process already has a metrics recorder")]
     Installed,
     /// The thread that keeps histograms small cannot be started.
-    #[error("no thread for the upkeep of histograms: {0}")]
+    #[error("the thread for the upkeep of histograms cannot be started: {0}")]
     Upkeep(std::io::Error),
-    /// What the exporter itself says.
+    /// An error of the exporter itself.
     #[error(transparent)]
     Build(BuildError),
 }
 
 impl Exporter {
-    /// Makes this process's recorder a Prometheus one, with every histogram in
+    /// Installs a Prometheus recorder for this process. Every histogram has the buckets
     /// [`LAG_BUCKETS`].
     ///
     /// # Errors
     ///
-    /// [`ExporterError`] when the process has a recorder, or can start no more threads.
+    /// [`ExporterError`] if the process has a recorder, or can start no more threads.
     pub fn install() -> Result<Self, ExporterError> {
         let builder = PrometheusBuilder::new().set_buckets(&LAG_BUCKETS);
         let recorder = builder.map_err(ExporterError::Build)?.build_recorder();
         let handle = recorder.handle();
-        // Begun before, so that nothing is installed that nobody keeps small.
+        // The upkeep starts first: without it, an installed recorder would grow.
         let installed = keep_small(handle.clone()).map_err(ExporterError::Upkeep)?;
         metrics::set_global_recorder(recorder).map_err(|_| ExporterError::Installed)?;
         installed.keep();
         Ok(Self(handle))
     }
 
-    /// Everything recorded, in Prometheus' text format.
+    /// Returns all recorded metrics, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         self.0.render()
@@ -68,18 +68,18 @@ impl std::fmt::Debug for Exporter {
     }
 }
 
-/// The upkeep's other end: it stops if this is dropped.
+/// The handle of the upkeep thread, which stops if this is dropped.
 struct Upkeep(mpsc::Sender<()>);
 
 impl Upkeep {
-    /// Goes on for as long as the process does, as the recorder does.
+    /// Lets the upkeep run until the process ends, as the recorder does.
     fn keep(self) {
         std::mem::forget(self.0);
     }
 }
 
-/// Histograms buffer every value until somebody renders or asks for upkeep. On a thread, and not
-/// a task: no runtime is needed, and a blocked one does no harm.
+/// Starts the upkeep: histograms buffer every value until they are rendered or upkept. It runs on a
+/// thread and not in a task, so it needs no runtime and a blocked runtime does not stop it.
 fn keep_small(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (stop, stopped) = mpsc::channel::<()>();
     std::thread::Builder::new().name("caracal-metrics".into()).spawn(move || {

@@ -1,4 +1,4 @@
-//! The service: three paths, and who may ask.
+//! The service for probes and metrics.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,22 +21,23 @@ use crate::bearer::Authorization;
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/health` | 200 for as long as the process answers: a state that is not ready is no reason to restart it |
+/// | `/health` | 200 while the process answers: a state that is not ready is no reason to restart the process |
 /// | `/ready` | 200 while requests can be admitted, else 503, with the reason as JSON |
-/// | `/metrics` | what [`with_metrics`](Self::with_metrics) renders, else 404 |
+/// | `/metrics` | the text of [`with_metrics`](Self::with_metrics), else 404 |
 ///
 /// `/ready` is 200 if:
 ///
-/// 1. [`Revocations::readiness`] says so (else the reason is one of `Unready::LABELS`: `replaying`,
-///    `no_signature_verifies`, `not_provisioned`, `stale` or `full`), which is exactly while a token
-///    that nothing is known against is admitted;
-/// 2. every condition of [`ready_if`](Self::ready_if) holds (else that condition's name).
+/// 1. [`Revocations::readiness`] returns ready, which it does exactly while a token that is not
+///    revoked is admitted. Otherwise the reason is one of `Unready::LABELS`: `replaying`,
+///    `no_signature_verifies`, `not_provisioned`, `stale` or `full`;
+/// 2. every condition of [`ready_if`](Self::ready_if) holds. Otherwise the reason is the name of
+///    the condition that does not.
 ///
-/// `degraded` names an alarm that leaves the service ready (`signatures_fail`), and `advice` what an
-/// operator can do, with the setting.
+/// In the JSON, `degraded` names an alarm that leaves the service ready (`signatures_fail`), and
+/// `advice` names an action for an operator, with the setting.
 ///
-/// Every other path is answered 404, every other method of these three 405. With axum it is a
-/// router's `fallback_service`, or stands under a prefix; it clones cheaply:
+/// Every other path is answered 404, and every other method 405. With axum, use the service as a
+/// router's `fallback_service`, or under a prefix. Cloning it is cheap:
 ///
 /// ```
 /// # use axum::Router;
@@ -59,7 +60,7 @@ struct Condition {
     holds: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// What `/health` and `/ready` say.
+/// The JSON body of `/health` and `/ready`.
 #[derive(Default, Serialize)]
 struct Report {
     status: &'static str,
@@ -78,28 +79,30 @@ struct Report {
 }
 
 impl Operations {
-    /// A service that tells how this state is.
+    /// Creates a service that reports the readiness of this state.
     #[must_use]
     pub fn new(revocations: Revocations) -> Self {
         Self { revocations, render: None, bearer: None, conditions: Vec::new() }
     }
 
-    /// Also answers `/metrics`, with this text in Prometheus' format: that of any exporter, such
-    /// as `Exporter` (feature `prometheus`).
+    /// Answers `/metrics` with the text that `render` returns, in Prometheus' format. Any exporter
+    /// can render it, such as `Exporter` (feature `prometheus`).
     #[must_use]
     pub fn with_metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.render = Some(Arc::new(render));
         self
     }
 
-    /// Asks for this bearer token at `/metrics`; probes need none. An empty token is nobody's.
+    /// Requires this bearer token at `/metrics`; probes need none. With an empty token, `/metrics`
+    /// answers every request 401.
     #[must_use]
     pub fn with_bearer(mut self, token: &str) -> Self {
         self.bearer = Some(token.as_bytes().into());
         self
     }
 
-    /// Ready only while this holds too; `/ready` gives the name as the reason when it does not.
+    /// Adds a condition for readiness. While `holds` returns `false`, `/ready` answers 503 with
+    /// `name` as the reason.
     #[must_use]
     pub fn ready_if(
         mut self,
@@ -170,7 +173,7 @@ impl Operations {
         let Some(expected) = &self.bearer else { return true };
         let header = Authorization::of(headers).ok().flatten();
         let token = header.and_then(|header| header.token().ok());
-        // In a time that does not depend on where they differ, only on whether they are as long.
+        // The time depends only on the lengths, not on the place of the first difference.
         token.is_some_and(|token| !token.is_empty() && bool::from(token.as_bytes().ct_eq(expected)))
     }
 }
@@ -189,10 +192,10 @@ impl<B> Service<Request<B>> for Operations {
     }
 }
 
-/// What to do about the first of: nothing is known, the streams cannot be read, an alarm.
+/// Returns the advice about the first problem: no history, unreadable streams, an alarm.
 fn advice(readiness: &Readiness) -> Option<&'static str> {
     match (readiness.unready, readiness.outage, readiness.degraded) {
-        // While Redis is away, that is why the history is not read.
+        // An outage of Redis is the reason why the history is not read.
         (Some(Unready::NotReady(NotReady::Replaying)), Some(outage), _) => Some(outage.advice()),
         (Some(Unready::NotReady(why)), ..) => Some(why.advice()),
         (_, Some(outage), _) => Some(outage.advice()),

@@ -1,4 +1,4 @@
-//! A request's body on its way to the STS: untouched, or read whole and replayed.
+//! The body of a request to the STS: passed on unread, or read completely and replayed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,8 +26,8 @@ pin_project! {
     }
 }
 
-/// A body that was read, in one piece: the memory that it takes follows from its bytes and not from
-/// how many frames they came in.
+/// A body that was read, in one buffer. Its memory depends on the number of bytes, not on the
+/// number of frames.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     pub(super) data: BytesMut,

@@ -1,4 +1,4 @@
-//! The authority that a token request names, from a form that can be read in one way only.
+//! The authority that a token request names. Its form must have only one reading.
 
 use caracal_revocation_state::AnchorKind;
 
@@ -6,25 +6,25 @@ use crate::RequestDenialKind;
 
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-/// The fields that are read. All others are left to the STS.
+/// The fields that the layer reads. It leaves all others to the STS.
 const FIELDS: [&str; 5] =
     ["session_id", "agent_session_id", "delegation_edge_id", "subject_token", "subject_token_type"];
 
-/// The anchors that the first of [`FIELDS`] name.
+/// The anchors that the first three of [`FIELDS`] name.
 const ANCHORS: [AnchorKind; 3] =
     [AnchorKind::Sid, AnchorKind::AgentSession, AnchorKind::Delegation];
 
 /// The authority that a token request names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Authority {
-    /// In the order of [`FIELDS`].
+    /// The values, in the order of [`FIELDS`].
     values: [Option<String>; FIELDS.len()],
 }
 
 impl Authority {
     /// Reads a form that has only one reading.
     pub(super) fn of(body: &[u8]) -> Result<Self, RequestDenialKind> {
-        // A form is ASCII; a semicolon separates fields for some readers and not for others.
+        // A form is ASCII. A semicolon separates fields for some programs but not for others.
         if !body.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b';') {
             return Err(RequestDenialKind::MalformedForm);
         }
@@ -51,8 +51,8 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Returns the ids of authority records, sessions and delegations, each with the claim that holds
-    /// such an id in a mandate. Includes every spelling that a database treats as equal.
+    /// Returns the ids of authority records, sessions and delegations, each with the claim that
+    /// holds such an id in a mandate. Includes every spelling that a database treats as equal.
     pub(super) fn ids(&self) -> impl Iterator<Item = (AnchorKind, String)> {
         let named = ANCHORS.into_iter().zip(&self.values);
         let named = named.filter_map(|(anchor, id)| Some((anchor, id.as_ref()?)));
@@ -65,7 +65,7 @@ impl Authority {
         })
     }
 
-    /// Returns the mandate. An identity token is none.
+    /// Returns the subject token if it is a mandate, and `None` for an identity token.
     pub(super) fn subject_token(&self) -> Option<&str> {
         let [.., token, token_type] = &self.values;
         let is_mandate = token_type.as_deref() != Some(ID_TOKEN);
@@ -73,15 +73,15 @@ impl Authority {
     }
 }
 
-/// Reads a form, for a fuzzer: the fields that are looked at, and their values.
+/// Reads a form, for a fuzzer. Returns the fields that the layer reads, with their values.
 #[cfg(fuzzing)]
 pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], RequestDenialKind> {
     let mut values = Authority::of(body)?.values.into_iter();
     Ok(FIELDS.map(|field| (field, values.next().flatten())))
 }
 
-/// Returns `true` if a reader could take this name for the field: in another case, with spaces
-/// around, or as the first of a list.
+/// Returns `true` if a program could read this name as the field: in another case, with spaces
+/// around it, or as the start of a list such as `name[0]`.
 fn is_nearly(name: &str, field: &str) -> bool {
     let base = name.split(['[', '\0']).next().unwrap_or_default();
     base.trim().eq_ignore_ascii_case(field)
@@ -104,7 +104,7 @@ fn as_uuid(lower: &str) -> Option<String> {
     Some(uuid).filter(|uuid| uuid != lower)
 }
 
-/// Percent-decodes, and reads a plus as the space that it stands for.
+/// Decodes percent escapes, and a plus as a space.
 fn decode(encoded: &[u8]) -> Result<Vec<u8>, RequestDenialKind> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;

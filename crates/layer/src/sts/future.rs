@@ -1,4 +1,4 @@
-//! The future of a response: the body is read first, within its limits, then the STS answers.
+//! The response future: reads the body within its limits, then calls the STS or denies.
 
 use std::fmt;
 use std::pin::Pin;
@@ -100,7 +100,7 @@ where
                             Err(RequestDenialKind::StalledBody)
                         }
                     };
-                    // Missing only after the service panicked in its call.
+                    // `None` only after the service panicked in its call.
                     let Some(Rest { parts, mut inner, guard }) = rest.take() else {
                         return Poll::Pending;
                     };
@@ -134,7 +134,7 @@ fn collect<B: Body<Data = Bytes>>(
                     return Poll::Ready(Err(RequestDenialKind::OversizedBody));
                 }
                 Ok(data) => read.data.extend_from_slice(&data),
-                // Trailers end a body.
+                // Trailers are the last frame of a body.
                 Err(frame) => {
                     read.trailers = frame.into_trailers().ok();
                     return Poll::Ready(Ok(()));

@@ -30,30 +30,31 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn new(revocations: Revocations) -> Self {
         let mut checks = Checks::default();
-        // The STS decides from its own records, and checks the token's lifetime itself.
+        // The STS decides from Caracal's records, and checks the token's lifetime itself.
         checks.horizon = false;
         checks.lifetime = false;
         let counters = Counters::register(Profile::Sts);
         Self { path: TOKEN_ENDPOINT.into(), deadline: FORM_DEADLINE, revocations, checks, counters }
     }
 
-    /// Returns `true` if the request may be for a token: a `POST` that may carry a form, wherever
-    /// it goes, or any to the token endpoint.
+    /// Returns `true` if the request may be a token request: a `POST` that may carry a form, at any
+    /// path, or any `POST` to the token endpoint.
     pub(super) fn is_token_request<B: Body>(&self, request: &Request<B>) -> bool {
         request.method() == Method::POST
             && (may_be_form(request.headers(), request.body())
                 || self.is_token_endpoint(request.uri()))
     }
 
-    /// Compares paths from their ends, in any spelling that a router could take for the same: a
-    /// `nest` has cut the beginning off one of them, or the layer wraps what is nested.
+    /// Returns `true` if the path may be that of the token endpoint, in any spelling that a router
+    /// accepts. Compares the paths from their ends, because axum's `nest` may have removed the
+    /// start of one of them.
     fn is_token_endpoint(&self, uri: &Uri) -> bool {
         let [path, endpoint] = [uri.path(), &*self.path].map(plain_segments);
         let mut ends = path.iter().rev().zip(endpoint.iter().rev());
         ends.all(|(segment, of_endpoint)| segment.eq_ignore_ascii_case(of_endpoint))
     }
 
-    /// Checks that the body may be read.
+    /// Denies a request whose URL or headers show that its body must not be read.
     pub(super) fn accept(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Denial> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let fits = announced
@@ -70,7 +71,7 @@ impl Guard {
         Err(self.deny(kind.into(), headers))
     }
 
-    /// Decides whether the request goes on to the STS, given its whole body.
+    /// Decides from the complete body whether the request goes on to the STS.
     pub(super) fn authorize(
         &self,
         headers: &HeaderMap,
@@ -83,8 +84,8 @@ impl Guard {
 
     fn ask(&self, authority: &Authority) -> Result<(), RequestDenial> {
         for (anchor, id) in authority.ids() {
-            // The field names the authority as it is now, not as a token once had it: a suspension
-            // that has ended does not count.
+            // The field names the current authority, not that of an older token. A suspension that
+            // has ended does not count, so the claims have the latest `iat`.
             let decided = self.decide(&Claims::new(&id, i64::MAX, i64::MAX));
             decided.map_err(|rejection| rejection.by_anchor(anchor))?;
         }
@@ -114,8 +115,8 @@ impl Guard {
     }
 }
 
-/// Returns `false` only for a body that every reader takes for something else than a form: of one
-/// content type, which is clear, or of none at all.
+/// Returns `false` only for a body that no program reads as a form: an empty one without content
+/// type, or one with a single valid content type that is not a form's.
 fn may_be_form<B: Body>(headers: &HeaderMap, body: &B) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
@@ -132,10 +133,10 @@ fn may_be_form<B: Body>(headers: &HeaderMap, body: &B) -> bool {
     }
 }
 
-/// The content types of forms. Some frameworks read both; only the first is accepted.
+/// The content types of forms. Some frameworks read both; the layer accepts only the first.
 const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
 
-/// The characters of a token (RFC 9110), of which the two halves of a content type are made.
+/// Returns `true` for a character of a token (RFC 9110), such as the two halves of a content type.
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.')
@@ -146,7 +147,7 @@ fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// Returns `true` for one content type, of a form in UTF-8, without compression.
+/// Returns `true` if the one content type is that of a form in UTF-8, without compression.
 fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else { return false };
@@ -168,8 +169,8 @@ fn is_form_type(text: &str) -> bool {
         })
 }
 
-/// Returns the segments of a path. Ignores what routers ignore: escapes, repeated and trailing
-/// slashes.
+/// Returns the decoded segments of a path, without empty ones and `.`. Routers may ignore escapes,
+/// and repeated and trailing slashes.
 fn plain_segments(path: &str) -> Vec<String> {
     let mut plain = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();

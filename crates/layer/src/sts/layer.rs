@@ -9,31 +9,33 @@ use tower_layer::Layer;
 use super::guard::Guard;
 use crate::Sts;
 
-/// Guards the STS: a token request that names revoked authority is refused.
+/// Guards the STS: denies token requests that name revoked authority.
 ///
-/// A token request is every `POST` with a form as its body, wherever the layer stands: around a
-/// whole service, in a `nest` of axum's, or on one route. A body that could be taken for a form
-/// counts as one: of no content type, of several, or `multipart/form-data`. At the token endpoint
-/// (`/oauth/2/token`, with or without its beginning) every `POST` counts. Other requests pass
-/// untouched.
+/// These requests are token requests; all others pass unread:
 ///
-/// Authority is looked for in `session_id`, `agent_session_id`, `delegation_edge_id` and the
-/// claims of `subject_token`, unless that is an identity token
-/// (`urn:ietf:params:oauth:token-type:id_token`). Token requests pass if
+/// - every `POST` with a form as its body, at any path. The layer can wrap a whole service, an axum
+///   `nest` or one route;
+/// - every `POST` whose body could be read as a form: with no content type, several of them, or
+///   `multipart/form-data`;
+/// - every `POST` to the token endpoint: `/oauth/2/token`, with a prefix or without its first
+///   segments.
 ///
-/// 1. their body is `application/x-www-form-urlencoded`, in UTF-8 and not compressed, of at most
-///    64 KiB, and here within ten seconds;
-/// 2. it can be read in one way only: none of these fields stands twice or under a name that is
-///    nearly its own, no escape is broken, and there is no query beside it;
-/// 3. nothing is known against what it names, in a state that is fresh enough. The horizon does
-///    not apply: the STS decides from Caracal's own records. Nor does the token's lifetime, which
-///    the STS checks on the same token.
+/// A token request names authority in `session_id`, `agent_session_id`, `delegation_edge_id` and
+/// the claims of `subject_token`. An identity token
+/// (`urn:ietf:params:oauth:token-type:id_token`) names none. A token request passes if:
 ///
-/// A token request that names no authority has none that could be revoked: it passes even while
-/// the state is unknown.
+/// 1. its body is `application/x-www-form-urlencoded`, in UTF-8, not compressed, has at most
+///    64 KiB, and arrives within ten seconds;
+/// 2. it has only one reading: none of these fields is repeated or has a similar name, no escape is
+///    broken, and the URL has no query;
+/// 3. the state is fresh enough, and the named authority is not revoked or suspended. The layer
+///    checks neither the horizon nor the lifetime of the token: the STS decides from Caracal's own
+///    records, and checks the lifetime of the same token.
 ///
-/// The body is replayed to the service behind as it came. Its signature is not checked here: the
-/// STS does that, and a forged token can only be refused, not let through, for what it names.
+/// A token request that names no authority passes even while the state is unknown.
+///
+/// The service behind gets the body unchanged. The layer does not check the signature of
+/// `subject_token`: the STS does. With a forged token, a client can only cause its own denial.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -68,24 +70,27 @@ pub struct StsLayer {
 }
 
 impl StsLayer {
-    /// A layer that asks this state. Install a metrics recorder before making it.
+    /// Creates a layer that decides with this state. Install a metrics recorder first: the layer
+    /// registers its counters here.
     pub fn new(revocations: Revocations) -> Self {
         Self { guard: Guard::new(revocations) }
     }
 
-    /// The token endpoint, instead of `/oauth/2/token`: there a `POST` of any other content type
-    /// than a form's is denied, too. Forms are read at every path.
+    /// Sets the path of the token endpoint, instead of `/oauth/2/token`. The layer denies every
+    /// `POST` there that is not a form. It reads forms at every path.
     pub fn with_path(mut self, path: &str) -> Self {
         self.guard.path = path.into();
         self
     }
 
-    /// Refuses, as an outage, when the view is older than this: for routes that ask for less than
-    /// the service's own bound. A larger bound changes nothing.
+    /// Denies requests as an outage (503) while the view is older than `bound`: for routes that
+    /// need a fresher view than the rest of the service. A bound above the service's own changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// [`BoundError`] when it is shorter than [`Options::SHORTEST_BOUND`], which nobody can keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
+    /// keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
@@ -94,14 +99,15 @@ impl StsLayer {
         Ok(self)
     }
 
-    /// Lets requests through while too little is known: before the history is read, and when the
-    /// view is older than the bound. Each is counted by its cause. Never what is known to be revoked.
+    /// Lets token requests through while the state is unknown: before the history is read, and
+    /// while the view is older than the bound. Authority that is known to be revoked is still
+    /// denied. The layer counts each such request by its cause.
     pub fn fail_open_unknown(mut self) -> Self {
         self.guard.checks.fail_open_unknown = true;
         self
     }
 
-    /// How long a body may take to arrive; 10 seconds by default.
+    /// Sets the time that a body may take to arrive; 10 seconds by default.
     pub fn with_body_deadline(mut self, deadline: Duration) -> Self {
         self.guard.deadline = deadline;
         self

@@ -1,4 +1,4 @@
-//! The STS: token requests that name revoked authority are denied before the STS reads them.
+//! The STS layer: denies token requests that name revoked authority before the STS reads them.
 
 mod body;
 mod form;

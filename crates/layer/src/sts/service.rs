@@ -1,4 +1,4 @@
-//! The service: possible token requests are read first, all others pass.
+//! The service: reads possible token requests first, and passes on all others.
 
 use std::mem;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ where
         if let Err(denial) = self.guard.accept(&parts.uri, &parts.headers) {
             return StsFuture::denied(denial);
         }
-        // The service that is ready is the one to call.
+        // Only the original is ready; its clone may not be.
         let unready = self.inner.clone();
         let inner = mem::replace(&mut self.inner, unready);
         StsFuture::reading(parts, body, inner, Arc::clone(&self.guard))
