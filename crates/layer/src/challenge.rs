@@ -22,9 +22,9 @@ pub(crate) fn metadata_url(url: &str) -> Result<Arc<str>, ResourceMetadataError>
     let problem = match uri {
         None => "is not an https or http URL",
         Some(_) if url.contains('#') => "has a fragment",
-        Some(_) if url.contains('@') => "holds a user",
+        Some(_) if url.contains('@') => "contains a user",
         Some(uri) if uri.host().is_none_or(str::is_empty) => "names no host",
-        Some(_) if !url.bytes().all(is_uri_byte) => "holds characters that must be escaped",
+        Some(_) if !url.bytes().all(is_uri_byte) => "contains characters that must be escaped",
         Some(_) => return Ok(url.into()),
     };
     Err(ResourceMetadataError { problem })

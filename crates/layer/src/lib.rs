@@ -87,8 +87,8 @@
 //! every HTTP/2 request does. If one header were enough, a client could turn a denial into a 200.
 //! A proxy that asks for a decision treats status 200 as an approval.
 //!
-//! An `Authorization` header that is not clearly one bearer token never admits a request, even if
-//! another layer verified it:
+//! The layers read the `Authorization` header strictly. A malformed header is denied, even if
+//! another layer verified a token:
 //!
 //! | header | answer |
 //! |---|---|
@@ -172,9 +172,9 @@
 //! ```
 //!
 //! **CORS** goes outside, as with every layer that denies. A browser sends its preflight without a
-//! token, and reads a denial only if it carries CORS headers. With `Router::layer`, the layer that
-//! is added last is the outermost. Add this layer first, then the one that verifies tokens, then
-//! tower-http's `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
+//! token, and reads a denial only if that carries CORS headers. With `Router::layer`, the layer
+//! that is added last is the outermost. Add this layer first, then the one that verifies tokens,
+//! then tower-http's `CorsLayer`, with `expose_headers` for `WWW-Authenticate` and `X-Request-Id`.
 //!
 //! [`ServiceBuilder`]: https://docs.rs/tower/0.5/tower/struct.ServiceBuilder.html
 //!
@@ -183,6 +183,8 @@
 //! A running request is cut once a new request on the same token would be denied, and 60 seconds
 //! after the token's `exp`. The cut happens at once, inside the task that serves the request, even
 //! while that task waits. A revocation wakes only the requests that run on the revoked anchor.
+//!
+//! A cut ends each part of a request as its protocol allows:
 //!
 //! | running | how it ends |
 //! |---|---|
@@ -195,12 +197,14 @@
 //! | gRPC | status 16 with an `ErrorInfo` in its details |
 //! | a WebSocket, or any other upgraded connection | only its handler can end it, and must await the [`RevokedSignal`]; with axum and the feature `ws`, `GuardedWebSocket` does that, and closes with code 4401 |
 //!
+//! These events cut running requests, or do not:
+//!
 //! | event | running requests |
 //! |---|---|
 //! | an anchor of the token, or of its chain, is revoked or suspended | cut |
 //! | the delegation epoch rises, and the layer checks it | cut |
 //! | the horizon is raised, because revocations may have been lost | cut |
-//! | `exp` has passed, by the grace period | cut |
+//! | the grace period after `exp` has passed | cut |
 //! | keys or policies are invalidated | go on: an admitted token is not affected |
 //! | the state becomes unknown | go on, unless [`CutOptions::when_unknown`] is set |
 //!
@@ -242,7 +246,7 @@
 //! | Envoy 1.40 | passed on, with `X-Forwarded-Proto` | dropped, unless `enable_trailers` is set on both sides | a response that breaks off; the trailer with [`CutOptions::trailer_through_proxies`] and `enable_trailers` |
 //!
 //! **Layers outside this one** see the cut as an error of the body, or as the trailer. They must
-//! not
+//! not:
 //!
 //! - collect a body and answer with the part before the error, or without the trailers;
 //! - turn an error of the body into its end, or drop trailers;

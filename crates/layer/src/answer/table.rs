@@ -7,7 +7,7 @@ use crate::PolicyDenialKind;
 use crate::RequestDenialKind;
 use crate::limits::{RETRY_OUTAGE, RETRY_REFRESH};
 
-/// The layer that answers, which selects a column of the table (contract, "Answers").
+/// The kind of layer that answers. It selects a column of the table (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Gateway,

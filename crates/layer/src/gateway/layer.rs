@@ -12,7 +12,7 @@ use crate::challenge::metadata_url;
 use crate::guarded::Guard;
 use crate::{CutOptions, Guarded, ResourceMetadataError};
 
-/// Guards a service: only requests on authority that is not revoked reach it.
+/// Guards a service: only requests whose authority is not revoked reach it.
 ///
 /// The crate's documentation has an example. A request passes if:
 ///
@@ -99,8 +99,8 @@ impl GatewayLayer {
     ///
     /// # Errors
     ///
-    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
-    /// keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], the shortest bound
+    /// that a view can keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
@@ -117,7 +117,7 @@ impl GatewayLayer {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
-    /// Sets how running requests are cut, and which parts of them are spared.
+    /// Sets the options for cutting running requests.
     pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }

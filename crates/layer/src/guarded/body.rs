@@ -134,7 +134,7 @@ where
             Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
             Poll::Ready(frame) => {
                 // Checked again, because a revocation may arrive while the service produces the
-                // frame. A body that ends at once is not registered for cuts: that costs time.
+                // frame. A body that ends at once is not registered for cuts, to save time.
                 let goes_on =
                     matches!(&frame, Some(Ok(frame)) if frame.is_data()) && !body.is_end_stream();
                 let cut = if goes_on { running.cut() } else { running.seen_cut() };

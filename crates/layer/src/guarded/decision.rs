@@ -38,7 +38,7 @@ impl Observed {
         }
     }
 
-    /// Returns the denial, or `None` if the request was admitted.
+    /// Returns the reason why the request would have been denied, or `None` if it was admitted.
     #[must_use]
     pub fn rejection(&self) -> Option<&RequestDenial> {
         self.0.as_ref().err()

@@ -84,7 +84,7 @@ impl Guard {
 
     /// Decides about the request. An admitted request gets the decision in its extensions.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> GuardDecision {
-        // Moved out, since the headers are borrowed at the same time.
+        // Moved out of the request, because `authorize` borrows the headers at the same time.
         let mut extensions = std::mem::take(request.extensions_mut());
         let step = self.authorizer.authorize(request.headers(), &mut extensions);
         *request.extensions_mut() = extensions;

@@ -59,7 +59,7 @@ where
             None => match this.body.as_mut().poll_frame(cx) {
                 Poll::Pending => ready!(Pin::new(&mut *running).poll(cx)),
                 Poll::Ready(frame) => {
-                    // A body that ends at once is not registered for cuts: that costs time.
+                    // A body that ends at once is not registered for cuts, to save time.
                     let goes_on = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
                     let cut = if goes_on { running.cut() } else { running.seen_cut() };
                     let Some(cut) = cut else {

@@ -78,8 +78,8 @@ impl Upkeep {
     }
 }
 
-/// Starts the upkeep: histograms buffer every value until they are rendered or upkept. It runs on a
-/// thread and not in a task, so it needs no runtime and a blocked runtime does not stop it.
+/// Starts the thread that empties the buffers of histograms, which otherwise grow until the next
+/// rendering. A thread needs no runtime, and a blocked runtime does not stop it.
 fn keep_small(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (stop, stopped) = mpsc::channel::<()>();
     std::thread::Builder::new().name("caracal-metrics".into()).spawn(move || {

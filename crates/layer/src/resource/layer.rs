@@ -154,8 +154,8 @@ impl ResourceLayer {
     ///
     /// # Errors
     ///
-    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
-    /// keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], the shortest bound
+    /// that a view can keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(self, bound: Duration) -> Result<Self, BoundError> {
@@ -172,7 +172,7 @@ impl ResourceLayer {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
-    /// Sets how running requests are cut, and which parts of them are spared.
+    /// Sets the options for cutting running requests.
     pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
     }

@@ -26,8 +26,8 @@ use crate::Sts;
 ///
 /// 1. its body is `application/x-www-form-urlencoded`, in UTF-8, not compressed, has at most
 ///    64 KiB, and arrives within ten seconds;
-/// 2. it has only one reading: none of these fields is repeated or has a similar name, no escape is
-///    broken, and the URL has no query;
+/// 2. it has only one reading: none of these fields is repeated, no other field has nearly the same
+///    name, no escape is broken, and the URL has no query;
 /// 3. the state is fresh enough, and the named authority is not revoked or suspended. The layer
 ///    checks neither the horizon nor the lifetime of the token: the STS decides from Caracal's own
 ///    records, and checks the lifetime of the same token.
@@ -35,7 +35,8 @@ use crate::Sts;
 /// A token request that names no authority passes even while the state is unknown.
 ///
 /// The service behind gets the body unchanged. The layer does not check the signature of
-/// `subject_token`: the STS does. With a forged token, a client can only cause its own denial.
+/// `subject_token`: the STS does. A client with a forged token can only get its own request
+/// denied.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -89,8 +90,8 @@ impl StsLayer {
     ///
     /// # Errors
     ///
-    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], which no view can
-    /// keep.
+    /// [`BoundError`] if `bound` is shorter than [`Options::SHORTEST_BOUND`], the shortest bound
+    /// that a view can keep.
     ///
     /// [`Options::SHORTEST_BOUND`]: caracal_revocation_state::Options::SHORTEST_BOUND
     pub fn with_deny_after(mut self, bound: Duration) -> Result<Self, BoundError> {
