@@ -1,4 +1,4 @@
-//! How a verifier is made, and why it may not be.
+//! The builder of a verifier, and its checks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::mandate::Use;
 use crate::mandate_cache::MandateCache;
 use crate::verifier::{Inner, Verifier};
 
-/// A verifier to be.
+/// Configures a [`Verifier`].
 #[must_use]
 pub struct VerifierBuilder {
     issuer: Box<str>,
@@ -35,9 +35,9 @@ pub struct VerifierBuilder {
 }
 
 impl Verifier {
-    /// Begins a verifier of the mandates that `issuer` issued in `zone` for `audience`.
+    /// Begins a verifier for mandates that `issuer` issued in `zone` for `audience`.
     ///
-    /// The zone is configured here and never taken from a token.
+    /// The zone always comes from this call, never from a token.
     pub fn builder(issuer: &str, zone: &str, audience: &str) -> VerifierBuilder {
         VerifierBuilder::new(issuer, zone, audience)
     }
@@ -62,47 +62,47 @@ impl VerifierBuilder {
         }
     }
 
-    /// Takes mandates for this audience too.
+    /// Accepts mandates for this audience in addition to the first.
     pub fn with_audience(mut self, audience: &str) -> Self {
         self.audience.push(audience.into());
         self
     }
 
-    /// Takes mandates of these uses; only [`Use::Resource`] by default. A gateway takes
+    /// Accepts mandates of these uses. The default is only [`Use::Resource`]; a gateway accepts
     /// [`Use::Gateway`].
     pub fn with_uses(mut self, uses: &[Use]) -> Self {
         self.uses = uses.to_vec();
         self
     }
 
-    /// Requires this claim, in addition to those that the contract requires; null counts as
+    /// Requires this claim in addition to those that the contract requires. A null value counts as
     /// missing.
     pub fn with_required_claim(mut self, name: &str) -> Self {
         self.required.push(name.into());
         self
     }
 
-    /// How far clocks may be apart; 60 seconds by default. More counts as 60: so long after `exp`
-    /// every decision denies the token.
+    /// Sets the leeway for `iat`, `nbf` and `exp`: 60 seconds by default, and at most 60. Beyond
+    /// 60 seconds after `exp`, every decision denies the token anyway.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway.min(LEEWAY);
         self
     }
 
-    /// How many verified mandates are remembered; 10,000 by default. Zero verifies each anew.
+    /// Sets how many verified mandates are cached: 10,000 by default. Zero disables the cache.
     pub fn with_capacity(mut self, mandates: u64) -> Self {
         self.capacity = mandates;
         self
     }
 
-    /// How old keys may get before they are fetched again; 5 minutes by default.
+    /// Sets the age at which keys are fetched again: 5 minutes by default.
     pub fn with_keys_ttl(mut self, ttl: Duration) -> Self {
         self.times.ttl = ttl;
         self
     }
 
-    /// How much longer old keys are used while they cannot be fetched; 10 minutes by default.
-    /// Keys that were invalidated are not.
+    /// Sets how much longer keys stay in use while they cannot be fetched: 10 minutes by default.
+    /// Invalidated keys get no grace.
     pub fn with_keys_grace(mut self, grace: Duration) -> Self {
         self.times.grace = grace;
         self
@@ -115,42 +115,44 @@ impl VerifierBuilder {
         self
     }
 
-    /// Fetches keys over plain http from other machines too, such as from `http://sts:8080`, the
+    /// Accepts keys over plain http from other machines, such as from `http://sts:8080`, the
     /// default issuer of Caracal's own deployments.
     ///
-    /// Anybody who can change packets between this service and the STS can then make mandates
-    /// that it accepts. Only for networks where nobody can. Caracal's own services need
-    /// `CARACAL_ALLOW_INSECURE_CONFIG_URLS=true` for the same; this crate does not read that.
+    /// An attacker who can change packets between this service and the STS can then replace the
+    /// keys and forge mandates. Use it only on a network where no attacker can. Caracal's own
+    /// services have the setting `CARACAL_ALLOW_INSECURE_CONFIG_URLS=true` for this; this crate
+    /// does not read it.
     pub const fn insecure_accept_http_keys(mut self) -> Self {
         self.accept_http = true;
         self
     }
 
-    /// How long one fetch of the keys may take, the whole of it; 5 seconds by default.
+    /// Sets the time limit of one whole fetch of the keys: 5 seconds by default.
     pub fn with_keys_deadline(mut self, deadline: Duration) -> Self {
         self.keys_deadline = deadline;
         self
     }
 
-    /// Trusts these certificate authorities (PEM) where keys are fetched over HTTPS, and no
-    /// longer those of the operating system: for an STS with certificates of your own.
+    /// Trusts these certificate authorities (PEM) for keys over HTTPS, instead of those of the
+    /// operating system. For an STS with a certificate of a private authority.
     #[cfg(feature = "tls")]
     pub fn with_keys_authorities(mut self, pem: &[u8]) -> Self {
         self.authorities = Some(pem.into());
         self
     }
 
-    /// Checks signatures with this backend of jsonwebtoken.
+    /// Verifies signatures with this backend of jsonwebtoken.
     pub fn with_crypto(mut self, crypto: &'static CryptoProvider) -> Self {
         self.crypto = Some(crypto);
         self
     }
 
-    /// The verifier, which heeds the zone's key generation in this state.
+    /// Builds the verifier. It follows the key generation of the zone in this state: a
+    /// `keys.invalidate` makes it fetch the keys again.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] says what is wrong or missing.
+    /// [`ConfigError`] names the setting that is wrong or missing.
     pub fn build(self, revocations: &Revocations) -> Result<Verifier, ConfigError> {
         let named = [&self.issuer, &self.zone].into_iter().chain(&self.audience);
         if named.into_iter().any(|text| text.is_empty()) {
@@ -196,7 +198,7 @@ const fn default_crypto() -> Option<&'static CryptoProvider> {
     None
 }
 
-/// Where an issuer publishes a zone's keys (contract, "Tokens").
+/// Returns the URL at which an issuer publishes a zone's keys (contract, "Tokens").
 fn well_known(issuer: &str, zone: &str) -> Box<str> {
     let mut url = format!("{}/.well-known/jwks.json?zone_id=", issuer.trim_end_matches('/'));
     for byte in zone.bytes() {
@@ -214,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_where_the_contract_says() {
+    fn keys_url_follows_the_contract() {
         assert_eq!(
             &*well_known("https://sts.example/", "zone 1&x"),
             "https://sts.example/.well-known/jwks.json?zone_id=zone%201%26x"

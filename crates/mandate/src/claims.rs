@@ -1,4 +1,4 @@
-//! Reads the claims of a mandate: every required claim, each of its type, none repeated.
+//! Reads the claims of a mandate, and checks that required claims are present and none repeated.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -44,7 +44,7 @@ struct ChainHop {
 
 /// Reads the claims of a payload. They are not verified yet.
 pub(crate) fn read(json: &str, required: &[Box<str>]) -> Result<MandateClaims, InvalidMandate> {
-    // Deserializing `Claims` rejects a repeated claim of any name, so nothing below need.
+    // Deserializing `Claims` rejects a repeated claim of any name; the code below relies on it.
     let claims: Claims = serde_json::from_str(json).map_err(|_| InvalidMandate::Claims)?;
     let payload: Payload = serde_json::from_str(json).map_err(|_| InvalidMandate::Claims)?;
     let named = [

@@ -8,8 +8,8 @@ use http::request::Parts;
 
 use crate::mandate::{Anonymous, Mandate};
 
-/// No layer in front of the handler verifies mandates, or another one was left in its place: a
-/// mistake of the service, answered 500.
+/// The request has no mandate that a layer in front of the handler has verified and admitted. This
+/// is a mistake in the service's own set-up; the response is 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no layer in front of this handler verifies mandates")]
 pub struct MissingMandate;
@@ -28,9 +28,9 @@ impl<S: Sync> FromRequestParts<S> for Mandate {
     }
 }
 
-/// `None` only for a request that a layer let through without a token, as
-/// `GatewayLayer::allow_anonymous` does. A request that was admitted on something else than a
-/// mandate, or that no layer decided about, is not anonymous: the answer is [`MissingMandate`].
+/// Extracts `None` only if a layer admitted the request without a token, as
+/// `GatewayLayer::allow_anonymous` does. It fails with [`MissingMandate`] if the request was
+/// admitted on other claims than those of a mandate, or if no layer decided on it.
 impl<S: Sync> OptionalFromRequestParts<S> for Mandate {
     type Rejection = MissingMandate;
 

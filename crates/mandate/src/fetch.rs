@@ -1,5 +1,5 @@
-//! Fetches a zone's keys: over HTTPS, or plain http from this machine or where that was asked for,
-//! with limits on both size and time.
+//! Fetches a zone's keys, with limits on size and time. Plain http is accepted only from this
+//! machine, or if the configuration allows it.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -31,27 +31,27 @@ enum Http {
     Tls(Client<hyper_rustls::HttpsConnector<HttpConnector>, Empty<Bytes>>),
 }
 
-/// Why there is no new document.
+/// The reason why a fetch brought no keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FetchError {
-    #[error("no whole answer within {} ms", .0.as_millis())]
+    #[error("no complete response within {} ms", .0.as_millis())]
     Deadline(Duration),
     #[error("the request failed: {0}")]
     Failed(String),
-    #[error("the answer has status {0}")]
+    #[error("the response has status {0}")]
     Status(StatusCode),
-    #[error("the answer breaks off, or is longer than {MAX_DOCUMENT} bytes")]
+    #[error("the response is incomplete, or longer than {MAX_DOCUMENT} bytes")]
     Body,
     #[error("{0}")]
     Unusable(#[from] Unusable),
-    #[error("there is no tokio runtime to fetch on")]
+    #[error("the fetch needs a tokio runtime")]
     NoRuntime,
 }
 
 impl Fetcher {
-    /// Fetches from `url`; over HTTPS, the server's certificate is to be from one of these
-    /// authorities (PEM), or else from one that the operating system trusts. Plain http is for
-    /// loopback addresses, unless `accept_http`.
+    /// Creates a fetcher for `url`. Over HTTPS, it trusts these authorities (PEM), or those of the
+    /// operating system if `None`. It accepts plain http only from loopback addresses, unless
+    /// `accept_http` is set.
     pub(crate) fn new(
         url: &str,
         authorities: Option<&[u8]>,
@@ -91,7 +91,7 @@ impl Fetcher {
     }
 
     pub(crate) async fn fetch(&self) -> Result<Published, FetchError> {
-        // Around all of it: a handshake that hangs, a body that comes byte by byte.
+        // The limit covers the handshake and a body that arrives byte by byte.
         let document = tokio::time::timeout(self.deadline, self.document()).await;
         Ok(jwks::read(&document.map_err(|_| FetchError::Deadline(self.deadline))??)?)
     }
@@ -107,7 +107,7 @@ impl Fetcher {
             Http::Tls(client) => client.request(request).await,
         };
         let answer = answer.map_err(|error| FetchError::Failed(said(&error)))?;
-        // Redirects are not followed: keys come from where they were configured to.
+        // Redirects are not followed: keys come only from the configured address.
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status()));
         }
@@ -115,8 +115,8 @@ impl Fetcher {
     }
 }
 
-/// Reads a body to its end into one piece, if it is no longer than this: many small chunks take no
-/// more memory than a few large ones. Returns `None` if it is longer, or breaks off.
+/// Reads a whole body into one buffer, so that many small chunks take no more memory than a few
+/// large ones. Returns `None` if the body is longer than the limit, or is cut off.
 async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -151,7 +151,7 @@ fn trusting(
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// An error with its causes: hyper's own words say little.
+/// Returns the text of an error and of its causes. hyper's own text names no cause.
 fn said(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_only() {
+    fn accepts_plain_http_from_loopback_only() {
         for url in ["http://127.0.0.1:80/k", "http://localhost/k", "http://[::1]:8080/k"] {
             assert!(fetcher(url).is_ok(), "{url}");
         }
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// So many bytes, each in a chunk of its own.
+    /// A body of this many bytes, one byte per chunk.
     struct Chunks(usize);
 
     impl Body for Chunks {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_an_answer_follows_its_bytes_not_its_chunks() {
+    fn response_memory_depends_on_bytes_not_chunks() {
         let longest = 256 * 1024;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let used = allocation_counter::measure(|| {

@@ -1,4 +1,4 @@
-//! Which fetches of a zone's keys may begin, and how the last ones ended.
+//! The state of the fetches of a zone's keys: the running one, the last results, and the limits.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::fetch::FetchError;
 use crate::jwks::{ByKid, Fault};
 use crate::limits::{AGED_WAIT, COOLDOWN, KEYS_GRACE, KEYS_TTL, SEARCH_EVERY};
 
-/// How old keys may get, and how often an unknown one is searched for.
+/// The times that limit fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyTimes {
-    /// Older keys are fetched again.
+    /// The age at which keys are fetched again.
     pub(crate) ttl: Duration,
-    /// While that fails, they are used for so much longer.
+    /// The time for which older keys stay in use while the fetch fails.
     pub(crate) grace: Duration,
-    /// An unknown `kid` forces at most one fetch in this time.
+    /// The shortest time between two fetches that unknown `kid`s force.
     pub(crate) search_every: Duration,
 }
 
@@ -30,13 +30,13 @@ impl Default for KeyTimes {
 /// The origin of a token that names a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KidOrigin {
-    /// Anybody, who can write what they like.
+    /// An unknown client, which may have forged the token.
     Stranger,
-    /// An authority record of which a valid mandate was seen.
+    /// An authority record of which a mandate has been verified.
     KnownRecord,
 }
 
-/// Why keys are fetched.
+/// The reason for a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Missing,
@@ -45,7 +45,7 @@ pub(crate) enum Cause {
     UnknownKid(Search),
 }
 
-/// A fetch for the sake of one key.
+/// A fetch that looks for one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Search {
     pub(crate) kid: Box<str>,
@@ -56,24 +56,24 @@ pub(crate) struct Search {
 pub(crate) struct FetchState {
     running: Option<Fetch>,
     failed_at: Option<Moment>,
-    /// When a key was last searched for, found or not. The next search is
-    /// [`KeyTimes::search_every`] later, for strangers [`Self::strangers_wait`].
+    /// The start of the last search. The next search for a known record may begin
+    /// [`KeyTimes::search_every`] later, for strangers [`Self::strangers_wait`] later.
     searched_at: Option<Moment>,
-    /// Twice as long after each search of theirs that found nothing.
+    /// The pause between searches for strangers. It doubles after each one that finds nothing.
     strangers_wait: Option<Duration>,
-    /// The error that the log named last, while it lasts.
+    /// The last logged error; `None` once a fetch has succeeded.
     logged_error: Option<FetchError>,
-    /// The faulty key that the log named last.
+    /// The last logged faulty key.
     logged_fault: Option<Fault>,
 }
 
-/// A fetch under way.
+/// A running fetch.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
-    /// Closed when the fetch ends, be it that its runtime is dropped or that it panics.
+    /// Closed when the fetch ends, also if it panics or its runtime is dropped.
     ended: watch::Receiver<()>,
     began: Moment,
-    /// The start on the clock that [`AGED_WAIT`] is measured by.
+    /// The start by tokio's clock, which measures [`AGED_WAIT`].
     began_here: Instant,
 }
 
@@ -83,11 +83,11 @@ impl Fetch {
     }
 
     pub(crate) async fn wait(mut self) {
-        // An error means that it is over. Nothing else is ever sent.
+        // An error means that the fetch is over. No value is ever sent.
         while self.ended.changed().await.is_ok() {}
     }
 
-    /// Waits for [`AGED_WAIT`] at most. Returns `true` if the fetch is over then.
+    /// Waits until [`AGED_WAIT`] after the start of the fetch. Returns `true` if the fetch is over.
     pub(crate) async fn wait_briefly(self) -> bool {
         // Timers need a runtime.
         if tokio::runtime::Handle::try_current().is_err() {
@@ -98,14 +98,14 @@ impl Fetch {
 }
 
 impl FetchState {
-    /// Returns the fetch under way, if there is one.
+    /// Returns the running fetch, if there is one.
     pub(crate) fn running(&mut self) -> Option<Fetch> {
         match self.running.take() {
             Some(fetch) if !fetch.is_over() => {
                 self.running = Some(fetch.clone());
                 Some(fetch)
             }
-            // It ended without a result, by a panic or with its runtime: a failed attempt.
+            // The fetch panicked, or its runtime was dropped: a failed attempt.
             Some(fetch) => {
                 self.failed_at = Some(fetch.began);
                 None
@@ -114,8 +114,8 @@ impl FetchState {
         }
     }
 
-    /// Returns `true` if a fetch may begin now. A search uses up its turn by the attempt: an STS
-    /// that is away is not asked more often than another.
+    /// Returns `true` if a fetch may begin now. A search counts from its start, also if it fails:
+    /// an STS that is unavailable gets no more searches than another.
     pub(crate) fn may_begin(
         &mut self,
         search: Option<&Search>,
@@ -138,7 +138,7 @@ impl FetchState {
         true
     }
 
-    /// Notes a fetch that begins. It is over when the sender is dropped.
+    /// Records the start of a fetch. The fetch is over when the sender is dropped.
     pub(crate) fn begin(&mut self, now: Moment) -> (Fetch, watch::Sender<()>) {
         let (ending, ended) = watch::channel(());
         let fetch = Fetch { ended, began: now, began_here: Instant::now() };
@@ -146,12 +146,12 @@ impl FetchState {
         (fetch, ending)
     }
 
-    /// Notes that the fetch under way has ended.
+    /// Records the end of the running fetch.
     pub(crate) fn end(&mut self) {
         self.running = None;
     }
 
-    /// Notes the keys that a fetch brought. Returns `true` if an error was logged before.
+    /// Records a successful fetch. Returns `true` if the failure before it was logged.
     pub(crate) fn succeed(
         &mut self,
         search: Option<&Search>,
@@ -167,7 +167,7 @@ impl FetchState {
         self.logged_error.take().is_some()
     }
 
-    /// Notes a failed attempt. Returns `true` if the error must be logged.
+    /// Records a failed attempt. Returns `true` if the error must be logged.
     pub(crate) fn fail(&mut self, error: &FetchError, now: Moment) -> bool {
         self.failed_at = Some(now);
         let is_new = self.logged_error.as_ref() != Some(error);
@@ -177,14 +177,14 @@ impl FetchState {
         is_new
     }
 
-    /// Notes the faulty key of a document, if it has one. Returns it if it must be logged.
+    /// Records the faulty key of a document, if it has one. Returns it if it must be logged.
     pub(crate) fn note_fault(&mut self, fault: Option<Fault>) -> Option<&Fault> {
         let is_new = fault != self.logged_fault;
         self.logged_fault = fault;
         self.logged_fault.as_ref().filter(|_| is_new)
     }
 
-    /// Returns when the last attempt failed, if it did.
+    /// Returns the time of the last failed attempt; `None` once a fetch has succeeded.
     pub(crate) const fn failed_at(&self) -> Option<Moment> {
         self.failed_at
     }

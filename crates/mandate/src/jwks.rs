@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 
-/// Keys by their `kid`; never empty.
+/// Keys by their `kid`. Never empty.
 pub(crate) type ByKid = HashMap<Box<str>, PublicKey>;
 
 /// A point on P-256.
@@ -48,7 +48,7 @@ struct Jwk {
     key_ops: Option<Vec<Box<str>>>,
 }
 
-/// The document cannot be used.
+/// The reason why a document has no usable keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error("the document is not a JSON object with an array \"keys\"")]
@@ -63,11 +63,11 @@ pub(crate) enum Unusable {
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) keys: ByKid,
-    /// The first ES256 key that cannot be used, if any: tokens signed with it are refused.
+    /// The first unusable ES256 key, if any. Tokens signed with it do not verify.
     pub(crate) fault: Option<Fault>,
 }
 
-/// Why an ES256 key cannot be used.
+/// An ES256 key that cannot be used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     kid: Box<str>,
@@ -76,22 +76,22 @@ pub(crate) struct Fault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
-    /// The coordinate of this name, and its bytes.
+    /// The coordinate of this name has this number of bytes.
     Length(&'static str, usize),
     NotBase64(&'static str),
-    /// Different keys under one name: it cannot be told which of them is meant.
+    /// Several different keys have this `kid`.
     Ambiguous,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Another side chose it, and its length.
+        // The document may be hostile: the log line stays short.
         let kid: String = self.kid.chars().take(64).collect();
         match self.flaw {
             Flaw::Length(name, bytes) => write!(
                 f,
-                "the key {kid:?} has {bytes} bytes in {name} where P-256 has 32: zero bytes in \
-                 front are neither left out nor added (RFC 7518, 6.2.1.2)"
+                "the key {kid:?} has {bytes} bytes in {name} where P-256 has 32: leading zero bytes \
+                 must not be left out or added (RFC 7518, 6.2.1.2)"
             ),
             Flaw::NotBase64(name) => {
                 write!(f, "the key {kid:?} has an {name} that is not base64url without padding")
@@ -101,7 +101,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The ES256 keys of a document (contract, "Tokens"); keys of other kinds are passed over.
+/// Reads the ES256 keys of a document (contract, "Tokens"). Other keys are ignored.
 pub(crate) fn read(document: &[u8]) -> Result<Published, Unusable> {
     let document: Document = serde_json::from_slice(document).map_err(|_| Unusable::NotKeys)?;
     let mut keys: HashMap<Box<str>, Option<PublicKey>> = HashMap::new();
@@ -128,7 +128,7 @@ pub(crate) fn read(document: &[u8]) -> Result<Published, Unusable> {
     }
 }
 
-/// The entry, if it is an ES256 key for signatures with a name.
+/// Returns the entry if it is an ES256 key with a `kid`, for signatures.
 fn es256(value: serde_json::Value) -> Option<Jwk> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let is_es256 = &*jwk.kty == "EC" && &*jwk.crv == "P-256" && &*jwk.alg == "ES256";
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_es256_keys_and_passes_over_others() {
+    fn reads_es256_keys_and_ignores_others() {
         let others = [
             "\"EC\"=>\"RSA\"",
             "P-256=>P-384",
@@ -194,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn takes_key_that_is_listed_twice() {
+    fn accepts_key_that_is_listed_twice() {
         assert_eq!(kids(&[jwk("a", ""), jwk("a", ""), jwk("b", "")]).unwrap(), ["a", "b"]);
         assert_eq!(kids(&[jwk("a", ""), jwk("a", "")]).unwrap(), ["a"]);
     }
 
     #[test]
-    fn passes_over_different_keys_of_one_kid() {
+    fn ignores_different_keys_with_one_kid() {
         let other = URL_SAFE_NO_PAD.encode([8; 32]);
         let same = URL_SAFE_NO_PAD.encode([7; 32]);
         let different = jwk("a", &format!("{same}=>{other}"));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn names_key_whose_coordinate_has_another_length() {
+    fn reports_key_with_coordinate_of_wrong_length() {
         let full = URL_SAFE_NO_PAD.encode([7; 32]);
         for bytes in [0, 31, 33] {
             let cut = jwk("a", &format!("{full}=>{}", URL_SAFE_NO_PAD.encode(vec![7; bytes])));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_keys_is_unusable() {
+    fn rejects_document_without_keys() {
         assert_eq!(kids(&[]), Err(Unusable::Empty));
         assert_eq!(kids(&[jwk("a", "ES256=>HS256")]), Err(Unusable::Empty));
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {

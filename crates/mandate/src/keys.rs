@@ -1,4 +1,4 @@
-//! A zone's keys, kept current: one fetch at a time, as few as will do, and never none.
+//! The current keys of a zone. Decides when to fetch them, with at most one fetch at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use crate::fetch_state::{Cause, Fetch, FetchState, KeyTimes, KidOrigin, Search};
 use crate::jwks::{ByKid, PublicKey, Published};
 use crate::limits::MAX_REMOVED_KIDS;
 
-/// The keys under which something was verified.
+/// The version of the keys with which a mandate was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// The zone's key generation, noted before the keys were asked for.
+    /// The zone's key generation, read before the keys were requested.
     generation: u64,
-    /// Moves whenever a published key is no longer published.
+    /// Increases when a published key is replaced or removed.
     removals: u64,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Keys {
     fetcher: Fetcher,
     times: KeyTimes,
     current: ArcSwapOption<KeySet>,
-    /// See [`Stamp::removals`]; outside the set, so that looking up a mandate reads one number.
+    /// See [`Stamp::removals`]. Kept outside the set, so that a cache lookup reads only one number.
     removals: AtomicU64,
     fetch_state: Mutex<FetchState>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Keys {
 #[derive(Debug)]
 struct KeySet {
     keys: ByKid,
-    /// Names that documents before this one held and this one does not, the newest last.
+    /// The `kid`s of earlier documents that this one does not have, the newest last.
     removed: Vec<Box<str>>,
     stamp: Stamp,
     as_of: Moment,
@@ -68,7 +68,7 @@ impl Keys {
         self.revocations.now_coarse()
     }
 
-    /// Returns the stamp that a cached mandate must have to count now.
+    /// Returns the stamp that a cached mandate must have to be used now.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { generation: self.generation(), removals: self.removals.load(Ordering::Acquire) }
     }
@@ -77,14 +77,14 @@ impl Keys {
         self.revocations.zone(&self.zone).keys_generation
     }
 
-    /// The key of this name, fetching as it must.
+    /// Returns the key with this `kid`. Fetches the keys if necessary.
     pub(crate) async fn key(
         self: &Arc<Self>,
         kid: &str,
         origin: KidOrigin,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
         let asked = self.now();
-        // A fetch that was joined may have begun too early to be of use; one more is not.
+        // A fetch that already ran may have begun too early to find the key. A later one has not.
         for _ in 0..3 {
             let cause = match self.look(kid, origin) {
                 Ok(found) => return Ok(found),
@@ -95,14 +95,14 @@ impl Keys {
             if !is_aged || self.held(kid).is_none() {
                 fetch.wait().await;
             } else if self.is_troubled() || !fetch.wait_briefly().await {
-                // Good keys are in hand: nobody waits out the deadline of an STS that hangs.
+                // The held keys are usable: do not wait for the deadline of an STS that hangs.
                 break;
             }
         }
         self.settle(kid, origin, asked)
     }
 
-    /// The key of this name, if it is there and may still be used, grace included.
+    /// Returns the key with this `kid`, if it is held and still usable, grace included.
     pub(crate) fn held(&self, kid: &str) -> Option<(PublicKey, Stamp)> {
         let set = self.current.load_full()?;
         let age = self.now().elapsed_since(set.as_of);
@@ -116,7 +116,7 @@ impl Keys {
         self.fetch_state().failed_at().is_some()
     }
 
-    /// Has keys that may be used, or says that there are none.
+    /// Ensures that there are usable keys. Fetches them if necessary.
     pub(crate) async fn warm_up(self: &Arc<Self>) -> Result<(), KeysUnavailable> {
         for _ in 0..2 {
             let Err(cause) = self.usable() else { return Ok(()) };
@@ -126,7 +126,7 @@ impl Keys {
         self.usable().map(|_| ()).map_err(|_| KeysUnavailable)
     }
 
-    /// The keys, if they need not be fetched again.
+    /// Returns the keys, or the reason to fetch them again.
     fn usable(self: &Arc<Self>) -> Result<Arc<KeySet>, Cause> {
         let set = self.current.load_full().ok_or(Cause::Missing)?;
         if set.stamp.generation != self.generation() {
@@ -137,7 +137,7 @@ impl Keys {
             return Err(Cause::Aged);
         }
         if age >= self.times.ttl * 4 / 5 {
-            // Nobody waits for this one.
+            // A fetch ahead of time: no request waits for it.
             let _ = self.fetch_for(Cause::Aged);
         }
         Ok(set)
@@ -149,7 +149,8 @@ impl Keys {
         found.ok_or_else(|| Cause::UnknownKid(Search { kid: kid.into(), origin }))
     }
 
-    /// When no fetch is allowed or has helped: old keys within their grace, or the reason.
+    /// Returns the key from the held keys, grace included. Called if no fetch was allowed, or none
+    /// has helped. The error is `KeysUnavailable` if the key may exist but cannot be fetched now.
     fn settle(
         &self,
         kid: &str,
@@ -168,7 +169,7 @@ impl Keys {
         if set.removed.iter().any(|removed| &**removed == kid) {
             return Err(InvalidMandate::UnknownKey.into());
         }
-        // Perhaps it is a new key: hidden by an outage, or not searched for yet.
+        // It may be a new key that an outage hides, or that no search has looked for yet.
         let failed = self.fetch_state().failed_at();
         let is_hidden = failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic);
         let is_pending = origin == KidOrigin::KnownRecord && set.as_of.monotonic < asked.monotonic;
@@ -178,7 +179,7 @@ impl Keys {
         Err(InvalidMandate::UnknownKey.into())
     }
 
-    /// Joins the fetch under way, or begins one if it may.
+    /// Joins the running fetch, or begins one if it is allowed.
     fn fetch_for(self: &Arc<Self>, cause: Cause) -> Option<Fetch> {
         let now = self.now();
         let mut fetches = self.fetch_state();
@@ -198,9 +199,9 @@ impl Keys {
         };
         let (fetch, ending) = fetches.begin(now);
         let keys = Arc::clone(self);
-        // Noted before the request leaves: what is invalidated while it travels stays invalid.
+        // Read before the request is sent: keys that are invalidated during the fetch stay invalid.
         let generation = self.generation();
-        // A task of its own: a client that goes away must not take everybody's fetch with it.
+        // A separate task: a client that disconnects must not cancel the fetch of other requests.
         runtime.spawn(async move {
             let fetched = keys.fetcher.fetch().await;
             let mut fetches = keys.fetch_state();
@@ -231,7 +232,7 @@ impl Keys {
         if let Some(fault) = fetches.note_fault(fault) {
             tracing::warn!(
                 zone = ?self.zone, %fault,
-                "a published key cannot be used; tokens signed with it are refused"
+                "a published key cannot be used; tokens signed with it do not verify"
             );
         }
     }
@@ -251,7 +252,7 @@ impl Keys {
         let removals = self.removals.load(Ordering::Acquire) + u64::from(lost);
         let stamp = Stamp { generation, removals };
         self.current.store(Some(Arc::new(KeySet { keys, removed, stamp, as_of })));
-        // After the keys: a mandate verified with a lost one is not stamped as if it were not.
+        // After the keys: a mandate verified with a removed key must not get the new stamp.
         self.removals.store(removals, Ordering::Release);
     }
 
@@ -265,7 +266,7 @@ impl Keys {
     }
 }
 
-/// Returns the names that were published before and are no longer, [`MAX_REMOVED_KIDS`] at most.
+/// Returns the `kid`s that are no longer published, at most [`MAX_REMOVED_KIDS`].
 fn removed(before: &KeySet, now: &ByKid) -> Vec<Box<str>> {
     let known = before.removed.iter().chain(before.keys.keys());
     let mut removed: Vec<_> = known.filter(|kid| !now.contains_key(*kid)).cloned().collect();

@@ -1,70 +1,72 @@
-//! Verifies Caracal mandates: ES256 with the keys of one zone, and no more often than needed.
+//! Verifies Caracal mandates: ES256 tokens, with the keys of one zone.
 //!
-//! A [`Verifier`] is made for one issuer, zone and audience. It fetches the zone's keys, checks
-//! a token's signature and claims, and remembers what it verified: a repeat of the same token
-//! costs a digest and a lookup. What it hands out is a [`Mandate`], which nothing else can make.
+//! A [`Verifier`] is configured for one issuer, zone and audience. It fetches the zone's keys,
+//! verifies a token's signature and claims, and caches the result. A repeated token costs one
+//! digest and one lookup. The result is a [`Mandate`], which only a verifier can construct.
 //!
 //! ```
 //! use caracal_revocation_mandate::{ConfigError, Verifier};
 //! use caracal_revocation_state::{Options, RevocationsWriter};
 //!
 //! let revocations = RevocationsWriter::new(Options::default()).reader();
-//! // Keys over plain http are for this machine only, unless `insecure_accept_http_keys` is called.
+//! // Plain http is accepted only from this machine, unless `insecure_accept_http_keys` is called.
 //! let error = Verifier::builder("http://sts.example", "z-1", "https://api.example")
 //!     .build(&revocations)
 //!     .unwrap_err();
 //! assert_eq!(error, ConfigError::InsecureKeys);
 //! ```
 //!
-//! A token is good if
+//! A token is valid if
 //!
-//! 1. it is three segments of base64url without padding, its header names `ES256` and a `kid`,
+//! 1. it has three segments of base64url without padding, and its header names `ES256`, a `kid`
 //!    and no critical extension;
-//! 2. no claim stands twice, and every claim that the contract requires is there and of its type;
-//! 3. issuer, audience and use are those that the verifier was made for, it lives no longer than
-//!    [`LONGEST_LIFETIME`], and the time is between `iat` (and `nbf`) and `exp`, give or take the
-//!    leeway;
-//! 4. the key that the zone publishes under that `kid` made the signature;
-//! 5. its zone is the verifier's.
+//! 2. every claim that the contract requires is present and of its type, and no claim is repeated;
+//! 3. its issuer, audience and use are those of the verifier, its lifetime is at most
+//!    [`LONGEST_LIFETIME`], and the time is between `iat` (and `nbf`) and `exp`, within the leeway;
+//! 4. its signature verifies with the key that the zone publishes under this `kid`;
+//! 5. its zone is the zone of the verifier.
 //!
-//! Whether it was revoked is another question, which [`Revocations::decide`] answers each time.
+//! The verifier does not check for revocation: [`Revocations::decide`] does, on each request.
 //!
 //! # Keys
 //!
-//! They are fetched when first needed, or by [`Verifier::warm_up`]; by one request at a time,
-//! whoever else waits for it; again when they are five minutes old, and at once after a
-//! `keys.invalidate`, which also ends everything that was verified with them. While the STS is
-//! away, keys that were not invalidated are used for a grace of another ten minutes. A request
-//! that such a key decides waits for newer ones for one second at most, and not at all once an
+//! The verifier fetches the zone's keys when the first token needs them, or in
+//! [`Verifier::warm_up`]. Only one fetch runs at a time; other requests wait for it. The verifier
+//! fetches the keys again when they are five minutes old, and immediately after a
+//! `keys.invalidate`. That message also drops every cached mandate. While the STS is unavailable,
+//! keys that were not invalidated stay in use for a grace period of ten more minutes. A request
+//! that can use such a key waits at most one second for newer ones, and does not wait once an
 //! attempt has failed.
 //!
-//! An unknown `kid` forces a fetch, and all of them together one in 30 seconds: the contract's
-//! limit, which a failed attempt uses up too. Before it, the token's claims must fit this verifier.
-//! Anybody can write such a token, and so could keep that one fetch from a real rotation. Three
-//! rules are against it:
+//! # Unknown keys
 //!
-//! 1. A rotation that is announced by `keys.invalidate`, as the STS does, needs no such fetch.
-//! 2. A token whose `root_sid` names an authority record of which a good mandate was verified here
-//!    may force one every 30 seconds. A key that does not turn up ends that, until a next good
-//!    mandate.
-//! 3. Everybody else may too, but waits twice as long after each of these searches that found
-//!    nothing, up to the five minutes after which keys are fetched anyway. What forgers can use up
-//!    by then is a tenth of the time.
+//! A token with an unknown `kid` forces a fetch: a search. The contract allows one search in 30
+//! seconds for all tokens together. A failed attempt counts. A token whose claims do not fit this
+//! verifier causes no search. A client can forge a `kid`, and its search could delay the search
+//! for a real new key. Three rules limit this:
 //!
-//! More is not to be had: with one fetch in 30 seconds, and nothing to tell a forged name from a
-//! new one, an unannounced rotation right after somebody's search waits for the next. Tokens of
-//! known records are answered as in an outage meanwhile, not as forged.
+//! 1. A rotation that the STS announces by `keys.invalidate` needs no search.
+//! 2. A token of a known authority record may cause a search every 30 seconds. A record is known
+//!    if this verifier has verified a mandate with its `root_sid`. The verifier forgets the record
+//!    when a search for one of its tokens finds no key, until its next valid mandate.
+//! 3. For all other tokens, the pause doubles after each search that finds nothing, up to the five
+//!    minutes after which keys are fetched anyway. Forged tokens can then occupy a tenth of the
+//!    time.
+//!
+//! One case remains: an unannounced rotation within 30 seconds after a search is found by the next
+//! search. Until then, tokens of known records get [`KeysUnavailable`], not
+//! [`InvalidMandate::UnknownKey`].
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `aws_lc_rs` | no | jsonwebtoken's AWS-LC backend, which a verifier then uses |
+//! | `aws_lc_rs` | no | jsonwebtoken's AWS-LC backend, as the default of a verifier |
 //! | `tls` | no | keys over HTTPS, with the operating system's certificates |
 //! | `axum` | no | [`Mandate`] as an extractor |
 //!
-//! No backend is enabled behind your back: without `aws_lc_rs`, say which one to use with
-//! [`VerifierBuilder::with_crypto`].
+//! Without `aws_lc_rs`, pass a backend to [`VerifierBuilder::with_crypto`]. There is no other
+//! default.
 //!
 //! [`LONGEST_LIFETIME`]: caracal_revocation_state::LONGEST_LIFETIME
 //! [`Revocations::decide`]: caracal_revocation_state::Revocations::decide

@@ -1,41 +1,41 @@
-//! Every limit and default of this crate, with its reason.
+//! The limits and defaults of this crate, with their reasons.
 
 use std::time::Duration;
 
-/// The longest `kid` that is accepted. Those of Caracal are shorter.
+/// The longest accepted `kid`, in bytes. Caracal's are shorter.
 pub(crate) const MAX_KID: usize = 256;
 
-/// The longest document of keys that is read (contract, "Tokens").
+/// The longest accepted document of keys, in bytes (contract, "Tokens").
 pub(crate) const MAX_DOCUMENT: usize = 256 * 1024;
 
-/// How many verified mandates are kept by default. One that is forgotten is verified again.
+/// The default capacity of the mandate cache. An evicted mandate is verified again.
 pub(crate) const MAX_MANDATES: u64 = 10_000;
 
-/// How many authority records are known to have valid mandates.
+/// The maximum number of known authority records.
 pub(crate) const MAX_RECORDS: u64 = 10_000;
 
-/// How many keys that are no longer published are remembered by name: more than a zone rotates
-/// while a mandate lives.
+/// The maximum number of `kid`s that are remembered after they are no longer published. A zone
+/// rotates fewer keys while a mandate lives.
 pub(crate) const MAX_REMOVED_KIDS: usize = 32;
 
-/// How many hops a mandate may have come through, unless its route allows more.
+/// The default maximum number of hops of a mandate. A route can set another.
 pub(crate) const MAX_HOPS: u32 = 10;
 
-/// How old keys may get by default before they are fetched again.
+/// The default age at which keys are fetched again.
 pub(crate) const KEYS_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// How much longer old keys are used by default while they cannot be fetched.
+/// The default time for which older keys stay in use while they cannot be fetched.
 pub(crate) const KEYS_GRACE: Duration = Duration::from_secs(10 * 60);
 
-/// How long one fetch of the keys may take by default, the whole of it.
+/// The default time limit of one whole fetch of the keys.
 pub(crate) const KEYS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The shortest time between two fetches that unknown kids force (contract, "Tokens").
 pub(crate) const SEARCH_EVERY: Duration = Duration::from_secs(30);
 
-/// How long the next fetch waits after a failed one, so that an STS that is away is not flooded.
+/// The pause after a failed fetch, so that an unavailable STS is not flooded.
 pub(crate) const COOLDOWN: Duration = Duration::from_secs(1);
 
-/// How long after the start of a fetch a request waits for it, if it can use aged keys: it must not
-/// wait out the deadline of an STS that hangs.
+/// The time after the start of a fetch until which a request waits for it, if older keys are still
+/// usable. It is shorter than the deadline of a fetch, for an STS that hangs.
 pub(crate) const AGED_WAIT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! A verified mandate: what only a verifier can make.
+//! A verified mandate, which only a verifier can construct.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,19 +9,20 @@ use serde::Deserialize;
 
 /// A mandate whose signature and claims were verified by a [`Verifier`](crate::Verifier).
 ///
-/// Clones share the same claims. Whether it was revoked since is asked anew each time, of
-/// [`Revocations::decide`](caracal_revocation_state::Revocations::decide) with [`Self::claims`].
+/// It may be revoked later: call
+/// [`Revocations::decide`](caracal_revocation_state::Revocations::decide) with [`Self::claims`] on
+/// each request. Clones share the same claims.
 #[derive(Clone)]
 pub struct Mandate(pub(crate) Arc<MandateClaims>);
 
-/// For layers: marks a request that was let through without a token, in its extensions.
+/// Marks a request that a layer admitted without a token. Layers put it into the extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anonymous;
 
 /// The claims of a token.
 pub(crate) struct MandateClaims {
     pub(crate) claims: Arc<Claims>,
-    /// The claims digested: made when first asked for.
+    /// The digested claims, computed on first use.
     pub(crate) authority: OnceLock<Authority>,
     pub(crate) issuer: Box<str>,
     pub(crate) subject: Box<str>,
@@ -41,12 +42,12 @@ pub(crate) struct MandateClaims {
     pub(crate) expires: i64,
 }
 
-/// The use of a mandate: the claim `use`.
+/// The claim `use`: where a mandate may be presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Use {
-    /// `session`: to ask the STS for mandates.
+    /// `session`: at the STS, to request other mandates.
     Session,
     /// `gateway`: at a gateway.
     Gateway,
@@ -54,35 +55,35 @@ pub enum Use {
     Resource,
 }
 
-/// Whom a mandate is about: the claim `sub_type`.
+/// The type of the subject: the claim `sub_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SubjectType {
-    /// `user`.
+    /// `user`: a person.
     User,
-    /// `application`.
+    /// `application`: a program.
     Application,
 }
 
 impl Mandate {
-    /// The claims that revocation is about.
+    /// Returns the claims that a revocation decision needs.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
     }
 
-    /// The claims as this state's [`Authority`], whose verdict costs less: made when first asked
-    /// for, and kept with the mandate.
+    /// Returns the claims as an [`Authority`] of this state, for which a verdict costs less. It is
+    /// computed on first use and kept with the mandate.
     ///
-    /// None where the claims must be asked about themselves: while the state has not become ready,
-    /// and where another state asked first.
+    /// Returns `None` while the state is not ready yet, and if another state computed it first. Use
+    /// [`Self::claims`] then.
     #[must_use]
     pub fn authority(&self, revocations: &Revocations) -> Option<&Authority> {
         let token = &*self.0;
         let known = token.authority.get();
-        // Not earlier: a state that still recalls what another remembered must have made no
-        // digests of its own.
+        // Not before the state is ready: a state that restores a snapshot must not have computed
+        // digests before.
         let is_ready = known.is_some() || revocations.staleness(revocations.now_coarse()).is_ok();
         is_ready
             .then(|| {
@@ -91,7 +92,8 @@ impl Mandate {
             .filter(|authority| authority.is_by(revocations))
     }
 
-    /// The identity that this state decides on: with the authority, where there is one.
+    /// Returns the identity for a decision of this state: the authority if there is one, else the
+    /// claims.
     #[must_use]
     pub fn identity(&self, revocations: &Revocations) -> Identity {
         match self.authority(revocations) {
@@ -100,8 +102,9 @@ impl Mandate {
         }
     }
 
-    /// Returns the mandate of a request, from its extensions. If the request was admitted, only a
-    /// mandate of the identity that was decided on counts: another layer left any other.
+    /// Returns the mandate in the extensions of a request. If the request was admitted, the mandate
+    /// must have the claims that were decided on. Any other mandate was left by another layer, and
+    /// the result is `None`.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         let mandate = extensions.get::<Self>()?;
@@ -115,99 +118,99 @@ impl Mandate {
         admission.claims().is_some_and(|claims| *claims == *self.0.claims)
     }
 
-    /// `iss`.
+    /// Returns the claim `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
     }
 
-    /// `sub`.
+    /// Returns the claim `sub`.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// `sub_type`.
+    /// Returns the claim `sub_type`.
     #[must_use]
     pub fn subject_type(&self) -> SubjectType {
         self.0.subject_type
     }
 
-    /// `use`. (`use` is a word of Rust.)
+    /// Returns the claim `use`.
     #[must_use]
     pub fn token_use(&self) -> Use {
         self.0.usage
     }
 
-    /// `aud`, one or several.
+    /// Returns the audiences of the claim `aud`.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         self.0.audience.iter().map(AsRef::as_ref)
     }
 
-    /// `client_id`.
+    /// Returns the claim `client_id`.
     #[must_use]
     pub fn client(&self) -> &str {
         &self.0.client
     }
 
-    /// `jti`.
+    /// Returns the claim `jti`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// `zone_id`: always the verifier's own zone.
+    /// Returns the claim `zone_id`. It is always the zone of the verifier.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.0.zone
     }
 
-    /// The words of `scope`.
+    /// Returns the scopes: the words of the claim `scope`.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.0.scopes.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Returns `true` if `scope` holds this word.
+    /// Returns `true` if the mandate has this scope.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().any(|held| held == scope)
     }
 
-    /// `target`.
+    /// Returns the entries of the claim `target`.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.0.targets.iter().map(AsRef::as_ref)
     }
 
-    /// The applications of `delegation_chain`, in its order.
+    /// Returns the applications of the claim `delegation_chain`, in order.
     pub fn chain(&self) -> impl Iterator<Item = &str> {
         self.0.applications.iter().map(AsRef::as_ref)
     }
 
-    /// `source_session_id`.
+    /// Returns the claim `source_session_id`.
     #[must_use]
     pub fn source_session(&self) -> Option<&str> {
         self.0.source_session.as_deref()
     }
 
-    /// `target_session_id`.
+    /// Returns the claim `target_session_id`.
     #[must_use]
     pub fn target_session(&self) -> Option<&str> {
         self.0.target_session.as_deref()
     }
 
-    /// Returns how many delegations the authority came through: [`Claims::hops`].
+    /// Returns the number of delegations in the chain: [`Claims::hops`].
     #[must_use]
     pub fn hops(&self) -> u32 {
         self.0.claims.hops()
     }
 
-    /// `iat`, in seconds since the Unix epoch.
+    /// Returns the claim `iat`, in seconds since the Unix epoch.
     #[must_use]
     pub fn issued(&self) -> i64 {
         self.0.issued
     }
 
-    /// `exp`, in seconds since the Unix epoch.
+    /// Returns the claim `exp`, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires(&self) -> i64 {
         self.0.expires
@@ -225,7 +228,7 @@ impl fmt::Debug for Mandate {
     }
 }
 
-/// Returns the whole seconds since the Unix epoch, as `iat` and `exp` count.
+/// Returns the whole seconds since the Unix epoch, the unit of `iat` and `exp`.
 pub(crate) fn unix_seconds(now: Moment) -> i64 {
     i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! The cache of verified mandates, by a keyed digest of the whole token, and of the authority
-//! records that they named.
+//! The cache of verified mandates, by a keyed digest of the whole token. Also caches the authority
+//! records that these mandates name.
 
 use std::hash::Hasher as _;
 
@@ -12,11 +12,11 @@ use crate::keys::Stamp;
 use crate::limits::MAX_RECORDS;
 use crate::mandate::{Mandate, unix_seconds};
 
-/// Verified mandates. One that it forgets is verified again.
+/// Caches verified mandates. An evicted mandate is verified again.
 pub(crate) struct MandateCache {
     hasher: SipHasher13,
     mandates: Cache<u128, (Mandate, Stamp)>,
-    /// Authority records of which a valid mandate was seen.
+    /// Authority records of which a mandate was verified.
     records: Cache<u128, ()>,
 }
 
@@ -31,7 +31,7 @@ impl MandateCache {
         })
     }
 
-    /// Returns the mandate of this token, if it was verified under these keys and has not expired.
+    /// Returns the mandate of this token, if it was verified with these keys and has not expired.
     pub(crate) fn get(&self, token: &str, stamp: Stamp, now: Moment) -> Option<Mandate> {
         let digest = self.digest(token);
         let (mandate, made_under) = self.mandates.get(&digest)?;
@@ -47,18 +47,19 @@ impl MandateCache {
         self.records.insert(self.digest(root(mandate)), ());
     }
 
-    /// Returns `true` if a valid mandate of this authority record was seen.
+    /// Returns `true` if a mandate of this authority record was verified.
     pub(crate) fn has_record(&self, root_sid: &str) -> bool {
         self.records.contains_key(&self.digest(root_sid))
     }
 
-    /// Forgets the record: a token that named it was signed with an unpublished key.
+    /// Removes the record, after a token that named it had an unknown key.
     pub(crate) fn forget_record(&self, root_sid: &str) {
         self.records.invalidate(&self.digest(root_sid));
     }
 
-    /// SipHash-1-3 of 128 bits under a key of this process, which tells its digests to nobody: who
-    /// does not see them can make no token with the digest of another, and half the rounds do.
+    /// Returns a 128-bit SipHash-1-3 digest with a key of this process. Digests never leave the
+    /// process, so an attacker cannot search for a token with the digest of another. One round per
+    /// block is enough for that.
     fn digest(&self, text: &str) -> u128 {
         let mut hasher = self.hasher;
         hasher.write(text.as_bytes());

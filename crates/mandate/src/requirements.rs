@@ -3,7 +3,7 @@
 use crate::limits::MAX_HOPS;
 use crate::mandate::{Mandate, SubjectType};
 
-/// The requirements that a mandate must meet to be let through.
+/// The requirements that a mandate must meet for a request to be admitted.
 ///
 /// ```
 /// use caracal_revocation_mandate::Requirements;
@@ -26,31 +26,31 @@ pub struct Requirements {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnmetRequirement {
-    /// Another `sub_type` is asked for.
-    #[error("the mandate is about another type of subject")]
+    /// The mandate has another `sub_type`.
+    #[error("the mandate has another subject type than the required one")]
     SubjectType,
-    /// A scope is missing.
+    /// The mandate lacks a required scope.
     #[error("the mandate lacks a required scope")]
     Scope,
-    /// A target is missing.
+    /// The mandate lacks a required target.
     #[error("the mandate lacks a required target")]
     Target,
-    /// It names no governed session.
+    /// The mandate has no `agent_session_id`.
     #[error("the mandate names no governed session")]
     Session,
-    /// It names no delegation.
+    /// The mandate has no `delegation_edge_id`.
     #[error("the mandate names no delegation")]
     Delegation,
-    /// A required application is not in its delegation chain.
+    /// The delegation chain lacks a required application.
     #[error("the delegation chain lacks a required application")]
     Chain,
-    /// It came through too many hops.
-    #[error("the mandate came through too many hops")]
+    /// The mandate has more hops than allowed.
+    #[error("the mandate has too many hops")]
     Hops,
 }
 
 impl Requirements {
-    /// At most ten hops, and nothing else.
+    /// Creates requirements with the default only: at most ten hops.
     pub const fn new() -> Self {
         Self {
             scopes: Vec::new(),
@@ -63,7 +63,7 @@ impl Requirements {
         }
     }
 
-    /// Requires this word in `scope`.
+    /// Requires this scope.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scopes.push(scope.into());
         self
@@ -93,28 +93,28 @@ impl Requirements {
         self
     }
 
-    /// Only this `sub_type`.
+    /// Requires this `sub_type`.
     pub fn subject_type(mut self, subject_type: SubjectType) -> Self {
         self.subject_type = Some(subject_type);
         self
     }
 
-    /// At most so many hops; 10 by default.
+    /// Sets the maximum number of hops: 10 by default.
     pub fn max_hops(mut self, hops: u32) -> Self {
         self.max_hops = hops;
         self
     }
 
-    /// The words of `scope` that are required.
+    /// Returns the required scopes.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().map(AsRef::as_ref)
     }
 
-    /// Checks that the mandate meets all of them.
+    /// Checks that the mandate meets every requirement.
     ///
     /// # Errors
     ///
-    /// The first thing that it lacks.
+    /// [`UnmetRequirement`]: the first one that the mandate does not meet.
     pub fn check(&self, mandate: &Mandate) -> Result<(), UnmetRequirement> {
         let claims = mandate.claims();
         let needs = [

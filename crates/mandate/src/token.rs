@@ -1,4 +1,4 @@
-//! The parts of a token, taken apart strictly.
+//! Splits a token into its parts, strictly.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use crate::errors::InvalidMandate;
 use crate::limits::MAX_KID;
 
-/// A token in its parts, of which nothing is believed yet.
+/// The parts of a token. None of them is verified yet.
 pub(crate) struct Token<'t> {
     /// The signed text: header and payload as they were received.
     pub(crate) signed: &'t [u8],
@@ -29,7 +29,7 @@ impl<'t> Token<'t> {
     pub(crate) fn of(token: &'t str) -> Result<Self, InvalidMandate> {
         let (signed, signature) = token.rsplit_once('.').ok_or(InvalidMandate::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(InvalidMandate::Malformed)?;
-        // A dot is no letter of base64url, so a fourth segment is refused here.
+        // A dot is not in the base64url alphabet, so a fourth segment fails to decode here.
         let signature = decode(signature)?;
         let payload = String::from_utf8(decode(payload)?).map_err(|_| InvalidMandate::Claims)?;
         let header: Header =

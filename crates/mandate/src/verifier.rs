@@ -1,4 +1,4 @@
-//! The verifier: from a token to a mandate, or to the reason why not.
+//! The verifier: turns a token into a mandate, or returns the reason why it is invalid.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::mandate::{Mandate, MandateClaims, Use, unix_seconds};
 use crate::mandate_cache::MandateCache;
 use crate::token::Token;
 
-/// Verifies the mandates of one issuer, zone and audience. Clones share keys and memory.
+/// Verifies the mandates of one issuer, zone and audience. Clones share the keys and the cache.
 ///
-/// The crate's documentation says when a token is good.
+/// The crate's documentation lists the conditions for a valid token.
 ///
 /// ```no_run
 /// use caracal_revocation_mandate::Verifier;
@@ -53,29 +53,30 @@ pub(crate) struct Inner {
 }
 
 impl Verifier {
-    /// Fetches the zone's keys, unless they are there: at start, so that no request waits for
-    /// them.
+    /// Fetches the zone's keys, unless they are already held. Call it at start, so that no request
+    /// waits for them.
     ///
     /// # Errors
     ///
-    /// [`KeysUnavailable`] when they cannot be fetched; the next request tries again.
+    /// [`KeysUnavailable`] if the keys cannot be fetched. The next request tries again.
     pub async fn warm_up(&self) -> Result<(), KeysUnavailable> {
         self.0.keys.warm_up().await
     }
 
-    /// The mandate of a token that was verified before and is still good; no signature is
-    /// checked, nothing awaited. Whether it was revoked is another question.
+    /// Returns the mandate of a token that this verifier has verified before, if it has not expired
+    /// and its keys are still published. It verifies no signature and does not check for
+    /// revocation.
     #[must_use]
     pub fn cached(&self, token: &str) -> Option<Mandate> {
         self.0.cache.get(token, self.0.keys.stamp(), self.0.keys.now_coarse())
     }
 
-    /// Verifies a token, with keys that are fetched if need be.
+    /// Verifies a token. Fetches the keys if necessary.
     ///
     /// # Errors
     ///
-    /// [`VerifyError::Invalid`] says why the token is no mandate for this service,
-    /// [`VerifyError::Unavailable`] that there are no keys to tell.
+    /// [`VerifyError::Invalid`] with the reason if the token is not a valid mandate for this
+    /// service. [`VerifyError::Unavailable`] if there are no usable keys.
     pub async fn verify(&self, token: &str) -> Result<Mandate, VerifyError> {
         if let Some(mandate) = self.cached(token) {
             return Ok(mandate);
@@ -83,17 +84,17 @@ impl Verifier {
         let inner = &*self.0;
         let parts = Token::of(token)?;
         let claims = claims::read(&parts.payload, &inner.required)?;
-        // Before any key is asked for: a token that does not fit must not cause a fetch.
+        // Before the key lookup: a token that does not fit must not cause a fetch.
         inner.fits(&claims, inner.keys.now())?;
         let is_of_zone = claims.zone == inner.zone;
         let (key, stamp) = if is_of_zone {
             inner.key(&parts.kid, &claims).await?
         } else {
-            // Nor must one of another zone, which usually has keys of its own.
+            // A token of another zone must not cause a fetch either: other zones have other keys.
             inner.keys.held(&parts.kid).ok_or(InvalidMandate::UnknownKey)?
         };
         inner.check_signature(&parts, &key)?;
-        // Only who holds a good token is told that its zone is another.
+        // Only the holder of a validly signed token learns that its zone is wrong.
         if !is_of_zone {
             return Err(InvalidMandate::Zone.into());
         }
@@ -102,13 +103,13 @@ impl Verifier {
         Ok(mandate)
     }
 
-    /// The state whose zone generations this verifier heeds.
+    /// Returns the revocation state that invalidates this verifier's keys.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.0.revocations
     }
 
-    /// The configured zone.
+    /// Returns the configured zone.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.0.zone
@@ -126,8 +127,8 @@ impl Inner {
         let origin = if is_known { KidOrigin::KnownRecord } else { KidOrigin::Stranger };
         let found = self.keys.key(kid, origin).await;
         if found == Err(InvalidMandate::UnknownKey.into()) {
-            // The holder of a valid mandate of this record can write others. It must show another
-            // valid one before it can force a search again.
+            // The holder of a valid mandate of this record can forge others. The record must have
+            // another valid mandate before its tokens can force a search again.
             self.cache.forget_record(root);
         }
         found
@@ -152,8 +153,8 @@ impl Inner {
     }
 
     fn check_signature(&self, token: &Token<'_>, key: &PublicKey) -> Result<(), InvalidMandate> {
-        // The backend that this verifier was made with, not the process-wide one: that panics
-        // where features enable none or two.
+        // The backend of this verifier, not the process-wide one: that panics if features enable
+        // none or two.
         (self.crypto.verifier_factory)(&Algorithm::ES256, key.key())
             .ok()
             .and_then(|verifier| verifier.verify(token.signed, &token.signature).ok())

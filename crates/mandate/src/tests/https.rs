@@ -1,4 +1,4 @@
-//! Keys over HTTPS, from servers that speak it well, badly, or not at all.
+//! Keys over HTTPS, from correct servers and from faulty ones.
 
 use caracal_test_support::certificates::Authority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,14 +25,14 @@ fn acceptor(authority: &Authority, name: &str) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// What a server does with a connection whose request it has read.
+/// The behaviour of a server after it has read a request.
 #[derive(Clone)]
 enum Manner {
-    /// Says this, and closes.
+    /// Sends this, and closes.
     Say(String),
-    /// Says this, and then a byte now and then for ever.
+    /// Sends this, and then one byte after another without an end.
     Drip(String),
-    /// Says this, and nothing more.
+    /// Sends this, then nothing more, and leaves the connection open.
     Fall(String),
 }
 
@@ -55,7 +55,7 @@ async fn converse(mut stream: TlsStream<TcpStream>, manner: Manner) -> std::io::
     }
 }
 
-/// Serves on a port of its own; the URL of the keys there.
+/// Serves on a new port. Returns the URL of the keys.
 async fn serve(acceptor: TlsAcceptor, manner: Manner) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}/keys", listener.local_addr().unwrap().port());
@@ -77,9 +77,9 @@ fn ok(document: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{document}")
 }
 
-/// Long enough for the slowest machine.
+/// A deadline that no test reaches.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// For what never comes.
+/// A deadline for responses that never come.
 const SHORT: Duration = Duration::from_millis(500);
 
 async fn fetch(url: &str, authority: &Authority) -> Result<Vec<Box<str>>, FetchError> {
@@ -106,7 +106,7 @@ async fn fetch_said(words: String) -> Result<Vec<Box<str>>, FetchError> {
 }
 
 #[tokio::test]
-async fn a_mandate_is_verified_with_keys_from_an_https_server_of_a_private_authority() {
+async fn verifies_with_keys_from_server_of_private_authority() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[]).await;
     let authority = Authority::new("Ours");
@@ -120,19 +120,19 @@ async fn a_mandate_is_verified_with_keys_from_an_https_server_of_a_private_autho
     let verifier = trusting(&authority.pem());
     verifier.warm_up().await.unwrap();
     assert_eq!(verifier.verify(&token).await.unwrap().zone(), ZONE);
-    // Another authority, and those of the operating system, have not signed its certificate.
+    // Neither another authority nor one of the operating system has signed its certificate.
     let foreign = trusting(&Authority::new("Theirs").pem());
     assert_eq!(foreign.warm_up().await, Err(crate::KeysUnavailable));
     let system = sts.builder().with_keys_url(&url).build(&sts.revocations);
     match system {
         Ok(verifier) => assert_eq!(verifier.warm_up().await, Err(crate::KeysUnavailable)),
-        Err(error) => assert_eq!(error, ConfigError::NoCertificates, "there are none here"),
+        Err(error) => assert_eq!(error, ConfigError::NoCertificates, "this system has no authorities"),
     }
     assert_eq!(sts.fetches(), 0);
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_or_of_another_authority_is_refused() {
+async fn rejects_certificate_of_wrong_name_or_authority() {
     let document = ok(&document(&[&SigningKey::new("k1")]));
     let authority = Authority::new("Ours");
     let refused = async |acceptor| {
@@ -150,12 +150,12 @@ async fn a_certificate_for_another_name_or_of_another_authority_is_refused() {
     assert_eq!(
         fetch(&url, &authority).await.unwrap(),
         [Box::<str>::from("k1")],
-        "the one that is right"
+        "the right name and authority"
     );
 }
 
 #[tokio::test]
-async fn a_server_without_tls_or_without_a_word_is_given_up_on() {
+async fn fails_if_server_is_silent_or_without_tls() {
     let authority = Authority::new("Ours");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -174,7 +174,7 @@ async fn a_server_without_tls_or_without_a_word_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_or_stops_is_given_up_on() {
+async fn fails_if_body_drips_or_stops() {
     let authority = Authority::new("Ours");
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{".to_owned();
     for manner in [Manner::Drip(head.clone()), Manner::Fall(head), Manner::Fall(String::new())] {
@@ -186,7 +186,7 @@ async fn a_body_that_drips_or_stops_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn redirects_and_other_answers_than_200_are_not_followed() {
+async fn accepts_only_status_200_and_follows_no_redirect() {
     let key = SigningKey::new("k1");
     let authority = Authority::new("Ours");
     let good = ok(&document(&[&key]));
@@ -205,20 +205,20 @@ async fn redirects_and_other_answers_than_200_are_not_followed() {
 }
 
 #[tokio::test]
-async fn a_document_of_256_kib_is_read_and_one_byte_more_is_not() {
+async fn reads_document_of_256_kib_and_not_more() {
     let document = document(&[&SigningKey::new("k1")]);
     let limit = 256 * 1024;
     let padded = |length: usize| format!("{document}{}", " ".repeat(length - document.len()));
     assert_eq!(fetch_said(ok(&padded(limit))).await.unwrap(), [Box::<str>::from("k1")]);
     assert_eq!(fetch_said(ok(&padded(limit + 1))).await, Err(FetchError::Body));
-    // The same without a length that would tell before.
+    // Without a `content-length`.
     let unannounced = |length| format!("HTTP/1.1 200 OK\r\n\r\n{}", padded(length));
     assert_eq!(fetch_said(unannounced(limit)).await.unwrap(), [Box::<str>::from("k1")]);
     assert_eq!(fetch_said(unannounced(limit + 1)).await, Err(FetchError::Body));
 }
 
 #[tokio::test]
-async fn a_document_that_holds_no_key_for_mandates_is_refused() {
+async fn rejects_document_without_usable_key() {
     let key = SigningKey::new("k1");
     let with = |name: &str, value: Value| {
         let jwk = with(key.jwk(), name, value);
@@ -248,7 +248,7 @@ async fn a_document_that_holds_no_key_for_mandates_is_refused() {
 }
 
 #[tokio::test]
-async fn authorities_that_cannot_be_read_are_a_mistake_to_be_told() {
+async fn reports_authorities_that_cannot_be_read() {
     let sts = Sts::start(&[]).await;
     let pem = Authority::new("Ours").pem();
     let broken = pem.replacen("MII", "MI\u{e4}", 1);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_repeat_is_recalled_until_it_expires() {
+async fn returns_cached_mandate_until_it_expires() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -13,11 +13,11 @@ async fn a_repeat_is_recalled_until_it_expires() {
     sts.clock.advance(Duration::from_secs(599));
     assert!(verifier.cached(&token).is_some());
     sts.clock.advance(Duration::from_secs(1));
-    assert!(verifier.cached(&token).is_none(), "expired; the leeway is for verifying anew");
+    assert!(verifier.cached(&token).is_none(), "expired: the leeway does not apply to the cache");
 }
 
 #[tokio::test]
-async fn a_token_that_differs_in_one_byte_is_another() {
+async fn does_not_return_cached_mandate_for_altered_token() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -31,7 +31,7 @@ async fn a_token_that_differs_in_one_byte_is_another() {
 }
 
 #[tokio::test]
-async fn what_was_verified_with_a_key_that_is_gone_is_forgotten() {
+async fn drops_cached_mandate_when_its_key_is_removed() {
     let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
     let sts = Sts::start(&[&old]).await;
     let verifier = sts.verifier();
@@ -41,7 +41,7 @@ async fn what_was_verified_with_a_key_that_is_gone_is_forgotten() {
     sts.publish(&[&old, &new]);
     sts.clock.advance(Duration::from_secs(301));
     verifier.verify(&new.sign(&sts.claims("ar-2"))).await.unwrap();
-    assert!(verifier.cached(&token).is_some(), "a key was added, none is gone");
+    assert!(verifier.cached(&token).is_some(), "a key was added, none was removed");
     sts.publish(&[&new]);
     sts.clock.advance(Duration::from_secs(301));
     verifier.verify(&new.sign(&sts.claims("ar-3"))).await.unwrap();
@@ -49,7 +49,7 @@ async fn what_was_verified_with_a_key_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
-async fn memory_is_bounded() {
+async fn cache_is_bounded() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.builder().with_capacity(10).build(&sts.revocations).unwrap();
@@ -59,7 +59,7 @@ async fn memory_is_bounded() {
         verifier.verify(&token).await.unwrap();
         tokens.push(token);
     }
-    // Housekeeping is put off; asking again and again brings it about.
+    // moka evicts later, during other calls.
     for _ in 0..1_000 {
         let held = tokens.iter().filter(|token| verifier.cached(token).is_some()).count();
         if held <= 10 {
@@ -67,5 +67,5 @@ async fn memory_is_bounded() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("more is held than there is room for");
+    panic!("the cache holds more than its capacity");
 }

@@ -1,4 +1,4 @@
-//! A zone's STS on a real port: it publishes keys, mints mandates, and can fall silent.
+//! A zone's STS on a real port. It publishes keys, issues mandates, and can stop responding.
 
 #[cfg(feature = "tls")]
 mod https;
@@ -82,7 +82,7 @@ impl Sts {
         self.published.lock().unwrap().status = StatusCode::from_u16(status).unwrap();
     }
 
-    /// When the keys were fetched, in seconds since the first time.
+    /// Returns the times of the fetches, in seconds since the first.
     fn fetched(&self) -> Vec<u64> {
         let fetched = self.published.lock().unwrap().fetched.clone();
         fetched.iter().map(|at| (*at - fetched[0]).as_secs()).collect()
@@ -101,7 +101,7 @@ impl Sts {
         self.builder().build(&self.revocations).unwrap()
     }
 
-    /// The claims of a good mandate.
+    /// Returns the claims of a valid mandate.
     fn claims(&self, sid: &str) -> Value {
         let now = self.revocations.now().wall.as_secs();
         json!({
@@ -112,7 +112,7 @@ impl Sts {
         })
     }
 
-    /// As `keys.invalidate` does.
+    /// Invalidates the keys, as a `keys.invalidate` does.
     fn invalidate_keys(&self) {
         let fields: [(&[u8], &[u8]); 1] = [(b"zone_id", ZONE.as_bytes())];
         let message = Message::new(Stream::KeysInvalidate, &fields);
@@ -121,7 +121,7 @@ impl Sts {
     }
 }
 
-/// Waits until no fetch is under way: where old keys do, none is waited for by a request.
+/// Waits until no fetch runs. A request that can use older keys does not wait for the fetch.
 async fn landed(verifier: &Verifier) {
     while verifier.0.keys.is_fetching() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -132,7 +132,7 @@ fn document(keys: &[&SigningKey]) -> String {
     json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() }).to_string()
 }
 
-/// The claims with one of them changed, or left out.
+/// Sets one claim.
 fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims

@@ -2,12 +2,12 @@ use super::*;
 use crate::{InvalidMandate, KeysUnavailable, VerifyError};
 
 const UNKNOWN: VerifyError = VerifyError::Invalid(InvalidMandate::UnknownKey);
-/// Longer than anything here takes on the slowest machine.
+/// A time limit that no test reaches.
 const PATIENCE: Duration = Duration::from_secs(60);
 const UNAVAILABLE: VerifyError = VerifyError::Unavailable(KeysUnavailable);
 
 #[tokio::test]
-async fn warming_up_fetches_once_and_requests_fetch_no_more() {
+async fn requests_after_warm_up_fetch_no_keys() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -19,7 +19,7 @@ async fn warming_up_fetches_once_and_requests_fetch_no_more() {
 }
 
 #[tokio::test]
-async fn a_crowd_waits_for_one_fetch_and_a_leaver_does_not_end_it() {
+async fn shares_one_fetch_and_survives_cancelled_request() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     sts.published.lock().unwrap().pause = Duration::from_millis(200);
@@ -42,7 +42,7 @@ async fn a_crowd_waits_for_one_fetch_and_a_leaver_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn old_keys_are_fetched_again_and_outlive_an_outage_by_the_grace() {
+async fn refetches_aged_keys_and_uses_them_within_grace() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.builder().with_capacity(0).build(&sts.revocations).unwrap();
@@ -58,14 +58,14 @@ async fn old_keys_are_fetched_again_and_outlive_an_outage_by_the_grace() {
     landed(&verifier).await;
     assert_eq!(sts.fetches(), 3);
     sts.clock.advance(Duration::from_secs(2));
-    assert_eq!(verify("ar-1").await, Some(UNAVAILABLE), "beyond it");
+    assert_eq!(verify("ar-1").await, Some(UNAVAILABLE), "beyond the grace");
     sts.answer(200);
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verify("ar-1").await, None);
 }
 
 #[tokio::test]
-async fn a_document_without_keys_or_too_long_never_replaces_keys() {
+async fn keeps_keys_when_new_document_is_unusable() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.builder().with_capacity(0).build(&sts.revocations).unwrap();
@@ -86,7 +86,7 @@ async fn a_document_without_keys_or_too_long_never_replaces_keys() {
 }
 
 #[tokio::test]
-async fn an_invalidation_makes_keys_stale_at_once_and_no_grace_covers_that() {
+async fn invalidated_keys_get_no_grace() {
     let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
     let sts = Sts::start(&[&old]).await;
     let verifier = sts.verifier();
@@ -100,12 +100,12 @@ async fn an_invalidation_makes_keys_stale_at_once_and_no_grace_covers_that() {
     sts.answer(200);
     sts.publish(&[&new]);
     sts.clock.advance(Duration::from_secs(2));
-    assert_eq!(verifier.verify(&token).await.err(), Some(UNKNOWN), "its key is gone");
+    assert_eq!(verifier.verify(&token).await.err(), Some(UNKNOWN), "its key was removed");
     verifier.verify(&new.sign(&sts.claims("ar-2"))).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_invalidation_while_keys_travel_makes_them_stale_on_arrival() {
+async fn invalidation_during_fetch_makes_fetched_keys_stale() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     sts.published.lock().unwrap().pause = Duration::from_millis(100);
@@ -123,7 +123,7 @@ async fn an_invalidation_while_keys_travel_makes_them_stale_on_arrival() {
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_fit_causes_no_fetch() {
+async fn token_with_wrong_claims_causes_no_fetch() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -137,7 +137,7 @@ async fn a_token_that_does_not_fit_causes_no_fetch() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_during_an_outage_is_an_outage() {
+async fn reports_outage_for_unknown_key_during_outage() {
     let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
     let sts = Sts::start(&[&old]).await;
     let verifier = sts.verifier();
@@ -147,7 +147,7 @@ async fn an_unknown_key_during_an_outage_is_an_outage() {
     verifier.verify(&old.sign(&sts.claims("ar-1"))).await.unwrap();
 }
 
-/// Warms up on a runtime of its own, which ends once `until` holds or the keys are there.
+/// Warms up on a separate runtime, which ends once `until` holds or the keys are held.
 async fn warm_up_elsewhere(
     verifier: &Verifier,
     runtime: tokio::runtime::Runtime,
@@ -185,10 +185,10 @@ async fn fetches_again_after_fetch_panicked() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
-    // It has no timers: the fetch panics when it sets its deadline.
+    // The runtime has no timers: the fetch panics when it sets its deadline.
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     warm_up_elsewhere(&verifier, runtime, || false).await;
-    assert_eq!(verifier.warm_up().await, Err(KeysUnavailable), "that was a failed attempt");
+    assert_eq!(verifier.warm_up().await, Err(KeysUnavailable), "a panic counts as a failed attempt");
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verifier.warm_up().await, Ok(()));
 }
@@ -206,14 +206,14 @@ async fn keys_in_grace_verify_new_tokens_while_sts_hangs() {
         let verified = tokio::time::timeout(PATIENCE, verifier.verify(&token)).await;
         assert!(verified.expect("within the deadline of the fetch").is_ok());
     }
-    // Only the fetch can tell about a key that is not there.
+    // An unknown key needs the fetch, which hangs.
     let token = new.sign(&sts.claims("ar-4"));
     let unknown = tokio::time::timeout(Duration::from_millis(50), verifier.verify(&token)).await;
     assert!(unknown.is_err());
 }
 
 #[tokio::test]
-async fn key_that_left_document_is_unknown_and_no_outage() {
+async fn removed_key_is_unknown_and_not_an_outage() {
     let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
     let sts = Sts::start(&[&old]).await;
     let verifier = sts.verifier();
@@ -224,15 +224,15 @@ async fn key_that_left_document_is_unknown_and_no_outage() {
     sts.invalidate_keys();
     verifier.verify(&new.sign(&sts.claims("ar-1"))).await.unwrap();
     let verify = async |sid: &str| verifier.verify(&old.sign(&sts.claims(sid))).await.err();
-    // Of records that are known: a key that nobody has heard of would be looked for.
+    // Tokens of known records: a key that was never published would cause a search.
     for sid in ["ar-1", "ar-2"] {
         sts.clock.advance(Duration::from_secs(1));
         assert_eq!(verify(sid).await, Some(UNKNOWN), "{sid}");
     }
     sts.answer(503);
     sts.clock.advance(Duration::from_secs(60));
-    assert_eq!(verify("ar-3").await, Some(UNKNOWN), "the last document said so");
-    // It comes back.
+    assert_eq!(verify("ar-3").await, Some(UNKNOWN), "the last document does not have the key");
+    // The key is published again.
     sts.answer(200);
     sts.publish(&[&old, &new]);
     sts.invalidate_keys();

@@ -1,4 +1,4 @@
-//! When a key that nobody has heard of is looked for.
+//! Searches for unknown keys: when they are allowed.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::{InvalidMandate, KeysUnavailable, VerifyError};
 const UNKNOWN: Option<VerifyError> = Some(VerifyError::Invalid(InvalidMandate::UnknownKey));
 const UNAVAILABLE: Option<VerifyError> = Some(VerifyError::Unavailable(KeysUnavailable));
 
-/// A zone that rotates its key, and whoever presents tokens to its verifier.
+/// A zone that rotates its key, and the clients of its verifier.
 struct Zone {
     sts: Sts,
     verifier: Verifier,
@@ -17,8 +17,8 @@ struct Zone {
 }
 
 impl Zone {
-    /// A verifier that has seen a good mandate of the record `known`. Its keys never get old: after
-    /// the first, each fetch is one that was forced.
+    /// Starts a verifier that has verified a mandate of the record `known`. Its keys never age, so
+    /// each fetch after the first is a search.
     async fn start() -> Self {
         let key = SigningKey::new("k1");
         let sts = Sts::start(&[&key]).await;
@@ -36,14 +36,14 @@ impl Zone {
         self.key = key;
     }
 
-    /// A token that the STS made just now.
+    /// Presents a token that the STS has just issued.
     async fn present(&mut self, record: &str) -> Option<VerifyError> {
         let claims = self.claims(record);
         let token = self.key.sign(&claims);
         self.verifier.verify(&token).await.err()
     }
 
-    /// A token of a key that nobody publishes.
+    /// Presents a token that is signed with an unpublished key.
     async fn forge(&mut self, record: &str) -> Option<VerifyError> {
         let claims = self.claims(record);
         let forged = SigningKey::new(&format!("forged-{}", self.tokens));
@@ -61,7 +61,7 @@ impl Zone {
 }
 
 #[tokio::test]
-async fn an_unannounced_rotation_is_found_at_the_first_token_of_the_new_key() {
+async fn first_token_of_new_key_finds_unannounced_rotation() {
     for record in ["known", "stranger"] {
         let mut zone = Zone::start().await;
         zone.rotate();
@@ -72,13 +72,13 @@ async fn an_unannounced_rotation_is_found_at_the_first_token_of_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_search_that_found_something_is_one_of_two_in_30_s_like_any_other() {
+async fn successful_search_also_counts_against_the_limit() {
     let mut zone = Zone::start().await;
     zone.rotate();
     assert_eq!(zone.present("known").await, None);
     zone.advance(29);
     zone.rotate();
-    assert_eq!(zone.present("known").await, UNAVAILABLE, "a known record's is not called forged");
+    assert_eq!(zone.present("known").await, UNAVAILABLE, "not reported as forged");
     assert_eq!(zone.present("stranger").await, UNKNOWN);
     zone.advance(1);
     assert_eq!(zone.present("stranger").await, None);
@@ -86,21 +86,21 @@ async fn a_search_that_found_something_is_one_of_two_in_30_s_like_any_other() {
 }
 
 #[tokio::test]
-async fn strangers_who_name_no_real_key_are_believed_less_and_less() {
+async fn pause_doubles_after_each_search_that_finds_nothing() {
     let mut zone = Zone::start().await;
     for _ in 0..20 * 60 {
         assert_eq!(zone.forge("stranger").await, UNKNOWN);
         zone.advance(1);
     }
-    // Twice as long each time: all but the first 30 s of each pause are the known records' own.
+    // The pause doubles. Beyond its first 30 s, only known records may search.
     assert_eq!(zone.sts.fetched(), [0, 0, 60, 180, 420, 900]);
     zone.rotate();
     assert_eq!(zone.present("known").await, None);
-    assert_eq!(zone.present("stranger").await, None, "the key is there now, whoever names it");
+    assert_eq!(zone.present("stranger").await, None, "the key is published now");
 }
 
 #[tokio::test]
-async fn a_stranger_who_names_a_real_key_makes_up_for_the_others() {
+async fn search_that_finds_a_key_resets_the_pause() {
     let mut zone = Zone::start().await;
     assert_eq!(zone.forge("stranger").await, UNKNOWN);
     zone.advance(60);
@@ -113,14 +113,14 @@ async fn a_stranger_who_names_a_real_key_makes_up_for_the_others() {
 }
 
 #[tokio::test]
-async fn a_record_whose_token_is_forged_counts_as_a_stranger_until_its_next_good_mandate() {
+async fn forged_token_makes_record_unknown_until_next_valid_mandate() {
     let mut zone = Zone::start().await;
     assert_eq!(zone.forge("stranger").await, UNKNOWN);
     for seconds in [30, 1, 28] {
         zone.advance(seconds);
         assert_eq!(zone.forge("known").await, UNKNOWN);
     }
-    assert_eq!(zone.sts.fetched(), [0, 0, 30], "once, and then it is doubted");
+    assert_eq!(zone.sts.fetched(), [0, 0, 30], "one search, then the record is unknown");
     assert_eq!(zone.present("known").await, None);
     zone.advance(1);
     assert_eq!(zone.forge("known").await, UNKNOWN);
@@ -128,15 +128,15 @@ async fn a_record_whose_token_is_forged_counts_as_a_stranger_until_its_next_good
 }
 
 #[tokio::test]
-async fn an_sts_that_is_away_is_not_asked_for_unknown_keys_more_often() {
+async fn unavailable_sts_gets_no_more_searches_than_another() {
     let mut zone = Zone::start().await;
     zone.sts.answer(503);
     for _ in 0..60 {
-        assert_eq!(zone.forge("stranger").await, UNAVAILABLE, "perhaps the outage hides it");
+        assert_eq!(zone.forge("stranger").await, UNAVAILABLE, "the outage may hide the key");
         zone.advance(1);
     }
     assert_eq!(zone.sts.fetched(), [0, 0, 30]);
-    assert_eq!(zone.present("known").await, None, "what is known is used on");
+    assert_eq!(zone.present("known").await, None, "held keys stay in use");
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +160,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn no_30_s_hold_two_searches_and_an_announced_rotation_waits_for_none(
+    fn searches_are_30_s_apart_and_announced_rotation_needs_none(
         steps in prop::collection::vec(any_step(), 1..30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -179,7 +179,7 @@ proptest! {
             let searches = fetched.get(1..).unwrap_or_default();
             let apart = searches.windows(2).all(|pair| pair[1] - pair[0] >= 30);
             assert!(apart, "{searches:?}");
-            // However busy the forgers were: announced, a rotation needs no search.
+            // After any number of forgeries, an announced rotation needs no search.
             zone.rotate();
             zone.sts.invalidate_keys();
             assert_eq!(zone.present("new").await, None);
@@ -187,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn a_known_records_new_key_is_found_within_30_s_whatever_strangers_forge(
+    fn finds_new_key_of_known_record_within_30_s_despite_forgeries(
         pauses in prop::collection::vec(0_u64..50, 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -197,12 +197,12 @@ proptest! {
                 assert_eq!(zone.forge("stranger").await, UNKNOWN);
                 zone.advance(*pause);
             }
-            // A search sent in the very moment of the question would count as one for it.
+            // A search at the same moment would count as a search for this token.
             zone.advance(1);
             zone.rotate();
             let first = zone.present("known").await;
             if first.is_some() {
-                assert_eq!(first, UNAVAILABLE, "an outage, no forgery");
+                assert_eq!(first, UNAVAILABLE, "reported as an outage, not as a forgery");
                 zone.advance(30);
                 assert_eq!(zone.present("known").await, None);
             }

@@ -13,7 +13,7 @@ async fn refused(verifier: &Verifier, token: &str) -> InvalidMandate {
 }
 
 #[tokio::test]
-async fn a_good_mandate_says_what_its_token_says() {
+async fn mandate_has_the_claims_of_its_token() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let mut claims = sts.claims("ar-1");
@@ -42,7 +42,7 @@ async fn a_good_mandate_says_what_its_token_says() {
 }
 
 #[tokio::test]
-async fn each_thing_that_is_wrong_has_its_reason() {
+async fn reports_the_reason_for_each_invalid_claim() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -79,14 +79,14 @@ async fn each_thing_that_is_wrong_has_its_reason() {
         let token = key.sign(&with(sts.claims("ar-1"), name, json!(value)));
         assert!(verifier.verify(&token).await.is_ok(), "{name} is within the leeway");
     }
-    // A decision denies it a minute after its end: a longer leeway would say otherwise.
+    // Every decision denies a token one minute after `exp`, so a longer leeway has no effect.
     let lenient = sts.builder().with_leeway(Duration::from_secs(600)).build(&sts.revocations);
     let token = key.sign(&with(sts.claims("ar-1"), "exp", json!(now - 60)));
     assert_eq!(refused(&lenient.unwrap(), &token).await, InvalidMandate::Expired);
 }
 
 #[tokio::test]
-async fn every_required_claim_must_be_there() {
+async fn rejects_token_without_a_required_claim() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -118,7 +118,7 @@ async fn every_required_claim_must_be_there() {
 }
 
 #[tokio::test]
-async fn a_claim_that_stands_twice_is_refused_although_signed() {
+async fn rejects_duplicate_claim_even_if_signed() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -139,7 +139,7 @@ async fn a_claim_that_stands_twice_is_refused_although_signed() {
 }
 
 #[tokio::test]
-async fn only_the_published_key_of_that_name_makes_a_good_signature() {
+async fn rejects_signature_of_another_key() {
     let (key, other) = (SigningKey::new("k1"), SigningKey::new("k1"));
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -180,7 +180,7 @@ async fn names_foreign_zone_only_after_signature_verifies() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_not_an_es256_mandates_is_refused_unfetched() {
+async fn rejects_wrong_header_without_a_fetch() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
@@ -206,7 +206,7 @@ async fn a_header_that_is_not_an_es256_mandates_is_refused_unfetched() {
 }
 
 #[tokio::test]
-async fn a_route_asks_for_more() {
+async fn checks_requirements_of_a_route() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let mut claims = sts.claims("ar-1");
@@ -233,13 +233,13 @@ async fn a_route_asks_for_more() {
 }
 
 #[tokio::test]
-async fn counts_the_most_hops_that_any_claim_gives() {
+async fn hops_is_the_largest_count_of_any_claim() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
     let hops = |count: usize| vec![json!({"application_id": "app"}); count];
     let path = |count: usize| vec![json!("de"); count];
     for (count, in_path, in_chain, expected) in [
-        // As a real mandate with one delegation: the chain also names the receiver.
+        // As in a real mandate with one delegation: the chain also names the receiver.
         (Some(1), 1, 2, 1),
         (Some(3), 0, 0, 3),
         (Some(1), 3, 2, 3),
@@ -261,7 +261,7 @@ async fn counts_the_most_hops_that_any_claim_gives() {
 }
 
 #[tokio::test]
-async fn a_verifier_that_cannot_work_is_not_made() {
+async fn rejects_unusable_configuration() {
     let sts = Sts::start(&[]).await;
     let build = |issuer: &str, zone: &str, audience: &str| {
         Verifier::builder(issuer, zone, audience)
