@@ -227,7 +227,7 @@ impl Keys {
         let was_failing = fetches.succeed(search.as_ref(), &keys, &self.times);
         self.adopt(keys, sent, generation);
         if was_failing {
-            tracing::info!(zone = ?self.zone, "the zone's keys are fetched again");
+            tracing::info!(zone = ?self.zone, "fetching the zone's keys works again");
         }
         if let Some(fault) = fetches.note_fault(fault) {
             tracing::warn!(
@@ -239,7 +239,10 @@ impl Keys {
 
     fn fail(&self, fetches: &mut FetchState, error: &FetchError) {
         if fetches.fail(error, self.now()) {
-            tracing::warn!(zone = ?self.zone, %error, "the zone's keys were not fetched");
+            tracing::warn!(
+                zone = ?self.zone, %error,
+                "the zone's keys cannot be fetched; held keys stay in use within their grace"
+            );
         }
     }
 

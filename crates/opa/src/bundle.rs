@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Everything that a zone's decisions are made from.
+/// The policy of a zone: its Rego modules and its data, with a version and a digest.
 ///
 /// ```
 /// use caracal_revocation_opa::PolicyBundle;
@@ -29,7 +29,7 @@ pub struct PolicyBundle {
 }
 
 impl PolicyBundle {
-    /// A bundle of this version (the contract's `policy_set_version_id`) with nothing in it.
+    /// Creates an empty bundle of this version (the contract's `policy_set_version_id`).
     #[must_use]
     pub fn new(version: impl Into<String>) -> Self {
         Self {
@@ -56,8 +56,7 @@ impl PolicyBundle {
         self
     }
 
-    /// The digest that whoever published the bundle computed: [`compute_digest`] as lower-case
-    /// hex.
+    /// Sets the digest that the publisher of the bundle computed: the value of [`compute_digest`].
     ///
     /// [`compute_digest`]: Self::compute_digest
     #[must_use]
@@ -66,12 +65,14 @@ impl PolicyBundle {
         self
     }
 
-    /// The manifest and the digest that Caracal's tables hold of a policy set version, instead of a
-    /// digest of ours: `manifest_json` and `manifest_sha256` of `policy_set_versions`.
+    /// Sets the manifest and its digest from Caracal's tables, instead of a digest by
+    /// [`compute_digest`](Self::compute_digest): the columns `manifest_json` and `manifest_sha256`
+    /// of `policy_set_versions`.
     ///
-    /// The bundle is intact if the digest is that of the manifest, and each policy version that the
-    /// manifest names is a module of the bundle, called by its id, with or without `.rego`. The
-    /// digest does not cover the text of policy versions: Caracal never changes one.
+    /// The bundle is intact if the digest is that of the manifest, and the bundle has a module for
+    /// each policy version in the manifest. The module's name is the id of the policy version, with
+    /// or without `.rego`. The digest does not cover the text of policy versions: Caracal never
+    /// changes one.
     ///
     /// ```
     /// use caracal_revocation_opa::PolicyBundle;
@@ -87,45 +88,46 @@ impl PolicyBundle {
         self
     }
 
-    /// States that this version replaces `version`: where that one is awaited, this one is in
-    /// force instead. For sources that know their history and may be ahead of the messages.
+    /// Declares that this version replaces `version`: an invalidation that names `version` is in
+    /// force once this bundle is. For a source that may be ahead of the messages.
     #[must_use]
     pub fn covering(mut self, version: impl Into<String>) -> Self {
         self.covers.push(version.into());
         self
     }
 
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Names and sources of the modules, in the order of their names.
+    /// Returns the names and sources of the modules, ordered by name.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &str)> {
         self.modules.iter().map(|(name, source)| (name.as_str(), source.as_str()))
     }
 
-    /// The data document.
+    /// Returns the data document.
     #[must_use]
     pub const fn data(&self) -> &Value {
         &self.data
     }
 
-    /// The digest that came with it.
+    /// Returns the digest that the source set, if it set one.
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
-    /// Whether it is of this version, or replaces it.
+    /// Returns `true` if the bundle has this version, or replaces it (see
+    /// [`covering`](Self::covering)).
     #[must_use]
     pub fn answers(&self, version: &str) -> bool {
         self.version == version || self.covers.iter().any(|covered| covered == version)
     }
 
-    /// Returns `true` if the digest that came with it is the one of its modules and data, or of a
-    /// manifest that they fulfil.
+    /// Returns `true` if the digest that the source set is correct: the digest of the modules and
+    /// the data, or of a manifest whose policy versions are all present.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         let Some(digest) = &self.digest else { return false };
@@ -143,10 +145,11 @@ impl PolicyBundle {
             || self.modules.contains_key(&format!("{policy_version}.rego"))
     }
 
-    /// The SHA-256 of modules and data, as lower-case hex.
+    /// Returns the SHA-256 of the modules and the data, as lower-case hex.
     ///
-    /// Every text goes in after its length in bytes (64 bits, big-endian), so that no two bundles
-    /// spell the same; an object's members in byte order of their names, numbers as JSON text.
+    /// Each text is hashed after its length in bytes (64 bits, big-endian), so that different
+    /// bundles hash different bytes. The members of an object are hashed in byte order of their
+    /// names, and numbers as JSON text.
     #[must_use]
     pub fn compute_digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -161,7 +164,7 @@ impl PolicyBundle {
     }
 }
 
-/// Policies can be long, and data can be confidential: neither is shown.
+/// Omits the policies, which can be long, and the data, which can be confidential.
 impl fmt::Debug for PolicyBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyBundle")
@@ -178,9 +181,9 @@ struct Named<'a> {
     policy_version_id: &'a str,
 }
 
-/// The SHA-256 of the manifest as Caracal writes it, before Postgres adds spaces.
+/// Returns the SHA-256 of the manifest as Caracal writes it, before Postgres adds spaces.
 fn manifest_digest(named: &[Named<'_>]) -> String {
-    // What only holds texts can be written.
+    // Serializing strings never fails.
     hex::encode(Sha256::digest(serde_json::to_vec(named).unwrap_or_default()))
 }
 
@@ -227,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_covers_every_module_name_source_and_datum() {
+    fn digest_covers_module_names_sources_and_data() {
         let bundle = |name: &str, source: &str, data: &str| {
             PolicyBundle::new("v")
                 .with_module(name, source)
@@ -235,7 +238,7 @@ mod tests {
                 .compute_digest()
         };
         let one = bundle("a", "bc", r#"{"x":1,"y":"z"}"#);
-        assert_eq!(one, bundle("a", "bc", r#"{"y":"z","x":1}"#), "order says nothing");
+        assert_eq!(one, bundle("a", "bc", r#"{"y":"z","x":1}"#), "the order of members does not matter");
         for other in [
             bundle("ab", "c", r#"{"x":1,"y":"z"}"#),
             bundle("a", "bc", r#"{"x":"1","y":"z"}"#),
@@ -246,11 +249,12 @@ mod tests {
         }
     }
 
-    /// Made with `printf '[{"policy_version_id":"pv-1"},{"policy_version_id":"pv-2"}]' | sha256sum`.
+    /// Computed with
+    /// `printf '[{"policy_version_id":"pv-1"},{"policy_version_id":"pv-2"}]' | sha256sum`.
     const OF_TWO: &str = "e7388625e7afa28ca7927662b2decb5077ef39c5ff1ab43f1847845232968087";
 
     #[test]
-    fn manifest_proves_bundle_that_holds_all_it_names() {
+    fn manifest_requires_each_policy_version_it_names() {
         let manifest = |ids: &[&str]| {
             ids.iter().map(|id| serde_json::json!({ "policy_version_id": id })).collect::<Value>()
         };
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_without_a_digest_is_not_intact() {
+    fn bundle_without_digest_is_not_intact() {
         assert!(!PolicyBundle::new("v").is_intact());
     }
 }

@@ -1,4 +1,4 @@
-//! The cache of decisions, by everything that they depend on.
+//! The cache of decisions. The key covers everything that a decision depends on.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use crate::limits::DECISION_SHARE;
 use crate::policy_state::LoadedPolicy;
 use crate::{PolicyDecision, PolicyInput};
 
-/// Caches decisions of policies whose value depends only on their input.
+/// Caches decisions of deterministic policies.
 #[derive(Clone, Debug)]
 pub(crate) struct Decisions(Cache<[u8; 32], PolicyDecision>);
 
 /// A digest of everything that a decision depends on. An invalidation changes every key.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    /// The hash of the policy, the generation and the input, which clients can make long.
+    /// The hash of the policy, the generation and the input. Hashed, because clients can make an
+    /// input long.
     sha256: [u8; 32],
     policy: Version,
 }
@@ -47,7 +48,7 @@ impl Decisions {
         self.0.get(&key.sha256).map(|decision| PolicyDecision { cached: true, ..decision })
     }
 
-    /// Caches a decision, if the policy that the key names made it.
+    /// Caches a decision if it comes from the policy that the key names.
     pub(crate) fn remember(&self, key: &Key, decision: &PolicyDecision) {
         let Version { version, digest, content } = &key.policy;
         if (version, digest, content) == (&decision.version, &decision.digest, &decision.content) {
@@ -56,14 +57,15 @@ impl Decisions {
     }
 }
 
-/// The approximate memory of a cached decision.
+/// Returns the approximate memory of a cached decision, in bytes.
 fn bytes(decision: &PolicyDecision) -> usize {
     let told = decision.determining_policies.iter().chain(&*decision.diagnostics);
     size_of::<([u8; 32], PolicyDecision)>() + told.map(bytes_of_value).sum::<usize>()
 }
 
 fn bytes_of_value(value: &Value) -> usize {
-    /// A node of a map has room for 11 members, and 5 at least unless it is the only one.
+    /// The size of a B-tree node, which has room for 11 members. Each node but a single one holds
+    /// at least 5.
     const NODE: usize = 11 * size_of::<(String, Value)>();
     size_of::<Value>()
         + match value {
@@ -124,7 +126,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     #[test]
-    fn a_decision_of_another_policy_than_the_keys_is_not_remembered() {
+    fn does_not_cache_decision_of_another_policy() {
         let decisions = Decisions::new(10, HOUR);
         let key = Decisions::key(&policy(POLICY), 1, &input("z-1", "/")).unwrap();
         // The policy was replaced between look-up and evaluation.
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn key_differs_with_everything_that_decides() {
+    fn key_covers_policy_generation_and_input() {
         let keys = [
             (POLICY, 1, input("z-1", "/")),
             (["v2", "d1", "c1"], 1, input("z-1", "/")),
@@ -153,8 +155,8 @@ mod tests {
         assert_eq!(std::collections::HashSet::from(keys).len(), keys.len());
     }
 
-    /// How many decisions are remembered, and the bytes held, after many more requests than there is
-    /// room for, each with a path of 30 kB.
+    /// Returns the number of cached decisions and the bytes held, after five times as many requests
+    /// as the capacity, each with a path of 30 kB.
     fn held(capacity: u64, diagnostics: impl Fn(&str) -> Vec<Value>) -> (u64, u64) {
         let decisions = Decisions::new(capacity, HOUR);
         let policy = policy(POLICY);
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn long_paths_take_no_room() {
+    fn long_paths_do_not_fill_the_cache() {
         let (remembered, bytes) = held(32, |_| Vec::new());
         assert_eq!(remembered, 32);
         assert!(bytes < 32 * DECISION_SHARE as u64, "{bytes} bytes");
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn long_diagnostics_count_as_several_decisions() {
-        // Each counts as 8. The bytes are not compared: moka frees what it has let go later.
+        // Each counts as 8. The bytes are not compared: moka frees evicted entries later.
         let (remembered, _) = held(32, |path| vec![Value::from(path)]);
         assert_eq!(remembered, 4);
     }

@@ -1,4 +1,4 @@
-//! The decision contract: what a policy's result must look like, and what follows from it.
+//! The decision contract: the format of a policy's result, and the decision that it gives.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::{EvaluationError, PolicyUnavailable};
 
 /// The decision of a policy about a request.
 ///
-/// A request that the policy layer of `caracal-revocation-layer` lets through carries it in its
-/// extensions.
+/// The policy layer of `caracal-revocation-layer` puts it into the extensions of each request that
+/// it admits.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PolicyDecision {
@@ -19,9 +19,9 @@ pub struct PolicyDecision {
     pub version: Arc<str>,
     /// The digest of that policy: [`PolicyBundle::digest`](crate::PolicyBundle::digest).
     pub digest: Arc<str>,
-    /// The digest that was computed of its modules and data.
+    /// The digest that this process computed from the modules and the data.
     pub(crate) content: Arc<str>,
-    /// The decision itself.
+    /// Allow or deny.
     pub effect: PolicyEffect,
     /// The policies that determined it, as the policy reports them.
     pub determining_policies: Arc<[Value]>,
@@ -42,16 +42,16 @@ pub enum DecisionError {
     Evaluation(#[from] EvaluationError),
 }
 
-/// Allow or deny.
+/// The effect of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyEffect {
-    /// The request may go on.
+    /// The request is admitted.
     Allow,
-    /// It may not.
+    /// The request is denied.
     Deny,
 }
 
-/// A result that follows the contract.
+/// A result that conforms to the contract.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyResult {
     pub(crate) effect: PolicyEffect,
@@ -63,7 +63,7 @@ impl PolicyResult {
     /// Reads a result. Anything but a complete allow or deny is an error, so the request is denied.
     pub(crate) fn read(mut result: Value) -> Result<Self, EvaluationError> {
         let Some(members) = result.as_object_mut() else {
-            return Err(EvaluationError::Contract("it is not an object"));
+            return Err(EvaluationError::Contract("the result is not an object"));
         };
         match members.get("evaluation_status").and_then(Value::as_str) {
             Some("complete") => {}
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_complete_is_an_error_also_where_the_schema_allows_it() {
+    fn rejects_incomplete_result_that_the_schema_allows() {
         for status in ["partial", "error"] {
             let result = result("allow", status);
             assert!(schema().is_valid(&result));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_schema_refuses_is_an_error() {
+    fn rejects_result_that_the_schema_rejects() {
         let mut cases = vec![
             json!(null),
             json!(true),

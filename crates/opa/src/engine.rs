@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use crate::{PolicyBundle, PolicyInput};
 
-/// A future behind a pointer.
+/// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Prepares bundles for evaluation, outside of requests.
 pub trait PolicyEngine: fmt::Debug + Send + Sync + 'static {
-    /// Compiles the zone's bundle, or pushes it to another program.
+    /// Compiles the zone's bundle, or sends it to another program.
     ///
-    /// The future's error is [`PrepareError::Rejected`] for a bundle that can never be prepared, and
-    /// [`PrepareError::Unavailable`] for a failure that is worth a retry.
+    /// The future's error is [`PrepareError::Rejected`] for a bundle that can never be prepared,
+    /// and [`PrepareError::Unavailable`] for a failure that is worth a retry.
     fn prepare(
         &self,
         zone: &str,
@@ -42,7 +42,7 @@ pub trait PreparedPolicy: Send + Sync {
     }
 }
 
-/// A value, now or later.
+/// The result of an evaluation: a value, or a future of it.
 #[must_use]
 pub enum Evaluation {
     /// The value.
@@ -63,15 +63,16 @@ impl fmt::Debug for Evaluation {
 /// The reason why a bundle cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
-    /// It does not compile, or does what is not allowed. The same bundle is not tried again.
-    #[error("refused: {0}")]
+    /// The bundle does not compile, or uses something that is not allowed. The same bundle is not
+    /// tried again.
+    #[error("the bundle was rejected: {0}")]
     Rejected(String),
     /// The engine is unavailable, or does not have the bundle yet.
-    #[error("unavailable: {0}")]
+    #[error("the engine is unavailable: {0}")]
     Unavailable(String),
 }
 
-/// The reason why an evaluation has no value. The request is then denied.
+/// The reason why an evaluation gives no decision. The request is then denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluationError {
@@ -87,11 +88,11 @@ pub enum EvaluationError {
     /// The policy itself failed.
     #[error("the evaluation failed: {0}")]
     Failed(String),
-    /// The engine is unavailable, or its answer cannot be read.
-    #[error("the engine did not answer: {0}")]
+    /// The engine is unavailable, or its response cannot be read.
+    #[error("the engine gave no usable response: {0}")]
     Unreachable(String),
-    /// The engine holds another version of the policy than the one that was loaded.
-    #[error("the engine holds another version of the policy")]
+    /// The engine has another version of the policy than the loaded one.
+    #[error("the engine has another version of the policy")]
     OtherVersion,
     /// The value breaks the decision contract.
     #[error("the result breaks the decision contract: {0}")]

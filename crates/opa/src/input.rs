@@ -1,4 +1,4 @@
-//! The input of a decision.
+//! The input of a policy decision.
 
 mod schema;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 pub use schema::InvalidInput;
 use schema::{SCHEMA_VERSION, check};
 
-/// The type of a principal that is an application, as the STS spells it.
+/// The `type` of an application as a principal, as the STS writes it.
 const APPLICATION: &str = "Application";
 
-/// The input of one decision: who wants to do what to which resource, and in what context.
+/// The input of one decision: the principal, the resource, the action and the context.
 ///
 /// ```
 /// use caracal_revocation_opa::{PolicyInput, Principal, Resource};
@@ -31,16 +31,16 @@ const APPLICATION: &str = "Application";
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyInput(Value);
 
-/// Who asks.
+/// The client that makes the request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal(Map<String, Value>);
 
-/// What is asked for.
+/// The resource that the request concerns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource(Map<String, Value>);
 
 impl Principal {
-    /// A principal of this type with this id, in this zone. None of them may be empty.
+    /// Creates a principal of this type with this id, in this zone. None of them may be empty.
     #[must_use]
     pub fn new(kind: &str, id: &str, zone: &str) -> Self {
         Self(object([("type", json!(kind)), ("id", json!(id)), ("zone_id", json!(zone))]))
@@ -55,8 +55,8 @@ impl Principal {
 }
 
 impl Resource {
-    /// A resource of this type, id and identifier (its URI), with no scopes yet. None of them may
-    /// be empty.
+    /// Creates a resource with this type, id and identifier (its URI), and without scopes. None of
+    /// the three may be empty.
     #[must_use]
     pub fn new(kind: &str, id: &str, identifier: &str) -> Self {
         Self(object([
@@ -67,7 +67,7 @@ impl Resource {
         ]))
     }
 
-    /// Adds a scope that is asked for.
+    /// Adds a requested scope.
     #[must_use]
     pub fn with_scope(mut self, scope: &str) -> Self {
         if let Some(Value::Array(scopes)) = self.0.get_mut("scopes") {
@@ -85,10 +85,11 @@ impl Resource {
 }
 
 impl PolicyInput {
-    /// An input without session and delegation; the scopes asked for are the resource's.
+    /// Creates an input without a session or a delegation. The requested scopes are those of the
+    /// resource.
     ///
-    /// What is not known is left out, as Caracal's STS does, and never `null`: Rego's
-    /// `not input.delegation_edge` is true of what is missing, and false of `null`.
+    /// An unknown member is absent, as in the input of Caracal's STS, and never `null`. In Rego,
+    /// `not input.delegation_edge` is true if the member is absent, and false if it is `null`.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl PolicyInput {
         }))
     }
 
-    /// An input that was made otherwise. A `null` in it stays: leave out what is not known.
+    /// Creates an input from JSON. A `null` in it stays, so leave unknown members out.
     ///
     /// # Errors
     ///
@@ -122,8 +123,8 @@ impl PolicyInput {
         Ok(Self(value))
     }
 
-    /// Sets the method and the decoded path of the request, and the path's segments as
-    /// `action.segments`: `/files/a` and `/files/a/` have the same two.
+    /// Sets the method and the decoded path of the request. Also sets the path's segments as
+    /// `action.segments`: both `/files/a` and `/files/a/` have the segments `files` and `a`.
     #[must_use]
     pub fn with_request(self, method: &str, path: &str) -> Self {
         let segments = path.strip_prefix('/').unwrap_or_default();
@@ -145,7 +146,7 @@ impl PolicyInput {
         if route.is_empty() { self } else { self.with("/action", "route", json!(route)) }
     }
 
-    /// Makes this application the principal, unless `id` is empty.
+    /// Sets the principal to this application, unless `id` is empty.
     #[must_use]
     pub fn with_application(self, id: &str) -> Self {
         if id.is_empty() {
@@ -199,8 +200,8 @@ impl PolicyInput {
         self.with("/context/actor_claims", name, value.into())
     }
 
-    /// Adds a claim of the verified token of the subject that the actor acts for. Without any there
-    /// is no subject: the input has no `context.subject_claims`.
+    /// Adds a claim from the verified token of the subject for which the actor acts. Without such a
+    /// claim, the input has no `context.subject_claims`.
     #[must_use]
     pub fn with_subject_claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         if let Some(context) = self.0.pointer_mut("/context").and_then(Value::as_object_mut) {
@@ -209,13 +210,13 @@ impl PolicyInput {
         self.with("/context/subject_claims", name, value.into())
     }
 
-    /// The zone of the principal, whose policy decides.
+    /// Returns the zone of the principal. The policy of this zone decides.
     #[must_use]
     pub fn zone(&self) -> &str {
         self.0.pointer("/principal/zone_id").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The input as JSON.
+    /// Returns the input as JSON.
     #[must_use]
     pub const fn as_value(&self) -> &Value {
         &self.0

@@ -1,8 +1,9 @@
 //! The bookkeeping of one zone: which invalidations are in force, and which are still awaited.
 //!
-//! It does no I/O: the loading task reports what it heard, what it loaded and when, and gets the
-//! action to take. An invalidation is in force only once a load that began after it was heard has
-//! brought the version that it names. An error changes nothing.
+//! The ledger does no I/O. The loading task reports each invalidation and each loaded version with
+//! its time, and the ledger returns the action to take. An invalidation is in force only once a
+//! load that began after its receipt has brought the version that it names. An error changes
+//! nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,26 +14,26 @@ use crate::limits::MAX_VERSIONS;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    /// Every invalidation up to this generation is in force; none before the first load.
+    /// Every invalidation up to this generation is in force. `None` before the first load.
     in_force: Option<u64>,
-    /// The highest generation heard of.
+    /// The highest generation received.
     heard: u64,
-    /// When the oldest invalidation that is not in force was published.
+    /// The publication time of the oldest invalidation that is not in force.
     pending_since: Option<Moment>,
-    /// When the oldest invalidation that was heard since the current attempt began was published.
+    /// The publication time of the oldest invalidation received since the current attempt began.
     heard_since_begin: Option<Moment>,
-    /// When the load began that last confirmed the served policy.
+    /// The start of the load that last confirmed the served policy as current.
     confirmed: Option<Moment>,
     current: Option<Version>,
     /// A bundle that does not compile: it is not tried again.
     broken: Option<Version>,
-    /// Versions heard of or loaded, the newest last.
+    /// Versions that a message named or a load brought, the newest last.
     seen: VecDeque<Arc<str>>,
-    /// Versions that were replaced by a version that a message named.
+    /// Versions that a version named in a message has replaced.
     replaced: VecDeque<Arc<str>>,
 }
 
-/// A version, the digest that came with it, and the digest that was computed of its content.
+/// A version, the digest that its source set, and the digest that this process computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) version: Arc<str>,
@@ -54,13 +55,13 @@ pub(crate) struct Attempt {
 /// The action to take with a bundle that was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoadAction {
-    /// None: the bundle is served already.
+    /// No action: the bundle is already served.
     Same,
     /// Prepare the bundle, then serve it.
     New,
-    /// None: the bundle did not compile before.
+    /// No action: the bundle did not compile before.
     KnownBroken,
-    /// None: the source is behind, since a message has replaced this version.
+    /// No action: a message has replaced this version, so the source is behind.
     Older,
 }
 
@@ -75,7 +76,7 @@ impl Attempt {
 }
 
 impl Ledger {
-    /// Notes an invalidation. One without a time of publication counts as published `now`.
+    /// Records an invalidation. One without a publication time counts as published `now`.
     pub(crate) fn hear(&mut self, told: &PolicyInvalidation, now: Moment) {
         if told.generation <= self.heard {
             return;
@@ -115,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that the loaded version is served.
+    /// Records that the loaded version is served.
     pub(crate) fn install(
         &mut self,
         attempt: &Attempt,
@@ -131,7 +132,7 @@ impl Ledger {
                 }
                 self.replaced.retain(|older| *older != loaded.version);
             } else {
-                // Messages may be lost, and one of them may have gone back to an older version.
+                // Messages may be lost, and a lost one may have named an older version.
                 self.replaced.clear();
             }
         }
@@ -140,14 +141,14 @@ impl Ledger {
         self.settle(attempt, answered);
     }
 
-    /// Notes that the zone has no policy, by its source.
+    /// Records that, by its source, the zone has no policy.
     pub(crate) fn install_none(&mut self, attempt: &Attempt) {
         self.current = None;
         self.broken = None;
         self.settle(attempt, attempt.awaited.is_none());
     }
 
-    /// Notes that the loaded version does not compile.
+    /// Records that the loaded version does not compile.
     pub(crate) fn refuse(&mut self, loaded: Version) {
         self.broken = Some(loaded);
     }
@@ -160,12 +161,13 @@ impl Ledger {
         }
     }
 
-    /// Returns `true` if every invalidation that was heard is in force.
+    /// Returns `true` if every received invalidation is in force.
     pub(crate) fn is_settled(&self) -> bool {
         self.in_force.is_some_and(|in_force| in_force >= self.heard)
     }
 
-    /// Returns `true` if the newest bundle does not compile, also after an error of the source.
+    /// Returns `true` if the newest bundle does not compile. An error of the source does not change
+    /// it.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken.is_some()
     }

@@ -1,4 +1,5 @@
-//! Policies per zone: loaded when they are invalidated, of a known age, evaluated per request.
+//! Policies per zone. Loads them when they are invalidated, tracks their age, and evaluates them
+//! for each request.
 //!
 //! [`ZonePolicies`] loads each zone's policy from your [`PolicySource`]. It learns of
 //! `caracal.policy.invalidate` from the [`Revocations`] that a follower feeds. It asks a
@@ -43,33 +44,33 @@
 //! # }
 //! ```
 //!
-//! In reading order: a [`PolicySource`] returns a [`PolicyBundle`]; [`PolicyOptions`] sets how it is
-//! loaded and how old it may be; [`ZonePolicies`] keeps it current; [`ZoneStatus`] reports its state;
-//! [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`].
+//! In reading order: a [`PolicySource`] returns a [`PolicyBundle`]; [`PolicyOptions`] sets how it
+//! is loaded and how old it may be; [`ZonePolicies`] keeps it current; [`ZoneStatus`] reports its
+//! state; [`RegoEngine`] and [`OpaEngine`] evaluate a [`PolicyInput`].
 //!
 //! # When a policy is loaded
 //!
 //! A zone's policy is loaded on its first request, on every invalidation, on a safety poll, and on
-//! [`ZonePolicies::refresh`]. It is never loaded twice at a time. An invalidation is in force once a
-//! load that began after the message has brought the version that it names (or one that
+//! [`ZonePolicies::refresh`]. It is never loaded twice at a time. An invalidation is in force once
+//! a load that began after the message has brought the version that it names (or one that
 //! [covers](PolicyBundle::covering) it). Until then the load is retried, with growing pauses. An
-//! error, a wrong digest and a bundle that does not compile do not end the retries. A version that a
-//! message has replaced does not come back without another message.
+//! error, a wrong digest and a bundle that does not compile do not end the retries. A version that
+//! a message has replaced does not come back without another message.
 //!
-//! A source that goes back to an unknown version without a message looks like one that goes
-//! forward. Read the policy from a place that has the newest version.
+//! If a source returns an older version that this process has never seen, it looks like a newer
+//! one. So read the policy from a place that has the newest version.
 //!
 //! # Ages
 //!
-//! Each zone has two ages. The *policy age* is the time since the load began that last confirmed the
-//! policy as current. It stays small for a policy that is not edited. The *invalidation age* is the
-//! time since the oldest invalidation that is not in force was published, or zero. Requests are
+//! Each zone has two ages. The *policy age* is the time since the load began that last confirmed
+//! the policy as current. It stays small for a policy that is not edited. The *invalidation age* is
+//! the time since the oldest invalidation that is not in force was published, or zero. Requests are
 //! denied beyond a bound on either age. Handlers read them from [`ZonePolicies::status`].
 //!
 //! # Metrics
 //!
-//! Recorded through the [`metrics`](::metrics) facade; install the recorder first. The gauges of ages
-//! are updated every second.
+//! Recorded through the [`metrics`](::metrics) facade; install the recorder first. The gauges of
+//! ages are updated every second.
 //!
 //! | metric | kind | meaning |
 //! |---|---|---|
@@ -77,12 +78,12 @@
 //! | `caracal_sts_opa_max_invalidation_age_seconds` | gauge | the maximum over zones of the invalidation age |
 //! | `caracal_sts_opa_policy_age_seconds{zone}` | gauge | the policy age |
 //! | `caracal_sts_opa_invalidation_age_seconds{zone}` | gauge | the invalidation age |
-//! | `caracal_sts_opa_poll_interval_seconds` | gauge | between safety polls |
+//! | `caracal_sts_opa_poll_interval_seconds` | gauge | the time between safety polls |
 //! | `caracal_sts_opa_zones` | gauge | zones in use |
 //! | `caracal_sts_opa_load_total`, `caracal_sts_opa_load_seconds` | counter, histogram | loads from the source |
 //! | `caracal_sts_opa_load_errors_total{reason}` | counter | attempts that failed, by [`LoadFailure::label`] |
 //! | `caracal_sts_opa_compile_total`, `…_compile_errors_total`, `…_compile_seconds` | counters, histogram | bundles compiled or pushed |
-//! | `caracal_sts_opa_eval_total`, `…_eval_errors_total`, `…_eval_seconds` | counters, histogram | evaluations; cached decisions are none |
+//! | `caracal_sts_opa_eval_total`, `…_eval_errors_total`, `…_eval_seconds` | counters, histogram | evaluations; cached decisions do not count |
 //!
 //! # Features
 //!
@@ -90,7 +91,7 @@
 //! |---|---|---|
 //! | `embedded` | yes | [`RegoEngine`] |
 //! | `server` | yes | [`OpaEngine`] |
-//! | `time` | no | the built-ins `time.*`; `time.now_ns` stays refused unless allowed by name |
+//! | `time` | no | the built-ins `time.*`; `time.now_ns` stays rejected unless allowed by name |
 //! | `pattern-cache` | no | a cache of compiled patterns, behind one lock |
 //!
 //! [`Revocations`]: caracal_revocation_state::Revocations

@@ -28,7 +28,8 @@ pub(crate) struct LoaderContext {
     pub(crate) metrics: Metrics,
 }
 
-/// Loads the zone's policy whenever it must be, until the zone is idle.
+/// Keeps the zone's policy current: loads it on each invalidation, poll and request for a load.
+/// Returns once the zone is idle.
 pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     let mut changes = context.revocations.policy_changes();
     let mut state = ZonePolicyState::clone(&zone.state.load());
@@ -69,7 +70,7 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
             }
             tokio::select! {
                 () = &mut sleep => break,
-                // Many requests ask at once when an engine has another version.
+                // Many requests wake this task at once when an engine has another version.
                 () = zone.wake.notified() => {
                     no_later(sleep.as_mut(), began + context.options.retry.0);
                 }
@@ -82,7 +83,7 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     }
 }
 
-/// Varies an interval by a tenth, so that the replicas of a service do not ask in step.
+/// Varies an interval by up to a tenth, so that the replicas of a service do not poll in step.
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
@@ -93,7 +94,7 @@ fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
     }
 }
 
-/// Loads once, and notes the outcome in the state.
+/// Loads once, and records the result in the state.
 async fn attempt(
     zone: &Zone,
     context: &LoaderContext,
@@ -126,14 +127,14 @@ async fn load_and_prepare(
     let options = &context.options;
     let request = PolicyRequest { zone: &zone.name, awaited: attempt.awaited() };
     let began = Instant::now();
-    // The user's code may panic; the task that keeps the zone's policy current goes on.
+    // The source is user code and may panic; this task must go on.
     let load = AssertUnwindSafe(async { context.source.load_boxed(request).await });
     let load = load.catch_unwind();
     let load = tokio::time::timeout(options.load_timeout, load);
     let loaded = listening(zone, context, state, changes, load).await;
     context.metrics.loaded(began.elapsed());
     let bundle = loaded
-        .map_err(|_| (LoadFailure::SourceTimeout, "the source took too long".to_owned()))?
+        .map_err(|_| (LoadFailure::SourceTimeout, "the source exceeded the load timeout".to_owned()))?
         .map_err(|_| (LoadFailure::Source, "the source panicked".to_owned()))?
         .map_err(|error| (LoadFailure::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
@@ -153,7 +154,7 @@ async fn load_and_prepare(
     match action {
         LoadAction::Older => return Err((LoadFailure::OlderVersion, version.version.to_string())),
         LoadAction::KnownBroken => {
-            return Err((LoadFailure::Broken, "the same bundle again".to_owned()));
+            return Err((LoadFailure::Broken, "the source returned the bundle that does not compile again".to_owned()));
         }
         LoadAction::Same => state.ledger.install(attempt, version, answers),
         LoadAction::New => {
@@ -178,8 +179,8 @@ async fn load_and_prepare(
                     state.ledger.refuse(version);
                     return Err((LoadFailure::Broken, words));
                 }
-                Ok(Err(_)) => return Err((LoadFailure::Engine, "it panicked".to_owned())),
-                Err(_) => return Err((LoadFailure::Engine, "it took too long".to_owned())),
+                Ok(Err(_)) => return Err((LoadFailure::Engine, "the engine panicked".to_owned())),
+                Err(_) => return Err((LoadFailure::Engine, "the engine exceeded the prepare timeout".to_owned())),
             }
         }
     }
@@ -204,7 +205,7 @@ fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, L
     Ok(Version { version: bundle.version().into(), digest, content })
 }
 
-/// Waits for the work, and notes invalidations until it ends.
+/// Waits for the work. Records invalidations until it ends.
 async fn listening<T>(
     zone: &Zone,
     context: &LoaderContext,
@@ -239,7 +240,7 @@ fn tell(
     if before == Some(trouble) {
         tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
     } else if trouble == LoadFailure::NotYetAwaited {
-        tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the source is behind");
+        tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the policy source does not have the announced version yet; retrying");
     } else {
         tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");
     }

@@ -1,4 +1,4 @@
-//! The metrics, registered once so that a request only adds to them.
+//! The metrics. They are registered once, so that a request only updates them.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl Metrics {
         counter!(LOAD_ERRORS, "reason" => trouble.label()).increment(1);
     }
 
-    /// Ages grow by themselves, so this is told again and again.
+    /// Sets the age gauges. Called repeatedly, because ages grow without an event.
     pub(crate) fn ages(&self, zones: &[ZoneStatus]) {
         let max = |age: fn(&ZoneStatus) -> Duration| {
             zones.iter().map(age).max().unwrap_or_default().as_secs_f64()
@@ -99,7 +99,7 @@ impl Metrics {
         }
     }
 
-    /// A zone that leaves has no age any more; the recorder cannot forget it.
+    /// Sets the age gauges of a removed zone to zero, because a recorder cannot remove a gauge.
     pub(crate) fn left(zone: &str) {
         gauge!(AGE, "zone" => zone.to_owned()).set(0.0);
         gauge!(INVALIDATION, "zone" => zone.to_owned()).set(0.0);
@@ -110,23 +110,23 @@ fn describe() {
     let seconds = Unit::Seconds;
     describe_gauge!(MAX_AGE, seconds, "The maximum over zones of the policy age.");
     describe_gauge!(MAX_INVALIDATION, seconds, "The maximum over zones of the invalidation age.");
-    describe_gauge!(AGE, seconds, "Since the zone's policy was last confirmed current.");
+    describe_gauge!(AGE, seconds, "Time since the zone's policy was last confirmed current.");
     describe_gauge!(
         INVALIDATION,
         seconds,
-        "Since an invalidation was published that is not in force yet; 0 when none."
+        "Time since the oldest invalidation that is not in force was published; 0 if there is none."
     );
-    describe_gauge!(POLL_INTERVAL, seconds, "Between safety polls of a zone.");
+    describe_gauge!(POLL_INTERVAL, seconds, "Time between safety polls of a zone.");
     describe_gauge!(ZONES, "Zones in use.");
-    describe_counter!(EVAL, "Evaluations of policies.");
+    describe_counter!(EVAL, "Policy evaluations.");
     describe_counter!(EVAL_ERRORS, "Evaluations without a complete allow or deny.");
-    describe_histogram!(EVAL_SECONDS, seconds, "How long evaluations took.");
+    describe_histogram!(EVAL_SECONDS, seconds, "Duration of evaluations.");
     describe_counter!(COMPILE, "Bundles that were compiled or pushed.");
-    describe_counter!(COMPILE_ERRORS, "Bundles that could not be.");
-    describe_histogram!(COMPILE_SECONDS, seconds, "How long that took.");
-    describe_counter!(LOAD, "Answers asked of the policy source.");
-    describe_counter!(LOAD_ERRORS, "Attempts to load that failed, by reason.");
-    describe_histogram!(LOAD_SECONDS, seconds, "How long the policy source took.");
+    describe_counter!(COMPILE_ERRORS, "Bundles that could not be compiled or pushed.");
+    describe_histogram!(COMPILE_SECONDS, seconds, "Duration of compiling or pushing a bundle.");
+    describe_counter!(LOAD, "Loads from the policy source.");
+    describe_counter!(LOAD_ERRORS, "Failed attempts to load a policy, by reason.");
+    describe_histogram!(LOAD_SECONDS, seconds, "Duration of loads from the policy source.");
 }
 
 impl std::fmt::Debug for Metrics {

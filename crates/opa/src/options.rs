@@ -1,4 +1,4 @@
-//! The options of policies, and their defaults with the reasons.
+//! The options of policies, with their defaults and the reasons for them.
 
 use std::time::Duration;
 
@@ -17,33 +17,33 @@ pub struct PolicyOptions {
     /// The first and the longest pause between failed attempts. 50 ms and 5 seconds by default: a
     /// replica catches up in between, and an outage is not made worse.
     pub retry: (Duration, Duration),
-    /// Deny when the policy was last confirmed current longer ago. 5 minutes by default: several
-    /// safety polls may fail.
+    /// Requests are denied if the policy was last confirmed as current longer ago than this. 5
+    /// minutes by default: several safety polls may fail.
     pub deny_after_unconfirmed: Duration,
-    /// Deny when an invalidation that is not in force was published longer ago. 60 seconds by
-    /// default, as for a stale revocation state.
+    /// Requests are denied if an invalidation that is not in force was published longer ago than
+    /// this. 60 seconds by default, as for a stale revocation state.
     pub deny_after_invalidation: Duration,
     /// The effect of a bundle that does not compile.
     pub broken_bundle: InvalidBundle,
-    /// A zone without requests for this time leaves. 15 minutes by default: its memory is freed.
+    /// A zone without requests for this time is removed, to free its memory. 15 minutes by default.
     pub idle: Duration,
-    /// The maximum number of zones. Requests of further zones are denied. 1,024 by default, to bound
-    /// memory.
+    /// The maximum number of zones. Requests of further zones are denied. 1,024 by default, to
+    /// bound memory.
     pub max_zones: usize,
-    /// The time that a zone's first requests wait for its policy. 5 seconds by default: clients wait
-    /// that long.
+    /// The maximum time that a zone's first requests wait for its policy. 5 seconds by default:
+    /// clients usually wait that long.
     pub first_load_wait: Duration,
     /// Accepts a bundle without a digest. Off by default. A bundle with a wrong digest is never
     /// accepted.
     pub insecure_accept_undigested: bool,
 }
 
-/// The effect of a bundle that does not compile, while no bound on age denies anyway.
+/// The effect of a bundle that does not compile. The bounds on age apply in both cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidBundle {
-    /// The last good bundle keeps serving, with an error in the log and in the status.
+    /// The last valid bundle stays in use. The log and the zone's status have the error.
     KeepLastGood,
-    /// Everything is denied until a bundle compiles.
+    /// Every request is denied until a bundle compiles.
     Deny,
 }
 

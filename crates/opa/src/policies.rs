@@ -1,4 +1,4 @@
-//! The policies of every zone in use, asked for decisions.
+//! The policies of every zone in use, and the entry point for decisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::{
     PolicyInput, PolicyOptions, PolicySource, PolicyUnavailable, ZoneStatus,
 };
 
-/// The policies of every zone in use. Clones share them; dropping the last clone ends the loading.
+/// The policies of every zone in use. Clones share them. Dropping the last clone ends the loading.
 ///
 /// The crate's documentation has an example. Each zone that a request asks for has one task. The
 /// task loads the zone's policy at once, after every invalidation that [`Revocations`] reports, on
@@ -30,7 +30,7 @@ pub struct ZonePolicies {
     remembered: Option<Decisions>,
 }
 
-/// A decision, now or later.
+/// A decision, or a future of it.
 #[doc(hidden)]
 pub enum Deciding {
     Now(Result<PolicyDecision, DecisionError>),
@@ -70,8 +70,8 @@ impl ZonePolicies {
     ///
     /// # Errors
     ///
-    /// [`DecisionError`] when there is no usable policy, or it gives neither a complete allow nor a
-    /// complete deny: deny the request.
+    /// [`DecisionError`] if there is no usable policy, or if the policy gives neither a complete
+    /// allow nor a complete deny. Deny the request then.
     ///
     /// # Panics
     ///
@@ -83,12 +83,12 @@ impl ZonePolicies {
         }
     }
 
-    /// Loads the zone's policy on demand, and returns the zone's status after the load. Two such loads
-    /// begin at least the shorter pause of [`PolicyOptions::retry`] apart.
+    /// Loads the zone's policy on demand, and returns the zone's status after the load. Two such
+    /// loads begin at least the shorter pause of [`PolicyOptions::retry`] apart.
     ///
     /// # Errors
     ///
-    /// [`PolicyUnavailable::TooManyZones`].
+    /// [`PolicyUnavailable::TooManyZones`] if the maximum number of zones is in use.
     ///
     /// # Panics
     ///
@@ -96,7 +96,7 @@ impl ZonePolicies {
     pub async fn refresh(&self, zone: &str) -> Result<ZoneStatus, PolicyUnavailable> {
         loop {
             let zone = self.owner.zone(zone)?;
-            // A zone that leaves just now does not answer: it enters again.
+            // A zone that was removed does not answer. It is added again.
             if zone.until_answered(zone.want()).await {
                 return Ok(self.owner.zones.status(&zone));
             }
@@ -121,16 +121,16 @@ impl ZonePolicies {
         &self.owner.zones.context.revocations
     }
 
-    /// Adds a cache of up to `capacity` decisions, for the policy layer. Its documentation names the
-    /// parts of a cache key.
+    /// Adds a cache of up to `capacity` decisions, for the policy layer. Its documentation names
+    /// the parts of a cache key.
     #[doc(hidden)]
     #[must_use]
     pub fn with_decision_cache(self, capacity: u64, time_to_live: Duration) -> Self {
         Self { remembered: Some(Decisions::new(capacity, time_to_live)), ..self }
     }
 
-    /// Decides at once if the decision is cached, or if the policy is loaded and its engine need not
-    /// wait.
+    /// Decides at once if the decision is cached, or if the policy is loaded and its engine need
+    /// not wait.
     #[doc(hidden)]
     #[must_use]
     pub fn deciding(&self, input: PolicyInput) -> Deciding {
@@ -207,7 +207,7 @@ impl ZonePolicies {
                 if decision != Err(EvaluationError::OtherVersion.into()) {
                     return decision;
                 }
-                // The engine has a newer version than is served: load, and evaluate once more.
+                // The engine has another version than the loaded one: load, and evaluate once more.
                 let _ = tokio::time::timeout(wait, zone.until_answered(zone.want())).await;
             } else {
                 let _ = tokio::time::timeout(wait, zone.until_answered(1)).await;

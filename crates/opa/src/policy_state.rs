@@ -1,4 +1,4 @@
-//! The state of a zone's policy: what is served, how old it is, and whether it may be used.
+//! The state of a zone's policy: the served version, its age, and the check that it is usable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct ZonePolicyState {
     pub(crate) trouble: Option<LoadFailure>,
 }
 
-/// A policy that is ready: compiled here, or pushed to the server that evaluates it.
+/// A policy that is ready for evaluation: compiled in this process, or on an OPA server.
 pub(crate) struct LoadedPolicy {
     pub(crate) version: Version,
     pub(crate) prepared: Arc<dyn PreparedPolicy>,
@@ -41,14 +41,14 @@ pub enum LoadFailure {
     OlderVersion,
     /// The source returned another version than the awaited one.
     NotYetAwaited,
-    /// The bundle does not compile, or does what is not allowed.
+    /// The bundle does not compile, or uses something that is not allowed.
     Broken,
     /// The engine is unavailable, or does not have the bundle yet.
     Engine,
 }
 
 impl LoadFailure {
-    /// The trouble as a label, such as `wrong_digest`.
+    /// Returns the failure as a label, such as `wrong_digest`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -68,25 +68,25 @@ impl LoadFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyUnavailable {
-    /// None was loaded yet.
+    /// No policy was loaded yet.
     #[error("the zone's policy is not loaded")]
     NotLoaded,
-    /// The source says that the zone has none.
+    /// The source returned no policy for the zone.
     #[error("the zone has no policy")]
     NoPolicy,
     /// The newest bundle does not compile, and the options deny requests then.
     #[error("the zone's policy does not compile")]
     Broken,
-    /// It was last confirmed current too long ago.
-    #[error("the zone's policy was last confirmed {age:?} ago")]
+    /// The policy was last confirmed as current too long ago.
+    #[error("the zone's policy was last confirmed as current {age:?} ago")]
     Unconfirmed {
-        /// How long ago.
+        /// The time since then.
         age: Duration,
     },
-    /// An invalidation was published too long ago and is not in force.
-    #[error("the zone's policy was invalidated {age:?} ago")]
+    /// An invalidation is not in force and was published too long ago.
+    #[error("the zone's policy was invalidated {age:?} ago, and the new one is not loaded")]
     Invalidated {
-        /// How long ago.
+        /// The time since the publication.
         age: Duration,
     },
     /// The maximum number of zones is in use.
@@ -100,17 +100,17 @@ pub enum PolicyUnavailable {
 pub struct ZoneStatus {
     /// The zone.
     pub zone: Arc<str>,
-    /// The version that is served, if any.
+    /// The served version, if any.
     pub version: Option<Arc<str>>,
-    /// The digest of what is served.
+    /// The digest of the served policy.
     pub digest: Option<Arc<str>>,
-    /// The time since the load began that last confirmed the policy as current. Without such a load,
-    /// the time since the zone's first request.
+    /// The time since the load began that last confirmed the policy as current. Without such a
+    /// load, the time since the zone's first request.
     pub confirmed_age: Duration,
     /// The time since the oldest invalidation that is not in force was published; zero if there is
     /// none.
     pub invalidation_age: Duration,
-    /// The version that is awaited, where a message names one.
+    /// The version that a pending invalidation names, if it names one.
     pub awaited: Option<Arc<str>>,
     /// The reason why the last attempt to load failed, if it did.
     pub trouble: Option<LoadFailure>,

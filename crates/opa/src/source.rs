@@ -6,10 +6,10 @@ use std::future::Future;
 use crate::PolicyBundle;
 use crate::engine::BoxFuture;
 
-/// Loads the policy of a zone: from a database, a folder, a bundle server.
+/// Loads the policy of a zone from a database, a folder or a bundle server.
 ///
-/// A zone is loaded on its first request, after an invalidation, on a safety poll, and on demand. It
-/// is never loaded twice at a time. A load that exceeds the load timeout counts as an error.
+/// A zone is loaded on its first request, after an invalidation, on a safety poll, and on demand.
+/// It is never loaded twice at a time. A load that exceeds the load timeout counts as an error.
 ///
 /// ```
 /// use caracal_revocation_opa::{PolicyBundle, PolicyRequest, PolicySource, SourceError};
@@ -58,7 +58,7 @@ impl<'a> PolicyRequest<'a> {
     }
 }
 
-/// A source that could not answer. Its text goes to the log: it must hold no secret.
+/// An error of a source. Its text goes to the log, so it must hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SourceError(String);

@@ -1,4 +1,4 @@
-//! One zone as requests see it.
+//! One zone, as requests and its loading task share it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,21 +10,21 @@ use tokio::sync::{Notify, watch};
 
 use crate::policy_state::ZonePolicyState;
 
-/// One zone: its policy state, and the loads that are asked for.
+/// One zone: its policy state, and the requests for a load.
 #[derive(Debug)]
 pub(crate) struct Zone {
     pub(crate) name: Arc<str>,
     pub(crate) state: ArcSwap<ZonePolicyState>,
-    /// Milliseconds of the monotonic clock at the last request.
+    /// The time of the last request, in milliseconds of the monotonic clock.
     used: AtomicU64,
-    /// The number of loads that were asked for.
+    /// The number of requested loads.
     pub(crate) wanted: AtomicU64,
-    /// The last of them that an attempt has answered; [`LEFT`] once the zone has left.
+    /// The last requested load that an attempt has answered; [`LEFT`] once the zone is removed.
     pub(crate) answered: watch::Sender<u64>,
     pub(crate) wake: Notify,
 }
 
-/// No attempt answers any more: the zone has left.
+/// The zone is removed, so no attempt will answer.
 const LEFT: u64 = u64::MAX;
 
 impl Zone {
@@ -39,7 +39,8 @@ impl Zone {
         }
     }
 
-    /// Notes a request, at most once a second: threads that write to it slow each other down.
+    /// Records a request, at most once a second, because threads that write here slow each other
+    /// down.
     pub(crate) fn touch(&self, now: Moment) {
         let now = millis(now);
         if now.saturating_sub(self.used.load(Ordering::Relaxed)) >= 1_000 {
@@ -52,7 +53,7 @@ impl Zone {
         Duration::from_millis(unused) > idle
     }
 
-    /// Asks for a load that begins after this call, and returns the number to wait for.
+    /// Requests a load that begins after this call. Returns the number to wait for.
     pub(crate) fn want(&self) -> u64 {
         let number = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
@@ -60,14 +61,14 @@ impl Zone {
     }
 
     /// Waits until an attempt that began after [`want`](Self::want) has ended, with or without
-    /// success. Returns `false` if there was none, since the zone has left.
+    /// success. Returns `false` if the zone was removed before such an attempt.
     pub(crate) async fn until_answered(&self, number: u64) -> bool {
         let mut answered = self.answered.subscribe();
-        // The sender lives as long as the zone: there is always an answer to wait for.
+        // The sender lives as long as the zone, so the wait always ends with a value.
         answered.wait_for(|answered| *answered >= number).await.is_ok_and(|last| *last != LEFT)
     }
 
-    /// Ends the waiting for loads: the zone has left.
+    /// Marks the zone as removed, and ends every wait for a load.
     pub(crate) fn leave(&self) {
         self.answered.send_replace(LEFT);
     }
@@ -82,12 +83,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_waits_for_a_zone_that_leaves_is_let_go() {
+    async fn removed_zone_ends_waits() {
         let now = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
         let zone = Zone::new("z-1", now);
         let number = zone.want();
         let waiting = zone.until_answered(number);
         zone.leave();
-        assert!(!waiting.await, "nobody answered");
+        assert!(!waiting.await, "no load has answered");
     }
 }

@@ -13,7 +13,7 @@ use crate::policy_state::LoadedPolicy;
 use crate::zone::Zone;
 use crate::{PolicyUnavailable, ZoneStatus};
 
-/// Owns the zones: its end is the end of their tasks.
+/// Owns the zones. Dropping it ends their tasks.
 pub(crate) struct ZonesOwner {
     pub(crate) zones: Arc<Zones>,
     /// Dropped with the owner, which ends the tasks.
@@ -24,18 +24,18 @@ pub(crate) struct ZonesOwner {
 pub(crate) struct Zones {
     pub(crate) context: LoaderContext,
     by_name: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
-    /// Locked to change the map. `true` once a task reports the ages.
+    /// Locked to change the map. The value is `true` once a task reports the ages.
     joining: Mutex<bool>,
 }
 
 impl ZonesOwner {
-    /// Owns no zones yet.
+    /// Creates an owner without zones.
     pub(crate) fn new(context: LoaderContext) -> Self {
         let zones = Zones { context, by_name: ArcSwap::default(), joining: Mutex::new(false) };
         Self { zones: Arc::new(zones), alive: watch::Sender::new(()) }
     }
 
-    /// Returns the zone, which enters with its first request.
+    /// Returns the zone. Adds it on its first request.
     ///
     /// # Panics
     ///
@@ -108,7 +108,7 @@ impl Zones {
         statuses
     }
 
-    /// Runs the zone's loading task, and removes the zone at its end.
+    /// Runs the zone's loading task, and removes the zone when the task ends.
     async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
         keep_current(&zone, &self.context).await;
         let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,13 @@
-//! Which built-ins a policy may reach, and which of them can take long in a single call.
+//! The built-ins that a policy may call, and those of them whose single call may take long.
 
-/// How a built-in behaves.
+/// The behaviour of a built-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// Its value depends on its arguments only, and a call takes no longer than reading them.
+    /// The value depends only on the arguments, and a call takes no longer than reading them.
     Prompt,
-    /// Its value depends on its arguments only; small arguments can make it take long.
+    /// The value depends only on the arguments, but small arguments can make a call take long.
     Long,
-    /// It reaches the network, the clock or chance, or is not known to give OPA's values.
+    /// It depends on the network, the clock or randomness, or is not known to give OPA's values.
     Refused,
 }
 
@@ -127,13 +127,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_are_sorted_and_apart() {
+    fn lists_are_sorted_and_disjoint() {
         assert!(PROMPT.is_sorted() && LONG.is_sorted());
         assert!(!PROMPT.iter().any(|name| LONG.contains(name)));
     }
 
     #[test]
-    fn the_corpus_calls_each_allowed_builtin() {
+    fn corpus_calls_each_allowed_builtin() {
         let corpus = include_str!("../../tests/differential/corpus.jsonl");
         for name in PROMPT.iter().chain(LONG) {
             assert!(corpus.contains(&format!("{name}(")), "{name}");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reaches_network_clock_or_chance_and_what_is_not_known_is_refused() {
+    fn rejects_impure_and_unknown_builtins() {
         for name in [
             "http.send",
             "net.lookup_ip_addr",

@@ -45,14 +45,14 @@ pub(super) fn compile(bundle: &PolicyBundle, settings: &Settings) -> Result<Rego
             (name, rewritten(module, globals, objects))
         })
         .collect();
-    // Parsed for each thread: shared reference counts would slow the threads down.
+    // Parsed once for each thread, because shared reference counts would slow the threads down.
     let engines = (0..settings.threads).map(|_| engine(bundle, &texts));
     Ok(RegoPolicy::new(engines.collect::<Result<_, _>>()?, manner))
 }
 
 fn engine(bundle: &PolicyBundle, modules: &[(String, String)]) -> Result<Engine, String> {
     let mut engine = Engine::new();
-    // The original was within regorus' limits. The rewritten text has longer lines.
+    // The original text is within regorus' limits, but the rewritten text has longer lines.
     engine.set_policy_length_config(PolicyLengthConfig {
         max_col: NonZeroU32::MAX,
         max_file_bytes: NonZeroUsize::MAX,

@@ -19,7 +19,7 @@ use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
     pub(super) time_limit: Duration,
-    /// On a blocking thread, since one step may take long.
+    /// `true` for an evaluation on a blocking thread, because one step may take long.
     pub(super) beside: bool,
     pub(super) deterministic: bool,
 }
@@ -27,11 +27,11 @@ pub(super) struct Manner {
 pub(super) struct RegoPolicy(Arc<Engines>);
 
 struct Engines {
-    /// One for each thread. Each thread looks first at another place, so that its engine is mostly
-    /// still in its core's cache.
+    /// One place for each thread. Each thread begins its search at a different place, so that it
+    /// mostly finds its last engine, which is still in its core's cache.
     places: Box<[Place]>,
     manner: Manner,
-    /// The number of evaluations that may run on blocking threads.
+    /// Limits the number of evaluations on blocking threads.
     beside: Arc<Semaphore>,
 }
 
@@ -85,7 +85,7 @@ impl Engines {
         self: &Arc<Self>,
         input: Value,
     ) -> Result<serde_json::Value, EvaluationError> {
-        // An evaluation that goes on after its limit keeps its place until it ends.
+        // An evaluation that continues after its limit keeps its permit until it ends.
         let place = Arc::clone(&self.beside).acquire_owned().await;
         let place = place.map_err(|_| EvaluationError::Busy)?;
         let engines = Arc::clone(self);
@@ -113,15 +113,15 @@ impl Engines {
         }));
         match result {
             Ok(Ok(value)) => {
-                // After a clone, the place may be taken.
+                // The place may be occupied if this engine is a clone.
                 let _ = place.engine.push(engine);
                 match value {
                     Value::Undefined => Err(EvaluationError::Undefined),
                     value => to_json(&value).map_err(EvaluationError::Failed),
                 }
             }
-            // An engine that failed or panicked keeps what the evaluation has left behind, such as
-            // values of loops: it is not used again.
+            // An engine that failed or panicked may keep state of the evaluation, such as values of
+            // loops. It is not used again.
             Ok(Err(error)) => Err(match error.downcast_ref::<LimitError>() {
                 Some(LimitError::TimeLimitExceeded { .. }) => EvaluationError::TimeLimit,
                 _ => EvaluationError::Failed(last_line(&error)),
@@ -131,14 +131,14 @@ impl Engines {
     }
 }
 
-/// Returns the last line of an error. regorus quotes the policy before it.
+/// Returns the last line of an error. In the lines before it, regorus quotes the policy.
 pub(super) fn last_line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     last.trim().chars().take(MAX_ERROR_TEXT).collect()
 }
 
-/// The number of threads that have evaluated so far.
+/// The number of threads that have evaluated a policy so far.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {

@@ -1,4 +1,4 @@
-//! Built-ins that fail where regorus gives another value than OPA.
+//! Guards in front of built-ins: a call fails if regorus would return another value than OPA.
 
 use regorus::unstable::{ArithOp, BUILTINS, Expr, Ref, Span, numbers};
 use regorus::{Engine, Source, Value};
@@ -7,10 +7,10 @@ use super::rewrite::arithmetic;
 
 const FRACTION: &str = "arithmetic with a fraction";
 
-/// Why a built-in is not called.
+/// The result of a guard: `Err` with the reason if the built-in must not be called.
 type Denial = Result<(), &'static str>;
 
-/// Puts the guards in front of the built-ins and of arithmetic.
+/// Installs the guards of the built-ins and of arithmetic.
 pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
     for op in [ArithOp::Add, ArithOp::Sub, ArithOp::Mul, ArithOp::Div, ArithOp::Mod] {
         put_arithmetic(engine, op)?;
@@ -29,7 +29,7 @@ pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
         put(engine, name, is_not_empty)?;
     }
     put(engine, "to_number", has_no_space)?;
-    // Where the pattern and the text are among the arguments.
+    // The arguments name the position of the pattern and of the text.
     put(engine, "regex.match", |args| has_common_pattern(args.first(), args.get(1)))?;
     put(engine, "regex.find_n", |args| has_common_pattern(args.first(), args.get(1)))?;
     put(engine, "regex.replace", |args| has_common_pattern(args.get(1), args.first()))?;
@@ -65,7 +65,7 @@ fn put_arithmetic(engine: &mut Engine, op: ArithOp) -> Result<(), String> {
     engine.add_extension(name.to_owned(), 2, Box::new(call)).map_err(|error| error.to_string())
 }
 
-/// The place of an expression that stands in no file.
+/// Returns an expression with a position outside of any file.
 fn nowhere(name: &str) -> Result<Ref<Expr>, String> {
     let source = Source::from_contents(name.to_owned(), String::new());
     let source = source.map_err(|error| error.to_string())?;
@@ -73,8 +73,8 @@ fn nowhere(name: &str) -> Result<Ref<Expr>, String> {
     Ok(Ref::new(Expr::Null { span, value: Value::Null, eidx: 0 }))
 }
 
-/// OPA computes with fractions in decimal, regorus in binary. So an operand is an integer, or both are
-/// so small and so few binary digits long that both ways give the same.
+/// Allows integers, and fractions that are small and have few binary digits. OPA computes with
+/// decimal fractions and regorus with binary ones; for these operands both give the same result.
 fn has_exact_operands(args: &[Value]) -> Denial {
     let is_integer = |arg: &Value| !matches!(arg, Value::Number(number) if !number.is_integer());
     let is_short = |arg: &Value| {
@@ -84,7 +84,7 @@ fn has_exact_operands(args: &[Value]) -> Denial {
     if args.iter().all(is_integer) || args.iter().all(is_short) { Ok(()) } else { Err(FRACTION) }
 }
 
-/// `%s` of strings, `%d` of integers and `%v`, without flags, and as many as there are values.
+/// Allows `%s` for strings, `%d` for integers and `%v`, without flags, one for each value.
 fn is_plain(args: &[Value]) -> Denial {
     let [Value::String(format), Value::Array(values)] = args else {
         return Err("sprintf needs a string and an array");
@@ -111,7 +111,8 @@ fn is_plain(args: &[Value]) -> Denial {
     Ok(())
 }
 
-/// Sets come after objects in OPA, and before them in regorus.
+/// Rejects sets and objects together: OPA orders objects before sets, and regorus sets before
+/// objects.
 fn has_one_order(args: &[Value]) -> Denial {
     let (mut sets, mut objects) = (false, false);
     let mut rest: Vec<&Value> = Vec::new();
@@ -143,7 +144,7 @@ fn is_integer(value: &Value) -> bool {
     matches!(value, Value::Number(_)) && (value.as_i64().is_ok() || value.as_u64().is_ok())
 }
 
-/// OPA adds and multiplies fractions in decimal.
+/// Rejects fractions: OPA adds and multiplies decimal fractions, and regorus binary ones.
 fn has_no_fraction(args: &[Value]) -> Denial {
     let is_fine = |item: &Value| !matches!(item, Value::Number(_)) || is_integer(item);
     let all = match args.first() {
@@ -154,7 +155,7 @@ fn has_no_fraction(args: &[Value]) -> Denial {
     if all { Ok(()) } else { Err(FRACTION) }
 }
 
-/// OPA changes the case letter by letter.
+/// Rejects text beyond ASCII: OPA changes the case of each character alone.
 fn is_ascii(args: &[Value]) -> Denial {
     match args.first() {
         Some(Value::String(text)) if !text.is_ascii() => Err("the case of a letter beyond ASCII"),
@@ -178,9 +179,9 @@ fn has_no_space(args: &[Value]) -> Denial {
     }
 }
 
-/// Go and Rust read patterns alike where they have no more than this: escapes of punctuation and
-/// of `bBdDsSwWnrt`, groups, repetitions, and classes without operators. Beyond ASCII, they differ
-/// in what `\d`, `\s`, `\w`, `\b` and `(?i)` match.
+/// Allows patterns that Go and Rust interpret alike: escapes of punctuation and of `bBdDsSwWnrt`,
+/// groups, repetitions, and classes without operators. `\d`, `\s`, `\w`, `\b` and `(?i)` are
+/// allowed only on ASCII text, because they match different characters beyond it.
 fn has_common_pattern(pattern: Option<&Value>, text: Option<&Value>) -> Denial {
     let Some(Value::String(pattern)) = pattern else { return Ok(()) };
     let mut chars = pattern.chars().peekable();
@@ -200,7 +201,7 @@ fn has_common_pattern(pattern: Option<&Value>, text: Option<&Value>) -> Denial {
                 if next == '^' {
                     chars.next();
                 }
-                // Here it stands for itself.
+                // A `]` at the start of a class is a literal.
                 if chars.peek() == Some(&']') {
                     chars.next();
                 }

@@ -32,7 +32,7 @@ async fn evaluate(policy: &dyn PreparedPolicy, path: &str) -> Result<Value, Eval
 }
 
 #[tokio::test]
-async fn evaluates_the_result_for_each_input_on_many_threads() {
+async fn evaluates_inputs_on_many_threads() {
     let engine = RegoEngine::new().with_threads(2).with_time_limit(Duration::from_secs(5));
     let body = r#"result := {"path": input.action.path, "n": count(data.grants)} if true"#;
     let module = format!("package caracal.authz\nimport rego.v1\n{body}");
@@ -47,7 +47,7 @@ async fn evaluates_the_result_for_each_input_on_many_threads() {
                 for n in 0..500 {
                     let path = format!("/{thread}/{n}");
                     let Evaluation::Ready(result) = policy.evaluate(&input(&path)) else {
-                        panic!("a prompt policy is evaluated at once");
+                        panic!("the policy has no slow built-in, so the result is ready");
                     };
                     assert_eq!(result.unwrap(), json!({ "path": path, "n": 2 }));
                 }
@@ -57,7 +57,7 @@ async fn evaluates_the_result_for_each_input_on_many_threads() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_does_not_compile_or_has_no_result_is_refused() {
+async fn rejects_bundle_that_does_not_compile_or_has_no_result() {
     let engine = RegoEngine::new();
     for body in ["result := {", "result := nowhere(1)", "other := 1", "result := 1 result := 2 {"] {
         assert!(prepare(&engine, body).await.is_err(), "{body}");
@@ -65,7 +65,7 @@ async fn a_bundle_that_does_not_compile_or_has_no_result_is_refused() {
 }
 
 #[tokio::test]
-async fn what_reaches_network_clock_or_chance_is_refused() {
+async fn rejects_builtins_of_network_clock_or_randomness() {
     let engine = RegoEngine::new();
     for call in [
         r#"http.send({"method": "get", "url": "http://127.0.0.1"})"#,
@@ -82,7 +82,7 @@ async fn what_reaches_network_clock_or_chance_is_refused() {
 }
 
 #[tokio::test]
-async fn a_built_in_that_was_allowed_by_name_runs_and_is_not_deterministic() {
+async fn allowed_builtin_runs_and_makes_policy_nondeterministic() {
     let engine = RegoEngine::new()
         .with_time_limit(Duration::from_secs(5))
         .insecure_allow_builtin("rand.intn");
@@ -92,7 +92,7 @@ async fn a_built_in_that_was_allowed_by_name_runs_and_is_not_deterministic() {
 }
 
 #[tokio::test]
-async fn a_policy_that_calls_itself_is_refused() {
+async fn rejects_recursive_policy() {
     let engine = RegoEngine::new();
     for body in [
         "f(x) := f(x + 1)\nresult := f(1)",
@@ -104,7 +104,8 @@ async fn a_policy_that_calls_itself_is_refused() {
     }
 }
 
-/// Rules, functions, loops in functions, calls and loops that nest so deep, and the words of a refusal.
+/// Evaluates rules, functions, loops in functions, calls and loops that nest this many levels deep.
+/// Returns each result, or the reason for a rejection.
 async fn nested(levels: usize) -> Vec<Result<Value, String>> {
     let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
     let chain = |rule: fn(usize) -> String, count: usize| -> String {
@@ -131,7 +132,7 @@ async fn nested(levels: usize) -> Vec<Result<Value, String>> {
 }
 
 #[tokio::test]
-async fn nesting_fits_on_the_stack_or_is_refused() {
+async fn nesting_fits_on_the_stack_or_is_rejected() {
     for result in nested(200).await {
         assert!(result == Ok(json!(7)), "{result:?}");
     }
@@ -147,22 +148,22 @@ result := count([1 | some a in r; some b in r; some c in r; some d in r; some e 
 "#;
 
 #[tokio::test]
-async fn an_endless_loop_is_cut_off() {
+async fn endless_loop_ends_at_the_time_limit() {
     let engine = RegoEngine::new().with_time_limit(Duration::from_millis(20));
     let policy = prepare(&engine, ENDLESS).await.unwrap();
     let began = Instant::now();
     assert_eq!(evaluate(&*policy, "/").await, Err(EvaluationError::TimeLimit));
     assert!(began.elapsed() < Duration::from_secs(10));
-    // The machine that was cut off is good for the next evaluation, and cut off again.
+    // The policy can be evaluated again, and ends at the time limit again.
     assert_eq!(evaluate(&*policy, "/").await, Err(EvaluationError::TimeLimit));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_single_call_that_takes_long_does_not_hold_up_the_request() {
+async fn request_does_not_wait_for_one_long_call() {
     let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_millis(50));
     let policy = prepare(&engine, "result := count(numbers.range(1, 3000000))").await.unwrap();
     assert!(matches!(policy.evaluate(&input("/")), Evaluation::Pending(_)));
-    // Whether it is cut off depends on the machine; that it is not waited for does not.
+    // A fast machine may complete the call within the limit.
     let results = [evaluate(&*policy, "/").await, evaluate(&*policy, "/").await];
     for result in results {
         assert!(matches!(result, Err(EvaluationError::TimeLimit) | Ok(_)), "{result:?}");
@@ -170,7 +171,7 @@ async fn a_single_call_that_takes_long_does_not_hold_up_the_request() {
 }
 
 #[tokio::test]
-async fn failed_evaluation_leaves_nothing_behind() {
+async fn failed_evaluation_does_not_affect_the_next() {
     let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
     let body = r#"
         number(text) := to_number(text)
@@ -186,7 +187,7 @@ async fn failed_evaluation_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_undefined_result_is_an_error() {
+async fn undefined_result_is_an_error() {
     let engine = RegoEngine::new().with_time_limit(Duration::from_secs(5));
     let policy = prepare(&engine, r#"result := 1 if input.action.path == "/x""#).await.unwrap();
     assert_eq!(evaluate(&*policy, "/x").await, Ok(json!(1)));
@@ -194,13 +195,13 @@ async fn an_undefined_result_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_path_that_the_input_chooses_reaches_no_rule_without_an_end() {
+async fn path_from_input_cannot_cause_endless_recursion() {
     let engine = RegoEngine::new().with_time_limit(Duration::from_millis(100));
     let body = r#"
         other := 1
         result := data.caracal[input.action.path]
     "#;
-    // Refused when compiled, or an error when evaluated; never the end of the process.
+    // The policy is rejected, or its evaluation fails. The process does not crash.
     if let Ok(policy) = prepare(&engine, body).await {
         assert!(evaluate(&*policy, "authz").await.is_err());
     }

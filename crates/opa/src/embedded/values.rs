@@ -1,5 +1,5 @@
-//! Between JSON and Rego's values, on the path of each evaluation: by hand, since that takes half
-//! the allocations of going through serde.
+//! Converts between JSON and Rego's values for each evaluation. It does not use serde, which needs
+//! twice the allocations.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use regorus::Value as Rego;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-/// An input as Rego sees it.
+/// Converts an input to a Rego value.
 pub(super) fn to_rego(json: &Json) -> Result<Rego, String> {
     Ok(match json {
         Json::Null => Rego::Null,
@@ -22,7 +22,7 @@ pub(super) fn to_rego(json: &Json) -> Result<Rego, String> {
             all.into()
         }
         Json::Object(members) => {
-            // Collecting would sort what is sorted.
+            // `collect` would sort the members, which are already sorted.
             let mut all = BTreeMap::new();
             for (name, value) in members {
                 all.insert(Rego::String(name.as_str().into()), to_rego(value)?);
@@ -32,7 +32,8 @@ pub(super) fn to_rego(json: &Json) -> Result<Rego, String> {
     })
 }
 
-/// A result as JSON, as OPA writes it: sets become arrays, and names that are no strings their text.
+/// Converts a result to JSON, as OPA does: a set becomes an array, and a key that is not a string
+/// becomes its JSON text.
 pub(super) fn to_json(rego: &Rego) -> Result<Json, String> {
     Ok(match rego {
         Rego::Null => Json::Null,
@@ -84,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_are_those_of_serde(json in json()) {
+        fn conversions_agree_with_serde(json in json()) {
             let rego = to_rego(&json).unwrap();
             prop_assert_eq!(&rego, &Rego::deserialize(&json).unwrap());
             prop_assert_eq!(to_json(&rego).unwrap(), serde_json::to_value(&rego).unwrap());
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_an_array_and_a_name_is_its_text() {
+    fn converts_set_to_array_and_key_to_text() {
         let set: std::collections::BTreeSet<_> = [Rego::from(2_u64), Rego::from(1_u64)].into();
         assert_eq!(to_json(&set.into()).unwrap(), serde_json::json!([1, 2]));
         let mut members: BTreeMap<_, _> = [(Rego::from(1_u64), Rego::Null)].into();

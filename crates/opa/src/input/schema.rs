@@ -1,15 +1,15 @@
-//! The contract's schema of an input, of 2026-05-20, in code.
+//! The contract's schema of a policy input, version 2026-05-20, in code.
 
 use serde_json::Value;
 
 pub(super) const SCHEMA_VERSION: &str = "2026-05-20";
 
-/// An input that the schema does not allow; names the part at fault.
+/// An input that the schema does not allow. The text names the invalid part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the policy input is not what its schema says: {0}")]
+#[error("the policy input does not match its schema at {0}")]
 pub struct InvalidInput(&'static str);
 
-/// The place of a part, and the check of its value.
+/// The JSON pointer of a part, and the check of its value.
 type Part = (&'static str, fn(&Value) -> bool);
 
 /// Checks an input against the schema. A test compares this code with the schema's file.

@@ -34,7 +34,7 @@ fn full() -> Value {
 }
 
 #[test]
-fn what_the_builders_make_is_what_the_schema_says() {
+fn built_inputs_match_the_schema() {
     let input = PolicyInput::new(
         &Principal::new("application", "app-1", "z-1").with("labels", vec!["prod"]),
         &Resource::new("api", "r-1", "https://api.example").with_scope("read"),
@@ -54,7 +54,7 @@ fn what_the_builders_make_is_what_the_schema_says() {
 }
 
 #[test]
-fn leaves_out_what_is_not_known() {
+fn leaves_unknown_members_out() {
     let principal = Principal::new("application", "app-1", "z-1");
     let input = PolicyInput::new(&principal, &Resource::new("api", "r-1", "r"), "x").unwrap();
     let input = input
@@ -77,9 +77,9 @@ fn leaves_out_what_is_not_known() {
     );
 }
 
-/// Compares with the input of the contract's vectors, but for what only the STS knows.
+/// Compares with the input in the contract's vectors, without the members that only the STS knows.
 #[test]
-fn builders_spell_what_sts_spells() {
+fn built_input_equals_the_input_of_the_sts() {
     let text = include_str!("../../tests/policy-input.sts.valid.json");
     let vector: Value = serde_json::from_str(text).unwrap();
     assert!(schema().is_valid(&vector));
@@ -100,7 +100,7 @@ fn builders_spell_what_sts_spells() {
         .with_delegation("delegation-1")
         .with_actor_claim("caracal_client_id", "app-1")
         .with_subject_claim("sub", "user-1");
-    // More scopes than are asked for.
+    // The resource has more scopes than are requested.
     input.0["resource"]["scopes"] = json!(["read", "write"]);
     assert_eq!(input, expected);
 }
@@ -124,7 +124,7 @@ fn segments_leave_out_a_trailing_slash() {
 }
 
 #[test]
-fn an_input_is_taken_exactly_if_the_schema_takes_it() {
+fn accepts_exactly_the_inputs_that_the_schema_accepts() {
     let schema = schema();
     let mut cases = vec![full()];
     let values = [

@@ -11,7 +11,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn told(generation: u64, version: Option<&str>, published: u64) -> PolicyInvalidation {
-    // The struct grows elsewhere, so it is made by changing an empty one.
+    // The struct is `non_exhaustive`, so the test changes a default value.
     let mut told = PolicyInvalidation::default();
     told.generation = generation;
     told.version = version.map(Arc::from);
@@ -23,7 +23,7 @@ fn version(name: &str) -> Version {
     Version { version: name.into(), digest: name.into(), content: name.into() }
 }
 
-/// A load that was answered with this version, from begin to end.
+/// Runs a whole load that brings this version.
 fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) -> LoadAction {
     let attempt = ledger.begin(told, at(now));
     let answers = |awaited: &str| awaited == name;
@@ -35,7 +35,7 @@ fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) ->
 }
 
 #[test]
-fn an_invalidation_is_pending_until_a_load_that_began_after_it_brings_its_version() {
+fn invalidation_is_pending_until_later_load_brings_its_version() {
     let mut ledger = Ledger::default();
     load(&mut ledger, &told(0, None, 0), 1, "v1");
     assert!(ledger.is_settled());
@@ -55,7 +55,7 @@ fn an_invalidation_is_pending_until_a_load_that_began_after_it_brings_its_versio
 }
 
 #[test]
-fn an_invalidation_heard_while_loading_is_not_consumed_by_that_load() {
+fn load_does_not_settle_invalidation_received_during_it() {
     let mut ledger = Ledger::default();
     let attempt = ledger.begin(&told(1, Some("v1"), 1), at(2));
     ledger.hear(&told(2, Some("v1"), 3), at(3));
@@ -65,25 +65,25 @@ fn an_invalidation_heard_while_loading_is_not_consumed_by_that_load() {
 }
 
 #[test]
-fn a_version_that_a_message_has_replaced_does_not_come_back_by_itself() {
+fn replaced_version_needs_a_message_to_come_back() {
     let mut ledger = Ledger::default();
     load(&mut ledger, &told(0, None, 0), 1, "v1");
     load(&mut ledger, &told(1, Some("v2"), 2), 3, "v2");
     assert_eq!(load(&mut ledger, &told(1, Some("v2"), 2), 4, "v1"), LoadAction::Older);
-    // A message that goes back to it does.
+    // A message that names the older version brings it back.
     assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 6, "v1"), LoadAction::New);
     assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), LoadAction::Older);
-    // And after a hole nobody can tell.
+    // After a gap, the order of versions is unknown, so an older one is accepted.
     assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), LoadAction::New);
     assert_eq!(
         load(&mut ledger, &told(3, None, 8), 10, "v2"),
         LoadAction::Same,
-        "it is not replaced"
+        "no version counts as replaced"
     );
 }
 
 #[test]
-fn a_bundle_that_does_not_compile_is_not_tried_again_and_confirms_nothing() {
+fn broken_bundle_is_not_retried_and_confirms_nothing() {
     let mut ledger = Ledger::default();
     load(&mut ledger, &told(0, None, 0), 1, "v1");
     let attempt = ledger.begin(&told(1, Some("v2"), 2), at(3));
@@ -97,15 +97,17 @@ fn a_bundle_that_does_not_compile_is_not_tried_again_and_confirms_nothing() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The source moves on to the next version; its message goes under way.
+    /// The source publishes the next version, and its message is sent.
     Publish,
-    /// A message arrives: the one at this place among those under way, once or twice.
+    /// The message at this position among those in transit arrives. With `true`, it arrives again
+    /// later.
     Deliver(usize, bool),
-    /// Messages under way are lost, and that is noticed.
+    /// The messages in transit are lost, and the gap is detected.
     Hole,
     Begin,
-    /// The load at hand ends: with an error, or what the source held so many versions ago.
+    /// The running load ends with an error.
     Fail,
+    /// The running load ends with a version this many versions behind the newest.
     Answer(usize),
     DoesNotCompile,
 }
@@ -122,7 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The zone as the revocation state tells of it: by the order in which versions were decided.
+/// The zone as the revocation state reports it. Versions are in the order of their decisions.
 #[derive(Default)]
 struct World {
     newest: usize,
@@ -151,13 +153,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn no_interleaving_leaves_an_older_version_in_force_after_the_source_recovers(
+    fn newest_version_is_in_force_after_source_recovers(
         steps in prop::collection::vec(step(), 0..80),
         late in 0..3_usize,
     ) {
         let (mut world, mut ledger, mut now) = (World::default(), Ledger::default(), 0);
         let mut attempt: Option<Attempt> = None;
-        // What was heard of or loaded, and what of that a message is known to have replaced.
+        // The versions received or loaded, and those of them that a message has replaced.
         let (mut known, mut replaced) = (BTreeSet::new(), BTreeSet::new());
         for step in steps {
             now += 1;
@@ -197,8 +199,8 @@ proptest! {
                         ledger.install(&begun, version(&name), answers);
                         prop_assert!(!replaced.contains(&n), "v{n} came back");
                         known.insert(n);
-                        // What a message asks for has replaced whatever was known before, unless a
-                        // later message may be lost.
+                        // The version that a message names replaces all versions known before,
+                        // unless a later message may be lost.
                         let is_asked_for = begun.awaited.as_deref() == Some(&*name);
                         if begun.pending && is_asked_for && !world.unknown {
                             replaced.extend(known.range(..n).copied());
@@ -215,8 +217,8 @@ proptest! {
                 Step::Deliver(..) => {}
             }
         }
-        // A load that began before ends with what the source held then. The source recovers and
-        // every message arrives; loads go on as long as one is due. A safety poll is due anyway.
+        // A load that began before ends with an older version. Then the source recovers, every
+        // message arrives, and loads continue while one is due. A safety poll is always due.
         if let Some(begun) = attempt {
             let late = version(&format!("v{}", world.newest.saturating_sub(late)));
             let answers = |awaited: &str| awaited == &*late.version;

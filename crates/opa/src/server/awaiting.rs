@@ -1,4 +1,4 @@
-//! An OPA that loads bundles by itself: which revision it has activated, and what it decides.
+//! An OPA that loads bundles by itself: checks its active revision, and requests decisions.
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::{EvaluationError, PrepareError};
 
 const QUERY: &str = "/v1/data/caracal/authz/result?provenance=true";
 
-/// Checks by OPA's status that the bundle's active revision is this version.
+/// Checks in OPA's status that this version is the active revision of the bundle.
 pub(super) async fn reached(
     opa: &OpaServer,
     bundle: &str,
@@ -33,7 +33,7 @@ pub(super) async fn reached(
     )))
 }
 
-/// Asks for a decision. It counts only if it was made under this version of the bundle.
+/// Requests a decision. Rejects it if OPA decided with another revision of the bundle.
 pub(super) async fn ask(
     opa: &OpaServer,
     bundle: &str,
@@ -48,7 +48,7 @@ pub(super) async fn ask(
     answered.result.ok_or(EvaluationError::Undefined)
 }
 
-/// Returns the revision that an answer was made under, by its provenance.
+/// Returns the revision of the bundle in the provenance of a response.
 fn revision<'a>(provenance: Option<&'a Value>, bundle: &str) -> Option<&'a str> {
     provenance?.get("bundles")?.get(bundle)?.get("revision")?.as_str()
 }

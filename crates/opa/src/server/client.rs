@@ -47,28 +47,28 @@ pub struct OpaServer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpaServerError {
-    /// The address is not `http://host`, with an optional port and path. For TLS, use a proxy next to
-    /// the service.
-    #[error("http://host:port is expected")]
+    /// The address is not `http://host`, with an optional port and path. For TLS, use a proxy next
+    /// to the service.
+    #[error("the address is not of the form http://host:port")]
     Address,
     /// The token cannot be sent in a header.
-    #[error("the token cannot stand in a header")]
+    #[error("the token has characters that a header cannot hold")]
     Token,
 }
 
-/// An answer of OPA.
+/// A response of OPA.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     body: Bytes,
 }
 
 impl OpaServer {
-    /// Creates the client of the server at this address. By default a request may take 1 second, and
-    /// 32 requests may run at a time.
+    /// Creates the client of the server at this address. By default a request may take 1 second,
+    /// and 32 requests may run at a time.
     ///
     /// # Errors
     ///
-    /// [`OpaServerError::Address`].
+    /// [`OpaServerError::Address`] if the address has another form.
     pub fn new(address: &str) -> Result<Self, OpaServerError> {
         let uri: Uri = address.trim().parse().map_err(|_| OpaServerError::Address)?;
         let is_plain = uri.scheme_str() == Some("http") && uri.query().is_none();
@@ -96,7 +96,7 @@ impl OpaServer {
     ///
     /// # Errors
     ///
-    /// [`OpaServerError::Token`].
+    /// [`OpaServerError::Token`] if a header cannot hold the token.
     pub fn with_token(mut self, token: &str) -> Result<Self, OpaServerError> {
         let value = HeaderValue::try_from(format!("Bearer {token}"));
         let mut value = value.map_err(|_| OpaServerError::Token)?;
@@ -117,7 +117,7 @@ impl OpaServer {
         self
     }
 
-    /// Sends a request. The error never holds what was sent.
+    /// Sends a request. The error text never holds the content of the request.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -126,7 +126,7 @@ impl OpaServer {
     ) -> Result<Answer, String> {
         tokio::time::timeout(self.timeout, self.send_unhurried(method, path, content))
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)))
+            .unwrap_or_else(|_| Err(format!("no response within {:?}", self.timeout)))
     }
 
     async fn send_unhurried(
@@ -154,14 +154,14 @@ impl OpaServer {
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body = whole(response.into_body(), MAX_ANSWER).await;
-        let body = body.ok_or("the answer broke off, or is too long")?;
+        let body = body.ok_or("the response is incomplete or too long")?;
         drop(place);
         Ok(Answer { status, body })
     }
 }
 
-/// Reads a body into one buffer. Returns `None` if it is longer than the limit, or breaks off. The
-/// memory follows its bytes: `BodyExt::collect` would keep some 32 bytes for each chunk.
+/// Reads a body into one buffer. Returns `None` if the body is longer than the limit, or is cut
+/// off. `BodyExt::collect` would keep about 32 more bytes for each chunk.
 async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -194,7 +194,7 @@ impl Content<'_> {
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         let read = serde_json::from_slice(&self.body);
-        read.map_err(|_| format!("{}: the answer is not the JSON that OPA documents", self.status))
+        read.map_err(|_| format!("{}: the response is not the JSON that OPA documents", self.status))
     }
 
     /// Returns OPA's error code, such as `invalid_parameter`.
@@ -212,14 +212,14 @@ impl Answer {
     }
 }
 
-/// An answer of OPA's data API. Without a `result` the query is undefined.
+/// A response of OPA's data API. Without a `result`, the value is undefined.
 #[derive(Deserialize)]
 pub(super) struct Answered<T> {
     pub(super) result: Option<T>,
     pub(super) provenance: Option<Value>,
 }
 
-/// Reads an answer of the data API.
+/// Reads a response of the data API.
 pub(super) fn answered<T: DeserializeOwned>(
     answer: Result<Answer, String>,
 ) -> Result<Answered<T>, EvaluationError> {
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// So many bytes, each in a chunk of its own.
+    /// A body of this many bytes, one byte per chunk.
     struct Chunks(usize);
 
     impl Body for Chunks {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_an_answer_follows_its_bytes_not_its_chunks() {
+    fn response_memory_depends_on_bytes_not_chunks() {
         let longest = 256 * 1024;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let used = allocation_counter::measure(|| {

@@ -1,4 +1,5 @@
-//! The engine: one OPA server for each zone, which is pushed to or awaited.
+//! The engine that evaluates on OPA servers: one server per zone, which gets pushed bundles or
+//! loads them by itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,24 +20,32 @@ use crate::{
     PreparedPolicy,
 };
 
-/// Lets OPA servers decide, by the value of `data.caracal.authz.result` there.
+/// Evaluates policies on OPA servers: requests the value of `data.caracal.authz.result`.
 ///
-/// An OPA has one `data.caracal.authz`, so each zone has an OPA of its own; requests of zones
-/// that have none are denied. Either this process
+/// An OPA server has only one `data.caracal.authz`, so each zone needs its own server. Requests of
+/// a zone without a server are denied. There are two ways to get the policy onto the server.
 ///
-/// - *pushes*: modules by `PUT /v1/policies/caracal/…`, data by `PUT /v1/data/…`, and last a
-///   module of this crate's own, `caracal_pushed`, with the digest of what was pushed. That takes
-///   several requests, so evaluations wait while it lasts; a push that fails is taken back, and if
-///   that fails too the zone is denied until one succeeds. Each answer is asked for together with
-///   the digest (`POST /v1/data/caracal_pushed/answer`) and counts only if it is the right one: an
-///   OPA that restarted, or that another process pushed something else to, is pushed to again.
-///   What the OPA holds besides is its own business. Meant for an OPA beside each process: those
-///   that share one disturb each other for the moment of a push.
-/// - or *awaits*: the OPA loads bundles by itself, and a version counts as loaded once
-///   `GET /v1/status` reports it as the active revision of the named bundle. Each answer of
-///   `POST /v1/data/caracal/authz/result` must then come from that revision (`?provenance=true`).
-///   The OPA's configuration needs `bundles` and `status` (such as `status.console: true`). Better
-///   for an OPA that many processes share.
+/// # Pushing
+///
+/// This process pushes the bundle: the modules with `PUT /v1/policies/caracal/…`, and the data with
+/// `PUT /v1/data/…`. Last, it pushes a module of this crate, `caracal_pushed`, with the digest of
+/// the push. Evaluations wait during a push. If a push fails, the bundle before it is restored. If
+/// that fails too, the zone's requests are denied until a push succeeds.
+///
+/// Each decision is requested together with the digest (`POST /v1/data/caracal_pushed/answer`). If
+/// the digest differs, OPA was restarted or another process pushed another bundle. The decision is
+/// then rejected, and the bundle is pushed again. Other policies and data on the server stay as
+/// they are. Use this way for an OPA next to each process: processes that share an OPA deny each
+/// other's requests for the time of a push.
+///
+/// # Awaiting
+///
+/// The OPA loads bundles by itself. A version counts as loaded once `GET /v1/status` reports it as
+/// the active revision of the named bundle. Each response of `POST /v1/data/caracal/authz/result`
+/// must come from that revision (`?provenance=true`). The OPA's configuration needs `bundles` and
+/// `status` (such as `status.console: true`). Use this way for an OPA that many processes share.
+///
+/// # Limits
 ///
 /// The time limit of an evaluation is [`OpaServer::with_timeout`]. A built-in that fails makes its
 /// expression undefined, as OPA does by default.
@@ -59,7 +68,7 @@ pub struct OpaEngine {
 #[derive(Debug)]
 struct ZoneServer {
     server: OpaServer,
-    /// The bundle that is awaited, by the name that OPA's configuration gives it.
+    /// The name of the awaited bundle in OPA's configuration; `None` if this process pushes.
     awaited: Option<String>,
     /// Locked for writing during a push.
     held: RwLock<Held>,
@@ -76,17 +85,17 @@ struct ServerPolicy {
 }
 
 impl OpaEngine {
-    /// An engine without any OPA.
+    /// Creates an engine without an OPA server.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The zone is decided by this OPA, to which its bundle is pushed.
+    /// Evaluates the zone's policy on this OPA, and pushes its bundles there.
     pub fn pushing(self, zone: &str, server: OpaServer) -> Self {
         self.with(zone, server, None)
     }
 
-    /// The zone is decided by this OPA, which loads a bundle of this name by itself.
+    /// Evaluates the zone's policy on this OPA, which loads the bundle of this name by itself.
     pub fn awaiting(self, zone: &str, server: OpaServer, bundle: &str) -> Self {
         self.with(zone, server, Some(bundle.to_owned()))
     }
@@ -111,14 +120,15 @@ impl PolicyEngine for OpaEngine {
             self.zones.values().filter(same).count() > 1
         });
         Box::pin(async move {
-            let opa = opa.ok_or_else(|| PrepareError::Rejected("the zone has no OPA".into()))?;
+            let opa = opa.ok_or_else(|| PrepareError::Rejected("no OPA server is configured for the zone".into()))?;
             if is_shared {
-                let words = "another zone has the same OPA";
+                let words = "another zone uses the same OPA server";
                 return Err(PrepareError::Rejected(words.to_owned()));
             }
             let push = opa.next.fetch_add(1, Ordering::Relaxed);
             let version: Arc<str> = bundle.version().into();
-            // The version is part of it: equal policies of two versions are two pushes.
+            // The version is part of the digest, so that equal policies of two versions are two
+            // pushes.
             let digest: Arc<str> =
                 hex::encode(Sha256::digest(format!("{version}\n{}", bundle.compute_digest())))
                     .into();

@@ -1,9 +1,9 @@
 //! Pushes a bundle into an OPA, and restores the bundle before it if that fails.
 //!
-//! A push takes several requests. OPA may be shared, may restart, or may be left with half of a
-//! push. So a push ends with a module of this crate, `caracal_pushed`. Its `digest` exists only while
-//! a push is whole, and each decision is requested together with it. Its `names` list the data that
-//! a later push must remove, also a push by another process.
+//! A push takes several requests. The OPA may be shared, may restart, or may keep only half of a
+//! push. So a push ends with a module of this crate, `caracal_pushed`. Its `digest` exists only
+//! while a push is complete, and each decision is requested together with it. Its `names` list the
+//! data that a later push must remove, also a push by another process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -71,7 +71,7 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     let data = new.data().as_object().ok_or_else(|| refused("the data is not an object"))?;
     let names: BTreeSet<&str> = data.keys().map(String::as_str).collect();
     if names.contains(PACKAGE) {
-        return Err(refused("a top-level name of the data is kept for this crate"));
+        return Err(refused("the top-level name caracal_pushed in the data is reserved"));
     }
     // Checked before anything changes, so that a push does not fail half-way.
     let paths = data.iter().map(|(name, value)| Ok((data_path(name)?, value)));
@@ -79,7 +79,7 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     if self::digest(opa).await?.as_deref() == Some(digest) && policies(opa).await? == modules {
         return Ok(());
     }
-    // From here to the end there is no digest, so no decision counts.
+    // From here until the push is complete there is no digest, so no decision is accepted.
     let known: Option<BTreeSet<String>> = value(opa, NAMES).await?;
     let known = known.unwrap_or_default();
     let all = known.iter().map(String::as_str).chain(names.iter().copied()).collect();
@@ -100,7 +100,7 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
         return Ok(());
     }
     put_module(opa, PUSHED, &pushed(&names, None)).await?;
-    Err(away("another process pushes to the same OPA".to_owned()))
+    Err(away("another process pushed to the same OPA at the same time".to_owned()))
 }
 
 /// Returns `true` if OPA holds the whole push with this digest. After a restart it does not.
@@ -112,7 +112,7 @@ async fn digest(opa: &OpaServer) -> Result<Option<String>, PrepareError> {
     value(opa, DIGEST).await
 }
 
-/// Writes the module that describes the push. Names and digests need no escapes.
+/// Returns the text of the module that describes the push. Names and digests need no escapes.
 fn pushed(names: &BTreeSet<&str>, digest: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let mut module = format!("package {PACKAGE}\n\nnames := [{}]\n", names.join(", "));
@@ -126,8 +126,8 @@ fn pushed(names: &BTreeSet<&str>, digest: Option<&str>) -> String {
     module
 }
 
-/// Puts the modules. OPA compiles at each step, and a module may need a later one: failed modules are
-/// retried as long as others succeed.
+/// Puts the modules. OPA compiles at each step, and a module may need a later one: failed modules
+/// are retried as long as others succeed.
 async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareError> {
     let mut left: Vec<_> = modules.iter().collect();
     while !left.is_empty() {
@@ -151,8 +151,8 @@ async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareEr
     Ok(())
 }
 
-/// Deletes the modules of earlier pushes, also of other processes. OPA does not delete a module that
-/// another one needs: failed deletions are retried as long as others succeed.
+/// Deletes the modules of earlier pushes, also of other processes. OPA does not delete a module
+/// that another one needs: failed deletions are retried as long as others succeed.
 async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
     let mut left: Vec<String> = policies(opa).await?.into_keys().collect();
     while !left.is_empty() {
@@ -170,7 +170,7 @@ async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
             }
         }
         if failed.len() == before {
-            // Modules of others need them: the new bundle is not at fault.
+            // Modules of other owners need them, so the new bundle is not at fault.
             return Err(away(why.unwrap_or_default()));
         }
         left = failed;
@@ -261,14 +261,14 @@ fn data_path(name: &str) -> Result<String, PrepareError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || !name.bytes().all(is_plain) {
         return Err(refused(
-            "a top-level name of the data holds more than letters, digits, _ and -",
+            "a top-level name of the data has characters other than letters, digits, _ and -",
         ));
     }
     Ok(format!("/v1/data/{name}"))
 }
 
-/// Writes a name as one path segment. Every special byte is escaped, so that no name can leave the
-/// segment or equal another.
+/// Writes a name as one path segment. Every special byte is escaped, so that a name cannot leave
+/// the segment and two names never become equal.
 fn segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
     for byte in name.bytes() {

@@ -1,4 +1,4 @@
-//! The paths of rules, and which rules may not stand beside each other.
+//! The paths of rules, and the checks that no two rules, or a rule and the data, conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 pub(super) type Checked = Result<(), String>;
 
-/// `file:line: words`.
+/// Formats a reason for a rejection: `file:line: words`.
 pub(super) fn refusal(span: &Span, words: &str) -> String {
     format!("{}:{}: {words}", span.source.get_path(), span.line)
 }
 
-/// The path of a rule, and what may stand in its way.
+/// The path and the form of a rule.
 pub(super) struct Head {
     pub(super) span: Span,
     /// The constant components from the root of `data`.
     pub(super) path: Vec<String>,
-    /// Whether variables follow them.
+    /// `true` if variables follow the constant components.
     pub(super) is_open: bool,
     pub(super) kind: Kind,
 }
@@ -57,7 +57,7 @@ impl Head {
 }
 
 impl Head {
-    /// The objects that the rule lies in below its package: their names with dots.
+    /// Returns the objects below the package that the rule is part of, as names with dots.
     pub(super) fn objects(&self, package: usize) -> Result<Vec<String>, String> {
         if matches!(self.kind, Kind::Function(_)) {
             return Ok(Vec::new());
@@ -73,7 +73,8 @@ impl Head {
     }
 }
 
-/// The components of a reference up to the first that is not a constant, and whether there is one.
+/// Returns the components of a reference up to the first that is not constant, and `true` if there
+/// is such a component.
 pub(super) fn constant_path(expr: &Expr) -> (Vec<String>, bool) {
     match expr {
         Expr::Var { span, .. } => (vec![span.text().to_owned()], false),
@@ -94,12 +95,13 @@ pub(super) fn constant_path(expr: &Expr) -> (Vec<String>, bool) {
                 _ => (path, true),
             }
         }
-        // Nothing that has a name.
+        // The expression is not a reference.
         _ => (Vec::new(), true),
     }
 }
 
-/// Rules whose paths meet must be of one form: regorus evaluates those of the exact path only.
+/// Checks that rules with the same path have one form, and that no rule lies under another. regorus
+/// evaluates only the rules with the exact path.
 pub(super) fn heads_agree(rules: &[Head]) -> Checked {
     let mut seen: BTreeMap<&[String], &Head> = BTreeMap::new();
     for rule in rules {
@@ -133,7 +135,7 @@ pub(super) fn one_default_each(modules: &[Ref<Module>]) -> Checked {
     Ok(())
 }
 
-/// Regorus prefers data to a rule of the same path.
+/// Checks that no data has the path of a rule. regorus would use the data instead of the rule.
 pub(super) fn no_data_in_place_of_rules(rules: &[Head], data: &Value) -> Checked {
     for rule in rules {
         let mut at = Some(data);

@@ -1,5 +1,5 @@
-//! Refuses modules that regorus is known to evaluate otherwise than OPA, or that OPA does not
-//! compile at all, and those that could run without an end or exhaust the stack.
+//! Rejects modules that regorus evaluates differently from OPA, or that OPA does not compile. Also
+//! rejects modules that could run without an end or exhaust the stack.
 
 mod heads;
 mod modules;

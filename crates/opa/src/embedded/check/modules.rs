@@ -1,4 +1,4 @@
-//! All checks, over all modules of a bundle.
+//! Runs all checks on all modules of a bundle.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ use super::nesting::{Body, nests_within_bounds};
 use super::walk::Walker;
 
 pub(in super::super) struct Findings {
-    /// The built-ins that are called.
+    /// The called built-ins.
     pub(in super::super) builtins: BTreeSet<String>,
-    /// For each module, the names in it that stand for rules, functions and imports.
+    /// The names of rules, functions and imports, for each module.
     pub(in super::super) globals: Vec<BTreeSet<String>>,
-    /// For each module, the objects that its rules make, which may be empty.
+    /// The objects that rules define member by member, for each module. They may be empty.
     pub(in super::super) objects: Vec<BTreeSet<String>>,
 }
 
-/// Looks at all modules, also at rules that nothing reaches: OPA compiles them too.
+/// Checks all modules, also rules that no other rule uses, because OPA compiles those too.
 pub(in super::super) fn check(modules: &[Ref<Module>], data: &Value) -> Result<Findings, String> {
     let mut rules = Vec::new();
     for module in modules {

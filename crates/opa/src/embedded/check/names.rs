@@ -1,4 +1,4 @@
-//! The rules and imports that a name in a module can mean.
+//! Resolves the names in a module to rules and imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use regorus::unstable::Module;
 use super::heads::{Head, constant_path};
 use super::variables::MADE_UP;
 
-/// What the names in a module stand for.
+/// The rules and imports that the names in a module refer to.
 pub(super) struct Names {
     pub(super) package: Vec<String>,
     /// The first components of the rules of the package.
     pub(super) rules: BTreeSet<String>,
-    /// By alias; empty for a part of the input.
+    /// The imported path by alias. Empty for an import of a part of the input.
     pub(super) imports: BTreeMap<String, Vec<String>>,
 }
 
@@ -47,7 +47,7 @@ impl Names {
         self.rules.iter().chain(self.imports.keys()).cloned().collect()
     }
 
-    /// The path from the root of `data`, where the reference leads there.
+    /// Returns the path from the root of `data`, if the reference leads there.
     pub(super) fn resolve(&self, path: &[String]) -> Option<Vec<String>> {
         let (root, rest) = path.split_first()?;
         let start = if root == "data" {

@@ -1,18 +1,18 @@
-//! How rules use each other: never themselves, and not too deep for the stack.
+//! Checks how rules use each other: no rule uses itself, and none nests too deep for the stack.
 
 use std::collections::BTreeSet;
 
 use super::heads::{Checked, Head, refusal};
 use crate::limits::MAX_NESTING;
 
-/// What a rule uses.
+/// The body of a rule: the paths that it uses, and its depth.
 pub(super) struct Body {
-    /// Paths from the root of `data`, and whether variables follow.
+    /// Paths from the root of `data`, up to the first variable.
     pub(super) uses: BTreeSet<Vec<String>>,
     pub(super) depth: usize,
 }
 
-/// No rule uses itself, and none nests so deep that it could exhaust the stack.
+/// Checks that no rule uses itself, and that none nests more than [`MAX_NESTING`] levels deep.
 pub(super) fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
     let used: Vec<Vec<usize>> = bodies
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
         .collect();
     let mut depths = vec![Depth::Unknown; rules.len()];
     for start in 0..rules.len() {
-        // A stack of its own: chains of rules may be long.
+        // An explicit stack instead of recursion, because chains of rules may be long.
         let mut stack = vec![start];
         while let Some(&at) = stack.last() {
             let (Some(depth), Some(body), Some(used)) =

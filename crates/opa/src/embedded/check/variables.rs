@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{AssignOp, Expr, Literal, Ref};
 
-/// The start of the names that the rewriting makes up; no module may use it.
+/// The prefix of the names that the rewriting creates. No module may use it.
 pub(in super::super) const MADE_UP: &str = "__operand_";
 
-/// The variables that a statement declares.
+/// Collects the variables that a statement declares.
 pub(super) fn declares(literal: &Literal, names: &mut BTreeSet<String>) {
     match literal {
         Literal::SomeVars { vars, .. } => {
@@ -26,7 +26,7 @@ pub(super) fn declares(literal: &Literal, names: &mut BTreeSet<String>) {
     names.remove("_");
 }
 
-/// The variables of a statement that can give them values.
+/// Collects the variables that a statement can bind.
 pub(in super::super) fn binds(literal: &Literal, names: &mut BTreeSet<String>) {
     match literal {
         Literal::SomeIn { key, value, collection, .. } => {
@@ -37,7 +37,7 @@ pub(in super::super) fn binds(literal: &Literal, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The variables of an expression, without those of the queries in it.
+/// Collects the variables of an expression, without those of nested queries.
 pub(in super::super) fn variables(expr: &Expr, names: &mut BTreeSet<String>) {
     let mut all = |exprs: &[&Ref<Expr>]| exprs.iter().for_each(|expr| variables(expr, names));
     match expr {

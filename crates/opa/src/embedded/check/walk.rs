@@ -1,4 +1,4 @@
-//! Walks through every expression of a rule.
+//! Visits every expression of a rule, and checks it.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,8 @@ use super::heads::{Checked, Head, Kind, constant_path, refusal};
 use super::names::Names;
 use super::variables::{binds, declares, variables};
 
-/// A rule or a call takes as much of the stack as so many expressions.
+/// The levels that a rule adds to the depth. It takes as much of the stack as this many
+/// expressions.
 const RULE: usize = 4;
 
 pub(super) struct Walker<'a> {
@@ -20,7 +21,7 @@ pub(super) struct Walker<'a> {
     pub(super) uses: BTreeSet<Vec<String>>,
     /// The variables of the enclosing queries and of the function's arguments.
     pub(super) bound: Vec<BTreeSet<String>>,
-    /// Names that occur in the enclosing queries.
+    /// The names that occur in the enclosing queries.
     pub(super) mentioned: Vec<BTreeSet<String>>,
     pub(super) depth: usize,
     pub(super) deepest: usize,
@@ -259,7 +260,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// What a reference is indexed by, and what it starts at unless that is a name.
+    /// Checks the index expressions of a reference, and its start unless that is a name.
     fn below_reference(&mut self, mut refr: &Ref<Expr>) -> Checked {
         loop {
             refr = match &**refr {
@@ -313,7 +314,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// OPA matches an object as a whole, regorus those of its members that are named.
+/// Rejects objects in patterns: OPA matches the whole object, regorus only the named members.
 fn no_object_pattern(pattern: &Expr) -> Checked {
     match pattern {
         Expr::Object { span, .. } => Err(refusal(span, "an object as a pattern")),
@@ -322,7 +323,7 @@ fn no_object_pattern(pattern: &Expr) -> Checked {
     }
 }
 
-/// OPA lets another of two equal keys win than regorus does.
+/// Rejects objects that may have two equal keys: OPA and regorus keep different ones.
 fn keys_are_apart(expr: &Expr, fields: &[(Span, Ref<Expr>, Ref<Expr>)]) -> Checked {
     let mut seen = BTreeSet::new();
     for (_, key, _) in fields {

@@ -8,7 +8,7 @@ impl Writer<'_> {
     /// Writes an expression inside another.
     pub(super) fn text(&mut self, expr: &Expr, taken: &mut Taken) -> String {
         if matches!(expr, Expr::Membership { .. }) {
-            // Undefined where an operand is.
+            // In OPA, the result is undefined if an operand is undefined.
             return self.parts(expr, taken, &mut |writer, part, taken| {
                 let text = writer.text(part, taken);
                 if is_literal(part) || writer.is_local(part) {
@@ -103,7 +103,7 @@ impl Writer<'_> {
                 let name = arithmetic(op);
                 format!("{name}({}, {})", part(self, lhs, taken), part(self, rhs, taken))
             }
-            // Refused where it is no statement.
+            // The check rejects an assignment that is not a statement.
             Expr::AssignExpr { span, .. } => span.text().to_owned(),
             Expr::Membership { key, value, collection, .. } => {
                 let key = key.as_ref().map(|key| part(self, key, taken) + ", ");

@@ -1,21 +1,23 @@
 //! Rewrites modules so that regorus evaluates them as OPA does.
 //!
 //! OPA's compiler moves the operands of an expression into separate statements before it; regorus
-//! does not. `not data.roles[input.role].admin` is undefined in OPA where
-//! `input.role` is missing, since `x := input.role` before it is. With regorus it would be true.
-//! So this module takes out the operands, in the text of each policy module,
+//! does not. An example is `not data.roles[input.role].admin` without `input.role` in the input. In
+//! OPA it is undefined, because the statement `x := input.role` before it is undefined. In regorus
+//! it would be true. So this module moves operands into separate statements, in the text of each
+//! policy module:
 //!
-//! 1. of a negated expression, as OPA does: calls, and references that are not the expression
-//!    itself or a side of `==`;
-//! 2. of an `in` that is not a whole statement, which regorus lets be false instead of
+//! 1. operands of a negated expression, as OPA does: calls, and references that are not the
+//!    expression itself or a side of `==`;
+//! 2. operands of an `in` that is not a whole statement: regorus returns false instead of
 //!    undefined;
-//! 3. of the head of a partial rule, where regorus loses the rule's other values once one of them
+//! 3. operands in the head of a partial rule: regorus loses the rule's other values if one of them
 //!    is undefined.
 //!
-//! Arithmetic becomes calls of functions that fail where regorus would compute another number.
+//! Arithmetic becomes calls of functions that fail if regorus would compute another number than
+//! OPA.
 //!
-//! An object that rules make gets a default. Where no rule has a value, it is empty in OPA, and
-//! mostly undefined in regorus.
+//! An object that rules define member by member gets a default. If no rule has a value, the object
+//! is empty in OPA, and mostly undefined in regorus.
 
 mod expressions;
 mod negations;

@@ -1,4 +1,4 @@
-//! Negated expressions, whose operands are taken out.
+//! Rewrites negated expressions: moves their operands into separate statements.
 
 use regorus::unstable::{BoolOp, Expr};
 
@@ -44,7 +44,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes an operand of a negated expression. Takes it out unless it is always defined.
+    /// Writes an operand of a negated expression. Moves it into a separate statement, unless it is
+    /// always defined.
     fn operand(&mut self, expr: &Expr, with: &str, taken: &mut Taken) -> String {
         let mut inner =
             |writer: &mut Self, part: &Expr, taken: &mut Taken| writer.operand(part, with, taken);

@@ -1,4 +1,4 @@
-//! Modules and the rules in them.
+//! Rewrites modules and the rules in them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,8 +7,8 @@ use regorus::unstable::{Expr, Module, Ref, Rule, RuleAssign, RuleHead};
 
 use super::writer::{Taken, Writer, is_literal, path};
 
-/// Writes a module anew. `globals` are the names of rules, functions and imports in it, `objects`
-/// the objects that its rules make.
+/// Returns the rewritten text of a module. `globals` are the names of its rules, functions and
+/// imports; `objects` are the objects that its rules define member by member.
 pub(in super::super) fn rewritten(
     module: &Module,
     globals: &BTreeSet<String>,
@@ -82,7 +82,7 @@ impl Writer<'_> {
         if args.is_empty() {
             return String::new();
         }
-        // Patterns: nothing is taken out of them.
+        // Arguments are patterns, so their operands stay in place.
         let args: Vec<_> = args.iter().map(|arg| self.text(arg, &mut Taken::new())).collect();
         format!("({})", args.join(", "))
     }
@@ -102,7 +102,7 @@ impl Writer<'_> {
         format!(" := {value}")
     }
 
-    /// Writes a head's reference, with the variables in it.
+    /// Writes the reference of a head. Moves the operands in its brackets into separate statements.
     fn head(&mut self, refr: &Expr, taken: &mut Taken) -> String {
         match refr {
             Expr::RefDot { refr, field, .. } => {

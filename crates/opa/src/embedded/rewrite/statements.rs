@@ -1,4 +1,4 @@
-//! Queries and the statements in them.
+//! Rewrites queries and the statements in them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use super::super::check::{binds, variables};
 use super::writer::{Taken, Writer, path};
 
 impl Writer<'_> {
-    /// Writes the statements of a query in braces, with the operands of its head.
+    /// Writes the statements of a query in braces, followed by the operands of the head.
     pub(super) fn query(&mut self, query: &Query, of_head: Taken) -> String {
         format!("{{\n\t{}\n}}", self.inner(query, of_head))
     }
 
-    /// Writes the statements of a query, with the operands of its head.
+    /// Writes the statements of a query, followed by the operands of the head.
     pub(super) fn inner(&mut self, query: &Query, of_head: Taken) -> String {
         let mut bound = BTreeSet::new();
         query.stmts.iter().for_each(|statement| binds(&statement.literal, &mut bound));
@@ -55,7 +55,7 @@ impl Writer<'_> {
         };
         let is_negated = matches!(statement.literal, Literal::NotExpr { .. });
         for operand in operands {
-            // Operands of a negated expression have the modifiers already.
+            // Operands of a negated expression already have the modifiers.
             taken.push(if is_negated { operand } else { operand + &with });
         }
         taken.push(text + &with);
@@ -93,7 +93,7 @@ impl Writer<'_> {
 }
 
 /// Returns `true` for a negation before the statement that binds one of its variables. regorus
-/// would let the variable have any value.
+/// would accept any value for the variable.
 fn is_early(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) -> bool {
     let Literal::NotExpr { expr, .. } = &statement.literal else { return false };
     let (mut names, mut before) = (BTreeSet::new(), BTreeSet::new());
@@ -103,8 +103,8 @@ fn is_early(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) ->
     names.iter().any(|name| bound.contains(name) && !before.contains(name))
 }
 
-/// Writes the domain of an `every`, with a use of the variables that occur in its body. regorus
-/// does not see those, and could evaluate the `every` before they have a value.
+/// Writes the domain of an `every` so that it uses the variables of the body. regorus does not
+/// track those, and could evaluate the `every` before they have a value.
 fn after(domain: &str, body: &str, bound: &BTreeSet<String>) -> String {
     let words = body.split(|c: char| !c.is_alphanumeric() && c != '_');
     let used: BTreeSet<_> = words.filter(|word| *word != "_" && bound.contains(*word)).collect();

@@ -1,4 +1,4 @@
-//! The state of the rewriting: the operands that were taken out so far, and their names.
+//! The state of the rewriting: the moved operands, and their names.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use regorus::unstable::{ArithOp, Expr};
 
 use super::super::check::MADE_UP;
 
-/// Operands that were taken out, as statements.
+/// Operands that were moved out of an expression, as statements.
 pub(super) type Taken = Vec<String>;
 
 pub(super) struct Writer<'a> {
-    /// The names that stand for rules, functions and imports in the module.
+    /// The names of rules, functions and imports in the module.
     pub(super) globals: &'a BTreeSet<String>,
     pub(super) count: usize,
 }
@@ -23,7 +23,7 @@ impl Writer<'_> {
         name
     }
 
-    /// Returns `true` for a variable, which has a value wherever it is used.
+    /// Returns `true` for a local variable. It has a value wherever it is used.
     pub(super) fn is_local(&self, expr: &Expr) -> bool {
         match expr {
             Expr::Var { span, .. } => {
