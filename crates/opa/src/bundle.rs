@@ -238,7 +238,7 @@ mod tests {
                 .compute_digest()
         };
         let one = bundle("a", "bc", r#"{"x":1,"y":"z"}"#);
-        assert_eq!(one, bundle("a", "bc", r#"{"y":"z","x":1}"#), "the order of members does not matter");
+        assert_eq!(one, bundle("a", "bc", r#"{"y":"z","x":1}"#), "member order does not matter");
         for other in [
             bundle("ab", "c", r#"{"x":1,"y":"z"}"#),
             bundle("a", "bc", r#"{"x":"1","y":"z"}"#),

@@ -134,7 +134,7 @@ async fn load_and_prepare(
     let loaded = listening(zone, context, state, changes, load).await;
     context.metrics.loaded(began.elapsed());
     let bundle = loaded
-        .map_err(|_| (LoadFailure::SourceTimeout, "the source exceeded the load timeout".to_owned()))?
+        .map_err(|_| (LoadFailure::SourceTimeout, "the load timed out".to_owned()))?
         .map_err(|_| (LoadFailure::Source, "the source panicked".to_owned()))?
         .map_err(|error| (LoadFailure::Source, error.to_string()))?;
     let Some(bundle) = bundle else {
@@ -154,7 +154,7 @@ async fn load_and_prepare(
     match action {
         LoadAction::Older => return Err((LoadFailure::OlderVersion, version.version.to_string())),
         LoadAction::KnownBroken => {
-            return Err((LoadFailure::Broken, "the source returned the bundle that does not compile again".to_owned()));
+            return Err((LoadFailure::Broken, "this bundle failed to compile before".to_owned()));
         }
         LoadAction::Same => state.ledger.install(attempt, version, answers),
         LoadAction::New => {
@@ -180,7 +180,7 @@ async fn load_and_prepare(
                     return Err((LoadFailure::Broken, words));
                 }
                 Ok(Err(_)) => return Err((LoadFailure::Engine, "the engine panicked".to_owned())),
-                Err(_) => return Err((LoadFailure::Engine, "the engine exceeded the prepare timeout".to_owned())),
+                Err(_) => return Err((LoadFailure::Engine, "preparing timed out".to_owned())),
             }
         }
     }
@@ -240,7 +240,10 @@ fn tell(
     if before == Some(trouble) {
         tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
     } else if trouble == LoadFailure::NotYetAwaited {
-        tracing::warn!(?zone, reason, awaited = ?words, ?serving, "the policy source does not have the announced version yet; retrying");
+        tracing::warn!(
+            ?zone, reason, awaited = ?words, ?serving,
+            "the policy source does not have the announced version yet; retrying"
+        );
     } else {
         tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");
     }

@@ -53,7 +53,7 @@ impl Outbox {
                 }
                 event.changes().iter().for_each(|change| self.change(change, add));
             }
-            // It names nothing to revoke, here as on its stream.
+            // The message names nothing to revoke, here as on its stream.
             Err(rejection) if rejection.kind() == MessageRejectionKind::Malformed => {
                 tracing::debug!(table, id, %rejection, "malformed outbox message; skipped");
             }

@@ -1,4 +1,4 @@
-//! A second source of truth beside the streams, such as Caracal's own tables: it closes gaps.
+//! A second source of truth, such as Caracal's own tables. It closes gaps in the streams.
 //!
 //! ```
 //! use caracal_revocation::baseline::{Baseline, BaselineFuture, BaselineFact, Scope};

@@ -1,4 +1,4 @@
-//! Guards a gateway: denies requests whose authority is revoked, and ends those that run.
+//! Guards a gateway: denies requests on revoked authority, and cuts those that already run.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};

@@ -18,23 +18,25 @@
 //!
 //! # Purpose
 //!
-//! When an operator revokes a session, rotates a key, changes a policy or ends a delegation, Caracal
-//! writes a signed message to Redis Streams. A [`Follower`] reads those streams into a
+//! When an operator revokes a session, rotates a key, changes a policy or ends a delegation,
+//! Caracal writes a signed message to Redis Streams. A [`Follower`] reads those streams into a
 //! [`Revocations`]: a local state that answers each request in nanoseconds, without I/O.
 //! [`GatewayLayer`] denies requests on revoked tokens.
 //!
 //! # Promise
 //!
 //! No request is admitted on a token whose revocation was published longer ago than the staleness
-//! bound: 60 seconds by default, usually a millisecond. If the service cannot know that, because
-//! Redis is away or messages are missing, it answers 503. There are two exceptions: messages that the
-//! Redis server acknowledged and then lost itself, and messages that no accepted key has signed.
+//! bound: 60 seconds by default. Usually a revocation takes effect within a millisecond. If the
+//! service cannot prove its view complete, because Redis is unavailable or messages are missing, it
+//! answers 503. There are two exceptions: messages that the Redis server acknowledged and then lost
+//! itself, and messages that no accepted key has signed.
 //!
 //! # Who verifies the tokens
 //!
-//! A resource server puts a [`ResourceLayer`] with a [`Verifier`] in front of its routes. That layer
-//! also checks the scopes and delegations that a route requires. A gateway gives a [`Verifier`] to its
-//! [`GatewayLayer`]. An STS puts an [`StsLayer`] in front of its token endpoint.
+//! A resource server puts a [`ResourceLayer`] with a [`Verifier`] in front of its routes. That
+//! layer also checks the scopes and delegations that a route requires. A gateway gives a
+//! [`Verifier`] to its [`GatewayLayer`]. An STS puts an [`StsLayer`] in front of its token
+//! endpoint.
 //!
 //! If a gateway's own authentication layer verifies tokens, that layer puts [`Claims`] into the
 //! request's extensions:
@@ -51,22 +53,22 @@
 //! ```
 //!
 //! Claims need `iat` and `exp`, as every mandate has them. Each decision denies a token that has
-//! expired, lives longer than [`LONGEST_LIFETIME`](state::LONGEST_LIFETIME), or was issued in the future, with a leeway of
-//! [`LEEWAY`](state::LEEWAY). So no token outlives the memory of its revocation. An [`StsLayer`] leaves these checks to
-//! the STS, which makes them on the same token.
+//! expired, lives longer than [`LONGEST_LIFETIME`](state::LONGEST_LIFETIME), or was issued in the
+//! future, with a leeway of [`LEEWAY`](state::LEEWAY). So no token outlives the record of its
+//! revocation. An [`StsLayer`] leaves these checks to the STS, which makes them on the same token.
 //!
 //! # In tests, and without Redis
 //!
-//! [`InProcess`] replaces Redis inside one process. Its messages are signed as Caracal's are. A
-//! [`Publisher`] writes to either.
+//! [`InProcess`] replaces Redis inside one process. Its messages are signed like Caracal's. A
+//! [`Publisher`] writes to Redis or to an [`InProcess`].
 //!
 //! # Modules
 //!
-//! The names that most services need are at the root. Each name is also in a module by topic:
+//! The names that most services need are at the root. Every name is in a module by topic:
 //!
 //! | module | topic |
 //! |---|---|
-//! | [`gateway`], [`resource`], [`sts`] | the layers: what they deny, and what they end |
+//! | [`gateway`], [`resource`], [`sts`] | the layers that deny requests, and cut running ones |
 //! | `policy` (feature `opa`) | policies per zone |
 //! | [`mandate`] | verification of tokens |
 //! | [`stream`], [`baseline`] | the follower and the publisher; a second source of truth |

@@ -1,4 +1,4 @@
-//! Decides requests by each zone's Rego policy, embedded or on an OPA server.
+//! Decides requests by the Rego policy of each zone, in this process or on an OPA server.
 //!
 //! ```
 //! use caracal_revocation::policy::{

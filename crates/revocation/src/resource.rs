@@ -1,4 +1,4 @@
-//! Guards a resource server: verifies mandates, and checks what each route requires.
+//! Guards a resource server: verifies mandates, and checks the requirements of each route.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};

@@ -1,4 +1,4 @@
-//! Holds what is known of revocations, and decides each request without I/O.
+//! Holds the known revocations in memory, and decides each request without I/O.
 //!
 //! ```
 //! use caracal_revocation::Claims;

@@ -126,7 +126,7 @@ async fn verifies_with_keys_from_server_of_private_authority() {
     let system = sts.builder().with_keys_url(&url).build(&sts.revocations);
     match system {
         Ok(verifier) => assert_eq!(verifier.warm_up().await, Err(crate::KeysUnavailable)),
-        Err(error) => assert_eq!(error, ConfigError::NoCertificates, "this system has no authorities"),
+        Err(error) => assert_eq!(error, ConfigError::NoCertificates, "no system authorities"),
     }
     assert_eq!(sts.fetches(), 0);
 }

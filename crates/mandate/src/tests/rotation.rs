@@ -188,7 +188,7 @@ async fn fetches_again_after_fetch_panicked() {
     // The runtime has no timers: the fetch panics when it sets its deadline.
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     warm_up_elsewhere(&verifier, runtime, || false).await;
-    assert_eq!(verifier.warm_up().await, Err(KeysUnavailable), "a panic counts as a failed attempt");
+    assert_eq!(verifier.warm_up().await, Err(KeysUnavailable), "a panic is a failed attempt");
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verifier.warm_up().await, Ok(()));
 }

@@ -194,7 +194,7 @@ impl Content<'_> {
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         let read = serde_json::from_slice(&self.body);
-        read.map_err(|_| format!("{}: the response is not the JSON that OPA documents", self.status))
+        read.map_err(|_| format!("{}: the response is not OPA's documented JSON", self.status))
     }
 
     /// Returns OPA's error code, such as `invalid_parameter`.

@@ -70,19 +70,21 @@
 //! | canary | a signed probe message that measures the way to Redis and back |
 //! | receipt | a replica's report of its cursor, for `caracal-streams fleet` |
 //!
-//! Requests are **denied**, messages are **rejected**, tokens are **revoked**, **expired** or **stale**.
+//! Requests are **denied**, messages are **rejected**, tokens are **revoked**, **expired** or
+//! **stale**.
 //!
 //! # Completeness, freshness and the horizon
 //!
 //! Redis does not report to a reader that messages were deleted or trimmed before it read them. The
 //! follower therefore counts: if it has reached the last id of a stream, the number of entries read
-//! since the last proof must equal the growth of `entries-added`. If it does, the view is fresh as of
-//! the moment at which the question was sent. If it does not, there is a gap.
+//! since the last proof must equal the growth of `entries-added`. If it does, the view is fresh as
+//! of the moment at which the question was sent. If it does not, there is a gap.
 //!
-//! After a gap, the follower reads the stream again from its first entry and sets the horizon to the end of the
-//! gap plus a margin. A mandate issued up to the horizon is denied with "refresh the mandate": a
-//! revocation of it may have been among the missing messages. A newer mandate cannot be affected, because the STS
-//! reads Postgres before it issues one. The horizon ends when no mandate from before it can still live.
+//! After a gap, the follower reads the stream again from its first entry and sets the horizon to
+//! the end of the gap plus a margin. A mandate issued up to the horizon is denied with "refresh the
+//! mandate": a revocation of it may have been among the missing messages. A newer mandate cannot be
+//! affected, because the STS reads Postgres before it issues one. The horizon ends when no mandate
+//! from before it can still live.
 //!
-//! A baseline ends the horizon earlier: Postgres holds the content of the missing messages. Mandates with
-//! `use=session` and resumed sessions stay denied until the horizon ends.
+//! A baseline ends the horizon earlier: Postgres holds the content of the missing messages.
+//! Mandates with `use=session` and resumed sessions stay denied until the horizon ends.

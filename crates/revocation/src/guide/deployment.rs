@@ -1,4 +1,4 @@
-//! Where each part goes.
+//! The place of each part: the layers, the verifier, the operations endpoints and Redis.
 //!
 //! # Which layer
 //!
@@ -9,14 +9,14 @@
 //! | gateway without one | [`GatewayLayer::with_verifier`](crate::GatewayLayer::with_verifier) | itself |
 //! | token endpoint | [`StsLayer`](crate::StsLayer) | the STS behind it |
 //!
-//! All layers of a process share one [`Revocations`](crate::Revocations), which is cheap to clone. A state has
-//! exactly one [`Follower`](crate::Follower).
+//! All layers of a process share one [`Revocations`](crate::Revocations), which is cheap to clone.
+//! A state has exactly one [`Follower`](crate::Follower).
 //!
 //! # axum
 //!
-//! With `Router::layer`, the layer that is added last is the outermost. Add the revocation layer first, then the
-//! layer that verifies tokens, then CORS. Put [`Operations`](crate::Operations) outside: behind
-//! the layer, `/ready` and `/metrics` answer 401, because probes carry no token.
+//! With `Router::layer`, the layer that is added last is the outermost. Add the revocation layer
+//! first, then the layer that verifies tokens, then CORS. Put [`Operations`](crate::Operations)
+//! outside: behind the layer, `/ready` and `/metrics` answer 401, because probes carry no token.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -42,18 +42,21 @@
 //! # }
 //! ```
 //!
-//! With the feature `axum`, a handler takes the verified [`Mandate`](crate::Mandate) as an argument, and
-//! `Option<Mandate>` behind a layer that also admits requests without a token. Behind a `GatewayLayer` that has no
-//! verifier, take `Extension<Admission>`: its claims are the identity that was decided on.
+//! With the feature `axum`, a handler takes the verified [`Mandate`](crate::Mandate) as an
+//! argument. Behind a layer that also admits requests without a token, it takes `Option<Mandate>`.
+//! Behind a `GatewayLayer` that has no verifier, take `Extension<Admission>`: its claims are the
+//! identity that was decided on.
 //!
 //! # hyper and `ServiceBuilder`
 //!
-//! Behind a layer, the body of a request is a [`GuardedRequestBody`](crate::gateway::GuardedRequestBody): reading it fails once the
-//! request is cut. axum accepts it without a change. With `ServiceBuilder` and a `service_fn`, the handler names the
-//! type: `async fn handle(request: Request<GuardedRequestBody<Incoming>>)`. If an inner layer needs axum's own body type,
-//! such as `from_fn`, map it first: `.map_request(|request: http::Request<GuardedRequestBody<Body>>|
-//! request.map(Body::new))`. The documentation of `caracal-revocation-layer` has the compiled examples, under
-//! *Among other layers*.
+//! Behind a layer, the body of a request is a
+//! [`GuardedRequestBody`](crate::gateway::GuardedRequestBody): reading it fails once the request is
+//! cut. axum accepts it without a change. With `ServiceBuilder` and a `service_fn`, the handler
+//! names the type: `async fn handle(request: Request<GuardedRequestBody<Incoming>>)`. If an inner
+//! layer needs axum's own body type, such as `from_fn`, map it first:
+//! `.map_request(|request: http::Request<GuardedRequestBody<Body>>| request.map(Body::new))`. The
+//! documentation of `caracal-revocation-layer` has the compiled examples, under *Among other
+//! layers*.
 //!
 //! # tonic
 //!
@@ -64,33 +67,37 @@
 //!     .add_service(orders)
 //! ```
 //!
-//! A denied call gets the gRPC status `UNAUTHENTICATED`, or `UNAVAILABLE` while the state is unknown, with an
-//! `ErrorInfo` in its details. A running call that is cut ends with `UNAUTHENTICATED`. By default, a request is
-//! answered as gRPC only if it is an HTTP/2 `POST` with `te: trailers` and a content type of gRPC; `grpc_only()` is
-//! for servers that speak nothing else. Do not use it for a service that a proxy asks for a decision: the proxy takes
-//! status 200 as permission.
+//! A denied call gets the gRPC status `UNAUTHENTICATED`, or `UNAVAILABLE` while the state is
+//! unknown, with an `ErrorInfo` in its details. A running call that is cut ends with
+//! `UNAUTHENTICATED`. By default, a request is answered as gRPC only if it is an HTTP/2 `POST` with
+//! `te: trailers` and a content type of gRPC; `grpc_only()` is for servers that speak nothing else.
+//! Do not use it for a service that a proxy asks for a decision: the proxy takes status 200 as
+//! permission.
 //!
 //! # Redis
 //!
-//! Redis 7.0 or later, with `maxmemory-policy noeviction`, `appendonly yes` and `appendfsync everysec`. The follower
-//! needs its own connection and a user that can read the streams but not write them; `docs/settings.md` in the
-//! repository has the line of rights. `caracal-streams doctor`, run with the service's settings, checks:
+//! Redis 7.0 or later, with `maxmemory-policy noeviction`, `appendonly yes` and
+//! `appendfsync everysec`. The follower needs its own connection and a user that can read the
+//! streams but not write them; `docs/settings.md` in the repository lists its rights.
+//! `caracal-streams doctor`, run with the service's settings, checks:
 //!
 //! - the server: version, role, persistence, eviction policy, memory and clock;
-//! - the rights of this user, each that is missing and each that is too much;
+//! - the rights of this user: missing ones and unnecessary ones;
 //! - the streams and groups, their length and their readers;
 //! - the last day of messages, as a follower with these keys reads them;
 //! - the dead letters.
 //!
 //! # Tasks that stay with a resource server
 //!
-//! - **Single use.** A mandate is accepted until it expires. If a call must happen once, record the id of its
-//!   [`Mandate`](crate::Mandate) in your own database.
-//! - **Audit.** The layers log denials and cuts. Only the handler knows the result of an admitted call.
-//! - **Trace context.** Events go into the request's current span. Reading and forwarding `traceparent` is for your
-//!   tracing layers, outside of these.
+//! - **Single use.** A mandate is accepted until it expires. If a call must happen once, record the
+//!   id of its [`Mandate`](crate::Mandate) in your own database.
+//! - **Audit.** The layers log denials and cuts. Only the handler knows the result of an admitted
+//!   call.
+//! - **Trace context.** Events go into the request's current span. Reading and forwarding
+//!   `traceparent` is for your tracing layers, outside of these.
 //!
 //! # First rollout
 //!
-//! [`GatewayLayer::insecure_observe_only`](crate::GatewayLayer::insecure_observe_only) counts and logs each
-//! request that it would deny, and denies none. Watch `caracal_gateway_observed_denials_total`, then remove the call.
+//! [`GatewayLayer::insecure_observe_only`](crate::GatewayLayer::insecure_observe_only) counts and
+//! logs each request that it would deny, and denies none. Watch
+//! `caracal_gateway_observed_denials_total`, then remove the call.

@@ -1,10 +1,11 @@
-//! Which values to change, and which to leave.
+//! The settings that a service may change, with the effect of each.
 //!
 //! # The staleness bound
 //!
-//! [`Options::deny_after`](crate::state::Options::deny_after), or `REVOCATION_DENY_AFTER_MS`: 60 seconds by default. A
-//! shorter bound shortens the worst delay of a revocation during an outage; a longer one keeps the service
-//! available during longer outages. It does not change the usual delay, which is about a millisecond.
+//! [`Options::deny_after`](crate::state::Options::deny_after), or `REVOCATION_DENY_AFTER_MS`: 60
+//! seconds by default. A shorter bound shortens the worst delay of a revocation during an outage; a
+//! longer one keeps the service available during longer outages. It does not change the usual
+//! delay, which is about a millisecond.
 //!
 //! | bound | survives without 503 |
 //! |---|---|
@@ -33,14 +34,15 @@
 //!
 //! # Strict mode
 //!
-//! [`Options::strict`](crate::state::Options::strict), or `REVOCATION_STRICT=true`, treats history that cannot be proven
-//! complete as lost. Without a baseline, every start, and every failover that may have lost messages, denies mandates
-//! issued up to three minutes after it, and mandates with two or more delegations until the horizon ends. Use it
-//! together with [`Follower::with_baseline`](crate::Follower::with_baseline), which closes the gap in a moment.
+//! [`Options::strict`](crate::state::Options::strict), or `REVOCATION_STRICT=true`, treats history
+//! that cannot be proven complete as lost. Without a baseline, every start, and every failover that
+//! may have lost messages, denies mandates issued up to three minutes after it, and mandates with
+//! two or more delegations until the horizon ends. Use it together with
+//! [`Follower::with_baseline`](crate::Follower::with_baseline), which closes the gap in a moment.
 //!
 //! # Memory
 //!
-//! | what | default | to change it |
+//! | resource | default | to change it |
 //! |---|---|---|
 //! | revoked anchors | 5,000,000, about 150 MB | [`Options::max_entries`](crate::state::Options::max_entries) |
 //! | how long an anchor is remembered | 24 hours, at least 65 minutes | [`Options::memory`](crate::state::Options::memory) |
@@ -48,18 +50,20 @@
 //! | answers of Redis | 32 MiB | - |
 //! | dead letters that wait | 16 MiB | - |
 //!
-//! Entries are never evicted. If there is no room, the state is unknown for tokens that are not known to be revoked.
+//! Entries are never evicted. If there is no room, the state is unknown for tokens that are not
+//! known to be revoked.
 //!
 //! # Throughput of a gateway
 //!
-//! A verdict costs tens of nanoseconds. Decoding and hashing the claims costs more than the verdict. If your
-//! authentication layer caches verified tokens, cache an [`Authority`](crate::Authority) alongside each one and put it
-//! into the extensions in place of the claims: nothing is hashed again. A [`Verifier`](crate::Verifier) does this by
-//! itself.
+//! A verdict costs tens of nanoseconds. Decoding and hashing the claims costs more than the
+//! verdict. If your authentication layer caches verified tokens, cache an
+//! [`Authority`](crate::Authority) alongside each one and put it into the extensions in place of
+//! the claims: nothing is hashed again. A [`Verifier`](crate::Verifier) does this by itself.
 //!
 //! # CutOptions
 //!
-//! [`CutOptions`](crate::gateway::CutOptions) configures the cuts. The default suits a service that clients reach directly.
+//! [`CutOptions`](crate::gateway::CutOptions) configures the cuts. The default suits a service that
+//! clients reach directly.
 //!
 //! | situation | option |
 //! |---|---|
@@ -70,4 +74,5 @@
 //!
 //! # Many processes
 //!
-//! Each process reads every message. `docs/scaling.md` in the repository says how many followers one Redis carries.
+//! Each process reads every message. `docs/scaling.md` in the repository lists the number of
+//! followers that one Redis serves.
