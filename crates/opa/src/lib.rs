@@ -1,10 +1,10 @@
 //! Policies per zone. Loads them when they are invalidated, tracks their age, and evaluates them
 //! for each request.
 //!
-//! [`ZonePolicies`] loads each zone's policy from your [`PolicySource`]. It learns of
-//! `caracal.policy.invalidate` from the [`Revocations`] that a follower feeds. It asks a
-//! [`PolicyEngine`] for decisions: Rego in this process, or an OPA server. The policy layer of
-//! `caracal-revocation-layer` uses it for requests, behind a gateway layer.
+//! [`ZonePolicies`] loads each zone's policy from your [`PolicySource`]. A follower reads
+//! `caracal.policy.invalidate` into [`Revocations`], which notifies [`ZonePolicies`]. A
+//! [`PolicyEngine`] evaluates the policies: Rego in this process, or an OPA server. The policy
+//! layer of `caracal-revocation-layer` decides requests with them, behind a gateway layer.
 //!
 //! ```
 //! use caracal_revocation_opa::{
@@ -51,7 +51,7 @@
 //! # When a policy is loaded
 //!
 //! A zone's policy is loaded on its first request, on every invalidation, on a safety poll, and on
-//! [`ZonePolicies::refresh`]. It is never loaded twice at a time. An invalidation is in force once
+//! [`ZonePolicies::refresh`]. At most one load runs at a time. An invalidation is *in force* once
 //! a load that began after the message has brought the version that it names (or one that
 //! [covers](PolicyBundle::covering) it). Until then the load is retried, with growing pauses. An
 //! error, a wrong digest and a bundle that does not compile do not end the retries. A version that
@@ -62,10 +62,11 @@
 //!
 //! # Ages
 //!
-//! Each zone has two ages. The *policy age* is the time since the load began that last confirmed
-//! the policy as current. It stays small for a policy that is not edited. The *invalidation age* is
-//! the time since the oldest invalidation that is not in force was published, or zero. Requests are
-//! denied beyond a bound on either age. Handlers read them from [`ZonePolicies::status`].
+//! Each zone has two ages. The *policy age* is the time since the start of the last load that
+//! confirmed the policy as current. Safety polls keep it small, also for a policy that does not
+//! change. The *invalidation age* is the time since the publication of the oldest invalidation that
+//! is not in force; it is zero if every invalidation is in force. Requests are denied beyond a
+//! bound on either age. Handlers read them from [`ZonePolicies::status`].
 //!
 //! # Metrics
 //!

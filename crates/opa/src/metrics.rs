@@ -114,7 +114,7 @@ fn describe() {
     describe_gauge!(
         INVALIDATION,
         seconds,
-        "Time since the oldest invalidation that is not in force was published; 0 without one."
+        "Time since the oldest invalidation that is not in force was published, or 0."
     );
     describe_gauge!(POLL_INTERVAL, seconds, "Time between safety polls of a zone.");
     describe_gauge!(ZONES, "Zones in use.");

@@ -104,11 +104,11 @@ pub struct ZoneStatus {
     pub version: Option<Arc<str>>,
     /// The digest of the served policy.
     pub digest: Option<Arc<str>>,
-    /// The time since the load began that last confirmed the policy as current. Without such a
-    /// load, the time since the zone's first request.
+    /// The time since the start of the last load that confirmed the policy as current. Without
+    /// such a load, the time since the zone's first request.
     pub confirmed_age: Duration,
-    /// The time since the oldest invalidation that is not in force was published; zero if there is
-    /// none.
+    /// The time since the publication of the oldest invalidation that is not in force; zero if
+    /// every invalidation is in force.
     pub invalidation_age: Duration,
     /// The version that a pending invalidation names, if it names one.
     pub awaited: Option<Arc<str>>,

@@ -9,7 +9,8 @@ use crate::engine::BoxFuture;
 /// Loads the policy of a zone from a database, a folder or a bundle server.
 ///
 /// A zone is loaded on its first request, after an invalidation, on a safety poll, and on demand.
-/// It is never loaded twice at a time. A load that exceeds the load timeout counts as an error.
+/// At most one load of a zone runs at a time. A load that exceeds the load timeout counts as an
+/// error.
 ///
 /// ```
 /// use caracal_revocation_opa::{PolicyBundle, PolicyRequest, PolicySource, SourceError};

@@ -29,7 +29,7 @@ pub(super) fn guard(engine: &mut Engine) -> Result<(), String> {
         put(engine, name, is_not_empty)?;
     }
     put(engine, "to_number", has_no_space)?;
-    // The arguments name the position of the pattern and of the text.
+    // The first index is the position of the pattern, the second the position of the text.
     put(engine, "regex.match", |args| has_common_pattern(args.first(), args.get(1)))?;
     put(engine, "regex.find_n", |args| has_common_pattern(args.first(), args.get(1)))?;
     put(engine, "regex.replace", |args| has_common_pattern(args.get(1), args.first()))?;
