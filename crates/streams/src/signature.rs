@@ -26,7 +26,8 @@ pub(crate) fn sign(
 ) -> Result<Outcome, Failure> {
     let settings = sources.keys()?;
     let key = settings.keys().signing_key();
-    let key = key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing can be signed"))?;
+    let key =
+        key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing can be signed"))?;
     let given = Given::read(args.stream, std::io::stdin())?;
     let mut fields = Vec::with_capacity(given.fields.len() + 1);
     for (name, value) in given.fields {

@@ -210,7 +210,9 @@ fn introduce(name: &str, on_redis: bool) {
             "  ISSUER={name} ZONE={ZONE} cargo run --release -p caracal-example-resource-server\n"
         );
     } else {
-        println!("The example resource server accepts these mandates too, but receives revocations");
+        println!(
+            "The example resource server accepts these mandates too, but receives revocations"
+        );
         println!("through Redis only. To try it, set REDIS_URL and STREAMS_HMAC_KEY for both, and");
         println!("start this example again.\n");
     }

@@ -120,7 +120,9 @@ impl PolicyEngine for OpaEngine {
             self.zones.values().filter(same).count() > 1
         });
         Box::pin(async move {
-            let opa = opa.ok_or_else(|| PrepareError::Rejected("no OPA server is configured for the zone".into()))?;
+            let opa = opa.ok_or_else(|| {
+                PrepareError::Rejected("no OPA server is configured for the zone".into())
+            })?;
             if is_shared {
                 let words = "another zone uses the same OPA server";
                 return Err(PrepareError::Rejected(words.to_owned()));

@@ -62,7 +62,8 @@ fn lone_replica() -> Finding {
 fn persistence(setting: &LiveSetting, server: &ServerReport) -> Finding {
     let LiveSetting { name, live, required, is_fine, .. } = setting;
     let Some(live) = live else {
-        return Finding::fine("persistence", "unknown: CONFIG GET is not allowed here").about(*name);
+        return Finding::fine("persistence", "unknown: CONFIG GET is not allowed here")
+            .about(*name);
     };
     if *is_fine {
         return Finding::fine("persistence", live.clone()).about(*name);
