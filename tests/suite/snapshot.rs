@@ -300,12 +300,12 @@ async fn unusable_snapshot_is_logged_once_and_ignored() {
     let today = || RevocationsWriter::new(Options::default());
     let torn = good[..good.len() / 2].to_vec();
     let cases = [
-        ("its seal is broken", torn, today(), false),
-        ("its seal is broken", changed(good.len() / 2), today(), false),
-        ("its seal is broken", good.clone(), today(), true),
+        ("the seal is broken", torn, today(), false),
+        ("the seal is broken", changed(good.len() / 2), today(), false),
+        ("the seal is broken", good.clone(), today(), true),
         ("of version 18", changed(28), today(), false),
-        ("nothing in it can matter any more", good.clone(), tomorrow(), false),
-        ("it is no snapshot", b"caracal".to_vec(), today(), false),
+        ("no valid token is affected by it", good.clone(), tomorrow(), false),
+        ("not a snapshot", b"caracal".to_vec(), today(), false),
     ];
     for (why, bytes, state, is_foreign) in cases {
         let keys = if is_foreign { KeyRing::new(key(9)) } else { ring() };

@@ -8,36 +8,36 @@ use crate::log_error::LogError;
 const CODES: [(&str, &str); 4] = [
     (
         "BUSY",
-        "a script holds the server up: wait until it ends, or end it with SCRIPT KILL (a function \
+        "a script blocks the server: wait until it ends, or end it with SCRIPT KILL (a function \
          with FUNCTION KILL)",
     ),
     ("ASK", MOVING),
     ("TRYAGAIN", MOVING),
     (
         "CLUSTERDOWN",
-        "the cluster does not serve every slot: look at CLUSTER INFO and CLUSTER NODES",
+        "the cluster does not serve every slot: check CLUSTER INFO and CLUSTER NODES",
     ),
 ];
 
-const MOVING: &str = "a slot is moving from one node of the cluster to another: wait until that is \
-                      done, and if it never is, end it with redis-cli --cluster fix";
+const MOVING: &str = "a slot is moving between two nodes of the cluster: wait until the move is \
+                      complete; if it does not complete, end it with redis-cli --cluster fix";
 
 /// Parts of the errors of the server or the TLS library.
 const WORDS: [(&str, &str); 8] = [
     (
         "max number of clients",
-        "the server has as many connections as it allows: raise maxclients in Redis, or find out by \
-         CLIENT LIST who holds so many",
+        "the server has reached its limit of connections: raise maxclients in Redis, or find the \
+         clients that hold them with CLIENT LIST",
     ),
     (
         "UnknownIssuer",
-        "no authority that is believed here signed the server's certificate: set REDIS_TLS_CA_FILE \
-         to the certificate of the one that did",
+        "no trusted authority signed the server's certificate: set REDIS_TLS_CA_FILE to the \
+         certificate of the authority that signed it",
     ),
     (
         "not valid for name",
         "the server's certificate is for another name: use one of its names in the address, or \
-         give the server a certificate for this one",
+         issue a certificate for this one",
     ),
     ("certificate expired", EXPIRED),
     ("Expired", EXPIRED),
@@ -52,13 +52,13 @@ const WORDS: [(&str, &str); 8] = [
     ),
     (
         "UnknownCA",
-        "the server does not believe the authority of this side's certificate: look at \
-         REDIS_TLS_CERT_FILE, and at the server's tls-ca-cert-file",
+        "the server does not trust the authority of the client certificate: check \
+         REDIS_TLS_CERT_FILE, and the server's tls-ca-cert-file",
     ),
 ];
 
 const EXPIRED: &str =
-    "the server's certificate is no longer valid: renew it, or look at the clocks of both sides";
+    "the server's certificate is no longer valid: renew it, or check the clocks of both sides";
 
 /// Parts of the client's errors for a connection that ended.
 const ENDED: [&str; 3] = ["broken pipe", "reset by peer", "end of file"];
@@ -83,12 +83,13 @@ pub(crate) fn of(error: &LogError) -> &'static str {
         (LogError::Connection(..), OutageCause::Unreachable)
             if ENDED.iter().any(|end| words.to_lowercase().contains(end)) =>
         {
-            "the server, or a proxy before it, ended the connection: look whether this port expects \
-             TLS (rediss://) or a certificate (REDIS_TLS_CERT_FILE), and whether maxclients is reached"
+            "the server or a proxy closed the connection: check if this port expects TLS \
+             (rediss://) or a client certificate (REDIS_TLS_CERT_FILE), and if maxclients is \
+             reached"
         }
         (LogError::Connection(..), OutageCause::Unreachable) => {
-            "look whether Redis runs there: check REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, \
-             or REDIS_HOST and REDIS_PORT"
+            "check that Redis runs there, and check REDIS_URL, REDIS_SENTINELS, \
+             REDIS_CLUSTER_NODES, or REDIS_HOST and REDIS_PORT"
         }
         (_, outage) => outage.advice(),
     }

@@ -131,8 +131,8 @@ impl Canary {
                     let rights = error.is_forbidden().then_some(acl::CANARY);
                     tracing::warn!(
                         %error, rights,
-                        "a canary was not seen in time: revocations may be late as well; look at \
-                         the error, and at Redis with caracal-streams doctor"
+                        "a canary was not seen in time: revocations may be late too; check Redis \
+                         with caracal-streams doctor"
                     );
                 }
             } else if failures.is_over(began.elapsed()) {

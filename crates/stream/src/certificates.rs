@@ -11,15 +11,15 @@ use crate::connection::install_crypto;
 /// An error of the certificates. It never contains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateError {
-    #[error("the system has no certificates of authorities to believe")]
+    #[error("the system has no trusted CA certificates")]
     NoneInTheSystem,
-    #[error("the authorities are not certificates in PEM format")]
+    #[error("the CA file holds no certificates in PEM format")]
     Root,
-    #[error("the own certificate is not one in PEM format")]
+    #[error("the client certificate is not in PEM format")]
     Chain,
-    #[error("the own key is not one in PEM format")]
+    #[error("the client key is not in PEM format")]
     Key,
-    #[error("the own key is not that of the own certificate")]
+    #[error("the client key does not belong to the client certificate")]
     NotItsKey,
 }
 

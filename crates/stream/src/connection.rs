@@ -52,7 +52,7 @@ impl Connection {
         commands: &Pipeline,
     ) -> Result<Vec<Value>, LogError> {
         let closed =
-            || LogError::Connection(OutageCause::Unreachable, "it is not open any more".into());
+            || LogError::Connection(OutageCause::Unreachable, "the connection is closed".into());
         let mut connection = self.0.take().ok_or_else(closed)?;
         let answering = connection.send_packed_commands(commands, 0, commands.len());
         let answers = within(deadline, answering.map_err(|error| refused(&error))).await?;

@@ -83,7 +83,7 @@ impl Follower {
         if !settings.keys.verifies() {
             tracing::warn!(
                 setting = "STREAMS_HMAC_KEY",
-                "CARACAL_MODE=dev without a stream key: every message is believed, signed or not"
+                "CARACAL_MODE=dev without a stream key: every message is accepted, signed or not"
             );
         }
         let (options, keys) = (settings.options, settings.keys.clone());
@@ -114,7 +114,7 @@ impl Follower {
         if is_set && Mode::from_lookup(lookup)? != Mode::Dev {
             return Err(SettingsError::in_process());
         }
-        tracing::warn!("following streams inside this process: nothing reaches it from Redis");
+        tracing::warn!("following streams inside this process: messages in Redis are not read");
         Ok(Self::of(Origin::InProcess(streams.clone()), keys))
     }
 
@@ -212,7 +212,10 @@ impl Follower {
     /// again, and the state goes stale.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         if let Err(error) = self.writer.options().check() {
-            tracing::error!(%error, "with this bound nearly every request is refused");
+            tracing::error!(
+                %error,
+                "the staleness bound is too small: nearly every request is denied; raise it"
+            );
         }
         self.restore();
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
@@ -276,7 +279,10 @@ impl Follower {
         match Keeper::new(path.clone(), self.keys.clone()).restore(&self.writer) {
             Ok(Some(recalled)) => {
                 let entries = self.writer.entries();
-                tracing::info!(entries, "what an earlier process knew is refused already");
+                tracing::info!(
+                    entries,
+                    "the snapshot is restored: the tokens that it revokes are denied at once"
+                );
                 if let Some(as_of) = recalled.as_of {
                     self.writer.confirm(as_of);
                 }
@@ -285,7 +291,7 @@ impl Follower {
             Ok(None) => tracing::info!(setting = snapshot::SETTING, "there is no snapshot yet"),
             Err(error) => tracing::error!(
                 setting = snapshot::SETTING, path = %path.display(), %error,
-                "the snapshot is not used: everything is read again"
+                "the snapshot is not used: the follower starts without it and reads the streams"
             ),
         }
     }

@@ -53,10 +53,11 @@ impl From<LogError> for InspectError {
         let advice = match (kind, error.missing_rights()) {
             (_, Some(rights)) => format!("ACL SETUSER <user> {rights}"),
             (InspectErrorKind::Version, _) => {
-                "upgrade Redis: before 7.0 it cannot prove a log complete".to_owned()
+                "upgrade Redis: versions before 7.0 cannot prove a stream complete".to_owned()
             }
             (InspectErrorKind::NoStream, _) => {
-                "another program uses this key, or this is another Redis".to_owned()
+                "another program uses this key, or this is the wrong Redis: check REDIS_URL"
+                    .to_owned()
             }
             _ => advice::of(&error).to_owned(),
         };

@@ -32,7 +32,7 @@ pub enum LogError {
     Primary(OutageCause, String),
     #[error("another server is the primary now")]
     Replaced,
-    #[error("the replica has not got yet what was read from another")]
+    #[error("the replica lacks entries that were read from another server")]
     Behind,
     #[error("an answer of Redis cannot be read: {0}")]
     Reply(&'static str),

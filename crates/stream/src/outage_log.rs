@@ -22,7 +22,8 @@ impl OutageLog {
         if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
-                "the streams cannot be read; trying again until they can: {}", advice::of(error)
+                "the streams cannot be read: the view goes stale while the follower retries; {}",
+                advice::of(error)
             );
         }
     }
@@ -32,7 +33,7 @@ impl OutageLog {
         if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
                 %error, cause = cause.label(), rights = error.missing_rights(),
-                "the streams are read and cannot be proven fresh: the view goes stale; {}",
+                "the streams are read but cannot be proven fresh: the view goes stale; {}",
                 advice::of(error)
             );
         }

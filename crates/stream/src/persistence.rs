@@ -66,7 +66,7 @@ pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String
     let mut differing = Vec::new();
     for LiveSetting { name: setting, live, required, is_fine } in live(answers, |_| None) {
         let Some(live) = live else {
-            tracing::debug!(setting, "CONFIG GET is not allowed here: not checked");
+            tracing::debug!(setting, "CONFIG GET is not allowed: this setting is not checked");
             continue;
         };
         if !is_fine {

@@ -47,7 +47,7 @@ struct PrimaryOffsets {
 
 /// The error of a replica whose primary is not configured.
 pub(crate) fn not_set() -> LogError {
-    let words = "not set, but the server that is read is a replica";
+    let words = "not set, but the server that the follower reads is a replica";
     LogError::Primary(OutageCause::ReplicaWithoutPrimary, words.into())
 }
 
@@ -57,7 +57,7 @@ impl Primary {
             server,
             connection: None,
             rests_until: None,
-            answer: Err(LogError::Reply("it was not asked yet")),
+            answer: Err(LogError::Reply("the primary was not asked yet")),
             asked: None,
             proven: None,
             offsets: PrimaryOffsets::default(),
@@ -78,7 +78,7 @@ impl Primary {
             Err(error) => {
                 self.connection = None;
                 self.rests_until = Some(Instant::now() + REST);
-                tracing::debug!(%error, "the primary does not tell how far its history is");
+                tracing::debug!(%error, "the primary did not report its replication offset");
             }
         }
     }
@@ -100,7 +100,7 @@ impl Primary {
             Err(error) => (error.outage(), error.to_string()),
             Ok(primary) if primary.history != server.history => (
                 OutageCause::ReplicaWithoutPrimary,
-                "it names a server that does not share the data of the one that is read".into(),
+                "it names a server with other data than the replica that the follower reads".into(),
             ),
             Ok(primary) if primary.is_replica && server.is_replica => (
                 OutageCause::ReplicaWithoutPrimary,
@@ -108,7 +108,7 @@ impl Primary {
             ),
             Ok(_) => (
                 OutageCause::Behind,
-                "the replica that is read does not have yet what this primary has".into(),
+                "the replica that the follower reads is behind this primary".into(),
             ),
         };
         LogError::Primary(cause, words)

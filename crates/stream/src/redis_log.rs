@@ -118,7 +118,7 @@ impl RedisLog {
 
     /// Receives the answer to the last read.
     async fn answer(&mut self) -> Result<Reading, LogError> {
-        let asked = self.asked.take().ok_or(LogError::Reply("nothing was asked"))?;
+        let asked = self.asked.take().ok_or(LogError::Reply("no read was sent"))?;
         let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
         let deadline = wait + self.answer_timeout.grace();
         let received = self.connection()?.receive(deadline, asked.keep()).await;

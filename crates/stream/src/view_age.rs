@@ -35,7 +35,8 @@ impl ViewAge {
                 tracing::warn!(
                     staleness = readiness.staleness.unwrap_or_default().as_secs_f64(),
                     bound = options.deny_after.as_secs_f64(),
-                    "the view is getting old: beyond the bound every request is denied with 503"
+                    "the view is getting old: beyond the bound every request is denied with 503; \
+                     check the connection to Redis"
                 );
             }
         } else if !readiness.is_late && self.old.is_over(now.monotonic) {

@@ -214,8 +214,8 @@ impl FailedReads {
         if self.episode.goes_on(error.clone(), self.began.elapsed()) {
             tracing::error!(
                 setting = error.setting(), %error,
-                "the baseline cannot be read; trying again until it can. What is known stays \
-                 refused, and tokens that a hole may concern too"
+                "the baseline cannot be read: gaps stay open, so tokens issued before them stay \
+                 denied; trying again"
             );
         }
         self.backoff.next_pause()

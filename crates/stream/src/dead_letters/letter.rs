@@ -40,7 +40,7 @@ pub struct DeadLetter {
 
 /// The fields are those of neither shape, or one of them stands twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no dead letter: one of `{0}` and its counterpart is expected, once")]
+#[error("not a dead letter: exactly one of `{0}` and its counterpart is expected")]
 pub struct ParseDeadLetterError(&'static str);
 
 impl DeadLetter {

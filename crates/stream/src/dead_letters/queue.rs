@@ -214,7 +214,8 @@ impl Queue {
         while let Some(waiting) = self.next().await {
             tracing::error!(
                 stream = %waiting.stream, id = %waiting.id, error = waiting.letter.error(),
-                "a message cannot be used"
+                "a message cannot be used: it is rejected, and streams inside a process keep no \
+                 dead letter"
             );
             self.done(&waiting);
         }

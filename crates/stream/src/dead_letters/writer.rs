@@ -183,7 +183,11 @@ impl Writer {
         let now = self.began.elapsed();
         if !error.is_wrong_type() && !error.forbids_writing() {
             if self.outage.goes_on((), now) {
-                tracing::warn!(%stream, %error, "dead letters cannot be written; trying again");
+                tracing::warn!(
+                    %stream, %error,
+                    "dead letters cannot be written: they wait in memory for up to 5 minutes; \
+                     trying again"
+                );
             }
             return;
         }
@@ -216,13 +220,13 @@ fn warn_off(stream: Stream, error: &LogError, words: &str) {
         tracing::warn!(
             %stream, error = words,
             "dead letters of this stream are off: unusable messages are counted and not kept; \
-             delete the key that is not what a follower writes there"
+             delete the key of the wrong type"
         );
     } else {
         tracing::warn!(
             %stream, error = words, rights = acl::DEAD_LETTERS,
-            "dead letters are off: unusable messages are counted and not kept; give the user \
-             these rights, on a primary"
+            "dead letters are off: unusable messages are counted and not kept; give the user these \
+             rights on a primary"
         );
     }
 }

@@ -31,8 +31,8 @@ impl Fold {
             tracing::warn!(
                 horizon = self.writer.horizon(),
                 max_entries,
-                "there is room again for what is revoked: tokens made up to now are refused, \
-                 refreshed ones pass"
+                "the state has room again: tokens issued until now are denied, since revocations \
+                 may be missing; refreshed tokens pass"
             );
         }
         let is_full = self.writer.is_full();
@@ -40,8 +40,8 @@ impl Fold {
             self.metrics.full.increment(1);
             tracing::error!(
                 max_entries,
-                "more is revoked than may be remembered: every verdict is unknown, but for what is \
-                 known to be revoked, until entries expire; Options::max_entries is the bound"
+                "the state is full: known revocations are enforced, and every other verdict is \
+                 unknown until entries expire; raise Options::max_entries"
             );
         }
         self.was_full = is_full;
@@ -108,8 +108,8 @@ impl Fold {
             tracing::error!(
                 setting = "STREAMS_HMAC_KEY",
                 strict = self.writer.options().strict,
-                "messages arrive that no accepted key has signed, and are rejected: what they revoke \
-                 stays admitted; {}",
+                "messages arrive that no accepted key has signed: they are rejected, and tokens \
+                 that they revoke stay admitted; {}",
                 Degraded::SignaturesFail.advice()
             );
         } else {
@@ -141,13 +141,14 @@ impl Fold {
             young = young.join(" "),
             entries = self.writer.entries(),
             horizon = self.writer.horizon(),
-            "history replayed and proven complete as far as the server can show (a young stream might \
-             have been made anew before this start): ready"
+            "ready: the history was replayed and is complete as far as the server can prove; a \
+             young stream may have been created again before this start"
         );
         if self.writer.options().strict {
             tracing::warn!(
-                "strict: what the server had lost before this start nobody can show, so tokens made \
-                 before it are refused, and for two minutes newer ones, unless a baseline is read"
+                "strict mode: messages that Redis lost before this start cannot be detected, so \
+                 tokens issued until three minutes after it are denied; a baseline admits them \
+                 sooner"
             );
         }
     }

@@ -47,9 +47,9 @@ impl Fold {
                 if let Some(count) = self.throttles.recut.add(1, received.now.monotonic) {
                     tracing::warn!(
                         stream = %entry.stream, id = %entry.id, count,
-                        "a signed message was re-cut by someone who can write to Redis: its clean \
-                         parts are applied, what it hid may be lost; find out who writes to the \
-                         streams"
+                        "a signed message was re-cut by a writer to Redis: its clean parts are \
+                         applied, and the parts that it hid may be lost; find the program that \
+                         writes such messages"
                     );
                 }
                 self.dead_letters.put(entry, "re-cut: its clean parts were acted on");
@@ -117,8 +117,8 @@ impl Fold {
                 tracing::error!(
                     stream = %entry.stream, id = %entry.id, bytes, max_bytes = MAX_MESSAGE,
                     count,
-                    "message too large, rejected unread: no service of Caracal writes one of this \
-                     size; find out who writes to the stream"
+                    "message too large: it is rejected without verification, and no service of \
+                     Caracal writes such messages; find the program that writes them"
                 );
             }
         }

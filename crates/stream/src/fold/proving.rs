@@ -42,8 +42,8 @@ impl Fold {
                         %stream,
                         up_to_ms = lost_up_to.as_millis(),
                         count,
-                        "messages published up to this time may be missing: tokens made before it \
-                         are refused, refreshed ones pass"
+                        "messages published up to this time may be missing: tokens issued before \
+                         it are denied, and refreshed tokens pass"
                     );
                 }
                 if let Some(uncertain_up_to) = lost_up_to.max(unshown) {
@@ -111,8 +111,9 @@ impl Fold {
             if let Some(count) = throttle.add(1, now) {
                 tracing::error!(
                     %stream, cause = hole.label(), count,
-                    "messages were lost: the stream was trimmed past the cursor, deleted from, \
-                     flushed or made anew, or may have been; reading it again"
+                    "messages were lost, or strict mode assumes so: the stream was trimmed past \
+                     the cursor, flushed or created again, or entries were deleted; reading it \
+                     again from its first entry"
                 );
             }
         }

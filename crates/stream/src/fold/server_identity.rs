@@ -64,9 +64,9 @@ impl Fold {
                 cause = suspicion.label(),
                 strict,
                 count,
-                "Redis was restarted or replaced, and may have lost messages that it had \
-                 acknowledged: it keeps them with appendfsync always, or WAIT on replicas; a \
-                 baseline closes the gap"
+                "Redis was restarted or replaced and may have lost acknowledged messages: \
+                 revocations may be missing; set appendfsync always or WAIT for replicas, and add \
+                 a baseline to close the gap"
             );
         }
         for track in self.on(streams) {

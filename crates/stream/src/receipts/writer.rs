@@ -49,8 +49,8 @@ impl Writer {
                         let rights = error.is_forbidden().then_some(acl::RECEIPTS);
                         tracing::warn!(
                             %error, rights,
-                            "receipts are not written: caracal-streams fleet misses this replica; \
-                             trying again"
+                            "receipts are not written: caracal-streams fleet does not see this \
+                             replica; trying again"
                         );
                     }
                     links.close();

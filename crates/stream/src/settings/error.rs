@@ -46,24 +46,24 @@ pub(super) enum Problem {
     NotHostAndPort,
     #[error("names the same server twice")]
     Twice,
-    #[error("for several servers: with REDIS_URL, say rediss://")]
+    #[error("applies to sentinels and clusters only; for REDIS_URL, use rediss://")]
     OneServer,
-    #[error("not set, though {0} is")]
+    #[error("not set, but {0} is set")]
     Missing(&'static str),
     #[cfg(feature = "tls")]
-    #[error("not in PEM format, or not what is expected there")]
+    #[error("not in PEM format, or without a certificate or key")]
     NotPem,
     #[cfg(feature = "tls")]
     #[error("not the key of the certificate in REDIS_TLS_CERT_FILE")]
     NotItsKey,
     #[cfg(feature = "tls")]
-    #[error("not set, and the system has no certificates of authorities to believe")]
+    #[error("not set, and the system has no trusted CA certificates")]
     NoAuthority,
     #[error("contradicts {0}")]
     Contradiction(&'static str),
     #[error("a snapshot is sealed with STREAMS_HMAC_KEY, which is not set")]
     NothingToSealWith,
-    #[error("a published mode does not follow streams inside the process: set REDIS_URL")]
+    #[error("a published mode cannot follow streams inside the process: set REDIS_URL")]
     InProcess,
 }
 

@@ -21,17 +21,17 @@ const PURPOSE: &str = "snapshot";
 pub(crate) enum SnapshotError {
     #[error("the file cannot be read or written: {0}")]
     File(#[from] io::Error),
-    #[error("it is no snapshot, or torn")]
+    #[error("not a snapshot, or truncated")]
     NotASnapshot,
-    #[error("it is of version {0}, which this program does not know")]
+    #[error("the file is of version {0}, which this program does not support")]
     Version(u16),
-    #[error("its seal is broken: it was changed, or sealed with another stream key")]
+    #[error("the seal is broken: the file was changed, or sealed with another stream key")]
     Seal,
-    #[error("it is {0} s old: nothing in it can matter any more")]
+    #[error("the file is {0} s old: no valid token is affected by it")]
     Outdated(u64),
     #[error("{0}")]
     Recall(#[from] caracal_revocation_state::RestoreError),
-    #[error("there is no stream key to seal it with")]
+    #[error("no stream key is set to seal the snapshot with")]
     NoKey,
 }
 

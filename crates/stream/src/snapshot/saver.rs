@@ -66,8 +66,8 @@ impl Saver {
             match kept {
                 Err(error) if failures.goes_on(error.to_string(), now) => tracing::error!(
                     setting = SETTING, %error,
-                    "the snapshot cannot be written: a process that starts while Redis is away would \
-                     know nothing; trying again"
+                    "the snapshot cannot be written: a process that starts while Redis is away \
+                     would know no revocation; trying again"
                 ),
                 Ok(()) if failures.is_over(now) => {
                     tracing::info!(setting = SETTING, "the snapshot is being written again");

@@ -87,7 +87,7 @@ impl Nodes {
                 }
             }
         }
-        let unknown = LogError::Cluster(OutageCause::NoPrimary, "none was asked".into());
+        let unknown = LogError::Cluster(OutageCause::NoPrimary, "no node was asked".into());
         newest.ok_or(failure.unwrap_or(unknown))
     }
 
@@ -112,7 +112,7 @@ impl Nodes {
             }
         }
         let nobody =
-            || LogError::Cluster(OutageCause::NoPrimary, format!("no node has slot {slot}"));
+            || LogError::Cluster(OutageCause::NoPrimary, format!("no node owns slot {slot}"));
         votes.named().cloned().ok_or_else(nobody)
     }
 

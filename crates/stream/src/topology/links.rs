@@ -131,7 +131,7 @@ impl Links {
         let slot = slot(key);
         let vote = self.view().await?.vote(slot, AT_ONCE);
         let nobody =
-            || LogError::Cluster(OutageCause::NoPrimary, format!("no node has slot {slot}"));
+            || LogError::Cluster(OutageCause::NoPrimary, format!("no node owns slot {slot}"));
         vote.map(|vote| Some(vote.primary)).ok_or_else(nobody)
     }
 

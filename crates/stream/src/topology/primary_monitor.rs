@@ -137,7 +137,7 @@ async fn ask_sentinel(
         if let Err(error) = &vote {
             // A late answer may still arrive, and would count as the next one's.
             connection = None;
-            tracing::debug!(%error, voter, "a sentinel does not answer which server is the primary");
+            tracing::debug!(%error, voter, "a sentinel did not name the primary");
         }
         let vote = vote.ok();
         shared.take(voter, Stream::ALL.map(|_| vote.clone()));

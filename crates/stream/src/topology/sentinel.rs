@@ -67,7 +67,7 @@ impl Sentinels {
                 break;
             }
         }
-        let unknown = || LogError::Sentinel(OutageCause::NoPrimary, "none was asked".into());
+        let unknown = || LogError::Sentinel(OutageCause::NoPrimary, "no sentinel was asked".into());
         votes.named().cloned().ok_or_else(|| failure.unwrap_or_else(unknown))
     }
 
@@ -104,7 +104,7 @@ fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
     if reply::info_field(&info, "role") == Some("master") {
         Ok(())
     } else {
-        let words = format!("{primary} was named, and is no primary (yet)");
+        let words = format!("{primary} was named, but is not a primary (yet)");
         Err(LogError::Sentinel(OutageCause::NoPrimary, words))
     }
 }

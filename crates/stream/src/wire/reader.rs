@@ -186,7 +186,7 @@ impl Wire {
         for size in answers.sizes {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let (answer, others) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-            let unlike = |_| LogError::Reply("it cannot be read");
+            let unlike = |_| LogError::Reply("a value cannot be parsed");
             values.push(parse_redis_value(answer).map_err(unlike)?);
             rest = others;
         }

@@ -97,7 +97,7 @@ impl Scan {
             }
             if let Part::List(parts @ 1..) = part {
                 if self.open.len() == DEEPEST {
-                    return Err(LogError::Reply("it is nested too deeply"));
+                    return Err(LogError::Reply("the answer is nested too deeply"));
                 }
                 self.open.push(parts);
             }

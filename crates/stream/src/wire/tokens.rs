@@ -20,7 +20,7 @@ pub(super) enum Token<'a> {
 /// The longest line that is accepted, in bytes: longer than any error of Redis.
 pub(super) const LONGEST_LINE: usize = 16 << 10;
 
-const LONG: LogError = LogError::Reply("a length is no number");
+const LONG: LogError = LogError::Reply("a length is not a number");
 
 /// The length of the marker that replaces an item that was left out.
 pub(super) const MARKER: usize = 20;
@@ -61,12 +61,12 @@ pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>,
         },
         b'*' => length(text)?.map_or(Part::Whole(Token::Nil), Part::List),
         b':' => {
-            let number = number(text).ok_or(LogError::Reply("a number is none"))?;
+            let number = number(text).ok_or(LogError::Reply("a number cannot be parsed"))?;
             Part::Whole(Token::Number(number))
         }
         b'+' => Part::Whole(Token::Text(text)),
         b'-' => Part::Whole(Token::Error(text)),
-        _ => return Err(LogError::Reply("it does not speak the protocol of Redis")),
+        _ => return Err(LogError::Reply("the answer is not in the Redis protocol")),
     };
     Ok(Some((part, next)))
 }
@@ -81,7 +81,7 @@ fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
         None => match memchr(b'\r', looked) {
             Some(end) => end,
             None if looked.len() == LONGEST_LINE => {
-                return Err(LogError::Reply("a line without end"));
+                return Err(LogError::Reply("a line is too long"));
             }
             None => return Ok(None),
         },
@@ -104,7 +104,7 @@ pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)
     let end = next.checked_add(length).ok_or(LONG)?;
     let Some(after) = bytes.get(end..end.saturating_add(2)) else { return Ok(None) };
     if after != b"\r\n" {
-        return Err(LogError::Reply("a text is not as long as was said"));
+        return Err(LogError::Reply("a text does not have the announced length"));
     }
     Ok(Some((Token::Text(bytes.get(next..end).unwrap_or_default()), end + 2)))
 }
@@ -155,7 +155,7 @@ impl<'a> Tokens<'a> {
 
     pub(super) fn next(&mut self) -> Result<Token<'a>, LogError> {
         let (token, next) =
-            token(self.bytes, self.at)?.ok_or(LogError::Reply("it ends too early"))?;
+            token(self.bytes, self.at)?.ok_or(LogError::Reply("the answer is incomplete"))?;
         self.at = next;
         Ok(token)
     }
