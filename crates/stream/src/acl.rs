@@ -1,4 +1,4 @@
-//! The rights that a user of Redis needs, as words for `ACL SETUSER` or an ACL file.
+//! The rights that a user of Redis needs, in the syntax of `ACL SETUSER` and of ACL files.
 //!
 //! The README, `ops/redis.conf`, `caracal-streams doctor` and the log repeat these lines, and a
 //! test compares them.
@@ -20,36 +20,36 @@ macro_rules! dead_letters {
     };
 }
 
-/// Everything that a follower uses: [`FOLLOW`], [`SETTINGS`] and [`DEAD_LETTERS`] in one line.
+/// All rights of a follower: [`FOLLOW`], [`SETTINGS`] and [`DEAD_LETTERS`] in one line.
 pub const FOLLOWER: &str = concat!(follow!(), " ", settings!(), " ", dead_letters!());
 
-/// Following the streams: without one of these a follower cannot read.
+/// Rights for reading the streams. A follower needs all of them.
 pub const FOLLOW: &str = follow!();
 
-/// Reading the live settings, to warn of those that lose messages.
+/// Rights for reading the live settings, to warn of those that can lose messages.
 pub const SETTINGS: &str = settings!();
 
-/// Writing dead letters, once in a whole fleet.
+/// Rights for writing dead letters, once in a whole fleet.
 pub const DEAD_LETTERS: &str = dead_letters!();
 
-/// Sending the messages of a [`Canary`](crate::Canary) and reading them back.
+/// Rights for sending the messages of a [`Canary`](crate::Canary) and reading them back.
 pub const CANARY: &str = "+xadd +xread +time ~caracal.revocation.canary";
 
-/// Writing receipts; see [`Follower::with_receipts`](crate::Follower::with_receipts).
+/// Rights for writing receipts; see [`Follower::with_receipts`](crate::Follower::with_receipts).
 pub const RECEIPTS: &str = "+set %W~caracal.revocation.receipt:*";
 
-/// Reading the receipts of a fleet, as `caracal-streams fleet` does.
+/// Rights for reading the receipts of a fleet, as `caracal-streams fleet` does.
 pub const FLEET: &str = "+info +scan +mget %R~caracal.revocation.receipt:*";
 
-/// Asking the primary of a replica how far its history is; dead letters and receipts are written
-/// there too.
+/// Rights at the primary of a replica, for reading its replication offset. Dead letters and
+/// receipts are written there too, with their own rights.
 pub const PRIMARY: &str = "+info";
 
-/// Asking a sentinel for the primary.
+/// Rights for asking a sentinel for the primary.
 pub const SENTINEL: &str = "+sentinel|get-master-addr-by-name +sentinel|master";
 
-/// Finding the node of a stream in a cluster, and reading while a slot moves.
+/// Rights for finding the node of a stream in a cluster, and for reading while a slot migrates.
 pub const CLUSTER: &str = "+cluster|nodes +asking";
 
-/// Choosing another database than 0, where `REDIS_URL` names one.
+/// Rights for choosing another database than 0, if `REDIS_URL` names one.
 pub const SELECT: &str = "+select";

@@ -1,4 +1,4 @@
-//! How long to wait for a silent server: the connection may be dead, or the answer may only be late.
+//! An adaptive timeout for a silent server: its connection may be dead, or its answer late.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
-/// The shortest and the longest grace of an answer. With the longest blocking read, the shortest stays
+/// Bounds on the grace of an answer. The shortest grace and the longest blocking read together stay
 /// well below the 2 s in which a follower recovers.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The grace of the next answer: twice the delay of the last one, so that a slow server that answers
-/// does not count as gone.
+/// The grace of the next answer: twice the delay of the last one. So a slow server that still
+/// answers does not count as gone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AdaptiveTimeout {
-    /// The delay of the last answer, beyond the time that the server was asked to wait.
+    /// The delay of the last answer, beyond the blocking time of the read.
     lateness: Duration,
 }
 
 impl AdaptiveTimeout {
-    /// Returns the time that the next answer may take beyond the time that the server was asked to wait.
+    /// Returns the time that the next answer may take beyond the blocking time of the read.
     pub(crate) fn grace(self) -> Duration {
         (2 * self.lateness).clamp(SHORTEST, LONGEST)
     }
@@ -31,8 +31,9 @@ impl AdaptiveTimeout {
     }
 }
 
-/// Returns the outcome of the first attempt that finishes, and starts another attempt each second until
-/// then: an attempt that started while the server was away may stay silent, and a later one succeeds.
+/// Returns the outcome of the first attempt that finishes, and starts another attempt each second
+/// until then. An attempt that started while the server was away may stay silent, and a later one
+/// succeeds.
 pub(crate) async fn connect_hedged<F: Future>(attempt: impl Fn() -> F) -> F::Output {
     let mut attempts = FuturesUnordered::new();
     loop {
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_may_be_twice_as_late_as_the_last_one_within_limits() {
+    fn allows_twice_the_last_delay_within_limits() {
         let grace = |lateness| {
             let mut adaptive = AdaptiveTimeout::default();
             adaptive.answered(Duration::from_millis(lateness));
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_attempt_gets_through_while_the_first_is_silent() {
+    async fn second_attempt_succeeds_while_first_is_silent() {
         let began = Instant::now();
         let attempts = Cell::new(0);
         let attempt = || async {
@@ -76,14 +77,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_attempt_that_is_slow_is_not_given_up() {
+    async fn keeps_slow_attempt() {
         let began = Instant::now();
         connect_hedged(|| sleep(Duration::from_millis(2_500))).await;
         assert!(began.elapsed() < Duration::from_millis(2_600), "{:?}", began.elapsed());
     }
 
     #[tokio::test]
-    async fn a_refusal_is_an_outcome() {
+    async fn returns_error_of_first_attempt() {
         assert_eq!(connect_hedged(|| async { Err::<(), _>("WRONGPASS") }).await, Err("WRONGPASS"));
     }
 }

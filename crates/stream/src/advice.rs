@@ -1,10 +1,10 @@
-//! The action that ends an error of Redis, as far as its words name the cause.
+//! The advice for an error of Redis, chosen by the cause that its text names.
 
 use caracal_revocation_state::OutageCause;
 
 use crate::log_error::LogError;
 
-/// Codes of a server's error answers.
+/// Advice by the code of the server's error answer.
 const CODES: [(&str, &str); 4] = [
     (
         "BUSY",
@@ -22,7 +22,7 @@ const CODES: [(&str, &str); 4] = [
 const MOVING: &str = "a slot is moving between two nodes of the cluster: wait until the move is \
                       complete; if it does not complete, end it with redis-cli --cluster fix";
 
-/// Parts of the errors of the server or the TLS library.
+/// Advice by a part of the error text of the server or the TLS library.
 const WORDS: [(&str, &str); 8] = [
     (
         "max number of clients",
@@ -60,10 +60,11 @@ const WORDS: [(&str, &str); 8] = [
 const EXPIRED: &str =
     "the server's certificate is no longer valid: renew it, or check the clocks of both sides";
 
-/// Parts of the client's errors for a connection that ended.
+/// Parts of the error text of a connection that ended.
 const ENDED: [&str; 3] = ["broken pipe", "reset by peer", "end of file"];
 
-/// The action for this error: more exact than its cause where its words are.
+/// Returns the advice for this error. It is more specific than that of the cause if the text is
+/// known.
 pub(crate) fn of(error: &LogError) -> &'static str {
     let words = match error {
         LogError::Redis(words) => words,
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_cause_that_the_words_tell() {
+    fn advises_by_error_text() {
         let redis = |words: &str| LogError::Redis(words.into());
         let tls = |words: &str| LogError::Connection(OutageCause::Tls, words.into());
         let ended = |words: &str| LogError::Connection(OutageCause::Unreachable, words.into());

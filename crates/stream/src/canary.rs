@@ -1,5 +1,5 @@
-//! A canary: a signed message every few seconds, on a stream of its own, that measures the way to
-//! Redis and back when nothing is being revoked.
+//! A canary: a signed message every few seconds, on its own stream. It measures the path to Redis
+//! and back while nothing is revoked.
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -20,31 +20,21 @@ use crate::settings::Settings;
 use crate::topology::Topology;
 use caracal_revocation_state::internal::Episode;
 
-/// Between two canaries.
+/// The default interval between two canaries.
 const EVERY: Duration = Duration::from_secs(5);
 /// The approximate length that the stream of canaries is trimmed to.
 const CANARY_MAX_LEN: u64 = 100;
 
-/// Publishes canaries and looks out for them, on two connections of its own.
+/// Publishes canaries and reads them back, on two connections of its own.
 ///
-/// A canary is signed in the same canonical form as any message, and changes nothing. None of the
-/// contract's streams is touched: its user needs the rights of [`acl::CANARY`](crate::acl::CANARY),
-/// and no others.
+/// A canary is signed in the same canonical form as any message, and changes no state. It uses none
+/// of the contract's streams, so its user needs only the rights of
+/// [`acl::CANARY`](crate::acl::CANARY).
 ///
-/// ```no_run
-/// # use caracal_revocation_stream::{Canary, Follower, Settings};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let settings = Settings::from_env()?;
-/// let canary = Canary::new(&settings).spawn();
-/// // A service that should take no requests while it would not hear of a revocation:
-/// // Operations::new(revocations).ready_if("canary", move || canary.is_alive())
-/// # assert!(!canary.is_alive());
-/// # Ok(())
-/// # }
-/// ```
+/// A service that should get no requests while revocations would not reach it:
 ///
-/// It is alive for as long as one was seen within three periods; before the first it is not.
+/// The canary is alive while one was seen within the last three periods. Before the first one it is
+/// not alive.
 #[derive(Debug)]
 #[must_use = "a canary does nothing until it runs: call spawn or run"]
 pub struct Canary {
@@ -55,13 +45,13 @@ pub struct Canary {
     sight: CanaryStatus,
 }
 
-/// The status of the canaries. Clones share it.
+/// The status of a canary: when one was last seen. Clones share it.
 #[derive(Clone, Debug)]
 pub struct CanaryStatus(Arc<Sight>);
 
 #[derive(Debug)]
 struct Sight {
-    /// When the last one was seen, and how long each may be waited for.
+    /// The time at which the last canary was seen.
     last: Mutex<Option<Instant>>,
     alive_for: Duration,
 }
@@ -74,7 +64,7 @@ struct CanaryMetrics {
 }
 
 impl Canary {
-    /// A canary every 5 seconds, where these settings point to.
+    /// Creates a canary that is sent every 5 seconds to the servers of these settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             topology: settings.topology.clone(),
@@ -85,21 +75,21 @@ impl Canary {
         }
     }
 
-    /// One so often instead; at least every 10 ms.
+    /// Sets the interval between two canaries; at least 10 ms.
     pub fn every(mut self, every: Duration) -> Self {
         self.every = every.max(Duration::from_millis(10));
         self.sight = CanaryStatus::expecting(self.every);
         self
     }
 
-    /// Starts it as a task of the current tokio runtime.
+    /// Starts the canary as a task of the current tokio runtime.
     pub fn spawn(self) -> CanaryStatus {
         let sight = self.sight.clone();
         tokio::spawn(self.run(pending()));
         sight
     }
 
-    /// Publishes canaries until `shutdown` completes. Never ends by itself.
+    /// Publishes canaries until `shutdown` completes. Does not end before that.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let metrics = CanaryMetrics::register();
         let mut shutdown = pin!(shutdown);
@@ -123,7 +113,7 @@ impl Canary {
                 sent = send => sent,
             };
             if let Err(error) = sent {
-                // An answer may still be on its way, and would be taken for the next one's.
+                // A late answer may still arrive, and would count as the next one.
                 flight = None;
                 metrics.lost.increment(1);
                 missed += 1;
@@ -150,8 +140,8 @@ impl Canary {
         }
     }
 
-    /// Sends one canary, and returns once it was read back and verified. Sends it once more, on new
-    /// connections, if the old ones were closed, such as by an idle limit.
+    /// Sends one canary, and returns once it was read back and verified. Retries once on new
+    /// connections if the old ones were closed, for example by an idle limit.
     async fn send(
         &self,
         flight: &mut Option<Flight>,
@@ -170,7 +160,7 @@ impl Canary {
         Ok(())
     }
 
-    /// Sends one on these connections, and reads until it is seen.
+    /// Sends one canary on these connections, and reads until it arrives.
     async fn pass(
         &self,
         mut on: Flight,
@@ -197,7 +187,7 @@ impl Canary {
             metrics.published.record(sent.elapsed().as_secs_f64());
             Ok::<_, LogError>(())
         };
-        // The read is on its way first, as a follower's is.
+        // The read is sent before the message, as a follower's read is.
         let look_out = look_out(reading, cursor, self.every, |fields| {
             fields.contains(&(b"replica", self.replica.as_bytes()))
                 && fields.contains(&(b"count", count.as_bytes()))
@@ -210,7 +200,7 @@ impl Canary {
     }
 }
 
-/// The two connections, and how far the stream was read.
+/// The two connections, and the cursor of the reads.
 struct Flight {
     writing: Connection,
     reading: Connection,
@@ -224,14 +214,14 @@ impl Flight {
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
         let time = reply::time(&reply::sound(writing.tell(&commands).await?.into_iter().next())?)?;
-        // An id of this very millisecond is not to be missed.
+        // Begins one millisecond earlier, so that an id of this millisecond is read.
         let before = time.as_millis().saturating_sub(1);
         let cursor = StreamId::new(u64::try_from(before).unwrap_or(0), 0);
         Ok(Self { writing, reading, cursor })
     }
 }
 
-/// Reads on until an entry is the one.
+/// Reads until an entry satisfies `is_it`.
 async fn look_out(
     reading: &mut Connection,
     cursor: &mut StreamId,
@@ -276,7 +266,7 @@ impl CanaryStatus {
     }
 }
 
-/// No canary is sent any more, and the age is not reported.
+/// Reports an infinite age, since no canary is sent any more.
 impl Drop for CanaryMetrics {
     fn drop(&mut self) {
         self.age.set(f64::INFINITY);

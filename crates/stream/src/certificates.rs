@@ -8,7 +8,7 @@ use rustls::{ClientConfig, Error, RootCertStore};
 
 use crate::connection::install_crypto;
 
-/// An error of the certificates. It never contains them.
+/// The error of a certificate or key. It never contains its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateError {
     #[error("the system has no trusted CA certificates")]
@@ -29,8 +29,8 @@ pub(crate) fn of_the_system() -> Result<Arc<ClientConfig>, CertificateError> {
     config(roots_of_the_system()?, None)
 }
 
-/// Believes the authorities in `root`, or what the system does; shows `identity`, a chain of
-/// certificates and the key of the first: each PEM.
+/// Returns a configuration from PEM files. It trusts the authorities in `root`, or those of the
+/// operating system. `identity` is the client certificate with its chain, and the key.
 pub(crate) fn from_pem(
     root: Option<&[u8]>,
     identity: Option<(&[u8], &[u8])>,
@@ -69,7 +69,7 @@ fn config(
     Ok(Arc::new(config))
 }
 
-/// At least one.
+/// Parses certificates in PEM format; `None` if there is none or one is invalid.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     all.ok().filter(|all| !all.is_empty())
@@ -77,7 +77,7 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 
 fn roots_of_the_system() -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
-    // One that cannot be read is one that is not believed.
+    // An authority that cannot be parsed is not trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(CertificateError::NoneInTheSystem) } else { Ok(roots) }
 }

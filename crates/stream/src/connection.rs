@@ -1,4 +1,4 @@
-//! One connection to one server, which is not shared, with a deadline around every command.
+//! A connection to one server that is not shared, with a deadline for every command.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
-/// A connection that closes when a command on it is late or cancelled: a late answer would count as
-/// the next one.
+/// A connection that closes if a command on it is late or cancelled. A late answer would otherwise
+/// count as that of the next command.
 #[derive(Debug)]
 pub struct Connection(Option<MultiplexedConnection>);
 
@@ -26,8 +26,8 @@ impl Connection {
         install_crypto();
         let client =
             Client::open(with_client_options(server.clone())).map_err(|error| refused(&error))?;
-        // The crate's own response timeout would also cut blocking reads short: deadlines are set
-        // here, around each command.
+        // The redis crate's own response timeout would also cut blocking reads short. So the
+        // deadlines are set here, around each command.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_DEADLINE))
             .set_response_timeout(None);
@@ -36,7 +36,8 @@ impl Connection {
         within(CONNECT_DEADLINE, connecting).await.map(|connection| Self(Some(connection)))
     }
 
-    /// Sends one write and takes all its answers, errors among them.
+    /// Sends commands in one write and returns all answers, error answers included. They may take
+    /// `wait` longer than usual.
     pub async fn ask(
         &mut self,
         commands: &Pipeline,
@@ -45,7 +46,7 @@ impl Connection {
         self.ask_within(wait + ANSWER_DEADLINE, commands).await
     }
 
-    /// Sends one write, and takes all its answers if they are here in time.
+    /// Sends commands in one write and returns all answers, if they arrive within the deadline.
     pub(crate) async fn ask_within(
         &mut self,
         deadline: Duration,
@@ -60,14 +61,15 @@ impl Connection {
         Ok(answers)
     }
 
-    /// Sends one write and takes all its answers. The first error among them is the result.
+    /// Sends commands in one write and returns all answers. Returns the first error answer as an
+    /// error.
     pub async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = self.ask(commands, Duration::ZERO).await?;
         answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
     }
 }
 
-/// Converts an error of the redis crate, whose text never contains the password.
+/// Converts an error of the redis crate. Its text never contains the password.
 pub(crate) fn refused(error: &RedisError) -> LogError {
     if let Some(code) = error.code() {
         return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
@@ -91,12 +93,13 @@ fn is_tls(error: &RedisError) -> bool {
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// The server with the options of every connection to it:
+/// Returns the server with the options of every connection to it:
 ///
-/// - without delays, since small writes would wait for the acknowledgement of the last one;
-/// - without `CLIENT SETINFO`, a right that no user needs and that would fill Redis' `ACL LOG`;
-/// - with RESP2, whatever `protocol` in the address says: every server speaks it, and each answer
-///   then has one shape.
+/// - without delays: small writes would wait for the acknowledgement of the last one;
+/// - without `CLIENT SETINFO`, which needs a right that no user needs, and would fill Redis' `ACL
+///   LOG`;
+/// - with RESP2, even if the address sets another `protocol`: every server supports it, and each
+///   answer then has one shape.
 pub(crate) fn with_client_options(server: ConnectionInfo) -> ConnectionInfo {
     let tcp = server.tcp_settings().clone().set_nodelay(true);
     let login = server.redis_settings().clone().set_skip_set_lib_name();
@@ -104,12 +107,12 @@ pub(crate) fn with_client_options(server: ConnectionInfo) -> ConnectionInfo {
     server.set_tcp_settings(tcp).set_redis_settings(login)
 }
 
-/// The redis crate leaves the choice of a TLS backend to the process; a service that made one
-/// keeps it.
+/// Installs a TLS backend for the process, because the redis crate leaves that choice to the
+/// process. A backend that the service installed stays.
 pub(crate) fn install_crypto() {
     #[cfg(feature = "tls")]
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing the race to another thread is as good.
+        // Another thread may install one first, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
 }

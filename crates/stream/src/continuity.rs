@@ -1,10 +1,8 @@
-//! Compares the server that answers now with the previous one: does it still have every message that
-//! the previous one acknowledged?
+//! Compares the server that answers now with the previous one, to detect lost messages.
 //!
 //! A restart or a failover can lose messages that the server acknowledged. Counting detects that
-//! only for messages that were read. The run id and the replication id show that a restart or a
-//! failover took place. The offset at which a replica was promoted can show that nothing proven was
-//! lost.
+//! only for messages that were read here. The run id and the replication id show that a restart or
+//! a failover happened. The offset at which a replica was promoted can prove that nothing was lost.
 
 use caracal_revocation_state::Moment;
 
@@ -25,20 +23,21 @@ pub(crate) enum LossSuspicion {
 /// The result of comparing the server that answers with the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
-    /// It has everything that was proven.
+    /// It has every message that was proven.
     Sound,
-    /// It was promoted and has everything that was proven. What the previous primary acknowledged after
-    /// that is unknown.
+    /// It was promoted and has every message that was proven. It may lack messages that the
+    /// previous primary acknowledged later.
     TookOver,
     /// The stream's slot migrated here from a server that is still the same primary: nothing was lost.
     Moved,
-    /// It may have lost messages that the previous one acknowledged.
+    /// It may have lost messages that the previous server acknowledged.
     LossSuspected(LossSuspicion),
-    /// It is a replica that does not have yet what was proven on another server: nothing is lost.
+    /// It is a replica that still lacks proven messages. Nothing is lost.
     Behind,
 }
 
-/// The last identity of the server, and the proven part of its history.
+/// The last identity of the server, and the proven part of its history: a replication id and an
+/// offset.
 #[derive(Debug, Default)]
 pub(crate) struct ContinuityTracker {
     last: Option<Identity>,
@@ -56,7 +55,7 @@ impl LossSuspicion {
 }
 
 impl ContinuityTracker {
-    /// Compares this identity with the last one, and keeps it.
+    /// Compares this identity with the last one, and stores it.
     pub(crate) fn observe(&mut self, now: &Identity) -> Continuity {
         let continuity = self.compare(now);
         if continuity != Continuity::Behind {
@@ -71,7 +70,7 @@ impl ContinuityTracker {
         continuity
     }
 
-    /// Returns `true` if another process, or another history, answers than the last time.
+    /// Returns `true` if another process, or another replication history, answers than before.
     pub(crate) fn is_another(&self, now: &Identity) -> bool {
         let last = self.last.as_ref();
         last.is_some_and(|last| (&last.run_id, &last.history) != (&now.run_id, &now.history))
@@ -79,7 +78,7 @@ impl ContinuityTracker {
 
     /// Records that everything up to this offset of this history is proven.
     pub(crate) fn prove(&mut self, history: &str, offset: i64) {
-        // The server may have another history by now.
+        // The server may have begun another history since.
         if self.last.as_ref().is_some_and(|last| *last.history == *history) {
             self.proven = Some((history.into(), offset));
         }
@@ -99,7 +98,7 @@ impl ContinuityTracker {
             return match (now.offset >= offset, now.is_replica) {
                 (true, _) => Continuity::Sound,
                 (false, true) => Continuity::Behind,
-                // Its own history became shorter.
+                // The primary's own history became shorter.
                 (false, false) => Continuity::LossSuspected(LossSuspicion::Restarted),
             };
         }
@@ -108,7 +107,7 @@ impl ContinuityTracker {
             Some((earlier, _)) if earlier == history => {
                 Continuity::LossSuspected(LossSuspicion::Failover)
             }
-            // A primary without a replica for a long time begins a new history by itself.
+            // A primary that has had no replica for a long time begins a new history by itself.
             None if is_same_process && !last.is_replica && !now.is_replica => Continuity::Sound,
             _ if is_same_process => Continuity::LossSuspected(LossSuspicion::Resynced),
             _ => Continuity::LossSuspected(LossSuspicion::Restarted),
@@ -116,18 +115,19 @@ impl ContinuityTracker {
     }
 }
 
-/// One server that is read from, its clock and its continuity: of all streams, or in a cluster of one.
+/// A server that is read, with its clock and its continuity. It serves all streams, or in a cluster
+/// one.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     pub(crate) clock: ServerClock,
     tracker: ContinuityTracker,
-    /// An identity whose offset is not proven yet, and the time at which it was asked for.
+    /// An identity whose offset is not proven yet, and the time at which it was requested.
     unproven: Option<(Moment, Identity)>,
 }
 
 impl Source {
-    /// Records the identity in an answer to what was sent at this moment. Returns `true` if another server
-    /// answers than before, and whether it continues the history.
+    /// Records the identity in the answer to a read that was sent at `sent`. Returns `true` if
+    /// another server answers than before, and the comparison with that.
     pub(crate) fn observe_identity(
         &mut self,
         identity: &Identity,
@@ -142,12 +142,13 @@ impl Source {
             }
             Continuity::Sound => {}
         }
-        // An earlier identity is kept until it is proven: a newer one in its place might never be.
+        // An earlier identity stays until it is proven. If newer ones replaced it, none might ever
+        // be proven.
         self.unproven.get_or_insert_with(|| (sent, identity.clone()));
         (is_another, continuity)
     }
 
-    /// Records that everything sent up to this moment is proven.
+    /// Records that everything up to this moment is proven.
     pub(crate) fn prove(&mut self, up_to: Moment) {
         let is_proven = |(sent, _): &mut (Moment, Identity)| sent.monotonic <= up_to.monotonic;
         if let Some((_, identity)) = self.unproven.take_if(is_proven) {

@@ -7,19 +7,19 @@ use crate::fields::Fields;
 /// A value for each stream, in the order of [`Stream::ALL`].
 pub(crate) type PerStream<T> = [T; Stream::ALL.len()];
 
-/// What the server reports about a stream.
+/// The state of a stream as the server reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// No such key.
+    /// The stream does not exist.
     Missing,
     /// The stream exists.
     Present(Counters),
-    /// The stream exists, on a server that does not count entries: its `last-generated-id`.
+    /// The stream exists, but the server does not count entries. Holds its `last-generated-id`.
     Uncounted(StreamId),
 }
 
 impl Head {
-    /// Returns the highest id that the server gave to an entry.
+    /// Returns the highest id that the server has assigned to an entry.
     pub(crate) const fn last_generated(self) -> StreamId {
         match self {
             Self::Missing => StreamId::ZERO,
@@ -29,7 +29,7 @@ impl Head {
     }
 }
 
-/// The counters of a stream, which deletions and trimming do not decrease.
+/// The counters of a stream. Deleting and trimming entries does not decrease them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `last-generated-id`.
@@ -45,10 +45,10 @@ pub struct Counters {
 /// One entry, as unverified bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its stream.
+    /// The stream that it was read from.
     pub stream: Stream,
     /// Its id.
     pub id: StreamId,
-    /// Its names and values.
+    /// Its field names and values.
     pub fields: Fields,
 }

@@ -1,8 +1,8 @@
-//! Reads entries for runners of effects and for operators' programs, as a follower reads them.
+//! Reads entries for effect runners and operators' programs, in the way that a follower does.
 //!
-//! One message can be larger than a server, a proxy or a slow line lets through at once. So a read
-//! asks for fewer entries after each answer that did not arrive whole. Each byte renews the
-//! deadline, and a message of more than 4 MiB is not kept.
+//! One message can be larger than a server, a proxy or a slow link can deliver at once. So a read
+//! asks for fewer entries after each answer that did not arrive completely. Each byte renews the
+//! deadline. Messages of more than 4 MiB are not kept.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::redis_log::batch::Batch;
 use crate::topology::Topology;
 use crate::wire::{Answers, Certificates, Keep, Received, Wire};
 
-/// The longest that one answer may take, however steadily it arrives.
+/// The longest time for one answer, even if bytes arrive steadily.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Connections that entries are read on.
+/// A reader of entries, with its connections.
 #[derive(Debug)]
 pub struct EntryReader {
     topology: Topology,
     certificates: Certificates,
-    /// By key in a cluster; elsewhere one, for every key.
+    /// The connections by key in a cluster; otherwise one connection for every key.
     open: HashMap<String, Wire>,
     batch: Batch,
-    /// How many bytes of the last answer arrived, if it did not arrive whole.
+    /// The number of bytes of the last answer that arrived, if it did not arrive completely.
     stopped: u64,
 }
 
@@ -39,7 +39,7 @@ pub struct EntryReader {
 pub struct Page {
     /// Their ids and fields.
     pub entries: Vec<(StreamId, Fields)>,
-    /// None stands behind them, as far as was asked.
+    /// `true` if the requested range has no entries after these.
     pub is_last: bool,
 }
 
@@ -49,25 +49,25 @@ impl EntryReader {
         Self { topology, certificates, open, batch, stopped: 0 }
     }
 
-    /// How many entries the next read asks for.
+    /// Returns the number of entries that the next read asks for.
     pub fn count(&self) -> usize {
         self.batch.count()
     }
 
-    /// Opens the connection for this key, if it is not open.
+    /// Opens the connection for this key, if it is not open yet.
     pub async fn open(&mut self, key: &str) -> Result<(), LogError> {
         self.connection(key).await.map(|_| ())
     }
 
-    /// Closes every connection: after a failure.
+    /// Closes every connection, after a failure.
     pub fn close(&mut self) {
         self.open.clear();
     }
 
-    /// Sends a read of one stream for [`EntryReader::count`] entries, which may wait so long for
-    /// the first.
+    /// Sends a read of one stream that asks for [`EntryReader::count`] entries. The server may wait
+    /// up to `wait` for the first entry.
     ///
-    /// After an error the server may have sent entries all the same; the next read asks for fewer.
+    /// After an error the server may still have sent entries. The next read asks for fewer.
     pub async fn read(
         &mut self,
         key: &str,
@@ -78,8 +78,8 @@ impl EntryReader {
         Answers::new(&received.bytes).entries()
     }
 
-    /// At most `most` entries of the stream at `key` after `after`, up to `last`. None where
-    /// nothing is there.
+    /// Returns at most `most` entries of the stream at `key`, after `after` and up to `last`.
+    /// Returns an empty page if there are none.
     pub async fn range(
         &mut self,
         key: &str,
@@ -89,7 +89,7 @@ impl EntryReader {
     ) -> Result<Page, LogError> {
         let mut was_closed = false;
         loop {
-            // Without a connection, asking for less does not help.
+            // If no connection can be opened, a smaller read does not help.
             self.open(key).await?;
             let count = self.count().min(most).max(1);
             let mut commands = Pipeline::new();
@@ -101,11 +101,11 @@ impl EntryReader {
                     let entries = entries.map_err(|error| error.on(key))?;
                     return Ok(Page { is_last: entries.len() < count, entries });
                 }
-                // A server that is silent is not so because of what it was asked.
+                // A server that sends no byte does not do so because of the size of the read.
                 Err(LogError::Deadline(deadline)) if self.stopped == 0 => {
                     return Err(LogError::Deadline(deadline));
                 }
-                // It may have been closed for being idle.
+                // The server may have closed it while it was idle.
                 Err(error) if error.is_closed() && !was_closed => was_closed = true,
                 Err(error) if count == 1 => {
                     let question = format!("XRANGE {key} ({after} {last} COUNT {count}");
@@ -116,13 +116,13 @@ impl EntryReader {
         }
     }
 
-    /// The answer to `XINFO STREAM`, and how many entries the stream has.
+    /// Returns the answer to `XINFO STREAM`, and the number of entries in the stream.
     pub async fn head(&mut self, key: &str) -> Result<(Head, u64), LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("STREAM").arg(key);
         self.open(key).await?;
         let mut received = self.receive(key, &commands, Duration::ZERO, Keep::Counters).await;
-        // It may have been closed for being idle.
+        // The server may have closed it while it was idle.
         if received.as_ref().is_err_and(LogError::is_closed) && self.stopped == 0 {
             self.open(key).await?;
             received = self.receive(key, &commands, Duration::ZERO, Keep::Counters).await;
@@ -176,7 +176,7 @@ impl EntryReader {
         self.open.get_mut(at).ok_or(LogError::Reply("there is no open connection"))
     }
 
-    /// Adds to an error which answer it cut.
+    /// Adds to an error the question whose answer was cut.
     fn cut(&self, error: LogError, question: String) -> LogError {
         LogError::Cut { error: Box::new(error), question, bytes: self.stopped }
     }

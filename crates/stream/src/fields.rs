@@ -1,37 +1,37 @@
-//! The fields of an entry, as positions in the bytes that were read.
+//! The fields of an entry, stored as positions in the received bytes.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Unverified names and values as bytes, in the order of the wire.
+/// Unverified field names and values as bytes, in the order of the wire.
 ///
-/// They share the bytes of the answer that they came in, so a copy keeps all of that answer.
+/// They share the bytes of the whole answer, so a clone keeps that answer in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     bytes: Bytes,
-    /// A name, its value, and so on; Caracal's messages have at most eight fields.
+    /// The positions of names and values in turn. Caracal's messages have at most eight fields.
     places: SmallVec<[Place; 16]>,
-    /// The size of the fields, if they were too large to be kept; then there are no positions.
+    /// The size of the fields, if they were too large to be kept. Then there are no positions.
     left_out: Option<u64>,
 }
 
-/// The start and the end of a text.
+/// The start and the end of a name or value.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     pub(crate) start: u32,
     pub(crate) end: u32,
 }
 
-/// The fields as others take them.
+/// Borrowed names and values.
 pub(crate) type Borrowed<'f> = SmallVec<[(&'f [u8], &'f [u8]); 8]>;
 
 impl Fields {
-    /// The texts at these positions of `bytes`. A last name without a value is left out.
+    /// Creates fields from positions in `bytes`. A last name without a value is ignored.
     pub(crate) fn new(bytes: Bytes, places: SmallVec<[Place; 16]>) -> Self {
         Self { bytes, places, left_out: None }
     }
 
-    /// Fields of so many bytes that they were not kept.
+    /// Creates fields that were too large to be kept, of this size.
     pub(crate) fn left_out(bytes: u64) -> Self {
         Self { left_out: Some(bytes), ..Self::default() }
     }
@@ -41,23 +41,23 @@ impl Fields {
         self.left_out
     }
 
-    /// Returns `true` if the entry left the stream before its fields were read.
+    /// Returns `true` if the entry was removed from the stream before its fields were read.
     pub fn is_gone(&self) -> bool {
         self.places.is_empty() && self.left_out.is_none()
     }
 
-    /// The same fields without the rest of the answer that they came in.
+    /// Returns a copy of the fields that does not keep the whole answer in memory.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { left_out: self.left_out, ..self.iter().collect() }
     }
 
-    /// Names and values, in the order of the wire.
+    /// Returns names and values, in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.places.as_chunks::<2>().0.iter().map(|[name, value]| (self.at(*name), self.at(*value)))
     }
 
-    /// All of them, borrowed.
+    /// Returns all names and values, borrowed.
     pub fn borrowed(&self) -> Borrowed<'_> {
         self.iter().collect()
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_what_was_put_in() {
+    fn iterates_original_fields_in_order() {
         let put: [(&[u8], &[u8]); 3] = [(b"zone_id", b"z"), (b"", b"\xff"), (b"zone_id", b"")];
         let fields: Fields = put.into_iter().collect();
         assert_eq!(fields.borrowed().as_slice(), put);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_value_is_no_field() {
+    fn ignores_name_without_value() {
         let places = [Place { start: 0, end: 1 }; 3].into_iter().collect();
         let fields = Fields::new(Bytes::from_static(b"a"), places);
         assert_eq!(fields.borrowed().as_slice(), [(b"a".as_slice(), b"a".as_slice())]);

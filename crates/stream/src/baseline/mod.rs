@@ -1,5 +1,5 @@
-//! A second source of truth alongside the streams: read at the start, after a loss, on a schedule, and
-//! on request.
+//! A second source of truth next to the streams. The follower reads it at the start, after a loss,
+//! on a schedule, and on request.
 //!
 //! ```
 //! use caracal_revocation_event::{Key, KeyRing};

@@ -12,21 +12,22 @@ use crate::metrics::{reload_errors, reloads};
 use crate::repeat_limiter::RepeatLimiter;
 use caracal_revocation_state::internal::{Backoff, Episode};
 
-/// A writer to Redis can cause losses, but no more readings than one in this time.
+/// The shortest time between two reads. A writer to Redis can cause any number of losses, and each
+/// one asks for a read.
 const GAP: Duration = Duration::from_secs(1);
-/// Readings for re-cut messages that are repeated are this far apart in the end.
+/// The longest pause between two reads for repeated re-cut messages.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
-/// The causes of losses, each with its longest pause. A repeated message puts off no reading for
-/// messages that are missing: those are always read for soon.
+/// The causes of losses, each with its longest pause. Re-cut messages have pauses of their own, so
+/// repeating them does not delay a read for missing messages.
 const CAUSES: [(Count, Duration); 2] =
     [(LossVersion::missing, GAP), (LossVersion::recut, LONGEST_GAP)];
 
 /// Returns the number of losses of one cause.
 type Count = fn(LossVersion) -> u64;
 
-/// Asks for a reading of the baseline now; clones ask the same follower.
+/// A handle that asks a follower to read its baseline now. Clones ask the same follower.
 ///
-/// From [`Follower::reload_handle`](crate::Follower::reload_handle).
+/// [`Follower::reload_handle`](crate::Follower::reload_handle) returns it.
 #[derive(Clone, Debug)]
 pub struct Reload(mpsc::Sender<Asked>);
 
@@ -43,12 +44,13 @@ pub(crate) fn channel() -> (Reload, Reloads) {
 }
 
 impl Reload {
-    /// Has the baseline read whole, once, after this call, and waits for it.
+    /// Asks for one complete read of the baseline that begins after this call, and waits for its
+    /// end.
     ///
     /// # Errors
     ///
-    /// [`BaselineError`] when it could not be read, when the follower has no baseline, and when it
-    /// has ended.
+    /// [`BaselineError`] if the baseline could not be read, if the follower has no baseline, or if
+    /// the follower has ended.
     pub async fn reload(&self) -> Result<(), BaselineError> {
         let nobody = || BaselineError::new("baseline", "no follower with a baseline is running");
         let (asked, outcome) = oneshot::channel();
@@ -58,7 +60,8 @@ impl Reload {
 }
 
 impl Reloads {
-    /// Reads the baseline at intervals, for ever.
+    /// Reads the baseline at intervals, after losses, and on request. Never ends while the state
+    /// exists.
     pub(crate) async fn run(
         mut self,
         mut baseline: Box<dyn Baseline>,
@@ -70,17 +73,17 @@ impl Reloads {
         let mut failures = FailedReads::new();
         let mut waiting: Vec<Asked> = Vec::new();
         let window = writer.options().memory;
-        // The losses that came before the last reading of the whole window that succeeded.
+        // The losses before the last complete read that succeeded.
         let mut covered: Option<LossVersion> = None;
         let mut schedule = LossSchedule::new();
         loop {
-            // A question that arrives from here on is answered by the next reading: the snapshot
-            // of this one may be older than the question.
+            // A request that arrives from here on waits for the next read: the snapshot of this
+            // read may be older than the request.
             while let Ok(asked) = self.0.try_recv() {
                 waiting.push(asked);
             }
-            // Before the snapshot begins: a loss after this is not covered by it, and wakes this
-            // loop. The scope follows from the count alone, whatever woke it.
+            // Taken before the snapshot begins. This read does not cover a later loss, which wakes
+            // the loop below. The scope depends on the count alone, not on what woke the loop.
             let lost = *losses.borrow_and_update();
             schedule.read(lost);
             let is_asked = !waiting.is_empty();
@@ -116,7 +119,7 @@ impl Reloads {
                             return;
                         }
                     }
-                    // Without a handle left, losses and the schedule go on.
+                    // Without any handle left, losses and the schedule still trigger reads.
                     Some(asked) = self.0.recv() => {
                         waiting.push(asked);
                         break;
@@ -132,7 +135,7 @@ impl Reloads {
 #[derive(Debug)]
 struct LossSchedule {
     began: Instant,
-    /// The losses that came before the last reading, whether it succeeded or not.
+    /// The losses before the last read, successful or not.
     read: LossVersion,
     earliest: Instant,
     limiters: [RepeatLimiter; CAUSES.len()],
@@ -145,7 +148,7 @@ impl LossSchedule {
         Self { began: now, read: LossVersion::default(), earliest: now, limiters }
     }
 
-    /// Each cause, and its limiter, of which there were losses since the last reading.
+    /// Returns the limiter of each cause with losses since the last read.
     fn new_causes(&mut self, lost: LossVersion) -> impl Iterator<Item = &mut RepeatLimiter> {
         let read = self.read;
         let causes = CAUSES.into_iter().zip(&mut self.limiters);
@@ -154,7 +157,7 @@ impl LossSchedule {
         })
     }
 
-    /// A reading begins, after these losses.
+    /// Records that a read begins, which covers these losses.
     fn read(&mut self, lost: LossVersion) {
         let since_began = self.began.elapsed();
         self.new_causes(lost).for_each(|limiter| limiter.done(since_began));
@@ -170,7 +173,7 @@ impl LossSchedule {
     }
 }
 
-/// Reads once, and clears the horizon if the read covers all losses.
+/// Reads once. A complete read clears the horizon if no loss came after `lost`.
 async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
@@ -195,7 +198,7 @@ async fn read(
     Ok(())
 }
 
-/// An episode of failing reads: one log line at its start, and one at its end.
+/// Logs an episode of failing reads once at its start, and once at its end.
 #[derive(Debug)]
 struct FailedReads {
     backoff: Backoff,
@@ -242,7 +245,7 @@ mod tests {
 
     const EVERY: Duration = Duration::from_secs(60);
 
-    /// Knows nothing, and can always be read.
+    /// A baseline without facts, whose reads always succeed.
     #[derive(Debug)]
     struct Empty;
 
@@ -261,7 +264,7 @@ mod tests {
         let mut claims = Claims::new("ar-1", 1, 901);
         claims.token_use = Some("resource".into());
         let mut checks = Checks::default();
-        // It has expired; only the horizon is of interest.
+        // The token has expired, but only the horizon matters here.
         checks.lifetime = false;
         let verdict = revocations.decide(&claims, &checks, revocations.now());
         matches!(verdict, Verdict::Denied(_))
@@ -274,14 +277,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closes_loss_that_coincides_with_scheduled_reading() {
+    async fn closes_loss_that_coincides_with_scheduled_read() {
         for _ in 0..64 {
             let revocations = fresh();
             let (_asks, reloads) = channel();
             let start = Instant::now();
             tokio::spawn(reloads.run(Box::new(Empty), Arc::clone(&revocations), EVERY));
             sleep_until(start + EVERY).await;
-            // The timer of the schedule has fired too, and its task has not run yet.
+            // The timer of the schedule has fired too, but its task has not run yet.
             revocations.raise_horizon(10);
             assert!(is_open(&revocations));
             sleep(2 * GAP).await;
@@ -289,7 +292,7 @@ mod tests {
         }
     }
 
-    /// Counts its readings, of the whole window or not.
+    /// A baseline that counts its complete reads.
     #[derive(Debug)]
     struct Counting(Arc<AtomicUsize>);
 
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn repeated_recuts_lead_to_ever_fewer_readings() {
+    async fn repeated_recuts_cause_ever_fewer_reads() {
         let revocations = fresh();
         let (_asks, reloads) = channel();
         let windows = Arc::new(AtomicUsize::new(0));
@@ -317,7 +320,7 @@ mod tests {
         revocations.cover_recut(10);
         assert!(is_open(&revocations));
         sleep(2 * GAP).await;
-        assert!(!is_open(&revocations), "the first is closed soon");
+        assert!(!is_open(&revocations), "the first loss is closed soon");
 
         let before = windows.load(Ordering::Relaxed);
         for _ in 0..3_000 {
@@ -335,11 +338,11 @@ mod tests {
         revocations.cover_recut(30);
         assert!(is_open(&revocations));
         sleep(2 * GAP).await;
-        assert!(!is_open(&revocations), "so is the first one after a while");
+        assert!(!is_open(&revocations), "the first loss after a quiet time is closed soon");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closes_loss_when_nobody_can_ask_for_reading() {
+    async fn closes_loss_without_any_handle() {
         let revocations = fresh();
         let (asks, reloads) = channel();
         drop(asks);
@@ -348,6 +351,6 @@ mod tests {
         revocations.raise_horizon(10);
         assert!(is_open(&revocations));
         sleep(2 * GAP).await;
-        assert!(!is_open(&revocations), "long before the schedule");
+        assert!(!is_open(&revocations), "closed long before the next scheduled read");
     }
 }

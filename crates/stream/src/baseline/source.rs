@@ -1,4 +1,4 @@
-//! The contract of a baseline.
+//! The trait of a baseline, and its errors.
 
 use std::fmt;
 use std::future::Future;
@@ -9,13 +9,13 @@ use caracal_revocation_state::BaselineFact;
 
 /// A second source of truth about revocations, such as Caracal's own tables in Postgres.
 ///
-/// A baseline can only add to the state: it never undoes a message.
+/// A baseline only adds to the state. It never undoes a message.
 pub trait Baseline: fmt::Debug + Send {
-    /// Hands everything of the scope that it knows to `add`, out of one consistent snapshot
-    /// that is begun after the call. What was added stays, even where it fails in the end.
+    /// Passes every known fact of the scope to `add`, from one consistent snapshot that begins
+    /// after the call. Facts stay added even if the read fails later.
     ///
-    /// `Ok` says that the scope was read whole. It must come to an end: an answer that does not
-    /// arrive is an error after a while.
+    /// Returns `Ok` only if the whole scope was read. The future must end: if an answer does not
+    /// arrive in time, it returns an error.
     fn read<'a>(
         &'a mut self,
         scope: Scope,
@@ -29,16 +29,16 @@ pub type BaselineFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BaselineErr
 /// The part of the baseline to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All decisions within this time before now.
+    /// All decisions of this last period.
     Full(Duration),
-    /// The decisions since the last complete read; without one, all decisions within this time
-    /// before now. More decisions do no harm.
+    /// The decisions since the last complete read; if there was none, all decisions of this last
+    /// period. Reading more decisions is harmless.
     Incremental(Duration),
 }
 
-/// The reason that a baseline could not be read completely.
+/// The error of a baseline that could not be read completely.
 ///
-/// It contains no password and no address.
+/// It contains neither passwords nor addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct BaselineError {
@@ -47,12 +47,12 @@ pub struct BaselineError {
 }
 
 impl BaselineError {
-    /// An error whose cause is most likely this setting.
+    /// Creates an error whose likely cause is this setting.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self { setting, problem: problem.into() }
     }
 
-    /// The setting to look at.
+    /// Returns the setting to check.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting

@@ -1,4 +1,4 @@
-//! One dead letter, in either of the shapes that services write (contract, "Failure handling").
+//! A dead letter, in either of the shapes that services write (contract, "Failure handling").
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::entry::Entry;
 
-/// The largest message, in bytes, whose fields are kept: a thousand times the size of Caracal's
-/// messages, and small enough that 10,000 letters fit into a server's memory.
+/// The largest message, in bytes, whose fields are kept. That is a thousand times the size of
+/// Caracal's messages, and 10,000 such letters still fit into a server's memory.
 pub(super) const MAX_LETTER: u64 = 64 << 10;
 
-/// A message that could not be used, why, and where it stood.
+/// A message that could not be used, with the reason and its id.
 ///
-/// Two shapes are in the field, and both are read: `original_id`, `error`, `values` of the STS and
-/// the Gateway, which is also what is written here, and `source_id`, `reason`, `payload` of
-/// resource servers.
+/// Services write two shapes, and both are parsed. The STS and the Gateway write `original_id`,
+/// `error` and `values`, as this crate does. Resource servers write `source_id`, `reason` and
+/// `payload`.
 ///
 /// ```
 /// use caracal_revocation_event::Stream;
@@ -38,16 +38,15 @@ pub struct DeadLetter {
     values: Box<str>,
 }
 
-/// The fields are those of neither shape, or one of them stands twice.
+/// The error of fields that fit neither shape, or that repeat a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a dead letter: exactly one of `{0}` and its counterpart is expected")]
 pub struct ParseDeadLetterError(&'static str);
 
 impl DeadLetter {
-    /// The dead letter for the message that stands at `id` with these fields.
+    /// Creates the dead letter of the message at `id` with these fields.
     ///
-    /// Text that is not UTF-8 is kept as far as it can be; a field that stands twice is kept
-    /// twice.
+    /// Invalid UTF-8 is replaced by replacement characters. A repeated field is kept twice.
     #[must_use]
     pub fn of(id: StreamId, error: &str, fields: &[(&[u8], &[u8])]) -> Self {
         let text = |bytes: &[u8]| Value::String(String::from_utf8_lossy(bytes).into_owned());
@@ -60,7 +59,7 @@ impl DeadLetter {
         }
     }
 
-    /// The dead letter without the fields, for a message that is too large to be written again.
+    /// Creates the dead letter of a message that is too large, without its fields.
     fn without_fields(id: StreamId, error: &str) -> Self {
         Self { original_id: id.to_string().into(), error: error.into(), values: "null".into() }
     }
@@ -70,7 +69,7 @@ impl DeadLetter {
         self.original_id.len() + self.error.len() + self.values.len()
     }
 
-    /// Reads an entry of a dead-letter stream.
+    /// Parses an entry of a dead-letter stream.
     ///
     /// # Errors
     ///
@@ -93,38 +92,39 @@ impl DeadLetter {
         })
     }
 
-    /// The id of the message in its own stream, as it was written.
+    /// Returns the id of the message in its own stream, as written in the letter.
     #[must_use]
     pub fn original_id(&self) -> &str {
         &self.original_id
     }
 
-    /// The original id, if it parses as one.
+    /// Returns the original id as a stream id, if it is valid.
     #[must_use]
     pub fn stream_id(&self) -> Option<StreamId> {
         self.original_id.parse().ok()
     }
 
-    /// Why the message could not be used, in the words of the service that gave it up.
+    /// Returns the reason, in the words of the service that rejected the message.
     #[must_use]
     pub fn error(&self) -> &str {
         &self.error
     }
 
-    /// The message's fields as JSON text.
+    /// Returns the message's fields as JSON text.
     #[must_use]
     pub fn values(&self) -> &str {
         &self.values
     }
 
-    /// The message's fields in the order of the JSON text, `_sig` among them; None unless that is
-    /// an object. What is no string appears as its JSON text, and null is left out.
+    /// Returns the message's fields in the order of the JSON text, `_sig` included, or `None` if
+    /// that text is not an object. A value that is not a string is returned as JSON text, and null
+    /// values are left out.
     #[must_use]
     pub fn fields(&self) -> Option<Vec<(String, String)>> {
         serde_json::from_str::<Members>(&self.values).ok().map(|Members(members)| members)
     }
 
-    /// The fields to write to the dead-letter stream of `stream`, signed if a key is given.
+    /// Returns the fields to write to the dead-letter stream of `stream`, signed if a key is given.
     #[must_use]
     pub fn into_fields(self, stream: Stream, key: Option<&Key>) -> Vec<(String, String)> {
         let mut fields = vec![
@@ -139,7 +139,7 @@ impl DeadLetter {
     }
 }
 
-/// Returns the dead letter of a rejected message, without its fields if they are large.
+/// Returns the dead letter of a rejected message, without its fields if they are too large.
 pub fn bounded(entry: &Entry, error: &str) -> DeadLetter {
     let size = entry.fields.too_large().unwrap_or(entry.fields.size() as u64);
     if size > MAX_LETTER {
@@ -149,7 +149,7 @@ pub fn bounded(entry: &Entry, error: &str) -> DeadLetter {
     DeadLetter::of(entry.id, error, &entry.fields.borrowed())
 }
 
-/// The members of a JSON object, repeated ones too.
+/// The members of a JSON object, repeated ones included.
 struct Members(Vec<(String, String)>);
 
 impl<'de> serde::Deserialize<'de> for Members {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes_are_read_and_nothing_else() {
+    fn parses_both_shapes_and_no_other() {
         let of_gateway = [("original_id", "1-2"), ("error", "why"), ("values", r#"{"a":"b"}"#)];
         let of_resource = [("source_id", "1-2"), ("reason", "why"), ("payload", r#"{"a":"b"}"#)];
         let letter = parse(&of_gateway).unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_keeps_what_it_was_made_of() {
+    fn letter_keeps_original_fields() {
         let fields: [(&[u8], &[u8]); 4] =
             [(b"sid", b"ar\n-1"), (b"sid", b"ar-2"), (b"\"", b"\xff"), (b"_sig", b"00")];
         let letter = DeadLetter::of(StreamId::new(7, 1), "ambiguous", &fields);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_object_are_kept_as_text() {
+    fn keeps_values_that_are_no_object_as_text() {
         let letter = parse(&[("original_id", "x"), ("error", ""), ("values", "[1]")]).unwrap();
         assert_eq!((letter.fields(), letter.stream_id(), letter.values()), (None, None, "[1]"));
         let values = r#"{"n":42,"list":["a"],"none":null}"#;

@@ -1,44 +1,45 @@
-//! Which messages of a stream were dead-lettered: all up to an id, and some beyond it.
+//! The mark of a dead-letter stream: the messages that were dead-lettered, as the id of the last
+//! one without a gap, and single ids beyond it.
 //!
-//! Followers get the messages in the order of the stream, so the last id covers all that they have
-//! written. Members of a consumer group get them in any order: their ids are kept one by one, until
-//! a follower has passed them.
+//! Followers read messages in the order of the stream, so the last id covers all letters that they
+//! wrote. A consumer group delivers them in any order, so their ids are kept one by one until a
+//! follower has passed them.
 
 use std::fmt;
 
 use caracal_revocation_event::StreamId;
 
-/// The largest number of ids that are kept one by one. Beyond that the lowest is dropped: a
-/// follower that starts later then writes a second letter, and none is lost.
+/// The largest number of single ids. Beyond that the lowest is dropped: a follower that starts
+/// later may then write a second letter, but no letter is lost.
 const MAX_BEYOND: usize = 256;
 
-/// The order in which a writer gets the messages of a stream.
+/// The order in which a writer receives the messages of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// One after the other: a follower.
+    /// In the order of the stream, as a follower does.
     Stream,
-    /// As a consumer group delivers them.
+    /// In any order, as a consumer group delivers them.
     Any,
 }
 
-/// The messages that were dead-lettered.
+/// The messages of one stream that were dead-lettered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     up_to: StreamId,
-    /// In order, each above `up_to`.
+    /// Sorted, each above `up_to`.
     beyond: Vec<StreamId>,
 }
 
 impl Mark {
-    /// Reads ids with blanks between them. Any other value was not written by this crate, and is
-    /// replaced.
+    /// Parses ids with spaces between them. Any other text was not written by this crate, and gives
+    /// an empty mark.
     pub(super) fn parse(text: &str) -> Self {
         let ids: Result<Vec<StreamId>, _> = text.split(' ').map(str::parse).collect();
         let mut ids = ids.unwrap_or_default().into_iter();
         Self { up_to: ids.next().unwrap_or_default(), beyond: ids.collect() }
     }
 
-    /// The id up to which all were written.
+    /// Returns the id up to which all letters were written.
     pub(super) const fn up_to(&self) -> StreamId {
         self.up_to
     }
@@ -48,7 +49,7 @@ impl Mark {
         id <= self.up_to || self.beyond.contains(&id)
     }
 
-    /// Adds the message at `id`. Returns `true` if that changed the mark.
+    /// Adds the message at `id`. Returns `true` if the mark changed.
     pub(super) fn add(&mut self, id: StreamId, order: Order) -> bool {
         match order {
             _ if id <= self.up_to => false,
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn follower_passes_what_a_group_has_written() {
+    fn follower_passes_ids_of_consumer_group() {
         let mut mark = Mark::parse("5-0");
         assert!(mark.add(id(9), Order::Any));
         assert!(mark.add(id(7), Order::Any), "a group delivers in any order");
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_a_value_that_is_no_mark() {
+    fn replaces_invalid_mark() {
         for text in ["", "x", "1-0 x", "1-0  2-0"] {
             assert_eq!(Mark::parse(text), Mark::default(), "{text}");
         }

@@ -1,8 +1,8 @@
-//! A dead-letter stream with a mark: of a whole fleet, one process writes each letter.
+//! Writes dead letters so that only one process of a fleet writes each letter.
 //!
-//! The mark, `{<stream>.dead}:mark`, says which messages were dead-lettered. It is watched, and set
-//! in the same transaction as the letter is added; the braces put it into the same slot of a
-//! cluster.
+//! The mark, `{<stream>.dead}:mark`, lists the messages that were dead-lettered. It is watched with
+//! `WATCH`, and set in the transaction that adds the letter. The braces put it into the same
+//! cluster slot as the letters.
 
 use std::time::Duration;
 
@@ -21,16 +21,16 @@ pub(crate) const MAX_DEAD: u64 = 10_000;
 /// The result of an attempt to write a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// It is written.
+    /// The letter is written.
     Written,
-    /// The fleet has written this letter already, and all letters up to this id.
+    /// The fleet has already written this letter, and all letters up to this id.
     Known(StreamId),
     /// Another process moved the mark at the same time.
     LostRace,
 }
 
-/// Tries to write the letter for the message at `id`; once more if the connection was closed while
-/// it was idle.
+/// Tries to write the letter of the message at `id`. Retries once if the connection was closed
+/// while it was idle.
 pub async fn write(
     links: &mut Links,
     stream: Stream,
@@ -78,20 +78,20 @@ async fn write_on(
     }
 }
 
-/// Tests all rights that writing needs, and writes nothing. Returns the id up to which the fleet
-/// has written letters.
+/// Checks all rights that writing needs, without writing. Returns the id up to which the fleet has
+/// written letters.
 pub(super) async fn probe(
     connection: &mut Connection,
     stream: Stream,
 ) -> Result<StreamId, LogError> {
     let mark = watch(connection, stream).await?;
-    // Rights are checked when a command is queued.
+    // Redis checks rights when a command is queued.
     let letter = [(String::new(), String::new())];
     let mut commands = transaction(stream, &Mark::default(), Some(&letter));
     commands.cmd("DISCARD");
     connection.tell(&commands).await?;
-    // No transaction is open any more: EXEC carries out nothing, and any other error than that it
-    // is forbidden is as expected.
+    // No transaction is open any more, so EXEC does nothing. Any error except a missing right is
+    // expected here.
     let mut commands = Pipeline::new();
     commands.cmd("UNWATCH").cmd("EXEC");
     for answer in connection.ask(&commands, Duration::ZERO).await? {

@@ -1,4 +1,5 @@
-//! The letters that wait to be written: bounded in number and bytes. The fold never waits for room.
+//! The queue of letters to write, bounded in number and bytes. The fold never waits for space in
+//! it.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -15,33 +16,33 @@ use super::letter::{DeadLetter, MAX_LETTER, bounded};
 use crate::entry::{Entry, PerStream};
 use crate::metrics::dead_letters_lost;
 
-/// The largest number of waiting letters, and of their bytes together.
+/// The largest number of waiting letters, and of their bytes in total.
 const MAX_WAITING: usize = 1_024;
 const MAX_BYTES: usize = 16 << 20;
 
-/// The fold's end of the queue, which takes unusable messages.
+/// The sending end of the queue, for the fold.
 ///
-/// They are held until [`DeadLetters::release`]: while no message has verified, the key is more
-/// likely wrong than the messages.
+/// Letters are held until [`DeadLetters::release`]. While no message has verified, a wrong key is
+/// more likely than bad messages.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
     held: Option<Held>,
     sender: mpsc::Sender<Waiting>,
     shared: Arc<Shared>,
-    /// A handle that is kept, since a flood finds the queue full with each message.
+    /// Registered once, because a flood of messages finds the queue full each time.
     full: Counter,
 }
 
-/// Messages that are held, within the bounds of the queue.
+/// Held letters, within the bounds of the queue.
 #[derive(Debug, Default)]
 struct Held {
     letters: Vec<(Stream, StreamId, DeadLetter)>,
     bytes: usize,
-    /// The number of messages that found no room.
+    /// The number of messages that were dropped for lack of space.
     beyond: u64,
 }
 
-/// A letter on its way.
+/// A letter in the queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) stream: Stream,
@@ -51,7 +52,7 @@ pub(super) struct Waiting {
     bytes: usize,
 }
 
-/// The writer's end.
+/// The receiving end of the queue, for the writer.
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: mpsc::Receiver<Waiting>,
@@ -61,24 +62,24 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Shared {
     bytes: AtomicUsize,
-    /// Per stream the id up to which the fleet has written letters, as far as is known here: its
-    /// milliseconds, since anything within one is better asked than left out.
+    /// For each stream, the id up to which the fleet is known to have written letters. Only its
+    /// milliseconds are kept: within one millisecond the writer asks Redis.
     written: PerStream<AtomicU64>,
 }
 
-/// Why a letter was not written.
+/// The reason that a letter was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Too many wait.
+    /// Too many letters waited.
     Full,
-    /// Redis did not take it for too long.
+    /// Redis accepted no writes for too long.
     Expired,
-    /// Redis does not let this user write it, or is a replica.
+    /// This user may not write it, or the server is a replica.
     Off,
 }
 
 impl Loss {
-    /// Counts it.
+    /// Counts the lost letter.
     pub(super) fn count(self) {
         self.counter().increment(1);
     }
@@ -94,7 +95,7 @@ impl Loss {
 }
 
 pub(crate) fn queue() -> (DeadLetters, Queue) {
-    // Counters start at zero: an alert on an increase needs the value before it.
+    // Counters start at zero, because an alert on an increase needs the value before it.
     for loss in [Loss::Full, Loss::Expired, Loss::Off] {
         loss.counter().increment(0);
     }
@@ -112,13 +113,13 @@ pub(crate) fn queue() -> (DeadLetters, Queue) {
 }
 
 impl DeadLetters {
-    /// Passes a message to the writer, or holds it. A message without room is counted as lost.
+    /// Queues the letter of a message, or holds it. Without space, counts it as lost.
     pub(crate) fn put(&mut self, entry: &Entry, error: impl Display) {
         let (stream, id) = (entry.stream, entry.id);
         let size = entry.fields.too_large().unwrap_or(entry.fields.size() as u64);
         let kept = if size > MAX_LETTER { 0 } else { entry.fields.size() };
-        // Owned: the entry's fields keep all of the answer that they came in. And created only once
-        // there is room: any writer to Redis can cause any number of letters.
+        // The letter owns its text, because the entry's fields keep the whole answer in memory. It
+        // is created only if there is space: any writer to Redis can cause any number of letters.
         let letter = || bounded(entry, &error.to_string());
         match &mut self.held {
             Some(held) => held.put(stream, id, kept, letter),
@@ -126,8 +127,7 @@ impl DeadLetters {
         }
     }
 
-    /// Passes the held messages to the writer, and holds no more: the key is right, or none is
-    /// needed.
+    /// Queues the held letters, and holds no more: the key is right, or none is needed.
     pub(crate) fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
         for (stream, id, letter) in held.letters {
@@ -143,7 +143,7 @@ impl DeadLetters {
             return;
         }
         let Ok(place) = self.sender.try_reserve() else { return self.full.increment(1) };
-        // Only this side adds letters, so free room stays free.
+        // Only this end adds letters, so free space stays free.
         let room = MAX_BYTES.saturating_sub(waiting.load(Ordering::Relaxed));
         let Some(letter) = fitting(room, size, letter) else { return self.full.increment(1) };
         let bytes = letter.size();
@@ -171,9 +171,9 @@ impl Held {
     }
 }
 
-/// Returns the letter for fields of this size, if there is room for it.
+/// Returns the letter for fields of this size, if there is space for it.
 fn fitting(room: usize, size: usize, letter: impl FnOnce() -> DeadLetter) -> Option<DeadLetter> {
-    // JSON takes six bytes for one at most. The rest is names, the id and the reason.
+    // JSON needs at most six bytes for one byte. The rest is for names, the id and the reason.
     (room > 6 * size + 1_024).then(letter)
 }
 
@@ -184,7 +184,7 @@ impl Queue {
         self.receiver.len()
     }
 
-    /// A queue for each stream, and the future that fills them from this one.
+    /// Returns a queue for each stream, and the future that fills them from this queue.
     pub(super) fn split(mut self) -> (impl Future<Output = ()>, PerStream<Self>) {
         let ends = Stream::ALL.map(|_| mpsc::channel(MAX_WAITING));
         let senders = ends.each_ref().map(|(sender, _)| sender.clone());
@@ -204,12 +204,12 @@ impl Queue {
         (sort, queues)
     }
 
-    /// The next letter; None when there will be no more.
+    /// Returns the next letter, or `None` after the last one.
     pub(super) async fn next(&mut self) -> Option<Waiting> {
         self.receiver.recv().await
     }
 
-    /// Writes every letter to the log instead, without a Redis.
+    /// Logs every message, for streams without a Redis.
     pub(crate) async fn log(mut self) {
         while let Some(waiting) = self.next().await {
             tracing::error!(
@@ -221,7 +221,7 @@ impl Queue {
         }
     }
 
-    /// Records that a letter needs no more work.
+    /// Records that a letter is done, and frees its bytes.
     pub(super) fn done(&self, waiting: &Waiting) {
         self.shared.bytes.fetch_sub(waiting.bytes, Ordering::Relaxed);
     }
@@ -265,22 +265,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_only_so_many_bytes() {
+    async fn holds_bounded_number_of_bytes() {
         let (mut letters, queue) = queue();
         for ms in 0..300 {
             letters.put(&entry(ms, 60_000), "signature");
         }
         letters.release();
-        // Room for one of the largest is left.
+        // Space for one letter of the largest size is left.
         let held = queue.shared.bytes.load(Ordering::Relaxed);
         assert!(held <= MAX_BYTES && held > MAX_BYTES - (1 << 19), "{held}");
     }
 
     #[tokio::test]
-    async fn counts_the_bytes_that_a_letter_takes() {
+    async fn counts_bytes_of_letters() {
         let (mut letters, queue) = released();
         for ms in 0..100 {
-            // As JSON, six bytes each.
+            // Each of these bytes needs six bytes as JSON.
             let fields = [(b"note", vec![0; 60_000])].into_iter().collect();
             letters.put(&Entry { fields, ..entry(ms, 0) }, "signature");
         }
@@ -303,11 +303,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_fleet_has_written_is_left_out_at_once() {
+    async fn skips_letters_that_fleet_has_written() {
         let (mut letters, mut queue) = released();
         queue.written(Stream::SessionsRevoke, StreamId::new(10, 5));
         letters.put(&entry(9, 1), "");
-        letters.put(&entry(10, 1), "within the same millisecond: asked");
+        letters.put(&entry(10, 1), "within the same millisecond");
         letters.put(&entry(11, 1), "");
         drop(letters);
         let ids: Vec<u64> = std::iter::from_fn(|| queue.receiver.try_recv().ok())
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_bounded_in_number_and_in_bytes() {
+    async fn queue_is_bounded_in_number_and_bytes() {
         let (mut letters, mut queue) = released();
         for ms in 0..2_000 {
             letters.put(&entry(ms, 1), "");

@@ -17,22 +17,22 @@ use crate::metrics::dead_letters_written;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{Backoff, Episode};
 
-/// Between two letters that are written: at most a hundred a second.
+/// The pause after each written letter, for at most 100 letters a second.
 const WRITE_INTERVAL: Duration = Duration::from_millis(10);
-/// The longest time for which a letter is retried.
+/// The longest time for which writing a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Shorter failures, as during a restart of Redis, are not logged.
+/// Shorter failures, such as during a restart of Redis, are not logged.
 const LOGGED_AFTER: Duration = Duration::from_secs(5);
 /// The pauses between attempts to write one letter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The time after which a writer that lacks rights tries again.
+/// The time after which a writer without the rights tries again.
 const OFF_FOR: Duration = Duration::from_secs(30);
 
 /// Writes the letters of one follower until the queue is closed and empty.
 ///
-/// In a cluster each stream's letters have a writer of their own: they are on different nodes, and
-/// one that is down must not hold up the others' letters.
+/// In a cluster each stream has its own writer. The letters are on different nodes, and a node that
+/// is down must not delay the letters of the others.
 pub(crate) async fn write_letters(topology: Topology, key: Option<Key>, queue: Queue) {
     if !matches!(topology, Topology::Cluster(_)) {
         return Writer::new(topology, key, queue).run(&Stream::ALL).await;
@@ -52,26 +52,26 @@ struct Writer {
     queue: Queue,
     places: PerStream<Place>,
     began: Instant,
-    /// The time during which Redis cannot be written to, for any stream.
+    /// The current outage, during which no stream's letters can be written.
     outage: Episode,
     written: Counter,
 }
 
-/// The dead-letter stream of one stream.
+/// The state of one stream's dead letters.
 #[derive(Debug, Default)]
 struct Place {
     access: WriteAccess,
-    /// Letters of this stream are off, for these reasons.
+    /// The reasons for which letters of this stream are off.
     failures: Episode<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum WriteAccess {
-    /// It is not known whether this user may write.
+    /// The rights of this user are not known yet.
     #[default]
     Unproven,
     On,
-    /// This user may not write; the next attempt is not before this time.
+    /// This user may not write. The next attempt is not before this time.
     Off(Instant),
 }
 
@@ -89,11 +89,11 @@ impl Writer {
     }
 
     async fn run(mut self, streams: &[Stream]) {
-        // Missing rights are logged at the start, not with the first letter.
+        // Checks the rights at the start, so that missing ones are logged before the first letter.
         for stream in streams.iter().copied() {
             let Err(error) = self.prove(stream).await else { continue };
             self.failed(stream, &error);
-            // Redis did not answer: the next attempt would wait as long.
+            // Redis did not answer, and would not answer the next check either.
             if !matches!(error, LogError::Redis(_)) {
                 break;
             }
@@ -107,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Tries until it is written, or known to be, or too old.
+    /// Retries until the letter is written, is known to be written, or is too old.
     async fn write(&mut self, waiting: &Waiting) -> Result<(), Loss> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -147,7 +147,7 @@ impl Writer {
         marked::write(links, stream, id, Order::Stream, &letter).await
     }
 
-    /// Makes sure of a connection on which it may write the letters of this stream.
+    /// Connects, and checks that this user may write the letters of this stream.
     async fn prove(&mut self, stream: Stream) -> Result<(), LogError> {
         if self.place(stream).is_none_or(|place| place.access == WriteAccess::On) {
             return Ok(());
@@ -165,17 +165,17 @@ impl Writer {
         self.places.get_mut(stream.index())
     }
 
-    /// Returns `true` if letters of this stream are not tried at present.
+    /// Returns `true` if no attempt to write letters of this stream is due.
     fn is_off(&mut self, stream: Stream) -> bool {
         let access = self.place(stream).map(|place| place.access);
         matches!(access, Some(WriteAccess::Off(until)) if Instant::now() < until)
     }
 
-    /// The letters of one stream cannot be written; those of the others are still tried.
+    /// Records that letters of one stream cannot be written. Letters of the others are still tried.
     fn failed(&mut self, stream: Stream, error: &LogError) {
         self.links.close();
         for place in &mut self.places {
-            // Another server may have other rights.
+            // Another server may grant other rights.
             if place.access == WriteAccess::On {
                 place.access = WriteAccess::Unproven;
             }
@@ -214,7 +214,7 @@ impl Writer {
     }
 }
 
-/// Logs that letters cannot be written until an operator changes something on the server.
+/// Logs that letters cannot be written until an operator changes the server.
 fn warn_off(stream: Stream, error: &LogError, words: &str) {
     if error.is_wrong_type() {
         tracing::warn!(

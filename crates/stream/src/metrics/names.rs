@@ -41,7 +41,8 @@ pub(super) const CANARIES_LOST: &str = "caracal_revocation_canaries_lost_total";
 const COUNTERS: [(&str, &str); 16] = [
     (
         MESSAGES,
-        "Messages read from the streams, refused ones included; one that is read again counts once",
+        "Messages read from the streams, rejected ones included; a message that is read again \
+         counts once",
     ),
     (
         EFFECTS_TAKEN_OVER,
@@ -52,66 +53,69 @@ const COUNTERS: [(&str, &str); 16] = [
         "Messages that were trimmed from the stream while an effect's group had them pending",
     ),
     (DEAD_LETTERS_WRITTEN, "Messages that this process wrote to a dead-letter stream"),
-    (INVALID_SIGNATURES, "Messages refused because no accepted key signed them"),
-    (REPLAYS, "Times that all streams were read to their end from the first entry"),
-    (REPLAY_ERRORS, "Times that reading it was cut short"),
-    (RELOADS, "Times that a baseline was read"),
-    (RELOAD_ERRORS, "Times that a baseline could not be read"),
-    (DEAD_LETTERS_LOST, "Messages that should have become dead letters and did not, by the cause"),
+    (INVALID_SIGNATURES, "Messages rejected because no accepted key signed them"),
+    (REPLAYS, "Times that all streams were read from the first entry to their end"),
+    (REPLAY_ERRORS, "Times that such a read was interrupted"),
+    (RELOADS, "Times that the baseline was read"),
+    (RELOAD_ERRORS, "Times that the baseline could not be read"),
+    (DEAD_LETTERS_LOST, "Messages that did not become dead letters, by cause"),
     (VERIFIED, "Messages verified, by the key that signed them"),
     (
         LOSS_SUSPICIONS,
-        "Restarts and failovers after which messages may be missing, by the evidence",
+        "Restarts and failovers after which messages may be missing, by evidence",
     ),
-    (READ_ERRORS, "Attempts to read the streams that failed, by the cause"),
-    (REJECTED, "Messages refused, by the kind of denial"),
-    (RECONNECTS, "Times that reading broke off and a new connection was needed"),
-    (FULL, "Times that more was revoked than may be remembered"),
+    (READ_ERRORS, "Failed attempts to read the streams, by cause"),
+    (REJECTED, "Messages rejected, by kind"),
+    (RECONNECTS, "Times that reading was interrupted and a new connection was needed"),
+    (FULL, "Times that more was revoked than Options::max_entries allows"),
 ];
 
 const GAUGES: [(&str, Unit, &str); 14] = [
     (
         PROPAGATION,
         Unit::Seconds,
-        "From the message's id to its effect here, for the last message applied",
+        "Time from the id of the last applied message to its effect in this process",
     ),
-    (ACTIVE, Unit::Count, "Anchors and sessions remembered"),
+    (ACTIVE, Unit::Count, "Revoked anchors and sessions in the index"),
     (
         VIEW_AGE,
         Unit::Seconds,
-        "Since the log was last proven complete; -1 before the first proof, +Inf after the follower's end",
+        "Time since the last completeness proof; -1 before the first, +Inf once the follower has \
+         ended",
     ),
     (
         VIEW_FRESH,
         Unit::Count,
-        "1 while the view is within the staleness bound and followed, else 0",
+        "1 while the view is within the staleness bound and the follower runs, else 0",
     ),
-    (CLOCK_OFFSET, Unit::Seconds, "How far Redis' clock is ahead of this machine's"),
-    (CLOCK_OFFSET_ERROR, Unit::Seconds, "How far the clock offset may be off, either way"),
+    (CLOCK_OFFSET, Unit::Seconds, "Lead of Redis' clock over this machine's clock"),
+    (CLOCK_OFFSET_ERROR, Unit::Seconds, "Possible error of the clock offset, either way"),
     (
         PROVEN_TIMESTAMP,
         Unit::Seconds,
-        "Unix time up to which the log is proven complete; 0 before the first proof",
+        "Unix time of the last completeness proof; 0 before the first",
     ),
     (
         HORIZON_TIMESTAMP,
         Unit::Seconds,
-        "Unix time up to which messages may have been lost; 0 when none are known to be",
+        "Tokens issued at or before this Unix time are denied, since revocations may be missing; 0 \
+         without such a horizon",
     ),
-    (INDEX_BYTES, Unit::Bytes, "Memory that the remembered anchors and sessions take"),
+    (INDEX_BYTES, Unit::Bytes, "Memory of the index of revoked anchors and sessions"),
     (
         OUTAGE,
         Unit::Count,
-        "1 while the streams cannot be read, or not be proven fresh, for this cause, else 0",
+        "1 while the streams cannot be read, or cannot be proven fresh, for this cause, else 0",
     ),
     (
         REPLAY_RATIO,
         Unit::Count,
-        "How much of the history was read, of the stream that is furthest behind; 1 when all",
+        "Share of the history that was read, of the stream that is furthest behind; 1 when all is \
+         read",
     ),
-    (UNREADY, Unit::Count, "1 for the reason why the service should be given no requests, else 0"),
+    (UNREADY, Unit::Count, "1 for the reason that the service should get no requests, else 0"),
     (DEGRADED, Unit::Count, "1 for an alarm that leaves the service ready, else 0"),
-    (STALENESS_BOUND, Unit::Seconds, "The staleness beyond which every verdict is unknown"),
+    (STALENESS_BOUND, Unit::Seconds, "Staleness beyond which every verdict is unknown"),
 ];
 
 /// Describes the metrics of a follower to the exporter.
@@ -124,22 +128,22 @@ pub(super) fn describe() {
     }
     describe_counter!(
         HOLES,
-        "Times that entries were proven missing from a stream, by the evidence"
+        "Times that entries were proven missing from a stream, by evidence"
     );
     describe_histogram!(
         LAG,
         Unit::Seconds,
-        "How long a revocation took from the stage before to this one"
+        "Time that a revocation took from the previous stage to this one"
     );
 }
 
 /// Describes the metrics of a canary to the exporter.
 pub(crate) fn describe_canary() {
-    describe_histogram!(CANARY_LAG, Unit::Seconds, "How long a canary took, since it was sent");
+    describe_histogram!(CANARY_LAG, Unit::Seconds, "Time from sending a canary to this stage");
     describe_gauge!(
         CANARY_AGE,
         Unit::Seconds,
-        "Since a canary was last seen; -1 before the first, +Inf after the last was sent"
+        "Time since a canary was last seen; -1 before the first, +Inf once the canary has ended"
     );
     describe_counter!(CANARIES_LOST, "Canaries that were not seen before the next was due");
 }
