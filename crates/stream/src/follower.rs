@@ -23,15 +23,15 @@ use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, Recalled, Saver};
 use crate::topology::{Topology, Upstream};
 
-/// The longest time that a shutdown waits for dead letters to be written.
+/// The longest time for which a shutdown waits for dead letters to be written.
 const LAST_LETTERS: Duration = Duration::from_secs(2);
 
 const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Reads Caracal's streams and keeps a [`Revocations`] current.
 ///
-/// Every process follows the streams itself, by plain `XREAD` on a connection of its own: no
-/// consumer group is made, shared or lost. Its user of Redis needs the rights of
+/// Every process follows the streams itself, by plain `XREAD` on its own connection. There is no
+/// consumer group that could be shared by mistake or lost. The user of Redis needs the rights of
 /// [`acl::FOLLOWER`](crate::acl::FOLLOWER).
 ///
 /// ```no_run
@@ -52,7 +52,7 @@ pub struct Follower {
     writer: RevocationsWriter,
     baseline: Option<Box<dyn Baseline>>,
     reload_every: Duration,
-    /// The name in the receipts.
+    /// The name of this replica in its receipts.
     replica: Option<Box<str>>,
     reload: Reload,
     reloads: Reloads,
@@ -60,7 +60,7 @@ pub struct Follower {
     recalled: Option<Recalled>,
 }
 
-/// Where the streams are.
+/// The location of the streams.
 #[derive(Debug)]
 enum Origin {
     Redis(Box<Settings>),
@@ -68,17 +68,17 @@ enum Origin {
 }
 
 impl Follower {
-    /// A follower of the streams that the environment names; see [`Settings`].
+    /// Creates a follower from the environment; see [`Settings`].
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] names the setting that is missing or cannot be used. Without an address
-    /// it is an error: nothing else is followed in its place.
+    /// [`SettingsError`] names the setting that is missing or cannot be used. A missing address is
+    /// an error too: there is no default.
     pub fn from_env() -> Result<Self, SettingsError> {
         Settings::from_env().map(Self::new)
     }
 
-    /// A follower with these settings.
+    /// Creates a follower with these settings.
     pub fn new(settings: Settings) -> Self {
         if !settings.keys.verifies() {
             tracing::warn!(
@@ -92,13 +92,13 @@ impl Follower {
         Self { snapshot, ..follower.with_writer(RevocationsWriter::new(options)) }
     }
 
-    /// A follower of streams inside this process.
+    /// Creates a follower of streams inside this process.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] when `CARACAL_MODE` is set to a published mode.
+    /// [`SettingsError`] if `CARACAL_MODE` is set to a published mode.
     pub fn in_process(streams: &InProcess, keys: KeyRing) -> Result<Self, SettingsError> {
-        // A mode that is no text is no mode: an error, as any unknown one.
+        // A mode that is not UTF-8 is an error, as any unknown mode.
         let variable = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
         Self::in_process_with(streams, keys, variable)
     }
@@ -108,8 +108,8 @@ impl Follower {
         keys: KeyRing,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        // Unset counts as published for a service that finds its streams by configuration; here
-        // the program's own code has chosen.
+        // An unset mode counts as published for a service that finds its streams by configuration.
+        // Here the program's own code chose the streams, so only a mode that is set counts.
         let is_set = lookup("CARACAL_MODE").is_some_and(|mode| !mode.trim().is_empty());
         if is_set && Mode::from_lookup(lookup)? != Mode::Dev {
             return Err(SettingsError::in_process());
@@ -134,9 +134,9 @@ impl Follower {
         }
     }
 
-    /// Feeds this state instead of one of its own: with other options, or on another clock.
+    /// Updates this state instead of a new one, for example to use other options or another clock.
     ///
-    /// A state has one follower, which owns its writer:
+    /// A state has exactly one follower, which owns its writer:
     ///
     /// ```compile_fail,E0382
     /// use caracal_revocation_state::{Options, RevocationsWriter};
@@ -152,64 +152,68 @@ impl Follower {
         self
     }
 
-    /// Keeps what is known in this file, sealed with the stream key, and begins with what it says:
-    /// what was revoked is refused at once after a restart, also while Redis is away.
+    /// Saves the state to this file, sealed with the stream key, and restores it at the start.
+    /// After a restart, revoked tokens are denied at once, even while Redis is down.
     ///
-    /// The view is as fresh as the last proof in the file, until the streams were read again from
-    /// their first entry. A stream that does not continue where the file ends has a hole; one that
-    /// was only trimmed before it has none. A file that cannot be believed is logged, and not used.
+    /// The restored view is as fresh as the last proof in the file, until the streams were read
+    /// again from their first entry. A stream that does not continue where the file ends has a gap;
+    /// entries trimmed before that point are no gap. A file that is damaged or not sealed with an
+    /// accepted key is logged and ignored.
     pub fn with_snapshot(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot = Some(path.into());
         self
     }
 
-    /// Also reads a second source of truth: at start, after every loss, on a schedule, and when a
-    /// [`Reload`] asks for it. It closes holes in the streams, and only ever adds to the state.
+    /// Adds a second source of truth, which is read at the start, after every loss, on a schedule,
+    /// and when a [`Reload`] asks for it. It closes gaps in the streams, and only adds to the
+    /// state.
     pub fn with_baseline(mut self, baseline: impl Baseline + 'static) -> Self {
         self.baseline = Some(Box::new(baseline));
         self
     }
 
-    /// Reads the news of the second source of truth so often; every 5 minutes by default.
+    /// Sets the interval at which new facts of the baseline are read; 5 minutes by default.
     pub const fn with_reload_every(mut self, every: Duration) -> Self {
         self.reload_every = every;
         self
     }
 
-    /// Also writes receipts under this name, which must be no other replica's: how far this one is, for
-    /// `caracal-streams fleet` to tell whether all have applied a message.
+    /// Writes receipts under this name, which must be unique among the replicas. A receipt reports
+    /// the position of this replica, so that `caracal-streams fleet` can check if all replicas have
+    /// applied a message.
     ///
-    /// Its user then needs the rights of [`acl::RECEIPTS`](crate::acl::RECEIPTS) as well. Streams
-    /// inside the process have no fleet, and no receipts.
+    /// The user of Redis then needs the rights of [`acl::RECEIPTS`](crate::acl::RECEIPTS) too. A
+    /// follower of streams inside the process writes no receipts.
     pub fn with_receipts(mut self, replica: &str) -> Self {
         self.replica = Some(replica.into());
         self
     }
 
-    /// Asks the running follower to read its second source of truth now.
+    /// Returns a handle that asks the running follower to read its baseline.
     #[must_use]
     pub fn reload_handle(&self) -> Reload {
         self.reload.clone()
     }
 
-    /// The state that it keeps current.
+    /// Returns the state that this follower keeps current.
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         self.writer.reader()
     }
 
-    /// Starts it as a task of the current tokio runtime, and returns the state at once: every
-    /// verdict is unknown until the history is replayed, which [`Revocations::ready`] awaits.
+    /// Starts the follower as a task of the current tokio runtime, and returns the state at once.
+    /// Every verdict is unknown until the history is replayed; [`Revocations::ready`] waits for
+    /// that.
     pub fn spawn(mut self) -> Revocations {
-        // Before anybody asks.
+        // Restored before the state can be read.
         self.restore();
         let revocations = self.revocations();
         tokio::spawn(self.run(pending()));
         revocations
     }
 
-    /// Follows until `shutdown` completes. Never ends by itself: while Redis is away it tries
-    /// again, and the state goes stale.
+    /// Follows until `shutdown` completes. Does not end before that: while Redis is down, the
+    /// follower retries and the state becomes stale.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         if let Err(error) = self.writer.options().check() {
             tracing::error!(
@@ -221,14 +225,14 @@ impl Follower {
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
         let writer = Arc::new(self.writer);
         let saver = keeper.map(|keeper| Saver::new(keeper, writer.reader()));
-        // They end with this future.
+        // These tasks end with this future.
         let mut tasks = JoinSet::new();
         match self.baseline {
             Some(baseline) => {
                 let writer = Arc::clone(&writer);
                 tasks.spawn(self.reloads.run(baseline, writer, self.reload_every));
             }
-            // A request for a reload then fails, because there is no baseline.
+            // Dropped, so that a request for a reload fails: there is no baseline.
             None => drop(self.reloads),
         }
         let (dead_letters, queue) = dead_letters::queue();
@@ -241,7 +245,7 @@ impl Follower {
         match self.origin {
             Origin::Redis(settings) => {
                 let (topology, primary) = (settings.topology, settings.primary);
-                // Letters are written, and a replica takes none.
+                // Letters need writes, and a replica accepts none.
                 let writable = match &primary {
                     Some(primary) => Topology::One(Box::new(primary.clone())),
                     None => topology.clone(),
@@ -272,7 +276,7 @@ impl Follower {
 }
 
 impl Follower {
-    /// Restores the state from the snapshot, once, before its first use.
+    /// Restores the state from the snapshot once, before its first use.
     fn restore(&mut self) {
         // rule: snapshot-is-restored
         let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
@@ -297,7 +301,8 @@ impl Follower {
     }
 }
 
-/// Follows while dead letters are written. At the end, waits a limited time for the remaining ones.
+/// Follows while dead letters are written. At the end, waits a limited time for the remaining
+/// letters.
 async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
     let mut writing = pin!(writing.fuse());
     {
@@ -305,7 +310,7 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
         tokio::select! {
             biased;
             () = &mut following => {}
-            // The other holds the queue open, so this is not to be expected.
+            // The follower keeps the queue open, so this is not expected.
             () = &mut writing => following.await,
         }
     }
@@ -336,7 +341,7 @@ mod tests {
     use caracal_revocation_event::Key;
 
     #[test]
-    fn a_published_mode_refuses_streams_inside_the_process() {
+    fn published_mode_rejects_streams_inside_the_process() {
         let keys = || KeyRing::new(Key::generate().unwrap());
         for mode in ["rc", "stable"] {
             let follower = Follower::in_process_with(&InProcess::new(), keys(), |name| {

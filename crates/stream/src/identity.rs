@@ -8,19 +8,20 @@ use crate::redis_reply::{info_field, sound, text};
 
 const LACKING: LogError = LogError::Reply("INFO lacks a field");
 
-/// A server's process, and its position in its replication history: from `INFO server` and
-/// `INFO replication`.
+/// The identity of a server's process, and its position in its replication history, from `INFO
+/// server` and `INFO replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) run_id: Box<str>,
-    /// The replication id of its data.
+    /// The replication id of the server's data.
     pub(crate) history: Box<str>,
     /// Its offset in that history.
     pub(crate) offset: i64,
-    /// The history before its promotion, and the first offset that is not part of it.
+    /// The history before the promotion, and the first offset that is not part of it.
     pub(crate) earlier: Option<(Box<str>, i64)>,
     pub(crate) is_replica: bool,
-    /// The run id of the node that the stream's slot migrated from, if that is still the same primary.
+    /// The run id of the node that the stream's slot migrated from, if that node is still the same
+    /// primary.
     pub(crate) moved_from: Option<Box<str>>,
 }
 
@@ -30,7 +31,7 @@ impl Identity {
         info_field(server, "run_id").ok_or(LACKING)
     }
 
-    /// Reads the answer to `INFO replication` of the process with this run id.
+    /// Parses the answer to `INFO replication` of the process with this run id.
     pub(crate) fn of(run_id: &str, replication: &str) -> Result<Self, LogError> {
         let field = |name| info_field(replication, name).ok_or(LACKING);
         let number = |name| field(name)?.parse::<i64>().map_err(|_| LACKING);

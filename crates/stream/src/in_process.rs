@@ -1,4 +1,4 @@
-//! A log inside this process: what examples start with, and what users test their services with.
+//! Streams inside this process, for examples and for tests of services.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,9 @@ use crate::limits::MAX_LEN;
 use crate::log::{AsOf, Log, Reading};
 use crate::log_error::LogError;
 
-/// Streams that live and die with this process, in place of Redis. Clones share the same streams.
+/// Streams that exist only in this process and replace Redis. Clones share the same streams.
 ///
-/// Only a program's `main` should choose it, and say so; a follower of it refuses to start in a
+/// Only a program's `main` should choose them explicitly. A follower of them does not start in a
 /// published mode (`CARACAL_MODE=rc` or `stable`).
 ///
 /// ```
@@ -52,7 +52,7 @@ struct Kept {
 }
 
 impl InProcess {
-    /// Streams that do not exist yet.
+    /// Creates streams that do not exist yet; the first message creates each one.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -125,7 +125,7 @@ impl Log for InProcess {
         added.as_mut().enable();
         let mut entries = self.after(cursors);
         if let (true, Some(wait)) = (entries.is_empty(), wait) {
-            // Woken or out of time, what is there now is the answer.
+            // After a wake-up or the time-out, the entries that exist now are the answer.
             let _ = tokio::time::timeout(wait, added).await;
             entries = self.after(cursors);
         }

@@ -1,11 +1,12 @@
-//! Why a question was not answered.
+//! The error of an operator's question to Redis.
 
 use caracal_revocation_state::OutageCause;
 
 use crate::advice;
 use crate::log_error::LogError;
 
-/// Redis did not answer an operator's question, or not as expected. Never holds a secret.
+/// The error of a question to Redis that was not answered, or not as expected. It never contains a
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
 pub struct InspectError {
@@ -14,33 +15,33 @@ pub struct InspectError {
     advice: String,
 }
 
-/// The kinds of failure, for a program to match.
+/// The kinds of failure, for programs to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InspectErrorKind {
-    /// No connection, or no answer in time: `REDIS_URL`, `REDIS_SENTINELS`, or
-    /// `REDIS_HOST` and `REDIS_PORT`.
+    /// No connection, or no answer in time. Check `REDIS_URL`, `REDIS_SENTINELS`, or `REDIS_HOST`
+    /// and `REDIS_PORT`.
     Unreachable,
-    /// The login was refused, or one is needed: the password, or the user in `REDIS_URL`.
+    /// The login failed, or one is required. Check the password, or the user in `REDIS_URL`.
     Login,
-    /// The user may not do this: its ACL lacks a right.
+    /// The user's ACL lacks a right.
     NotAllowed,
-    /// The key holds something that is no stream.
+    /// The key holds another type than a stream.
     NoStream,
     /// The server is older than 7.0.
     Version,
-    /// Anything else that Redis refused, or an answer that cannot be read.
+    /// Any other error of Redis, or an answer that cannot be parsed.
     Other,
 }
 
 impl InspectError {
-    /// The kind of failure.
+    /// Returns the kind of failure.
     #[must_use]
     pub const fn kind(&self) -> InspectErrorKind {
         self.kind
     }
 
-    /// The action that ends it, which names the setting where one is at fault.
+    /// Returns the action that solves the problem, with the setting to check.
     #[must_use]
     pub fn advice(&self) -> &str {
         &self.advice

@@ -30,7 +30,7 @@ pub mod persistence {
     pub use crate::persistence::{ask, live};
 }
 
-/// Parses answers of Redis; an unexpected answer is an error.
+/// Parses answers of Redis. An unexpected answer is an error.
 pub mod reply {
     pub use crate::redis_reply::{
         array, entries, field, fields, head, id, info_field, number, sound, text, time,
@@ -65,7 +65,8 @@ pub async fn open(settings: &Settings, key: &str) -> Result<Connection, LogError
     settings.topology.open(key).await
 }
 
-/// Returns `true` if the streams must exist: they are not created on a server that may be the wrong one.
+/// Returns `true` if the streams must exist. They are not created on a server that may be the wrong
+/// one.
 #[must_use]
 pub fn requires_streams(settings: &Settings) -> bool {
     settings.mode.requires_streams()
@@ -75,14 +76,14 @@ pub fn requires_streams(settings: &Settings) -> bool {
 ///
 /// # Errors
 ///
-/// Never: a log in this process is always available.
+/// Never returns an error: streams in this process are always available.
 pub async fn read_in_process(
     streams: &InProcess,
     stream: Stream,
     after: StreamId,
     wait: Duration,
 ) -> Result<Vec<Entry>, LogError> {
-    // The cursors of the other streams are at their end, so their entries do not end the wait.
+    // The cursors of the other streams are at the highest id, so their entries do not end the wait.
     let end = StreamId::new(u64::MAX, u64::MAX);
     let cursors = Stream::ALL.map(|other| if other == stream { after } else { end });
     let reading = streams.clone().read(&cursors, Some(wait)).await?;

@@ -1,4 +1,4 @@
-//! Follows Caracal's streams on Redis, proves that nothing was missed, and publishes to them.
+//! Follows Caracal's streams on Redis, proves that no message was missed, and publishes messages.
 //!
 //! ```
 //! use caracal_revocation_event::{Key, KeyRing, MessageBuilder};

@@ -1,4 +1,4 @@
-//! Limits that several files share, each with its reason.
+//! Limits that several files share, with the reason for each.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ pub const MAX_LEN: u64 = 100_000;
 /// The longest time for opening a connection: a TLS handshake and a login take several round trips.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest time for an answer, beyond the time that the server was asked to wait.
+/// The longest time for an answer, beyond the blocking time of the read.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The longest time for an answer of another server than the one that is read: a sentinel, a node of a
-/// cluster, the primary of a replica. The reading waits for it, and must stay within the shortest
-/// staleness bounds.
+/// The longest time for an answer of another server than the one that is read: a sentinel, a node
+/// of a cluster, or the primary of a replica. The reading waits for it, and must stay within the
+/// shortest staleness bounds.
 pub(crate) const SIDE_DEADLINE: Duration = Duration::from_millis(500);
 
-/// A server that is not proven to be fresh, or to be the primary, for longer than this is reported:
-/// before the view is late by default.
+/// The time after which a server that is not proven to be fresh, or to be the primary, is reported.
+/// By default that is before the view counts as late.
 pub(crate) const UNPROVEN_AFTER: Duration = Duration::from_secs(3);
 
 /// The shortest interval between two questions whose answers keep the view fresh: a quarter of the
@@ -36,7 +36,7 @@ pub(crate) fn interval(revocations: &Revocations, longest: Duration) -> Duration
     (revocations.shortest_bound() / 4).clamp(SHORTEST_INTERVAL, longest)
 }
 
-/// Awaits an answer until the deadline: nothing else notices a server that hangs.
+/// Waits for an answer until the deadline. Nothing else detects a server that hangs.
 pub(crate) async fn within<T>(
     deadline: Duration,
     answer: impl Future<Output = Result<T, LogError>>,

@@ -1,4 +1,4 @@
-//! The log that a follower reads: entries, and the counters of each stream.
+//! The log that a follower reads: the entries and counters of each stream.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use crate::entry::{Entry, Head, PerStream};
 use crate::identity::Identity;
 use crate::log_error::LogError;
 
-/// A source of messages: Redis, or this process.
+/// A source of messages: Redis, or streams in this process.
 pub(crate) trait Log: Send {
     /// Returns the streams of this log, at least one.
     fn streams(&self) -> &[Stream] {
         &Stream::ALL
     }
 
-    /// Opens a new connection in place of an open one, and returns the server's time since the Unix
-    /// epoch.
+    /// Opens a new connection, which replaces an open one, and returns the server's time since the
+    /// Unix epoch.
     fn open(&mut self) -> impl Future<Output = Result<Duration, LogError>> + Send;
 
-    /// Asks other servers before a read that is sent at this moment, if the log needs that.
+    /// Asks other servers before a read that is sent at `now`, if the log needs that.
     fn prepare(&mut self, _now: Moment) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// Asks for the heads and the entries after the cursors in one write. With `wait`, waits up to
-    /// that long for an entry if none is there.
+    /// Reads the heads, and the entries after the cursors, with one write. With `wait`, waits up to
+    /// that long for an entry if there is none.
     fn read(
         &mut self,
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> impl Future<Output = Result<Reading, LogError>> + Send;
 
-    /// Asks for the entries after these cursors, so that the next `read` with the same cursors
-    /// finds the answer. A log in memory does nothing.
+    /// Sends the next read in advance. The next `read` with the same cursors then receives its
+    /// answer. A log in memory does nothing.
     fn read_ahead(
         &mut self,
         _cursors: &PerStream<StreamId>,
@@ -51,24 +51,24 @@ pub(crate) struct Reading {
     pub(crate) server_time: Duration,
     /// The time up to which the answer is complete.
     pub(crate) as_of: AsOf,
-    /// The reason that answers of this server cannot be proven to be fresh, if there is one.
+    /// The reason that answers of this server cannot be proven fresh, if there is one.
     pub(crate) freshness_error: Option<LogError>,
     /// The identity of the server, if the read asked for it.
     pub(crate) identity: Option<Identity>,
     /// The streams that were read.
     pub(crate) streams: PerStream<bool>,
-    /// The head of each stream before the entries were read, if the read asked for it.
+    /// The head of each stream before its entries were read, if the read asked for it.
     pub(crate) heads: PerStream<Option<Head>>,
-    /// The entries, of each stream in the order of their ids.
+    /// The entries. Those of each stream are in the order of their ids.
     pub(crate) entries: Vec<Entry>,
     /// `true` for each stream that was read to its end.
     pub(crate) drained: PerStream<bool>,
 }
 
-/// Up to when an answer holds.
+/// The time up to which an answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AsOf {
-    /// Up to the time at which the read was sent: a primary has everything.
+    /// Up to the time at which the read was sent, because a primary has every entry.
     Sent,
     /// Up to this moment.
     At(Moment),

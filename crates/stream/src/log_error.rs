@@ -6,10 +6,10 @@ use caracal_revocation_state::OutageCause;
 
 use crate::acl;
 
-/// The error code for a key of another type than the command is for.
+/// The error code for a key of another type than the command expects.
 const WRONG_TYPE: &str = "WRONGTYPE";
 
-/// An error of a read, or of another command to a server.
+/// The error of a read, or of another command to a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[doc(hidden)]
 pub enum LogError {
@@ -21,7 +21,7 @@ pub enum LogError {
     /// An error of the connection.
     #[error("Redis: {1}")]
     Connection(OutageCause, String),
-    /// An error answer of a sentinel, or an error of asking it.
+    /// An error answer of a sentinel, or an error while asking it.
     #[error("Sentinel: {1}")]
     Sentinel(OutageCause, String),
     /// An error answer of the nodes of a cluster.
@@ -38,7 +38,7 @@ pub enum LogError {
     Reply(&'static str),
     #[error("Redis answered with more than {} MB at once", .0 >> 20)]
     TooLarge(usize),
-    /// An error in the middle of an answer: which answer, and how much of it had arrived.
+    /// An error in the middle of an answer: the question, and the number of bytes that had arrived.
     #[error("{error}, after {bytes} bytes of the answer to {question}")]
     Cut { error: Box<Self>, question: String, bytes: u64 },
     #[error("Redis {0} cannot prove a stream complete; version 7.0 or later is needed")]
@@ -46,7 +46,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Returns the cause, for a program to match.
+    /// Returns the cause, for programs to match.
     pub(crate) fn outage(&self) -> OutageCause {
         let code = match self {
             Self::Redis(words) => code(words),
@@ -66,7 +66,7 @@ impl LogError {
             "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => OutageCause::Moved,
             "READONLY" => OutageCause::ReadOnly,
             "OOM" => OutageCause::OutOfMemory,
-            // "UNBLOCKED" ends a read on a primary that becomes a replica.
+            // "UNBLOCKED" ends a blocking read on a primary that becomes a replica.
             "MASTERDOWN" | "UNBLOCKED" => OutageCause::MasterDown,
             "NOPERM" => OutageCause::Forbidden,
             "NOAUTH" | "WRONGPASS" => OutageCause::Login,
@@ -75,7 +75,8 @@ impl LogError {
         }
     }
 
-    /// Returns `true` if the connection was closed, such as by an idle limit: a new one may work.
+    /// Returns `true` if the connection was closed, for example by an idle limit. A new one may
+    /// work.
     pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Connection(OutageCause::Unreachable, _))
     }
@@ -85,12 +86,12 @@ impl LogError {
         matches!(self, Self::Cut { .. } | Self::TooLarge(_)) || self.is_closed()
     }
 
-    /// Returns `true` if a key holds a value of another type than the command is for.
+    /// Returns `true` if a key holds a value of another type than the command expects.
     pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))
     }
 
-    /// Adds the name of the key to an error on its type.
+    /// Adds the name of the key to an error about its type.
     pub(crate) fn on(self, key: &str) -> Self {
         match self {
             Self::Redis(words) if words.starts_with(WRONG_TYPE) => {
@@ -105,14 +106,15 @@ impl LogError {
         self.outage() == OutageCause::Forbidden
     }
 
-    /// Returns all rights that this user needs on that server, if one is missing: Redis names no key.
+    /// Returns all rights that this user needs on that server, if one is missing. Redis does not
+    /// name the key in its error.
     pub(crate) fn missing_rights(&self) -> Option<&'static str> {
         match self {
             _ if !self.is_forbidden() => None,
             Self::Sentinel(..) => Some(acl::SENTINEL),
             Self::Cluster(..) => Some(acl::CLUSTER),
             Self::Primary(..) => Some(acl::PRIMARY),
-            // `FOLLOW` lacks only the rights for a cluster and for choosing a database.
+            // `FOLLOW` does not contain the rights for a cluster and for choosing a database.
             Self::Redis(words) if words.contains("'asking'") || words.contains("'cluster") => {
                 Some(acl::CLUSTER)
             }
@@ -121,13 +123,14 @@ impl LogError {
         }
     }
 
-    /// Returns `true` if this user or this server does not take writes: a retry does not help.
+    /// Returns `true` if this user may not write, or this server accepts no writes. A retry does
+    /// not help.
     pub(crate) fn forbids_writing(&self) -> bool {
         matches!(self, Self::Redis(words) if ["NOPERM", "READONLY"].contains(&code(words)))
     }
 }
 
-/// Returns the code of an error answer; where `EXEC` was denied, the code of its reason.
+/// Returns the code of an error answer. For a failed `EXEC`, returns the code of its reason.
 fn code(words: &str) -> &str {
     let reason = words.strip_prefix("EXECABORT Transaction discarded because of: ");
     reason.unwrap_or(words).split_whitespace().next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The log of one test, which is that of its thread.
+//! Captures the log of one test, by its thread.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,8 +21,8 @@ impl io::Write for ToThread {
     }
 }
 
-/// Begins with an empty log. The subscriber is the whole process': tracing remembers for each event
-/// whether any subscriber wants it, and one of a single thread is easily missed by the others.
+/// Begins with an empty log. One subscriber serves the whole process: tracing caches for each event
+/// if any subscriber wants it, so a subscriber of a single thread could miss events.
 pub(crate) fn begin() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -32,13 +32,13 @@ pub(crate) fn begin() {
     WRITTEN.take();
 }
 
-/// The lines with this text so far.
+/// Returns the lines with this text.
 pub(crate) fn lines(text: &str) -> Vec<String> {
     let written = WRITTEN.with_borrow(|written| String::from_utf8(written.clone()).unwrap());
     written.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
-/// Returns how many lines have this text so far.
+/// Returns the number of lines with this text.
 pub(crate) fn count(text: &str) -> usize {
     lines(text).len()
 }

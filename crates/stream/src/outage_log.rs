@@ -6,7 +6,7 @@ use crate::advice;
 use crate::log_error::LogError;
 use caracal_revocation_state::internal::{CALM, Episode};
 
-/// Logs one outage after the other. An outage that comes and goes is logged as one.
+/// Logs outages. Repeated short outages are logged as one.
 #[derive(Debug)]
 pub(crate) struct OutageLog(Episode<OutageCause>);
 
@@ -28,7 +28,7 @@ impl OutageLog {
         }
     }
 
-    /// Records that the streams were read from a server that is not proven to have everything.
+    /// Records that the streams were read from a server that is not proven to have every entry.
     pub(crate) fn unproven(&mut self, error: &LogError, writer: &RevocationsWriter) {
         if let Some(cause) = self.begin(error, writer) {
             tracing::error!(
@@ -39,7 +39,7 @@ impl OutageLog {
         }
     }
 
-    /// Reports the outage; returns its cause if that was not logged yet.
+    /// Reports the outage to the state. Returns its cause if that was not logged yet.
     fn begin(&mut self, error: &LogError, writer: &RevocationsWriter) -> Option<OutageCause> {
         let cause = error.outage();
         writer.set_outage(Some(cause));

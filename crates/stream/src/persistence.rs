@@ -4,22 +4,22 @@ use redis::{Pipeline, Value};
 
 use crate::redis_reply::text;
 
-/// A setting that messages depend on, and its live value.
+/// A setting of Redis that can lose messages, and its live value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LiveSetting {
-    /// Its name in Redis' configuration.
+    /// The name in Redis' configuration.
     pub name: &'static str,
-    /// Its value, if it is known: `CONFIG GET` may not be allowed, and `INFO` reports only two of
-    /// them.
+    /// The live value, if it is known. `CONFIG GET` may not be allowed, and `INFO` reports only two
+    /// of the settings.
     pub live: Option<String>,
-    /// The value that it must have.
+    /// The required value.
     pub required: &'static str,
-    /// `true` if messages are safe with it, or if it is unknown.
+    /// `true` if messages are safe with the live value, or if that is unknown.
     pub is_fine: bool,
 }
 
-/// A setting that messages depend on, and its required value.
+/// A setting of Redis that can lose messages, and its required value.
 struct Required {
     setting: &'static str,
     is_fine: fn(&str) -> bool,
@@ -43,7 +43,7 @@ pub fn ask(commands: &mut Pipeline) {
     }
 }
 
-/// Returns the live values: from `CONFIG GET` where it is allowed, else from `otherwise`.
+/// Returns the live values: from `CONFIG GET` where that is allowed, otherwise from `otherwise`.
 pub fn live(
     answers: impl Iterator<Item = Value>,
     otherwise: impl Fn(&str) -> Option<String>,
@@ -61,7 +61,7 @@ pub fn live(
     settings.collect()
 }
 
-/// Warns once of each value that differs. Where `CONFIG GET` is not allowed, does nothing.
+/// Warns once of each value that differs. Does nothing where `CONFIG GET` is not allowed.
 pub(crate) fn warn(answers: impl Iterator<Item = Value>, warned: &mut Vec<String>) {
     let mut differing = Vec::new();
     for LiveSetting { name: setting, live, required, is_fine } in live(answers, |_| None) {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn says_nothing_where_config_is_not_allowed() {
+    fn does_not_warn_without_right_to_config_get() {
         let mut warned = Vec::new();
         warn([Value::Nil, Value::Nil, Value::Nil].into_iter(), &mut warned);
         assert!(warned.is_empty());

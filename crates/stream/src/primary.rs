@@ -1,8 +1,9 @@
-//! The moment up to which a replica's answers hold: its primary had no more then than it has now.
+//! Proves up to which moment a replica's answers are complete, by the replication offset of its
+//! primary.
 //!
-//! A replica does not report what it lacks: its link may hang, or bytes that arrive now may have
-//! been queued for long. So the primary is asked for its offset on a second connection. Once the
-//! replica reaches that offset, it has everything up to the time of the question.
+//! A replica does not report the data that it lacks: its link may hang, or bytes that arrive now
+//! may have been queued for long. So the primary is asked for its offset on a second connection.
+//! Once the replica has reached that offset, it has every entry up to the time of the question.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use crate::limits::{SIDE_DEADLINE, UNPROVEN_AFTER, within};
 use crate::log::AsOf;
 use crate::log_error::LogError;
 
-/// The pause after a question that the primary did not answer in time. It is short, so that a primary
-/// that is back is asked soon.
+/// The pause after a question that the primary did not answer in time. It is short, so that a
+/// recovered primary is asked soon.
 const REST: Duration = Duration::from_millis(500);
-/// The largest number of questions that the replica has not reached yet.
+/// The largest number of recorded offsets that the replica has not reached yet.
 const MOST_ASKED: usize = 8;
 
 /// The primary of a replica that is read.
@@ -33,7 +34,7 @@ pub(crate) struct Primary {
     answer: Result<Identity, LogError>,
     /// The time of the last question.
     asked: Option<Moment>,
-    /// The last moment that answers were proven for; the first question until then.
+    /// The last moment up to which answers were proven. Until the first proof, the first question.
     proven: Option<Moment>,
     offsets: PrimaryOffsets,
 }
@@ -41,11 +42,11 @@ pub(crate) struct Primary {
 /// The offsets of the primary that the replica has not reached yet.
 #[derive(Debug, Default)]
 struct PrimaryOffsets {
-    /// The oldest first, and when the primary was asked.
+    /// The identity of the primary and the time of each question, oldest first.
     offsets: VecDeque<(Moment, Identity)>,
 }
 
-/// The error of a replica whose primary is not configured.
+/// Returns the error of a replica whose primary is not configured.
 pub(crate) fn not_set() -> LogError {
     let words = "not set, but the server that the follower reads is a replica";
     LogError::Primary(OutageCause::ReplicaWithoutPrimary, words.into())
@@ -64,7 +65,7 @@ impl Primary {
         }
     }
 
-    /// Asks the primary for its offset, unless it is pausing.
+    /// Asks the primary for its offset, unless a pause is due.
     pub(crate) async fn ask(&mut self, now: Moment) {
         self.asked = Some(now);
         self.proven.get_or_insert(now);
@@ -83,7 +84,8 @@ impl Primary {
         }
     }
 
-    /// The moment up to which answers of this server hold, and the error if that is long ago.
+    /// Returns the moment up to which answers of this server are complete, and an error if that is
+    /// too long ago.
     pub(crate) fn vouch(&mut self, server: &Identity) -> (AsOf, Option<LogError>) {
         let as_of = self.offsets.reached_by(server);
         self.proven = as_of.or(self.proven);
@@ -94,7 +96,7 @@ impl Primary {
         (as_of.map_or(AsOf::Unknown, AsOf::At), is_late.then(|| self.error(server)))
     }
 
-    /// The reason that nothing newer is proven of this server.
+    /// Returns the reason that nothing newer is proven about this server.
     fn error(&self, server: &Identity) -> LogError {
         let (cause, words) = match &self.answer {
             Err(error) => (error.outage(), error.to_string()),
@@ -125,7 +127,8 @@ impl Primary {
 
 impl PrimaryOffsets {
     fn record(&mut self, asked: Moment, primary: &Identity) {
-        // The oldest is next to be reached: under load a newer one might never be.
+        // The oldest offsets are kept, because the replica reaches them first. Under load it might
+        // never reach the newest.
         if self.offsets.len() < MOST_ASKED {
             self.offsets.push_back((asked, primary.clone()));
         }
@@ -133,13 +136,14 @@ impl PrimaryOffsets {
 
     /// Returns the time of the last question whose offset this server has reached.
     fn reached_by(&mut self, server: &Identity) -> Option<Moment> {
-        // Offsets of another history cannot be compared. Of two servers with one history, one must
-        // be its primary: two replicas do not know what that has.
+        // Offsets of another history cannot be compared. Of two servers with the same history, one
+        // must be the primary of the other: two replicas do not know their primary's offset.
         self.offsets.retain(|(_, primary)| {
             primary.history == server.history && !(primary.is_replica && server.is_replica)
         });
         let is_reached = |primary: &&(Moment, Identity)| primary.1.offset <= server.offset;
-        // The newest that was reached is kept: the next answer may be another replica's, that has not.
+        // The newest reached offset is kept: the next answer may come from another replica, which
+        // has not reached it.
         while self.offsets.get(1).filter(is_reached).is_some() {
             self.offsets.pop_front();
         }
@@ -171,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_hold_as_of_the_last_question_whose_offset_was_reached() {
+    fn answers_are_complete_as_of_last_reached_offset() {
         let mut offsets = PrimaryOffsets::default();
         assert_eq!(offsets.reached_by(&replica("h1", 100)), None);
         offsets.record(at(1), &primary("h1", 100));
         offsets.record(at(2), &primary("h1", 150));
         assert_eq!(offsets.reached_by(&replica("h1", 99)), None);
         assert_eq!(offsets.reached_by(&replica("h1", 149)), Some(at(1)));
-        // A link that hangs: time goes by, the offset does not.
+        // The link hangs: time passes, but the offset does not grow.
         offsets.record(at(9), &primary("h1", 170));
         assert_eq!(offsets.reached_by(&replica("h1", 149)), Some(at(1)));
         assert_eq!(offsets.reached_by(&replica("h1", 170)), Some(at(9)));
@@ -209,7 +213,7 @@ mod tests {
         let mut offsets = PrimaryOffsets::default();
         offsets.record(at(1), &replica("h1", 100));
         assert_eq!(offsets.reached_by(&replica("h1", 200)), None);
-        // Unless the one that is read has become the primary of both.
+        // Except if the server that is read has become the primary of both.
         offsets.record(at(2), &replica("h1", 100));
         assert_eq!(offsets.reached_by(&primary("h1", 200)), Some(at(2)));
     }

@@ -1,5 +1,5 @@
-//! Folds one reading of the log into the state: messages are verified and applied, proofs move on, and
-//! freshness follows.
+//! Applies one reading of the log to the state: verifies and applies messages, advances the proofs,
+//! and updates freshness.
 
 use caracal_revocation_event::Stream;
 use caracal_revocation_state::{Moment, OutageCause};
@@ -17,7 +17,7 @@ impl Fold {
     ///
     /// # Errors
     ///
-    /// [`LogError`] when the answer cannot be used; then nothing of it was applied.
+    /// [`LogError`] if the answer cannot be used. Then none of it was applied.
     pub(crate) fn absorb(
         &mut self,
         reading: &Reading,
@@ -35,13 +35,14 @@ impl Fold {
         let server_clock = self.observe_clock(source, server_time, sent, now);
         let was_tailing = self.is_tailing();
         let received = Received { now, server_time, server_clock };
-        // An answer that holds up to an unknown time confirms nothing.
+        // An answer that is complete up to an unknown time proves no freshness.
         let as_of = reading.as_of.moment(sent).unwrap_or(NEVER);
         for (stream, head) in Stream::ALL.into_iter().zip(reading.heads) {
             if let Some(head) = head {
                 self.has_seen_streams |= head != Head::Missing;
                 if let Some(track) = self.track(stream) {
-                    // The server may give higher ids to other messages.
+                    // Ids above the head may later belong to other messages, which must be reported
+                    // too.
                     track.reported = track.reported.min(head.last_generated());
                 }
                 self.prove(stream, |proof| proof.head(head, as_of, server_time));
@@ -70,8 +71,8 @@ impl Fold {
         Ok(())
     }
 
-    /// Counts a read that failed, and reports the age of the view. `broke_off` if the read before it
-    /// succeeded.
+    /// Counts a failed read, and reports the age of the view. `broke_off` is `true` if the read
+    /// before it succeeded.
     pub(crate) fn failed(&mut self, cause: OutageCause, broke_off: bool) {
         self.cover_recuts(self.writer.now());
         self.metrics.read_error(cause);

@@ -1,4 +1,4 @@
-//! The consequences for the state: its freshness, its capacity, and the log lines about both.
+//! Updates the freshness and the capacity of the state, and logs their changes.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use caracal_revocation_state::{Degraded, Moment, NotReady};
 use super::state::Fold;
 use super::track::NEVER;
 
-/// The interval between two sweeps of a slice of the index.
+/// The shortest interval between two sweeps of a slice of the index.
 const SWEEP_EVERY: Duration = Duration::from_millis(10);
 
 impl Fold {
-    /// Removes some of the expired entries. Entries last for minutes, and answers may arrive every
-    /// few microseconds. While the state is full, runs with each answer.
+    /// Removes a slice of the expired entries. Answers may arrive every few microseconds, and
+    /// entries live for minutes, so sweeps are spaced. While the state is full, it sweeps with each
+    /// answer.
     pub(super) fn sweep(&mut self, now: Moment) {
         let elapsed = self.swept.map(|swept| now.monotonic.saturating_sub(swept.monotonic));
         if self.writer.is_full() || elapsed.is_none_or(|elapsed| elapsed >= SWEEP_EVERY) {
@@ -22,7 +23,7 @@ impl Fold {
         }
     }
 
-    /// Logs that the state is full, and clears that once there is room again.
+    /// Logs when the state becomes full, and when it has space again.
     pub(super) fn track_capacity(&mut self, server_time: Duration) {
         let options = self.writer.options();
         let max_entries = options.max_entries;
@@ -47,7 +48,7 @@ impl Fold {
         self.was_full = is_full;
     }
 
-    /// The state is as fresh as the stream whose proof is oldest.
+    /// Confirms the state as of the oldest proof among the streams.
     pub(super) fn confirm(&mut self) {
         let Some(as_of) = self.oldest_proof() else { return };
         if let Some(why) = self.not_ready_reason() {
@@ -64,14 +65,14 @@ impl Fold {
         }
     }
 
-    /// Returns the reason that a history that was read to its end is not accepted.
+    /// Returns the reason that a completely read history is not accepted, if there is one.
     fn not_ready_reason(&self) -> Option<NotReady> {
         if self.required_on.is_some() && !self.has_seen_streams {
             // rule: missing-streams-prove-nothing
             return Some(NotReady::NotProvisioned);
         }
-        // After a history that was empty, one message that fails is more likely forged than the
-        // key wrong.
+        // After an empty history, one message that fails is more likely forged than a sign of a
+        // wrong key.
         let is_wrong_key = !self.is_ready && self.signatures.none_verified();
         is_wrong_key.then_some(NotReady::NoSignatureVerifies)
     }

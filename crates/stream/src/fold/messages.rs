@@ -1,4 +1,4 @@
-//! Verifies each message, and applies or rejects it.
+//! Verifies each message, then applies or rejects it.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Fold {
             }
             self.cover_recut(entry, received);
         }
-        // While history is replayed, the age of a message says nothing about propagation.
+        // The age of a replayed message says nothing about propagation.
         if self.is_live(entry.stream) {
             let lag = received.since(entry.id);
             self.metrics.lag(event, entry.id, lag);
@@ -91,7 +91,7 @@ impl Fold {
         }
     }
 
-    /// Counts, logs and keeps a message that is rejected for the first time.
+    /// Counts, logs and dead-letters a message that is rejected for the first time.
     fn report_rejection(&mut self, entry: &Entry, rejection: MessageRejection, received: Received) {
         self.metrics.rejected(rejection.kind());
         self.dead_letters.put(entry, rejection);
@@ -103,12 +103,12 @@ impl Fold {
                 stream = %entry.stream, id = %entry.id, %rejection, count, "message rejected"
             );
         } else {
-            // Any writer to Redis can add many of these, and the counters show how many.
+            // Any writer to Redis can add many unsigned messages. The counters show their number.
             tracing::debug!(stream = %entry.stream, id = %entry.id, %rejection, "message rejected");
         }
     }
 
-    /// Rejects a message that was left out while it was read: too large to be one of Caracal's.
+    /// Rejects a message that was too large to be kept, and so is none of Caracal's.
     fn reject_too_large(&mut self, entry: &Entry, bytes: u64, received: Received, is_first: bool) {
         if is_first {
             self.metrics.rejected(MessageRejectionKind::TooLarge);
@@ -122,7 +122,7 @@ impl Fold {
                 );
             }
         }
-        // It may have been signed: strict mode treats unknown messages as lost.
+        // The message may have been signed, and strict mode treats unknown messages as lost.
         if self.writer.options().strict {
             self.cover_recut(entry, received);
         }
@@ -135,8 +135,8 @@ impl Fold {
         }
     }
 
-    /// Covers the messages that a re-cut or too large message may hide: they were published before
-    /// it.
+    /// Covers the messages that a re-cut or too large message may hide, as if they were lost. They
+    /// were published before it.
     pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
         if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
             if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {
@@ -148,7 +148,7 @@ impl Fold {
     }
 }
 
-/// The time at which an answer was received, by both machines' clocks.
+/// The time at which an answer was received, by the clocks of both machines.
 #[derive(Clone, Copy)]
 pub(super) struct Received {
     pub(super) now: Moment,
@@ -157,8 +157,8 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Returns the publication of the entry, by the server's clock since the Unix epoch. An id may
-    /// be ahead of that clock: any writer to the stream chooses it.
+    /// Returns the publication time of the entry, by the server's clock since the Unix epoch. Any
+    /// writer to the stream can choose an id ahead of that clock, so the time is capped.
     fn published(self, id: StreamId) -> Duration {
         Duration::from_millis(id.ms).min(self.server_time)
     }

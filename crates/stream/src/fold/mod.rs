@@ -1,5 +1,5 @@
-//! Folds readings of the log into the state. No I/O and no clock: the follower passes in each reading,
-//! and the time.
+//! Applies readings of the log to the state. No I/O and no clock: the follower passes in each
+//! reading, and the time.
 
 mod absorb;
 mod freshness;

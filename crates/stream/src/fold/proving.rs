@@ -1,4 +1,4 @@
-//! The proofs of the streams, and the reaction to a gap: cover it, and read the stream again.
+//! Advances the proofs of the streams, and handles a gap: covers it, and reads the stream again.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::state::Fold;
 use crate::proof::{Hole, Passed, Proof};
 
 impl Fold {
-    /// Moves one stream's proof on by a step.
+    /// Advances one stream's proof by one step.
     pub(super) fn prove(
         &mut self,
         stream: Stream,
@@ -26,12 +26,12 @@ impl Fold {
             // rule: rereads-after-gap
             Err(hole) => track.broken = Some(hole),
             Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
-                // A replica may prove less than was proven before.
+                // A replica may prove an earlier time than was already proven.
                 let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
                 track.as_of = Some(earlier.unwrap_or(as_of));
                 track.is_young |= is_young;
-                // A crash or failover before this start, and the messages lost then, leave no trace
-                // in the counters.
+                // A crash or failover before this start leaves no trace in the counters, nor do
+                // messages lost in it.
                 let unshown = unshown_up_to.filter(|_| self.writer.options().strict);
                 let now = self.writer.now().monotonic;
                 let throttle = self.throttles.uncertain.get_mut(stream.index());
@@ -53,7 +53,7 @@ impl Fold {
         }
     }
 
-    /// Covers messages that may be missing from a stream up to `lost_up_to` by the server's clock.
+    /// Covers messages that may be missing from a stream up to `lost_up_to`, by the server's clock.
     pub(super) fn cover(&self, stream: Stream, lost_up_to: Duration) {
         match stream {
             Stream::KeysInvalidate | Stream::PolicyInvalidate => self.invalidate_all(stream),
@@ -63,7 +63,7 @@ impl Fold {
         }
     }
 
-    /// Invalidates the caches of every zone, for a stream about keys or policies.
+    /// Invalidates the cached keys or policies of every zone, depending on the stream.
     fn invalidate_all(&self, stream: Stream) {
         if stream == Stream::KeysInvalidate {
             self.writer.forget_all_keys();
@@ -72,14 +72,16 @@ impl Fold {
         }
     }
 
-    /// Returns the second up to which issued tokens are affected by messages lost up to this time.
+    /// Returns the second up to which issued tokens may be affected by messages that were lost up
+    /// to this time.
     pub(super) fn horizon_for(&self, lost_up_to: Duration) -> i64 {
         let margin = self.writer.options().horizon_margin;
         i64::try_from(lost_up_to.saturating_add(margin).as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Covers the messages about keys and policies that re-cut messages hid. The first is covered
-    /// at once and repeated ones at intervals, because all zones then load keys and policies again.
+    /// Covers messages about keys and policies that re-cut messages hid. The first is covered at
+    /// once, and repeated ones at intervals, because every zone then loads its keys or policies
+    /// again.
     pub(super) fn cover_recuts(&mut self, now: Moment) {
         let now = now.monotonic;
         for stream in [Stream::KeysInvalidate, Stream::PolicyInvalidate] {
@@ -92,11 +94,10 @@ impl Fold {
         }
     }
 
-    /// Starts to read each stream again in which a hole was found, or that another server took
-    /// over.
+    /// Restarts each stream that has a gap, and rereads each stream that another server took over.
     ///
-    /// Runs at the end of an answer: its other entries of such a stream were applied, and prove
-    /// nothing.
+    /// Runs at the end of an answer. Other entries of such a stream in this answer were applied,
+    /// but prove nothing.
     pub(super) fn restart_broken(&mut self) {
         let now = self.writer.now().monotonic;
         let tracks = self.tracks.iter_mut().flatten().zip(&mut self.throttles.lost);

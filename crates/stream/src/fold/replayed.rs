@@ -1,5 +1,5 @@
-//! Recognises messages that were applied already. Any writer to Redis can add them again and again,
-//! and each one that is applied causes keys or policies to be loaded.
+//! Detects messages that were applied already. Any writer to Redis can add them again and again,
+//! and each one that is applied triggers loading keys or policies.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -8,10 +8,10 @@ use caracal_revocation_event::{Event, KeySlot, Stream};
 
 use crate::entry::Entry;
 
-/// The largest number of messages that are kept.
+/// The largest number of messages that are remembered.
 const MAX: usize = 4_096;
 
-/// The messages about keys and policies that were applied, as digests under keys of this process.
+/// Digests of the applied messages about keys and policies, hashed with keys of this process.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     hashers: [RandomState; 2],
@@ -21,10 +21,11 @@ pub(super) struct Applied {
 }
 
 impl Applied {
-    /// Remembers a message that is about to be applied. Returns `true` if this very message was
-    /// applied before: what it says was decided before that, so it makes nothing stale again.
+    /// Remembers a message that is about to be applied. Returns `true` if the same message was
+    /// applied before, so that it invalidates nothing again.
     ///
-    /// A message without an id of its own may be another of the same words, and is never known.
+    /// A message without its own id may be another message with the same fields, so this returns
+    /// `false` for it.
     pub(super) fn has(&mut self, entry: &Entry, event: &Event<'_>) -> bool {
         let is_about_caches =
             matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate);
@@ -46,7 +47,7 @@ impl Applied {
         false
     }
 
-    /// Clears the memory after a loss, so that all messages that are read again count.
+    /// Forgets all messages after a gap, so that messages that are read again are applied.
     pub(super) fn forget(&mut self) {
         self.known.clear();
         self.order.clear();

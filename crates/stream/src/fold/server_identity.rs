@@ -1,4 +1,5 @@
-//! The identity of the server that answers: the previous server, or another that may lack messages.
+//! Handles the identity and the clock of the server that answers. Another server than before may
+//! lack messages.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::proof::Hole;
 use crate::server_clock::ServerClock;
 
 impl Fold {
-    /// Records the time of a source's clock.
+    /// Records the time of a source's clock, and returns the clock.
     pub(super) fn observe_clock(
         &mut self,
         source: usize,
@@ -36,7 +37,7 @@ impl Fold {
     ) -> Result<(), LogError> {
         let Some(source) = self.sources.get_mut(source) else { return Ok(()) };
         let (is_another, continuity) = source.observe_identity(identity, sent);
-        // It may lack entries that were read here and not proven yet.
+        // The other server may lack entries that were read but not proven yet.
         if is_another {
             self.on(streams).for_each(|track| track.must_reread = true);
         }
@@ -46,7 +47,7 @@ impl Fold {
             }
             Continuity::Sound | Continuity::Moved => {}
             // The last messages that the previous primary acknowledged may be lost. Only a baseline
-            // can tell, and it is cheap to read.
+            // detects that, and reading it is cheap.
             Continuity::TookOver => self.writer.suspect_loss(),
             Continuity::Behind => return Err(LogError::Behind),
             Continuity::LossSuspected(suspicion) => self.suspect_loss(suspicion, streams),
@@ -54,7 +55,7 @@ impl Fold {
         Ok(())
     }
 
-    /// Handles that the server may have lost messages that were never read here.
+    /// Handles a suspected gap: the server may have lost messages that were never read here.
     pub(super) fn suspect_loss(&mut self, suspicion: LossSuspicion, streams: PerStream<bool>) {
         self.metrics.suspicion(suspicion);
         self.writer.suspect_loss();

@@ -1,4 +1,4 @@
-//! The data that reading the log changes, and questions about it.
+//! The state of the fold, and its queries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::track::{NEVER, Recuts, Throttles, Track};
 /// The shortest time between two invalidations of all zones for re-cut messages.
 const SHORTEST_COVER: Duration = Duration::from_secs(1);
 
-/// Everything that reading the log changes.
+/// All data that reading the log changes.
 #[derive(Debug)]
 pub(crate) struct Fold {
     pub(super) writer: Arc<RevocationsWriter>,
@@ -36,21 +36,22 @@ pub(crate) struct Fold {
     /// The server on which at least one of the streams must exist, for the log; `None` if all may be
     /// missing.
     pub(super) required_on: Option<Box<str>>,
-    /// At least one of the streams has been there since this process began to read.
+    /// `true` if at least one of the streams has existed since this process began to read.
     pub(super) has_seen_streams: bool,
     /// `None` until the first answer reports the server's time, from which the window follows.
     pub(super) tracks: Option<PerStream<Track>>,
-    /// The first is for all streams, or there is one for each, if each may be on another server.
+    /// The first source is for all streams. If each stream may be on another server, each has its
+    /// own.
     pub(super) sources: PerStream<Source>,
     pub(super) is_split: bool,
     pub(super) signatures: SignatureHealth,
-    /// The history was read to its end and accepted, once.
+    /// `true` once the history was read to its end and accepted.
     pub(super) is_ready: bool,
     pub(super) throttles: Throttles,
     pub(super) applied: Applied,
-    /// For each stream about keys or policies, whether re-cut messages are still to be covered.
+    /// For each stream about keys or policies, the re-cut messages that are not covered yet.
     pub(super) recuts: PerStream<Recuts>,
-    /// `true` if the log says that the state is full.
+    /// `true` if the log has reported that the state is full.
     pub(super) was_full: bool,
     /// The time of the last sweep for expired entries.
     pub(super) swept: Option<Moment>,
@@ -63,7 +64,7 @@ impl Fold {
         mut dead_letters: DeadLetters,
     ) -> Self {
         let metrics = Arc::new(StreamMetrics::register());
-        // Well within the time in which a message must take effect.
+        // Half of the bound, so that a hidden message takes effect within it.
         let longest = writer.options().deny_after / 2;
         let recuts = PerStream::default().map(|()| Recuts {
             limiter: RepeatLimiter::between(SHORTEST_COVER, longest),
@@ -94,23 +95,25 @@ impl Fold {
         }
     }
 
-    /// Records the position here as well, for receipts.
+    /// Reports the position to `progress` too, for receipts.
     pub(crate) fn with_progress(self, progress: Option<Arc<Progress>>) -> Self {
         Self { progress, ..self }
     }
 
-    /// Stays not ready while this server has none of the streams. The log names the server.
+    /// Requires at least one of the streams to exist on this server: without any, the state is not
+    /// ready. The log names the server.
     pub(crate) fn requiring_streams(self, on: Option<Box<str>>) -> Self {
         Self { required_on: on, ..self }
     }
 
-    /// Configures whether each stream may be on another server, and is read by itself.
+    /// Configures if each stream may be on another server, and is read by itself.
     pub(crate) fn split(self, is_split: bool) -> Self {
         Self { is_split, ..self }
     }
 
-    /// Continues the counting of an earlier process, so that trimming what that process read is no gap.
-    /// Not in strict mode: nothing shows what the server may have lost in between.
+    /// Continues the counting of an earlier process, so that trimming entries which that process
+    /// read is no gap. Strict mode does not, because losses on the server in between cannot be
+    /// detected.
     pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
         if recalled.is_some_and(|recalled| recalled.key_is_proven) {
             self.signatures.prove_key();
@@ -119,8 +122,8 @@ impl Fold {
         self.recalled = recalled.filter(|_| !self.writer.options().strict);
     }
 
-    /// Returns the position of the reading; `None` while history is read, while it is not accepted, and
-    /// while the state is full.
+    /// Returns the position of the reading. Returns `None` while history is read, while it is not
+    /// accepted, and while the state is full.
     pub(crate) fn position(&self) -> Option<Position> {
         let tracks = self.tracks.as_ref()?;
         let as_of = self.oldest_proof().filter(|as_of| *as_of != NEVER)?;
@@ -138,7 +141,7 @@ impl Fold {
         Some(position)
     }
 
-    /// Returns a reporter of the view's age that does not wait for the reading.
+    /// Returns a reporter of the view's age that runs independently of the reading.
     pub(crate) fn reporter(&self) -> Reporter {
         Reporter { metrics: Arc::clone(&self.metrics), revocations: self.writer.reader() }
     }
@@ -151,7 +154,7 @@ impl Fold {
         &self.writer
     }
 
-    /// Returns the cursor of each stream, given the server's time at the first read.
+    /// Returns the cursor of each stream. The server's time at the first call sets the window.
     pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
         let window = self.writer.options().memory;
         let window = server_time.saturating_sub(window).as_millis();
@@ -165,7 +168,8 @@ impl Fold {
         tracks.each_ref().map(|track| track.proof.cursor())
     }
 
-    /// Returns `true` if every stream was read to its end, and new entries may be waited for.
+    /// Returns `true` if every stream was read to its end, so that the next read may wait for new
+    /// entries.
     pub(crate) fn is_tailing(&self) -> bool {
         self.tracks
             .as_ref()
@@ -174,8 +178,8 @@ impl Fold {
 
     /// Returns `true` if the next read of these streams may wait for an entry.
     ///
-    /// History is read without waiting, since another of the streams may have more of it. At intervals a
-    /// read must be answered at once, to measure the round trip.
+    /// History is read without waiting, since another stream may have more of it. At intervals a
+    /// read must not wait, to measure the round trip.
     pub(crate) fn may_wait(&mut self, streams: &[Stream], now: Moment) -> bool {
         let track = |stream: &Stream| self.tracks.as_ref().and_then(|all| all.get(stream.index()));
         let is_tailing = |track: &Track| track.proof.is_tailing();
@@ -184,7 +188,7 @@ impl Fold {
             && self.sources.get_mut(source).is_some_and(|source| !source.clock.is_due(now))
     }
 
-    /// Returns `true` if the entries of the stream are new, and not its history.
+    /// Returns `true` if entries of the stream are new, and not part of its history.
     pub(super) fn is_live(&self, stream: Stream) -> bool {
         let track = self.tracks.as_ref().and_then(|tracks| tracks.get(stream.index()));
         self.is_ready && track.is_some_and(|track| track.proof.is_tailing())
@@ -198,7 +202,8 @@ impl Fold {
     }
 
     /// Returns the moment up to which the view counts as proven. In strict mode that is at most the
-    /// publication of the first message that no accepted key signed: it may have been a revocation.
+    /// publication of the first message without an accepted signature, since it may have been a
+    /// revocation.
     pub(super) fn believed(&self, as_of: Moment) -> Moment {
         let failing = self.signatures.failing_since().filter(|_| self.writer.options().strict);
         // rule: strict-denies-after-bad-signature
@@ -225,7 +230,8 @@ impl Fold {
         }
     }
 
-    /// Returns the share of the history that was read, of the stream that is furthest behind: 0 to 1.
+    /// Returns the share of the history that was read, of the stream that is furthest behind, from
+    /// 0 to 1.
     fn replayed(&self) -> f64 {
         let Some(tracks) = &self.tracks else { return 0.0 };
         tracks.iter().map(|track| track.proof.replayed()).fold(1.0, f64::min)

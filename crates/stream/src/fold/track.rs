@@ -1,4 +1,4 @@
-//! The reading of one stream, and the throttles of log lines about it.
+//! The progress of reading one stream, and the throttles of log lines.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::entry::PerStream;
 use crate::proof::{Hole, Proof};
 use crate::repeat_limiter::RepeatLimiter;
 
-/// A moment before all others, for an answer that holds up to an unknown time.
+/// A moment before all others, for an answer that is complete up to an unknown time.
 pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
-/// One throttle for each log line that others than this process can cause repeatedly.
+/// A throttle for each log line that others than this process can cause repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct Throttles {
     pub(super) refused: Throttle,
@@ -24,7 +24,8 @@ pub(super) struct Throttles {
     pub(super) uncertain: PerStream<Throttle>,
 }
 
-/// Re-cut messages of one stream: what they hid makes the caches of every zone stale.
+/// The re-cut messages of a stream about keys or policies. The messages that they hid may concern
+/// the caches of every zone.
 #[derive(Debug)]
 pub(super) struct Recuts {
     pub(super) limiter: RepeatLimiter,
@@ -34,15 +35,16 @@ pub(super) struct Recuts {
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) proof: Proof,
-    /// The time at which the last check that passed was sent.
+    /// The time at which the last passing check was sent.
     pub(super) as_of: Option<Moment>,
-    /// The hole that this answer showed.
+    /// The gap that this answer showed.
     pub(super) broken: Option<Hole>,
-    /// `true` if the stream must be read again, although no hole was shown.
+    /// `true` if the stream must be read again, although no gap was shown.
     pub(super) must_reread: bool,
-    /// `true` if the server cannot show that nothing was lost before the replay.
+    /// `true` if the server cannot prove that nothing was lost before the replay.
     pub(super) is_young: bool,
-    /// The newest message that was counted, logged, and dead-lettered if it was rejected.
+    /// The id of the newest message that was counted and logged, and dead-lettered if it was
+    /// rejected.
     pub(super) reported: StreamId,
 }
 
@@ -58,7 +60,7 @@ impl Track {
         }
     }
 
-    /// Returns `true` the first time that a message is read: a stream may be read again.
+    /// Returns `true` the first time that a message is read. A stream may be read again.
     pub(super) fn is_first_reading(&mut self, id: StreamId) -> bool {
         let is_first = id > self.reported;
         self.reported = self.reported.max(id);

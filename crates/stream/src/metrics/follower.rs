@@ -1,4 +1,5 @@
-//! The metrics of a follower, under the names that operators already alert on (contract, "Metrics").
+//! The metrics of a follower, under the names that operators already alert on (contract,
+//! "Metrics").
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::names;
 use crate::continuity::LossSuspicion;
 use crate::proof::Hole;
 
-/// Handles that are registered once: a service installs its recorder before it starts a follower.
+/// Metric handles, registered once. A service installs its recorder before it starts a follower.
 #[derive(Debug)]
 pub(crate) struct StreamMetrics {
     pub(crate) messages: Counter,
@@ -46,7 +47,7 @@ pub(crate) struct StreamMetrics {
 impl StreamMetrics {
     pub(crate) fn register() -> Self {
         names::describe();
-        // Counters start at zero: an alert on an increase needs the value before it.
+        // Counters start at zero, because an alert on an increase needs the value before it.
         counter!(names::EFFECTS_TAKEN_OVER).increment(0);
         counter!(names::EFFECTS_LOST).increment(0);
         counter!(names::RELOADS).increment(0);
@@ -122,7 +123,7 @@ impl StreamMetrics {
         count(&self.read_errors, cause);
     }
 
-    /// Reports the share of the history that was read, 0 to 1.
+    /// Reports the share of the history that was read, from 0 to 1.
     pub(crate) fn replayed(&self, share: f64) {
         self.replay.set(share);
     }
@@ -155,7 +156,7 @@ impl StreamMetrics {
         }
     }
 
-    /// Reports that the follower has ended: the view is not fresh any more, and its age exceeds every
+    /// Reports that the follower has ended: the view is no longer fresh, and its age exceeds every
     /// threshold.
     pub(crate) fn ended(&self) {
         self.fresh.set(0.0);
@@ -168,7 +169,7 @@ impl StreamMetrics {
         self.bytes.set(revocations.bytes() as f64);
     }
 
-    /// Records that a new message was applied, and the time since it was added to its stream.
+    /// Records the time from adding a new message to its stream until it was applied.
     pub(crate) fn lag(&self, event: &Event<'_>, id: StreamId, applied: Duration) {
         self.propagation.set(applied.as_secs_f64());
         if event.changes().is_empty() {
@@ -176,13 +177,13 @@ impl StreamMetrics {
         }
         self.lag_applied.record(applied.as_secs_f64());
         let Some(decided) = event.decided() else { return };
-        // Both are whole milliseconds of two clocks, which may disagree about the order.
+        // Both times are whole milliseconds of two clocks, so their order may be wrong.
         let published = Duration::from_millis(id.ms.saturating_sub(decided.as_millis()));
         self.lag_published.record(published.as_secs_f64());
         self.lag_total.record((published + applied).as_secs_f64());
     }
 
-    /// Reports the lead of the server's clock, and the error of that, in seconds.
+    /// Reports the lead of the server's clock and its possible error, in seconds.
     pub(crate) fn clock(&self, lead: Option<(f64, f64)>) {
         if let Some((lead, error)) = lead {
             self.clock_offset.set(lead);
