@@ -1,12 +1,12 @@
-//! Proof, by counting, that no entry of a stream was missed.
+//! Proves, by counting, that no entry of a stream was missed.
 //!
-//! `XREAD` skips trimmed, deleted and lost entries silently. So each read first asks for the
+//! `XREAD` silently skips trimmed, deleted and lost entries. So each read first asks for the
 //! stream's counters. When the cursor reaches their `last-generated-id`, the number of entries read
-//! since the last proof must equal the growth of `entries-added`. Anything else is a hole.
+//! since the last proof must equal the growth of `entries-added`. If not, the stream has a gap.
 //!
-//! The first pass has no earlier proof to count from. It is complete if it read every entry that
-//! was ever added. If not, the counters are asked for once more after the replay, and entries that
-//! may be missing inside the replayed window raise the horizon.
+//! The first read of the history has no earlier proof to count from. It is complete if it read
+//! every entry that was ever added. If not, the counters are read once more after the replay, and
+//! entries that may be missing inside the replayed window raise the horizon.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use caracal_revocation_state::Moment;
 use crate::entry::{Counters, Head};
 use crate::snapshot::Checkpoint;
 
-/// The proof of one stream, which each step of its reading moves on.
+/// The proof of one stream. Each step of reading advances it.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    /// Entries with lower ids concern no valid token.
+    /// Entries with lower ids affect no valid token.
     window: StreamId,
     cursor: StreamId,
-    /// The highest id that was read and counted. It is beyond the cursor while the stream is read
+    /// The highest id that was read and counted. It is ahead of the cursor while the stream is read
     /// again.
     counted: StreamId,
     /// Entries read since the last proof, or since the start of the replay.
     read: u64,
     phase: Phase,
-    /// The counters that are checked once the cursor reaches them.
+    /// The counters to check once the cursor reaches them.
     pending: Option<Pending>,
-    /// `true` if the server ever had the stream.
+    /// `true` if the server had the stream at the last read.
     seen: bool,
-    /// `true` after a hole, until a check passes.
+    /// `true` after a gap, until a check passes.
     after_hole: bool,
     /// The highest id that was counted when another server took over the stream, until a check
     /// passes there.
@@ -41,9 +41,10 @@ pub(crate) struct Proof {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Reading history; nothing is proven.
+    /// The history is being read, and nothing is proven.
     Replaying,
-    /// History was read up to this `entries_added`. Which entries it lacks is not known yet.
+    /// The history was read up to this `entries_added`. The entries that it lacks are not known
+    /// yet.
     Closing { added: u64 },
     /// Proven complete up to this `entries_added`.
     Tailing { added: u64 },
@@ -51,37 +52,38 @@ enum Phase {
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    /// `None` if the server does not count: then only ids that go back show a hole.
+    /// `None` if the server does not count entries. Then only ids that go back show a gap.
     added: Option<u64>,
     counters: Counters,
     sent: Moment,
     server_time: Duration,
 }
 
-/// A check that passed.
+/// The result of a check that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Passed {
-    /// The time at which the check was sent: up to then the stream is complete.
+    /// The time at which the check was sent. Up to then the stream is complete.
     pub(crate) as_of: Moment,
     /// Messages published up to this time (since the Unix epoch) may be missing.
     pub(crate) lost_up_to: Option<Duration>,
-    /// At the end of a replay: messages up to this time that the server acknowledged and lost leave
-    /// no trace in its answers.
+    /// At the end of a replay: messages that the server acknowledged up to this time and lost
+    /// cannot be detected.
     pub(crate) unshown_up_to: Option<Duration>,
-    /// The stream is younger than the oldest valid token, and may have been created again.
+    /// `true` if the stream is younger than the oldest valid token, and may have been created
+    /// again.
     pub(crate) is_young: bool,
 }
 
-/// Evidence that entries were missed.
+/// A gap in a stream, by its evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Hole {
-    /// The stream was there and is gone.
+    /// The stream existed, and is gone.
     Missing,
     /// The server's ids are lower than the cursor.
     IdsWentBack,
-    /// The number of entries read is not the number added.
+    /// The number of entries read differs from the number added.
     Count,
-    /// Nothing shows a hole, and strict mode assumes one.
+    /// A suspected gap: nothing proves it, but strict mode assumes it.
     Suspected,
 }
 
@@ -97,10 +99,11 @@ impl Hole {
 }
 
 impl Proof {
-    /// A proof that begins with a replay of the stream, and covers all entries from `window` on.
+    /// Creates a proof that begins with a replay of the stream, and covers all entries from
+    /// `window` on.
     ///
-    /// It still reads from the first entry: a server whose clock is behind gives low ids to new
-    /// messages.
+    /// Reading starts at the first entry, because a server whose clock is behind assigns low ids to
+    /// new messages.
     pub(crate) const fn since(window: StreamId) -> Self {
         Self {
             window,
@@ -115,8 +118,9 @@ impl Proof {
         }
     }
 
-    /// A proof that continues the counting of an earlier process. It still reads from the first
-    /// entry: a server that lost its newest entries may have given their ids to others since.
+    /// Creates a proof that continues the counting of an earlier process. Reading starts at the
+    /// first entry, because a server that lost its newest entries may have assigned their ids to
+    /// other entries since.
     pub(crate) fn resumed(window: StreamId, at: &Checkpoint) -> Self {
         Self {
             // rule: reads-from-first-entry
@@ -128,8 +132,8 @@ impl Proof {
         }
     }
 
-    /// Returns the state to continue from with [`Proof::resumed`]; `None` until the history was read, and
-    /// while the stream is read again.
+    /// Returns the state to continue from with [`Proof::resumed`]. Returns `None` until the history
+    /// was read, and while the stream is read again.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         match self.phase {
             Phase::Tailing { added } if !self.is_rereading() => {
@@ -139,13 +143,14 @@ impl Proof {
         }
     }
 
-    /// Reads the stream again from its first entry after a hole, and counts from there.
+    /// Restarts the proof after a gap: reads and counts the stream again from its first entry.
     pub(crate) fn restart(&mut self) {
         *self = Self { seen: self.seen, after_hole: true, ..Self::since(self.window) };
     }
 
     /// Reads the stream again from its first entry, because the server may have lost its newest
-    /// entries and given their ids to others. Entries that were counted are not counted again.
+    /// entries and assigned their ids to other entries. Entries that were counted are not counted
+    /// again.
     pub(crate) fn reread(&mut self) {
         self.cursor = StreamId::ZERO;
         // The counters of the previous server prove nothing about this one.
@@ -153,12 +158,12 @@ impl Proof {
         self.taken_over_at.get_or_insert(self.counted);
     }
 
-    /// Returns `true` if the next entries were read before, by their ids.
+    /// Returns `true` if the ids of the next entries were read before.
     fn is_rereading(&self) -> bool {
         self.cursor < self.counted
     }
 
-    /// Returns the id after which to read on.
+    /// Returns the id after which the next read begins.
     pub(crate) const fn cursor(&self) -> StreamId {
         self.cursor
     }
@@ -168,8 +173,7 @@ impl Proof {
         matches!(self.phase, Phase::Tailing { .. }) && !self.is_rereading()
     }
 
-    /// Returns the share of the range from the first id to the newest known id that was read, 0 to
-    /// 1.
+    /// Returns the share of the history that was read, from 0 to 1, by the time in the ids.
     pub(crate) fn replayed(&self) -> f64 {
         match self.pending {
             _ if self.is_tailing() => 1.0,
@@ -182,13 +186,13 @@ impl Proof {
         }
     }
 
-    /// Returns `true` if the server has never had the stream.
+    /// Returns `true` if the server did not have the stream at the last read.
     pub(crate) const fn is_unseen(&self) -> bool {
         !self.seen
     }
 
-    /// Records the counters in an answer to a read sent at `sent`, before the entries of that
-    /// answer.
+    /// Records the head in an answer to a read that was sent at `sent`. Called before the entries
+    /// of that answer.
     pub(crate) fn head(
         &mut self,
         head: Head,
@@ -199,8 +203,8 @@ impl Proof {
             Head::Present(counters) => counters,
             Head::Uncounted(last_generated) => Counters { last_generated, ..Counters::default() },
             Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
-            // After a hole the stream may stay missing. It then counts as one that never existed,
-            // so that not every read finds another hole.
+            // After a gap the stream may stay missing. It then counts as one that never existed, so
+            // that not every read finds another gap.
             Head::Missing => Counters::default(),
         };
         let counts = !matches!(head, Head::Uncounted(_));
@@ -225,7 +229,7 @@ impl Proof {
 
     /// Records the next entry.
     pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Passed>, Hole> {
-        // This entry is beyond the pending counters, so everything up to them has been read.
+        // This entry is beyond the pending counters, so everything up to them was read.
         let passed = match self.pending {
             Some(pending) if id > pending.counters.last_generated => self.check(pending)?,
             _ => None,
@@ -241,8 +245,8 @@ impl Proof {
         Ok(self.settle()?.or(passed))
     }
 
-    /// Records that the answer contained all entries after the cursor, and so everything up to the
-    /// pending counters, which were taken before.
+    /// Records that the answer contained all entries after the cursor. So everything up to the
+    /// pending counters was read, which were taken earlier.
     pub(crate) fn drained(&mut self) -> Result<Option<Passed>, Hole> {
         self.cursor = self.counted;
         self.pending.map_or(Ok(None), |pending| self.check(pending))
@@ -282,7 +286,7 @@ impl Proof {
                 Phase::Closing { .. } => {
                     missing = self
                         .missing_from_window(&pending.counters)
-                        // Ids may run ahead of a clock that was set back.
+                        // Ids may be ahead of a clock that was set back.
                         .map(|up_to| up_to.min(pending.server_time));
                 }
                 Phase::Replaying | Phase::Tailing { .. } => {}
@@ -299,9 +303,9 @@ impl Proof {
         }))
     }
 
-    /// Returns `true` if equal counts may be a coincidence: another server took over the stream,
-    /// and entries were removed that are newer than those counted by then. If that server lost as
-    /// many counted entries, the two numbers cancel out.
+    /// Returns `true` if equal counts may be a coincidence. After another server took over the
+    /// stream, entries were removed that are newer than those counted by then. If that server lost
+    /// the same number of counted entries, both numbers still agree.
     fn may_hide_removal(&self, counters: &Counters) -> bool {
         let at = self.taken_over_at.filter(|at| *at > StreamId::ZERO);
         at.is_some_and(|at| counters.first.max(counters.max_deleted) > at)
@@ -310,8 +314,7 @@ impl Proof {
     /// Returns the time up to which entries inside the replayed window may have been trimmed or
     /// deleted.
     fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
-        // rule: trimmed-before-start-is-missing
-        // An empty stream has lost everything up to its last id.
+        // In an empty stream, every entry up to its last id is gone.
         let first =
             if counters.first == StreamId::ZERO { counters.last_generated } else { counters.first };
         [first, counters.max_deleted]

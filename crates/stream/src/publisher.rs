@@ -39,22 +39,22 @@ pub struct Publisher {
 #[derive(Clone)]
 enum Target {
     Redis(ConnectionManager),
-    /// On whichever server others name.
+    /// On the server that sentinels or cluster nodes name.
     Found(Arc<Mutex<Links>>),
     InProcess(InProcess),
 }
 
-/// A message that did not get into its stream, as far as can be told.
+/// The error of a message whose publication Redis did not confirm.
 #[derive(Debug, thiserror::Error)]
 #[error("the message could not be published: {0}")]
 pub struct PublishError(String);
 
 impl Publisher {
-    /// A publisher with these settings.
+    /// Connects to the servers of these settings.
     ///
     /// # Errors
     ///
-    /// [`PublishError`] when Redis cannot be reached, or refuses the login.
+    /// [`PublishError`] if Redis cannot be reached, or the login fails.
     pub async fn connect(settings: &Settings) -> Result<Self, PublishError> {
         let key = settings.keys.signing_key().cloned();
         let server = match &settings.topology {
@@ -78,21 +78,21 @@ impl Publisher {
         Ok(Self { target: Target::Redis(manager), key })
     }
 
-    /// A publisher to streams inside this process.
+    /// Creates a publisher to streams inside this process.
     #[must_use]
     pub fn in_process(streams: &InProcess, key: Option<Key>) -> Self {
         Self { target: Target::InProcess(streams.clone()), key }
     }
 
-    /// Signs the message, writes it, and returns its id in the stream.
+    /// Signs the message, adds it to its stream, and returns its id there.
     ///
-    /// Writes it once more if the connection was closed, such as by an idle limit, or if another
-    /// server may be the primary by now. So a message may be in the stream twice, which is harmless:
-    /// every effect is monotonic or idempotent.
+    /// Retries once if the connection was closed, for example by an idle limit, or if another
+    /// server may be the primary by now. So a message may be in the stream twice. That is harmless,
+    /// because every effect is monotonic or idempotent.
     ///
     /// # Errors
     ///
-    /// [`PublishError`] when Redis did not confirm it; it may have been written all the same, and
+    /// [`PublishError`] if Redis did not confirm the message. It may still have been added, and
     /// publishing it again is harmless.
     pub async fn publish(&self, notice: MessageBuilder) -> Result<StreamId, PublishError> {
         let stream = notice.stream();
@@ -114,7 +114,7 @@ impl Publisher {
                 let command = add(stream, &fields);
                 let mut answer = command.query_async(&mut manager.clone()).await;
                 if answer.as_ref().is_err_and(|error| refused(error).is_closed()) {
-                    // The manager connects again by itself, but only once a command has failed.
+                    // The manager reconnects by itself, but only after a command has failed.
                     answer = command.query_async(&mut manager.clone()).await;
                 }
                 id(answer.map_err(|error| refused(&error)))

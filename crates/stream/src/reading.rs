@@ -1,4 +1,4 @@
-//! The reading loop: each log on its own, into one fold.
+//! The reading loop: reads each log independently, into one fold.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,18 +27,18 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// One log, and how it is getting on.
+/// One log, and the state of its reading.
 struct Reader<L> {
     log: L,
-    /// The server's time when it was opened.
+    /// The server's time when the log was opened.
     server_time: Duration,
     backoff: Backoff,
-    /// `true` while it cannot read, or cannot prove that what it reads is fresh.
+    /// `true` while the log cannot be read, or its answers cannot be proven fresh.
     is_failing: bool,
-    /// `true` if the last attempt read.
+    /// `true` if the last attempt succeeded.
     is_reading: bool,
     revocations: Revocations,
-    /// The time at which the read ahead was sent, whose answer is not received yet.
+    /// The time at which the read in advance was sent, while its answer is due.
     ahead: Option<Moment>,
 }
 
@@ -115,8 +115,8 @@ pub(crate) async fn read_for_ever<L: Log>(
                 }
                 let next = next_read(&reader, fold);
                 if matches!(next, Turn::Read { wait: Some(_), .. }) {
-                    // Tasks that the new entries woke run before the next read is sent, which takes
-                    // longer than applying them.
+                    // Lets the tasks run that the new entries woke. Sending the next read takes
+                    // longer than applying the entries.
                     yield_now().await;
                 }
                 next
@@ -165,7 +165,7 @@ async fn read<L: Log>(
 ) -> Result<Outcome, LogError> {
     reader.log.prepare(sent).await;
     let reading = reader.log.read(cursors, wait).await?;
-    // The server looks for more of the history while this is verified and applied.
+    // The server prepares the next answer while this one is verified and applied.
     if let Some(next) = reading.next_cursors(cursors) {
         reader.ahead = Some(reader.revocations.now());
         reader.log.read_ahead(&next).await?;

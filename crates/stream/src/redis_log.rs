@@ -1,4 +1,4 @@
-//! The log on Redis: one connection of its own, read by `XREAD`.
+//! The log on Redis: reads the streams with `XREAD`, on its own connection.
 
 use std::time::Duration;
 
@@ -34,23 +34,23 @@ pub(crate) struct RedisLog {
     upstream: Upstream,
     connection: Option<Wire>,
     planner: ReadPlanner,
-    /// `true` once the log says that an answer about one stream alone was cut.
+    /// `true` once it was logged that an answer about one stream alone was cut.
     has_logged_cut: bool,
-    /// `true` if servers are read that do not count their entries.
+    /// `true` if servers that do not count their entries are accepted.
     allow_unproven: bool,
-    /// The server of this connection.
+    /// The server that this connection leads to.
     server: Server,
-    /// The read that was sent and not answered yet.
+    /// The read that was sent and is not answered yet.
     asked: Option<Asked>,
-    /// The primary of the replica that is read, if it is configured.
+    /// The primary of the replica that is read, if one is configured.
     primary: Option<Primary>,
     /// The time at which the primary was last asked.
     asked_primary: Option<Instant>,
-    /// The reason that the last answer with the server's identity could not be proven to be fresh.
+    /// The reason that the last answer with the server's identity could not be proven fresh.
     freshness_error: Option<LogError>,
     /// The time that the next answer may take.
     answer_timeout: AdaptiveTimeout,
-    /// The warnings that were logged about the server's persistence settings, so that each is
+    /// The warnings about the server's persistence settings that were logged, so that each is
     /// logged once.
     warned: Vec<String>,
 }
@@ -87,7 +87,7 @@ impl RedisLog {
         self.connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
     }
 
-    /// Reads the server's answers on a new connection, and returns its time.
+    /// Checks the server's answers on a new connection, and returns its time.
     fn inspected(&mut self, answers: Vec<Value>) -> Result<Duration, LogError> {
         let mut answers = answers.into_iter();
         let time = reply::time(&reply::sound(answers.next())?)?;
@@ -103,7 +103,7 @@ impl RedisLog {
         Ok(time)
     }
 
-    /// Sends the next read: entries after the cursors, and the counters that are due.
+    /// Sends the next read, for the entries after the cursors and the counters that are due.
     async fn ask(
         &mut self,
         cursors: PerStream<StreamId>,
@@ -146,7 +146,7 @@ impl RedisLog {
         Ok(reading)
     }
 
-    /// Asks for less next time, and returns the error of answers that did not arrive complete.
+    /// Makes the next read smaller, and adds to the error which answer was cut.
     fn cut(&mut self, asked: &Asked, error: LogError) -> LogError {
         let was_narrow = self.planner.is_narrow();
         let stopped = self.connection.as_mut().and_then(Wire::stopped);
@@ -185,7 +185,7 @@ impl RedisLog {
     ) -> Result<Reading, LogError> {
         match &self.asked {
             Some(asked) if asked.cursors == *cursors => {}
-            // A hole was found since it was sent, so the cursors have changed.
+            // A gap was found since the read was sent, so the cursors have changed.
             Some(_) => {
                 self.answer().await?;
                 self.ask(*cursors, wait).await?;
@@ -194,7 +194,7 @@ impl RedisLog {
         }
         let reading = self.answer().await?;
         let tells_nothing = reading.entries.is_empty() && reading.identity.is_none();
-        // Nothing arrived, so this is the time to ask for the counters.
+        // Without new entries, there is time to ask for the counters.
         if !tells_nothing || !self.planner.hurry() {
             return Ok(reading);
         }

@@ -1,4 +1,4 @@
-//! Redis' answers, read totally: whatever is not as expected is an error, never a guess.
+//! Parses Redis' answers. An unexpected answer is an error, never a guess.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::entry::{Counters, Entry, Head};
 use crate::fields::Fields;
 use crate::log_error::LogError;
 
-/// The answer, unless it is missing or an error.
+/// Returns the answer, unless it is missing or an error.
 pub fn sound(answer: Option<Value>) -> Result<Value, LogError> {
     match answer {
         None => Err(LogError::Reply("fewer answers than commands")),
@@ -21,7 +21,7 @@ pub fn sound(answer: Option<Value>) -> Result<Value, LogError> {
     }
 }
 
-/// Text, in whichever shape.
+/// Parses a text of any kind.
 pub fn text(value: &Value) -> Result<String, LogError> {
     match value {
         Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
@@ -30,7 +30,7 @@ pub fn text(value: &Value) -> Result<String, LogError> {
     }
 }
 
-/// The answer to `TIME`, since the Unix epoch.
+/// Parses the answer to `TIME`, since the Unix epoch.
 pub fn time(value: &Value) -> Result<Duration, LogError> {
     let Value::Array(parts) = value else { return Err(LogError::Reply("TIME is not an array")) };
     let [seconds, micros] = parts.as_slice() else {
@@ -39,12 +39,12 @@ pub fn time(value: &Value) -> Result<Duration, LogError> {
     Ok(Duration::from_secs(number(seconds)?) + Duration::from_micros(number(micros)?))
 }
 
-/// A field of an `INFO` section.
+/// Returns a field of an `INFO` section.
 pub fn info_field<'t>(info: &'t str, name: &str) -> Option<&'t str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
-/// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
+/// Parses the answer to `XINFO STREAM`. `counts` is `true` if the server counts its entries.
 pub fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
     match &answer {
         Some(Value::ServerError(error))
@@ -73,7 +73,7 @@ pub fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
     }))
 }
 
-/// The answer to `XREAD`.
+/// Parses the answer to `XREAD`.
 pub fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     let streams = match answer {
         Value::Nil => return Ok(Vec::new()),
@@ -101,7 +101,7 @@ pub fn entries(answer: Value) -> Result<Vec<Entry>, LogError> {
     Ok(entries)
 }
 
-/// The answer to `XREAD` of one stream, whatever its name.
+/// Parses the answer to `XREAD` of one stream with any name.
 pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, LogError> {
     let mut streams = match answer {
         Value::Nil => return Ok(Vec::new()),
@@ -120,7 +120,7 @@ pub(crate) fn entries_of_one(answer: Value) -> Result<Vec<(StreamId, Fields)>, L
     list.into_iter().map(entry).collect()
 }
 
-/// The value of a field in a flat list of names and values.
+/// Returns the value of a field in a flat list of names and values.
 pub fn field(item: &Value, name: &str) -> Result<Value, LogError> {
     pairs(item)
         .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))
@@ -131,7 +131,7 @@ pub fn field(item: &Value, name: &str) -> Result<Value, LogError> {
 /// Names and values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The fields of an entry.
+/// Parses the fields of an entry.
 pub fn fields(value: Value) -> Result<Pairs, LogError> {
     let list = match value {
         Value::Array(list) => list,
@@ -154,7 +154,7 @@ fn bytes(value: Value) -> Result<Vec<u8>, LogError> {
     }
 }
 
-/// A list of two.
+/// Parses a list of two items.
 pub fn array(value: Value) -> Result<[Value; 2], LogError> {
     match value {
         Value::Array(list) => list.try_into().ok(),
@@ -174,12 +174,12 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     })
 }
 
-/// The id of an entry.
+/// Parses the id of an entry.
 pub fn id(value: &Value) -> Result<StreamId, LogError> {
     text(value)?.parse().map_err(|_| LogError::Reply("a stream id was expected"))
 }
 
-/// A number, or the text of one.
+/// Parses a number, or a text that contains one.
 pub fn number(value: &Value) -> Result<u64, LogError> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),

@@ -1,12 +1,12 @@
-//! Limits how often work is done that others can trigger again and again. Time is passed in, by any
-//! monotonic clock.
+//! Limits how often work runs that others can trigger repeatedly. Any monotonic clock can supply
+//! the times.
 
 use std::time::Duration;
 
-/// After this long without the work, the next pause is the shortest one again.
+/// After this time without the work, the next pause is the shortest one again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Schedules work soon when it is needed once, and less often each time that it is needed again.
+/// Schedules work soon at first, and with longer pauses each time that it is needed again.
 #[derive(Debug)]
 pub(crate) struct RepeatLimiter {
     shortest: Duration,
@@ -16,14 +16,14 @@ pub(crate) struct RepeatLimiter {
 }
 
 impl RepeatLimiter {
-    /// A limiter whose pauses stay between these bounds.
+    /// Creates a limiter whose pauses stay between these bounds.
     pub(crate) fn between(shortest: Duration, longest: Duration) -> Self {
-        // The longest pause must not count as quiet.
+        // The longest pause must not count as a quiet time.
         let longest = longest.min(QUIET / 2);
         Self { shortest: shortest.min(longest), longest, pause: shortest, last: None }
     }
 
-    /// Returns the earliest time at which the work may be done next.
+    /// Returns the earliest time at which the work may run next.
     pub(crate) fn earliest(&self) -> Duration {
         self.last.map_or(Duration::ZERO, |last| last.saturating_add(self.pause))
     }

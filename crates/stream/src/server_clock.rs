@@ -1,30 +1,30 @@
-//! The lead of the server's clock over this machine's, and its error.
+//! Measures the lead of the server's clock over this machine's clock, and the error of that.
 //!
-//! The server answers `TIME` at some moment between a read being sent and its answer arriving:
-//! each answer so gives bounds on the lead. Bounds are kept and narrowed from answer to answer,
-//! and widen by what clocks drift apart meanwhile.
+//! The server answers `TIME` at some moment between sending the read and receiving the answer. So
+//! each answer bounds the lead. Each new answer narrows the bounds, and between answers they widen
+//! by the possible drift of the clocks.
 
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
 use caracal_revocation_state::Moment;
 
-/// Between two answers that were not made to wait, which say it most exactly.
+/// The interval between two reads that do not wait: their answers give the tightest bounds.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
-/// Clocks are taken to drift apart by no more than 100 µs a second.
+/// The assumed drift of the clocks: at most 100 µs per second.
 const DRIFT: u32 = 10_000;
-/// `TIME` is cut to microseconds.
+/// The resolution of `TIME` in nanoseconds.
 const RESOLUTION: i128 = 1_000;
 
 /// Bounds on the server's lead over this machine's wall clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerClock {
     bounds: Option<Bounds>,
-    /// When an answer that did not wait was last asked for, by the monotonic clock.
+    /// The time by the monotonic clock at which a read without waiting was last requested.
     measured: Option<Duration>,
 }
 
-/// In nanoseconds, as they were `at`.
+/// Bounds in nanoseconds, valid at the moment `at`.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     least: i128,
@@ -33,8 +33,7 @@ struct Bounds {
 }
 
 impl ServerClock {
-    /// Returns `true` if the next read must be answered at once, as a measurement. Called before
-    /// each read.
+    /// Returns `true` if the next read must not wait, to measure the lead. Called before each read.
     pub(crate) fn is_due(&mut self, now: Moment) -> bool {
         let is_due = self
             .measured
@@ -45,8 +44,8 @@ impl ServerClock {
         is_due
     }
 
-    /// Takes in that the server's clock read `server_time` (since the Unix epoch) at some moment
-    /// between these.
+    /// Records that the server's clock showed `server_time` (since the Unix epoch) at some moment
+    /// between `sent` and `received`.
     pub(crate) fn observe(&mut self, server_time: Duration, sent: Moment, received: Moment) {
         let server = nanos(server_time);
         let seen = Bounds {
@@ -55,26 +54,26 @@ impl ServerClock {
             at: received,
         };
         let narrowed = self.bounds.map(|known| known.widened(received).narrowed(seen));
-        // No overlap: one of the clocks was set, and what was known is void.
+        // Bounds without overlap: one of the clocks was set, so the earlier bounds are void.
         let kept = narrowed.filter(|both| both.least <= both.most).unwrap_or(seen);
-        // A clock set backwards between the two readings bounds nothing.
+        // If a clock was set back between the two moments, this answer gives no bounds.
         self.bounds = (kept.least <= kept.most).then_some(kept).or(self.bounds);
     }
 
-    /// The server's lead in nanoseconds: the middle of its bounds.
+    /// Returns the server's lead in nanoseconds: the middle of its bounds.
     fn lead(&self) -> i128 {
         self.bounds.map_or(0, |bounds| i128::midpoint(bounds.least, bounds.most))
     }
 
-    /// The lead in seconds, and how far that may be off; none before the first answer.
+    /// Returns the lead and its possible error in seconds, or `None` before the first answer.
     pub(crate) fn lead_seconds(&self, now: Moment) -> Option<(f64, f64)> {
         let bounds = self.bounds?.widened(now);
         let width = bounds.most - bounds.least;
         Some((self.lead() as f64 / 1e9, width as f64 / 2e9))
     }
 
-    /// How long before `now` the entry was added, by the server's clock. Its id tells only the
-    /// millisecond, so this is too long by up to one.
+    /// Returns the time from adding the entry to `now`, by the server's clock. An id contains only
+    /// milliseconds, so the result may be up to one too long.
     pub(crate) fn age(&self, id: StreamId, now: Moment) -> Duration {
         let added = i128::from(id.ms) * 1_000_000;
         let age = nanos(now.wall) + self.lead() - added;
@@ -110,12 +109,12 @@ mod tests {
         }
     }
 
-    /// What a server says that is ahead by `LEAD`.
+    /// Returns the time of a server that is ahead by `LEAD`.
     fn server(moment: Moment) -> Duration {
         moment.wall + LEAD
     }
 
-    /// The lead and its error in milliseconds.
+    /// Returns the lead and its error in milliseconds.
     fn known(clock: &ServerClock, now: Moment) -> (f64, f64) {
         let (lead, error) = clock.lead_seconds(now).unwrap();
         (lead * 1e3, error * 1e3)
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_is_within_half_a_round_trip_wherever_in_it_the_server_answered() {
+    fn lead_is_exact_to_half_a_round_trip() {
         for answered in [1_000, 1_003, 1_010] {
             let mut clock = ServerClock::default();
             clock.observe(server(at(answered)), at(1_000), at(1_010));
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_made_to_wait_does_not_blur_what_is_known() {
+    fn waiting_read_does_not_widen_bounds() {
         let mut clock = ServerClock::default();
         clock.observe(server(at(1_000)), at(1_000), at(1_001));
         clock.observe(server(at(1_001)), at(1_001), at(2_001));
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_grows_by_the_drift_until_it_is_measured_again() {
+    fn error_grows_by_drift_until_next_measurement() {
         let mut clock = ServerClock::default();
         clock.observe(server(at(0)), at(0), at(1));
         let (_, fresh) = known(&clock, at(1));
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_is_measured_afresh() {
+    fn measures_again_after_clock_was_set() {
         let mut clock = ServerClock::default();
         clock.observe(server(at(0)), at(0), at(1));
         let set = server(at(100)) + Duration::from_secs(3_600);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_by_the_servers_clock_and_never_negative() {
+    fn ages_use_server_clock_and_are_never_negative() {
         let mut clock = ServerClock::default();
         clock.observe(server(at(1_000)), at(1_000), at(1_000));
         let added = |millis| StreamId::new(server(at(millis)).as_millis() as u64, 0);

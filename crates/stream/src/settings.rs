@@ -1,4 +1,4 @@
-//! Settings: the contract's own environment variables, each secret also as a file.
+//! The settings: the contract's environment variables. Each secret can also be read from a file.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use error::Problem;
 pub use error::SettingsError;
 use values::secret;
 
-/// Where the streams are and which signatures to believe.
+/// The location of the streams, the accepted keys, and the staleness bounds.
 ///
 /// | setting | meaning |
 /// |---|---|
@@ -30,25 +30,25 @@ use values::secret;
 /// | `REDIS_HOST`, `REDIS_PORT` | instead of `REDIS_URL`; port 6379 if unset |
 /// | `REDIS_USER`, `REDIS_PASSWORD` | user and password, unless `REDIS_URL` holds them |
 /// | `REDIS_SENTINELS` | instead of `REDIS_URL`: `host:port` of every sentinel, with commas between them |
-/// | `REDIS_SENTINEL_MASTER` | what the sentinels call the primary |
+/// | `REDIS_SENTINEL_MASTER` | the name of the primary at the sentinels |
 /// | `REDIS_SENTINEL_USER`, `REDIS_SENTINEL_PASSWORD` | the login at the sentinels themselves |
 /// | `REDIS_CLUSTER_NODES` | instead of `REDIS_URL`: `host:port` of some nodes of a cluster, with commas between them |
-/// | `REDIS_TLS` | `true`: sentinels, nodes, and the servers they name, are reached by TLS |
-/// | `REDIS_PRIMARY_URL` | where `REDIS_URL` is a replica: its primary, which says how far the replica is (without it nothing is fresh), and takes dead letters |
-/// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` believes, instead of the system's |
-/// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: what this side shows, if the server asks |
+/// | `REDIS_TLS` | `true`: connections to sentinels, nodes, and the servers that they name use TLS |
+/// | `REDIS_PRIMARY_URL` | the primary, if `REDIS_URL` is a replica: it proves that the replica is fresh (without it nothing is fresh), and receives dead letters |
+/// | `REDIS_TLS_CA_FILE` | PEM: the authorities that `rediss://` trusts, instead of the system's |
+/// | `REDIS_TLS_CERT_FILE`, `REDIS_TLS_KEY_FILE` | PEM: the client certificate and its key |
 /// | `STREAMS_HMAC_KEY` | the stream key: hex, at least 32 bytes |
 /// | `STREAMS_HMAC_KEY_PREVIOUS` | a key that is also accepted, while keys rotate |
-/// | `CARACAL_REVOCATION_SNAPSHOT` | a file to keep what is known in; see [`Follower::with_snapshot`](crate::Follower::with_snapshot) |
-/// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published: without any of the streams a service is then not ready |
-/// | `REVOCATION_STRICT` | `true`: what cannot be shown counts as lost; [`Options::strict`] |
-/// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness all is refused; 60000, or 5000 if strict |
-/// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness an operator is told; 5000, or 3000 |
-/// | `REVOCATION_INSECURE_UNPROVEN` | `true`: also follows servers before 7.0, unproven |
+/// | `CARACAL_REVOCATION_SNAPSHOT` | a file to save the state to; see [`Follower::with_snapshot`](crate::Follower::with_snapshot) |
+/// | `CARACAL_MODE` | `dev`, `rc` or `stable`; unset counts as published. In a published mode a service is not ready while none of the streams exists |
+/// | `REVOCATION_STRICT` | `true`: any history that cannot be proven complete counts as lost; see [`Options::strict`] |
+/// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness every request is denied; 60000, or 5000 if strict |
+/// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness a warning is logged; 5000, or 3000 if strict |
+/// | `REVOCATION_INSECURE_UNPROVEN` | `true`: also follows servers before 7.0, which cannot prove completeness |
 ///
-/// `REDIS_URL`, users, passwords and the keys are read from the file that `NAME_FILE` names, if
-/// that is set. A published mode without `STREAMS_HMAC_KEY` is an error; `dev` without it
-/// believes every message.
+/// `REDIS_URL`, users, passwords and keys are read from the file that `NAME_FILE` names, if that is
+/// set. A published mode without `STREAMS_HMAC_KEY` is an error. In `dev` without it every message
+/// is accepted.
 ///
 /// ```
 /// use caracal_revocation_stream::Settings;
@@ -59,7 +59,7 @@ use values::secret;
 pub struct Settings {
     pub(crate) topology: Topology,
     pub(crate) certificates: Certificates,
-    /// Of a replica that is read.
+    /// The primary, if a replica is read.
     pub(crate) primary: Option<ConnectionInfo>,
     pub(crate) keys: KeyRing,
     pub(crate) mode: Mode,
@@ -68,30 +68,30 @@ pub struct Settings {
     pub(crate) snapshot: Option<PathBuf>,
 }
 
-/// `CARACAL_MODE`: how strictly a service is run.
+/// The mode of a service, from `CARACAL_MODE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Development: a missing key is allowed, and every message is then believed. Streams may be
-    /// missing: they count as empty.
+    /// Development: the key may be missing, and every message is then accepted. Streams may be
+    /// missing, and count as empty.
     Dev,
     /// A release candidate: published.
     ReleaseCandidate,
-    /// Published; also what an unset `CARACAL_MODE` counts as.
+    /// Published. An unset `CARACAL_MODE` means this mode.
     Stable,
 }
 
 impl Mode {
-    /// Returns `true` if a service must find at least one of the streams: where there is none, the
-    /// server or the database is the wrong one, or was not provisioned.
+    /// Returns `true` if at least one of the streams must exist. Without any, the server or the
+    /// database is the wrong one, or was not provisioned.
     pub(crate) const fn requires_streams(self) -> bool {
         matches!(self, Self::ReleaseCandidate | Self::Stable)
     }
 
-    /// The mode that `CARACAL_MODE` names; unset counts as published.
+    /// Returns the mode that `CARACAL_MODE` names. Unset counts as published.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] when it is none of `dev`, `rc` and `stable`.
+    /// [`SettingsError`] if it is not `dev`, `rc` or `stable`.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         match lookup("CARACAL_MODE").as_deref().map(str::trim) {
             Some("dev") => Ok(Self::Dev),
@@ -103,7 +103,7 @@ impl Mode {
 }
 
 impl Settings {
-    /// The settings in the environment of this process.
+    /// Reads the settings from the environment of this process.
     ///
     /// # Errors
     ///
@@ -113,20 +113,20 @@ impl Settings {
         let settings = Self::from_lookup(|name| match std::env::var(name) {
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => None,
-            // The value is left out: it may be a secret.
+            // The value is not reported, because it may be a secret.
             Err(std::env::VarError::NotUnicode(_)) => {
                 not_text.set(Some(name.to_owned()));
                 None
             }
         });
         match not_text.take() {
-            // A few bytes, for an error that a program ends with.
+            // Leaks a few bytes, for an error that ends the program.
             Some(name) => Err(SettingsError::new(name.leak(), Problem::NotText)),
             None => settings,
         }
     }
 
-    /// The settings that `lookup` finds by name.
+    /// Reads the settings that `lookup` returns by name.
     ///
     /// # Errors
     ///
@@ -169,19 +169,19 @@ impl Settings {
         self
     }
 
-    /// The staleness bounds, and whether strict mode is on.
+    /// Returns the staleness bounds and the strict mode.
     #[must_use]
     pub const fn options(&self) -> &Options {
         &self.options
     }
 
-    /// The keys whose signatures are accepted.
+    /// Returns the keys whose signatures are accepted.
     #[must_use]
     pub const fn keys(&self) -> &KeyRing {
         &self.keys
     }
 
-    /// The mode that the service runs in.
+    /// Returns the mode of the service.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
@@ -189,7 +189,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// The addresses of Redis as text, without a login.
+    /// Returns the addresses of Redis as text, without a login.
     #[must_use]
     pub fn address(&self) -> String {
         self.topology.to_string()

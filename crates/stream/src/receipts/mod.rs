@@ -1,11 +1,11 @@
-//! Receipts: how far each replica has read, for a check that all replicas have applied a message.
+//! Receipts: the cursors of each replica, to check that all replicas have applied a message.
 //!
-//! A follower [with receipts](crate::Follower::with_receipts) writes one under a key of its own,
-//! which expires: a replica that is gone is not waited for. `caracal-revocation-admin`
-//! reads those of a fleet.
+//! A follower [with receipts](crate::Follower::with_receipts) writes a receipt under its own key.
+//! The key expires, so nobody waits for a replica that is gone. `caracal-revocation-admin` reads
+//! the receipts of a fleet.
 //!
-//! Receipts are not signed: any writer to Redis can write one. They answer an operator's question,
-//! and no request depends on them.
+//! Receipts are not signed, so any writer to Redis can forge one. They answer an operator's
+//! question, and no request depends on them.
 
 mod progress;
 mod receipt;

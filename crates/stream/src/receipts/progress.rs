@@ -1,4 +1,4 @@
-//! The progress of the reading, which the follower shares with the writer of its receipts.
+//! The progress of the reading, shared by the follower and the writer of its receipts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,22 +6,22 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use serde::{Deserialize, Serialize};
 
-/// The prefix of a receipt's key; the replica's name follows.
+/// The prefix of a receipt's key. The replica's name follows.
 pub const PREFIX: &str = "caracal.revocation.receipt:";
 
-/// How far one replica has read, and how fast.
+/// The position of one replica in each stream, and the delay of its latest messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// Its name.
+    /// The name of the replica.
     pub replica: String,
     /// `true` if the replica takes requests.
     pub ready: bool,
-    /// The age of the last proof that its log is complete, in seconds, if there is one.
+    /// The age of the replica's last completeness proof, in seconds, if it has one.
     pub staleness_seconds: Option<f64>,
-    /// The last id read of each stream, by the stream's name.
+    /// The last id that was read of each stream, by the stream's name.
     cursors: BTreeMap<String, String>,
-    /// The latest messages: stream, id, and how many microseconds after it was added.
+    /// The latest messages: stream, id, and microseconds from adding to applying.
     applied: Vec<(String, String, u64)>,
 }
 
@@ -44,7 +44,7 @@ impl Receipt {
         }
     }
 
-    /// The last id that it has read of the stream.
+    /// Returns the last id that the replica has read of the stream.
     #[must_use]
     pub fn cursor(&self, stream: Stream) -> Option<StreamId> {
         self.cursors.get(stream.name())?.parse().ok()
@@ -56,8 +56,7 @@ impl Receipt {
         self.cursor(stream).is_some_and(|cursor| cursor >= id)
     }
 
-    /// How long after the message was added to its stream it was applied; only the latest are
-    /// remembered.
+    /// Returns the time from adding this message to applying it, if it is among the latest.
     #[must_use]
     pub fn lag(&self, stream: Stream, id: StreamId) -> Option<Duration> {
         let id = id.to_string();
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_after_a_round_trip_what_was_applied_and_how_fast() {
+    fn receipt_survives_json_round_trip() {
         let id = |ms| StreamId::new(ms, 0);
         let (revoke, keys) = (Stream::SessionsRevoke, Stream::KeysInvalidate);
         let lag = Duration::from_micros(1_250);
@@ -87,7 +86,7 @@ mod tests {
         assert!(receipt.has_applied(revoke, id(7)) && receipt.has_applied(revoke, id(6)));
         assert!(!receipt.has_applied(revoke, StreamId::new(7, 1)));
         assert!(!receipt.has_applied(keys, id(1)));
-        assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "of which it says nothing");
+        assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "the receipt has no cursor for it");
         assert_eq!(receipt.lag(revoke, id(7)), Some(lag));
         assert_eq!(receipt.lag(keys, id(7)), None);
     }

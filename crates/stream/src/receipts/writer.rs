@@ -1,4 +1,4 @@
-//! Writes a replica's receipts, on a connection of its own.
+//! Writes a replica's receipts, on its own connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::log_error::LogError;
 use crate::topology::{Links, Topology};
 use caracal_revocation_state::internal::{CALM, Episode};
 
-/// The interval without a change. A change is written at once, but not before `PAUSE` has passed.
+/// The interval between receipts without a change. A change is written at once, but at least
+/// `PAUSE` after the last receipt.
 const EVERY: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
-/// A replica without a receipt for this long is not part of the fleet any more.
+/// The time after which a replica without a new receipt is no longer part of the fleet.
 const EXPIRY: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -29,7 +30,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Writes for ever.
+    /// Writes receipts. Never ends.
     pub(crate) async fn run(self) {
         let mut links = Links::new(self.topology.clone());
         let began = Instant::now();
@@ -41,7 +42,7 @@ impl Writer {
                         tracing::info!("receipts are being written again");
                     }
                     sleep(PAUSE).await;
-                    // Continues with or without a change.
+                    // A time-out is fine: the receipt is then written without a change.
                     let _ = timeout(EVERY, self.progress.changed()).await;
                 }
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! One read: its commands, and the meaning of their answers.
+//! One read: its commands, and the parsing of their answers.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ pub(super) struct Asked {
     pub(super) cursors: PerStream<StreamId>,
     pub(super) count: usize,
     pub(super) wait: Option<Duration>,
-    /// The streams whose counters it asks for. It then asks for the server's identity as well.
+    /// The streams whose counters it asks for. If there are any, it also asks for the server's
+    /// identity.
     pub(super) heads: PerStream<Option<Form>>,
     /// The streams whose entries it asks for.
     pub(super) entries: PerStream<bool>,
@@ -28,7 +29,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Returns the commands of one write, in this order: the time, the server's identity, the
-    /// counters of each stream, and the entries. A primary has everything, so counters that follow
+    /// counters of each stream, and the entries. A primary has every entry, so counters that follow
     /// its identity are complete, and they are older than the entries.
     pub(super) fn commands(&self) -> Pipeline {
         let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
@@ -53,7 +54,7 @@ impl Asked {
         }
         let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
         if let Some(wait) = self.wait {
-            // Zero would mean to wait for ever.
+            // Zero would mean to wait without end.
             read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         read.arg("STREAMS");
@@ -66,7 +67,7 @@ impl Asked {
         commands
     }
 
-    /// Returns which parts of the answers are kept.
+    /// Returns the parts of the answers to keep.
     pub(super) fn keep(&self) -> Keep {
         if self.asks_entries() { Keep::Entries } else { Keep::Counters }
     }
@@ -94,8 +95,8 @@ impl Asked {
         self.heads().enumerate().map(move |(nth, (stream, _))| (2 + nth * step + step - 1, stream))
     }
 
-    /// Adds to an error which answer was cut, if a part of it had arrived or only one was asked
-    /// for.
+    /// Adds to an error which answer was cut, if part of that answer had arrived or only one answer
+    /// was due.
     pub(super) fn cut(&self, error: LogError, stopped: &Stopped) -> LogError {
         let head = self.head_answers().find(|(nth, _)| *nth == stopped.answers);
         let question = match (head, Answers::cut_in(&stopped.bytes), self.only()) {
@@ -109,7 +110,7 @@ impl Asked {
         LogError::Cut { error: Box::new(error), question, bytes: stopped.size }
     }
 
-    /// Returns the only question of this read, if it has one question about one stream.
+    /// Returns the question of this read, if it has a single question about one stream.
     fn only(&self) -> Option<String> {
         let (mut heads, mut entries) = (self.heads(), self.entries());
         match (heads.next(), heads.next(), entries.next(), entries.next()) {
@@ -121,7 +122,7 @@ impl Asked {
         }
     }
 
-    /// Parses the answers. The time up to which they are complete stays unknown.
+    /// Parses the answers. The time up to which they are complete is set later.
     pub(super) fn understand(
         &self,
         received: &Received,
@@ -172,10 +173,11 @@ impl Asked {
     }
 }
 
-/// What the server reported when the connection was opened. A connection leads to one process.
+/// The facts that the server reported when the connection was opened. One connection leads to one
+/// process.
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) run_id: Box<str>,
-    /// `true` if it counts the entries of a stream, as version 7.0 and later do.
+    /// `true` if the server counts the entries of a stream, as versions from 7.0 on do.
     pub(super) counts: bool,
 }

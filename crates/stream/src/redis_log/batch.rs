@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-/// The largest number of entries of one stream in one answer; fewer if they are large.
+/// The largest number of entries of one stream in one answer. It is smaller if the entries are
+/// large.
 const MOST: usize = 1_000;
 const FIRST: usize = 100;
-/// More bytes of entries than this make the next answer smaller.
+/// An answer with more bytes of entries than this makes the next read smaller.
 const COMFORTABLE: u64 = 8 << 20;
-/// Entries that take longer than this to arrive make the next answer smaller.
+/// Entries that take longer than this to arrive make the next read smaller.
 const SLOW: Duration = Duration::from_secs(1);
 /// The largest number of answers that must arrive complete before the ceiling is raised.
 const LONGEST_CALM: u32 = 1_024;
@@ -17,14 +18,14 @@ const LONGEST_CALM: u32 = 1_024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     count: usize,
-    /// The largest number of entries that is ever asked for.
+    /// The upper limit of `count`.
     most: usize,
-    /// A larger answer than this did not arrive complete.
+    /// The current limit of `count`: a read for more entries was cut.
     ceiling: usize,
-    /// The number of answers that must arrive complete before the ceiling is raised; twice as many
-    /// after each cut.
+    /// The number of answers that must arrive complete before the ceiling is raised. Each cut
+    /// doubles it.
     calm: u32,
-    /// The number of those answers that are still due.
+    /// The number of those answers that have not arrived yet.
     left: u32,
 }
 
@@ -35,7 +36,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Asks for at most so many entries at once.
+    /// Creates a batch that asks for at most `most` entries.
     pub(crate) fn up_to(most: usize) -> Self {
         Self { count: FIRST.min(most), most, ceiling: most, calm: 1, left: 1 }
     }
@@ -62,7 +63,7 @@ impl Batch {
         }
     }
 
-    /// Records that an answer did not arrive complete: it may have been too large for a server or
+    /// Records that an answer did not arrive complete. It may have been too large for a server or
     /// proxy.
     pub(crate) fn cut(&mut self) {
         self.count /= 2;
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_ever_more_rarely_for_what_does_not_arrive() {
+    fn retries_size_that_is_cut_ever_less_often() {
         let mut batch = Batch::default();
         arrived(&mut batch, 10);
         let mut cuts = 0;
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn large_entries_shrink_it_and_large_counters_do_not() {
+    fn large_entries_shrink_batch_and_large_counters_do_not() {
         let mut batch = Batch::default();
         batch.arrived(SMALL, 18 << 20, 5 * SLOW);
         assert_eq!(batch.count, 200);

@@ -1,8 +1,8 @@
 //! Spaces the questions for the counters of each stream: the larger the answer, the longer the
 //! interval.
 //!
-//! `XINFO STREAM` repeats the first and the last entry of the stream, of any size, and no other
-//! command returns the counters.
+//! `XINFO STREAM` returns the counters together with the first and the last entry of the stream, of
+//! any size. No other command returns the counters.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio::time::Instant;
 
 use crate::entry::PerStream;
 
-/// The interval while entries arrive one by one. Proofs are older by as much, and a question with
-/// each entry would cost the server more than the entry.
+/// The interval while entries arrive one by one, and so the age of a proof. A question with each
+/// entry would cost the server more than the entry.
 const EVERY: Duration = Duration::from_millis(20);
-/// The largest answer, in bytes, that is not spaced any further.
+/// The largest answer, in bytes, that does not lengthen the interval.
 const SMALL: u64 = 32 << 10;
-/// The number of bytes a second that is spent on larger answers.
+/// The number of bytes per second to spend on larger answers.
 const RATE: u64 = 2 << 20;
 /// The longest interval: well within the time after which a late view is reported.
 const LONGEST: Duration = Duration::from_secs(2);
-/// The number of intervals within the staleness bound: an answer that takes half of the bound
+/// The number of intervals within the staleness bound. So an answer that takes half of the bound
 /// leaves the view fresh.
 const IN_BOUND: u32 = 3;
 
@@ -45,7 +45,7 @@ struct Last {
 pub(super) struct Spacing(PerStream<Last>);
 
 impl Spacing {
-    /// Makes the counters of all streams due, on a new connection.
+    /// Makes the counters of all streams due, for a new connection.
     pub(super) fn restart(&mut self) {
         self.0.iter_mut().for_each(|last| last.asked = None);
     }
@@ -58,8 +58,8 @@ impl Spacing {
     }
 
     /// Returns the time until the counters of this stream are due, at most a third of `bound` after
-    /// the last question. `is_reading` while reads do not wait: small counters then cost little
-    /// compared to the entries.
+    /// the last question. `is_reading` is `true` while reads do not wait: small counters then cost
+    /// little compared to the entries.
     pub(super) fn due_in(&self, stream: Stream, is_reading: bool, bound: Duration) -> Duration {
         let last = self.last(stream);
         let every = match last.size {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn larger_counters_are_asked_for_more_rarely_within_the_bound() {
+    async fn asks_for_larger_counters_less_often_within_bound() {
         let mut spacing = Spacing::default();
         let stream = Stream::SessionsRevoke;
         let minute = Duration::from_secs(60);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quiet_hurries_small_counters_only() {
+    async fn asks_at_once_for_small_counters_only_when_quiet() {
         let mut spacing = Spacing::default();
         let (large, small) = (Stream::SessionsRevoke, Stream::KeysInvalidate);
         for (stream, size) in [(large, 1 << 20), (small, 1_000)] {

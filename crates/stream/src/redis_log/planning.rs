@@ -1,4 +1,4 @@
-//! Plans each read: which entries and counters to ask for, and how long to wait.
+//! Plans each read: the entries and counters to ask for, and the time to wait.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::counters::{Form, Spacing};
 use crate::entry::PerStream;
 use crate::wire::Stopped;
 
-/// The wait of a read that covers only part of what may arrive.
+/// The wait of a read that covers only a part of the possible messages.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
-/// The streams of one log, and what earlier answers say about the next read.
+/// The streams of one log, and the facts from earlier answers that shape the next read.
 #[derive(Debug)]
 pub(super) struct ReadPlanner {
     streams: Vec<Stream>,
@@ -24,7 +24,7 @@ pub(super) struct ReadPlanner {
     spacing: Spacing,
     /// The cursors of the last read.
     cursors: PerStream<StreamId>,
-    /// The next step while each stream is read by itself: its counters, then its entries.
+    /// The next step while each stream is read by itself: first its counters, then its entries.
     step: usize,
     /// The number of reads in a row that returned no entry.
     quiet: usize,
@@ -57,8 +57,8 @@ impl ReadPlanner {
         self.batch.is_narrow()
     }
 
-    /// Plans the next read, of the entries after the cursors and of the counters that are due. `counts`
-    /// if the server counts entries; `is_asking` while the slot migrates.
+    /// Plans the next read, of the entries after the cursors and of the counters that are due.
+    /// `counts` is `true` if the server counts entries, and `is_asking` while the slot migrates.
     pub(super) fn plan(
         &mut self,
         cursors: PerStream<StreamId>,
@@ -67,7 +67,7 @@ impl ReadPlanner {
         is_asking: bool,
     ) -> Asked {
         for ((stream, before), cursor) in Stream::ALL.into_iter().zip(self.cursors).zip(cursors) {
-            // A stream that is read again is proven by new counters only.
+            // Only new counters prove a stream that is read again.
             if cursor < before {
                 self.spacing.hasten(stream);
             }
@@ -87,8 +87,8 @@ impl ReadPlanner {
         asked.heads().for_each(|(stream, _)| self.spacing.asked(stream));
     }
 
-    /// Records the sizes of the answers, and the time that they took: asks for fewer entries after large
-    /// or slow answers, and less often for large counters.
+    /// Records the sizes of the answers, and the time that they took. After large or slow answers,
+    /// reads ask for fewer entries; large counters are read less often.
     pub(super) fn arrived(&mut self, asked: &Asked, sizes: &[u64], took: Duration) {
         let entries = sizes.last().filter(|_| asked.asks_entries());
         self.batch.arrived(entries.copied().unwrap_or(0), sizes.iter().sum(), took);
@@ -134,15 +134,15 @@ impl ReadPlanner {
             _ if next_due.is_zero() => wait,
             // An answer without counters proves nothing, so it must not wait until they are overdue.
             Some(wait) => Some(wait.min(next_due)),
-            // Nor at once, where there was nothing to read a moment ago.
+            // Waits a little if the last read found no entry.
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),
         };
         let entries = Stream::ALL.map(|stream| self.streams.contains(&stream));
         self.asked(wait, heads, entries)
     }
 
-    /// Plans the counters or the entries of one stream, because one entry of each stream is too much for
-    /// one answer.
+    /// Plans the counters or the entries of one stream, because one entry of each stream is too
+    /// much for one answer.
     fn next_step(&mut self) -> Asked {
         let steps = 2 * self.streams.len().max(1);
         let stream = self.streams.get(self.step % steps / 2).copied();

@@ -3,7 +3,7 @@
 use caracal_revocation_event::KeyError;
 use caracal_revocation_state::BoundError;
 
-/// A setting that a follower or publisher cannot start with.
+/// The error of a setting that is missing or cannot be used.
 ///
 /// It never contains the value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,7 @@ impl SettingsError {
         Self { setting, problem }
     }
 
-    /// The setting at fault.
+    /// Returns the name of the setting.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting

@@ -11,7 +11,7 @@ const CA: &str = "REDIS_TLS_CA_FILE";
 const CERT: &str = "REDIS_TLS_CERT_FILE";
 const KEY: &str = "REDIS_TLS_KEY_FILE";
 
-/// The server that `setting` names, with the certificates that the settings name.
+/// Returns the server that `setting` names, with the certificates from the settings.
 pub(super) fn with_certificates(
     server: ConnectionInfo,
     setting: &'static str,
@@ -25,7 +25,7 @@ pub(super) fn with_certificates(
     install_crypto();
     Client::build_with_tls(server, TlsCertificates { client_tls, root_cert })
         .map(|client| client.get_connection_info().clone())
-        // The error of the redis crate is left out: it might quote a key.
+        // The error of the redis crate is dropped, because it might quote a key.
         .map_err(|_| SettingsError::new(first, Problem::NotPem))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn certificates(
     from_pem(root_cert.as_deref(), client_tls.as_ref())
 }
 
-/// The certificates in these files; an error names the setting of the file at fault.
+/// Parses the content of these files. An error names the setting of the invalid file.
 fn from_pem(
     root: Option<&[u8]>,
     own: Option<&ClientTlsConfig>,
@@ -55,7 +55,7 @@ fn from_pem(
     Ok(Certificates { config: Some(config) })
 }
 
-/// The content of the files, and the first setting that names one.
+/// The contents of the files, and the first setting that names one.
 struct Pem {
     first: &'static str,
     root_cert: Option<Vec<u8>>,

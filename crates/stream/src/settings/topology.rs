@@ -15,7 +15,7 @@ const TLS: &str = "REDIS_TLS";
 const SENTINELS: &str = "REDIS_SENTINELS";
 const NODES: &str = "REDIS_CLUSTER_NODES";
 const MASTER: &str = "REDIS_SENTINEL_MASTER";
-/// Settings, and the files that they may be in.
+/// The settings of a login, and those of the files that may contain them.
 const URL_FILE: &str = "REDIS_URL_FILE";
 const LOGIN: [&str; 4] = ["REDIS_USER", "REDIS_USER_FILE", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE"];
 const SENTINEL_LOGIN: [&str; 4] = [
@@ -70,7 +70,7 @@ fn nodes(lookup: &impl Fn(&str) -> Option<String>) -> Result<Nodes, SettingsErro
     Ok(Nodes::new(addresses(lookup, NODES, 6379)?, like))
 }
 
-/// Refuses what would say a second time where the server is.
+/// Returns an error if another setting names a server too.
 fn contradicts(
     lookup: &impl Fn(&str) -> Option<String>,
     with: &'static str,
@@ -80,7 +80,7 @@ fn contradicts(
     second.map_or(Ok(()), |name| Err(SettingsError::new(name, Problem::Contradiction(with))))
 }
 
-/// Returns the connection settings of servers that sentinels or nodes name.
+/// Returns the connection settings for servers that sentinels or nodes name.
 fn anywhere(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, SettingsError> {
     let is_tls = flag(lookup, TLS)?;
     let like = if is_tls { "rediss://anywhere" } else { "redis://anywhere" };
@@ -92,7 +92,7 @@ fn anywhere(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, 
 
 const NEEDS_FEATURE: &str = " (TLS needs the feature `tls`)";
 
-/// A list of `host:port`, or of hosts alone.
+/// Parses a list of `host:port` or `host`.
 fn addresses(
     lookup: &impl Fn(&str) -> Option<String>,
     setting: &'static str,
@@ -105,7 +105,7 @@ fn addresses(
     let mut all: Vec<Address> = Vec::new();
     for entry in entries.map(address) {
         let entry = entry?;
-        // Named twice, it would have two votes.
+        // A server in the list twice would have two votes.
         if all.contains(&entry) {
             return Err(SettingsError::new(setting, Problem::Twice));
         }
@@ -114,7 +114,7 @@ fn addresses(
     if all.is_empty() { Err(SettingsError::new(setting, Problem::NotHostAndPort)) } else { Ok(all) }
 }
 
-/// `host`, `host:port`, `[v6]:port` or `v6`.
+/// Parses `host`, `host:port`, `[v6]:port` or `v6`.
 fn address(entry: &str, otherwise: u16) -> Option<Address> {
     let (host, port) = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -129,7 +129,8 @@ fn address(entry: &str, otherwise: u16) -> Option<Address> {
 
 fn server(lookup: &impl Fn(&str) -> Option<String>) -> Result<ConnectionInfo, SettingsError> {
     if let Some(url) = secret(lookup, URL, URL_FILE)? {
-        // The error of the redis crate is left out: it may quote the address, password and all.
+        // The error of the redis crate is dropped, because it may quote the address with its
+        // password.
         let info = url.trim().into_connection_info().map_err(|_| {
             let hint = if url.trim_start().starts_with("rediss:") && !cfg!(feature = "tls") {
                 " (rediss:// needs the feature `tls`)"
@@ -167,7 +168,7 @@ fn primary(
     with_login(info, lookup, LOGIN).map(Some)
 }
 
-/// Completes an address that lacks them with a user and a password of their own settings.
+/// Adds a user and a password from their own settings to an address without a password.
 fn with_login(
     info: ConnectionInfo,
     lookup: &impl Fn(&str) -> Option<String>,

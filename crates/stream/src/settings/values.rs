@@ -1,4 +1,4 @@
-//! The values of single settings: bounds, flags, and secrets that may be in a file.
+//! Parses the values of single settings: bounds, flags, and secrets that may be in a file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const STRICT: &str = "REVOCATION_STRICT";
 const DENY_AFTER: &str = "REVOCATION_DENY_AFTER_MS";
 const WARN_AFTER: &str = "REVOCATION_WARN_AFTER_MS";
 
-/// Returns the staleness bounds, and whether strict mode is on.
+/// Returns the staleness bounds and the strict mode.
 pub(super) fn options(lookup: &impl Fn(&str) -> Option<String>) -> Result<Options, SettingsError> {
     let mut options = if flag(lookup, STRICT)? { Options::strict() } else { Options::default() };
     if let Some(bound) = milliseconds(lookup, DENY_AFTER)? {
@@ -51,8 +51,8 @@ fn milliseconds(
     Ok(Some(Duration::from_millis(number)))
 }
 
-/// Returns the content of the file that the setting `file` names, or else the setting `name`. The file
-/// takes precedence, as for Caracal's own services.
+/// Returns the content of the file that the setting `file` names, or else the value of the setting
+/// `name`. The file takes precedence, as for Caracal's own services.
 pub(super) fn secret(
     lookup: &impl Fn(&str) -> Option<String>,
     name: &'static str,
