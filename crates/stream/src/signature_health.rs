@@ -1,24 +1,25 @@
-//! The state of signatures: whether the key is known to be right, and whether messages fail.
+//! Tracks signatures: whether the key is proven to be right, and whether messages fail
+//! verification.
 
 use std::time::Duration;
 
 use caracal_revocation_state::Moment;
 
-/// The time after the last failure at which an alarm ends, although other messages verify:
-/// producers may change their key one after the other, and a forger must not fill the log.
+/// The time after the last failure at which an alarm ends, if other messages verify. Producers may
+/// change their key one after the other, and a forger must not fill the log.
 const ALARM_ENDS_AFTER: Duration = Duration::from_secs(60);
 
-/// The results of the signatures so far. Times of publication are by the server's clock, since the
-/// Unix epoch: history is read stream by stream, so an old failure may come late.
+/// The results of verifying signatures. Publication times are by the server's clock, since the Unix
+/// epoch. History is read stream by stream, so an old failure may be read late.
 #[derive(Debug, Default)]
 pub(crate) struct SignatureHealth {
-    /// An accepted key has signed a message, read here or by the process before.
+    /// `true` if an accepted key has signed a message that this or the previous process read.
     key_is_proven: bool,
-    /// The publication of the newest message that an accepted key signed.
+    /// The publication time of the newest message that an accepted key signed.
     verified: Option<Duration>,
-    /// The publication of the newest message that no accepted key signed.
+    /// The publication time of the newest message that no accepted key signed.
     failed: Option<Duration>,
-    /// The publication of the first message that fails now.
+    /// The publication time of the first failed message of the current alarm.
     failing_since: Option<Moment>,
 }
 
@@ -28,14 +29,14 @@ impl SignatureHealth {
         self.key_is_proven = true;
     }
 
-    /// Records a message that an accepted key signed. Returns `true` if it is the first.
+    /// Records a message that an accepted key signed. Returns `true` if it is the first one.
     pub(crate) fn verified(&mut self, published: Duration) -> bool {
         self.verified = self.verified.max(Some(published));
         !std::mem::replace(&mut self.key_is_proven, true)
     }
 
-    /// Records a message that no accepted key signed. `at` is its publication by this machine's
-    /// clocks.
+    /// Records a message that no accepted key signed. `at` is its publication time by this
+    /// machine's clocks.
     pub(crate) fn failed(&mut self, published: Duration, at: Moment) {
         self.settle(published);
         self.failed = self.failed.max(Some(published));
@@ -54,17 +55,17 @@ impl SignatureHealth {
         }
     }
 
-    /// Returns `true` if a message is known that an accepted key has signed.
+    /// Returns `true` if an accepted key has signed a message.
     pub(crate) const fn key_is_proven(&self) -> bool {
         self.key_is_proven
     }
 
-    /// Returns `true` if messages failed and none was ever verified.
+    /// Returns `true` if messages failed and none has ever verified.
     pub(crate) const fn none_verified(&self) -> bool {
         self.failed.is_some() && !self.key_is_proven
     }
 
-    /// Returns the publication of the first message that fails now.
+    /// Returns the publication time of the first failed message of the current alarm.
     pub(crate) const fn failing_since(&self) -> Option<Moment> {
         self.failing_since
     }

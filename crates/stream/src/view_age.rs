@@ -1,5 +1,5 @@
-//! Reports the age of the view each second, and logs when it is late: while a read hangs, no attempt
-//! fails.
+//! Reports the age of the view each second, and logs when it is late. While a read hangs, no
+//! attempt fails, so failed reads alone do not show that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Logs once when the view becomes late, and once when it is fresh again.
 #[derive(Debug)]
 pub(crate) struct ViewAge {
-    /// The start: a state from a snapshot may be old then, and gets time to be read again.
+    /// The start. A state from a snapshot may be old then, and gets time to be read again.
     began: Moment,
     old: Episode,
 }
@@ -48,14 +48,14 @@ impl ViewAge {
     }
 }
 
-/// Reports the age of the view, also while a read waits for a server that hangs. When dropped, reports
-/// that nothing keeps the view current any more.
+/// Reports the age of the view, even while a read waits for a server that hangs. When dropped,
+/// reports that nothing updates the view any more.
 pub(crate) struct Reporter {
     pub(crate) metrics: Arc<StreamMetrics>,
     pub(crate) revocations: Revocations,
 }
 
-/// Ends with the follower, whether that is stopped, dropped or panics.
+/// Runs when the follower is stopped, is dropped or panics.
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.metrics.ended();
@@ -69,7 +69,7 @@ impl Drop for Reporter {
 }
 
 impl Reporter {
-    /// Reports for ever.
+    /// Reports at intervals. Never ends.
     pub(crate) async fn run(self) {
         let mut age = ViewAge::new(self.revocations.now());
         loop {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn view_that_is_old_now_and_then_is_logged_once() {
+    fn repeatedly_old_view_is_logged_once() {
         let mut scene = Scene::new(Options::default());
         for _ in 0..100 {
             scene.confirm();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_of_five_seconds_is_not_passed_unannounced() {
+    fn warns_before_bound_of_five_seconds() {
         let mut options = Options::default();
         options.deny_after = millis(5_000);
         let mut scene = Scene::new(options);

@@ -17,14 +17,14 @@ use crate::redis_log::RedisLog;
 use crate::settings::Settings;
 use crate::topology::Upstream;
 
-/// The longest wait of a read of one among several streams.
+/// The longest wait of a read, if several logs are read.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 
-/// So often in a row an answer may not arrive whole: each time less is asked for.
+/// The largest number of cut answers in a row. After each one, the next read is smaller.
 const MAX_CUTS: u32 = 10;
 
-/// Reads Caracal's streams as a [`Follower`] does, into a state of its own, and shows each
-/// message. Writes nothing.
+/// Reads Caracal's streams as a [`Follower`] does, into its own state, and shows each message. It
+/// writes nothing.
 ///
 /// [`Follower`]: crate::Follower
 ///
@@ -49,19 +49,20 @@ const MAX_CUTS: u32 = 10;
 /// ```
 #[derive(Debug)]
 pub struct StreamTail {
-    /// One, or in a cluster one for each stream.
+    /// One log, or in a cluster one for each stream.
     logs: Vec<RedisLog>,
     fold: Fold,
     keys: KeyRing,
-    /// `None` after a failure: the logs are then opened again.
+    /// `None` after a failure. The logs are then opened again.
     server_time: Option<Duration>,
-    /// The last entry shown of each stream: a stream that is read again is not shown again.
+    /// The last id that was shown of each stream, so that a stream that is read again is not shown
+    /// again.
     shown: PerStream<StreamId>,
-    /// How many answers did not arrive whole since the last entry arrived.
+    /// The number of cut answers since the last entry arrived.
     cuts: u32,
 }
 
-/// One message, and what becomes of it.
+/// One message, and its verification result.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TailedMessage<'s> {
@@ -69,11 +70,11 @@ pub struct TailedMessage<'s> {
     pub stream: Stream,
     /// The id of the entry.
     pub id: StreamId,
-    /// Its fields as they stand, which nobody may have signed.
+    /// Its fields as they are in the stream. They may be unsigned.
     pub fields: &'s [(&'s [u8], &'s [u8])],
     /// The outcome for a follower with the same keys.
     pub outcome: Result<&'s Event<'s>, MessageRejection>,
-    /// Since it was added to the stream, by the server's clock.
+    /// The time since the message was added to the stream, by the server's clock.
     pub age: Duration,
 }
 
@@ -81,24 +82,25 @@ pub struct TailedMessage<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TailBatch {
-    /// The server's clock when it answered, since the Unix epoch.
+    /// The server's time of the answer, since the Unix epoch.
     pub server_time: Duration,
     /// The largest possible lead of that clock over this machine's, in nanoseconds.
     pub server_lead: i128,
     /// `true` if every stream had been read to its end before, so that the messages are new.
     pub is_live: bool,
-    /// `true` if the round is live, and brought no message.
+    /// `true` if the messages would be new, and there were none.
     pub is_idle: bool,
 }
 
 impl StreamTail {
-    /// Connects. Messages from `from` on are shown; without it those that are added from now on.
+    /// Connects to the servers of these settings. Shows messages from the id `from` on, or without
+    /// it those that are added from now on.
     ///
-    /// The state always contains all messages of the streams, as that of a follower does.
+    /// The state always contains all messages of the streams, as a follower's state does.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis is not reached, refuses the login, or is too old.
+    /// [`InspectError`] if Redis cannot be reached, rejects the login, or is too old.
     pub async fn open(settings: &Settings, from: Option<StreamId>) -> Result<Self, InspectError> {
         let writer = Arc::new(RevocationsWriter::new(settings.options));
         let primary = || settings.primary.clone();
@@ -108,7 +110,7 @@ impl StreamTail {
         let server_time = open(&mut logs).await?;
         let now = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         let keys = settings.keys.clone();
-        // The letters are dropped: a watch writes nothing.
+        // The letters are dropped, because a tail writes nothing.
         let (dead_letters, _) = dead_letters::queue();
         let first = from.unwrap_or(StreamId::new(now, 0));
         Ok(Self {
@@ -125,18 +127,18 @@ impl StreamTail {
         })
     }
 
-    /// Returns the state after the messages so far.
+    /// Returns the state after the messages that were read.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         self.fold.revocations()
     }
 
-    /// Reads once, waiting so long for a message once history has been read, and shows what
-    /// came.
+    /// Reads once, and shows the messages. After history was read, waits up to `wait` for a
+    /// message.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] when Redis does not answer; the next round connects again, and reads on.
+    /// [`InspectError`] if Redis does not answer. The next round connects again, and continues.
     pub async fn round(
         &mut self,
         wait: Duration,
@@ -149,7 +151,7 @@ impl StreamTail {
         let cursors = self.fold.cursors(server_time);
         let was_tailing = self.fold.is_tailing();
         let sent = self.revocations().now();
-        // Among several logs, none may delay the messages of another for long.
+        // With several logs, none may delay the messages of another for long.
         let wait = if self.logs.len() > 1 { wait.min(SHORT_WAIT) } else { wait };
         let read = async |log: &mut RedisLog| {
             log.prepare(sent).await;
@@ -169,7 +171,8 @@ impl StreamTail {
             }
             readings => readings?,
         };
-        // Counters of other streams may arrive for ever beside an entry that does not.
+        // Only entries count: counters of other streams may arrive each time, although an entry
+        // does not.
         if readings.iter().any(|reading| !reading.entries.is_empty()) {
             self.cuts = 0;
         }
@@ -222,7 +225,7 @@ impl StreamTail {
     }
 }
 
-/// Opens all; the time of one of their servers.
+/// Opens all logs, and returns the time of one of their servers.
 async fn open(logs: &mut [RedisLog]) -> Result<Duration, LogError> {
     let opened = try_join_all(logs.iter_mut().map(RedisLog::open)).await?;
     opened.into_iter().next().ok_or(LogError::Reply("there is nothing to read"))

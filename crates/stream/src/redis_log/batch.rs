@@ -20,7 +20,7 @@ pub(crate) struct Batch {
     count: usize,
     /// The upper limit of `count`.
     most: usize,
-    /// The current limit of `count`: a read for more entries was cut.
+    /// The current limit of `count`, which each cut lowers.
     ceiling: usize,
     /// The number of answers that must arrive complete before the ceiling is raised. Each cut
     /// doubles it.

@@ -1,4 +1,4 @@
-//! The bytes of a snapshot: a name, a version, the content, and a seal over all of them.
+//! The format of a snapshot: a name, a version, the content, and a seal over all of them.
 
 use std::io;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::entry::PerStream;
 
 const NAME: &[u8] = b"caracal revocation snapshot\n";
 const VERSION: u16 = 2;
-/// The name, and the version as it is written.
+/// The name and the version, as written to the file.
 pub(crate) const HEAD: &[u8] = b"caracal revocation snapshot\n\x02\0";
 const PURPOSE: &str = "snapshot";
 
-/// The reason that a snapshot cannot be used; the follower then reads as without one.
+/// The reason that a snapshot cannot be used. The follower then starts without it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
     #[error("the file cannot be read or written: {0}")]
@@ -35,22 +35,22 @@ pub(crate) enum SnapshotError {
     NoKey,
 }
 
-/// The state, and how far the streams were read.
+/// The state, and the position in each stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// The time at which the last proof was sent, by the wall clock, in milliseconds.
     pub(crate) as_of_ms: u64,
     /// The same time by the clock since the machine's boot.
     pub(crate) as_of_boot: Option<Boot>,
-    /// An accepted key had signed a message of the streams.
+    /// `true` if an accepted key has signed a message of the streams.
     pub(crate) key_is_proven: bool,
-    /// By the names of the streams.
+    /// The checkpoint of each stream, by its name.
     tracks: Vec<(String, Checkpoint)>,
     pub(crate) state: StateSnapshot,
 }
 
 impl Snapshot {
-    /// A snapshot of this state, read up to this position.
+    /// Creates a snapshot of this state at this position.
     pub(crate) fn new(
         position: Position,
         now: Moment,
@@ -70,14 +70,14 @@ impl Snapshot {
         }
     }
 
-    /// Returns the time from sending the last proof to `now`, by the clock with the larger result;
-    /// `None` if only the wall clock is known, which may have been set in between.
+    /// Returns the time from sending the last proof to `now`, by the clock with the larger result.
+    /// Returns `None` if only the wall clock is known, because it may have been set in between.
     pub(crate) fn elapsed(&self, now: Moment, boot: Option<&Boot>) -> Option<Duration> {
         let up = boot.zip(self.as_of_boot.as_ref()).and_then(|(now, then)| now.since(then))?;
         Some(up.max(now.wall.saturating_sub(Duration::from_millis(self.as_of_ms))))
     }
 
-    /// Returns how far each stream was read, or `None` if one is missing.
+    /// Returns the checkpoint of each stream, or `None` if one is missing.
     pub(crate) fn tracks(&self) -> Option<PerStream<Checkpoint>> {
         let mut found = PerStream::default();
         for (stream, place) in Stream::ALL.into_iter().zip(&mut found) {
@@ -89,8 +89,8 @@ impl Snapshot {
 
 pub(crate) fn seal(snapshot: &Snapshot, key: &Key) -> Vec<u8> {
     let bytes = HEAD.to_vec();
-    // Only a value that cannot be counted in advance fails to be written, and there is none; what
-    // would be written then is refused when it is read.
+    // Writing fails only for values of unknown length, and a snapshot contains none. The result
+    // would then be rejected when it is read.
     let mut bytes = postcard::to_extend(snapshot, bytes).unwrap_or_default();
     let seal = key.seal(PURPOSE, &bytes);
     bytes.extend(seal);

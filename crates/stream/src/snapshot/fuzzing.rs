@@ -1,11 +1,12 @@
-//! The format under fuzzing, without the seal that protects it otherwise.
+//! Fuzzes the format, without the seal that protects it otherwise.
 
 use caracal_revocation_event::Key;
 use caracal_revocation_state::{Options, RevocationsWriter};
 
 use super::format;
 
-/// Reads `content` as if it were sealed, and checks that the result is unchanged after writing it.
+/// Reads `content` as if it were sealed, and checks that writing and reading the result does not
+/// change it.
 pub fn snapshot(content: &[u8]) {
     let sealed = [format::HEAD, content].concat();
     let Ok(snapshot) = format::parse(&sealed) else { return };

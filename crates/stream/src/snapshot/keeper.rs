@@ -1,5 +1,5 @@
-//! The snapshot file: restored at the start, and replaced in one step, so that a crash leaves the old
-//! file or the new one.
+//! The snapshot file. It is restored at the start, and replaced atomically, so that a crash leaves
+//! the old file or the new one.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ use super::position::{Boot, Recalled};
 /// The setting that names the file.
 pub(crate) const SETTING: &str = "CARACAL_REVOCATION_SNAPSHOT";
 
-/// A larger file is rejected unread: no state writes one.
+/// The largest file that is read. No state is larger.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The path of the snapshot, and the keys that may have sealed it.
@@ -45,7 +45,7 @@ impl Keeper {
         }
         writer.restore(&snapshot.state)?;
         let as_of = snapshot.elapsed(now, Boot::now().as_ref()).and_then(|elapsed| {
-            // A monotonic clock that began later would make the snapshot look too young.
+            // A monotonic clock that began after the snapshot would make it look too young.
             (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))
         });
         let key_is_proven = snapshot.key_is_proven;
@@ -75,13 +75,13 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Replaces the file. The bytes are on disk, under this name, when it returns.
+/// Replaces the file. When it returns, the bytes are on disk under this name.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(".new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    // The snapshot holds the keys of its digests.
+    // Readable by the owner only, because the snapshot contains the keys of its digests.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&beside)?;

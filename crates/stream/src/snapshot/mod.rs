@@ -1,9 +1,10 @@
-//! A sealed snapshot on disk: the state, and how far the streams were read.
+//! A sealed snapshot on disk: the state, and the position in each stream.
 //!
-//! After a restart while Redis is away, revoked tokens are denied at once. The snapshot is as fresh as
-//! its last proof: once that is older than the bound, all other requests get 503 until the streams were
-//! read again from their first entry. The counters in the snapshot then show whether anything is missing
-//! after its end. The snapshot is optional, and off by default.
+//! With a snapshot, revoked tokens are denied at once after a restart, even while Redis is down.
+//! The snapshot is as fresh as its last proof. Once that is older than the bound, all other
+//! requests get 503 until the streams were read again from their first entry. The counters in the
+//! snapshot then show if entries after its end are missing. The snapshot is optional, and off by
+//! default.
 
 mod format;
 #[cfg(fuzzing)]

@@ -1,4 +1,4 @@
-//! How far the streams were read, and when that was proven.
+//! The positions in the streams that a snapshot contains, and the time of their proof.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::PerStream;
 
-/// How far one stream was read, and what is proven about it.
+/// The position in one stream, and the counters of its last proof.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     /// The last entry that was read.
@@ -17,7 +17,7 @@ pub(crate) struct Checkpoint {
     pub(crate) read: u64,
     /// The server's `entries-added` at the last proof.
     pub(crate) added: u64,
-    /// `true` if the server ever had the stream.
+    /// `true` if the server had the stream.
     pub(crate) seen: bool,
 }
 
@@ -31,27 +31,27 @@ impl Checkpoint {
     }
 }
 
-/// How far all streams were read, once everything up to there was applied.
+/// The positions in all streams, after everything up to them was applied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
     pub(crate) as_of: Moment,
-    /// An accepted key has signed a message of the streams.
+    /// `true` if an accepted key has signed a message of the streams.
     pub(crate) key_is_proven: bool,
     pub(crate) tracks: PerStream<Checkpoint>,
 }
 
-/// The position in a snapshot that was restored.
+/// The position from a snapshot that was restored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recalled {
     pub(crate) tracks: PerStream<Checkpoint>,
-    /// The time at which the last proof was sent, if the clocks of this machine tell.
+    /// The time at which the last proof was sent, if the clocks of this machine can determine it.
     pub(crate) as_of: Option<Moment>,
-    /// An accepted key had signed a message of the streams.
+    /// `true` if an accepted key has signed a message of the streams.
     pub(crate) key_is_proven: bool,
 }
 
-/// A clock that survives a restart of this process and that nobody sets: the id of the machine's last
-/// boot, and the time since then, sleep included.
+/// A clock that survives a restart of this process and cannot be set: the id of the machine's last
+/// boot, and the time since then, including sleep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Boot {
     pub(crate) id: String,
@@ -59,7 +59,7 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// Reads the clock; `None` where the operating system has none.
+    /// Reads the clock. Returns `None` if the operating system has none.
     pub(crate) fn now() -> Option<Self> {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let up = std::fs::read_to_string("/proc/uptime").ok()?;
@@ -68,8 +68,8 @@ impl Boot {
         Some(Self { id: id.trim().to_owned(), up })
     }
 
-    /// Returns the time since `earlier`; `None` if the machine was restarted in between, or if the uptime
-    /// went back, as that of a container or of a machine restored from an image.
+    /// Returns the time since `earlier`. Returns `None` if the machine was restarted in between, or
+    /// if the uptime went back, as in a container or a machine that was restored from an image.
     pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
         if self.id != earlier.id {
             return None;

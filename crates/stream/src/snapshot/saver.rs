@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(20);
 pub(crate) struct Saver {
     keeper: Keeper,
     revocations: Revocations,
-    /// By the monotonic clock.
+    /// The time of the next write, by the monotonic clock.
     next: Duration,
     writing: Option<JoinHandle<()>>,
     failures: Arc<Mutex<Episode<String>>>,
@@ -29,7 +29,7 @@ impl Saver {
         Self { keeper, revocations, next: Duration::ZERO, writing: None, failures: Arc::default() }
     }
 
-    /// Writes a snapshot, if it is due and the last one was written.
+    /// Writes a snapshot, if one is due and the last one is complete.
     pub(crate) fn offer(&mut self, position: impl FnOnce() -> Option<Position>) {
         let now = self.revocations.now().monotonic;
         if now < self.next || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
@@ -55,9 +55,11 @@ impl Saver {
         let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
         let failures = Arc::clone(&self.failures);
         tokio::task::spawn_blocking(move || {
-            // Taken after the cursors: later entries are read once more, which is harmless.
+            // Taken after the cursors, so entries in between are read again later, which is
+            // harmless.
             let state = revocations.image();
-            // Before the clock: in between the process may be stopped, and its age is counted from here.
+            // Read before the other clocks: the process may be stopped in between, and the age of
+            // the snapshot counts from here.
             let boot = Boot::now();
             let snapshot = Snapshot::new(position, revocations.now(), boot, state);
             let kept = keeper.keep(&snapshot);

@@ -12,7 +12,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Returns `like` with this address: the same login and the same certificates.
+    /// Returns `like` with this address: its login and certificates stay.
     pub(crate) fn of(&self, like: &ConnectionInfo) -> ConnectionInfo {
         let (host, port) = (self.host.to_string(), self.port);
         let address = match like.addr() {

@@ -17,11 +17,11 @@ use crate::limits::{SIDE_DEADLINE, within};
 use crate::log_error::LogError;
 use crate::redis_reply as reply;
 
-/// The nodes of a cluster, as far as they were named.
+/// The nodes of a cluster, from the settings.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     seeds: Vec<Address>,
-    /// The login, which is the same on every node.
+    /// The login and the certificates, which are the same on every node.
     like: ConnectionInfo,
     /// The preferred endpoint, once a node that announces a host name was asked.
     endpoint: OnceLock<Endpoint>,
@@ -65,7 +65,7 @@ impl Nodes {
         Connection::open(&self.at(node)).await
     }
 
-    /// Returns the newest view among the seeds.
+    /// Returns the newest view among the seeds' answers.
     pub(crate) async fn look(&self) -> Result<View, LogError> {
         let ask = |seed| async move {
             let answer = within(SIDE_DEADLINE, async {
@@ -91,7 +91,7 @@ impl Nodes {
         newest.ok_or(failure.unwrap_or(unknown))
     }
 
-    /// Returns the master of this key's slot, by a majority of the masters.
+    /// Returns the master of this key's slot, as a majority of the masters names it.
     pub(crate) async fn owner(&self, key: &str) -> Result<Address, LogError> {
         let view = self.look().await?;
         let voters: Vec<Address> = view.masters().cloned().collect();
@@ -129,8 +129,8 @@ impl Nodes {
         View::parse(&text, asked, self.endpoint(connection, &text).await?)
     }
 
-    /// Returns how nodes are reached: by name if a certificate must match it, or if they prefer
-    /// that.
+    /// Returns the endpoint by which nodes are reached: the name if a certificate must match it, or
+    /// if the nodes prefer that.
     async fn endpoint(
         &self,
         connection: &mut Connection,
@@ -142,7 +142,7 @@ impl Nodes {
         if let Some(endpoint) = self.endpoint.get() {
             return Ok(*endpoint);
         }
-        // Where no node has a name, there is no need to ask.
+        // If no node has a name, there is no need to ask.
         if !nodes.lines().filter_map(|line| line.split_whitespace().nth(1)).any(has_name) {
             return Ok(Endpoint::Address);
         }
@@ -162,7 +162,7 @@ impl Nodes {
 }
 
 impl View {
-    /// Reads the answer to `CLUSTER NODES` of the node that was asked at this address.
+    /// Parses the answer to `CLUSTER NODES` of the node that was asked at this address.
     fn parse(text: &str, asked: &Address, endpoint: Endpoint) -> Result<Self, LogError> {
         const UNLIKE: LogError = LogError::Reply("CLUSTER NODES is not as expected");
         let mut masters = Vec::new();
@@ -170,7 +170,8 @@ impl View {
             let mut words = line.split_whitespace();
             let (place, flags) = (words.nth(1).ok_or(UNLIKE)?, words.next().ok_or(UNLIKE)?);
             let epoch = words.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNLIKE)?;
-            // After the state of the link: single slots and ranges; in brackets those that move.
+            // Single slots and ranges follow the state of the link. Those in brackets are
+            // migrating.
             let slots = words.skip(1).filter(|slots| !slots.starts_with('['));
             let slots = slots.map(range).collect::<Option<Vec<_>>>().ok_or(UNLIKE)?;
             if slots.is_empty() || !flags.split(',').any(|flag| flag == "master") {
@@ -186,12 +187,12 @@ impl View {
         Ok(Self(masters))
     }
 
-    /// Returns the masters that have slots, and so a vote.
+    /// Returns the masters that have slots, and so have a vote.
     pub(crate) fn masters(&self) -> impl Iterator<Item = &Address> {
         self.0.iter().map(|master| &master.address)
     }
 
-    /// Returns the highest epoch in the view: a newer view has a higher one.
+    /// Returns the highest epoch in the view. A newer view has a higher one.
     pub(crate) fn age(&self) -> u64 {
         self.0.iter().map(|master| master.epoch).max().unwrap_or(0)
     }
@@ -212,14 +213,14 @@ impl View {
     }
 }
 
-/// `ip:port@bus`, and maybe `,hostname`.
+/// Parses `ip:port@bus`, optionally followed by `,hostname`.
 fn address(place: &str, endpoint: Endpoint) -> Option<Address> {
     let (host, port) = place.split(',').next()?.split('@').next()?.rsplit_once(':')?;
     let name = name(place).filter(|_| endpoint == Endpoint::Name);
     Some(Address { host: name.unwrap_or(host).into(), port: port.parse().ok()? })
 }
 
-/// The host name that a node announces.
+/// Returns the host name that a node announces, if any.
 fn name(place: &str) -> Option<&str> {
     place.split(',').nth(1).filter(|name| !name.is_empty() && !name.contains('='))
 }
@@ -233,7 +234,7 @@ fn range(slots: &str) -> Option<(u16, u16)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-/// Returns the slot of a key, which follows from the text in its first braces, if there is any.
+/// Returns the slot of a key. If the key contains braces, only the text in the first ones counts.
 pub(crate) fn slot(key: &str) -> u16 {
     let tag = key
         .split_once('{')
@@ -246,7 +247,7 @@ pub(crate) fn slot(key: &str) -> u16 {
 mod tests {
     use super::*;
 
-    /// As a server of version 7.0 answers, after a slot was moved to the first node.
+    /// The answer of a server of version 7.0, after a slot was moved to the first node.
     const NODES: &str = "\
 c48a 127.0.0.1:37102@47102 master - 0 1795649053136 2 connected 5461-10922
 d481 127.0.0.1:37103@47103,n3.internal master,fail - 0 1795649052935 0 connected 10923-13712 13714-16383
@@ -278,7 +279,7 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
     }
 
     #[test]
-    fn what_is_no_view_is_an_error() {
+    fn rejects_invalid_view() {
         for text in [
             "x",
             "a b c d",
@@ -290,7 +291,7 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
     }
 
     #[test]
-    fn slots_are_those_that_redis_computes() {
+    fn computes_same_slots_as_redis() {
         for (key, expected) in [
             ("caracal.sessions.revoke", 13_713),
             ("caracal.sessions.revoke.dead", 15_975),
@@ -301,6 +302,6 @@ fff7 127.0.0.1:37105@47105 master - 0 1795649051000 9 connected
         ] {
             assert_eq!(slot(key), expected, "{key}");
         }
-        assert_ne!(slot("{}a"), slot("{}b"), "empty braces are none");
+        assert_ne!(slot("{}a"), slot("{}b"), "empty braces do not count");
     }
 }

@@ -1,4 +1,4 @@
-//! Connections by the keys that are used on them: one to all, or in a cluster one to each master.
+//! Connections by key: one for all keys, or in a cluster one for each master.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::quorum_votes::AT_ONCE;
 use crate::connection::Connection;
 use crate::log_error::LogError;
 
-/// Connections to the servers that take writes, each opened when it is first needed.
+/// Connections to the servers that accept writes, each opened when it is first needed.
 #[derive(Debug)]
 pub struct Links {
     topology: Topology,
-    /// Outside a cluster.
+    /// The only connection outside a cluster.
     one: Option<Connection>,
-    /// The owners of the slots of a cluster, as of the last look-up.
+    /// The owners of the slots of a cluster, as of the last lookup.
     view: Option<View>,
     nodes: HashMap<Address, Connection>,
 }
@@ -29,13 +29,13 @@ impl Links {
         Self { topology, one: None, view: None, nodes: HashMap::new() }
     }
 
-    /// Closes all connections after a failure, so that everything is looked up again.
+    /// Closes all connections after a failure, so that the owners are looked up again.
     pub fn close(&mut self) {
         (self.one, self.view) = (None, None);
         self.nodes.clear();
     }
 
-    /// The connection for this key.
+    /// Returns the connection for this key.
     pub async fn to(&mut self, key: &str) -> Result<&mut Connection, LogError> {
         match self.owner(key).await? {
             None => self.only().await,
@@ -43,11 +43,11 @@ impl Links {
         }
     }
 
-    /// Sends commands on this key, or on others of its slot, and takes all their answers. The first
-    /// error among them is the result.
+    /// Sends commands for this key, or for others of its slot, and returns all answers. Returns the
+    /// first error answer as an error.
     ///
-    /// Sends them once more if the connection was closed, such as by an idle limit, or if another
-    /// server may have the key by now. So they may be carried out twice, which must be harmless.
+    /// Retries once if the connection was closed, for example by an idle limit, or if another
+    /// server may have the key by now. So the commands may run twice, which must be harmless.
     pub async fn tell(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = match self.tell_once(key, commands).await {
             Err(error) if self.may_succeed_again(&error) => {
@@ -56,15 +56,16 @@ impl Links {
             }
             answers => answers,
         };
-        // A late answer may still be on its way; what Redis itself refused, it has answered.
+        // A late answer may still arrive, so the connections are closed. An error that Redis itself
+        // returned is complete.
         if answers.as_ref().is_err_and(|error| !matches!(error, LogError::Redis(_))) {
             self.close();
         }
         answers
     }
 
-    /// Sends questions on this key as [`Links::tell`] does, and takes the errors among the answers
-    /// as answers.
+    /// Sends questions for this key as [`Links::tell`] does, but returns error answers among the
+    /// answers.
     pub async fn ask(&mut self, key: &str, questions: &Pipeline) -> Result<Vec<Value>, LogError> {
         match self.to(key).await?.ask(questions, Duration::ZERO).await {
             Err(error) if self.may_succeed_again(&error) => {
@@ -79,7 +80,7 @@ impl Links {
         self.to(key).await?.tell(commands).await
     }
 
-    /// Returns `true` if a new connection may do where this one failed.
+    /// Returns `true` if a retry on a new connection may succeed.
     fn may_succeed_again(&self, error: &LogError) -> bool {
         let is_elsewhere = matches!(
             error.outage(),
@@ -88,7 +89,7 @@ impl Links {
         error.is_closed() || is_elsewhere && !matches!(self.topology, Topology::One(_))
     }
 
-    /// Sends what belongs to each key, in this order: in one write, but in a cluster.
+    /// Sends the commands of each key, in this order. Outside a cluster that is one write.
     pub async fn tell_all(&mut self, parts: Vec<(String, Pipeline)>) -> Result<(), LogError> {
         if self.is_cluster() {
             for (key, commands) in &parts {
@@ -112,7 +113,7 @@ impl Links {
         Ok(self.view().await?.masters().cloned().map(Some).collect())
     }
 
-    /// The connection to one of [`Links::everywhere`].
+    /// Returns the connection to one of [`Links::everywhere`].
     pub async fn at(&mut self, node: Option<Address>) -> Result<&mut Connection, LogError> {
         match node {
             None => self.only().await,

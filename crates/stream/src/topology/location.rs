@@ -14,16 +14,16 @@ use crate::wire::{Certificates, Wire};
 /// The servers of the streams.
 #[derive(Clone, Debug)]
 pub(crate) enum Topology {
-    /// At one address.
+    /// One server at this address.
     One(Box<ConnectionInfo>),
-    /// On the primary that the sentinels name.
+    /// The primary that the sentinels name.
     Sentinel(Arc<Sentinels>),
-    /// Each on the master that owns its slot.
+    /// A cluster: each stream is on the master that owns its slot.
     Cluster(Arc<Nodes>),
 }
 
 impl Topology {
-    /// Returns the addresses, and the database if it can be chosen, for the log.
+    /// Returns the addresses for the log, with the database if it can be chosen.
     pub(crate) fn place(&self) -> Box<str> {
         match self {
             Self::One(server) => format!("{self}, database {}", server.redis_settings().db()),
@@ -32,7 +32,7 @@ impl Topology {
         .into()
     }
 
-    /// Opens a connection to the server that takes writes to this key.
+    /// Opens a connection to the server that accepts writes to this key.
     pub(crate) async fn open(&self, key: &str) -> Result<Connection, LogError> {
         match self {
             Self::One(server) => Connection::open(server).await,
@@ -44,7 +44,7 @@ impl Topology {
         }
     }
 
-    /// Opens a connection for reading entries from the server that takes writes to this key.
+    /// Opens a connection for reading entries, to the server that accepts writes to this key.
     pub(crate) async fn open_wire(
         &self,
         key: &str,

@@ -1,5 +1,5 @@
-//! Asks the sentinels, or the masters of a cluster, at intervals which server is the primary, in tasks
-//! that run alongside the reading.
+//! Asks the sentinels, or the masters of a cluster, at intervals which server is the primary, in
+//! tasks that run alongside the reading.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +23,13 @@ use crate::entry::PerStream;
 use crate::limits::{SIDE_DEADLINE, UNPROVEN_AFTER, interval, within};
 use crate::log_error::LogError;
 
-/// The longest interval at which each voter is asked.
+/// The longest interval between two questions to a voter.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time for an answer, connecting included.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Keeps the time up to which a majority confirmed a server as the primary of a stream. Asks until it is
-/// dropped.
+/// Tracks the time up to which a majority confirmed a server as the primary of a stream. Asks until
+/// it is dropped.
 #[derive(Debug)]
 pub(crate) struct PrimaryMonitor {
     shared: Arc<Shared>,
@@ -116,7 +116,7 @@ impl Shared {
         self.taken.notify_waiters();
     }
 
-    /// Returns the interval, and the time of the next question.
+    /// Returns the interval and the time of the next question.
     fn next(&self) -> (Duration, Instant) {
         let every = interval(&self.revocations, LONGEST_INTERVAL);
         (every, Instant::now() + every)
@@ -135,7 +135,7 @@ async fn ask_sentinel(
         let asked = shared.revocations.now();
         let vote = within(DEADLINE, ask(&mut connection, &server, &sentinels, asked)).await;
         if let Err(error) = &vote {
-            // A late answer may still arrive, and would count as the next one's.
+            // A late answer may still arrive, and would count as the next one.
             connection = None;
             tracing::debug!(%error, voter, "a sentinel did not name the primary");
         }
@@ -162,7 +162,8 @@ async fn ask(
     Ok(sentinel::ask(open, &sentinels.master).await?.at(asked))
 }
 
-/// Asks all masters at once, in rounds; the newest of their views lists the masters of the next round.
+/// Asks all masters at once, in rounds. The newest of their views lists the masters of the next
+/// round.
 async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
     let mut open: HashMap<Address, Connection> = HashMap::new();
     let (mut view, mut voters) = (None::<View>, Vec::new());
@@ -172,7 +173,7 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
             view = nodes.look().await.ok();
         }
         let mut masters: Vec<Address> = view.iter().flat_map(View::masters).cloned().collect();
-        // Each node lists them in an order of its own.
+        // Each node lists the masters in a different order.
         masters.sort_unstable();
         if !masters.is_empty() && masters != voters {
             voters = masters;

@@ -17,7 +17,8 @@ pub(crate) struct Vote {
     pub(crate) primary: Address,
     /// The epoch of the voter's configuration: each failover has a higher one.
     pub(crate) epoch: u64,
-    /// `true` if the voter holds that primary as down: it names the primary, and confirms nothing.
+    /// `true` if the voter marks that primary as down. Such a vote names the primary, but does not
+    /// confirm it.
     pub(crate) is_down: bool,
 }
 
@@ -34,7 +35,7 @@ impl QuorumVotes {
         Self { votes: vec![None; voters], confirmed: None }
     }
 
-    /// Starts over with this number of voters, which are not the same as before.
+    /// Restarts with this number of voters, which are not the same as before.
     pub(crate) fn expect(&mut self, voters: usize) {
         self.votes = vec![None; voters];
     }
@@ -57,8 +58,8 @@ impl QuorumVotes {
         }
     }
 
-    /// Returns the primary of the newest configuration among the votes: a voter with an older one has
-    /// not heard of the failover yet.
+    /// Returns the primary of the newest configuration among the votes. A voter with an older
+    /// configuration does not know of the failover yet.
     pub(crate) fn named(&self) -> Option<&Address> {
         let votes = self.votes.iter().flatten();
         votes.max_by_key(|vote| (vote.epoch, self.count(&vote.primary))).map(|vote| &vote.primary)
@@ -69,13 +70,14 @@ impl QuorumVotes {
         self.named().is_some_and(|primary| self.count(primary) >= self.majority())
     }
 
-    /// Returns the last moment as of which a majority of all voters confirmed this primary, while no
+    /// Returns the last moment at which a majority of all voters confirmed this primary, while no
     /// vote had a newer configuration.
     pub(crate) fn confirmed(&self, primary: &Address) -> Option<Moment> {
         self.confirmed.as_ref().filter(|(named, _)| named == primary).map(|(_, asked)| *asked)
     }
 
-    /// Returns the moment up to which the current votes confirm this primary, if they are a majority.
+    /// Returns the moment up to which the current votes confirm this primary, if they are a
+    /// majority.
     fn agreed(&self, primary: &Address) -> Option<Moment> {
         let confirms = |vote: &&Vote| vote.primary == *primary && !vote.is_down;
         let votes = self.votes.iter().flatten().filter(confirms);
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_holds_the_primary_down_confirms_nothing() {
+    fn vote_for_primary_that_is_down_confirms_nothing() {
         let mut votes = QuorumVotes::of(3);
         votes.take(0, says(1, "a", 4));
         votes.take(1, holds_down(2, "a", 4));
@@ -127,13 +129,13 @@ mod tests {
         assert_eq!((votes.named(), votes.is_decided()), (Some(&host("a")), true));
         votes.take(2, says(3, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
-        // It knows of the failover all the same.
+        // It still knows of the failover.
         votes.take(1, holds_down(4, "b", 5));
         assert_eq!(votes.named(), Some(&host("b")));
     }
 
     #[test]
-    fn a_primary_is_confirmed_as_of_the_question_that_made_the_majority() {
+    fn primary_is_confirmed_as_of_the_deciding_question() {
         let mut votes = QuorumVotes::of(3);
         assert_eq!((votes.named(), votes.is_decided()), (None, false));
         votes.take(0, says(1, "a", 4));
@@ -156,19 +158,19 @@ mod tests {
         votes.take(2, None);
         votes.take(0, says(9, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
-        assert_eq!(votes.named(), Some(&host("a")), "it is the best that is known");
+        assert_eq!(votes.named(), Some(&host("a")), "the newest known primary");
         assert!(!votes.is_decided());
     }
 
     #[test]
-    fn who_knows_of_a_failover_outweighs_those_that_have_not_heard() {
+    fn newer_epoch_outweighs_majority_with_older_epoch() {
         let mut votes = QuorumVotes::of(3);
         (0..3).for_each(|voter| votes.take(voter, says(1, "a", 4)));
         votes.take(2, says(2, "b", 5));
         assert_eq!(votes.named(), Some(&host("b")));
         votes.take(0, says(3, "a", 4));
         votes.take(1, says(3, "a", 4));
-        assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "not since one knew better");
+        assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "not after a vote with a newer epoch");
         assert_eq!(votes.confirmed(&host("b")), None);
         votes.take(0, says(4, "b", 5));
         assert_eq!(votes.confirmed(&host("b")), Some(at(2)));
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_behind_for_good_holds_up_nothing() {
+    fn outdated_voter_does_not_block_confirmation() {
         let mut votes = QuorumVotes::of(3);
         votes.take(0, says(1, "old", 3));
         votes.take(1, says(2, "a", 4));
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_no_longer_than_its_confirmation() {
+    fn caps_answer_at_confirmation() {
         assert_eq!(capped(Some(at(5)), Some(at(3))), Some(at(3)));
         assert_eq!(capped(Some(at(5)), Some(at(7))), Some(at(5)));
         assert_eq!(capped(Some(at(5)), None), None);

@@ -1,4 +1,4 @@
-//! Redis Sentinel: processes that watch a primary, and name another when it fails.
+//! Redis Sentinel: processes that monitor a primary, and promote another server when it fails.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::log_error::LogError;
 use crate::redis_reply as reply;
 use crate::wire::{Certificates, Wire};
 
-/// The longest time for connecting to the primary that was named: it may be down, and another may be
-/// named soon.
+/// The longest time for connecting to the named primary. It may be down, and the sentinels may name
+/// another soon.
 const PRIMARY_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The sentinels of a primary.
@@ -39,8 +39,8 @@ impl Sentinels {
         Self { sentinels, master: master.into(), primary }
     }
 
-    /// Asks all sentinels at once until a majority agrees, and uses the newest configuration: a
-    /// sentinel that was cut off with an old primary still names that one.
+    /// Asks all sentinels at once until a majority agrees, and uses the newest configuration. A
+    /// sentinel that was cut off together with an old primary still names that one.
     pub(crate) async fn find(&self) -> Result<Address, LogError> {
         let mut votes = QuorumVotes::of(self.sentinels.len());
         let ask = |(voter, sentinel)| async move {
@@ -56,7 +56,7 @@ impl Sentinels {
             match answer {
                 Ok(answer) => votes.take(voter, Some(answer.at(AT_ONCE))),
                 // The error of a sentinel that answered is more useful than that of one that did
-                // not.
+                // not answer.
                 Err(error) if matches!(error, LogError::Sentinel(..)) => failure = Some(error),
                 Err(error) => {
                     let unasked = || LogError::Sentinel(error.outage(), error.to_string());
@@ -79,7 +79,7 @@ impl Sentinels {
         is_primary(answers, primary).map(|()| connection)
     }
 
-    /// Connects to read the streams from the server at this address, if it is a primary.
+    /// Connects to the server at this address for reading the streams, if it is a primary.
     pub(super) async fn connect_wire(
         &self,
         primary: &Address,

@@ -1,4 +1,5 @@
-//! Slot migration in a cluster: whether the previous node released a stream's slot, and `ASK` redirects.
+//! Slot migration in a cluster: detects that the previous node released a stream's slot, and parses
+//! `ASK` redirects.
 
 use caracal_revocation_event::Stream;
 
@@ -8,9 +9,9 @@ use super::quorum_votes::AT_ONCE;
 use crate::identity::Identity;
 use crate::log_error::LogError;
 
-/// Returns the run id of this node if it is a master that released the stream's slot: it does not claim
-/// the slot any more, or it redirects with `ASK` while the slot migrates. A node that was replaced after
-/// a failure still claims the slot, or is now a replica, or another process.
+/// Returns the run id of this node if it is a master that released the stream's slot. Then it no
+/// longer claims the slot, or it redirects with `ASK` while the slot migrates. A node that was
+/// replaced after a failure still claims the slot, or is now a replica or another process.
 pub(super) async fn released_slot(
     nodes: &Nodes,
     node: &Address,
@@ -31,7 +32,7 @@ pub(super) fn parse_ask_redirect(error: &LogError, by: Option<&Address>) -> Opti
     let mut words = words.split_whitespace();
     let place = words.next().filter(|code| *code == "ASK").and_then(|_| words.nth(1))?;
     let (host, port) = place.rsplit_once(':')?;
-    // Without a host, the host is the same as before.
+    // Without a host in the redirect, the host is the same as before.
     let host = if host.is_empty() { &*by?.host } else { host };
     Some(Address { host: host.into(), port: port.parse().ok()? })
 }

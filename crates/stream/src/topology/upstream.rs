@@ -1,4 +1,4 @@
-//! The server that a follower reads: found, and used while it is confirmed as the right one.
+//! The server that a follower reads: finds it, and uses it while it is confirmed as the right one.
 
 use std::sync::Arc;
 
@@ -21,19 +21,20 @@ use crate::wire::{Certificates, Wire};
 pub(crate) struct Upstream {
     topology: Topology,
     certificates: Certificates,
-    /// The stream that is read here; the first of all if one server has all.
+    /// The stream that is read here, or the first stream if one server has all.
     stream: Stream,
-    /// `None` where there is no quorum to ask.
+    /// The quorum to ask, if there is one.
     monitor: Option<Arc<PrimaryMonitor>>,
-    /// The named primary that the connection leads to, or that redirected it with `ASK`.
+    /// The named primary that the connection leads to, or that redirected the connection with
+    /// `ASK`.
     at: Option<Address>,
     /// The named primary of the last connection.
     before: Option<Address>,
     /// The node to read with `ASKING`, while the slot migrates to it.
     asking: Option<Address>,
-    /// `true` if the known owner was wrong.
+    /// `true` if the known owner is outdated.
     is_outdated: bool,
-    /// The run id of the previous node, if that released the stream's slot.
+    /// The run id of the previous node, if that node released the stream's slot.
     moved_from: Option<Box<str>>,
     /// The time at which the current read was sent.
     sent: Option<Moment>,
@@ -77,7 +78,7 @@ impl Upstream {
     /// Opens a connection. Returns it with the named primary, if a quorum names one.
     pub(crate) async fn open(&self) -> Result<(Option<Address>, Wire), LogError> {
         let known = self.monitor.as_ref().filter(|_| !self.is_outdated);
-        // The known primary saves a question, and a minority might answer with an older one.
+        // Using the known primary saves a question, and a minority might answer with an older one.
         let known = known.and_then(|monitor| monitor.named(self.stream));
         let certificates = &self.certificates;
         match &self.topology {
@@ -150,7 +151,7 @@ impl Upstream {
     }
 
     /// Limits the time up to which the answer is complete to the last time at which a majority
-    /// confirmed this primary. Also returns an error if that is too long ago.
+    /// confirmed this primary. Returns an error with it if that is too long ago.
     pub(crate) fn cap(&self, as_of: AsOf) -> Result<(AsOf, Option<LogError>), LogError> {
         let (Some(monitor), Some(at), Some(sent)) = (&self.monitor, &self.at, self.sent) else {
             return Ok((as_of, None));

@@ -32,7 +32,7 @@ impl<'a> Answers<'a> {
         answers.stream
     }
 
-    /// The answer to `TIME`, since the Unix epoch.
+    /// Parses the answer to `TIME`, since the Unix epoch.
     pub(crate) fn time(&mut self) -> Result<Duration, LogError> {
         match self.tokens.list()? {
             2 => {
@@ -43,17 +43,18 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// The answer to `INFO`.
+    /// Parses the answer to `INFO`.
     pub(crate) fn text(&mut self) -> Result<String, LogError> {
         self.tokens.text().map(|text| String::from_utf8_lossy(text).into_owned())
     }
 
-    /// The answer to `XINFO STREAM`, of a server that counts its entries or of one that does not.
+    /// Parses the answer to `XINFO STREAM`. `counts` is `true` if the server counts its entries.
     pub(crate) fn head(&mut self, counts: bool) -> Result<Head, LogError> {
         self.head_and_length(counts).map(|(head, _)| head)
     }
 
-    /// The same, with the number of entries that the stream holds.
+    /// Parses the answer to `XINFO STREAM` as [`Self::head`] does. Also returns the number of
+    /// entries in the stream.
     pub(crate) fn head_and_length(&mut self, counts: bool) -> Result<(Head, u64), LogError> {
         let parts = match self.tokens.next()? {
             Token::List(parts) => parts,
@@ -94,7 +95,7 @@ impl<'a> Answers<'a> {
         Ok((Head::Present(counters), length))
     }
 
-    /// The answer to `XREAD`, or to `XREADGROUP`.
+    /// Parses the answer to `XREAD` or `XREADGROUP`.
     pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, LogError> {
         let streams = match self.tokens.sound()? {
             Token::Nil => return Ok(Vec::new()),
@@ -114,21 +115,22 @@ impl<'a> Answers<'a> {
         Ok(entries)
     }
 
-    /// The answer to `XRANGE`.
+    /// Parses the answer to `XRANGE`.
     pub(crate) fn range(&mut self) -> Result<Vec<(StreamId, Fields)>, LogError> {
         let mut entries = Vec::new();
         self.list(&mut entries, |id, fields| (id, fields))?;
         Ok(entries)
     }
 
-    /// Adds the entries of a list.
+    /// Parses a list of entries, and adds them to `entries`.
     fn list<E>(
         &mut self,
         entries: &mut Vec<E>,
         entry: impl Fn(StreamId, Fields) -> E,
     ) -> Result<(), LogError> {
         let count = self.tokens.list()?;
-        // As many as can be: a number alone takes no memory.
+        // Reserves space for no more entries than the bytes can contain, so that a forged count
+        // takes no memory.
         let room = self.bytes.len() / 16;
         entries.reserve(usize::try_from(count).unwrap_or(room).min(room));
         for _ in 0..count {

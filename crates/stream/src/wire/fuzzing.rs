@@ -1,4 +1,4 @@
-//! The reader of answers under fuzzing.
+//! Fuzzes the reader of answers.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,13 +7,13 @@ use super::scan::{Bounds, Scan};
 use super::tokens::LONGEST_LINE;
 use crate::log_error::LogError;
 
-/// The number of bytes that is kept of all answers.
+/// The largest number of bytes that is kept of all answers.
 const ALL: usize = 2_048;
 
-/// Reads answers that arrive in pieces, and all at once: both come to the same, and keep no more
-/// than they may. What is kept can be read, or is refused.
+/// Reads answers in pieces and all at once, and checks that the results are equal and within the
+/// bounds. Then parses the kept bytes, which may fail but must not panic.
 ///
-/// The first byte chooses the bounds, the second the sizes of the pieces; the rest are answers.
+/// The first byte chooses the bounds, the second the sizes of the pieces. The rest are the answers.
 pub fn resp(input: &[u8]) {
     let [kind, pieces, bytes @ ..] = input else { return };
     let (depth, limit) = (usize::from(kind % 6), usize::from(kind / 6) * 4);
@@ -35,7 +35,7 @@ pub fn resp(input: &[u8]) {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
-    /// Where each answer ends that arrived whole, and how many bytes it had.
+    /// The end of each complete answer, and its number of bytes.
     ends: Vec<(usize, u64)>,
     error: Option<LogError>,
     kept: Bytes,
@@ -57,7 +57,7 @@ fn read(mut bytes: &[u8], bounds: Bounds, mut size: impl FnMut() -> usize) -> Re
             }
             Ok(None) => {}
             Err(error) => {
-                // How much had arrived by then depends on the pieces.
+                // The number of bytes that had arrived by then depends on the pieces.
                 received.truncate(ends.last().map_or(0, |(end, _)| *end));
                 return Read { ends, error: Some(error), kept: received.freeze() };
             }

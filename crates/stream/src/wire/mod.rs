@@ -1,4 +1,4 @@
-//! A connection that entries are read on without being copied, and the answers on it.
+//! A connection that reads entries without copying them, and the parsing of its answers.
 
 mod answers;
 #[cfg(fuzzing)]

@@ -1,8 +1,9 @@
 //! The connection that reads the streams, without copying entries.
 //!
-//! The redis crate creates a value for each field of each entry. Reading half a million entries that way
-//! took four times as long as all the work on them (`cargo bench --bench streams`). So this connection
-//! has its own reader. The redis crate still builds the commands, and serves all other connections.
+//! The redis crate creates a value for each field of each entry. Reading half a million entries
+//! that way took four times as long as all the work on them (`cargo bench --bench streams`). So
+//! this connection has its own reader. The redis crate still builds the commands, and serves all
+//! other connections.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,40 +24,41 @@ use super::transport::{self, Certificates, Transport};
 /// The smallest read from the operating system, in bytes.
 const ROOM: usize = 64 << 10;
 
-/// Longer answers are rare, so the buffer does not keep room for them.
+/// The largest answer that the buffer keeps space for. Longer ones are rare.
 const LARGE: usize = 4 << 20;
 
 /// The largest message that is kept: the bytes of an entry's fields on the wire.
 ///
-/// The contract names no limit. The longest messages list the ids of edges that expired together; this
-/// limit leaves room for 100,000 ids.
+/// The contract names no limit. The longest messages list the ids of edges that expired together.
+/// This limit leaves space for 100,000 ids.
 pub(crate) const MAX_MESSAGE: usize = 4 << 20;
 
 /// The largest number of bytes that is kept of the answers to one write.
 const MAX_ANSWERS: usize = 32 << 20;
 
-/// The fields of an entry are in a list of two, in the list of entries, in a list of two with the stream's
-/// name, in the list of streams.
+/// The bounds for `XREAD`. The fields of an entry are in a list of two, in the list of entries, in
+/// a list of two with the stream's name, in the list of streams.
 pub(super) const ENTRIES: Bounds = Bounds { depth: 4, bytes: MAX_MESSAGE, all: MAX_ANSWERS };
-/// The answer to `XRANGE` lacks the list of streams.
+/// The bounds for `XRANGE`, whose answer has no list of streams.
 pub(super) const RANGE: Bounds = Bounds { depth: 2, ..ENTRIES };
-/// The answer to `XINFO STREAM` repeats complete entries among the counters; they are not read.
+/// The bounds for `XINFO STREAM`. Its answer repeats complete entries among the counters, which are
+/// not read.
 pub(super) const COUNTERS: Bounds = Bounds { depth: 1, bytes: 4 << 10, all: MAX_ANSWERS };
 pub(super) const EVERYTHING: Bounds =
     Bounds { depth: usize::MAX, bytes: usize::MAX, all: MAX_ANSWERS };
 
 const CLOSED: LogError = LogError::Reply("there is no open connection");
 
-/// A connection, until an answer on it is late or cannot be read.
+/// A connection that closes if an answer is late or cannot be parsed.
 pub(crate) struct Wire {
     /// `None` while a late answer may still arrive, which would count as the next one.
     transport: Option<Box<dyn Transport>>,
     buffer: BytesMut,
-    /// The length of the last answers: the next ones may be as long.
+    /// The length of the last answers. The next ones may be as long.
     last: usize,
     /// The number of answers that are due.
     owed: usize,
-    /// The position at which the last receiving stopped, if that failed.
+    /// The position at which receiving stopped, if it failed.
     stopped: Option<Stopped>,
 }
 
@@ -89,7 +91,7 @@ pub(crate) struct Stopped {
 pub(crate) enum Keep {
     /// All of them.
     Everything,
-    /// Of each answer the counters of a stream.
+    /// The counters of a stream in each answer.
     Counters,
     /// The entries of the last answer, and the counters in all others.
     Entries,
@@ -143,7 +145,7 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Sends commands in one write, for [`Wire::receive`] to take their answers.
+    /// Sends commands in one write. [`Wire::receive`] returns their answers.
     ///
     /// Dropping this future before it completes closes the connection.
     pub(crate) async fn send(&mut self, commands: &Pipeline) -> Result<(), LogError> {
@@ -156,8 +158,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Receives the answers to all that was sent. Each byte renews the deadline, unless they come
-    /// very slowly.
+    /// Receives the answers to all commands that were sent. Each byte renews the deadline, unless
+    /// bytes arrive very slowly.
     ///
     /// Dropping this future before it completes closes the connection.
     pub(crate) async fn receive(
@@ -176,8 +178,8 @@ impl Wire {
         self.stopped.take()
     }
 
-    /// Sends commands while a connection is opened, and returns each answer as a value, errors
-    /// among them.
+    /// Sends commands while a connection is opened, and returns each answer as a value, error
+    /// answers included.
     pub(crate) async fn values(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.send(commands).await?;
         let answers = self.receive(CONNECT_DEADLINE, Keep::Everything).await?;
@@ -219,13 +221,13 @@ impl Wire {
         self.last = end.min(LARGE);
         let bytes = self.buffer.split_to(end).freeze();
         if end > LARGE && self.buffer.is_empty() {
-            // The memory that they took is theirs, and goes with them.
+            // These bytes own the memory of the large answer, and free it.
             self.buffer = BytesMut::new();
         }
         Ok(Received { bytes, sizes, silence: deadline.silence() })
     }
 
-    /// Receives one answer; returns where it ends.
+    /// Receives one answer, and returns the position of its end.
     async fn answer(
         &mut self,
         transport: &mut Box<dyn Transport>,

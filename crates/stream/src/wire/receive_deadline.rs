@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The slowest answer that is waited for, in bytes a second.
+/// The lowest rate of an answer that is waited for, in bytes per second.
 const SLOWEST: u64 = 16 << 10;
 
 /// A deadline that each byte renews, as long as bytes arrive fast enough.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReceiveDeadline {
-    /// The longest time without a byte that is accepted.
+    /// The longest accepted time without a byte.
     pub(super) silence_limit: Duration,
     begun: Instant,
     last: Instant,
     received: u64,
-    /// The longest time without a byte so far.
+    /// The longest time without a byte until now.
     silence: Duration,
 }
 
 impl ReceiveDeadline {
-    /// Accepts silence for as long as `silence_limit`.
+    /// Creates a deadline that accepts `silence_limit` without a byte.
     pub(super) fn new(silence_limit: Duration) -> Self {
         let now = Instant::now();
         Self { silence_limit, begun: now, last: now, received: 0, silence: Duration::ZERO }

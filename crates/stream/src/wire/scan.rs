@@ -1,5 +1,4 @@
-//! Finds the end of an answer whose bytes arrive in pieces, and leaves out items that are too
-//! large.
+//! Finds the end of an answer whose bytes arrive in pieces, and drops items that are too large.
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
@@ -7,18 +6,18 @@ use smallvec::SmallVec;
 use super::tokens::{MARKER, Part, mark, part};
 use crate::log_error::LogError;
 
-/// The deepest nesting that is accepted. Redis nests its answers at most half as deep.
+/// The deepest accepted nesting. Redis nests its answers at most half as deep.
 const DEEPEST: usize = 16;
 
 /// The parts of an answer that are kept.
 ///
-/// Items are the parts at this depth of lists, the outermost list included. A marker replaces an
-/// item with more bytes than this.
+/// An item is a part at `depth` nested lists, the outermost list included. A marker replaces an
+/// item with more than `bytes` bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) depth: usize,
     pub(super) bytes: usize,
-    /// The most that is kept of all answers to one write.
+    /// The largest number of bytes that is kept of all answers to one write.
     pub(super) all: usize,
 }
 
@@ -29,12 +28,12 @@ pub(super) struct Scan {
     start: usize,
     /// The position of the next part.
     at: usize,
-    /// The number of parts that are due of each open list.
+    /// The number of parts of each open list that have not arrived yet.
     open: SmallVec<[u64; 8]>,
     item: Option<Item>,
-    /// The number of bytes that are due of a text that is left out.
+    /// The number of bytes of a dropped text that have not arrived yet.
     skip: usize,
-    /// The number of bytes that were left out, and of the markers in their place.
+    /// The number of bytes that were dropped, and of the markers in their place.
     left_out: u64,
     markers: u64,
     is_done: bool,
@@ -44,12 +43,12 @@ pub(super) struct Scan {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     start: usize,
-    /// The number of its bytes that were left out, once it is known to be too large.
+    /// The number of its bytes that were dropped, once it is known to be too large.
     left_out: Option<u64>,
 }
 
 impl Scan {
-    /// Of an answer that begins at `start`.
+    /// Creates a scan of an answer that begins at `start`.
     pub(super) fn from(start: usize, bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -86,7 +85,7 @@ impl Scan {
                 self.item = Some(Item { start: self.at, left_out: None });
             }
             let Some((part, next)) = part(bytes, self.at)? else { return Ok(false) };
-            // A text, and the end of its line.
+            // The length of a text and its line end.
             let text = if let Part::Text(length) = part { length.saturating_add(2) } else { 0 };
             let end = next.saturating_add(text);
             if !self.leaves_out(end) && end > bytes.len() {
@@ -109,7 +108,7 @@ impl Scan {
                 return Err(self.too_large());
             }
         }
-        // Also where the last bytes to come were those of a text that is left out.
+        // The last bytes may have been those of a dropped text, so the bound is checked here too.
         if self.at > self.bounds.all { Err(self.too_large()) } else { Ok(true) }
     }
 
@@ -117,7 +116,8 @@ impl Scan {
         LogError::TooLarge(self.bounds.all)
     }
 
-    /// Returns `true` if the item is left out whose next part ends there.
+    /// Returns `true` if the current item, whose next part ends at `end`, is too large and so is
+    /// dropped.
     fn leaves_out(&mut self, end: usize) -> bool {
         let Some(item) = &mut self.item else { return false };
         if item.left_out.is_none() && end - item.start > self.bounds.bytes {
@@ -126,7 +126,7 @@ impl Scan {
         item.left_out.is_some()
     }
 
-    /// Moves on to the end of a part; returns `true` if all of that is here.
+    /// Moves to the end of a part. Returns `true` if the whole part has arrived.
     fn moved(&mut self, end: usize, bytes: &mut BytesMut) -> bool {
         self.at = end.min(bytes.len());
         self.skip = end - self.at;
@@ -144,7 +144,7 @@ impl Scan {
         true
     }
 
-    /// Replaces the bytes that were left out by a marker with their number.
+    /// Replaces the dropped bytes by a marker with their number.
     fn drop_left_out(&mut self, bytes: &mut BytesMut) {
         let Some(Item { start, left_out: Some(left_out) }) = &mut self.item else { return };
         let marked = *start + if *left_out > 0 { MARKER } else { 0 };
@@ -159,7 +159,7 @@ impl Scan {
     }
 }
 
-/// Replaces the bytes from `start` to `end`.
+/// Replaces the bytes from `start` to `end` by `with`.
 fn replace(bytes: &mut BytesMut, start: usize, end: usize, with: &[u8]) {
     let rest = bytes.len() - end;
     let after = start + with.len();

@@ -13,7 +13,7 @@ pub(super) enum Token<'a> {
     Nil,
     /// A list: the number of items that follow.
     List(u64),
-    /// The number of bytes that were left out here, because they were too many to keep.
+    /// The number of bytes that were dropped here, because they were too many to keep.
     LeftOut(u64),
 }
 
@@ -22,11 +22,11 @@ pub(super) const LONGEST_LINE: usize = 16 << 10;
 
 const LONG: LogError = LogError::Reply("a length is not a number");
 
-/// The length of the marker that replaces an item that was left out.
+/// The length of the marker that replaces a dropped item.
 pub(super) const MARKER: usize = 20;
 
-/// Returns the marker for this number of bytes. No server can send one: a scan rejects its first
-/// byte.
+/// Returns the marker for this number of dropped bytes. No server can send one, because a scan
+/// rejects its first byte.
 pub(super) fn mark(bytes: u64) -> [u8; MARKER] {
     let mut mark = *b"!00000000000000000\r\n";
     let digits = mark.get_mut(1..MARKER - 2).unwrap_or_default();
@@ -38,17 +38,17 @@ pub(super) fn mark(bytes: u64) -> [u8; MARKER] {
     mark
 }
 
-/// The meaning of one line, before the text that may follow it.
+/// The content of one line, without the text that may follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
-    /// A text of this length follows, and the end of its line.
+    /// A text of this length follows, and a line end.
     Text(usize),
     List(u64),
     Whole(Token<'a>),
 }
 
-/// The part whose line begins at `at`, and where the next line does; None if not all of the line is
-/// there yet.
+/// Parses the line that begins at `at`. Returns its part and the position of the next line, or
+/// `None` if the line is incomplete.
 pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>, LogError> {
     let Some((end, next)) = line(bytes, at)? else { return Ok(None) };
     let Some((kind, text)) = bytes.get(at..end).and_then(<[u8]>::split_first) else {
@@ -75,7 +75,8 @@ pub(super) fn part(bytes: &[u8], at: usize) -> Result<Option<(Part<'_>, usize)>,
 fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
     let Some(rest) = bytes.get(from..) else { return Ok(None) };
     let looked = rest.get(..LONGEST_LINE).unwrap_or(rest);
-    // Every line of a long answer but errors is a few digits.
+    // Nearly every line of a long answer is a few digits, so the first bytes are checked without
+    // `memchr`.
     let end = match looked.iter().take(12).position(|byte| *byte == b'\r') {
         Some(end) => end,
         None => match memchr(b'\r', looked) {
@@ -89,7 +90,8 @@ fn line(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, LogError> {
     Ok((rest.len() > end + 1).then_some((from + end, from + end + 2)))
 }
 
-/// The token that begins at `at`, and where the next one does; None if not all of it is there yet.
+/// Parses the token that begins at `at`. Returns it and the position of the next one, or `None` if
+/// it is incomplete.
 pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)>, LogError> {
     if let Some(digits) = bytes.get(at..at + MARKER).filter(|mark| mark.starts_with(b"!")) {
         let left_out = digits.get(1..MARKER - 2).and_then(number).ok_or(LONG)?;
@@ -109,7 +111,7 @@ pub(super) fn token(bytes: &[u8], at: usize) -> Result<Option<(Token<'_>, usize)
     Ok(Some((Token::Text(bytes.get(next..end).unwrap_or_default()), end + 2)))
 }
 
-/// The length of a text or list; None for nil.
+/// Parses the length of a text or list. Returns `None` for nil.
 fn length(text: &[u8]) -> Result<Option<u64>, LogError> {
     match number(text) {
         Some(-1) => Ok(None),
@@ -136,7 +138,7 @@ fn number(text: &[u8]) -> Option<i64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// Tokens of one whole answer, taken one after the other.
+/// Reads the tokens of one complete answer, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tokens<'a> {
     bytes: &'a [u8],
@@ -160,7 +162,7 @@ impl<'a> Tokens<'a> {
         Ok(token)
     }
 
-    /// The next token, unless it is an error.
+    /// Returns the next token, or an error answer as an error.
     pub(super) fn sound(&mut self) -> Result<Token<'a>, LogError> {
         match self.next()? {
             Token::Error(words) => Err(LogError::Redis(String::from_utf8_lossy(words).into())),
