@@ -314,6 +314,7 @@ impl Proof {
     /// Returns the time up to which entries inside the replayed window may have been trimmed or
     /// deleted.
     fn missing_from_window(&self, counters: &Counters) -> Option<Duration> {
+        // rule: trimmed-before-start-is-missing
         // In an empty stream, every entry up to its last id is gone.
         let first =
             if counters.first == StreamId::ZERO { counters.last_generated } else { counters.first };

@@ -19,7 +19,7 @@ fn promoted(run_id: &str, history: &str, earlier: &str, end: i64) -> Identity {
     Identity { earlier: Some((earlier.into(), end)), ..primary(run_id, history, end) }
 }
 
-/// Proven up to offset 100 of history `h1`, on this server.
+/// Returns a tracker that is proven up to offset 100 of history `h1`, on this server.
 fn proven_on(server: &Identity) -> ContinuityTracker {
     let mut tracker = ContinuityTracker::default();
     assert_eq!(tracker.observe(server), Continuity::Sound);
@@ -28,14 +28,14 @@ fn proven_on(server: &Identity) -> ContinuityTracker {
 }
 
 #[test]
-fn the_same_server_is_sound() {
+fn same_server_is_sound() {
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     assert_eq!(tracker.observe(&primary("r1", "h1", 100)), Continuity::Sound);
     assert_eq!(tracker.observe(&primary("r1", "h1", 170)), Continuity::Sound);
 }
 
 #[test]
-fn a_restart_is_doubtful_once() {
+fn restart_is_suspected_once() {
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     let again = primary("r2", "h2", 0);
     assert_eq!(tracker.observe(&again), Continuity::LossSuspected(LossSuspicion::Restarted));
@@ -43,7 +43,7 @@ fn a_restart_is_doubtful_once() {
 }
 
 #[test]
-fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
+fn failover_is_sound_only_beyond_last_proven_offset() {
     for (end, continuity) in [
         (102, Continuity::TookOver),
         (101, Continuity::TookOver),
@@ -59,14 +59,14 @@ fn a_failover_is_sound_only_beyond_the_last_proven_offset() {
 }
 
 #[test]
-fn a_replica_that_was_read_and_is_promoted_is_judged_by_its_own_offset() {
+fn compares_promoted_replica_by_its_own_offset() {
     let mut tracker = proven_on(&replica("r2", "h1", 100));
     assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", 101)), Continuity::TookOver);
     assert_eq!(tracker.observe(&promoted("r2", "h2", "h1", 101)), Continuity::Sound);
 }
 
 #[test]
-fn another_replica_of_the_same_history_is_sound_or_behind_but_never_doubtful() {
+fn other_replica_of_same_history_is_never_suspected() {
     let mut tracker = proven_on(&replica("r1", "h1", 100));
     assert_eq!(tracker.observe(&replica("r2", "h1", 99)), Continuity::Behind);
     assert_eq!(tracker.observe(&replica("r2", "h1", 100)), Continuity::Sound);
@@ -74,24 +74,24 @@ fn another_replica_of_the_same_history_is_sound_or_behind_but_never_doubtful() {
 }
 
 #[test]
-fn a_replica_that_took_over_another_history_is_doubtful() {
+fn replica_with_another_history_is_suspected() {
     let mut tracker = proven_on(&replica("r1", "h1", 100));
     let continuity = tracker.observe(&replica("r1", "h2", 500));
     assert_eq!(continuity, Continuity::LossSuspected(LossSuspicion::Resynced));
 }
 
 #[test]
-fn a_primary_that_begins_a_new_history_by_itself_is_sound() {
+fn primary_that_begins_new_history_by_itself_is_sound() {
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     assert_eq!(tracker.observe(&primary("r1", "h2", 100)), Continuity::Sound);
-    // Unless it followed somebody in between.
+    // Except if it was a replica in between.
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     let continuity = tracker.observe(&promoted("r1", "h3", "h2", 90));
     assert_eq!(continuity, Continuity::LossSuspected(LossSuspicion::Resynced));
 }
 
 #[test]
-fn an_offset_of_a_history_that_has_ended_proves_nothing() {
+fn offset_of_ended_history_proves_nothing() {
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     tracker.observe(&primary("r2", "h2", 0));
     tracker.prove("h1", 1_000);
@@ -99,7 +99,7 @@ fn an_offset_of_a_history_that_has_ended_proves_nothing() {
 }
 
 #[test]
-fn the_answers_of_info_are_read_totally() {
+fn rejects_info_with_missing_fields() {
     let server = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n";
     let replication = "# Replication\r\nrole:slave\r\nmaster_replid:h1\r\n\
         master_replid2:0000\r\nmaster_repl_offset:42\r\nsecond_repl_offset:-1\r\n";
@@ -116,7 +116,7 @@ fn the_answers_of_info_are_read_totally() {
 }
 
 #[test]
-fn another_process_or_another_history_is_another_server_even_if_it_is_sound() {
+fn other_process_or_history_is_another_server() {
     let tracker = proven_on(&primary("r1", "h1", 100));
     assert!(!tracker.is_another(&primary("r1", "h1", 170)));
     assert!(tracker.is_another(&promoted("r2", "h2", "h1", 102)));
@@ -126,16 +126,16 @@ fn another_process_or_another_history_is_another_server_even_if_it_is_sound() {
 }
 
 #[test]
-fn a_stream_given_away_by_the_server_that_was_read_is_not_doubted() {
+fn migrated_stream_is_not_suspected() {
     let from =
         |run_id: &str| Identity { moved_from: Some(run_id.into()), ..primary("r2", "h2", 7) };
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     assert_eq!(tracker.observe(&from("r1")), Continuity::Moved);
     assert_eq!(tracker.observe(&from("r1")), Continuity::Sound);
-    // What the server there may lose from now on is its own.
+    // From now on, losses of the new server count.
     let again = Identity { run_id: "r3".into(), history: "h3".into(), ..from("r1") };
     assert_eq!(tracker.observe(&again), Continuity::LossSuspected(LossSuspicion::Restarted));
-    // One that was started again before it gave the stream away may have lost something.
+    // A server that was restarted before it released the slot may have lost messages.
     let mut tracker = proven_on(&primary("r1", "h1", 100));
     assert_eq!(tracker.observe(&from("r9")), Continuity::LossSuspected(LossSuspicion::Restarted));
 }

@@ -1,4 +1,4 @@
-//! Readings made by hand, on a clock that is moved by hand.
+//! Tests with constructed readings, on a manual clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn key(digits: &str) -> Key {
     Key::from_hex(&digits.repeat(32)).unwrap()
 }
 
-/// A stream that the server has, as its counters tell it.
+/// A stream on the server, with its counters.
 #[derive(Clone, Debug, Default)]
 struct Kept {
     entries: Vec<Entry>,
@@ -43,7 +43,7 @@ impl Kept {
     }
 }
 
-/// A server, and the fold that reads it.
+/// A server, and the fold that follows it.
 struct Scene {
     fold: Fold,
     queue: Queue,
@@ -78,7 +78,7 @@ impl Scene {
         let mut tracks = [Checkpoint::new(StreamId::ZERO, 0, 0, true); Stream::ALL.len()];
         tracks[STREAM.index()] = Checkpoint::new(cursor, 0, read as u64, true);
         let as_of = self.now().earlier_by(SECOND);
-        // As the follower does.
+        // Confirms the position, as the follower does.
         self.fold.writer.confirm(as_of);
         self.fold.resume(Some(Recalled { tracks, as_of: Some(as_of), key_is_proven }));
         self
@@ -119,12 +119,12 @@ impl Scene {
         self.add(stream, id, fields);
     }
 
-    /// Publishes a revocation in which somebody has hidden one field in the value of another.
+    /// Publishes a revocation that was re-cut: one field is hidden in the value of another.
     fn publish_recut(&mut self, session: &str) {
         self.publish_fields(STREAM, &[("session_id", session), ("edge_id", "un\nclean")]);
     }
 
-    /// Publishes a message that is well signed and names nothing.
+    /// Publishes a message with a valid signature that names nothing to revoke.
     fn publish_malformed(&mut self) {
         self.publish_fields(STREAM, &[("zone_id", "z-1")]);
     }
@@ -137,7 +137,7 @@ impl Scene {
         kept.added += 1;
     }
 
-    /// Reads once, at most so many entries.
+    /// Reads once, at most `count` entries.
     fn read_at_most(&mut self, count: usize) {
         let now = self.now();
         let cursors = self.fold.cursors(now.wall);
@@ -175,7 +175,7 @@ impl Scene {
     }
 
     fn verdict(&self, session: &str) -> Verdict {
-        // Made now, and so after every hole that a test makes.
+        // Issued now, and so after every gap in these tests.
         let made = self.now().wall.as_secs().cast_signed();
         let claims = Claims::new(session, made, made + 900);
         self.fold.writer.decide(&claims, &Checks::default(), self.now())
@@ -203,7 +203,7 @@ const NO_SIGNATURE: Option<Unready> = Some(Unready::NotReady(NotReady::NoSignatu
 const NOT_PROVISIONED: Option<Unready> = Some(Unready::NotReady(NotReady::NotProvisioned));
 
 #[test]
-fn history_in_which_nothing_verifies_is_not_ready() {
+fn history_without_valid_signature_is_not_ready() {
     let mut scene = Scene::new(Options::default());
     for n in 0..3 {
         scene.publish(&format!("ar-{n}"), &key("2b"));
@@ -211,7 +211,7 @@ fn history_in_which_nothing_verifies_is_not_ready() {
     scene.read();
     scene.read();
     assert_eq!(scene.unready(), NO_SIGNATURE);
-    assert!(!scene.is_degraded(), "not ready says it already");
+    assert!(!scene.is_degraded(), "not ready already covers it");
     assert_eq!(scene.queue.len(), 0, "the messages may be good");
     scene.publish("right", &key("1a"));
     scene.read();
@@ -221,7 +221,7 @@ fn history_in_which_nothing_verifies_is_not_ready() {
 }
 
 #[test]
-fn one_forged_message_after_an_empty_history_alarms_only() {
+fn forged_message_after_empty_history_only_raises_alarm() {
     let mut scene = Scene::new(Options::default());
     scene.read();
     assert_eq!(scene.unready(), None);
@@ -231,7 +231,7 @@ fn one_forged_message_after_an_empty_history_alarms_only() {
     scene.read();
     assert_eq!((scene.unready(), scene.is_degraded()), (None, true));
     assert!(scene.is_admitted("forged"));
-    assert_eq!(scene.queue.len(), 0, "nothing shows that the key is right");
+    assert_eq!(scene.queue.len(), 0, "the key is not proven to be right");
 
     scene.publish("good", &key("1a"));
     scene.read();
@@ -241,7 +241,7 @@ fn one_forged_message_after_an_empty_history_alarms_only() {
 }
 
 #[test]
-fn alarm_is_logged_once_when_it_begins_and_once_when_it_ends() {
+fn logs_alarm_once_at_start_and_once_at_end() {
     const BEGIN: &str = "ERROR caracal_revocation_stream::fold::freshness: messages arrive that no";
     const END: &str =
         "INFO caracal_revocation_stream::fold::freshness: every message verifies again";
@@ -258,7 +258,7 @@ fn alarm_is_logged_once_when_it_begins_and_once_when_it_ends() {
         scene.read();
     }
     assert_eq!((logged::count(BEGIN), logged::count(END)), (1, 0));
-    assert_eq!(logged::count("set STREAMS_HMAC_KEY to the producers' key"), 1, "the way out");
+    assert_eq!(logged::count("set STREAMS_HMAC_KEY to the producers' key"), 1, "the log names the action");
     scene.publish("good", &key("1a"));
     for _ in 0..100 {
         scene.wait(1);
@@ -296,7 +296,7 @@ fn repeated_messages_are_logged_once_a_minute_and_counted() {
 const UUID: &str = "0198b0c2-7d10-7a11-8f00-000000000001";
 
 #[test]
-fn repeated_invalidation_makes_nothing_stale_again() {
+fn repeated_invalidation_invalidates_nothing_again() {
     let mut scene = Scene::new(Options::default());
     let streams = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
     let generations = |scene: &Scene| {
@@ -310,7 +310,7 @@ fn repeated_invalidation_makes_nothing_stale_again() {
         scene.read();
         assert_eq!(generations(&scene), (1, 1));
     }
-    // Without an id of its own a message may be another of the same words.
+    // A message without its own id may be another message with the same fields.
     for again in 2..5 {
         for stream in streams {
             scene.publish_fields(stream, &[("zone_id", "z-1")]);
@@ -327,7 +327,7 @@ fn repeated_invalidation_makes_nothing_stale_again() {
 }
 
 #[test]
-fn recut_invalidations_are_covered_at_once_and_then_ever_less_often() {
+fn covers_recut_invalidations_at_once_then_less_often() {
     let mut scene = Scene::new(Options::default());
     scene.read();
     let generation = |scene: &Scene| scene.fold.writer.zone("other").policy_generation;
@@ -343,7 +343,7 @@ fn recut_invalidations_are_covered_at_once_and_then_ever_less_often() {
         scene.wait(1);
     }
     assert_eq!(when, [0, 1, 3, 7, 15, 31, 61, 91]);
-    // The last of them is covered in its turn.
+    // The last one is covered when its pause has passed.
     let before = generation(&scene);
     scene.wait(30);
     scene.read();
@@ -375,7 +375,7 @@ fn alarm_ends_a_minute_after_the_last_failure() {
 }
 
 #[test]
-fn forged_message_dated_ahead_does_not_alarm_for_ever() {
+fn alarm_for_forged_message_with_future_id_ends() {
     let mut scene = Scene::new(Options::default());
     scene.publish("good", &key("1a"));
     scene.read();
@@ -390,7 +390,7 @@ fn forged_message_dated_ahead_does_not_alarm_for_ever() {
 }
 
 #[test]
-fn snapshot_of_a_proven_key_stays_ready_with_a_forged_history() {
+fn snapshot_with_proven_key_stays_ready_despite_forged_history() {
     for (key_is_proven, unready) in [(true, None), (false, NO_SIGNATURE)] {
         let mut scene = Scene::new(Options::default()).recalling(0, key_is_proven);
         scene.publish("forged", &key("2b"));
@@ -404,14 +404,14 @@ fn snapshot_of_a_proven_key_stays_ready_with_a_forged_history() {
 }
 
 #[test]
-fn strict_is_unknown_beyond_the_bound_while_signatures_fail() {
+fn strict_is_unknown_beyond_bound_while_signatures_fail() {
     let mut scene = Scene::new(Options::strict());
     scene.publish("good", &key("1a"));
     scene.read();
-    // Beyond the horizon of a strict start.
+    // Wait until tokens are beyond the horizon of a strict start.
     scene.wait(300);
     scene.read();
-    // The producers have another key now.
+    // From now on the producers use another key.
     scene.publish("hidden", &key("2b"));
     for _ in 0..5 {
         scene.read();
@@ -423,7 +423,7 @@ fn strict_is_unknown_beyond_the_bound_while_signatures_fail() {
     assert!(matches!(scene.verdict("hidden"), Verdict::Unknown(Unknown::Stale { .. })));
     assert_eq!((scene.unready(), scene.is_degraded()), (Some(Unready::Stale), true));
     let position = scene.fold.position().unwrap();
-    assert!(scene.now().elapsed_since(position.as_of) > 5 * SECOND, "nor is a snapshot fresher");
+    assert!(scene.now().elapsed_since(position.as_of) > 5 * SECOND, "a snapshot is no fresher");
 
     scene.wait(60);
     scene.publish("good", &key("1a"));
@@ -440,7 +440,7 @@ fn strict_is_unknown_beyond_the_bound_while_signatures_fail() {
 }
 
 #[test]
-fn strict_start_behind_a_failed_message_is_as_old_as_that() {
+fn strict_start_is_as_old_as_failed_message() {
     let mut scene = Scene::new(Options::strict());
     scene.publish("good", &key("1a"));
     scene.wait(1);
@@ -453,14 +453,15 @@ fn strict_start_behind_a_failed_message_is_as_old_as_that() {
 }
 
 #[test]
-fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
+fn is_fresh_after_snapshot_only_once_everything_was_reread() {
     let mut scene = Scene::new(Options::default());
     for n in 0..6 {
         scene.publish(&format!("ar-{n}"), &key("1a"));
         scene.wait(1);
     }
     let mut scene = scene.recalling(6, true);
-    // The server lost its last two in a crash, and gave ids below the last one to others.
+    // The server lost its last two entries in a crash, and assigned ids below the last one to
+    // others.
     let lost = scene.entries().split_off(4);
     let below = scene.entries()[3].id;
     scene.streams[STREAM.index()].as_mut().unwrap().added = 4;
@@ -469,9 +470,9 @@ fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
     }
     scene.wait(1);
     scene.publish("later", &key("1a"));
-    assert!(scene.entries()[5].id < lost[1].id, "at or below the cursor of the snapshot");
+    assert!(scene.entries()[5].id < lost[1].id, "below the cursor of the snapshot");
 
-    // As fresh as the snapshot, and no fresher, until everything was read.
+    // Until everything was read, the view is only as fresh as the snapshot.
     let age = |scene: &Scene| scene.fold.writer.staleness(scene.now()).unwrap();
     for _ in 0..3 {
         scene.read_at_most(2);
@@ -487,7 +488,7 @@ fn reads_every_entry_again_after_a_snapshot_before_it_is_fresh() {
 }
 
 #[test]
-fn snapshot_still_shows_that_trimmed_history_was_read() {
+fn snapshot_proves_that_trimmed_history_was_read() {
     let mut scene = Scene::new(Options::default());
     for n in 0..6 {
         scene.publish(&format!("ar-{n}"), &key("1a"));
@@ -512,7 +513,7 @@ fn snapshot_still_shows_that_trimmed_history_was_read() {
 }
 
 #[test]
-fn none_of_the_streams_is_not_provisioned() {
+fn missing_streams_are_reported_as_not_provisioned() {
     let mut scene = Scene::new(Options::default()).requiring_streams().without_streams();
     for _ in 0..3 {
         scene.read();
@@ -520,13 +521,13 @@ fn none_of_the_streams_is_not_provisioned() {
         assert!(!scene.is_admitted("anybody"));
     }
     assert!(scene.fold.position().is_none());
-    // One command makes them; one of them is enough, what is missing cannot have been trimmed.
+    // One stream is enough, because a missing stream cannot have been trimmed.
     scene.streams[STREAM.index()] = Some(Kept::default());
     scene.read();
     assert_eq!(scene.unready(), None);
     assert!(scene.is_admitted("anybody"));
 
-    // Later they are known to have been there: a hole, as ever.
+    // Once the streams existed, their absence is a gap.
     scene.streams = PerStream::default();
     scene.read();
     scene.read();
@@ -543,7 +544,7 @@ fn streams_that_may_be_missing_count_as_empty() {
 }
 
 #[test]
-fn snapshot_does_not_lend_its_streams_to_another_server() {
+fn snapshot_does_not_prove_streams_of_another_server() {
     let mut scene = Scene::new(Options::default()).requiring_streams();
     scene.publish("known", &key("1a"));
     let mut scene = scene.recalling(1, true).without_streams();
@@ -566,18 +567,18 @@ fn message_read_again_is_reported_once() {
     scene.publish("forged too", &key("2b"));
     scene.read();
     assert!(scene.fold.is_tailing());
-    assert_eq!(scene.queue.len(), 2, "the new one alone");
+    assert_eq!(scene.queue.len(), 2, "only the new message is added");
 }
 
 #[test]
-fn message_of_a_stream_made_anew_is_reported() {
+fn reports_message_of_stream_that_was_created_again() {
     let mut scene = Scene::new(Options::default());
     scene.publish("right", &key("1a"));
     scene.publish("forged", &key("2b"));
     scene.read();
     scene.streams[STREAM.index()] = None;
     scene.read();
-    // By a server whose clock is behind.
+    // The server's clock is behind.
     scene.publish_at(StreamId::new(1, 0), "other", &key("2b"));
     scene.read();
     assert_eq!(scene.queue.len(), 2);

@@ -10,7 +10,7 @@ fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
 }
 
-/// A stream that holds entries `first..=last`, of `added` ever added.
+/// The head of a stream that contains entries `first..=last`, of `added` ever added.
 fn head(first: u64, last: u64, added: u64) -> Head {
     Head::Present(Counters {
         last_generated: id(last),
@@ -24,13 +24,13 @@ fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
     Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
 }
 
-/// The first pass over a stream.
+/// The result of the first complete read of a stream.
 fn passed_first(as_of: u64) -> Passed {
     let unshown_up_to = Some(SERVER_TIME);
     Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to, is_young: false }
 }
 
-/// The first pass over a stream of which everything that was ever added was read.
+/// The result of the first complete read of a stream from which no entry was removed.
 fn passed_young(as_of: u64) -> Result<Option<Passed>, Hole> {
     Ok(Some(Passed { is_young: true, ..passed_first(as_of) }))
 }
@@ -39,7 +39,7 @@ fn passed_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Passed>, Ho
     Ok(Some(Passed { lost_up_to: Some(lost_up_to), ..passed_first(as_of) }))
 }
 
-/// A proof that has read entries 11, 12 and 13 of 3 ever added.
+/// Returns a proof that has read entries 11, 12 and 13, the only ones ever added.
 fn tailing() -> Proof {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(11, 13, 3), at(1), SERVER_TIME), Ok(None));
@@ -50,7 +50,7 @@ fn tailing() -> Proof {
 }
 
 #[test]
-fn an_empty_or_missing_stream_is_complete_at_once() {
+fn empty_or_missing_stream_is_complete_at_once() {
     for nothing in [Head::Missing, head(0, 0, 0)] {
         let mut proof = Proof::since(id(10));
         assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed_young(1));
@@ -58,17 +58,17 @@ fn an_empty_or_missing_stream_is_complete_at_once() {
 }
 
 #[test]
-fn a_stream_read_from_its_first_entry_is_complete() {
+fn stream_read_from_first_entry_is_complete() {
     assert!(tailing().is_tailing());
 }
 
 #[test]
-fn nothing_new_is_a_proof_as_of_the_time_it_was_asked() {
+fn answer_without_entries_proves_as_of_its_question() {
     assert_eq!(tailing().head(head(11, 13, 3), at(7), SERVER_TIME), passed(7));
 }
 
 #[test]
-fn trimming_behind_the_cursor_is_no_hole() {
+fn trimming_behind_cursor_is_no_gap() {
     assert_eq!(tailing().head(head(13, 13, 3), at(7), SERVER_TIME), passed(7));
     let mut proof = tailing();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
@@ -77,7 +77,7 @@ fn trimming_behind_the_cursor_is_no_hole() {
 }
 
 #[test]
-fn entries_added_after_the_counters_were_taken_count_for_the_next_check() {
+fn entries_after_counters_count_for_next_check() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), passed(7));
@@ -86,7 +86,7 @@ fn entries_added_after_the_counters_were_taken_count_for_the_next_check() {
 }
 
 #[test]
-fn a_check_stays_pending_over_several_reads() {
+fn check_stays_pending_over_several_reads() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 15, 5), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), Ok(None));
@@ -95,35 +95,35 @@ fn a_check_stays_pending_over_several_reads() {
 }
 
 #[test]
-fn a_trimmed_entry_in_front_of_the_cursor_is_a_hole() {
+fn trimmed_entry_ahead_of_cursor_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(15)), Err(Hole::Count));
 }
 
 #[test]
-fn a_deleted_last_entry_is_a_hole_at_once() {
+fn deleted_last_entry_is_a_gap_at_once() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.drained(), Err(Hole::Count));
 }
 
 #[test]
-fn a_deleted_entry_is_a_hole_also_when_later_ones_were_read() {
+fn deleted_entry_before_later_ones_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(15)), Err(Hole::Count));
 }
 
 #[test]
-fn a_stream_that_is_gone_is_a_hole_and_then_complete_with_a_horizon() {
+fn deleted_stream_is_a_gap_then_complete_with_horizon() {
     let mut proof = tailing();
     assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
     proof.restart();
     let lost_up_to = Some(SERVER_TIME);
     let passed_again = Passed { lost_up_to, is_young: true, ..passed_first(8) };
     assert_eq!(proof.head(Head::Missing, at(8), SERVER_TIME), Ok(Some(passed_again)));
-    // One hole, told once: while nobody makes the stream anew, the view is fresh.
+    // The gap is reported once. While the stream stays missing, the view is fresh.
     assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), passed(9));
     assert_eq!(proof.head(head(21, 21, 1), at(10), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(21)), passed(10));
@@ -131,7 +131,7 @@ fn a_stream_that_is_gone_is_a_hole_and_then_complete_with_a_horizon() {
 }
 
 #[test]
-fn ids_or_counts_that_go_back_are_holes() {
+fn ids_or_counts_that_go_back_are_gaps() {
     assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
     assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(Hole::Count));
     let mut proof = tailing();
@@ -139,8 +139,9 @@ fn ids_or_counts_that_go_back_are_holes() {
 }
 
 #[test]
-fn a_stream_made_anew_with_as_many_entries_is_a_hole() {
-    // Refilled past the cursor: the ids are ahead, three were added again, none was read.
+fn recreated_stream_with_as_many_entries_is_a_gap() {
+    // Refilled beyond the cursor: the ids are higher, three entries were added again, and none was
+    // read.
     let mut proof = tailing();
     assert_eq!(proof.head(head(21, 23, 3), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(21)), Ok(None));
@@ -149,7 +150,7 @@ fn a_stream_made_anew_with_as_many_entries_is_a_hole() {
 }
 
 #[test]
-fn entries_with_ids_from_before_the_window_are_read_and_counted() {
+fn reads_and_counts_entries_from_before_window() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.cursor(), StreamId::ZERO);
     assert_eq!(proof.head(head(3, 4, 2), at(1), SERVER_TIME), Ok(None));
@@ -158,17 +159,17 @@ fn entries_with_ids_from_before_the_window_are_read_and_counted() {
 }
 
 #[test]
-fn history_trimmed_before_the_window_raises_no_horizon() {
+fn history_trimmed_before_window_raises_no_horizon() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(9, 12, 500), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    assert!(!proof.is_tailing(), "the counters must be asked once more, after the replay");
+    assert!(!proof.is_tailing(), "the counters must be read again after the replay");
     assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), Ok(Some(passed_first(2))));
 }
 
 #[test]
-fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
+fn history_trimmed_inside_window_raises_horizon_to_first_entry() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(11, 12, 500), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
@@ -178,17 +179,17 @@ fn history_trimmed_inside_the_window_raises_the_horizon_to_its_first_entry() {
 }
 
 #[test]
-fn history_trimmed_to_nothing_raises_the_horizon_to_its_last_id() {
+fn history_trimmed_to_nothing_raises_horizon_to_last_id() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(0, 40, 500), at(1), SERVER_TIME), Ok(None));
-    // The cursor is behind the last id and no entry will come to move it there.
+    // The cursor is behind the last id, and no entry will move it there.
     assert_eq!(proof.drained(), Ok(None));
     assert_eq!(proof.head(head(0, 40, 500), at(2), SERVER_TIME), Ok(None));
     assert_eq!(proof.drained(), passed_without(2, Duration::from_millis(40)));
 }
 
 #[test]
-fn an_entry_deleted_inside_the_window_raises_the_horizon() {
+fn entry_deleted_inside_window_raises_horizon() {
     let deleted = |last| {
         Head::Present(Counters {
             last_generated: id(last),
@@ -205,11 +206,11 @@ fn an_entry_deleted_inside_the_window_raises_the_horizon() {
 }
 
 #[test]
-fn a_server_that_does_not_count_proves_nothing_but_that_ids_do_not_go_back() {
+fn server_without_counters_proves_only_growing_ids() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(Head::Uncounted(id(12)), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), passed_young(1));
-    // Whatever was deleted in between.
+    // Deleted entries in between are not detected.
     assert_eq!(proof.head(Head::Uncounted(id(15)), at(2), SERVER_TIME), Ok(None));
     assert_eq!(proof.drained(), passed(2));
     let back = proof.head(Head::Uncounted(id(11)), at(3), SERVER_TIME);
@@ -217,7 +218,7 @@ fn a_server_that_does_not_count_proves_nothing_but_that_ids_do_not_go_back() {
 }
 
 #[test]
-fn a_whole_stream_that_is_older_than_the_window_was_not_made_anew_inside_it() {
+fn complete_stream_older_than_window_is_not_young() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(9, 12, 2), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(9)), Ok(None));
@@ -225,7 +226,7 @@ fn a_whole_stream_that_is_older_than_the_window_was_not_made_anew_inside_it() {
 }
 
 #[test]
-fn a_stream_read_again_is_counted_once() {
+fn counts_entries_once_when_rereading() {
     let mut proof = tailing();
     proof.reread();
     assert_eq!(proof.cursor(), StreamId::ZERO);
@@ -239,13 +240,13 @@ fn a_stream_read_again_is_counted_once() {
 }
 
 #[test]
-fn a_stream_read_again_is_proven_only_when_its_end_is_reached() {
+fn reread_stream_is_proven_only_at_its_end() {
     let mut proof = tailing();
     proof.reread();
     assert_eq!(proof.head(head(12, 13, 3), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     assert_eq!(proof.entry(id(13)), passed(7));
-    // Nothing is left of what was read before.
+    // Every entry that was read before is gone now.
     proof.reread();
     assert_eq!(proof.head(head(0, 13, 3), at(8), SERVER_TIME), Ok(None));
     assert_eq!(proof.drained(), passed(8));
@@ -253,13 +254,13 @@ fn a_stream_read_again_is_proven_only_when_its_end_is_reached() {
 }
 
 #[test]
-fn a_stream_read_again_that_ends_earlier_is_a_hole() {
+fn reread_stream_that_ends_earlier_is_a_gap() {
     let mut proof = tailing();
     proof.reread();
     assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
 }
 
-/// A proof that counts on after entries 11, 12 and 13, and has read these again.
+/// Returns a proof that resumed after entries 11, 12 and 13, and has read these again.
 fn resumed() -> Proof {
     let proof = Proof::resumed(id(10), &tailing().checkpoint().unwrap());
     assert_eq!(proof.cursor(), StreamId::ZERO, "everything is read again");
@@ -268,7 +269,7 @@ fn resumed() -> Proof {
 }
 
 #[test]
-fn resumed_proof_counts_on_and_passes_once_everything_was_read_again() {
+fn resumed_proof_passes_once_everything_was_reread() {
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
     for again in [11, 12] {
@@ -279,7 +280,7 @@ fn resumed_proof_counts_on_and_passes_once_everything_was_read_again() {
     assert_eq!(proof.entry(id(14)), passed(7));
     assert!(proof.checkpoint().is_some());
 
-    // Nothing is left of what was read before: trimmed, and no hole.
+    // Every entry that was read before was trimmed, which is no gap.
     let mut proof = resumed();
     assert_eq!(proof.head(head(14, 14, 4), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), passed(7));
@@ -290,10 +291,10 @@ fn resumed_proof_counts_on_and_passes_once_everything_was_read_again() {
 }
 
 #[test]
-fn resumed_proof_reads_ids_given_twice_and_counts_them_as_read() {
+fn resumed_proof_reads_reused_ids_without_counting_them() {
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 15, 4), at(7), SERVER_TIME), Ok(None));
-    // Entry 13 was lost; another has an id that had been passed.
+    // Entry 13 was lost, and another entry has an id below the cursor.
     for entry in [StreamId::new(11, 0), StreamId::new(12, 0), StreamId::new(12, 1)] {
         assert_eq!(proof.entry(entry), Ok(None));
     }
@@ -301,7 +302,7 @@ fn resumed_proof_reads_ids_given_twice_and_counts_them_as_read() {
 }
 
 #[test]
-fn resumed_proof_finds_what_is_missing_after_its_end() {
+fn resumed_proof_detects_gap_after_its_end() {
     assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
     assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
     let mut proof = resumed();
@@ -313,22 +314,22 @@ fn resumed_proof_finds_what_is_missing_after_its_end() {
 }
 
 #[test]
-fn a_proof_stands_nowhere_while_it_reads_history_or_reads_again() {
+fn has_no_checkpoint_while_replaying_or_rereading() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.checkpoint(), None);
     assert_eq!(proof.head(head(11, 13, 5), at(1), SERVER_TIME), Ok(None));
     for n in 11..=13 {
         assert_eq!(proof.entry(id(n)), Ok(None));
     }
-    assert_eq!(proof.checkpoint(), None, "two are missing, and it is not known from where");
+    assert_eq!(proof.checkpoint(), None, "two entries are missing at an unknown place");
     let mut proof = tailing();
     proof.reread();
-    assert_eq!(proof.checkpoint(), None, "what comes may have replaced what was counted");
+    assert_eq!(proof.checkpoint(), None, "the next entries may have replaced counted ones");
     assert_eq!(proof.drained(), Ok(None));
     assert!(proof.checkpoint().is_some());
 }
 
-/// The counters of a stream whose newest entry that was deleted has this id.
+/// The head of a stream whose newest deleted entry has the id `max_deleted`.
 fn head_with_deleted(first: u64, last: u64, added: u64, max_deleted: u64) -> Head {
     let Head::Present(counters) = head(first, last, added) else { panic!("it is present") };
     Head::Present(Counters { max_deleted: id(max_deleted), ..counters })
@@ -336,8 +337,8 @@ fn head_with_deleted(first: u64, last: u64, added: u64, max_deleted: u64) -> Hea
 
 #[test]
 fn equal_counts_after_takeover_hide_no_removal() {
-    // The next server lacks entry 13, and got 14 and 15, of which one was removed before anybody
-    // read it: one was lost and one removed, so the counts agree.
+    // The next server lacks entry 13. It got entries 14 and 15, and one of them was removed before
+    // it was read. One entry was lost and one removed, so the counts agree.
     for removed in [head_with_deleted(11, 15, 4, 14), head_with_deleted(15, 15, 4, 0)] {
         let mut proof = tailing();
         proof.reread();
@@ -361,7 +362,7 @@ fn equal_counts_after_takeover_hide_no_removal() {
 }
 
 #[test]
-fn stale_counters_of_the_server_before_prove_nothing_after_takeover() {
+fn counters_of_previous_server_prove_nothing_after_takeover() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 15, 5), at(5), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), Ok(None));

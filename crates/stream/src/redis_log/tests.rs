@@ -1,4 +1,4 @@
-//! Against a server that follows a script: what a real one does only when the moment is right.
+//! Tests against a scripted server, for behaviour that a real one shows only at certain moments.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::wire::Certificates;
 /// The commands that arrived, by their first words.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// What the server is like.
+/// The behaviour of the server.
 #[derive(Debug, Default)]
 struct Script {
     is_replica: AtomicBool,
@@ -77,7 +77,7 @@ async fn serve(stream: TcpStream, heard: Heard, script: Arc<Script>) -> std::io:
     }
 }
 
-/// The number in a line such as `*3`.
+/// Reads the number in a line such as `*3`.
 async fn number(reading: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<usize> {
     let mut line = String::new();
     reading.read_line(&mut line).await?;
@@ -119,7 +119,7 @@ async fn read(log: &mut RedisLog, ms: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn what_was_asked_ahead_is_answered_without_asking_again() {
+async fn uses_prefetched_reply_without_asking_again() {
     let (mut log, heard) = open().await;
     assert_eq!(read(&mut log, 10).await, [11]);
     log.read_ahead(&after(11)).await.unwrap();
@@ -129,13 +129,13 @@ async fn what_was_asked_ahead_is_answered_without_asking_again() {
 }
 
 #[tokio::test]
-async fn what_was_asked_ahead_is_thrown_away_where_the_reading_goes_on_elsewhere() {
+async fn drops_prefetched_reply_when_cursor_changes() {
     let (mut log, _) = open().await;
     assert_eq!(read(&mut log, 10).await, [11]);
     log.read_ahead(&after(11)).await.unwrap();
-    // A hole was found in what was read: from the beginning again.
+    // A gap was found, so the stream is read again from an earlier cursor.
     assert_eq!(read(&mut log, 5).await, [6]);
-    assert_eq!(read(&mut log, 6).await, [7], "and nothing of it is left");
+    assert_eq!(read(&mut log, 6).await, [7], "the prefetched reply was dropped");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn demoted_primary_is_not_fresh_in_the_next_answer() {
 }
 
 #[tokio::test]
-async fn asks_who_the_server_is_with_each_proof_and_never_without_one() {
+async fn asks_for_identity_with_each_proof_only() {
     let (mut log, heard) = open().await;
     heard.lock().unwrap().clear();
     let wait = Some(Duration::from_secs(1));
@@ -171,7 +171,7 @@ async fn asks_who_the_server_is_with_each_proof_and_never_without_one() {
 }
 
 #[tokio::test]
-async fn asks_for_large_counters_rarely_and_without_the_last_entry() {
+async fn asks_for_large_counters_rarely_and_without_last_entry() {
     let (mut log, heard, script) = open_scripted().await;
     script.is_large.store(true, Ordering::SeqCst);
     let began = Instant::now();
@@ -189,7 +189,7 @@ async fn asks_for_large_counters_rarely_and_without_the_last_entry() {
 }
 
 #[tokio::test]
-async fn asks_for_large_counters_at_once_where_a_stream_is_read_again() {
+async fn asks_for_large_counters_at_once_when_rereading() {
     let (mut log, heard, script) = open_scripted().await;
     script.is_large.store(true, Ordering::SeqCst);
     let large = || {

@@ -23,7 +23,7 @@ fn fault(values: &[(&str, &str)]) -> &'static str {
 }
 
 #[test]
-fn a_missing_or_unusable_setting_is_named() {
+fn names_missing_or_invalid_setting() {
     let url = ("REDIS_URL", "redis://localhost");
     let key = ("STREAMS_HMAC_KEY", KEY);
     assert_eq!(fault(&[key]), "REDIS_URL");
@@ -38,12 +38,12 @@ fn a_missing_or_unusable_setting_is_named() {
 }
 
 #[test]
-fn a_published_mode_refuses_to_start_without_a_key() {
+fn published_mode_requires_key() {
     for mode in [None, Some("rc"), Some("stable")] {
         let mut values = vec![("REDIS_URL", "redis://localhost")];
         values.extend(mode.map(|mode| ("CARACAL_MODE", mode)));
         assert_eq!(fault(&values), "STREAMS_HMAC_KEY", "{mode:?}");
-        // A key that is on its way out signs nothing, so it does not stand in for the current.
+        // The previous key signs nothing, so it does not replace the current one.
         values.push(("STREAMS_HMAC_KEY_PREVIOUS", KEY));
         assert_eq!(fault(&values), "STREAMS_HMAC_KEY", "{mode:?}");
     }
@@ -52,14 +52,14 @@ fn a_published_mode_refuses_to_start_without_a_key() {
 }
 
 #[test]
-fn a_key_in_development_is_a_key_all_the_same() {
+fn development_mode_uses_key_that_is_set() {
     let values =
         [("REDIS_URL", "redis://localhost"), ("CARACAL_MODE", "dev"), ("STREAMS_HMAC_KEY", KEY)];
     assert!(settings(&values).unwrap().keys().verifies());
 }
 
 #[test]
-fn a_password_of_its_own_completes_an_address_without_one() {
+fn password_setting_completes_address_without_one() {
     let password = |url| {
         let key = ("STREAMS_HMAC_KEY", KEY);
         let settings = settings(&[("REDIS_URL", url), ("REDIS_PASSWORD", "own\n"), key]).unwrap();
@@ -70,7 +70,7 @@ fn a_password_of_its_own_completes_an_address_without_one() {
 }
 
 #[test]
-fn every_kind_of_address_is_understood() {
+fn parses_every_kind_of_address() {
     for (url, address) in [
         ("redis://localhost", "localhost:6379"),
         ("redis://user:secret@redis.internal:7000/2", "redis.internal:7000"),
@@ -94,7 +94,7 @@ fn every_kind_of_address_is_understood() {
 }
 
 #[test]
-fn sentinels_are_named_in_full_and_instead_of_an_address() {
+fn sentinels_need_all_settings_and_replace_address() {
     let key = ("STREAMS_HMAC_KEY", KEY);
     let list = ("REDIS_SENTINELS", "s1, s2:7000,[::1]:7001");
     let master = ("REDIS_SENTINEL_MASTER", "caracal");
@@ -118,7 +118,7 @@ fn sentinels_are_named_in_full_and_instead_of_an_address() {
 }
 
 #[test]
-fn nodes_of_a_cluster_stand_instead_of_an_address() {
+fn cluster_nodes_replace_address() {
     let key = ("STREAMS_HMAC_KEY", KEY);
     let nodes = ("REDIS_CLUSTER_NODES", "n1,n2:7000");
     let shown = settings(&[key, nodes, ("REDIS_PASSWORD", "hunter2")]).unwrap();
@@ -131,7 +131,7 @@ fn nodes_of_a_cluster_stand_instead_of_an_address() {
 }
 
 #[test]
-fn a_secret_is_read_from_the_file_that_is_named_before_the_value() {
+fn secret_file_takes_precedence_over_value() {
     let folder = std::env::temp_dir().join(format!("caracal-settings-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = |name: &str, text: &str| {
@@ -175,7 +175,7 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn bounds_and_strictness_are_read_and_checked() {
+fn reads_and_checks_bounds_and_strict_mode() {
     let with = |values: &[(&str, &str)]| {
         let address = [("REDIS_URL", "redis://localhost"), ("STREAMS_HMAC_KEY", KEY)];
         settings(&[&address, values].concat())
@@ -208,7 +208,7 @@ fn names_a_variable_that_is_not_text() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    // An environment of its own: this test again, as a child.
+    // Runs this test again as a child process, with its own environment.
     const CHILD: &str = "CARACAL_TEST_OF_SETTINGS";
     if std::env::var_os(CHILD).is_some() {
         println!("error: {}", Settings::from_env().unwrap_err());

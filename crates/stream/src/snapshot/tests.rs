@@ -45,7 +45,7 @@ fn sealed() -> Vec<u8> {
     format::seal(&snapshot(), &key("1a"))
 }
 
-/// What recalling these bytes leads to, and that a failure changes nothing.
+/// Restores a state from these bytes. Asserts that a failure changes nothing.
 fn restore(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
@@ -58,7 +58,7 @@ fn restore(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
 }
 
 #[test]
-fn says_after_a_restart_what_it_said_before() {
+fn restored_state_equals_saved_state() {
     let recalled = restore(&sealed(), ring()).unwrap();
     assert_eq!(recalled.tracks, tracks());
     assert!(recalled.key_is_proven);
@@ -68,7 +68,7 @@ fn says_after_a_restart_what_it_said_before() {
 }
 
 #[test]
-fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
+fn rejects_truncated_or_changed_file() {
     let whole = sealed();
     for end in 0..whole.len() {
         assert!(restore(&whole[..end], ring()).is_err(), "cut at {end}");
@@ -88,7 +88,7 @@ fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
 }
 
 #[test]
-fn only_the_keys_of_the_streams_open_it_and_only_the_current_one_seals() {
+fn stream_keys_open_and_current_key_seals() {
     let other = KeyRing::new(key("2b"));
     assert!(matches!(restore(&sealed(), other.clone()), Err(SnapshotError::Seal)));
     assert!(restore(&sealed(), other.with_previous(key("1a"))).is_ok());
@@ -99,18 +99,18 @@ fn only_the_keys_of_the_streams_open_it_and_only_the_current_one_seals() {
 }
 
 #[test]
-fn content_that_is_sealed_and_makes_no_sense_is_refused_too() {
+fn rejects_sealed_content_that_is_invalid() {
     let whole = sealed();
     let content = &whole[..whole.len() - 32];
     for end in 30..content.len() {
         assert!(format::parse(&content[..end]).is_err(), "cut at {end}");
     }
     assert!(format::parse(content).is_ok());
-    assert!(format::parse(&[content, &[0]].concat()).is_err(), "more than there should be");
+    assert!(format::parse(&[content, &[0]].concat()).is_err(), "bytes after the content");
 }
 
 #[test]
-fn beyond_the_memory_it_is_outdated() {
+fn rejects_snapshot_older_than_memory() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = Keeper::new(folder.path().join("snapshot"), ring());
     keeper.keep(&snapshot()).unwrap();
@@ -122,7 +122,7 @@ fn beyond_the_memory_it_is_outdated() {
 }
 
 #[test]
-fn how_old_it_is_is_told_by_the_clock_that_says_longer_and_by_no_wall_clock_alone() {
+fn snapshot_age_uses_the_larger_clock() {
     let snapshot = snapshot();
     let (revocations, clock) = state();
     let boot = Boot { id: "this".into(), up: Duration::from_secs(1_000) };
@@ -142,7 +142,7 @@ fn how_old_it_is_is_told_by_the_clock_that_says_longer_and_by_no_wall_clock_alon
 }
 
 #[test]
-fn what_is_recalled_refuses_at_once_and_admits_only_within_the_bound() {
+fn restored_state_denies_at_once_and_admits_within_bound() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = Keeper::new(folder.path().join("snapshot"), ring());
     keeper.keep(&snapshot()).unwrap();
@@ -166,7 +166,7 @@ fn what_is_recalled_refuses_at_once_and_admits_only_within_the_bound() {
 
 #[test]
 #[cfg(unix)]
-fn nobody_else_may_read_it_and_a_place_that_is_not_there_is_an_error() {
+fn only_owner_can_read_file_and_missing_folder_fails() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
@@ -175,12 +175,12 @@ fn nobody_else_may_read_it_and_a_place_that_is_not_there_is_an_error() {
     let nowhere = Keeper::new(folder.path().join("no/such/folder"), ring());
     assert!(matches!(nowhere.keep(&snapshot()), Err(SnapshotError::File(_))));
     let (revocations, _clock) = state();
-    assert!(nowhere.restore(&revocations).unwrap().is_none(), "no file is no snapshot");
+    assert!(nowhere.restore(&revocations).unwrap().is_none(), "without a file there is no snapshot");
 }
 
 const CHILD: &str = "CARACAL_SNAPSHOT_OF_A_CHILD";
 
-/// A snapshot of so many anchors that writing it takes a while.
+/// Returns a snapshot with enough anchors that writing it takes a while.
 fn large() -> Snapshot {
     let (revocations, _clock) = state();
     let now = revocations.now();
@@ -188,7 +188,7 @@ fn large() -> Snapshot {
     Snapshot::new(position(now), now, Boot::now(), revocations.image())
 }
 
-/// Not a test by itself: the process that the next test kills.
+/// Not a test by itself, but the process that the next test kills.
 #[test]
 fn child_that_writes_for_ever() {
     let Some(path) = std::env::var_os(CHILD) else { return };
@@ -199,7 +199,7 @@ fn child_that_writes_for_ever() {
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_writes_leaves_a_whole_file() {
+fn killed_writer_leaves_complete_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let keeper = Keeper::new(path.clone(), ring());
@@ -213,18 +213,18 @@ fn a_process_that_is_killed_while_it_writes_leaves_a_whole_file() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // Killed as soon as it is seen to write, at another moment each time.
+        // Kills the process once it is writing, each time at another moment.
         let beside = folder.path().join("snapshot.new");
         let begun = || std::fs::metadata(&beside).is_ok_and(|file| file.len() > 0);
         while !begun() {
-            assert!(child.try_wait().unwrap().is_none(), "it writes until it is killed");
+            assert!(child.try_wait().unwrap().is_none(), "the child writes until it is killed");
             std::thread::yield_now();
         }
         std::thread::sleep(Duration::from_micros(300 * round % 7_000));
         child.kill().unwrap();
         child.wait().unwrap();
         let (revocations, _clock) = state();
-        keeper.restore(&revocations).unwrap().expect("there is one");
+        keeper.restore(&revocations).unwrap().expect("a snapshot exists");
         assert!([20, 200_000].contains(&revocations.entries()), "{}", revocations.entries());
         torn += usize::from(beside.exists());
         let _ = std::fs::remove_file(&beside);
@@ -232,5 +232,5 @@ fn a_process_that_is_killed_while_it_writes_leaves_a_whole_file() {
             return;
         }
     }
-    panic!("it was never killed while it wrote");
+    panic!("the child was never killed while it wrote");
 }

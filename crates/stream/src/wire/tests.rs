@@ -1,4 +1,5 @@
-//! The reader against the redis crate's own parser, cut at every byte, and on what is no answer.
+//! Compares the reader with the redis crate's parser, with answers cut at every byte and invalid
+//! answers.
 
 use bytes::{Bytes, BytesMut};
 use caracal_revocation_event::{Stream, StreamId};
@@ -28,7 +29,7 @@ fn values(bytes: &[u8]) -> redis::Value {
 }
 
 #[test]
-fn an_answer_ends_where_it_ends_however_it_arrives() {
+fn finds_end_of_answer_cut_at_any_byte() {
     for answer in
         [TIME, HEAD, ENTRIES, b"*-1\r\n", b"$-1\r\n", b"+OK\r\n", b"-ERR no\r\n", b"*0\r\n"]
     {
@@ -46,7 +47,7 @@ fn an_answer_ends_where_it_ends_however_it_arrives() {
 }
 
 #[test]
-fn it_reads_what_the_redis_crate_reads() {
+fn parses_answers_as_redis_crate_does() {
     let bytes = Bytes::from([TIME, HEAD, ENTRIES].concat());
     let mut answers = Answers::new(&bytes);
     assert_eq!(answers.time().unwrap(), reply::time(&values(TIME)).unwrap());
@@ -54,7 +55,7 @@ fn it_reads_what_the_redis_crate_reads() {
     assert_eq!(head, reply::head(Some(values(HEAD)), true).unwrap());
     let entries = answers.entries().unwrap();
     assert_eq!(entries, reply::entries(values(ENTRIES)).unwrap());
-    // And both are not wrong alike.
+    // Both could be wrong in the same way, so the values are checked too.
     let counters = Counters {
         last_generated: StreamId::new(200, 1),
         entries_added: 7,
@@ -77,7 +78,7 @@ fn it_reads_what_the_redis_crate_reads() {
 }
 
 #[test]
-fn a_missing_stream_is_none_and_any_other_error_is_an_error() {
+fn missing_stream_is_no_error_but_others_are() {
     let missing = Bytes::from_static(b"-ERR no such key\r\n");
     assert_eq!(Answers::new(&missing).head(true), Ok(Head::Missing));
     for (error, words) in [
@@ -93,7 +94,7 @@ fn a_missing_stream_is_none_and_any_other_error_is_an_error() {
 }
 
 #[test]
-fn a_field_that_xinfo_lacks_is_an_error_and_no_zero() {
+fn missing_xinfo_field_is_an_error() {
     for field in
         ["last-generated-id", "max-deleted-entry-id", "entries-added", "recorded-first-entry-id"]
     {
@@ -105,7 +106,7 @@ fn a_field_that_xinfo_lacks_is_an_error_and_no_zero() {
 }
 
 #[test]
-fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
+fn invalid_bytes_neither_hang_nor_take_memory() {
     let whole = [TIME, HEAD, ENTRIES].concat();
     for at in 0..whole.len() {
         for byte in [b'9', b'*', b'$', b'-', b':', b'\r', b'\n', 0, 0xff] {
@@ -135,7 +136,7 @@ fn whatever_the_bytes_are_it_ends_and_claims_no_memory() {
 }
 
 #[test]
-fn a_text_longer_than_was_said_is_no_text() {
+fn rejects_text_longer_than_announced() {
     assert!(token(b"$1\r\nab\r\n", 0).is_err());
     assert_eq!(token(b"$1\r\na\r\n", 0), Ok(Some((Token::Text(b"a"), 7))));
     let mut tokens = Tokens::new(b"*2\r\n*1\r\n:1\r\n+x\r\n:2\r\n", 0);
@@ -145,7 +146,8 @@ fn a_text_longer_than_was_said_is_no_text() {
 
 const SMALL: Bounds = Bounds { depth: 4, bytes: 64, all: 1_000 };
 
-/// What is kept of an answer that arrives in pieces of this size, and how many bytes it had.
+/// Returns the kept bytes of an answer that arrives in pieces of this size, and its number of
+/// bytes.
 fn kept(answer: &[u8], bounds: Bounds, piece: usize) -> (Bytes, u64) {
     let mut scan = Scan::from(0, bounds);
     let mut received = BytesMut::new();
@@ -160,7 +162,7 @@ fn kept(answer: &[u8], bounds: Bounds, piece: usize) -> (Bytes, u64) {
     (received.clone().freeze(), scan.received(&received))
 }
 
-/// The answer to `XREAD` with an entry of these fields between two others.
+/// Returns an answer to `XREAD` with an entry of these fields between two others.
 fn surrounded(fields: &str) -> Vec<u8> {
     let entry = |id, fields| format!("*2\r\n$3\r\n{id}-0\r\n{fields}");
     let (first, second) = (entry(1, "*2\r\n$1\r\na\r\n$1\r\nb\r\n"), entry(2, fields));
@@ -182,7 +184,7 @@ fn many_lists() -> String {
 }
 
 #[test]
-fn leaves_out_a_message_that_is_too_large_and_keeps_its_neighbours() {
+fn drops_too_large_message_and_keeps_its_neighbours() {
     for fields in [one_long_text(), many_short_texts(), many_lists()] {
         let answer = surrounded(&fields);
         for piece in [1, 2, 3, 7, 64, 100, 1_000, answer.len()] {
@@ -199,7 +201,7 @@ fn leaves_out_a_message_that_is_too_large_and_keeps_its_neighbours() {
 }
 
 #[test]
-fn keeps_counters_next_to_entries_that_are_too_large() {
+fn keeps_counters_next_to_too_large_entries() {
     let entry = format!("*2\r\n$5\r\n100-0\r\n{}", one_long_text());
     let small = "*2\r\n$5\r\n100-0\r\n*2\r\n$1\r\na\r\n$2\r\n\r\n\r\n";
     let answer = String::from_utf8(HEAD.to_vec()).unwrap().replace(small, &entry);
@@ -212,7 +214,7 @@ fn keeps_counters_next_to_entries_that_are_too_large() {
 }
 
 #[test]
-fn refuses_answers_that_are_too_large_as_a_whole() {
+fn rejects_answers_that_are_too_large_as_a_whole() {
     let entry = "*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n".repeat(100);
     let answer = format!("*1\r\n*2\r\n$23\r\ncaracal.sessions.revoke\r\n*100\r\n{entry}");
     for answer in [answer.as_str(), "$2000\r\n", "*1\r\n*2\r\n$99999999999999999\r\n"] {
@@ -223,8 +225,8 @@ fn refuses_answers_that_are_too_large_as_a_whole() {
 }
 
 #[test]
-fn markers_count_towards_the_bound_however_they_arrive() {
-    // The text is left out, and its marker is longer than the bound on all answers.
+fn markers_count_towards_bound_in_any_pieces() {
+    // The text is dropped, and its marker is longer than the bound on all answers.
     let (answer, bounds) =
         (b"$30\r\n012345678901234567890123456789\r\n", Bounds { depth: 0, bytes: 4, all: 10 });
     for piece in 1..=answer.len() {
@@ -239,7 +241,7 @@ fn markers_count_towards_the_bound_however_they_arrive() {
 }
 
 #[test]
-fn refuses_a_line_without_end_and_nesting_without_end() {
+fn rejects_endless_line_and_endless_nesting() {
     for answer in ["-".repeat(20_000), "*1\r\n".repeat(100)] {
         let mut received = BytesMut::from(answer.as_bytes());
         assert!(Scan::from(0, EVERYTHING).end(&mut received).is_err());
@@ -247,7 +249,7 @@ fn refuses_a_line_without_end_and_nesting_without_end() {
 }
 
 #[test]
-fn a_server_cannot_send_the_marker_of_what_is_left_out() {
+fn server_cannot_send_marker() {
     let marked = surrounded("!00000000000005000\r\n");
     let mut received = BytesMut::from(&marked[..]);
     assert!(matches!(Scan::from(0, reader::ENTRIES).end(&mut received), Err(LogError::Reply(_))));

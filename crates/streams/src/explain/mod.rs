@@ -24,7 +24,7 @@ use crate::watch::read_history;
 /// The answer. It contains ids of the token, and never the token itself.
 #[derive(Debug, Serialize)]
 struct Explanation<'x> {
-    /// `admitted`, `refused` (denied) or `unknown`.
+    /// `admitted`, `denied` or `unknown`.
     verdict: &'static str,
     /// The reason that it is denied or unknown.
     reason: Option<&'static str>,
@@ -72,7 +72,7 @@ pub(crate) async fn explain(
     }
     Ok(match explanation.verdict {
         "admitted" => Outcome::Ok,
-        "refused" => Outcome::Negative,
+        "denied" => Outcome::Negative,
         _ => Outcome::Error,
     })
 }
@@ -96,7 +96,7 @@ impl<'x> Explanation<'x> {
             Verdict::Admitted(_) => ("admitted", None, None),
             Verdict::Denied(denial) => {
                 let anchor = denial.anchor().map(|kind| kind.label());
-                ("refused", Some(denial.reason().label()), anchor)
+                ("denied", Some(denial.reason().label()), anchor)
             }
             Verdict::Unknown(unknown) => ("unknown", Some(unknown.label()), None),
         };

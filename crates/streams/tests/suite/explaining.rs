@@ -30,12 +30,12 @@ fn names_the_denying_message_and_hides_the_token() {
     let told = told.object();
     assert_eq!(
         (&told["verdict"], &told["reason"], &told["anchor"]),
-        (&json!("refused"), &json!("revoked"), &json!("sid"))
+        (&json!("denied"), &json!("revoked"), &json!("sid"))
     );
     assert_eq!(told["message"]["id"], first[0]["id"]);
     assert_eq!(told["message"]["stream"], "caracal.sessions.revoke");
     assert_eq!(told["messages"].as_array().unwrap().len(), 2);
-    run("explain").says(&["refused: revoked, by its sid", "compromised", "also", "T"]);
+    run("explain").says(&["denied: revoked, by its sid", "compromised", "also", "T"]);
     at(&server).run("explain --sid elsewhere").with_code(0).says(&["admitted"]);
 }
 
@@ -49,12 +49,12 @@ fn explains_tokens_that_time_or_their_lifetime_denies() {
         at(&server).input(&token).run(words).with_code(code)
     };
     explain(now, now + 900, "explain", 0).says(&["admitted"]);
-    explain(now - 900, now - 90, "explain", 1).says(&["refused: expired", "time is over"]);
+    explain(now - 900, now - 90, "explain", 1).says(&["denied: expired", "time is over"]);
     let told = explain(now - 900, now - 90, "explain --json", 1).object();
     assert_eq!((&told["reason"], &told["is_expired"]), (&json!("expired"), &json!(true)));
     let week = now + 7 * 86_400;
-    explain(now, week, "explain", 1).says(&["refused: lifetime_too_long", "60 minutes"]);
-    explain(now + 900, now + 1_800, "explain", 1).says(&["refused: not_yet_valid", "clocks"]);
+    explain(now, week, "explain", 1).says(&["denied: lifetime_too_long", "60 minutes"]);
+    explain(now + 900, now + 1_800, "explain", 1).says(&["denied: not_yet_valid", "clocks"]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn strict_mode_denies_tokens_from_before_the_start() {
     assert!(explain("true", "explain --json").with_code(1).object()["horizon"].is_i64());
     // A known revocation decides first.
     let known = at(&server).env("REVOCATION_STRICT", "true");
-    known.run("explain --sid ar-1 --iat 1").with_code(1).says(&["refused: revoked"]);
+    known.run("explain --sid ar-1 --iat 1").with_code(1).says(&["denied: revoked"]);
 }
 
 #[test]
