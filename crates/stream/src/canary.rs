@@ -31,7 +31,18 @@ const CANARY_MAX_LEN: u64 = 100;
 /// of the contract's streams, so its user needs only the rights of
 /// [`acl::CANARY`](crate::acl::CANARY).
 ///
-/// A service that should get no requests while revocations would not reach it:
+/// ```no_run
+/// # use caracal_revocation_stream::{Canary, Follower, Settings};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::from_env()?;
+/// let canary = Canary::new(&settings).spawn();
+/// // A service that should get no requests while revocations would not reach it:
+/// // Operations::new(revocations).ready_if("canary", move || canary.is_alive())
+/// # assert!(!canary.is_alive());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// The canary is alive while one was seen within the last three periods. Before the first one it is
 /// not alive.

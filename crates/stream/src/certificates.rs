@@ -69,7 +69,7 @@ fn config(
     Ok(Arc::new(config))
 }
 
-/// Parses certificates in PEM format; `None` if there is none or one is invalid.
+/// Parses certificates in PEM format. Returns `None` without any, or if one is invalid.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     all.ok().filter(|all| !all.is_empty())

@@ -36,8 +36,8 @@ impl Connection {
         within(CONNECT_DEADLINE, connecting).await.map(|connection| Self(Some(connection)))
     }
 
-    /// Sends commands in one write and returns all answers, error answers included. They may take
-    /// `wait` longer than usual.
+    /// Sends commands in one write and returns all answers, error answers included. The deadline is
+    /// longer by `wait`, for blocking reads.
     pub async fn ask(
         &mut self,
         commands: &Pipeline,
@@ -96,8 +96,7 @@ fn is_tls(error: &RedisError) -> bool {
 /// Returns the server with the options of every connection to it:
 ///
 /// - without delays: small writes would wait for the acknowledgement of the last one;
-/// - without `CLIENT SETINFO`, which needs a right that no user needs, and would fill Redis' `ACL
-///   LOG`;
+/// - without `CLIENT SETINFO`: it needs a right that no user needs, and its denials fill `ACL LOG`;
 /// - with RESP2, even if the address sets another `protocol`: every server supports it, and each
 ///   answer then has one shape.
 pub(crate) fn with_client_options(server: ConnectionInfo) -> ConnectionInfo {

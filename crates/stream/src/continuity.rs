@@ -16,7 +16,7 @@ pub(crate) enum LossSuspicion {
     Restarted,
     /// A replica was promoted that may have lacked messages.
     Failover,
-    /// The same process has the data of another.
+    /// The process is the same, but its data is that of another server.
     Resynced,
 }
 
@@ -28,7 +28,8 @@ pub(crate) enum Continuity {
     /// It was promoted and has every message that was proven. It may lack messages that the
     /// previous primary acknowledged later.
     TookOver,
-    /// The stream's slot migrated here from a server that is still the same primary: nothing was lost.
+    /// The stream's slot migrated here from a server that is still the same primary. Nothing was
+    /// lost.
     Moved,
     /// It may have lost messages that the previous server acknowledged.
     LossSuspected(LossSuspicion),

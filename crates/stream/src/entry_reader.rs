@@ -101,7 +101,7 @@ impl EntryReader {
                     let entries = entries.map_err(|error| error.on(key))?;
                     return Ok(Page { is_last: entries.len() < count, entries });
                 }
-                // A server that sends no byte does not do so because of the size of the read.
+                // A server that sends no byte at all is not slowed by the size of the read.
                 Err(LogError::Deadline(deadline)) if self.stopped == 0 => {
                     return Err(LogError::Deadline(deadline));
                 }

@@ -179,8 +179,8 @@ impl Follower {
     }
 
     /// Writes receipts under this name, which must be unique among the replicas. A receipt reports
-    /// the position of this replica, so that `caracal-streams fleet` can check if all replicas have
-    /// applied a message.
+    /// the position of this replica, so that `caracal-streams fleet` can check whether all replicas
+    /// have applied a message.
     ///
     /// The user of Redis then needs the rights of [`acl::RECEIPTS`](crate::acl::RECEIPTS) too. A
     /// follower of streams inside the process writes no receipts.

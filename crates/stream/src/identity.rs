@@ -8,8 +8,8 @@ use crate::redis_reply::{info_field, sound, text};
 
 const LACKING: LogError = LogError::Reply("INFO lacks a field");
 
-/// The identity of a server's process, and its position in its replication history, from `INFO
-/// server` and `INFO replication`.
+/// The identity of a server's process, and its position in its replication history. Both are parsed
+/// from `INFO server` and `INFO replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) run_id: Box<str>,

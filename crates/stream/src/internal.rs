@@ -1,7 +1,7 @@
 //! Items that only `caracal-revocation-effects` and `caracal-revocation-admin` use.
 //!
-//! This module is not part of the public API. It may change in any release, patch versions included,
-//! without a note in the changelog.
+//! This module is not part of the public API. It may change in any release, patch versions
+//! included, without a note in the changelog.
 
 use std::time::Duration;
 
@@ -56,11 +56,11 @@ pub fn entry_reader(settings: &Settings, most: usize) -> EntryReader {
     EntryReader::new(settings.topology.clone(), settings.certificates.clone(), most)
 }
 
-/// Opens a connection to the server that takes writes to this key.
+/// Opens a connection to the server that accepts writes to this key.
 ///
 /// # Errors
 ///
-/// [`LogError`] when the connection cannot be opened.
+/// [`LogError`] if the connection cannot be opened.
 pub async fn open(settings: &Settings, key: &str) -> Result<Connection, LogError> {
     settings.topology.open(key).await
 }

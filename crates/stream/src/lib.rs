@@ -27,9 +27,9 @@
 //! ```
 //!
 //! In reading order: [`Settings`] name the servers of the streams. A [`Follower`] reads the
-//! streams, and a [`Baseline`] if there is one, into a state, and keeps unusable messages as
-//! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`InProcess`] replaces Redis where a
-//! program's `main` chooses it. For an operator, a [`StreamTail`] shows each message. Other tasks of
+//! streams, and a [`Baseline`] if there is one, into a state, and writes unusable messages as
+//! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`InProcess`] replaces Redis if a
+//! program's `main` chooses it. A [`StreamTail`] shows each message to an operator. Other tasks of
 //! operators' programs are in `caracal-revocation-admin`, and effects that must happen once in a
 //! fleet are in `caracal-revocation-effects`.
 

@@ -65,7 +65,7 @@ impl Primary {
         }
     }
 
-    /// Asks the primary for its offset, unless a pause is due.
+    /// Asks the primary for its offset, except during the pause after a failure.
     pub(crate) async fn ask(&mut self, now: Moment) {
         self.asked = Some(now);
         self.proven.get_or_insert(now);

@@ -20,7 +20,8 @@ use crate::log_error::LogError;
 use crate::outage_log::OutageLog;
 use crate::snapshot::Saver;
 
-/// The longest wait of one read for the next entry. Each read asks for the counters before it waits.
+/// The longest wait of one read for the next entry. Each read asks for the counters before it
+/// waits.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// The pauses before a log is opened again.

@@ -1,4 +1,5 @@
-//! Measures the lead of the server's clock over this machine's clock, and the error of that.
+//! Measures the lead of the server's clock over this machine's clock, and the possible error of
+//! that lead.
 //!
 //! The server answers `TIME` at some moment between sending the read and receiving the answer. So
 //! each answer bounds the lead. Each new answer narrows the bounds, and between answers they widen

@@ -88,7 +88,7 @@ pub struct TailBatch {
     pub server_lead: i128,
     /// `true` if every stream had been read to its end before, so that the messages are new.
     pub is_live: bool,
-    /// `true` if the messages would be new, and there were none.
+    /// `true` if every stream was read to its end, and no message arrived.
     pub is_idle: bool,
 }
 

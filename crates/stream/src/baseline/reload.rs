@@ -148,7 +148,7 @@ impl LossSchedule {
         Self { began: now, read: LossVersion::default(), earliest: now, limiters }
     }
 
-    /// Returns the limiter of each cause with losses since the last read.
+    /// Returns the limiter of each cause that had losses since the last read.
     fn new_causes(&mut self, lost: LossVersion) -> impl Iterator<Item = &mut RepeatLimiter> {
         let read = self.read;
         let causes = CAUSES.into_iter().zip(&mut self.limiters);
@@ -157,7 +157,7 @@ impl LossSchedule {
         })
     }
 
-    /// Records that a read begins, which covers these losses.
+    /// Records that a read begins, which covers the losses up to `lost`.
     fn read(&mut self, lost: LossVersion) {
         let since_began = self.began.elapsed();
         self.new_causes(lost).for_each(|limiter| limiter.done(since_began));

@@ -29,10 +29,10 @@ pub type BaselineFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BaselineErr
 /// The part of the baseline to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All decisions of this last period.
+    /// All decisions within this period before now.
     Full(Duration),
-    /// The decisions since the last complete read; if there was none, all decisions of this last
-    /// period. Reading more decisions is harmless.
+    /// The decisions since the last complete read. If there was none, all decisions within this
+    /// period before now. Reading more decisions is harmless.
     Incremental(Duration),
 }
 

@@ -1,5 +1,5 @@
-//! The mark of a dead-letter stream: the messages that were dead-lettered, as the id of the last
-//! one without a gap, and single ids beyond it.
+//! The mark of a dead-letter stream: an id up to which every letter was written, and single ids of
+//! letters beyond it.
 //!
 //! Followers read messages in the order of the stream, so the last id covers all letters that they
 //! wrote. A consumer group delivers them in any order, so their ids are kept one by one until a

@@ -41,7 +41,7 @@ impl Fold {
             if let Some(head) = head {
                 self.has_seen_streams |= head != Head::Missing;
                 if let Some(track) = self.track(stream) {
-                    // Ids above the head may later belong to other messages, which must be reported
+                    // Ids above the head may later belong to new messages, which must be reported
                     // too.
                     track.reported = track.reported.min(head.last_generated());
                 }

@@ -56,7 +56,7 @@ impl Fold {
             }
             self.cover_recut(entry, received);
         }
-        // The age of a replayed message says nothing about propagation.
+        // The age of a replayed message does not measure propagation.
         if self.is_live(entry.stream) {
             let lag = received.since(entry.id);
             self.metrics.lag(event, entry.id, lag);
@@ -108,7 +108,7 @@ impl Fold {
         }
     }
 
-    /// Rejects a message that was too large to be kept, and so is none of Caracal's.
+    /// Rejects a message that was too large to be kept. No Caracal service writes such messages.
     fn reject_too_large(&mut self, entry: &Entry, bytes: u64, received: Received, is_first: bool) {
         if is_first {
             self.metrics.rejected(MessageRejectionKind::TooLarge);

@@ -30,8 +30,8 @@ impl Fold {
                 let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
                 track.as_of = Some(earlier.unwrap_or(as_of));
                 track.is_young |= is_young;
-                // A crash or failover before this start leaves no trace in the counters, nor do
-                // messages lost in it.
+                // A crash or failover before this start, and the messages that it lost, leave no
+                // trace in the counters.
                 let unshown = unshown_up_to.filter(|_| self.writer.options().strict);
                 let now = self.writer.now().monotonic;
                 let throttle = self.throttles.uncertain.get_mut(stream.index());
@@ -54,6 +54,7 @@ impl Fold {
     }
 
     /// Covers messages that may be missing from a stream up to `lost_up_to`, by the server's clock.
+    /// Raises the horizon, or invalidates the cached keys or policies.
     pub(super) fn cover(&self, stream: Stream, lost_up_to: Duration) {
         match stream {
             Stream::KeysInvalidate | Stream::PolicyInvalidate => self.invalidate_all(stream),

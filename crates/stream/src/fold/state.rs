@@ -33,8 +33,8 @@ pub(crate) struct Fold {
     pub(super) progress: Option<Arc<Progress>>,
     /// The position in the snapshot of an earlier process.
     pub(super) recalled: Option<Recalled>,
-    /// The server on which at least one of the streams must exist, for the log; `None` if all may be
-    /// missing.
+    /// The server on which at least one of the streams must exist, for the log. `None` if all may
+    /// be missing.
     pub(super) required_on: Option<Box<str>>,
     /// `true` if at least one of the streams has existed since this process began to read.
     pub(super) has_seen_streams: bool,
@@ -106,7 +106,7 @@ impl Fold {
         Self { required_on: on, ..self }
     }
 
-    /// Configures if each stream may be on another server, and is read by itself.
+    /// Configures whether each stream may be on another server, and so is read by itself.
     pub(crate) fn split(self, is_split: bool) -> Self {
         Self { is_split, ..self }
     }

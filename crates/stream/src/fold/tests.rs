@@ -258,7 +258,7 @@ fn logs_alarm_once_at_start_and_once_at_end() {
         scene.read();
     }
     assert_eq!((logged::count(BEGIN), logged::count(END)), (1, 0));
-    assert_eq!(logged::count("set STREAMS_HMAC_KEY to the producers' key"), 1, "the log names the action");
+    assert_eq!(logged::count("set STREAMS_HMAC_KEY to the producers' key"), 1, "the action");
     scene.publish("good", &key("1a"));
     for _ in 0..100 {
         scene.wait(1);

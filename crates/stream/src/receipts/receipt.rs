@@ -15,13 +15,13 @@ pub const PREFIX: &str = "caracal.revocation.receipt:";
 pub struct Receipt {
     /// The name of the replica.
     pub replica: String,
-    /// `true` if the replica takes requests.
+    /// `true` if the replica accepts requests.
     pub ready: bool,
     /// The age of the replica's last completeness proof, in seconds, if it has one.
     pub staleness_seconds: Option<f64>,
     /// The last id that was read of each stream, by the stream's name.
     cursors: BTreeMap<String, String>,
-    /// The latest messages: stream, id, and microseconds from adding to applying.
+    /// The latest messages: stream, id, and the microseconds from adding to applying the message.
     applied: Vec<(String, String, u64)>,
 }
 
@@ -86,7 +86,7 @@ mod tests {
         assert!(receipt.has_applied(revoke, id(7)) && receipt.has_applied(revoke, id(6)));
         assert!(!receipt.has_applied(revoke, StreamId::new(7, 1)));
         assert!(!receipt.has_applied(keys, id(1)));
-        assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "the receipt has no cursor for it");
+        assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "no cursor for it");
         assert_eq!(receipt.lag(revoke, id(7)), Some(lag));
         assert_eq!(receipt.lag(keys, id(7)), None);
     }

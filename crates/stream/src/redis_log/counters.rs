@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::entry::PerStream;
 
-/// The interval while entries arrive one by one, and so the age of a proof. A question with each
-/// entry would cost the server more than the entry.
+/// The interval while entries arrive one by one. Proofs are older by that time, but a question with
+/// each entry would cost the server more than the entry.
 const EVERY: Duration = Duration::from_millis(20);
 /// The largest answer, in bytes, that does not lengthen the interval.
 const SMALL: u64 = 32 << 10;

@@ -132,7 +132,8 @@ impl ReadPlanner {
         });
         let wait = match wait {
             _ if next_due.is_zero() => wait,
-            // An answer without counters proves nothing, so it must not wait until they are overdue.
+            // An answer without counters proves nothing, so it must not wait until they are
+            // overdue.
             Some(wait) => Some(wait.min(next_due)),
             // Waits a little if the last read found no entry.
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),

@@ -15,8 +15,9 @@ const TLS: &str = "REDIS_TLS";
 const SENTINELS: &str = "REDIS_SENTINELS";
 const NODES: &str = "REDIS_CLUSTER_NODES";
 const MASTER: &str = "REDIS_SENTINEL_MASTER";
-/// The settings of a login, and those of the files that may contain them.
+/// The setting of the file that may contain `REDIS_URL`.
 const URL_FILE: &str = "REDIS_URL_FILE";
+/// Each setting of a login, and the setting of the file that may contain it.
 const LOGIN: [&str; 4] = ["REDIS_USER", "REDIS_USER_FILE", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE"];
 const SENTINEL_LOGIN: [&str; 4] = [
     "REDIS_SENTINEL_USER",

@@ -40,7 +40,7 @@ pub(crate) enum SnapshotError {
 pub(crate) struct Snapshot {
     /// The time at which the last proof was sent, by the wall clock, in milliseconds.
     pub(crate) as_of_ms: u64,
-    /// The same time by the clock since the machine's boot.
+    /// The send time of the last proof by the clock since the machine's boot, if there is one.
     pub(crate) as_of_boot: Option<Boot>,
     /// `true` if an accepted key has signed a message of the streams.
     pub(crate) key_is_proven: bool,

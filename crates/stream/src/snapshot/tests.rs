@@ -175,7 +175,7 @@ fn only_owner_can_read_file_and_missing_folder_fails() {
     let nowhere = Keeper::new(folder.path().join("no/such/folder"), ring());
     assert!(matches!(nowhere.keep(&snapshot()), Err(SnapshotError::File(_))));
     let (revocations, _clock) = state();
-    assert!(nowhere.restore(&revocations).unwrap().is_none(), "without a file there is no snapshot");
+    assert!(nowhere.restore(&revocations).unwrap().is_none(), "there is no file");
 }
 
 const CHILD: &str = "CARACAL_SNAPSHOT_OF_A_CHILD";

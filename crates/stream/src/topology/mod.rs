@@ -1,4 +1,5 @@
-//! The servers of the streams: one server, the primary that sentinels name, or the masters of a cluster.
+//! The servers of the streams: one server, the primary that sentinels name, or the masters of a
+//! cluster.
 
 mod address;
 mod cluster;

@@ -40,7 +40,7 @@ impl ReceiveDeadline {
         self.received += bytes as u64;
     }
 
-    /// Returns the longest time without a byte so far.
+    /// Returns the longest time without a byte until now.
     pub(super) const fn silence(&self) -> Duration {
         self.silence
     }
