@@ -282,5 +282,5 @@ fn unreachable_server_is_broken_with_advice() {
     let wrong = at(&server).env("REDIS_PASSWORD", "wrong").run("doctor").with_code(2);
     wrong.says(&["BROKEN", "REDIS_PASSWORD"]);
     server.kill();
-    at(&server).run("doctor").with_code(2).says(&["BROKEN", "look whether Redis runs there"]);
+    at(&server).run("doctor").with_code(2).says(&["BROKEN", "check that Redis runs there"]);
 }

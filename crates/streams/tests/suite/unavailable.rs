@@ -18,7 +18,7 @@ fn names_the_script_that_blocks_the_server() {
         std::thread::sleep(Duration::from_millis(20));
     }
     for words in ["doctor", "verify", "watch --until-idle"] {
-        at(&server).run(words).with_code(2).says(&["BUSY", "a script holds the server up"]);
+        at(&server).run(words).with_code(2).says(&["BUSY", "a script blocks the server"]);
     }
 }
 
