@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_bound_and_start_over_after_quiet() {
+    fn pauses_double_up_to_bound_and_reset_after_quiet() {
         let mut limiter = RepeatLimiter::between(second(1), second(20));
         assert_eq!(limiter.earliest(), Duration::ZERO);
         let mut now = second(100);

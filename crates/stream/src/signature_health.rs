@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn key_is_wrong_only_if_messages_fail_and_none_ever_verified() {
+    fn key_is_wrong_only_if_none_ever_verified() {
         let mut health = SignatureHealth::default();
         assert!(!health.none_verified(), "nothing was read");
         failed(&mut health, 10);
