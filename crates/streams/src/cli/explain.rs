@@ -5,8 +5,7 @@ use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
 Without ids, it reads the token from standard input: never put a token on a command line. The token
-is not shown, and its own signature is not checked. Exit code 0: admitted; 1: denied (printed as
-\"refused\"); 2: unknown.
+is not shown, and its own signature is not checked. Exit code 0: admitted; 1: denied; 2: unknown.
 
 Examples:
   caracal-streams explain < token
