@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use caracal_revocation::gateway::{RequestDenial, RequestDenialKind};
-use caracal_revocation::state::{Options, RevocationsWriter, Unknown};
+use caracal_revocation::state::{Options, RevocationsWriter, UnknownCause};
 use caracal_revocation::{Follower, GatewayLayer, Operations, Settings};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
@@ -98,8 +98,8 @@ fn tell<B>(mut response: Response<B>) -> Response<B> {
     let answer = match response.extensions().get::<RequestDenial>() {
         None => "admitted",
         Some(rejection) => match (rejection.kind(), rejection.unknown()) {
-            (RequestDenialKind::Unknown, Some(Unknown::Stale { .. })) => "stale",
-            (RequestDenialKind::Unknown, Some(Unknown::NotReady(_))) => "not_ready",
+            (RequestDenialKind::Unknown, Some(UnknownCause::Stale { .. })) => "stale",
+            (RequestDenialKind::Unknown, Some(UnknownCause::NotReady(_))) => "not_ready",
             (RequestDenialKind::Unknown, Some(unknown)) => unknown.label(),
             (kind, _) => kind.label(),
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caracal_revocation::admin::acl;
 use caracal_revocation::effects::EffectRunner;
-use caracal_revocation::state::{OutageCause, RevocationsWriter, Unknown};
+use caracal_revocation::state::{OutageCause, RevocationsWriter, UnknownCause};
 use caracal_revocation::stream::Canary;
 use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_revocation::{Follower, Publisher, Revocations};
@@ -198,7 +198,7 @@ async fn view_is_stale_when_only_a_minority_is_reachable() {
     cluster.masters[0].freeze();
     cluster.masters[1].freeze();
     eventually("the view is stale", || {
-        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+        matches!(is_unknown(&revocations), Some(UnknownCause::Stale { .. }))
     })
     .await;
     let length: u64 =

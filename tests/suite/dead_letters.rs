@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation::Follower;
 use caracal_revocation::admin::acl;
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{Degraded, NotReady, Unknown};
+use caracal_revocation::state::{Degraded, NotReady, UnknownCause};
 use caracal_revocation::stream::DeadLetter;
 use caracal_revocation::wire::{KeyRing, KeySlot, Message, Stream};
 use redis::Value;
@@ -109,7 +109,7 @@ async fn wrong_key_moves_no_valid_message() {
     let revocations = follower.revocations();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let end = tokio::spawn(follower.run(async { stopped.await.unwrap_or(()) }));
-    let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
+    let why = Some(UnknownCause::NotReady(NotReady::NoSignatureVerifies));
     eventually("the wrong key is noticed", || is_unknown(&revocations) == why).await;
     // Shutdown leaves time to write pending dead letters.
     stop.send(()).unwrap();

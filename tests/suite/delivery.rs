@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{DenyReason, NotReady, Unknown, Verdict};
+use caracal_revocation::state::{DenyReason, NotReady, UnknownCause, Verdict};
 use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, OccurredAt, Stream};
 use caracal_revocation::{Follower, Publisher};
 
@@ -42,7 +42,7 @@ async fn admits_nothing_before_history_is_replayed() {
     let server = RedisServer::start();
     let follower = Follower::new(server.settings(&ring()));
     let revocations = follower.revocations();
-    assert_eq!(is_unknown(&revocations), Some(Unknown::NotReady(NotReady::Replaying)));
+    assert_eq!(is_unknown(&revocations), Some(UnknownCause::NotReady(NotReady::Replaying)));
     let revocations = follower.spawn();
     ready(&revocations).await;
     assert!(is_admitted(&revocations, "anybody"));
@@ -204,7 +204,7 @@ async fn wrong_key_is_not_ready_until_a_message_verifies() {
     let publisher = publisher(&server).await;
     revoke(&publisher, "ar-1").await;
     let revocations = Follower::new(server.settings(&KeyRing::new(key(9)))).spawn();
-    let why = Some(Unknown::NotReady(NotReady::NoSignatureVerifies));
+    let why = Some(UnknownCause::NotReady(NotReady::NoSignatureVerifies));
     eventually("the wrong key is detected", || is_unknown(&revocations) == why).await;
     let right = Publisher::connect(&server.settings(&KeyRing::new(key(9)))).await.unwrap();
     revoke(&right, "ar-2").await;

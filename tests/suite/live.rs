@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use caracal_revocation::state::{Checks, DenyReason, Options, RevocationsWriter, Unknown, Verdict};
+use caracal_revocation::state::{
+    Checks, DenyReason, Options, RevocationsWriter, UnknownCause, Verdict,
+};
 use caracal_revocation::wire::{Key, KeyRing, MessageBuilder, StreamId};
 use caracal_revocation::{Claims, Follower, Publisher, Revocations};
 
@@ -87,7 +89,7 @@ pub(crate) fn is_revoked(revocations: &Revocations, session: &str) -> bool {
     )
 }
 
-pub(crate) fn is_unknown(revocations: &Revocations) -> Option<Unknown> {
+pub(crate) fn is_unknown(revocations: &Revocations) -> Option<UnknownCause> {
     match verdict(revocations, &claims("nobody")) {
         Verdict::Unknown(why) => Some(why),
         _ => None,

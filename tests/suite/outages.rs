@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use caracal_revocation::state::Unknown;
+use caracal_revocation::state::UnknownCause;
 use caracal_revocation::stream::Canary;
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, GatewayLayer};
@@ -106,7 +106,7 @@ async fn hung_server_denies_beyond_the_bound_and_recovers() {
 
     server.freeze();
     eventually("the view is beyond the bound", || {
-        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+        matches!(is_unknown(&revocations), Some(UnknownCause::Stale { .. }))
     })
     .await;
     eventually("clients get 503", || load.unavailable() > 50).await;

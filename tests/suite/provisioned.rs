@@ -1,6 +1,6 @@
 //! A Redis without Caracal's streams: the wrong one, or not provisioned.
 
-use caracal_revocation::state::{NotReady, Unknown};
+use caracal_revocation::state::{NotReady, UnknownCause};
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, GatewayLayer, InProcess, Operations, Revocations, Settings};
 use http::{Request, StatusCode};
@@ -14,7 +14,8 @@ use crate::redis_server::{RedisServer, settings, settings_in};
 use crate::service::{Asker, on_axum};
 use crate::snapshot::Logged;
 
-const NOT_PROVISIONED: Option<Unknown> = Some(Unknown::NotReady(NotReady::NotProvisioned));
+const NOT_PROVISIONED: Option<UnknownCause> =
+    Some(UnknownCause::NotReady(NotReady::NotProvisioned));
 
 /// Returns settings of a service in production.
 fn published(url: &str) -> Settings {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use caracal_revocation::state::{Moment, Options, OutageCause, RevocationsWriter, Unknown};
+use caracal_revocation::state::{Moment, Options, OutageCause, RevocationsWriter, UnknownCause};
 use caracal_revocation::{Follower, Revocations, Settings};
 
 use crate::delivery::add;
@@ -116,7 +116,7 @@ async fn replica_with_hung_link_is_stale() {
     link.fall_silent();
     revoke(&publisher, "unheard").await;
     eventually("the view is stale", || {
-        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+        matches!(is_unknown(&revocations), Some(UnknownCause::Stale { .. }))
     })
     .await;
     assert!(!is_revoked(&revocations, "unheard"));
@@ -164,7 +164,7 @@ async fn primary_user_needs_only_documented_rights() {
     assert_eq!(dead_letters(&primary).await, 0);
     // Without rights at the primary it reads revocations, but cannot prove completeness.
     eventually("it also reads the messages", || is_revoked(&nobody, "after")).await;
-    assert!(matches!(is_unknown(&nobody), Some(Unknown::NotReady(_))));
+    assert!(matches!(is_unknown(&nobody), Some(UnknownCause::NotReady(_))));
 
     let keeper = follow_asking(&replica, at("keeper"), minute);
     ready(&keeper).await;
@@ -199,13 +199,13 @@ async fn denies_beyond_bound_while_replica_lags_behind_burst() {
             let is_admitted = is_admitted(revocations, "victim");
             assert!(!(is_late && is_admitted), "admitted after {:?}", start.elapsed());
         }
-        was_stale |= matches!(is_unknown(&vouched), Some(Unknown::Stale { .. }));
+        was_stale |= matches!(is_unknown(&vouched), Some(UnknownCause::Stale { .. }));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(was_stale, "the replica lagged for longer than the bound");
     link.resume();
     eventually("the view is fresh", || is_unknown(&vouched).is_none()).await;
-    assert!(matches!(is_unknown(&unvouched), Some(Unknown::NotReady(_))));
+    assert!(matches!(is_unknown(&unvouched), Some(UnknownCause::NotReady(_))));
     assert_eq!(outage(&unvouched), Some("replica_without_primary"));
 }
 
@@ -222,7 +222,7 @@ async fn names_setting_for_replica_without_primary() {
     eventually("the follower reads the stream", || is_revoked(&revocations, "before")).await;
     revoke(&publisher(&primary).await, "after").await;
     eventually("the follower reads later messages", || is_revoked(&revocations, "after")).await;
-    assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
+    assert!(matches!(is_unknown(&revocations), Some(UnknownCause::NotReady(_))));
     assert_eq!(outage(&revocations), Some("replica_without_primary"));
     assert_eq!(logged.lines_with("REDIS_PRIMARY_URL"), 1, "logged once");
 
@@ -292,11 +292,11 @@ async fn reads_replica_of_replica_as_of_first_primary() {
         outage(&misled) == Some("replica_without_primary")
     })
     .await;
-    assert!(matches!(is_unknown(&misled), Some(Unknown::NotReady(_))));
+    assert!(matches!(is_unknown(&misled), Some(UnknownCause::NotReady(_))));
 
     lower.fall_silent();
     eventually("the view is stale", || {
-        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+        matches!(is_unknown(&revocations), Some(UnknownCause::Stale { .. }))
     })
     .await;
 }
@@ -313,7 +313,7 @@ async fn rejects_primary_with_other_data() {
     })
     .await;
     eventually("the message is read", || is_revoked(&revocations, "before")).await;
-    assert!(matches!(is_unknown(&revocations), Some(Unknown::NotReady(_))));
+    assert!(matches!(is_unknown(&revocations), Some(UnknownCause::NotReady(_))));
     // A primary may confirm its own data.
     ready(&follow(&primary, Some(&primary), Duration::from_secs(60))).await;
 }
@@ -329,7 +329,7 @@ async fn promoted_replica_is_fresh_only_if_its_primary_agrees() {
     let promoted = revocations.now();
     revoke(&publisher(&primary).await, "unheard").await;
     eventually("the view is stale", || {
-        matches!(is_unknown(&revocations), Some(Unknown::Stale { .. }))
+        matches!(is_unknown(&revocations), Some(UnknownCause::Stale { .. }))
     })
     .await;
     assert!(!is_proven_since(&revocations, promoted));

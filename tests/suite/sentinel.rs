@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use caracal_revocation::admin::acl;
-use caracal_revocation::state::{OutageCause, Unknown};
+use caracal_revocation::state::{OutageCause, UnknownCause};
 use caracal_revocation::{Publisher, Revocations};
 
 use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
@@ -26,7 +26,7 @@ fn ports(sentinels: &[Sentinel]) -> String {
 }
 
 fn is_stale(revocations: &Revocations) -> bool {
-    matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
+    matches!(is_unknown(revocations), Some(UnknownCause::Stale { .. }))
 }
 
 fn outage(revocations: &Revocations) -> Option<OutageCause> {

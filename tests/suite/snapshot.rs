@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use caracal_revocation::internal::sign;
 use caracal_revocation::state::{
-    Degraded, DenyReason, ManualClock, Options, RevocationsWriter, Unknown, Verdict,
+    Degraded, DenyReason, ManualClock, Options, RevocationsWriter, UnknownCause, Verdict,
 };
 use caracal_revocation::wire::{KeyRing, Stream};
 use caracal_revocation::{Follower, Publisher, Revocations};
@@ -80,7 +80,7 @@ async fn past(server: &RedisServer) -> (Publisher, PathBuf) {
 }
 
 fn is_stale(revocations: &Revocations) -> bool {
-    matches!(is_unknown(revocations), Some(Unknown::Stale { .. }))
+    matches!(is_unknown(revocations), Some(UnknownCause::Stale { .. }))
 }
 
 /// Returns the denial reason for a token issued before every gap of these tests.
@@ -318,7 +318,10 @@ async fn unusable_snapshot_is_logged_once_and_ignored() {
         let outage = || second.revocations.readiness(second.revocations.now()).outage;
         eventually("Redis is down", || outage().is_some()).await;
         assert_eq!(second.revocations.entries(), 0, "{why}");
-        assert!(matches!(is_unknown(&second.revocations), Some(Unknown::NotReady(_))), "{why}");
+        assert!(
+            matches!(is_unknown(&second.revocations), Some(UnknownCause::NotReady(_))),
+            "{why}"
+        );
         let [line] = lines().try_into().unwrap();
         assert!(line.contains(why) && line.contains("CARACAL_REVOCATION_SNAPSHOT"), "{line}");
         assert_eq!(std::fs::read(&snapshot).unwrap(), bytes, "{why}: the file is unchanged");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caracal_revocation_state::{CutPoint, CutReport, Unknown};
+use caracal_revocation_state::{CutPoint, CutReport, UnknownCause};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 #[cfg(feature = "opa")]
@@ -82,7 +82,7 @@ pub(crate) struct Counters {
     revoked: Counter,
     stale: Counter,
     observed: Arc<[Counter]>,
-    /// The counters in the order of [`Unknown::LABELS`].
+    /// The counters in the order of [`UnknownCause::LABELS`].
     failed_open: Arc<[Counter]>,
     enforced: Histogram,
 }
@@ -112,7 +112,7 @@ impl Counters {
             revoked: counter!(revoked),
             stale: counter!(stale),
             observed: by_reason(observed),
-            failed_open: Unknown::LABELS
+            failed_open: UnknownCause::LABELS
                 .map(|cause| counter!(failed_open, "cause" => cause))
                 .into(),
             enforced: histogram!(LAG, "stage" => "enforced"),
@@ -131,8 +131,8 @@ impl Counters {
     }
 
     /// Counts a request that went on although the state was unknown.
-    pub(crate) fn failed_open(&self, unknown: Unknown) {
-        let causes = Unknown::LABELS.iter().zip(&*self.failed_open);
+    pub(crate) fn failed_open(&self, unknown: UnknownCause) {
+        let causes = UnknownCause::LABELS.iter().zip(&*self.failed_open);
         for (_, counter) in causes.filter(|(cause, _)| **cause == unknown.label()) {
             counter.increment(1);
         }

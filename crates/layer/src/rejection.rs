@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caracal_revocation_mandate::{InvalidMandate, UnmetRequirement, VerifyError};
-use caracal_revocation_state::{AnchorKind, Cut, Denial, DenyReason, Unknown};
+use caracal_revocation_state::{AnchorKind, Cut, Denial, DenyReason, UnknownCause};
 
 use crate::RequestDenialKind;
 use crate::answer::Profile;
@@ -25,7 +25,7 @@ use crate::answer::Profile;
 pub struct RequestDenial {
     kind: RequestDenialKind,
     denial: Option<Denial>,
-    unknown: Option<Unknown>,
+    unknown: Option<UnknownCause>,
     invalid: Option<InvalidMandate>,
     unmet: Option<UnmetRequirement>,
     /// The denied anchor, if the request named it outside a token.
@@ -59,7 +59,7 @@ impl RequestDenial {
         }
     }
 
-    pub(crate) fn unknown_state(unknown: Unknown) -> Self {
+    pub(crate) fn unknown_state(unknown: UnknownCause) -> Self {
         Self { unknown: Some(unknown), ..Self::from(RequestDenialKind::Unknown) }
     }
 
@@ -127,7 +127,7 @@ impl RequestDenial {
 
     /// Returns the cause of an unknown state, if that is the reason.
     #[must_use]
-    pub const fn unknown(&self) -> Option<Unknown> {
+    pub const fn unknown(&self) -> Option<UnknownCause> {
         self.unknown
     }
 

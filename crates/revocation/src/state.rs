@@ -21,5 +21,5 @@ pub use caracal_revocation_state::{
     Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Degraded, Denial,
     DenyReason, Hop, Identity, LEEWAY, LONGEST_LIFETIME, LossVersion, ManualClock, Moment,
     NotAdmitted, NotReady, Options, OutageCause, PolicyChanges, PolicyInvalidation, Readiness,
-    Revocations, RevocationsWriter, SystemClock, Text, Unknown, Unready, Verdict, ZoneView,
+    Revocations, RevocationsWriter, SystemClock, Text, UnknownCause, Verdict, ZoneView,
 };

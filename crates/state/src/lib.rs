@@ -76,6 +76,7 @@ mod state;
 mod suspensions;
 mod sync;
 mod table;
+mod unknown;
 mod verdict;
 mod writer;
 mod zones;
@@ -92,11 +93,12 @@ pub use limits::{LEEWAY, LONGEST_LIFETIME};
 pub use options::{BoundError, Options};
 pub use outage::OutageCause;
 pub use payload::Text;
-pub use readiness::{Degraded, Readiness, Unready};
+pub use readiness::{Degraded, Readiness};
 pub use revocations::Revocations;
 pub use running::{
     Admission, Cut, CutPoint, CutPolicy, CutReport, NotAdmitted, RequestCancellation, RevokedSignal,
 };
-pub use verdict::{Admitted, Checks, Denial, DenyReason, Unknown, Verdict};
+pub use unknown::UnknownCause;
+pub use verdict::{Admitted, Checks, Denial, DenyReason, Verdict};
 pub use writer::RevocationsWriter;
 pub use zones::{PolicyChanges, PolicyInvalidation, ZoneView};

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::freshness::NotReady;
 use crate::outage::OutageCause;
-use crate::staleness::{Bound, Staleness};
+use crate::unknown::UnknownCause;
 
 /// The readiness of a service at one moment, from [`Revocations::readiness`].
 ///
@@ -25,7 +24,7 @@ use crate::staleness::{Bound, Staleness};
 #[non_exhaustive]
 pub struct Readiness {
     /// The reason why the service must not receive requests; `None` if it is ready.
-    pub unready: Option<Unready>,
+    pub unready: Option<UnknownCause>,
     /// An alarm that leaves the service ready.
     pub degraded: Option<Degraded>,
     /// How long ago the log was last proven complete, if it ever was.
@@ -37,18 +36,6 @@ pub struct Readiness {
     /// The horizon in seconds since the Unix epoch, if messages may have been lost: tokens issued
     /// up to then are denied. `None` again once no living token is that old.
     pub horizon: Option<i64>,
-}
-
-/// The reason why a service must not receive requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unready {
-    /// The view is not usable yet.
-    NotReady(NotReady),
-    /// The last proof that the log is complete is older than the bound.
-    Stale,
-    /// The index is full: a revocation found no room.
-    Full,
 }
 
 /// An alarm that leaves the service ready: an operator must act, requests are decided as before.
@@ -72,7 +59,7 @@ impl Readiness {
 impl fmt::Display for Readiness {
     /// Writes one line, such as `stale (timeout), last proven complete 61.2 s ago`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.unready.map_or("ready", Unready::label))?;
+        f.write_str(self.unready.map_or("ready", UnknownCause::label))?;
         if let Some(outage) = self.outage {
             write!(f, " ({})", outage.label())?;
         }
@@ -86,39 +73,6 @@ impl fmt::Display for Readiness {
             write!(f, ", tokens issued up to {horizon} are denied")?;
         }
         Ok(())
-    }
-}
-
-impl Unready {
-    /// Every label.
-    pub const LABELS: [&'static str; 5] =
-        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
-
-    /// Returns the reason why the verdict on every token is unknown, if there is one. Readiness,
-    /// verdicts and cuts all use this rule.
-    #[inline]
-    pub(crate) fn of(
-        staleness: Result<Staleness, NotReady>,
-        bound: Bound,
-        is_full: bool,
-    ) -> Option<Self> {
-        match staleness {
-            // rule: unproven-view-denies
-            Err(why) => Some(Self::NotReady(why)),
-            // rule: stale-view-denies
-            Ok(staleness) if staleness.exceeds(bound) => Some(Self::Stale),
-            Ok(_) => is_full.then_some(Self::Full),
-        }
-    }
-
-    /// Returns the reason as a label: one of [`Unready::LABELS`].
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotReady(why) => why.label(),
-            Self::Stale => "stale",
-            Self::Full => "full",
-        }
     }
 }
 

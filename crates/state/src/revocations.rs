@@ -11,9 +11,10 @@ use crate::clock::{Moment, UnixSeconds, nanos};
 use crate::freshness::NotReady;
 use crate::horizon::LossVersion;
 use crate::options::{BoundError, Options};
-use crate::readiness::{Degraded, Readiness, Unready};
+use crate::readiness::{Degraded, Readiness};
 use crate::staleness::{Bound, Staleness};
 use crate::state::{State, StateId};
+use crate::unknown::UnknownCause;
 use crate::verdict::{Checks, Verdict};
 use crate::zones::{PolicyChanges, PolicyInvalidation, ZoneView};
 
@@ -129,7 +130,7 @@ impl Revocations {
         let warn_after = Bound::new(self.0.options.warn_after);
         let signatures_fail = self.0.freshness.signatures_fail();
         Readiness {
-            unready: Unready::of(staleness, self.0.deny_after, self.is_full()),
+            unready: UnknownCause::of(staleness, self.0.deny_after, self.is_full()),
             degraded: signatures_fail.then_some(Degraded::SignaturesFail),
             staleness: staleness.ok().map(Staleness::duration),
             is_late: staleness.is_ok_and(|staleness| staleness.exceeds(warn_after)),

@@ -6,8 +6,8 @@ use crate::claims::AnchorKind;
 use crate::clock::UnixSeconds;
 use crate::freshness::NotReady;
 use crate::index::Mark;
-use crate::readiness::Unready;
 use crate::staleness::{Bound, Staleness};
+use crate::unknown::UnknownCause;
 
 /// The decision on a token.
 ///
@@ -32,7 +32,7 @@ pub enum Verdict {
     /// The token must not be used any more.
     Denied(Denial),
     /// It cannot be decided. Deny the request as an outage, not as a revocation.
-    Unknown(Unknown),
+    Unknown(UnknownCause),
 }
 
 impl Verdict {
@@ -51,7 +51,7 @@ impl Verdict {
 pub struct Admitted {
     /// Meaningless if no proof of completeness was ever made; see `failed_open`.
     staleness: Staleness,
-    failed_open: Option<Unknown>,
+    failed_open: Option<UnknownCause>,
 }
 
 impl Admitted {
@@ -60,7 +60,7 @@ impl Admitted {
     #[must_use]
     pub const fn staleness(&self) -> Duration {
         match self.failed_open {
-            Some(Unknown::NotReady(_)) => Duration::MAX,
+            Some(UnknownCause::NotReady(_)) => Duration::MAX,
             _ => self.staleness.duration(),
         }
     }
@@ -68,7 +68,7 @@ impl Admitted {
     /// Returns the reason for which the verdict would have been unknown, if
     /// [`Checks::fail_open_unknown`] admitted the token nevertheless.
     #[must_use]
-    pub const fn failed_open(&self) -> Option<Unknown> {
+    pub const fn failed_open(&self) -> Option<UnknownCause> {
         self.failed_open
     }
 }
@@ -137,54 +137,6 @@ impl DenyReason {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::LifetimeTooLong => "lifetime_too_long",
-        }
-    }
-}
-
-/// The reason why no verdict is possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unknown {
-    /// The history has not been read, or none of its messages could be trusted.
-    NotReady(NotReady),
-    /// The last proof that the log is complete is older than the bound.
-    Stale {
-        /// The age of that proof.
-        staleness: Duration,
-        /// The largest age on which requests are decided.
-        bound: Duration,
-    },
-    /// The index is full: see [`Options::max_entries`](crate::Options).
-    Full,
-}
-
-impl Unknown {
-    /// Every label of an unknown verdict.
-    pub const LABELS: [&'static str; 5] =
-        ["replaying", "no_signature_verifies", "not_provisioned", "stale", "full"];
-
-    /// Returns the result of [`Unready::of`], with the staleness and its bound.
-    pub(crate) fn of(
-        staleness: Result<Staleness, NotReady>,
-        bound: Bound,
-        is_full: bool,
-    ) -> Option<Self> {
-        Some(match (Unready::of(staleness, bound, is_full)?, staleness) {
-            (Unready::NotReady(why), _) | (Unready::Stale, Err(why)) => Self::NotReady(why),
-            (Unready::Stale, Ok(staleness)) => {
-                Self::Stale { staleness: staleness.duration(), bound: bound.duration() }
-            }
-            (Unready::Full, _) => Self::Full,
-        })
-    }
-
-    /// Returns the cause as a label: one of [`Unknown::LABELS`].
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotReady(why) => why.label(),
-            Self::Stale { .. } => "stale",
-            Self::Full => "full",
         }
     }
 }
@@ -258,7 +210,7 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.epoch_is_stale {
         return refuse(DenyReason::DelegationStale);
     }
-    let unknown = Unknown::of(facts.staleness, facts.bound, facts.is_full);
+    let unknown = UnknownCause::of(facts.staleness, facts.bound, facts.is_full);
     // rule: outage-is-no-revocation
     if let Some(unknown) = unknown.filter(|_| !facts.fail_open) {
         return Verdict::Unknown(unknown);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{
     BaselineFact, Checks, Claims, Degraded, DenyReason, Hop, ManualClock, NotReady, Options,
-    OutageCause, Revocations, RevocationsWriter, Unknown, Unready, Verdict,
+    OutageCause, Revocations, RevocationsWriter, UnknownCause, Verdict,
 };
 use proptest::prelude::*;
 
@@ -50,9 +50,9 @@ fn fail_open() -> Checks {
 fn unready_beyond_the_bound_and_late_before_it() {
     let (revocations, clock) = on_manual_clock(Options::default());
     let unready = |revocations: &Revocations| revocations.readiness(revocations.now()).unready;
-    assert_eq!(unready(&revocations), Some(Unready::NotReady(NotReady::Replaying)));
+    assert_eq!(unready(&revocations), Some(UnknownCause::NotReady(NotReady::Replaying)));
     revocations.set_not_ready(NotReady::NoSignatureVerifies);
-    let why = unready(&revocations).map(Unready::label);
+    let why = unready(&revocations).map(UnknownCause::label);
     assert_eq!(why, Some("no_signature_verifies"));
     revocations.confirm(revocations.now());
     clock.advance(5 * SECOND);
@@ -67,8 +67,8 @@ fn unready_beyond_the_bound_and_late_before_it() {
     clock.advance(SECOND);
     let readiness = revocations.readiness(revocations.now());
     assert_eq!(
-        (readiness.unready, readiness.outage),
-        (Some(Unready::Stale), Some(OutageCause::Timeout))
+        (readiness.unready.map(UnknownCause::label), readiness.outage),
+        (Some("stale"), Some(OutageCause::Timeout))
     );
     assert_eq!(readiness.to_string(), "stale (timeout), last proven complete 61.0 s ago");
 }
@@ -83,7 +83,8 @@ fn notices_suspension_after_wall_clock_was_set_back() {
     // The machine is suspended: its monotonic clock stops.
     clock.advance_wall(61 * SECOND);
     assert_eq!(revocations.staleness(revocations.now()), Ok(61 * SECOND));
-    assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Stale));
+    let readiness = revocations.readiness(revocations.now());
+    assert_eq!(readiness.unready.map(UnknownCause::label), Some("stale"));
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn not_ready_state_is_unknown_until_the_next_proof() {
         assert!(revocations.set_not_ready(why));
         assert!(!revocations.set_not_ready(why), "returns `true` only for a change");
         let verdict = decide(&revocations, &made_at(NOW), &Checks::default());
-        assert_eq!(verdict, Verdict::Unknown(Unknown::NotReady(why)));
+        assert_eq!(verdict, Verdict::Unknown(UnknownCause::NotReady(why)));
         assert!(why.advice().contains("REDIS_URL") || why.advice().contains("STREAMS_HMAC_KEY"));
     }
     clock.advance(SECOND);
@@ -229,7 +230,7 @@ fn own_bound_denies_earlier_and_never_later() {
                     assert_eq!(admitted.staleness(), staleness);
                 }
                 verdict => {
-                    assert_eq!(verdict, Verdict::Unknown(Unknown::Stale { staleness, bound }));
+                    assert_eq!(verdict, Verdict::Unknown(UnknownCause::Stale { staleness, bound }));
                     assert!(staleness > bound, "{age} s is beyond {own:?}");
                 }
             }
@@ -244,7 +245,7 @@ fn failing_open_admits_unknown_and_reports_it() {
         panic!("not admitted");
     };
     assert_eq!(admitted.staleness(), Duration::MAX);
-    assert_eq!(admitted.failed_open(), Some(Unknown::NotReady(NotReady::Replaying)));
+    assert_eq!(admitted.failed_open(), Some(UnknownCause::NotReady(NotReady::Replaying)));
     revocations.confirm(revocations.now());
     for (seconds, fails) in [(60, false), (1, true)] {
         clock.advance(seconds * SECOND);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use caracal_revocation_state::{
     BaselineFact, Checks, Claims, DenyReason, ManualClock, Options, Revocations, RevocationsWriter,
-    Unknown, Unready, Verdict,
+    UnknownCause, Verdict,
 };
 
 const ROOM: usize = 16;
@@ -45,13 +45,13 @@ fn full_index_is_unknown_until_there_is_room() {
     revocations.add(&BaselineFact::Revoked("one-too-many"), revocations.now());
     for sid in ["other", "one-too-many"] {
         let verdict = verdict(&revocations, sid, made, &checks);
-        assert_eq!(verdict, Verdict::Unknown(Unknown::Full));
+        assert_eq!(verdict, Verdict::Unknown(UnknownCause::Full));
     }
     let Verdict::Denied(denial) = verdict(&revocations, "ar-0", made, &checks) else {
         panic!("a known revocation was lost");
     };
     assert_eq!(denial.reason(), DenyReason::Revoked);
-    assert_eq!(revocations.readiness(revocations.now()).unready, Some(Unready::Full));
+    assert_eq!(revocations.readiness(revocations.now()).unready, Some(UnknownCause::Full));
     assert!(!revocations.reopen(made + 5), "there is no room yet");
     assert_eq!(revocations.horizon(), None);
 
@@ -60,7 +60,7 @@ fn full_index_is_unknown_until_there_is_room() {
     revocations.confirm(revocations.now());
     let verdict_of = |sid, iat| verdict(&revocations, sid, iat, &checks);
     let made = i64::try_from(revocations.now().wall.as_secs()).unwrap_or(0);
-    assert_eq!(verdict_of("one-too-many", made), Verdict::Unknown(Unknown::Full));
+    assert_eq!(verdict_of("one-too-many", made), Verdict::Unknown(UnknownCause::Full));
     assert!(revocations.reopen(made + 5));
     let Verdict::Denied(denial) = verdict_of("one-too-many", made) else {
         panic!("a revocation without room was admitted");

@@ -13,10 +13,7 @@ const CODES: [(&str, &str); 4] = [
     ),
     ("ASK", MOVING),
     ("TRYAGAIN", MOVING),
-    (
-        "CLUSTERDOWN",
-        "the cluster does not serve every slot: check CLUSTER INFO and CLUSTER NODES",
-    ),
+    ("CLUSTERDOWN", "the cluster does not serve every slot: check CLUSTER INFO and CLUSTER NODES"),
 ];
 
 const MOVING: &str = "a slot is moving between two nodes of the cluster: wait until the move is \

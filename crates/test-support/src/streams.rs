@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use caracal_revocation::admin::{Inspector, Provision};
-use caracal_revocation::state::{NotReady, Unready};
+use caracal_revocation::state::{NotReady, UnknownCause};
 use caracal_revocation::wire::{Key, KeyRing, Stream};
 use caracal_revocation::{Follower, InProcess, Publisher, Revocations, Settings};
 
@@ -36,7 +36,7 @@ pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
         let readiness = revocations.readiness(revocations.now());
         match readiness.unready {
             None => return Ok(()),
-            Some(Unready::NotReady(NotReady::NoSignatureVerifies))
+            Some(UnknownCause::NotReady(NotReady::NoSignatureVerifies))
                 if begun.elapsed() > VERIFIED_WITHIN =>
             {
                 return Err("no message on this Redis is signed with STREAMS_HMAC_KEY: set it to \

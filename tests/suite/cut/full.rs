@@ -2,7 +2,7 @@
 
 use axum::routing::get;
 use caracal_revocation::Follower;
-use caracal_revocation::state::{ManualClock, RevocationsWriter, Unknown};
+use caracal_revocation::state::{ManualClock, RevocationsWriter, UnknownCause};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 
@@ -48,7 +48,7 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     let [mut late, _other] = running;
     assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "the response is cut");
     assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
-    assert_eq!(is_unknown(revocations), Some(Unknown::Full));
+    assert_eq!(is_unknown(revocations), Some(UnknownCause::Full));
     assert!(is_revoked(revocations, "ar-0"), "known revocations stay");
     for sid in ["late", "other", "new"] {
         assert_eq!(stream(address, sid).await.status(), 503, "{sid}");

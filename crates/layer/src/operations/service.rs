@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use caracal_revocation_state::{Degraded, NotReady, OutageCause, Readiness, Revocations, Unready};
+use caracal_revocation_state::{
+    Degraded, NotReady, OutageCause, Readiness, Revocations, UnknownCause,
+};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -28,7 +30,7 @@ use crate::bearer::Authorization;
 /// `/ready` is 200 if:
 ///
 /// 1. [`Revocations::readiness`] returns ready, which it does exactly while a token that is not
-///    revoked is admitted. Otherwise the reason is one of `Unready::LABELS`: `replaying`,
+///    revoked is admitted. Otherwise the reason is one of `UnknownCause::LABELS`: `replaying`,
 ///    `no_signature_verifies`, `not_provisioned`, `stale` or `full`;
 /// 2. every condition of [`ready_if`](Self::ready_if) holds. Otherwise the reason is the name of
 ///    the condition that does not.
@@ -196,8 +198,10 @@ impl<B> Service<Request<B>> for Operations {
 fn advice(readiness: &Readiness) -> Option<&'static str> {
     match (readiness.unready, readiness.outage, readiness.degraded) {
         // An outage of Redis is the reason why the history is not read.
-        (Some(Unready::NotReady(NotReady::Replaying)), Some(outage), _) => Some(outage.advice()),
-        (Some(Unready::NotReady(why)), ..) => Some(why.advice()),
+        (Some(UnknownCause::NotReady(NotReady::Replaying)), Some(outage), _) => {
+            Some(outage.advice())
+        }
+        (Some(UnknownCause::NotReady(why)), ..) => Some(why.advice()),
         (_, Some(outage), _) => Some(outage.advice()),
         (.., degraded) => degraded.map(Degraded::advice),
     }

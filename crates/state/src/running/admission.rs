@@ -11,7 +11,8 @@ use crate::deciding::Subject;
 use crate::identity::Identity;
 use crate::revocations::Revocations;
 use crate::state::StateId;
-use crate::verdict::{Admitted, Checks, Denial, Unknown, Verdict};
+use crate::unknown::UnknownCause;
+use crate::verdict::{Admitted, Checks, Denial, Verdict};
 
 /// The proof that a request was admitted. It holds the identity that the decision used, and the
 /// signal that the request must end. A layer puts it into the extensions of each request that it
@@ -44,7 +45,7 @@ pub enum NotAdmitted {
     /// The token must not be used any more.
     Denied(Denial),
     /// The verdict is unknown.
-    Unknown(Unknown),
+    Unknown(UnknownCause),
     /// The claims name no authority record. They would match no revocation and always be admitted.
     NoRecord,
 }

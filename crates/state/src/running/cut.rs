@@ -1,7 +1,8 @@
 //! Why a running request was cut, and which part of it.
 
 use crate::claims::AnchorKind;
-use crate::verdict::{Denial, Unknown};
+use crate::unknown::UnknownCause;
+use crate::verdict::Denial;
 
 /// The reason why a running request must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum Cut {
     Expired,
     /// The verdict has been unknown for longer than the bound, and the route is configured to cut
     /// then.
-    Unknown(Unknown),
+    Unknown(UnknownCause),
 }
 
 /// The part of a request that was cut: the first one that had to end.

@@ -11,7 +11,7 @@ use super::watch::CutPolicy;
 use crate::authority::Authority;
 use crate::claims::Claims;
 use crate::freshness::NotReady;
-use crate::verdict::Unknown;
+use crate::unknown::UnknownCause;
 
 /// A running request, from [`CutPolicy::start`]: a future that resolves once the request is cut,
 /// and then at every poll.
@@ -39,7 +39,7 @@ impl CutPolicy {
         let running =
             RequestCancellation::new(Arc::clone(self), AnchorSource::Shared(authority.clone()));
         if !authority.is_of_state(&self.state) {
-            running.request.end(Cut::Unknown(Unknown::NotReady(NotReady::Replaying)));
+            running.request.end(Cut::Unknown(UnknownCause::NotReady(NotReady::Replaying)));
         }
         running
     }

@@ -5,7 +5,8 @@ use super::watch::CutPolicy;
 use crate::anchors::AnchorSet;
 use crate::clock::{Moment, UnixSeconds};
 use crate::staleness::{Bound, Staleness};
-use crate::verdict::{Facts, Unknown, Verdict, verdict};
+use crate::unknown::UnknownCause;
+use crate::verdict::{Facts, Verdict, verdict};
 
 /// Returns the reason why a request on these anchors must end, if there is one. Either a new
 /// request would be denied, or this request has reached its own end.
@@ -42,5 +43,5 @@ pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Op
     if UnixSeconds::of(now) >= watch.deadline(anchors.exp) {
         return Some(Cut::Expired);
     }
-    Unknown::of(staleness, watch.bound?, is_full).or(unknown).map(Cut::Unknown)
+    UnknownCause::of(staleness, watch.bound?, is_full).or(unknown).map(Cut::Unknown)
 }

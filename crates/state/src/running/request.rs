@@ -16,7 +16,8 @@ use crate::authority::Authority;
 use crate::clock::{Moment, UnixSeconds};
 use crate::digest::Digest;
 use crate::index::Mark;
-use crate::verdict::{Denial, Unknown};
+use crate::unknown::UnknownCause;
+use crate::verdict::Denial;
 
 pub(super) struct Request {
     pub(super) watch: Arc<CutPolicy>,
@@ -67,7 +68,7 @@ impl Request {
             // A revocation that found no room since the request was admitted is not in the index,
             // so the recheck cannot find it.
             if state.index.is_full() && !self.watch.checks.fail_open_unknown {
-                self.end(Cut::Unknown(Unknown::Full));
+                self.end(Cut::Unknown(UnknownCause::Full));
             }
         }
     }

@@ -7,7 +7,8 @@ use caracal_revocation_event::{KeyRing, Message, Stream};
 
 use super::{Cut, CutPoint, CutPolicy, RequestCancellation};
 use crate::{
-    AnchorKind, Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter, Unknown,
+    AnchorKind, Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter,
+    UnknownCause,
 };
 
 struct Scene {
@@ -369,7 +370,7 @@ fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
     let mut open = Waiting::new(Arc::new(open).start(&full_claims()));
     overdue();
     assert_eq!(open.reason(), None);
-    let Poll::Ready(Cut::Unknown(Unknown::Stale { bound, .. })) = asked.poll() else {
+    let Poll::Ready(Cut::Unknown(UnknownCause::Stale { bound, .. })) = asked.poll() else {
         panic!("the cut has no staleness");
     };
     assert_eq!(bound, Duration::from_secs(60));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, Stream, StreamId, sign};
 use caracal_revocation_state::{
-    Checks, Claims, Degraded, ManualClock, Moment, NotReady, Options, RevocationsWriter, Unknown,
-    Unready, Verdict,
+    Checks, Claims, Degraded, ManualClock, Moment, NotReady, Options, RevocationsWriter,
+    UnknownCause, Verdict,
 };
 
 use super::Fold;
@@ -189,7 +189,7 @@ impl Scene {
         matches!(self.verdict(session), Verdict::Denied(_))
     }
 
-    fn unready(&self) -> Option<Unready> {
+    fn unready(&self) -> Option<UnknownCause> {
         self.fold.writer.readiness(self.now()).unready
     }
 
@@ -199,8 +199,10 @@ impl Scene {
     }
 }
 
-const NO_SIGNATURE: Option<Unready> = Some(Unready::NotReady(NotReady::NoSignatureVerifies));
-const NOT_PROVISIONED: Option<Unready> = Some(Unready::NotReady(NotReady::NotProvisioned));
+const NO_SIGNATURE: Option<UnknownCause> =
+    Some(UnknownCause::NotReady(NotReady::NoSignatureVerifies));
+const NOT_PROVISIONED: Option<UnknownCause> =
+    Some(UnknownCause::NotReady(NotReady::NotProvisioned));
 
 #[test]
 fn history_without_valid_signature_is_not_ready() {
@@ -420,8 +422,9 @@ fn strict_is_unknown_beyond_bound_while_signatures_fail() {
     }
     scene.clock.advance(Duration::from_millis(1));
     scene.read();
-    assert!(matches!(scene.verdict("hidden"), Verdict::Unknown(Unknown::Stale { .. })));
-    assert_eq!((scene.unready(), scene.is_degraded()), (Some(Unready::Stale), true));
+    assert!(matches!(scene.verdict("hidden"), Verdict::Unknown(UnknownCause::Stale { .. })));
+    let why = scene.unready().map(UnknownCause::label);
+    assert_eq!((why, scene.is_degraded()), (Some("stale"), true));
     let position = scene.fold.position().unwrap();
     assert!(scene.now().elapsed_since(position.as_of) > 5 * SECOND, "a snapshot is no fresher");
 
@@ -448,7 +451,7 @@ fn strict_start_is_as_old_as_failed_message() {
     scene.wait(600);
     scene.read();
     let readiness = scene.fold.writer.readiness(scene.now());
-    assert_eq!(readiness.unready, Some(Unready::Stale));
+    assert_eq!(readiness.unready.map(UnknownCause::label), Some("stale"));
     assert!(readiness.staleness.unwrap() >= 600 * SECOND, "{readiness}");
 }
 

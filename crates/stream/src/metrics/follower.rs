@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, MessageRejectionKind, StreamId};
-use caracal_revocation_state::{Degraded, Moment, OutageCause, Revocations, Unready};
+use caracal_revocation_state::{Degraded, Moment, OutageCause, Revocations, UnknownCause};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::names;
@@ -25,7 +25,7 @@ pub(crate) struct StreamMetrics {
     suspicions: [(LossSuspicion, Counter); 3],
     read_errors: [(OutageCause, Counter); OutageCause::ALL.len()],
     outages: [Gauge; OutageCause::ALL.len()],
-    unready: [Gauge; Unready::LABELS.len()],
+    unready: [Gauge; UnknownCause::LABELS.len()],
     degraded: [Gauge; Degraded::ALL.len()],
     invalid_signatures: Counter,
     active: Gauge,
@@ -78,7 +78,7 @@ impl StreamMetrics {
             read_errors: OutageCause::ALL
                 .map(|cause| (cause, counter!(names::READ_ERRORS, "cause" => cause.label()))),
             outages: OutageCause::ALL.map(|cause| gauge!(names::OUTAGE, "cause" => cause.label())),
-            unready: Unready::LABELS.map(|reason| gauge!(names::UNREADY, "reason" => reason)),
+            unready: UnknownCause::LABELS.map(|reason| gauge!(names::UNREADY, "reason" => reason)),
             degraded: Degraded::ALL.map(|alarm| gauge!(names::DEGRADED, "reason" => alarm.label())),
             propagation: gauge!(names::PROPAGATION),
             reconnects: counter!(names::RECONNECTS),
@@ -146,12 +146,11 @@ impl StreamMetrics {
         for (alarm, gauge) in Degraded::ALL.into_iter().zip(&self.degraded) {
             gauge.set(flag(readiness.degraded == Some(alarm)));
         }
-        self.unready(readiness.unready);
+        self.unready(readiness.unready.map(UnknownCause::label));
     }
 
-    fn unready(&self, unready: Option<Unready>) {
-        let unready = unready.map(Unready::label);
-        for (label, gauge) in Unready::LABELS.into_iter().zip(&self.unready) {
+    fn unready(&self, unready: Option<&str>) {
+        for (label, gauge) in UnknownCause::LABELS.into_iter().zip(&self.unready) {
             gauge.set(if unready == Some(label) { 1.0 } else { 0.0 });
         }
     }
@@ -161,7 +160,7 @@ impl StreamMetrics {
     pub(crate) fn ended(&self) {
         self.fresh.set(0.0);
         self.age.set(f64::INFINITY);
-        self.unready(Some(Unready::Stale));
+        self.unready(Some("stale"));
     }
 
     /// Reports the size of the index, which takes longer to compute and changes slowly.

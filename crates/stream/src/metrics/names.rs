@@ -60,10 +60,7 @@ const COUNTERS: [(&str, &str); 16] = [
     (RELOAD_ERRORS, "Times that the baseline could not be read"),
     (DEAD_LETTERS_LOST, "Messages that did not become dead letters, by cause"),
     (VERIFIED, "Messages verified, by the key that signed them"),
-    (
-        LOSS_SUSPICIONS,
-        "Restarts and failovers after which messages may be missing, by evidence",
-    ),
+    (LOSS_SUSPICIONS, "Restarts and failovers after which messages may be missing, by evidence"),
     (READ_ERRORS, "Failed attempts to read the streams, by cause"),
     (REJECTED, "Messages rejected, by kind"),
     (RECONNECTS, "Times that reading was interrupted and a new connection was needed"),
@@ -126,10 +123,7 @@ pub(super) fn describe() {
     for (name, unit, text) in GAUGES {
         describe_gauge!(name, unit, text);
     }
-    describe_counter!(
-        HOLES,
-        "Times that entries were proven missing from a stream, by evidence"
-    );
+    describe_counter!(HOLES, "Times that entries were proven missing from a stream, by evidence");
     describe_histogram!(
         LAG,
         Unit::Seconds,

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, StreamId};
 use caracal_revocation_state::{
-    BaselineFact, Checks, Claims, ManualClock, Moment, Options, RevocationsWriter, Unknown, Verdict,
+    BaselineFact, Checks, Claims, ManualClock, Moment, Options, RevocationsWriter, UnknownCause,
+    Verdict,
 };
 
 use super::format::{self, Snapshot, SnapshotError};
@@ -156,12 +157,12 @@ fn restored_state_denies_at_once_and_admits_within_bound() {
         revocations.decide(&Claims::new(sid, issued, issued + 900), &Checks::default(), now)
     };
     assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
-    assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::NotReady(_))));
+    assert!(matches!(verdict("other"), Verdict::Unknown(UnknownCause::NotReady(_))));
     revocations.confirm(recalled.as_of.unwrap());
     assert!(matches!(verdict("other"), Verdict::Admitted(_)));
     clock.advance(Duration::from_secs(60));
     assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
-    assert!(matches!(verdict("other"), Verdict::Unknown(Unknown::Stale { .. })));
+    assert!(matches!(verdict("other"), Verdict::Unknown(UnknownCause::Stale { .. })));
 }
 
 #[test]

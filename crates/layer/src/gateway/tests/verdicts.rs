@@ -6,7 +6,9 @@ use RequestDenialKind::{
     DelegationStale, Expired, HistoryIncomplete, LifetimeTooLong, NotYetValid, Revoked, Suspended,
     Unknown,
 };
-use caracal_revocation_state::{AnchorKind, Checks, DenyReason, Hop, Unknown as Cause, Verdict};
+use caracal_revocation_state::{
+    AnchorKind, Checks, DenyReason, Hop, UnknownCause as Cause, Verdict,
+};
 
 use super::*;
 
