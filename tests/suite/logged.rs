@@ -1,16 +1,47 @@
-//! Every event in `docs/tracing.md` exists in the sources.
+//! Every event and span in the sources has a row in `docs/tracing.md`, and the reverse.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// Reads a file of the repository.
+pub(crate) fn page(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Reads the sources of all crates, without files of tests and without the test support.
+pub(crate) fn sources() -> String {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let entries = std::fs::read_dir(crates).unwrap();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.unwrap().path().join("src")).collect();
+    folders.retain(|folder| !folder.ends_with("test-support/src"));
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("tests") || path.ends_with("tests.rs") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                text += &std::fs::read_to_string(path).unwrap();
+            }
         }
     }
+    text
+}
+
+/// Asserts that the sources and a page name the same things.
+pub(crate) fn assert_same(sources: &BTreeSet<String>, page: &BTreeSet<String>) {
+    let without_row: Vec<_> = sources.difference(page).collect();
+    let without_source: Vec<_> = page.difference(sources).collect();
+    assert!(
+        without_row.is_empty() && without_source.is_empty(),
+        "in the sources without a row: {without_row:#?}; rows without a source: {without_source:#?}"
+    );
 }
 
 /// Joins string lines that end with a backslash, as the compiler does.
@@ -20,29 +51,34 @@ fn joined(text: &str) -> String {
     lines.fold(first, |text, line| text + line.trim_start())
 }
 
-#[test]
-fn every_documented_event_is_in_the_sources_with_its_level() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    sources(&root.join("crates"), &mut files);
-    let text: String =
-        files.iter().map(|file| joined(&std::fs::read_to_string(file).unwrap())).collect();
-    // The text between an event's macro and the end of its statement.
-    let has = |level: &str, message: &str| {
-        let message = format!("\"{message}\"");
-        let event = format!("tracing::{level}!(");
-        let mut events = text.split(&event).skip(1);
-        events.any(|event| event.split(";\n").next().is_some_and(|event| event.contains(&message)))
-    };
-    let docs = std::fs::read_to_string(root.join("docs/tracing.md")).unwrap();
-    let mut checked = 0;
-    for line in docs.lines() {
-        let mut cells = line.split('|').map(str::trim).skip(1);
-        let (Some(level), Some(message)) = (cells.next(), cells.next()) else { continue };
-        if ["error", "warn", "info", "debug"].contains(&level) {
-            assert!(has(level, message), "{level}: {message}");
-            checked += 1;
+/// Returns the message of an event or the name of a span, given its arguments: the first string
+/// that is an argument by itself, not the value of a field.
+fn message(arguments: &str) -> &str {
+    let mut parts = arguments.split('"');
+    while let (Some(before), Some(text)) = (parts.next(), parts.next()) {
+        let before = before.trim_end();
+        if before.is_empty() || before.ends_with(',') {
+            return text;
         }
     }
-    assert!(checked > 20, "{checked}");
+    panic!("an event without a message")
+}
+
+#[test]
+fn tracing_page_lists_exactly_the_events_in_the_sources() {
+    let code = joined(&sources());
+    let mut logged = BTreeSet::new();
+    for level in LEVELS {
+        for call in [format!("tracing::{level}!("), format!("tracing::{level}_span!(")] {
+            let events = code.split(&call).skip(1);
+            logged.extend(events.map(|arguments| format!("{level}: {}", message(arguments))));
+        }
+    }
+    let page = page("docs/tracing.md");
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let (level, message) = (cells.next()?, cells.next()?);
+        LEVELS.contains(&level).then(|| format!("{level}: {}", message.trim_matches('`')))
+    });
+    assert_same(&logged, &rows.collect());
 }
