@@ -44,6 +44,7 @@ mod security;
 mod sentinel;
 mod sentinel_fleet;
 mod service;
+mod settings;
 mod sizes;
 mod snapshot;
 mod strict;
