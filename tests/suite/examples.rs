@@ -44,12 +44,16 @@ fn example_prints_its_streams_and_provisions_empty_redis() {
     let text = first.output.text();
     let at =
         format!("127.0.0.1:{}. This example writes to caracal.sessions.revoke.", server.port());
-    assert!(text.contains(&at) && text.contains("made them"), "{text}");
+    assert!(text.contains(&at) && text.contains("Created Caracal's streams"), "{text}");
     let all = keys(&server);
     assert!(Stream::ALL.iter().all(|stream| all.contains(&stream.to_string())), "{all:?}");
     let second = Running::start(&built("caracal-example-axum"), &on(&url));
     second.blocks(1);
-    assert!(!second.output.text().contains("made them"), "{}", second.output.text());
+    assert!(
+        !second.output.text().contains("Created Caracal's streams"),
+        "{}",
+        second.output.text()
+    );
 }
 
 #[test]
