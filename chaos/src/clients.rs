@@ -14,7 +14,7 @@ use crate::reader::{ANSWER, READY};
 use crate::readers::Reader;
 use crate::world::World;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// Sends requests to one reader until dropped.
-    pub async fn keep_asking(
+    pub async fn keep_requesting(
         self,
         world: &World,
         reader: &Reader,
@@ -36,7 +36,7 @@ impl Client {
         loop {
             tokio::time::sleep(pace).await;
             if let Some((token, _)) = world.truth.pick(&mut rng) {
-                self.ask(world, reader, token).await;
+                self.request(world, reader, token).await;
             }
         }
     }
@@ -58,7 +58,7 @@ impl Client {
             let (head, body) = self.0.request(request).await.ok()?.into_parts();
             Some((head.status, body.collect().await.ok()?.to_bytes()))
         };
-        let (status, body) = tokio::time::timeout(PATIENCE, response).await.ok()??;
+        let (status, body) = tokio::time::timeout(TIMEOUT, response).await.ok()??;
         let received = world.clock.now();
         let unready = (status != StatusCode::OK).then(|| reason(status, &body));
         world.truth.probed(Probe { life: current.life, sent, received, unready });
@@ -66,39 +66,39 @@ impl Client {
     }
 
     /// Sends one request. Returns the answer, or `None` if the reader is down.
-    pub async fn ask(&self, world: &World, reader: &Reader, token: usize) -> Option<Answer> {
+    pub async fn request(&self, world: &World, reader: &Reader, token: usize) -> Option<Answer> {
         let current = reader.current()?;
         let request = HttpRequest::get(format!("http://{}/", current.address))
             .header(header::AUTHORIZATION, format!("Bearer {}", world.truth.text(token)))
             .body(Empty::new())
             .ok()?;
         let sent = world.clock.now();
-        let answer = tokio::time::timeout(PATIENCE, self.send(request)).await;
+        let answer = tokio::time::timeout(TIMEOUT, self.send(request)).await;
         let answer = answer.ok().flatten().unwrap_or(Answer::None);
         let received = world.clock.now();
         let request = Request { life: current.life, token, sent, received, answer: answer.clone() };
-        world.truth.asked(request);
+        world.truth.requested(request);
         Some(answer)
     }
 
     async fn send(&self, request: HttpRequest<Empty<axum::body::Bytes>>) -> Option<Answer> {
         let response = self.0.request(request).await.ok()?;
-        let answer = understand(response.status(), response.headers());
+        let answer = parse_answer(response.status(), response.headers());
         response.into_body().collect().await.ok()?;
         Some(answer)
     }
 }
 
 /// Returns the answer that the header names, if the status agrees with it.
-fn understand(status: StatusCode, headers: &HeaderMap) -> Answer {
-    let word = headers.get(ANSWER).and_then(|word| word.to_str().ok()).unwrap_or("nothing");
-    match (status, word) {
+fn parse_answer(status: StatusCode, headers: &HeaderMap) -> Answer {
+    let name = headers.get(ANSWER).and_then(|name| name.to_str().ok()).unwrap_or("nothing");
+    match (status, name) {
         (StatusCode::OK, "admitted") => Answer::Admitted,
         (StatusCode::UNAUTHORIZED, "revoked") => Answer::Revoked,
         (StatusCode::UNAUTHORIZED, "history_incomplete") => Answer::HistoryIncomplete,
         (StatusCode::SERVICE_UNAVAILABLE, "stale") => Answer::Stale,
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready") => Answer::NotReady,
-        (status, word) => Answer::Other(format!("{status} {word}")),
+        (status, name) => Answer::Other(format!("{status} {name}")),
     }
 }
 

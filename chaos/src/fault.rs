@@ -73,7 +73,7 @@ pub struct Fault {
     /// The duration. Zero if the fault ends by itself.
     pub lasts: Duration,
     /// The readers that it affects, where a fault can affect a single reader.
-    pub whom: Whom,
+    pub affected: Affected,
     /// How a stalled network ends. Other kinds use it to choose a variant.
     pub ending: Ending,
     /// The size of the fault, by kind: messages kept, bytes lost, milliseconds of delay.
@@ -81,7 +81,7 @@ pub struct Fault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum Affected {
     Everyone,
     Reader(usize),
 }
@@ -211,9 +211,9 @@ impl std::fmt::Display for Fault {
         if self.lasts > Duration::ZERO {
             write!(f, " {:.1} s", self.lasts.as_secs_f64())?;
         }
-        match self.whom {
-            Whom::Everyone => {}
-            Whom::Reader(reader) => write!(f, " reader {reader}")?,
+        match self.affected {
+            Affected::Everyone => {}
+            Affected::Reader(reader) => write!(f, " reader {reader}")?,
         }
         match (self.kind, self.ending) {
             (Kind::Stall, Ending::Resumes) => write!(f, ", then continues"),

@@ -141,7 +141,8 @@ pub struct Injected {
     /// Set if readers in scope were cut off from Redis during the fault.
     pub disturbs: bool,
     /// The readers that may detect a gap because of it.
-    pub hole: Hole,
+    #[serde(rename = "hole")]
+    pub gap: GapScope,
     /// Set if the server's ids were ahead of its clock afterwards.
     pub ids_ahead: bool,
     /// Set if the streams were gone afterwards, until the next message.
@@ -159,7 +160,7 @@ pub struct Injected {
 
 /// The readers that may correctly report missing messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Hole {
+pub enum GapScope {
     Nobody,
     /// Readers that had not read the history when the fault began.
     Newcomers,

@@ -125,7 +125,7 @@ async fn serve(
     // With no linger time, dropping the socket sends a reset.
     let _ = client.set_zero_linger();
     let _ = client.set_nodelay(true);
-    if !passes(&mut state, number, Direction::ToRedis, &traffic).await {
+    if !wait_until_open(&mut state, number, Direction::ToRedis, &traffic).await {
         return;
     }
     let target = state.borrow_and_update().target;
@@ -168,7 +168,7 @@ impl Pump<'_> {
         let mut buffer = vec![0; 16 << 10];
         loop {
             let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-            if !passes(&mut state, self.number, direction, self.traffic).await {
+            if !wait_until_open(&mut state, self.number, direction, self.traffic).await {
                 return;
             }
             let link = state.borrow().link;
@@ -194,7 +194,7 @@ impl Pump<'_> {
 }
 
 /// Waits until the link lets data through. Returns `false` if it never will.
-async fn passes(
+async fn wait_until_open(
     state: &mut watch::Receiver<State>,
     number: u64,
     direction: Direction,

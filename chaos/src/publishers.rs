@@ -37,14 +37,14 @@ pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late:
         ticks.tick().await;
         let way = Way::pick(&mut rng, world.schedule.spread);
         epoch += 1;
-        let (revocation, _, notice) = match decide(world, &mut rng, way, epoch) {
+        let (revocation, _, message) = match decide(world, &mut rng, way, epoch) {
             Ok(decided) => decided,
             Err(failure) => return failure,
         };
         loop {
             let sent = {
                 let _gate = world.gate.read().await;
-                sender.send(world, notice.clone(), &world.next_id()).await.map(|sent| {
+                sender.send(world, message.clone(), &world.next_id()).await.map(|sent| {
                     world.truth.acknowledged(revocation, world.clock.now(), sent);
                 })
             };
@@ -64,8 +64,8 @@ pub async fn revoke_as(world: &World, stream: Stream, id: &str) -> Result<usize,
         Stream::DelegationsInvalidate => Way::Delegations(Anchor::Delegation),
         _ => Way::Sessions(Anchor::Session),
     };
-    let (revocation, token, notice) = decide(world, &mut Rng::new(), way, 1)?;
-    let sent = Sender::default().send(world, notice, id).await?;
+    let (revocation, token, message) = decide(world, &mut Rng::new(), way, 1)?;
+    let sent = Sender::default().send(world, message, id).await?;
     world.truth.acknowledged(revocation, world.clock.now(), sent);
     Ok(token)
 }
@@ -86,8 +86,8 @@ fn decide(
         }
     };
     world.decisions.revoke(&way.anchor(token))?;
-    let notice = way.notice(token, epoch).with(MARK, &revocation.to_string());
-    Ok((revocation, token, notice))
+    let message = way.message(token, epoch).with(MARK, &revocation.to_string());
+    Ok((revocation, token, message))
 }
 
 /// The way a token is revoked: the anchor and the stream.
@@ -120,15 +120,15 @@ impl Way {
         }
     }
 
-    fn notice(self, token: usize, epoch: u64) -> MessageBuilder {
+    fn message(self, token: usize, epoch: u64) -> MessageBuilder {
         match self {
             Self::Sessions(anchor) => {
-                let (notice, id) = (MessageBuilder::revoke(ZONE, "chaos"), anchor.of(token));
+                let (message, id) = (MessageBuilder::revoke(ZONE, "chaos"), anchor.of(token));
                 match anchor {
-                    Anchor::Session => notice.session(&id),
-                    Anchor::Root => notice.root(&id),
-                    Anchor::AgentSession | Anchor::HopSession => notice.agent_session(&id),
-                    Anchor::Delegation | Anchor::HopDelegation => notice.delegation_edge(&id),
+                    Anchor::Session => message.session(&id),
+                    Anchor::Root => message.root(&id),
+                    Anchor::AgentSession | Anchor::HopSession => message.agent_session(&id),
+                    Anchor::Delegation | Anchor::HopDelegation => message.delegation_edge(&id),
                 }
             }
             Self::Terminate => MessageBuilder::terminate(ZONE, &Anchor::AgentSession.of(token)),
@@ -147,12 +147,12 @@ impl Sender {
     pub async fn send(
         &mut self,
         world: &World,
-        notice: MessageBuilder,
+        message: MessageBuilder,
         id: &str,
     ) -> Result<Sent, Failure> {
-        let stream = notice.stream().name();
+        let stream = message.stream().name();
         let (key, signing) = world.keys.signing(self.is_late);
-        let fields = notice.into_fields(Some(&signing), SystemTime::now());
+        let fields = message.into_fields(Some(&signing), SystemTime::now());
         let mut command = redis::cmd("XADD");
         command.arg(stream).arg("MAXLEN").arg("~").arg(100_000).arg(id);
         for (name, value) in &fields {

@@ -68,7 +68,7 @@ pub async fn run() -> Result<(), Failure> {
         .route("/", get(async || "hello"))
         .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)))
-        .layer(MapResponseLayer::new(tell))
+        .layer(MapResponseLayer::new(set_answer_header))
         .fallback_service(Operations::new(revocations));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{LISTENING}{}", listener.local_addr()?);
@@ -94,7 +94,7 @@ fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn tell<B>(mut response: Response<B>) -> Response<B> {
+fn set_answer_header<B>(mut response: Response<B>) -> Response<B> {
     let answer = match response.extensions().get::<RequestDenial>() {
         None => "admitted",
         Some(rejection) => match (rejection.kind(), rejection.unknown()) {

@@ -165,7 +165,7 @@ impl Reader {
             .and_then(|line| line.strip_prefix(LISTENING))
             .ok_or("a reader ended before it listened")?
             .parse()?;
-        let life = with.truth.born(ReaderLife {
+        let life = with.truth.started(ReaderLife {
             reader: self.number,
             pid: child.id().unwrap_or(0),
             recalled,
@@ -181,7 +181,7 @@ impl Reader {
     }
 
     /// Records it if the process has ended by itself.
-    pub async fn inquest(&self, with: &Setting<'_>) -> Result<(), Failure> {
+    pub async fn record_unexpected_end(&self, with: &Setting<'_>) -> Result<(), Failure> {
         if let Some(process) = self.process.lock().await.as_mut()
             && process.child.try_wait()?.is_some()
         {

@@ -20,7 +20,7 @@ use crate::world::World;
 
 const PUBLISHERS: u64 = 2;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
-pub const ASK_EVERY: Duration = Duration::from_millis(40);
+pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
 /// In strict mode tokens are denied for this much longer: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
@@ -56,7 +56,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     }
     sweep(&world).await;
     for reader in &world.readers {
-        reader.inquest(&world.setting()).await?;
+        reader.record_unexpected_end(&world.setting()).await?;
     }
     let record = world.truth.record();
     let mut requests = record.requests;
@@ -87,7 +87,7 @@ async fn warm_up(world: &World) -> Result<(), Failure> {
     let token = world.truth.everything()[0];
     let ready = world.readers.iter().map(async |reader| {
         let client = Client::new();
-        while client.ask(world, reader, token).await != Some(crate::history::Answer::Admitted) {
+        while client.request(world, reader, token).await != Some(crate::history::Answer::Admitted) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
@@ -107,7 +107,7 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
     let clients: Vec<_> = world
         .readers
         .iter()
-        .map(|reader| Client::new().keep_asking(world, reader, rng.fork(), ASK_EVERY))
+        .map(|reader| Client::new().keep_requesting(world, reader, rng.fork(), REQUEST_EVERY))
         .collect();
     let minting = async {
         loop {
@@ -144,8 +144,8 @@ async fn sweep(world: &World) {
     let tokens = world.truth.everything();
     join_all(world.readers.iter().map(async |reader| {
         let client = Client::new();
-        let asked = stream::iter(&tokens).map(|token| client.ask(world, reader, *token));
-        asked.buffer_unordered(4).count().await;
+        let requests = stream::iter(&tokens).map(|token| client.request(world, reader, *token));
+        requests.buffer_unordered(4).count().await;
     }))
     .await;
 }

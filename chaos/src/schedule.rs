@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use fastrand::Rng;
 
-use crate::fault::{Ending, Fault, Kind, Whom};
+use crate::fault::{Ending, Fault, Kind, Affected};
 
 /// The parameters and the faults of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +140,8 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::ReusedIds => bound + 1_500,
         Kind::Unprovisioned => rng.u64(1_500..3_500),
     };
-    let one = Whom::Reader(rng.usize(..readers));
-    let whom = match kind {
+    let one = Affected::Reader(rng.usize(..readers));
+    let affected = match kind {
         Kind::RestartReader | Kind::FreezeReader | Kind::OutputLimit | Kind::CutAnswer => one,
         Kind::Cut
         | Kind::Stall
@@ -154,7 +154,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         {
             one
         }
-        _ => Whom::Everyone,
+        _ => Affected::Everyone,
     };
     let ending = *pick(rng, &[Ending::Resumes, Ending::Resets, Ending::StaysSilent]);
     let amount = match kind {
@@ -168,7 +168,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::IdsBehind => *pick(rng, &[5_000, 3_600_000, 200_000_000]),
         _ => 0,
     };
-    Fault { kind, lasts: Duration::from_millis(lasts), whom, ending, amount }
+    Fault { kind, lasts: Duration::from_millis(lasts), affected, ending, amount }
 }
 
 fn pick<'t, T>(rng: &mut Rng, from: &'t [T]) -> &'t T {

@@ -22,17 +22,17 @@ pub struct Truth {
 
 /// The contents of the streams.
 #[derive(Debug, Default)]
-pub struct There {
+pub struct StreamContents {
     /// The revocations that are in a stream, by number.
     pub present: HashSet<usize>,
     /// Of the stream from which messages are removed: its counters show if ids up to this one are
     /// missing.
-    pub told_up_to: (u64, u64),
+    pub traced_up_to: (u64, u64),
 }
 
-impl There {
-    fn tells_of(&self, id: &str) -> bool {
-        parse_id(id).is_some_and(|id| id <= self.told_up_to)
+impl StreamContents {
+    fn traces(&self, id: &str) -> bool {
+        parse_id(id).is_some_and(|id| id <= self.traced_up_to)
     }
 }
 
@@ -48,7 +48,7 @@ pub struct Sent {
 struct Inner {
     tokens: Vec<Minted>,
     /// Tokens that will be revoked later.
-    doomed: Vec<usize>,
+    to_revoke: Vec<usize>,
     /// Tokens that are never revoked.
     good: Vec<usize>,
     record: Record,
@@ -79,14 +79,14 @@ impl Truth {
         &self.issuer
     }
 
-    /// Issues tokens: `doomed` ones that will be revoked, and `good` ones that will not.
-    pub fn mint(&self, doomed: usize, good: usize) -> Result<(), Failure> {
-        for n in 0..doomed + good {
+    /// Issues tokens: `to_revoke` of them will be revoked, and `good` of them will not.
+    pub fn mint(&self, to_revoke: usize, good: usize) -> Result<(), Failure> {
+        for n in 0..to_revoke + good {
             let mut inner = self.inner();
             let number = inner.tokens.len();
             let (text, iat) = self.issuer.mint(number)?;
             inner.tokens.push(Minted { text: text.into(), iat });
-            if n < doomed { inner.doomed.push(number) } else { inner.good.push(number) }
+            if n < to_revoke { inner.to_revoke.push(number) } else { inner.good.push(number) }
         }
         Ok(())
     }
@@ -94,11 +94,11 @@ impl Truth {
     /// Chooses a token to revoke, and records that its revocation is about to be attempted.
     pub fn attempt(&self, rng: &mut Rng, at: At, what: &str) -> Option<(usize, usize)> {
         let mut inner = self.inner();
-        if inner.doomed.is_empty() {
+        if inner.to_revoke.is_empty() {
             return None;
         }
-        let place = rng.usize(..inner.doomed.len());
-        let token = inner.doomed.swap_remove(place);
+        let place = rng.usize(..inner.to_revoke.len());
+        let token = inner.to_revoke.swap_remove(place);
         let number = inner.record.revocations.len();
         inner.record.revocations.push(Revocation {
             token,
@@ -113,25 +113,25 @@ impl Truth {
     }
 
     pub fn acknowledged(&self, revocation: usize, at: At, sent: Sent) {
-        let told = &mut self.inner().record.revocations[revocation];
-        told.acked = Some(at);
-        told.id = Some(sent.id);
-        told.key = sent.key;
+        let record = &mut self.inner().record.revocations[revocation];
+        record.acked = Some(at);
+        record.id = Some(sent.id);
+        record.key = sent.key;
     }
 
     /// Returns the newest revocation that Redis acknowledged and has not lost.
     pub fn newest(&self) -> Option<Revocation> {
         let inner = self.inner();
-        let told = inner.record.revocations.iter().filter(|told| told.loss.is_none());
-        told.filter(|told| told.acked.is_some()).max_by_key(|told| told.acked).cloned()
+        let revocations = inner.record.revocations.iter().filter(|revocation| revocation.loss.is_none());
+        revocations.filter(|revocation| revocation.acked.is_some()).max_by_key(|revocation| revocation.acked).cloned()
     }
 
     /// Returns the revocations that Redis acknowledged in a period and has not lost.
     pub fn acknowledged_between(&self, from: At, to: At) -> Vec<Revocation> {
         let inner = self.inner();
-        let told = inner.record.revocations.iter();
-        told.filter(|told| {
-            told.loss.is_none() && told.acked.is_some_and(|at| from < at && at <= to)
+        let revocations = inner.record.revocations.iter();
+        revocations.filter(|revocation| {
+            revocation.loss.is_none() && revocation.acked.is_some_and(|at| from < at && at <= to)
         })
         .cloned()
         .collect()
@@ -139,16 +139,16 @@ impl Truth {
 
     /// Marks as lost every revocation acknowledged by `upto` that is not in its stream. Returns how
     /// many are newly lost.
-    pub fn account(&self, there: &There, upto: At, at: At, how: Lost) -> usize {
+    pub fn account(&self, contents: &StreamContents, upto: At, at: At, how: Lost) -> usize {
         let mut lost = 0;
-        for (number, told) in self.inner().record.revocations.iter_mut().enumerate() {
-            let is_acknowledged = told.acked.is_some_and(|acked| acked <= upto);
-            if !is_acknowledged || there.present.contains(&number) {
+        for (number, revocation) in self.inner().record.revocations.iter_mut().enumerate() {
+            let is_acknowledged = revocation.acked.is_some_and(|acked| acked <= upto);
+            if !is_acknowledged || contents.present.contains(&number) {
                 continue;
             }
-            lost += usize::from(told.loss.is_none());
-            let loss = told.loss.get_or_insert(Loss { at, how, untraced: None });
-            let is_traced = told.id.as_deref().is_some_and(|id| there.tells_of(id));
+            lost += usize::from(revocation.loss.is_none());
+            let loss = revocation.loss.get_or_insert(Loss { at, how, untraced: None });
+            let is_traced = revocation.id.as_deref().is_some_and(|id| contents.traces(id));
             if loss.how != Lost::ByServer && !is_traced {
                 loss.untraced.get_or_insert(at);
             }
@@ -166,7 +166,7 @@ impl Truth {
                 recent[rng.usize(..recent.len())].token
             }
             55..70 if !revocations.is_empty() => revocations[rng.usize(..revocations.len())].token,
-            70..78 if !inner.doomed.is_empty() => inner.doomed[rng.usize(..inner.doomed.len())],
+            70..78 if !inner.to_revoke.is_empty() => inner.to_revoke[rng.usize(..inner.to_revoke.len())],
             78..90 => *inner.good.last()?,
             _ => *inner.good.get(rng.usize(..inner.good.len().max(1)))?,
         };
@@ -186,11 +186,11 @@ impl Truth {
     /// Returns every revoked token, and the newest ones that are not revoked.
     pub fn everything(&self) -> Vec<usize> {
         let inner = self.inner();
-        let revoked = inner.record.revocations.iter().map(|told| told.token);
+        let revoked = inner.record.revocations.iter().map(|revocation| revocation.token);
         revoked.chain(inner.good.iter().rev().take(20).copied()).collect()
     }
 
-    pub fn asked(&self, request: Request) {
+    pub fn requested(&self, request: Request) {
         self.inner().record.requests.push(request);
     }
 
@@ -208,7 +208,7 @@ impl Truth {
         self.inner().record.faults.push(fault);
     }
 
-    pub fn born(&self, life: ReaderLife) -> usize {
+    pub fn started(&self, life: ReaderLife) -> usize {
         let lives = &mut self.inner().record.lives;
         lives.push(life);
         lives.len() - 1

@@ -18,7 +18,7 @@ use crate::schedule::Schedule;
 use crate::server::connect;
 use crate::servers::Servers;
 use crate::time::{At, Clock};
-use crate::truth::{There, Truth};
+use crate::truth::{StreamContents, Truth};
 use redis::aio::MultiplexedConnection;
 
 pub struct World {
@@ -122,7 +122,7 @@ impl World {
     /// Compares the streams with the revocations acknowledged by `upto`. Returns how many the fault
     /// that began at `at` has lost.
     pub async fn account(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
-        let mut there = There::default();
+        let mut contents = StreamContents::default();
         let mut connection = connect(self.primary()).await?;
         for stream in Stream::ALL {
             let entries: Vec<Entry> = redis::cmd("XRANGE")
@@ -134,10 +134,10 @@ impl World {
             let marks = entries.iter().filter_map(|(_, fields)| fields.get(MARK.as_bytes()));
             let marks =
                 marks.filter_map(|mark| std::str::from_utf8(mark).ok()?.parse::<usize>().ok());
-            there.present.extend(marks);
+            contents.present.extend(marks);
         }
-        there.told_up_to = told_up_to(&mut connection).await;
-        Ok(self.truth.account(&there, upto, at, how))
+        contents.traced_up_to = traced_up_to(&mut connection).await;
+        Ok(self.truth.account(&contents, upto, at, how))
     }
 }
 
@@ -158,7 +158,7 @@ pub async fn provision(server: SocketAddr) -> Result<(), Failure> {
 }
 
 /// Returns the id up to which the counters of `sessions.revoke` show missing entries.
-async fn told_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
+async fn traced_up_to(connection: &mut MultiplexedConnection) -> (u64, u64) {
     let mut command = redis::cmd("XINFO");
     command.arg("STREAM").arg(Stream::SessionsRevoke.name());
     let info: Result<HashMap<String, redis::Value>, _> = command.query_async(connection).await;

@@ -9,7 +9,7 @@ use super::{Counts, Delay};
 pub(super) fn counts(reading: &Reading<'_>) -> Counts {
     let history = reading.history;
     let lost = |how| {
-        let losses = history.revocations.iter().filter_map(|told| told.loss);
+        let losses = history.revocations.iter().filter_map(|revocation| revocation.loss);
         losses.filter(|loss| loss.how == how).count()
     };
     let answered = |wanted: &[Answer]| {
@@ -18,7 +18,7 @@ pub(super) fn counts(reading: &Reading<'_>) -> Counts {
     Counts {
         faults: history.faults.len(),
         effective_faults: history.faults.iter().filter(|fault| fault.effect.is_some()).count(),
-        revocations: history.revocations.iter().filter(|told| told.acked.is_some()).count(),
+        revocations: history.revocations.iter().filter(|revocation| revocation.acked.is_some()).count(),
         lost_by_server: lost(Lost::ByServer),
         wiped: lost(Lost::Wiped),
         removed: lost(Lost::Removed),
@@ -34,9 +34,9 @@ pub(super) fn counts(reading: &Reading<'_>) -> Counts {
 
 fn is_excused(reading: &Reading<'_>, request: &Request) -> bool {
     request.answer == Answer::Admitted
-        && reading.revocation(request).is_some_and(|told| {
-            told.acked.is_some_and(|acked| acked < request.sent)
-                && reading.is_excused(told, request)
+        && reading.revocation(request).is_some_and(|revocation| {
+            revocation.acked.is_some_and(|acked| acked < request.sent)
+                && reading.is_excused(revocation, request)
         })
 }
 
@@ -45,10 +45,10 @@ fn is_excused(reading: &Reading<'_>, request: &Request) -> bool {
 pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
     let admitted = reading.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
     let delays = admitted.filter_map(|request| {
-        let told = reading.revocation(request)?;
-        let acked = told.acked.filter(|acked| *acked < request.sent)?;
+        let revocation = reading.revocation(request)?;
+        let acked = revocation.acked.filter(|acked| *acked < request.sent)?;
         let is_calm = || reading.unhindered_since(request).is_some_and(|since| since < acked);
-        if reading.is_excused(told, request) || (calm && !is_calm()) {
+        if reading.is_excused(revocation, request) || (calm && !is_calm()) {
             return None;
         }
         Some(Delay { at: request.sent, delay: request.sent.since(acked) })

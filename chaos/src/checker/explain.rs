@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::history::{Hole, Injected, Request};
+use crate::history::{GapScope, Injected, Request};
 use crate::time::At;
 
 use super::Rule;
@@ -103,37 +103,37 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
     let iat = history.tokens[request.token].iat;
     let started = reading.began(request);
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
-    // Returns the latest time at which a reader that reads from Redis since `from` has noticed a
+    // Returns the latest time at which a reader that reads from Redis since `from` has detected a
     // gap: Redis is back, and the recovery time is over.
     let recovered = |from| {
         let back = reading.back(request, from);
         back.plus(reading.recovery(back))
     };
-    let is_refused = |from: At| {
-        let noticed = recovered(from);
+    let is_denied = |from: At| {
+        let detected = recovered(from);
         // A process that starts later detects the gap itself, and then reads the baseline.
         let begun = recovered(from.max(started));
-        let is_told = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
-        iat <= unix_second(history.unix_start, noticed.plus(history.promise.margin)) + 1 && !is_told
+        let is_reloaded = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
+        iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1 && !is_reloaded
     };
     // In strict mode every start counts as a loss.
-    let is_explained = (history.promise.strict && is_refused(started))
-        || history.faults.iter().filter(|fault| may_have_hole(reading, request, fault)).any(
+    let is_explained = (history.promise.strict && is_denied(started))
+        || history.faults.iter().filter(|fault| may_have_gap(reading, request, fault)).any(
             |fault| {
                 // With ids from the future, a reader that starts cannot exclude any loss.
                 let again = if ids_ahead { started } else { reading.read_on(request, fault.began) };
-                is_refused(fault.ended.max(again))
+                is_denied(fault.ended.max(again))
             },
         );
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }
 }
 
-fn may_have_hole(reading: &Reading<'_>, request: &Request, fault: &Injected) -> bool {
+fn may_have_gap(reading: &Reading<'_>, request: &Request, fault: &Injected) -> bool {
     let began = fault.began;
     began <= request.received
-        && match fault.hole {
-            Hole::Nobody => false,
-            Hole::Newcomers => {
+        && match fault.gap {
+            GapScope::Nobody => false,
+            GapScope::Newcomers => {
                 // A reader with a snapshot has not read messages that came after the snapshot.
                 let life = reading.life(request);
                 let back = reading.back(request, reading.began(request));
@@ -142,7 +142,7 @@ fn may_have_hole(reading: &Reading<'_>, request: &Request, fault: &Injected) -> 
                         recalled < began && began <= back.plus(reading.recovery(back))
                     })
             }
-            Hole::Everyone => true,
+            GapScope::Everyone => true,
         }
 }
 

@@ -49,7 +49,7 @@ impl<'h> Reading<'h> {
                 *first = Some(first.map_or(request.received, |first| first.min(request.received)));
             }
         }
-        let revocations = history.revocations.iter().map(|told| (told.token, told)).collect();
+        let revocations = history.revocations.iter().map(|revocation| (revocation.token, revocation)).collect();
         Self { history, lateness, windows, revocations, ready }
     }
 
@@ -108,17 +108,17 @@ impl<'h> Reading<'h> {
     /// then.
     pub(super) fn fails_verification(&self, request: &Request, by: At) -> bool {
         let keys = &self.life(request).keys;
-        let mut told = self.history.revocations.iter();
-        told.any(|told| !keys.contains(&told.key) && told.attempted <= by)
+        let mut revocations = self.history.revocations.iter();
+        revocations.any(|revocation| !keys.contains(&revocation.key) && revocation.attempted <= by)
     }
 
     /// Returns `true` if the streams held messages when the process began, and it can verify none.
     pub(super) fn is_nothing_verifiable(&self, request: &Request) -> bool {
         let life = self.life(request);
-        let told = self.history.revocations.iter().filter(|told| told.loss.is_none());
-        let mut told = told.filter(|told| told.acked.is_some_and(|acked| acked < life.started));
+        let revocations = self.history.revocations.iter().filter(|revocation| revocation.loss.is_none());
+        let mut revocations = revocations.filter(|revocation| revocation.acked.is_some_and(|acked| acked < life.started));
         self.fails_verification(request, request.received)
-            && !told.any(|told| life.keys.contains(&told.key))
+            && !revocations.any(|revocation| life.keys.contains(&revocation.key))
     }
 
     /// Returns `true` if requests just before and after the probe were answered 503. While Redis
@@ -135,9 +135,9 @@ impl<'h> Reading<'h> {
         };
         // Only the nearest requests count: a view may be fresh for less than this period.
         let of_life = self.history.requests.iter().filter(|request| {
-            let tells =
+            let informative =
                 [Answer::Admitted, Answer::HistoryIncomplete, Answer::NotReady, Answer::Stale];
-            request.life == probe.life && tells.contains(&request.answer)
+            request.life == probe.life && informative.contains(&request.answer)
         });
         let is_before = |request: &&Request| {
             request.received <= probe.sent && probe.sent.since(request.received) <= AROUND
@@ -176,8 +176,8 @@ impl<'h> Reading<'h> {
         }
         if let Some(reload) = self.history.promise.reload {
             // After a loss and at the start, the reader reads the baseline.
-            let told = self.back(request, self.over(loss.at).max(life.started));
-            if request.sent > told.plus(self.recovery(told) + reload) {
+            let back = self.back(request, self.over(loss.at).max(life.started));
+            if request.sent > back.plus(self.recovery(back) + reload) {
                 return false;
             }
         }
@@ -192,8 +192,8 @@ impl<'h> Reading<'h> {
 
     /// Returns `true` if any revocation on the stream was acknowledged by then.
     fn had_any(&self, stream: &str, by: At) -> bool {
-        let told = self.history.revocations.iter().filter(|told| told.stream() == stream);
-        told.filter_map(|told| told.acked).any(|acked| acked < by)
+        let revocations = self.history.revocations.iter().filter(|revocation| revocation.stream() == stream);
+        revocations.filter_map(|revocation| revocation.acked).any(|acked| acked < by)
     }
 
     /// Returns the end of the fault that began at this time.

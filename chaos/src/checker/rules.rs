@@ -118,8 +118,8 @@ fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
         }
     }
     for request in &reading.history.requests {
-        let told = known.get(&(request.life, request.token));
-        if request.answer == Answer::Admitted && told.is_some_and(|told| *told < request.sent) {
+        let denied = known.get(&(request.life, request.token));
+        if request.answer == Answer::Admitted && denied.is_some_and(|denied| *denied < request.sent) {
             violations.push(violation(reading, Rule::Forgotten, request));
         }
     }
@@ -138,14 +138,14 @@ fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
             // A delay of the heartbeat thread may have delayed the snapshot too.
             let recalled = recalled.minus(reading.lateness.allowance(recalled, life.started));
-            let told = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
-            known[life.reader].extend(told.map(|request| request.token));
+            let denied = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
+            known[life.reader].extend(denied.map(|request| request.token));
             // A snapshot is written only if the streams were proven complete shortly before.
             let proven = recalled.minus(history.promise.recovery);
-            let told = history.revocations.iter().filter(|told| told.loss.is_none());
-            let told = told.filter(|told| told.acked.is_some_and(|acked| acked < proven));
-            let told = told.filter(|told| history.readers[before].keys.contains(&told.key));
-            known[life.reader].extend(told.map(|told| told.token));
+            let revocations = history.revocations.iter().filter(|revocation| revocation.loss.is_none());
+            let revocations = revocations.filter(|revocation| revocation.acked.is_some_and(|acked| acked < proven));
+            let revocations = revocations.filter(|revocation| history.readers[before].keys.contains(&revocation.key));
+            known[life.reader].extend(revocations.map(|revocation| revocation.token));
             let unknown = of(number).filter(|r| {
                 !matches!(r.answer, Answer::Revoked | Answer::None)
                     && known[life.reader].contains(&r.token)
@@ -171,7 +171,7 @@ fn too_little(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     let minimum = history.promise.minimum;
     let end = history.requests.iter().map(|request| request.received).max().unwrap_or_default();
     let effective = history.faults.iter().filter(|fault| fault.effect.is_some()).count();
-    let acked = history.revocations.iter().filter(|told| told.acked.is_some()).count();
+    let acked = history.revocations.iter().filter(|revocation| revocation.acked.is_some()).count();
     let answered = history.requests.iter().filter(|r| r.answer != Answer::None).count();
     let seconds = usize::try_from(end.0 / 1_000_000).unwrap_or(usize::MAX);
     let least = usize::try_from(minimum.seconds).unwrap_or(usize::MAX);
@@ -218,16 +218,16 @@ fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation 
     );
     match reading.revocation(request) {
         None => what.push_str("; never revoked"),
-        Some(told) => {
-            what.push_str(&format!("; revoked by {}, attempted {}", told.what, told.attempted));
-            if let Some(acked) = told.acked {
-                let id = told.id.as_deref().unwrap_or("?");
+        Some(revocation) => {
+            what.push_str(&format!("; revoked by {}, attempted {}", revocation.what, revocation.attempted));
+            if let Some(acked) = revocation.acked {
+                let id = revocation.id.as_deref().unwrap_or("?");
                 what.push_str(&format!(", acknowledged {acked} as {id}"));
             }
-            if !reading.can_verify(request, told) {
-                what.push_str(&format!(", signed with key {}, which it does not know", told.key));
+            if !reading.can_verify(request, revocation) {
+                what.push_str(&format!(", signed with key {}, which it does not know", revocation.key));
             }
-            if let Some(loss) = told.loss {
+            if let Some(loss) = revocation.loss {
                 what.push_str(&format!(", {:?} by the fault at {}", loss.how, loss.at));
             }
         }

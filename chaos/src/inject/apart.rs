@@ -10,42 +10,42 @@ use crate::clients::Client;
 use crate::failure::Failure;
 use crate::history::Answer;
 use crate::readers::Reader;
-use crate::run::ASK_EVERY;
+use crate::run::REQUEST_EVERY;
 use crate::world::World;
 
 /// Longer than the slowest machine needs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sends requests and probes to these readers until the work is done.
-pub(super) async fn while_asked<T>(
+pub(super) async fn while_requesting<T>(
     world: &World,
     readers: &[&Reader],
     work: impl Future<Output = T>,
 ) -> T {
-    let asking = readers.iter().map(|reader| async move {
+    let sending = readers.iter().map(|reader| async move {
         tokio::select! {
-            never = Client::new().keep_asking(world, reader, Rng::new(), ASK_EVERY) => never,
+            never = Client::new().keep_requesting(world, reader, Rng::new(), REQUEST_EVERY) => never,
             never = Client::new().keep_probing(world, reader) => never,
         }
     });
     tokio::select! {
         done = work => done,
-        (never, ..) = select_all(asking.map(Box::pin)) => match never {},
+        (never, ..) = select_all(sending.map(Box::pin)) => match never {},
     }
 }
 
 /// Waits until the reader denies the newest revoked token.
-pub(super) async fn catches_up(world: &World, reader: &Reader) -> Result<(), Failure> {
+pub(super) async fn wait_until_caught_up(world: &World, reader: &Reader) -> Result<(), Failure> {
     wait_for_revocations(world, world.clock.now(), 1).await;
-    knows_newest(world, reader).await
+    wait_until_newest_denied(world, reader).await
 }
 
 /// Waits until the reader denies the newest revoked token, while publishers are stopped.
-pub(super) async fn knows_newest(world: &World, reader: &Reader) -> Result<(), Failure> {
+pub(super) async fn wait_until_newest_denied(world: &World, reader: &Reader) -> Result<(), Failure> {
     let newest = world.truth.newest().ok_or("nothing was revoked")?;
     let client = Client::new();
     let known = async {
-        while client.ask(world, reader, newest.token).await != Some(Answer::Revoked) {
+        while client.request(world, reader, newest.token).await != Some(Answer::Revoked) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use super::Outcome;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
-use crate::history::Hole;
+use crate::history::GapScope;
 use crate::mandates::{Anchor, ZONE};
 use crate::server::connect;
 use crate::time::At;
@@ -27,13 +27,13 @@ pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Out
     let mut added = 0;
     for token in world.truth.some_good(&mut rng, 6) {
         let session = Anchor::Session.of(token);
-        let notice = || MessageBuilder::revoke(ZONE, "forged").session(&session);
+        let message = || MessageBuilder::revoke(ZONE, "forged").session(&session);
         let now = SystemTime::now();
         let other = MessageBuilder::keys(ZONE).with("session_id", &session);
         for fields in [
-            notice().into_fields(None, now),
-            notice().into_fields(Some(&Key::generate()?), now),
-            notice().with("_sig", &"00".repeat(32)).into_fields(None, now),
+            message().into_fields(None, now),
+            message().into_fields(Some(&Key::generate()?), now),
+            message().with("_sig", &"00".repeat(32)).into_fields(None, now),
             // Signed with a valid key, for another stream.
             other.into_fields(Some(&world.keys.signing(false).1), now),
         ] {
@@ -59,7 +59,7 @@ pub(super) async fn forge(world: &World, fault: &Fault, began: At) -> Result<Out
         ended,
         scope: None,
         disturbs: false,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: (added > 0).then(|| format!("{added} messages added")),
     })
 }

@@ -11,7 +11,7 @@ use super::{Outcome, hit, network};
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault, Kind};
-use crate::history::{Answer, Hole, Lost, Revocation};
+use crate::history::{Answer, GapScope, Lost, Revocation};
 use crate::mandates::ZONE;
 use crate::proxy::Link;
 use crate::server::connect;
@@ -54,7 +54,7 @@ pub(super) async fn remove_unread(
         ended,
         scope: None,
         disturbs: true,
-        hole: Hole::Everyone,
+        gap: GapScope::Everyone,
         effect: (lost > 0).then(|| format!("{lost} revocations removed unread")),
     })
 }
@@ -67,7 +67,7 @@ async fn delete(
 ) -> Result<(), Failure> {
     let unread = world.truth.acknowledged_between(since, world.clock.now());
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let ids = unread.iter().filter(|told| is_on_sessions(told)).filter_map(|told| told.id.as_ref());
+    let ids = unread.iter().filter(|revocation| is_on_sessions(revocation)).filter_map(|revocation| revocation.id.as_ref());
     let mut delete = command("XDEL", SESSIONS);
     let mut any = false;
     for id in ids.take(count) {
@@ -83,12 +83,12 @@ async fn delete(
 /// Returns how many revocations were published since then and are lost.
 fn unread(world: &World, since: At) -> usize {
     let record = world.truth.record();
-    let told = record.revocations.iter().filter(|told| told.loss.is_some());
-    told.filter(|told| told.acked.is_some_and(|acked| acked > since)).count()
+    let revocations = record.revocations.iter().filter(|revocation| revocation.loss.is_some());
+    revocations.filter(|revocation| revocation.acked.is_some_and(|acked| acked > since)).count()
 }
 
-fn is_on_sessions(told: &Revocation) -> bool {
-    told.what.starts_with("Sessions")
+fn is_on_sessions(revocation: &Revocation) -> bool {
+    revocation.what.starts_with("Sessions")
 }
 
 /// Runs FLUSHALL. Later, in some schedules, provisions the streams again.
@@ -102,7 +102,7 @@ pub(super) async fn flush(world: &World, fault: &Fault, began: At) -> Result<Out
         ended,
         scope: None,
         disturbs: false,
-        hole: Hole::Everyone,
+        gap: GapScope::Everyone,
         effect: (wiped > 0).then(|| format!("{wiped} revocations wiped")),
     })
 }
@@ -127,11 +127,11 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
     let id = format!("{}-0", now + u128::from(fault.amount));
     let mut connection = connect(world.primary()).await?;
     if fault.ending == Ending::Resumes {
-        let notice = MessageBuilder::revoke(ZONE, "chaos").session("nobody");
+        let message = MessageBuilder::revoke(ZONE, "chaos").session("nobody");
         let mut add = command("XADD", SESSIONS);
         add.arg(&id);
         for (name, value) in
-            notice.into_fields(Some(&world.keys.signing(false).1), SystemTime::now())
+            message.into_fields(Some(&world.keys.signing(false).1), SystemTime::now())
         {
             add.arg(name).arg(value);
         }
@@ -147,7 +147,7 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
         ended: world.clock.now(),
         scope: None,
         disturbs: false,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: leapt.then(|| format!("last id {last}")),
     })
 }
@@ -171,7 +171,7 @@ pub(super) async fn ids_behind(
         ended,
         scope: None,
         disturbs: false,
-        hole: Hole::Everyone,
+        gap: GapScope::Everyone,
         effect: last.ok().map(|last| format!("{wiped} revocations wiped, ids up to {last}")),
     })
 }
@@ -196,8 +196,8 @@ async fn last_id(connection: &mut MultiplexedConnection) -> Result<String, Failu
 /// Trims messages that every reader has read. No reader may be affected.
 pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
     let settled = began.minus(Duration::from_millis(300));
-    let told = world.truth.acknowledged_between(At(0), settled);
-    let Some(newest) = told.iter().rfind(|told| is_on_sessions(told)) else {
+    let revocations = world.truth.acknowledged_between(At(0), settled);
+    let Some(newest) = revocations.iter().rfind(|revocation| is_on_sessions(revocation)) else {
         return Ok(harmless(world, began, None));
     };
     for reader in &world.readers {
@@ -221,7 +221,7 @@ fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
         ended: world.clock.now(),
         scope: None,
         disturbs: false,
-        hole: Hole::Newcomers,
+        gap: GapScope::Newcomers,
         effect,
     }
 }
@@ -229,7 +229,7 @@ fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
 async fn knows(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {
     let client = Client::new();
     for _ in 0..200 {
-        if client.ask(world, reader, token).await == Some(Answer::Revoked) {
+        if client.request(world, reader, token).await == Some(Answer::Revoked) {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -13,8 +13,8 @@ mod sizes;
 mod unprovisioned;
 
 use crate::failure::Failure;
-use crate::fault::{Fault, Kind, Whom};
-use crate::history::{Hole, Injected, Scope};
+use crate::fault::{Fault, Kind, Affected};
+use crate::history::{GapScope, Injected, Scope};
 use crate::readers::Reader;
 use crate::time::At;
 use crate::world::World;
@@ -26,7 +26,7 @@ struct Outcome {
     /// The readers that it affects, if the fault itself does not name them.
     scope: Option<Scope>,
     disturbs: bool,
-    hole: Hole,
+    gap: GapScope,
     /// The observed effect; `None` if there was no visible effect.
     effect: Option<String>,
 }
@@ -62,17 +62,17 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
     world.truth.injected(Injected {
         kind: fault.kind.label(),
         what: fault.to_string(),
-        scope: outcome.scope.unwrap_or(match fault.whom {
-            Whom::Everyone => Scope::Everyone,
-            Whom::Reader(reader) => Scope::Reader(reader),
+        scope: outcome.scope.unwrap_or(match fault.affected {
+            Affected::Everyone => Scope::Everyone,
+            Affected::Reader(reader) => Scope::Reader(reader),
         }),
         began: outcome.began,
         ended: outcome.ended,
         disturbs: outcome.disturbs,
-        hole: if world.schedule.strict && fault.kind.raises_doubt() {
-            Hole::Everyone
+        gap: if world.schedule.strict && fault.kind.raises_doubt() {
+            GapScope::Everyone
         } else {
-            outcome.hole
+            outcome.gap
         },
         ids_ahead: fault.kind == Kind::IdsAhead,
         wipes: fault.kind.wipes(),
@@ -85,9 +85,9 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
 
 /// Returns the readers that a fault affects.
 fn hit<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
-    let whom = fault.whom;
-    world.readers.iter().filter(move |reader| match whom {
-        Whom::Everyone => true,
-        Whom::Reader(number) => reader.number == number,
+    let affected = fault.affected;
+    world.readers.iter().filter(move |reader| match affected {
+        Affected::Everyone => true,
+        Affected::Reader(number) => reader.number == number,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Outcome, hit};
 use crate::fault::{Ending, Fault};
-use crate::history::Hole;
+use crate::history::GapScope;
 use crate::proxy::Link;
 use crate::time::At;
 use crate::world::World;
@@ -80,7 +80,7 @@ pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
 }
 
 fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
-    Outcome { began, ended, scope: None, disturbs: true, hole: Hole::Nobody, effect }
+    Outcome { began, ended, scope: None, disturbs: true, gap: GapScope::Nobody, effect }
 }
 
 /// Opens the links again, and returns the time.

@@ -7,7 +7,7 @@ use caracal_test_support::child_guard::signal;
 use super::{Outcome, hit};
 use crate::failure::Failure;
 use crate::fault::Fault;
-use crate::history::Hole;
+use crate::history::GapScope;
 use crate::time::At;
 use crate::world::World;
 
@@ -27,7 +27,7 @@ pub(super) async fn restart(world: &World, fault: &Fault, began: At) -> Result<O
         // The time of a new reader to recover counts from its start, not from the fault.
         scope: None,
         disturbs: false,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: is_new.then(|| {
             pids.iter()
                 .map(|(old, new)| format!("pid {old} to {new}"))
@@ -52,7 +52,7 @@ pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Ou
         ended: world.clock.now(),
         scope: None,
         disturbs: true,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: stopped.then(|| "did not run".to_owned()),
     })
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Outcome;
-use super::apart::{catches_up, while_asked};
+use super::apart::{wait_until_caught_up, while_requesting};
 use crate::failure::Failure;
 use crate::fault::Fault;
-use crate::history::{Hole, Scope};
+use crate::history::{GapScope, Scope};
 use crate::readers::Aim;
 use crate::world::World;
 
@@ -22,10 +22,10 @@ pub(super) async fn lag(world: &World, fault: &Fault) -> Result<Outcome, Failure
     let servers = world.servers.lock().await;
     servers.in_step().await?;
     let replica = Aim::at(servers.replica(), false);
-    let told = world.start_reader(Aim { primary: Some(world.primary()), ..replica }).await?;
-    let untold = world.start_reader(Aim { is_unprovable: true, ..replica }).await?;
+    let provable = world.start_reader(Aim { primary: Some(world.primary()), ..replica }).await?;
+    let unprovable = world.start_reader(Aim { is_unprovable: true, ..replica }).await?;
     let work = async {
-        catches_up(world, &told).await?;
+        wait_until_caught_up(world, &provable).await?;
         let began = {
             let _gate = world.gate.write().await;
             servers.throttle_replication(RATE);
@@ -42,16 +42,16 @@ pub(super) async fn lag(world: &World, fault: &Fault) -> Result<Outcome, Failure
         tokio::time::sleep(RECOVERED).await;
         Ok::<_, Failure>((began, ended, behind))
     };
-    let (began, ended, behind) = while_asked(world, &[&told, &untold], work).await?;
+    let (began, ended, behind) = while_requesting(world, &[&provable, &unprovable], work).await?;
     let setting = world.setting();
-    told.kill(&setting).await?;
-    untold.kill(&setting).await?;
+    provable.kill(&setting).await?;
+    unprovable.kill(&setting).await?;
     Ok(Outcome {
         began,
         ended,
-        scope: Some(Scope::Reader(told.number)),
+        scope: Some(Scope::Reader(provable.number)),
         disturbs: true,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: (behind > 0).then(|| format!("{behind} bytes behind at the end")),
     })
 }

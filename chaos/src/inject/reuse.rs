@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use caracal_revocation::wire::Stream;
 
 use super::Outcome;
-use super::apart::{catches_up, knows_newest, while_asked};
+use super::apart::{wait_until_caught_up, wait_until_newest_denied, while_requesting};
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::Fault;
-use crate::history::{Hole, Lost};
+use crate::history::{GapScope, Lost};
 use crate::message::parse_id;
 use crate::publishers::revoke_as;
 use crate::readers::Aim;
@@ -25,11 +25,11 @@ type Counters = ((u64, u64), u64);
 pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
     let reader = world.start_reader(Aim::at(world.primary(), true)).await?;
-    catches_up(world, &reader).await?;
+    wait_until_caught_up(world, &reader).await?;
     let mut servers = world.servers.lock().await;
     let (crashed, ended, lost, reused) = {
         let _gate = world.gate.write().await;
-        knows_newest(world, &reader).await?;
+        wait_until_newest_denied(world, &reader).await?;
         reader.stop(&setting).await?;
         let before = counters(world).await?;
         let crashed = world.clock.now();
@@ -56,9 +56,9 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
     servers.in_step().await?;
     drop(servers);
     reader.spawn(&setting).await?;
-    while_asked(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
+    while_requesting(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
     for token in &reused {
-        Client::new().ask(world, &reader, *token).await;
+        Client::new().request(world, &reader, *token).await;
     }
     reader.kill(&setting).await?;
     Ok(Outcome {
@@ -66,7 +66,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         ended,
         scope: None,
         disturbs: true,
-        hole: Hole::Everyone,
+        gap: GapScope::Everyone,
         effect: (!reused.is_empty()).then(|| {
             let took = ended.since(began).as_secs_f64();
             let reused = reused.len();

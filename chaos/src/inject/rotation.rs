@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::Outcome;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
-use crate::history::Hole;
+use crate::history::GapScope;
 use crate::time::At;
 use crate::world::World;
 
 /// The pause between two checks for a message that is signed with the new key.
 const AGAIN: Duration = Duration::from_millis(10);
-const PATIENCE: usize = 300;
+const CHECKS: usize = 300;
 
 /// Readers get the new key by a restart. In some schedules, a reader restarts before without it. In
 /// others, one of the producers still signs with the old key.
@@ -24,10 +24,10 @@ pub(super) async fn rotate(world: &World, fault: &Fault, began: At) -> Result<Ou
     let rotated = world.clock.now();
     let (new, _) = world.keys.signing(false);
     let signed = || {
-        let told = world.truth.acknowledged_between(rotated, world.clock.now());
-        told.iter().filter(|told| told.key == new).count()
+        let revocations = world.truth.acknowledged_between(rotated, world.clock.now());
+        revocations.iter().filter(|revocation| revocation.key == new).count()
     };
-    for _ in 0..PATIENCE {
+    for _ in 0..CHECKS {
         if signed() > 0 {
             break;
         }
@@ -53,7 +53,7 @@ pub(super) async fn rotate(world: &World, fault: &Fault, began: At) -> Result<Ou
         ended,
         scope: None,
         disturbs: false,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: (unknown > 0)
             .then(|| format!("{unknown} revocations signed with a key that readers did not know")),
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Outcome;
 use crate::failure::Failure;
 use crate::fault::{Fault, Kind};
-use crate::history::{Hole, Lost};
+use crate::history::{GapScope, Lost};
 use crate::server::{answers, connect};
 use crate::time::At;
 use crate::world::World;
@@ -37,7 +37,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
         ended,
         scope: None,
         disturbs: true,
-        hole: if lost > 0 || loses { Hole::Everyone } else { Hole::Nobody },
+        gap: if lost > 0 || loses { GapScope::Everyone } else { GapScope::Nobody },
         effect: has_effect.then(|| format!("was down{taken}, {lost} revocations lost")),
     })
 }
@@ -56,7 +56,7 @@ pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Ou
         ended: world.clock.now(),
         scope: None,
         disturbs: true,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: hung.then(|| "did not answer a PING".to_owned()),
     })
 }
@@ -97,7 +97,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
         ended,
         scope: None,
         disturbs: true,
-        hole: if lost > 0 || loses { Hole::Everyone } else { Hole::Nobody },
+        gap: if lost > 0 || loses { GapScope::Everyone } else { GapScope::Nobody },
         effect: has_effect.then(|| {
             format!("from port {} to {}, {lost} revocations lost", old.port(), new.port())
         }),

@@ -5,12 +5,12 @@ use std::time::Duration;
 use caracal_revocation::wire::Stream;
 use fastrand::Rng;
 
-use super::apart::catches_up;
+use super::apart::wait_until_caught_up;
 use super::network::{open, reset};
 use super::{Outcome, hit};
 use crate::failure::Failure;
 use crate::fault::Fault;
-use crate::history::{Hole, Scope};
+use crate::history::{GapScope, Scope};
 use crate::proxy::Link;
 use crate::server::connect;
 use crate::time::At;
@@ -115,12 +115,12 @@ async fn restart(world: &World, fault: &Fault) -> Result<(), Failure> {
     for reader in hit(world, fault) {
         reader.kill(&setting).await?;
         reader.spawn(&setting).await?;
-        catches_up(world, reader).await?;
+        wait_until_caught_up(world, reader).await?;
     }
     Ok(())
 }
 
 fn over(world: &World, began: At, effect: Option<String>) -> Outcome {
     let ended = world.clock.now();
-    Outcome { began, ended, scope: None, disturbs: true, hole: Hole::Nobody, effect }
+    Outcome { began, ended, scope: None, disturbs: true, gap: GapScope::Nobody, effect }
 }

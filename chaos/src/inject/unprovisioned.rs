@@ -6,13 +6,13 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::Outcome;
-use super::apart::while_asked;
+use super::apart::while_requesting;
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
-use crate::history::{Hole, Scope};
+use crate::history::{GapScope, Scope};
 use crate::readers::{Aim, Reader};
-use crate::run::ASK_EVERY;
+use crate::run::REQUEST_EVERY;
 use crate::server::RedisServer;
 use crate::time::At;
 use crate::world::{World, provision};
@@ -32,41 +32,41 @@ pub(super) async fn follow(world: &World, fault: &Fault, began: At) -> Result<Ou
     };
     let reader = world.start_reader(Aim { is_unprovable: true, ..aim }).await?;
     let life = reader.current().ok_or("the reader is down")?.life;
-    while_asked(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
+    while_requesting(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
     let ended = world.clock.now();
     let probes = world.truth.probes_of(life);
     if let Some(server) = &server {
         world.truth.provable(life, world.clock.now());
         provision(server.address()).await?;
-        ask_good(world, &reader).await;
+        request_good(world, &reader).await;
     }
     reader.kill(&world.setting()).await?;
-    let said: BTreeSet<_> =
+    let reasons: BTreeSet<_> =
         probes.iter().map(|probe| probe.unready.as_deref().unwrap_or("ready")).collect();
     Ok(Outcome {
         began,
         ended,
         scope: Some(Scope::Reader(reader.number)),
         disturbs: false,
-        hole: Hole::Nobody,
+        gap: GapScope::Nobody,
         effect: (!probes.is_empty())
-            .then(|| format!("reader {}: {}", reader.number, Vec::from_iter(said).join(", "))),
+            .then(|| format!("reader {}: {}", reader.number, Vec::from_iter(reasons).join(", "))),
     })
 }
 
 /// Sends requests with tokens that are never revoked: on this server no token is.
-async fn ask_good(world: &World, reader: &Reader) {
-    let asking = async {
+async fn request_good(world: &World, reader: &Reader) {
+    let sending = async {
         let (client, mut rng) = (Client::new(), Rng::new());
         loop {
             for token in world.truth.some_good(&mut rng, 1) {
-                client.ask(world, reader, token).await;
+                client.request(world, reader, token).await;
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(REQUEST_EVERY).await;
         }
     };
     tokio::select! {
-        () = asking => {}
+        () = sending => {}
         _ = Client::new().keep_probing(world, reader) => {}
         () = tokio::time::sleep(READY) => {}
     }

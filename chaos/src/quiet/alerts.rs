@@ -17,7 +17,7 @@ pub struct Seen {
 }
 
 /// Returns the alerts that fired without a cause.
-pub fn judge(seen: &[Seen], restarts: &[Restart]) -> Vec<String> {
+pub fn check(seen: &[Seen], restarts: &[Restart]) -> Vec<String> {
     let mut series: Vec<(&Seen, Duration)> = Vec::new();
     for alert in seen {
         match series.iter_mut().find(|(first, _)| is_same(first, alert)) {
@@ -70,11 +70,11 @@ mod tests {
         let restarts =
             [Restart { stopped: Duration::from_secs(100), back: Duration::from_secs(102) }];
         let lost = "CaracalRevocationPossiblyLost";
-        assert_eq!(judge(&[seen(110, lost, true), seen(700, lost, true)], &restarts), [""; 0]);
-        assert_eq!(judge(&[seen(50, lost, true), seen(60, lost, true)], &restarts).len(), 1);
-        assert_eq!(judge(&[seen(900, lost, true)], &restarts).len(), 1);
+        assert_eq!(check(&[seen(110, lost, true), seen(700, lost, true)], &restarts), [""; 0]);
+        assert_eq!(check(&[seen(50, lost, true), seen(60, lost, true)], &restarts).len(), 1);
+        assert_eq!(check(&[seen(900, lost, true)], &restarts).len(), 1);
         let stale = "CaracalRevocationStale";
-        assert_eq!(judge(&[seen(110, stale, false)], &restarts), [""; 0], "pending is not firing");
-        assert_eq!(judge(&[seen(110, stale, true)], &restarts).len(), 1);
+        assert_eq!(check(&[seen(110, stale, false)], &restarts), [""; 0], "pending is not firing");
+        assert_eq!(check(&[seen(110, stale, true)], &restarts).len(), 1);
     }
 }

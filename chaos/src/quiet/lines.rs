@@ -12,7 +12,7 @@ const CONCERNS: Duration = Duration::from_secs(60);
 const CAUSES: [&str; 5] = ["cause", "reason", "setting", "stream", "kind"];
 
 /// Returns the warnings that should not have been logged.
-pub fn judge(lines: &[Line], restarts: &[Restart]) -> Vec<String> {
+pub fn check(lines: &[Line], restarts: &[Restart]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut counts = BTreeMap::<(usize, String), usize>::new();
     for line in lines {
@@ -81,22 +81,22 @@ mod tests {
     fn allows_each_warning_once_for_each_restart() {
         let other = LOST.replace("cause=\"reset\"", "cause=\"unreachable\"");
         let lines = [line(101, LOST), line(101, &other), line(301, LOST)];
-        assert_eq!(judge(&lines, &restarts()), [""; 0]);
+        assert_eq!(check(&lines, &restarts()), [""; 0]);
         let info = line(200, " INFO caracal: the streams are being read again");
-        assert_eq!(judge(&[info.clone(), info], &restarts()), [""; 0]);
+        assert_eq!(check(&[info.clone(), info], &restarts()), [""; 0]);
     }
 
     #[test]
     fn reports_repeated_warning_with_other_numbers() {
         let other = LOST.replace("error=Redis: reset", "error=Redis: broken pipe count=7");
-        let faults = judge(&[line(101, LOST), line(102, &other)], &restarts());
+        let faults = check(&[line(101, LOST), line(102, &other)], &restarts());
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("2 times"), "{faults:?}");
     }
 
     #[test]
     fn reports_warning_without_restart() {
-        let faults = judge(&[line(250, " WARN caracal: something")], &restarts());
+        let faults = check(&[line(250, " WARN caracal: something")], &restarts());
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("logged without a restart"), "{faults:?}");
     }

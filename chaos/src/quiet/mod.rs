@@ -73,8 +73,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
     println!("{} minutes, Redis restarted {} times", arguments.minutes, restarts.len());
     println!("{revoked} revocations published; the log is in {}", arguments.keep.display());
-    let mut faults = lines::judge(&service.lines(), &restarts);
-    faults.extend(alerts::judge(&prometheus.alerts(start).await?, &restarts));
+    let mut faults = lines::check(&service.lines(), &restarts);
+    faults.extend(alerts::check(&prometheus.alerts(start).await?, &restarts));
     if let Err(failure) = was_ready {
         faults.push(format!("the service is not ready at the end: {failure}"));
     }

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 const EVERY: Duration = Duration::from_secs(5);
 /// The most samples of one series that Prometheus returns.
 const MOST_SAMPLES: u32 = 10_000;
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A Prometheus process that ends when it is dropped, and when this program ends.
 pub struct Prometheus {
@@ -67,7 +67,7 @@ impl Prometheus {
         let begun = now.saturating_sub(start.elapsed());
         let step = EVERY.max(start.elapsed() / MOST_SAMPLES).as_secs();
         let range = format!("start={}&end={}&step={step}", begun.as_secs(), now.as_secs());
-        let found = self.ask(&format!("query_range?query=ALERTS&{range}")).await?;
+        let found = self.query(&format!("query_range?query=ALERTS&{range}")).await?;
         let mut seen = Vec::new();
         for series in found {
             let label = |name| series["metric"][name].as_str().map(ToOwned::to_owned);
@@ -88,12 +88,12 @@ impl Prometheus {
 
     /// Returns the newest value of a series.
     pub async fn value(&self, series: &str) -> Result<Option<f64>, Failure> {
-        let found = self.ask(&format!("query?query={series}")).await?;
+        let found = self.query(&format!("query?query={series}")).await?;
         let value = found.first().and_then(|series| series["value"][1].as_str());
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
-    async fn ask(&self, query: &str) -> Result<Vec<Value>, Failure> {
+    async fn query(&self, query: &str) -> Result<Vec<Value>, Failure> {
         let (_, mut body) = get(&format!("http://{}/api/v1/{query}", self.address)).await?;
         match body["data"]["result"].take() {
             Value::Array(found) => Ok(found),
@@ -112,7 +112,7 @@ pub async fn get(url: &str) -> Result<(StatusCode, Value), Failure> {
         let body = body.collect().await?.to_bytes();
         Ok::<_, Failure>((head.status, serde_json::from_slice(&body).unwrap_or_default()))
     };
-    tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("{url} does not answer"))?
+    tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| format!("{url} does not answer"))?
 }
 
 fn unix_now() -> Result<Duration, Failure> {

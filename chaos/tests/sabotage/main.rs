@@ -30,7 +30,7 @@ fn without_any_one_of_the_safety_rules_a_schedule_fails() {
     let next = AtomicUsize::new(0);
     let run = || {
         let rules = std::iter::from_fn(|| RULES.get(next.fetch_add(1, Ordering::Relaxed)));
-        rules.filter_map(|rule| is_noticed(&program, rule).err()).collect::<Vec<_>>()
+        rules.filter_map(|rule| is_detected(&program, rule).err()).collect::<Vec<_>>()
     };
     let missed: Vec<_> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(run)).collect();
@@ -54,7 +54,7 @@ fn every_rule_has_one_mark_in_the_sources() {
 }
 
 /// Returns `Ok` if one of a few schedules fails without this rule.
-fn is_noticed(program: &Path, rule: &Rule) -> Result<(), String> {
+fn is_detected(program: &Path, rule: &Rule) -> Result<(), String> {
     let mut attempts = (rule.seed..rule.seed + ATTEMPTS).map(|seed| without(program, rule, seed));
     attempts.find(Result::is_ok).unwrap_or_else(|| without(program, rule, rule.seed))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Rule, check};
 use crate::history::{
-    Answer, History, Hole, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
+    Answer, History, GapScope, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
     Request, Revocation, Scope, Token,
 };
 use crate::time::At;
@@ -18,13 +18,13 @@ const UNIX_START: i64 = 1_795_000_000;
 
 /// A history of one reader that starts at 0 s, with a bound of 3 s. Token 0 is never revoked, token
 /// 1 is revoked at 10 s.
-struct Told(History);
+struct Scenario(History);
 
 fn at(seconds: f64) -> At {
     At((seconds * 1e6) as u64)
 }
 
-impl Told {
+impl Scenario {
     fn new() -> Self {
         let life = ReaderLife {
             reader: 0,
@@ -67,7 +67,7 @@ impl Told {
     }
 
     /// Adds a request that was sent at this time and answered 10 ms later.
-    fn asked(mut self, seconds: f64, token: usize, answer: Answer) -> Self {
+    fn requested(mut self, seconds: f64, token: usize, answer: Answer) -> Self {
         let (sent, received) = (at(seconds), at(seconds + 0.01));
         let life = self.0.readers.len() - 1;
         self.0.requests.push(Request { life, token, sent, received, answer });
@@ -103,17 +103,17 @@ impl Told {
 
     /// Adds forged messages at this time.
     fn forged(self, seconds: f64) -> Self {
-        let mut told = self.fault(seconds, seconds, false, Hole::Nobody);
-        told.0.faults.last_mut().unwrap().forges = true;
-        told
+        let mut scenario = self.fault(seconds, seconds, false, GapScope::Nobody);
+        scenario.0.faults.last_mut().unwrap().forges = true;
+        scenario
     }
 
     /// Cuts the reader off from Redis.
     fn cut(self, began: f64, ended: f64) -> Self {
-        self.fault(began, ended, true, Hole::Nobody)
+        self.fault(began, ended, true, GapScope::Nobody)
     }
 
-    fn fault(mut self, began: f64, ended: f64, disturbs: bool, hole: Hole) -> Self {
+    fn fault(mut self, began: f64, ended: f64, disturbs: bool, gap: GapScope) -> Self {
         self.0.faults.push(Injected {
             kind: "test".to_owned(),
             what: "test".to_owned(),
@@ -121,7 +121,7 @@ impl Told {
             began: at(began),
             ended: at(ended),
             disturbs,
-            hole,
+            gap,
             ids_ahead: false,
             wipes: false,
             forges: false,
@@ -190,40 +190,40 @@ impl Told {
 
 #[test]
 fn rejects_schedule_with_too_little_content() {
-    let mut told = Told::new().asked(5.0, 0, Answer::Admitted);
-    told.passes();
-    told.0.promise.minimum = Minimum { seconds: 5, faults: 0, revocations: 1, requests: 1 };
-    told.passes();
+    let mut scenario = Scenario::new().requested(5.0, 0, Answer::Admitted);
+    scenario.passes();
+    scenario.0.promise.minimum = Minimum { seconds: 5, faults: 0, revocations: 1, requests: 1 };
+    scenario.passes();
     for minimum in [
         Minimum { seconds: 6, faults: 0, revocations: 0, requests: 0 },
         Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 },
         Minimum { seconds: 0, faults: 0, revocations: 2, requests: 0 },
         Minimum { seconds: 0, faults: 0, revocations: 0, requests: 2 },
     ] {
-        told.0.promise.minimum = minimum;
-        told.breaks(Rule::TooLittle);
+        scenario.0.promise.minimum = minimum;
+        scenario.breaks(Rule::TooLittle);
     }
 }
 
 #[test]
 fn fault_without_effect_does_not_count() {
-    let mut told = Told::new().asked(5.0, 0, Answer::Admitted).cut(1.0, 2.0);
-    told.0.promise.minimum = Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 };
-    told.passes();
-    told.0.faults[0].effect = None;
-    told.breaks(Rule::TooLittle);
+    let mut scenario = Scenario::new().requested(5.0, 0, Answer::Admitted).cut(1.0, 2.0);
+    scenario.0.promise.minimum = Minimum { seconds: 0, faults: 1, revocations: 0, requests: 0 };
+    scenario.passes();
+    scenario.0.faults[0].effect = None;
+    scenario.breaks(Rule::TooLittle);
 }
 
 #[test]
 fn reports_reader_that_ended_by_itself() {
-    let mut told = Told::new();
-    told.0.readers[0].died = true;
-    told.breaks(Rule::ReaderDied);
+    let mut scenario = Scenario::new();
+    scenario.0.readers[0].died = true;
+    scenario.breaks(Rule::ReaderDied);
 }
 
 #[test]
 fn history_round_trips_through_its_file() {
-    let told = Told::new().cut(1.0, 2.0).asked(15.0, 1, Answer::Admitted);
-    let text = serde_json::to_string(&told.0).unwrap();
-    Told(serde_json::from_str(&text).unwrap()).breaks(Rule::BeyondBound);
+    let scenario = Scenario::new().cut(1.0, 2.0).requested(15.0, 1, Answer::Admitted);
+    let text = serde_json::to_string(&scenario.0).unwrap();
+    Scenario(serde_json::from_str(&text).unwrap()).breaks(Rule::BeyondBound);
 }
