@@ -99,8 +99,8 @@ fn outcome(url: &str, authority: Option<&Path>) -> String {
         .env_remove("SSL_CERT_DIR")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout).into_owned();
-    said.lines().find(|line| line.contains("outcome: ")).unwrap_or(&said).to_owned()
+    let output = String::from_utf8_lossy(&child.stdout).into_owned();
+    output.lines().find(|line| line.contains("outcome: ")).unwrap_or(&output).to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,14 +124,14 @@ async fn reads_postgres_over_tls_only_if_its_certificate_is_trusted() {
     let (required, disabled) =
         (format!("{plain}?sslmode=require"), format!("{plain}?sslmode=disable"));
     let ca = folder.path().join("ca.pem");
-    let said = outcome(&required, Some(&ca));
-    assert!(said.contains("outcome: Ok(()), 1 entries"), "{said}");
+    let output = outcome(&required, Some(&ca));
+    assert!(output.contains("outcome: Ok(()), 1 entries"), "{output}");
     for (url, authority) in [(&required, None), (&disabled, Some(ca.as_path()))] {
-        let said = outcome(url, authority);
-        assert!(said.contains("outcome: Err") && said.contains("0 entries"), "{said}");
-        assert!(!said.contains("a-password"), "{said}");
+        let output = outcome(url, authority);
+        assert!(output.contains("outcome: Err") && output.contains("0 entries"), "{output}");
+        assert!(!output.contains("a-password"), "{output}");
     }
     // The certificate names localhost, but no address.
-    let said = outcome(&required.replace("localhost", "127.0.0.1"), Some(&ca));
-    assert!(said.contains("outcome: Err"), "{said}");
+    let output = outcome(&required.replace("localhost", "127.0.0.1"), Some(&ca));
+    assert!(output.contains("outcome: Err"), "{output}");
 }

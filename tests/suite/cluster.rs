@@ -12,7 +12,7 @@ use caracal_revocation::{Follower, Publisher, Revocations};
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
 use crate::live::{
-    PATIENCE, ZONE, caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke,
+    TIMEOUT, ZONE, caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke,
 };
 use crate::sentinel_fleet::follow;
 
@@ -55,7 +55,7 @@ async fn follows_and_publishes_streams_on_several_masters() {
         add.exec_async(&mut connection).await.unwrap();
         let start = std::time::Instant::now();
         while length(&cluster, &format!("{stream}.dead")).await != 1 {
-            assert!(start.elapsed() < PATIENCE, "no dead letter of {stream}");
+            assert!(start.elapsed() < TIMEOUT, "no dead letter of {stream}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -86,7 +86,7 @@ async fn follows_and_publishes_streams_on_several_masters() {
         if let Ok(Some(id)) = tokio::time::timeout(Duration::from_millis(300), done.recv()).await {
             break id;
         }
-        assert!(start.elapsed() < PATIENCE && !work.is_finished(), "no effect");
+        assert!(start.elapsed() < TIMEOUT && !work.is_finished(), "no effect");
     };
     assert!(effect.ms > 0);
     work.abort();
@@ -167,7 +167,7 @@ async fn follows_replica_that_replaces_dead_master() {
     assert!(is_admitted(&revocations, "anybody"), "within the bound");
     let start = std::time::Instant::now();
     while publisher.publish(MessageBuilder::revoke(ZONE, "o").session("after")).await.is_err() {
-        assert!(start.elapsed() < PATIENCE, "no new master");
+        assert!(start.elapsed() < TIMEOUT, "no new master");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eventually("a message on the new master is read", || is_revoked(&revocations, "after")).await;
@@ -238,12 +238,12 @@ async fn hung_node_delays_no_dead_letters_of_others() {
     }
     let start = std::time::Instant::now();
     while length(&cluster, &format!("{}.dead", Stream::SessionsRevoke)).await != 1 {
-        assert!(start.elapsed() < PATIENCE, "no dead letter");
+        assert!(start.elapsed() < TIMEOUT, "no dead letter");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     cluster.masters[0].thaw();
     while length(&cluster, &format!("{}.dead", Stream::KeysInvalidate)).await != 1 {
-        assert!(start.elapsed() < PATIENCE, "no dead letter of the first stream");
+        assert!(start.elapsed() < TIMEOUT, "no dead letter of the first stream");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -6,7 +6,7 @@ use caracal_revocation::Settings;
 use caracal_revocation::wire::Stream;
 use redis::aio::MultiplexedConnection;
 
-use crate::live::{PATIENCE, ring};
+use crate::live::{TIMEOUT, ring};
 use crate::redis_server::RedisServer;
 use crate::sentinel_fleet::list;
 
@@ -38,13 +38,13 @@ impl Cluster {
             cluster_command(&cluster.masters[0], &["MEET", "127.0.0.1", &port]).await;
         }
         for node in cluster.nodes() {
-            eventually_says(node, &["INFO"], "cluster_known_nodes:4").await;
-            eventually_says(node, &["INFO"], "cluster_state:ok").await;
+            wait_for_answer(node, &["INFO"], "cluster_known_nodes:4").await;
+            wait_for_answer(node, &["INFO"], "cluster_state:ok").await;
         }
         let id = id(&cluster.masters[HOME]).await;
         cluster_command(&cluster.replica, &["REPLICATE", &id]).await;
         for node in cluster.nodes() {
-            eventually_says(node, &["NODES"], &format!("slave {id}")).await;
+            wait_for_answer(node, &["NODES"], &format!("slave {id}")).await;
         }
         let start = Instant::now();
         let mut replica = cluster.replica.connection().await;
@@ -54,7 +54,7 @@ impl Cluster {
             if info.contains("master_link_status:up") {
                 return cluster;
             }
-            assert!(start.elapsed() < PATIENCE, "{info}");
+            assert!(start.elapsed() < TIMEOUT, "{info}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -91,9 +91,9 @@ pub(crate) fn settings(nodes: &str, more: &[(&str, &str)]) -> Settings {
     settings.unwrap().with_keys(ring())
 }
 
-pub(crate) async fn cluster_command(node: &RedisServer, words: &[&str]) -> redis::Value {
+pub(crate) async fn cluster_command(node: &RedisServer, arguments: &[&str]) -> redis::Value {
     let mut connection = node.connection().await;
-    redis::cmd("CLUSTER").arg(words).query_async(&mut connection).await.unwrap()
+    redis::cmd("CLUSTER").arg(arguments).query_async(&mut connection).await.unwrap()
 }
 
 async fn id(node: &RedisServer) -> String {
@@ -104,14 +104,14 @@ async fn slot(node: &RedisServer, key: &str) -> u16 {
     redis::from_redis_value(cluster_command(node, &["KEYSLOT", key]).await).unwrap()
 }
 
-async fn eventually_says(node: &RedisServer, words: &[&str], text: &str) {
+async fn wait_for_answer(node: &RedisServer, arguments: &[&str], text: &str) {
     let start = Instant::now();
     loop {
-        let told: String = redis::from_redis_value(cluster_command(node, words).await).unwrap();
-        if told.contains(text) {
+        let answer: String = redis::from_redis_value(cluster_command(node, arguments).await).unwrap();
+        if answer.contains(text) {
             return;
         }
-        assert!(start.elapsed() < PATIENCE, "{text} never in {told}");
+        assert!(start.elapsed() < TIMEOUT, "{text} never in {answer}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

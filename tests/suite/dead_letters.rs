@@ -13,7 +13,7 @@ use redis::aio::MultiplexedConnection;
 
 use crate::delivery::{add, add_signed};
 use crate::live::{
-    PATIENCE, caught_up, eventually, follow, is_admitted, is_revoked, is_unknown, key, publisher,
+    TIMEOUT, caught_up, eventually, follow, is_admitted, is_revoked, is_unknown, key, publisher,
     ready, revoke, ring,
 };
 use crate::redis_server::{RedisServer, settings};
@@ -45,7 +45,7 @@ pub(crate) async fn eventually_dead(
         if letters.len() >= count {
             return letters;
         }
-        assert!(start.elapsed() < PATIENCE, "{} of {count} dead letters", letters.len());
+        assert!(start.elapsed() < TIMEOUT, "{} of {count} dead letters", letters.len());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

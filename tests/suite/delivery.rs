@@ -9,7 +9,7 @@ use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, Occurre
 use caracal_revocation::{Follower, Publisher};
 
 use crate::live::{
-    PATIENCE, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,
+    TIMEOUT, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,
     key, publisher, ready, revoke, ring, start_test, verdict,
 };
 use crate::redis_server::{RedisServer, settings};
@@ -98,7 +98,7 @@ async fn every_stream_changes_its_part_of_the_state() {
     let publisher = publisher(&server).await;
     let before = revocations.zone(ZONE);
     let at = |text: &str| OccurredAt::parse(text).unwrap();
-    for notice in [
+    for message in [
         MessageBuilder::revoke(ZONE, "x")
             .root("root-1")
             .agent_session("gs-1")
@@ -110,7 +110,7 @@ async fn every_stream_changes_its_part_of_the_state() {
         MessageBuilder::terminate(ZONE, "gs-2"),
         MessageBuilder::suspend(ZONE, "gs-3", at("2026-11-20T10:00:00.123Z")),
     ] {
-        publisher.publish(notice).await.unwrap();
+        publisher.publish(message).await.unwrap();
     }
     for session in ["root-1", "gs-1", "de-1", "de-2", "de-3", "gs-2"] {
         eventually(session, || is_revoked(&revocations, session)).await;
@@ -242,7 +242,7 @@ async fn connects_with_password_user_and_unix_socket() {
         format!("redis://follower:secret@127.0.0.1:{port}"),
     ] {
         let revocations = Follower::new(settings(&url, &ring())).spawn();
-        tokio::time::timeout(PATIENCE, revocations.ready())
+        tokio::time::timeout(TIMEOUT, revocations.ready())
             .await
             .unwrap_or_else(|_| panic!("never ready: {url}"));
     }

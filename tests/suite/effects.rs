@@ -185,8 +185,8 @@ async fn joins_group_in_use_only_on_request() {
     command.exec_async(&mut server.connection().await).await.unwrap();
     let runner = || EffectRunner::new(&server.settings(&ring()), STREAM, GROUP);
     let nothing = async |_: Delivery| Ok(());
-    let refused = runner().run(nothing, std::future::ready(())).await.unwrap_err();
-    assert!(refused.is_in_use() && refused.to_string().contains("join_existing"), "{refused}");
+    let error = runner().run(nothing, std::future::ready(())).await.unwrap_err();
+    assert!(error.is_in_use() && error.to_string().contains("join_existing"), "{error}");
     runner().join_existing().run(nothing, std::future::ready(())).await.unwrap();
     let other = EffectRunner::new(&server.settings(&ring()), STREAM, "a-group-of-our-own");
     other.run(nothing, std::future::ready(())).await.unwrap();
@@ -311,14 +311,14 @@ async fn dead_lettered_message_runs_when_published_again() {
     };
     let (end, task) = start(runner(&server.url()).with_dedup(), handler);
     let publisher = publisher(&server).await;
-    let notice = MessageBuilder::revoke(ZONE, "operator").session("ar-1");
-    let notice = notice.with("outbox_id", "0198b0c2-7d10-7a11-8f00-000000000001");
-    publisher.publish(notice.clone()).await.unwrap();
+    let message = MessageBuilder::revoke(ZONE, "operator").session("ar-1");
+    let message = message.with("outbox_id", "0198b0c2-7d10-7a11-8f00-000000000001");
+    publisher.publish(message.clone()).await.unwrap();
     while dead_letters(&server).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     is_mended.store(true, Ordering::SeqCst);
-    publisher.publish(notice).await.unwrap();
+    publisher.publish(message).await.unwrap();
     eventually("the effect runs", || done.all() == ["ar-1"]).await;
     end.send(()).unwrap();
     task.await.unwrap();
@@ -385,7 +385,7 @@ async fn unusable_message_has_one_dead_letter_in_a_fleet() {
         if is_last && pending(&server).await.is_empty() {
             break;
         }
-        assert!(start.elapsed() < crate::live::PATIENCE, "not all dead letters were written");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "not all dead letters were written");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for (end, task) in runners {
@@ -446,9 +446,9 @@ async fn forgery_without_dead_letter_delays_no_effect() {
         5,
         "another runner may write their dead letters"
     );
-    let told = logged.lines("NOPERM");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains(caracal_revocation::admin::acl::DEAD_LETTERS), "{told:?}");
+    let lines = logged.lines("NOPERM");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains(caracal_revocation::admin::acl::DEAD_LETTERS), "{lines:?}");
 }
 
 #[tokio::test]
@@ -474,7 +474,7 @@ async fn pending_message_that_was_trimmed_is_reported() {
     let mut letters = dead_letters(&server).await;
     let begun = std::time::Instant::now();
     while letters.len() < 2 {
-        assert!(begun.elapsed() < crate::live::PATIENCE, "{letters:?}");
+        assert!(begun.elapsed() < crate::live::TIMEOUT, "{letters:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
         letters = dead_letters(&server).await;
     }
@@ -485,9 +485,9 @@ async fn pending_message_that_was_trimmed_is_reported() {
     let ids: HashSet<_> = letters.iter().map(|letter| letter["original_id"].clone()).collect();
     assert_eq!(ids, trimmed.map(|id| id.to_string()).into());
     assert!(letters.iter().all(|letter| letter["error"].starts_with("trimmed")), "{letters:?}");
-    let told = logged.lines("trimmed");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("ERROR") && told[0].contains("sts-revocation"), "{told:?}");
+    let lines = logged.lines("trimmed");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("ERROR") && lines[0].contains("sts-revocation"), "{lines:?}");
 }
 
 #[tokio::test]
@@ -505,7 +505,7 @@ async fn messages_stay_pending_while_none_verifies() {
     let start_of_wait = std::time::Instant::now();
     while pending(&server).await.get("wrong") != Some(&150) {
         assert!(
-            start_of_wait.elapsed() < crate::live::PATIENCE,
+            start_of_wait.elapsed() < crate::live::TIMEOUT,
             "the messages are never delivered"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -728,7 +728,7 @@ async fn hung_handler_does_not_block_shutdown() {
     }
     eventually("the handler hangs", || begun.all() == ["ar-1"]).await;
     end.send(()).unwrap();
-    tokio::time::timeout(crate::live::PATIENCE, task).await.expect("the runner ends").unwrap();
+    tokio::time::timeout(crate::live::TIMEOUT, task).await.expect("the runner ends").unwrap();
     assert_eq!(begun.all(), ["ar-1"], "no further effect was started");
     let done = Done::default();
     let next = runner(&server.url()).with_claim_after(Duration::from_millis(10));
@@ -744,7 +744,7 @@ async fn dedup_runs_one_effect_per_outbox_id() {
     let server = RedisServer::start();
     provision(&server).await;
     let publisher = publisher(&server).await;
-    let notice = |session: &str, outbox_id: &str| {
+    let message = |session: &str, outbox_id: &str| {
         MessageBuilder::revoke(ZONE, "operator").session(session).with("outbox_id", outbox_id)
     };
     let (one, two) =
@@ -752,15 +752,15 @@ async fn dedup_runs_one_effect_per_outbox_id() {
     let done = Done::default();
     for round in 0..2 {
         let (end, task) = start(runner(&server.url()).with_dedup(), recording(&done));
-        publisher.publish(notice("once", one)).await.unwrap();
-        publisher.publish(notice("once", one)).await.unwrap();
+        publisher.publish(message("once", one)).await.unwrap();
+        publisher.publish(message("once", one)).await.unwrap();
         let last = format!("last-{round}");
         revoke(&publisher, &last).await;
         eventually("the last effect ran", || done.all().contains(&last)).await;
         end.send(()).unwrap();
         task.await.unwrap();
     }
-    publisher.publish(notice("other", two)).await.unwrap();
+    publisher.publish(message("other", two)).await.unwrap();
     assert_eq!(done.all(), ["once", "last-0", "last-1"]);
 }
 
@@ -851,7 +851,7 @@ async fn finds_again_what_a_cut_answer_delivered() {
 /// A message of this size is let through by nobody on its way, so its effect is never lost: it
 /// stays pending until the limit is raised.
 #[tokio::test]
-async fn passes_over_a_message_that_cannot_be_read_and_keeps_it_pending() {
+async fn skips_unreadable_message_and_keeps_it_pending() {
     let (logged, _until_the_end) = Logged::begin();
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     provision(&server).await;

@@ -81,8 +81,8 @@ async fn names_and_logs_each_redis_error_once_and_recovers() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         proxy.redirect(server.port());
         recovers(&server, &revocations, answer).await;
-        let told = logged.lines_with(&format!("cause=\"{}\"", cause.label()));
-        assert_eq!(told, 1, "{answer}: one outage is logged once");
+        let count = logged.lines_with(&format!("cause=\"{}\"", cause.label()));
+        assert_eq!(count, 1, "{answer}: one outage is logged once");
     }
     assert!(logged.lines_with("give the user the rights") > 0, "the log names the action");
 }

@@ -154,9 +154,9 @@ fn resource_server_learns_revocations_only_through_redis() {
         terminal.follow(&blocks[0]);
         eventually("the keys have changed", || keys_of(&mut terminal, &blocks[0]) != before);
         eventually("the record is revoked once", || {
-            let asks = |line: &&String| line.ends_with("/operator/records");
-            let told = terminal.run(blocks[0].iter().find(asks).unwrap());
-            told.contains("/session-") && told.contains(":1")
+            let is_records_request = |line: &&String| line.ends_with("/operator/records");
+            let output = terminal.run(blocks[0].iter().find(is_records_request).unwrap());
+            output.contains("/session-") && output.contains(":1")
         });
         let Some(next) = blocks.get(1) else {
             // Without Redis the STS prints how to set it, and a resource server does not start.
@@ -167,12 +167,12 @@ fn resource_server_learns_revocations_only_through_redis() {
         };
         // Run the built program in place of cargo.
         let [line] = next.as_slice() else { panic!("{next:?}") };
-        let words: Vec<_> = line.split(' ').collect();
+        let parts: Vec<_> = line.split(' ').collect();
         assert_eq!(
-            words[2..],
+            parts[2..],
             ["cargo", "run", "--release", "-p", "caracal-example-resource-server"]
         );
-        let named = words[..2].iter().filter_map(|word| word.split_once('='));
+        let named = parts[..2].iter().filter_map(|word| word.split_once('='));
         let environment: Vec<_> = environment.iter().copied().chain(named).collect();
         let resource_server = Running::start(&program, &environment);
         Shell::open().follow(&resource_server.blocks(1)[0]);

@@ -12,12 +12,12 @@ use redis::Pipeline;
 
 use crate::delivery::add_signed;
 use crate::live::{
-    caught_up, eventually, follow, is_admitted, is_revoked, key, made_at, publisher, ready, revoke,
+    caught_up, eventually, follow, is_admitted, is_revoked, key, issued_at, publisher, ready, revoke,
     ring, verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
-use crate::replicas::follow_asking;
+use crate::replicas::follow_with_primary;
 use crate::strict::SecondSource;
 
 const STREAM: &str = "caracal.sessions.revoke";
@@ -66,7 +66,7 @@ impl Scene {
 async fn expect_horizon(revocations: &Revocations) {
     eventually("the gap is detected", || revocations.horizon().is_some()).await;
     let horizon = revocations.horizon().unwrap();
-    let reason = |iat| match verdict(revocations, &made_at("made-early", iat)) {
+    let reason = |iat| match verdict(revocations, &issued_at("made-early", iat)) {
         Verdict::Denied(denial) => Some(denial.reason()),
         _ => None,
     };
@@ -344,7 +344,7 @@ async fn info(server: &RedisServer) -> String {
 async fn synchronized(replica: &RedisServer) {
     let start = std::time::Instant::now();
     while !info(replica).await.contains("master_link_status:up") {
-        assert!(start.elapsed() < crate::live::PATIENCE, "the replica does not synchronize");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "the replica does not synchronize");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -412,11 +412,11 @@ async fn detects_replica_that_switches_to_another_primary() {
     let publishers = (publisher(&primary).await, publisher(&stranger).await);
     revoke(&publishers.0, "before").await;
     revoke(&publishers.1, "other").await;
-    let asked = Proxy::to(primary.port()).await;
-    let revocations = follow_asking(&replica, Some(asked.url()), Duration::from_secs(60));
+    let link = Proxy::to(primary.port()).await;
+    let revocations = follow_with_primary(&replica, Some(link.url()), Duration::from_secs(60));
     ready(&revocations).await;
     caught_up(&revocations, &publishers.0).await;
-    asked.redirect(stranger.port());
+    link.redirect(stranger.port());
     replicate(&replica, Some(&stranger)).await;
     expect_horizon(&revocations).await;
     still_follows(&revocations, &publishers.1).await;
@@ -427,7 +427,7 @@ async fn full_resynchronization_raises_no_horizon() {
     let (primary, replica) = pair().await;
     let publisher = publisher(&primary).await;
     revoke(&publisher, "before").await;
-    let revocations = follow_asking(&replica, Some(primary.url()), Duration::from_secs(60));
+    let revocations = follow_with_primary(&replica, Some(primary.url()), Duration::from_secs(60));
     ready(&revocations).await;
     caught_up(&revocations, &publisher).await;
     let full = async || {
@@ -505,7 +505,7 @@ async fn trimming_behind_the_cursor_raises_no_horizon() {
         if calls >= CHECKS {
             break;
         }
-        assert!(start.elapsed() < 3 * crate::live::PATIENCE, "{calls} checks");
+        assert!(start.elapsed() < 3 * crate::live::TIMEOUT, "{calls} checks");
         assert_eq!(revocations.horizon(), None, "a false alarm after {calls} checks");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -13,7 +13,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::live::{eventually, follow, is_revoked, publisher, revoke, ring};
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
-use crate::service::{Asker, on_axum, on_hyper};
+use crate::service::{TestClient, on_axum, on_hyper};
 
 #[tokio::test]
 async fn denies_revoked_mandate_on_axum_and_hyper() {
@@ -24,25 +24,25 @@ async fn denies_revoked_mandate_on_axum_and_hyper() {
     let layer = GatewayLayer::new(revocations.clone());
     let axum = on_axum(layer.clone(), &issuer).await;
     let hyper = on_hyper(layer, &issuer).await;
-    for (n, (address, asker)) in [
-        (axum, Asker::http1()),
-        (axum, Asker::http2()),
-        (hyper, Asker::http1()),
-        (hyper, Asker::http2()),
+    for (n, (address, client)) in [
+        (axum, TestClient::http1()),
+        (axum, TestClient::http2()),
+        (hyper, TestClient::http1()),
+        (hyper, TestClient::http2()),
     ]
     .into_iter()
     .enumerate()
     {
         let (good, bad) = (format!("good-{n}"), format!("bad-{n}"));
         let (good_token, bad_token) = (issuer.mint(&good).unwrap(), issuer.mint(&bad).unwrap());
-        let seen = asker.ask_with(address, &bad_token).await;
+        let seen = client.request_with_token(address, &bad_token).await;
         assert_eq!((seen.status, &seen.body[..]), (StatusCode::OK, &b"hello, admitted"[..]));
 
         revoke(&publisher, &bad).await;
         eventually("the session is revoked", || is_revoked(&revocations, &bad)).await;
         let header = format!("Bearer {bad_token}");
         let headers = [("authorization", header.as_str()), ("x-request-id", "req-7")];
-        let seen = asker.ask(address, &headers).await;
+        let seen = client.request(address, &headers).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
         let expected = serde_json::json!({
             "error": "invalid_token", "error_description": "session revoked", "requestId": "req-7",
@@ -52,7 +52,7 @@ async fn denies_revoked_mandate_on_axum_and_hyper() {
         let challenge = r#"Bearer error="invalid_token", error_description="session revoked""#;
         assert_eq!(seen.header("www-authenticate"), Some(challenge));
 
-        assert_eq!(asker.ask_with(address, &good_token).await.status, StatusCode::OK);
+        assert_eq!(client.request_with_token(address, &good_token).await.status, StatusCode::OK);
     }
 }
 
@@ -62,19 +62,19 @@ async fn denies_token_that_does_not_verify() {
     let revocations = follow(&server).await;
     let (issuer, stranger) = (Issuer::new().unwrap(), Issuer::new().unwrap());
     let address = on_axum(GatewayLayer::new(revocations), &issuer).await;
-    let asker = Asker::http1();
+    let client = TestClient::http1();
     let good = issuer.mint("ar-1").unwrap();
     let forged = stranger.mint("ar-1").unwrap();
     let stripped = &good[..=good.rfind('.').unwrap()];
     for token in [forged.as_str(), stripped, "a.b.c", "", "%00"] {
-        let seen = asker.ask_with(address, token).await;
+        let seen = client.request_with_token(address, token).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{token}");
         assert_eq!(seen.json()["error"], "invalid_token", "{token}");
     }
-    let seen = asker.ask(address, &[]).await;
+    let seen = client.request(address, &[]).await;
     assert_eq!(seen.json()["error_description"], "missing bearer token");
     let twice = format!("Bearer {good}");
-    let seen = asker.ask(address, &[("authorization", &twice), ("authorization", &twice)]).await;
+    let seen = client.request(address, &[("authorization", &twice), ("authorization", &twice)]).await;
     assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -86,7 +86,7 @@ async fn unknown_state_is_an_outage_not_a_revocation() {
     let revocations = Follower::new(settings).spawn();
     let issuer = Issuer::new().unwrap();
     let address = on_axum(GatewayLayer::new(revocations), &issuer).await;
-    let seen = Asker::http1().ask_with(address, &issuer.mint("ar-1").unwrap()).await;
+    let seen = TestClient::http1().request_with_token(address, &issuer.mint("ar-1").unwrap()).await;
     assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(seen.json()["error"], "sts_unavailable");
     assert_eq!(seen.json()["error_description"], "revocation state unavailable");
@@ -102,7 +102,7 @@ async fn observe_only_denies_nothing() {
     let address = on_axum(layer, &issuer).await;
     revoke(&publisher(&server).await, "ar-1").await;
     eventually("ar-1 is revoked", || is_revoked(&revocations, "ar-1")).await;
-    let seen = Asker::http1().ask_with(address, &issuer.mint("ar-1").unwrap()).await;
+    let seen = TestClient::http1().request_with_token(address, &issuer.mint("ar-1").unwrap()).await;
     assert_eq!((seen.status, &seen.body[..]), (StatusCode::OK, &b"hello, anonymous"[..]));
 }
 
@@ -140,13 +140,13 @@ async fn in_process_stream_replaces_redis() {
     crate::live::ready(&revocations).await;
     let issuer = Issuer::new().unwrap();
     let address = on_axum(GatewayLayer::new(revocations.clone()), &issuer).await;
-    let (asker, token) = (Asker::http1(), issuer.mint("ar-1").unwrap());
-    assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::OK);
+    let (client, token) = (TestClient::http1(), issuer.mint("ar-1").unwrap());
+    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::OK);
     revoke(&Publisher::in_process(&streams, None), "ar-1").await;
     revoke(&Publisher::in_process(&streams, Some(key)), "ar-2").await;
     eventually("ar-2 is revoked", || is_revoked(&revocations, "ar-2")).await;
     // The unsigned message was rejected.
-    assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::OK);
+    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::OK);
     let token = issuer.mint("ar-2").unwrap();
-    assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::UNAUTHORIZED);
 }

@@ -230,7 +230,7 @@ async fn handler(request: Request<Body>) -> String {
     format!("{admission} claims={claims} authority={authority} mandate={mandate} {observed}")
 }
 
-async fn ask(app: Router, token: Option<&str>) -> Outcome {
+async fn send_request(app: Router, token: Option<&str>) -> Outcome {
     let mut request = Request::get("/").body(Body::empty()).unwrap();
     if let Some(token) = token {
         request
@@ -286,10 +286,10 @@ impl World {
             _ => app,
         };
         match case.source {
-            Source::Claims => ask(insert(app, self.claims(case.own)), None).await,
-            Source::Authority => ask(insert(app, self.authority(case.own)), None).await,
+            Source::Claims => send_request(insert(app, self.claims(case.own)), None).await,
+            Source::Authority => send_request(insert(app, self.authority(case.own)), None).await,
             Source::Verifier | Source::Resource | Source::Unverified => {
-                ask(app, Some(&self.token(case.own))).await
+                send_request(app, Some(&self.token(case.own))).await
             }
         }
     }
@@ -374,15 +374,15 @@ async fn second_gateway_checks_the_chain_of_the_admitted_identity() {
     world.revocations.add(&BaselineFact::Revoked(&edge(NOBODY)), world.revocations.now());
     for case in Case::all().filter(|case| case.inner == Inner::Gateway && !case.conflicts()) {
         let between = matches!(case.foreign, Foreign::ClaimsBetween | Foreign::AuthorityBetween);
-        let judged = case.identity().or(between.then_some(case.other));
-        let status = match judged {
+        let decided = case.identity().or(between.then_some(case.other));
+        let status = match decided {
             Some(NOBODY) => outcome(401, "revoked").0,
             Some(_) => 200,
             None => 401,
         };
         let seen = world.run(&case).await;
         assert_eq!(seen.0, status, "{case:?} {seen:?}");
-        assert_eq!(seen.1 == "revoked", judged == Some(NOBODY), "{case:?} {seen:?}");
+        assert_eq!(seen.1 == "revoked", decided == Some(NOBODY), "{case:?} {seen:?}");
     }
 }
 
@@ -434,7 +434,7 @@ async fn inner_observe_only_layer_keeps_the_outer_decision() {
         };
         let mandate = if verifies { BOSS } else { "-" };
         let seen = format!("{BOSS} claims=- authority=- mandate={mandate} revoked");
-        assert_eq!(ask(app, token.as_deref()).await, outcome(200, &seen));
+        assert_eq!(send_request(app, token.as_deref()).await, outcome(200, &seen));
     }
 }
 
@@ -450,23 +450,23 @@ async fn denies_admission_of_another_state() {
         let admission = other.admit(&identity, &checks, other.now(), None).unwrap();
         let app = || Router::new().route("/", get(handler));
         let app_with_policy = insert(app().layer(world.policy()), admission.clone());
-        assert_eq!(ask(app_with_policy, None).await, outcome(403, "other_state"));
+        assert_eq!(send_request(app_with_policy, None).await, outcome(403, "other_state"));
         for claims in [false, true] {
             let app = insert(app().layer(world.gateway()), admission.clone());
             let app = if claims { insert(app, world.claims(BOSS)) } else { app };
-            assert_eq!(ask(app, None).await, outcome(401, "other_state"));
+            assert_eq!(send_request(app, None).await, outcome(401, "other_state"));
         }
         // A layer that verifies has its own identity and decision.
         let verifying = world.gateway().with_verifier(world.verifier.clone());
         let app = insert(app().layer(world.policy()).layer(verifying), admission);
         let token = world.token(NOBODY);
-        assert_eq!(ask(app, Some(&token)).await, outcome(403, "denied"));
+        assert_eq!(send_request(app, Some(&token)).await, outcome(403, "denied"));
     }
     let authority = insert(
         Router::new().route("/", get(handler)).layer(world.gateway()),
         other.authority(&world.claims(BOSS)),
     );
-    assert_eq!(ask(authority, None).await, outcome(401, "other_state"));
+    assert_eq!(send_request(authority, None).await, outcome(401, "other_state"));
 }
 
 #[tokio::test]
@@ -475,11 +475,11 @@ async fn verifier_removes_identities_of_anonymous_requests() {
     let verifying = || world.gateway().with_verifier(world.verifier.clone()).allow_anonymous();
     let app = || Router::new().route("/", get(handler));
     let left = |app: Router| insert(insert(app, world.claims(BOSS)), world.authority(BOSS));
-    let seen = ask(left(app().layer(verifying())), None).await;
+    let seen = send_request(left(app().layer(verifying())), None).await;
     assert_eq!(seen, outcome(200, "none claims=- authority=- mandate=- -"));
-    let seen = ask(left(app().layer(world.gateway()).layer(verifying())), None).await;
+    let seen = send_request(left(app().layer(world.gateway()).layer(verifying())), None).await;
     assert_eq!(seen, outcome(401, "missing_token"));
-    let seen = ask(left(app().layer(world.policy()).layer(verifying())), None).await;
+    let seen = send_request(left(app().layer(world.policy()).layer(verifying())), None).await;
     assert_eq!(seen, outcome(403, "not_admitted"));
 }
 
@@ -491,14 +491,14 @@ async fn foreign_mandate_does_not_replace_the_admitted_one() {
     let verifying = || world.gateway().with_verifier(world.verifier.clone());
     let app = || Router::new().route("/", get(handler));
     // Insert it before the layer, then behind it.
-    let seen = ask(insert(app().layer(verifying()), boss.clone()), Some(&token)).await;
+    let seen = send_request(insert(app().layer(verifying()), boss.clone()), Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=ar-nobody -"));
-    let seen = ask(insert(app(), boss.clone()).layer(verifying()), Some(&token)).await;
+    let seen = send_request(insert(app(), boss.clone()).layer(verifying()), Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=- -"));
     let second = insert(app().layer(world.gateway()), boss.clone()).layer(verifying());
-    let seen = ask(second, Some(&token)).await;
+    let seen = send_request(second, Some(&token)).await;
     assert_eq!(seen, outcome(200, "ar-nobody claims=- authority=- mandate=- -"));
     // Without a decision, `Mandate::of` returns the mandate in the extensions.
-    let seen = ask(insert(app(), boss), None).await;
+    let seen = send_request(insert(app(), boss), None).await;
     assert_eq!(seen, outcome(200, "none claims=- authority=- mandate=ar-boss -"));
 }

@@ -10,7 +10,7 @@ use caracal_revocation::wire::{Change, Stream, StreamId};
 use caracal_revocation::{Follower, Publisher};
 
 use crate::delivery::add;
-use crate::live::{PATIENCE, caught_up, eventually, publisher, ready, revoke, ring};
+use crate::live::{TIMEOUT, caught_up, eventually, publisher, ready, revoke, ring};
 use crate::redis_server::RedisServer;
 use crate::snapshot::Logged;
 
@@ -40,7 +40,7 @@ async fn length(server: &RedisServer, key: &str) -> u64 {
 async fn reaches(server: &RedisServer, key: &str, expected: u64) {
     let start = Instant::now();
     while length(server, key).await < expected {
-        assert!(start.elapsed() < PATIENCE, "{key} has fewer than {expected}");
+        assert!(start.elapsed() < TIMEOUT, "{key} has fewer than {expected}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -61,7 +61,7 @@ async fn publishes_after_server_closed_idle_connection() {
         if list.lines().count() == 1 {
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "{list}");
+        assert!(start.elapsed() < TIMEOUT, "{list}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     revoke(&publisher, "ar-2").await;
@@ -125,11 +125,11 @@ async fn closed_idle_connections_are_not_logged() {
         reaches(&server, "caracal.revocation.canary", canaries + 2).await;
     }
     assert!(canary.is_alive());
-    let told = [logged.lines("WARN"), logged.lines("ERROR")].concat();
+    let lines = [logged.lines("WARN"), logged.lines("ERROR")].concat();
     // Messages about unsigned entries are expected.
     let of_messages = |line: &String| {
         line.contains("dead-lettered") || line.contains("no accepted key has signed")
     };
-    let told: Vec<_> = told.iter().filter(|line| !of_messages(line)).collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let lines: Vec<_> = lines.iter().filter(|line| !of_messages(line)).collect();
+    assert!(lines.is_empty(), "{lines:#?}");
 }

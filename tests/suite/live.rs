@@ -15,7 +15,7 @@ pub(crate) use caracal_test_support::waiting::eventually;
 use crate::redis_server::RedisServer;
 
 /// Time limit that suffices on the slowest machine: a test that reaches it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) const ZONE: &str = "zone-1";
 
@@ -46,7 +46,7 @@ pub(crate) async fn follow_within(server: &RedisServer, deny_after: Duration) ->
 }
 
 pub(crate) async fn ready(revocations: &Revocations) {
-    tokio::time::timeout(PATIENCE, revocations.ready()).await.expect("the follower becomes ready");
+    tokio::time::timeout(TIMEOUT, revocations.ready()).await.expect("the follower becomes ready");
 }
 
 pub(crate) async fn publisher(server: &RedisServer) -> Publisher {
@@ -55,19 +55,19 @@ pub(crate) async fn publisher(server: &RedisServer) -> Publisher {
 
 /// Publishes a revocation as the API does, and returns the message's id.
 pub(crate) async fn revoke(publisher: &Publisher, session: &str) -> StreamId {
-    let notice = MessageBuilder::revoke(ZONE, "operator").session(session);
-    publisher.publish(notice).await.expect("Redis stores the message")
+    let message = MessageBuilder::revoke(ZONE, "operator").session(session);
+    publisher.publish(message).await.expect("Redis stores the message")
 }
 
 /// Returns claims of a token issued long after every gap of the tests.
 pub(crate) fn claims(session: &str) -> Claims {
-    let mut claims = made_at(session, 4_000_000_000);
+    let mut claims = issued_at(session, 4_000_000_000);
     claims.zone_id = Some(ZONE.into());
     claims
 }
 
 /// Returns claims of a token issued in this second.
-pub(crate) fn made_at(session: &str, iat: i64) -> Claims {
+pub(crate) fn issued_at(session: &str, iat: i64) -> Claims {
     Claims::new(session, iat, iat + 900)
 }
 

@@ -81,7 +81,7 @@ struct Model {
     suspended: HashMap<String, Vec<u32>>,
     resumed: HashMap<String, Vec<u32>>,
     /// The time of the last suspension or resume of an id.
-    told: HashMap<String, Duration>,
+    suspension_changed: HashMap<String, Duration>,
     epoch: u64,
 }
 
@@ -98,11 +98,11 @@ impl Model {
             }
             Step::Suspend(id, at) => {
                 self.suspended.entry(id.clone()).or_default().push(*at);
-                self.told.insert(id.clone(), now);
+                self.suspension_changed.insert(id.clone(), now);
             }
             Step::Resume(id, at) => {
                 self.resumed.entry(id.clone()).or_default().push(*at);
-                self.told.insert(id.clone(), now);
+                self.suspension_changed.insert(id.clone(), now);
             }
             Step::Delegation { ends, edges, epoch } => {
                 self.epoch = self.epoch.max(*epoch);
@@ -116,18 +116,18 @@ impl Model {
 
     /// Removes entries 24 hours after their last event.
     fn forget(&mut self, now: Duration) {
-        let old = |told: &Duration| now - *told > Duration::from_secs(24 * 3_600 + 60);
-        self.revoked.retain(|_, told| !old(told));
+        let old = |at: &Duration| now - *at > Duration::from_secs(24 * 3_600 + 60);
+        self.revoked.retain(|_, at| !old(at));
         let gone: HashSet<_> =
-            self.told.iter().filter(|(_, told)| old(told)).map(|(id, _)| id.clone()).collect();
+            self.suspension_changed.iter().filter(|(_, at)| old(at)).map(|(id, _)| id.clone()).collect();
         for id in gone {
-            self.told.remove(&id);
+            self.suspension_changed.remove(&id);
             self.suspended.remove(&id);
             self.resumed.remove(&id);
         }
     }
 
-    fn refuses(&self, claims: &Claims, with_epoch: bool) -> Option<DenyReason> {
+    fn denies(&self, claims: &Claims, with_epoch: bool) -> Option<DenyReason> {
         let mut ids: Vec<&str> = vec![&claims.sid];
         for id in [&claims.root_sid, &claims.agent_session_id, &claims.delegation_edge_id] {
             ids.extend(id.as_deref());
@@ -140,14 +140,14 @@ impl Model {
         if ids.iter().any(|id| self.revoked.contains_key(*id)) {
             return Some(DenyReason::Revoked);
         }
-        if ids.iter().any(|id| self.suspension_refuses(id, claims.iat)) {
+        if ids.iter().any(|id| self.suspension_denies(id, claims.iat)) {
             return Some(DenyReason::Suspended);
         }
         let epoch = claims.delegation_graph_epoch;
         (with_epoch && epoch > 0 && self.epoch > epoch).then_some(DenyReason::DelegationStale)
     }
 
-    fn suspension_refuses(&self, id: &str, iat: i64) -> bool {
+    fn suspension_denies(&self, id: &str, iat: i64) -> bool {
         let none = Vec::new();
         let suspended = self.suspended.get(id).unwrap_or(&none);
         let resumed = self.resumed.get(id).unwrap_or(&none);
@@ -161,18 +161,18 @@ impl Model {
 
 /// Returns the message for a step and the time of its decision. That time orders suspensions as
 /// their occurrence does; the tests of the state crate cover the other cases.
-fn notice(step: &Step) -> Option<(MessageBuilder, u64)> {
+fn message(step: &Step) -> Option<(MessageBuilder, u64)> {
     let decided = |second: &u32| 1_795_168_800_000 + u64::from(*second) * 1_000;
     Some(match step {
         Step::Revoke { session, agent, edge } => {
-            let mut notice = MessageBuilder::revoke("z", "x").session(session);
+            let mut message = MessageBuilder::revoke("z", "x").session(session);
             if let Some(agent) = agent {
-                notice = notice.agent_session(agent);
+                message = message.agent_session(agent);
             }
             if let Some(edge) = edge {
-                notice = notice.delegation_edge(edge);
+                message = message.delegation_edge(edge);
             }
-            (notice, 0)
+            (message, 0)
         }
         Step::Terminate(id) => (MessageBuilder::terminate("z", id), 0),
         Step::Suspend(id, at) => (MessageBuilder::suspend("z", id, occurred(*at)), decided(at)),
@@ -187,10 +187,10 @@ fn notice(step: &Step) -> Option<(MessageBuilder, u64)> {
 }
 
 fn apply(revocations: &RevocationsWriter, step: &Step) {
-    let Some((notice, decided)) = notice(step) else { return };
-    let stream = notice.stream();
+    let Some((message, decided)) = message(step) else { return };
+    let stream = message.stream();
     let decided = std::time::UNIX_EPOCH + Duration::from_millis(decided);
-    let fields = notice.into_fields(None, decided);
+    let fields = message.into_fields(None, decided);
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let event = KeyRing::insecure_accept_unsigned().verify(&Message::new(stream, &fields)).unwrap();
     revocations.apply(&event, revocations.now());
@@ -236,12 +236,12 @@ proptest! {
                     prop_assert_eq!(authority.decide(&checks, now), verdict, "{:?}", claims);
                 }
             }
-            let refused = match verdict {
+            let denied = match verdict {
                 Verdict::Admitted(_) => None,
                 Verdict::Denied(denial) => Some(denial.reason()),
                 Verdict::Unknown(why) => panic!("nothing is unknown here: {why:?}"),
             };
-            prop_assert_eq!(refused, model.refuses(&claims, with_epoch), "{:?}", claims);
+            prop_assert_eq!(denied, model.denies(&claims, with_epoch), "{:?}", claims);
         }
     }
 }

@@ -18,10 +18,10 @@ use http::StatusCode;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
-use crate::live::{PATIENCE, ZONE, eventually, follow, is_revoked, publisher, revoke, ring};
+use crate::live::{TIMEOUT, ZONE, eventually, follow, is_revoked, publisher, revoke, ring};
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
-use crate::service::Asker;
+use crate::service::TestClient;
 
 /// The bearer token of the scraper.
 pub(crate) const BEARER: &str = "scrape-me";
@@ -33,7 +33,7 @@ pub(crate) struct Operated {
     pub(crate) revocations: Revocations,
     publisher: Publisher,
     issuer: Issuer,
-    asker: Asker,
+    client: TestClient,
 }
 
 impl Operated {
@@ -43,7 +43,7 @@ impl Operated {
         let redis = RedisServer::start_with(&persistent);
         let revocations = follow(&redis).await;
         let issuer = Issuer::new().unwrap();
-        ask_policies(&revocations).await;
+        decide_policies(&revocations).await;
         // Layers export their counters once they exist, even without a request.
         let verifier = Verifier::builder("http://127.0.0.1:9", ZONE, "https://api.example");
         let _ = ResourceLayer::new(verifier.build(&revocations).unwrap()).layer(());
@@ -65,17 +65,17 @@ impl Operated {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
         let publisher = publisher(&redis).await;
-        Self { address, redis, revocations, publisher, issuer, asker: Asker::http1() }
+        Self { address, redis, revocations, publisher, issuer, client: TestClient::http1() }
     }
 
     /// Sends one admitted and one revoked request, and publishes one unsigned message.
     pub(crate) async fn work(&self, n: usize) {
         let session = format!("ar-{n}");
         let token = self.issuer.mint(&session).unwrap();
-        assert_eq!(self.asker.ask_with(self.address, &token).await.status, StatusCode::OK);
+        assert_eq!(self.client.request_with_token(self.address, &token).await.status, StatusCode::OK);
         revoke(&self.publisher, &session).await;
         eventually("the session is revoked", || is_revoked(&self.revocations, &session)).await;
-        let seen = self.asker.ask_with(self.address, &token).await;
+        let seen = self.client.request_with_token(self.address, &token).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
         let _: String = redis::cmd("XADD")
             .arg("caracal.sessions.revoke")
@@ -88,7 +88,7 @@ impl Operated {
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
         let bearer = format!("Bearer {BEARER}");
         let uri = format!("http://{}{path}", self.address);
-        let seen = self.asker.get(&uri, &[("authorization", &bearer)]).await;
+        let seen = self.client.get(&uri, &[("authorization", &bearer)]).await;
         (seen.status, String::from_utf8(seen.body.to_vec()).unwrap())
     }
 
@@ -139,7 +139,7 @@ impl PolicySource for Policies {
     }
 }
 
-async fn ask_policies(revocations: &Revocations) {
+async fn decide_policies(revocations: &Revocations) {
     let policies = ZonePolicies::new(revocations.clone(), Policies, RegoEngine::new());
     let resource = || Resource::new("api", "r-1", "https://api.example");
     let input = |zone| {
@@ -157,7 +157,7 @@ pub(crate) fn unix_now() -> f64 {
 }
 
 pub(crate) async fn patiently<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;

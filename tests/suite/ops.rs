@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::live::PATIENCE;
+use crate::live::TIMEOUT;
 use crate::operated::{BEARER, Operated, patiently};
 use crate::redis_server::RedisServer;
-use crate::service::Asker;
+use crate::service::TestClient;
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -47,9 +47,9 @@ pub(crate) fn prometheus_reads(scrape: &str) {
         .unwrap();
     promtool.stdin.take().unwrap().write_all(scrape.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     // Exit code 3 only reports metric names that break a convention.
-    assert!(output.status.code().is_some_and(|code| code != 1), "{words}");
+    assert!(output.status.code().is_some_and(|code| code != 1), "{message}");
 }
 
 fn alerts() -> BTreeSet<String> {
@@ -229,7 +229,7 @@ async fn dashboard_queries_and_alerts_run_on_prometheus() {
         if unanswered.is_empty() {
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "panels without data: {unanswered:#?}");
+        assert!(start.elapsed() < TIMEOUT, "panels without data: {unanswered:#?}");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 
@@ -268,7 +268,7 @@ struct Prometheus {
     _folder: TempDir,
     address: String,
     process: Child,
-    asker: Asker,
+    client: TestClient,
 }
 
 impl Prometheus {
@@ -298,7 +298,7 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { _folder: folder, address, process, asker: Asker::http1() }
+        Self { _folder: folder, address, process, client: TestClient::http1() }
     }
 
     /// Returns the JSON answer, or null while Prometheus is starting.
@@ -306,7 +306,7 @@ impl Prometheus {
         if std::net::TcpStream::connect(&self.address).is_err() {
             return Value::Null;
         }
-        let seen = self.asker.get(&format!("http://{}{path}", self.address), &[]).await;
+        let seen = self.client.get(&format!("http://{}{path}", self.address), &[]).await;
         serde_json::from_slice(&seen.body).unwrap_or(Value::Null)
     }
 

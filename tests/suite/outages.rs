@@ -13,12 +13,12 @@ use http::StatusCode;
 use crate::dead_letters::eventually_dead;
 use crate::delivery::add;
 use crate::live::{
-    PATIENCE, eventually, follow, follow_within, is_admitted, is_revoked, is_unknown, publisher,
+    TIMEOUT, eventually, follow, follow_within, is_admitted, is_revoked, is_unknown, publisher,
     ready, revoke, ring,
 };
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
-use crate::service::{Asker, on_axum};
+use crate::service::{TestClient, on_axum};
 
 /// Clients that send requests until they are stopped, and count the answers.
 struct Load {
@@ -44,9 +44,9 @@ impl Load {
             .map(|_| {
                 let (stop, counts, token) = (stop.clone(), counts.clone(), token.clone());
                 tokio::spawn(async move {
-                    let asker = Asker::http1();
+                    let client = TestClient::http1();
                     while !stop.load(Ordering::Acquire) {
-                        let count = match asker.ask_with(address, &token).await.status {
+                        let count = match client.request_with_token(address, &token).await.status {
                             StatusCode::OK => &counts.served,
                             StatusCode::SERVICE_UNAVAILABLE => &counts.unavailable,
                             _ => &counts.other,
@@ -213,6 +213,6 @@ async fn follower_stops_on_shutdown() {
     }));
     crate::live::ready(&revocations).await;
     stop.send(()).unwrap();
-    tokio::time::timeout(PATIENCE, task).await.expect("the follower stops").unwrap();
+    tokio::time::timeout(TIMEOUT, task).await.expect("the follower stops").unwrap();
     assert!(is_admitted(&revocations, "ar-1"), "the state answers until it is stale");
 }

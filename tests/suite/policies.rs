@@ -9,7 +9,7 @@ use caracal_revocation::policy::{
 };
 use caracal_revocation::wire::MessageBuilder;
 
-use crate::live::{PATIENCE, ZONE, eventually, follow, publisher, ready, ring, start_test};
+use crate::live::{TIMEOUT, ZONE, eventually, follow, publisher, ready, ring, start_test};
 use crate::redis_server::{RedisServer, settings};
 
 const CHILD: &str = "CARACAL_TEST_POLICY_CHILD_URL";
@@ -72,7 +72,7 @@ async fn invalidation_loads_new_policy_and_ages_since_publication() {
     .await;
     let status = policies.status(ZONE).unwrap();
     assert_eq!((status.awaited.as_deref(), status.version.as_deref()), (Some("v2"), Some("v1")));
-    assert!(status.invalidation_age < PATIENCE);
+    assert!(status.invalidation_age < TIMEOUT);
     file.write("v2");
     eventually("v2 is in force", || serves(&policies, "v2")).await;
     assert_eq!(version(&policies).await, "v2");
@@ -106,8 +106,8 @@ async fn two_processes_both_reload() {
         assert!(lines.any(|line| line.contains("child serves v1")));
     }
     file.write("v2");
-    let notice = MessageBuilder::policy(ZONE, "ps-1", "v2");
-    publisher(&server).await.publish(notice).await.unwrap();
+    let message = MessageBuilder::policy(ZONE, "ps-1", "v2");
+    publisher(&server).await.publish(message).await.unwrap();
     for (child, lines) in &mut children {
         assert!(lines.any(|line| line.contains("child serves v2")));
         assert!(child.wait().unwrap().success());

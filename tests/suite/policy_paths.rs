@@ -55,7 +55,7 @@ impl BuildInput for Recording {
 
 struct World {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Value>>>,
+    actions: Arc<Mutex<Vec<Value>>>,
 }
 
 impl World {
@@ -68,9 +68,9 @@ impl World {
         let mut claims = Claims::new("ar-1", now, now + 900);
         claims.zone_id = Some(ZONE.into());
         let policies = ZonePolicies::new(revocations.reader(), NoSecrets, RegoEngine::new());
-        let asked = Arc::<Mutex<Vec<Value>>>::default();
+        let actions = Arc::<Mutex<Vec<Value>>>::default();
         let input = ClaimsInput::new(Resource::new("api", "r-1", "https://api.example"));
-        let policy = PolicyLayer::new(policies, Recording(input, Arc::clone(&asked)));
+        let policy = PolicyLayer::new(policies, Recording(input, Arc::clone(&actions)));
         let name = || get(async |Path(name): Path<String>| name);
         let files = || Router::new().route("/files/{name}", name());
         let app = Router::new()
@@ -85,7 +85,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { address, asked }
+        Self { address, actions }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -99,7 +99,7 @@ impl World {
     }
 
     fn last_action(&self) -> Value {
-        self.asked.lock().unwrap().last().unwrap().clone()
+        self.actions.lock().unwrap().last().unwrap().clone()
     }
 }
 
@@ -158,5 +158,5 @@ async fn rejects_ambiguous_paths_before_the_policy() {
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["error"], "invalid_request", "{path}");
     }
-    assert!(world.asked.lock().unwrap().is_empty(), "a policy was evaluated");
+    assert!(world.actions.lock().unwrap().is_empty(), "a policy was evaluated");
 }

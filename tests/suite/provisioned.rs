@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use crate::live::{eventually, is_admitted, is_unknown, ready, ring};
 use crate::mandates::Issuer;
 use crate::redis_server::{RedisServer, settings, settings_in};
-use crate::service::{Asker, on_axum};
+use crate::service::{TestClient, on_axum};
 use crate::snapshot::Logged;
 
 const NOT_PROVISIONED: Option<UnknownCause> =
@@ -50,13 +50,13 @@ async fn redis_without_streams_is_not_ready_and_names_the_setting() {
 
     let issuer = Issuer::new().unwrap();
     let address = on_axum(GatewayLayer::new(revocations.clone()), &issuer).await;
-    let asker = Asker::http1();
+    let client = TestClient::http1();
     let token = issuer.mint("ar-1").unwrap();
-    assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
-    let (status, told) = readiness(&revocations).await;
+    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, report) = readiness(&revocations).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(told["reason"], "not_provisioned");
-    let advice = told["advice"].as_str().unwrap();
+    assert_eq!(report["reason"], "not_provisioned");
+    let advice = report["advice"].as_str().unwrap();
     assert!(advice.contains("REDIS_URL") && advice.contains("database number"), "{advice}");
     let [line] = logged.lines("none of Caracal's streams exists").try_into().unwrap();
     let database = format!("127.0.0.1:{}, database 0", server.port());
@@ -65,7 +65,7 @@ async fn redis_without_streams_is_not_ready_and_names_the_setting() {
     // One command creates them all; no restart is needed.
     provision(&server, &Stream::ALL).await;
     ready(&revocations).await;
-    assert_eq!(asker.ask_with(address, &token).await.status, StatusCode::OK);
+    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::OK);
     assert!(logged.lines("do not exist yet").is_empty());
 }
 

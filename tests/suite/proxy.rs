@@ -82,7 +82,7 @@ impl Proxy {
 }
 
 impl Mode {
-    const fn passes(self) -> bool {
+    const fn forwards(self) -> bool {
         matches!(self, Self::Forward | Self::Throttle(_) | Self::CutAt(_))
     }
 }
@@ -103,7 +103,7 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
         return;
     }
     // A silent network does not let a new connection through to the server either.
-    if state.wait_for(|(_, mode, _)| mode.passes()).await.is_err() {
+    if state.wait_for(|(_, mode, _)| mode.forwards()).await.is_err() {
         return;
     }
     let (port, _, _) = *state.borrow();
@@ -117,17 +117,17 @@ async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) 
         // Polled first, so that data held back by a silent network is dropped by the redirection.
         biased;
         _ = cut.wait_for(|(_, _, now)| *now != number) => {}
-        () = pass(client_in, server_out, (*state).clone(), |_| {
+        () = forward(client_in, server_out, (*state).clone(), |_| {
             answered.store(0, Relaxed);
             0
         }) => {}
-        () = pass(server_in, client_out, (*state).clone(), |read| {
+        () = forward(server_in, client_out, (*state).clone(), |read| {
             answered.fetch_add(read, Relaxed) + read
         }) => {}
     }
 }
 
-async fn pass(
+async fn forward(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut state: watch::Receiver<(u16, Mode, u64)>,
@@ -137,7 +137,7 @@ async fn pass(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if state.wait_for(|(_, mode, _)| mode.passes()).await.is_err() {
+        if state.wait_for(|(_, mode, _)| mode.forwards()).await.is_err() {
             return;
         }
         let mode = state.borrow().1;

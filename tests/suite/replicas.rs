@@ -7,7 +7,7 @@ use caracal_revocation::{Follower, Revocations, Settings};
 
 use crate::delivery::add;
 use crate::live::{
-    PATIENCE, eventually, is_admitted, is_revoked, is_unknown, publisher, ready, revoke, ring,
+    TIMEOUT, eventually, is_admitted, is_revoked, is_unknown, publisher, ready, revoke, ring,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
@@ -43,10 +43,10 @@ async fn info(server: &RedisServer, field: &str) -> String {
 }
 
 /// Waits until a field of `INFO` has this value.
-async fn says(server: &RedisServer, field: &str, expected: &str) {
+async fn wait_for_info(server: &RedisServer, field: &str, expected: &str) {
     let start = Instant::now();
     while info(server, field).await != expected {
-        assert!(start.elapsed() < PATIENCE, "{field} never became {expected}");
+        assert!(start.elapsed() < TIMEOUT, "{field} never became {expected}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -73,11 +73,11 @@ fn is_proven_since(revocations: &Revocations, moment: Moment) -> bool {
 }
 
 fn follow(replica: &RedisServer, primary: Option<&RedisServer>, bound: Duration) -> Revocations {
-    follow_asking(replica, primary.map(RedisServer::url), bound)
+    follow_with_primary(replica, primary.map(RedisServer::url), bound)
 }
 
 /// Returns a follower of a replica, with `REDIS_PRIMARY_URL` if `primary` is set.
-pub(crate) fn follow_asking(
+pub(crate) fn follow_with_primary(
     replica: &RedisServer,
     primary: Option<String>,
     bound: Duration,
@@ -139,7 +139,7 @@ async fn writes_dead_letters_to_the_primary_of_a_replica() {
     add(&primary, "caracal.sessions.revoke", &[(b"sid", b"unsigned")]).await;
     let start = std::time::Instant::now();
     while dead_letters(&primary).await == 0 {
-        assert!(start.elapsed() < crate::live::PATIENCE, "no dead letter");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "no dead letter");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -148,29 +148,29 @@ async fn writes_dead_letters_to_the_primary_of_a_replica() {
 async fn primary_user_needs_only_documented_rights() {
     let (primary, replica, _link) = linked().await;
     revoke(&publisher(&primary).await, "before").await;
-    allow(&primary, "asker", "+info").await;
+    allow(&primary, "querier", "+info").await;
     allow(&primary, "keeper", &format!("+info {LETTERS}")).await;
     allow(&primary, "nobody", "-@all").await;
     let at = |user: &str| Some(format!("redis://{user}:secret@127.0.0.1:{}", primary.port()));
     let minute = Duration::from_secs(60);
 
-    let nobody = follow_asking(&replica, at("nobody"), minute);
-    let asker = follow_asking(&replica, at("asker"), minute);
-    ready(&asker).await;
-    eventually("the message is replicated", || is_revoked(&asker, "before")).await;
+    let nobody = follow_with_primary(&replica, at("nobody"), minute);
+    let querier = follow_with_primary(&replica, at("querier"), minute);
+    ready(&querier).await;
+    eventually("the message is replicated", || is_revoked(&querier, "before")).await;
     add(&primary, "caracal.sessions.revoke", &[(b"sid", b"unsigned")]).await;
     revoke(&publisher(&primary).await, "after").await;
-    eventually("the follower reads later messages", || is_revoked(&asker, "after")).await;
+    eventually("the follower reads later messages", || is_revoked(&querier, "after")).await;
     assert_eq!(dead_letters(&primary).await, 0);
     // Without rights at the primary it reads revocations, but cannot prove completeness.
     eventually("it also reads the messages", || is_revoked(&nobody, "after")).await;
     assert!(matches!(is_unknown(&nobody), Some(UnknownCause::NotReady(_))));
 
-    let keeper = follow_asking(&replica, at("keeper"), minute);
+    let keeper = follow_with_primary(&replica, at("keeper"), minute);
     ready(&keeper).await;
     let start = std::time::Instant::now();
     while dead_letters(&primary).await == 0 {
-        assert!(start.elapsed() < crate::live::PATIENCE, "no dead letter");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "no dead letter");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -182,7 +182,7 @@ async fn denies_beyond_bound_while_replica_lags_behind_burst() {
     let (primary, replica, link) = linked().await;
     let publisher = publisher(&primary).await;
     revoke(&publisher, "before").await;
-    says(&replica, "master_link_status", "up").await;
+    wait_for_info(&replica, "master_link_status", "up").await;
     let vouched = follow(&replica, Some(&primary), BOUND);
     ready(&vouched).await;
     let unvouched = follow(&replica, None, BOUND);
@@ -193,7 +193,7 @@ async fn denies_beyond_bound_while_replica_lags_behind_burst() {
     revoke(&publisher, "victim").await;
     let (mut was_stale, start) = (false, Instant::now());
     while !is_revoked(&vouched, "victim") {
-        assert!(start.elapsed() < 4 * PATIENCE, "the burst is never replicated");
+        assert!(start.elapsed() < 4 * TIMEOUT, "the burst is never replicated");
         for revocations in [&vouched, &unvouched] {
             let is_late = revocations.now().elapsed_since(published) > BOUND;
             let is_admitted = is_admitted(revocations, "victim");
@@ -252,7 +252,7 @@ async fn demoted_primary_confirms_nothing() {
         eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
         // The answer of a blocking read that timed out is on its way.
         link.fall_silent();
-        says(&server, "blocked_clients", "0").await;
+        wait_for_info(&server, "blocked_clients", "0").await;
         replicate(&server, other.port()).await;
         let demoted = revocations.now();
         revoke(&publisher(&other).await, "published there").await;
@@ -278,7 +278,7 @@ async fn demoted_primary_confirms_nothing() {
 async fn reads_replica_of_replica_as_of_first_primary() {
     let (primary, middle, _link) = linked().await;
     let last = RedisServer::start();
-    says(&middle, "master_link_status", "up").await;
+    wait_for_info(&middle, "master_link_status", "up").await;
     let lower = Proxy::to(middle.port()).await;
     replicate(&last, lower.port()).await;
     revoke(&publisher(&primary).await, "before").await;
@@ -306,7 +306,7 @@ async fn rejects_primary_with_other_data() {
     let (primary, replica, _link) = linked().await;
     let stranger = RedisServer::start();
     revoke(&publisher(&primary).await, "before").await;
-    says(&replica, "master_link_status", "up").await;
+    wait_for_info(&replica, "master_link_status", "up").await;
     let revocations = follow(&replica, Some(&stranger), Duration::from_secs(60));
     eventually("the missing primary is reported", || {
         outage(&revocations) == Some("replica_without_primary")

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::issuer::Issuer;
 use crate::live::{ZONE, caught_up, eventually, follow, follow_within, publisher};
 use crate::redis_server::RedisServer;
-use crate::service::{Asker, Seen};
+use crate::service::{TestClient, Seen};
 
 const AUDIENCE: &str = "https://orders.example";
 
@@ -24,7 +24,7 @@ struct World {
     revocations: Revocations,
     publisher: Publisher,
     address: SocketAddr,
-    asker: Asker,
+    client: TestClient,
     server: RedisServer,
 }
 
@@ -50,20 +50,20 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let asker = Asker::http1();
-        Self { issuer, revocations, publisher, address, asker, server }
+        let client = TestClient::http1();
+        Self { issuer, revocations, publisher, address, client, server }
     }
 
     fn mint(&self, n: usize, more: &Value) -> String {
         self.issuer.mint(&format!("ar-{n}"), AUDIENCE, more).unwrap()
     }
 
-    async fn ask(&self, token: &str) -> Seen {
-        self.asker.ask_with(self.address, token).await
+    async fn request(&self, token: &str) -> Seen {
+        self.client.request_with_token(self.address, token).await
     }
 
-    async fn publish(&self, notice: MessageBuilder) {
-        self.publisher.publish(notice).await.unwrap();
+    async fn publish(&self, message: MessageBuilder) {
+        self.publisher.publish(message).await.unwrap();
     }
 
     /// Returns once every published message has been applied.
@@ -86,10 +86,10 @@ fn claims(n: usize) -> Value {
     })
 }
 
-/// A notice that revokes only the mandate with this number.
+/// A message that revokes only the mandate with this number.
 type Way = Box<dyn Fn(usize) -> MessageBuilder>;
 
-fn said(seen: &Seen) -> (u16, String) {
+fn status_and_error(seen: &Seen) -> (u16, String) {
     let body = seen.json();
     assert!(body["error_hint"].is_string() && body["requestId"].is_string(), "{body}");
     (seen.status.as_u16(), body["error"].as_str().unwrap().to_owned())
@@ -143,17 +143,17 @@ async fn denies_over_http_after_each_way_to_revoke() {
     ];
     let tokens: Vec<_> = (0..ways.len()).map(|n| world.mint(n, &claims(n))).collect();
     for token in &tokens {
-        assert_eq!(world.ask(token).await.status, StatusCode::OK);
+        assert_eq!(world.request(token).await.status, StatusCode::OK);
     }
-    for (n, (way, notice)) in ways.iter().enumerate() {
-        world.publish(notice(n)).await;
+    for (n, (way, message)) in ways.iter().enumerate() {
+        world.publish(message(n)).await;
         world.caught_up().await;
-        assert_eq!(said(&world.ask(&tokens[n]).await), (401, "session_revoked".into()), "{way}");
+        assert_eq!(status_and_error(&world.request(&tokens[n]).await), (401, "session_revoked".into()), "{way}");
         // A mandate that the verifier has not cached is denied too.
         let new = world.mint(n, &claims(n));
-        assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()), "{way}");
+        assert_eq!(status_and_error(&world.request(&new).await), (401, "session_revoked".into()), "{way}");
         for token in &tokens[n + 1..] {
-            assert_eq!(world.ask(token).await.status, StatusCode::OK, "{way} does not revoke it");
+            assert_eq!(world.request(token).await.status, StatusCode::OK, "{way} does not revoke it");
         }
     }
 }
@@ -171,17 +171,17 @@ async fn resumed_session_is_admitted_with_new_mandates_only() {
     world.publish(MessageBuilder::suspend(ZONE, "gs-1", suspended)).await;
     world.caught_up().await;
     for token in [&old, &new] {
-        assert_eq!(said(&world.ask(token).await), (401, "session_revoked".into()));
+        assert_eq!(status_and_error(&world.request(token).await), (401, "session_revoked".into()));
     }
     // The resume is decided after the suspension, by the clock of `outbox_id`.
     tokio::time::sleep(Duration::from_millis(5)).await;
     world.publish(MessageBuilder::resume(ZONE, "gs-1", resumed)).await;
     world.caught_up().await;
-    assert_eq!(said(&world.ask(&old).await), (401, "session_revoked".into()));
-    assert_eq!(world.ask(&new).await.status, StatusCode::OK);
+    assert_eq!(status_and_error(&world.request(&old).await), (401, "session_revoked".into()));
+    assert_eq!(world.request(&new).await.status, StatusCode::OK);
     world.publish(MessageBuilder::terminate(ZONE, "gs-1")).await;
     world.caught_up().await;
-    assert_eq!(said(&world.ask(&new).await), (401, "session_revoked".into()));
+    assert_eq!(status_and_error(&world.request(&new).await), (401, "session_revoked".into()));
 }
 
 #[tokio::test]
@@ -194,23 +194,23 @@ async fn newer_delegation_epoch_makes_older_mandates_stale() {
         world.publish(MessageBuilder::delegation(ZONE, event, &["de-new"], epoch)).await;
         world.caught_up().await;
     }
-    assert_eq!(said(&world.ask(&of_six).await), (401, "delegation_stale".into()));
-    assert_eq!(world.ask(&of_seven).await.status, StatusCode::OK);
-    assert_eq!(world.ask(&of_none).await.status, StatusCode::OK);
+    assert_eq!(status_and_error(&world.request(&of_six).await), (401, "delegation_stale".into()));
+    assert_eq!(world.request(&of_seven).await.status, StatusCode::OK);
+    assert_eq!(world.request(&of_none).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn key_rotation_denies_the_old_key_and_admits_the_new() {
     let world = World::start().await;
     let old = world.mint(1, &json!({}));
-    assert_eq!(world.ask(&old).await.status, StatusCode::OK);
+    assert_eq!(world.request(&old).await.status, StatusCode::OK);
     world.issuer.rotate().unwrap();
-    assert_eq!(world.ask(&old).await.status, StatusCode::OK, "no rotation was announced yet");
+    assert_eq!(world.request(&old).await.status, StatusCode::OK, "no rotation was announced yet");
     let new = world.mint(1, &json!({}));
     world.publish(MessageBuilder::keys(ZONE)).await;
     world.caught_up().await;
-    assert_eq!(said(&world.ask(&old).await), (401, "invalid_token".into()));
-    assert_eq!(world.ask(&new).await.status, StatusCode::OK);
+    assert_eq!(status_and_error(&world.request(&old).await), (401, "invalid_token".into()));
+    assert_eq!(world.request(&new).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -220,14 +220,14 @@ async fn lost_redis_is_an_outage_not_a_revocation() {
     let revocations = follow_within(&server, bound).await;
     let mut world = World::on(server, revocations).await;
     let token = world.mint(1, &json!({}));
-    assert_eq!(world.ask(&token).await.status, StatusCode::OK);
+    assert_eq!(world.request(&token).await.status, StatusCode::OK);
     world.server.kill();
     let revocations = world.revocations.clone();
     eventually("the view is stale", || {
         revocations.staleness(revocations.now()).is_ok_and(|age| age > bound)
     })
     .await;
-    let seen = world.ask(&token).await;
-    assert_eq!(said(&seen), (503, "sts_unavailable".into()));
+    let seen = world.request(&token).await;
+    assert_eq!(status_and_error(&seen), (503, "sts_unavailable".into()));
     assert!(seen.header("retry-after").is_some());
 }

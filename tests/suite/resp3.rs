@@ -55,7 +55,7 @@ async fn followers_and_effects_work_with_resp3() {
         if tokio::time::timeout(wait, done.recv()).await.is_ok() {
             break;
         }
-        assert!(!work.is_finished() && start.elapsed() < crate::live::PATIENCE, "no effect");
+        assert!(!work.is_finished() && start.elapsed() < crate::live::TIMEOUT, "no effect");
     }
     caught_up(&revocations, &publisher).await;
     let canary = caracal_revocation::stream::Canary::new(&settings).spawn();
@@ -65,7 +65,7 @@ async fn followers_and_effects_work_with_resp3() {
     let dead = format!("{}.dead", Stream::SessionsRevoke);
     let start = std::time::Instant::now();
     while inspector.entries(&dead, StreamId::ZERO, 10).await.unwrap().is_empty() {
-        assert!(start.elapsed() < crate::live::PATIENCE, "no dead letter");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "no dead letter");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_eq!(inspector.receipts().await.unwrap().len(), 1);

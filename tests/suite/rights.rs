@@ -57,7 +57,7 @@ fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
-async fn refused_commands(server: &RedisServer) -> Vec<redis::Value> {
+async fn denied_commands(server: &RedisServer) -> Vec<redis::Value> {
     let mut connection = server.connection().await;
     redis::cmd("ACL").arg("LOG").query_async(&mut connection).await.unwrap()
 }
@@ -84,7 +84,7 @@ async fn documented_rights_suffice_for_a_follower() {
             if is_there {
                 break;
             }
-            assert!(start.elapsed() < crate::live::PATIENCE, "{key} was not written");
+            assert!(start.elapsed() < crate::live::TIMEOUT, "{key} was not written");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -97,8 +97,8 @@ async fn documented_rights_suffice_for_a_follower() {
         [&revocations, &second].iter().all(|view| outage(view).is_none())
     })
     .await;
-    let refused = refused_commands(&server).await;
-    assert!(refused.is_empty(), "{refused:?}");
+    let denied = denied_commands(&server).await;
+    assert!(denied.is_empty(), "{denied:?}");
 }
 
 #[tokio::test]
@@ -111,13 +111,13 @@ async fn log_names_each_missing_right() {
         let (lines, _guard) = captured();
         let revocations = follower(&server, "less").spawn();
         let command = right.strip_prefix('+');
-        let says = |text: &str, rights: &str| {
+        let names_rights = |text: &str, rights: &str| {
             let is_named = command.is_none_or(|name| text.contains(name));
             text.lines().any(|line| line.contains("NOPERM") && line.contains(rights)) && is_named
         };
         if acl::FOLLOW.split(' ').any(|word| word == right) {
             eventually(right, || outage(&revocations) == Some(OutageCause::Forbidden)).await;
-            eventually(right, || says(&lines.text(), acl::FOLLOW)).await;
+            eventually(right, || names_rights(&lines.text(), acl::FOLLOW)).await;
             assert!(!revocations.readiness(revocations.now()).is_ready(), "{right}");
             continue;
         }
@@ -127,7 +127,7 @@ async fn log_names_each_missing_right() {
             eventually(right, || lines.text().contains("CONFIG GET is not allowed")).await;
         } else {
             // The log names the rights at the start, before there is a dead letter.
-            eventually(right, || says(&lines.text(), acl::DEAD_LETTERS)).await;
+            eventually(right, || names_rights(&lines.text(), acl::DEAD_LETTERS)).await;
             assert!(lines.text().contains("dead letters are off"), "{right}");
         }
     }
@@ -136,7 +136,7 @@ async fn log_names_each_missing_right() {
 #[tokio::test]
 async fn log_names_missing_rights_of_canary_receipts_and_database() {
     let server = RedisServer::start();
-    for (line, words) in
+    for (line, message) in
         [(acl::CANARY, "a canary was not seen"), (acl::RECEIPTS, "receipts are not written")]
     {
         for right in line.split(' ').filter(|right| !acl::FOLLOW.contains(right)) {
@@ -149,8 +149,8 @@ async fn log_names_missing_rights_of_canary_receipts_and_database() {
             let _canary = Canary::new(&settings(&url, &ring())).spawn();
             eventually(right, || {
                 let text = lines.text();
-                let mut told = text.lines().filter(|told| told.contains(words));
-                told.any(|told| told.contains("NOPERM") && told.contains(line))
+                let mut entries = text.lines().filter(|entry| entry.contains(message));
+                entries.any(|entry| entry.contains("NOPERM") && entry.contains(line))
             })
             .await;
         }

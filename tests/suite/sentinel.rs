@@ -54,7 +54,7 @@ async fn follows_new_primary_after_the_old_is_killed() {
         .await
         .is_err()
     {
-        assert!(start.elapsed() < crate::live::PATIENCE, "no new primary");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "no new primary");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eventually("a message on the new primary is read", || is_revoked(&revocations, "after")).await;
@@ -100,16 +100,16 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
     }
     // The first sentinel will stay with the old primary and the reader. The others reach it only
     // through a proxy.
-    let hearing = crate::proxy::Proxy::to(1).await;
+    let first_proxy = crate::proxy::Proxy::to(1).await;
     let login =
         |user| format!("sentinel auth-user {MASTER} {user}\nsentinel auth-pass {MASTER} pw");
     let announced = format!(
         "{}\nsentinel announce-ip 127.0.0.1\nsentinel announce-port {}",
         login("one"),
-        hearing.port()
+        first_proxy.port()
     );
     let mut sentinels = vec![Sentinel::start(primary.port(), &announced)];
-    hearing.redirect(sentinels[0].port);
+    first_proxy.redirect(sentinels[0].port);
     sentinels.extend((0..2).map(|_| Sentinel::start(primary.port(), &login("rest"))));
     for sentinel in &sentinels {
         sentinel.is_acquainted(2).await;
@@ -125,7 +125,7 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
 
     // Partition: reader, primary and one sentinel on one side, replica and the other two on the
     // other.
-    hearing.fall_silent();
+    first_proxy.fall_silent();
     seen[1].fall_silent();
     seen[2].fall_silent();
     cut_off(&replica, "one").await;
@@ -145,7 +145,7 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
         if format!("{role:?}").contains("master") {
             break;
         }
-        assert!(start.elapsed() < crate::live::PATIENCE, "{role:?}");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "{role:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     revoke(&crate::live::publisher(&replica).await, "there").await;
@@ -188,8 +188,8 @@ async fn finds_late_sentinels_and_reports_unknown_primary_name() {
     })
     .await;
     let error = Publisher::connect(&settings(&list, &wrong).unwrap()).await.map(drop);
-    let words = error.unwrap_err().to_string();
-    assert!(words.contains("does not know a primary named \"another\""), "{words}");
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("does not know a primary named \"another\""), "{message}");
     assert!(is_unknown(&lost).is_some());
 }
 
@@ -231,11 +231,11 @@ async fn sentinel_that_marks_primary_down_confirms_nothing() {
     let mut connection = sentinel.connection().await;
     let mut flags = String::new();
     while !flags.contains("s_down") {
-        let mut ask = redis::cmd("SENTINEL");
-        ask.arg("MASTER").arg(MASTER);
-        let told: std::collections::HashMap<String, String> =
-            ask.query_async(&mut connection).await.unwrap();
-        flags.clone_from(&told["flags"]);
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("MASTER").arg(MASTER);
+        let fields: std::collections::HashMap<String, String> =
+            command.query_async(&mut connection).await.unwrap();
+        flags.clone_from(&fields["flags"]);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let more = [("REDIS_PASSWORD", "pw")];
@@ -246,9 +246,9 @@ async fn sentinel_that_marks_primary_down_confirms_nothing() {
     })
     .await;
     assert!(!revocations.readiness(revocations.now()).is_ready());
-    let told = logged.lines("cannot be proven fresh");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("no majority") && told[0].contains("no_primary"), "{told:?}");
+    let lines = logged.lines("cannot be proven fresh");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("no majority") && lines[0].contains("no_primary"), "{lines:?}");
 
     let mut set = redis::cmd("SENTINEL");
     set.arg("SET").arg(MASTER).arg("auth-pass").arg("pw");

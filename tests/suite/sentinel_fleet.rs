@@ -8,7 +8,7 @@ use caracal_revocation::stream::SettingsError;
 use caracal_revocation::{Follower, Revocations, Settings};
 use tempfile::TempDir;
 
-use crate::live::{PATIENCE, ring};
+use crate::live::{TIMEOUT, ring};
 use crate::ports::free_port;
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
@@ -49,7 +49,7 @@ impl Sentinel {
         loop {
             match client.get_multiplexed_async_connection().await {
                 Ok(connection) => return connection,
-                Err(error) => assert!(start.elapsed() < PATIENCE, "{error} {:?}", self.folder),
+                Err(error) => assert!(start.elapsed() < TIMEOUT, "{error} {:?}", self.folder),
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -60,9 +60,9 @@ impl Sentinel {
         let mut connection = self.connection().await;
         let mut command = redis::cmd("SENTINEL");
         command.arg("MASTER").arg(MASTER);
-        let told: std::collections::HashMap<String, String> =
+        let fields: std::collections::HashMap<String, String> =
             command.query_async(&mut connection).await.unwrap();
-        told.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
+        fields.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Waits until the sentinel knows the other sentinels and a replica to promote.
@@ -71,7 +71,7 @@ impl Sentinel {
         while self.number("num-other-sentinels").await < others
             || self.number("num-slaves").await < 1
         {
-            assert!(start.elapsed() < PATIENCE, "the sentinels do not find each other");
+            assert!(start.elapsed() < TIMEOUT, "the sentinels do not find each other");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
@@ -99,7 +99,7 @@ pub(crate) async fn pair(arguments: &[&str]) -> (RedisServer, RedisServer) {
         if info.contains("master_link_status:up") {
             return (primary, replica);
         }
-        assert!(start.elapsed() < PATIENCE, "the replica is not linked");
+        assert!(start.elapsed() < TIMEOUT, "the replica is not linked");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

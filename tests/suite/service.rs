@@ -78,9 +78,9 @@ impl Seen {
 
 /// A client that reuses its connections.
 #[derive(Clone)]
-pub(crate) struct Asker(Client<HttpConnector, Empty<Bytes>>);
+pub(crate) struct TestClient(Client<HttpConnector, Empty<Bytes>>);
 
-impl Asker {
+impl TestClient {
     pub(crate) fn http1() -> Self {
         Self(Client::builder(TokioExecutor::new()).build_http())
     }
@@ -89,7 +89,7 @@ impl Asker {
         Self(Client::builder(TokioExecutor::new()).http2_only(true).build_http())
     }
 
-    pub(crate) async fn ask(&self, address: SocketAddr, headers: &[(&str, &str)]) -> Seen {
+    pub(crate) async fn request(&self, address: SocketAddr, headers: &[(&str, &str)]) -> Seen {
         self.get(&format!("http://{address}/"), headers).await
     }
 
@@ -104,7 +104,7 @@ impl Asker {
         Seen { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn ask_with(&self, address: SocketAddr, token: &str) -> Seen {
-        self.ask(address, &[("authorization", &format!("Bearer {token}"))]).await
+    pub(crate) async fn request_with_token(&self, address: SocketAddr, token: &str) -> Seen {
+        self.request(address, &[("authorization", &format!("Bearer {token}"))]).await
     }
 }

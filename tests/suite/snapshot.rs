@@ -84,7 +84,7 @@ fn is_stale(revocations: &Revocations) -> bool {
 }
 
 /// Returns the denial reason for a token issued before every gap of these tests.
-fn refused_of_old(revocations: &Revocations, session: &str) -> Option<DenyReason> {
+fn denial_of_old_token(revocations: &Revocations, session: &str) -> Option<DenyReason> {
     let mut old = claims(session);
     old.iat = 1_000_000_000;
     match verdict(revocations, &old) {
@@ -222,14 +222,14 @@ async fn detects_gap_between_snapshot_and_stream() {
     eventually("the gap is detected", || revocations.horizon().is_some()).await;
     eventually("reading continues", || is_revoked(revocations, "seen")).await;
     assert!(is_revoked(revocations, "known"), "trimmed from the stream, not from the snapshot");
-    assert_eq!(refused_of_old(revocations, "hidden"), Some(DenyReason::HistoryIncomplete));
+    assert_eq!(denial_of_old_token(revocations, "hidden"), Some(DenyReason::HistoryIncomplete));
     third.end().await;
 
     // The next run restores the gap from the snapshot.
     let fourth = Life::begin(&server, &snapshot, Options::default());
     let revocations = &fourth.revocations;
     caught_up(revocations, &publisher).await;
-    assert_eq!(refused_of_old(revocations, "hidden"), Some(DenyReason::HistoryIncomplete));
+    assert_eq!(denial_of_old_token(revocations, "hidden"), Some(DenyReason::HistoryIncomplete));
     fourth.end().await;
 }
 
@@ -245,7 +245,7 @@ async fn strict_mode_rereads_streams_and_keeps_known_revocations() {
     // A stream whose first entry is younger than the window may have been recreated.
     eventually("unproven history raises the horizon", || revocations.horizon().is_some()).await;
     assert!(is_revoked(revocations, "known"));
-    assert_eq!(refused_of_old(revocations, "other"), Some(DenyReason::HistoryIncomplete));
+    assert_eq!(denial_of_old_token(revocations, "other"), Some(DenyReason::HistoryIncomplete));
     second.end().await;
 }
 

@@ -9,7 +9,7 @@ use caracal_revocation::state::{DenyReason, Options, RevocationsWriter, Verdict}
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Revocations};
 
-use crate::live::{eventually, key, made_at, ready, ring, verdict};
+use crate::live::{eventually, key, issued_at, ready, ring, verdict};
 use crate::redis_server::RedisServer;
 
 /// A baseline with one revocation, which counts full reads.
@@ -37,7 +37,7 @@ impl Baseline for SecondSource {
 }
 
 /// Starts a server whose streams have been in use for days and are complete.
-async fn whole() -> RedisServer {
+async fn complete_streams() -> RedisServer {
     let server = RedisServer::start();
     let mut connection = server.connection().await;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -64,7 +64,7 @@ fn strict() -> RevocationsWriter {
 
 /// Returns the denial reason for a resource token issued before the start.
 fn reason(revocations: &Revocations, session: &str) -> Option<DenyReason> {
-    let mut claims = made_at(session, 1_000_000_000);
+    let mut claims = issued_at(session, 1_000_000_000);
     claims.token_use = Some("resource".into());
     match verdict(revocations, &claims) {
         Verdict::Denied(denial) => Some(denial.reason()),
@@ -75,7 +75,7 @@ fn reason(revocations: &Revocations, session: &str) -> Option<DenyReason> {
 
 #[tokio::test]
 async fn complete_streams_at_start_are_trusted_unless_strict() {
-    let server = whole().await;
+    let server = complete_streams().await;
     let lenient = Follower::new(server.settings(&ring())).spawn();
     ready(&lenient).await;
     assert_eq!(lenient.horizon(), None);
@@ -86,7 +86,7 @@ async fn complete_streams_at_start_are_trusted_unless_strict() {
 
 #[tokio::test]
 async fn baseline_admits_older_tokens_in_strict_mode() {
-    let server = whole().await;
+    let server = complete_streams().await;
     let follower = Follower::new(server.settings(&ring())).with_writer(strict());
     let strict = follower.with_baseline(SecondSource::default()).spawn();
     ready(&strict).await;

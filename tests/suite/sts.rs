@@ -24,10 +24,10 @@ const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 async fn start(server: &RedisServer, deadline: Duration) -> SocketAddr {
     let (revocations, publisher) = (follow(server).await, publisher(server).await);
     let revoke = || MessageBuilder::revoke(ZONE, "operator");
-    for notice in
+    for message in
         [revoke().session("ar-1"), revoke().agent_session("gs-1"), revoke().delegation_edge("de-1")]
     {
-        publisher.publish(notice).await.unwrap();
+        publisher.publish(message).await.unwrap();
     }
     caught_up(&revocations, &publisher).await;
     let app = Router::new()
@@ -75,7 +75,7 @@ fn head(path: &str, more: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: sts\r\n{more}\r\n")
 }
 
-fn whole(path: &str, body: &str) -> String {
+fn with_body(path: &str, body: &str) -> String {
     format!("{}{body}", head(path, &format!("{FORM}content-length: {}\r\n", body.len())))
 }
 
@@ -96,7 +96,7 @@ async fn revoked_authority_gets_no_token_in_any_field_or_framing() {
         "delegation_edge_id=de-1&scope=a+b".into(),
         format!("subject_token={subject}"),
     ] {
-        let (status, answer) = send(address, &[&whole("/oauth/2/token", &body)]).await;
+        let (status, answer) = send(address, &[&with_body("/oauth/2/token", &body)]).await;
         assert_eq!((status, error(&answer).as_str()), (401, "invalid_token"), "{body}");
         // Send the same body in chunks of one byte, and the head in two pieces.
         let mut pieces = vec![
@@ -116,13 +116,13 @@ async fn other_requests_reach_the_sts_untouched() {
     let server = RedisServer::start();
     let address = start(&server, Duration::from_secs(60)).await;
     let body = "session_id=ar-2&client_secret=%FF%fe&x=%41+b&&c&x=2";
-    let sent = send(address, &[&whole("/oauth/2/token", body)]).await;
+    let sent = send(address, &[&with_body("/oauth/2/token", body)]).await;
     assert_eq!(sent, (200, body.to_owned()));
     let chunked = head("/oauth/2/token", &format!("{FORM}transfer-encoding: chunked\r\n"));
     let pieces = [&chunked, "6\r\nscope=\r\n", "1;x=y\r\nz\r\n", "0\r\n\r\n"];
     assert_eq!(send(address, &pieces).await, (200, "scope=z".to_owned()));
     let body = "session_id=ar-1&session_id=ar-1";
-    assert_eq!(send(address, &[&whole("/open?a=b", body)]).await, (200, body.to_owned()));
+    assert_eq!(send(address, &[&with_body("/open?a=b", body)]).await, (200, body.to_owned()));
 }
 
 #[tokio::test]
@@ -143,11 +143,11 @@ async fn denies_in_nests_and_on_routes() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     for path in ["/oauth/2/token", "/exchange", "/v1/oauth/2/token/", "/v2/t-1/tokens"] {
-        let (status, answer) = send(address, &[&whole(path, "session_id=ar-1")]).await;
+        let (status, answer) = send(address, &[&with_body(path, "session_id=ar-1")]).await;
         assert_eq!(status, 401, "{path} {answer}");
         assert_eq!(error(&answer), "invalid_token");
-        let passed = send(address, &[&whole(path, "session_id=ar-2")]).await;
-        assert_eq!(passed, (200, "session_id=ar-2".to_owned()), "{path}");
+        let forwarded = send(address, &[&with_body(path, "session_id=ar-2")]).await;
+        assert_eq!(forwarded, (200, "session_id=ar-2".to_owned()), "{path}");
     }
 }
 
@@ -156,28 +156,28 @@ async fn malformed_or_late_form_gets_4xx() {
     let server = RedisServer::start();
     let address = start(&server, Duration::from_secs(60)).await;
     let hurried = start(&server, Duration::from_millis(200)).await;
-    let refused_at = async |address, pieces: &[&str]| {
+    let rejected_at = async |address, pieces: &[&str]| {
         let (status, answer) = send(address, pieces).await;
         assert_eq!(error(&answer), "invalid_request");
         status
     };
-    let refused = async |pieces: &[&str]| refused_at(address, pieces).await;
+    let rejected = async |pieces: &[&str]| rejected_at(address, pieces).await;
     let path = "/oauth/2/token";
     let json = head(path, "content-type: application/json\r\ncontent-length: 2\r\n") + "{}";
-    assert_eq!(refused(&[&json]).await, 415);
-    let twice = whole(path, "session_id=ar-2&session_id=ar-1");
-    assert_eq!(refused(&[&twice]).await, 400);
-    let query = whole("/oauth/2/token?session_id=ar-2", "session_id=ar-1");
-    assert_eq!(refused(&[&query]).await, 400);
+    assert_eq!(rejected(&[&json]).await, 415);
+    let twice = with_body(path, "session_id=ar-2&session_id=ar-1");
+    assert_eq!(rejected(&[&twice]).await, 400);
+    let query = with_body("/oauth/2/token?session_id=ar-2", "session_id=ar-1");
+    assert_eq!(rejected(&[&query]).await, 400);
     let announced = head(path, &format!("{FORM}content-length: 65537\r\n"));
-    assert_eq!(refused(&[&announced]).await, 413);
+    assert_eq!(rejected(&[&announced]).await, 413);
     let chunked = head(path, &format!("{FORM}transfer-encoding: chunked\r\n"));
     let chunk = format!("8000\r\n{}\r\n", "a".repeat(0x8000));
-    assert_eq!(refused(&[&chunked, &chunk, &chunk, "1\r\na\r\n"]).await, 413);
+    assert_eq!(rejected(&[&chunked, &chunk, &chunk, "1\r\na\r\n"]).await, 413);
     let stalled = head(path, &format!("{FORM}content-length: 20\r\n")) + "session_id=ar";
-    assert_eq!(refused_at(hurried, &[&stalled]).await, 408);
+    assert_eq!(rejected_at(hurried, &[&stalled]).await, 408);
     let dripping = "1\r\na\r\n";
     let mut pieces = vec![chunked.as_str()];
     pieces.extend(std::iter::repeat_n(dripping, 400));
-    assert_eq!(refused_at(hurried, &pieces).await, 408, "one byte at a time, beyond the deadline");
+    assert_eq!(rejected_at(hurried, &pieces).await, 408, "one byte at a time, beyond the deadline");
 }

@@ -55,8 +55,8 @@ async fn check(verifier: &Verifier, issuer: &str, signing: &EncodingKey) -> Resu
     assert_eq!(mandate.zone(), ZONE);
     let (signed, _) = good.rsplit_once('.').ok_or("no signature")?;
     let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([1; 64]));
-    let refused = verifier.verify(&forged).await.err();
-    assert_eq!(refused, Some(VerifyError::Invalid(InvalidMandate::Signature)));
+    let error = verifier.verify(&forged).await.err();
+    assert_eq!(error, Some(VerifyError::Invalid(InvalidMandate::Signature)));
     Ok(())
 }
 

@@ -31,13 +31,13 @@ fn request(address: SocketAddr, path: &str, sid: &str) -> Request<Empty<Bytes>> 
 
 /// Opens all streams. Each one sends its number when it ends, and whether it ended with an error.
 async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (report, reports) = mpsc::unbounded_channel();
     for connection in 0..CONNECTIONS {
         let mut sender = connect(address).await;
         for n in (connection * A_CONNECTION..).take(A_CONNECTION) {
             sender.ready().await.unwrap();
             let answer = sender.send_request(request(address, "/stream", &format!("ar-{n}")));
-            let tell = tell.clone();
+            let report = report.clone();
             tokio::spawn(async move {
                 let mut response = answer.await.unwrap();
                 assert_eq!(response.status(), 200);
@@ -48,15 +48,15 @@ async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
                         None => break false,
                     }
                 };
-                let _ = tell.send((n, broken));
+                let _ = report.send((n, broken));
             });
         }
     }
-    told
+    reports
 }
 
 fn routes() -> Router {
-    Router::new().route("/stream", get(async || says("first\n"))).route("/", get(async || "hello"))
+    Router::new().route("/stream", get(async || unending_body("first\n"))).route("/", get(async || "hello"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,7 +70,7 @@ async fn ends_only_revoked_streams_among_ten_thousand() {
     assert_eq!(soon(ended.recv()).await, Some((7_777, true)));
     scene.running(STREAMS - 1).await;
     assert!(ended.try_recv().is_err(), "another stream ended");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Response)]);
 
     // New requests continue throughout, and each is answered.
     let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -105,5 +105,5 @@ async fn ends_only_revoked_streams_among_ten_thousand() {
         "no new request was answered during the storm"
     );
     scene.running(0).await;
-    assert_eq!(scene.told().len(), STREAMS);
+    assert_eq!(scene.cuts().len(), STREAMS);
 }

@@ -5,7 +5,7 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 
-use super::http::ask;
+use super::http::send_request;
 use super::*;
 
 /// Reads events, and reconnects when a stream ends. Any status other than 200 is final.
@@ -36,7 +36,7 @@ impl EventSource {
     async fn next(&mut self) -> Happened {
         if self.response.is_none() {
             let headers = [("authorization", "Bearer ar-1"), ("accept", "text/event-stream")];
-            let response = ask(self.address, self.version2, "/clock", &headers).await;
+            let response = send_request(self.address, self.version2, "/clock", &headers).await;
             if response.status() != 200 {
                 return Happened::Failed(response.status().as_u16());
             }
@@ -95,7 +95,7 @@ async fn event_reader_gets_the_reason_and_stays_away() {
         assert_eq!(source.next().await, event("revoked", REVOKED));
         assert_eq!(source.next().await, Happened::Reconnecting);
         assert_eq!(source.next().await, Happened::Failed(401));
-        assert_eq!(scene.told(), [("revoked", CutPoint::EventStream)]);
+        assert_eq!(scene.cuts(), [("revoked", CutPoint::EventStream)]);
     }
 }
 
@@ -104,7 +104,7 @@ async fn never_completes_a_partial_event() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let half =
-            async || ([(header::CONTENT_TYPE, "text/event-stream")], says("data: 1\n\ndata: "));
+            async || ([(header::CONTENT_TYPE, "text/event-stream")], unending_body("data: 1\n\ndata: "));
         let address = scene.serve(Router::new().route("/clock", get(half))).await;
         let mut source = EventSource::new(address, version2);
         assert_eq!(source.next().await, event("message", "1"));

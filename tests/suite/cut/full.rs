@@ -6,7 +6,7 @@ use caracal_revocation::state::{ManualClock, RevocationsWriter, UnknownCause};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 
-use super::http::ask;
+use super::http::send_request;
 use super::*;
 use crate::live::{eventually, is_revoked, is_unknown, publisher, ready, revoke, ring};
 use crate::redis_server::RedisServer;
@@ -15,7 +15,7 @@ const ROOM: usize = 8;
 
 async fn stream(address: SocketAddr, sid: &str) -> Response<Incoming> {
     let bearer = format!("Bearer {sid}");
-    ask(address, false, "/stream", &[("authorization", &bearer)]).await
+    send_request(address, false, "/stream", &[("authorization", &bearer)]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +33,7 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     Follower::new(settings).with_writer(writer).spawn();
     ready(revocations).await;
     let publisher = publisher(&server).await;
-    let address = scene.serve(Router::new().route("/stream", get(async || says("first\n")))).await;
+    let address = scene.serve(Router::new().route("/stream", get(async || unending_body("first\n")))).await;
     let mut running = [stream(address, "late").await, stream(address, "other").await];
     for response in &mut running {
         assert_eq!(response.status(), 200);
@@ -47,7 +47,7 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     revoke(&publisher, "late").await;
     let [mut late, _other] = running;
     assert!(soon(late.body_mut().frame()).await.unwrap().is_err(), "the response is cut");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Response)]);
     assert_eq!(is_unknown(revocations), Some(UnknownCause::Full));
     assert!(is_revoked(revocations, "ar-0"), "known revocations stay");
     for sid in ["late", "other", "new"] {
@@ -64,7 +64,7 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
         let mut wake = redis::cmd("XADD");
         wake.arg("caracal.keys.invalidate").arg("*").arg("zone_id").arg("unsigned");
         wake.query_async::<String>(&mut connection).await.unwrap();
-        assert!(start.elapsed() < crate::live::PATIENCE, "there is room, but the state stays full");
+        assert!(start.elapsed() < crate::live::TIMEOUT, "there is room, but the state stays full");
     }
     eventually("other requests are admitted again", || is_unknown(revocations).is_none()).await;
     assert!(revocations.horizon().is_some(), "the horizon covers the entries without room");

@@ -230,13 +230,13 @@ async fn maps_unknown_state_and_missing_token_to_status() {
 async fn waiting_call_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
-    let asked = tokio::spawn(async move {
+    let call = tokio::spawn(async move {
         client.unary(with_token(Bytes::from("slow"), "ar-1"), path("unary"), Plain).await
     });
     scene.running(1).await;
     scene.revoke("ar-1");
-    assert_revoked(&soon(asked).await.unwrap().unwrap_err());
-    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+    assert_revoked(&soon(call).await.unwrap().unwrap_err());
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn server_stream_ends_with_status() {
     let status = soon(answers.message()).await.unwrap_err();
     assert_revoked(&status);
     assert_eq!(status.metadata().get("x-caracal-revoked").unwrap(), "true");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Grpc)]);
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Grpc)]);
 }
 
 #[tokio::test]
@@ -260,12 +260,12 @@ async fn client_stream_ends_with_status() {
     let scene = Scene::new();
     let mut client = client(serve(&scene).await).await;
     let messages = stream::iter([Bytes::from("one")]).chain(stream::pending());
-    let asked = tokio::spawn(async move {
+    let call = tokio::spawn(async move {
         client.client_streaming(with_token(messages, "ar-1"), path("client"), Plain).await
     });
     scene.running(1).await;
     scene.revoke("ar-1");
-    assert_revoked(&soon(asked).await.unwrap().unwrap_err());
+    assert_revoked(&soon(call).await.unwrap().unwrap_err());
     scene.running(0).await;
 }
 

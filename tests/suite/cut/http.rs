@@ -18,15 +18,15 @@ fn routes() -> Router {
         std::future::pending::<()>().await;
         "never"
     };
-    let sized = async || ([(header::CONTENT_LENGTH, "100")], says("first\n")).into_response();
+    let sized = async || ([(header::CONTENT_LENGTH, "100")], unending_body("first\n")).into_response();
     Router::new()
-        .route("/stream", get(async || says("first\n")))
+        .route("/stream", get(async || unending_body("first\n")))
         .route("/sized", get(sized))
         .route("/slow", get(slow))
 }
 
 /// Sends a request on a new connection.
-pub(super) async fn ask(
+pub(super) async fn send_request(
     address: SocketAddr,
     version2: bool,
     path: &str,
@@ -66,7 +66,7 @@ async fn hyper_reports_a_cut_response() {
     {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
-        let mut response = ask(address, version2, path, &[BEARER]).await;
+        let mut response = send_request(address, version2, path, &[BEARER]).await;
         first_chunk(&mut response).await;
         scene.running(1).await;
         scene.revoke("ar-1");
@@ -83,7 +83,7 @@ async fn hyper_reports_a_cut_response() {
             );
         }
         scene.running(0).await;
-        assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
+        assert_eq!(scene.cuts(), [("revoked", CutPoint::Response)]);
     }
 }
 
@@ -93,7 +93,7 @@ async fn hyper_reads_announced_trailer_if_it_accepts_trailers() {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
         let headers = [BEARER, ("te", "trailers")];
-        let mut response = ask(address, version2, "/stream", &headers).await;
+        let mut response = send_request(address, version2, "/stream", &headers).await;
         assert_eq!(response.headers()["trailer"], "x-caracal-revoked");
         first_chunk(&mut response).await;
         scene.running(1).await;
@@ -109,12 +109,12 @@ async fn answers_in_place_of_a_waiting_handler() {
     for version2 in [false, true] {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
-        let asked = tokio::spawn(async move {
-            ask(address, version2, "/slow", &[BEARER, ("x-request-id", "req-7")]).await
+        let request = tokio::spawn(async move {
+            send_request(address, version2, "/slow", &[BEARER, ("x-request-id", "req-7")]).await
         });
         scene.running(1).await;
         scene.revoke("ar-1");
-        let response = soon(asked).await.unwrap();
+        let response = soon(request).await.unwrap();
         assert_eq!(response.status(), 401);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
@@ -122,7 +122,7 @@ async fn answers_in_place_of_a_waiting_handler() {
             "error": "invalid_token", "error_description": "session revoked", "requestId": "req-7",
         });
         assert_eq!(body, expected);
-        assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+        assert_eq!(scene.cuts(), [("revoked", CutPoint::Handler)]);
     }
 }
 
@@ -132,15 +132,15 @@ async fn disconnected_client_leaves_nothing_registered() {
         for path in ["/stream", "/slow"] {
             let scene = Scene::new();
             let address = scene.serve(routes()).await;
-            let asked = tokio::spawn(async move {
-                let mut response = ask(address, version2, path, &[BEARER]).await;
+            let request = tokio::spawn(async move {
+                let mut response = send_request(address, version2, path, &[BEARER]).await;
                 while let Some(Ok(_)) = response.body_mut().frame().await {}
             });
             scene.running(1).await;
-            asked.abort();
+            request.abort();
             // The spawned connection task ends with its last handle.
             scene.running(0).await;
-            assert_eq!(scene.told(), []);
+            assert_eq!(scene.cuts(), []);
         }
     }
 }

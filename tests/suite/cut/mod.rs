@@ -36,7 +36,7 @@ struct Scene {
     revocations: Revocations,
     /// `None` if a follower owns the writer.
     writer: Option<Arc<RevocationsWriter>>,
-    told: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
+    cuts: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
 }
 
 impl Scene {
@@ -48,13 +48,13 @@ impl Scene {
     }
 
     fn of(revocations: Revocations) -> Self {
-        Self { revocations, writer: None, told: Arc::default() }
+        Self { revocations, writer: None, cuts: Arc::default() }
     }
 
     fn layer(&self) -> GatewayLayer {
-        let told = Arc::clone(&self.told);
+        let cuts = Arc::clone(&self.cuts);
         let cutting = CutOptions::new().on_cut(move |report| {
-            told.lock().unwrap().push((report.cut.label(), report.part));
+            cuts.lock().unwrap().push((report.cut.label(), report.part));
         });
         GatewayLayer::new(self.revocations.clone()).with_cutting(cutting)
     }
@@ -67,8 +67,8 @@ impl Scene {
         writer.apply(&event, writer.now());
     }
 
-    fn told(&self) -> Vec<(&'static str, CutPoint)> {
-        self.told.lock().unwrap().clone()
+    fn cuts(&self) -> Vec<(&'static str, CutPoint)> {
+        self.cuts.lock().unwrap().clone()
     }
 
     /// Waits until this many anchors are registered.
@@ -123,7 +123,7 @@ fn authenticate<B>(
 }
 
 /// Returns a body that sends this chunk and then never ends.
-fn says(chunk: &'static str) -> Body {
+fn unending_body(chunk: &'static str) -> Body {
     let first = stream::iter([Ok::<_, Infallible>(Bytes::from(chunk))]);
     Body::from_stream(first.chain(stream::pending()))
 }

@@ -6,13 +6,13 @@ use axum::routing::{any, get};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::http::ask;
+use super::http::send_request;
 use super::*;
 
 const EVENT: &str = "event: revoked\ndata: {\"reason\":\"revoked\",\"anchor\":\"sid\"}\n\n";
 
 fn events(length: Option<&'static str>) -> Response {
-    let mut response = says("data: first\n\n").into_response();
+    let mut response = unending_body("data: first\n\n").into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, "text/event-stream".parse().unwrap());
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.parse().unwrap());
@@ -21,7 +21,7 @@ fn events(length: Option<&'static str>) -> Response {
 }
 
 fn of_version(version: Version) -> Response {
-    let mut response = says("first\n").into_response();
+    let mut response = unending_body("first\n").into_response();
     *response.version_mut() = version;
     response
 }
@@ -37,9 +37,9 @@ fn pour() -> Body {
 }
 
 fn routes() -> Router {
-    let sized = async || ([(header::CONTENT_LENGTH, "100")], says("first\n"));
+    let sized = async || ([(header::CONTENT_LENGTH, "100")], unending_body("first\n"));
     Router::new()
-        .route("/stream", any(async || says("first\n")))
+        .route("/stream", any(async || unending_body("first\n")))
         .route("/sized", get(sized))
         .route("/finite", get(async || finite()))
         .route("/pour", get(async || pour()))
@@ -48,8 +48,8 @@ fn routes() -> Router {
         .route("/events/filled", get(async || events(Some("30"))))
         .route("/events/sized", get(async || events(Some("1000"))))
         .route("/old", get(async || of_version(Version::HTTP_10)))
-        .route("/204", get(async || (::http::StatusCode::NO_CONTENT, says("first\n"))))
-        .route("/304", get(async || (::http::StatusCode::NOT_MODIFIED, says("first\n"))))
+        .route("/204", get(async || (::http::StatusCode::NO_CONTENT, unending_body("first\n"))))
+        .route("/304", get(async || (::http::StatusCode::NOT_MODIFIED, unending_body("first\n"))))
 }
 
 struct Exchange {
@@ -206,7 +206,7 @@ async fn replaces_buffered_response_with_the_denial() {
     let response = exchange.end().await;
     assert!(response.starts_with("HTTP/1.0 401 "), "{response}");
     assert!(body(&response).contains("session revoked"), "{response}");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn resets_an_http2_stream_that_announced_a_length() {
     for path in ["/stream", "/sized", "/events/filled", "/events/sized", "/old"] {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
-        let mut response = ask(address, true, path, &[("authorization", "Bearer ar-1")]).await;
+        let mut response = send_request(address, true, path, &[("authorization", "Bearer ar-1")]).await;
         let frame = soon(response.body_mut().frame()).await.unwrap().unwrap();
         assert!(frame.into_data().unwrap().ends_with(b"first\n") || path.contains("events"));
         scene.running(1).await;

@@ -18,8 +18,8 @@ async fn unread_connection_ends_by_its_timeout() {
     };
     let address = scene.serve_on(Router::new().route("/pour", get(pour)), timeout).await;
     let mut client = TcpStream::connect(address).await.unwrap();
-    let asked = b"GET /pour HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ar-1\r\n\r\n";
-    client.write_all(asked).await.unwrap();
+    let request = b"GET /pour HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ar-1\r\n\r\n";
+    client.write_all(request).await.unwrap();
     scene.running(1).await;
     scene.revoke("ar-1");
     // A body that cannot be written is not polled; the kernel ends the connection.

@@ -13,12 +13,12 @@ use super::*;
 async fn cut_upload_fails_in_the_task_that_reads_it() {
     for version2 in [false, true] {
         let scene = Scene::new();
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (report, mut reports) = mpsc::unbounded_channel();
         // The handler answers at once; the task that it spawned keeps reading.
         let handler = async move |mut body: Body| {
             tokio::spawn(async move {
                 while let Some(frame) = body.frame().await {
-                    let _ = tell.send(frame.map(|frame| frame.into_data().unwrap()));
+                    let _ = report.send(frame.map(|frame| frame.into_data().unwrap()));
                 }
             });
             "read later"
@@ -48,15 +48,15 @@ async fn cut_upload_fails_in_the_task_that_reads_it() {
         };
         assert_eq!(response.status(), 200);
         send.send(Bytes::from("one")).unwrap();
-        assert_eq!(soon(told.recv()).await.unwrap().unwrap(), "one");
+        assert_eq!(soon(reports.recv()).await.unwrap().unwrap(), "one");
         scene.running(1).await;
         scene.revoke("ar-1");
         let _ = send.send(Bytes::from("two"));
-        let error = soon(told.recv()).await.unwrap().unwrap_err();
+        let error = soon(reports.recv()).await.unwrap().unwrap_err();
         let cut = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source())
             .find_map(|error| error.downcast_ref::<CutError>())
             .expect("the source chain holds a `CutError`");
         assert_eq!(cut.cut().label(), "revoked");
-        assert_eq!(scene.told(), [("revoked", CutPoint::Upload)]);
+        assert_eq!(scene.cuts(), [("revoked", CutPoint::Upload)]);
     }
 }

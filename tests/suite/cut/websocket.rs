@@ -84,7 +84,7 @@ async fn closes_websocket_with_4401_and_a_reason() {
     let end = soon(socket.next()).await;
     assert!(matches!(end, None | Some(Err(tungstenite::Error::ConnectionClosed))), "{end:?}");
     scene.running(0).await;
-    assert_eq!(scene.told(), [("revoked", CutPoint::Signal)]);
+    assert_eq!(scene.cuts(), [("revoked", CutPoint::Signal)]);
 }
 
 #[tokio::test]
