@@ -7,7 +7,7 @@ use caracal_revocation::metrics::Exporter;
 use http::StatusCode;
 
 use crate::live::{ready, ring};
-use crate::operated::{Operated, Scrape, patiently, unix_now};
+use crate::operated::{Operated, Scrape, wait_until, unix_now};
 
 /// Reads the name and type of each metric in the table of `docs/metrics.md`.
 fn documented() -> BTreeSet<(String, String)> {
@@ -28,12 +28,12 @@ fn exported(scrape: &Scrape) -> BTreeSet<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn exported_metrics_match_the_documentation() {
     let service = Operated::start().await;
-    patiently("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK).await;
+    wait_until("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK).await;
     assert_eq!(service.get("/health").await.0, StatusCode::OK);
     for n in 0..3 {
         service.work(n).await;
     }
-    patiently("gauges are exported", async || {
+    wait_until("gauges are exported", async || {
         service.scrape().await.value("caracal_gateway_revocations_active") == Some(3.0)
     })
     .await;
@@ -83,16 +83,16 @@ async fn redis_restart_counts_nothing_twice() {
         "caracal_revocation_refused_messages_total",
         "caracal_revocation_verified_messages_total",
     ];
-    patiently("all messages are read", async || service.scrape().await.sum(messages[0]) == 6.0)
+    wait_until("all messages are read", async || service.scrape().await.sum(messages[0]) == 6.0)
         .await;
     let before = service.scrape().await;
 
     service.redis.kill();
     let errors = "caracal_revocation_read_errors_total";
-    patiently("the follower retries", async || service.scrape().await.sum(errors) >= 5.0).await;
+    wait_until("the follower retries", async || service.scrape().await.sum(errors) >= 5.0).await;
     service.redis.restart();
     let replays = "caracal_revocation_replays_total";
-    patiently("the streams are read again", async || service.scrape().await.sum(replays) == 2.0)
+    wait_until("the streams are read again", async || service.scrape().await.sum(replays) == 2.0)
         .await;
     let after = service.scrape().await;
     for name in messages {
@@ -127,7 +127,7 @@ async fn gauges_of_ended_follower_are_not_fresh() {
         ready(&revocations).await;
         let value = |sample: &str| Scrape(exporter.render()).value(sample);
         let fresh = "caracal_gateway_revocation_snapshot_fresh";
-        patiently("gauges are exported", async || value(fresh) == Some(1.0)).await;
+        wait_until("gauges are exported", async || value(fresh) == Some(1.0)).await;
 
         if end == End::Dropped {
             task.abort();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::live::TIMEOUT;
-use crate::operated::{BEARER, Operated, patiently};
+use crate::operated::{BEARER, Operated, wait_until};
 use crate::redis_server::RedisServer;
 use crate::service::TestClient;
 
@@ -235,7 +235,7 @@ async fn dashboard_queries_and_alerts_run_on_prometheus() {
 
     // Every rule is evaluated without an error, and one alert fires.
     let alert = r#"ALERTS{alertname="CaracalRevocationInvalidSignatures", alertstate="firing"}"#;
-    patiently("an alert fires", async || !prometheus.query(alert).await.is_empty()).await;
+    wait_until("an alert fires", async || !prometheus.query(alert).await.is_empty()).await;
     let rules = prometheus.get("/api/v1/rules").await;
     let groups = rules["data"]["groups"].as_array().unwrap();
     let rules: Vec<_> =
@@ -253,14 +253,14 @@ async fn alert_fires_on_prometheus_started_later() {
     }
     let service = Operated::start().await;
     service.work(0).await;
-    patiently("the invalid signature is counted", async || {
+    wait_until("the invalid signature is counted", async || {
         let invalid = "caracal_gateway_revocation_invalid_signatures_total";
         service.scrape().await.value(invalid) == Some(1.0)
     })
     .await;
     let prometheus = Prometheus::start(&service);
     let alert = r#"ALERTS{alertname="CaracalRevocationInvalidSignatures", alertstate="firing"}"#;
-    patiently("the alert fires", async || !prometheus.query(alert).await.is_empty()).await;
+    wait_until("the alert fires", async || !prometheus.query(alert).await.is_empty()).await;
 }
 
 /// A Prometheus for one test, which scrapes the service each second.

@@ -16,7 +16,7 @@ const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 async fn three(primary: &RedisServer, more: &str) -> Vec<Sentinel> {
     let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(primary.port(), more)).collect();
     for sentinel in &sentinels {
-        sentinel.is_acquainted(2).await;
+        sentinel.wait_for_peers(2).await;
     }
     sentinels
 }
@@ -112,7 +112,7 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
     first_proxy.redirect(sentinels[0].port);
     sentinels.extend((0..2).map(|_| Sentinel::start(primary.port(), &login("rest"))));
     for sentinel in &sentinels {
-        sentinel.is_acquainted(2).await;
+        sentinel.wait_for_peers(2).await;
     }
     let seen = proxies(&sentinels).await;
     let settings = settings(&list(seen.iter().map(|proxy| proxy.port())), &[]).unwrap();

@@ -66,7 +66,7 @@ impl Sentinel {
     }
 
     /// Waits until the sentinel knows the other sentinels and a replica to promote.
-    pub(crate) async fn is_acquainted(&self, others: u64) {
+    pub(crate) async fn wait_for_peers(&self, others: u64) {
         let start = Instant::now();
         while self.number("num-other-sentinels").await < others
             || self.number("num-slaves").await < 1

@@ -31,7 +31,7 @@ fn finite() -> Body {
     Body::from_stream(stream::iter(["first\n", "last\n"].map(Ok::<_, Infallible>)))
 }
 
-fn pour() -> Body {
+fn endless_body() -> Body {
     let chunk = Bytes::from(vec![b'x'; 1 << 16]);
     Body::from_stream(stream::repeat(chunk).map(Ok::<_, Infallible>))
 }
@@ -42,7 +42,7 @@ fn routes() -> Router {
         .route("/stream", any(async || unending_body("first\n")))
         .route("/sized", get(sized))
         .route("/finite", get(async || finite()))
-        .route("/pour", get(async || pour()))
+        .route("/pour", get(async || endless_body()))
         .route("/events", get(async || events(None)))
         // One is exactly as long as the event that a cut writes, one is longer.
         .route("/events/filled", get(async || events(Some("30"))))

@@ -8,7 +8,7 @@ use super::*;
 #[tokio::test]
 async fn unread_connection_ends_by_its_timeout() {
     let scene = Scene::new();
-    let pour = async || {
+    let endless = async || {
         let chunk = Bytes::from(vec![b'x'; 1 << 16]);
         Body::from_stream(stream::repeat(chunk).map(Ok::<_, Infallible>))
     };
@@ -16,7 +16,7 @@ async fn unread_connection_ends_by_its_timeout() {
         let socket = socket2::SockRef::from(stream);
         socket.set_tcp_user_timeout(Some(Duration::from_millis(500))).unwrap();
     };
-    let address = scene.serve_on(Router::new().route("/pour", get(pour)), timeout).await;
+    let address = scene.serve_on(Router::new().route("/pour", get(endless)), timeout).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let request = b"GET /pour HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ar-1\r\n\r\n";
     client.write_all(request).await.unwrap();

@@ -35,7 +35,7 @@ async fn echo(
 }
 
 /// Sends as fast as the client reads, and never receives.
-async fn pour(
+async fn send_endlessly(
     upgrade: WebSocketUpgrade,
     Extension(admission): Extension<Admission>,
 ) -> axum::response::Response {
@@ -46,7 +46,7 @@ async fn pour(
 }
 
 /// A handler that ignores the revocation signal.
-async fn deaf(upgrade: WebSocketUpgrade) -> axum::response::Response {
+async fn ignore_signal(upgrade: WebSocketUpgrade) -> axum::response::Response {
     upgrade.on_upgrade(async |mut socket: WebSocket| {
         while let Some(Ok(message)) = socket.recv().await {
             if socket.send(message).await.is_err() {
@@ -57,7 +57,7 @@ async fn deaf(upgrade: WebSocketUpgrade) -> axum::response::Response {
 }
 
 fn routes() -> Router {
-    Router::new().route("/echo", any(echo)).route("/pour", any(pour)).route("/deaf", any(deaf))
+    Router::new().route("/echo", any(echo)).route("/pour", any(send_endlessly)).route("/deaf", any(ignore_signal))
 }
 
 /// Reads until the close frame and returns its code and reason.
