@@ -130,7 +130,7 @@ struct Server {
 impl Server {
     fn start(revocations: &Revocations) -> Self {
         let revocations = revocations.clone();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             single().block_on(async {
                 let hello = || Router::new().route("/", get(async || "Hello, World!"));
@@ -158,11 +158,11 @@ impl Server {
                 ];
                 let task = fs::read_link("/proc/thread-self").expect("Linux");
                 let schedstat = format!("/proc/{}/schedstat", task.display());
-                tell.send(Self { services, schedstat }).expect("the receiver waits");
+                sender.send(Self { services, schedstat }).expect("the receiver waits");
                 std::future::pending::<()>().await;
             });
         });
-        told.recv().expect("the server starts")
+        receiver.recv().expect("the server starts")
     }
 
     fn on_core(&self) -> Duration {

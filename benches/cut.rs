@@ -206,7 +206,7 @@ fn resident() -> f64 {
 
 fn memory(figures: &mut Vec<Value>) {
     // A waker like tokio's: a pointer and a count.
-    let waker = Waker::from(Arc::new(Sleeper));
+    let waker = Waker::from(Arc::new(NoopWaker));
     let grown = |layer: GatewayLayer| {
         let mut service = layer.layer(Streams);
         let before = resident();
@@ -225,9 +225,9 @@ fn memory(figures: &mut Vec<Value>) {
     figures.push(figure("memory of guarding a stream", guarded.0 - bare.0, "bytes", None));
 }
 
-struct Sleeper;
+struct NoopWaker;
 
-impl std::task::Wake for Sleeper {
+impl std::task::Wake for NoopWaker {
     fn wake(self: Arc<Self>) {}
 }
 
@@ -332,7 +332,7 @@ fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
 
 /// Opens all streams, a hundred on each connection. Each reports when it ends.
 async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<Instant> {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (report, reports) = mpsc::unbounded_channel();
     let (ready, mut readied) = mpsc::unbounded_channel();
     for connection in 0..AT_ONCE / A_CONNECTION {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -342,25 +342,25 @@ async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<Instant> {
         for n in (connection * A_CONNECTION..).take(A_CONNECTION) {
             sender.ready().await.unwrap();
             let answer = sender.send_request(request(address, "/stream", n));
-            let (tell, ready) = (tell.clone(), ready.clone());
+            let (report, ready) = (report.clone(), ready.clone());
             tokio::spawn(async move {
                 let mut response = answer.await.unwrap();
                 response.body_mut().frame().await.unwrap().unwrap();
                 let _ = ready.send(());
                 assert!(response.body_mut().frame().await.unwrap().is_err());
-                let _ = tell.send(Instant::now());
+                let _ = report.send(Instant::now());
             });
         }
     }
     for _ in 0..AT_ONCE {
         readied.recv().await.unwrap();
     }
-    told
+    reports
 }
 
 /// Sends other requests, one after the other, until stopped; returns the start and microseconds of
 /// each.
-async fn ask_on(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64)> {
+async fn send_requests(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Instant, f64)> {
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -393,11 +393,11 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
         let mut ended = clients.block_on(open(address));
         let over = Arc::<AtomicBool>::default();
         // A separate thread: ten thousand tasks of the same runtime would delay these requests.
-        let asking = {
+        let client = {
             let over = Arc::clone(&over);
             std::thread::spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(ask_on(other, over))
+                runtime.block_on(send_requests(other, over))
             })
         };
         std::thread::sleep(QUIET);
@@ -413,7 +413,7 @@ fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
             last
         });
         over.store(true, Ordering::Relaxed);
-        let times = asking.join().unwrap();
+        let times = client.join().unwrap();
         spans.push((last - start).as_secs_f64() * 1e3);
         println!(
             "  a round: applied in {:.1} ms, the last end after {:.1} ms",

@@ -122,11 +122,11 @@ fn follow(settings: &Settings) -> Duration {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         scope.spawn(move || runtime.block_on(follower.run(async { stopped.await.unwrap_or(()) })));
         let real = tokens::claims("real");
-        let is_refused = || {
+        let is_denied = || {
             let verdict = revocations.decide(&real, &Checks::default(), revocations.now());
             matches!(verdict, Verdict::Denied(_))
         };
-        while !is_refused() {
+        while !is_denied() {
             thread::sleep(Duration::from_millis(1));
         }
         let took = start.elapsed();

@@ -318,13 +318,13 @@ fn checks(epoch: bool) -> Checks {
 fn times(world: &World, figures: &mut Figures) {
     let mut ways = ways(world);
     let (mut plain, mut with_epoch, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut ready_made, mut silent) = (Vec::new(), Vec::new());
+    let (mut on_authority, mut silent) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         world.revocations.confirm(world.revocations.now_coarse());
         ways.iter_mut().for_each(Way::round);
         plain.push(batches(|| decide(world, &checks(false))));
         with_epoch.push(batches(|| decide(world, &checks(true))));
-        ready_made.push(batches(|| decide_on(world, &checks(false))));
+        on_authority.push(batches(|| decide_on(world, &checks(false))));
         parsed.push(batches(|| parse(&world.payloads)));
         silent.push(ways[0].without.last().copied().unwrap_or_default());
     }
@@ -344,7 +344,7 @@ fn times(world: &World, figures: &mut Figures) {
     for (name, times) in [
         ("clock and verdict", &plain),
         ("clock and verdict, epoch checked", &with_epoch),
-        ("clock and verdict on an authority", &ready_made),
+        ("clock and verdict on an authority", &on_authority),
         ("claims out of the decoded payload", &parsed),
     ] {
         row(name, times);
@@ -361,7 +361,7 @@ fn allocations(world: &World, figures: &mut Figures) {
     let decision = count(&|| decide(world, &checks(true)));
     let parsing = count(&|| parse(&world.payloads));
     let mut ways = ways(world);
-    let [full, uncut, ready_made, parsed, parsed_uncut, verified] =
+    let [full, uncut, on_authority, parsed, parsed_uncut, verified] =
         ways.each_mut().map(|way| way.allocations());
     let boxing = boxing(world) - full;
     let rows = [
@@ -372,7 +372,7 @@ fn allocations(world: &World, figures: &mut Figures) {
         ("token decoded and parsed, where the layer does it", parsed_uncut - uncut),
         ("  of which the claims themselves", parsing),
         ("in all: gateway, claims in the extensions", full),
-        ("in all: gateway, an authority in the extensions", ready_made),
+        ("in all: gateway, an authority in the extensions", on_authority),
         ("in all: gateway that parses the token", parsed),
         ("in all: resource server, verified before", verified),
     ];
@@ -384,7 +384,7 @@ fn allocations(world: &World, figures: &mut Figures) {
     assert_eq!(decision, 0.0, "the decision allocates");
     // The proof in the extensions, and the claims in shared memory.
     assert!(uncut <= 2.0, "the claims are copied");
-    assert!(ready_made <= full, "an authority costs more than claims");
+    assert!(on_authority <= full, "an authority costs more than claims");
 }
 
 /// Returns the allocations that the layer adds to a request in axum.

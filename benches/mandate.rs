@@ -97,8 +97,8 @@ fn main() {
             for _ in 0..step.turns {
                 (0..TOKENS).for_each(&mut step.run);
             }
-            let asked = (step.turns * TOKENS) as f64;
-            step.nanos.push(begun.elapsed().as_nanos() as f64 / asked);
+            let count = (step.turns * TOKENS) as f64;
+            step.nanos.push(begun.elapsed().as_nanos() as f64 / count);
         }
     }
     let mut figures = Vec::new();

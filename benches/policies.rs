@@ -185,9 +185,9 @@ fn percentile(times: &mut [f64], at: f64) -> f64 {
 
 /// A source that returns a new version on each load.
 #[derive(Default)]
-struct Editing(AtomicU64);
+struct ChangingSource(AtomicU64);
 
-impl PolicySource for Editing {
+impl PolicySource for ChangingSource {
     async fn load(&self, _: PolicyRequest<'_>) -> Result<Option<PolicyBundle>, SourceError> {
         Ok(Some(bundle(self.0.fetch_add(1, Ordering::Relaxed))))
     }
@@ -242,7 +242,7 @@ fn main() {
 
     let writer = RevocationsWriter::new(Options::default());
     writer.confirm(writer.now());
-    let policies = ZonePolicies::new(writer.reader(), Editing::default(), engine);
+    let policies = ZonePolicies::new(writer.reader(), ChangingSource::default(), engine);
     runtime.block_on(through_the_layer(&policies, writer, &mut figures));
     std::fs::create_dir_all("target/figures").unwrap();
     let text = serde_json::to_string_pretty(&figures).unwrap();
@@ -298,8 +298,8 @@ async fn through_the_layer(
     figures: &mut Vec<Value>,
 ) {
     requests(policies, false).await;
-    tell("request, evaluated", &mut requests(policies, false).await, figures);
-    tell("request, cached", &mut requests(policies, true).await, figures);
+    report("request, evaluated", &mut requests(policies, false).await, figures);
+    report("request, cached", &mut requests(policies, true).await, figures);
 
     let reloading = Arc::new(AtomicBool::new(true));
     let (more, zones) = (Arc::clone(&reloading), policies.clone());
@@ -312,14 +312,14 @@ async fn through_the_layer(
         }
         reloads
     });
-    let asking = policies.clone();
-    let mut times = tokio::spawn(async move { requests(&asking, false).await }).await.unwrap();
+    let shared = policies.clone();
+    let mut times = tokio::spawn(async move { requests(&shared, false).await }).await.unwrap();
     reloading.store(false, Ordering::Relaxed);
     println!("{} reloads", reloads.await.unwrap());
-    tell("request, evaluated during reloads", &mut times, figures);
+    report("request, evaluated during reloads", &mut times, figures);
 }
 
-fn tell(what: &str, times: &mut [f64], figures: &mut Vec<Value>) {
+fn report(what: &str, times: &mut [f64], figures: &mut Vec<Value>) {
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| percentile(times, at));
     println!("{what}: p50 {p50:.1} µs, p99 {p99:.1} µs, p99.9 {p999:.1} µs ({})", times.len());
     for (at, value) in [("p50", p50), ("p99", p99), ("p99.9", p999)] {

@@ -6,8 +6,8 @@
 //! processor time, output and memory while nothing is published, at an even pace, and in a burst.
 //! Small numbers of real followers are measured in the same way, to validate the sockets.
 
-#[path = "readers/spy.rs"]
-mod spy;
+#[path = "readers/recorder.rs"]
+mod recorder;
 #[path = "readers/tail.rs"]
 mod tail;
 
@@ -21,7 +21,7 @@ use caracal_revocation::{Follower, Revocations, Settings};
 use caracal_test_support::figures::{self, Figures, quantile, shown};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
-use spy::Script;
+use recorder::Script;
 use tail::Tail;
 use tokio::runtime::{Builder, Runtime};
 
@@ -66,33 +66,33 @@ fn main() {
         "KiB each"
     );
     for (name, server) in [("on the primary", &primary), ("on a replica", &replica)] {
-        eprintln!("overhearing a follower {name}");
-        let script = Arc::new(overhear(&server.server, &primary.server, &board));
+        eprintln!("recording the commands of a follower {name}");
+        let script = Arc::new(record_script(&server.server, &primary.server, &board));
         let mut position = (script.full.read().1, board.published.load(Ordering::Acquire));
         for readers in COUNTS {
             eprintln!("{readers} raw sockets {name}");
             let load = Load::tails(server, &script, &board, readers, &mut position);
-            load.tell(&format!("raw sockets {name}"), &mut figures);
+            load.report(&format!("raw sockets {name}"), &mut figures);
         }
         println!("  the commands of a full read: {}", script.full);
     }
     for readers in [1, 10] {
         eprintln!("{readers} real followers on the primary");
         let load = Load::followers(&primary, None, &board, readers);
-        load.tell("real followers on the primary", &mut figures);
+        load.report("real followers on the primary", &mut figures);
     }
     eprintln!("10 real followers on a replica, which ask its primary too");
     let load = Load::followers(&replica, Some(&primary), &board, 10);
-    load.tell("real followers on a replica", &mut figures);
+    load.report("real followers on a replica", &mut figures);
     println!(
         "  of which for questions to the primary: {} µs/s a reader idle, {} µs a message and reader",
-        shown(load.asked_idle),
-        shown(load.asked_message)
+        shown(load.primary_idle),
+        shown(load.primary_message)
     );
-    figures.one("primary's time for a follower of its replica, idle", load.asked_idle, "µs/s");
+    figures.one("primary's time for a follower of its replica, idle", load.primary_idle, "µs/s");
     figures.one(
         "primary's time for a message and follower of its replica",
-        load.asked_message,
+        load.primary_message,
         "µs",
     );
     println!(
@@ -192,8 +192,8 @@ fn provision(primary: &RedisServer, board: &Board) {
 }
 
 /// Records the commands of a follower while it waits, and after it has read messages.
-fn overhear(server: &RedisServer, primary: &RedisServer, board: &Board) -> Script {
-    let (port, heard) = spy::listen(server.port());
+fn record_script(server: &RedisServer, primary: &RedisServer, board: &Board) -> Script {
+    let (port, recording) = recorder::listen(server.port());
     let is_replica = server.port() != primary.port();
     let runtime = runtime();
     let follower = Follower::new(settings(port, is_replica.then_some(primary.port())));
@@ -208,7 +208,7 @@ fn overhear(server: &RedisServer, primary: &RedisServer, board: &Board) -> Scrip
     // Long enough for the follower to read again from the last cursors.
     thread::sleep(Duration::from_millis(2_500));
     following.abort();
-    heard.script()
+    recording.script()
 }
 
 fn settings(port: u16, primary: Option<u16>) -> Settings {
@@ -251,8 +251,8 @@ struct Load {
     burst: f64,
     burst_message: f64,
     memory: f64,
-    asked_idle: f64,
-    asked_message: f64,
+    primary_idle: f64,
+    primary_message: f64,
 }
 
 impl Load {
@@ -304,7 +304,7 @@ impl Load {
             let revocations = follower.revocations();
             runtime.spawn(follower.run(std::future::pending()));
             runtime.block_on(revocations.ready());
-            runtime.spawn(notice(revocations, Arc::clone(board), Arc::clone(&shared)));
+            runtime.spawn(observe(revocations, Arc::clone(board), Arc::clone(&shared)));
         }
         let load = Self::measure(measured, primary, board, readers, &shared, before);
         runtime.shutdown_background();
@@ -331,18 +331,18 @@ impl Load {
         let mut raw = RespSocket::connect(publisher);
 
         let (start, out, busy) = (Instant::now(), output(server), measured.begin());
-        let asked = primary.map(|primary| (primary, primary.begin()));
+        let primary_busy = primary.map(|primary| (primary, primary.begin()));
         thread::sleep(IDLE);
         let seconds = start.elapsed().as_secs_f64() * each;
         let idle = measured.took(busy) / seconds;
-        let asked_idle = asked.map_or(0.0, |(primary, busy)| primary.took(busy) / seconds);
+        let primary_idle = primary_busy.map_or(0.0, |(primary, busy)| primary.took(busy) / seconds);
         let idle_bytes = (output(server) - out) / seconds;
 
         let rate = (DELIVERIES / readers).clamp(SLOWEST, FASTEST);
         let messages = PACED.as_secs() * rate as u64;
         shared.start_over();
         let (out, busy) = (output(server), measured.begin());
-        let asked = primary.map(|primary| (primary, primary.begin()));
+        let primary_busy = primary.map(|primary| (primary, primary.begin()));
         for _ in 0..messages {
             board.publish(&mut raw, 1);
             thread::sleep(Duration::from_secs(1) / rate as u32);
@@ -350,7 +350,7 @@ impl Load {
         shared.wait_for(messages * readers as u64);
         let deliveries = messages as f64 * each;
         let message = measured.took(busy) / deliveries;
-        let asked_message = asked.map_or(0.0, |(primary, busy)| primary.took(busy) / deliveries);
+        let primary_message = primary_busy.map_or(0.0, |(primary, busy)| primary.took(busy) / deliveries);
         let message_bytes = (output(server) - out) / deliveries;
         let times = shared.start_over();
 
@@ -369,12 +369,12 @@ impl Load {
             burst,
             burst_message,
             memory,
-            asked_idle,
-            asked_message,
+            primary_idle,
+            primary_message,
         }
     }
 
-    fn tell(&self, name: &str, figures: &mut Figures) {
+    fn report(&self, name: &str, figures: &mut Figures) {
         let [p50, p99] = [0.5, 0.99].map(|share| quantile(&self.times, share));
         print!("{name:<30}{:>8}", self.readers);
         for value in [self.idle, self.idle_bytes, self.message, self.message_bytes, p50, p99] {
@@ -428,7 +428,7 @@ impl Readers {
 }
 
 /// Observes the messages that a follower applies: a policy invalidation wakes its waiters.
-async fn notice(revocations: Revocations, board: Arc<Board>, shared: Arc<Readers>) {
+async fn observe(revocations: Revocations, board: Arc<Board>, shared: Arc<Readers>) {
     let mut changes = revocations.policy_changes();
     let mut seen = revocations.policy(ZONE).generation;
     loop {

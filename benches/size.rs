@@ -84,13 +84,13 @@ impl Filled {
         Self { ours, map: RwLock::new(map), revoked: tokens::tokens(TOKENS / 4, entries) }
     }
 
-    fn ours_refuses(&self, claims: &Claims) -> bool {
+    fn ours_denies(&self, claims: &Claims) -> bool {
         let now = self.ours.now_coarse();
         let verdict = self.ours.decide(black_box(claims), &Checks::default(), now);
         !matches!(black_box(verdict), Verdict::Admitted(_))
     }
 
-    fn map_refuses(&self, claims: &Claims) -> bool {
+    fn map_denies(&self, claims: &Claims) -> bool {
         let (map, now) = (self.map.read().expect("no panic"), Instant::now());
         let is_known = |id| map.get(id).is_some_and(|until| *until > now);
         black_box(black_box(claims).anchors(true).any(|(_, id)| is_known(id)))
@@ -98,13 +98,13 @@ impl Filled {
 }
 
 /// Returns the median of the samples, in ns per check.
-fn check(tokens: &[Claims], refused: bool, refuses: impl Fn(&Claims) -> bool) -> f64 {
+fn check(tokens: &[Claims], denied: bool, denies: impl Fn(&Claims) -> bool) -> f64 {
     let sample = |tokens: &[Claims]| {
         tokens.iter().for_each(read);
         let start = Instant::now();
-        let found = tokens.iter().filter(|claims| refuses(claims)).count();
+        let found = tokens.iter().filter(|claims| denies(claims)).count();
         let took = start.elapsed().as_nanos() as f64 / tokens.len() as f64;
-        assert_eq!(found, if refused { tokens.len() } else { 0 });
+        assert_eq!(found, if denied { tokens.len() } else { 0 });
         took
     };
     median(&tokens.chunks(SAMPLE).map(sample).collect::<Vec<_>>())
@@ -125,9 +125,9 @@ fn verdicts(figures: &mut Figures) {
         eprintln!("verdicts, round {} of {ROUNDS}", round + 1);
         for (at, filled) in filled.iter().enumerate() {
             filled.ours.confirm(filled.ours.now());
-            misses[at].push(check(&unknown, false, |claims| filled.ours_refuses(claims)));
-            hits[at].push(check(&filled.revoked, true, |claims| filled.ours_refuses(claims)));
-            maps[at].push(check(&unknown, false, |claims| filled.map_refuses(claims)));
+            misses[at].push(check(&unknown, false, |claims| filled.ours_denies(claims)));
+            hits[at].push(check(&filled.revoked, true, |claims| filled.ours_denies(claims)));
+            maps[at].push(check(&unknown, false, |claims| filled.map_denies(claims)));
         }
     }
     head("a verdict on four anchors, clock included", "ns");
@@ -205,7 +205,7 @@ impl Serving {
     /// it.
     fn cut_one(&mut self, runtime: &Runtime) -> f64 {
         let (sid, mut body) = self.start();
-        let ((tell, told), (wait, waits)) = (mpsc::channel(), mpsc::channel());
+        let ((report, reports), (wait, waits)) = (mpsc::channel(), mpsc::channel());
         runtime.spawn(async move {
             let mut is_waiting = Some(wait);
             let end = poll_fn(|cx| {
@@ -217,14 +217,14 @@ impl Serving {
                 polled
             });
             assert!(matches!(end.await, Some(Err(_))), "a stream that is cut ends with an error");
-            tell.send(Instant::now()).expect("the receiver waits");
+            report.send(Instant::now()).expect("the receiver waits");
         });
         waits.recv().expect("the stream waits");
         // Then wait a while.
         thread::sleep(Duration::from_micros(300));
         let start = Instant::now();
         tokens::revoke_session(&self.revocations, &sid);
-        (told.recv().expect("the stream is cut") - start).as_secs_f64() * 1e6
+        (reports.recv().expect("the stream is cut") - start).as_secs_f64() * 1e6
     }
 }
 

@@ -70,7 +70,7 @@ fn main() {
         serve(&revocations).await
     });
     let published = AtomicU64::new(0);
-    let spells = thread::scope(|scope| {
+    let periods = thread::scope(|scope| {
         let client = scope.spawn(|| requests(address, &published, storm));
         publish(&server, &key, storm, &published);
         client.join().expect("the requests end")
@@ -78,11 +78,11 @@ fn main() {
     // All published revocations must arrive, and the old entries must expire.
     let sent = published.load(Ordering::Relaxed);
     let (last, waited) = (tokens::claims(&sid(sent.saturating_sub(1))), Instant::now());
-    let is_refused = || {
+    let is_denied = || {
         let verdict = revocations.decide(&last, &Checks::default(), revocations.now());
         matches!(verdict, Verdict::Denied(_))
     };
-    while !is_refused() {
+    while !is_denied() {
         assert!(
             waited.elapsed() < Duration::from_secs(10),
             "the published revocations do not arrive"
@@ -90,7 +90,7 @@ fn main() {
         thread::sleep(Duration::from_millis(10));
     }
     let expired = (EXPIRING + sent).saturating_sub(revocations.entries() as u64);
-    report(&spells, sent, expired);
+    report(&periods, sent, expired);
     drop(exporter);
 }
 
@@ -119,21 +119,21 @@ fn fill_with_old(revocations: &RevocationsWriter) {
 
 /// Storm and quiet alternate, with quiet first and last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Weather {
+enum Phase {
     Quiet,
     Storm,
 }
 
-/// Returns the weather at this time after the start, or `None` at the end.
-fn weather(at: Duration, storm: u64) -> Option<Weather> {
+/// Returns the phase at this time after the start, or `None` at the end.
+fn phase(at: Duration, storm: u64) -> Option<Phase> {
     let (quiet, storm) = (Duration::from_secs(storm) / 2, Duration::from_secs(storm));
     let turn = quiet + storm;
     let turns = at.as_nanos() / turn.as_nanos().max(1);
     let within = Duration::from_nanos((at.as_nanos() % turn.as_nanos().max(1)) as u64);
     match turns {
-        turns if turns < STORMS as u128 && within >= quiet => Some(Weather::Storm),
+        turns if turns < STORMS as u128 && within >= quiet => Some(Phase::Storm),
         turns if turns < STORMS as u128 || within < quiet => {
-            (turns <= STORMS as u128).then_some(Weather::Quiet)
+            (turns <= STORMS as u128).then_some(Phase::Quiet)
         }
         _ => None,
     }
@@ -149,8 +149,8 @@ fn publish(server: &RedisServer, key: &Key, storm: u64, published: &AtomicU64) {
     let mut raw = RespSocket::connect(server.port());
     let (start, mut n) = (Instant::now(), 0);
     let mut due = Duration::ZERO;
-    while let Some(now) = weather(start.elapsed(), storm) {
-        if now == Weather::Quiet {
+    while let Some(now) = phase(start.elapsed(), storm) {
+        if now == Phase::Quiet {
             thread::sleep(Duration::from_millis(1));
             due = start.elapsed();
             continue;
@@ -180,15 +180,15 @@ fn publish(server: &RedisServer, key: &Key, storm: u64, published: &AtomicU64) {
     }
 }
 
-/// Times of requests in one period of weather, in microseconds.
-struct Spell {
-    weather: Weather,
+/// Times of requests in one phase, in microseconds.
+struct Period {
+    phase: Phase,
     times: Vec<f64>,
-    refused: usize,
+    denied: usize,
 }
 
-/// Sends requests at an even pace until the weather ends.
-fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell> {
+/// Sends requests at an even pace until the last phase ends.
+fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Period> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let start = Instant::now();
     let all = runtime.block_on(async {
@@ -198,32 +198,32 @@ fn requests(address: SocketAddr, published: &AtomicU64, storm: u64) -> Vec<Spell
     });
     // The due time of a request determines its period.
     let turn = Duration::from_secs(storm) / 2;
-    let mut spells: Vec<Spell> = Vec::new();
-    let mut asked: Vec<_> = all.into_iter().flatten().collect();
-    asked.sort_by_key(|asked| asked.due);
+    let mut periods: Vec<Period> = Vec::new();
+    let mut timed: Vec<_> = all.into_iter().flatten().collect();
+    timed.sort_by_key(|request| request.due);
     let (mut last, mut began) = (None, Duration::ZERO);
-    for Asked { due, micros, refused } in asked {
-        let Some(now) = weather(due, storm) else { continue };
+    for TimedRequest { due, micros, denied } in timed {
+        let Some(now) = phase(due, storm) else { continue };
         if last != Some(now) {
             (last, began) = (Some(now), due);
-            spells.push(Spell { weather: now, times: Vec::new(), refused: 0 });
+            periods.push(Period { phase: now, times: Vec::new(), denied: 0 });
         }
         // Skip the first moments of a period.
         if due - began < turn / 20 {
             continue;
         }
-        if let Some(spell) = spells.last_mut() {
-            spell.times.push(micros);
-            spell.refused += usize::from(refused);
+        if let Some(period) = periods.last_mut() {
+            period.times.push(micros);
+            period.denied += usize::from(denied);
         }
     }
-    spells
+    periods
 }
 
-struct Asked {
+struct TimedRequest {
     due: Duration,
     micros: f64,
-    refused: bool,
+    denied: bool,
 }
 
 async fn connection(
@@ -232,14 +232,14 @@ async fn connection(
     published: &AtomicU64,
     start: Instant,
     storm: u64,
-) -> Vec<Asked> {
+) -> Vec<TimedRequest> {
     let mut stream = TcpStream::connect(address).await.expect("the server answers");
     stream.set_nodelay(true).expect("a socket");
     let (mut all, mut answer) = (Vec::new(), vec![0; 4_096]);
     let every = Duration::from_secs(1) * CONNECTIONS as u32 / REQUESTS as u32;
     let mut due = every * at as u32 / CONNECTIONS as u32;
     let mut n = at;
-    while weather(due, storm).is_some() {
+    while phase(due, storm).is_some() {
         tokio::time::sleep_until((start + due).into()).await;
         n += CONNECTIONS;
         // A session published a moment ago, or one that is never revoked.
@@ -253,7 +253,7 @@ async fn connection(
         let status = read_answer(&mut stream, &mut answer).await;
         let micros = begun.elapsed().as_secs_f64() * 1e6;
         assert_eq!(status, if revoked { 401 } else { 200 }, "{id}");
-        all.push(Asked { due, micros, refused: revoked });
+        all.push(TimedRequest { due, micros, denied: revoked });
         due += every;
     }
     all
@@ -308,24 +308,24 @@ fn settings(server: &RedisServer, key: &Key) -> Settings {
     Settings::from_lookup(lookup).expect("settings").with_keys(KeyRing::new(key.clone()))
 }
 
-fn report(spells: &[Spell], published: u64, expired: u64) {
-    let of = |weather| spells.iter().filter(move |spell| spell.weather == weather);
-    let each = |weather, share: f64| -> Vec<f64> {
-        of(weather).map(|spell| quantile(&spell.times, share)).collect()
+fn report(periods: &[Period], published: u64, expired: u64) {
+    let of = |phase| periods.iter().filter(move |period| period.phase == phase);
+    let each = |phase, share: f64| -> Vec<f64> {
+        of(phase).map(|period| quantile(&period.times, share)).collect()
     };
-    let all = |weather| -> Vec<f64> {
-        of(weather).flat_map(|spell| spell.times.iter().copied()).collect()
+    let all = |phase| -> Vec<f64> {
+        of(phase).flat_map(|period| period.times.iter().copied()).collect()
     };
-    let (quiet, storm) = (all(Weather::Quiet), all(Weather::Storm));
-    let refused: usize = spells.iter().map(|spell| spell.refused).sum();
+    let (quiet, storm) = (all(Phase::Quiet), all(Phase::Storm));
+    let denied: usize = periods.iter().map(|period| period.denied).sum();
     let mut figures = Figures::of("storm");
     println!(
-        "\n{published} revocations at {A_SECOND} a second, {refused} requests denied, {expired} entries expired"
+        "\n{published} revocations at {A_SECOND} a second, {denied} requests denied, {expired} entries expired"
     );
-    figures::head("requests, spell by spell", "µs");
+    figures::head("requests, period by period", "µs");
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-        row(&format!("{name} in quiet"), &each(Weather::Quiet, share));
-        row(&format!("{name} in the storm"), &each(Weather::Storm, share));
+        row(&format!("{name} in quiet"), &each(Phase::Quiet, share));
+        row(&format!("{name} in the storm"), &each(Phase::Storm, share));
         let [quiet, storm] = [&quiet, &storm].map(|times| quantile(times, share));
         println!(
             "  {name} over all: quiet {quiet:.0}, storm {storm:.0}, {:.2} times",

@@ -234,13 +234,13 @@ fn read_blocking(server: &RedisServer, sent: &Sent) -> Vec<f64> {
 }
 
 /// A waker that records the time of the wake-up and then wakes the waiting task.
-struct Woken {
+struct RecordingWaker {
     start: Instant,
     at: AtomicU64,
     then: Waker,
 }
 
-impl Wake for Woken {
+impl Wake for RecordingWaker {
     fn wake(self: Arc<Self>) {
         self.at.store(self.start.elapsed().as_nanos() as u64, Ordering::Release);
         self.then.wake_by_ref();
@@ -263,7 +263,7 @@ fn follow(server: &RedisServer, key: &Key, sent: &Sent, ended: &AtomicBool) -> [
             let change = poll_fn(|context| {
                 let woken = woken.get_or_insert_with(|| {
                     let then = context.waker().clone();
-                    Arc::new(Woken { start: sent.start, at: AtomicU64::new(0), then })
+                    Arc::new(RecordingWaker { start: sent.start, at: AtomicU64::new(0), then })
                 });
                 change.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))))
             });

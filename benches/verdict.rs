@@ -88,7 +88,7 @@ fn main() {
         }
     }
     println!("\nns a request (median), building it not counted");
-    println!("{:<30}{:>9}{:>12}{:>9}{:>12}", "service", "entries", "admitted", "refused", "added");
+    println!("{:<30}{:>9}{:>12}{:>9}{:>12}", "service", "entries", "admitted", "denied", "added");
     for entries in ENTRIES {
         eprintln!("measuring the layer at {entries} entries");
         layer(entries, &mut figures);
@@ -105,7 +105,7 @@ trait Structure: Sync {
     /// Prepares a round, outside the measured time.
     fn prepare(&self) {}
     /// Returns the number of denied tokens, checked in this order.
-    fn refused(&self, tokens: &[Token]) -> usize;
+    fn denied(&self, tokens: &[Token]) -> usize;
     /// Returns the memory in bytes, if the structure reports it.
     fn bytes(&self) -> usize {
         0
@@ -129,7 +129,7 @@ impl Ours {
         Self { revocations: RevocationsWriter::new(Options::default()), reads_clock }
     }
 
-    fn refuses(&self, claims: &Claims, now: Moment) -> bool {
+    fn denies(&self, claims: &Claims, now: Moment) -> bool {
         let verdict = self.revocations.decide(black_box(claims), &Checks::default(), now);
         !matches!(black_box(verdict), Verdict::Admitted(_))
     }
@@ -148,10 +148,10 @@ impl Structure for Ours {
         self.revocations.confirm(self.revocations.now());
     }
 
-    fn refused(&self, tokens: &[Token]) -> usize {
+    fn denied(&self, tokens: &[Token]) -> usize {
         let once = self.revocations.now();
         let now = || if self.reads_clock { self.revocations.now_coarse() } else { once };
-        tokens.iter().filter(|token| self.refuses(&token.claims, now())).count()
+        tokens.iter().filter(|token| self.denies(&token.claims, now())).count()
     }
 
     fn bytes(&self) -> usize {
@@ -175,13 +175,13 @@ impl Structure for OursKept {
         self.0.confirm(self.0.now());
     }
 
-    fn refused(&self, tokens: &[Token]) -> usize {
+    fn denied(&self, tokens: &[Token]) -> usize {
         let now = self.0.now();
-        let refuses = |token: &&Token| {
+        let denies = |token: &&Token| {
             let verdict = black_box(&token.authority).decide(&Checks::default(), now);
             !matches!(black_box(verdict), Verdict::Admitted(_))
         };
-        tokens.iter().filter(refuses).count()
+        tokens.iter().filter(denies).count()
     }
 
     fn bytes(&self) -> usize {
@@ -220,14 +220,14 @@ impl Structure for Locked {
         }
     }
 
-    fn refused(&self, tokens: &[Token]) -> usize {
+    fn denied(&self, tokens: &[Token]) -> usize {
         let now = Instant::now();
-        let refuses = |token: &&Token| {
+        let denies = |token: &&Token| {
             let known = self.0.read().unwrap();
             let is_known = |id| known.get(id).is_some_and(|until| *until > now);
             black_box(black_box(&token.claims).anchors(true).any(|(_, id)| is_known(id)))
         };
-        tokens.iter().filter(refuses).count()
+        tokens.iter().filter(denies).count()
     }
 }
 
@@ -247,11 +247,11 @@ impl Structure for Moka {
         self.0.run_pending_tasks();
     }
 
-    fn refused(&self, tokens: &[Token]) -> usize {
-        let refuses = |token: &&Token| {
+    fn denied(&self, tokens: &[Token]) -> usize {
+        let denies = |token: &&Token| {
             black_box(black_box(&token.claims).anchors(true).any(|(_, id)| self.0.contains_key(id)))
         };
-        tokens.iter().filter(refuses).count()
+        tokens.iter().filter(denies).count()
     }
 }
 
@@ -323,13 +323,13 @@ fn measure_all(
 }
 
 /// Checks each token once, in samples with this many denials each.
-fn measure(structure: &dyn Structure, tokens: &[Token], refused: usize) -> Vec<f64> {
+fn measure(structure: &dyn Structure, tokens: &[Token], denied: usize) -> Vec<f64> {
     let sample = |tokens: &[Token]| {
         tokens.iter().for_each(read);
         let start = Instant::now();
-        let found = black_box(structure.refused(tokens));
+        let found = black_box(structure.denied(tokens));
         let took = nanos(start) / tokens.len() as f64;
-        assert_eq!(found, refused, "{}", structure.name());
+        assert_eq!(found, denied, "{}", structure.name());
         took
     };
     tokens.chunks(SAMPLE).map(sample).collect()
@@ -436,21 +436,21 @@ fn layer(entries: u64, figures: &mut Vec<Value>) {
     // Few enough to build all requests beforehand.
     unknown.truncate(4_096);
     revoked.truncate(4_096);
-    let (mut alone, mut admitted, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone, mut admitted, mut denied) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         alone.push(serve(&mut empty, &unknown, true));
         admitted.push(serve(&mut layered, &unknown, true));
         if entries > 0 {
-            refused.push(serve(&mut layered, &revoked, false));
+            denied.push(serve(&mut layered, &revoked, false));
         }
     }
-    let (alone, admitted, refused) = (median(&alone), median(&admitted), median(&refused));
+    let (alone, admitted, denied) = (median(&alone), median(&admitted), median(&denied));
     println!("{:<30}{entries:>9}{alone:>12.1}{:>9}{:>12}", "empty service", "", "");
     let added = admitted - alone;
     println!(
         "{:<30}{entries:>9}{admitted:>12.1}{:>9}{added:>12.1}",
         "with the layer",
-        shown(refused)
+        shown(denied)
     );
     figures.push(json!({
         "name": format!("a request through the layer, {entries} entries"),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::spy::Script;
+use super::recorder::Script;
 
 /// The pause between two full batches of a follower, while messages come one by one.
 const FULL_EVERY: Duration = Duration::from_millis(20);
@@ -16,7 +16,7 @@ pub(crate) struct Tail {
     script: Arc<Script>,
     names: Vec<Vec<u8>>,
     cursors: Vec<Vec<u8>>,
-    asked_in_full: Option<Instant>,
+    full_sent: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -25,7 +25,7 @@ impl Tail {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server answers");
         stream.set_nodelay(true).expect("a socket");
         let (names, _) = script.full.read();
-        Self { stream, script, names, cursors, asked_in_full: None, buffer: Vec::new() }
+        Self { stream, script, names, cursors, full_sent: None, buffer: Vec::new() }
     }
 
     pub(crate) fn cursors(&self) -> &[Vec<u8>] {
@@ -34,9 +34,9 @@ impl Tail {
 
     /// Sends one batch and reads all replies. Returns the number of new messages in this stream.
     pub(crate) async fn turn(&mut self, counted: &[u8]) -> usize {
-        let in_full = self.asked_in_full.is_none_or(|asked| asked.elapsed() >= FULL_EVERY);
+        let in_full = self.full_sent.is_none_or(|sent| sent.elapsed() >= FULL_EVERY);
         if in_full {
-            self.asked_in_full = Some(Instant::now());
+            self.full_sent = Some(Instant::now());
         }
         let batch = if in_full { &self.script.full } else { &self.script.short };
         let bytes = batch.at(&self.cursors);

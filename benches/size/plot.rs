@@ -34,11 +34,11 @@ pub(crate) fn draw(title: &str, sizes: &str, costs: &str, lines: &[Line]) -> Str
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
          font-family=\"system-ui, sans-serif\" font-size=\"13\">\n<title>{title}</title>\n"
     );
-    let mut text = |at: (f64, f64), anchor: &str, fill: &str, more: &str, words: &str| {
+    let mut text = |at: (f64, f64), anchor: &str, fill: &str, more: &str, label: &str| {
         let (x, y) = at;
         let _ = writeln!(
             svg,
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{fill}\"{more}>{words}</text>"
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{fill}\"{more}>{label}</text>"
         );
     };
     text((LEFT, 20.0), "start", TEXT, " font-weight=\"600\" font-size=\"15\"", title);
@@ -51,8 +51,8 @@ pub(crate) fn draw(title: &str, sizes: &str, costs: &str, lines: &[Line]) -> Str
     }
     for power in first.ceil() as i32..=last.floor() as i32 {
         let size = 10_f64.powi(power);
-        let words = format!("10<tspan dy=\"-5\" font-size=\"10\">{power}</tspan>");
-        text((x(size), HEIGHT - BOTTOM + 20.0), "middle", TEXT, "", &words);
+        let label = format!("10<tspan dy=\"-5\" font-size=\"10\">{power}</tspan>");
+        text((x(size), HEIGHT - BOTTOM + 20.0), "middle", TEXT, "", &label);
     }
     // Moves names apart that would overlap.
     let mut ends: Vec<_> = lines.iter().zip(LINES).collect();
@@ -61,8 +61,8 @@ pub(crate) fn draw(title: &str, sizes: &str, costs: &str, lines: &[Line]) -> Str
     let mut lowest = f64::MIN;
     for (line, colour) in &ends {
         lowest = (y(end(line)) + 4.0).max(lowest + 16.0);
-        let words = format!("{}: {}", line.name, shown(end(line)));
-        text((WIDTH - RIGHT + 10.0, lowest), "start", colour, "", &words);
+        let label = format!("{}: {}", line.name, shown(end(line)));
+        text((WIDTH - RIGHT + 10.0, lowest), "start", colour, "", &label);
     }
 
     let mut cost = 0.0;

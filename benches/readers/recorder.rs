@@ -7,14 +7,14 @@ use std::thread;
 
 /// The bytes that each connection sent through the proxy, in the order of connecting.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Recording(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Starts a proxy before the server. Returns its port and the record.
-pub(crate) fn listen(server: u16) -> (u16, Heard) {
+pub(crate) fn listen(server: u16) -> (u16, Recording) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let heard = Heard::default();
-    let all = heard.clone();
+    let recording = Recording::default();
+    let all = recording.clone();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let server = TcpStream::connect(("127.0.0.1", server)).expect("the server answers");
@@ -22,28 +22,28 @@ pub(crate) fn listen(server: u16) -> (u16, Heard) {
                 stream.set_nodelay(true).expect("a socket");
             }
             let at = {
-                let mut heard = all.0.lock().expect("no panic");
-                heard.push(Vec::new());
-                heard.len() - 1
+                let mut recording = all.0.lock().expect("no panic");
+                recording.push(Vec::new());
+                recording.len() - 1
             };
             let [from_server, to_client] =
                 [&server, &client].map(|s| s.try_clone().expect("a socket"));
-            thread::spawn(move || pass(from_server, to_client, |_| {}));
+            thread::spawn(move || forward(from_server, to_client, |_| {}));
             let all = all.clone();
             thread::spawn(move || {
-                pass(client, server, |said| {
-                    all.0.lock().expect("no panic")[at].extend_from_slice(said);
+                forward(client, server, |bytes| {
+                    all.0.lock().expect("no panic")[at].extend_from_slice(bytes);
                 });
             });
         }
     });
-    (port, heard)
+    (port, recording)
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, mut hear: impl FnMut(&[u8])) {
+fn forward(mut from: TcpStream, mut to: TcpStream, mut record: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
-        hear(&buffer[..len]);
+        record(&buffer[..len]);
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }
@@ -109,11 +109,11 @@ pub(crate) struct Script {
     pub(crate) short: Batch,
 }
 
-impl Heard {
+impl Recording {
     /// Returns the commands of the connection that reads the streams.
     pub(crate) fn script(&self) -> Script {
-        let heard = self.0.lock().expect("no panic");
-        let reader = heard.iter().map(|said| batches(said)).max_by_key(Vec::len);
+        let recording = self.0.lock().expect("no panic");
+        let reader = recording.iter().map(|bytes| batches(bytes)).max_by_key(Vec::len);
         let waiting: Vec<_> =
             reader.into_iter().flatten().filter(|batch| batch.has(b"BLOCK")).collect();
         let full = waiting.iter().rfind(|batch| batch.has(b"INFO")).expect("a full batch").clone();
@@ -122,9 +122,9 @@ impl Heard {
     }
 }
 
-fn batches(said: &[u8]) -> Vec<Batch> {
+fn batches(bytes: &[u8]) -> Vec<Batch> {
     let (mut all, mut batch, mut at) = (Vec::new(), Vec::new(), 0);
-    while let Some(command) = command(said, &mut at) {
+    while let Some(command) = command(bytes, &mut at) {
         let is_last = command[0] == b"XREAD";
         batch.push(command);
         if is_last {
@@ -134,20 +134,20 @@ fn batches(said: &[u8]) -> Vec<Batch> {
     all
 }
 
-fn command(said: &[u8], at: &mut usize) -> Option<Command> {
-    let parts = number(said, at, b'*')?;
+fn command(bytes: &[u8], at: &mut usize) -> Option<Command> {
+    let parts = number(bytes, at, b'*')?;
     (0..parts)
         .map(|_| {
-            let len = number(said, at, b'$')?;
-            let text = said.get(*at..*at + len)?.to_vec();
+            let len = number(bytes, at, b'$')?;
+            let text = bytes.get(*at..*at + len)?.to_vec();
             *at += len + 2;
             Some(text)
         })
         .collect()
 }
 
-fn number(said: &[u8], at: &mut usize, kind: u8) -> Option<usize> {
-    let rest = said.get(*at..)?;
+fn number(bytes: &[u8], at: &mut usize, kind: u8) -> Option<usize> {
+    let rest = bytes.get(*at..)?;
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
     assert_eq!(rest[0], kind, "a follower sends arrays of strings");
     *at += end + 2;
