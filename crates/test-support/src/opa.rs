@@ -202,9 +202,9 @@ pub fn invalidate(revocations: &RevocationsWriter, version: &str) {
 
 /// Applies an invalidation that was decided at this time since the Unix epoch.
 pub fn invalidate_decided(revocations: &RevocationsWriter, version: &str, decided: Duration) {
-    let notice = MessageBuilder::policy(ZONE, "ps-1", version);
-    let (stream, now) = (notice.stream(), revocations.now());
-    let fields = notice.into_fields(None, std::time::UNIX_EPOCH + decided);
+    let message = MessageBuilder::policy(ZONE, "ps-1", version);
+    let (stream, now) = (message.stream(), revocations.now());
+    let fields = message.into_fields(None, std::time::UNIX_EPOCH + decided);
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let event = KeyRing::insecure_accept_unsigned().verify(&Message::new(stream, &fields)).unwrap();
     revocations.apply_published(&event, now, now);

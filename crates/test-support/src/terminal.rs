@@ -114,10 +114,10 @@ impl Drop for Running {
 fn blocks(text: &str) -> Vec<Vec<String>> {
     let (mut blocks, mut block) = (Vec::new(), Vec::<String>::new());
     for line in text.lines() {
-        if let Some(typed) = line.strip_prefix("  ") {
+        if let Some(command) = line.strip_prefix("  ") {
             match block.last_mut() {
-                Some(last) if last.ends_with('\\') => *last += &format!("\n{typed}"),
-                _ => block.push(typed.to_owned()),
+                Some(last) if last.ends_with('\\') => *last += &format!("\n{command}"),
+                _ => block.push(command.to_owned()),
             }
         } else if line.is_empty() && !block.is_empty() {
             blocks.push(std::mem::take(&mut block));
@@ -131,7 +131,7 @@ pub struct Shell {
     process: Child,
     input: ChildStdin,
     pub output: Output,
-    typed: usize,
+    commands: usize,
 }
 
 impl Shell {
@@ -146,15 +146,15 @@ impl Shell {
         let input = process.stdin.take().unwrap();
         let output = Output::default();
         output.collect(process.stdout.take().unwrap());
-        Self { process, input, output, typed: 0 }
+        Self { process, input, output, commands: 0 }
     }
 
     /// Runs a command, and returns its output once it has ended.
     #[track_caller]
     pub fn run(&mut self, command: &str) -> String {
-        self.typed += 1;
-        let (before, end) = (self.output.text().len(), format!("\n-- ended {} --\n", self.typed));
-        writeln!(self.input, "{command}\nprintf '\\n-- ended {} --\\n'", self.typed).unwrap();
+        self.commands += 1;
+        let (before, end) = (self.output.text().len(), format!("\n-- ended {} --\n", self.commands));
+        writeln!(self.input, "{command}\nprintf '\\n-- ended {} --\\n'", self.commands).unwrap();
         self.output.wait_for(&end);
         self.output.text()[before..].trim_end_matches(&end).to_owned()
     }
@@ -204,13 +204,13 @@ pub fn names_what_is_wrong(program: &Path) {
     let taken = other.local_addr().unwrap().to_string();
     let (succeeded, text) = ended(program, &[("LISTEN", &taken)]);
     assert!(!succeeded && text.contains(&taken) && text.contains("Set LISTEN"), "{text}");
-    refuses_a_redis_without_a_key(program);
+    requires_key_for_redis(program);
 }
 
 /// Checks that an example with a Redis requires a key. No server listens at the address, so the
 /// example must fail before it connects.
 #[track_caller]
-pub fn refuses_a_redis_without_a_key(program: &Path) {
+pub fn requires_key_for_redis(program: &Path) {
     for (setting, mode) in [
         ("REDIS_URL", ""),
         ("REDIS_URL", "dev"),

@@ -4,5 +4,5 @@ use caracal_test_support::terminal;
 
 #[test]
 fn reports_missing_key() {
-    terminal::refuses_a_redis_without_a_key(env!("CARGO_BIN_EXE_opa_embedded").as_ref());
+    terminal::requires_key_for_redis(env!("CARGO_BIN_EXE_opa_embedded").as_ref());
 }
