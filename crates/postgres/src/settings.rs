@@ -313,7 +313,7 @@ mod tests {
     }
 
     fn error(name: &'static str, value: &str) -> PostgresError {
-        read(|asked| (asked == name).then(|| value.to_owned())).err().unwrap()
+        read(|setting| (setting == name).then(|| value.to_owned())).err().unwrap()
     }
 
     #[test]
