@@ -47,8 +47,8 @@ async fn hello(Extension(admission): Extension<Admission>) -> String {
 }
 
 async fn revoke(publisher: &caracal_revocation::Publisher, session: &str) -> String {
-    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
-    match publisher.publish(notice).await {
+    let message = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
+    match publisher.publish(message).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),
     }

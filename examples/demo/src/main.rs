@@ -57,11 +57,11 @@ async fn main() -> Result<ExitCode, Failure> {
         Ok::<_, Failure>(Arc::new(Token::new(issuer.mint(&session)?, session)))
     };
     let good: Vec<_> = (0..GOOD_TOKENS).map(|n| token("good", n)).collect::<Result<_, _>>()?;
-    let doomed: Vec<_> = (0..REVOCATIONS).map(|n| token("doomed", n)).collect::<Result<_, _>>()?;
+    let to_revoke: Vec<_> = (0..REVOCATIONS).map(|n| token("doomed", n)).collect::<Result<_, _>>()?;
 
     let report = Arc::new(Report::default());
     let stop = Arc::new(AtomicBool::new(false));
-    let everyone: Arc<[_]> = good.iter().chain(&doomed).cloned().collect();
+    let everyone: Arc<[_]> = good.iter().chain(&to_revoke).cloned().collect();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
             let client = Client::new(address, report.clone());
@@ -76,7 +76,7 @@ async fn main() -> Result<ExitCode, Failure> {
 
     let mut probes = Vec::with_capacity(REVOCATIONS);
     let mut ticks = tokio::time::interval(PACE);
-    for token in &doomed {
+    for token in &to_revoke {
         ticks.tick().await;
         token.revocation_begins();
         publisher

@@ -41,8 +41,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{session} is revoked ten seconds from now. Ctrl-C ends.");
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
-        match publisher.publish(notice).await {
+        let message = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
+        match publisher.publish(message).await {
             Ok(id) => println!("{session} revoked, message {id}"),
             Err(error) => println!("{error}"),
         }

@@ -59,8 +59,8 @@ pub const CALL: &str =
     r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"research","arguments":{}}}"#;
 
 async fn revoke(publisher: &Publisher, session: &str) -> String {
-    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
-    match publisher.publish(notice).await {
+    let message = MessageBuilder::revoke(mandates::ZONE, "example").session(session);
+    match publisher.publish(message).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),
     }

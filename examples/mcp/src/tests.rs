@@ -61,8 +61,8 @@ async fn revocation_ends_tool_call_and_both_event_streams() {
     let revocations = Follower::in_process(&streams, keys).unwrap().spawn();
     soon(revocations.ready()).await;
     let issuer = Issuer::new().unwrap();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let watch = Arc::new(move |what: &str| drop(tell.send(what.to_owned())));
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let watch = Arc::new(move |what: &str| drop(report.send(what.to_owned())));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let at = format!("http://{address}");
@@ -82,12 +82,12 @@ async fn revocation_ends_tool_call_and_both_event_streams() {
     assert_eq!(listening.status(), 200);
     let calling = mcp.send(Method::POST, CALL).await;
     assert_eq!(calling.status(), 200);
-    assert_eq!(soon(told.recv()).await.unwrap(), "research started");
+    assert_eq!(soon(reports.recv()).await.unwrap(), "research started");
 
-    let notice = MessageBuilder::revoke(ZONE, "test").session("session-1");
-    Publisher::in_process(&streams, Some(key)).publish(notice).await.unwrap();
+    let message = MessageBuilder::revoke(ZONE, "test").session("session-1");
+    Publisher::in_process(&streams, Some(key)).publish(message).await.unwrap();
 
-    assert_eq!(soon(told.recv()).await.unwrap(), "research stopped: revoked");
+    assert_eq!(soon(reports.recv()).await.unwrap(), "research stopped: revoked");
     for stream in [listening, calling] {
         let (text, broken) = rest(stream).await;
         assert!(text.contains("event: revoked\ndata: {\"reason\":\"revoked\""), "{text}");

@@ -66,7 +66,7 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
         .layer(GatewayLayer::new(revocations.clone()))
         .layer(MapRequestLayer::new(move |request| authenticate.authenticate(request)));
 
-    let ask = async |zone: &str, path: &str, expected: StatusCode| {
+    let expect_status = async |zone: &str, path: &str, expected: StatusCode| {
         let token = issuer.mint_in(zone, &session)?;
         let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(axum::body::Body::empty())?;
@@ -79,10 +79,10 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     };
 
     println!("\nzone-a allows /reports, zone-b also /admin:");
-    ask("zone-a", "/reports/7", StatusCode::OK).await?;
-    ask("zone-a", "/admin/7", StatusCode::FORBIDDEN).await?;
-    ask("zone-b", "/admin/7", StatusCode::OK).await?;
-    ask("zone-c", "/reports/7", StatusCode::FORBIDDEN).await.or_else(no_engine)?;
+    expect_status("zone-a", "/reports/7", StatusCode::OK).await?;
+    expect_status("zone-a", "/admin/7", StatusCode::FORBIDDEN).await?;
+    expect_status("zone-b", "/admin/7", StatusCode::OK).await?;
+    expect_status("zone-c", "/reports/7", StatusCode::FORBIDDEN).await.or_else(no_engine)?;
     ages(&policies);
 
     println!("\nzone-a's policy is edited on disk, and the message is published:");
@@ -100,9 +100,9 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     println!("in force after {:?}", began.elapsed());
-    ask("zone-a", "/admin/7", StatusCode::OK).await?;
-    ask("zone-a", "/reports/7", StatusCode::FORBIDDEN).await?;
-    ask("zone-b", "/reports/7", StatusCode::OK).await?;
+    expect_status("zone-a", "/admin/7", StatusCode::OK).await?;
+    expect_status("zone-a", "/reports/7", StatusCode::FORBIDDEN).await?;
+    expect_status("zone-b", "/reports/7", StatusCode::OK).await?;
     ages(&policies);
     Ok(())
 }

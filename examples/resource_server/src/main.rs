@@ -106,21 +106,21 @@ fn operator(publisher: Publisher, zone: String) -> Router {
         .route(
             "/operator/revoke/{session}",
             post(async move |Path(session): Path<String>| {
-                let notice = MessageBuilder::revoke(&sessions.1, "example").session(&session);
-                said(sessions.0.publish(notice).await.map(|id| id.to_string()))
+                let message = MessageBuilder::revoke(&sessions.1, "example").session(&session);
+                answer(sessions.0.publish(message).await.map(|id| id.to_string()))
             }),
         )
         .route(
             "/operator/revoke-edge/{edge}/{epoch}",
             post(async move |Path((edge, epoch)): Path<(String, u64)>| {
                 let event = DelegationEvent::Revoke;
-                let notice = MessageBuilder::delegation(&edges.1, event, &[&edge], epoch);
-                said(edges.0.publish(notice).await.map(|id| id.to_string()))
+                let message = MessageBuilder::delegation(&edges.1, event, &[&edge], epoch);
+                answer(edges.0.publish(message).await.map(|id| id.to_string()))
             }),
         )
 }
 
-fn said<E: std::fmt::Display>(result: Result<String, E>) -> String {
+fn answer<E: std::fmt::Display>(result: Result<String, E>) -> String {
     match result {
         Ok(id) => format!("message {id}\n"),
         Err(error) => format!("{error}\n"),

@@ -25,7 +25,7 @@ pub fn connect(address: SocketAddr, token: &str) {
     }
     let token = token.to_owned();
     tokio::spawn(async move {
-        if let Err(error) = talk(address, &token).await {
+        if let Err(error) = use_websocket(address, &token).await {
             println!("echo: ended by an error: {error}");
         }
     });
@@ -47,7 +47,7 @@ async fn read(path: &str, address: SocketAddr, token: &str) -> Result<(), Error>
     Ok(())
 }
 
-async fn talk(address: SocketAddr, token: &str) -> Result<(), Error> {
+async fn use_websocket(address: SocketAddr, token: &str) -> Result<(), Error> {
     let mut request = format!("ws://{address}/echo").into_client_request()?;
     request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {token}").parse()?);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await?;

@@ -106,8 +106,8 @@ async fn slow() -> impl IntoResponse {
 }
 
 async fn revoke(publisher: &Publisher, Path(session): Path<String>) -> String {
-    let notice = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
-    match publisher.publish(notice).await {
+    let message = MessageBuilder::revoke(mandates::ZONE, "example").session(&session);
+    match publisher.publish(message).await {
         Ok(id) => format!("{session} revoked, message {id}\n"),
         Err(error) => format!("{error}\n"),
     }

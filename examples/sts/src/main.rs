@@ -180,8 +180,8 @@ async fn invalidate_keys(State(sts): State<Sts>) -> String {
     publish(&sts, MessageBuilder::keys(ZONE)).await
 }
 
-async fn publish(sts: &Sts, notice: MessageBuilder) -> String {
-    match sts.publisher.publish(notice).await {
+async fn publish(sts: &Sts, message: MessageBuilder) -> String {
+    match sts.publisher.publish(message).await {
         Ok(id) => format!("message {id}\n"),
         Err(error) => format!("{error}\n"),
     }
