@@ -44,7 +44,7 @@ fn te(input: &[u8]) {
         request.extend([&b"te: "[..], value.as_bytes(), b"\r\n"].concat());
     }
     request.extend(b"\r\n");
-    let answer = RUNTIME.with(|runtime| runtime.block_on(ask_hyper(&request)));
+    let answer = RUNTIME.with(|runtime| runtime.block_on(send_to_hyper(&request)));
     if answer.starts_with(b"HTTP/1.1 200 ") {
         let sent = answer.ends_with(b"0\r\nx-end: 1\r\n\r\n");
         assert_eq!(fuzzing::takes_trailers(&headers), sent, "{headers:?}");
@@ -55,7 +55,7 @@ thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap();
 }
 
-async fn ask_hyper(request: &[u8]) -> Vec<u8> {
+async fn send_to_hyper(request: &[u8]) -> Vec<u8> {
     let (mut client, server) = duplex(1 << 20);
     client.write_all(request).await.unwrap();
     let service = service_fn(async |_: Request<Incoming>| {
