@@ -4,7 +4,7 @@ use caracal_test_support::{certificates, issuer, mandates, ports, postgres_serve
 
 mod baseline;
 mod canary;
-mod circles;
+mod import_cycles;
 mod cluster;
 mod cluster_fleet;
 mod cut;

@@ -105,7 +105,7 @@ async fn cut(line: &str, headers: &[&[u8]]) -> String {
 }
 
 /// Returns the bytes of a response that ends without a cut.
-async fn whole(line: &str, headers: &[&[u8]]) -> String {
+async fn complete_response(line: &str, headers: &[&[u8]]) -> String {
     let scene = Scene::new();
     let address = scene.serve(routes()).await;
     Exchange::start(address, line, headers).await.end().await
@@ -182,13 +182,13 @@ async fn sends_http10_a_length_or_an_error() {
     assert!(response.contains("content-length: 100\r\n"), "{response}");
     assert_eq!(body(&response), "first\n");
     // A response that ends soon gets its length.
-    let response = whole("GET /finite HTTP/1.0", &[b"TE: trailers"]).await;
+    let response = complete_response("GET /finite HTTP/1.0", &[b"TE: trailers"]).await;
     assert!(response.starts_with("HTTP/1.0 200 OK\r\n"), "{response}");
     assert!(response.contains("content-length: 11\r\n"), "{response}");
     assert_eq!(body(&response), "first\nlast\n");
     // An endless response cannot be sent over HTTP/1.0.
     for path in ["/events", "/pour"] {
-        let response = whole(&format!("GET {path} HTTP/1.0"), &[]).await;
+        let response = complete_response(&format!("GET {path} HTTP/1.0"), &[]).await;
         assert!(response.starts_with("HTTP/1.0 505 "), "{path}: {response}");
         assert!(response.contains("proxy_http_version 1.1"), "{path}: {response}");
         let error: serde_json::Value = serde_json::from_str(body(&response)).unwrap();
@@ -214,7 +214,7 @@ async fn leaves_a_response_without_a_body_alone() {
     for version in ["HTTP/1.0", "HTTP/1.1"] {
         for (line, status) in [("HEAD /stream", "200"), ("GET /204", "204"), ("GET /304", "304")] {
             let close: &[&[u8]] = &[b"Connection: close", b"TE: trailers"];
-            let response = whole(&format!("{line} {version}"), close).await;
+            let response = complete_response(&format!("{line} {version}"), close).await;
             assert!(response.contains(&format!(" {status} ")), "{line} {version}: {response}");
             assert_eq!(body(&response), "", "{line} {version}");
             assert!(!response.contains("trailer:"), "{line} {version}: {response}");

@@ -82,8 +82,8 @@ impl Crate {
         needs
     }
 
-    /// Describes each circle: its files, and the names that tie them.
-    fn circles(&self) -> Vec<String> {
+    /// Describes each cycle: its files, and the names that tie them.
+    fn cycles(&self) -> Vec<String> {
         let needs = self.needs();
         let reached = |from| {
             let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
@@ -94,30 +94,30 @@ impl Crate {
         };
         let reached: BTreeMap<_, _> =
             needs.keys().map(|module| (*module, reached(*module))).collect();
-        let circle = |module: &[String]| -> BTreeSet<&[String]> {
+        let cycle = |module: &[String]| -> BTreeSet<&[String]> {
             let others = reached[module].iter();
             others.copied().filter(|other| reached[other].contains(module)).collect()
         };
-        let circles: BTreeSet<_> = needs.keys().map(|module| circle(module)).collect();
-        circles
+        let cycles: BTreeSet<_> = needs.keys().map(|module| cycle(module)).collect();
+        cycles
             .iter()
-            .filter(|circle| !circle.is_empty())
+            .filter(|cycle| !cycle.is_empty())
             .map(|c| self.describe(c, &needs))
             .collect()
     }
 
     fn describe(
         &self,
-        circle: &BTreeSet<&[String]>,
+        cycle: &BTreeSet<&[String]>,
         needs: &BTreeMap<&[String], BTreeMap<&[String], BTreeSet<&str>>>,
     ) -> String {
         let path = |module: &[String]| {
             let path = &self.0[module].path;
             path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display()
         };
-        let mut text = format!("{} files need each other:", circle.len());
-        for from in circle {
-            for (to, names) in needs[from].iter().filter(|(to, _)| circle.contains(*to)) {
+        let mut text = format!("{} files need each other:", cycle.len());
+        for from in cycle {
+            for (to, names) in needs[from].iter().filter(|(to, _)| cycle.contains(*to)) {
                 let names = names.iter().copied().collect::<Vec<_>>().join(", ");
                 let _ = write!(text, "\n  {} needs {} for {names}", path(from), path(to));
             }
@@ -351,25 +351,25 @@ fn roots() -> Vec<PathBuf> {
 fn files_of_a_crate_import_in_one_direction() {
     let roots = roots();
     assert!(roots.len() > 10, "{roots:?}");
-    let circles: Vec<_> = roots.iter().flat_map(|root| Crate::read(root).circles()).collect();
-    assert!(circles.is_empty(), "move what ties them to a leaf file:\n{}", circles.join("\n"));
+    let cycles: Vec<_> = roots.iter().flat_map(|root| Crate::read(root).cycles()).collect();
+    assert!(cycles.is_empty(), "move what ties them to a leaf file:\n{}", cycles.join("\n"));
 }
 
-/// Returns the circles of a crate of these files, with paths from its root.
-fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
+/// Returns the cycles of a crate of these files, with paths from its root.
+fn cycles_of(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::TempDir::new().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let found = Crate::read(&folder.path().join("lib.rs")).circles();
+    let found = Crate::read(&folder.path().join("lib.rs")).cycles();
     found.iter().map(|text| text.replace(&format!("{}/", folder.path().display()), "")).collect()
 }
 
 #[test]
-fn finds_circle_through_a_reexport() {
-    let found = circles_of(&[
+fn finds_cycle_through_a_reexport() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod folder;"),
         ("a.rs", "use crate::folder::{self, B as Bee}; pub struct A(Bee); pub struct Other;"),
         ("folder/mod.rs", "mod b; mod leaf; pub use b::B; pub(crate) use leaf::Leaf;"),
@@ -382,8 +382,8 @@ fn finds_circle_through_a_reexport() {
 }
 
 #[test]
-fn finds_circle_through_the_root_and_in_macros() {
-    let found = circles_of(&[
+fn finds_cycle_through_the_root_and_in_macros() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; use a::A; pub struct Root(A);"),
         ("a.rs", "pub struct A; fn f() { println!(\"{}\", size_of::<crate::Root>()); }"),
     ]);
@@ -392,8 +392,8 @@ fn finds_circle_through_the_root_and_in_macros() {
 }
 
 #[test]
-fn accepts_one_direction_and_circles_of_tests() {
-    let found = circles_of(&[
+fn accepts_one_direction_and_cycles_of_tests() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b; pub use a::A;"),
         ("a.rs", "use crate::b::B; pub struct A(B); #[cfg(test)] mod tests { use super::*; }"),
         ("b.rs", "use std::fmt; pub struct B; #[cfg(test)] mod tests;"),
