@@ -113,7 +113,7 @@ fn report(rounds: &[Vec<Turn>; SERVICES]) {
         let share = format!("requests with the layer {name}, of those without");
         figures.add(&share, &shares(with, without), "%");
         let name = format!("requests with the layer {name}");
-        figures.beside(&name, &rates[with], "requests/s", &rates[without]);
+        figures.add_with_floor(&name, &rates[with], "requests/s", &rates[without]);
     }
     println!("\n  the aim: at least {AIM:.0} % of the requests");
     figures.write();

@@ -135,7 +135,7 @@ fn verdicts(figures: &mut Figures) {
         row(&format!("nothing matches, {entries} entries"), &misses[at]);
         row(&format!("one matches, {entries} entries"), &hits[at]);
         row(&format!("nothing matches, locked map of {entries}"), &maps[at]);
-        figures.beside(&format!("miss, {entries} entries"), &misses[at], "ns", &maps[at]);
+        figures.add_with_floor(&format!("miss, {entries} entries"), &misses[at], "ns", &maps[at]);
         figures.add(&format!("hit, {entries} entries"), &hits[at], "ns");
     }
     let sizes = ENTRIES.map(|entries| entries as f64);

@@ -331,7 +331,7 @@ fn report(periods: &[Period], published: u64, expired: u64) {
             "  {name} over all: quiet {quiet:.0}, storm {storm:.0}, {:.2} times",
             storm / quiet
         );
-        figures.beside(&format!("a request in the storm, {name}"), &[storm], "µs", &[quiet]);
+        figures.add_with_floor(&format!("a request in the storm, {name}"), &[storm], "µs", &[quiet]);
     }
     println!("  the aim: a p99 of at most {AIM} times");
     figures.one("revocations published", published as f64, "messages");

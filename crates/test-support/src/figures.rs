@@ -32,7 +32,7 @@ impl Figures {
     }
 
     /// Adds a figure and its floor: the same rounds without the measured part.
-    pub fn beside(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
+    pub fn add_with_floor(&mut self, name: &str, rounds: &[f64], unit: &str, floor: &[f64]) {
         self.add(name, rounds, unit);
         if let Some(figure) = self.all.last_mut() {
             figure["floor"] = json!(median(floor));
