@@ -274,9 +274,9 @@ impl Load {
             tasks.push(runtime.spawn(async move {
                 let mut seen = first;
                 while !shared.over.load(Ordering::Acquire) {
-                    let came = tail.turn(COUNTED.name().as_bytes()).await as u64;
-                    shared.came(&board, seen, came);
-                    seen += came;
+                    let count = tail.turn(COUNTED.name().as_bytes()).await as u64;
+                    shared.record(&board, seen, count);
+                    seen += count;
                 }
                 (tail.cursors().to_vec(), seen)
             }));
@@ -403,13 +403,13 @@ impl Load {
 }
 
 impl Readers {
-    /// Records that a reader has read `came` messages, of which the first has the number `first`.
-    fn came(&self, board: &Board, first: u64, came: u64) {
-        if came > 0 {
+    /// Records that a reader has read `count` messages, of which the first has the number `first`.
+    fn record(&self, board: &Board, first: u64, count: u64) {
+        if count > 0 {
             let mut times = self.times.lock().expect("no panic");
-            times.extend((first..first + came).map(|number| board.since(number)));
+            times.extend((first..first + count).map(|number| board.since(number)));
             drop(times);
-            self.received.fetch_add(came, Ordering::AcqRel);
+            self.received.fetch_add(count, Ordering::AcqRel);
         }
     }
 
@@ -434,7 +434,7 @@ async fn observe(revocations: Revocations, board: Arc<Board>, shared: Arc<Reader
     loop {
         let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
         let applied = revocations.policy(ZONE).generation;
-        shared.came(&board, seen, applied - seen);
+        shared.record(&board, seen, applied - seen);
         seen = applied;
     }
 }

@@ -312,9 +312,9 @@ fn measure_all(
                     cell.hit.extend(measure(structure, revoked, SAMPLE));
                 }
                 let (one, other) = unknown.split_at(unknown.len() / 2);
-                let beside = scope.spawn(|| measure(structure, one, 0));
+                let concurrent = scope.spawn(|| measure(structure, one, 0));
                 cell.shared.extend(measure(structure, other, 0));
-                cell.shared.extend(beside.join().unwrap());
+                cell.shared.extend(concurrent.join().unwrap());
                 ended.store(true, Ordering::Relaxed);
             });
         }
