@@ -139,7 +139,7 @@ impl Truth {
 
     /// Marks as lost every revocation acknowledged by `upto` that is not in its stream. Returns how
     /// many are newly lost.
-    pub fn account(&self, contents: &StreamContents, upto: At, at: At, how: Lost) -> usize {
+    pub fn record_losses(&self, contents: &StreamContents, upto: At, at: At, how: Lost) -> usize {
         let mut lost = 0;
         for (number, revocation) in self.inner().record.revocations.iter_mut().enumerate() {
             let is_acknowledged = revocation.acked.is_some_and(|acked| acked <= upto);

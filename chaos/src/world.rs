@@ -121,7 +121,7 @@ impl World {
 
     /// Compares the streams with the revocations acknowledged by `upto`. Returns how many the fault
     /// that began at `at` has lost.
-    pub async fn account(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
+    pub async fn record_losses(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
         let mut contents = StreamContents::default();
         let mut connection = connect(self.primary()).await?;
         for stream in Stream::ALL {
@@ -137,7 +137,7 @@ impl World {
             contents.present.extend(marks);
         }
         contents.traced_up_to = traced_up_to(&mut connection).await;
-        Ok(self.truth.account(&contents, upto, at, how))
+        Ok(self.truth.record_losses(&contents, upto, at, how))
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::history::{Answer, Lost, Request};
 use crate::time::At;
 
-use super::reading::Reading;
+use super::history_index::HistoryIndex;
 use super::{Counts, Delay};
 
-pub(super) fn counts(reading: &Reading<'_>) -> Counts {
-    let history = reading.history;
+pub(super) fn counts(index: &HistoryIndex<'_>) -> Counts {
+    let history = index.history;
     let lost = |how| {
         let losses = history.revocations.iter().filter_map(|revocation| revocation.loss);
         losses.filter(|loss| loss.how == how).count()
@@ -28,27 +28,27 @@ pub(super) fn counts(reading: &Reading<'_>) -> Counts {
         history_incomplete: answered(&[Answer::HistoryIncomplete]),
         unavailable: answered(&[Answer::Stale, Answer::NotReady]),
         unanswered: answered(&[Answer::None]),
-        excused: history.requests.iter().filter(|request| is_excused(reading, request)).count(),
+        excused: history.requests.iter().filter(|request| is_excused(index, request)).count(),
     }
 }
 
-fn is_excused(reading: &Reading<'_>, request: &Request) -> bool {
+fn is_excused(index: &HistoryIndex<'_>, request: &Request) -> bool {
     request.answer == Answer::Admitted
-        && reading.revocation(request).is_some_and(|revocation| {
+        && index.revocation(request).is_some_and(|revocation| {
             revocation.acked.is_some_and(|acked| acked < request.sent)
-                && reading.is_excused(revocation, request)
+                && index.is_excused(revocation, request)
         })
 }
 
 /// Returns the longest time for which a reader admitted a revoked token. With `calm`, counts only
 /// readers that were unhindered since before the revocation was published.
-pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
-    let admitted = reading.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
+pub(super) fn worst(index: &HistoryIndex<'_>, calm: bool) -> Option<Delay> {
+    let admitted = index.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
     let delays = admitted.filter_map(|request| {
-        let revocation = reading.revocation(request)?;
+        let revocation = index.revocation(request)?;
         let acked = revocation.acked.filter(|acked| *acked < request.sent)?;
-        let is_calm = || reading.unhindered_since(request).is_some_and(|since| since < acked);
-        if reading.is_excused(revocation, request) || (calm && !is_calm()) {
+        let is_calm = || index.unhindered_since(request).is_some_and(|since| since < acked);
+        if index.is_excused(revocation, request) || (calm && !is_calm()) {
             return None;
         }
         Some(Delay { at: request.sent, delay: request.sent.since(acked) })
@@ -57,13 +57,13 @@ pub(super) fn worst(reading: &Reading<'_>, calm: bool) -> Option<Delay> {
 }
 
 /// Returns the longest time from Redis being back to the last 503.
-pub(super) fn worst_recovery(reading: &Reading<'_>) -> Option<Delay> {
-    let unknown = reading.history.requests.iter();
+pub(super) fn worst_recovery(index: &HistoryIndex<'_>) -> Option<Delay> {
+    let unknown = index.history.requests.iter();
     let unknown = unknown
-        .filter(|r| !reading.is_unprovable(r) && !super::explain::signatures_fail(reading, r));
+        .filter(|r| !index.is_unprovable(r) && !super::explain::signatures_fail(index, r));
     let unknown = unknown.filter(|r| matches!(r.answer, Answer::Stale | Answer::NotReady));
     let delays = unknown.filter_map(|request| {
-        let back: At = reading.unhindered_since(request)?;
+        let back: At = index.unhindered_since(request)?;
         (request.sent > back).then(|| Delay { at: request.sent, delay: request.sent.since(back) })
     });
     delays.max_by_key(|delay| delay.delay)

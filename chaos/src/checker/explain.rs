@@ -6,7 +6,7 @@ use crate::history::{GapScope, Injected, Request};
 use crate::time::At;
 
 use super::Rule;
-use super::reading::Reading;
+use super::history_index::HistoryIndex;
 
 /// The longest time between two completeness proofs of an unhindered reader.
 const PROVEN_EVERY: Duration = Duration::from_millis(700);
@@ -18,39 +18,39 @@ const ALARMED: Duration = Duration::from_secs(60);
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
 /// Returns `Ok` if a fault explains that the reader's last proof is older than the bound.
-pub(super) fn stale(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
-    let bound = reading.history.promise.bound;
-    let proven_every = proven_every(reading, request);
+pub(super) fn stale(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    let bound = index.history.promise.bound;
+    let proven_every = proven_every(index, request);
     let from = request.received.minus(bound + proven_every);
-    let late = reading.lateness.allowance(from, request.received);
+    let late = index.lateness.allowance(from, request.received);
     // The last proof may come from the previous process.
-    let life = reading.life(request);
-    if reading.is_unprovable(request) || signatures_fail(reading, request) {
+    let life = index.life(request);
+    if index.is_unprovable(request) || signatures_fail(index, request) {
         return Ok(());
     }
-    let back = reading.back(request, life.started);
-    if life.recalled.is_some() && request.sent <= back.plus(reading.recovery(back)) {
+    let back = index.back(request, life.started);
+    if life.recalled.is_some() && request.sent <= back.plus(index.recovery(back)) {
         return Ok(());
     }
     // A machine that stalls the process for this long is a fault by itself.
     if late + proven_every >= bound {
         return Ok(());
     }
-    let Some(window) = reading.windows(request).last_before(request.received) else {
+    let Some(window) = index.windows(request).last_before(request.received) else {
         return Err(Rule::Unexplained);
     };
     if request.received.since(window.began) + proven_every + late < bound {
         return Err(Rule::Unexplained);
     }
-    within_recovery(reading, window.ended, request.sent)
+    within_recovery(index, window.ended, request.sent)
 }
 
 /// Returns the longest time between two proofs of an unhindered reader. A reader asks for counters
 /// with large replies at least three times in the bound.
-fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
-    let mut faults = reading.history.faults.iter();
+fn proven_every(index: &HistoryIndex<'_>, request: &Request) -> Duration {
+    let mut faults = index.history.faults.iter();
     if faults.any(|fault| fault.enlarges && fault.began <= request.received) {
-        PROVEN_EVERY + reading.history.promise.bound / 3
+        PROVEN_EVERY + index.history.promise.bound / 3
     } else {
         PROVEN_EVERY
     }
@@ -58,36 +58,36 @@ fn proven_every(reading: &Reading<'_>, request: &Request) -> Duration {
 
 /// Returns `true` if a failed signature explains a stale view. In strict mode the view is no
 /// fresher than the first message that no accepted key has signed.
-pub(super) fn signatures_fail(reading: &Reading<'_>, request: &Request) -> bool {
-    let bound = reading.history.promise.bound;
+pub(super) fn signatures_fail(index: &HistoryIndex<'_>, request: &Request) -> bool {
+    let bound = index.history.promise.bound;
     let by = request.received.minus(bound.saturating_sub(CLOCK_ERROR));
     let is_forged = |fault: &Injected| {
         let until = fault.ended.plus(ALARMED);
-        fault.forges && fault.began <= by && request.sent <= until.plus(reading.recovery(until))
+        fault.forges && fault.began <= by && request.sent <= until.plus(index.recovery(until))
     };
-    reading.history.promise.strict
-        && (reading.fails_verification(request, by) || reading.history.faults.iter().any(is_forged))
+    index.history.promise.strict
+        && (index.fails_verification(request, by) || index.history.faults.iter().any(is_forged))
 }
 
 /// Returns `Ok` if a fault explains that the reader has not read the history yet.
-pub(super) fn not_ready(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
-    if reading.ready(request).is_some_and(|ready| ready < request.sent) {
+pub(super) fn not_ready(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    if index.ready(request).is_some_and(|ready| ready < request.sent) {
         // A snapshot can make a process ready, and missing streams then make it unready again.
-        let wiped = reading.history.faults.iter().filter(|fault| fault.wipes);
+        let wiped = index.history.faults.iter().filter(|fault| fault.wipes);
         let mut wiped = wiped.filter(|fault| fault.began <= request.received);
-        let is_explained = reading.life(request).recalled.is_some()
-            && wiped.any(|fault| within_recovery(reading, fault.ended, request.sent).is_ok());
+        let is_explained = index.life(request).recalled.is_some()
+            && wiped.any(|fault| within_recovery(index, fault.ended, request.sent).is_ok());
         return if is_explained { Ok(()) } else { Err(Rule::UntrueReason) };
     }
-    if reading.is_unprovable(request) || reading.is_nothing_verifiable(request) {
+    if index.is_unprovable(request) || index.is_nothing_verifiable(request) {
         return Ok(());
     }
-    let from = reading.back(request, reading.began(request));
-    within_recovery(reading, from, request.sent)
+    let from = index.back(request, index.began(request));
+    within_recovery(index, from, request.sent)
 }
 
-fn within_recovery(reading: &Reading<'_>, back: At, sent: At) -> Result<(), Rule> {
-    let by = back.plus(reading.recovery(back));
+fn within_recovery(index: &HistoryIndex<'_>, back: At, sent: At) -> Result<(), Rule> {
+    let by = back.plus(index.recovery(back));
     if sent <= by {
         Ok(())
     } else if sent <= by.plus(STILL_RECOVERING) {
@@ -98,16 +98,16 @@ fn within_recovery(reading: &Reading<'_>, back: At, sent: At) -> Result<(), Rule
 }
 
 /// Returns `Ok` if a fault explains that messages from before the token's issue may be missing.
-pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
-    let history = reading.history;
+pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    let history = index.history;
     let iat = history.tokens[request.token].iat;
-    let started = reading.began(request);
+    let started = index.began(request);
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
     // Returns the latest time at which a reader that reads from Redis since `from` has detected a
     // gap: Redis is back, and the recovery time is over.
     let recovered = |from| {
-        let back = reading.back(request, from);
-        back.plus(reading.recovery(back))
+        let back = index.back(request, from);
+        back.plus(index.recovery(back))
     };
     let is_denied = |from: At| {
         let detected = recovered(from);
@@ -118,28 +118,28 @@ pub(super) fn history_incomplete(reading: &Reading<'_>, request: &Request) -> Re
     };
     // In strict mode every start counts as a loss.
     let is_explained = (history.promise.strict && is_denied(started))
-        || history.faults.iter().filter(|fault| may_have_gap(reading, request, fault)).any(
+        || history.faults.iter().filter(|fault| may_have_gap(index, request, fault)).any(
             |fault| {
                 // With ids from the future, a reader that starts cannot exclude any loss.
-                let again = if ids_ahead { started } else { reading.read_on(request, fault.began) };
+                let again = if ids_ahead { started } else { index.read_on(request, fault.began) };
                 is_denied(fault.ended.max(again))
             },
         );
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }
 }
 
-fn may_have_gap(reading: &Reading<'_>, request: &Request, fault: &Injected) -> bool {
+fn may_have_gap(index: &HistoryIndex<'_>, request: &Request, fault: &Injected) -> bool {
     let began = fault.began;
     began <= request.received
         && match fault.gap {
             GapScope::Nobody => false,
             GapScope::Newcomers => {
                 // A reader with a snapshot has not read messages that came after the snapshot.
-                let life = reading.life(request);
-                let back = reading.back(request, reading.began(request));
-                reading.ready(request).is_none_or(|ready| ready > began)
+                let life = index.life(request);
+                let back = index.back(request, index.began(request));
+                index.ready(request).is_none_or(|ready| ready > began)
                     || life.recalled.is_some_and(|recalled| {
-                        recalled < began && began <= back.plus(reading.recovery(back))
+                        recalled < began && began <= back.plus(index.recovery(back))
                     })
             }
             GapScope::Everyone => true,

@@ -8,7 +8,7 @@
 mod delays;
 mod explain;
 mod lateness;
-mod reading;
+mod history_index;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::history::History;
 use crate::time::At;
 
-use reading::Reading;
+use history_index::HistoryIndex;
 
 /// The result of checking one history.
 #[derive(Clone, Debug, Serialize)]
@@ -97,14 +97,14 @@ pub enum Rule {
 
 /// Checks a history.
 pub fn check(history: &History) -> Verdict {
-    let reading = Reading::of(history);
-    let mut violations = rules::all(&reading);
+    let index = HistoryIndex::of(history);
+    let mut violations = rules::all(&index);
     violations.sort_by_key(|violation| violation.at);
     Verdict {
-        counts: delays::counts(&reading),
-        worst_delay: delays::worst(&reading, false),
-        worst_calm_delay: delays::worst(&reading, true),
-        worst_recovery: delays::worst_recovery(&reading),
+        counts: delays::counts(&index),
+        worst_delay: delays::worst(&index, false),
+        worst_calm_delay: delays::worst(&index, true),
+        worst_recovery: delays::worst_recovery(&index),
         violations,
     }
 }

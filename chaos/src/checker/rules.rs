@@ -5,47 +5,47 @@ use std::collections::{HashMap, HashSet};
 use crate::history::{Answer, Probe, Request};
 use crate::time::At;
 
-use super::reading::Reading;
+use super::history_index::HistoryIndex;
 use super::{Rule, Violation, explain};
 
-pub(super) fn all(reading: &Reading<'_>) -> Vec<Violation> {
+pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for request in &reading.history.requests {
+    for request in &index.history.requests {
         let broken = match &request.answer {
-            Answer::Admitted => admitted(reading, request),
-            Answer::Revoked => revoked(reading, request),
-            Answer::HistoryIncomplete => explain::history_incomplete(reading, request),
-            Answer::Stale => explain::stale(reading, request),
-            Answer::NotReady => explain::not_ready(reading, request),
+            Answer::Admitted => admitted(index, request),
+            Answer::Revoked => revoked(index, request),
+            Answer::HistoryIncomplete => explain::history_incomplete(index, request),
+            Answer::Stale => explain::stale(index, request),
+            Answer::NotReady => explain::not_ready(index, request),
             Answer::Other(_) => Err(Rule::UntrueReason),
             Answer::None => Ok(()),
         };
         if let Err(rule) = broken {
-            violations.push(violation(reading, rule, request));
+            violations.push(violation(index, rule, request));
         }
     }
-    falsely_ready(reading, &mut violations);
-    probed(reading, &mut violations);
-    forgotten(reading, &mut violations);
-    not_recalled(reading, &mut violations);
-    died(reading, &mut violations);
-    too_little(reading, &mut violations);
+    falsely_ready(index, &mut violations);
+    probed(index, &mut violations);
+    forgotten(index, &mut violations);
+    not_recalled(index, &mut violations);
+    died(index, &mut violations);
+    too_little(index, &mut violations);
     violations
 }
 
-fn admitted(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
-    let Some(revocation) = reading.revocation(request) else { return Ok(()) };
+fn admitted(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    let Some(revocation) = index.revocation(request) else { return Ok(()) };
     let Some(acked) = revocation.acked else { return Ok(()) };
-    if reading.is_excused(revocation, request) {
+    if index.is_excused(revocation, request) {
         return Ok(());
     }
-    if request.sent > acked.plus(reading.history.promise.bound) {
+    if request.sent > acked.plus(index.history.promise.bound) {
         return Err(Rule::BeyondBound);
     }
-    match reading.unhindered_since(request) {
+    match index.unhindered_since(request) {
         Some(since)
-            if reading.can_verify(request, revocation)
-                && request.sent > recovered(reading, acked.max(since)) =>
+            if index.can_verify(request, revocation)
+                && request.sent > recovered(index, acked.max(since)) =>
         {
             Err(Rule::MissingAfterRecovery)
         }
@@ -53,38 +53,38 @@ fn admitted(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
     }
 }
 
-fn recovered(reading: &Reading<'_>, from: At) -> At {
-    from.plus(reading.recovery(from))
+fn recovered(index: &HistoryIndex<'_>, from: At) -> At {
+    from.plus(index.recovery(from))
 }
 
-fn revoked(reading: &Reading<'_>, request: &Request) -> Result<(), Rule> {
-    match reading.revocation(request) {
+fn revoked(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    match index.revocation(request) {
         Some(revocation) if revocation.attempted <= request.received => Ok(()),
         _ => Err(Rule::UntrueReason),
     }
 }
 
 /// A process without any proof of its view must not answer as if it had read the history.
-fn falsely_ready(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+fn falsely_ready(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     let is_early =
-        |life: usize, received: At| received < reading.history.readers[life].unproven_until;
-    for request in &reading.history.requests {
+        |life: usize, received: At| received < index.history.readers[life].unproven_until;
+    for request in &index.history.requests {
         if matches!(request.answer, Answer::Admitted | Answer::HistoryIncomplete)
             && is_early(request.life, request.received)
         {
-            violations.push(violation(reading, Rule::FalselyReady, request));
+            violations.push(violation(index, Rule::FalselyReady, request));
         }
     }
-    for probe in &reading.history.probes {
+    for probe in &index.history.probes {
         if probe.unready.is_none() && is_early(probe.life, probe.received) {
-            violations.push(of_probe(reading, Rule::FalselyReady, probe));
+            violations.push(of_probe(index, Rule::FalselyReady, probe));
         }
     }
 }
 
 /// A probe must agree with the answers to requests.
-fn probed(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
-    for probe in &reading.history.probes {
+fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
+    for probe in &index.history.probes {
         let request = |answer: Answer| Request {
             life: probe.life,
             token: 0,
@@ -93,42 +93,42 @@ fn probed(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
             answer,
         };
         let broken = match probe.unready.as_deref() {
-            None if reading.is_unknown_around(probe) => Err(Rule::ReadinessDiffers),
+            None if index.is_unknown_around(probe) => Err(Rule::ReadinessDiffers),
             None => Ok(()),
-            Some("stale") => explain::stale(reading, &request(Answer::Stale)),
+            Some("stale") => explain::stale(index, &request(Answer::Stale)),
             Some("replaying" | "no_signature_verifies" | "not_provisioned") => {
-                explain::not_ready(reading, &request(Answer::NotReady))
+                explain::not_ready(index, &request(Answer::NotReady))
             }
             Some(_) => Err(Rule::UntrueReason),
         };
         if let Err(rule) = broken {
-            violations.push(of_probe(reading, rule, probe));
+            violations.push(of_probe(index, rule, probe));
         }
     }
 }
 
 /// A process that has denied a token as revoked must never admit it again, even if the message is
 /// lost.
-fn forgotten(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
+fn forgotten(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     let mut known: HashMap<(usize, usize), At> = HashMap::new();
-    for request in &reading.history.requests {
+    for request in &index.history.requests {
         if request.answer == Answer::Revoked {
             let first = known.entry((request.life, request.token)).or_insert(request.received);
             *first = (*first).min(request.received);
         }
     }
-    for request in &reading.history.requests {
+    for request in &index.history.requests {
         let denied = known.get(&(request.life, request.token));
         if request.answer == Answer::Admitted && denied.is_some_and(|denied| *denied < request.sent) {
-            violations.push(violation(reading, Rule::Forgotten, request));
+            violations.push(violation(index, Rule::Forgotten, request));
         }
     }
 }
 
 /// A process that starts with the snapshot of another denies at once what the other had denied,
 /// even without Redis.
-fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
-    let history = reading.history;
+fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
+    let history = index.history;
     let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);
     // By reader: the revoked tokens that its current process must know from its start.
     let mut known: Vec<HashSet<usize>> = vec![HashSet::new(); readers];
@@ -137,7 +137,7 @@ fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
         let of = |wanted: usize| history.requests.iter().filter(move |r| r.life == wanted);
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
             // A delay of the heartbeat thread may have delayed the snapshot too.
-            let recalled = recalled.minus(reading.lateness.allowance(recalled, life.started));
+            let recalled = recalled.minus(index.lateness.allowance(recalled, life.started));
             let denied = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
             known[life.reader].extend(denied.map(|request| request.token));
             // A snapshot is written only if the streams were proven complete shortly before.
@@ -150,14 +150,14 @@ fn not_recalled(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
                 !matches!(r.answer, Answer::Revoked | Answer::None)
                     && known[life.reader].contains(&r.token)
             });
-            violations.extend(unknown.map(|r| violation(reading, Rule::NotRecalled, r)));
+            violations.extend(unknown.map(|r| violation(index, Rule::NotRecalled, r)));
         }
         before[life.reader] = Some(number);
     }
 }
 
-fn died(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
-    for life in reading.history.readers.iter().filter(|life| life.died) {
+fn died(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
+    for life in index.history.readers.iter().filter(|life| life.died) {
         violations.push(Violation {
             rule: Rule::ReaderDied,
             at: life.ended.unwrap_or_default(),
@@ -166,8 +166,8 @@ fn died(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-fn too_little(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
-    let history = reading.history;
+fn too_little(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
+    let history = index.history;
     let minimum = history.promise.minimum;
     let end = history.requests.iter().map(|request| request.received).max().unwrap_or_default();
     let effective = history.faults.iter().filter(|fault| fault.effect.is_some()).count();
@@ -188,8 +188,8 @@ fn too_little(reading: &Reading<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-fn of_probe(reading: &Reading<'_>, rule: Rule, probe: &Probe) -> Violation {
-    let life = &reading.history.readers[probe.life];
+fn of_probe(index: &HistoryIndex<'_>, rule: Rule, probe: &Probe) -> Violation {
+    let life = &index.history.readers[probe.life];
     let what = format!(
         "reader {} (pid {}, since {}) answered a probe with {}, sent {}, received {}",
         life.reader,
@@ -202,9 +202,9 @@ fn of_probe(reading: &Reading<'_>, rule: Rule, probe: &Probe) -> Violation {
     Violation { rule, at: probe.sent, what }
 }
 
-fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation {
-    let life = reading.life(request);
-    let token = &reading.history.tokens[request.token];
+fn violation(index: &HistoryIndex<'_>, rule: Rule, request: &Request) -> Violation {
+    let life = index.life(request);
+    let token = &index.history.tokens[request.token];
     let mut what = format!(
         "reader {} (pid {}, since {}) answered {:?} on token {} (iat {}), sent {}, received {}",
         life.reader,
@@ -216,7 +216,7 @@ fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation 
         request.sent,
         request.received
     );
-    match reading.revocation(request) {
+    match index.revocation(request) {
         None => what.push_str("; never revoked"),
         Some(revocation) => {
             what.push_str(&format!("; revoked by {}, attempted {}", revocation.what, revocation.attempted));
@@ -224,7 +224,7 @@ fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation 
                 let id = revocation.id.as_deref().unwrap_or("?");
                 what.push_str(&format!(", acknowledged {acked} as {id}"));
             }
-            if !reading.can_verify(request, revocation) {
+            if !index.can_verify(request, revocation) {
                 what.push_str(&format!(", signed with key {}, which it does not know", revocation.key));
             }
             if let Some(loss) = revocation.loss {
@@ -232,7 +232,7 @@ fn violation(reading: &Reading<'_>, rule: Rule, request: &Request) -> Violation 
             }
         }
     }
-    if let Some(window) = reading.windows(request).last_before(request.received) {
+    if let Some(window) = index.windows(request).last_before(request.received) {
         what.push_str(&format!("; last cut off {} to {}", window.began, window.ended));
     }
     Violation { rule, at: request.sent, what }

@@ -7,7 +7,7 @@ use caracal_revocation::wire::{MessageBuilder, Stream};
 use redis::aio::MultiplexedConnection;
 
 use super::server::wait_for_revocations;
-use super::{Outcome, hit, network};
+use super::{Outcome, affected_readers, network};
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault, Kind};
@@ -26,7 +26,7 @@ pub(super) async fn remove_unread(
     fault: &Fault,
     began: At,
 ) -> Result<Outcome, Failure> {
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
     // Data in transit at the time of the cut may still be read.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let cut = world.clock.now();
@@ -45,7 +45,7 @@ pub(super) async fn remove_unread(
         } else {
             delete(world, &mut connection, cut, fault.amount).await?;
         }
-        world.account(world.clock.now(), began, Lost::Removed).await?;
+        world.record_losses(world.clock.now(), began, Lost::Removed).await?;
         unread(world, cut)
     };
     let ended = network::open(world, fault);
@@ -112,7 +112,7 @@ async fn wipe(world: &World, began: At) -> Result<usize, Failure> {
     let _servers = world.servers.lock().await;
     let mut connection = connect(world.primary()).await?;
     redis::cmd("FLUSHALL").exec_async(&mut connection).await?;
-    world.account(world.clock.now(), began, Lost::Wiped).await
+    world.record_losses(world.clock.now(), began, Lost::Wiped).await
 }
 
 /// Provisions the streams in some schedules only: in production this step may be forgotten.
@@ -141,14 +141,14 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
         let _ = command("XSETID", SESSIONS).arg(&id).exec_async(&mut connection).await;
     }
     let last = last_id(&mut connection).await?;
-    let leapt = last.split('-').next().is_some_and(|ms| ms.parse().is_ok_and(|ms: u128| ms > now));
+    let is_ahead = last.split('-').next().is_some_and(|ms| ms.parse().is_ok_and(|ms: u128| ms > now));
     Ok(Outcome {
         began,
         ended: world.clock.now(),
         scope: None,
         disturbs: false,
         gap: GapScope::Nobody,
-        effect: leapt.then(|| format!("last id {last}")),
+        effect: is_ahead.then(|| format!("last id {last}")),
     })
 }
 
@@ -201,7 +201,7 @@ pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
         return Ok(harmless(world, began, None));
     };
     for reader in &world.readers {
-        if !knows(world, reader, newest.token).await {
+        if !denies(world, reader, newest.token).await {
             return Ok(harmless(world, began, None));
         }
     }
@@ -211,7 +211,7 @@ pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
     let id = newest.id.as_deref().unwrap_or("0");
     let trimmed: usize =
         command("XTRIM", SESSIONS).arg("MINID").arg(id).query_async(&mut connection).await?;
-    world.account(world.clock.now(), began, Lost::Removed).await?;
+    world.record_losses(world.clock.now(), began, Lost::Removed).await?;
     Ok(harmless(world, began, (trimmed > 0).then(|| format!("{trimmed} messages trimmed"))))
 }
 
@@ -226,7 +226,7 @@ fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
     }
 }
 
-async fn knows(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {
+async fn denies(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {
     let client = Client::new();
     for _ in 0..200 {
         if client.request(world, reader, token).await == Some(Answer::Revoked) {

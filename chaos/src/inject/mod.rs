@@ -1,6 +1,6 @@
 //! Injects a fault, and observes its effect.
 
-mod apart;
+mod extra_readers;
 mod forgery;
 mod log;
 mod network;
@@ -84,7 +84,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
 }
 
 /// Returns the readers that a fault affects.
-fn hit<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
+fn affected_readers<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
     let affected = fault.affected;
     world.readers.iter().filter(move |reader| match affected {
         Affected::Everyone => true,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Outcome, hit};
+use super::{Outcome, affected_readers};
 use crate::fault::{Ending, Fault};
 use crate::history::GapScope;
 use crate::proxy::Link;
@@ -15,7 +15,7 @@ const LATE: Duration = Duration::from_millis(800);
 
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = reset(world, fault);
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let cut = reset(world, fault) - before;
@@ -25,18 +25,18 @@ pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
 pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let alive: usize =
-        hit(world, fault).map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst)).sum();
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Stalled));
+        affected_readers(world, fault).map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst)).sum();
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Stalled));
     tokio::time::sleep(fault.lasts).await;
     let ended = match fault.ending {
         Ending::Resumes => open(world, fault),
         Ending::Resets => {
-            hit(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+            affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
             tokio::time::sleep(Duration::from_millis(100)).await;
             open(world, fault)
         }
         Ending::StaysSilent => {
-            hit(world, fault).for_each(|reader| reader.proxy.open_for_new());
+            affected_readers(world, fault).for_each(|reader| reader.proxy.open_for_new());
             world.clock.now()
         }
     };
@@ -53,7 +53,7 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
 /// it proves nothing about them.
 pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
-    let set = |link| hit(world, fault).for_each(|reader| reader.proxy.set(link));
+    let set = |link| affected_readers(world, fault).for_each(|reader| reader.proxy.set(link));
     set(Link::Stalled);
     tokio::time::sleep(LATE).await;
     set(Link::OneWay);
@@ -68,7 +68,7 @@ pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome 
 pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let link = Link::Slow(Duration::from_millis(fault.amount));
-    hit(world, fault).for_each(|reader| reader.proxy.set(link));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(link));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let held = held(world, fault) - before;
@@ -85,14 +85,14 @@ fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
 
 /// Opens the links again, and returns the time.
 pub(super) fn open(world: &World, fault: &Fault) -> At {
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Open));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Open));
     world.clock.now()
 }
 
 pub(super) fn reset(world: &World, fault: &Fault) -> u64 {
-    hit(world, fault).map(|reader| reader.proxy.traffic().reset.load(Ordering::SeqCst)).sum()
+    affected_readers(world, fault).map(|reader| reader.proxy.traffic().reset.load(Ordering::SeqCst)).sum()
 }
 
 fn held(world: &World, fault: &Fault) -> u64 {
-    hit(world, fault).map(|reader| reader.proxy.traffic().held.load(Ordering::SeqCst)).sum()
+    affected_readers(world, fault).map(|reader| reader.proxy.traffic().held.load(Ordering::SeqCst)).sum()
 }

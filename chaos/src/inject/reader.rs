@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_test_support::child_guard::signal;
 
-use super::{Outcome, hit};
+use super::{Outcome, affected_readers};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::GapScope;
@@ -14,7 +14,7 @@ use crate::world::World;
 pub(super) async fn restart(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
     let mut pids = Vec::new();
-    for reader in hit(world, fault) {
+    for reader in affected_readers(world, fault) {
         let old = reader.kill(&setting).await?;
         tokio::time::sleep(fault.lasts).await;
         reader.spawn(&setting).await?;
@@ -39,7 +39,7 @@ pub(super) async fn restart(world: &World, fault: &Fault, began: At) -> Result<O
 
 pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let mut pids = Vec::new();
-    for reader in hit(world, fault) {
+    for reader in affected_readers(world, fault) {
         pids.extend(reader.pid().await);
     }
     pids.iter().try_for_each(|pid| signal(*pid, "-STOP"))?;

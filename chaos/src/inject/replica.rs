@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use super::apart::{wait_until_caught_up, while_requesting};
+use super::extra_readers::{wait_until_caught_up, while_requesting};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{GapScope, Scope};

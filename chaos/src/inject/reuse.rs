@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use caracal_revocation::wire::Stream;
 
 use super::Outcome;
-use super::apart::{wait_until_caught_up, wait_until_newest_denied, while_requesting};
+use super::extra_readers::{wait_until_caught_up, wait_until_newest_denied, while_requesting};
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::Fault;
@@ -36,7 +36,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         servers.primary.kill()?;
         servers.primary.lose_tail(fault.amount)?;
         servers.primary.restart().await?;
-        let lost = world.account(crashed, crashed, Lost::ByServer).await?;
+        let lost = world.record_losses(crashed, crashed, Lost::ByServer).await?;
         let after = counters(world).await?;
         let mut reused = Vec::new();
         for ((stream, (last, added)), (_, (_, added_before))) in after.iter().zip(&before) {

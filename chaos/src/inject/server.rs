@@ -29,7 +29,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
     let restarted = world.clock.now();
     servers.primary.restart().await?;
     let ended = world.clock.now();
-    let lost = world.account(restarted, began, Lost::ByServer).await?;
+    let lost = world.record_losses(restarted, began, Lost::ByServer).await?;
     let loses = fault.kind != Kind::Kill;
     let has_effect = was_down && (!loses || lost > 0);
     Ok(Outcome {
@@ -89,7 +89,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let ended = world.clock.now();
-    let lost = world.account(promoted, began, Lost::ByServer).await?;
+    let lost = world.record_losses(promoted, began, Lost::ByServer).await?;
     servers.replace_replica().await?;
     let has_effect = !loses || lost > 0;
     Ok(Outcome {

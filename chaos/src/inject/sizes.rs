@@ -5,9 +5,9 @@ use std::time::Duration;
 use caracal_revocation::wire::Stream;
 use fastrand::Rng;
 
-use super::apart::wait_until_caught_up;
+use super::extra_readers::wait_until_caught_up;
 use super::network::{open, reset};
-use super::{Outcome, hit};
+use super::{Outcome, affected_readers};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{GapScope, Scope};
@@ -66,7 +66,7 @@ pub(super) async fn cut_answer(
 ) -> Result<Outcome, Failure> {
     add(world, Stream::SessionsRevoke, PIECE, PIECES).await?;
     let before = reset(world, fault);
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Capped(ANSWER)));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Capped(ANSWER)));
     restart(world, fault).await?;
     let cut = reset(world, fault) - before;
     open(world, fault);
@@ -75,7 +75,7 @@ pub(super) async fn cut_answer(
 
 /// Adds a large message on a slow link. After it is read, the link is fast enough for the rest.
 pub(super) async fn slow_line(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
-    hit(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
+    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
     add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), HEAD, 1).await?;
     tokio::time::sleep(READ_ONCE).await;
     let outcome = over(world, began, Some(format!("{HEAD} bytes at {RATE} bytes/s")));
@@ -112,7 +112,7 @@ async fn limit(world: &World, bytes: u64) -> Result<(), Failure> {
 /// Restarts the affected readers, and waits until they have caught up.
 async fn restart(world: &World, fault: &Fault) -> Result<(), Failure> {
     let setting = world.setting();
-    for reader in hit(world, fault) {
+    for reader in affected_readers(world, fault) {
         reader.kill(&setting).await?;
         reader.spawn(&setting).await?;
         wait_until_caught_up(world, reader).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::Outcome;
-use super::apart::while_requesting;
+use super::extra_readers::while_requesting;
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};

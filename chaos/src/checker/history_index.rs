@@ -15,7 +15,7 @@ const AROUND: Duration = Duration::from_millis(500);
 const MISDATED_MS: u64 = 2_000;
 
 #[derive(Debug)]
-pub(super) struct Reading<'h> {
+pub(super) struct HistoryIndex<'h> {
     pub(super) history: &'h History,
     pub(super) lateness: Lateness<'h>,
     /// By reader.
@@ -26,7 +26,7 @@ pub(super) struct Reading<'h> {
     ready: Vec<Option<At>>,
 }
 
-impl<'h> Reading<'h> {
+impl<'h> HistoryIndex<'h> {
     pub(super) fn of(history: &'h History) -> Self {
         let lateness = Lateness::of(&history.lateness);
         let recovery = history.promise.recovery;
