@@ -60,8 +60,8 @@ async fn main() -> Result<(), Error> {
     let at = format!("http://{}", listener.local_addr()?);
     println!("Orders at {at}, for mandates of {name}. Try, in another terminal:\n");
     match issuer {
-        Some(issuer) => introduce(&issuer, &at)?,
-        None => introduce_sts(&name, &at),
+        Some(issuer) => print_commands(&issuer, &at)?,
+        None => print_commands_for_sts(&name, &at),
     }
     let ended = async {
         let _ = tokio::signal::ctrl_c().await;
@@ -127,7 +127,7 @@ fn answer<E: std::fmt::Display>(result: Result<String, E>) -> String {
     }
 }
 
-fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
+fn print_commands(issuer: &Issuer, at: &str) -> Result<(), Error> {
     let mint =
         |sid: &str, more| issuer.mint(sid, AUDIENCE, &more).map_err(|error| error.to_string());
     // An epoch only grows: this one is later than that of any earlier run on the same Redis.
@@ -156,7 +156,7 @@ fn introduce(issuer: &Issuer, at: &str) -> Result<(), Error> {
 }
 
 /// Prints the commands for an issuer that is the example `sts`.
-fn introduce_sts(sts: &str, at: &str) {
+fn print_commands_for_sts(sts: &str, at: &str) {
     println!("  SESSION={}", streams::session());
     println!("  MANDATE=$(curl -s {sts}/oauth/2/token -d audience={AUDIENCE} \\");
     println!("    -d scope=orders:read -d session_id=$SESSION \\");

@@ -73,7 +73,7 @@ async fn main() -> Result<(), Error> {
         .route("/operator/invalidate-keys", post(invalidate_keys))
         .route("/operator/records", get(async |State(sts): State<Sts>| Json(sts.records.all())))
         .with_state(sts);
-    introduce(&name, matches!(origin, streams::Origin::Redis(_)));
+    print_commands(&name, matches!(origin, streams::Origin::Redis(_)));
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
@@ -187,7 +187,7 @@ async fn publish(sts: &Sts, message: MessageBuilder) -> String {
     }
 }
 
-fn introduce(name: &str, on_redis: bool) {
+fn print_commands(name: &str, on_redis: bool) {
     if on_redis {
         println!("Consumer groups of this example: {REVOCATION_GROUP}, {KEYS_GROUP}.");
     }
