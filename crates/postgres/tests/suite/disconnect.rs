@@ -31,7 +31,7 @@ impl Recorder {
                 let server = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
                 let kept = Arc::clone(&kept);
                 tokio::spawn(async move {
-                    let bytes = pass_on(client, server).await;
+                    let bytes = forward(client, server).await;
                     kept.lock().unwrap().push(bytes);
                 });
             }
@@ -52,7 +52,7 @@ impl Recorder {
     }
 }
 
-async fn pass_on(client: TcpStream, server: TcpStream) -> Vec<u8> {
+async fn forward(client: TcpStream, server: TcpStream) -> Vec<u8> {
     let ((mut client, mut to_client), (mut from_server, mut server)) =
         (client.into_split(), server.into_split());
     tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
