@@ -250,7 +250,7 @@ fn counts_dead_letters_by_cause_in_both_formats() {
     }
     hand.run(&format!("XADD {dead} * source_id 7-0 reason ambiguous payload {{}}"));
     let told = diagnosis(&server, 1);
-    let causes = "4 dead letters; of the last day: ambiguous 1, malformed 2, signature 1";
+    let causes = "4 dead letters; from the last day: ambiguous 1, malformed 2, signature 1";
     assert_finding(&told, "dead_letters", dead, "warning", causes);
 }
 
