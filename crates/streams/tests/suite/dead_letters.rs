@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Hand, OTHER_KEY, at, hand};
+use crate::program::{RedisClient, OTHER_KEY, at, client};
 use crate::redis_server::RedisServer;
 
 const STREAM: &str = "caracal.sessions.revoke";
@@ -20,15 +20,15 @@ fn signed(server: &RedisServer, key: &str, message: &Value) -> String {
 }
 
 /// Writes a dead letter in the format of the STS and the Gateway.
-fn bury(hand: &mut Hand, error: &str, values: &str) -> String {
-    let words = ["XADD", DEAD, "*", "original_id", "7-0", "error", error, "values", values];
-    text(&hand.run_with(&words))
+fn bury(client: &mut RedisClient, error: &str, values: &str) -> String {
+    let args = ["XADD", DEAD, "*", "original_id", "7-0", "error", error, "values", values];
+    text(&client.run_with(&args))
 }
 
 /// Writes a dead letter in the format of resource servers.
-fn bury_as_resource_server(hand: &mut Hand, reason: &str, payload: &str) -> String {
-    let words = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
-    text(&hand.run_with(&words))
+fn bury_as_resource_server(client: &mut RedisClient, reason: &str, payload: &str) -> String {
+    let args = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
+    text(&client.run_with(&args))
 }
 
 fn text(value: &redis::Value) -> String {
@@ -39,32 +39,32 @@ fn text(value: &redis::Value) -> String {
 #[test]
 fn lists_and_shows_both_formats_by_cause() {
     let server = RedisServer::start();
-    let mut hand = hand(&server);
-    at(&server).run("dead-letters list").with_code(0).says(&["no dead letters"]);
+    let mut client = client(&server);
+    at(&server).run("dead-letters list").with_code(0).prints(&["no dead letters"]);
     let empty = at(&server).run("dead-letters list --json").with_code(0);
     assert_eq!(empty.json(), [] as [Value; 0]);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let first = bury(&mut hand, "effect: database away", &good);
-    let second = bury_as_resource_server(&mut hand, "malformed", r#"{"reason":"x"}"#);
-    hand.run(&format!("XADD {DEAD} * something else"));
+    let first = bury(&mut client, "effect: database away", &good);
+    let second = bury_as_resource_server(&mut client, "malformed", r#"{"reason":"x"}"#);
+    client.run(&format!("XADD {DEAD} * something else"));
     let listed = at(&server).run("dead-letters list --json").with_code(0).json();
-    let told: Vec<_> = listed.iter().map(|it| (&it["original_id"], &it["cause"])).collect();
+    let output: Vec<_> = listed.iter().map(|it| (&it["original_id"], &it["cause"])).collect();
     assert_eq!(
-        told,
+        output,
         [
             (&json!("7-0"), &json!("effect")),
             (&json!("8-0"), &json!("malformed")),
             (&Value::Null, &json!("unreadable"))
         ]
     );
-    at(&server).run("dead-letters list --count 1").with_code(0).says(&["2 more", "--count"]);
-    at(&server).run("dead-letters list --cause unheard-of").says(&["no dead letters"]);
+    at(&server).run("dead-letters list --count 1").with_code(0).prints(&["2 more", "--count"]);
+    at(&server).run("dead-letters list --cause unheard-of").prints(&["no dead letters"]);
     let one = at(&server).run("dead-letters list --cause malformed --json").object();
     assert_eq!(one["id"], json!(second));
     let show = |id: &str| at(&server).run(&format!("dead-letters show --stream {STREAM} {id}"));
-    show(&first).with_code(0).says(&["sid = ar-1", "replay    possible", "database away"]);
-    show(&second).with_code(0).says(&["reason = x", "no _sig"]);
-    show("1-1").with_code(1).says(&["no such dead letter"]);
+    show(&first).with_code(0).prints(&["sid = ar-1", "replay    possible", "database away"]);
+    show(&second).with_code(0).prints(&["reason = x", "no _sig"]);
+    show("1-1").with_code(1).prints(&["no such dead letter"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn commands_work_with_resp3() {
     at().run("verify").with_code(0);
     at().run("retention plan").with_code(0);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let id = bury(&mut hand(&server), "effect: database away", &good);
+    let id = bury(&mut client(&server), "effect: database away", &good);
     let listed = at().run("dead-letters list --json").with_code(0).object();
     assert_eq!(listed["id"], json!(id));
     at().run(&format!("dead-letters replay --yes --stream {STREAM} {id}")).with_code(0);
@@ -84,63 +84,63 @@ fn commands_work_with_resp3() {
 #[test]
 fn replays_only_validly_signed_messages() {
     let server = RedisServer::start();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     let key = crate::program::KEY;
     let good = signed(&server, key, &json!({"zone_id": "z", "sid": "ar-1"}));
     let other = signed(&server, OTHER_KEY, &json!({"zone_id": "z", "sid": "ar-2"}));
     let recut = signed(&server, key, &json!({"sid": "ar-3", "note": "1\nagent_session_id=x"}));
-    let wanted = bury(&mut hand, "effect: database away", &good);
-    let wanted_too = bury_as_resource_server(&mut hand, "effect", &good);
-    bury(&mut hand, "signature: x", &other);
-    bury(&mut hand, "signature: x", &good.replace("ar-1", "ar-9"));
-    bury(&mut hand, "ambiguous: x", &recut);
-    bury(&mut hand, "malformed: x", "no json");
-    hand.run(&format!("XADD {DEAD} * neither shape"));
+    let wanted = bury(&mut client, "effect: database away", &good);
+    let wanted_too = bury_as_resource_server(&mut client, "effect", &good);
+    bury(&mut client, "signature: x", &other);
+    bury(&mut client, "signature: x", &good.replace("ar-1", "ar-9"));
+    bury(&mut client, "ambiguous: x", &recut);
+    bury(&mut client, "malformed: x", "no json");
+    client.run(&format!("XADD {DEAD} * neither shape"));
     let replay = format!("dead-letters replay --stream {STREAM}");
-    at(&server).run(&format!("{replay} --all")).with_code(2).says(&["--yes"]);
-    assert_eq!(hand.number(&format!("EXISTS {STREAM}")), 0);
-    let told = at(&server).run(&format!("{replay} --all --yes --json")).with_code(1).json();
-    assert_eq!(told.len(), 7);
-    let replayed: Vec<_> = told.iter().filter(|it| it["id"].is_string()).collect();
-    assert_eq!(replayed.len(), 2, "{told:?}");
+    at(&server).run(&format!("{replay} --all")).with_code(2).prints(&["--yes"]);
+    assert_eq!(client.number(&format!("EXISTS {STREAM}")), 0);
+    let output = at(&server).run(&format!("{replay} --all --yes --json")).with_code(1).json();
+    assert_eq!(output.len(), 7);
+    let replayed: Vec<_> = output.iter().filter(|it| it["id"].is_string()).collect();
+    assert_eq!(replayed.len(), 2, "{output:?}");
     assert!([&wanted, &wanted_too].iter().zip(&replayed).all(|(id, it)| it["dead"] == **id));
-    assert!(told.iter().all(|it| it["id"].is_string() != it["refused"].is_string()), "{told:?}");
+    assert!(output.iter().all(|it| it["id"].is_string() != it["refused"].is_string()), "{output:?}");
     // Both messages are in the stream as they were signed, and their dead letters are deleted. The
     // other letters stay.
     let watched = at(&server).run("watch --from 0 --until-idle --json").json();
     assert_eq!(watched.len(), 2);
     assert!(watched.iter().all(|it| it["effect"] == json!({"revoke": ["ar-1"]})), "{watched:?}");
-    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 5);
+    assert_eq!(client.number(&format!("XLEN {DEAD}")), 5);
 }
 
 #[test]
 fn replays_nothing_without_a_key() {
     let server = RedisServer::start();
-    let mut hand = hand(&server);
-    bury(&mut hand, "x", r#"{"sid":"ar-1"}"#);
+    let mut client = client(&server);
+    bury(&mut client, "x", r#"{"sid":"ar-1"}"#);
     let dev = crate::program::program()
         .env("REDIS_URL", &server.url())
         .env("CARACAL_MODE", "dev")
         .run(&format!("dead-letters replay --stream {STREAM} --all --yes"));
-    dev.with_code(2).says(&["STREAMS_HMAC_KEY"]);
-    assert_eq!(hand.number(&format!("EXISTS {STREAM}")), 0);
+    dev.with_code(2).prints(&["STREAMS_HMAC_KEY"]);
+    assert_eq!(client.number(&format!("EXISTS {STREAM}")), 0);
 }
 
 #[test]
 fn keeps_or_drops_letters_on_request() {
     let server = RedisServer::start();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let first = bury(&mut hand, "effect: x", &good);
-    let second = bury(&mut hand, "malformed: x", "{}");
-    let run = |words: &str| at(&server).run(&format!("dead-letters {words}"));
+    let first = bury(&mut client, "effect: x", &good);
+    let second = bury(&mut client, "malformed: x", "{}");
+    let run = |args: &str| at(&server).run(&format!("dead-letters {args}"));
     run(&format!("replay --stream {STREAM} {first} --keep --yes")).with_code(0);
-    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 2);
+    assert_eq!(client.number(&format!("XLEN {DEAD}")), 2);
     run(&format!("drop --stream {STREAM}")).with_code(2);
-    run(&format!("drop --stream {STREAM} {second}")).with_code(2).says(&["--yes"]);
-    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 2);
-    run(&format!("drop --stream {STREAM} {second} --yes")).with_code(0).says(&["1 dropped"]);
+    run(&format!("drop --stream {STREAM} {second}")).with_code(2).prints(&["--yes"]);
+    assert_eq!(client.number(&format!("XLEN {DEAD}")), 2);
+    run(&format!("drop --stream {STREAM} {second} --yes")).with_code(0).prints(&["1 dropped"]);
     run(&format!("drop --stream {STREAM} --cause malformed --yes")).with_code(1);
-    assert_eq!(hand.number(&format!("XLEN {DEAD}")), 1);
-    run(&format!("drop --stream {STREAM} --all --yes")).with_code(0).says(&["1 dropped"]);
+    assert_eq!(client.number(&format!("XLEN {DEAD}")), 1);
+    run(&format!("drop --stream {STREAM} --all --yes")).with_code(0).prints(&["1 dropped"]);
 }

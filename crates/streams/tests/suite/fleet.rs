@@ -13,7 +13,7 @@ const FAR: &str = "caracal.sessions.revoke/99999999999999-0";
 fn reports_lag_once_every_replica_has_applied_a_message() {
     let server = RedisServer::start();
     at(&server).run("provision").with_code(0);
-    at(&server).run("fleet").with_code(1).says(&["no replica writes receipts"]);
+    at(&server).run("fleet").with_code(1).prints(&["no replica writes receipts"]);
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
@@ -21,15 +21,15 @@ fn reports_lag_once_every_replica_has_applied_a_message() {
     for replica in ["gw-1", "gw-2"] {
         let _ = Follower::new(server.settings(&keys)).with_receipts(replica).spawn();
     }
-    at(&server).run("fleet --expect 2 --wait").with_code(0).says(&["gw-1: ready", "gw-2: ready"]);
+    at(&server).run("fleet --expect 2 --wait").with_code(0).prints(&["gw-1: ready", "gw-2: ready"]);
 
     let published = at(&server)
         .run("publish revoke --zone z-1 --session ar-1 --reason test --yes --json")
         .with_code(0)
         .object();
     let id = published["id"].as_str().unwrap();
-    let words = format!("fleet --message caracal.sessions.revoke/{id} --expect 2 --wait --json");
-    let report = at(&server).run(&words).with_code(0).object();
+    let args = format!("fleet --message caracal.sessions.revoke/{id} --expect 2 --wait --json");
+    let report = at(&server).run(&args).with_code(0).object();
     assert_eq!((&report["complete"], &report["expected"]), (&json!(true), &json!(2)));
     for (line, replica) in report["replicas"].as_array().unwrap().iter().zip(["gw-1", "gw-2"]) {
         assert_eq!((&line["replica"], &line["applied"]), (&json!(replica), &json!(true)));
@@ -45,9 +45,9 @@ fn fails_while_a_replica_is_missing_or_behind() {
     let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
     let _running = runtime.enter();
     let _ = Follower::new(server.settings(&keys)).with_receipts("gw-1\u{1b}[2J").spawn();
-    at(&server).run("fleet --wait").with_code(0).says(&[r"gw-1\u{1b}[2J: ready"]);
-    at(&server).run("fleet --expect 2").with_code(1).says(&["1 replica, 2 expected: NOT all"]);
-    let words = format!("fleet --message {FAR} --wait --timeout 1s");
-    at(&server).run(&words).with_code(1).says(&["NOT applied"]);
-    at(&server).run("fleet --message caracal.sessions.revoke").with_code(2).says(&["STREAM/ID"]);
+    at(&server).run("fleet --wait").with_code(0).prints(&[r"gw-1\u{1b}[2J: ready"]);
+    at(&server).run("fleet --expect 2").with_code(1).prints(&["1 replica, 2 expected: NOT all"]);
+    let args = format!("fleet --message {FAR} --wait --timeout 1s");
+    at(&server).run(&args).with_code(1).prints(&["NOT applied"]);
+    at(&server).run("fleet --message caracal.sessions.revoke").with_code(2).prints(&["STREAM/ID"]);
 }

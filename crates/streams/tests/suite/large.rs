@@ -3,57 +3,57 @@
 
 use std::time::{Duration, Instant};
 
-use crate::program::{Hand, at, hand};
+use crate::program::{RedisClient, at, client};
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
 
 const STREAM: &str = "caracal.sessions.revoke";
 const DEAD: &str = "caracal.sessions.revoke.dead";
 
-fn server() -> (RedisServer, Hand) {
+fn server() -> (RedisServer, RedisClient) {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     at(&server).run("provision").with_code(0);
-    let hand = hand(&server);
-    (server, hand)
+    let client = client(&server);
+    (server, client)
 }
 
-fn add(hand: &mut Hand, key: &str, bytes: usize) {
-    hand.run_with(&["XADD", key, "*", "note", &"x".repeat(bytes)]);
+fn add(client: &mut RedisClient, key: &str, bytes: usize) {
+    client.run_with(&["XADD", key, "*", "note", &"x".repeat(bytes)]);
 }
 
-fn bury(hand: &mut Hand, bytes: usize) {
+fn bury(client: &mut RedisClient, bytes: usize) {
     let values = "x".repeat(bytes);
-    let words = ["XADD", DEAD, "*", "original_id", "7-0", "error", "effect", "values", &values];
-    hand.run_with(&words);
+    let args = ["XADD", DEAD, "*", "original_id", "7-0", "error", "effect", "values", &values];
+    client.run_with(&args);
 }
 
-fn limit_answers(hand: &mut Hand, limit: &str) {
+fn limit_reply_size(client: &mut RedisClient, limit: &str) {
     let limit = format!("normal {limit} 0 0");
-    hand.run_with(&["CONFIG", "SET", "client-output-buffer-limit", &limit]);
+    client.run_with(&["CONFIG", "SET", "client-output-buffer-limit", &limit]);
 }
 
 #[test]
 fn every_command_ends_with_a_large_entry_in_a_stream() {
-    let (server, mut hand) = server();
-    add(&mut hand, STREAM, 12 << 20);
-    add(&mut hand, DEAD, 12 << 20);
-    bury(&mut hand, 10);
+    let (server, mut client) = server();
+    add(&mut client, STREAM, 12 << 20);
+    add(&mut client, DEAD, 12 << 20);
+    bury(&mut client, 10);
     at(&server).run("verify").with_code(0);
     let listed = at(&server).run("dead-letters list").with_code(0);
-    listed.says(&["too large to be read", "original 7-0"]);
-    at(&server).run("watch --until-idle").with_code(0).says(&["too_large"]);
-    at(&server).run("doctor").with_code(1).says(&["dead_letters"]);
-    at(&server).run("retention plan").with_code(0).says(&[STREAM]);
+    listed.prints(&["too large to be read", "original 7-0"]);
+    at(&server).run("watch --until-idle").with_code(0).prints(&["too_large"]);
+    at(&server).run("doctor").with_code(1).prints(&["dead_letters"]);
+    at(&server).run("retention plan").with_code(0).prints(&[STREAM]);
     at(&server).run("explain --sid ar-1");
     let drop = format!("dead-letters drop --stream {STREAM} --all --yes");
-    at(&server).run(&drop).with_code(0).says(&["2 dropped"]);
+    at(&server).run(&drop).with_code(0).prints(&["2 dropped"]);
 }
 
 /// `XINFO STREAM` repeats the entry twice.
 #[test]
 fn a_slow_line_is_waited_for() {
-    let (server, mut hand) = server();
-    add(&mut hand, STREAM, 12 << 20);
+    let (server, mut client) = server();
+    add(&mut client, STREAM, 12 << 20);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let proxy = runtime.block_on(Proxy::to(server.port()));
     proxy.throttle(6_000_000);
@@ -63,31 +63,31 @@ fn a_slow_line_is_waited_for() {
 }
 
 #[test]
-fn asks_for_less_where_answers_are_cut() {
-    let (server, mut hand) = server();
+fn reads_smaller_batches_when_replies_are_cut() {
+    let (server, mut client) = server();
     for _ in 0..40 {
-        add(&mut hand, STREAM, 100_000);
+        add(&mut client, STREAM, 100_000);
     }
     for _ in 0..100 {
-        bury(&mut hand, 50_000);
+        bury(&mut client, 50_000);
     }
-    limit_answers(&mut hand, "1mb");
+    limit_reply_size(&mut client, "1mb");
     let listed = at(&server).run("dead-letters list --json --count 1000").with_code(0);
     assert_eq!(listed.json().len(), 100);
     let watched = at(&server).run("watch --until-idle --json").with_code(0);
     assert_eq!(watched.json().len(), 40);
-    at(&server).run("doctor --verbose").says(&["40 unread", "effect 100"]);
+    at(&server).run("doctor --verbose").prints(&["40 unread", "effect 100"]);
     at(&server).run("retention plan").with_code(0);
 }
 
 #[test]
-fn names_the_entry_that_no_answer_can_hold() {
-    let (server, mut hand) = server();
-    add(&mut hand, STREAM, 3 << 20);
-    bury(&mut hand, 3 << 20);
-    limit_answers(&mut hand, "1mb");
-    at(&server).run("verify").with_code(2).says(&["XINFO STREAM", STREAM]);
-    at(&server).run("dead-letters list").with_code(2).says(&["XRANGE", DEAD]);
-    at(&server).run("watch --until-idle").with_code(2).says(&[STREAM]);
-    at(&server).run("doctor").with_code(2).says(&["XINFO STREAM", STREAM]);
+fn reports_entry_too_large_for_any_reply() {
+    let (server, mut client) = server();
+    add(&mut client, STREAM, 3 << 20);
+    bury(&mut client, 3 << 20);
+    limit_reply_size(&mut client, "1mb");
+    at(&server).run("verify").with_code(2).prints(&["XINFO STREAM", STREAM]);
+    at(&server).run("dead-letters list").with_code(2).prints(&["XRANGE", DEAD]);
+    at(&server).run("watch --until-idle").with_code(2).prints(&[STREAM]);
+    at(&server).run("doctor").with_code(2).prints(&["XINFO STREAM", STREAM]);
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::program::{KEY, OTHER_KEY, at, hand, program};
+use crate::program::{KEY, OTHER_KEY, at, client, program};
 use crate::redis_server::RedisServer;
 
 #[derive(Deserialize)]
@@ -21,22 +21,22 @@ fn cases() -> Vec<Value> {
 
 /// Compares the program's JSON with a test vector; lists in an effect are sets.
 #[track_caller]
-fn assert_outcome(case: &Value, told: &Value) {
+fn assert_outcome(case: &Value, output: &Value) {
     let name = &case["name"];
     let expected = case["expect"].as_str().unwrap();
     if expected == "accept" {
-        assert_eq!(told["outcome"], "applied", "{name}: {told}");
-        assert_eq!(told["reason"], Value::Null, "{name}");
-        assert_eq!(sorted(&told["effect"]), sorted(&case["effect"]), "{name}");
+        assert_eq!(output["outcome"], "applied", "{name}: {output}");
+        assert_eq!(output["reason"], Value::Null, "{name}");
+        assert_eq!(sorted(&output["effect"]), sorted(&case["effect"]), "{name}");
         let dead = case.get("dead_letter").unwrap_or(&json!(false)).clone();
-        assert_eq!(told["dead_letter"], dead, "{name}");
+        assert_eq!(output["dead_letter"], dead, "{name}");
     } else {
-        assert_eq!(told["outcome"], "rejected", "{name}: {told}");
-        let reason = told["reason"].as_str().unwrap();
+        assert_eq!(output["outcome"], "rejected", "{name}: {output}");
+        let reason = output["reason"].as_str().unwrap();
         assert_eq!(format!("reject_{reason}"), expected, "{name}");
-        assert_eq!(told["effect"], Value::Null, "{name}");
+        assert_eq!(output["effect"], Value::Null, "{name}");
     }
-    assert_eq!(told["stream"], case["stream"], "{name}");
+    assert_eq!(output["stream"], case["stream"], "{name}");
 }
 
 fn sorted(effect: &Value) -> Value {
@@ -62,7 +62,7 @@ fn check_matches_every_test_vector() {
 #[test]
 fn watch_matches_every_test_vector() {
     let server = RedisServer::start();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     let cases = cases();
     for (number, case) in cases.iter().enumerate() {
         let mut add = redis::cmd("XADD");
@@ -70,14 +70,14 @@ fn watch_matches_every_test_vector() {
         for (name, value) in fields(case) {
             add.arg(name).arg(value);
         }
-        hand.query(&add);
+        client.query(&add);
     }
     let watched = at(&server).run("watch --json --from 0 --until-idle").with_code(0).json();
     assert_eq!(watched.len(), cases.len());
-    for told in watched {
-        let id = told["id"].as_str().unwrap();
+    for output in watched {
+        let id = output["id"].as_str().unwrap();
         let number: usize = id.strip_suffix("-0").unwrap().parse().unwrap();
-        assert_outcome(&cases[number - 1], &told);
+        assert_outcome(&cases[number - 1], &output);
     }
 }
 
@@ -102,8 +102,8 @@ fn signed_message_is_accepted_with_the_same_key() {
     let message = r#"{"stream":"caracal.sessions.revoke","fields":{"zone_id":"z","sid":"ar-1"}}"#;
     let signed = program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign").with_code(0);
     let check = |key| program().env("STREAMS_HMAC_KEY", key).input(&signed.out).run("check");
-    check(KEY).with_code(0).says(&["applied", "revoke ar-1"]);
-    check(OTHER_KEY).with_code(1).says(&["rejected", "signature"]);
+    check(KEY).with_code(0).prints(&["applied", "revoke ar-1"]);
+    check(OTHER_KEY).with_code(1).prints(&["rejected", "signature"]);
     let previous = program()
         .env("STREAMS_HMAC_KEY", OTHER_KEY)
         .env("STREAMS_HMAC_KEY_PREVIOUS", KEY)
@@ -114,15 +114,15 @@ fn signed_message_is_accepted_with_the_same_key() {
 }
 
 #[test]
-fn refuses_to_sign_ambiguous_messages() {
+fn rejects_ambiguous_message_to_sign() {
     let twice = r#"{"stream":"caracal.keys.invalidate","fields":[["a","1"],["a","2"]]}"#;
     let sign = |message| program().env("STREAMS_HMAC_KEY", KEY).input(message).run("sign");
-    sign(twice).with_code(2).says(&["ambiguous"]);
-    sign("{").with_code(2).says(&["standard input"]);
+    sign(twice).with_code(2).prints(&["ambiguous"]);
+    sign("{").with_code(2).prints(&["standard input"]);
     program()
         .env("CARACAL_MODE", "dev")
         .input(twice)
         .run("sign")
         .with_code(2)
-        .says(&["STREAMS_HMAC_KEY"]);
+        .prints(&["STREAMS_HMAC_KEY"]);
 }

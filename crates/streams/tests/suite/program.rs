@@ -49,12 +49,12 @@ impl Program {
     }
 
     /// Runs the program with these arguments, separated by blanks.
-    pub(crate) fn run(self, words: &str) -> Ended {
-        self.run_with(&words.split_whitespace().collect::<Vec<_>>())
+    pub(crate) fn run(self, args: &str) -> Ended {
+        self.run_with(&args.split_whitespace().collect::<Vec<_>>())
     }
 
-    pub(crate) fn run_with(mut self, words: &[&str]) -> Ended {
-        let child = self.0.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+    pub(crate) fn run_with(mut self, args: &[&str]) -> Ended {
+        let child = self.0.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut input = child.stdin.take().expect("a pipe");
         // A program that needs no input may have ended already.
@@ -80,10 +80,10 @@ impl Ended {
 
     /// Asserts that standard output or standard error contains all these parts.
     #[track_caller]
-    pub(crate) fn says(self, parts: &[&str]) -> Self {
+    pub(crate) fn prints(self, parts: &[&str]) -> Self {
         for part in parts {
-            let said = self.out.contains(part) || self.err.contains(part);
-            assert!(said, "missing: {part}\nout: {}\nerr: {}", self.out, self.err);
+            let is_printed = self.out.contains(part) || self.err.contains(part);
+            assert!(is_printed, "missing: {part}\nout: {}\nerr: {}", self.out, self.err);
         }
         self
     }
@@ -105,39 +105,39 @@ impl Ended {
 }
 
 /// A plain connection, for the actions of an operator or another program.
-pub(crate) struct Hand(redis::Connection);
+pub(crate) struct RedisClient(redis::Connection);
 
-pub(crate) fn hand(server: &RedisServer) -> Hand {
+pub(crate) fn client(server: &RedisServer) -> RedisClient {
     let client = redis::Client::open(server.url()).expect("an address");
-    Hand(client.get_connection().expect("a connection"))
+    RedisClient(client.get_connection().expect("a connection"))
 }
 
-impl Hand {
+impl RedisClient {
     /// Runs a command whose words are separated by blanks.
     #[track_caller]
-    pub(crate) fn run(&mut self, words: &str) -> redis::Value {
-        self.run_with(&words.split_whitespace().collect::<Vec<_>>())
+    pub(crate) fn run(&mut self, args: &str) -> redis::Value {
+        self.run_with(&args.split_whitespace().collect::<Vec<_>>())
     }
 
     #[track_caller]
-    pub(crate) fn run_with(&mut self, words: &[&str]) -> redis::Value {
-        let mut command = redis::cmd(words[0]);
-        for word in &words[1..] {
-            command.arg(word);
+    pub(crate) fn run_with(&mut self, args: &[&str]) -> redis::Value {
+        let mut command = redis::cmd(args[0]);
+        for arg in &args[1..] {
+            command.arg(arg);
         }
         command.query(&mut self.0).expect("the command succeeds")
     }
 
     #[track_caller]
-    pub(crate) fn number(&mut self, words: &str) -> i64 {
-        match self.run(words) {
+    pub(crate) fn number(&mut self, args: &str) -> i64 {
+        match self.run(args) {
             redis::Value::Int(number) => number,
             other => panic!("no number: {other:?}"),
         }
     }
 }
 
-impl Hand {
+impl RedisClient {
     #[track_caller]
     pub(crate) fn query(&mut self, command: &redis::Cmd) -> redis::Value {
         command.query(&mut self.0).expect("the command succeeds")

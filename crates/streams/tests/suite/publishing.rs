@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{at, hand};
+use crate::program::{at, client};
 use crate::redis_server::RedisServer;
 
 /// Publishes, and returns the effects that a follower applies.
-fn effects(server: &RedisServer, words: &str) -> Vec<(String, Value)> {
-    let published = at(server).run(&format!("publish --yes --json {words}")).with_code(0).json();
+fn effects(server: &RedisServer, args: &str) -> Vec<(String, Value)> {
+    let published = at(server).run(&format!("publish --yes --json {args}")).with_code(0).json();
     let watched = at(server).run("watch --from 0 --until-idle --json").with_code(0).json();
     let effect = |published: &Value| {
         let same =
-            |told: &&Value| told["stream"] == published["stream"] && told["id"] == published["id"];
-        let told = watched.iter().find(same).expect("the message is in its stream");
-        assert_eq!((&told["outcome"], &told["key"]), (&json!("applied"), &json!("current")));
-        (published["stream"].as_str().unwrap().to_owned(), told["effect"].clone())
+            |output: &&Value| output["stream"] == published["stream"] && output["id"] == published["id"];
+        let output = watched.iter().find(same).expect("the message is in its stream");
+        assert_eq!((&output["outcome"], &output["key"]), (&json!("applied"), &json!("current")));
+        (published["stream"].as_str().unwrap().to_owned(), output["effect"].clone())
     };
     published.iter().map(effect).collect()
 }
@@ -36,9 +36,9 @@ fn every_message_has_the_requested_effect() {
         assert_eq!(effects(&server, policy), expected);
     }
     for (event, epoch) in [("create", 41), ("revoke", 42), ("expire", 43)] {
-        let words = format!("delegation --zone z-1 --event {event} --edge de-1 --epoch {epoch}");
+        let args = format!("delegation --zone z-1 --event {event} --edge de-1 --epoch {epoch}");
         let expected = [on("delegations.invalidate", json!({"epoch": ["z-1", epoch]}))];
-        assert_eq!(effects(&server, &words), expected);
+        assert_eq!(effects(&server, &args), expected);
     }
     let at = "2026-11-20T10:00:00.123Z";
     let session = format!("--zone z-1 --agent-session gs-1 --at {at}");
@@ -58,19 +58,19 @@ fn every_message_has_the_requested_effect() {
 #[test]
 fn writes_nothing_without_confirmation() {
     let server = RedisServer::start();
-    at(&server).input("y\n").run("publish keys --zone z-1").with_code(2).says(&["--yes"]);
-    assert_eq!(hand(&server).number("EXISTS caracal.keys.invalidate"), 0);
+    at(&server).input("y\n").run("publish keys --zone z-1").with_code(2).prints(&["--yes"]);
+    assert_eq!(client(&server).number("EXISTS caracal.keys.invalidate"), 0);
 }
 
 #[test]
 fn rejects_unusable_messages_before_writing() {
     let server = RedisServer::start();
-    at(&server).run("publish --yes revoke --zone z-1").with_code(2).says(&["--session"]);
+    at(&server).run("publish --yes revoke --zone z-1").with_code(2).prints(&["--session"]);
     for id in ["null", "a\nzone_id=z-2", ""] {
-        let words = ["publish", "--yes", "revoke", "--zone", "z-1", "--session", id];
-        at(&server).run_with(&words).with_code(2).says(&["--session"]);
+        let args = ["publish", "--yes", "revoke", "--zone", "z-1", "--session", id];
+        at(&server).run_with(&args).with_code(2).prints(&["--session"]);
     }
-    let words = "publish --yes delegation --zone z --event revoke --edge e --epoch";
-    at(&server).run(&format!("{words} 9223372036854775808")).with_code(2);
-    assert_eq!(hand(&server).number("DBSIZE"), 0);
+    let args = "publish --yes delegation --zone z --event revoke --edge e --epoch";
+    at(&server).run(&format!("{args} 9223372036854775808")).with_code(2);
+    assert_eq!(client(&server).number("DBSIZE"), 0);
 }

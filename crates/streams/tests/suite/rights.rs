@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use caracal_revocation_stream::acl;
 use serde_json::Value;
 
-use crate::program::{Ended, Hand, at, hand};
+use crate::program::{Ended, RedisClient, at, client};
 use crate::redis_server::RedisServer;
 
 fn repository(path: &str) -> PathBuf {
@@ -25,14 +25,14 @@ fn provisioned() -> RedisServer {
 }
 
 /// Creates a user with exactly these rights.
-fn allow(hand: &mut Hand, user: &str, rights: &str) {
-    hand.run(&format!("ACL SETUSER {user} reset on >pw {rights}"));
+fn allow(client: &mut RedisClient, user: &str, rights: &str) {
+    client.run(&format!("ACL SETUSER {user} reset on >pw {rights}"));
 }
 
 /// Runs the program as this user.
-fn run_as(server: &RedisServer, user: &str, words: &str) -> Ended {
+fn run_as(server: &RedisServer, user: &str, args: &str) -> Ended {
     let url = server.url().replace("redis://", &format!("redis://{user}:pw@"));
-    at(server).env("REDIS_URL", &url).run(words)
+    at(server).env("REDIS_URL", &url).run(args)
 }
 
 fn doctor(server: &RedisServer, user: &str) -> Value {
@@ -138,32 +138,32 @@ fn redis_conf_users_can_follow_but_not_publish() {
     let names: Vec<_> = users.iter().filter_map(|user| user.split(' ').next()).collect();
     assert_eq!(names, ["follower"], "a follower logs in as one user");
     let server = provisioned();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     for user in &users {
-        hand.run(&format!("ACL SETUSER {user}"));
+        client.run(&format!("ACL SETUSER {user}"));
     }
-    let told = doctor(&server, "follower");
-    assert_eq!(told["level"], "fine", "{told}");
+    let output = doctor(&server, "follower");
+    assert_eq!(output["level"], "fine", "{output}");
     for (subject, may) in
         [("follow", "may follow"), ("dead_letter", "may write"), ("warn", "may read")]
     {
-        let finding = rights(&told, subject);
+        let finding = rights(&output, subject);
         assert!(finding["seen"].as_str().unwrap().starts_with(may), "{finding}");
     }
     let refused = run_as(&server, "follower", "publish --yes keys --zone z-1").with_code(2);
-    refused.says(&["no permissions"]);
+    refused.prints(&["no permissions"]);
 }
 
 #[test]
 fn doctor_names_each_right_that_is_missing() {
     let server = provisioned();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     for right in acl::FOLLOWER.split(' ') {
         let rest: Vec<_> = acl::FOLLOWER.split(' ').filter(|word| *word != right).collect();
-        allow(&mut hand, "less", &rest.join(" "));
-        let told = doctor(&server, "less");
+        allow(&mut client, "less", &rest.join(" "));
+        let output = doctor(&server, "less");
         let is_optional = acl::SETTINGS.contains(right);
-        assert_eq!(told["level"] == "fine", is_optional, "{right}: {told}");
+        assert_eq!(output["level"] == "fine", is_optional, "{right}: {output}");
         // Without +info no check can run, and that error names the command.
         let named = match right {
             "%R~caracal.*" => "+xread on caracal.sessions.revoke".to_owned(),
@@ -172,15 +172,15 @@ fn doctor_names_each_right_that_is_missing() {
             "+info" | "+time" => format!("'{}' command", &right[1..]),
             command => command.to_owned(),
         };
-        let all = told["findings"].to_string();
-        assert!(all.contains(&named), "{right} is not named: {told}");
+        let all = output["findings"].to_string();
+        assert!(all.contains(&named), "{right} is not named: {output}");
         let line = match right {
             _ if is_optional => acl::SETTINGS,
             _ if acl::DEAD_LETTERS.contains(right) => acl::DEAD_LETTERS,
             _ => acl::FOLLOW,
         };
         if !is_optional {
-            assert!(all.contains(line), "{right}: the advice differs: {told}");
+            assert!(all.contains(line), "{right}: the advice differs: {output}");
         }
     }
 }
@@ -188,21 +188,21 @@ fn doctor_names_each_right_that_is_missing() {
 #[test]
 fn doctors_advice_gives_no_right_to_publish() {
     let server = provisioned();
-    let mut hand = hand(&server);
-    allow(&mut hand, "less", "+info +time %R~caracal.*");
+    let mut client = client(&server);
+    allow(&mut client, "less", "+info +time %R~caracal.*");
     for subject in ["follow", "dead_letter"] {
         let advice = rights(&doctor(&server, "less"), subject)["next"].as_str().unwrap().to_owned();
-        hand.run(&advice.replace("<user>", "less"));
+        client.run(&advice.replace("<user>", "less"));
     }
-    let told = doctor(&server, "less");
-    assert_eq!(told["level"], "fine", "{told}");
-    assert!(rights(&told, "publish")["seen"].as_str().unwrap().starts_with("may not"), "{told}");
+    let output = doctor(&server, "less");
+    assert_eq!(output["level"], "fine", "{output}");
+    assert!(rights(&output, "publish")["seen"].as_str().unwrap().starts_with("may not"), "{output}");
 }
 
 #[test]
 fn doctor_warns_when_a_follower_may_write_to_the_streams() {
     let server = provisioned();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     // Rights that earlier versions of ops/redis.conf and of the doctor's advice gave.
     let careless = acl::FOLLOWER.replace("%R~caracal.*", "~caracal.*");
     for (rights_of, named) in [
@@ -214,41 +214,41 @@ fn doctor_warns_when_a_follower_may_write_to_the_streams() {
         ("+xread +xinfo +time +info ~caracal.* +@write +multi", "+unlink on caracal.sessions"),
         ("+xread +xinfo +time +info %R~caracal.* +flushall", "+flushall"),
     ] {
-        allow(&mut hand, "careless", rights_of);
-        let before = hand.run("XINFO STREAM caracal.keys.invalidate");
-        let told = doctor(&server, "careless");
-        let finding = rights(&told, "publish");
-        assert_eq!(finding["level"], "warning", "{rights_of}: {told}");
+        allow(&mut client, "careless", rights_of);
+        let before = client.run("XINFO STREAM caracal.keys.invalidate");
+        let output = doctor(&server, "careless");
+        let finding = rights(&output, "publish");
+        assert_eq!(finding["level"], "warning", "{rights_of}: {output}");
         assert!(finding["seen"].as_str().unwrap().contains(named), "{rights_of}: {finding}");
         assert!(finding["next"].as_str().unwrap().contains(acl::FOLLOWER), "{finding}");
         // The check changes nothing.
-        assert_eq!(hand.run("XINFO STREAM caracal.keys.invalidate"), before, "{rights_of}");
+        assert_eq!(client.run("XINFO STREAM caracal.keys.invalidate"), before, "{rights_of}");
         // A producer's user may publish.
-        let words = "doctor --json --may-publish";
-        let told = run_as(&server, "careless", words).object();
-        assert_eq!(rights(&told, "publish")["level"], "fine", "{told}");
+        let args = "doctor --json --may-publish";
+        let output = run_as(&server, "careless", args).object();
+        assert_eq!(rights(&output, "publish")["level"], "fine", "{output}");
     }
 }
 
 #[test]
 fn doctor_reports_dead_letters_that_are_off() {
     let server = provisioned();
-    let mut hand = hand(&server);
-    allow(&mut hand, "reader", acl::FOLLOW);
-    let told = doctor(&server, "reader");
-    let letters = findings(&told, "dead_letters");
+    let mut client = client(&server);
+    allow(&mut client, "reader", acl::FOLLOW);
+    let output = doctor(&server, "reader");
+    let letters = findings(&output, "dead_letters");
     assert!(letters.iter().all(|finding| finding["level"] == "warning"), "{letters:?}");
     assert!(letters[0]["seen"].as_str().unwrap().starts_with("off"), "{letters:?}");
     // Dead letters of other writers are counted, though this user may not read them.
-    hand.run("XADD caracal.keys.invalidate.dead * source_id 7-0 reason ambiguous payload {}");
-    let told = doctor(&server, "reader");
-    let letters = findings(&told, "dead_letters");
+    client.run("XADD caracal.keys.invalidate.dead * source_id 7-0 reason ambiguous payload {}");
+    let output = doctor(&server, "reader");
+    let letters = findings(&output, "dead_letters");
     let found = letters.iter().find(|it| it["subject"] == "caracal.keys.invalidate.dead").unwrap();
     assert_eq!(found["level"], "warning", "{found}");
     let seen = found["seen"].as_str().unwrap();
     assert!(seen.starts_with("1 dead letter") && seen.contains("xrange"), "{seen}");
     // A user who may only follow sees the length of a stream.
-    let lengths = findings(&told, "length");
+    let lengths = findings(&output, "length");
     assert!(lengths.iter().any(|it| it["subject"] == "caracal.keys.invalidate"), "{lengths:?}");
 }
 
@@ -257,8 +257,8 @@ fn doctor_asks_for_write_rights_at_the_primary() {
     let primary = provisioned();
     let port = primary.port().to_string();
     let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {port}")]);
-    let mut on_primary = hand(&primary);
-    let mut on_replica = hand(&replica);
+    let mut on_primary = client(&primary);
+    let mut on_replica = client(&replica);
     let start = std::time::Instant::now();
     while on_replica.number("EXISTS caracal.keys.invalidate") == 0 {
         assert!(start.elapsed().as_secs() < 30, "the replica does not catch up");
@@ -270,7 +270,7 @@ fn doctor_asks_for_write_rights_at_the_primary() {
     assert!(finding["seen"].as_str().unwrap().contains("replica"), "{finding}");
     assert!(finding["next"].as_str().unwrap().contains("REDIS_PRIMARY_URL"), "{finding}");
 
-    let at_primary = |rights: &str, on_primary: &mut Hand| {
+    let at_primary = |rights: &str, on_primary: &mut RedisClient| {
         allow(on_primary, "asked", rights);
         let url = |server: &RedisServer, user: &str| {
             server.url().replace("redis://", &format!("redis://{user}:pw@"))
@@ -279,28 +279,28 @@ fn doctor_asks_for_write_rights_at_the_primary() {
         program.env("REDIS_PRIMARY_URL", &url(&primary, "asked")).run("doctor --json").object()
     };
     let both = format!("{} {}", acl::PRIMARY, acl::DEAD_LETTERS);
-    let told = at_primary(&both, &mut on_primary);
-    assert_eq!(rights(&told, "dead_letter")["level"], "fine", "{told}");
-    assert_eq!(rights(&told, "primary")["level"], "fine", "{told}");
-    let told = at_primary(acl::DEAD_LETTERS, &mut on_primary);
-    assert_eq!(rights(&told, "primary")["level"], "broken", "{told}");
-    let told = at_primary(acl::PRIMARY, &mut on_primary);
-    assert_eq!(rights(&told, "dead_letter")["level"], "warning", "{told}");
-    let seen = rights(&told, "dead_letter")["seen"].as_str().unwrap().to_owned();
+    let output = at_primary(&both, &mut on_primary);
+    assert_eq!(rights(&output, "dead_letter")["level"], "fine", "{output}");
+    assert_eq!(rights(&output, "primary")["level"], "fine", "{output}");
+    let output = at_primary(acl::DEAD_LETTERS, &mut on_primary);
+    assert_eq!(rights(&output, "primary")["level"], "broken", "{output}");
+    let output = at_primary(acl::PRIMARY, &mut on_primary);
+    assert_eq!(rights(&output, "dead_letter")["level"], "warning", "{output}");
+    let seen = rights(&output, "dead_letter")["seen"].as_str().unwrap().to_owned();
     assert!(seen.contains("+watch"), "{seen}");
 }
 
 #[test]
 fn fleet_needs_exactly_the_documented_rights() {
     let server = provisioned();
-    let mut hand = hand(&server);
+    let mut client = client(&server);
     let receipt = r#"{"replica":"gw-1"}"#;
-    hand.run_with(&["SET", "caracal.revocation.receipt:gw-1", receipt]);
-    allow(&mut hand, "fleet", acl::FLEET);
+    client.run_with(&["SET", "caracal.revocation.receipt:gw-1", receipt]);
+    allow(&mut client, "fleet", acl::FLEET);
     run_as(&server, "fleet", "fleet").with_code(1);
     for right in acl::FLEET.split(' ') {
         let rest: Vec<_> = acl::FLEET.split(' ').filter(|word| *word != right).collect();
-        allow(&mut hand, "fleet", &rest.join(" "));
+        allow(&mut client, "fleet", &rest.join(" "));
         let ended = run_as(&server, "fleet", "fleet").with_code(2);
         assert!(ended.err.contains("NOPERM"), "{right}: {}", ended.err);
     }
@@ -309,19 +309,19 @@ fn fleet_needs_exactly_the_documented_rights() {
 #[test]
 fn doctor_reports_rights_for_canaries_and_receipts() {
     let server = provisioned();
-    let mut hand = hand(&server);
-    allow(&mut hand, "more", &format!("{} {} {}", acl::FOLLOWER, acl::CANARY, acl::RECEIPTS));
-    let told = doctor(&server, "more");
-    assert_eq!(told["level"], "fine", "{told}");
-    assert_eq!(rights(&told, "canary")["seen"], "may send canaries");
-    assert_eq!(rights(&told, "receipts")["seen"], "may write receipts");
-    allow(&mut hand, "more", acl::FOLLOWER);
-    let told = doctor(&server, "more");
+    let mut client = client(&server);
+    allow(&mut client, "more", &format!("{} {} {}", acl::FOLLOWER, acl::CANARY, acl::RECEIPTS));
+    let output = doctor(&server, "more");
+    assert_eq!(output["level"], "fine", "{output}");
+    assert_eq!(rights(&output, "canary")["seen"], "may send canaries");
+    assert_eq!(rights(&output, "receipts")["seen"], "may write receipts");
+    allow(&mut client, "more", acl::FOLLOWER);
+    let output = doctor(&server, "more");
     for (subject, named) in [
         ("canary", "+xadd on caracal.revocation.canary"),
         ("receipts", "+set on caracal.revocation.receipt:"),
     ] {
-        let finding = rights(&told, subject);
+        let finding = rights(&output, subject);
         assert_eq!(finding["level"], "fine", "{finding}");
         assert!(finding["seen"].as_str().unwrap().contains(named), "{finding}");
     }

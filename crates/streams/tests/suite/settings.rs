@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{KEY, at, hand, program};
+use crate::program::{KEY, at, client, program};
 use crate::redis_server::RedisServer;
 
 const PASSWORD: &str = "correct-horse-9";
@@ -15,21 +15,21 @@ fn with_password() -> RedisServer {
 fn names_the_setting_at_fault() {
     let server = RedisServer::start();
     let port = server.port().to_string();
-    program().run("verify").with_code(2).says(&["REDIS_URL", "REDIS_HOST"]);
-    program().env("REDIS_URL", "http://x").run("verify").with_code(2).says(&["REDIS_URL"]);
+    program().run("verify").with_code(2).prints(&["REDIS_URL", "REDIS_HOST"]);
+    program().env("REDIS_URL", "http://x").run("verify").with_code(2).prints(&["REDIS_URL"]);
     let host = || program().env("REDIS_HOST", "127.0.0.1");
-    host().env("REDIS_PORT", "x").run("verify").with_code(2).says(&["REDIS_PORT"]);
-    host().env("REDIS_PORT", "1").run("verify").with_code(2).says(&["REDIS_HOST and REDIS_PORT"]);
+    host().env("REDIS_PORT", "x").run("verify").with_code(2).prints(&["REDIS_PORT"]);
+    host().env("REDIS_PORT", "1").run("verify").with_code(2).prints(&["REDIS_HOST and REDIS_PORT"]);
     let local = || host().env("REDIS_PORT", &port);
     local()
         .env("REDIS_PASSWORD_FILE", "/nowhere")
         .run("verify")
         .with_code(2)
-        .says(&["REDIS_PASSWORD_FILE"]);
+        .prints(&["REDIS_PASSWORD_FILE"]);
     local().run("verify").with_code(1);
-    local().run("watch --until-idle").with_code(2).says(&["STREAMS_HMAC_KEY"]);
-    local().env("STREAMS_HMAC_KEY", "abcd").run("check").with_code(2).says(&["STREAMS_HMAC_KEY"]);
-    local().env("CARACAL_MODE", "x").run("check").with_code(2).says(&["CARACAL_MODE"]);
+    local().run("watch --until-idle").with_code(2).prints(&["STREAMS_HMAC_KEY"]);
+    local().env("STREAMS_HMAC_KEY", "abcd").run("check").with_code(2).prints(&["STREAMS_HMAC_KEY"]);
+    local().env("CARACAL_MODE", "x").run("check").with_code(2).prints(&["CARACAL_MODE"]);
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn reads_the_password_from_each_source() {
     let server = with_password();
     let host =
         || program().env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", &server.port().to_string());
-    host().run("verify").with_code(2).says(&["REDIS_PASSWORD"]);
-    host().env("REDIS_PASSWORD", "wrong-1").run("verify").with_code(2).says(&["REDIS_PASSWORD"]);
+    host().run("verify").with_code(2).prints(&["REDIS_PASSWORD"]);
+    host().env("REDIS_PASSWORD", "wrong-1").run("verify").with_code(2).prints(&["REDIS_PASSWORD"]);
     host().env("REDIS_PASSWORD", PASSWORD).run("verify").with_code(1);
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -80,7 +80,7 @@ fn flags_override_environment_and_file() {
 fn accepts_no_secret_argument_and_shows_none() {
     let server = with_password();
     let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port());
-    let refused = program().run_with(&["--url", &url, "verify"]).with_code(2).says(&["--url"]);
+    let refused = program().run_with(&["--url", &url, "verify"]).with_code(2).prints(&["--url"]);
     let wrong = url.replace(PASSWORD, "another-secret-7");
     let runs = [
         refused,
@@ -106,9 +106,9 @@ fn accepts_no_secret_argument_and_shows_none() {
 
 #[test]
 fn prints_help_completions_and_man_pages() {
-    program().run("--help").with_code(0).says(&["Examples:", "REDIS_PASSWORD_FILE", "Exit codes"]);
+    program().run("--help").with_code(0).prints(&["Examples:", "REDIS_PASSWORD_FILE", "Exit codes"]);
     for shell in ["bash", "zsh", "fish"] {
-        program().run(&format!("completions {shell}")).with_code(0).says(&["dead-letters"]);
+        program().run(&format!("completions {shell}")).with_code(0).prints(&["dead-letters"]);
     }
     let folder = tempfile::tempdir().unwrap();
     program().run_with(&["man", folder.path().to_str().unwrap()]).with_code(0);
@@ -129,7 +129,7 @@ fn names_non_text_variable_and_hides_its_value() {
     let server = with_password();
     let value = std::ffi::OsStr::from_bytes(b"hunter2\xff");
     for name in ["REDIS_PASSWORD", "STREAMS_HMAC_KEY", "CARACAL_MODE", "REVOCATION_STRICT"] {
-        let ended = at(&server).env(name, value).run("verify").with_code(2).says(&[name, "UTF-8"]);
+        let ended = at(&server).env(name, value).run("verify").with_code(2).prints(&[name, "UTF-8"]);
         let all = ended.out + &ended.err;
         assert!(!all.contains("hunter2") && !all.contains("panic"), "{all}");
     }
@@ -153,8 +153,8 @@ fn password_file_flag_overrides_the_address() {
         .env("REDIS_SENTINEL_MASTER", "main")
         .env("REDIS_SENTINEL_PASSWORD", "x");
     let port = server.port().to_string();
-    let words = ["--host", "127.0.0.1", "--port", &port, "--password-file", file.to_str().unwrap()];
-    sentinels.run_with(&[words.as_slice(), &["verify"]].concat()).with_code(1);
+    let args = ["--host", "127.0.0.1", "--port", &port, "--password-file", file.to_str().unwrap()];
+    sentinels.run_with(&[args.as_slice(), &["verify"]].concat()).with_code(1);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn closed_output_is_no_failure() {
     let server = RedisServer::start();
     let fill =
         "for i = 1, 5000 do redis.call('XADD', 'caracal.keys.invalidate', '*', 'a', 'b') end";
-    hand(&server).run_with(&["EVAL", fill, "0"]);
+    client(&server).run_with(&["EVAL", fill, "0"]);
     let shell = format!("'{}' watch --until-idle | head -1", env!("CARGO_BIN_EXE_caracal-streams"));
     let ended = std::process::Command::new("sh")
         .args(["-c", &shell])
@@ -180,12 +180,12 @@ fn exit_code_ignores_closed_output() {
     let url = server.url();
     // The first reader ends before the program writes; the second closes standard error too.
     for redirection in ["", "2>&1"] {
-        for (words, code) in
+        for (args, code) in
             [("verify", "1"), ("verify --json", "1"), ("doctor", "2"), ("provision", "0")]
         {
             let program = env!("CARGO_BIN_EXE_caracal-streams");
             let shell = format!(
-                "{{ sleep 0.2; '{program}' {words} {redirection}; echo $? >&3; }} 3>&2 | true"
+                "{{ sleep 0.2; '{program}' {args} {redirection}; echo $? >&3; }} 3>&2 | true"
             );
             let ended = std::process::Command::new("sh")
                 .args(["-c", &shell])
@@ -193,9 +193,9 @@ fn exit_code_ignores_closed_output() {
                 .env("STREAMS_HMAC_KEY", KEY)
                 .output()
                 .unwrap();
-            let told = String::from_utf8(ended.stderr).unwrap();
-            assert_eq!(told.trim(), code, "{words} {redirection}");
-            hand(&server).run("FLUSHALL");
+            let output = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(output.trim(), code, "{args} {redirection}");
+            client(&server).run("FLUSHALL");
         }
     }
 }

@@ -6,15 +6,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::program::{KEY, at, hand};
+use crate::program::{KEY, at, client};
 use crate::redis_server::RedisServer;
 
-/// Runs the program in a terminal of 132 by 34. Types `typed` once all of `awaited` was shown, and
+/// Runs the program in a terminal of 132 by 34. Types `keys` once all of `awaited` was shown, and
 /// again until the program ends. Returns its exit code and its output.
-fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str) -> (i32, String) {
+fn in_terminal(server: &RedisServer, args: &str, awaited: &[&str], keys: &str) -> (i32, String) {
     let program = env!("CARGO_BIN_EXE_caracal-streams");
     let mut child = Command::new("script")
-        .args(["-qec", &format!("stty rows 34 cols 132; exec '{program}' {words}"), "/dev/null"])
+        .args(["-qec", &format!("stty rows 34 cols 132; exec '{program}' {args}"), "/dev/null"])
         .env("TERM", "xterm-256color")
         .env("REDIS_URL", server.url())
         .env("STREAMS_HMAC_KEY", KEY)
@@ -39,7 +39,7 @@ fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str)
             let is_shown = |part: &&str| shown.lock().unwrap().contains(*part);
             if awaited.iter().all(is_shown) {
                 // Input after the program's end has no effect.
-                let _ = keyboard.write_all(typed.as_bytes());
+                let _ = keyboard.write_all(keys.as_bytes());
             }
             std::thread::sleep(Duration::from_millis(100));
         };
@@ -49,31 +49,31 @@ fn in_terminal(server: &RedisServer, words: &str, awaited: &[&str], typed: &str)
 }
 
 #[test]
-fn asks_in_a_terminal_and_accepts_no() {
+fn confirms_in_a_terminal_and_accepts_no() {
     let server = RedisServer::start();
     let publish = "publish revoke --zone z-1 --session ar-1";
     let (code, shown) = in_terminal(&server, publish, &["Publish? [y/N]"], "n\n");
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("revoke ar-1"), "{shown}");
-    assert_eq!(hand(&server).number("EXISTS caracal.sessions.revoke"), 0);
+    assert_eq!(client(&server).number("EXISTS caracal.sessions.revoke"), 0);
     let (code, shown) = in_terminal(&server, publish, &["Publish? [y/N]"], "y\n");
     assert_eq!(code, 0, "{shown}");
-    assert_eq!(hand(&server).number("XLEN caracal.sessions.revoke"), 1);
+    assert_eq!(client(&server).number("XLEN caracal.sessions.revoke"), 1);
 }
 
 #[test]
 fn watch_uses_and_restores_the_screen() {
     let server = RedisServer::start();
     at(&server).run("publish --yes revoke --zone z-1 --session ar-77").with_code(0);
-    hand(&server).run("XADD caracal.keys.invalidate * zone_id z-1");
+    client(&server).run("XADD caracal.keys.invalidate * zone_id z-1");
     let parts = ["caracal-streams watch", "staleness", "horizon", "ar-77", "REJECTED", "live"];
     let ended = AtomicBool::new(false);
     let (code, shown) = std::thread::scope(|scope| {
         // The streams are never idle; the view must still become live.
         scope.spawn(|| {
-            let mut hand = hand(&server);
+            let mut client = client(&server);
             while !ended.load(Ordering::Relaxed) {
-                hand.run("XADD caracal.keys.invalidate * zone_id z-1");
+                client.run("XADD caracal.keys.invalidate * zone_id z-1");
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -125,9 +125,9 @@ fn signal_restores_the_terminal() {
     for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("-QUIT", 131)] {
         let after = ended_by(&server, signal);
         assert!(after.starts_with(&format!("{code}.")), "{signal}: {after}");
-        let words: Vec<_> = after.split([' ', ';', '\r', '\n']).collect();
+        let modes: Vec<_> = after.split([' ', ';', '\r', '\n']).collect();
         for mode in ["icanon", "echo", "isig", "opost"] {
-            assert!(words.contains(&mode), "{signal}: {mode} is off: {after}");
+            assert!(modes.contains(&mode), "{signal}: {mode} is off: {after}");
         }
     }
 }

@@ -37,13 +37,13 @@ fn names_the_unusable_file() {
     assert_names(&fault(&[ca, cert, (KEY, "other.key")]), KEY);
     assert_names(&fault(&[ca, cert, (KEY, "nowhere")]), KEY);
     // All files are valid: now the server is missing.
-    fault(&[ca, cert, key]).says(&["REDIS_URL"]);
+    fault(&[ca, cert, key]).prints(&["REDIS_URL"]);
     // The address that lacks TLS.
     let plain = verify(&folder, "redis://localhost:1", &[ca]);
-    plain.says(&["rediss:// in REDIS_URL"]);
+    plain.prints(&["rediss:// in REDIS_URL"]);
     let primary = program().env("REDIS_URL", tls).env("REDIS_PRIMARY_URL", "redis://localhost:2");
     let primary = primary.env(CA, &folder.path().join("ca.pem")).run("verify").with_code(2);
-    primary.says(&["rediss:// in REDIS_PRIMARY_URL"]);
+    primary.prints(&["rediss:// in REDIS_PRIMARY_URL"]);
 }
 
 #[test]
@@ -64,11 +64,11 @@ fn names_the_untrusted_certificate() {
     });
     let publish = publish.env("CARACAL_MODE", "dev").run("publish --yes keys --zone z-1");
     for ended in [doctor(&url, &own), verify(&folder, &url, &own), publish.with_code(2)] {
-        ended.says(&["UnknownIssuer", "set REDIS_TLS_CA_FILE"]);
+        ended.prints(&["UnknownIssuer", "set REDIS_TLS_CA_FILE"]);
     }
     let all = [&[(CA, "ca.pem")], own.as_slice()].concat();
     let other_name = format!("rediss://127.0.0.1:{port}");
-    verify(&folder, &other_name, &all).says(&["certificate is for another name"]);
+    verify(&folder, &other_name, &all).prints(&["certificate is for another name"]);
     // Without a client certificate: the alert may be lost with the connection.
-    verify(&folder, &url, &[(CA, "ca.pem")]).says(&["REDIS_TLS_CERT_FILE"]);
+    verify(&folder, &url, &[(CA, "ca.pem")]).prints(&["REDIS_TLS_CERT_FILE"]);
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::program::{KEY, at, hand, program};
+use crate::program::{KEY, at, client, program};
 use crate::redis_server::RedisServer;
 
 #[test]
@@ -17,19 +17,19 @@ fn names_the_script_that_blocks_the_server() {
         assert!(start.elapsed().as_secs() < 30, "the script does not start");
         std::thread::sleep(Duration::from_millis(20));
     }
-    for words in ["doctor", "verify", "watch --until-idle"] {
-        at(&server).run(words).with_code(2).says(&["BUSY", "a script blocks the server"]);
+    for args in ["doctor", "verify", "watch --until-idle"] {
+        at(&server).run(args).with_code(2).prints(&["BUSY", "a script blocks the server"]);
     }
 }
 
 #[test]
 fn names_the_limit_on_connections() {
     let server = RedisServer::start();
-    let mut held = hand(&server);
+    let mut held = client(&server);
     held.run("CONFIG SET maxclients 1");
-    for words in ["doctor", "verify"] {
-        let refused = at(&server).run(words).with_code(2);
-        refused.says(&["maxclients"]);
+    for args in ["doctor", "verify"] {
+        let refused = at(&server).run(args).with_code(2);
+        refused.prints(&["maxclients"]);
     }
     held.run("CONFIG SET maxclients 1000");
     at(&server).run("verify").with_code(1);
@@ -39,19 +39,19 @@ fn names_the_limit_on_connections() {
 fn names_the_moving_slot() {
     let node = ["--cluster-enabled", "yes", "--appendonly", "yes"];
     let nodes = [RedisServer::start_with(&node), RedisServer::start_with(&node)];
-    let mut hands = nodes.each_ref().map(hand);
-    hands[0].run("CLUSTER ADDSLOTSRANGE 0 16383");
-    hands[0].run(&format!("CLUSTER MEET 127.0.0.1 {}", nodes[1].port()));
-    let id = |hand: &mut crate::program::Hand| {
-        let redis::Value::BulkString(id) = hand.run("CLUSTER MYID") else { panic!("no id") };
+    let mut clients = nodes.each_ref().map(client);
+    clients[0].run("CLUSTER ADDSLOTSRANGE 0 16383");
+    clients[0].run(&format!("CLUSTER MEET 127.0.0.1 {}", nodes[1].port()));
+    let id = |client: &mut crate::program::RedisClient| {
+        let redis::Value::BulkString(id) = client.run("CLUSTER MYID") else { panic!("no id") };
         String::from_utf8(id).unwrap()
     };
-    let ids = [id(&mut hands[0]), id(&mut hands[1])];
+    let ids = [id(&mut clients[0]), id(&mut clients[1])];
     let start = Instant::now();
-    for (number, hand) in hands.iter_mut().enumerate() {
+    for (number, client) in clients.iter_mut().enumerate() {
         let other = &ids[1 - number];
-        while !(format!("{:?}", hand.run("CLUSTER INFO")).contains("cluster_state:ok")
-            && format!("{:?}", hand.run("CLUSTER NODES")).contains(other))
+        while !(format!("{:?}", client.run("CLUSTER INFO")).contains("cluster_state:ok")
+            && format!("{:?}", client.run("CLUSTER NODES")).contains(other))
         {
             assert!(start.elapsed().as_secs() < 30, "the cluster does not come up");
             std::thread::sleep(Duration::from_millis(20));
@@ -62,12 +62,12 @@ fn names_the_moving_slot() {
         program().env("REDIS_CLUSTER_NODES", &seed).env("STREAMS_HMAC_KEY", KEY)
     };
     on().run("provision").with_code(0);
-    let slot = hands[0].number("CLUSTER KEYSLOT caracal.sessions.revoke");
-    hands[1].run(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0]));
-    hands[0].run(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1]));
+    let slot = clients[0].number("CLUSTER KEYSLOT caracal.sessions.revoke");
+    clients[1].run(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0]));
+    clients[0].run(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1]));
     let port = nodes[1].port();
-    hands[0].run(&format!("MIGRATE 127.0.0.1 {port} caracal.sessions.revoke 0 5000"));
-    for words in ["doctor", "verify"] {
-        on().run(words).with_code(2).says(&["ASK", "slot is moving"]);
+    clients[0].run(&format!("MIGRATE 127.0.0.1 {port} caracal.sessions.revoke 0 5000"));
+    for args in ["doctor", "verify"] {
+        on().run(args).with_code(2).prints(&["ASK", "slot is moving"]);
     }
 }

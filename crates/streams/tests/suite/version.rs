@@ -46,8 +46,8 @@ fn age(answer: &mut [u8]) {
 fn rejects_server_before_7_with_the_reason() {
     let server = RedisServer::start();
     let url = format!("redis://127.0.0.1:{}", aged(&server));
-    let run = |words| at(&server).env("REDIS_URL", &url).run(words).with_code(2);
-    run("doctor").says(&["BROKEN", "Redis 6", "7.0", "upgrade Redis"]);
-    run("provision").says(&["Redis 6", "7.0"]);
-    run("watch --until-idle").says(&["Redis 6", "7.0"]);
+    let run = |args| at(&server).env("REDIS_URL", &url).run(args).with_code(2);
+    run("doctor").prints(&["BROKEN", "Redis 6", "7.0", "upgrade Redis"]);
+    run("provision").prints(&["Redis 6", "7.0"]);
+    run("watch --until-idle").prints(&["Redis 6", "7.0"]);
 }

@@ -3,12 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::program::{KEY, OTHER_KEY, at, hand, program};
+use crate::program::{KEY, OTHER_KEY, at, client, program};
 use crate::redis_server::RedisServer;
 
 fn publish(server: &RedisServer, id: &str) -> String {
-    let words = format!("publish --yes --json revoke --zone z-1 --session {id}");
-    let published = at(server).run(&words).with_code(0).object();
+    let args = format!("publish --yes --json revoke --zone z-1 --session {id}");
+    let published = at(server).run(&args).with_code(0).object();
     published["id"].as_str().unwrap().to_owned()
 }
 
@@ -16,15 +16,15 @@ fn publish(server: &RedisServer, id: &str) -> String {
 fn shows_messages_from_an_id_and_by_count() {
     let server = RedisServer::start();
     let ids = ["ar-1", "ar-2", "ar-3"].map(|id| publish(&server, id));
-    let shown = |words: &str| -> Vec<String> {
-        let told = at(&server).run(&format!("watch --json {words}")).with_code(0).json();
-        told.iter().map(|told| told["id"].as_str().unwrap().to_owned()).collect()
+    let shown = |args: &str| -> Vec<String> {
+        let output = at(&server).run(&format!("watch --json {args}")).with_code(0).json();
+        output.iter().map(|output| output["id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(shown("--until-idle"), ids);
     assert_eq!(shown(&format!("--until-idle --from {}", ids[1])), ids[1..]);
     assert_eq!(shown("--until-idle --since 1h"), ids);
     assert_eq!(shown("--from 0 --count 2"), ids[..2]);
-    at(&server).run("watch --from 0 --count 1").says(&["revoke ar-1", "zone z-1", "operator"]);
+    at(&server).run("watch --from 0 --count 1").prints(&["revoke ar-1", "zone z-1", "operator"]);
 }
 
 #[test]
@@ -60,17 +60,17 @@ fn follows_new_messages() {
 fn shows_message_of_another_key_as_rejected() {
     let server = RedisServer::start();
     publish(&server, "ar-1");
-    let told = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("watch --until-idle --json");
-    let told = told.with_code(0).object();
-    assert_eq!((&told["outcome"], &told["reason"]), (&"rejected".into(), &"signature".into()));
+    let output = at(&server).env("STREAMS_HMAC_KEY", OTHER_KEY).run("watch --until-idle --json");
+    let output = output.with_code(0).object();
+    assert_eq!((&output["outcome"], &output["reason"]), (&"rejected".into(), &"signature".into()));
 }
 
 #[test]
 fn messages_cannot_rewrite_the_terminal() {
     let server = RedisServer::start();
     let reason = "\u{1b}[2J\u{202e}evil";
-    let words = ["publish", "--yes", "revoke", "--zone", "z", "--session", "a", "--reason", reason];
-    at(&server).run_with(&words).with_code(0);
+    let args = ["publish", "--yes", "revoke", "--zone", "z", "--session", "a", "--reason", reason];
+    at(&server).run_with(&args).with_code(0);
     let shown = at(&server).run("watch --until-idle").with_code(0);
     assert!(!shown.out.contains(['\u{1b}', '\u{202e}']), "{}", shown.out);
     assert!(shown.out.contains("evil"));
@@ -80,11 +80,11 @@ fn messages_cannot_rewrite_the_terminal() {
 fn outage_ends_watch_only_with_until_idle() {
     let mut server = RedisServer::start();
     server.kill();
-    at(&server).run("watch --until-idle").with_code(2).says(&["REDIS_URL"]);
+    at(&server).run("watch --until-idle").with_code(2).prints(&["REDIS_URL"]);
     let no_key = program().env("REDIS_URL", &server.url()).run("watch");
-    no_key.with_code(2).says(&["STREAMS_HMAC_KEY"]);
+    no_key.with_code(2).prints(&["STREAMS_HMAC_KEY"]);
     server.restart();
-    hand(&server).run("PING");
+    client(&server).run("PING");
     at(&server).run("watch --until-idle").with_code(0);
 }
 
@@ -124,13 +124,13 @@ fn ends_once_its_reader_is_gone() {
 #[test]
 fn names_the_delegations_that_a_message_ends() {
     let server = RedisServer::start();
-    let words = "publish --yes delegation --zone z-1 --event";
-    at(&server).run(&format!("{words} create --edge de-1 --epoch 41")).with_code(0);
-    at(&server).run(&format!("{words} revoke --edge de-1 --epoch 42")).with_code(0);
-    at(&server).run(&format!("{words} expire --edge de-2 --edge de-3 --epoch 43")).with_code(0);
-    let told = at(&server).run("watch --until-idle --json").with_code(0).json();
-    assert_eq!(told[0].get("ended"), None, "{told:?}");
-    assert_eq!(told[1]["ended"], serde_json::json!(["de-1"]));
-    assert_eq!(told[1]["effect"], serde_json::json!({"epoch": ["z-1", 42]}));
-    assert_eq!(told[2]["ended"], serde_json::json!(["de-2", "de-3"]));
+    let args = "publish --yes delegation --zone z-1 --event";
+    at(&server).run(&format!("{args} create --edge de-1 --epoch 41")).with_code(0);
+    at(&server).run(&format!("{args} revoke --edge de-1 --epoch 42")).with_code(0);
+    at(&server).run(&format!("{args} expire --edge de-2 --edge de-3 --epoch 43")).with_code(0);
+    let output = at(&server).run("watch --until-idle --json").with_code(0).json();
+    assert_eq!(output[0].get("ended"), None, "{output:?}");
+    assert_eq!(output[1]["ended"], serde_json::json!(["de-1"]));
+    assert_eq!(output[1]["effect"], serde_json::json!({"epoch": ["z-1", 42]}));
+    assert_eq!(output[2]["ended"], serde_json::json!(["de-2", "de-3"]));
 }
