@@ -37,8 +37,8 @@ const MAX_CUTS: u32 = 10;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut watch = StreamTail::open(&Settings::from_env()?, Some(StreamId::ZERO)).await?;
 /// loop {
-///     let round = watch.round(Duration::from_secs(1), |sighting| {
-///         println!("{} {}", sighting.stream, sighting.id);
+///     let round = watch.round(Duration::from_secs(1), |message| {
+///         println!("{} {}", message.stream, message.id);
 ///     });
 ///     if round.await?.is_idle {
 ///         break;

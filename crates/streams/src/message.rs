@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// the order on the wire, in which a name may be repeated. `fields_hex` holds pairs of hex digits,
 /// for bytes that are not UTF-8.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct InputMessage {
     pub(crate) stream: Stream,
     pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -35,7 +35,7 @@ struct Wrapped {
 #[derive(Default)]
 struct Pairs(Vec<(String, String)>);
 
-impl Given {
+impl InputMessage {
     /// Reads a message from `input`. `stream` is needed if the message does not name its stream.
     pub(crate) fn read(stream: Option<Stream>, input: impl Read) -> Result<Self, Failure> {
         let mut text = String::new();
@@ -44,18 +44,18 @@ impl Given {
     }
 
     fn parse(stream: Option<Stream>, text: &str) -> Result<Self, Failure> {
-        let unlike = |error| Failure::new(format!("the message on standard input: {error}"));
-        let wrapped: Wrapped = serde_json::from_str(text).map_err(unlike)?;
+        let invalid = |error| Failure::new(format!("the message on standard input: {error}"));
+        let wrapped: Wrapped = serde_json::from_str(text).map_err(invalid)?;
         let named = wrapped.stream.as_deref().map(|name| {
             Stream::from_name(name).ok_or_else(|| {
                 Failure::new("the message on standard input: followers do not read its stream")
             })
         });
         let stream = match (stream, named.transpose()?) {
-            (Some(asked), Some(named)) if asked != named => {
+            (Some(from_flag), Some(named)) if from_flag != named => {
                 return Err(Failure::new("--stream: differs from the stream in the message"));
             }
-            (asked, named) => asked.or(named).ok_or_else(|| {
+            (from_flag, named) => from_flag.or(named).ok_or_else(|| {
                 Failure::new("--stream: set it, or add \"stream\" to the message")
             })?,
         };
@@ -131,7 +131,7 @@ mod tests {
 
     fn fields(text: &str) -> Vec<(String, String)> {
         let text_of = |bytes| String::from_utf8(bytes).unwrap();
-        let given = Given::parse(Some(Stream::KeysInvalidate), text).unwrap();
+        let given = InputMessage::parse(Some(Stream::KeysInvalidate), text).unwrap();
         given.fields.into_iter().map(|(name, value)| (text_of(name), text_of(value))).collect()
     }
 
@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn message_needs_one_stream_and_valid_hex() {
-        assert!(Given::parse(None, r#"{"fields":{}}"#).is_err());
-        assert!(Given::parse(None, r#"{"stream":"caracal.audit.events","fields":{}}"#).is_err());
+        assert!(InputMessage::parse(None, r#"{"fields":{}}"#).is_err());
+        assert!(InputMessage::parse(None, r#"{"stream":"caracal.audit.events","fields":{}}"#).is_err());
         let other = r#"{"stream":"caracal.sessions.revoke","fields":{}}"#;
-        assert!(Given::parse(Some(Stream::KeysInvalidate), other).is_err());
-        assert!(Given::parse(None, other).is_ok());
+        assert!(InputMessage::parse(Some(Stream::KeysInvalidate), other).is_err());
+        assert!(InputMessage::parse(None, other).is_ok());
         assert!(hex("abc").is_none() && hex("zz").is_none());
     }
 }

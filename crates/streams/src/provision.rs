@@ -96,9 +96,9 @@ impl Report {
                 .collect(),
         };
         let streams: Vec<_> = found.iter().map(line).collect();
-        let is_there = |state| matches!(state, State::Present | State::Made);
+        let exists = |state| matches!(state, State::Present | State::Made);
         let provisioned = streams.iter().all(|line| {
-            is_there(line.state) && line.groups.iter().all(|group| is_there(group.state))
+            exists(line.state) && line.groups.iter().all(|group| exists(group.state))
         });
         Self { provisioned, streams }
     }
@@ -110,9 +110,9 @@ impl Report {
             return Ok(());
         }
         for line in &self.streams {
-            writeln!(out, "{:10} {}", line.state.word(), line.stream)?;
+            writeln!(out, "{:10} {}", line.state.label(), line.stream)?;
             for GroupLine { group, state } in &line.groups {
-                writeln!(out, "{:10}   group {group}", state.word())?;
+                writeln!(out, "{:10}   group {group}", state.label())?;
             }
         }
         for line in self.streams.iter().filter(|line| line.is_over) {
@@ -138,7 +138,7 @@ impl Report {
 }
 
 impl State {
-    const fn word(self) -> &'static str {
+    const fn label(self) -> &'static str {
         match self {
             Self::Present => "there",
             Self::Made => "made",

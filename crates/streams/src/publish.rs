@@ -27,10 +27,10 @@ pub(crate) async fn publish(
     out: &mut impl Write,
 ) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
-    let notices = notices(&args.what, SystemTime::now())?;
+    let messages = messages(&args.what, SystemTime::now())?;
     let mut question = String::new();
-    for notice in &notices {
-        question.push_str(&rehearse(&settings, notice)?);
+    for message in &messages {
+        question.push_str(&preview(&settings, message)?);
         question.push('\n');
     }
     question.push_str("Publish?");
@@ -42,9 +42,9 @@ pub(crate) async fn publish(
         Ok(publisher) => publisher,
         Err(error) => return Err(cause(&settings).await.unwrap_or_else(|| error.into())),
     };
-    for notice in notices {
-        let stream = notice.stream().name();
-        let id = publisher.publish(notice).await?.to_string();
+    for message in messages {
+        let stream = message.stream().name();
+        let id = publisher.publish(message).await?.to_string();
         if args.json {
             serde_json::to_writer(&mut *out, &Published { stream, id })?;
             writeln!(out)?;
@@ -65,10 +65,10 @@ async fn cause(settings: &Settings) -> Option<Failure> {
 
 /// Returns the messages to publish for a command line. As the Coordinator does, it publishes a
 /// suspension to two streams, and a resumption to one.
-fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>, Failure> {
-    let notice = match what {
+fn messages(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>, Failure> {
+    let message = match what {
         PublishCommand::Revoke { zone, session, root, agent_session, delegation, reason } => {
-            let mut notice = MessageBuilder::revoke(zone, reason);
+            let mut message = MessageBuilder::revoke(zone, reason);
             let named = [session, root, agent_session, delegation];
             if named.iter().all(|id| id.is_none()) {
                 return Err(Failure::new(
@@ -81,15 +81,15 @@ fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>
                     .chain([MessageBuilder::delegation_edge
                         as fn(MessageBuilder, &str) -> MessageBuilder]);
             for (id, add) in named.into_iter().zip(add) {
-                notice = id.iter().fold(notice, |notice, id| add(notice, id));
+                message = id.iter().fold(message, |message, id| add(message, id));
             }
-            notice
+            message
         }
         PublishCommand::Keys { zone } => MessageBuilder::keys(zone),
         PublishCommand::Policy { zone, policy_set, version } => {
             let named = [("policy_set_id", policy_set), ("policy_set_version_id", version)];
-            named.into_iter().fold(MessageBuilder::policies(zone), |notice, (name, id)| {
-                id.iter().fold(notice, |notice, id| notice.with(name, id))
+            named.into_iter().fold(MessageBuilder::policies(zone), |message, (name, id)| {
+                id.iter().fold(message, |message, id| message.with(name, id))
             })
         }
         PublishCommand::Delegation { zone, event, edges, epoch } => {
@@ -109,7 +109,7 @@ fn notices(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>
             MessageBuilder::resume(&args.zone, &args.agent_session, at)
         }
     };
-    Ok(vec![notice])
+    Ok(vec![message])
 }
 
 fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
@@ -119,17 +119,17 @@ fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
 }
 
 /// Verifies a message as a consumer would. Returns its effect as text.
-fn rehearse(settings: &Settings, notice: &MessageBuilder) -> Result<String, Failure> {
-    let stream: Stream = notice.stream();
-    let fields = notice.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
+fn preview(settings: &Settings, message: &MessageBuilder) -> Result<String, Failure> {
+    let stream: Stream = message.stream();
+    let fields = message.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
     let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let refused = |why: &dyn std::fmt::Display| {
+    let rejected = |why: &dyn std::fmt::Display| {
         Failure::new(format!("consumers would reject this message: {why}"))
     };
     let event = settings.keys().verify(&Message::new(stream, &wire));
-    let event = event.map_err(|rejection| refused(&rejection))?;
+    let event = event.map_err(|rejection| rejected(&rejection))?;
     if event.is_recut() {
-        return Err(refused(&"it looks like a re-cut message"));
+        return Err(rejected(&"it looks like a re-cut message"));
     }
     let zone = event.zone().map(|zone| plain(zone.as_str()).into_owned()).unwrap_or_default();
     Ok(format!("{stream}: {} · zone {zone}", changes(event.changes())))
@@ -147,10 +147,10 @@ mod tests {
             agent_session: "gs-1".into(),
             at: Some(at),
         };
-        let told = notices(&PublishCommand::Suspend(what), SystemTime::now()).unwrap();
-        let keys: Vec<_> = told
+        let messages = messages(&PublishCommand::Suspend(what), SystemTime::now()).unwrap();
+        let keys: Vec<_> = messages
             .into_iter()
-            .map(|notice| notice.into_fields(None, SystemTime::now()))
+            .map(|message| message.into_fields(None, SystemTime::now()))
             .filter_map(|fields| fields.into_iter().find(|(name, _)| name == "dedupe_key"))
             .map(|(_, value)| value)
             .collect();

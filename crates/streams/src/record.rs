@@ -79,11 +79,11 @@ impl<'e> Record<'e> {
     /// Returns one line for people, safe for a terminal.
     pub(crate) fn line(&self) -> String {
         let id = self.id.map(|id| format!(" {id}")).unwrap_or_default();
-        format!("{} {}{id}: {}", self.outcome, self.stream, self.words())
+        format!("{} {}{id}: {}", self.outcome, self.stream, self.text())
     }
 
     /// Returns the changes, or the reason of the rejection, as text that is safe for a terminal.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut line = match self.detail {
             Some(rejection) => rejection.to_string(),
             None => changes(self.changes),
@@ -92,8 +92,8 @@ impl<'e> Record<'e> {
         if let Some(zone) = self.zone {
             let _ = write!(line, " · zone {}", plain(zone));
         }
-        if let Some(said) = self.said {
-            let _ = write!(line, " · {}", plain(said));
+        if let Some(reason) = self.said {
+            let _ = write!(line, " · {}", plain(reason));
         }
         if self.is_applied() && self.dead_letter {
             line.push_str(" · re-cut: also a dead letter");
@@ -107,31 +107,31 @@ pub(crate) fn changes(changes: &[Change<'_>]) -> String {
     if changes.is_empty() {
         return "no change".to_owned();
     }
-    let words = changes.iter().map(|change| match change {
+    let texts = changes.iter().map(|change| match change {
         Change::Revoke(anchor) => format!("revoke {}", plain(anchor.as_str())),
-        Change::Suspend(told) => format!("suspend {}", plain(told.session.as_str())),
-        Change::Resume(told) => format!("resume {}", plain(told.session.as_str())),
-        Change::DelegationEpoch(told) => {
-            let ended = match told.ended.len() {
+        Change::Suspend(change) => format!("suspend {}", plain(change.session.as_str())),
+        Change::Resume(change) => format!("resume {}", plain(change.session.as_str())),
+        Change::DelegationEpoch(change) => {
+            let ended = match change.ended.len() {
                 0 => String::new(),
                 1 => ", one delegation ends".to_owned(),
                 count => format!(", {count} delegations end"),
             };
-            format!("delegation epoch {}{ended}", told.epoch)
+            format!("delegation epoch {}{ended}", change.epoch)
         }
         Change::ForgetKeys(_) => "forget the zone's keys".to_owned(),
-        Change::ReloadPolicy(told) => match &told.version {
+        Change::ReloadPolicy(change) => match &change.version {
             Some(version) => format!("reload the zone's policy, version {}", plain(version)),
             None => "reload the zone's policy".to_owned(),
         },
     });
-    words.collect::<Vec<_>>().join(", ")
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the delegations that a message ends.
 fn ended_by<'e>(changes: &'e [Change<'e>]) -> impl Iterator<Item = &'e str> {
     let ended = changes.iter().filter_map(|change| match change {
-        Change::DelegationEpoch(told) => Some(&told.ended),
+        Change::DelegationEpoch(change) => Some(&change.ended),
         _ => None,
     });
     ended.flatten().map(|edge| edge.as_str())

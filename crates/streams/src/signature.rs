@@ -6,7 +6,7 @@ use caracal_revocation_event::{Message, sign as add_signature};
 use serde::Serialize;
 
 use crate::cli::{CheckArgs, SignArgs};
-use crate::message::Given;
+use crate::message::InputMessage;
 use crate::outcome::{Failure, Outcome};
 use crate::record::Record;
 use crate::settings::Sources;
@@ -28,7 +28,7 @@ pub(crate) fn sign(
     let key = settings.keys().signing_key();
     let key =
         key.ok_or_else(|| Failure::new("STREAMS_HMAC_KEY: not set: nothing can be signed"))?;
-    let given = Given::read(args.stream, std::io::stdin())?;
+    let given = InputMessage::read(args.stream, std::io::stdin())?;
     let mut fields = Vec::with_capacity(given.fields.len() + 1);
     for (name, value) in given.fields {
         fields.push((text(name)?, text(value)?));
@@ -53,7 +53,7 @@ pub(crate) fn check(
     out: &mut impl Write,
 ) -> Result<Outcome, Failure> {
     let settings = sources.keys()?;
-    let given = Given::read(args.stream, std::io::stdin())?;
+    let given = InputMessage::read(args.stream, std::io::stdin())?;
     let fields: Vec<_> = given.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
     let verified = settings.keys().verify(&Message::new(given.stream, &fields));
     let record = Record::of(given.stream, verified.as_ref().map_err(|rejection| *rejection));

@@ -63,9 +63,9 @@ mod tests {
 
     #[test]
     fn formats_times_in_a_suitable_unit() {
-        let told = [40, 40_000, 4_200_000, 90_000_000, 600_000_000]
+        let shown = [40, 40_000, 4_200_000, 90_000_000, 600_000_000]
             .map(|micros| span(Duration::from_micros(micros)));
-        assert_eq!(told, ["40 µs", "40 ms", "4.2 s", "90 s", "10 min"]);
+        assert_eq!(shown, ["40 µs", "40 ms", "4.2 s", "90 s", "10 min"]);
         assert_eq!(span(Duration::from_secs(259_200)), "3 d");
         assert_eq!(time_of(StreamId::new(1_795_168_800_123, 7)), "2026-11-20T10:00:00.123Z");
         assert_eq!(time_of(StreamId::new(u64::MAX, 0)), format!("{} ms", u64::MAX));

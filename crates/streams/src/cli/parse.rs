@@ -31,22 +31,22 @@ pub(super) fn from(text: &str) -> Result<From, String> {
 
 /// Parses a whole number of seconds, minutes, hours or days.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let unlike = || "expected a time span, such as 30s, 15m, 2h or 1d".to_owned();
-    let unit = text.chars().last().ok_or_else(unlike)?;
+    let invalid = || "expected a time span, such as 30s, 15m, 2h or 1d".to_owned();
+    let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,
         'h' => 60 * 60,
         'd' => 24 * 60 * 60,
-        _ => return Err(unlike()),
+        _ => return Err(invalid()),
     };
-    let digits = text.strip_suffix(unit).ok_or_else(unlike)?;
-    let number: u64 = digits.parse().map_err(|_| unlike())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(unlike)
+    let digits = text.strip_suffix(unit).ok_or_else(invalid)?;
+    let number: u64 = digits.parse().map_err(|_| invalid())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(invalid)
 }
 
 /// Parses an id for a message: text of one line, not empty and not `null`.
-pub(super) fn word(text: &str) -> Result<String, String> {
+pub(super) fn one_line(text: &str) -> Result<String, String> {
     match text {
         "" | "null" => Err("consumers would treat it as absent".to_owned()),
         _ if text.contains('\n') => Err("contains a newline: consumers would ignore it".to_owned()),

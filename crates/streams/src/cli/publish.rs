@@ -30,52 +30,52 @@ pub(crate) enum PublishCommand {
     /// Revoke authority records, sessions and delegations, permanently
     Revoke {
         /// The zone
-        #[arg(long, value_parser = parse::word)]
+        #[arg(long, value_parser = parse::one_line)]
         zone: String,
         /// An authority record (session_id)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         session: Option<String>,
         /// A root authority record (root_sid)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         root: Option<String>,
         /// A governed session (agent_session_id)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         agent_session: Option<String>,
         /// A delegation (delegation_edge_id)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         delegation: Option<String>,
         /// The reason, for the log
-        #[arg(long, default_value = "operator", value_parser = parse::word)]
+        #[arg(long, default_value = "operator", value_parser = parse::one_line)]
         reason: String,
     },
     /// Make services forget a zone's keys, and all tokens verified with them
     Keys {
         /// The zone
-        #[arg(long, value_parser = parse::word)]
+        #[arg(long, value_parser = parse::one_line)]
         zone: String,
     },
     /// Make services reload a zone's policy bundle
     Policy {
         /// The zone
-        #[arg(long, value_parser = parse::word)]
+        #[arg(long, value_parser = parse::one_line)]
         zone: String,
         /// The policy set (policy_set_id)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         policy_set: Option<String>,
         /// The version that is in force (policy_set_version_id)
-        #[arg(long, value_name = "ID", value_parser = parse::word)]
+        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
         version: Option<String>,
     },
     /// Move a zone's delegation graph to an epoch
     Delegation {
         /// The zone
-        #[arg(long, value_parser = parse::word)]
+        #[arg(long, value_parser = parse::one_line)]
         zone: String,
         /// The event of the delegations
         #[arg(long, value_enum)]
         event: EdgeEvent,
         /// A delegation; repeat the flag only for expire
-        #[arg(long = "edge", value_name = "ID", required = true, value_parser = parse::word)]
+        #[arg(long = "edge", value_name = "ID", required = true, value_parser = parse::one_line)]
         edges: Vec<String>,
         /// The epoch; services keep the highest that they receive
         #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
@@ -90,10 +90,10 @@ pub(crate) enum PublishCommand {
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
     /// The zone
-    #[arg(long, value_parser = parse::word)]
+    #[arg(long, value_parser = parse::one_line)]
     pub(crate) zone: String,
     /// The governed session (agent_session_id)
-    #[arg(long, value_name = "ID", value_parser = parse::word)]
+    #[arg(long, value_name = "ID", value_parser = parse::one_line)]
     pub(crate) agent_session: String,
     /// The time of the event, ISO 8601 [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse::occurred)]

@@ -30,7 +30,7 @@ pub(crate) enum RetentionCommand {
 impl RetentionArgs {
     /// Returns `true` if this stream was asked for.
     pub(crate) fn concerns(&self, stream: &str) -> bool {
-        self.streams.is_empty() || self.streams.iter().any(|asked| asked == stream)
+        self.streams.is_empty() || self.streams.iter().any(|name| name == stream)
     }
 }
 

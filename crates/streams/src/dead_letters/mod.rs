@@ -82,7 +82,7 @@ pub(crate) async fn dead_letters(
                 if done.is_err() {
                     outcome = Outcome::Negative;
                 }
-                tell(&letter, done, args.json, out)?;
+                write_result(&letter, done, args.json, out)?;
             }
             Ok(outcome)
         }
@@ -121,8 +121,8 @@ async fn each(
         let letters = inspector.dead_letters(stream, cursor).await?;
         let Some(last) = letters.last() else { return Ok(()) };
         cursor = last.id;
-        let asked = letters.into_iter().filter(|it| picked.takes(it.id, it.cause()));
-        asked.into_iter().try_for_each(&mut take)?;
+        let selected = letters.into_iter().filter(|it| picked.takes(it.id, it.cause()));
+        selected.into_iter().try_for_each(&mut take)?;
     }
 }
 
@@ -159,7 +159,7 @@ async fn replay(
     let id = match inspector.replay(letter, settings.keys(), stored.stream).await {
         Ok(id) => id,
         Err(ReplayError::Inspect(error)) => return Err(error.into()),
-        Err(refused) => return Ok(Err(refused.to_string())),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     if !keep {
         inspector.drop_dead_letters(stored.stream, &[stored.id]).await?;
@@ -168,7 +168,7 @@ async fn replay(
 }
 
 /// Writes the result of one replay.
-fn tell(
+fn write_result(
     letter: &StoredLetter,
     done: Result<StreamId, String>,
     json: bool,

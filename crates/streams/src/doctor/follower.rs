@@ -4,7 +4,7 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{NotReady, OutageCause};
 
 use super::finding::Finding;
-use super::gather::{DAY, Evidence, Judged, Replay};
+use super::gather::{DAY, Evidence, StreamOutcomes, Replay};
 use crate::text::plain;
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
@@ -21,7 +21,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
 }
 
 fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
-    let applied: u64 = replay.streams.iter().map(|judged| judged.applied).sum();
+    let applied: u64 = replay.streams.iter().map(|outcomes| outcomes.applied).sum();
     let mut findings = Vec::new();
     findings.push(match replay.not_ready {
         None => Finding::fine("follower", format!("{applied} messages of the last day applied")),
@@ -54,13 +54,13 @@ fn of_replay(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
     }
     findings.extend(keys(replay, has_previous_key));
     let streams = Stream::ALL.into_iter().zip(&replay.streams);
-    findings.extend(streams.filter_map(|(stream, judged)| refused(stream, judged)));
+    findings.extend(streams.filter_map(|(stream, outcomes)| rejected_messages(stream, outcomes)));
     findings
 }
 
 fn keys(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
     let [current, previous, unsigned] = replay.keys;
-    let failed: u64 = replay.streams.iter().map(|judged| judged.bad_signatures).sum();
+    let failed: u64 = replay.streams.iter().map(|outcomes| outcomes.bad_signatures).sum();
     let seen = format!(
         "in the last day: current key {current}, previous key {previous}, no accepted key {failed}"
     );
@@ -85,11 +85,11 @@ fn keys(replay: &Replay, has_previous_key: bool) -> Vec<Finding> {
     findings
 }
 
-fn refused(stream: Stream, judged: &Judged) -> Option<Finding> {
-    let last = judged.last_refused?;
+fn rejected_messages(stream: Stream, outcomes: &StreamOutcomes) -> Option<Finding> {
+    let last = outcomes.last_rejected?;
     let seen = format!(
         "{} rejected for their signature, {} as malformed or ambiguous; the last is {last}",
-        judged.bad_signatures, judged.unusable
+        outcomes.bad_signatures, outcomes.unusable
     );
     Some(
         Finding::warning("refused", seen)

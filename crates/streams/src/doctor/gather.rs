@@ -61,7 +61,7 @@ pub(super) struct DeadEvidence {
 /// The state of a follower with these keys after it has read the last day.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    pub(super) streams: [Judged; Stream::ALL.len()],
+    pub(super) streams: [StreamOutcomes; Stream::ALL.len()],
     /// Messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     pub(super) not_ready: Option<NotReady>,
@@ -73,11 +73,11 @@ pub(super) struct Replay {
 
 /// The messages of one stream, by their outcome.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Judged {
+pub(super) struct StreamOutcomes {
     pub(super) applied: u64,
     pub(super) bad_signatures: u64,
     pub(super) unusable: u64,
-    pub(super) last_refused: Option<StreamId>,
+    pub(super) last_rejected: Option<StreamId>,
     pub(super) last: Option<StreamId>,
     /// The time from the decision to the stream, for each message that holds the time of its
     /// decision.
@@ -154,12 +154,12 @@ fn since(now: Duration) -> StreamId {
 async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectError> {
     let mut watch = StreamTail::open(settings, Some(since(now))).await?;
     let mut replay = Replay::default();
-    let judge = |sighting: TailedMessage<'_>| {
-        let Some(judged) = replay.streams.get_mut(sighting.stream.index()) else { return };
-        judged.last = Some(sighting.id);
-        match sighting.outcome {
+    let tally = |message: TailedMessage<'_>| {
+        let Some(outcomes) = replay.streams.get_mut(message.stream.index()) else { return };
+        outcomes.last = Some(message.id);
+        match message.outcome {
             Ok(event) => {
-                judged.applied += 1;
+                outcomes.applied += 1;
                 let slot = match event.key() {
                     KeySlot::Current => 0,
                     KeySlot::Previous => 1,
@@ -168,20 +168,20 @@ async fn replay(settings: &Settings, now: Duration) -> Result<Replay, InspectErr
                 if let Some(count) = replay.keys.get_mut(slot) {
                     *count += 1;
                 }
-                judged.delays.extend(event.decided().map(|decided| {
-                    Duration::from_millis(sighting.id.ms.saturating_sub(decided.as_millis()))
+                outcomes.delays.extend(event.decided().map(|decided| {
+                    Duration::from_millis(message.id.ms.saturating_sub(decided.as_millis()))
                 }));
             }
             Err(rejection) => {
-                judged.last_refused = Some(sighting.id);
+                outcomes.last_rejected = Some(message.id);
                 match rejection.kind() {
-                    MessageRejectionKind::Signature => judged.bad_signatures += 1,
-                    _ => judged.unusable += 1,
+                    MessageRejectionKind::Signature => outcomes.bad_signatures += 1,
+                    _ => outcomes.unusable += 1,
                 }
             }
         }
     };
-    read_history(&mut watch, judge).await?;
+    read_history(&mut watch, tally).await?;
     let state = watch.revocations();
     replay.outage = state.readiness(state.now()).outage;
     replay.not_ready = state.staleness(state.now()).err();

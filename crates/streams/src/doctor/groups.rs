@@ -41,10 +41,10 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
     findings.extend(consumers(group));
     if findings.is_empty() {
         let GroupReport { unread, pending, consumers, .. } = group;
-        let heard = consumers.iter().map(|consumer| consumer.idle).min();
-        let heard = heard.map(|idle| format!(", last active {} ago", span(idle)));
-        let (count, heard) = (consumers.len(), heard.unwrap_or_default());
-        let seen = format!("{unread} unread, {pending} pending, {count} consumers{heard}");
+        let last_active = consumers.iter().map(|consumer| consumer.idle).min();
+        let last_active = last_active.map(|idle| format!(", last active {} ago", span(idle)));
+        let (count, last_active) = (consumers.len(), last_active.unwrap_or_default());
+        let seen = format!("{unread} unread, {pending} pending, {count} consumers{last_active}");
         findings.push(Finding::fine("group", seen));
     }
     findings.into_iter().map(|finding| finding.about(subject.clone())).collect()
@@ -52,12 +52,12 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
 
 /// The finding about a group without a reader, in which unread entries are normal.
 fn of_unread_group(stream: &StreamEvidence, group: &GroupReport) -> Finding {
-    let seen = format!("{}: no service of Caracal reads this group", unread_words(group));
+    let seen = format!("{}: no service of Caracal reads this group", unread_text(group));
     Finding::fine("group", seen).about(format!("{} {}", stream.layout.name, plain(&group.name)))
 }
 
 /// Returns the number of unread entries as text.
-pub(super) fn unread_words(group: &GroupReport) -> String {
+pub(super) fn unread_text(group: &GroupReport) -> String {
     let more = if group.unread_at_least { "at least " } else { "" };
     format!("{more}{} unread", group.unread)
 }
@@ -67,7 +67,7 @@ fn unread(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -> 
     if waits < STUCK {
         return None;
     }
-    let seen = format!("{}, the oldest for {}", unread_words(group), span(waits));
+    let seen = format!("{}, the oldest for {}", unread_text(group), span(waits));
     let is_provisioned = stream.layout.groups.contains(&group.name.as_str());
     let next = match group.consumers.as_slice() {
         [] if is_provisioned => "the group has no consumer: start its service",

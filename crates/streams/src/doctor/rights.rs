@@ -69,7 +69,7 @@ fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Find
         return Some(Finding::fine("rights", format!("may {what}")).about(label));
     } else {
         let next = purpose.rights().map(give).unwrap_or_default();
-        (format!("may not {what}: lacks {}", words(&missing)), next)
+        (format!("may not {what}: lacks {}", describe(&missing)), next)
     };
     let finding = match purpose {
         Purpose::Follow | Purpose::Primary => Finding::broken("rights", seen).then(next),
@@ -87,7 +87,7 @@ fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
     if held.is_empty() {
         return Finding::fine("rights", "may not publish").about("publish");
     }
-    let seen = format!("may change the streams: has {}", words(&held));
+    let seen = format!("may change the streams: has {}", describe(&held));
     if may_publish {
         return Finding::fine("rights", seen).about("publish");
     }
@@ -102,16 +102,16 @@ fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
 }
 
 /// Returns each command once, with the keys that it concerns.
-fn words(rights: &[&Right]) -> String {
+fn describe(rights: &[&Right]) -> String {
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for right in rights {
         keys.entry(right.command).or_default().extend(right.key.as_deref());
     }
-    let word = |(command, keys): (&str, Vec<&str>)| match keys.as_slice() {
+    let text = |(command, keys): (&str, Vec<&str>)| match keys.as_slice() {
         [] => format!("+{command}"),
         keys => format!("+{command} on {}", keys.join(" ")),
     };
-    keys.into_iter().map(word).collect::<Vec<_>>().join("; ")
+    keys.into_iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the command that gives a user this line of rights. The whole line adds the missing

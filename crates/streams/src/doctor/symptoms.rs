@@ -6,7 +6,7 @@ use caracal_revocation_event::Stream;
 use serde::Serialize;
 
 use super::gather::{Evidence, StreamEvidence};
-use super::groups::unread_words;
+use super::groups::unread_text;
 use crate::text::{plain, span};
 
 /// A symptom, the evidence for it and the next steps.
@@ -79,13 +79,13 @@ fn policy_without_effect(evidence: &Evidence) -> Symptom {
         is_seen |= is_behind(found, evidence);
         seen.extend(readers(found, evidence));
     }
-    if let Some(judged) =
+    if let Some(outcomes) =
         evidence.replay.as_ref().ok().and_then(|it| it.streams.get(stream.index()))
     {
-        let (bad, unusable) = (judged.bad_signatures, judged.unusable);
+        let (bad, unusable) = (outcomes.bad_signatures, outcomes.unusable);
         seen.push(format!(
             "{} applied, {} rejected in the last day",
-            judged.applied,
+            outcomes.applied,
             bad + unusable
         ));
         is_seen |= bad + unusable > 0;
@@ -108,9 +108,9 @@ fn revocation_delayed(evidence: &Evidence) -> Symptom {
     let mut seen = Vec::new();
     let mut is_seen = false;
     for stream in [Stream::SessionsRevoke, Stream::AgentsLifecycle, Stream::DelegationsInvalidate] {
-        let judged = evidence.replay.as_ref().ok().and_then(|it| it.streams.get(stream.index()));
-        if let Some(judged) = judged.filter(|judged| !judged.delays.is_empty()) {
-            let mut delays = judged.delays.clone();
+        let outcomes = evidence.replay.as_ref().ok().and_then(|it| it.streams.get(stream.index()));
+        if let Some(outcomes) = outcomes.filter(|outcomes| !outcomes.delays.is_empty()) {
+            let mut delays = outcomes.delays.clone();
             delays.sort_unstable();
             let at = |part: usize| delays.get((delays.len() - 1) * part / 100).copied();
             let (half, most) = (at(50).unwrap_or_default(), at(99).unwrap_or_default());
@@ -173,7 +173,7 @@ fn readers(stream: &StreamEvidence, evidence: &Evidence) -> Vec<String> {
             "group {} of {}: {}{}, {} pending{}, {} consumers",
             plain(&group.name),
             stream.layout.name,
-            unread_words(group),
+            unread_text(group),
             oldest.unwrap_or_default(),
             group.pending,
             idle.unwrap_or_default(),

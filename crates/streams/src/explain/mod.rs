@@ -14,7 +14,7 @@ use caracal_revocation_state::{
 use caracal_revocation_stream::StreamTail;
 use serde::Serialize;
 
-use self::trace::{Deed, Traced, trace};
+use self::trace::{TokenEffect, Traced, trace};
 use crate::cli::ExplainArgs;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
@@ -61,7 +61,7 @@ pub(crate) async fn explain(
     // A follower applies every message in the streams, of any age.
     let mut watch = StreamTail::open(&settings, Some(StreamId::ZERO)).await?;
     let mut messages = Vec::new();
-    read_history(&mut watch, |sighting| messages.extend(trace(&sighting, &claims))).await?;
+    read_history(&mut watch, |message| messages.extend(trace(&message, &claims))).await?;
     messages.sort_by_key(|traced| traced.id);
     let explanation = Explanation::of(&claims, &checks, &messages, watch.revocations(), now);
     if args.json {
@@ -101,7 +101,7 @@ impl<'x> Explanation<'x> {
             Verdict::Unknown(unknown) => ("unknown", Some(unknown.label()), None),
         };
         let message = match strictest {
-            Verdict::Denied(denial) => decisive(denial.reason(), anchor, messages),
+            Verdict::Denied(denial) => deciding_message(denial.reason(), anchor, messages),
             _ => None,
         };
         let last = now.saturating_sub(LEEWAY).as_secs().cast_signed();
@@ -182,15 +182,15 @@ impl<'x> Explanation<'x> {
 
 /// Returns the message that causes a denial: the first that revoked the token, the last that
 /// suspended it, or the first that moved the epoch beyond the token's.
-fn decisive<'x>(
+fn deciding_message<'x>(
     reason: DenyReason,
     anchor: Option<&str>,
     messages: &'x [Traced],
 ) -> Option<&'x Traced> {
     let mut candidates = messages.iter().filter(|traced| match reason {
-        DenyReason::Revoked => traced.deed == Deed::Revoked && traced.touches(anchor),
-        DenyReason::Suspended => traced.deed == Deed::Suspended && traced.touches(anchor),
-        DenyReason::DelegationStale => traced.deed == Deed::EpochMoved,
+        DenyReason::Revoked => traced.deed == TokenEffect::Revoked && traced.touches(anchor),
+        DenyReason::Suspended => traced.deed == TokenEffect::Suspended && traced.touches(anchor),
+        DenyReason::DelegationStale => traced.deed == TokenEffect::EpochMoved,
         _ => false,
     });
     if reason == DenyReason::Suspended { candidates.next_back() } else { candidates.next() }

@@ -10,7 +10,7 @@ use crate::text::{plain, time_of};
 /// The effect of a message on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Deed {
+pub(super) enum TokenEffect {
     Revoked,
     Suspended,
     Resumed,
@@ -25,7 +25,7 @@ pub(super) struct Traced {
     pub(super) id: StreamId,
     /// The time of its id, in ISO 8601.
     time: String,
-    pub(super) deed: Deed,
+    pub(super) deed: TokenEffect,
     /// The names of the claims whose ids it contains.
     anchors: Vec<&'static str>,
     /// The producer's reason.
@@ -46,26 +46,26 @@ impl Traced {
 
     /// Returns one line for people, safe for a terminal.
     pub(super) fn line(&self) -> String {
-        let deed = match self.deed {
-            Deed::Revoked => "revoked",
-            Deed::Suspended => "suspended",
-            Deed::Resumed => "resumed",
-            Deed::EpochMoved => "epoch moved beyond the epoch of the token",
+        let effect = match self.deed {
+            TokenEffect::Revoked => "revoked",
+            TokenEffect::Suspended => "suspended",
+            TokenEffect::Resumed => "resumed",
+            TokenEffect::EpochMoved => "epoch moved beyond the epoch of the token",
         };
         let by = if self.anchors.is_empty() { String::new() } else { self.anchors.join(" ") + " " };
-        let said = self.said.as_deref().map(|said| format!(" ({})", plain(said)));
+        let reason = self.said.as_deref().map(|reason| format!(" ({})", plain(reason)));
         let Self { stream, id, time, .. } = self;
-        format!("{stream} {id}, {time}: {by}{deed}{}", said.unwrap_or_default())
+        format!("{stream} {id}, {time}: {by}{effect}{}", reason.unwrap_or_default())
     }
 }
 
 /// Returns the effects of a message on a token with these claims. Most messages have none.
-pub(super) fn trace(sighting: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced> {
-    let Ok(event) = sighting.outcome else { return Vec::new() };
+pub(super) fn trace(message: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced> {
+    let Ok(event) = message.outcome else { return Vec::new() };
     let traced = |deed, anchors: Vec<&'static str>| Traced {
-        stream: sighting.stream.name(),
-        id: sighting.id,
-        time: time_of(sighting.id),
+        stream: message.stream.name(),
+        id: message.id,
+        time: time_of(message.id),
         deed,
         anchors,
         said: event.reason().map(str::to_owned),
@@ -92,20 +92,20 @@ pub(super) fn trace(sighting: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced
     for change in event.changes() {
         match change {
             Change::Revoke(anchor) => revoked.push(anchor.as_str()),
-            Change::Suspend(told) => note(Deed::Suspended, touched(&[told.session.as_str()])),
-            Change::Resume(told) => note(Deed::Resumed, touched(&[told.session.as_str()])),
-            Change::DelegationEpoch(told) => {
-                revoked.extend(told.ended.iter().map(|edge| edge.as_str()));
+            Change::Suspend(change) => note(TokenEffect::Suspended, touched(&[change.session.as_str()])),
+            Change::Resume(change) => note(TokenEffect::Resumed, touched(&[change.session.as_str()])),
+            Change::DelegationEpoch(change) => {
+                revoked.extend(change.ended.iter().map(|edge| edge.as_str()));
                 let own = claims.delegation_graph_epoch;
-                let is_zone = claims.zone_id.as_deref() == Some(told.zone.as_str());
-                moves_on |= is_zone && own > 0 && told.epoch > own;
+                let is_zone = claims.zone_id.as_deref() == Some(change.zone.as_str());
+                moves_on |= is_zone && own > 0 && change.epoch > own;
             }
             Change::ForgetKeys(_) | Change::ReloadPolicy(_) => {}
         }
     }
-    note(Deed::Revoked, touched(&revoked));
+    note(TokenEffect::Revoked, touched(&revoked));
     if moves_on {
-        found.push(traced(Deed::EpochMoved, Vec::new()));
+        found.push(traced(TokenEffect::EpochMoved, Vec::new()));
     }
     found
 }

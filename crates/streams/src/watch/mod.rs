@@ -39,13 +39,13 @@ pub(crate) async fn lines(
 ) -> Result<Outcome, Failure> {
     let mut watch = open(sources, args).await?;
     let mut left = args.count.unwrap_or(u64::MAX);
-    let mut told = None;
+    let mut reported = None;
     while left > 0 && !out.is_closed() {
         let mut written = Ok(());
-        let round = watch.round(WAIT, |sighting| {
+        let round = watch.round(WAIT, |message| {
             if left > 0 && written.is_ok() {
                 left -= 1;
-                written = write(&sighting, args.json, out);
+                written = write(&message, args.json, out);
             }
         });
         let round = round.await;
@@ -53,12 +53,12 @@ pub(crate) async fn lines(
         out.flush()?;
         match round {
             Ok(round) if round.is_idle && args.until_idle => break,
-            Ok(_) => told = None,
+            Ok(_) => reported = None,
             Err(error) if args.until_idle => return Err(error.into()),
             Err(error) => {
-                if told.as_ref() != Some(&error) {
+                if reported.as_ref() != Some(&error) {
                     note(format_args!("caracal-streams: {error}; retrying"));
-                    told = Some(error);
+                    reported = Some(error);
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -72,8 +72,8 @@ async fn open(sources: &Sources, args: &WatchArgs) -> Result<StreamTail, Failure
     Ok(StreamTail::open(&sources.settings()?, args.first(now)).await?)
 }
 
-fn write(sighting: &TailedMessage<'_>, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let record = Record::of(sighting.stream, sighting.outcome).at(sighting.id, sighting.age);
+fn write(message: &TailedMessage<'_>, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let record = Record::of(message.stream, message.outcome).at(message.id, message.age);
     if json {
         serde_json::to_writer(&mut *out, &record)?;
         writeln!(out)?;

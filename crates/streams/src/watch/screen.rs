@@ -12,7 +12,7 @@ use ratatui::symbols::bar::NINE_LEVELS;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
 
-use super::tally::{BOUNDS_MS, PerStream, Seen, Tally, WINDOW};
+use super::tally::{BOUNDS_MS, PerStream, ShownMessage, Tally, WINDOW};
 
 /// The widths of the column with a stream's name, at most 30 letters, and of its number columns.
 const COLUMNS: [u16; 5] = [30, 9, 9, 7, 8];
@@ -23,9 +23,9 @@ pub(super) struct View {
     /// `true` once the history has been read to its end.
     pub(super) is_live: bool,
     /// The list of messages at the time of the pause, if it is paused.
-    pub(super) paused: Option<VecDeque<Seen>>,
+    pub(super) paused: Option<VecDeque<ShownMessage>>,
     /// The error that prevents reading the streams now.
-    pub(super) trouble: Option<String>,
+    pub(super) error: Option<String>,
     /// The number of dead letters per stream, if known.
     pub(super) dead_letters: [Option<u64>; Stream::ALL.len()],
 }
@@ -51,8 +51,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, tally: &Tally, state: &Re
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally, state: &Revocations) {
-    let status = match (&view.trouble, view.is_live) {
-        (Some(trouble), _) => Span::from(format!("NOT CONNECTED: {trouble}")).red().bold(),
+    let status = match (&view.error, view.is_live) {
+        (Some(error), _) => Span::from(format!("NOT CONNECTED: {error}")).red().bold(),
         (None, false) => "reading history".yellow(),
         (None, true) => "live".green().bold(),
     };
@@ -105,7 +105,7 @@ fn draw_streams(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
     let [name, applied, rejected, dead, rate] = COLUMNS.map(Constraint::Length);
     let widths = [name, applied, rejected, dead, rate, Constraint::Fill(1)];
     let table = Table::new(rows, widths)
-        .header(Row::new(header.map(|word| Cell::from(word.dim()))))
+        .header(Row::new(header.map(|title| Cell::from(title.dim()))))
         .block(Block::bordered().title(" streams "));
     frame.render_widget(table, area);
 }
@@ -154,7 +154,7 @@ fn draw_last(frame: &mut Frame<'_>, area: Rect, view: &View, tally: &Tally) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn last_line(seen: &Seen) -> Line<'_> {
+fn last_line(seen: &ShownMessage) -> Line<'_> {
     let outcome = if seen.applied { "applied ".green() } else { "REJECTED".red().bold() };
     let short = seen.stream.name().trim_start_matches("caracal.");
     Line::from(vec![

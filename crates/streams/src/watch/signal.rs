@@ -4,7 +4,7 @@ use std::io::Result;
 
 /// Listens for the signals that end the program.
 #[cfg(unix)]
-pub(super) struct Ends {
+pub(super) struct EndSignals {
     hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
@@ -12,7 +12,7 @@ pub(super) struct Ends {
 }
 
 #[cfg(unix)]
-impl Ends {
+impl EndSignals {
     pub(super) fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -35,10 +35,10 @@ impl Ends {
 }
 
 #[cfg(not(unix))]
-pub(super) struct Ends;
+pub(super) struct EndSignals;
 
 #[cfg(not(unix))]
-impl Ends {
+impl EndSignals {
     pub(super) fn listen() -> Result<Self> {
         Ok(Self)
     }

@@ -23,7 +23,7 @@ pub(super) struct Tally {
     /// A histogram of the delays from a message's id until it was read here.
     pub(super) delays: [u64; BOUNDS_MS.len() + 1],
     /// The last messages, newest first.
-    pub(super) last: VecDeque<Seen>,
+    pub(super) last: VecDeque<ShownMessage>,
     /// Messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     second: u64,
@@ -41,7 +41,7 @@ pub(super) struct PerStream {
 
 /// One message, as it is counted and shown.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct ShownMessage {
     pub(super) stream: Stream,
     pub(super) id: StreamId,
     pub(super) applied: bool,
@@ -50,16 +50,16 @@ pub(super) struct Seen {
     key: Option<KeySlot>,
 }
 
-impl Seen {
-    pub(super) fn of(sighting: &TailedMessage<'_>) -> Self {
-        let record = Record::of(sighting.stream, sighting.outcome);
+impl ShownMessage {
+    pub(super) fn of(message: &TailedMessage<'_>) -> Self {
+        let record = Record::of(message.stream, message.outcome);
         Self {
-            stream: sighting.stream,
-            id: sighting.id,
+            stream: message.stream,
+            id: message.id,
             applied: record.is_applied(),
-            age: sighting.age,
-            line: record.words(),
-            key: sighting.outcome.ok().map(|event| event.key()),
+            age: message.age,
+            line: record.text(),
+            key: message.outcome.ok().map(|event| event.key()),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Tally {
 
     /// Counts messages that were read now. If `live` is `true`, their age counts as a delay.
     /// Otherwise they are history, whose age is no delay.
-    pub(super) fn take(&mut self, seen: Vec<Seen>, live: bool, now: Duration) {
+    pub(super) fn take(&mut self, seen: Vec<ShownMessage>, live: bool, now: Duration) {
         self.tick(now);
         for seen in seen {
             if let Some(stream) = self.streams.get_mut(seen.stream.index()) {
@@ -142,8 +142,8 @@ const fn place(slot: KeySlot) -> usize {
 mod tests {
     use super::*;
 
-    fn seen(age_ms: u64) -> Seen {
-        Seen {
+    fn seen(age_ms: u64) -> ShownMessage {
+        ShownMessage {
             stream: Stream::KeysInvalidate,
             id: StreamId::new(7, 0),
             applied: true,

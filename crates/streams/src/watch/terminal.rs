@@ -10,8 +10,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::screen::{View, draw};
-use super::signal::Ends;
-use super::tally::{Seen, Tally};
+use super::signal::EndSignals;
+use super::tally::{ShownMessage, Tally};
 use super::{PAUSE, open};
 use crate::cli::WatchArgs;
 use crate::outcome::{Failure, Outcome};
@@ -23,7 +23,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(2);
 
 /// A command from the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum KeyCommand {
     Quit,
     Pause,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcom
     let settings = sources.settings()?;
     // Opened before the terminal changes mode, so that errors of settings appear as plain text.
     let mut watch = open(sources, args).await?;
-    let mut ends = Ends::listen()?;
+    let mut ends = EndSignals::listen()?;
     let mut terminal = ratatui::try_init()?;
     let result = tokio::select! {
         result = show(&mut terminal, &settings, &mut watch) => result,
@@ -61,18 +61,18 @@ async fn show(
         let mut fresh = Vec::new();
         let mut is_live = false;
         let quit = {
-            let round = watch.round(FRAME, |sighting| fresh.push(Seen::of(&sighting)));
+            let round = watch.round(FRAME, |message| fresh.push(ShownMessage::of(&message)));
             let mut round = std::pin::pin!(round);
             loop {
                 tokio::select! {
                     round = &mut round => {
-                        view.trouble = round.as_ref().err().map(ToString::to_string);
+                        view.error = round.as_ref().err().map(ToString::to_string);
                         is_live = round.is_ok_and(|round| round.is_live);
                         break false;
                     }
-                    wish = keys.recv() => match wish {
-                        Some(Wish::Pause) => view.paused = view.paused.is_none().then(|| tally.last.clone()),
-                        Some(Wish::Quit) | None => break true,
+                    command = keys.recv() => match command {
+                        Some(KeyCommand::Pause) => view.paused = view.paused.is_none().then(|| tally.last.clone()),
+                        Some(KeyCommand::Quit) | None => break true,
                     },
                 }
             }
@@ -80,7 +80,7 @@ async fn show(
         if quit {
             return Ok(Outcome::Ok);
         }
-        if view.trouble.is_some() {
+        if view.error.is_some() {
             tokio::time::sleep(PAUSE).await;
         }
         view.is_live |= is_live;
@@ -96,12 +96,12 @@ async fn show(
 }
 
 /// Reads the keyboard on a separate thread until the receiver is dropped.
-fn keyboard() -> UnboundedReceiver<Wish> {
+fn keyboard() -> UnboundedReceiver<KeyCommand> {
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
-            let Some(wish) = wish(&event) else { continue };
-            if sender.send(wish).is_err() {
+            let Some(command) = key_command(&event) else { continue };
+            if sender.send(command).is_err() {
                 return;
             }
         }
@@ -109,15 +109,15 @@ fn keyboard() -> UnboundedReceiver<Wish> {
     receiver
 }
 
-fn wish(event: &Event) -> Option<Wish> {
+fn key_command(event: &Event) -> Option<KeyCommand> {
     let Event::Key(key) = event else { return None };
     if key.kind != KeyEventKind::Press {
         return None;
     }
     match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
-        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
-        KeyCode::Char('p') => Some(Wish::Pause),
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(KeyCommand::Quit),
+        KeyCode::Char('q') | KeyCode::Esc => Some(KeyCommand::Quit),
+        KeyCode::Char('p') => Some(KeyCommand::Pause),
         _ => None,
     }
 }

@@ -20,13 +20,13 @@ fn signed(server: &RedisServer, key: &str, message: &Value) -> String {
 }
 
 /// Writes a dead letter in the format of the STS and the Gateway.
-fn bury(client: &mut RedisClient, error: &str, values: &str) -> String {
+fn add_dead_letter(client: &mut RedisClient, error: &str, values: &str) -> String {
     let args = ["XADD", DEAD, "*", "original_id", "7-0", "error", error, "values", values];
     text(&client.run_with(&args))
 }
 
 /// Writes a dead letter in the format of resource servers.
-fn bury_as_resource_server(client: &mut RedisClient, reason: &str, payload: &str) -> String {
+fn add_dead_letter_of_resource_server(client: &mut RedisClient, reason: &str, payload: &str) -> String {
     let args = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
     text(&client.run_with(&args))
 }
@@ -44,8 +44,8 @@ fn lists_and_shows_both_formats_by_cause() {
     let empty = at(&server).run("dead-letters list --json").with_code(0);
     assert_eq!(empty.json(), [] as [Value; 0]);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let first = bury(&mut client, "effect: database away", &good);
-    let second = bury_as_resource_server(&mut client, "malformed", r#"{"reason":"x"}"#);
+    let first = add_dead_letter(&mut client, "effect: database away", &good);
+    let second = add_dead_letter_of_resource_server(&mut client, "malformed", r#"{"reason":"x"}"#);
     client.run(&format!("XADD {DEAD} * something else"));
     let listed = at(&server).run("dead-letters list --json").with_code(0).json();
     let output: Vec<_> = listed.iter().map(|it| (&it["original_id"], &it["cause"])).collect();
@@ -75,7 +75,7 @@ fn commands_work_with_resp3() {
     at().run("verify").with_code(0);
     at().run("retention plan").with_code(0);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let id = bury(&mut client(&server), "effect: database away", &good);
+    let id = add_dead_letter(&mut client(&server), "effect: database away", &good);
     let listed = at().run("dead-letters list --json").with_code(0).object();
     assert_eq!(listed["id"], json!(id));
     at().run(&format!("dead-letters replay --yes --stream {STREAM} {id}")).with_code(0);
@@ -89,12 +89,12 @@ fn replays_only_validly_signed_messages() {
     let good = signed(&server, key, &json!({"zone_id": "z", "sid": "ar-1"}));
     let other = signed(&server, OTHER_KEY, &json!({"zone_id": "z", "sid": "ar-2"}));
     let recut = signed(&server, key, &json!({"sid": "ar-3", "note": "1\nagent_session_id=x"}));
-    let wanted = bury(&mut client, "effect: database away", &good);
-    let wanted_too = bury_as_resource_server(&mut client, "effect", &good);
-    bury(&mut client, "signature: x", &other);
-    bury(&mut client, "signature: x", &good.replace("ar-1", "ar-9"));
-    bury(&mut client, "ambiguous: x", &recut);
-    bury(&mut client, "malformed: x", "no json");
+    let wanted = add_dead_letter(&mut client, "effect: database away", &good);
+    let wanted_too = add_dead_letter_of_resource_server(&mut client, "effect", &good);
+    add_dead_letter(&mut client, "signature: x", &other);
+    add_dead_letter(&mut client, "signature: x", &good.replace("ar-1", "ar-9"));
+    add_dead_letter(&mut client, "ambiguous: x", &recut);
+    add_dead_letter(&mut client, "malformed: x", "no json");
     client.run(&format!("XADD {DEAD} * neither shape"));
     let replay = format!("dead-letters replay --stream {STREAM}");
     at(&server).run(&format!("{replay} --all")).with_code(2).prints(&["--yes"]);
@@ -117,7 +117,7 @@ fn replays_only_validly_signed_messages() {
 fn replays_nothing_without_a_key() {
     let server = RedisServer::start();
     let mut client = client(&server);
-    bury(&mut client, "x", r#"{"sid":"ar-1"}"#);
+    add_dead_letter(&mut client, "x", r#"{"sid":"ar-1"}"#);
     let dev = crate::program::program()
         .env("REDIS_URL", &server.url())
         .env("CARACAL_MODE", "dev")
@@ -131,8 +131,8 @@ fn keeps_or_drops_letters_on_request() {
     let server = RedisServer::start();
     let mut client = client(&server);
     let good = signed(&server, crate::program::KEY, &json!({"zone_id": "z", "sid": "ar-1"}));
-    let first = bury(&mut client, "effect: x", &good);
-    let second = bury(&mut client, "malformed: x", "{}");
+    let first = add_dead_letter(&mut client, "effect: x", &good);
+    let second = add_dead_letter(&mut client, "malformed: x", "{}");
     let run = |args: &str| at(&server).run(&format!("dead-letters {args}"));
     run(&format!("replay --stream {STREAM} {first} --keep --yes")).with_code(0);
     assert_eq!(client.number(&format!("XLEN {DEAD}")), 2);

@@ -21,7 +21,7 @@ fn add(client: &mut RedisClient, key: &str, bytes: usize) {
     client.run_with(&["XADD", key, "*", "note", &"x".repeat(bytes)]);
 }
 
-fn bury(client: &mut RedisClient, bytes: usize) {
+fn add_dead_letter(client: &mut RedisClient, bytes: usize) {
     let values = "x".repeat(bytes);
     let args = ["XADD", DEAD, "*", "original_id", "7-0", "error", "effect", "values", &values];
     client.run_with(&args);
@@ -37,7 +37,7 @@ fn every_command_ends_with_a_large_entry_in_a_stream() {
     let (server, mut client) = server();
     add(&mut client, STREAM, 12 << 20);
     add(&mut client, DEAD, 12 << 20);
-    bury(&mut client, 10);
+    add_dead_letter(&mut client, 10);
     at(&server).run("verify").with_code(0);
     let listed = at(&server).run("dead-letters list").with_code(0);
     listed.prints(&["too large to be read", "original 7-0"]);
@@ -51,7 +51,7 @@ fn every_command_ends_with_a_large_entry_in_a_stream() {
 
 /// `XINFO STREAM` repeats the entry twice.
 #[test]
-fn a_slow_line_is_waited_for() {
+fn waits_for_slow_connection() {
     let (server, mut client) = server();
     add(&mut client, STREAM, 12 << 20);
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -69,7 +69,7 @@ fn reads_smaller_batches_when_replies_are_cut() {
         add(&mut client, STREAM, 100_000);
     }
     for _ in 0..100 {
-        bury(&mut client, 50_000);
+        add_dead_letter(&mut client, 50_000);
     }
     limit_reply_size(&mut client, "1mb");
     let listed = at(&server).run("dead-letters list --json --count 1000").with_code(0);
@@ -84,7 +84,7 @@ fn reads_smaller_batches_when_replies_are_cut() {
 fn reports_entry_too_large_for_any_reply() {
     let (server, mut client) = server();
     add(&mut client, STREAM, 3 << 20);
-    bury(&mut client, 3 << 20);
+    add_dead_letter(&mut client, 3 << 20);
     limit_reply_size(&mut client, "1mb");
     at(&server).run("verify").with_code(2).prints(&["XINFO STREAM", STREAM]);
     at(&server).run("dead-letters list").with_code(2).prints(&["XRANGE", DEAD]);
