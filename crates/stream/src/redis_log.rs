@@ -19,13 +19,13 @@ use crate::redis_reply as reply;
 use crate::topology::{Address, Upstream};
 use crate::wire::Wire;
 
-use asked::{Asked, Server};
 use planning::ReadPlanner;
+use read_request::{Asked, Server};
 
-mod asked;
 pub(crate) mod batch;
 mod counters;
 mod planning;
+mod read_request;
 #[cfg(test)]
 mod tests;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
 
-use super::asked::Asked;
 use super::batch::Batch;
 use super::counters::{Form, Spacing};
+use super::read_request::Asked;
 use crate::entry::PerStream;
 use crate::wire::Stopped;
 
