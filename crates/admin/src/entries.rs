@@ -94,7 +94,7 @@ impl Inspector {
         for id in ids {
             delete.arg(id.to_string());
         }
-        let answer = first(self.links.tell(key, &commands).await?)?;
+        let answer = first(self.links.run(key, &commands).await?)?;
         Ok(redis_reply::number(&answer)?)
     }
 
@@ -140,7 +140,7 @@ impl Inspector {
     ) -> Result<u64, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XTRIM").arg(key).arg("MINID").arg("=").arg(id.to_string());
-        let answer = first(self.links.tell(key, &commands).await?)?;
+        let answer = first(self.links.run(key, &commands).await?)?;
         Ok(redis_reply::number(&answer)?)
     }
 }

@@ -81,7 +81,7 @@ impl Inspector {
     ) -> Result<Vec<GroupReport>, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let answer = first(self.links.tell(key, &commands).await?)?;
+        let answer = first(self.links.run(key, &commands).await?)?;
         let mut groups = Vec::new();
         for group in reply::list(&answer)? {
             groups.push(self.group(key, stream, group).await?);
@@ -123,7 +123,7 @@ impl Inspector {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("CONSUMERS").arg(key).arg(group);
         commands.cmd("XPENDING").arg(key).arg(group).arg("-").arg("+").arg(1);
-        let mut answers = self.links.tell(key, &commands).await?.into_iter();
+        let mut answers = self.links.run(key, &commands).await?.into_iter();
         let consumers = redis_reply::sound(answers.next())?;
         let consumer = |item: &Value| {
             Ok::<_, InspectError>(ConsumerReport {

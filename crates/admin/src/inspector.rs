@@ -86,7 +86,7 @@ impl Inspector {
         let (mut links, primary) = (links(settings), primary_links(settings));
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server");
-        let info = first(links.tell(HOME, &commands).await?)?;
+        let info = first(links.run(HOME, &commands).await?)?;
         let info = redis_reply::text(&info)?;
         let version = redis_reply::info_field(&info, "redis_version").unwrap_or("unknown");
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
@@ -111,7 +111,7 @@ impl Inspector {
     pub async fn time(&mut self) -> Result<Duration, InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
-        let answer = first(self.links.tell(HOME, &commands).await?)?;
+        let answer = first(self.links.run(HOME, &commands).await?)?;
         Ok(redis_reply::time(&answer)?)
     }
 
@@ -122,7 +122,7 @@ impl Inspector {
     /// [`InspectError`] if Redis cannot be reached or returns an error.
     pub async fn stream(&mut self, key: &str) -> Result<KeyReport, InspectError> {
         let (head, length) = match self.reader.head(key).await {
-            Err(LogError::Redis(words)) if words.starts_with("WRONGTYPE") => {
+            Err(LogError::Redis(message)) if message.starts_with("WRONGTYPE") => {
                 return Ok(KeyReport::NoStream);
             }
             answer => answer?,
@@ -134,7 +134,7 @@ impl Inspector {
         };
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("GROUPS").arg(key);
-        let groups = reply::group_names(&first(self.links.tell(key, &commands).await?)?)?;
+        let groups = reply::group_names(&first(self.links.run(key, &commands).await?)?)?;
         let Counters { last_generated: last, entries_added, first, max_deleted } = counters;
         let report = StreamReport { length, entries_added, first, last, max_deleted, groups };
         Ok(KeyReport::Stream(report))

@@ -90,31 +90,31 @@ impl Inspector {
         for provisioned in &found {
             for (group, state) in &provisioned.groups {
                 if *state == Provision::Missing {
-                    self.make_group(provisioned.stream.name, group).await?;
+                    self.create_group(provisioned.stream.name, group).await?;
                 }
             }
             if provisioned.groups.is_empty() && provisioned.state == Provision::Missing {
-                self.make_single_entry(provisioned.stream.name).await?;
+                self.create_single_entry(provisioned.stream.name).await?;
             }
         }
         Ok(found)
     }
 
-    async fn make_group(&mut self, stream: &str, group: &str) -> Result<(), InspectError> {
+    async fn create_group(&mut self, stream: &str, group: &str) -> Result<(), InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("XGROUP").arg("CREATE").arg(stream).arg(group).arg("$").arg("MKSTREAM");
-        match self.links.tell(stream, &commands).await {
+        match self.links.run(stream, &commands).await {
             // Another process created it first.
-            Err(LogError::Redis(words)) if words.starts_with("BUSYGROUP") => Ok(()),
+            Err(LogError::Redis(message)) if message.starts_with("BUSYGROUP") => Ok(()),
             other => Ok(other.map(|_| ())?),
         }
     }
 
     /// Adds the one entry, unless another process adds it first.
-    async fn make_single_entry(&mut self, stream: &str) -> Result<(), InspectError> {
+    async fn create_single_entry(&mut self, stream: &str) -> Result<(), InspectError> {
         let mut commands = Pipeline::new();
         commands.cmd("WATCH").arg(stream).cmd("XLEN").arg(stream);
-        let answers = self.links.tell(stream, &commands).await?;
+        let answers = self.links.run(stream, &commands).await?;
         let length = answers.last().map(reply::number).transpose()?;
         let mut commands = Pipeline::new();
         if length == Some(0) {
@@ -124,7 +124,7 @@ impl Inspector {
             commands.cmd("UNWATCH");
         }
         // `WATCH` applies to its own connection: the transaction must use the same one.
-        Ok(self.links.to(stream).await?.tell(&commands).await.map(|_| ())?)
+        Ok(self.links.to(stream).await?.run(&commands).await.map(|_| ())?)
     }
 }
 

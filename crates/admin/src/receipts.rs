@@ -6,7 +6,7 @@ use redis::{Pipeline, Value};
 
 use crate::inspector::Inspector;
 
-const UNLIKE: LogError = LogError::Reply("SCAN is not as expected");
+const UNEXPECTED_REPLY: LogError = LogError::Reply("SCAN is not as expected");
 
 impl Inspector {
     /// Returns the receipt of every replica that wrote one within the last 15 seconds, sorted by
@@ -26,12 +26,12 @@ impl Inspector {
                 commands.cmd("MGET").arg(key);
             }
             if !commands.is_empty() {
-                values.extend(connection.tell(&commands).await?);
+                values.extend(connection.run(&commands).await?);
             }
         }
         let mut receipts: Vec<Receipt> = Vec::new();
         for answer in &values {
-            let Value::Array(values) = answer else { return Err(UNLIKE.into()) };
+            let Value::Array(values) = answer else { return Err(UNEXPECTED_REPLY.into()) };
             let texts = values.iter().filter_map(|value| reply::text(value).ok());
             receipts.extend(texts.filter_map(|text| serde_json::from_str(&text).ok()));
         }
@@ -48,9 +48,9 @@ async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
         let mut commands = Pipeline::new();
         let scan = commands.cmd("SCAN").arg(&cursor);
         scan.arg("MATCH").arg(format!("{RECEIPT_PREFIX}*")).arg("COUNT").arg(1_000);
-        let answers = connection.tell(&commands).await?;
-        let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNLIKE) };
-        let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNLIKE) };
+        let answers = connection.run(&commands).await?;
+        let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNEXPECTED_REPLY) };
+        let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNEXPECTED_REPLY) };
         for key in found {
             keys.push(reply::text(key)?);
         }

@@ -83,7 +83,7 @@ impl Inspector {
             add.arg(name).arg(value);
         }
         let answers =
-            self.links.tell(stream.name(), &commands).await.map_err(InspectError::from)?;
+            self.links.run(stream.name(), &commands).await.map_err(InspectError::from)?;
         let id = answers.first().ok_or(LogError::Reply("an id was expected"));
         let id = id.and_then(reply::id).map_err(InspectError::from)?;
         Ok(id)
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn does_not_replay_recut_message() {
         let key = Key::generate().unwrap();
-        let notice = MessageBuilder::keys("z-1").with("note", "1\nzone_id=z-2");
-        let fields = notice.into_fields(Some(&key), SystemTime::now());
+        let message = MessageBuilder::keys("z-1").with("note", "1\nzone_id=z-2");
+        let fields = message.into_fields(Some(&key), SystemTime::now());
         let verified = verify_letter(&letter(&fields), &KeyRing::new(key), Stream::KeysInvalidate);
         assert!(matches!(verified, Err(ReplayError::Recut)));
     }

@@ -7,12 +7,12 @@ pub(crate) use caracal_revocation_stream::internal::reply::id;
 use caracal_revocation_stream::internal::reply::{number, text};
 use redis::Value;
 
-pub(crate) const UNLIKE: LogError = LogError::Reply("a list is not as expected");
+pub(crate) const UNEXPECTED_REPLY: LogError = LogError::Reply("a list is not as expected");
 
 pub(crate) fn list(value: &Value) -> Result<&[Value], LogError> {
     match value {
         Value::Array(list) => Ok(list),
-        _ => Err(UNLIKE),
+        _ => Err(UNEXPECTED_REPLY),
     }
 }
 

@@ -84,8 +84,8 @@ impl Inspector {
     ///
     /// [`InspectError`] if Redis does not answer.
     pub async fn rights(&mut self) -> Result<Vec<Right>, InspectError> {
-        let mut rights = ask(&mut self.links, probes()).await?;
-        rights.extend(ask_queued(&mut self.links).await?);
+        let mut rights = probe_rights(&mut self.links, probes()).await?;
+        rights.extend(probe_queued_rights(&mut self.links).await?);
         Ok(rights)
     }
 
@@ -101,16 +101,16 @@ impl Inspector {
         probes.retain(|probe| matches!(probe.purpose, Purpose::DeadLetter | Purpose::Receipts));
         let command = vec!["INFO".to_owned(), "server".to_owned()];
         probes.push(Probe { purpose: Purpose::Primary, right: "info", key: None, command });
-        Ok(Some(ask(primary, probes).await?))
+        Ok(Some(probe_rights(primary, probes).await?))
     }
 }
 
-async fn ask(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogError> {
+async fn probe_rights(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogError> {
     let mut commands = Pipeline::new();
     for Probe { command, .. } in &probes {
         push(&mut commands, command.iter().map(String::as_str));
     }
-    let answers = links.to(HOME).await?.ask(&commands, Duration::ZERO).await?;
+    let answers = links.to(HOME).await?.query(&commands, Duration::ZERO).await?;
     // The connection of a user with the right to `MULTI` but not to `DISCARD` is still in a
     // transaction.
     links.close();
@@ -118,18 +118,18 @@ async fn ask(links: &mut Links, probes: Vec<Probe>) -> Result<Vec<Right>, LogErr
         purpose: probe.purpose,
         command: probe.right,
         key: probe.key,
-        held: !is_refused(answer),
+        held: !is_denied(answer),
     };
     Ok(probes.into_iter().zip(answers).map(right).collect())
 }
 
 /// Tests the rights to commands that are valid with any argument. Queues them in a transaction that
 /// is never executed: the connection is closed instead.
-async fn ask_queued(links: &mut Links) -> Result<Vec<Right>, LogError> {
+async fn probe_queued_rights(links: &mut Links) -> Result<Vec<Right>, LogError> {
     let mut begin = Pipeline::new();
     begin.cmd("MULTI");
     let connection = links.to(HOME).await?;
-    let begun = connection.ask(&begin, Duration::ZERO).await?;
+    let begun = connection.query(&begin, Duration::ZERO).await?;
     let mut rights = Vec::new();
     // Outside a transaction, Redis would execute these commands.
     if begun == [Value::Okay] {
@@ -141,31 +141,31 @@ async fn ask_queued(links: &mut Links) -> Result<Vec<Right>, LogError> {
                 rights.push(Right { purpose: Purpose::Remove, command: right, key, held: false });
             }
         }
-        let answers = connection.ask(&commands, Duration::ZERO).await?;
+        let answers = connection.query(&commands, Duration::ZERO).await?;
         for (right, answer) in rights.iter_mut().zip(answers) {
-            right.held = !is_refused(answer);
+            right.held = !is_denied(answer);
         }
     }
     links.close();
     Ok(rights)
 }
 
-fn push<'a>(commands: &mut Pipeline, mut words: impl Iterator<Item = &'a str>) {
-    let command = commands.cmd(words.next().unwrap_or_default());
-    for word in words {
-        command.arg(word);
+fn push<'a>(commands: &mut Pipeline, mut args: impl Iterator<Item = &'a str>) {
+    let command = commands.cmd(args.next().unwrap_or_default());
+    for arg in args {
+        command.arg(arg);
     }
 }
 
-fn is_refused(answer: Value) -> bool {
+fn is_denied(answer: Value) -> bool {
     reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
 }
 
 /// The words of a command. `KEY` is a placeholder for the key.
-type Words = &'static [&'static str];
+type CommandArgs = &'static [&'static str];
 
 /// The rights on each stream.
-const ON_STREAM: [(Purpose, &str, Words); 14] = {
+const ON_STREAM: [(Purpose, &str, CommandArgs); 14] = {
     use Purpose::{Effects, Follow, Publish, Remove};
     [
         (Follow, "xread", &["XREAD", "STREAMS", "KEY", "bad-id"]),
@@ -192,7 +192,7 @@ const ON_STREAM: [(Purpose, &str, Words); 14] = {
 
 /// The rights that concern no key. `TIME`, `INFO`, `CONFIG GET` and an empty transaction are
 /// harmless, so Redis executes them.
-const ON_NO_KEY: [(Purpose, &str, Words); 9] = {
+const ON_NO_KEY: [(Purpose, &str, CommandArgs); 9] = {
     use Purpose::{DeadLetter, Follow, Remove, Warn};
     [
         (Follow, "time", &["TIME"]),
@@ -207,33 +207,33 @@ const ON_NO_KEY: [(Purpose, &str, Words); 9] = {
     ]
 };
 
-const ON_MARK: [(Purpose, &str, Words); 3] = [
+const ON_MARK: [(Purpose, &str, CommandArgs); 3] = [
     (Purpose::DeadLetter, "watch", &["WATCH", "KEY"]),
     (Purpose::DeadLetter, "get", &["GET", "KEY"]),
     (Purpose::DeadLetter, "set", &["SET", "KEY", "v", "BAD"]),
 ];
 
-const ON_DEAD: [(Purpose, &str, Words); 1] =
+const ON_DEAD: [(Purpose, &str, CommandArgs); 1] =
     [(Purpose::DeadLetter, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"])];
 
-const ON_CANARY: [(Purpose, &str, Words); 2] = [
+const ON_CANARY: [(Purpose, &str, CommandArgs); 2] = [
     (Purpose::Canary, "xadd", &["XADD", "KEY", "NOMKSTREAM", "bad-id", "f", "v"]),
     (Purpose::Canary, "xread", &["XREAD", "STREAMS", "KEY", "bad-id"]),
 ];
 
-const ON_RECEIPT: [(Purpose, &str, Words); 1] =
+const ON_RECEIPT: [(Purpose, &str, CommandArgs); 1] =
     [(Purpose::Receipts, "set", &["SET", "KEY", "v", "BAD"])];
 
 fn probes() -> Vec<Probe> {
     let mut probes = Vec::new();
-    let mut on = |key: Option<&str>, asked: &[(Purpose, &'static str, Words)]| {
-        for (purpose, right, words) in asked {
+    let mut on = |key: Option<&str>, rights: &[(Purpose, &'static str, CommandArgs)]| {
+        for (purpose, right, args) in rights {
             let key = key.map(str::to_owned);
-            let word = |word: &&str| match &key {
-                Some(key) if *word == "KEY" => key.clone(),
-                _ => (*word).to_owned(),
+            let arg = |arg: &&str| match &key {
+                Some(key) if *arg == "KEY" => key.clone(),
+                _ => (*arg).to_owned(),
             };
-            let command = words.iter().map(word).collect();
+            let command = args.iter().map(arg).collect();
             probes.push(Probe { purpose: *purpose, right, key, command });
         }
     };
@@ -265,15 +265,15 @@ mod tests {
             Purpose::Receipts,
         ] {
             let line = purpose.rights().unwrap();
-            let named = line.split(' ').filter_map(|word| word.strip_prefix('+'));
+            let named = line.split(' ').filter_map(|arg| arg.strip_prefix('+'));
             let mut named: BTreeSet<_> = named.collect();
             if purpose == Purpose::Canary {
                 // Tested as a right to follow.
                 named.remove("time");
             }
             let probes = probes();
-            let asked = probes.iter().filter(|probe| probe.purpose == purpose);
-            assert_eq!(asked.map(|probe| probe.right).collect::<BTreeSet<_>>(), named, "{line}");
+            let tested = probes.iter().filter(|probe| probe.purpose == purpose);
+            assert_eq!(tested.map(|probe| probe.right).collect::<BTreeSet<_>>(), named, "{line}");
         }
     }
 }

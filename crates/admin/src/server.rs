@@ -48,8 +48,8 @@ impl Inspector {
         let (clock_ahead_ms, round_trip) = self.clock().await?;
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg(&["server", "memory", "persistence", "replication", "stats"]);
-        persistence::ask(&mut commands);
-        let mut answers = self.links.ask(HOME, &commands).await?.into_iter();
+        persistence::add_queries(&mut commands);
+        let mut answers = self.links.query(HOME, &commands).await?.into_iter();
         let info = reply::text(&reply::sound(answers.next())?)?;
         let field = |name| reply::info_field(&info, name);
         let number = |name| field(name).and_then(|text| text.parse().ok()).unwrap_or(0);

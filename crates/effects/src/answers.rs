@@ -12,12 +12,12 @@ use redis::Value;
 pub(crate) fn claimed(
     answer: &Value,
 ) -> Result<(StreamId, Vec<StreamId>, Vec<StreamId>), LogError> {
-    const UNLIKE: LogError = LogError::Reply("XAUTOCLAIM returned an unexpected reply");
+    const UNEXPECTED_REPLY: LogError = LogError::Reply("XAUTOCLAIM returned an unexpected reply");
     let ids = |ids: &Value| list(ids)?.iter().map(id).collect::<Result<Vec<_>, _>>();
     match list(answer)? {
         [next, claimed] => Ok((id(next)?, ids(claimed)?, Vec::new())),
         [next, claimed, trimmed, ..] => Ok((id(next)?, ids(claimed)?, ids(trimmed)?)),
-        _ => Err(UNLIKE),
+        _ => Err(UNEXPECTED_REPLY),
     }
 }
 

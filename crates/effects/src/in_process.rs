@@ -84,7 +84,7 @@ impl Queue for InProcessQueue {
         Ok(true)
     }
 
-    async fn bury(&mut self, _: &[(String, String)]) -> Result<(), LogError> {
+    async fn write_dead_letter(&mut self, _: &[(String, String)]) -> Result<(), LogError> {
         tracing::error!(stream = %self.stream, "a message was given up: its effect is missing");
         Ok(())
     }

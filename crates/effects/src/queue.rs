@@ -64,7 +64,7 @@ pub(crate) trait Queue: Send {
     ) -> impl Future<Output = Result<bool, LogError>> + Send;
 
     /// Writes the dead letter of an effect that was given up.
-    fn bury(
+    fn write_dead_letter(
         &mut self,
         letter: &[(String, String)],
     ) -> impl Future<Output = Result<(), LogError>> + Send;

@@ -29,8 +29,8 @@ pub(crate) struct RedisQueue {
     /// Set if a missing stream is an error: the server may be the wrong one, so none is created.
     pub(crate) requires_stream: bool,
     /// The connection for blocking reads. They would delay other commands on the same connection.
-    pub(crate) reading: EntryReader,
-    pub(crate) telling: Links,
+    pub(crate) reader: EntryReader,
+    pub(crate) links: Links,
     pub(crate) claim_from: StreamId,
     pub(crate) cursors: Cursors,
 }
@@ -58,7 +58,7 @@ impl Cursors {
     }
 
     /// Moves the start of the missed range to this id. Returns `true` if there may be more.
-    fn pass(&mut self, id: Option<StreamId>) -> bool {
+    fn advance(&mut self, id: Option<StreamId>) -> bool {
         self.arrived = self.arrived.max(id.unwrap_or_default());
         self.attempts = 0;
         let missed = self.missed.take().zip(id);
@@ -69,8 +69,8 @@ impl Cursors {
 
 impl RedisQueue {
     /// Sends commands on the stream and returns all replies, or the first error among them.
-    async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        self.telling.tell(self.stream.name(), commands).await
+    async fn run(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        self.links.run(self.stream.name(), commands).await
     }
 
     async fn create_group(&mut self, from: &str, with_stream: bool) -> Result<(), LogError> {
@@ -80,7 +80,7 @@ impl RedisQueue {
         if with_stream {
             create.arg("MKSTREAM");
         }
-        match self.tell(&commands).await {
+        match self.run(&commands).await {
             Err(LogError::Redis(error)) if error.starts_with("BUSYGROUP") => Ok(()),
             other => other.map(|_| ()),
         }
@@ -89,9 +89,9 @@ impl RedisQueue {
     /// Creates the group again if it is gone, because of a flush or because an operator deleted it.
     /// The new group starts at the beginning of the stream: a repeated delivery is a duplicate, a
     /// skipped one is lost.
-    async fn heal<T>(&mut self, error: LogError, nothing: T) -> Result<T, LogError> {
+    async fn recreate_group_if_missing<T>(&mut self, error: LogError, nothing: T) -> Result<T, LogError> {
         match error {
-            LogError::Redis(words) if words.contains("NOGROUP") => {
+            LogError::Redis(message) if message.contains("NOGROUP") => {
                 tracing::warn!(
                     stream = %self.stream, group = ?self.group,
                     "the consumer group is gone: created again from the start of the stream"
@@ -119,14 +119,14 @@ impl RedisQueue {
             read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         read.arg("STREAMS").arg(self.stream.name()).arg(after);
-        self.reading.read(self.stream.name(), &commands, wait.unwrap_or_default()).await
+        self.reader.read(self.stream.name(), &commands, wait.unwrap_or_default()).await
     }
 
     /// Records the entries that a read of up to `count` missed entries returned.
     fn arrived(&mut self, entries: Vec<Entry>, count: usize) -> Missed {
         let last = entries.last().map(|entry| entry.id).filter(|_| entries.len() == count);
         entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
-        let has_more = self.cursors.pass(last);
+        let has_more = self.cursors.advance(last);
         let (gone, entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| entry.fields.is_gone());
         let trimmed = gone.into_iter().map(|entry| entry.id).collect();
@@ -134,20 +134,20 @@ impl RedisQueue {
     }
 
     /// Skips the first entry that is pending here after this id.
-    async fn pass_over(&mut self, after: StreamId, error: LogError) -> Result<Missed, LogError> {
+    async fn skip_entry(&mut self, after: StreamId, error: LogError) -> Result<Missed, LogError> {
         let mut commands = Pipeline::new();
         let pending = commands.cmd("XPENDING").arg(self.stream.name()).arg(&*self.group);
         pending.arg(format!("({after}")).arg("+").arg(1).arg(&*self.consumer);
-        let answers = match self.tell(&commands).await {
+        let answers = match self.run(&commands).await {
             // Without the entry's id, later entries wait too, until they are claimed.
             Err(forbidden) if forbidden.is_forbidden() => {
-                self.cursors.pass(None);
+                self.cursors.advance(None);
                 return Err(forbidden);
             }
             answers => answers?,
         };
         let id = answers.first().map_or(Ok(None), answers::first_pending)?;
-        let has_more = self.cursors.pass(id);
+        let has_more = self.cursors.advance(id);
         let unreadable = id.map(|id| (id, error));
         Ok(Missed { unreadable, has_more, ..Missed::default() })
     }
@@ -155,7 +155,7 @@ impl RedisQueue {
     async fn consumers(&mut self) -> Result<Vec<Consumer>, LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("XINFO").arg("CONSUMERS").arg(self.stream.name()).arg(&*self.group);
-        let answers = self.tell(&commands).await?;
+        let answers = self.run(&commands).await?;
         answers.first().map_or(Ok(Vec::new()), answers::consumers)
     }
 
@@ -175,7 +175,7 @@ impl RedisQueue {
             let mut commands = Pipeline::new();
             let leave = commands.cmd("XGROUP").arg("DELCONSUMER").arg(self.stream.name());
             leave.arg(&*self.group).arg(&*self.consumer);
-            self.tell(&commands).await?;
+            self.run(&commands).await?;
         }
         Ok(())
     }
@@ -207,17 +207,17 @@ impl Queue for RedisQueue {
             let mut commands = Pipeline::new();
             let create = commands.cmd("XGROUP").arg("CREATECONSUMER").arg(self.stream.name());
             create.arg(&*self.group).arg(&*self.consumer);
-            self.tell(&commands).await?;
+            self.run(&commands).await?;
             let consumers = self.consumers().await?;
             let others = consumers.iter().filter(|consumer| self.is_other(consumer)).count();
-            let is_refused = others > 0 && !with_others;
-            if is_refused {
+            let is_in_use = others > 0 && !with_others;
+            if is_in_use {
                 self.leave_if_done(consumers).await?;
             }
-            Ok(is_refused.then_some(others))
+            Ok(is_in_use.then_some(others))
         };
         let joined = joined.await.map_err(|error| match &error {
-            LogError::Redis(words) if words.contains("requires the key to exist") => {
+            LogError::Redis(message) if message.contains("requires the key to exist") => {
                 EffectError::not_provisioned(self.stream)
             }
             _ => EffectError::from_log(error),
@@ -229,19 +229,19 @@ impl Queue for RedisQueue {
     }
 
     async fn reopen(&mut self) -> Result<(), LogError> {
-        self.reading.close();
-        self.telling.close();
-        self.reading.open(self.stream.name()).await
+        self.reader.close();
+        self.links.close();
+        self.reader.open(self.stream.name()).await
     }
 
     async fn read(&mut self, count: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
-        let count = self.reading.count().min(count);
+        let count = self.reader.count().min(count);
         match self.read_after(">", count, Some(wait)).await {
             Ok(entries) => {
                 entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
                 Ok(entries)
             }
-            Err(error @ LogError::Redis(_)) => self.heal(error, Vec::new()).await,
+            Err(error @ LogError::Redis(_)) => self.recreate_group_if_missing(error, Vec::new()).await,
             Err(error) => {
                 // The server may have delivered entries whose reply was lost.
                 self.cursors.miss(self.cursors.arrived, END);
@@ -255,17 +255,17 @@ impl Queue for RedisQueue {
         let Some((after, _)) = self.cursors.missed else { return Ok(Missed::default()) };
         loop {
             // Without a connection, a smaller read does not help.
-            self.reading.open(self.stream.name()).await?;
-            let count = self.reading.count();
+            self.reader.open(self.stream.name()).await?;
+            let count = self.reader.count();
             match self.read_after(&after.to_string(), count, None).await {
                 Ok(entries) => return Ok(self.arrived(entries, count)),
                 Err(error @ LogError::Redis(_)) => {
-                    return self.heal(error, Missed::default()).await;
+                    return self.recreate_group_if_missing(error, Missed::default()).await;
                 }
                 Err(error) => {
                     self.cursors.attempts += u32::from(count == 1);
                     if self.cursors.attempts >= READ_ATTEMPTS {
-                        return self.pass_over(after, error).await;
+                        return self.skip_entry(after, error).await;
                     }
                     // A timeout does not depend on the size of the read.
                     if matches!(error, LogError::Deadline(_)) {
@@ -282,7 +282,7 @@ impl Queue for RedisQueue {
         let idle = u64::try_from(self.claim_after.as_millis()).unwrap_or(u64::MAX);
         claim.arg(&*self.consumer).arg(idle).arg(self.claim_from.to_string());
         claim.arg("COUNT").arg(count).arg("JUSTID");
-        match self.tell(&commands).await {
+        match self.run(&commands).await {
             Ok(answers) => {
                 let answer = reply::sound(answers.into_iter().next())?;
                 let (next, ids, trimmed) = answers::claimed(&answer)?;
@@ -292,7 +292,7 @@ impl Queue for RedisQueue {
                 }
                 Ok(Claimed { count: ids.len(), trimmed })
             }
-            Err(error) => self.heal(error, Claimed::default()).await,
+            Err(error) => self.recreate_group_if_missing(error, Claimed::default()).await,
         }
     }
 
@@ -307,9 +307,9 @@ impl Queue for RedisQueue {
             claim.arg(id.to_string());
         }
         claim.arg("JUSTID");
-        match self.tell(&commands).await {
+        match self.run(&commands).await {
             Ok(_) => Ok(()),
-            Err(error) => self.heal(error, ()).await,
+            Err(error) => self.recreate_group_if_missing(error, ()).await,
         }
     }
 
@@ -338,7 +338,7 @@ impl Queue for RedisQueue {
             delete.cmd("DEL").arg(&key);
             parts.push((key, delete));
         }
-        self.telling.tell_all(parts).await
+        self.links.run_all(parts).await
     }
 
     fn delivers_again(&self) -> bool {
@@ -353,7 +353,7 @@ impl Queue for RedisQueue {
         let mut commands = Pipeline::new();
         let key = self.effect_key(outbox_id);
         commands.cmd("EXISTS").arg(&key);
-        let answers = self.telling.tell(&key, &commands).await?;
+        let answers = self.links.run(&key, &commands).await?;
         answers.first().map_or(Ok(false), |answer| reply::number(answer).map(|count| count > 0))
     }
 
@@ -361,7 +361,7 @@ impl Queue for RedisQueue {
         let key = self.failure_key(id);
         let mut commands = Pipeline::new();
         commands.cmd("INCR").arg(&key).cmd("EXPIRE").arg(&key).arg(REMEMBERED_SECONDS);
-        let answers = self.telling.tell(&key, &commands).await?;
+        let answers = self.links.run(&key, &commands).await?;
         let count = answers.first().map_or(Ok(0), reply::number)?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
@@ -372,23 +372,23 @@ impl Queue for RedisQueue {
         letter: &[(String, String)],
     ) -> Result<bool, LogError> {
         loop {
-            let (links, stream) = (&mut self.telling, self.stream);
+            let (links, stream) = (&mut self.links, self.stream);
             match dead_letters::write(links, stream, id, Order::Any, letter).await {
                 Ok(Attempt::LostRace) => {}
                 Ok(attempt) => return Ok(attempt == Attempt::Written),
                 Err(error) => {
                     // The connection may still be in a transaction.
-                    self.telling.close();
+                    self.links.close();
                     return Err(error);
                 }
             }
         }
     }
 
-    async fn bury(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
+    async fn write_dead_letter(&mut self, letter: &[(String, String)]) -> Result<(), LogError> {
         let mut commands = Pipeline::new();
         dead_letters::add(&mut commands, self.stream, letter);
-        self.telling.tell(&dead_stream(self.stream), &commands).await.map(|_| ())
+        self.links.run(&dead_stream(self.stream), &commands).await.map(|_| ())
     }
 
     async fn leave(&mut self) -> Result<(), LogError> {
@@ -420,10 +420,10 @@ mod tests {
         cursors.miss(id(3), id(9));
         cursors.miss(id(5), id(7));
         assert_eq!(cursors.missed, Some((id(3), id(9))));
-        assert!(cursors.pass(Some(id(8))));
-        assert!(!cursors.pass(Some(id(9))), "nothing after it was claimed");
+        assert!(cursors.advance(Some(id(8))));
+        assert!(!cursors.advance(Some(id(9))), "nothing after it was claimed");
         cursors.miss(id(3), END);
-        assert!(!cursors.pass(None), "fewer entries arrived than requested");
+        assert!(!cursors.advance(None), "fewer entries arrived than requested");
         assert_eq!(cursors.arrived, id(9));
     }
 }

@@ -181,14 +181,14 @@ impl EffectRunner {
         match self.origin {
             Origin::Redis(settings) => {
                 let queue = RedisQueue {
-                    telling: links(&settings),
+                    links: links(&settings),
                     stream: self.stream,
                     group: self.group,
                     consumer: self.consumer,
                     claim_after: self.claim_after,
                     dedup: self.dedup,
                     requires_stream: requires_streams(&settings),
-                    reading: entry_reader(&settings, BATCH),
+                    reader: entry_reader(&settings, BATCH),
                     claim_from: StreamId::ZERO,
                     cursors: Cursors::default(),
                 };

@@ -39,7 +39,7 @@ pub(crate) struct Worker<Q, H> {
     /// Set once a message was signed with an accepted key, or if no signature is required.
     key_is_proven: bool,
     /// Set once the log has reported that no message was signed with an accepted key.
-    told_of_key: bool,
+    has_logged_key_error: bool,
     handler: H,
     /// Messages delivered to this runner and not handled yet, in the order of handling.
     held: VecDeque<Held>,
@@ -69,7 +69,7 @@ where
         Self {
             // A queue that delivers only once cannot wait until the right key is configured.
             key_is_proven: !keys.verifies() || !queue.delivers_again(),
-            told_of_key: false,
+            has_logged_key_error: false,
             queue,
             keys,
             handler,
@@ -204,7 +204,7 @@ where
                     self.held.push_back(Held { delivery, entry, due: Instant::now() });
                 }
                 Err(_) if !self.key_is_proven => {
-                    if !std::mem::replace(&mut self.told_of_key, true) {
+                    if !std::mem::replace(&mut self.has_logged_key_error, true) {
                         tracing::error!(
                             setting = "STREAMS_HMAC_KEY", stream = %entry.stream,
                             "messages arrive and none is signed with an accepted key: they stay \
@@ -248,7 +248,7 @@ where
             let stream = self.queue.stream();
             let letter = DeadLetter::of(id, "trimmed from the stream while it was pending", &[]);
             let letter = letter.into_fields(stream, self.keys.signing_key());
-            if let Err(error) = self.queue.bury(&letter).await {
+            if let Err(error) = self.queue.write_dead_letter(&letter).await {
                 return self.report.unwritten(stream, &error);
             }
             Report::dead_lettered();
@@ -307,7 +307,7 @@ where
     async fn failed(&mut self, entry: &Entry, failure: &EffectFailure) -> Result<bool, LogError> {
         let EffectFailure::Failed(why) = failure else { return Ok(false) };
         let is_given_up = self.queue.count_failure(entry.id).await? >= ATTEMPTS;
-        if is_given_up && let Err(error) = self.bury(entry, why).await {
+        if is_given_up && let Err(error) = self.write_dead_letter(entry, why).await {
             self.report.unwritten(entry.stream, &error);
             return Ok(false);
         }
@@ -350,10 +350,10 @@ where
         Ok(())
     }
 
-    async fn bury(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
+    async fn write_dead_letter(&mut self, entry: &Entry, error: &str) -> Result<(), LogError> {
         let letter = DeadLetter::of(entry.id, error, &entry.fields.borrowed());
         let letter = letter.into_fields(entry.stream, self.keys.signing_key());
-        self.queue.bury(&letter).await?;
+        self.queue.write_dead_letter(&letter).await?;
         Report::given_up(entry.stream, entry.id, error);
         Ok(())
     }

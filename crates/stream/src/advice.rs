@@ -20,7 +20,7 @@ const MOVING: &str = "a slot is moving between two nodes of the cluster: wait un
                       complete; if it does not complete, end it with redis-cli --cluster fix";
 
 /// Advice by a part of the error text of the server or the TLS library.
-const WORDS: [(&str, &str); 8] = [
+const BY_TEXT: [(&str, &str); 8] = [
     (
         "max number of clients",
         "the server has reached its limit of connections: raise maxclients in Redis, or find the \
@@ -63,23 +63,23 @@ const ENDED: [&str; 3] = ["broken pipe", "reset by peer", "end of file"];
 /// Returns the advice for this error. It is more specific than that of the cause if the text is
 /// known.
 pub(crate) fn of(error: &LogError) -> &'static str {
-    let words = match error {
-        LogError::Redis(words) => words,
-        LogError::Connection(_, words)
-        | LogError::Sentinel(_, words)
-        | LogError::Cluster(_, words)
-        | LogError::Primary(_, words) => words,
+    let message = match error {
+        LogError::Redis(message) => message,
+        LogError::Connection(_, message)
+        | LogError::Sentinel(_, message)
+        | LogError::Cluster(_, message)
+        | LogError::Primary(_, message) => message,
         _ => "",
     };
-    let code = words.strip_prefix("Redis: ").unwrap_or(words).split_whitespace().next();
+    let code = message.strip_prefix("Redis: ").unwrap_or(message).split_whitespace().next();
     let by_code = CODES.iter().find(|(named, _)| code == Some(*named));
-    let by_words = || WORDS.iter().find(|(part, _)| words.contains(part));
-    if let Some((_, advice)) = by_code.or_else(by_words) {
+    let by_text = || BY_TEXT.iter().find(|(part, _)| message.contains(part));
+    if let Some((_, advice)) = by_code.or_else(by_text) {
         return advice;
     }
     match (error, error.outage()) {
         (LogError::Connection(..), OutageCause::Unreachable)
-            if ENDED.iter().any(|end| words.to_lowercase().contains(end)) =>
+            if ENDED.iter().any(|end| message.to_lowercase().contains(end)) =>
         {
             "the server or a proxy closed the connection: check if this port expects TLS \
              (rediss://) or a client certificate (REDIS_TLS_CERT_FILE), and if maxclients is \
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn advises_by_error_text() {
-        let redis = |words: &str| LogError::Redis(words.into());
-        let tls = |words: &str| LogError::Connection(OutageCause::Tls, words.into());
-        let ended = |words: &str| LogError::Connection(OutageCause::Unreachable, words.into());
-        let sentinel = |words: &str| LogError::Sentinel(OutageCause::Other, words.into());
+        let redis = |message: &str| LogError::Redis(message.into());
+        let tls = |message: &str| LogError::Connection(OutageCause::Tls, message.into());
+        let ended = |message: &str| LogError::Connection(OutageCause::Unreachable, message.into());
+        let sentinel = |message: &str| LogError::Sentinel(OutageCause::Other, message.into());
         for (error, part) in [
             (redis("BUSY Redis is busy running a script."), "SCRIPT KILL"),
             (sentinel("Redis: BUSY Redis is busy running a script."), "SCRIPT KILL"),

@@ -53,15 +53,15 @@ pub struct Canary {
     keys: KeyRing,
     replica: String,
     every: Duration,
-    sight: CanaryStatus,
+    status: CanaryStatus,
 }
 
 /// The status of a canary: when one was last seen. Clones share it.
 #[derive(Clone, Debug)]
-pub struct CanaryStatus(Arc<Sight>);
+pub struct CanaryStatus(Arc<LastSeen>);
 
 #[derive(Debug)]
-struct Sight {
+struct LastSeen {
     /// The time at which the last canary was seen.
     last: Mutex<Option<Instant>>,
     alive_for: Duration,
@@ -82,29 +82,29 @@ impl Canary {
             keys: settings.keys.clone(),
             replica: uuid::Uuid::now_v7().to_string(),
             every: EVERY,
-            sight: CanaryStatus::expecting(EVERY),
+            status: CanaryStatus::expecting(EVERY),
         }
     }
 
     /// Sets the interval between two canaries; at least 10 ms.
     pub fn every(mut self, every: Duration) -> Self {
         self.every = every.max(Duration::from_millis(10));
-        self.sight = CanaryStatus::expecting(self.every);
+        self.status = CanaryStatus::expecting(self.every);
         self
     }
 
     /// Starts the canary as a task of the current tokio runtime.
     pub fn spawn(self) -> CanaryStatus {
-        let sight = self.sight.clone();
+        let status = self.status.clone();
         tokio::spawn(self.run(pending()));
-        sight
+        status
     }
 
     /// Publishes canaries until `shutdown` completes. Does not end before that.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let metrics = CanaryMetrics::register();
         let mut shutdown = pin!(shutdown);
-        let mut flight = None;
+        let mut connections = None;
         let mut count = 0_u64;
         let began = Instant::now();
         let mut failures = Episode::default().over_after(self.every);
@@ -113,7 +113,7 @@ impl Canary {
             let next = Instant::now() + self.every;
             count += 1;
             let send = async {
-                match timeout(self.every, self.send(&mut flight, count, &metrics)).await {
+                match timeout(self.every, self.send(&mut connections, count, &metrics)).await {
                     Ok(sent) => sent,
                     Err(_) => Err(LogError::Deadline(self.every)),
                 }
@@ -125,7 +125,7 @@ impl Canary {
             };
             if let Err(error) = sent {
                 // A late answer may still arrive, and would count as the next one.
-                flight = None;
+                connections = None;
                 metrics.lost.increment(1);
                 missed += 1;
                 if failures.goes_on((), began.elapsed()) {
@@ -142,7 +142,7 @@ impl Canary {
                     "canaries are seen in time again"
                 );
             }
-            metrics.age.set(self.sight.age().map_or(-1.0, |age| age.as_secs_f64()));
+            metrics.age.set(self.status.age().map_or(-1.0, |age| age.as_secs_f64()));
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
@@ -155,29 +155,29 @@ impl Canary {
     /// connections if the old ones were closed, for example by an idle limit.
     async fn send(
         &self,
-        flight: &mut Option<Flight>,
+        connections: &mut Option<Connections>,
         count: u64,
         metrics: &CanaryMetrics,
     ) -> Result<(), LogError> {
-        let passed = match flight.take() {
-            Some(on) => Some(self.pass(on, count, metrics).await),
+        let sent = match connections.take() {
+            Some(open) => Some(self.send_on(open, count, metrics).await),
             None => None,
         };
-        let on = match passed {
-            Some(passed) if !passed.as_ref().is_err_and(LogError::is_closed) => passed?,
-            _ => self.pass(Flight::open(&self.topology).await?, count, metrics).await?,
+        let open = match sent {
+            Some(sent) if !sent.as_ref().is_err_and(LogError::is_closed) => sent?,
+            _ => self.send_on(Connections::open(&self.topology).await?, count, metrics).await?,
         };
-        *flight = Some(on);
+        *connections = Some(open);
         Ok(())
     }
 
     /// Sends one canary on these connections, and reads until it arrives.
-    async fn pass(
+    async fn send_on(
         &self,
-        mut on: Flight,
+        mut open: Connections,
         count: u64,
         metrics: &CanaryMetrics,
-    ) -> Result<Flight, LogError> {
+    ) -> Result<Connections, LogError> {
         let count = count.to_string();
         let mut fields =
             vec![("replica".to_owned(), self.replica.clone()), ("count".to_owned(), count.clone())];
@@ -192,39 +192,39 @@ impl Canary {
         }
 
         let sent = Instant::now();
-        let Flight { writing, reading, cursor } = &mut on;
+        let Connections { writing, reading, cursor } = &mut open;
         let publish = async {
-            writing.tell(&add).await?;
+            writing.run(&add).await?;
             metrics.published.record(sent.elapsed().as_secs_f64());
             Ok::<_, LogError>(())
         };
         // The read is sent before the message, as a follower's read is.
-        let look_out = look_out(reading, cursor, self.every, |fields| {
+        let wait_for_entry = wait_for_entry(reading, cursor, self.every, |fields| {
             fields.contains(&(b"replica", self.replica.as_bytes()))
                 && fields.contains(&(b"count", count.as_bytes()))
                 && self.keys.verify_canary(fields).is_ok()
         });
-        tokio::try_join!(biased; look_out, publish)?;
+        tokio::try_join!(biased; wait_for_entry, publish)?;
         metrics.seen.record(sent.elapsed().as_secs_f64());
-        self.sight.saw();
-        Ok(on)
+        self.status.record_seen();
+        Ok(open)
     }
 }
 
 /// The two connections, and the cursor of the reads.
-struct Flight {
+struct Connections {
     writing: Connection,
     reading: Connection,
     cursor: StreamId,
 }
 
-impl Flight {
+impl Connections {
     async fn open(topology: &Topology) -> Result<Self, LogError> {
         let mut writing = topology.open(CANARY_STREAM).await?;
         let reading = topology.open(CANARY_STREAM).await?;
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
-        let time = reply::time(&reply::sound(writing.tell(&commands).await?.into_iter().next())?)?;
+        let time = reply::time(&reply::sound(writing.run(&commands).await?.into_iter().next())?)?;
         // Begins one millisecond earlier, so that an id of this millisecond is read.
         let before = time.as_millis().saturating_sub(1);
         let cursor = StreamId::new(u64::try_from(before).unwrap_or(0), 0);
@@ -232,22 +232,22 @@ impl Flight {
     }
 }
 
-/// Reads until an entry satisfies `is_it`.
-async fn look_out(
+/// Reads until an entry satisfies `is_expected`.
+async fn wait_for_entry(
     reading: &mut Connection,
     cursor: &mut StreamId,
     wait: Duration,
-    is_it: impl Fn(&[(&[u8], &[u8])]) -> bool,
+    is_expected: impl Fn(&[(&[u8], &[u8])]) -> bool,
 ) -> Result<(), LogError> {
     loop {
         let mut read = Pipeline::new();
         let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let command = read.cmd("XREAD").arg("COUNT").arg(CANARY_MAX_LEN).arg("BLOCK").arg(block);
         command.arg("STREAMS").arg(CANARY_STREAM).arg(cursor.to_string());
-        let answer = reply::sound(reading.ask(&read, wait).await?.into_iter().next())?;
+        let answer = reply::sound(reading.query(&read, wait).await?.into_iter().next())?;
         for (id, fields) in reply::entries_of_one(answer)? {
             *cursor = id;
-            if is_it(&fields.borrowed()) {
+            if is_expected(&fields.borrowed()) {
                 return Ok(());
             }
         }
@@ -256,7 +256,7 @@ async fn look_out(
 
 impl CanaryStatus {
     fn expecting(every: Duration) -> Self {
-        Self(Arc::new(Sight { last: Mutex::default(), alive_for: every * 3 }))
+        Self(Arc::new(LastSeen { last: Mutex::default(), alive_for: every * 3 }))
     }
 
     /// Returns `true` if a canary was seen within the last three periods.
@@ -272,7 +272,7 @@ impl CanaryStatus {
         last.map(|last| last.elapsed())
     }
 
-    fn saw(&self) {
+    fn record_seen(&self) {
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }

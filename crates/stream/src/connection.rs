@@ -25,29 +25,29 @@ impl Connection {
     pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
         install_crypto();
         let client =
-            Client::open(with_client_options(server.clone())).map_err(|error| refused(&error))?;
+            Client::open(with_client_options(server.clone())).map_err(|error| from_redis(&error))?;
         // The redis crate's own response timeout would also cut blocking reads short. So the
         // deadlines are set here, around each command.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_DEADLINE))
             .set_response_timeout(None);
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let connecting = connecting.map_err(|error| refused(&error));
+        let connecting = connecting.map_err(|error| from_redis(&error));
         within(CONNECT_DEADLINE, connecting).await.map(|connection| Self(Some(connection)))
     }
 
     /// Sends commands in one write and returns all answers, error answers included. The deadline is
     /// longer by `wait`, for blocking reads.
-    pub async fn ask(
+    pub async fn query(
         &mut self,
         commands: &Pipeline,
         wait: Duration,
     ) -> Result<Vec<Value>, LogError> {
-        self.ask_within(wait + ANSWER_DEADLINE, commands).await
+        self.query_within(wait + ANSWER_DEADLINE, commands).await
     }
 
     /// Sends commands in one write and returns all answers, if they arrive within the deadline.
-    pub(crate) async fn ask_within(
+    pub(crate) async fn query_within(
         &mut self,
         deadline: Duration,
         commands: &Pipeline,
@@ -56,21 +56,21 @@ impl Connection {
             || LogError::Connection(OutageCause::Unreachable, "the connection is closed".into());
         let mut connection = self.0.take().ok_or_else(closed)?;
         let answering = connection.send_packed_commands(commands, 0, commands.len());
-        let answers = within(deadline, answering.map_err(|error| refused(&error))).await?;
+        let answers = within(deadline, answering.map_err(|error| from_redis(&error))).await?;
         self.0 = Some(connection);
         Ok(answers)
     }
 
     /// Sends commands in one write and returns all answers. Returns the first error answer as an
     /// error.
-    pub async fn tell(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        let answers = self.ask(commands, Duration::ZERO).await?;
+    pub async fn run(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        let answers = self.query(commands, Duration::ZERO).await?;
         answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
     }
 }
 
 /// Converts an error of the redis crate. Its text never contains the password.
-pub(crate) fn refused(error: &RedisError) -> LogError {
+pub(crate) fn from_redis(error: &RedisError) -> LogError {
     if let Some(code) = error.code() {
         return LogError::Redis(format!("{code} {}", error.detail().unwrap_or_default()));
     }

@@ -50,10 +50,10 @@ impl Identity {
     }
 
     /// Asks the server for its identity.
-    pub(crate) async fn ask(connection: &mut Connection) -> Result<Self, LogError> {
+    pub(crate) async fn query(connection: &mut Connection) -> Result<Self, LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
-        let mut answers = connection.tell(&commands).await?.into_iter();
+        let mut answers = connection.run(&commands).await?.into_iter();
         let server = text(&sound(answers.next())?)?;
         let replication = text(&sound(answers.next())?)?;
         Self::of(Self::run_id(&server)?, &replication)

@@ -8,10 +8,10 @@ use crate::log_error::LogError;
 /// The error of a question to Redis that was not answered, or not as expected. It never contains a
 /// secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{words}")]
+#[error("{message}")]
 pub struct InspectError {
     kind: InspectErrorKind,
-    words: String,
+    message: String,
     advice: String,
 }
 
@@ -62,7 +62,7 @@ impl From<LogError> for InspectError {
             }
             _ => advice::of(&error).to_owned(),
         };
-        Self { kind, words: error.to_string(), advice }
+        Self { kind, message: error.to_string(), advice }
     }
 }
 

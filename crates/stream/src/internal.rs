@@ -27,7 +27,7 @@ pub mod dead_letters {
 
 /// The settings that keep Redis from losing messages.
 pub mod persistence {
-    pub use crate::persistence::{ask, live};
+    pub use crate::persistence::{add_queries, live};
 }
 
 /// Parses answers of Redis. An unexpected answer is an error.

@@ -49,7 +49,7 @@ impl LogError {
     /// Returns the cause, for programs to match.
     pub(crate) fn outage(&self) -> OutageCause {
         let code = match self {
-            Self::Redis(words) => code(words),
+            Self::Redis(message) => code(message),
             Self::Deadline(_) => return OutageCause::Timeout,
             Self::Connection(outage, _)
             | Self::Sentinel(outage, _)
@@ -88,14 +88,14 @@ impl LogError {
 
     /// Returns `true` if a key holds a value of another type than the command expects.
     pub(crate) fn is_wrong_type(&self) -> bool {
-        matches!(self, Self::Redis(words) if words.starts_with(WRONG_TYPE))
+        matches!(self, Self::Redis(message) if message.starts_with(WRONG_TYPE))
     }
 
     /// Adds the name of the key to an error about its type.
     pub(crate) fn on(self, key: &str) -> Self {
         match self {
-            Self::Redis(words) if words.starts_with(WRONG_TYPE) => {
-                Self::Redis(format!("{words}: {key}"))
+            Self::Redis(message) if message.starts_with(WRONG_TYPE) => {
+                Self::Redis(format!("{message}: {key}"))
             }
             error => error,
         }
@@ -115,10 +115,10 @@ impl LogError {
             Self::Cluster(..) => Some(acl::CLUSTER),
             Self::Primary(..) => Some(acl::PRIMARY),
             // `FOLLOW` does not contain the rights for a cluster and for choosing a database.
-            Self::Redis(words) if words.contains("'asking'") || words.contains("'cluster") => {
+            Self::Redis(message) if message.contains("'asking'") || message.contains("'cluster") => {
                 Some(acl::CLUSTER)
             }
-            Self::Redis(words) if words.contains("'select'") => Some(acl::SELECT),
+            Self::Redis(message) if message.contains("'select'") => Some(acl::SELECT),
             _ => Some(acl::FOLLOW),
         }
     }
@@ -126,12 +126,12 @@ impl LogError {
     /// Returns `true` if this user may not write, or this server accepts no writes. A retry does
     /// not help.
     pub(crate) fn forbids_writing(&self) -> bool {
-        matches!(self, Self::Redis(words) if ["NOPERM", "READONLY"].contains(&code(words)))
+        matches!(self, Self::Redis(message) if ["NOPERM", "READONLY"].contains(&code(message)))
     }
 }
 
 /// Returns the code of an error answer. For a failed `EXEC`, returns the code of its reason.
-fn code(words: &str) -> &str {
-    let reason = words.strip_prefix("EXECABORT Transaction discarded because of: ");
-    reason.unwrap_or(words).split_whitespace().next().unwrap_or_default()
+fn code(message: &str) -> &str {
+    let reason = message.strip_prefix("EXECABORT Transaction discarded because of: ");
+    reason.unwrap_or(message).split_whitespace().next().unwrap_or_default()
 }

@@ -37,7 +37,7 @@ const REQUIRED: [Required; 3] = [
 ];
 
 /// Adds the commands that ask for the live values.
-pub fn ask(commands: &mut Pipeline) {
+pub fn add_queries(commands: &mut Pipeline) {
     for Required { setting, .. } in REQUIRED {
         commands.cmd("CONFIG").arg("GET").arg(setting);
     }

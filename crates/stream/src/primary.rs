@@ -20,20 +20,20 @@ use crate::log_error::LogError;
 
 /// The pause after a question that the primary did not answer in time. It is short, so that a
 /// recovered primary is asked soon.
-const REST: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The largest number of recorded offsets that the replica has not reached yet.
-const MOST_ASKED: usize = 8;
+const MAX_OFFSETS: usize = 8;
 
 /// The primary of a replica that is read.
 #[derive(Debug)]
 pub(crate) struct Primary {
     server: ConnectionInfo,
     connection: Option<Connection>,
-    rests_until: Option<Instant>,
+    paused_until: Option<Instant>,
     /// The answer to the last question.
     answer: Result<Identity, LogError>,
     /// The time of the last question.
-    asked: Option<Moment>,
+    queried_at: Option<Moment>,
     /// The last moment up to which answers were proven. Until the first proof, the first question.
     proven: Option<Moment>,
     offsets: PrimaryOffsets,
@@ -48,8 +48,8 @@ struct PrimaryOffsets {
 
 /// Returns the error of a replica whose primary is not configured.
 pub(crate) fn not_set() -> LogError {
-    let words = "not set, but the server that the follower reads is a replica";
-    LogError::Primary(OutageCause::ReplicaWithoutPrimary, words.into())
+    let message = "not set, but the server that the follower reads is a replica";
+    LogError::Primary(OutageCause::ReplicaWithoutPrimary, message.into())
 }
 
 impl Primary {
@@ -57,28 +57,28 @@ impl Primary {
         Self {
             server,
             connection: None,
-            rests_until: None,
+            paused_until: None,
             answer: Err(LogError::Reply("the primary was not asked yet")),
-            asked: None,
+            queried_at: None,
             proven: None,
             offsets: PrimaryOffsets::default(),
         }
     }
 
     /// Asks the primary for its offset, except during the pause after a failure.
-    pub(crate) async fn ask(&mut self, now: Moment) {
-        self.asked = Some(now);
+    pub(crate) async fn query(&mut self, now: Moment) {
+        self.queried_at = Some(now);
         self.proven.get_or_insert(now);
-        if self.rests_until.is_some_and(|until| Instant::now() < until) {
+        if self.paused_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        self.answer = within(SIDE_DEADLINE, self.ask_identity()).await;
+        self.answer = within(SIDE_DEADLINE, self.query_identity()).await;
         match &self.answer {
             Ok(primary) => self.offsets.record(now, primary),
             // A late answer may still arrive, and would count as the next one.
             Err(error) => {
                 self.connection = None;
-                self.rests_until = Some(Instant::now() + REST);
+                self.paused_until = Some(Instant::now() + RETRY_PAUSE);
                 tracing::debug!(%error, "the primary did not report its replication offset");
             }
         }
@@ -86,19 +86,19 @@ impl Primary {
 
     /// Returns the moment up to which answers of this server are complete, and an error if that is
     /// too long ago.
-    pub(crate) fn vouch(&mut self, server: &Identity) -> (AsOf, Option<LogError>) {
+    pub(crate) fn prove_freshness(&mut self, server: &Identity) -> (AsOf, Option<LogError>) {
         let as_of = self.offsets.reached_by(server);
         self.proven = as_of.or(self.proven);
         let is_late = self
-            .asked
+            .queried_at
             .zip(self.proven)
-            .is_none_or(|(asked, proven)| asked.elapsed_since(proven) > UNPROVEN_AFTER);
+            .is_none_or(|(queried_at, proven)| queried_at.elapsed_since(proven) > UNPROVEN_AFTER);
         (as_of.map_or(AsOf::Unknown, AsOf::At), is_late.then(|| self.error(server)))
     }
 
     /// Returns the reason that nothing newer is proven about this server.
     fn error(&self, server: &Identity) -> LogError {
-        let (cause, words) = match &self.answer {
+        let (cause, message) = match &self.answer {
             Err(error) => (error.outage(), error.to_string()),
             Ok(primary) if primary.history != server.history => (
                 OutageCause::ReplicaWithoutPrimary,
@@ -113,24 +113,24 @@ impl Primary {
                 "the replica that the follower reads is behind this primary".into(),
             ),
         };
-        LogError::Primary(cause, words)
+        LogError::Primary(cause, message)
     }
 
-    async fn ask_identity(&mut self) -> Result<Identity, LogError> {
+    async fn query_identity(&mut self) -> Result<Identity, LogError> {
         if self.connection.is_none() {
             self.connection = Some(Connection::open(&self.server).await?);
         }
         let connection = self.connection.as_mut().ok_or(LogError::Reply("no connection"))?;
-        Identity::ask(connection).await
+        Identity::query(connection).await
     }
 }
 
 impl PrimaryOffsets {
-    fn record(&mut self, asked: Moment, primary: &Identity) {
+    fn record(&mut self, queried_at: Moment, primary: &Identity) {
         // The oldest offsets are kept, because the replica reaches them first. Under load it might
         // never reach the newest.
-        if self.offsets.len() < MOST_ASKED {
-            self.offsets.push_back((asked, primary.clone()));
+        if self.offsets.len() < MAX_OFFSETS {
+            self.offsets.push_back((queried_at, primary.clone()));
         }
     }
 
@@ -147,7 +147,7 @@ impl PrimaryOffsets {
         while self.offsets.get(1).filter(is_reached).is_some() {
             self.offsets.pop_front();
         }
-        self.offsets.front().filter(is_reached).map(|(asked, _)| *asked)
+        self.offsets.front().filter(is_reached).map(|(queried_at, _)| *queried_at)
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_asking_while_the_replica_is_behind_for_long() {
+    fn keeps_proving_while_the_replica_is_behind_for_long() {
         let mut offsets = PrimaryOffsets::default();
         for second in 1..20 {
             offsets.record(at(second), &primary("h1", i64::try_from(second).unwrap() * 100));

@@ -33,7 +33,7 @@ pub(crate) struct Proof {
     /// `true` if the server had the stream at the last read.
     seen: bool,
     /// `true` after a gap, until a check passes.
-    after_hole: bool,
+    after_gap: bool,
     /// The highest id that was counted when another server took over the stream, until a check
     /// passes there.
     taken_over_at: Option<StreamId>,
@@ -61,7 +61,7 @@ struct Pending {
 
 /// The result of a check that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Passed {
+pub(crate) struct Proven {
     /// The time at which the check was sent. Up to then the stream is complete.
     pub(crate) as_of: Moment,
     /// Messages published up to this time (since the Unix epoch) may be missing.
@@ -76,7 +76,7 @@ pub(crate) struct Passed {
 
 /// A gap in a stream, by its evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Hole {
+pub(crate) enum Gap {
     /// The stream existed, and is gone.
     Missing,
     /// The server's ids are lower than the cursor.
@@ -87,7 +87,7 @@ pub(crate) enum Hole {
     Suspected,
 }
 
-impl Hole {
+impl Gap {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -113,7 +113,7 @@ impl Proof {
             phase: Phase::Replaying,
             pending: None,
             seen: false,
-            after_hole: false,
+            after_gap: false,
             taken_over_at: None,
         }
     }
@@ -145,7 +145,7 @@ impl Proof {
 
     /// Restarts the proof after a gap: reads and counts the stream again from its first entry.
     pub(crate) fn restart(&mut self) {
-        *self = Self { seen: self.seen, after_hole: true, ..Self::since(self.window) };
+        *self = Self { seen: self.seen, after_gap: true, ..Self::since(self.window) };
     }
 
     /// Reads the stream again from its first entry, because the server may have lost its newest
@@ -198,11 +198,11 @@ impl Proof {
         head: Head,
         sent: Moment,
         server_time: Duration,
-    ) -> Result<Option<Passed>, Hole> {
+    ) -> Result<Option<Proven>, Gap> {
         let counters = match head {
             Head::Present(counters) => counters,
             Head::Uncounted(last_generated) => Counters { last_generated, ..Counters::default() },
-            Head::Missing if self.seen && !self.after_hole => return Err(Hole::Missing),
+            Head::Missing if self.seen && !self.after_gap => return Err(Gap::Missing),
             // After a gap the stream may stay missing. It then counts as one that never existed, so
             // that not every read finds another gap.
             Head::Missing => Counters::default(),
@@ -210,7 +210,7 @@ impl Proof {
         let counts = !matches!(head, Head::Uncounted(_));
         self.seen = head != Head::Missing;
         if counters.last_generated < self.counted {
-            return Err(Hole::IdsWentBack);
+            return Err(Gap::IdsWentBack);
         }
         let earlier = match (self.pending, self.phase) {
             (Some(pending), _) => pending.added.unwrap_or_default(),
@@ -218,7 +218,7 @@ impl Proof {
             (None, Phase::Replaying) => 0,
         };
         if counts && counters.entries_added < earlier {
-            return Err(Hole::Count);
+            return Err(Gap::Count);
         }
         if self.pending.is_none() {
             let added = counts.then_some(counters.entries_added);
@@ -228,39 +228,39 @@ impl Proof {
     }
 
     /// Records the next entry.
-    pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Passed>, Hole> {
+    pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Proven>, Gap> {
         // This entry is beyond the pending counters, so everything up to them was read.
-        let passed = match self.pending {
+        let proven = match self.pending {
             Some(pending) if id > pending.counters.last_generated => self.check(pending)?,
             _ => None,
         };
         if id <= self.cursor {
-            return Err(Hole::IdsWentBack);
+            return Err(Gap::IdsWentBack);
         }
         self.cursor = id;
         if id > self.counted {
             self.counted = id;
             self.read += 1;
         }
-        Ok(self.settle()?.or(passed))
+        Ok(self.settle()?.or(proven))
     }
 
     /// Records that the answer contained all entries after the cursor. So everything up to the
     /// pending counters was read, which were taken earlier.
-    pub(crate) fn drained(&mut self) -> Result<Option<Passed>, Hole> {
+    pub(crate) fn drained(&mut self) -> Result<Option<Proven>, Gap> {
         self.cursor = self.counted;
         self.pending.map_or(Ok(None), |pending| self.check(pending))
     }
 
     /// Checks the pending counters, if the cursor has reached them.
-    fn settle(&mut self) -> Result<Option<Passed>, Hole> {
+    fn settle(&mut self) -> Result<Option<Proven>, Gap> {
         match self.pending {
             Some(pending) if self.cursor >= pending.counters.last_generated => self.check(pending),
             _ => Ok(None),
         }
     }
 
-    fn check(&mut self, pending: Pending) -> Result<Option<Passed>, Hole> {
+    fn check(&mut self, pending: Pending) -> Result<Option<Proven>, Gap> {
         self.pending = None;
         let read = std::mem::take(&mut self.read);
         let first = pending.counters.first;
@@ -278,10 +278,10 @@ impl Proof {
                 Phase::Closing { added: before } | Phase::Tailing { added: before }
                     if Some(read) != added.checked_sub(before) =>
                 {
-                    return Err(Hole::Count);
+                    return Err(Gap::Count);
                 }
                 Phase::Tailing { .. } if self.may_hide_removal(&pending.counters) => {
-                    return Err(Hole::Count);
+                    return Err(Gap::Count);
                 }
                 Phase::Closing { .. } => {
                     missing = self
@@ -294,10 +294,10 @@ impl Proof {
         }
         self.phase = Phase::Tailing { added: pending.added.unwrap_or_default() };
         self.taken_over_at = None;
-        let hole = std::mem::take(&mut self.after_hole).then_some(pending.server_time);
-        Ok(Some(Passed {
+        let gap = std::mem::take(&mut self.after_gap).then_some(pending.server_time);
+        Ok(Some(Proven {
             as_of: pending.sent,
-            lost_up_to: hole.max(missing),
+            lost_up_to: gap.max(missing),
             unshown_up_to: was_replayed.then_some(pending.server_time),
             is_young,
         }))

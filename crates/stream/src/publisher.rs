@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
 
-use crate::connection::{install_crypto, refused, with_client_options};
+use crate::connection::{install_crypto, from_redis, with_client_options};
 use crate::in_process::InProcess;
 use crate::limits::{ANSWER_DEADLINE, MAX_LEN};
 use crate::log_error::LogError;
@@ -94,9 +94,9 @@ impl Publisher {
     ///
     /// [`PublishError`] if Redis did not confirm the message. It may still have been added, and
     /// publishing it again is harmless.
-    pub async fn publish(&self, notice: MessageBuilder) -> Result<StreamId, PublishError> {
-        let stream = notice.stream();
-        let fields = notice.into_fields(self.key.as_ref(), SystemTime::now());
+    pub async fn publish(&self, message: MessageBuilder) -> Result<StreamId, PublishError> {
+        let stream = message.stream();
+        let fields = message.into_fields(self.key.as_ref(), SystemTime::now());
         match &self.target {
             Target::InProcess(streams) => {
                 let bytes =
@@ -106,18 +106,18 @@ impl Publisher {
             Target::Found(links) => {
                 let mut commands = Pipeline::new();
                 commands.add_command(add(stream, &fields));
-                let answers = links.lock().await.tell(stream.name(), &commands).await;
+                let answers = links.lock().await.run(stream.name(), &commands).await;
                 let answer = answers.map(|answers| answers.into_iter().next());
                 id(answer.and_then(reply::sound))
             }
             Target::Redis(manager) => {
                 let command = add(stream, &fields);
                 let mut answer = command.query_async(&mut manager.clone()).await;
-                if answer.as_ref().is_err_and(|error| refused(error).is_closed()) {
+                if answer.as_ref().is_err_and(|error| from_redis(error).is_closed()) {
                     // The manager reconnects by itself, but only after a command has failed.
                     answer = command.query_async(&mut manager.clone()).await;
                 }
-                id(answer.map_err(|error| refused(&error)))
+                id(answer.map_err(|error| from_redis(&error)))
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::topology::{Address, Upstream};
 use crate::wire::Wire;
 
 use planning::ReadPlanner;
-use read_request::{Asked, Server};
+use read_request::{ReadRequest, Server};
 
 pub(crate) mod batch;
 mod counters;
@@ -41,11 +41,11 @@ pub(crate) struct RedisLog {
     /// The server that this connection leads to.
     server: Server,
     /// The read that was sent and is not answered yet.
-    asked: Option<Asked>,
+    request: Option<ReadRequest>,
     /// The primary of the replica that is read, if one is configured.
     primary: Option<Primary>,
     /// The time at which the primary was last asked.
-    asked_primary: Option<Instant>,
+    primary_queried_at: Option<Instant>,
     /// The reason that the last answer with the server's identity could not be proven fresh.
     freshness_error: Option<LogError>,
     /// The time that the next answer may take.
@@ -68,9 +68,9 @@ impl RedisLog {
             has_logged_cut: false,
             allow_unproven,
             server: Server::default(),
-            asked: None,
+            request: None,
             primary: primary.map(Primary::new),
-            asked_primary: None,
+            primary_queried_at: None,
             freshness_error: None,
             answer_timeout: AdaptiveTimeout::default(),
             warned: Vec::new(),
@@ -104,29 +104,29 @@ impl RedisLog {
     }
 
     /// Sends the next read, for the entries after the cursors and the counters that are due.
-    async fn ask(
+    async fn send_read(
         &mut self,
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
-        let asked = self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
-        self.connection()?.send(&asked.commands()).await?;
-        self.planner.sent(&asked);
-        self.asked = Some(asked);
+        let request = self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
+        self.connection()?.send(&request.commands()).await?;
+        self.planner.sent(&request);
+        self.request = Some(request);
         Ok(())
     }
 
     /// Receives the answer to the last read.
-    async fn answer(&mut self) -> Result<Reading, LogError> {
-        let asked = self.asked.take().ok_or(LogError::Reply("no read was sent"))?;
-        let (wait, begun) = (asked.wait.unwrap_or_default(), Instant::now());
+    async fn receive_read(&mut self) -> Result<Reading, LogError> {
+        let request = self.request.take().ok_or(LogError::Reply("no read was sent"))?;
+        let (wait, begun) = (request.wait.unwrap_or_default(), Instant::now());
         let deadline = wait + self.answer_timeout.grace();
-        let received = self.connection()?.receive(deadline, asked.keep()).await;
-        let received = received.map_err(|error| self.cut(&asked, error))?;
+        let received = self.connection()?.receive(deadline, request.keep()).await;
+        let received = received.map_err(|error| self.cut(&request, error))?;
         self.answer_timeout.answered(received.silence.saturating_sub(wait));
-        self.planner.arrived(&asked, &received.sizes, begun.elapsed().saturating_sub(wait));
+        self.planner.arrived(&request, &received.sizes, begun.elapsed().saturating_sub(wait));
         self.has_logged_cut &= self.planner.is_narrow();
-        let mut reading = asked.understand(&received, self.planner.streams(), &self.server)?;
+        let mut reading = request.parse_answers(&received, self.planner.streams(), &self.server)?;
         self.planner.read(!reading.entries.is_empty());
         // A server may be demoted between two answers, so each answer proves only its own
         // freshness.
@@ -134,7 +134,7 @@ impl RedisLog {
             self.upstream.accept_identity(identity)?;
             (reading.as_of, self.freshness_error) = match &mut self.primary {
                 // rule: replica-is-as-fresh-as-primary-says
-                Some(primary) => primary.vouch(identity),
+                Some(primary) => primary.prove_freshness(identity),
                 // rule: replica-needs-primary
                 None if identity.is_replica => (AsOf::Unknown, Some(primary::not_set())),
                 None => (AsOf::Sent, None),
@@ -147,12 +147,12 @@ impl RedisLog {
     }
 
     /// Makes the next read smaller, and adds to the error which answer was cut.
-    fn cut(&mut self, asked: &Asked, error: LogError) -> LogError {
+    fn cut(&mut self, request: &ReadRequest, error: LogError) -> LogError {
         let was_narrow = self.planner.is_narrow();
         let stopped = self.connection.as_mut().and_then(Wire::stopped);
-        self.planner.cut(asked, stopped.as_ref());
+        self.planner.cut(request, stopped.as_ref());
         let Some(stopped) = stopped else { return error };
-        let error = asked.cut(error, &stopped);
+        let error = request.cut(error, &stopped);
         if was_narrow && !std::mem::replace(&mut self.has_logged_cut, true) {
             tracing::error!(
                 %error,
@@ -165,14 +165,14 @@ impl RedisLog {
     }
 
     async fn reopen(&mut self) -> Result<Duration, LogError> {
-        (self.connection, self.asked) = (None, None);
+        (self.connection, self.request) = (None, None);
         self.freshness_error = None;
         self.planner.reopened();
         let mut commands = Pipeline::new();
         commands.cmd("TIME").cmd("INFO").arg("server");
-        persistence::ask(&mut commands);
+        persistence::add_queries(&mut commands);
         let (upstream, commands) = (&self.upstream, &commands);
-        let (at, connection, answers) = connect_hedged(|| open_asking(upstream, commands)).await?;
+        let (at, connection, answers) = connect_hedged(|| open_and_query(upstream, commands)).await?;
         self.upstream.opened(at).await;
         (self.connection, self.answer_timeout) = (Some(connection), AdaptiveTimeout::default());
         self.inspected(answers)
@@ -183,23 +183,23 @@ impl RedisLog {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<Reading, LogError> {
-        match &self.asked {
-            Some(asked) if asked.cursors == *cursors => {}
+        match &self.request {
+            Some(request) if request.cursors == *cursors => {}
             // A gap was found since the read was sent, so the cursors have changed.
             Some(_) => {
-                self.answer().await?;
-                self.ask(*cursors, wait).await?;
+                self.receive_read().await?;
+                self.send_read(*cursors, wait).await?;
             }
-            None => self.ask(*cursors, wait).await?,
+            None => self.send_read(*cursors, wait).await?,
         }
-        let reading = self.answer().await?;
-        let tells_nothing = reading.entries.is_empty() && reading.identity.is_none();
+        let reading = self.receive_read().await?;
+        let is_empty = reading.entries.is_empty() && reading.identity.is_none();
         // Without new entries, there is time to ask for the counters.
-        if !tells_nothing || !self.planner.hurry() {
+        if !is_empty || !self.planner.hurry() {
             return Ok(reading);
         }
-        self.ask(*cursors, wait).await?;
-        self.answer().await
+        self.send_read(*cursors, wait).await?;
+        self.receive_read().await
     }
 }
 
@@ -216,9 +216,9 @@ impl Log for RedisLog {
     async fn prepare(&mut self, now: Moment) {
         self.upstream.prepare(now);
         let Some(primary) = &mut self.primary else { return };
-        if self.asked_primary.is_none_or(|asked| asked.elapsed() >= SHORTEST_INTERVAL) {
-            self.asked_primary = Some(Instant::now());
-            primary.ask(now).await;
+        if self.primary_queried_at.is_none_or(|at| at.elapsed() >= SHORTEST_INTERVAL) {
+            self.primary_queried_at = Some(Instant::now());
+            primary.query(now).await;
         }
     }
 
@@ -232,14 +232,14 @@ impl Log for RedisLog {
     }
 
     async fn read_ahead(&mut self, cursors: &PerStream<StreamId>) -> Result<(), LogError> {
-        let asked = self.ask(*cursors, None).await;
-        asked.inspect_err(|error| self.upstream.failed(error))
+        let sent = self.send_read(*cursors, None).await;
+        sent.inspect_err(|error| self.upstream.failed(error))
     }
 }
 
 /// Opens a connection and sends these commands on it. Returns the named primary, the connection,
 /// and the answers.
-async fn open_asking(
+async fn open_and_query(
     upstream: &Upstream,
     commands: &Pipeline,
 ) -> Result<(Option<Address>, Wire, Vec<Value>), LogError> {

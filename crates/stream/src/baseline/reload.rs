@@ -29,14 +29,14 @@ type Count = fn(LossVersion) -> u64;
 ///
 /// [`Follower::reload_handle`](crate::Follower::reload_handle) returns it.
 #[derive(Clone, Debug)]
-pub struct Reload(mpsc::Sender<Asked>);
+pub struct Reload(mpsc::Sender<ReloadRequest>);
 
 /// The sender to a caller that waits for the result.
-type Asked = oneshot::Sender<Result<(), BaselineError>>;
+type ReloadRequest = oneshot::Sender<Result<(), BaselineError>>;
 
 /// The other end of a [`Reload`].
 #[derive(Debug)]
-pub(crate) struct Reloads(mpsc::Receiver<Asked>);
+pub(crate) struct Reloads(mpsc::Receiver<ReloadRequest>);
 
 pub(crate) fn channel() -> (Reload, Reloads) {
     let (sender, receiver) = mpsc::channel(16);
@@ -52,10 +52,10 @@ impl Reload {
     /// [`BaselineError`] if the baseline could not be read, if the follower has no baseline, or if
     /// the follower has ended.
     pub async fn reload(&self) -> Result<(), BaselineError> {
-        let nobody = || BaselineError::new("baseline", "no follower with a baseline is running");
-        let (asked, outcome) = oneshot::channel();
-        self.0.send(asked).await.map_err(|_| nobody())?;
-        outcome.await.map_err(|_| nobody())?
+        let no_follower = || BaselineError::new("baseline", "no follower with a baseline is running");
+        let (request, outcome) = oneshot::channel();
+        self.0.send(request).await.map_err(|_| no_follower())?;
+        outcome.await.map_err(|_| no_follower())?
     }
 }
 
@@ -71,7 +71,7 @@ impl Reloads {
         let (reloads, errors) = (reloads(), reload_errors());
         let mut losses = writer.watch_losses();
         let mut failures = FailedReads::new();
-        let mut waiting: Vec<Asked> = Vec::new();
+        let mut waiting: Vec<ReloadRequest> = Vec::new();
         let window = writer.options().memory;
         // The losses before the last complete read that succeeded.
         let mut covered: Option<LossVersion> = None;
@@ -79,15 +79,15 @@ impl Reloads {
         loop {
             // A request that arrives from here on waits for the next read: the snapshot of this
             // read may be older than the request.
-            while let Ok(asked) = self.0.try_recv() {
-                waiting.push(asked);
+            while let Ok(request) = self.0.try_recv() {
+                waiting.push(request);
             }
             // Taken before the snapshot begins. This read does not cover a later loss, which wakes
             // the loop below. The scope depends on the count alone, not on what woke the loop.
             let lost = *losses.borrow_and_update();
             schedule.read(lost);
-            let is_asked = !waiting.is_empty();
-            let scope = if covered == Some(lost) && !is_asked {
+            let is_requested = !waiting.is_empty();
+            let scope = if covered == Some(lost) && !is_requested {
                 Scope::Incremental(window)
             } else {
                 Scope::Full(window)
@@ -105,9 +105,9 @@ impl Reloads {
                     failures.pause(error)
                 }
             };
-            for asked in waiting.drain(..) {
+            for request in waiting.drain(..) {
                 // The caller may not be waiting any more.
-                let _ = asked.send(outcome.clone());
+                let _ = request.send(outcome.clone());
             }
             let scheduled = Instant::now() + pause;
             loop {
@@ -120,8 +120,8 @@ impl Reloads {
                         }
                     }
                     // Without any handle left, losses and the schedule still trigger reads.
-                    Some(asked) = self.0.recv() => {
-                        waiting.push(asked);
+                    Some(request) = self.0.recv() => {
+                        waiting.push(request);
                         break;
                     }
                     () = sleep_until(next) => break,
@@ -280,7 +280,7 @@ mod tests {
     async fn closes_loss_that_coincides_with_scheduled_read() {
         for _ in 0..64 {
             let revocations = fresh();
-            let (_asks, reloads) = channel();
+            let (_requests, reloads) = channel();
             let start = Instant::now();
             tokio::spawn(reloads.run(Box::new(Empty), Arc::clone(&revocations), EVERY));
             sleep_until(start + EVERY).await;
@@ -312,7 +312,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn repeated_recuts_cause_ever_fewer_reads() {
         let revocations = fresh();
-        let (_asks, reloads) = channel();
+        let (_requests, reloads) = channel();
         let windows = Arc::new(AtomicUsize::new(0));
         let counting = Box::new(Counting(Arc::clone(&windows)));
         tokio::spawn(reloads.run(counting, Arc::clone(&revocations), 100 * EVERY));
@@ -344,8 +344,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn closes_loss_without_any_handle() {
         let revocations = fresh();
-        let (asks, reloads) = channel();
-        drop(asks);
+        let (requests, reloads) = channel();
+        drop(requests);
         tokio::spawn(reloads.run(Box::new(Empty), Arc::clone(&revocations), EVERY));
         sleep(EVERY / 2).await;
         revocations.raise_horizon(10);

@@ -60,12 +60,12 @@ async fn write_on(
     if !mark.add(id, order) {
         let mut unwatch = Pipeline::new();
         unwatch.cmd("UNWATCH");
-        connection.tell(&unwatch).await?;
+        connection.run(&unwatch).await?;
         return Ok(Attempt::Known(mark.up_to()));
     }
     let mut commands = transaction(stream, &mark, (!is_known).then_some(letter));
     commands.cmd("EXEC");
-    let answers = connection.tell(&commands).await?;
+    let answers = connection.run(&commands).await?;
     match answers.last() {
         Some(Value::Nil) => Ok(Attempt::LostRace),
         Some(Value::Array(results)) => {
@@ -89,12 +89,12 @@ pub(super) async fn probe(
     let letter = [(String::new(), String::new())];
     let mut commands = transaction(stream, &Mark::default(), Some(&letter));
     commands.cmd("DISCARD");
-    connection.tell(&commands).await?;
+    connection.run(&commands).await?;
     // No transaction is open any more, so EXEC does nothing. Any error except a missing right is
     // expected here.
     let mut commands = Pipeline::new();
     commands.cmd("UNWATCH").cmd("EXEC");
-    for answer in connection.ask(&commands, Duration::ZERO).await? {
+    for answer in connection.query(&commands, Duration::ZERO).await? {
         match reply::sound(Some(answer)) {
             Err(error) if error.forbids_writing() => return Err(error),
             _ => {}
@@ -107,7 +107,7 @@ async fn watch(connection: &mut Connection, stream: Stream) -> Result<Mark, LogE
     let mark = mark_key(stream);
     let mut commands = Pipeline::new();
     commands.cmd("WATCH").arg(&mark).cmd("GET").arg(&mark);
-    let answers = connection.tell(&commands).await?;
+    let answers = connection.run(&commands).await?;
     match answers.last() {
         Some(Value::Nil) => Ok(Mark::default()),
         Some(value) => Ok(Mark::parse(&reply::text(value)?)),

@@ -191,16 +191,16 @@ impl Writer {
             }
             return;
         }
-        let words = if error.is_wrong_type() {
+        let message = if error.is_wrong_type() {
             format!("{} or {}: {error}", marked::mark_key(stream), dead_stream(stream))
         } else {
             error.to_string()
         };
-        let is_known = self.places.iter().any(|place| place.failures.has_logged(&words));
+        let is_known = self.places.iter().any(|place| place.failures.has_logged(&message));
         let Some(place) = self.place(stream) else { return };
         place.access = WriteAccess::Off(Instant::now() + OFF_FOR);
-        if !is_known && place.failures.goes_on(words.clone(), now) {
-            warn_off(stream, error, &words);
+        if !is_known && place.failures.goes_on(message.clone(), now) {
+            warn_off(stream, error, &message);
         }
     }
 
@@ -215,16 +215,16 @@ impl Writer {
 }
 
 /// Logs that letters cannot be written until an operator changes the server.
-fn warn_off(stream: Stream, error: &LogError, words: &str) {
+fn warn_off(stream: Stream, error: &LogError, message: &str) {
     if error.is_wrong_type() {
         tracing::warn!(
-            %stream, error = words,
+            %stream, error = message,
             "dead letters of this stream are off: unusable messages are counted and not kept; \
              delete the key of the wrong type"
         );
     } else {
         tracing::warn!(
-            %stream, error = words, rights = acl::DEAD_LETTERS,
+            %stream, error = message, rights = acl::DEAD_LETTERS,
             "dead letters are off: unusable messages are counted and not kept; give the user these \
              rights on a primary"
         );

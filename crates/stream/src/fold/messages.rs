@@ -95,7 +95,7 @@ impl Fold {
     fn report_rejection(&mut self, entry: &Entry, rejection: MessageRejection, received: Received) {
         self.metrics.rejected(rejection.kind());
         self.dead_letters.put(entry, rejection);
-        let throttle = &mut self.throttles.refused;
+        let throttle = &mut self.throttles.rejected;
         let admitted =
             if rejection.was_signed() { throttle.add(1, received.now.monotonic) } else { None };
         if let Some(count) = admitted {

@@ -6,14 +6,14 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::Moment;
 
 use super::state::Fold;
-use crate::proof::{Hole, Passed, Proof};
+use crate::proof::{Gap, Proven, Proof};
 
 impl Fold {
     /// Advances one stream's proof by one step.
     pub(super) fn prove(
         &mut self,
         stream: Stream,
-        step: impl FnOnce(&mut Proof) -> Result<Option<Passed>, Hole>,
+        step: impl FnOnce(&mut Proof) -> Result<Option<Proven>, Gap>,
     ) {
         let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
             return;
@@ -24,8 +24,8 @@ impl Fold {
         match step(&mut track.proof) {
             Ok(None) => {}
             // rule: rereads-after-gap
-            Err(hole) => track.broken = Some(hole),
-            Ok(Some(Passed { as_of, lost_up_to, unshown_up_to, is_young })) => {
+            Err(gap) => track.broken = Some(gap),
+            Ok(Some(Proven { as_of, lost_up_to, unshown_up_to, is_young })) => {
                 // A replica may prove an earlier time than was already proven.
                 let earlier = track.as_of.filter(|earlier| earlier.monotonic > as_of.monotonic);
                 track.as_of = Some(earlier.unwrap_or(as_of));
@@ -106,13 +106,13 @@ impl Fold {
             if std::mem::take(&mut track.must_reread) {
                 track.proof.reread();
             }
-            let Some(hole) = track.broken.take() else { continue };
+            let Some(gap) = track.broken.take() else { continue };
             track.proof.restart();
             self.applied.forget();
-            self.metrics.hole(hole);
+            self.metrics.gap(gap);
             if let Some(count) = throttle.add(1, now) {
                 tracing::error!(
-                    %stream, cause = hole.label(), count,
+                    %stream, cause = gap.label(), count,
                     "messages were lost, or strict mode assumes so: the stream was trimmed past \
                      the cursor, flushed or created again, or entries were deleted; reading it \
                      again from its first entry"

@@ -10,7 +10,7 @@ use crate::continuity::{Continuity, LossSuspicion};
 use crate::entry::PerStream;
 use crate::identity::Identity;
 use crate::log_error::LogError;
-use crate::proof::Hole;
+use crate::proof::Gap;
 use crate::server_clock::ServerClock;
 
 impl Fold {
@@ -72,7 +72,7 @@ impl Fold {
         }
         for track in self.on(streams) {
             track.must_reread = true;
-            track.broken = strict.then_some(Hole::Suspected);
+            track.broken = strict.then_some(Gap::Suspected);
         }
     }
 }

@@ -176,8 +176,8 @@ impl Scene {
 
     fn verdict(&self, session: &str) -> Verdict {
         // Issued now, and so after every gap in these tests.
-        let made = self.now().wall.as_secs().cast_signed();
-        let claims = Claims::new(session, made, made + 900);
+        let issued = self.now().wall.as_secs().cast_signed();
+        let claims = Claims::new(session, issued, issued + 900);
         self.fold.writer.decide(&claims, &Checks::default(), self.now())
     }
 

@@ -7,7 +7,7 @@ use caracal_revocation_state::Moment;
 use caracal_revocation_state::internal::Throttle;
 
 use crate::entry::PerStream;
-use crate::proof::{Hole, Proof};
+use crate::proof::{Gap, Proof};
 use crate::repeat_limiter::RepeatLimiter;
 
 /// A moment before all others, for an answer that is complete up to an unknown time.
@@ -16,7 +16,7 @@ pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Durat
 /// A throttle for each log line that others than this process can cause repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct Throttles {
-    pub(super) refused: Throttle,
+    pub(super) rejected: Throttle,
     pub(super) recut: Throttle,
     pub(super) too_large: Throttle,
     pub(super) suspicion: Throttle,
@@ -38,7 +38,7 @@ pub(super) struct Track {
     /// The time at which the last passing check was sent.
     pub(super) as_of: Option<Moment>,
     /// The gap that this answer showed.
-    pub(super) broken: Option<Hole>,
+    pub(super) broken: Option<Gap>,
     /// `true` if the stream must be read again, although no gap was shown.
     pub(super) must_reread: bool,
     /// `true` if the server cannot prove that nothing was lost before the replay.

@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::names;
 use crate::continuity::LossSuspicion;
-use crate::proof::Hole;
+use crate::proof::Gap;
 
 /// Metric handles, registered once. A service installs its recorder before it starts a follower.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct StreamMetrics {
     pub(crate) replays: Counter,
     pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
-    refused: [(MessageRejectionKind, Counter); 4],
-    holes: [(Hole, Counter); 4],
+    rejected: [(MessageRejectionKind, Counter); 4],
+    gaps: [(Gap, Counter); 4],
     suspicions: [(LossSuspicion, Counter); 3],
     read_errors: [(OutageCause, Counter); OutageCause::ALL.len()],
     outages: [Gauge; OutageCause::ALL.len()],
@@ -58,15 +58,15 @@ impl StreamMetrics {
             replay_errors: counter!(names::REPLAY_ERRORS),
             verified: [KeySlot::Current, KeySlot::Previous, KeySlot::Unsigned]
                 .map(|key| (key, counter!(names::VERIFIED, "key" => key.label()))),
-            refused: [
+            rejected: [
                 MessageRejectionKind::Signature,
                 MessageRejectionKind::Malformed,
                 MessageRejectionKind::Ambiguous,
                 MessageRejectionKind::TooLarge,
             ]
             .map(|kind| (kind, counter!(names::REJECTED, "kind" => kind.label()))),
-            holes: [Hole::Missing, Hole::IdsWentBack, Hole::Count, Hole::Suspected]
-                .map(|hole| (hole, counter!(names::HOLES, "cause" => hole.label()))),
+            gaps: [Gap::Missing, Gap::IdsWentBack, Gap::Count, Gap::Suspected]
+                .map(|gap| (gap, counter!(names::GAPS, "cause" => gap.label()))),
             suspicions: [
                 LossSuspicion::Restarted,
                 LossSuspicion::Failover,
@@ -108,11 +108,11 @@ impl StreamMetrics {
         if kind == MessageRejectionKind::Signature {
             self.invalid_signatures.increment(1);
         }
-        count(&self.refused, kind);
+        count(&self.rejected, kind);
     }
 
-    pub(crate) fn hole(&self, hole: Hole) {
-        count(&self.holes, hole);
+    pub(crate) fn gap(&self, gap: Gap) {
+        count(&self.gaps, gap);
     }
 
     pub(crate) fn suspicion(&self, suspicion: LossSuspicion) {

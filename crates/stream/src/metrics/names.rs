@@ -18,7 +18,7 @@ pub(super) const READ_ERRORS: &str = "caracal_revocation_read_errors_total";
 pub(super) const REJECTED: &str = "caracal_revocation_refused_messages_total";
 pub(super) const RECONNECTS: &str = "caracal_revocation_reconnects_total";
 pub(super) const FULL: &str = "caracal_revocation_full_total";
-pub(super) const HOLES: &str = "caracal_revocation_holes_total";
+pub(super) const GAPS: &str = "caracal_revocation_holes_total";
 pub(super) const LAG: &str = "caracal_revocation_lag_seconds";
 pub(super) const PROPAGATION: &str = "caracal_gateway_revocation_propagation_seconds";
 pub(super) const ACTIVE: &str = "caracal_gateway_revocations_active";
@@ -123,7 +123,7 @@ pub(super) fn describe() {
     for (name, unit, text) in GAUGES {
         describe_gauge!(name, unit, text);
     }
-    describe_counter!(HOLES, "Times that entries were proven missing from a stream, by evidence");
+    describe_counter!(GAPS, "Times that entries were proven missing from a stream, by evidence");
     describe_histogram!(
         LAG,
         Unit::Seconds,

@@ -20,23 +20,23 @@ fn head(first: u64, last: u64, added: u64) -> Head {
     })
 }
 
-fn passed(as_of: u64) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
+fn proven(as_of: u64) -> Result<Option<Proven>, Gap> {
+    Ok(Some(Proven { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
 }
 
 /// The result of the first complete read of a stream.
-fn passed_first(as_of: u64) -> Passed {
+fn proven_first(as_of: u64) -> Proven {
     let unshown_up_to = Some(SERVER_TIME);
-    Passed { as_of: at(as_of), lost_up_to: None, unshown_up_to, is_young: false }
+    Proven { as_of: at(as_of), lost_up_to: None, unshown_up_to, is_young: false }
 }
 
 /// The result of the first complete read of a stream from which no entry was removed.
-fn passed_young(as_of: u64) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { is_young: true, ..passed_first(as_of) }))
+fn proven_young(as_of: u64) -> Result<Option<Proven>, Gap> {
+    Ok(Some(Proven { is_young: true, ..proven_first(as_of) }))
 }
 
-fn passed_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Passed>, Hole> {
-    Ok(Some(Passed { lost_up_to: Some(lost_up_to), ..passed_first(as_of) }))
+fn proven_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Proven>, Gap> {
+    Ok(Some(Proven { lost_up_to: Some(lost_up_to), ..proven_first(as_of) }))
 }
 
 /// Returns a proof that has read entries 11, 12 and 13, the only ones ever added.
@@ -45,7 +45,7 @@ fn tailing() -> Proof {
     assert_eq!(proof.head(head(11, 13, 3), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    assert_eq!(proof.entry(id(13)), passed_young(1));
+    assert_eq!(proof.entry(id(13)), proven_young(1));
     proof
 }
 
@@ -53,7 +53,7 @@ fn tailing() -> Proof {
 fn empty_or_missing_stream_is_complete_at_once() {
     for nothing in [Head::Missing, head(0, 0, 0)] {
         let mut proof = Proof::since(id(10));
-        assert_eq!(proof.head(nothing, at(1), SERVER_TIME), passed_young(1));
+        assert_eq!(proof.head(nothing, at(1), SERVER_TIME), proven_young(1));
     }
 }
 
@@ -64,25 +64,25 @@ fn stream_read_from_first_entry_is_complete() {
 
 #[test]
 fn answer_without_entries_proves_as_of_its_question() {
-    assert_eq!(tailing().head(head(11, 13, 3), at(7), SERVER_TIME), passed(7));
+    assert_eq!(tailing().head(head(11, 13, 3), at(7), SERVER_TIME), proven(7));
 }
 
 #[test]
 fn trimming_behind_cursor_is_no_gap() {
-    assert_eq!(tailing().head(head(13, 13, 3), at(7), SERVER_TIME), passed(7));
+    assert_eq!(tailing().head(head(13, 13, 3), at(7), SERVER_TIME), proven(7));
     let mut proof = tailing();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), Ok(None));
-    assert_eq!(proof.entry(id(15)), passed(7));
+    assert_eq!(proof.entry(id(15)), proven(7));
 }
 
 #[test]
 fn entries_after_counters_count_for_next_check() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.entry(id(14)), proven(7));
     assert_eq!(proof.entry(id(15)), Ok(None));
-    assert_eq!(proof.head(head(11, 15, 5), at(8), SERVER_TIME), passed(8));
+    assert_eq!(proof.head(head(11, 15, 5), at(8), SERVER_TIME), proven(8));
 }
 
 #[test]
@@ -91,51 +91,51 @@ fn check_stays_pending_over_several_reads() {
     assert_eq!(proof.head(head(11, 15, 5), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(14)), Ok(None));
     assert_eq!(proof.head(head(11, 99, 9), at(8), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), passed(7));
+    assert_eq!(proof.entry(id(15)), proven(7));
 }
 
 #[test]
 fn trimmed_entry_ahead_of_cursor_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
 }
 
 #[test]
 fn deleted_last_entry_is_a_gap_at_once() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), Err(Hole::Count));
+    assert_eq!(proof.drained(), Err(Gap::Count));
 }
 
 #[test]
 fn deleted_entry_before_later_ones_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
 }
 
 #[test]
 fn deleted_stream_is_a_gap_then_complete_with_horizon() {
     let mut proof = tailing();
-    assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
+    assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Gap::Missing));
     proof.restart();
     let lost_up_to = Some(SERVER_TIME);
-    let passed_again = Passed { lost_up_to, is_young: true, ..passed_first(8) };
-    assert_eq!(proof.head(Head::Missing, at(8), SERVER_TIME), Ok(Some(passed_again)));
+    let proven_again = Proven { lost_up_to, is_young: true, ..proven_first(8) };
+    assert_eq!(proof.head(Head::Missing, at(8), SERVER_TIME), Ok(Some(proven_again)));
     // The gap is reported once. While the stream stays missing, the view is fresh.
-    assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), passed(9));
+    assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), proven(9));
     assert_eq!(proof.head(head(21, 21, 1), at(10), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(21)), passed(10));
-    assert_eq!(proof.head(Head::Missing, at(11), SERVER_TIME), Err(Hole::Missing));
+    assert_eq!(proof.entry(id(21)), proven(10));
+    assert_eq!(proof.head(Head::Missing, at(11), SERVER_TIME), Err(Gap::Missing));
 }
 
 #[test]
 fn ids_or_counts_that_go_back_are_gaps() {
-    assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
-    assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(Hole::Count));
+    assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
+    assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(Gap::Count));
     let mut proof = tailing();
-    assert_eq!(proof.entry(id(13)), Err(Hole::IdsWentBack));
+    assert_eq!(proof.entry(id(13)), Err(Gap::IdsWentBack));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn recreated_stream_with_as_many_entries_is_a_gap() {
     assert_eq!(proof.head(head(21, 23, 3), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(21)), Ok(None));
     assert_eq!(proof.entry(id(22)), Ok(None));
-    assert_eq!(proof.entry(id(23)), Err(Hole::Count));
+    assert_eq!(proof.entry(id(23)), Err(Gap::Count));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn reads_and_counts_entries_from_before_window() {
     assert_eq!(proof.cursor(), StreamId::ZERO);
     assert_eq!(proof.head(head(3, 4, 2), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(3)), Ok(None));
-    assert_eq!(proof.entry(id(4)), Ok(Some(passed_first(1))));
+    assert_eq!(proof.entry(id(4)), Ok(Some(proven_first(1))));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn history_trimmed_before_window_raises_no_horizon() {
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     assert!(!proof.is_tailing(), "the counters must be read again after the replay");
-    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), Ok(Some(passed_first(2))));
+    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), Ok(Some(proven_first(2))));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn history_trimmed_inside_window_raises_horizon_to_first_entry() {
     assert_eq!(proof.entry(id(11)), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     let lost_up_to = Duration::from_millis(11);
-    assert_eq!(proof.head(head(11, 12, 500), at(2), SERVER_TIME), passed_without(2, lost_up_to));
+    assert_eq!(proof.head(head(11, 12, 500), at(2), SERVER_TIME), proven_without(2, lost_up_to));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn history_trimmed_to_nothing_raises_horizon_to_last_id() {
     // The cursor is behind the last id, and no entry will move it there.
     assert_eq!(proof.drained(), Ok(None));
     assert_eq!(proof.head(head(0, 40, 500), at(2), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), passed_without(2, Duration::from_millis(40)));
+    assert_eq!(proof.drained(), proven_without(2, Duration::from_millis(40)));
 }
 
 #[test]
@@ -202,19 +202,19 @@ fn entry_deleted_inside_window_raises_horizon() {
     assert_eq!(proof.head(deleted(12), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
     let lost_up_to = Duration::from_millis(11);
-    assert_eq!(proof.head(deleted(12), at(2), SERVER_TIME), passed_without(2, lost_up_to));
+    assert_eq!(proof.head(deleted(12), at(2), SERVER_TIME), proven_without(2, lost_up_to));
 }
 
 #[test]
 fn server_without_counters_proves_only_growing_ids() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(Head::Uncounted(id(12)), at(1), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(12)), passed_young(1));
+    assert_eq!(proof.entry(id(12)), proven_young(1));
     // Deleted entries in between are not detected.
     assert_eq!(proof.head(Head::Uncounted(id(15)), at(2), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), passed(2));
+    assert_eq!(proof.drained(), proven(2));
     let back = proof.head(Head::Uncounted(id(11)), at(3), SERVER_TIME);
-    assert_eq!(back, Err(Hole::IdsWentBack));
+    assert_eq!(back, Err(Gap::IdsWentBack));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn complete_stream_older_than_window_is_not_young() {
     let mut proof = Proof::since(id(10));
     assert_eq!(proof.head(head(9, 12, 2), at(1), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(9)), Ok(None));
-    assert_eq!(proof.entry(id(12)), Ok(Some(passed_first(1))));
+    assert_eq!(proof.entry(id(12)), Ok(Some(proven_first(1))));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn counts_entries_once_when_rereading() {
         assert_eq!(proof.entry(id(again)), Ok(None));
     }
     assert!(proof.is_tailing());
-    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.entry(id(14)), proven(7));
 }
 
 #[test]
@@ -245,11 +245,11 @@ fn reread_stream_is_proven_only_at_its_end() {
     proof.reread();
     assert_eq!(proof.head(head(12, 13, 3), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(12)), Ok(None));
-    assert_eq!(proof.entry(id(13)), passed(7));
+    assert_eq!(proof.entry(id(13)), proven(7));
     // Every entry that was read before is gone now.
     proof.reread();
     assert_eq!(proof.head(head(0, 13, 3), at(8), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), passed(8));
+    assert_eq!(proof.drained(), proven(8));
     assert_eq!(proof.cursor(), id(13));
 }
 
@@ -257,7 +257,7 @@ fn reread_stream_is_proven_only_at_its_end() {
 fn reread_stream_that_ends_earlier_is_a_gap() {
     let mut proof = tailing();
     proof.reread();
-    assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
+    assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
 }
 
 /// Returns a proof that resumed after entries 11, 12 and 13, and has read these again.
@@ -277,16 +277,16 @@ fn resumed_proof_passes_once_everything_was_reread() {
         assert_eq!(proof.checkpoint(), None);
     }
     assert_eq!(proof.entry(id(13)), Ok(None));
-    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.entry(id(14)), proven(7));
     assert!(proof.checkpoint().is_some());
 
     // Every entry that was read before was trimmed, which is no gap.
     let mut proof = resumed();
     assert_eq!(proof.head(head(14, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(14)), passed(7));
+    assert_eq!(proof.entry(id(14)), proven(7));
     let mut proof = resumed();
     assert_eq!(proof.head(head(0, 13, 3), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), passed(7));
+    assert_eq!(proof.drained(), proven(7));
     assert_eq!(proof.cursor(), id(13));
 }
 
@@ -298,19 +298,19 @@ fn resumed_proof_reads_reused_ids_without_counting_them() {
     for entry in [StreamId::new(11, 0), StreamId::new(12, 0), StreamId::new(12, 1)] {
         assert_eq!(proof.entry(entry), Ok(None));
     }
-    assert_eq!(proof.entry(id(15)), passed(7));
+    assert_eq!(proof.entry(id(15)), proven(7));
 }
 
 #[test]
 fn resumed_proof_detects_gap_after_its_end() {
-    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Hole::IdsWentBack));
-    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Hole::Missing));
+    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
+    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Gap::Missing));
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 13, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), Err(Hole::Count));
+    assert_eq!(proof.drained(), Err(Gap::Count));
     let mut proof = resumed();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Hole::Count));
+    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn equal_counts_after_takeover_hide_no_removal() {
             assert_eq!(proof.entry(id(11)), Ok(None));
             assert_eq!(proof.entry(id(12)), Ok(None));
         }
-        assert_eq!(proof.entry(id(15)), Err(Hole::Count), "{removed:?}");
+        assert_eq!(proof.entry(id(15)), Err(Gap::Count), "{removed:?}");
     }
     // Nothing newer was removed, and the takeover ends with the first check that passes.
     let mut proof = tailing();
@@ -357,8 +357,8 @@ fn equal_counts_after_takeover_hide_no_removal() {
     for again in [12, 13] {
         assert_eq!(proof.entry(id(again)), Ok(None));
     }
-    assert_eq!(proof.entry(id(14)), passed(7));
-    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 14), at(8), SERVER_TIME), passed(8));
+    assert_eq!(proof.entry(id(14)), proven(7));
+    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 14), at(8), SERVER_TIME), proven(8));
 }
 
 #[test]
@@ -371,5 +371,5 @@ fn counters_of_previous_server_prove_nothing_after_takeover() {
     for again in [11, 12, 13, 14] {
         assert_eq!(proof.entry(id(again)), Ok(None));
     }
-    assert_eq!(proof.entry(id(16)), passed(7));
+    assert_eq!(proof.entry(id(16)), proven(7));
 }

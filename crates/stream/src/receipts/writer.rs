@@ -72,6 +72,6 @@ impl Writer {
         let key = format!("{PREFIX}{}", self.replica);
         let set = commands.cmd("SET").arg(&key).arg(text);
         set.arg("EX").arg(EXPIRY.as_secs());
-        links.tell(&key, &commands).await.map(|_| ())
+        links.run(&key, &commands).await.map(|_| ())
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Form {
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
     /// The time of the last question on this connection.
-    asked: Option<Instant>,
+    sent_at: Option<Instant>,
     /// The size of the last answer, in bytes.
     size: u64,
 }
@@ -47,13 +47,13 @@ pub(super) struct Spacing(PerStream<Last>);
 impl Spacing {
     /// Makes the counters of all streams due, for a new connection.
     pub(super) fn restart(&mut self) {
-        self.0.iter_mut().for_each(|last| last.asked = None);
+        self.0.iter_mut().for_each(|last| last.sent_at = None);
     }
 
     /// Makes the counters of this stream due.
     pub(super) fn hasten(&mut self, stream: Stream) {
         if let Some(last) = self.0.get_mut(stream.index()) {
-            last.asked = None;
+            last.sent_at = None;
         }
     }
 
@@ -68,16 +68,16 @@ impl Spacing {
             size => Duration::from_millis(size * 1_000 / RATE)
                 .clamp(EVERY, LONGEST.min(bound / IN_BOUND)),
         };
-        last.asked.map_or(Duration::ZERO, |asked| every.saturating_sub(asked.elapsed()))
+        last.sent_at.map_or(Duration::ZERO, |sent_at| every.saturating_sub(sent_at.elapsed()))
     }
 
     pub(super) fn form(&self, stream: Stream) -> Form {
         if self.last(stream).size > SMALL { Form::Full } else { Form::Plain }
     }
 
-    pub(super) fn asked(&mut self, stream: Stream) {
+    pub(super) fn sent(&mut self, stream: Stream) {
         if let Some(last) = self.0.get_mut(stream.index()) {
-            last.asked = Some(Instant::now());
+            last.sent_at = Some(Instant::now());
         }
     }
 
@@ -92,7 +92,7 @@ impl Spacing {
         let mut any = false;
         for stream in streams {
             if let Some(last) = self.0.get_mut(stream.index()).filter(|last| last.size <= SMALL) {
-                last.asked = None;
+                last.sent_at = None;
                 any = true;
             }
         }
@@ -109,12 +109,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn asks_for_larger_counters_less_often_within_bound() {
+    async fn spaces_larger_counters_further_within_bound() {
         let mut spacing = Spacing::default();
         let stream = Stream::SessionsRevoke;
         let minute = Duration::from_secs(60);
         assert_eq!(spacing.due_in(stream, false, minute), Duration::ZERO);
-        spacing.asked(stream);
+        spacing.sent(stream);
         let mut due_in = |size, is_reading, bound| {
             spacing.answered(stream, size);
             spacing.due_in(stream, is_reading, bound).as_millis()
@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asks_at_once_for_small_counters_only_when_quiet() {
+    async fn requests_small_counters_at_once_only_when_quiet() {
         let mut spacing = Spacing::default();
         let (large, small) = (Stream::SessionsRevoke, Stream::KeysInvalidate);
         for (stream, size) in [(large, 1 << 20), (small, 1_000)] {
-            spacing.asked(stream);
+            spacing.sent(stream);
             spacing.answered(stream, size);
         }
         assert!(!spacing.hurry(&[large]));

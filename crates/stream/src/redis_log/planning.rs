@@ -5,9 +5,9 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
 
+use super::read_request::ReadRequest;
 use super::batch::Batch;
 use super::counters::{Form, Spacing};
-use super::read_request::Asked;
 use crate::entry::PerStream;
 use crate::wire::Stopped;
 
@@ -65,7 +65,7 @@ impl ReadPlanner {
         wait: Option<Duration>,
         counts: bool,
         is_asking: bool,
-    ) -> Asked {
+    ) -> ReadRequest {
         for ((stream, before), cursor) in Stream::ALL.into_iter().zip(self.cursors).zip(cursors) {
             // Only new counters prove a stream that is read again.
             if cursor < before {
@@ -73,26 +73,26 @@ impl ReadPlanner {
             }
         }
         self.cursors = cursors;
-        let asked = if self.is_narrow() { self.next_step() } else { self.all_streams(wait) };
-        let mut asked = Asked { is_asking, ..asked };
+        let request = if self.is_narrow() { self.next_step() } else { self.all_streams(wait) };
+        let mut request = ReadRequest { is_asking, ..request };
         if !counts {
             // An older server may not know the other form.
-            asked.heads = asked.heads.map(|form| form.map(|_| Form::Plain));
+            request.heads = request.heads.map(|form| form.map(|_| Form::Plain));
         }
-        asked
+        request
     }
 
     /// Records that this read was sent.
-    pub(super) fn sent(&mut self, asked: &Asked) {
-        asked.heads().for_each(|(stream, _)| self.spacing.asked(stream));
+    pub(super) fn sent(&mut self, request: &ReadRequest) {
+        request.heads().for_each(|(stream, _)| self.spacing.sent(stream));
     }
 
     /// Records the sizes of the answers, and the time that they took. After large or slow answers,
     /// reads ask for fewer entries; large counters are read less often.
-    pub(super) fn arrived(&mut self, asked: &Asked, sizes: &[u64], took: Duration) {
-        let entries = sizes.last().filter(|_| asked.asks_entries());
+    pub(super) fn arrived(&mut self, request: &ReadRequest, sizes: &[u64], took: Duration) {
+        let entries = sizes.last().filter(|_| request.wants_entries());
         self.batch.arrived(entries.copied().unwrap_or(0), sizes.iter().sum(), took);
-        for (nth, stream) in asked.head_answers() {
+        for (nth, stream) in request.counter_answers() {
             self.spacing.answered(stream, sizes.get(nth).copied().unwrap_or(0));
         }
     }
@@ -103,10 +103,10 @@ impl ReadPlanner {
     }
 
     /// Records that the answers did not arrive complete, and where they stopped.
-    pub(super) fn cut(&mut self, asked: &Asked, stopped: Option<&Stopped>) {
+    pub(super) fn cut(&mut self, request: &ReadRequest, stopped: Option<&Stopped>) {
         self.batch.cut();
         let Some(stopped) = stopped else { return };
-        if let Some((_, stream)) = asked.head_answers().find(|(nth, _)| *nth == stopped.answers) {
+        if let Some((_, stream)) = request.counter_answers().find(|(nth, _)| *nth == stopped.answers) {
             self.spacing.answered(stream, stopped.size);
         }
     }
@@ -122,7 +122,7 @@ impl ReadPlanner {
     }
 
     /// Plans the entries of all streams, and the counters that are due.
-    fn all_streams(&self, wait: Option<Duration>) -> Asked {
+    fn all_streams(&self, wait: Option<Duration>) -> ReadRequest {
         let is_reading = wait.is_none() && self.quiet == 0;
         let mut next_due = Duration::MAX;
         let heads = self.per_stream(|stream| {
@@ -139,33 +139,33 @@ impl ReadPlanner {
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),
         };
         let entries = Stream::ALL.map(|stream| self.streams.contains(&stream));
-        self.asked(wait, heads, entries)
+        self.request(wait, heads, entries)
     }
 
     /// Plans the counters or the entries of one stream, because one entry of each stream is too
     /// much for one answer.
-    fn next_step(&mut self) -> Asked {
+    fn next_step(&mut self) -> ReadRequest {
         let steps = 2 * self.streams.len().max(1);
         let stream = self.streams.get(self.step % steps / 2).copied();
         let is_due = stream.is_some_and(|stream| self.due_in(stream, true).is_zero());
-        let asks_heads = self.step.is_multiple_of(2) && is_due;
-        self.step = (if asks_heads { self.step + 1 } else { (self.step | 1) + 1 }) % steps;
+        let wants_counters = self.step.is_multiple_of(2) && is_due;
+        self.step = (if wants_counters { self.step + 1 } else { (self.step | 1) + 1 }) % steps;
         let is_meant = |other| Some(other) == stream;
         let heads =
-            self.per_stream(|other| (asks_heads && is_meant(other)).then(|| self.form(other)));
-        let entries = Stream::ALL.map(|other| !asks_heads && is_meant(other));
+            self.per_stream(|other| (wants_counters && is_meant(other)).then(|| self.form(other)));
+        let entries = Stream::ALL.map(|other| !wants_counters && is_meant(other));
         let wait = (self.quiet > steps).then_some(SHORT_WAIT);
-        self.asked(wait, heads, entries)
+        self.request(wait, heads, entries)
     }
 
-    fn asked(
+    fn request(
         &self,
         wait: Option<Duration>,
         heads: PerStream<Option<Form>>,
         entries: PerStream<bool>,
-    ) -> Asked {
+    ) -> ReadRequest {
         let (cursors, count) = (self.cursors, self.batch.count());
-        Asked { cursors, count, wait, heads, entries, is_asking: false }
+        ReadRequest { cursors, count, wait, heads, entries, is_asking: false }
     }
 
     fn per_stream<T>(&self, mut of: impl FnMut(Stream) -> Option<T>) -> PerStream<Option<T>> {

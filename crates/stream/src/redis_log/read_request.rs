@@ -14,7 +14,7 @@ use crate::wire::{Answers, Keep, Received, Stopped};
 
 /// A read that was sent.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ReadRequest {
     pub(super) cursors: PerStream<StreamId>,
     pub(super) count: usize,
     pub(super) wait: Option<Duration>,
@@ -27,14 +27,14 @@ pub(super) struct Asked {
     pub(super) is_asking: bool,
 }
 
-impl Asked {
+impl ReadRequest {
     /// Returns the commands of one write, in this order: the time, the server's identity, the
     /// counters of each stream, and the entries. A primary has every entry, so counters that follow
     /// its identity are complete, and they are older than the entries.
     pub(super) fn commands(&self) -> Pipeline {
         let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
         commands.cmd("TIME");
-        if self.asks_heads() {
+        if self.wants_counters() {
             commands.cmd("INFO").arg("replication");
         }
         for (stream, form) in self.heads() {
@@ -46,7 +46,7 @@ impl Asked {
                 head.arg("FULL").arg("COUNT").arg(1);
             }
         }
-        if !self.asks_entries() {
+        if !self.wants_entries() {
             return commands;
         }
         if self.is_asking {
@@ -69,14 +69,14 @@ impl Asked {
 
     /// Returns the parts of the answers to keep.
     pub(super) fn keep(&self) -> Keep {
-        if self.asks_entries() { Keep::Entries } else { Keep::Counters }
+        if self.wants_entries() { Keep::Entries } else { Keep::Counters }
     }
 
-    pub(super) fn asks_heads(&self) -> bool {
+    pub(super) fn wants_counters(&self) -> bool {
         self.heads.iter().any(Option::is_some)
     }
 
-    pub(super) fn asks_entries(&self) -> bool {
+    pub(super) fn wants_entries(&self) -> bool {
         self.entries.contains(&true)
     }
 
@@ -90,7 +90,7 @@ impl Asked {
     }
 
     /// Returns the index of the answer with each stream's counters.
-    pub(super) fn head_answers(&self) -> impl Iterator<Item = (usize, Stream)> {
+    pub(super) fn counter_answers(&self) -> impl Iterator<Item = (usize, Stream)> {
         let step = 1 + usize::from(self.is_asking);
         self.heads().enumerate().map(move |(nth, (stream, _))| (2 + nth * step + step - 1, stream))
     }
@@ -98,7 +98,7 @@ impl Asked {
     /// Adds to an error which answer was cut, if part of that answer had arrived or only one answer
     /// was due.
     pub(super) fn cut(&self, error: LogError, stopped: &Stopped) -> LogError {
-        let head = self.head_answers().find(|(nth, _)| *nth == stopped.answers);
+        let head = self.counter_answers().find(|(nth, _)| *nth == stopped.answers);
         let question = match (head, Answers::cut_in(&stopped.bytes), self.only()) {
             (Some((_, stream)), ..) => format!("XINFO STREAM {stream}"),
             (None, Some(stream), _) => {
@@ -123,7 +123,7 @@ impl Asked {
     }
 
     /// Parses the answers. The time up to which they are complete is set later.
-    pub(super) fn understand(
+    pub(super) fn parse_answers(
         &self,
         received: &Received,
         streams: &[Stream],
@@ -132,7 +132,7 @@ impl Asked {
         let mut answers = Answers::new(&received.bytes);
         let server_time = answers.time()?;
         let mut identity = None;
-        if self.asks_heads() {
+        if self.wants_counters() {
             identity = Some(Identity::of(&server.run_id, &answers.text()?)?);
         }
         let mut heads = PerStream::default();
@@ -146,7 +146,7 @@ impl Asked {
             }
         }
         let mut entries = Vec::new();
-        if self.asks_entries() {
+        if self.wants_entries() {
             if self.is_asking {
                 answers.text()?;
             }

@@ -13,7 +13,7 @@ use crate::topology::Topology;
 use crate::wire::Certificates;
 
 /// The commands that arrived, by their first words.
-type Heard = Arc<Mutex<Vec<String>>>;
+type ReceivedCommands = Arc<Mutex<Vec<String>>>;
 
 /// The behaviour of the server.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct Script {
 }
 
 /// Answers each read with one entry of the first stream, a millisecond after the cursor.
-async fn serve(stream: TcpStream, heard: Heard, script: Arc<Script>) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, received: ReceivedCommands, script: Arc<Script>) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -35,8 +35,8 @@ async fn serve(stream: TcpStream, heard: Heard, script: Arc<Script>) -> std::io:
             reading.read_exact(&mut text).await?;
             command.push(String::from_utf8_lossy(&text[..text.len() - 2]).into_owned());
         }
-        let words = if command[0] == "XINFO" { command.join(" ") } else { command[0].clone() };
-        heard.lock().unwrap().push(words);
+        let name = if command[0] == "XINFO" { command.join(" ") } else { command[0].clone() };
+        received.lock().unwrap().push(name);
         let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
         let answer = match command[0].as_str() {
             "TIME" => format!("*2\r\n{}{}", bulk("1795400000"), bulk("0")),
@@ -85,20 +85,20 @@ async fn number(reading: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result
     number.ok_or(std::io::ErrorKind::UnexpectedEof.into())
 }
 
-async fn open() -> (RedisLog, Heard) {
-    let (log, heard, _) = open_scripted().await;
-    (log, heard)
+async fn open() -> (RedisLog, ReceivedCommands) {
+    let (log, received, _) = open_scripted().await;
+    (log, received)
 }
 
-async fn open_scripted() -> (RedisLog, Heard, Arc<Script>) {
+async fn open_scripted() -> (RedisLog, ReceivedCommands, Arc<Script>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
-    let heard = Heard::default();
+    let received = ReceivedCommands::default();
     let script = Arc::<Script>::default();
-    let (told, role) = (Arc::clone(&heard), Arc::clone(&script));
+    let (record, role) = (Arc::clone(&received), Arc::clone(&script));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&told), Arc::clone(&role)));
+            tokio::spawn(serve(stream, Arc::clone(&record), Arc::clone(&role)));
         }
     });
     let topology = Topology::One(Box::new(url.into_connection_info().unwrap()));
@@ -106,7 +106,7 @@ async fn open_scripted() -> (RedisLog, Heard, Arc<Script>) {
     let upstream = Upstream::all(&topology, &Certificates::default(), &revocations).remove(0);
     let mut log = RedisLog::new(upstream, None, false);
     log.open().await.unwrap();
-    (log, heard, script)
+    (log, received, script)
 }
 
 fn after(ms: u64) -> PerStream<StreamId> {
@@ -119,12 +119,12 @@ async fn read(log: &mut RedisLog, ms: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn uses_prefetched_reply_without_asking_again() {
-    let (mut log, heard) = open().await;
+async fn uses_prefetched_reply_without_second_read() {
+    let (mut log, received) = open().await;
     assert_eq!(read(&mut log, 10).await, [11]);
     log.read_ahead(&after(11)).await.unwrap();
     assert_eq!(read(&mut log, 11).await, [12]);
-    let reads = heard.lock().unwrap().iter().filter(|command| *command == "XREAD").count();
+    let reads = received.lock().unwrap().iter().filter(|command| *command == "XREAD").count();
     assert_eq!(reads, 2);
 }
 
@@ -154,9 +154,9 @@ async fn demoted_primary_is_not_fresh_in_the_next_answer() {
 }
 
 #[tokio::test]
-async fn asks_for_identity_with_each_proof_only() {
-    let (mut log, heard) = open().await;
-    heard.lock().unwrap().clear();
+async fn requests_identity_with_each_proof_only() {
+    let (mut log, received) = open().await;
+    received.lock().unwrap().clear();
     let wait = Some(Duration::from_secs(1));
     let mut proofs = 0;
     for ms in 10..30 {
@@ -166,35 +166,35 @@ async fn asks_for_identity_with_each_proof_only() {
         assert_eq!(reading.as_of == AsOf::Sent, is_proof);
         proofs += usize::from(is_proof);
     }
-    let heard = heard.lock().unwrap();
-    assert_eq!(heard.iter().filter(|command| *command == "INFO").count(), proofs);
+    let received = received.lock().unwrap();
+    assert_eq!(received.iter().filter(|command| *command == "INFO").count(), proofs);
 }
 
 #[tokio::test]
-async fn asks_for_large_counters_rarely_and_without_last_entry() {
-    let (mut log, heard, script) = open_scripted().await;
+async fn requests_large_counters_rarely_and_without_last_entry() {
+    let (mut log, received, script) = open_scripted().await;
     script.is_large.store(true, Ordering::SeqCst);
     let began = Instant::now();
     for ms in 10..60 {
         log.read(&after(ms), None).await.unwrap();
     }
-    let heard = heard.lock().unwrap();
-    let asked = |words: &str| heard.iter().filter(|command| command.starts_with(words)).count();
-    assert_eq!(asked("XINFO STREAM caracal.keys.invalidate"), 50);
+    let received = received.lock().unwrap();
+    let count = |text: &str| received.iter().filter(|command| command.starts_with(text)).count();
+    assert_eq!(count("XINFO STREAM caracal.keys.invalidate"), 50);
     let large: Vec<_> =
-        heard.iter().filter(|command| command.contains(Stream::SessionsRevoke.name())).collect();
+        received.iter().filter(|command| command.contains(Stream::SessionsRevoke.name())).collect();
     let spaces = usize::try_from(began.elapsed().as_secs() / 2).unwrap();
     assert!(large.len() <= 1 + spaces, "{large:?}");
     assert!(large[1..].iter().all(|command| command.ends_with("FULL COUNT 1")), "{large:?}");
 }
 
 #[tokio::test]
-async fn asks_for_large_counters_at_once_when_rereading() {
-    let (mut log, heard, script) = open_scripted().await;
+async fn requests_large_counters_at_once_when_rereading() {
+    let (mut log, received, script) = open_scripted().await;
     script.is_large.store(true, Ordering::SeqCst);
     let large = || {
-        let heard = heard.lock().unwrap();
-        heard.iter().filter(|command| command.ends_with("FULL COUNT 1")).count()
+        let received = received.lock().unwrap();
+        received.iter().filter(|command| command.ends_with("FULL COUNT 1")).count()
     };
     for ms in 10..20 {
         log.read(&after(ms), None).await.unwrap();

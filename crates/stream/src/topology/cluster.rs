@@ -66,17 +66,17 @@ impl Nodes {
     }
 
     /// Returns the newest view among the seeds' answers.
-    pub(crate) async fn look(&self) -> Result<View, LogError> {
-        let ask = |seed| async move {
+    pub(crate) async fn fetch_view(&self) -> Result<View, LogError> {
+        let query = |seed| async move {
             let answer = within(SIDE_DEADLINE, async {
                 let mut connection = self.connect(seed).await?;
                 self.view(&mut connection, seed).await
             });
             answer.await
         };
-        let mut asked: FuturesUnordered<_> = self.seeds.iter().map(ask).collect();
+        let mut queries: FuturesUnordered<_> = self.seeds.iter().map(query).collect();
         let (mut newest, mut failure) = (None::<View>, None);
-        while let Some(answer) = asked.next().await {
+        while let Some(answer) = queries.next().await {
             match answer {
                 Ok(view) if newest.as_ref().is_none_or(|newest| newest.age() < view.age()) => {
                     newest = Some(view);
@@ -93,40 +93,40 @@ impl Nodes {
 
     /// Returns the master of this key's slot, as a majority of the masters names it.
     pub(crate) async fn owner(&self, key: &str) -> Result<Address, LogError> {
-        let view = self.look().await?;
+        let view = self.fetch_view().await?;
         let voters: Vec<Address> = view.masters().cloned().collect();
         let slot = slot(key);
         let mut votes = QuorumVotes::of(voters.len());
-        let ask = |(voter, node)| async move {
+        let query = |(voter, node)| async move {
             let answer = within(SIDE_DEADLINE, async {
                 let mut connection = self.connect(node).await?;
                 self.view(&mut connection, node).await
             });
             (voter, answer.await.ok())
         };
-        let mut asked: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
-        while let Some((voter, view)) = asked.next().await {
+        let mut queries: FuturesUnordered<_> = voters.iter().enumerate().map(query).collect();
+        while let Some((voter, view)) = queries.next().await {
             votes.take(voter, view.and_then(|view| view.vote(slot, AT_ONCE)));
             if votes.is_decided() {
                 break;
             }
         }
-        let nobody =
+        let no_owner =
             || LogError::Cluster(OutageCause::NoPrimary, format!("no node owns slot {slot}"));
-        votes.named().cloned().ok_or_else(nobody)
+        votes.named().cloned().ok_or_else(no_owner)
     }
 
     /// Asks one node for its view.
     pub(crate) async fn view(
         &self,
         connection: &mut Connection,
-        asked: &Address,
+        node: &Address,
     ) -> Result<View, LogError> {
         let mut commands = Pipeline::new();
         commands.cmd("CLUSTER").arg("NODES");
-        let answers = connection.tell(&commands).await?;
+        let answers = connection.run(&commands).await?;
         let text = reply::text(&reply::sound(answers.into_iter().next())?)?;
-        View::parse(&text, asked, self.endpoint(connection, &text).await?)
+        View::parse(&text, node, self.endpoint(connection, &text).await?)
     }
 
     /// Returns the endpoint by which nodes are reached: the name if a certificate must match it, or
@@ -148,7 +148,7 @@ impl Nodes {
         }
         let mut commands = Pipeline::new();
         commands.cmd("CONFIG").arg("GET").arg("cluster-preferred-endpoint-type");
-        let answers = connection.ask(&commands, Duration::ZERO).await?;
+        let answers = connection.query(&commands, Duration::ZERO).await?;
         // A user without the right to ask reaches the nodes by their addresses.
         let prefers_name = match answers.first() {
             Some(Value::Array(pair)) => pair
@@ -163,24 +163,24 @@ impl Nodes {
 
 impl View {
     /// Parses the answer to `CLUSTER NODES` of the node that was asked at this address.
-    fn parse(text: &str, asked: &Address, endpoint: Endpoint) -> Result<Self, LogError> {
-        const UNLIKE: LogError = LogError::Reply("CLUSTER NODES is not as expected");
+    fn parse(text: &str, node: &Address, endpoint: Endpoint) -> Result<Self, LogError> {
+        const UNEXPECTED_REPLY: LogError = LogError::Reply("CLUSTER NODES is not as expected");
         let mut masters = Vec::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let mut words = line.split_whitespace();
-            let (place, flags) = (words.nth(1).ok_or(UNLIKE)?, words.next().ok_or(UNLIKE)?);
-            let epoch = words.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNLIKE)?;
+            let mut columns = line.split_whitespace();
+            let (place, flags) = (columns.nth(1).ok_or(UNEXPECTED_REPLY)?, columns.next().ok_or(UNEXPECTED_REPLY)?);
+            let epoch = columns.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNEXPECTED_REPLY)?;
             // Single slots and ranges follow the state of the link. Those in brackets are
             // migrating.
-            let slots = words.skip(1).filter(|slots| !slots.starts_with('['));
-            let slots = slots.map(range).collect::<Option<Vec<_>>>().ok_or(UNLIKE)?;
+            let slots = columns.skip(1).filter(|slots| !slots.starts_with('['));
+            let slots = slots.map(range).collect::<Option<Vec<_>>>().ok_or(UNEXPECTED_REPLY)?;
             if slots.is_empty() || !flags.split(',').any(|flag| flag == "master") {
                 continue;
             }
-            let named = address(place, endpoint).ok_or(UNLIKE)?;
+            let named = address(place, endpoint).ok_or(UNEXPECTED_REPLY)?;
             // A node does not know its own address until another node has contacted it.
             let is_itself = named.host.is_empty() && flags.contains("myself");
-            let address = if is_itself { asked.clone() } else { named };
+            let address = if is_itself { node.clone() } else { named };
             let is_down = flags.split(',').any(|flag| matches!(flag, "fail" | "fail?"));
             masters.push(Master { address, epoch, is_down, slots });
         }
@@ -198,18 +198,18 @@ impl View {
     }
 
     /// Returns the vote for the owner of this slot.
-    pub(crate) fn vote(&self, slot: u16, asked: Moment) -> Option<Vote> {
+    pub(crate) fn vote(&self, slot: u16, queried_at: Moment) -> Option<Vote> {
         let owns = |master: &&Master| {
             master.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
         };
         let owner = self.0.iter().find(owns)?;
         let Master { address, epoch, is_down, .. } = owner;
-        Some(Vote { asked, primary: address.clone(), epoch: *epoch, is_down: *is_down })
+        Some(Vote { queried_at, primary: address.clone(), epoch: *epoch, is_down: *is_down })
     }
 
     /// Returns the vote for the owner of each stream's slot.
-    pub(crate) fn votes(&self, asked: Moment) -> PerStream<Option<Vote>> {
-        Stream::ALL.map(|stream| self.vote(slot(stream.name()), asked))
+    pub(crate) fn votes(&self, queried_at: Moment) -> PerStream<Option<Vote>> {
+        Stream::ALL.map(|stream| self.vote(slot(stream.name()), queried_at))
     }
 }
 

@@ -48,11 +48,11 @@ impl Links {
     ///
     /// Retries once if the connection was closed, for example by an idle limit, or if another
     /// server may have the key by now. So the commands may run twice, which must be harmless.
-    pub async fn tell(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        let answers = match self.tell_once(key, commands).await {
+    pub async fn run(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        let answers = match self.run_once(key, commands).await {
             Err(error) if self.may_succeed_again(&error) => {
                 self.close();
-                self.tell_once(key, commands).await
+                self.run_once(key, commands).await
             }
             answers => answers,
         };
@@ -64,20 +64,20 @@ impl Links {
         answers
     }
 
-    /// Sends questions for this key as [`Links::tell`] does, but returns error answers among the
+    /// Sends questions for this key as [`Links::run`] does, but returns error answers among the
     /// answers.
-    pub async fn ask(&mut self, key: &str, questions: &Pipeline) -> Result<Vec<Value>, LogError> {
-        match self.to(key).await?.ask(questions, Duration::ZERO).await {
+    pub async fn query(&mut self, key: &str, questions: &Pipeline) -> Result<Vec<Value>, LogError> {
+        match self.to(key).await?.query(questions, Duration::ZERO).await {
             Err(error) if self.may_succeed_again(&error) => {
                 self.close();
-                self.to(key).await?.ask(questions, Duration::ZERO).await
+                self.to(key).await?.query(questions, Duration::ZERO).await
             }
             answers => answers,
         }
     }
 
-    async fn tell_once(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
-        self.to(key).await?.tell(commands).await
+    async fn run_once(&mut self, key: &str, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
+        self.to(key).await?.run(commands).await
     }
 
     /// Returns `true` if a retry on a new connection may succeed.
@@ -90,10 +90,10 @@ impl Links {
     }
 
     /// Sends the commands of each key, in this order. Outside a cluster that is one write.
-    pub async fn tell_all(&mut self, parts: Vec<(String, Pipeline)>) -> Result<(), LogError> {
+    pub async fn run_all(&mut self, parts: Vec<(String, Pipeline)>) -> Result<(), LogError> {
         if self.is_cluster() {
             for (key, commands) in &parts {
-                self.tell(key, commands).await?;
+                self.run(key, commands).await?;
             }
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl Links {
             all.add_command(command.clone());
         }
         // Outside a cluster, every key is on the same server.
-        self.tell("", &all).await.map(|_| ())
+        self.run("", &all).await.map(|_| ())
     }
 
     /// Returns the address of each server, for commands to all of them.
@@ -131,14 +131,14 @@ impl Links {
         }
         let slot = slot(key);
         let vote = self.view().await?.vote(slot, AT_ONCE);
-        let nobody =
+        let no_owner =
             || LogError::Cluster(OutageCause::NoPrimary, format!("no node owns slot {slot}"));
-        vote.map(|vote| Some(vote.primary)).ok_or_else(nobody)
+        vote.map(|vote| Some(vote.primary)).ok_or_else(no_owner)
     }
 
     async fn view(&mut self) -> Result<&View, LogError> {
         if let (None, Topology::Cluster(nodes)) = (&self.view, &self.topology) {
-            self.view = Some(nodes.look().await?);
+            self.view = Some(nodes.fetch_view().await?);
         }
         self.view.as_ref().ok_or(LogError::Reply("there is no cluster"))
     }

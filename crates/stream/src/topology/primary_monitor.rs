@@ -33,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct PrimaryMonitor {
     shared: Arc<Shared>,
-    _asking: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -47,20 +47,20 @@ impl PrimaryMonitor {
     /// Begins to ask the sentinels, as tasks of the current runtime, by the clock of this state.
     pub(crate) fn of_sentinels(sentinels: &Arc<Sentinels>, revocations: Revocations) -> Self {
         let shared = Shared::new(sentinels.sentinels.len(), revocations);
-        let mut asking = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for (voter, sentinel) in sentinels.sentinels.iter().enumerate() {
             let (shared, sentinels) = (Arc::clone(&shared), Arc::clone(sentinels));
-            asking.spawn(ask_sentinel(voter, sentinel.clone(), sentinels, shared));
+            tasks.spawn(poll_sentinel(voter, sentinel.clone(), sentinels, shared));
         }
-        Self { shared, _asking: asking }
+        Self { shared, _tasks: tasks }
     }
 
     /// Begins to ask the current masters of a cluster, as a task of the current runtime.
     pub(crate) fn of_masters(nodes: &Arc<Nodes>, revocations: Revocations) -> Self {
         let shared = Shared::new(0, revocations);
-        let mut asking = JoinSet::new();
-        asking.spawn(ask_masters(Arc::clone(nodes), Arc::clone(&shared)));
-        Self { shared, _asking: asking }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(poll_masters(Arc::clone(nodes), Arc::clone(&shared)));
+        Self { shared, _tasks: tasks }
     }
 
     /// Returns the primary that the newest configuration names.
@@ -104,8 +104,8 @@ impl Shared {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn votes_on<T>(&self, stream: Stream, ask: impl Fn(&QuorumVotes) -> Option<T>) -> Option<T> {
-        self.votes().get(stream.index()).and_then(ask)
+    fn votes_on<T>(&self, stream: Stream, select: impl Fn(&QuorumVotes) -> Option<T>) -> Option<T> {
+        self.votes().get(stream.index()).and_then(select)
     }
 
     /// Records the vote of one voter for each stream.
@@ -123,7 +123,7 @@ impl Shared {
     }
 }
 
-async fn ask_sentinel(
+async fn poll_sentinel(
     voter: usize,
     server: ConnectionInfo,
     sentinels: Arc<Sentinels>,
@@ -132,8 +132,8 @@ async fn ask_sentinel(
     let mut connection = None;
     loop {
         let (_, next) = shared.next();
-        let asked = shared.revocations.now();
-        let vote = within(DEADLINE, ask(&mut connection, &server, &sentinels, asked)).await;
+        let queried_at = shared.revocations.now();
+        let vote = within(DEADLINE, query(&mut connection, &server, &sentinels, queried_at)).await;
         if let Err(error) = &vote {
             // A late answer may still arrive, and would count as the next one.
             connection = None;
@@ -145,32 +145,32 @@ async fn ask_sentinel(
     }
 }
 
-async fn ask(
+async fn query(
     connection: &mut Option<Connection>,
     server: &ConnectionInfo,
     sentinels: &Sentinels,
-    asked: Moment,
+    queried_at: Moment,
 ) -> Result<Vote, LogError> {
     if let Some(open) = connection {
-        match sentinel::ask(open, &sentinels.master).await {
+        match sentinel::query(open, &sentinels.master).await {
             // It was closed while it was idle.
             Err(error) if error.is_closed() => {}
-            answer => return Ok(answer?.at(asked)),
+            answer => return Ok(answer?.at(queried_at)),
         }
     }
     let open = connection.insert(Connection::open(server).await?);
-    Ok(sentinel::ask(open, &sentinels.master).await?.at(asked))
+    Ok(sentinel::query(open, &sentinels.master).await?.at(queried_at))
 }
 
 /// Asks all masters at once, in rounds. The newest of their views lists the masters of the next
 /// round.
-async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
+async fn poll_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
     let mut open: HashMap<Address, Connection> = HashMap::new();
     let (mut view, mut voters) = (None::<View>, Vec::new());
     loop {
         let (every, next) = shared.next();
         if view.is_none() {
-            view = nodes.look().await.ok();
+            view = nodes.fetch_view().await.ok();
         }
         let mut masters: Vec<Address> = view.iter().flat_map(View::masters).cloned().collect();
         // Each node lists the masters in a different order.
@@ -179,8 +179,8 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
             voters = masters;
             shared.votes().iter_mut().for_each(|votes| votes.expect(voters.len()));
         }
-        let asked = shared.revocations.now();
-        let ask = |(voter, node): (usize, &Address)| {
+        let queried_at = shared.revocations.now();
+        let query = |(voter, node): (usize, &Address)| {
             let (connection, nodes, node) = (open.remove(node), &nodes, node.clone());
             async move {
                 let answer = within(every.min(DEADLINE / 2), async {
@@ -198,14 +198,14 @@ async fn ask_masters(nodes: Arc<Nodes>, shared: Arc<Shared>) {
                 (voter, node.clone(), answer.await.ok())
             }
         };
-        let mut asking: FuturesUnordered<_> = voters.iter().enumerate().map(ask).collect();
+        let mut queries: FuturesUnordered<_> = voters.iter().enumerate().map(query).collect();
         view = None;
-        while let Some((voter, node, answer)) = asking.next().await {
+        while let Some((voter, node, answer)) = queries.next().await {
             let Some((connection, seen)) = answer else {
                 shared.take(voter, PerStream::default());
                 continue;
             };
-            shared.take(voter, seen.votes(asked));
+            shared.take(voter, seen.votes(queried_at));
             open.insert(node, connection);
             if view.as_ref().is_none_or(|newest| newest.age() < seen.age()) {
                 view = Some(seen);

@@ -13,7 +13,7 @@ pub(super) const AT_ONCE: Moment = Moment { monotonic: Duration::ZERO, wall: Dur
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vote {
     /// The time at which the voter was asked.
-    pub(crate) asked: Moment,
+    pub(crate) queried_at: Moment,
     pub(crate) primary: Address,
     /// The epoch of the voter's configuration: each failover has a higher one.
     pub(crate) epoch: u64,
@@ -45,12 +45,12 @@ impl QuorumVotes {
         let Some(place) = self.votes.get_mut(voter) else { return };
         *place = vote;
         let confirmed = self.named().and_then(|primary| {
-            let asked = self.agreed(primary)?;
-            Some((primary.clone(), asked))
+            let queried_at = self.agreed(primary)?;
+            Some((primary.clone(), queried_at))
         });
-        let newer = |(primary, asked): &(Address, Moment)| {
+        let newer = |(primary, queried_at): &(Address, Moment)| {
             self.confirmed.as_ref().is_none_or(|(before, earlier)| {
-                before != primary || earlier.monotonic < asked.monotonic
+                before != primary || earlier.monotonic < queried_at.monotonic
             })
         };
         if let Some(confirmed) = confirmed.filter(newer) {
@@ -73,7 +73,7 @@ impl QuorumVotes {
     /// Returns the last moment at which a majority of all voters confirmed this primary, while no
     /// vote had a newer configuration.
     pub(crate) fn confirmed(&self, primary: &Address) -> Option<Moment> {
-        self.confirmed.as_ref().filter(|(named, _)| named == primary).map(|(_, asked)| *asked)
+        self.confirmed.as_ref().filter(|(named, _)| named == primary).map(|(_, queried_at)| *queried_at)
     }
 
     /// Returns the moment up to which the current votes confirm this primary, if they are a
@@ -81,9 +81,9 @@ impl QuorumVotes {
     fn agreed(&self, primary: &Address) -> Option<Moment> {
         let confirms = |vote: &&Vote| vote.primary == *primary && !vote.is_down;
         let votes = self.votes.iter().flatten().filter(confirms);
-        let mut asked: Vec<Moment> = votes.map(|vote| vote.asked).collect();
-        asked.sort_unstable_by_key(|asked| std::cmp::Reverse(asked.monotonic));
-        asked.get(self.majority() - 1).copied()
+        let mut queried_at: Vec<Moment> = votes.map(|vote| vote.queried_at).collect();
+        queried_at.sort_unstable_by_key(|queried_at| std::cmp::Reverse(queried_at.monotonic));
+        queried_at.get(self.majority() - 1).copied()
     }
 
     fn count(&self, primary: &Address) -> usize {
@@ -112,22 +112,22 @@ mod tests {
         Address { host: name.into(), port: 6379 }
     }
 
-    fn says(second: u64, primary: &str, epoch: u64) -> Option<Vote> {
-        Some(Vote { asked: at(second), primary: host(primary), epoch, is_down: false })
+    fn vote_for(second: u64, primary: &str, epoch: u64) -> Option<Vote> {
+        Some(Vote { queried_at: at(second), primary: host(primary), epoch, is_down: false })
     }
 
     fn holds_down(second: u64, primary: &str, epoch: u64) -> Option<Vote> {
-        says(second, primary, epoch).map(|vote| Vote { is_down: true, ..vote })
+        vote_for(second, primary, epoch).map(|vote| Vote { is_down: true, ..vote })
     }
 
     #[test]
     fn vote_for_primary_that_is_down_confirms_nothing() {
         let mut votes = QuorumVotes::of(3);
-        votes.take(0, says(1, "a", 4));
+        votes.take(0, vote_for(1, "a", 4));
         votes.take(1, holds_down(2, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), None);
         assert_eq!((votes.named(), votes.is_decided()), (Some(&host("a")), true));
-        votes.take(2, says(3, "a", 4));
+        votes.take(2, vote_for(3, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
         // It still knows of the failover.
         votes.take(1, holds_down(4, "b", 5));
@@ -138,11 +138,11 @@ mod tests {
     fn primary_is_confirmed_as_of_the_deciding_question() {
         let mut votes = QuorumVotes::of(3);
         assert_eq!((votes.named(), votes.is_decided()), (None, false));
-        votes.take(0, says(1, "a", 4));
+        votes.take(0, vote_for(1, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), None, "one of three");
-        votes.take(1, says(3, "a", 4));
+        votes.take(1, vote_for(3, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
-        votes.take(2, says(2, "a", 4));
+        votes.take(2, vote_for(2, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(2)));
         assert!(votes.is_decided());
         assert_eq!(votes.confirmed(&host("b")), None);
@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn a_minority_confirms_nothing_more() {
         let mut votes = QuorumVotes::of(3);
-        (0..3).for_each(|voter| votes.take(voter, says(1, "a", 4)));
+        (0..3).for_each(|voter| votes.take(voter, vote_for(1, "a", 4)));
         votes.take(1, None);
-        votes.take(0, says(5, "a", 4));
+        votes.take(0, vote_for(5, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "two answered: asked at 1 and 5");
         votes.take(2, None);
-        votes.take(0, says(9, "a", 4));
+        votes.take(0, vote_for(9, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)));
         assert_eq!(votes.named(), Some(&host("a")), "the newest known primary");
         assert!(!votes.is_decided());
@@ -165,14 +165,14 @@ mod tests {
     #[test]
     fn newer_epoch_outweighs_majority_with_older_epoch() {
         let mut votes = QuorumVotes::of(3);
-        (0..3).for_each(|voter| votes.take(voter, says(1, "a", 4)));
-        votes.take(2, says(2, "b", 5));
+        (0..3).for_each(|voter| votes.take(voter, vote_for(1, "a", 4)));
+        votes.take(2, vote_for(2, "b", 5));
         assert_eq!(votes.named(), Some(&host("b")));
-        votes.take(0, says(3, "a", 4));
-        votes.take(1, says(3, "a", 4));
+        votes.take(0, vote_for(3, "a", 4));
+        votes.take(1, vote_for(3, "a", 4));
         assert_eq!(votes.confirmed(&host("a")), Some(at(1)), "not after a vote with a newer epoch");
         assert_eq!(votes.confirmed(&host("b")), None);
-        votes.take(0, says(4, "b", 5));
+        votes.take(0, vote_for(4, "b", 5));
         assert_eq!(votes.confirmed(&host("b")), Some(at(2)));
         assert_eq!(votes.confirmed(&host("a")), None);
     }
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn outdated_voter_does_not_block_confirmation() {
         let mut votes = QuorumVotes::of(3);
-        votes.take(0, says(1, "old", 3));
-        votes.take(1, says(2, "a", 4));
-        votes.take(2, says(3, "a", 4));
+        votes.take(0, vote_for(1, "old", 3));
+        votes.take(1, vote_for(2, "a", 4));
+        votes.take(2, vote_for(3, "a", 4));
         assert_eq!(votes.named(), Some(&host("a")));
         assert_eq!(votes.confirmed(&host("a")), Some(at(2)));
     }

@@ -43,16 +43,16 @@ impl Sentinels {
     /// sentinel that was cut off together with an old primary still names that one.
     pub(crate) async fn find(&self) -> Result<Address, LogError> {
         let mut votes = QuorumVotes::of(self.sentinels.len());
-        let ask = |(voter, sentinel)| async move {
+        let query = |(voter, sentinel)| async move {
             let answer = within(SIDE_DEADLINE, async {
                 let mut connection = Connection::open(sentinel).await?;
-                ask(&mut connection, &self.master).await
+                query(&mut connection, &self.master).await
             });
             (voter, answer.await)
         };
-        let mut asked: FuturesUnordered<_> = self.sentinels.iter().enumerate().map(ask).collect();
+        let mut queries: FuturesUnordered<_> = self.sentinels.iter().enumerate().map(query).collect();
         let mut failure = None;
-        while let Some((voter, answer)) = asked.next().await {
+        while let Some((voter, answer)) = queries.next().await {
             match answer {
                 Ok(answer) => votes.take(voter, Some(answer.at(AT_ONCE))),
                 // The error of a sentinel that answered is more useful than that of one that did
@@ -75,7 +75,7 @@ impl Sentinels {
     pub(crate) async fn connect(&self, primary: &Address) -> Result<Connection, LogError> {
         let server = primary.of(&self.primary);
         let mut connection = within(PRIMARY_DEADLINE, Connection::open(&server)).await?;
-        let answers = connection.tell(&ask_role()).await?;
+        let answers = connection.run(&role_query()).await?;
         is_primary(answers, primary).map(|()| connection)
     }
 
@@ -87,12 +87,12 @@ impl Sentinels {
     ) -> Result<Wire, LogError> {
         let server = primary.of(&self.primary);
         let mut connection = within(PRIMARY_DEADLINE, Wire::open(&server, certificates)).await?;
-        let answers = connection.values(&ask_role()).await?;
+        let answers = connection.values(&role_query()).await?;
         is_primary(answers, primary).map(|()| connection)
     }
 }
 
-fn ask_role() -> Pipeline {
+fn role_query() -> Pipeline {
     let mut commands = Pipeline::new();
     commands.cmd("INFO").arg("replication");
     commands
@@ -104,8 +104,8 @@ fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
     if reply::info_field(&info, "role") == Some("master") {
         Ok(())
     } else {
-        let words = format!("{primary} was named, but is not a primary (yet)");
-        Err(LogError::Sentinel(OutageCause::NoPrimary, words))
+        let message = format!("{primary} was named, but is not a primary (yet)");
+        Err(LogError::Sentinel(OutageCause::NoPrimary, message))
     }
 }
 
@@ -124,43 +124,43 @@ pub(super) struct SentinelAnswer {
 }
 
 impl SentinelAnswer {
-    pub(super) fn at(self, asked: Moment) -> Vote {
-        Vote { asked, primary: self.primary, epoch: self.epoch, is_down: self.is_down }
+    pub(super) fn at(self, queried_at: Moment) -> Vote {
+        Vote { queried_at, primary: self.primary, epoch: self.epoch, is_down: self.is_down }
     }
 }
 
 /// Asks one sentinel for the primary's address and the epoch of its configuration.
-pub(super) async fn ask(
+pub(super) async fn query(
     connection: &mut Connection,
     master: &str,
 ) -> Result<SentinelAnswer, LogError> {
     let mut commands = Pipeline::new();
     commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
-    let mut answers = connection.ask(&commands, Duration::ZERO).await?.into_iter();
-    let refused = |error: LogError| LogError::Sentinel(error.outage(), error.to_string());
-    let address = reply::sound(answers.next()).map_err(refused)?;
+    let mut answers = connection.query(&commands, Duration::ZERO).await?.into_iter();
+    let from_sentinel = |error: LogError| LogError::Sentinel(error.outage(), error.to_string());
+    let address = reply::sound(answers.next()).map_err(from_sentinel)?;
     let primary = match &address {
         Value::Nil => {
-            let words = format!("it does not know a primary named {master:?}");
-            return Err(LogError::Sentinel(OutageCause::NoPrimary, words));
+            let message = format!("it does not know a primary named {master:?}");
+            return Err(LogError::Sentinel(OutageCause::NoPrimary, message));
         }
         Value::Array(pair) => match pair.as_slice() {
             [host, port] => address_of(host, port)?,
-            _ => return Err(UNLIKE),
+            _ => return Err(UNEXPECTED_REPLY),
         },
-        _ => return Err(UNLIKE),
+        _ => return Err(UNEXPECTED_REPLY),
     };
-    let state = reply::sound(answers.next()).map_err(refused)?;
+    let state = reply::sound(answers.next()).map_err(from_sentinel)?;
     let epoch = reply::number(&reply::field(&state, "config-epoch")?)?;
     let flags = reply::text(&reply::field(&state, "flags")?)?;
     let is_down = flags.split(',').any(|flag| matches!(flag, "s_down" | "o_down"));
     Ok(SentinelAnswer { primary, epoch, is_down })
 }
 
-const UNLIKE: LogError = LogError::Reply("SENTINEL did not answer with an address");
+const UNEXPECTED_REPLY: LogError = LogError::Reply("SENTINEL did not answer with an address");
 
 fn address_of(host: &Value, port: &Value) -> Result<Address, LogError> {
-    let port = u16::try_from(reply::number(port)?).map_err(|_| UNLIKE)?;
+    let port = u16::try_from(reply::number(port)?).map_err(|_| UNEXPECTED_REPLY)?;
     Ok(Address { host: reply::text(host)?.into(), port })
 }

@@ -16,21 +16,21 @@ pub(super) async fn released_slot(
     nodes: &Nodes,
     node: &Address,
     stream: Stream,
-    is_handing_over: bool,
+    is_migrating: bool,
 ) -> Result<Option<Box<str>>, LogError> {
     let mut connection = nodes.connect(node).await?;
-    let identity = Identity::ask(&mut connection).await?;
+    let identity = Identity::query(&mut connection).await?;
     let view = nodes.view(&mut connection, node).await?;
     let owner = view.vote(slot(stream.name()), AT_ONCE).map(|vote| vote.primary);
     let claims_it = owner.is_none_or(|owner| owner == *node);
-    Ok((!identity.is_replica && (!claims_it || is_handing_over)).then_some(identity.run_id))
+    Ok((!identity.is_replica && (!claims_it || is_migrating)).then_some(identity.run_id))
 }
 
 /// Returns the address in an `ASK` redirect, which a node sends while a slot migrates.
 pub(super) fn parse_ask_redirect(error: &LogError, by: Option<&Address>) -> Option<Address> {
-    let LogError::Redis(words) = error else { return None };
-    let mut words = words.split_whitespace();
-    let place = words.next().filter(|code| *code == "ASK").and_then(|_| words.nth(1))?;
+    let LogError::Redis(message) = error else { return None };
+    let mut parts = message.split_whitespace();
+    let place = parts.next().filter(|code| *code == "ASK").and_then(|_| parts.nth(1))?;
     let (host, port) = place.rsplit_once(':')?;
     // Without a host in the redirect, the host is the same as before.
     let host = if host.is_empty() { &*by?.host } else { host };
@@ -44,13 +44,13 @@ mod tests {
     #[test]
     fn follows_ask_redirects_only() {
         let by = Address { host: "here".into(), port: 1 };
-        let to = |words: &str| parse_ask_redirect(&LogError::Redis(words.into()), Some(&by));
+        let to = |message: &str| parse_ask_redirect(&LogError::Redis(message.into()), Some(&by));
         let at = |host: &str| Some(Address { host: host.into(), port: 7001 });
         assert_eq!(to("ASK 13713 127.0.0.1:7001"), at("127.0.0.1"));
         assert_eq!(to("ASK 13713 :7001"), at("here"));
         assert_eq!(to("ASK 13713 ::1:7001"), at("::1"));
-        for words in ["MOVED 13713 127.0.0.1:7001", "ASK", "ASK 1 here", "CLUSTERDOWN"] {
-            assert_eq!(to(words), None, "{words}");
+        for message in ["MOVED 13713 127.0.0.1:7001", "ASK", "ASK 1 here", "CLUSTERDOWN"] {
+            assert_eq!(to(message), None, "{message}");
         }
     }
 }

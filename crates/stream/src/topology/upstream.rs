@@ -166,11 +166,11 @@ impl Upstream {
     }
 
     fn unconfirmed(&self, primary: &Address) -> LogError {
-        let words =
+        let message =
             |who| format!("no majority of the {who} confirms that {primary} is the primary");
         match &self.topology {
-            Topology::Cluster(_) => LogError::Cluster(OutageCause::NoPrimary, words("masters")),
-            _ => LogError::Sentinel(OutageCause::NoPrimary, words("sentinels")),
+            Topology::Cluster(_) => LogError::Cluster(OutageCause::NoPrimary, message("masters")),
+            _ => LogError::Sentinel(OutageCause::NoPrimary, message("sentinels")),
         }
     }
 
@@ -179,7 +179,7 @@ impl Upstream {
         let (Topology::Cluster(nodes), Some(before)) = (&self.topology, &self.before) else {
             return None;
         };
-        let asked = released_slot(nodes, before, self.stream, self.is_asking());
-        within(SIDE_DEADLINE, asked).await.ok()?
+        let released = released_slot(nodes, before, self.stream, self.is_asking());
+        within(SIDE_DEADLINE, released).await.ok()?
     }
 }

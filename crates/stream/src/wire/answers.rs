@@ -58,11 +58,11 @@ impl<'a> Answers<'a> {
     pub(crate) fn head_and_length(&mut self, counts: bool) -> Result<(Head, u64), LogError> {
         let parts = match self.tokens.next()? {
             Token::List(parts) => parts,
-            Token::Error(words) if words.ends_with(b"no such key") => {
+            Token::Error(message) if message.ends_with(b"no such key") => {
                 return Ok((Head::Missing, 0));
             }
-            Token::Error(words) => {
-                return Err(LogError::Redis(String::from_utf8_lossy(words).into()));
+            Token::Error(message) => {
+                return Err(LogError::Redis(String::from_utf8_lossy(message).into()));
             }
             _ => return Err(LogError::Reply("XINFO STREAM is not a list")),
         };

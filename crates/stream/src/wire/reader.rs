@@ -188,8 +188,8 @@ impl Wire {
         for size in answers.sizes {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let (answer, others) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-            let unlike = |_| LogError::Reply("a value cannot be parsed");
-            values.push(parse_redis_value(answer).map_err(unlike)?);
+            let unparsable = |_| LogError::Reply("a value cannot be parsed");
+            values.push(parse_redis_value(answer).map_err(unparsable)?);
             rest = others;
         }
         Ok(values)

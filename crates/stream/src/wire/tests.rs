@@ -81,15 +81,15 @@ fn parses_answers_as_redis_crate_does() {
 fn missing_stream_is_no_error_but_others_are() {
     let missing = Bytes::from_static(b"-ERR no such key\r\n");
     assert_eq!(Answers::new(&missing).head(true), Ok(Head::Missing));
-    for (error, words) in [
+    for (error, message) in [
         (&b"-WRONGTYPE of a key\r\n"[..], "WRONGTYPE of a key"),
         (b"-NOPERM this user has no permissions\r\n", "NOPERM this user has no permissions"),
     ] {
         let bytes = Bytes::from_static(error);
-        let refused = LogError::Redis(words.into());
-        assert_eq!(Answers::new(&bytes).head(true), Err(refused.clone()));
-        assert_eq!(Answers::new(&bytes).entries(), Err(refused.clone()));
-        assert_eq!(Answers::new(&bytes).time(), Err(refused));
+        let expected = LogError::Redis(message.into());
+        assert_eq!(Answers::new(&bytes).head(true), Err(expected.clone()));
+        assert_eq!(Answers::new(&bytes).entries(), Err(expected.clone()));
+        assert_eq!(Answers::new(&bytes).time(), Err(expected));
     }
 }
 
@@ -232,11 +232,11 @@ fn markers_count_towards_bound_in_any_pieces() {
     for piece in 1..=answer.len() {
         let mut scan = Scan::from(0, bounds);
         let mut received = BytesMut::new();
-        let refused = answer.chunks(piece).any(|piece| {
+        let rejected = answer.chunks(piece).any(|piece| {
             received.extend_from_slice(piece);
             scan.end(&mut received).is_err()
         });
-        assert!(refused, "in pieces of {piece}");
+        assert!(rejected, "in pieces of {piece}");
     }
 }
 

@@ -165,7 +165,7 @@ impl<'a> Tokens<'a> {
     /// Returns the next token, or an error answer as an error.
     pub(super) fn sound(&mut self) -> Result<Token<'a>, LogError> {
         match self.next()? {
-            Token::Error(words) => Err(LogError::Redis(String::from_utf8_lossy(words).into())),
+            Token::Error(message) => Err(LogError::Redis(String::from_utf8_lossy(message).into())),
             token => Ok(token),
         }
     }

@@ -43,8 +43,8 @@ pub(super) async fn connect(
         }
         _ => {
             let _ = certificates;
-            let words = "an address of this kind is not supported";
-            Err(LogError::Connection(OutageCause::Other, words.into()))
+            let message = "an address of this kind is not supported";
+            Err(LogError::Connection(OutageCause::Other, message.into()))
         }
     }
 }
@@ -64,7 +64,7 @@ async fn tls(
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, LogError> {
     use rustls::pki_types::ServerName;
 
-    let failed = |words: String| LogError::Connection(OutageCause::Tls, words);
+    let failed = |message: String| LogError::Connection(OutageCause::Tls, message);
     let config = match &certificates.config {
         Some(config) => std::sync::Arc::clone(config),
         None => crate::certificates::of_the_system().map_err(|error| failed(error.to_string()))?,

@@ -14,8 +14,8 @@ const MAX_BYTES: u64 = 64 << 10;
 /// Reads the claims of a token, with or without the word `Bearer` before it.
 pub(super) fn claims(input: impl Read) -> Result<Claims, Failure> {
     let mut text = String::new();
-    let unlike = |what: &str| Failure::new(format!("the token on standard input: {what}"));
-    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|_| unlike("not UTF-8"))?;
+    let invalid = |what: &str| Failure::new(format!("the token on standard input: {what}"));
+    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|_| invalid("not UTF-8"))?;
     let token = text.trim();
     let token = match token.split_once(char::is_whitespace) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
@@ -25,11 +25,11 @@ pub(super) fn claims(input: impl Read) -> Result<Claims, Failure> {
     let (Some(_), Some(payload), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(unlike("expected three parts, separated by dots"));
+        return Err(invalid("expected three parts, separated by dots"));
     };
-    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| unlike("not base64url"))?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid("not base64url"))?;
     // The parser's error is left out: it may quote a claim.
-    serde_json::from_slice(&payload).map_err(|_| unlike("its claims are not those of a mandate"))
+    serde_json::from_slice(&payload).map_err(|_| invalid("its claims are not those of a mandate"))
 }
 
 #[cfg(test)]

@@ -104,10 +104,10 @@ impl Tally {
 
     /// Advances the counts per second to the current second.
     fn tick(&mut self, now: Duration) {
-        let passed = now.as_secs().saturating_sub(self.second);
+        let elapsed = now.as_secs().saturating_sub(self.second);
         self.second = now.as_secs();
         for stream in &mut self.streams {
-            for _ in 0..passed.min(WINDOW as u64 + 1) {
+            for _ in 0..elapsed.min(WINDOW as u64 + 1) {
                 stream.seconds.push_front(0);
             }
             stream.seconds.truncate(WINDOW + 1);

@@ -150,8 +150,8 @@ fn redis_conf_users_can_follow_but_not_publish() {
         let finding = rights(&output, subject);
         assert!(finding["seen"].as_str().unwrap().starts_with(may), "{finding}");
     }
-    let refused = run_as(&server, "follower", "publish --yes keys --zone z-1").with_code(2);
-    refused.prints(&["no permissions"]);
+    let denied = run_as(&server, "follower", "publish --yes keys --zone z-1").with_code(2);
+    denied.prints(&["no permissions"]);
 }
 
 #[test]

@@ -80,10 +80,10 @@ fn flags_override_environment_and_file() {
 fn accepts_no_secret_argument_and_shows_none() {
     let server = with_password();
     let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port());
-    let refused = program().run_with(&["--url", &url, "verify"]).with_code(2).prints(&["--url"]);
+    let rejected = program().run_with(&["--url", &url, "verify"]).with_code(2).prints(&["--url"]);
     let wrong = url.replace(PASSWORD, "another-secret-7");
     let runs = [
-        refused,
+        rejected,
         program().env("REDIS_URL", &url).env("STREAMS_HMAC_KEY", KEY).run("doctor"),
         program().env("REDIS_URL", &url).env("STREAMS_HMAC_KEY", KEY).run("doctor --json"),
         program().env("REDIS_URL", &wrong).env("STREAMS_HMAC_KEY", KEY).run("doctor --json"),

@@ -28,8 +28,8 @@ fn names_the_limit_on_connections() {
     let mut held = client(&server);
     held.run("CONFIG SET maxclients 1");
     for args in ["doctor", "verify"] {
-        let refused = at(&server).run(args).with_code(2);
-        refused.prints(&["maxclients"]);
+        let rejected = at(&server).run(args).with_code(2);
+        rejected.prints(&["maxclients"]);
     }
     held.run("CONFIG SET maxclients 1000");
     at(&server).run("verify").with_code(1);
