@@ -124,7 +124,7 @@ impl Inspector {
         commands.cmd("XINFO").arg("CONSUMERS").arg(key).arg(group);
         commands.cmd("XPENDING").arg(key).arg(group).arg("-").arg("+").arg(1);
         let mut answers = self.links.run(key, &commands).await?.into_iter();
-        let consumers = redis_reply::sound(answers.next())?;
+        let consumers = redis_reply::checked(answers.next())?;
         let consumer = |item: &Value| {
             Ok::<_, InspectError>(ConsumerReport {
                 name: redis_reply::text(reply::field(item, "name")?)?,
@@ -133,7 +133,7 @@ impl Inspector {
             })
         };
         let consumers = reply::list(&consumers)?.iter().map(consumer).collect::<Result<_, _>>()?;
-        let oldest = redis_reply::sound(answers.next())?;
+        let oldest = redis_reply::checked(answers.next())?;
         let oldest = match reply::list(&oldest)?.first().map(reply::list).transpose()? {
             Some([id, consumer, idle, deliveries]) => Some(OldestPending {
                 id: reply::id(id)?,

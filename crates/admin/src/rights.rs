@@ -158,7 +158,7 @@ fn push<'a>(commands: &mut Pipeline, mut args: impl Iterator<Item = &'a str>) {
 }
 
 fn is_denied(answer: Value) -> bool {
-    reply::sound(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
+    reply::checked(Some(answer)).is_err_and(|error| error.to_string().contains("NOPERM"))
 }
 
 /// The words of a command. `KEY` is a placeholder for the key.

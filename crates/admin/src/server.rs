@@ -50,7 +50,7 @@ impl Inspector {
         commands.cmd("INFO").arg(&["server", "memory", "persistence", "replication", "stats"]);
         persistence::add_queries(&mut commands);
         let mut answers = self.links.query(HOME, &commands).await?.into_iter();
-        let info = reply::text(&reply::sound(answers.next())?)?;
+        let info = reply::text(&reply::checked(answers.next())?)?;
         let field = |name| reply::info_field(&info, name);
         let number = |name| field(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let is_primary = field("role") != Some("slave");

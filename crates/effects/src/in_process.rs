@@ -51,7 +51,7 @@ impl Queue for InProcessQueue {
         Ok(Claimed::default())
     }
 
-    async fn keep(&mut self, _: &[StreamId]) -> Result<(), LogError> {
+    async fn renew_claims(&mut self, _: &[StreamId]) -> Result<(), LogError> {
         Ok(())
     }
 

@@ -47,12 +47,12 @@ pub(crate) struct Cursors {
 }
 
 impl Cursors {
-    fn miss(&mut self, after: StreamId, last: StreamId) {
+    fn add_missed(&mut self, after: StreamId, last: StreamId) {
         let (first, until) = self.missed.unwrap_or((after, last));
         self.missed = Some((first.min(after), until.max(last)));
     }
 
-    fn arrive(&mut self, id: StreamId) {
+    fn record_arrival(&mut self, id: StreamId) {
         self.arrived = self.arrived.max(id);
         self.attempts = 0;
     }
@@ -125,7 +125,7 @@ impl RedisQueue {
     /// Records the entries that a read of up to `count` missed entries returned.
     fn arrived(&mut self, entries: Vec<Entry>, count: usize) -> Missed {
         let last = entries.last().map(|entry| entry.id).filter(|_| entries.len() == count);
-        entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
+        entries.iter().for_each(|entry| self.cursors.record_arrival(entry.id));
         let has_more = self.cursors.advance(last);
         let (gone, entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| entry.fields.is_gone());
@@ -238,13 +238,13 @@ impl Queue for RedisQueue {
         let count = self.reader.count().min(count);
         match self.read_after(">", count, Some(wait)).await {
             Ok(entries) => {
-                entries.iter().for_each(|entry| self.cursors.arrive(entry.id));
+                entries.iter().for_each(|entry| self.cursors.record_arrival(entry.id));
                 Ok(entries)
             }
             Err(error @ LogError::Redis(_)) => self.recreate_group_if_missing(error, Vec::new()).await,
             Err(error) => {
                 // The server may have delivered entries whose reply was lost.
-                self.cursors.miss(self.cursors.arrived, END);
+                self.cursors.add_missed(self.cursors.arrived, END);
                 // A server or a proxy may also close an idle connection: that is no error.
                 if error.is_closed() { Ok(Vec::new()) } else { Err(error) }
             }
@@ -284,11 +284,11 @@ impl Queue for RedisQueue {
         claim.arg("COUNT").arg(count).arg("JUSTID");
         match self.run(&commands).await {
             Ok(answers) => {
-                let answer = reply::sound(answers.into_iter().next())?;
+                let answer = reply::checked(answers.into_iter().next())?;
                 let (next, ids, trimmed) = answers::claimed(&answer)?;
                 self.claim_from = next;
                 if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
-                    self.cursors.miss(first.before(), *last);
+                    self.cursors.add_missed(first.before(), *last);
                 }
                 Ok(Claimed { count: ids.len(), trimmed })
             }
@@ -296,7 +296,7 @@ impl Queue for RedisQueue {
         }
     }
 
-    async fn keep(&mut self, held: &[StreamId]) -> Result<(), LogError> {
+    async fn renew_claims(&mut self, held: &[StreamId]) -> Result<(), LogError> {
         if held.is_empty() {
             return Ok(());
         }
@@ -417,12 +417,12 @@ mod tests {
     #[test]
     fn missed_entries_end_at_last_claimed() {
         let mut cursors = Cursors::default();
-        cursors.miss(id(3), id(9));
-        cursors.miss(id(5), id(7));
+        cursors.add_missed(id(3), id(9));
+        cursors.add_missed(id(5), id(7));
         assert_eq!(cursors.missed, Some((id(3), id(9))));
         assert!(cursors.advance(Some(id(8))));
         assert!(!cursors.advance(Some(id(9))), "nothing after it was claimed");
-        cursors.miss(id(3), END);
+        cursors.add_missed(id(3), END);
         assert!(!cursors.advance(None), "fewer entries arrived than requested");
         assert_eq!(cursors.arrived, id(9));
     }

@@ -161,7 +161,7 @@ where
         } else {
             sleep(wait).await;
         }
-        self.keep().await
+        self.renew_claims().await
     }
 
     async fn leave(&mut self) {
@@ -332,16 +332,16 @@ where
             let mut ids = vec![held.entry.id];
             ids.extend(self.held.iter().map(|held| held.entry.id));
             // The handler continues while Redis is unreachable.
-            let _ = self.queue.keep(&ids).await;
+            let _ = self.queue.renew_claims(&ids).await;
             if self.queue.acknowledge(&self.done).await.is_ok() {
                 self.done.clear();
             }
         }
     }
 
-    async fn keep(&mut self) -> Result<(), LogError> {
+    async fn renew_claims(&mut self) -> Result<(), LogError> {
         let ids: Vec<StreamId> = self.held.iter().map(|held| held.entry.id).collect();
-        self.queue.keep(&ids).await
+        self.queue.renew_claims(&ids).await
     }
 
     async fn acknowledge(&mut self) -> Result<(), LogError> {

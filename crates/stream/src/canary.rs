@@ -224,7 +224,7 @@ impl Connections {
         let reading = topology.open(CANARY_STREAM).await?;
         let mut commands = Pipeline::new();
         commands.cmd("TIME");
-        let time = reply::time(&reply::sound(writing.run(&commands).await?.into_iter().next())?)?;
+        let time = reply::time(&reply::checked(writing.run(&commands).await?.into_iter().next())?)?;
         // Begins one millisecond earlier, so that an id of this millisecond is read.
         let before = time.as_millis().saturating_sub(1);
         let cursor = StreamId::new(u64::try_from(before).unwrap_or(0), 0);
@@ -244,7 +244,7 @@ async fn wait_for_entry(
         let block = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let command = read.cmd("XREAD").arg("COUNT").arg(CANARY_MAX_LEN).arg("BLOCK").arg(block);
         command.arg("STREAMS").arg(CANARY_STREAM).arg(cursor.to_string());
-        let answer = reply::sound(reading.query(&read, wait).await?.into_iter().next())?;
+        let answer = reply::checked(reading.query(&read, wait).await?.into_iter().next())?;
         for (id, fields) in reply::entries_of_one(answer)? {
             *cursor = id;
             if is_expected(&fields.borrowed()) {

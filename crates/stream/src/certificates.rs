@@ -26,7 +26,7 @@ pub(crate) enum CertificateError {
 /// Returns a configuration that trusts the authorities of the operating system, without a client
 /// certificate.
 pub(crate) fn of_the_system() -> Result<Arc<ClientConfig>, CertificateError> {
-    config(roots_of_the_system()?, None)
+    config(system_roots()?, None)
 }
 
 /// Returns a configuration from PEM files. It trusts the authorities in `root`, or those of the
@@ -43,7 +43,7 @@ pub(crate) fn from_pem(
             }
             roots
         }
-        None => roots_of_the_system()?,
+        None => system_roots()?,
     };
     config(roots, identity)
 }
@@ -75,7 +75,7 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     all.ok().filter(|all| !all.is_empty())
 }
 
-fn roots_of_the_system() -> Result<RootCertStore, CertificateError> {
+fn system_roots() -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     // An authority that cannot be parsed is not trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -65,7 +65,7 @@ impl Connection {
     /// error.
     pub async fn run(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LogError> {
         let answers = self.query(commands, Duration::ZERO).await?;
-        answers.into_iter().map(|answer| reply::sound(Some(answer))).collect()
+        answers.into_iter().map(|answer| reply::checked(Some(answer))).collect()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::snapshot::{self, Keeper, Recalled, Saver};
 use crate::topology::{Topology, Upstream};
 
 /// The longest time for which a shutdown waits for dead letters to be written.
-const LAST_LETTERS: Duration = Duration::from_secs(2);
+const LAST_LETTERS_DEADLINE: Duration = Duration::from_secs(2);
 
 const RELOAD_EVERY: Duration = Duration::from_secs(5 * 60);
 
@@ -266,10 +266,10 @@ impl Follower {
                 };
                 let logs = upstreams.into_iter().map(log).collect();
                 let fold = fold.split(is_split).requiring_streams(required_on);
-                beside(writing, follow(logs, fold, saver, shutdown)).await;
+                follow_and_write_letters(writing, follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
-                beside(queue.log(), follow(vec![streams], fold, saver, shutdown)).await;
+                follow_and_write_letters(queue.log(), follow(vec![streams], fold, saver, shutdown)).await;
             }
         }
     }
@@ -303,7 +303,7 @@ impl Follower {
 
 /// Follows while dead letters are written. At the end, waits a limited time for the remaining
 /// letters.
-async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
+async fn follow_and_write_letters(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
     let mut writing = pin!(writing.fuse());
     {
         let mut following = pin!(following);
@@ -314,7 +314,7 @@ async fn beside(writing: impl Future<Output = ()>, following: impl Future<Output
             () = &mut writing => following.await,
         }
     }
-    let _ = tokio::time::timeout(LAST_LETTERS, writing).await;
+    let _ = tokio::time::timeout(LAST_LETTERS_DEADLINE, writing).await;
 }
 
 async fn follow(

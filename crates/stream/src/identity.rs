@@ -4,9 +4,9 @@ use redis::Pipeline;
 
 use crate::connection::Connection;
 use crate::log_error::LogError;
-use crate::redis_reply::{info_field, sound, text};
+use crate::redis_reply::{info_field, checked, text};
 
-const LACKING: LogError = LogError::Reply("INFO lacks a field");
+const MISSING_FIELD: LogError = LogError::Reply("INFO lacks a field");
 
 /// The identity of a server's process, and its position in its replication history. Both are parsed
 /// from `INFO server` and `INFO replication`.
@@ -28,13 +28,13 @@ pub(crate) struct Identity {
 impl Identity {
     /// Returns the run id in the answer to `INFO server`.
     pub(crate) fn run_id(server: &str) -> Result<&str, LogError> {
-        info_field(server, "run_id").ok_or(LACKING)
+        info_field(server, "run_id").ok_or(MISSING_FIELD)
     }
 
     /// Parses the answer to `INFO replication` of the process with this run id.
     pub(crate) fn of(run_id: &str, replication: &str) -> Result<Self, LogError> {
-        let field = |name| info_field(replication, name).ok_or(LACKING);
-        let number = |name| field(name)?.parse::<i64>().map_err(|_| LACKING);
+        let field = |name| info_field(replication, name).ok_or(MISSING_FIELD);
+        let number = |name| field(name)?.parse::<i64>().map_err(|_| MISSING_FIELD);
         let earlier = field("master_replid2")?;
         let is_set = earlier.bytes().any(|digit| digit != b'0');
         Ok(Self {
@@ -54,8 +54,8 @@ impl Identity {
         let mut commands = Pipeline::new();
         commands.cmd("INFO").arg("server").cmd("INFO").arg("replication");
         let mut answers = connection.run(&commands).await?.into_iter();
-        let server = text(&sound(answers.next())?)?;
-        let replication = text(&sound(answers.next())?)?;
+        let server = text(&checked(answers.next())?)?;
+        let replication = text(&checked(answers.next())?)?;
         Self::of(Self::run_id(&server)?, &replication)
     }
 }

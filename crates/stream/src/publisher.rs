@@ -108,7 +108,7 @@ impl Publisher {
                 commands.add_command(add(stream, &fields));
                 let answers = links.lock().await.run(stream.name(), &commands).await;
                 let answer = answers.map(|answers| answers.into_iter().next());
-                id(answer.and_then(reply::sound))
+                id(answer.and_then(reply::checked))
             }
             Target::Redis(manager) => {
                 let command = add(stream, &fields);

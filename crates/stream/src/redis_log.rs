@@ -90,8 +90,8 @@ impl RedisLog {
     /// Checks the server's answers on a new connection, and returns its time.
     fn inspected(&mut self, answers: Vec<Value>) -> Result<Duration, LogError> {
         let mut answers = answers.into_iter();
-        let time = reply::time(&reply::sound(answers.next())?)?;
-        let info = reply::text(&reply::sound(answers.next())?)?;
+        let time = reply::time(&reply::checked(answers.next())?)?;
+        let info = reply::text(&reply::checked(answers.next())?)?;
         let version = reply::info_field(&info, "redis_version").unwrap_or("of unknown version");
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         let counts = major.is_some_and(|major| major >= 7);

@@ -10,7 +10,7 @@ use crate::fields::Fields;
 use crate::log_error::LogError;
 
 /// Returns the answer, unless it is missing or an error.
-pub fn sound(answer: Option<Value>) -> Result<Value, LogError> {
+pub fn checked(answer: Option<Value>) -> Result<Value, LogError> {
     match answer {
         None => Err(LogError::Reply("fewer answers than commands")),
         Some(Value::ServerError(error)) => {
@@ -54,7 +54,7 @@ pub fn head(answer: Option<Value>, counts: bool) -> Result<Head, LogError> {
         }
         _ => {}
     }
-    let answer = sound(answer)?;
+    let answer = checked(answer)?;
     let field = |name: &str| {
         pairs(&answer)
             .find(|(key, _)| matches!(key, Value::BulkString(bytes) if bytes == name.as_bytes()))

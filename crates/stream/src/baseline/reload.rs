@@ -14,13 +14,13 @@ use caracal_revocation_state::internal::{Backoff, Episode};
 
 /// The shortest time between two reads. A writer to Redis can cause any number of losses, and each
 /// one asks for a read.
-const GAP: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two reads for repeated re-cut messages.
-const LONGEST_GAP: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The causes of losses, each with its longest pause. Re-cut messages have pauses of their own, so
 /// repeating them does not delay a read for missing messages.
 const CAUSES: [(Count, Duration); 2] =
-    [(LossVersion::missing, GAP), (LossVersion::recut, LONGEST_GAP)];
+    [(LossVersion::missing, MIN_PAUSE), (LossVersion::recut, MAX_PAUSE)];
 
 /// Returns the number of losses of one cause.
 type Count = fn(LossVersion) -> u64;
@@ -144,7 +144,7 @@ struct LossSchedule {
 impl LossSchedule {
     fn new() -> Self {
         let now = Instant::now();
-        let limiters = CAUSES.map(|(_, longest)| RepeatLimiter::between(GAP, longest));
+        let limiters = CAUSES.map(|(_, longest)| RepeatLimiter::between(MIN_PAUSE, longest));
         Self { began: now, read: LossVersion::default(), earliest: now, limiters }
     }
 
@@ -162,7 +162,7 @@ impl LossSchedule {
         let since_began = self.began.elapsed();
         self.new_causes(lost).for_each(|limiter| limiter.done(since_began));
         self.read = lost;
-        self.earliest = Instant::now() + GAP;
+        self.earliest = Instant::now() + MIN_PAUSE;
     }
 
     /// Returns the time of the next read for losses since the last one.
@@ -208,7 +208,7 @@ struct FailedReads {
 
 impl FailedReads {
     fn new() -> Self {
-        let backoff = Backoff::new(GAP, LONGEST_GAP);
+        let backoff = Backoff::new(MIN_PAUSE, MAX_PAUSE);
         Self { backoff, began: Instant::now(), episode: Episode::default() }
     }
 
@@ -287,7 +287,7 @@ mod tests {
             // The timer of the schedule has fired too, but its task has not run yet.
             revocations.raise_horizon(10);
             assert!(is_open(&revocations));
-            sleep(2 * GAP).await;
+            sleep(2 * MIN_PAUSE).await;
             assert!(!is_open(&revocations));
         }
     }
@@ -319,7 +319,7 @@ mod tests {
         sleep(EVERY).await;
         revocations.cover_recut(10);
         assert!(is_open(&revocations));
-        sleep(2 * GAP).await;
+        sleep(2 * MIN_PAUSE).await;
         assert!(!is_open(&revocations), "the first loss is closed soon");
 
         let before = windows.load(Ordering::Relaxed);
@@ -332,12 +332,12 @@ mod tests {
 
         assert!(is_open(&revocations));
         revocations.raise_horizon(20);
-        sleep(2 * GAP).await;
+        sleep(2 * MIN_PAUSE).await;
         assert!(!is_open(&revocations), "another loss is closed soon");
         sleep(2 * EVERY).await;
         revocations.cover_recut(30);
         assert!(is_open(&revocations));
-        sleep(2 * GAP).await;
+        sleep(2 * MIN_PAUSE).await;
         assert!(!is_open(&revocations), "the first loss after a quiet time is closed soon");
     }
 
@@ -350,7 +350,7 @@ mod tests {
         sleep(EVERY / 2).await;
         revocations.raise_horizon(10);
         assert!(is_open(&revocations));
-        sleep(2 * GAP).await;
+        sleep(2 * MIN_PAUSE).await;
         assert!(!is_open(&revocations), "closed long before the next scheduled read");
     }
 }

@@ -70,7 +70,7 @@ async fn write_on(
         Some(Value::Nil) => Ok(Attempt::LostRace),
         Some(Value::Array(results)) => {
             for result in results {
-                reply::sound(Some(result.clone()))?;
+                reply::checked(Some(result.clone()))?;
             }
             Ok(if is_known { Attempt::Known(mark.up_to()) } else { Attempt::Written })
         }
@@ -95,7 +95,7 @@ pub(super) async fn probe(
     let mut commands = Pipeline::new();
     commands.cmd("UNWATCH").cmd("EXEC");
     for answer in connection.query(&commands, Duration::ZERO).await? {
-        match reply::sound(Some(answer)) {
+        match reply::checked(Some(answer)) {
             Err(error) if error.forbids_writing() => return Err(error),
             _ => {}
         }

@@ -77,17 +77,17 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Replaces the file. When it returns, the bytes are on disk under this name.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = OsString::from(path);
-    beside.push(".new");
+    let mut temporary = OsString::from(path);
+    temporary.push(".new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     // Readable by the owner only, because the snapshot contains the keys of its digests.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
+    let mut file = options.open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)?;
+    std::fs::rename(&temporary, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -215,8 +215,8 @@ fn killed_writer_leaves_complete_file() {
             .spawn()
             .unwrap();
         // Kills the process once it is writing, each time at another moment.
-        let beside = folder.path().join("snapshot.new");
-        let begun = || std::fs::metadata(&beside).is_ok_and(|file| file.len() > 0);
+        let temporary = folder.path().join("snapshot.new");
+        let begun = || std::fs::metadata(&temporary).is_ok_and(|file| file.len() > 0);
         while !begun() {
             assert!(child.try_wait().unwrap().is_none(), "the child writes until it is killed");
             std::thread::yield_now();
@@ -227,8 +227,8 @@ fn killed_writer_leaves_complete_file() {
         let (revocations, _clock) = state();
         keeper.restore(&revocations).unwrap().expect("a snapshot exists");
         assert!([20, 200_000].contains(&revocations.entries()), "{}", revocations.entries());
-        torn += usize::from(beside.exists());
-        let _ = std::fs::remove_file(&beside);
+        torn += usize::from(temporary.exists());
+        let _ = std::fs::remove_file(&temporary);
         if torn >= 3 && round >= 5 {
             return;
         }

@@ -12,10 +12,10 @@ pub struct Address {
 }
 
 impl Address {
-    /// Returns `like` with this address: its login and certificates stay.
-    pub(crate) fn of(&self, like: &ConnectionInfo) -> ConnectionInfo {
+    /// Returns `template` with this address: its login and certificates stay.
+    pub(crate) fn of(&self, template: &ConnectionInfo) -> ConnectionInfo {
         let (host, port) = (self.host.to_string(), self.port);
-        let address = match like.addr() {
+        let address = match template.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
                 host,
                 port,
@@ -24,7 +24,7 @@ impl Address {
             },
             _ => ConnectionAddr::Tcp(host, port),
         };
-        like.clone().set_addr(address)
+        template.clone().set_addr(address)
     }
 }
 

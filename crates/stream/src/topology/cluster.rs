@@ -22,7 +22,7 @@ use crate::redis_reply as reply;
 pub(crate) struct Nodes {
     seeds: Vec<Address>,
     /// The login and the certificates, which are the same on every node.
-    like: ConnectionInfo,
+    template: ConnectionInfo,
     /// The preferred endpoint, once a node that announces a host name was asked.
     endpoint: OnceLock<Endpoint>,
 }
@@ -49,8 +49,8 @@ struct Master {
 }
 
 impl Nodes {
-    pub(crate) const fn new(seeds: Vec<Address>, like: ConnectionInfo) -> Self {
-        Self { seeds, like, endpoint: OnceLock::new() }
+    pub(crate) const fn new(seeds: Vec<Address>, template: ConnectionInfo) -> Self {
+        Self { seeds, template, endpoint: OnceLock::new() }
     }
 
     pub(crate) fn seeds(&self) -> &[Address] {
@@ -58,7 +58,7 @@ impl Nodes {
     }
 
     pub(crate) fn at(&self, node: &Address) -> ConnectionInfo {
-        node.of(&self.like)
+        node.of(&self.template)
     }
 
     pub(crate) async fn connect(&self, node: &Address) -> Result<Connection, LogError> {
@@ -125,7 +125,7 @@ impl Nodes {
         let mut commands = Pipeline::new();
         commands.cmd("CLUSTER").arg("NODES");
         let answers = connection.run(&commands).await?;
-        let text = reply::text(&reply::sound(answers.into_iter().next())?)?;
+        let text = reply::text(&reply::checked(answers.into_iter().next())?)?;
         View::parse(&text, node, self.endpoint(connection, &text).await?)
     }
 
@@ -136,7 +136,7 @@ impl Nodes {
         connection: &mut Connection,
         nodes: &str,
     ) -> Result<Endpoint, LogError> {
-        if matches!(self.like.addr(), ConnectionAddr::TcpTls { .. }) {
+        if matches!(self.template.addr(), ConnectionAddr::TcpTls { .. }) {
             return Ok(Endpoint::Name);
         }
         if let Some(endpoint) = self.endpoint.get() {

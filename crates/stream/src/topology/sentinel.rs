@@ -100,7 +100,7 @@ fn role_query() -> Pipeline {
 
 /// Returns an error if these answers are not those of a primary.
 fn is_primary(answers: Vec<Value>, primary: &Address) -> Result<(), LogError> {
-    let info = reply::text(&reply::sound(answers.into_iter().next())?)?;
+    let info = reply::text(&reply::checked(answers.into_iter().next())?)?;
     if reply::info_field(&info, "role") == Some("master") {
         Ok(())
     } else {
@@ -139,7 +139,7 @@ pub(super) async fn query(
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
     let mut answers = connection.query(&commands, Duration::ZERO).await?.into_iter();
     let from_sentinel = |error: LogError| LogError::Sentinel(error.outage(), error.to_string());
-    let address = reply::sound(answers.next()).map_err(from_sentinel)?;
+    let address = reply::checked(answers.next()).map_err(from_sentinel)?;
     let primary = match &address {
         Value::Nil => {
             let message = format!("it does not know a primary named {master:?}");
@@ -151,7 +151,7 @@ pub(super) async fn query(
         },
         _ => return Err(UNEXPECTED_REPLY),
     };
-    let state = reply::sound(answers.next()).map_err(from_sentinel)?;
+    let state = reply::checked(answers.next()).map_err(from_sentinel)?;
     let epoch = reply::number(&reply::field(&state, "config-epoch")?)?;
     let flags = reply::text(&reply::field(&state, "flags")?)?;
     let is_down = flags.split(',').any(|flag| matches!(flag, "s_down" | "o_down"));

@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
     /// The named primary of the last connection.
     before: Option<Address>,
     /// The node to read with `ASKING`, while the slot migrates to it.
-    asking: Option<Address>,
+    ask_target: Option<Address>,
     /// `true` if the known owner is outdated.
     is_outdated: bool,
     /// The run id of the previous node, if that node released the stream's slot.
@@ -64,7 +64,7 @@ impl Upstream {
             monitor: monitor.clone(),
             at: None,
             before: None,
-            asking: None,
+            ask_target: None,
             is_outdated: false,
             moved_from: None,
             sent: None,
@@ -92,7 +92,7 @@ impl Upstream {
                 Ok((Some(primary), connection))
             }
             Topology::Cluster(nodes) => {
-                if let (Some(there), Some(owner)) = (&self.asking, &self.before) {
+                if let (Some(there), Some(owner)) = (&self.ask_target, &self.before) {
                     let there = Wire::open(&nodes.at(there), certificates).await?;
                     return Ok((Some(owner.clone()), there));
                 }
@@ -111,7 +111,7 @@ impl Upstream {
         self.is_outdated = false;
         if let (Some(monitor), Some(primary)) = (&self.monitor, &at) {
             monitor.settle(self.stream, primary).await;
-            if self.before != at || self.asking.is_some() {
+            if self.before != at || self.ask_target.is_some() {
                 tracing::info!(stream = %self.stream, %primary, "reading from the primary that was named");
                 self.moved_from = self.released_from().await;
                 self.before.clone_from(&at);
@@ -122,7 +122,7 @@ impl Upstream {
 
     /// Returns `true` if each command needs `ASKING` before it, because the slot is migrating.
     pub(crate) const fn is_asking(&self) -> bool {
-        self.asking.is_some()
+        self.ask_target.is_some()
     }
 
     /// Records that a read is about to be sent.
@@ -144,7 +144,7 @@ impl Upstream {
     pub(crate) fn failed(&mut self, error: &LogError) {
         let is_cluster = matches!(self.topology, Topology::Cluster(_));
         if is_cluster {
-            self.asking = parse_ask_redirect(error, self.before.as_ref());
+            self.ask_target = parse_ask_redirect(error, self.before.as_ref());
             self.is_outdated =
                 matches!(error.outage(), OutageCause::Moved | OutageCause::Unreachable);
         }

@@ -81,23 +81,23 @@ impl<'a> Answers<'a> {
         if parts % 2 == 1 {
             self.tokens.skip()?;
         }
-        const LACKING: LogError = LogError::Reply("XINFO STREAM lacks a field");
-        let last_generated = last_generated.ok_or(LACKING)?;
+        const MISSING_FIELD: LogError = LogError::Reply("XINFO STREAM lacks a field");
+        let last_generated = last_generated.ok_or(MISSING_FIELD)?;
         if !counts {
             return Ok((Head::Uncounted(last_generated), length));
         }
         let counters = Counters {
             last_generated,
-            entries_added: added.ok_or(LACKING)?,
-            first: first.ok_or(LACKING)?,
-            max_deleted: max_deleted.ok_or(LACKING)?,
+            entries_added: added.ok_or(MISSING_FIELD)?,
+            first: first.ok_or(MISSING_FIELD)?,
+            max_deleted: max_deleted.ok_or(MISSING_FIELD)?,
         };
         Ok((Head::Present(counters), length))
     }
 
     /// Parses the answer to `XREAD` or `XREADGROUP`.
     pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, LogError> {
-        let streams = match self.tokens.sound()? {
+        let streams = match self.tokens.checked()? {
             Token::Nil => return Ok(Vec::new()),
             Token::List(streams) => streams,
             _ => return Err(LogError::Reply("XREAD is not a list")),
@@ -142,7 +142,7 @@ impl<'a> Answers<'a> {
     }
 
     fn fields(&mut self) -> Result<Fields, LogError> {
-        let parts = match self.tokens.sound()? {
+        let parts = match self.tokens.checked()? {
             // An entry that was deleted while it was being read has no fields.
             Token::Nil => 0,
             Token::List(parts) => parts,

@@ -139,7 +139,7 @@ impl Wire {
         }
         if !commands.is_empty() {
             for answer in wire.values(&commands).await? {
-                crate::redis_reply::sound(Some(answer))?;
+                crate::redis_reply::checked(Some(answer))?;
             }
         }
         Ok(wire)

@@ -163,7 +163,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Returns the next token, or an error answer as an error.
-    pub(super) fn sound(&mut self) -> Result<Token<'a>, LogError> {
+    pub(super) fn checked(&mut self) -> Result<Token<'a>, LogError> {
         match self.next()? {
             Token::Error(message) => Err(LogError::Redis(String::from_utf8_lossy(message).into())),
             token => Ok(token),
@@ -171,14 +171,14 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a [u8], LogError> {
-        match self.sound()? {
+        match self.checked()? {
             Token::Text(text) => Ok(text),
             _ => Err(LogError::Reply("text was expected")),
         }
     }
 
     pub(super) fn number(&mut self) -> Result<u64, LogError> {
-        let number = match self.sound()? {
+        let number = match self.checked()? {
             Token::Number(number) => Some(number),
             Token::Text(text) => number(text),
             _ => None,
@@ -188,7 +188,7 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn list(&mut self) -> Result<u64, LogError> {
-        match self.sound()? {
+        match self.checked()? {
             Token::List(items) => Ok(items),
             _ => Err(LogError::Reply("a list was expected")),
         }
