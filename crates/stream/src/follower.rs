@@ -20,7 +20,7 @@ use crate::reading::read_for_ever;
 use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
 use crate::settings::{Mode, Settings, SettingsError};
-use crate::snapshot::{self, Keeper, Recalled, Saver};
+use crate::snapshot::{self, Keeper, RestoredSnapshot, Saver};
 use crate::topology::{Topology, Upstream};
 
 /// The longest time for which a shutdown waits for dead letters to be written.
@@ -57,7 +57,7 @@ pub struct Follower {
     reload: Reload,
     reloads: Reloads,
     snapshot: Option<PathBuf>,
-    recalled: Option<Recalled>,
+    restored: Option<RestoredSnapshot>,
 }
 
 /// The location of the streams.
@@ -130,7 +130,7 @@ impl Follower {
             reload,
             reloads,
             snapshot: None,
-            recalled: None,
+            restored: None,
         }
     }
 
@@ -241,7 +241,7 @@ impl Follower {
             self.replica.map(|replica| (replica, Arc::new(Progress::new()), writer.reader()));
         let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
         let mut fold = Fold::new(writer, self.keys, dead_letters).with_progress(progress);
-        fold.resume(self.recalled);
+        fold.resume(self.restored);
         match self.origin {
             Origin::Redis(settings) => {
                 let (topology, primary) = (settings.topology, settings.primary);
@@ -279,18 +279,18 @@ impl Follower {
     /// Restores the state from the snapshot once, before its first use.
     fn restore(&mut self) {
         // rule: snapshot-is-restored
-        let Some(path) = self.snapshot.as_ref().filter(|_| self.recalled.is_none()) else { return };
+        let Some(path) = self.snapshot.as_ref().filter(|_| self.restored.is_none()) else { return };
         match Keeper::new(path.clone(), self.keys.clone()).restore(&self.writer) {
-            Ok(Some(recalled)) => {
+            Ok(Some(restored)) => {
                 let entries = self.writer.entries();
                 tracing::info!(
                     entries,
                     "the snapshot is restored: the tokens that it revokes are denied at once"
                 );
-                if let Some(as_of) = recalled.as_of {
+                if let Some(as_of) = restored.as_of {
                     self.writer.confirm(as_of);
                 }
-                self.recalled = Some(recalled);
+                self.restored = Some(restored);
             }
             Ok(None) => tracing::info!(setting = snapshot::SETTING, "there is no snapshot yet"),
             Err(error) => tracing::error!(

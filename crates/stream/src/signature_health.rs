@@ -133,9 +133,9 @@ mod tests {
         assert!(health.verified(second(5)));
         assert!(!health.none_verified());
 
-        let mut recalled = SignatureHealth::default();
-        recalled.prove_key();
-        failed(&mut recalled, 10);
-        assert!(!recalled.none_verified());
+        let mut restored = SignatureHealth::default();
+        restored.prove_key();
+        failed(&mut restored, 10);
+        assert!(!restored.none_verified());
     }
 }

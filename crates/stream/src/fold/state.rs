@@ -14,7 +14,7 @@ use crate::proof::Proof;
 use crate::receipts::Progress;
 use crate::repeat_limiter::RepeatLimiter;
 use crate::signature_health::SignatureHealth;
-use crate::snapshot::{Position, Recalled};
+use crate::snapshot::{Position, RestoredSnapshot};
 use crate::view_age::Reporter;
 
 use super::replayed::Applied;
@@ -32,7 +32,7 @@ pub(crate) struct Fold {
     pub(super) dead_letters: DeadLetters,
     pub(super) progress: Option<Arc<Progress>>,
     /// The position in the snapshot of an earlier process.
-    pub(super) recalled: Option<Recalled>,
+    pub(super) restored: Option<RestoredSnapshot>,
     /// The server on which at least one of the streams must exist, for the log. `None` if all may
     /// be missing.
     pub(super) required_on: Option<Box<str>>,
@@ -79,7 +79,7 @@ impl Fold {
             metrics,
             dead_letters,
             progress: None,
-            recalled: None,
+            restored: None,
             required_on: None,
             has_seen_streams: false,
             tracks: None,
@@ -114,12 +114,12 @@ impl Fold {
     /// Continues the counting of an earlier process, so that trimming entries which that process
     /// read is no gap. Strict mode does not, because losses on the server in between cannot be
     /// detected.
-    pub(crate) fn resume(&mut self, recalled: Option<Recalled>) {
-        if recalled.is_some_and(|recalled| recalled.key_is_proven) {
+    pub(crate) fn resume(&mut self, restored: Option<RestoredSnapshot>) {
+        if restored.is_some_and(|restored| restored.key_is_proven) {
             self.signatures.prove_key();
             self.dead_letters.release();
         }
-        self.recalled = recalled.filter(|_| !self.writer.options().strict);
+        self.restored = restored.filter(|_| !self.writer.options().strict);
     }
 
     /// Returns the position of the reading. Returns `None` while history is read, while it is not
@@ -161,7 +161,7 @@ impl Fold {
         let window = StreamId::new(u64::try_from(window).unwrap_or(u64::MAX), 0);
         let tracks = self.tracks.get_or_insert_with(|| {
             Stream::ALL.map(|stream| {
-                let at = self.recalled.as_ref().and_then(|all| all.tracks.get(stream.index()));
+                let at = self.restored.as_ref().and_then(|all| all.tracks.get(stream.index()));
                 Track::new(at.map_or(Proof::since(window), |track| Proof::resumed(window, track)))
             })
         });

@@ -15,7 +15,7 @@ use crate::dead_letters::{self, Queue};
 use crate::entry::{Counters, Entry, Head, PerStream};
 use crate::log::{AsOf, Reading};
 use crate::logged;
-use crate::snapshot::{Checkpoint, Recalled};
+use crate::snapshot::{Checkpoint, RestoredSnapshot};
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const SECOND: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ impl Scene {
         let as_of = self.now().earlier_by(SECOND);
         // Confirms the position, as the follower does.
         self.fold.writer.confirm(as_of);
-        self.fold.resume(Some(Recalled { tracks, as_of: Some(as_of), key_is_proven }));
+        self.fold.resume(Some(RestoredSnapshot { tracks, as_of: Some(as_of), key_is_proven }));
         self
     }
 

@@ -11,7 +11,7 @@ use caracal_revocation_event::{Key, KeyRing};
 use caracal_revocation_state::RevocationsWriter;
 
 use super::format::{self, Snapshot, SnapshotError};
-use super::position::{Boot, Recalled};
+use super::position::{Boot, RestoredSnapshot};
 
 /// The setting that names the file.
 pub(crate) const SETTING: &str = "CARACAL_REVOCATION_SNAPSHOT";
@@ -35,7 +35,7 @@ impl Keeper {
     pub(crate) fn restore(
         &self,
         writer: &RevocationsWriter,
-    ) -> Result<Option<Recalled>, SnapshotError> {
+    ) -> Result<Option<RestoredSnapshot>, SnapshotError> {
         let Some(bytes) = read(&self.path)? else { return Ok(None) };
         let snapshot = format::open(&bytes, &self.keys)?;
         let now = writer.now();
@@ -49,7 +49,7 @@ impl Keeper {
             (now.monotonic > elapsed).then(|| now.earlier_by(elapsed))
         });
         let key_is_proven = snapshot.key_is_proven;
-        Ok(snapshot.tracks().map(|tracks| Recalled { tracks, as_of, key_is_proven }))
+        Ok(snapshot.tracks().map(|tracks| RestoredSnapshot { tracks, as_of, key_is_proven }))
     }
 
     /// Writes the snapshot. The old file stays until the new one is complete.

@@ -16,5 +16,5 @@ mod saver;
 mod tests;
 
 pub(crate) use keeper::{Keeper, SETTING};
-pub(crate) use position::{Checkpoint, Position, Recalled};
+pub(crate) use position::{Checkpoint, Position, RestoredSnapshot};
 pub(crate) use saver::Saver;

@@ -42,7 +42,7 @@ pub(crate) struct Position {
 
 /// The position from a snapshot that was restored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Recalled {
+pub(crate) struct RestoredSnapshot {
     pub(crate) tracks: PerStream<Checkpoint>,
     /// The time at which the last proof was sent, if the clocks of this machine can determine it.
     pub(crate) as_of: Option<Moment>,

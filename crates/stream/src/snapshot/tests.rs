@@ -9,7 +9,7 @@ use caracal_revocation_state::{
 
 use super::format::{self, Snapshot, SnapshotError};
 use super::position::Boot;
-use super::{Checkpoint, Keeper, Position, Recalled};
+use super::{Checkpoint, Keeper, Position, RestoredSnapshot};
 use crate::entry::PerStream;
 
 fn key(digits: &str) -> Key {
@@ -47,7 +47,7 @@ fn sealed() -> Vec<u8> {
 }
 
 /// Restores a state from these bytes. Asserts that a failure changes nothing.
-fn restore(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
+fn restore(bytes: &[u8], keys: KeyRing) -> Result<RestoredSnapshot, SnapshotError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     std::fs::write(&path, bytes).unwrap();
@@ -55,15 +55,15 @@ fn restore(bytes: &[u8], keys: KeyRing) -> Result<Recalled, SnapshotError> {
     let outcome = Keeper::new(path, keys).restore(&revocations);
     let expected = if outcome.is_ok() { 20 } else { 0 };
     assert_eq!((revocations.entries(), revocations.horizon()), (expected, None));
-    outcome.map(|recalled| recalled.unwrap())
+    outcome.map(|restored| restored.unwrap())
 }
 
 #[test]
 fn restored_state_equals_saved_state() {
-    let recalled = restore(&sealed(), ring()).unwrap();
-    assert_eq!(recalled.tracks, tracks());
-    assert!(recalled.key_is_proven);
-    let as_of = recalled.as_of.unwrap();
+    let restored = restore(&sealed(), ring()).unwrap();
+    assert_eq!(restored.tracks, tracks());
+    assert!(restored.key_is_proven);
+    let as_of = restored.as_of.unwrap();
     let elapsed = state().0.now().elapsed_since(as_of);
     assert!(elapsed >= Duration::from_secs(2) && elapsed < Duration::from_secs(60), "{elapsed:?}");
 }
@@ -151,14 +151,14 @@ fn restored_state_denies_at_once_and_admits_within_bound() {
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
     let (revocations, clock) = state();
-    let recalled = keeper.restore(&revocations).unwrap().unwrap();
+    let restored = keeper.restore(&revocations).unwrap().unwrap();
     let verdict = |sid| {
         let (now, issued) = (revocations.now(), 1_795_500_000);
         revocations.decide(&Claims::new(sid, issued, issued + 900), &Checks::default(), now)
     };
     assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
     assert!(matches!(verdict("other"), Verdict::Unknown(UnknownCause::NotReady(_))));
-    revocations.confirm(recalled.as_of.unwrap());
+    revocations.confirm(restored.as_of.unwrap());
     assert!(matches!(verdict("other"), Verdict::Admitted(_)));
     clock.advance(Duration::from_secs(60));
     assert!(matches!(verdict("ar-3"), Verdict::Denied(_)));
