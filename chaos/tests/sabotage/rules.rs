@@ -36,7 +36,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         mark: "outage-is-no-revocation",
-        without: "if unknown.is_some() && OFF { return refuse(DenyReason::Revoked); }",
+        without: "if unknown.is_some() && OFF { return deny(DenyReason::Revoked); }",
         faults: "cut",
         with: "plain",
         steps: 2,

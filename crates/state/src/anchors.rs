@@ -105,7 +105,7 @@ impl AnchorSet {
         let found = index.view(|view| {
             let anchors = self.anchors(with_chain).iter();
             let anchors = anchors.map(|anchor| (anchor.kind(), anchor.digest()));
-            AnchorLookup::look(anchors, |digest| view.mark_of(digest), self.iat)
+            AnchorLookup::search(anchors, |digest| view.mark_of(digest), self.iat)
         });
         found.unwrap_or_default()
     }
@@ -132,7 +132,7 @@ pub(crate) struct AnchorLookup {
 
 impl AnchorLookup {
     #[inline]
-    pub(crate) fn look<A>(
+    pub(crate) fn search<A>(
         mut anchors: impl Iterator<Item = (AnchorKind, A)>,
         mark: impl Fn(A) -> Option<Mark>,
         iat: UnixSeconds,

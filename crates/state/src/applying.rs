@@ -66,27 +66,27 @@ impl RevocationsWriter {
         for change in event.changes() {
             match change {
                 Change::Revoke(anchor) => self.revoke(anchor.as_str(), now),
-                Change::Suspend(told) => {
-                    let session = self.change(told.session.as_str(), now, |session| {
-                        session.suspend(told.occurred, told.decided);
+                Change::Suspend(suspension) => {
+                    let session = self.change(suspension.session.as_str(), now, |session| {
+                        session.suspend(suspension.occurred, suspension.decided);
                     });
                     self.state().cut_without_room(session, Mark::Suspended);
                 }
-                Change::Resume(told) => {
-                    self.change(told.session.as_str(), now, |session| {
-                        session.resume(told.occurred, told.decided);
+                Change::Resume(resumption) => {
+                    self.change(resumption.session.as_str(), now, |session| {
+                        session.resume(resumption.occurred, resumption.decided);
                     });
                 }
-                Change::DelegationEpoch(told) => {
-                    for edge in &told.ended {
+                Change::DelegationEpoch(delegations) => {
+                    for edge in &delegations.ended {
                         self.revoke(edge.as_str(), now);
                     }
-                    self.raise_epoch(told.zone.as_str(), told.epoch, told.narrows, now);
+                    self.raise_epoch(delegations.zone.as_str(), delegations.epoch, delegations.narrows, now);
                 }
                 Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
-                Change::ReloadPolicy(told) => {
-                    let version = told.version.as_deref();
-                    let zone = told.zone.as_str();
+                Change::ReloadPolicy(reload) => {
+                    let version = reload.version.as_deref();
+                    let zone = reload.zone.as_str();
                     state.zones.reload_policy(zone, version, event.decided(), published);
                 }
             }

@@ -61,12 +61,12 @@ impl State {
         {
             return Verdict::plainly_admitted(staleness);
         }
-        self.decide_closely(subject, &Seen { staleness, is_full, epoch_is_stale }, checks, now)
+        self.decide_slow(subject, &Seen { staleness, is_full, epoch_is_stale }, checks, now)
     }
 
     /// Not inlined, so that the fast path stays small.
     #[inline(never)]
-    fn decide_closely(
+    fn decide_slow(
         &self,
         subject: &impl Subject,
         seen: &Seen,
@@ -128,7 +128,7 @@ impl<S: AsRef<str>> Subject for Claims<S> {
 
     fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup {
         let found = index.view(|view| {
-            AnchorLookup::look(self.anchors(with_chain), |id| view.mark(id), self.iat())
+            AnchorLookup::search(self.anchors(with_chain), |id| view.mark(id), self.iat())
         });
         found.unwrap_or_default()
     }

@@ -60,18 +60,18 @@ impl FilterCell {
         drop(replaced);
     }
 
-    /// Calls `look` with the latest filter, for a few lookups.
+    /// Calls `query` with the latest filter, for a few lookups.
     #[inline]
-    pub(crate) fn with<R>(&self, look: impl Fn(&Filter) -> R) -> R {
+    pub(crate) fn with<R>(&self, query: impl Fn(&Filter) -> R) -> R {
         // Pairs with the store above: a reader that knows of an entry that only the new filter
         // holds sees the new stamp.
         let stamp = self.stamp.load(Ordering::Acquire);
         let answer = KEPT.try_with(|kept| {
             let kept = kept.try_borrow().ok()?;
             let kept = kept.as_ref().filter(|kept| kept.stamp == stamp)?;
-            Some(look(&kept.filter))
+            Some(query(&kept.filter))
         });
-        answer.ok().flatten().unwrap_or_else(|| look(&self.fetch()))
+        answer.ok().flatten().unwrap_or_else(|| query(&self.fetch()))
     }
 
     #[cold]

@@ -107,7 +107,7 @@ pub(crate) struct Horizon {
     /// The lock of the three fields above. Watchers are woken after it is released, because a
     /// watcher may take it again.
     losses: Mutex<LossVersion>,
-    told: watch::Sender<LossVersion>,
+    reported: watch::Sender<LossVersion>,
 }
 
 impl Horizon {
@@ -176,17 +176,17 @@ impl Horizon {
         }
         let counted = *losses;
         drop(losses);
-        self.told.send_if_modified(|told| {
-            let is_news = told.missing + told.recut < counted.missing + counted.recut;
-            if is_news {
-                *told = counted;
+        self.reported.send_if_modified(|reported| {
+            let is_new = reported.missing + reported.recut < counted.missing + counted.recut;
+            if is_new {
+                *reported = counted;
             }
-            is_news
+            is_new
         });
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<LossVersion> {
-        self.told.subscribe()
+        self.reported.subscribe()
     }
 
     /// Returns `true` if a horizon is set for any token.
@@ -266,18 +266,18 @@ mod tests {
     #[test]
     fn horizon_only_rises_and_every_loss_notifies() {
         let horizon = Horizon::default();
-        let mut told = horizon.watch();
+        let mut reported = horizon.watch();
         horizon.raise(at(20), NOW, Cause::Missing);
-        assert!(told.has_changed().unwrap());
+        assert!(reported.has_changed().unwrap());
         horizon.raise(at(5), NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(20), Some(20)));
         horizon.import([None, Some(at(30))], NOW);
         horizon.import([Some(at(10)), Some(at(10))], NOW);
         assert_eq!(seconds(&horizon), (Some(20), Some(30)));
-        told.mark_unchanged();
+        reported.mark_unchanged();
         let before = horizon.losses();
         horizon.suspect();
-        assert!(told.has_changed().unwrap());
+        assert!(reported.has_changed().unwrap());
         assert_ne!(horizon.losses(), before);
         assert!(!horizon.take_back(before), "the read may not cover this loss");
     }

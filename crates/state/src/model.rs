@@ -45,19 +45,19 @@ fn holds(index: &Index, id: &str) -> bool {
 #[test]
 fn reader_that_sees_a_revocation_counted_finds_it() {
     check(|| {
-        let (index, told) = (index(8), Arc::new(AtomicUsize::new(0)));
+        let (index, published) = (index(8), Arc::new(AtomicUsize::new(0)));
         let writer = {
-            let (index, told) = (Arc::clone(&index), Arc::clone(&told));
+            let (index, published) = (Arc::clone(&index), Arc::clone(&published));
             thread::spawn(move || {
                 index.revoke(index.digest("a"), Minute::new(9));
-                told.store(1, Ordering::Release);
+                published.store(1, Ordering::Release);
                 index.revoke(index.digest("b"), Minute::new(9));
-                told.store(2, Ordering::Release);
+                published.store(2, Ordering::Release);
             })
         };
-        let heard = told.load(Ordering::Acquire);
-        assert!(heard < 1 || holds(&index, "a"));
-        assert!(heard < 2 || holds(&index, "b"));
+        let observed = published.load(Ordering::Acquire);
+        assert!(observed < 1 || holds(&index, "a"));
+        assert!(observed < 2 || holds(&index, "b"));
         writer.join().unwrap();
         assert!(holds(&index, "a") && holds(&index, "b"));
     });
@@ -150,24 +150,24 @@ fn reader_that_sees_a_proof_sees_a_full_index() {
 #[test]
 fn replacing_the_filter_hides_no_entry() {
     check(|| {
-        let (index, told) = (index(64), Arc::new(AtomicUsize::new(0)));
+        let (index, published) = (index(64), Arc::new(AtomicUsize::new(0)));
         // The next entry outgrows the first filter. Each later write advances the rebuild by one
         // step.
         for n in 0..24 {
             index.revoke(index.digest(&format!("old-{n}")), Minute::new(9));
         }
         let writer = {
-            let (index, told) = (Arc::clone(&index), Arc::clone(&told));
+            let (index, published) = (Arc::clone(&index), Arc::clone(&published));
             thread::spawn(move || {
                 for n in 0..4 {
                     index.revoke(index.digest(&format!("new-{n}")), Minute::new(9));
-                    told.store(n + 1, Ordering::Release);
+                    published.store(n + 1, Ordering::Release);
                 }
             })
         };
-        let heard = told.load(Ordering::Acquire);
+        let observed = published.load(Ordering::Acquire);
         assert!(holds(&index, "old-0"));
-        if let Some(latest) = heard.checked_sub(1) {
+        if let Some(latest) = observed.checked_sub(1) {
             assert!(holds(&index, &format!("new-{latest}")));
         }
         writer.join().unwrap();
@@ -250,8 +250,8 @@ fn claims() -> Claims {
     Claims::new("a", HORIZON, HORIZON + 3_600)
 }
 
-/// Decides on a token while it is revoked; `was_asked` decides on it once before, too.
-fn asked_about_while_it_is_revoked(was_asked: bool) {
+/// Decides on a token while it is revoked; if `decided_before`, decides on it once before, too.
+fn decides_while_revoked(decided_before: bool) {
     check(move || {
         let clock = std::sync::Arc::new(ManualClock::new());
         let writer = RevocationsWriter::with_clock(Options::default(), clock);
@@ -260,7 +260,7 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
         writer.add(&BaselineFact::Revoked("other"), writer.now());
         let authority = revocations.authority(&claims());
         let decide = || authority.decide(&Checks::default(), revocations.now());
-        if was_asked {
+        if decided_before {
             assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");
         }
         let writer = thread::spawn(move || {
@@ -278,10 +278,10 @@ fn asked_about_while_it_is_revoked(was_asked: bool) {
 
 #[test]
 fn clean_authority_is_looked_up_again_after_an_addition() {
-    asked_about_while_it_is_revoked(true);
+    decides_while_revoked(true);
 }
 
 #[test]
 fn addition_during_a_lookup_prevents_caching_as_clean() {
-    asked_about_while_it_is_revoked(false);
+    decides_while_revoked(false);
 }

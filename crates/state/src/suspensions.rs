@@ -19,12 +19,12 @@ pub(crate) enum SuspensionStatus {
 /// The two times of a suspension or resume. A resume without a decided time lifts nothing. A
 /// suspension without one is never lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+struct SuspensionTimes {
     occurred: OccurredAt,
     decided: Option<DecidedAt>,
 }
 
-impl Told {
+impl SuspensionTimes {
     /// Returns `true` if a resume at these times lifts that suspension: both must be later.
     fn lifts(self, suspension: Self) -> bool {
         let decided = self.decided.zip(suspension.decided);
@@ -55,27 +55,27 @@ impl Told {
 /// The suspensions and resumes of one session, without those that others make redundant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suspensions {
-    held: Vec<Told>,
-    resumes: Vec<Told>,
+    held: Vec<SuspensionTimes>,
+    resumes: Vec<SuspensionTimes>,
     /// The time of the latest suspension that was lifted.
     lifted: Option<OccurredAt>,
 }
 
 impl Suspensions {
     pub(crate) fn suspend(&mut self, occurred: OccurredAt, decided: Option<DecidedAt>) {
-        let told = Told { occurred, decided };
-        if !self.held.iter().any(|held| held.outlasts(told)) {
-            self.held.retain(|held| !told.outlasts(*held));
-            self.held.push(told);
+        let times = SuspensionTimes { occurred, decided };
+        if !self.held.iter().any(|held| held.outlasts(times)) {
+            self.held.retain(|held| !times.outlasts(*held));
+            self.held.push(times);
         }
         self.settle();
     }
 
     pub(crate) fn resume(&mut self, occurred: OccurredAt, decided: Option<DecidedAt>) {
-        let told = Told { occurred, decided };
-        if !self.resumes.iter().any(|resume| resume.reaches(told)) {
-            self.resumes.retain(|resume| !told.reaches(*resume));
-            self.resumes.push(told);
+        let times = SuspensionTimes { occurred, decided };
+        if !self.resumes.iter().any(|resume| resume.reaches(times)) {
+            self.resumes.retain(|resume| !times.reaches(*resume));
+            self.resumes.push(times);
         }
         self.settle();
     }
@@ -87,10 +87,10 @@ impl Suspensions {
 
     /// Adds all suspensions and resumes of another value.
     pub(crate) fn join(&mut self, other: &Self) {
-        for Told { occurred, decided } in &other.held {
+        for SuspensionTimes { occurred, decided } in &other.held {
             self.suspend(*occurred, *decided);
         }
-        for Told { occurred, decided } in &other.resumes {
+        for SuspensionTimes { occurred, decided } in &other.resumes {
             self.resume(*occurred, *decided);
         }
         self.lifted = self.lifted.max(other.lifted);

@@ -200,15 +200,15 @@ pub(crate) struct Facts {
 
 #[inline]
 pub(crate) fn verdict(facts: &Facts) -> Verdict {
-    let refuse = |reason| Verdict::Denied(Denial { reason, anchor: None });
+    let deny = |reason| Verdict::Denied(Denial { reason, anchor: None });
     if let Some((anchor, mark)) = facts.mark {
         return Verdict::Denied(Denial::by(anchor, mark));
     }
     if let Some(reason) = facts.out_of_time {
-        return refuse(reason);
+        return deny(reason);
     }
     if facts.epoch_is_stale {
-        return refuse(DenyReason::DelegationStale);
+        return deny(DenyReason::DelegationStale);
     }
     let unknown = UnknownCause::of(facts.staleness, facts.bound, facts.is_full);
     // rule: outage-is-no-revocation
@@ -216,7 +216,7 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         return Verdict::Unknown(unknown);
     }
     if facts.horizon.is_some_and(|horizon| facts.iat <= horizon) {
-        return refuse(DenyReason::HistoryIncomplete);
+        return deny(DenyReason::HistoryIncomplete);
     }
     let staleness = facts.staleness.unwrap_or(Staleness::from_nanos(0));
     Verdict::Admitted(Admitted { staleness, failed_open: unknown })

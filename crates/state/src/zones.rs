@@ -77,7 +77,7 @@ pub(crate) struct Zones {
 #[derive(Debug, Default)]
 struct ZoneTable {
     zones: HashMap<Box<str>, ZoneView>,
-    policies: HashMap<Box<str>, ToldPolicy>,
+    policies: HashMap<Box<str>, AnnouncedPolicy>,
     /// Generations that all zones share, including zones without an entry in the maps.
     all_keys: u64,
     all_policies: u64,
@@ -87,12 +87,12 @@ struct ZoneTable {
 
 /// A zone's policy, as its messages describe it.
 #[derive(Debug)]
-struct ToldPolicy {
+struct AnnouncedPolicy {
     version: Option<Arc<str>>,
     decided: Option<DecidedAt>,
     /// The value of `all_policies` when `version` was set. If it has changed since, a message that
     /// names another version may have been lost.
-    told_at: u64,
+    version_at: u64,
     published: Moment,
     /// The value of `all_policies` at the newest message, of any version.
     published_at: u64,
@@ -140,17 +140,17 @@ impl Zones {
     pub(crate) fn policy(&self, zone: &str) -> PolicyInvalidation {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let own = known.zones.get(zone).map_or(0, |view| view.policy_generation);
-        let told = known.policies.get(zone);
+        let announced = known.policies.get(zone);
         let generation = own + known.all_policies;
         let all = known.all_policies_published;
         PolicyInvalidation {
             generation,
-            version: told
-                .filter(|told| told.told_at == known.all_policies)
-                .and_then(|told| told.version.clone()),
-            published: told
-                .filter(|told| told.published_at == known.all_policies)
-                .map_or(all, |told| Some(told.published)),
+            version: announced
+                .filter(|announced| announced.version_at == known.all_policies)
+                .and_then(|announced| announced.version.clone()),
+            published: announced
+                .filter(|announced| announced.published_at == known.all_policies)
+                .map_or(all, |announced| Some(announced.published)),
         }
     }
 
@@ -168,14 +168,14 @@ impl Zones {
         known.change(zone, |view| view.policy_generation += 1);
         let all = known.all_policies;
         let version: Option<Arc<str>> = version.map(Arc::from);
-        if let Some(told) = known.policies.get_mut(zone) {
-            (told.published, told.published_at) = (published, all);
-            if decided >= told.decided {
-                (told.version, told.decided, told.told_at) = (version, decided, all);
+        if let Some(announced) = known.policies.get_mut(zone) {
+            (announced.published, announced.published_at) = (published, all);
+            if decided >= announced.decided {
+                (announced.version, announced.decided, announced.version_at) = (version, decided, all);
             }
         } else {
-            let told = ToldPolicy { version, decided, told_at: all, published, published_at: all };
-            known.policies.insert(zone.into(), told);
+            let announced = AnnouncedPolicy { version, decided, version_at: all, published, published_at: all };
+            known.policies.insert(zone.into(), announced);
         }
         drop(known);
         self.policies.send_replace(());
@@ -252,9 +252,9 @@ mod tests {
         zones.reload_policy("z", Some("v2"), decided(20), at(1));
         zones.reload_policy("z", Some("v1"), decided(10), at(2));
         zones.reload_policy("z", Some("v0"), None, at(3));
-        let told = zones.policy("z");
-        assert_eq!((told.generation, told.version.as_deref()), (3, Some("v2")));
-        assert_eq!(told.published, Some(at(3)));
+        let policy = zones.policy("z");
+        assert_eq!((policy.generation, policy.version.as_deref()), (3, Some("v2")));
+        assert_eq!(policy.published, Some(at(3)));
         zones.reload_policy("z", None, decided(30), at(4));
         assert_eq!(zones.policy("z").version, None);
     }
@@ -264,8 +264,8 @@ mod tests {
         let zones = Zones::default();
         zones.reload_policy("z", Some("v2"), decided(20), at(1));
         zones.reload_all_policies(at(5));
-        let told = zones.policy("z");
-        assert_eq!((told.generation, told.version, told.published), (2, None, Some(at(5))));
+        let policy = zones.policy("z");
+        assert_eq!((policy.generation, policy.version, policy.published), (2, None, Some(at(5))));
         zones.reload_policy("z", Some("v1"), decided(10), at(6));
         assert_eq!(zones.policy("z").version, None, "v2 may have been replaced in between");
         assert_eq!(zones.policy("z").published, Some(at(6)));

@@ -26,9 +26,9 @@ fn fresh() -> RevocationsWriter {
     revocations
 }
 
-fn apply(revocations: &RevocationsWriter, notice: MessageBuilder) {
-    let stream = notice.stream();
-    let fields = notice.into_fields(None, SystemTime::now());
+fn apply(revocations: &RevocationsWriter, builder: MessageBuilder) {
+    let stream = builder.stream();
+    let fields = builder.into_fields(None, SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let message = Message::new(stream, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();

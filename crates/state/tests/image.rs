@@ -87,8 +87,8 @@ fn restored_suspension_is_lifted_only_by_its_resume() {
     let (later, _clock) = revocations();
     later.restore(&known()).unwrap();
     for (text, lifts) in [("2026-11-20T10:00:00.100Z", false), ("2026-11-20T10:05:00Z", true)] {
-        let notice = MessageBuilder::resume("z", "held", OccurredAt::parse(text).unwrap());
-        let fields = notice.into_fields(None, std::time::SystemTime::now());
+        let builder = MessageBuilder::resume("z", "held", OccurredAt::parse(text).unwrap());
+        let fields = builder.into_fields(None, std::time::SystemTime::now());
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         let message = Message::new(caracal_revocation_event::Stream::AgentsLifecycle, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();

@@ -27,7 +27,7 @@ enum SessionMessage {
 }
 
 impl SessionMessage {
-    fn notice(self) -> (MessageBuilder, u32) {
+    fn builder(self) -> (MessageBuilder, u32) {
         let at = |half: u32| {
             let (second, ms) = (half / 2, half % 2 * 500);
             OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.{ms:03}Z")).unwrap()
@@ -38,8 +38,8 @@ impl SessionMessage {
             }
             Self::SuspendedOnRevoke { occurred, decided } => {
                 let key = format!("agent_suspend:{SESSION}:{}", at(occurred));
-                let notice = MessageBuilder::revoke(ZONE, "suspended").agent_session(SESSION);
-                (notice.with("dedupe_key", &key), decided)
+                let builder = MessageBuilder::revoke(ZONE, "suspended").agent_session(SESSION);
+                (builder.with("dedupe_key", &key), decided)
             }
             Self::Resumed { occurred, decided } => {
                 (MessageBuilder::resume(ZONE, SESSION, at(occurred)), decided)
@@ -49,10 +49,10 @@ impl SessionMessage {
     }
 
     fn apply(self, revocations: &RevocationsWriter) {
-        let (notice, decided) = self.notice();
-        let stream = notice.stream();
+        let (builder, decided) = self.builder();
+        let stream = builder.stream();
         let decided = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::from(decided) + 1);
-        let fields = notice.into_fields(None, decided);
+        let fields = builder.into_fields(None, decided);
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         let message = Message::new(stream, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
@@ -69,17 +69,17 @@ impl SessionMessage {
 }
 
 /// Applies the contract's rule to the set of messages.
-fn expected(told: &[SessionMessage], iat: i64) -> Option<DenyReason> {
-    if told.iter().any(|told| matches!(told, SessionMessage::Terminated)) {
+fn expected(messages: &[SessionMessage], iat: i64) -> Option<DenyReason> {
+    if messages.iter().any(|message| matches!(message, SessionMessage::Terminated)) {
         return Some(DenyReason::Revoked);
     }
     let lifted = |suspended: (u32, u32)| {
-        told.iter().any(|told| {
-            matches!(told, SessionMessage::Resumed { occurred, decided }
+        messages.iter().any(|message| {
+            matches!(message, SessionMessage::Resumed { occurred, decided }
                 if suspended.0 < *occurred && suspended.1 < *decided)
         })
     };
-    let suspensions = || told.iter().filter_map(|told| told.suspension());
+    let suspensions = || messages.iter().filter_map(|message| message.suspension());
     if suspensions().any(|suspended| !lifted(suspended)) {
         return Some(DenyReason::Suspended);
     }
@@ -93,8 +93,8 @@ fn decided(order: &[SessionMessage], iat: i64) -> Option<DenyReason> {
     clock.set_wall_back(Duration::from_secs(231_200));
     let revocations = RevocationsWriter::with_clock(Options::default(), Arc::new(clock));
     revocations.confirm(revocations.now());
-    for told in order {
-        told.apply(&revocations);
+    for message in order {
+        message.apply(&revocations);
     }
     let mut claims = Claims::new("ar-1", iat, iat.saturating_add(900));
     claims.agent_session_id = Some(SESSION.into());
@@ -135,13 +135,13 @@ proptest! {
 
     #[test]
     fn verdict_ignores_order_and_redelivery(
-        told in prop::collection::vec(any_message(), 1..=5),
+        messages in prop::collection::vec(any_message(), 1..=5),
         again in 0_usize..5,
         iat in START - 1..START + 7,
     ) {
-        let expected = expected(&told, iat);
-        let twice = told[again % told.len()];
-        permute(&mut told.clone(), 0, &mut |order| {
+        let expected = expected(&messages, iat);
+        let twice = messages[again % messages.len()];
+        permute(&mut messages.clone(), 0, &mut |order| {
             // Repeat one message at every place of every order.
             for place in 0..=order.len() {
                 let mut order = order.to_vec();

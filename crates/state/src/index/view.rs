@@ -7,10 +7,10 @@ use crate::filter::Filter;
 use crate::suspensions::SuspensionStatus;
 
 impl Index {
-    /// Calls `look` with a view for a few lookups. Returns `None` if the index is empty.
+    /// Calls `query` with a view for a few lookups. Returns `None` if the index is empty.
     #[inline]
-    pub(crate) fn view<R>(&self, look: impl Fn(&View<'_>) -> R) -> Option<R> {
-        (self.len() > 0).then(|| self.filter.with(|filter| look(&View { index: self, filter })))
+    pub(crate) fn view<R>(&self, query: impl Fn(&View<'_>) -> R) -> Option<R> {
+        (self.len() > 0).then(|| self.filter.with(|filter| query(&View { index: self, filter })))
     }
 }
 

@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// when it has ended.
 #[derive(Debug)]
 pub struct Episode<R = ()> {
-    patience: Duration,
+    delay: Duration,
     calm: Duration,
     since: Option<Duration>,
     /// When the condition ended, while `calm` has not passed since.
@@ -25,15 +25,15 @@ pub struct Episode<R = ()> {
 
 impl<R> Default for Episode<R> {
     fn default() -> Self {
-        let (patience, calm) = (Duration::ZERO, Duration::ZERO);
-        Self { patience, calm, since: None, over_since: None, logged: Vec::new() }
+        let (delay, calm) = (Duration::ZERO, Duration::ZERO);
+        Self { delay, calm, since: None, over_since: None, logged: Vec::new() }
     }
 }
 
 impl<R: PartialEq> Episode<R> {
-    /// Logs the condition only once it has lasted for `patience`.
-    pub fn logged_after(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    /// Logs the condition only once it has lasted for `delay`.
+    pub fn logged_after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     /// Ends the episode only once the condition has been over for `calm`. The caller must call
@@ -46,13 +46,13 @@ impl<R: PartialEq> Episode<R> {
     pub fn goes_on(&mut self, reason: R, now: Duration) -> bool {
         self.over_since = None;
         let since = *self.since.get_or_insert(now);
-        let is_news = now.saturating_sub(since) >= self.patience
+        let must_log = now.saturating_sub(since) >= self.delay
             && self.logged.len() < MAX_REASONS
             && !self.has_logged(&reason);
-        if is_news {
+        if must_log {
             self.logged.push(reason);
         }
-        is_news
+        must_log
     }
 
     /// Records that the condition does not hold. Returns `true` if its end must be logged.
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn episode_shorter_than_its_patience_is_not_logged() {
+    fn episode_shorter_than_its_delay_is_not_logged() {
         let mut episode = Episode::default().logged_after(second(5));
         for start in [0, 100] {
             assert!(!episode.goes_on((), second(start)));

@@ -204,7 +204,7 @@ fn suspension_cuts_and_resume_does_not_undo_it() {
     let outbox = |millis: u64| {
         format!("{:08x}-{:04x}-7000-8000-000000000000", millis >> 16, millis & 0xffff)
     };
-    let tell = |scene: &Scene, event: &str, millis: u64| {
+    let deliver = |scene: &Scene, event: &str, millis: u64| {
         let outbox = outbox(millis);
         let key = format!("{event}:session:2026-11-23T02:13:20.000Z");
         let fields = [
@@ -218,9 +218,9 @@ fn suspension_cuts_and_resume_does_not_undo_it() {
     };
     let scene = Scene::new();
     let mut waiting = scene.start(&full_claims());
-    tell(&scene, "suspend", 1_795_400_000_000);
+    deliver(&scene, "suspend", 1_795_400_000_000);
     assert_eq!(waiting.reason(), Some("suspended"));
-    tell(&scene, "resume", 1_795_400_010_000);
+    deliver(&scene, "resume", 1_795_400_010_000);
     assert!(waiting.poll().is_ready(), "a cut is final");
 }
 
@@ -346,8 +346,8 @@ fn timekeeper_thread_cuts_expired_requests() {
 #[test]
 fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
     let scene = Scene::new();
-    let mut asked = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
-    let mut not = scene.start(&full_claims());
+    let mut enabled = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
+    let mut disabled = scene.start(&full_claims());
     let checks = Checks { deny_after: Some(Duration::from_secs(5)), ..Checks::default() };
     let tight = CutPolicy::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut tight = Waiting::new(Arc::new(tight).start(&full_claims()));
@@ -356,21 +356,21 @@ fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
     assert_eq!(overdue(), Some(Duration::from_secs(1)));
     scene.clock.advance(Duration::from_secs(2));
     overdue();
-    assert_eq!((tight.reason(), asked.reason()), (Some("unknown"), None));
+    assert_eq!((tight.reason(), enabled.reason()), (Some("unknown"), None));
     // A proof restarts the time.
     scene.revocations.confirm(scene.revocations.now());
     scene.clock.advance(Duration::from_secs(60));
     overdue();
-    assert_eq!(asked.reason(), None, "exactly at the bound it is still known");
+    assert_eq!(enabled.reason(), None, "exactly at the bound it is still known");
     scene.clock.advance(Duration::from_millis(1));
     overdue();
-    assert_eq!((asked.reason(), not.reason()), (Some("unknown"), None));
+    assert_eq!((enabled.reason(), disabled.reason()), (Some("unknown"), None));
     let checks = Checks { fail_open_unknown: true, ..Checks::default() };
     let open = CutPolicy::new(scene.revocations.reader(), checks).cut_when_unknown();
     let mut open = Waiting::new(Arc::new(open).start(&full_claims()));
     overdue();
     assert_eq!(open.reason(), None);
-    let Poll::Ready(Cut::Unknown(UnknownCause::Stale { bound, .. })) = asked.poll() else {
+    let Poll::Ready(Cut::Unknown(UnknownCause::Stale { bound, .. })) = enabled.poll() else {
         panic!("the cut has no staleness");
     };
     assert_eq!(bound, Duration::from_secs(60));
@@ -392,11 +392,11 @@ fn keys_and_policies_cut_nothing() {
 #[test]
 fn every_part_wakes_and_the_cut_is_reported_once() {
     let scene = Scene::new();
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
+    let reports = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&reports);
     let watch = scene.watch().on_cut(move |report| {
         let zone = report.zone.map(str::to_owned);
-        tell.lock().unwrap().push((report.cut.label(), report.part, zone));
+        sink.lock().unwrap().push((report.cut.label(), report.part, zone));
     });
     let mut claims = full_claims();
     claims.zone_id = Some("z".into());
@@ -411,7 +411,7 @@ fn every_part_wakes_and_the_cut_is_reported_once() {
     }
     running.report(CutPoint::Signal);
     let zone = Some("z".to_owned());
-    assert_eq!(*told.lock().unwrap(), [("revoked", CutPoint::Response, zone)]);
+    assert_eq!(*reports.lock().unwrap(), [("revoked", CutPoint::Response, zone)]);
 }
 
 #[test]
@@ -519,8 +519,8 @@ fn replaced_waker_may_use_its_request() {
 
 #[test]
 fn waker_notified_of_loss_may_use_the_state() {
-    struct Asks(Arc<RevocationsWriter>);
-    impl Wake for Asks {
+    struct UsesState(Arc<RevocationsWriter>);
+    impl Wake for UsesState {
         fn wake(self: Arc<Self>) {
             assert_ne!(self.0.losses(), crate::LossVersion::default());
             assert!(self.0.clear_horizon(self.0.losses()));
@@ -528,9 +528,9 @@ fn waker_notified_of_loss_may_use_the_state() {
     }
     ends(|| {
         let scene = Scene::new();
-        let mut told = scene.revocations.watch_losses();
-        let waker = Waker::from(Arc::new(Asks(Arc::clone(&scene.revocations))));
-        let mut changed = std::pin::pin!(told.changed());
+        let mut losses = scene.revocations.watch_losses();
+        let waker = Waker::from(Arc::new(UsesState(Arc::clone(&scene.revocations))));
+        let mut changed = std::pin::pin!(losses.changed());
         assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         scene.revocations.raise_horizon(START);
         assert!(changed.poll(&mut Context::from_waker(&waker)).is_ready());

@@ -25,7 +25,7 @@ struct Keeping {
     started: bool,
     stopped: bool,
     /// `true` if it must check again before the next sleep.
-    look: bool,
+    check_now: bool,
     /// `true` while it sleeps because no request has an end.
     idle: bool,
 }
@@ -43,15 +43,15 @@ impl Timekeeper {
     {
         let mut keeping = self.0.lock();
         if !keeping.started {
-            let (shared, look) = (Arc::clone(&self.0), start());
+            let (shared, check) = (Arc::clone(&self.0), start());
             let name = "caracal-deadlines".to_owned();
             // If no thread can be started, the next request tries again.
             keeping.started =
-                thread::Builder::new().name(name).spawn(move || keep(&shared, look)).is_ok();
+                thread::Builder::new().name(name).spawn(move || keep(&shared, check)).is_ok();
             return;
         }
         // Set even while the thread is awake: its check may already be over.
-        keeping.look = true;
+        keeping.check_now = true;
         if keeping.idle {
             drop(keeping);
             self.0.changed.notify_one();
@@ -72,16 +72,16 @@ impl Shared {
     }
 }
 
-fn keep(shared: &Shared, mut look: impl FnMut() -> ControlFlow<(), Option<Duration>>) {
-    while let ControlFlow::Continue(next) = look() {
+fn keep(shared: &Shared, mut check: impl FnMut() -> ControlFlow<(), Option<Duration>>) {
+    while let ControlFlow::Continue(next) = check() {
         let mut keeping = shared.lock();
         keeping.idle = next.is_none();
         let sleep = next.map_or(IDLE_SLEEP, |next| next.min(LONGEST_SLEEP));
         let slept = shared
             .changed
-            .wait_timeout_while(keeping, sleep, |keeping| !keeping.look && !keeping.stopped);
+            .wait_timeout_while(keeping, sleep, |keeping| !keeping.check_now && !keeping.stopped);
         let (mut keeping, _) = slept.unwrap_or_else(PoisonError::into_inner);
-        keeping.look = false;
+        keeping.check_now = false;
         if keeping.stopped {
             return;
         }
