@@ -78,26 +78,26 @@ impl Change<'_> {
         let zone = |Zone(id)| Zone(owned(id));
         match self {
             Self::Revoke(it) => Change::Revoke(anchor(it)),
-            Self::Suspend(told) => Change::Suspend(Suspension {
-                session: anchor(told.session),
-                occurred: told.occurred,
-                decided: told.decided,
+            Self::Suspend(suspension) => Change::Suspend(Suspension {
+                session: anchor(suspension.session),
+                occurred: suspension.occurred,
+                decided: suspension.decided,
             }),
-            Self::Resume(told) => Change::Resume(Resumption {
-                session: anchor(told.session),
-                occurred: told.occurred,
-                decided: told.decided,
+            Self::Resume(resumption) => Change::Resume(Resumption {
+                session: anchor(resumption.session),
+                occurred: resumption.occurred,
+                decided: resumption.decided,
             }),
-            Self::DelegationEpoch(told) => Change::DelegationEpoch(DelegationEpoch {
-                zone: zone(told.zone),
-                epoch: told.epoch,
-                narrows: told.narrows,
-                ended: told.ended.into_iter().map(anchor).collect(),
+            Self::DelegationEpoch(delegations) => Change::DelegationEpoch(DelegationEpoch {
+                zone: zone(delegations.zone),
+                epoch: delegations.epoch,
+                narrows: delegations.narrows,
+                ended: delegations.ended.into_iter().map(anchor).collect(),
             }),
             Self::ForgetKeys(it) => Change::ForgetKeys(zone(it)),
-            Self::ReloadPolicy(told) => Change::ReloadPolicy(PolicyReload {
-                zone: zone(told.zone),
-                version: told.version.map(owned),
+            Self::ReloadPolicy(reload) => Change::ReloadPolicy(PolicyReload {
+                zone: zone(reload.zone),
+                version: reload.version.map(owned),
             }),
         }
     }

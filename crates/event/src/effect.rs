@@ -43,24 +43,24 @@ impl Serialize for Effect<'_> {
         for change in self.0 {
             match change {
                 Change::Revoke(_) => {}
-                Change::Suspend(told) => {
+                Change::Suspend(suspension) => {
                     map.serialize_entry(
                         "suspend",
-                        &(told.session.as_str(), told.occurred.to_string()),
+                        &(suspension.session.as_str(), suspension.occurred.to_string()),
                     )?;
                 }
-                Change::Resume(told) => {
+                Change::Resume(resumption) => {
                     map.serialize_entry(
                         "resume",
-                        &(told.session.as_str(), told.occurred.to_string()),
+                        &(resumption.session.as_str(), resumption.occurred.to_string()),
                     )?;
                 }
-                Change::DelegationEpoch(told) => {
-                    map.serialize_entry("epoch", &(told.zone.as_str(), told.epoch))?;
+                Change::DelegationEpoch(delegations) => {
+                    map.serialize_entry("epoch", &(delegations.zone.as_str(), delegations.epoch))?;
                 }
                 Change::ForgetKeys(zone) => map.serialize_entry("forget_keys", zone.as_str())?,
-                Change::ReloadPolicy(told) => {
-                    map.serialize_entry("reload_policy", told.zone.as_str())?;
+                Change::ReloadPolicy(reload) => {
+                    map.serialize_entry("reload_policy", reload.zone.as_str())?;
                 }
             }
         }

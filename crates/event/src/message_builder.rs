@@ -13,9 +13,9 @@ use crate::timestamps::OccurredAt;
 ///
 /// ```
 /// use caracal_revocation_event::{Key, MessageBuilder, Stream};
-/// let notice = MessageBuilder::revoke("z-1", "operator").session("ar-1").agent_session("gs-1");
-/// assert_eq!(notice.stream(), Stream::SessionsRevoke);
-/// let fields = notice.into_fields(Some(&Key::generate()?), std::time::SystemTime::now());
+/// let message = MessageBuilder::revoke("z-1", "operator").session("ar-1").agent_session("gs-1");
+/// assert_eq!(message.stream(), Stream::SessionsRevoke);
+/// let fields = message.into_fields(Some(&Key::generate()?), std::time::SystemTime::now());
 /// assert!(fields.iter().any(|(name, _)| name == "_sig"));
 /// # Ok::<(), caracal_revocation_event::KeyError>(())
 /// ```
@@ -71,16 +71,16 @@ impl MessageBuilder {
             DelegationEvent::Revoke => "edge_revoke",
             DelegationEvent::Expire => "edge_expire",
         };
-        let notice = Self::on(Stream::DelegationsInvalidate, zone).with("event", name);
-        let notice = match (event, edges) {
+        let builder = Self::on(Stream::DelegationsInvalidate, zone).with("event", name);
+        let builder = match (event, edges) {
             (DelegationEvent::Create | DelegationEvent::Revoke, [edge]) => {
-                notice.with("edge_id", edge)
+                builder.with("edge_id", edge)
             }
-            _ => notice
+            _ => builder
                 .with("affected_edges", &edges.len().to_string())
                 .with("edge_ids", &serde_json::json!(edges).to_string()),
         };
-        notice.with("epoch", &epoch.to_string())
+        builder.with("epoch", &epoch.to_string())
     }
 
     /// Builds a message of `agents.lifecycle`: a session is suspended.

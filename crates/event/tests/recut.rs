@@ -52,10 +52,10 @@ impl Meaning {
         for change in event.changes() {
             match change {
                 Change::Revoke(anchor) => drop(meaning.revoked.insert(anchor.to_string())),
-                Change::Suspend(told) => drop(meaning.suspended.insert(told.session.to_string())),
-                Change::Resume(told) => drop(meaning.resumed.insert(told.session.to_string())),
-                Change::DelegationEpoch(told) => {
-                    meaning.revoked.extend(told.ended.iter().map(ToString::to_string));
+                Change::Suspend(suspension) => drop(meaning.suspended.insert(suspension.session.to_string())),
+                Change::Resume(resumption) => drop(meaning.resumed.insert(resumption.session.to_string())),
+                Change::DelegationEpoch(delegations) => {
+                    meaning.revoked.extend(delegations.ended.iter().map(ToString::to_string));
                 }
                 Change::ForgetKeys(_) | Change::ReloadPolicy(_) => {}
             }
@@ -209,8 +209,8 @@ fn revokes_edges_without_their_zone_or_epoch() {
     }
     // Nothing unambiguous remains, or nothing was cut off.
     let fields = [("edge_id", "de-1\nepoch=42"), ("event", "edge_revoke"), ("zone_id", "z-1")];
-    let refused = read(Stream::DelegationsInvalidate, &fields);
-    assert_eq!(refused, Meaning { is_flagged: true, ..Meaning::default() });
+    let rejected = read(Stream::DelegationsInvalidate, &fields);
+    assert_eq!(rejected, Meaning { is_flagged: true, ..Meaning::default() });
     let fields = [("edge_id", "de-1"), ("event", "edge_revoke"), ("zone_id", "z-1")];
     assert!(read(Stream::DelegationsInvalidate, &fields).is_malformed);
 }
