@@ -106,29 +106,29 @@ impl Fetcher {
             #[cfg(feature = "tls")]
             Http::Tls(client) => client.request(request).await,
         };
-        let answer = answer.map_err(|error| FetchError::Failed(said(&error)))?;
+        let answer = answer.map_err(|error| FetchError::Failed(error_chain(&error)))?;
         // Redirects are not followed: keys come only from the configured address.
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status()));
         }
-        whole(answer.into_body(), MAX_DOCUMENT).await.ok_or(FetchError::Body)
+        collect_body(answer.into_body(), MAX_DOCUMENT).await.ok_or(FetchError::Body)
     }
 }
 
 /// Reads a whole body into one buffer, so that many small chunks take no more memory than a few
 /// large ones. Returns `None` if the body is longer than the limit, or is cut off.
-async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
+async fn collect_body<B>(body: B, longest: usize) -> Option<Bytes>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     let mut body = pin!(Limited::new(body, longest));
-    let mut whole = BytesMut::new();
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.ok()?.into_data() {
-            whole.extend_from_slice(&data);
+            bytes.extend_from_slice(&data);
         }
     }
-    Some(whole.freeze())
+    Some(bytes.freeze())
 }
 
 #[cfg(feature = "tls")]
@@ -152,15 +152,15 @@ fn trusting(
 }
 
 /// Returns the text of an error and of its causes. hyper's own text names no cause.
-fn said(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
+        text.push_str(": ");
+        text.push_str(&error.to_string());
         cause = error.source();
     }
-    words
+    text
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -223,10 +223,10 @@ mod tests {
         let longest = 256 * 1024;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let used = allocation_counter::measure(|| {
-            let read = runtime.block_on(whole(Chunks(longest), longest));
+            let read = runtime.block_on(collect_body(Chunks(longest), longest));
             assert!(read.is_some_and(|read| read.len() == longest));
         });
         assert!(used.bytes_max < 4 * longest as u64, "{used:?}");
-        assert_eq!(runtime.block_on(whole(Chunks(longest + 1), longest)), None);
+        assert_eq!(runtime.block_on(collect_body(Chunks(longest + 1), longest)), None);
     }
 }

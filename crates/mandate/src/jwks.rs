@@ -216,12 +216,12 @@ mod tests {
         for bytes in [0, 31, 33] {
             let cut = jwk("a", &format!("{full}=>{}", URL_SAFE_NO_PAD.encode(vec![7; bytes])));
             let error = kids(std::slice::from_ref(&cut)).unwrap_err().to_string();
-            let says = format!("the key \"a\" has {bytes} bytes in x where P-256 has 32");
-            assert!(error.starts_with(&says) && error.contains("RFC 7518, 6.2.1.2"), "{error}");
+            let expected = format!("the key \"a\" has {bytes} bytes in x where P-256 has 32");
+            assert!(error.starts_with(&expected) && error.contains("RFC 7518, 6.2.1.2"), "{error}");
             let document = format!(r#"{{"keys":[{cut},{}]}}"#, jwk("b", ""));
             let read = read(document.as_bytes()).unwrap();
             assert_eq!(read.keys.len(), 1);
-            assert!(read.fault.unwrap().to_string().starts_with(&says));
+            assert!(read.fault.unwrap().to_string().starts_with(&expected));
         }
         let padded = jwk("a", &format!("{full}=>{full}="));
         let error = kids(&[padded]).unwrap_err().to_string();

@@ -83,10 +83,10 @@ impl Keys {
         kid: &str,
         origin: KidOrigin,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
-        let asked = self.now();
+        let requested = self.now();
         // A fetch that already ran may have begun too early to find the key. A later one has not.
         for _ in 0..3 {
-            let cause = match self.look(kid, origin) {
+            let cause = match self.lookup(kid, origin) {
                 Ok(found) => return Ok(found),
                 Err(cause) => cause,
             };
@@ -94,12 +94,12 @@ impl Keys {
             let Some(fetch) = self.fetch_for(cause) else { break };
             if !is_aged || self.held(kid).is_none() {
                 fetch.wait().await;
-            } else if self.is_troubled() || !fetch.wait_briefly().await {
+            } else if self.last_fetch_failed() || !fetch.wait_briefly().await {
                 // The held keys are usable: do not wait for the deadline of an STS that hangs.
                 break;
             }
         }
-        self.settle(kid, origin, asked)
+        self.resolve_held(kid, origin, requested)
     }
 
     /// Returns the key with this `kid`, if it is held and still usable, grace included.
@@ -112,7 +112,7 @@ impl Keys {
     }
 
     /// Returns `true` if the last attempt to fetch keys failed.
-    fn is_troubled(&self) -> bool {
+    fn last_fetch_failed(&self) -> bool {
         self.fetch_state().failed_at().is_some()
     }
 
@@ -143,7 +143,7 @@ impl Keys {
         Ok(set)
     }
 
-    fn look(self: &Arc<Self>, kid: &str, origin: KidOrigin) -> Result<(PublicKey, Stamp), Cause> {
+    fn lookup(self: &Arc<Self>, kid: &str, origin: KidOrigin) -> Result<(PublicKey, Stamp), Cause> {
         let set = self.usable()?;
         let found = set.keys.get(kid).map(|key| (key.clone(), set.stamp));
         found.ok_or_else(|| Cause::UnknownKid(Search { kid: kid.into(), origin }))
@@ -151,11 +151,11 @@ impl Keys {
 
     /// Returns the key from the held keys, grace included. Called if no fetch was allowed, or none
     /// has helped. The error is `KeysUnavailable` if the key may exist but cannot be fetched now.
-    fn settle(
+    fn resolve_held(
         &self,
         kid: &str,
         origin: KidOrigin,
-        asked: Moment,
+        requested: Moment,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
         let set = self.current.load_full().ok_or(KeysUnavailable)?;
         let age = self.now().elapsed_since(set.as_of);
@@ -172,7 +172,7 @@ impl Keys {
         // It may be a new key that an outage hides, or that no search has looked for yet.
         let failed = self.fetch_state().failed_at();
         let is_hidden = failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic);
-        let is_pending = origin == KidOrigin::KnownRecord && set.as_of.monotonic < asked.monotonic;
+        let is_pending = origin == KidOrigin::KnownRecord && set.as_of.monotonic < requested.monotonic;
         if is_hidden || is_pending {
             return Err(KeysUnavailable.into());
         }

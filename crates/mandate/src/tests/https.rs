@@ -27,27 +27,27 @@ fn acceptor(authority: &Authority, name: &str) -> TlsAcceptor {
 
 /// The behaviour of a server after it has read a request.
 #[derive(Clone)]
-enum Manner {
+enum ResponseMode {
     /// Sends this, and closes.
-    Say(String),
+    Complete(String),
     /// Sends this, and then one byte after another without an end.
     Drip(String),
     /// Sends this, then nothing more, and leaves the connection open.
-    Fall(String),
+    Stall(String),
 }
 
-async fn converse(mut stream: TlsStream<TcpStream>, manner: Manner) -> std::io::Result<()> {
+async fn respond(mut stream: TlsStream<TcpStream>, mode: ResponseMode) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(stream.read_u8().await?);
     }
-    let (Manner::Say(words) | Manner::Drip(words) | Manner::Fall(words)) = &manner;
-    stream.write_all(words.as_bytes()).await?;
+    let (ResponseMode::Complete(response) | ResponseMode::Drip(response) | ResponseMode::Stall(response)) = &mode;
+    stream.write_all(response.as_bytes()).await?;
     stream.flush().await?;
-    match manner {
-        Manner::Say(_) => stream.shutdown().await,
-        Manner::Fall(_) => std::future::pending().await,
-        Manner::Drip(_) => loop {
+    match mode {
+        ResponseMode::Complete(_) => stream.shutdown().await,
+        ResponseMode::Stall(_) => std::future::pending().await,
+        ResponseMode::Drip(_) => loop {
             stream.write_all(b" ").await?;
             stream.flush().await?;
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -56,15 +56,15 @@ async fn converse(mut stream: TlsStream<TcpStream>, manner: Manner) -> std::io::
 }
 
 /// Serves on a new port. Returns the URL of the keys.
-async fn serve(acceptor: TlsAcceptor, manner: Manner) -> String {
+async fn serve(acceptor: TlsAcceptor, mode: ResponseMode) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}/keys", listener.local_addr().unwrap().port());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, manner) = (acceptor.clone(), manner.clone());
+            let (acceptor, mode) = (acceptor.clone(), mode.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    let _ = converse(stream, manner).await;
+                    let _ = respond(stream, mode).await;
                 }
             });
         }
@@ -78,12 +78,12 @@ fn ok(document: &str) -> String {
 }
 
 /// A deadline that no test reaches.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(60);
 /// A deadline for responses that never come.
 const SHORT: Duration = Duration::from_millis(500);
 
 async fn fetch(url: &str, authority: &Authority) -> Result<Vec<Box<str>>, FetchError> {
-    fetch_within(PATIENCE, url, authority).await
+    fetch_within(LONG, url, authority).await
 }
 
 async fn fetch_within(
@@ -99,9 +99,9 @@ async fn fetch_within(
     Ok(kids)
 }
 
-async fn fetch_said(words: String) -> Result<Vec<Box<str>>, FetchError> {
+async fn fetch_response(response: String) -> Result<Vec<Box<str>>, FetchError> {
     let authority = Authority::new("Ours");
-    let url = serve(acceptor(&authority, "localhost"), Manner::Say(words)).await;
+    let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(response)).await;
     fetch(&url, &authority).await
 }
 
@@ -110,11 +110,11 @@ async fn verifies_with_keys_from_server_of_private_authority() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[]).await;
     let authority = Authority::new("Ours");
-    let url = serve(acceptor(&authority, "localhost"), Manner::Say(ok(&document(&[&key])))).await;
+    let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(ok(&document(&[&key])))).await;
     let token = key.sign(&sts.claims("ar-1"));
     let trusting = |pem: &str| {
         let builder = sts.builder().with_keys_url(&url).with_keys_authorities(pem.as_bytes());
-        let builder = builder.with_keys_deadline(PATIENCE);
+        let builder = builder.with_keys_deadline(LONG);
         builder.build(&sts.revocations).unwrap()
     };
     let verifier = trusting(&authority.pem());
@@ -135,18 +135,18 @@ async fn verifies_with_keys_from_server_of_private_authority() {
 async fn rejects_certificate_of_wrong_name_or_authority() {
     let document = ok(&document(&[&SigningKey::new("k1")]));
     let authority = Authority::new("Ours");
-    let refused = async |acceptor| {
-        let url = serve(acceptor, Manner::Say(document.clone())).await;
+    let tls_error = async |acceptor| {
+        let url = serve(acceptor, ResponseMode::Complete(document.clone())).await;
         match fetch(&url, &authority).await {
-            Err(FetchError::Failed(words)) => words,
+            Err(FetchError::Failed(error)) => error,
             other => panic!("{other:?}"),
         }
     };
-    let words = refused(acceptor(&authority, "sts.example")).await;
-    assert!(words.contains("certificate not valid for name"), "{words}");
-    let words = refused(acceptor(&Authority::new("Theirs"), "localhost")).await;
-    assert!(words.contains("UnknownIssuer"), "{words}");
-    let url = serve(acceptor(&authority, "localhost"), Manner::Say(document.clone())).await;
+    let error = tls_error(acceptor(&authority, "sts.example")).await;
+    assert!(error.contains("certificate not valid for name"), "{error}");
+    let error = tls_error(acceptor(&Authority::new("Theirs"), "localhost")).await;
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(document.clone())).await;
     assert_eq!(
         fetch(&url, &authority).await.unwrap(),
         [Box::<str>::from("k1")],
@@ -177,12 +177,12 @@ async fn fails_if_server_is_silent_or_without_tls() {
 async fn fails_if_body_drips_or_stops() {
     let authority = Authority::new("Ours");
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{".to_owned();
-    for manner in [Manner::Drip(head.clone()), Manner::Fall(head), Manner::Fall(String::new())] {
-        let url = serve(acceptor(&authority, "localhost"), manner).await;
+    for mode in [ResponseMode::Drip(head.clone()), ResponseMode::Stall(head), ResponseMode::Stall(String::new())] {
+        let url = serve(acceptor(&authority, "localhost"), mode).await;
         assert_eq!(fetch_within(SHORT, &url, &authority).await, Err(FetchError::Deadline(SHORT)));
     }
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{\"keys\":[".to_owned();
-    assert_eq!(fetch_said(short).await, Err(FetchError::Body));
+    assert_eq!(fetch_response(short).await, Err(FetchError::Body));
 }
 
 #[tokio::test]
@@ -190,15 +190,15 @@ async fn accepts_only_status_200_and_follows_no_redirect() {
     let key = SigningKey::new("k1");
     let authority = Authority::new("Ours");
     let good = ok(&document(&[&key]));
-    let elsewhere = serve(acceptor(&authority, "localhost"), Manner::Say(good)).await;
+    let elsewhere = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(good)).await;
     assert_eq!(fetch(&elsewhere, &authority).await.unwrap(), [Box::<str>::from("k1")]);
     for status in [301, 302, 303, 307, 308, 204, 206, 304, 401, 500] {
         let length = document(&[&key]).len();
-        let words = format!(
+        let response = format!(
             "HTTP/1.1 {status} X\r\nlocation: {elsewhere}\r\ncontent-length: {length}\r\n\r\n{}",
             document(&[&key]),
         );
-        let url = serve(acceptor(&authority, "localhost"), Manner::Say(words)).await;
+        let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(response)).await;
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(fetch(&url, &authority).await, Err(FetchError::Status(status)));
     }
@@ -209,12 +209,12 @@ async fn reads_document_of_256_kib_and_not_more() {
     let document = document(&[&SigningKey::new("k1")]);
     let limit = 256 * 1024;
     let padded = |length: usize| format!("{document}{}", " ".repeat(length - document.len()));
-    assert_eq!(fetch_said(ok(&padded(limit))).await.unwrap(), [Box::<str>::from("k1")]);
-    assert_eq!(fetch_said(ok(&padded(limit + 1))).await, Err(FetchError::Body));
+    assert_eq!(fetch_response(ok(&padded(limit))).await.unwrap(), [Box::<str>::from("k1")]);
+    assert_eq!(fetch_response(ok(&padded(limit + 1))).await, Err(FetchError::Body));
     // Without a `content-length`.
     let unannounced = |length| format!("HTTP/1.1 200 OK\r\n\r\n{}", padded(length));
-    assert_eq!(fetch_said(unannounced(limit)).await.unwrap(), [Box::<str>::from("k1")]);
-    assert_eq!(fetch_said(unannounced(limit + 1)).await, Err(FetchError::Body));
+    assert_eq!(fetch_response(unannounced(limit)).await.unwrap(), [Box::<str>::from("k1")]);
+    assert_eq!(fetch_response(unannounced(limit + 1)).await, Err(FetchError::Body));
 }
 
 #[tokio::test]
@@ -237,13 +237,13 @@ async fn rejects_document_without_usable_key() {
         (with("key_ops", json!(["sign"])), Unusable::Empty),
     ];
     for (document, why) in cases {
-        let fetched = fetch_said(ok(&document)).await;
+        let fetched = fetch_response(ok(&document)).await;
         assert_eq!(fetched, Err(FetchError::Unusable(why)), "{document}");
     }
-    let fetched = fetch_said(ok(&twice)).await;
+    let fetched = fetch_response(ok(&twice)).await;
     assert!(matches!(fetched, Err(FetchError::Unusable(Unusable::Faulty(_)))), "{fetched:?}");
     for (name, value) in [("use", Value::Null), ("key_ops", json!(["verify"])), ("x5t", json!(1))] {
-        assert_eq!(fetch_said(ok(&with(name, value))).await.unwrap(), [Box::<str>::from("k1")]);
+        assert_eq!(fetch_response(ok(&with(name, value))).await.unwrap(), [Box::<str>::from("k1")]);
     }
 }
 

@@ -3,7 +3,7 @@ use crate::{InvalidMandate, KeysUnavailable, VerifyError};
 
 const UNKNOWN: VerifyError = VerifyError::Invalid(InvalidMandate::UnknownKey);
 /// A time limit that no test reaches.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(60);
 const UNAVAILABLE: VerifyError = VerifyError::Unavailable(KeysUnavailable);
 
 #[tokio::test]
@@ -169,8 +169,8 @@ async fn warm_up_elsewhere(
 async fn fetches_again_after_runtime_of_fetch_is_dropped() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
-    sts.published.lock().unwrap().pause = PATIENCE;
-    let verifier = sts.builder().with_keys_deadline(PATIENCE).build(&sts.revocations).unwrap();
+    sts.published.lock().unwrap().pause = LONG;
+    let verifier = sts.builder().with_keys_deadline(LONG).build(&sts.revocations).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let fetches = Arc::clone(&sts.fetches);
     warm_up_elsewhere(&verifier, runtime, move || fetches.load(Ordering::SeqCst) == 1).await;
@@ -197,13 +197,13 @@ async fn fetches_again_after_fetch_panicked() {
 async fn keys_in_grace_verify_new_tokens_while_sts_hangs() {
     let (key, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
     let sts = Sts::start(&[&key]).await;
-    let verifier = sts.builder().with_keys_deadline(10 * PATIENCE).build(&sts.revocations).unwrap();
+    let verifier = sts.builder().with_keys_deadline(10 * LONG).build(&sts.revocations).unwrap();
     verifier.warm_up().await.unwrap();
-    sts.published.lock().unwrap().pause = 20 * PATIENCE;
+    sts.published.lock().unwrap().pause = 20 * LONG;
     sts.clock.advance(Duration::from_secs(300));
     for sid in ["ar-1", "ar-2", "ar-3"] {
         let token = key.sign(&sts.claims(sid));
-        let verified = tokio::time::timeout(PATIENCE, verifier.verify(&token)).await;
+        let verified = tokio::time::timeout(LONG, verifier.verify(&token)).await;
         assert!(verified.expect("within the deadline of the fetch").is_ok());
     }
     // An unknown key needs the fetch, which hangs.

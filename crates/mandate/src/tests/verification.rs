@@ -5,7 +5,7 @@ use crate::{
     ConfigError, InvalidMandate, Requirements, SubjectType, UnmetRequirement, Use, VerifyError,
 };
 
-async fn refused(verifier: &Verifier, token: &str) -> InvalidMandate {
+async fn rejection(verifier: &Verifier, token: &str) -> InvalidMandate {
     match verifier.verify(token).await {
         Err(VerifyError::Invalid(why)) => why,
         other => panic!("{other:?}: {token}"),
@@ -71,7 +71,7 @@ async fn reports_the_reason_for_each_invalid_claim() {
     ];
     for (name, value, why) in cases {
         let token = key.sign(&with(sts.claims("ar-1"), name, value.clone()));
-        assert_eq!(refused(&verifier, &token).await, why, "{name}: {value}");
+        assert_eq!(rejection(&verifier, &token).await, why, "{name}: {value}");
     }
     for (name, value) in
         [("exp", now - 59), ("iat", now + 60), ("nbf", now + 60), ("exp", now + 3_600)]
@@ -82,7 +82,7 @@ async fn reports_the_reason_for_each_invalid_claim() {
     // Every decision denies a token one minute after `exp`, so a longer leeway has no effect.
     let lenient = sts.builder().with_leeway(Duration::from_secs(600)).build(&sts.revocations);
     let token = key.sign(&with(sts.claims("ar-1"), "exp", json!(now - 60)));
-    assert_eq!(refused(&lenient.unwrap(), &token).await, InvalidMandate::Expired);
+    assert_eq!(rejection(&lenient.unwrap(), &token).await, InvalidMandate::Expired);
 }
 
 #[tokio::test]
@@ -106,13 +106,13 @@ async fn rejects_token_without_a_required_claim() {
     ] {
         let mut claims = sts.claims("ar-1");
         claims.as_object_mut().unwrap().remove(name);
-        assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::Claims, "{name}");
+        assert_eq!(rejection(&verifier, &key.sign(&claims)).await, InvalidMandate::Claims, "{name}");
         let null = with(sts.claims("ar-1"), name, Value::Null);
-        assert_eq!(refused(&verifier, &key.sign(&null)).await, InvalidMandate::Claims, "{name}");
+        assert_eq!(rejection(&verifier, &key.sign(&null)).await, InvalidMandate::Claims, "{name}");
     }
     let strict = sts.builder().with_required_claim("tenant").build(&sts.revocations).unwrap();
     let token = key.sign(&sts.claims("ar-1"));
-    assert_eq!(refused(&strict, &token).await, InvalidMandate::Claims);
+    assert_eq!(rejection(&strict, &token).await, InvalidMandate::Claims);
     let token = key.sign(&with(sts.claims("ar-1"), "tenant", json!("t-1")));
     assert!(strict.verify(&token).await.is_ok());
 }
@@ -134,7 +134,7 @@ async fn rejects_duplicate_claim_even_if_signed() {
     assert!(verifier.verify(&sign(json.clone())).await.is_ok());
     for twice in [r#""sid":"ar-2","#, r#""s\u0069d":"ar-2","#, r#""x":1,"x":2,"#] {
         let payload = json.replacen('{', &format!("{{{twice}"), 1);
-        assert_eq!(refused(&verifier, &sign(payload)).await, InvalidMandate::Claims, "{twice}");
+        assert_eq!(rejection(&verifier, &sign(payload)).await, InvalidMandate::Claims, "{twice}");
     }
 }
 
@@ -144,13 +144,13 @@ async fn rejects_signature_of_another_key() {
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
     let claims = sts.claims("ar-1");
-    assert_eq!(refused(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
+    assert_eq!(rejection(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
     let good = key.sign(&claims);
     let (head, _) = good.rsplit_once('.').unwrap();
     let (_, foreign) =
         other.sign(&claims).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    assert_eq!(refused(&verifier, &format!("{head}.{foreign}")).await, InvalidMandate::Signature);
-    assert_eq!(refused(&verifier, &format!("{head}.AAAA")).await, InvalidMandate::Signature);
+    assert_eq!(rejection(&verifier, &format!("{head}.{foreign}")).await, InvalidMandate::Signature);
+    assert_eq!(rejection(&verifier, &format!("{head}.AAAA")).await, InvalidMandate::Signature);
     assert!(verifier.verify(&good).await.is_ok());
 }
 
@@ -160,19 +160,19 @@ async fn names_foreign_zone_only_after_signature_verifies() {
     let sts = Sts::start(&[&key]).await;
     let verifier = sts.verifier();
     let claims = with(sts.claims("ar-1"), "zone_id", json!("z-2"));
-    assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::UnknownKey);
+    assert_eq!(rejection(&verifier, &key.sign(&claims)).await, InvalidMandate::UnknownKey);
     assert_eq!(sts.fetches(), 0, "a token that does not fit causes no fetch");
     verifier.warm_up().await.unwrap();
-    assert_eq!(refused(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
+    assert_eq!(rejection(&verifier, &other.sign(&claims)).await, InvalidMandate::Signature);
     assert_eq!(
-        refused(&verifier, &SigningKey::new("k2").sign(&claims)).await,
+        rejection(&verifier, &SigningKey::new("k2").sign(&claims)).await,
         InvalidMandate::UnknownKey
     );
     let expired = with(claims.clone(), "exp", json!(1));
-    assert_eq!(refused(&verifier, &key.sign(&expired)).await, InvalidMandate::Expired);
-    assert_eq!(refused(&verifier, &key.sign(&claims)).await, InvalidMandate::Zone);
+    assert_eq!(rejection(&verifier, &key.sign(&expired)).await, InvalidMandate::Expired);
+    assert_eq!(rejection(&verifier, &key.sign(&claims)).await, InvalidMandate::Zone);
     assert_eq!(
-        refused(&verifier, &key.sign(&claims)).await,
+        rejection(&verifier, &key.sign(&claims)).await,
         InvalidMandate::Zone,
         "nor is it remembered"
     );
@@ -197,10 +197,10 @@ async fn rejects_wrong_header_without_a_fetch() {
         "{}",
     ] {
         let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
-        assert_eq!(refused(&verifier, &token).await, InvalidMandate::Header, "{header}");
+        assert_eq!(rejection(&verifier, &token).await, InvalidMandate::Header, "{header}");
     }
     for token in ["", "a", "a.b", "..", "a.b.c.d", &format!("{good}="), &format!("{good}.x")] {
-        assert_eq!(refused(&verifier, token).await, InvalidMandate::Malformed, "{token}");
+        assert_eq!(rejection(&verifier, token).await, InvalidMandate::Malformed, "{token}");
     }
     assert_eq!(sts.fetches(), 0);
 }
