@@ -39,8 +39,8 @@ impl Decisions {
         }
         // The zone is part of the input.
         let Version { version, digest, content } = &policy.version;
-        let whole = (version, digest, content, generation, input.as_value());
-        let sha256 = Sha256::digest(serde_json::to_vec(&whole).ok()?).into();
+        let parts = (version, digest, content, generation, input.as_value());
+        let sha256 = Sha256::digest(serde_json::to_vec(&parts).ok()?).into();
         Some(Key { sha256, policy: policy.version.clone() })
     }
 
@@ -59,8 +59,8 @@ impl Decisions {
 
 /// Returns the approximate memory of a cached decision, in bytes.
 fn bytes(decision: &PolicyDecision) -> usize {
-    let told = decision.determining_policies.iter().chain(&*decision.diagnostics);
-    size_of::<([u8; 32], PolicyDecision)>() + told.map(bytes_of_value).sum::<usize>()
+    let values = decision.determining_policies.iter().chain(&*decision.diagnostics);
+    size_of::<([u8; 32], PolicyDecision)>() + values.map(bytes_of_value).sum::<usize>()
 }
 
 fn bytes_of_value(value: &Value) -> usize {

@@ -17,11 +17,11 @@ pub(crate) struct Ledger {
     /// Every invalidation up to this generation is in force. `None` before the first load.
     in_force: Option<u64>,
     /// The highest generation received.
-    heard: u64,
+    received: u64,
     /// The publication time of the oldest invalidation that is not in force.
     pending_since: Option<Moment>,
     /// The publication time of the oldest invalidation received since the current attempt began.
-    heard_since_begin: Option<Moment>,
+    received_since_begin: Option<Moment>,
     /// The start of the load that last confirmed the served policy as current.
     confirmed: Option<Moment>,
     current: Option<Version>,
@@ -77,25 +77,25 @@ impl Attempt {
 
 impl Ledger {
     /// Records an invalidation. One without a publication time counts as published `now`.
-    pub(crate) fn hear(&mut self, told: &PolicyInvalidation, now: Moment) {
-        if told.generation <= self.heard {
+    pub(crate) fn receive(&mut self, invalidation: &PolicyInvalidation, now: Moment) {
+        if invalidation.generation <= self.received {
             return;
         }
-        self.heard = told.generation;
-        let published = told.published.unwrap_or(now);
+        self.received = invalidation.generation;
+        let published = invalidation.published.unwrap_or(now);
         self.pending_since.get_or_insert(published);
-        self.heard_since_begin.get_or_insert(published);
-        if let Some(version) = &told.version {
+        self.received_since_begin.get_or_insert(published);
+        if let Some(version) = &invalidation.version {
             remember(&mut self.seen, version);
         }
     }
 
-    pub(crate) fn begin(&mut self, told: &PolicyInvalidation, now: Moment) -> Attempt {
-        self.hear(told, now);
-        self.heard_since_begin = None;
-        let pending = self.in_force.is_none_or(|in_force| in_force < told.generation);
-        let awaited = told.version.clone().filter(|_| pending);
-        Attempt { generation: told.generation, pending, awaited, started: now }
+    pub(crate) fn begin(&mut self, invalidation: &PolicyInvalidation, now: Moment) -> Attempt {
+        self.receive(invalidation, now);
+        self.received_since_begin = None;
+        let pending = self.in_force.is_none_or(|in_force| in_force < invalidation.generation);
+        let awaited = invalidation.version.clone().filter(|_| pending);
+        Attempt { generation: invalidation.generation, pending, awaited, started: now }
     }
 
     pub(crate) fn action(
@@ -104,8 +104,8 @@ impl Ledger {
         loaded: &Version,
         answers: impl Fn(&str) -> bool,
     ) -> LoadAction {
-        let is_asked_for = attempt.pending && attempt.is_answered(answers);
-        if !is_asked_for && self.replaced.contains(&loaded.version) {
+        let is_awaited = attempt.pending && attempt.is_answered(answers);
+        if !is_awaited && self.replaced.contains(&loaded.version) {
             LoadAction::Older
         } else if self.current.as_ref() == Some(loaded) {
             LoadAction::Same
@@ -149,7 +149,7 @@ impl Ledger {
     }
 
     /// Records that the loaded version does not compile.
-    pub(crate) fn refuse(&mut self, loaded: Version) {
+    pub(crate) fn mark_broken(&mut self, loaded: Version) {
         self.broken = Some(loaded);
     }
 
@@ -157,13 +157,13 @@ impl Ledger {
         if answered {
             self.in_force = self.in_force.max(Some(attempt.generation));
             self.confirmed = Some(attempt.started);
-            self.pending_since = self.heard_since_begin;
+            self.pending_since = self.received_since_begin;
         }
     }
 
     /// Returns `true` if every received invalidation is in force.
     pub(crate) fn is_settled(&self) -> bool {
-        self.in_force.is_some_and(|in_force| in_force >= self.heard)
+        self.in_force.is_some_and(|in_force| in_force >= self.received)
     }
 
     /// Returns `true` if the newest bundle does not compile. An error of the source does not change
@@ -172,8 +172,8 @@ impl Ledger {
         self.broken.is_some()
     }
 
-    pub(crate) const fn heard(&self) -> u64 {
-        self.heard
+    pub(crate) const fn received(&self) -> u64 {
+        self.received
     }
 
     pub(crate) const fn in_force(&self) -> Option<u64> {

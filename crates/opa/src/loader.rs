@@ -41,24 +41,24 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
         attempt(zone, context, &mut state, &mut changes).await;
         zone.state.store(Arc::new(state.clone()));
         zone.answered.send_replace(wanted);
-        let told = context.revocations.policy(&zone.name);
-        let pause = if state.trouble.is_none() {
+        let invalidation = context.revocations.policy(&zone.name);
+        let pause = if state.failure.is_none() {
             backoff.reset();
             jittered(context.options.poll_interval)
         } else {
             backoff.next_pause()
         };
-        let settled = state.trouble.is_none();
+        let settled = state.failure.is_none();
         let mut sleep = pin!(tokio::time::sleep(pause));
-        let mut heard = told.generation;
+        let mut received = invalidation.generation;
         if settled && !state.ledger.is_settled() {
             continue;
         }
         loop {
-            let told = context.revocations.policy(&zone.name);
-            if told.generation != heard || told.generation > state.ledger.heard() {
-                heard = told.generation;
-                state.ledger.hear(&told, context.revocations.now());
+            let invalidation = context.revocations.policy(&zone.name);
+            if invalidation.generation != received || invalidation.generation > state.ledger.received() {
+                received = invalidation.generation;
+                state.ledger.receive(&invalidation, context.revocations.now());
                 zone.state.store(Arc::new(state.clone()));
                 if settled {
                     break;
@@ -102,17 +102,17 @@ async fn attempt(
     changes: &mut PolicyChanges,
 ) {
     let revocations = &context.revocations;
-    let told = revocations.policy(&zone.name);
-    let attempt = state.ledger.begin(&told, revocations.now());
-    let before = state.trouble;
+    let invalidation = revocations.policy(&zone.name);
+    let attempt = state.ledger.begin(&invalidation, revocations.now());
+    let before = state.failure;
     let outcome = load_and_prepare(zone, context, state, changes, &attempt).await;
     state.tried = true;
-    state.trouble = outcome.err().map(|(trouble, words)| {
-        context.metrics.load_failed(trouble);
-        tell(zone, state, trouble, before, &words);
-        trouble
+    state.failure = outcome.err().map(|(failure, text)| {
+        context.metrics.load_failed(failure);
+        log_failure(zone, state, failure, before, &text);
+        failure
     });
-    if before.is_some() && state.trouble.is_none() {
+    if before.is_some() && state.failure.is_none() {
         tracing::info!(zone = ?zone.name, "the zone's policy is current again");
     }
 }
@@ -142,7 +142,7 @@ async fn load_and_prepare(
         state.ledger.install_none(attempt);
         return settled(attempt, attempt.awaited().is_none());
     };
-    let version = verified(&bundle, options).map_err(|trouble| (trouble, String::new()))?;
+    let version = verified(&bundle, options).map_err(|failure| (failure, String::new()))?;
     let bundle = Arc::new(bundle);
     let answers = |awaited: &str| bundle.answers(awaited);
     let answered = attempt.awaited().is_none_or(answers);
@@ -172,12 +172,12 @@ async fn load_and_prepare(
                     state.policy = Some(Arc::new(policy));
                     state.ledger.install(attempt, version, answers);
                 }
-                Ok(Ok(Err(PrepareError::Unavailable(words)))) => {
-                    return Err((LoadFailure::Engine, words));
+                Ok(Ok(Err(PrepareError::Unavailable(text)))) => {
+                    return Err((LoadFailure::Engine, text));
                 }
-                Ok(Ok(Err(PrepareError::Rejected(words)))) => {
-                    state.ledger.refuse(version);
-                    return Err((LoadFailure::Broken, words));
+                Ok(Ok(Err(PrepareError::Rejected(text)))) => {
+                    state.ledger.mark_broken(version);
+                    return Err((LoadFailure::Broken, text));
                 }
                 Ok(Err(_)) => return Err((LoadFailure::Engine, "the engine panicked".to_owned())),
                 Err(_) => return Err((LoadFailure::Engine, "preparing timed out".to_owned())),
@@ -215,9 +215,9 @@ async fn listening<T>(
 ) -> T {
     let mut work = pin!(work);
     loop {
-        let told: PolicyInvalidation = context.revocations.policy(&zone.name);
-        if told.generation > state.ledger.heard() {
-            state.ledger.hear(&told, context.revocations.now());
+        let invalidation: PolicyInvalidation = context.revocations.policy(&zone.name);
+        if invalidation.generation > state.ledger.received() {
+            state.ledger.receive(&invalidation, context.revocations.now());
             zone.state.store(Arc::new(state.clone()));
         }
         tokio::select! {
@@ -228,23 +228,23 @@ async fn listening<T>(
 }
 
 /// Logs a failure: a new one as a warning or an error, a repeated one at level debug.
-fn tell(
+fn log_failure(
     zone: &Zone,
     state: &ZonePolicyState,
-    trouble: LoadFailure,
+    failure: LoadFailure,
     before: Option<LoadFailure>,
-    words: &str,
+    text: &str,
 ) {
     let serving = state.policy.as_ref().map(|policy| policy.version.version.as_ref());
-    let (zone, reason) = (&zone.name, trouble.label());
-    if before == Some(trouble) {
-        tracing::debug!(?zone, reason, words, ?serving, "the zone's policy is still not current");
-    } else if trouble == LoadFailure::NotYetAwaited {
+    let (zone, reason) = (&zone.name, failure.label());
+    if before == Some(failure) {
+        tracing::debug!(?zone, reason, words = text, ?serving, "the zone's policy is still not current");
+    } else if failure == LoadFailure::NotYetAwaited {
         tracing::warn!(
-            ?zone, reason, awaited = ?words, ?serving,
+            ?zone, reason, awaited = ?text, ?serving,
             "the policy source does not have the announced version yet; retrying"
         );
     } else {
-        tracing::error!(?zone, reason, words, ?serving, "the zone's policy cannot be loaded");
+        tracing::error!(?zone, reason, words = text, ?serving, "the zone's policy cannot be loaded");
     }
 }

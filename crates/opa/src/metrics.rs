@@ -80,8 +80,8 @@ impl Metrics {
         self.load_seconds.record(took.as_secs_f64());
     }
 
-    pub(crate) fn load_failed(&self, trouble: LoadFailure) {
-        counter!(LOAD_ERRORS, "reason" => trouble.label()).increment(1);
+    pub(crate) fn load_failed(&self, failure: LoadFailure) {
+        counter!(LOAD_ERRORS, "reason" => failure.label()).increment(1);
     }
 
     /// Sets the age gauges. Called repeatedly, because ages grow without an event.

@@ -16,7 +16,7 @@ pub(crate) struct ZonePolicyState {
     pub(crate) created: Moment,
     /// `true` once a load has ended, with or without success.
     pub(crate) tried: bool,
-    pub(crate) trouble: Option<LoadFailure>,
+    pub(crate) failure: Option<LoadFailure>,
 }
 
 /// A policy that is ready for evaluation: compiled in this process, or on an OPA server.
@@ -121,29 +121,29 @@ pub struct ZoneStatus {
 impl ZonePolicyState {
     pub(crate) fn new(created: Moment) -> Self {
         let ledger = Ledger::default();
-        Self { policy: None, ledger, created, tried: false, trouble: None }
+        Self { policy: None, ledger, created, tried: false, failure: None }
     }
 
     pub(crate) fn confirmed_age(&self, now: Moment) -> Duration {
         now.elapsed_since(self.ledger.confirmed().unwrap_or(self.created))
     }
 
-    pub(crate) fn invalidation_age(&self, told: &PolicyInvalidation, now: Moment) -> Duration {
+    pub(crate) fn invalidation_age(&self, invalidation: &PolicyInvalidation, now: Moment) -> Duration {
         let is_in_force = match self.ledger.in_force() {
-            Some(in_force) => in_force >= told.generation,
-            None => told.generation == 0,
+            Some(in_force) => in_force >= invalidation.generation,
+            None => invalidation.generation == 0,
         };
         if is_in_force {
             return Duration::ZERO;
         }
-        let since = [self.ledger.pending_since(), told.published].into_iter().flatten();
+        let since = [self.ledger.pending_since(), invalidation.published].into_iter().flatten();
         since.map(|since| now.elapsed_since(since)).max().unwrap_or_default()
     }
 
     /// Returns the policy, if it may be used.
     pub(crate) fn usable(
         &self,
-        told: &PolicyInvalidation,
+        invalidation: &PolicyInvalidation,
         now: Moment,
         options: &PolicyOptions,
     ) -> Result<&Arc<LoadedPolicy>, PolicyUnavailable> {
@@ -162,7 +162,7 @@ impl ZonePolicyState {
         if age > options.deny_after_unconfirmed {
             return Err(PolicyUnavailable::Unconfirmed { age });
         }
-        let age = self.invalidation_age(told, now);
+        let age = self.invalidation_age(invalidation, now);
         if age > options.deny_after_invalidation {
             return Err(PolicyUnavailable::Invalidated { age });
         }
@@ -172,21 +172,21 @@ impl ZonePolicyState {
     pub(crate) fn status(
         &self,
         zone: &Arc<str>,
-        told: &PolicyInvalidation,
+        invalidation: &PolicyInvalidation,
         now: Moment,
         options: &PolicyOptions,
     ) -> ZoneStatus {
-        let invalidation_age = self.invalidation_age(told, now);
-        let is_pending = self.ledger.in_force().is_none_or(|in_force| in_force < told.generation);
+        let invalidation_age = self.invalidation_age(invalidation, now);
+        let is_pending = self.ledger.in_force().is_none_or(|in_force| in_force < invalidation.generation);
         ZoneStatus {
             zone: Arc::clone(zone),
             version: self.policy.as_ref().map(|policy| Arc::clone(&policy.version.version)),
             digest: self.policy.as_ref().map(|policy| Arc::clone(&policy.version.digest)),
             confirmed_age: self.confirmed_age(now),
             invalidation_age,
-            awaited: told.version.clone().filter(|_| is_pending),
-            trouble: self.trouble,
-            unusable: self.usable(told, now, options).err(),
+            awaited: invalidation.version.clone().filter(|_| is_pending),
+            trouble: self.failure,
+            unusable: self.usable(invalidation, now, options).err(),
         }
     }
 }
@@ -195,7 +195,7 @@ impl std::fmt::Debug for ZonePolicyState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ZonePolicyState")
             .field("ledger", &self.ledger)
-            .field("trouble", &self.trouble)
+            .field("failure", &self.failure)
             .finish_non_exhaustive()
     }
 }

@@ -80,16 +80,16 @@ impl ZonesOwner {
 impl Zones {
     /// Returns the zone's policy, if it may be used now.
     pub(crate) fn usable(&self, zone: &Zone) -> Result<Arc<LoadedPolicy>, PolicyUnavailable> {
-        let told = self.context.revocations.policy(&zone.name);
+        let invalidation = self.context.revocations.policy(&zone.name);
         let now = self.context.revocations.now();
-        zone.state.load().usable(&told, now, &self.context.options).map(Arc::clone)
+        zone.state.load().usable(&invalidation, now, &self.context.options).map(Arc::clone)
     }
 
     pub(crate) fn status(&self, zone: &Zone) -> ZoneStatus {
         let revocations = &self.context.revocations;
-        let told = revocations.policy(&zone.name);
+        let invalidation = revocations.policy(&zone.name);
         let state = zone.state.load();
-        state.status(&zone.name, &told, revocations.now(), &self.context.options)
+        state.status(&zone.name, &invalidation, revocations.now(), &self.context.options)
     }
 
     /// Returns the status of the zone of this name, if it is in use.

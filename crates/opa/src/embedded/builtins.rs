@@ -8,7 +8,7 @@ pub(super) enum Behaviour {
     /// The value depends only on the arguments, but small arguments can make a call take long.
     Long,
     /// It depends on the network, the clock or randomness, or is not known to give OPA's values.
-    Refused,
+    Restricted,
 }
 
 const PROMPT: &[&str] = &[
@@ -118,7 +118,7 @@ pub(super) fn behaviour(name: &str) -> Behaviour {
     } else if LONG.binary_search(&name).is_ok() {
         Behaviour::Long
     } else {
-        Behaviour::Refused
+        Behaviour::Restricted
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
             "test.sleep",
             "tomorrow.s_builtin",
         ] {
-            assert_eq!(behaviour(name), Behaviour::Refused, "{name}");
+            assert_eq!(behaviour(name), Behaviour::Restricted, "{name}");
         }
     }
 }

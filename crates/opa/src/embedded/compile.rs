@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::builtins::{Behaviour, behaviour};
 use super::check::check;
-use super::evaluate::{Manner, RegoPolicy, last_line};
+use super::evaluate::{EvaluationMode, RegoPolicy, last_line};
 use super::guards::guard;
 use super::rewrite::rewritten;
 use super::{RESULT, Settings};
@@ -25,16 +25,16 @@ pub(super) fn compile(bundle: &PolicyBundle, settings: &Settings) -> Result<Rego
     }
     let modules = original.get_modules();
     let findings = check(modules, bundle.data())?;
-    let mut manner = Manner { time_limit: settings.time_limit, beside: false, deterministic: true };
+    let mut mode = EvaluationMode { time_limit: settings.time_limit, blocking: false, deterministic: true };
     for builtin in &findings.builtins {
         match behaviour(builtin) {
             Behaviour::Prompt => {}
-            Behaviour::Long => manner.beside = true,
-            Behaviour::Refused if settings.allowed.contains(builtin) => {
-                manner.beside = true;
-                manner.deterministic = false;
+            Behaviour::Long => mode.blocking = true,
+            Behaviour::Restricted if settings.allowed.contains(builtin) => {
+                mode.blocking = true;
+                mode.deterministic = false;
             }
-            Behaviour::Refused => return Err(format!("the built-in {builtin} is not allowed")),
+            Behaviour::Restricted => return Err(format!("the built-in {builtin} is not allowed")),
         }
     }
     let texts: Vec<_> = modules
@@ -47,7 +47,7 @@ pub(super) fn compile(bundle: &PolicyBundle, settings: &Settings) -> Result<Rego
         .collect();
     // Parsed once for each thread, because shared reference counts would slow the threads down.
     let engines = (0..settings.threads).map(|_| engine(bundle, &texts));
-    Ok(RegoPolicy::new(engines.collect::<Result<_, _>>()?, manner))
+    Ok(RegoPolicy::new(engines.collect::<Result<_, _>>()?, mode))
 }
 
 fn engine(bundle: &PolicyBundle, modules: &[(String, String)]) -> Result<Engine, String> {

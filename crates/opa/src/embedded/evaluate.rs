@@ -17,10 +17,10 @@ use crate::{Evaluation, EvaluationError, PolicyInput, PreparedPolicy};
 
 /// The way to evaluate a policy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
+pub(super) struct EvaluationMode {
     pub(super) time_limit: Duration,
     /// `true` for an evaluation on a blocking thread, because one step may take long.
-    pub(super) beside: bool,
+    pub(super) blocking: bool,
     pub(super) deterministic: bool,
 }
 
@@ -30,9 +30,9 @@ struct Engines {
     /// One place for each thread. Each thread begins its search at a different place, so that it
     /// mostly finds its last engine, which is still in its core's cache.
     places: Box<[Place]>,
-    manner: Manner,
+    mode: EvaluationMode,
     /// Limits the number of evaluations on blocking threads.
-    beside: Arc<Semaphore>,
+    blocking: Arc<Semaphore>,
 }
 
 struct Place {
@@ -44,16 +44,16 @@ struct Place {
 impl RegoPolicy {
     /// Takes a prepared engine for each thread. The engines share nothing, since shared reference
     /// counts would slow the threads down.
-    pub(super) fn new(engines: Vec<Engine>, manner: Manner) -> Self {
-        let beside = Arc::new(Semaphore::new(engines.len()));
+    pub(super) fn new(engines: Vec<Engine>, mode: EvaluationMode) -> Self {
+        let blocking = Arc::new(Semaphore::new(engines.len()));
         let places = engines.into_iter().map(|mut template| {
             template.set_execution_timer_config(ExecutionTimerConfig {
-                limit: manner.time_limit,
+                limit: mode.time_limit,
                 check_interval: STEPS_BETWEEN_CHECKS,
             });
             Place { engine: ArrayQueue::new(1), template }
         });
-        Self(Arc::new(Engines { places: places.collect(), manner, beside }))
+        Self(Arc::new(Engines { places: places.collect(), mode, blocking }))
     }
 }
 
@@ -61,32 +61,32 @@ impl PreparedPolicy for RegoPolicy {
     fn evaluate(&self, input: &PolicyInput) -> Evaluation {
         let input = match to_rego(input.as_value()) {
             Ok(input) => input,
-            Err(words) => return Evaluation::Ready(Err(EvaluationError::Failed(words))),
+            Err(error) => return Evaluation::Ready(Err(EvaluationError::Failed(error))),
         };
-        if !self.0.manner.beside {
+        if !self.0.mode.blocking {
             return Evaluation::Ready(self.0.evaluate(input));
         }
         let engines = Arc::clone(&self.0);
         Evaluation::Pending(Box::pin(async move {
-            let limit = engines.manner.time_limit;
-            tokio::time::timeout(limit, engines.evaluate_beside(input))
+            let limit = engines.mode.time_limit;
+            tokio::time::timeout(limit, engines.evaluate_blocking(input))
                 .await
                 .unwrap_or(Err(EvaluationError::TimeLimit))
         }))
     }
 
     fn is_deterministic(&self) -> bool {
-        self.0.manner.deterministic
+        self.0.mode.deterministic
     }
 }
 
 impl Engines {
-    async fn evaluate_beside(
+    async fn evaluate_blocking(
         self: &Arc<Self>,
         input: Value,
     ) -> Result<serde_json::Value, EvaluationError> {
         // An evaluation that continues after its limit keeps its permit until it ends.
-        let place = Arc::clone(&self.beside).acquire_owned().await;
+        let place = Arc::clone(&self.blocking).acquire_owned().await;
         let place = place.map_err(|_| EvaluationError::Busy)?;
         let engines = Arc::clone(self);
         let result = tokio::task::spawn_blocking(move || {

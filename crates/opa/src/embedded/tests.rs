@@ -19,8 +19,8 @@ fn bundle(body: &str) -> Arc<PolicyBundle> {
 async fn prepare(engine: &RegoEngine, body: &str) -> Result<Arc<dyn PreparedPolicy>, String> {
     match engine.prepare("z-1", bundle(body)).await {
         Ok(policy) => Ok(policy),
-        Err(PrepareError::Rejected(words)) => Err(words),
-        Err(PrepareError::Unavailable(words)) => panic!("{words}"),
+        Err(PrepareError::Rejected(error)) => Err(error),
+        Err(PrepareError::Unavailable(error)) => panic!("{error}"),
     }
 }
 
@@ -125,7 +125,7 @@ async fn nested(levels: usize) -> Vec<Result<Value, String>> {
     for body in bodies {
         results.push(match prepare(&engine, &body).await {
             Ok(policy) => evaluate(&*policy, "/").await.map_err(|error| error.to_string()),
-            Err(words) => Err(words),
+            Err(error) => Err(error),
         });
     }
     results
@@ -137,7 +137,7 @@ async fn nesting_fits_on_the_stack_or_is_rejected() {
         assert!(result == Ok(json!(7)), "{result:?}");
     }
     for result in nested(2_000).await {
-        assert!(result.as_ref().is_err_and(|words| words.contains("levels deep")), "{result:?}");
+        assert!(result.as_ref().is_err_and(|error| error.contains("levels deep")), "{result:?}");
     }
 }
 

@@ -10,13 +10,13 @@ fn at(seconds: u64) -> Moment {
     Moment { monotonic: since, wall: since }
 }
 
-fn told(generation: u64, version: Option<&str>, published: u64) -> PolicyInvalidation {
+fn invalidation(generation: u64, version: Option<&str>, published: u64) -> PolicyInvalidation {
     // The struct is `non_exhaustive`, so the test changes a default value.
-    let mut told = PolicyInvalidation::default();
-    told.generation = generation;
-    told.version = version.map(Arc::from);
-    told.published = Some(at(published));
-    told
+    let mut invalidation = PolicyInvalidation::default();
+    invalidation.generation = generation;
+    invalidation.version = version.map(Arc::from);
+    invalidation.published = Some(at(published));
+    invalidation
 }
 
 fn version(name: &str) -> Version {
@@ -24,8 +24,8 @@ fn version(name: &str) -> Version {
 }
 
 /// Runs a whole load that brings this version.
-fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) -> LoadAction {
-    let attempt = ledger.begin(told, at(now));
+fn load(ledger: &mut Ledger, invalidation: &PolicyInvalidation, now: u64, name: &str) -> LoadAction {
+    let attempt = ledger.begin(invalidation, at(now));
     let answers = |awaited: &str| awaited == name;
     let action = ledger.action(&attempt, &version(name), answers);
     if matches!(action, LoadAction::New | LoadAction::Same) {
@@ -37,14 +37,14 @@ fn load(ledger: &mut Ledger, told: &PolicyInvalidation, now: u64, name: &str) ->
 #[test]
 fn invalidation_is_pending_until_later_load_brings_its_version() {
     let mut ledger = Ledger::default();
-    load(&mut ledger, &told(0, None, 0), 1, "v1");
+    load(&mut ledger, &invalidation(0, None, 0), 1, "v1");
     assert!(ledger.is_settled());
-    let first = told(1, Some("v2"), 10);
-    ledger.hear(&first, at(11));
+    let first = invalidation(1, Some("v2"), 10);
+    ledger.receive(&first, at(11));
     assert_eq!(ledger.pending_since(), Some(at(10)));
     // The source is behind, and a second invalidation comes.
     assert_eq!(load(&mut ledger, &first, 12, "v1"), LoadAction::Same);
-    let second = told(2, Some("v3"), 13);
+    let second = invalidation(2, Some("v3"), 13);
     assert_eq!(load(&mut ledger, &second, 14, "v2"), LoadAction::New);
     assert!(!ledger.is_settled());
     assert_eq!(ledger.pending_since(), Some(at(10)), "the oldest that is not in force");
@@ -57,8 +57,8 @@ fn invalidation_is_pending_until_later_load_brings_its_version() {
 #[test]
 fn load_does_not_settle_invalidation_received_during_it() {
     let mut ledger = Ledger::default();
-    let attempt = ledger.begin(&told(1, Some("v1"), 1), at(2));
-    ledger.hear(&told(2, Some("v1"), 3), at(3));
+    let attempt = ledger.begin(&invalidation(1, Some("v1"), 1), at(2));
+    ledger.receive(&invalidation(2, Some("v1"), 3), at(3));
     ledger.install(&attempt, version("v1"), |awaited| awaited == "v1");
     assert_eq!((ledger.in_force(), ledger.is_settled()), (Some(1), false));
     assert_eq!(ledger.pending_since(), Some(at(3)));
@@ -67,16 +67,16 @@ fn load_does_not_settle_invalidation_received_during_it() {
 #[test]
 fn replaced_version_needs_a_message_to_come_back() {
     let mut ledger = Ledger::default();
-    load(&mut ledger, &told(0, None, 0), 1, "v1");
-    load(&mut ledger, &told(1, Some("v2"), 2), 3, "v2");
-    assert_eq!(load(&mut ledger, &told(1, Some("v2"), 2), 4, "v1"), LoadAction::Older);
+    load(&mut ledger, &invalidation(0, None, 0), 1, "v1");
+    load(&mut ledger, &invalidation(1, Some("v2"), 2), 3, "v2");
+    assert_eq!(load(&mut ledger, &invalidation(1, Some("v2"), 2), 4, "v1"), LoadAction::Older);
     // A message that names the older version brings it back.
-    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 6, "v1"), LoadAction::New);
-    assert_eq!(load(&mut ledger, &told(2, Some("v1"), 5), 7, "v2"), LoadAction::Older);
+    assert_eq!(load(&mut ledger, &invalidation(2, Some("v1"), 5), 6, "v1"), LoadAction::New);
+    assert_eq!(load(&mut ledger, &invalidation(2, Some("v1"), 5), 7, "v2"), LoadAction::Older);
     // After a gap, the order of versions is unknown, so an older one is accepted.
-    assert_eq!(load(&mut ledger, &told(3, None, 8), 9, "v2"), LoadAction::New);
+    assert_eq!(load(&mut ledger, &invalidation(3, None, 8), 9, "v2"), LoadAction::New);
     assert_eq!(
-        load(&mut ledger, &told(3, None, 8), 10, "v2"),
+        load(&mut ledger, &invalidation(3, None, 8), 10, "v2"),
         LoadAction::Same,
         "no version counts as replaced"
     );
@@ -85,13 +85,13 @@ fn replaced_version_needs_a_message_to_come_back() {
 #[test]
 fn broken_bundle_is_not_retried_and_confirms_nothing() {
     let mut ledger = Ledger::default();
-    load(&mut ledger, &told(0, None, 0), 1, "v1");
-    let attempt = ledger.begin(&told(1, Some("v2"), 2), at(3));
-    ledger.refuse(version("v2"));
+    load(&mut ledger, &invalidation(0, None, 0), 1, "v1");
+    let attempt = ledger.begin(&invalidation(1, Some("v2"), 2), at(3));
+    ledger.mark_broken(version("v2"));
     assert!(ledger.is_broken() && !ledger.is_settled());
     assert_eq!(ledger.action(&attempt, &version("v2"), |_| true), LoadAction::KnownBroken);
     assert_eq!(ledger.confirmed(), Some(at(1)));
-    load(&mut ledger, &told(1, Some("v2"), 2), 4, "v2b");
+    load(&mut ledger, &invalidation(1, Some("v2"), 2), 4, "v2b");
     assert!(!ledger.is_broken());
 }
 
@@ -103,7 +103,7 @@ enum Step {
     /// later.
     Deliver(usize, bool),
     /// The messages in transit are lost, and the gap is detected.
-    Hole,
+    Gap,
     Begin,
     /// The running load ends with an error.
     Fail,
@@ -116,7 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Publish),
         4 => (0..4_usize, any::<bool>()).prop_map(|(at, twice)| Step::Deliver(at, twice)),
-        1 => Just(Step::Hole),
+        1 => Just(Step::Gap),
         5 => Just(Step::Begin),
         2 => Just(Step::Fail),
         5 => (0..3_usize).prop_map(Step::Answer),
@@ -135,9 +135,9 @@ struct World {
 }
 
 impl World {
-    fn told(&self, now: u64) -> PolicyInvalidation {
+    fn invalidation(&self, now: u64) -> PolicyInvalidation {
         let awaited = self.awaited.filter(|_| !self.unknown).map(|n| format!("v{n}"));
-        told(self.generation, awaited.as_deref(), now)
+        invalidation(self.generation, awaited.as_deref(), now)
     }
 
     fn deliver(&mut self, version: usize) {
@@ -174,19 +174,19 @@ proptest! {
                         world.under_way.remove(at);
                     }
                     world.deliver(version);
-                    ledger.hear(&world.told(now), self::at(now));
+                    ledger.receive(&world.invalidation(now), self::at(now));
                     known.extend(world.awaited.filter(|_| !world.unknown));
                 }
-                Step::Hole => {
+                Step::Gap => {
                     replaced.clear();
                     world.under_way.clear();
                     world.generation += 1;
                     world.unknown = true;
-                    ledger.hear(&world.told(now), self::at(now));
+                    ledger.receive(&world.invalidation(now), self::at(now));
                 }
                 Step::Begin => {
-                    let told = world.told(now);
-                    attempt.get_or_insert_with(|| ledger.begin(&told, self::at(now)));
+                    let invalidation = world.invalidation(now);
+                    attempt.get_or_insert_with(|| ledger.begin(&invalidation, self::at(now)));
                 }
                 Step::Fail => attempt = None,
                 Step::Answer(behind) => {
@@ -201,8 +201,8 @@ proptest! {
                         known.insert(n);
                         // The version that a message names replaces all versions known before,
                         // unless a later message may be lost.
-                        let is_asked_for = begun.awaited.as_deref() == Some(&*name);
-                        if begun.pending && is_asked_for && !world.unknown {
+                        let is_awaited = begun.awaited.as_deref() == Some(&*name);
+                        if begun.pending && is_awaited && !world.unknown {
                             replaced.extend(known.range(..n).copied());
                         }
                     }
@@ -211,7 +211,7 @@ proptest! {
                     let Some(begun) = attempt.take() else { continue };
                     let broken = Version { digest: "x".into(), ..version("broken") };
                     if ledger.action(&begun, &broken, |_| false) == LoadAction::New {
-                        ledger.refuse(broken);
+                        ledger.mark_broken(broken);
                     }
                 }
                 Step::Deliver(..) => {}
@@ -231,14 +231,14 @@ proptest! {
         }
         let mut polled = false;
         for _ in 0..4 {
-            let told = world.told(now);
-            ledger.hear(&told, at(now));
+            let invalidation = world.invalidation(now);
+            ledger.receive(&invalidation, at(now));
             if ledger.is_settled() && polled {
                 break;
             }
             polled = true;
             now += 1;
-            load(&mut ledger, &told, now, &format!("v{}", world.newest));
+            load(&mut ledger, &invalidation, now, &format!("v{}", world.newest));
         }
         prop_assert!(ledger.is_settled());
         prop_assert_eq!(ledger.pending_since(), None);

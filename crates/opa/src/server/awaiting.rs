@@ -17,7 +17,7 @@ pub(super) async fn reached(
     let answer = opa.send(Method::GET, "/v1/status", Content::None).await;
     let answer = answer.map_err(PrepareError::Unavailable)?;
     if answer.status != StatusCode::OK {
-        return Err(PrepareError::Unavailable(answer.words()));
+        return Err(PrepareError::Unavailable(answer.error_text()));
     }
     let body: Value = answer.json().map_err(PrepareError::Unavailable)?;
     let bundles = body.pointer("/result/bundles");
@@ -34,7 +34,7 @@ pub(super) async fn reached(
 }
 
 /// Requests a decision. Rejects it if OPA decided with another revision of the bundle.
-pub(super) async fn ask(
+pub(super) async fn request_decision(
     opa: &OpaServer,
     bundle: &str,
     version: &str,

@@ -153,7 +153,7 @@ impl OpaServer {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
-        let body = whole(response.into_body(), MAX_ANSWER).await;
+        let body = collect_body(response.into_body(), MAX_ANSWER).await;
         let body = body.ok_or("the response is incomplete or too long")?;
         drop(place);
         Ok(Answer { status, body })
@@ -162,18 +162,18 @@ impl OpaServer {
 
 /// Reads a body into one buffer. Returns `None` if the body is longer than the limit, or is cut
 /// off. `BodyExt::collect` would keep about 32 more bytes for each chunk.
-async fn whole<B>(body: B, longest: usize) -> Option<Bytes>
+async fn collect_body<B>(body: B, longest: usize) -> Option<Bytes>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     let mut body = pin!(Limited::new(body, longest));
-    let mut whole = BytesMut::new();
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.ok()?.into_data() {
-            whole.extend_from_slice(&data);
+            bytes.extend_from_slice(&data);
         }
     }
-    Some(whole.freeze())
+    Some(bytes.freeze())
 }
 
 /// The content of a request.
@@ -204,11 +204,11 @@ impl Answer {
     }
 
     /// Returns OPA's error text, cut short.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn error_text(&self) -> String {
         let body: Value = self.json().unwrap_or_default();
         let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
-        let words = format!("{} {} {}", self.status, text("/message"), text("/errors/0/message"));
-        words.trim().chars().take(MAX_ERROR_TEXT).collect()
+        let message = format!("{} {} {}", self.status, text("/message"), text("/errors/0/message"));
+        message.trim().chars().take(MAX_ERROR_TEXT).collect()
     }
 }
 
@@ -227,9 +227,9 @@ pub(super) fn answered<T: DeserializeOwned>(
     match answer.status {
         StatusCode::OK => answer.json().map_err(EvaluationError::Unreachable),
         StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_REQUEST => {
-            Err(EvaluationError::Failed(answer.words()))
+            Err(EvaluationError::Failed(answer.error_text()))
         }
-        _ => Err(EvaluationError::Unreachable(answer.words())),
+        _ => Err(EvaluationError::Unreachable(answer.error_text())),
     }
 }
 
@@ -270,10 +270,10 @@ mod tests {
         let longest = 256 * 1024;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let used = allocation_counter::measure(|| {
-            let read = runtime.block_on(whole(Chunks(longest), longest));
+            let read = runtime.block_on(collect_body(Chunks(longest), longest));
             assert!(read.is_some_and(|read| read.len() == longest));
         });
         assert!(used.bytes_max < 4 * longest as u64, "{used:?}");
-        assert_eq!(runtime.block_on(whole(Chunks(longest + 1), longest)), None);
+        assert_eq!(runtime.block_on(collect_body(Chunks(longest + 1), longest)), None);
     }
 }

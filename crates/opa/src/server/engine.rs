@@ -124,8 +124,8 @@ impl PolicyEngine for OpaEngine {
                 PrepareError::Rejected("no OPA server is configured for the zone".into())
             })?;
             if is_shared {
-                let words = "another zone uses the same OPA server";
-                return Err(PrepareError::Rejected(words.to_owned()));
+                let reason = "another zone uses the same OPA server";
+                return Err(PrepareError::Rejected(reason.to_owned()));
             }
             let push = opa.next.fetch_add(1, Ordering::Relaxed);
             let version: Arc<str> = bundle.version().into();
@@ -161,15 +161,15 @@ impl PreparedPolicy for ServerPolicy {
         let query = Content::json(&Query { input: input.as_value() });
         Evaluation::Pending(Box::pin(async move {
             let timeout = policy.opa.server.timeout;
-            let asked = async {
+            let decision = async {
                 match &policy.opa.awaited {
-                    None => policy.ask_pushed(query).await,
+                    None => policy.request_pushed_decision(query).await,
                     Some(bundle) => {
-                        awaiting::ask(&policy.opa.server, bundle, &policy.version, query).await
+                        awaiting::request_decision(&policy.opa.server, bundle, &policy.version, query).await
                     }
                 }
             };
-            tokio::time::timeout(timeout, asked).await.unwrap_or(Err(EvaluationError::TimeLimit))
+            tokio::time::timeout(timeout, decision).await.unwrap_or(Err(EvaluationError::TimeLimit))
         }))
     }
 
@@ -187,7 +187,7 @@ struct Pushed {
 }
 
 impl ServerPolicy {
-    async fn ask_pushed(&self, query: Content<'_>) -> Result<Value, EvaluationError> {
+    async fn request_pushed_decision(&self, query: Content<'_>) -> Result<Value, EvaluationError> {
         let server = &self.opa.server;
         let held = self.opa.held.read().await;
         if held.push != Some(self.push) {
@@ -197,7 +197,7 @@ impl ServerPolicy {
         match answered::<Pushed>(answer)?.result {
             Some(pushed) if *pushed.digest == *self.digest => return Ok(pushed.result),
             Some(_) => {}
-            None => match push::is_there(server, &self.digest).await {
+            None => match push::has_digest(server, &self.digest).await {
                 Ok(true) => return Err(EvaluationError::Undefined),
                 Ok(false) => {}
                 Err(error) => return Err(EvaluationError::Unreachable(error.to_string())),

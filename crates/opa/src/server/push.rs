@@ -68,10 +68,10 @@ pub(super) async fn push(
 
 async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<(), PrepareError> {
     let modules = modules(new);
-    let data = new.data().as_object().ok_or_else(|| refused("the data is not an object"))?;
+    let data = new.data().as_object().ok_or_else(|| rejected("the data is not an object"))?;
     let names: BTreeSet<&str> = data.keys().map(String::as_str).collect();
     if names.contains(PACKAGE) {
-        return Err(refused("the top-level name caracal_pushed in the data is reserved"));
+        return Err(rejected("the top-level name caracal_pushed in the data is reserved"));
     }
     // Checked before anything changes, so that a push does not fail half-way.
     let paths = data.iter().map(|(name, value)| Ok((data_path(name)?, value)));
@@ -87,11 +87,11 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
     clear(opa).await?;
     for name in known.iter().filter(|name| !names.contains(name.as_str())) {
         let answer = opa.send(Method::DELETE, &data_path(name)?, Content::None).await;
-        gone(answer.map_err(away)?)?;
+        check_deleted(answer.map_err(unavailable)?)?;
     }
     for (path, value) in paths {
         let answer = opa.send(Method::PUT, &path, Content::json(value)).await;
-        done(answer.map_err(away)?)?;
+        check_success(answer.map_err(unavailable)?)?;
     }
     put_modules(opa, &modules).await?;
     put_module(opa, PUSHED, &pushed(&names, Some(digest))).await?;
@@ -100,11 +100,11 @@ async fn replace(opa: &OpaServer, new: &PolicyBundle, digest: &str) -> Result<()
         return Ok(());
     }
     put_module(opa, PUSHED, &pushed(&names, None)).await?;
-    Err(away("another process pushed to the same OPA at the same time".to_owned()))
+    Err(unavailable("another process pushed to the same OPA at the same time".to_owned()))
 }
 
 /// Returns `true` if OPA holds the whole push with this digest. After a restart it does not.
-pub(super) async fn is_there(opa: &OpaServer, digest: &str) -> Result<bool, PrepareError> {
+pub(super) async fn has_digest(opa: &OpaServer, digest: &str) -> Result<bool, PrepareError> {
     Ok(self::digest(opa).await?.as_deref() == Some(digest))
 }
 
@@ -136,9 +136,9 @@ async fn put_modules(opa: &OpaServer, modules: &Modules) -> Result<(), PrepareEr
         let mut failed = Vec::new();
         for (id, source) in left {
             match put_module(opa, id, source).await {
-                Err(PrepareError::Rejected(words)) => {
+                Err(PrepareError::Rejected(text)) => {
                     failed.push((id, source));
-                    why.get_or_insert(words);
+                    why.get_or_insert(text);
                 }
                 other => other?,
             }
@@ -161,17 +161,17 @@ async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
         let mut why = None;
         for id in left {
             let answer = opa.send(Method::DELETE, &policy_path(&id), Content::None).await;
-            match gone(answer.map_err(away)?) {
-                Err(PrepareError::Rejected(words)) => {
+            match check_deleted(answer.map_err(unavailable)?) {
+                Err(PrepareError::Rejected(text)) => {
                     failed.push(id);
-                    why.get_or_insert(words);
+                    why.get_or_insert(text);
                 }
                 other => other?,
             }
         }
         if failed.len() == before {
             // Modules of other owners need them, so the new bundle is not at fault.
-            return Err(away(why.unwrap_or_default()));
+            return Err(unavailable(why.unwrap_or_default()));
         }
         left = failed;
     }
@@ -180,7 +180,7 @@ async fn clear(opa: &OpaServer) -> Result<(), PrepareError> {
 
 async fn put_module(opa: &OpaServer, id: &str, source: &str) -> Result<(), PrepareError> {
     let answer = opa.send(Method::PUT, &policy_path(id), Content::Rego(source)).await;
-    done(answer.map_err(away)?)
+    check_success(answer.map_err(unavailable)?)
 }
 
 /// Returns the pushed modules, of all processes, without the one that describes the push.
@@ -194,7 +194,7 @@ async fn policies(opa: &OpaServer) -> Result<Modules, PrepareError> {
         id: String,
         raw: String,
     }
-    let answer = opa.send(Method::GET, "/v1/policies", Content::None).await.map_err(away)?;
+    let answer = opa.send(Method::GET, "/v1/policies", Content::None).await.map_err(unavailable)?;
     let list: List = read(&answer)?;
     let ours = |policy: &Policy| policy.id.starts_with(PREFIX) && policy.id != PUSHED;
     let ours = list.result.into_iter().filter(ours);
@@ -210,40 +210,40 @@ async fn value<T: DeserializeOwned>(
     struct Document<T> {
         result: Option<T>,
     }
-    let answer = opa.send(Method::GET, path, Content::None).await.map_err(away)?;
+    let answer = opa.send(Method::GET, path, Content::None).await.map_err(unavailable)?;
     Ok(read::<Document<T>>(&answer)?.result)
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, PrepareError> {
     if answer.status != StatusCode::OK {
-        return Err(away(answer.words()));
+        return Err(unavailable(answer.error_text()));
     }
-    answer.json().map_err(away)
+    answer.json().map_err(unavailable)
 }
 
-fn gone(answer: Answer) -> Result<(), PrepareError> {
-    if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { done(answer) }
+fn check_deleted(answer: Answer) -> Result<(), PrepareError> {
+    if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { check_success(answer) }
 }
 
 /// Checks for success. Status 400, and data in the place of a rule, are errors of the bundle. Any
 /// other failure is OPA's.
-fn done(answer: Answer) -> Result<(), PrepareError> {
+fn check_success(answer: Answer) -> Result<(), PrepareError> {
     match answer.status {
         status if status.is_success() => Ok(()),
-        StatusCode::BAD_REQUEST => Err(PrepareError::Rejected(answer.words())),
+        StatusCode::BAD_REQUEST => Err(PrepareError::Rejected(answer.error_text())),
         StatusCode::NOT_FOUND if answer.code() == "resource_conflict" => {
-            Err(PrepareError::Rejected(answer.words()))
+            Err(PrepareError::Rejected(answer.error_text()))
         }
-        _ => Err(away(answer.words())),
+        _ => Err(unavailable(answer.error_text())),
     }
 }
 
-fn away(words: String) -> PrepareError {
-    PrepareError::Unavailable(words)
+fn unavailable(text: String) -> PrepareError {
+    PrepareError::Unavailable(text)
 }
 
-fn refused(words: &str) -> PrepareError {
-    PrepareError::Rejected(words.to_owned())
+fn rejected(text: &str) -> PrepareError {
+    PrepareError::Rejected(text.to_owned())
 }
 
 fn modules(bundle: &PolicyBundle) -> Modules {
@@ -260,7 +260,7 @@ fn policy_path(id: &str) -> String {
 fn data_path(name: &str) -> Result<String, PrepareError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || !name.bytes().all(is_plain) {
-        return Err(refused(
+        return Err(rejected(
             "a top-level name of the data has characters other than letters, digits, _ and -",
         ));
     }

@@ -90,9 +90,9 @@ async fn decides_as_opa() {
         }
         let policy = match engine.prepare("z-1", Arc::new(bundle)).await {
             Ok(policy) => policy,
-            Err(PrepareError::Rejected(words)) => {
+            Err(PrepareError::Rejected(error)) => {
                 if opa != "refused" {
-                    exceptions.insert(format!("{name}: refused, {words}"));
+                    exceptions.insert(format!("{name}: refused, {error}"));
                 }
                 continue;
             }
@@ -113,14 +113,14 @@ async fn decides_as_opa() {
                 continue;
             }
             match result {
-                Err(EvaluationError::Failed(words)) => {
-                    exceptions.insert(format!("{name}: fails, {words}"));
+                Err(EvaluationError::Failed(error)) => {
+                    exceptions.insert(format!("{name}: fails, {error}"));
                 }
                 _ => differences.push(format!("{name}, input {n}: OPA {}, ours {ours}", opa[n])),
             }
         }
     }
-    let told: BTreeSet<String> = EXCEPTIONS.lines().map(str::to_owned).collect();
+    let recorded: BTreeSet<String> = EXCEPTIONS.lines().map(str::to_owned).collect();
     let exceptions: Vec<_> = exceptions.into_iter().collect();
     assert!(differences.is_empty(), "{}\n{}", exceptions.join("\n"), differences.join("\n"));
     if other.is_some() {
@@ -131,7 +131,7 @@ async fn decides_as_opa() {
         );
         return;
     }
-    assert_eq!(exceptions, told.into_iter().collect::<Vec<_>>(), "exceptions.txt differs");
+    assert_eq!(exceptions, recorded.into_iter().collect::<Vec<_>>(), "exceptions.txt differs");
     assert!(policies >= 300, "{policies}");
 }
 
@@ -147,7 +147,7 @@ async fn decided(body: &str) -> Result<Result<Value, EvaluationError>, String> {
     let engine = RegoEngine::new().with_threads(1).with_time_limit(Duration::from_secs(30));
     let policy = match engine.prepare("z-1", Arc::new(bundle)).await {
         Ok(policy) => policy,
-        Err(PrepareError::Rejected(words)) => return Err(words),
+        Err(PrepareError::Rejected(error)) => return Err(error),
         Err(error) => panic!("{error}"),
     };
     let principal = Principal::new("application", "app-1", "z-1");
@@ -248,7 +248,7 @@ async fn negation_with_undefined_operand_is_not_true() {
 
 #[tokio::test]
 async fn rejects_what_regorus_evaluates_differently() {
-    for (body, words) in [
+    for (body, text) in [
         ("p[k] := 1 if some k in [\"a\"]\np.a := 2\nresult := p", "lies under"),
         ("p := 1\np contains 1\nresult := 1", "two forms"),
         ("default p := 1\ndefault p := 2\nresult := p", "second default"),
@@ -269,14 +269,14 @@ async fn rejects_what_regorus_evaluates_differently() {
         ("result := __operand_1 if { __operand_1 := 1 }", "reserved"),
         ("users := 1\nresult := data.caracal.authz[input.action.id]", "uses itself"),
     ] {
-        let refused = decided(body).await.expect_err(body);
-        assert!(refused.contains("m.rego") || words == "not allowed", "{body}: {refused}");
-        assert!(refused.contains(words), "{body}: {refused}");
+        let error = decided(body).await.expect_err(body);
+        assert!(error.contains("m.rego") || text == "not allowed", "{body}: {error}");
+        assert!(error.contains(text), "{body}: {error}");
     }
     let bundle = PolicyBundle::new("v")
         .with_module("m.rego", "package caracal.authz\nresult := 1 if input.n")
         .with_data(json!({ "caracal": { "authz": { "result": "allow" } } }));
-    let refused = RegoEngine::new().prepare("z-1", Arc::new(bundle)).await.err();
-    let Some(PrepareError::Rejected(words)) = refused else { panic!("the policy loads") };
-    assert!(words.contains("in the place of this rule"), "{words}");
+    let result = RegoEngine::new().prepare("z-1", Arc::new(bundle)).await.err();
+    let Some(PrepareError::Rejected(error)) = result else { panic!("the policy loads") };
+    assert!(error.contains("in the place of this rule"), "{error}");
 }

@@ -14,10 +14,10 @@ enum Step {
     /// Delivers the message at this index of those sent, and keeps it if `true`.
     Deliver(usize, bool),
     /// The sent messages are lost, and the gap is detected.
-    Hole,
+    Gap,
     Source(Behaviour),
     Refresh,
-    Pass(u64),
+    Wait(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +48,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Publish),
         4 => (0..4_usize, any::<bool>()).prop_map(|(at, twice)| Step::Deliver(at, twice)),
-        1 => Just(Step::Hole),
+        1 => Just(Step::Gap),
         5 => behaviour.prop_map(Step::Source),
         2 => Just(Step::Refresh),
-        5 => prop_oneof![Just(0), 1..200_u64, 1_000..70_000_u64].prop_map(Step::Pass),
+        5 => prop_oneof![Just(0), 1..200_u64, 1_000..70_000_u64].prop_map(Step::Wait),
     ]
 }
 
@@ -61,12 +61,12 @@ struct World {
     under_way: Vec<u64>,
     behaviour: Behaviour,
     /// `true` after a change that no message will announce.
-    untold: bool,
+    unannounced: bool,
 }
 
 impl World {
     fn answer(&mut self) {
-        self.untold |= matches!(self.behaviour, Behaviour::Empty);
+        self.unannounced |= matches!(self.behaviour, Behaviour::Empty);
         let script = &self.script;
         script.panics(false);
         script.opens();
@@ -96,12 +96,12 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
         let decided = start + Duration::from_secs(version);
         invalidate_decided(&revocations, &format!("v{version}"), decided);
     };
-    let pass = async |millis: u64| {
+    let wait = async |millis: u64| {
         clock.advance(Duration::from_millis(millis));
         tokio::time::sleep(Duration::from_millis(millis)).await;
     };
     let behaviour = Behaviour::Good;
-    let mut world = World { script, newest: 0, under_way: Vec::new(), behaviour, untold: false };
+    let mut world = World { script, newest: 0, under_way: Vec::new(), behaviour, unannounced: false };
     world.answer();
     let _ = policies.decide(input()).await;
     for step in steps {
@@ -118,9 +118,9 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::Deliver(..) => {}
-            Step::Hole => {
+            Step::Gap => {
                 world.under_way.clear();
-                world.untold = true;
+                world.unannounced = true;
                 revocations.reload_all_policies();
             }
             Step::Source(behaviour) => {
@@ -132,7 +132,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 tokio::spawn(async move { policies.refresh(ZONE).await });
                 tokio::task::yield_now().await;
             }
-            Step::Pass(millis) => pass(millis).await,
+            Step::Wait(millis) => wait(millis).await,
         }
     }
     world.behaviour = Behaviour::Good;
@@ -140,7 +140,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
     std::mem::take(&mut world.under_way).into_iter().for_each(deliver);
     // Wait for the longest backoff with its jitter. Only the poll finds a lost change, or a policy
     // in a zone that had none.
-    pass(if world.untold { 80_000 } else { 12_000 }).await;
+    wait(if world.unannounced { 80_000 } else { 12_000 }).await;
     let newest = format!("v{}", world.newest);
     let status = status(&policies);
     prop_assert_eq!(status.version.as_deref(), Some(&*newest), "{:?}", &status);

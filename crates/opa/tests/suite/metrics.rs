@@ -10,7 +10,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 /// Returns every series by name and labels; for a histogram, its number of samples. A snapshot
 /// resets the counters.
-fn told(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+fn nonzero_series(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let series = snapshotter.snapshot().into_vec().into_iter().map(|entry| {
         let (key, _, description, value) = entry;
         assert!(description.is_some(), "{key:?} is not described");
@@ -63,7 +63,7 @@ async fn exports_loads_compiles_evaluations_and_both_ages() {
         ("poll_interval_seconds", 1_000.0),
         ("zones", 1.0),
     ]);
-    assert_eq!(told(&snapshotter), first);
+    assert_eq!(nonzero_series(&snapshotter), first);
 
     // A bundle that does not compile, then a failing source: version v2 is still awaited.
     script.holds(broken("v2"));
@@ -73,7 +73,7 @@ async fn exports_loads_compiles_evaluations_and_both_ages() {
     policies.refresh(ZONE).await.unwrap();
     clock.advance(Duration::from_secs(5));
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let then = told(&snapshotter);
+    let then = nonzero_series(&snapshotter);
     let of = |name: &str| then.get(&format!("caracal_sts_opa_{name}")).copied().unwrap_or(0.0);
     assert_eq!((of("compile_total"), of("compile_errors_total")), (1.0, 1.0));
     assert_eq!(of("load_errors_total{broken}"), 1.0);
@@ -87,7 +87,7 @@ async fn exports_loads_compiles_evaluations_and_both_ages() {
     policies.refresh(ZONE).await.unwrap();
     policies.decide(input()).await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let last = told(&snapshotter);
+    let last = nonzero_series(&snapshotter);
     let of = |name: &str| last.get(&format!("caracal_sts_opa_{name}")).copied().unwrap_or(0.0);
     assert_eq!((of("eval_total"), of("eval_errors_total")), (1.0, 1.0));
     assert_eq!((of("max_policy_age_seconds"), of("max_invalidation_age_seconds")), (0.0, 0.0));

@@ -15,22 +15,22 @@ use serde_json::{Value, json};
 
 /// The server's content and its faults.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct ServerState {
     pub(crate) policies: BTreeMap<String, String>,
     pub(crate) data: BTreeMap<String, Value>,
     /// Revision of the bundle `authz`, if OPA's configuration names one.
     pub(crate) revision: Option<String>,
     /// `true` if the configuration enables the status plugin.
     pub(crate) has_status: bool,
-    pub(crate) refuse: Option<(StatusCode, &'static str)>,
-    /// Number of further requests to answer before `refuse` applies.
+    pub(crate) failure: Option<(StatusCode, &'static str)>,
+    /// Number of further requests to answer before `failure` applies.
     pub(crate) good_for: Option<usize>,
     pub(crate) silent: bool,
     pub(crate) requests: Vec<String>,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Recorded(Arc<Mutex<Held>>);
+pub(crate) struct Recorded(Arc<Mutex<ServerState>>);
 
 macro_rules! recorded {
     ($name:literal) => {
@@ -79,7 +79,7 @@ impl Recorded {
         (this, address)
     }
 
-    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut ServerState) -> T) -> T {
         change(&mut self.0.lock().unwrap())
     }
 
@@ -90,8 +90,8 @@ impl Recorded {
         if self.with(|held| held.silent) {
             std::future::pending::<()>().await;
         }
-        if let Some((status, words)) = self.with(Held::misbehaves) {
-            return answered(status, words);
+        if let Some((status, text)) = self.with(ServerState::next_failure) {
+            return answered(status, text);
         }
         let path = parts.uri.path().trim_start_matches("/v1/");
         let (kind, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -158,10 +158,10 @@ impl Recorded {
     }
 }
 
-impl Held {
-    fn misbehaves(&mut self) -> Option<(StatusCode, &'static str)> {
+impl ServerState {
+    fn next_failure(&mut self) -> Option<(StatusCode, &'static str)> {
         match &mut self.good_for {
-            Some(0) | None => self.refuse,
+            Some(0) | None => self.failure,
             Some(left) => {
                 *left -= 1;
                 None

@@ -178,13 +178,13 @@ async fn real_contradictory_policy_is_an_error() {
         script.holds(pushed("v1", "allow"));
         policies.decide(input()).await.unwrap();
         let failed = (StatusCode::INTERNAL_SERVER_ERROR, CONFLICT);
-        recorded.with(|held| held.refuse = Some(failed));
+        recorded.with(|held| held.failure = Some(failed));
     }
     let failed = policies.decide(input()).await.unwrap_err();
-    let DecisionError::Evaluation(EvaluationError::Failed(words)) = failed else {
+    let DecisionError::Evaluation(EvaluationError::Failed(text)) = failed else {
         panic!("{failed:?}");
     };
-    assert!(words.contains("complete rules must not produce multiple outputs"), "{words}");
+    assert!(text.contains("complete rules must not produce multiple outputs"), "{text}");
 }
 
 #[tokio::test]
@@ -244,11 +244,11 @@ async fn interrupted_push_leaves_no_mixed_policy() {
         let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_secs(10));
         let policies = zones(&script, OpaEngine::new().pushing(ZONE, server.clone()));
         policies.decide(input()).await.unwrap();
-        let away = (StatusCode::SERVICE_UNAVAILABLE, UNAUTHORIZED);
-        recorded.with(|held| (held.good_for, held.refuse) = (Some(good_for), Some(away)));
+        let unavailable = (StatusCode::SERVICE_UNAVAILABLE, UNAUTHORIZED);
+        recorded.with(|held| (held.good_for, held.failure) = (Some(good_for), Some(unavailable)));
         script.holds(pushed("v2", "deny"));
         let pushing = policies.refresh(ZONE).await.unwrap();
-        recorded.with(|held| (held.good_for, held.refuse) = (None, None));
+        recorded.with(|held| (held.good_for, held.failure) = (None, None));
         // Queries by the digest never see a mixture of both versions.
         let mixed = recorded.with(|held| {
             let whole =
@@ -278,17 +278,17 @@ async fn denies_when_opa_fails_or_hangs() {
     let server = OpaServer::new(&address).unwrap().with_timeout(Duration::from_millis(500));
     let policies = zones(&script, OpaEngine::new().pushing(ZONE, server));
     eventually_allows(&policies).await;
-    recorded.with(|held| held.refuse = Some((StatusCode::UNAUTHORIZED, UNAUTHORIZED)));
-    let refused = policies.decide(input()).await.unwrap_err();
-    let DecisionError::Evaluation(EvaluationError::Unreachable(words)) = refused else {
-        panic!("{refused:?}");
+    recorded.with(|held| held.failure = Some((StatusCode::UNAUTHORIZED, UNAUTHORIZED)));
+    let error = policies.decide(input()).await.unwrap_err();
+    let DecisionError::Evaluation(EvaluationError::Unreachable(text)) = error else {
+        panic!("{error:?}");
     };
-    assert!(words.contains("request rejected by administrative policy"), "{words}");
+    assert!(text.contains("request rejected by administrative policy"), "{text}");
     for nonsense in ["", "<html>", "[]", r#"{"result": 7}"#] {
-        recorded.with(|held| held.refuse = Some((StatusCode::OK, nonsense)));
+        recorded.with(|held| held.failure = Some((StatusCode::OK, nonsense)));
         assert!(policies.decide(input()).await.is_err(), "{nonsense}");
     }
-    recorded.with(|held| (held.refuse, held.silent) = (None, true));
+    recorded.with(|held| (held.failure, held.silent) = (None, true));
     assert!(policies.decide(input()).await.is_err());
     recorded.with(|held| held.silent = false);
     eventually_allows(&policies).await;
@@ -319,7 +319,7 @@ async fn awaited_revision_decides_only_once_active() {
     let engine = OpaEngine::new().awaiting(ZONE, server, "authz");
     let early =
         async |why: &str| match engine.prepare(ZONE, Arc::new(PolicyBundle::new("v1"))).await {
-            Err(PrepareError::Unavailable(words)) => assert!(words.contains(why), "{words}"),
+            Err(PrepareError::Unavailable(text)) => assert!(text.contains(why), "{text}"),
             _ => panic!("{why}"),
         };
     early("status plugin not enabled").await;
@@ -346,8 +346,8 @@ async fn rejects_zone_without_its_own_opa() {
     let server = OpaServer::new("http://127.0.0.1:9").unwrap();
     let engine = OpaEngine::new().pushing("a", server.clone()).pushing("b", server);
     for zone in ["a", "b", "c"] {
-        let refused = engine.prepare(zone, Arc::new(PolicyBundle::new("v"))).await;
-        assert!(matches!(refused, Err(PrepareError::Rejected(_))), "{zone}");
+        let result = engine.prepare(zone, Arc::new(PolicyBundle::new("v"))).await;
+        assert!(matches!(result, Err(PrepareError::Rejected(_))), "{zone}");
     }
 }
 

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 pub(super) type Checked = Result<(), String>;
 
-/// Formats a reason for a rejection: `file:line: words`.
-pub(super) fn refusal(span: &Span, words: &str) -> String {
-    format!("{}:{}: {words}", span.source.get_path(), span.line)
+/// Formats a reason for a rejection: `file:line: message`.
+pub(super) fn rejection(span: &Span, message: &str) -> String {
+    format!("{}:{}: {message}", span.source.get_path(), span.line)
 }
 
 /// The path and the form of a rule.
@@ -39,7 +39,7 @@ impl Head {
                 RuleHead::Compr { refr, .. } => (refr, Kind::Value),
                 RuleHead::Set { span: of_head, refr, .. } => {
                     if !of_head.text().contains("contains") {
-                        return Err(refusal(&span, "a rule needs `if`, `contains` or a value"));
+                        return Err(rejection(&span, "a rule needs `if`, `contains` or a value"));
                     }
                     (refr, Kind::Set)
                 }
@@ -47,7 +47,7 @@ impl Head {
             },
         };
         if kind == Kind::Function(0) {
-            return Err(refusal(&span, "a function without arguments: leave `()` out"));
+            return Err(rejection(&span, "a function without arguments: leave `()` out"));
         }
         let (mut path, _) = constant_path(&module.package.refr);
         let (of_rule, is_open) = constant_path(refr);
@@ -63,13 +63,13 @@ impl Head {
             return Ok(Vec::new());
         }
         let names = self.path.get(package..).unwrap_or_default();
-        let made = if self.is_open { names.len() } else { names.len().saturating_sub(1) };
+        let count = if self.is_open { names.len() } else { names.len().saturating_sub(1) };
         let is_name = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let names = names.get(..made).unwrap_or_default();
+        let names = names.get(..count).unwrap_or_default();
         if !names.iter().all(is_name) {
-            return Err(refusal(&self.span, "a rule below a name that is not an identifier"));
+            return Err(rejection(&self.span, "a rule below a name that is not an identifier"));
         }
-        Ok((1..=made).filter_map(|len| Some(names.get(..len)?.join("."))).collect())
+        Ok((1..=count).filter_map(|len| Some(names.get(..len)?.join("."))).collect())
     }
 }
 
@@ -107,15 +107,15 @@ pub(super) fn heads_agree(rules: &[Head]) -> Checked {
     for rule in rules {
         let first = seen.entry(&rule.path).or_insert(rule);
         if (first.kind, first.is_open) != (rule.kind, rule.is_open) {
-            return Err(refusal(&rule.span, "two rules of one name and of two forms"));
+            return Err(rejection(&rule.span, "two rules of one name and of two forms"));
         }
     }
     for rule in rules {
         let mut above = (1..rule.path.len()).filter_map(|len| seen.get(rule.path.get(..len)?));
         if let Some(other) = above.next() {
             let file = other.span.source.get_path();
-            let words = format!("this rule lies under the one at {file}:{}", other.span.line);
-            return Err(refusal(&rule.span, &words));
+            let message = format!("this rule lies under the one at {file}:{}", other.span.line);
+            return Err(rejection(&rule.span, &message));
         }
     }
     Ok(())
@@ -128,7 +128,7 @@ pub(super) fn one_default_each(modules: &[Ref<Module>]) -> Checked {
             if let Rule::Default { span, refr, .. } = &**rule
                 && !seen.insert((module.package.refr.span().text(), refr.span().text()))
             {
-                return Err(refusal(span, "a second default"));
+                return Err(rejection(span, "a second default"));
             }
         }
     }
@@ -147,7 +147,7 @@ pub(super) fn no_data_in_place_of_rules(rules: &[Head], data: &Value) -> Checked
             };
         }
         if at.is_some() {
-            return Err(refusal(&rule.span, "the data has a value in the place of this rule"));
+            return Err(rejection(&rule.span, "the data has a value in the place of this rule"));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::heads::{Checked, Head, refusal};
+use super::heads::{Checked, Head, rejection};
 use crate::limits::MAX_NESTING;
 
 /// The body of a rule: the paths that it uses, and its depth.
@@ -63,8 +63,8 @@ pub(super) fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
             if let Depth::Known(levels) = known
                 && levels > MAX_NESTING
             {
-                let words = format!("nests {levels} levels deep, more than {MAX_NESTING}");
-                return Err(rules.get(at).map(|rule| refusal(&rule.span, &words)).unwrap_or(words));
+                let message = format!("nests {levels} levels deep, more than {MAX_NESTING}");
+                return Err(rules.get(at).map(|rule| rejection(&rule.span, &message)).unwrap_or(message));
             }
             if let Some(depth) = depths.get_mut(at) {
                 *depth = known;
@@ -82,6 +82,6 @@ enum Depth {
 }
 
 fn recursive(rules: &[Head], at: usize) -> String {
-    let words = "this rule uses itself, perhaps by way of others";
-    rules.get(at).map_or_else(|| words.to_owned(), |rule| refusal(&rule.span, words))
+    let message = "this rule uses itself, perhaps by way of others";
+    rules.get(at).map_or_else(|| message.to_owned(), |rule| rejection(&rule.span, message))
 }

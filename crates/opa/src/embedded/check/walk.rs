@@ -6,7 +6,7 @@ use regorus::unstable::{
     AssignOp, BUILTINS, BoolOp, Expr, Literal, Query, Ref, Rule, RuleHead, Span,
 };
 
-use super::heads::{Checked, Head, Kind, constant_path, refusal};
+use super::heads::{Checked, Head, Kind, constant_path, rejection};
 use super::names::Names;
 use super::variables::{binds, declares, variables};
 
@@ -102,8 +102,8 @@ impl<'a> Walker<'a> {
                 declares(&statement.literal, &mut new);
                 let mentioned = walker.mentioned.last();
                 if let Some(name) = mentioned.and_then(|names| names.intersection(&new).next()) {
-                    let words = format!("the variable {name} is used before it is declared");
-                    return Err(refusal(&statement.span, &words));
+                    let message = format!("the variable {name} is used before it is declared");
+                    return Err(rejection(&statement.span, &message));
                 }
                 declared.extend(new);
                 for modifier in &statement.with_mods {
@@ -118,7 +118,7 @@ impl<'a> Walker<'a> {
             if let Literal::SomeVars { vars, .. } = &statement.literal
                 && let Some(var) = vars.iter().find(|var| !mentioned.contains(var.text()))
             {
-                return Err(refusal(var, &format!("the variable {} is not used", var.text())));
+                return Err(rejection(var, &format!("the variable {} is not used", var.text())));
             }
         }
         if let Some(outer) = self.mentioned.last_mut() {
@@ -152,8 +152,8 @@ impl<'a> Walker<'a> {
                     let is_global =
                         self.names.rules.contains(&name) || self.names.imports.contains_key(&name);
                     if name == "_" || !(is_bound || is_global) {
-                        let words = format!("the variable {name} of `not` is bound nowhere else");
-                        return Err(refusal(expr.span(), &words));
+                        let message = format!("the variable {name} of `not` is bound nowhere else");
+                        return Err(rejection(expr.span(), &message));
                     }
                 }
                 self.statement(expr)
@@ -191,7 +191,7 @@ impl<'a> Walker<'a> {
     fn parts(&mut self, expr: &Ref<Expr>) -> Checked {
         match &**expr {
             Expr::Number { span, .. } if span.text().contains(['e', 'E']) => {
-                Err(refusal(span, "a number with an exponent"))
+                Err(rejection(span, "a number with an exponent"))
             }
             Expr::String { .. }
             | Expr::RawString { .. }
@@ -233,7 +233,7 @@ impl<'a> Walker<'a> {
             Expr::BoolExpr { op, lhs, rhs, .. } => {
                 let is_set = |side: &Expr| matches!(side, Expr::Set { .. } | Expr::SetCompr { .. });
                 if !matches!(op, BoolOp::Eq | BoolOp::Ne) && (is_set(lhs) || is_set(rhs)) {
-                    return Err(refusal(expr.span(), "the order of a set and something else"));
+                    return Err(rejection(expr.span(), "the order of a set and something else"));
                 }
                 self.expr(lhs)?;
                 self.expr(rhs)
@@ -246,13 +246,13 @@ impl<'a> Walker<'a> {
                     _ => false,
                 };
                 if is_fraction(lhs) || is_fraction(rhs) {
-                    return Err(refusal(expr.span(), "arithmetic with a fraction"));
+                    return Err(rejection(expr.span(), "arithmetic with a fraction"));
                 }
                 self.expr(lhs)?;
                 self.expr(rhs)
             }
             Expr::AssignExpr { span, .. } => {
-                Err(refusal(span, "an assignment that is no statement of its own"))
+                Err(rejection(span, "an assignment that is no statement of its own"))
             }
             Expr::Membership { key, value, collection, .. } => {
                 key.iter().chain([value, collection]).try_for_each(|expr| self.expr(expr))
@@ -304,10 +304,10 @@ impl<'a> Walker<'a> {
             BUILTINS.get(name.as_str()).map(|builtin| usize::from(builtin.1))
         };
         match takes {
-            None => Err(refusal(function.span(), &format!("the function {name} is not known"))),
+            None => Err(rejection(function.span(), &format!("the function {name} is not known"))),
             Some(takes) if takes != arguments => {
-                let words = format!("{name} takes {takes} arguments, not {arguments}");
-                Err(refusal(function.span(), &words))
+                let message = format!("{name} takes {takes} arguments, not {arguments}");
+                Err(rejection(function.span(), &message))
             }
             Some(_) => Ok(()),
         }
@@ -317,7 +317,7 @@ impl<'a> Walker<'a> {
 /// Rejects objects in patterns: OPA matches the whole object, regorus only the named members.
 fn no_object_pattern(pattern: &Expr) -> Checked {
     match pattern {
-        Expr::Object { span, .. } => Err(refusal(span, "an object as a pattern")),
+        Expr::Object { span, .. } => Err(rejection(span, "an object as a pattern")),
         Expr::Array { items, .. } => items.iter().try_for_each(|item| no_object_pattern(item)),
         _ => Ok(()),
     }
@@ -336,8 +336,8 @@ fn keys_are_apart(expr: &Expr, fields: &[(Span, Ref<Expr>, Ref<Expr>)]) -> Check
                 | Expr::Null { .. }
         );
         if fields.len() > 1 && (!is_constant || !seen.insert(key.span().text())) {
-            let words = "an object with several keys that are not constant and different";
-            return Err(refusal(expr.span(), words));
+            let message = "an object with several keys that are not constant and different";
+            return Err(rejection(expr.span(), message));
         }
     }
     Ok(())
