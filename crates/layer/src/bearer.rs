@@ -46,7 +46,7 @@ impl<'a> Authorization<'a> {
     /// Returns the bearer token, a `b64token` of RFC 6750. Every JWT is one.
     pub(crate) fn token(self) -> Result<&'a str, RequestDenialKind> {
         let token = self.presented().filter(|token| is_token(token.as_bytes()));
-        token.ok_or_else(|| self.why_not())
+        token.ok_or_else(|| self.denial_kind())
     }
 
     /// Returns the text in the place of a bearer token, without a check of its characters. A cache
@@ -66,7 +66,7 @@ impl<'a> Authorization<'a> {
 
     /// Returns the reason why the header holds no bearer token.
     #[cold]
-    fn why_not(self) -> RequestDenialKind {
+    fn denial_kind(self) -> RequestDenialKind {
         let mut bytes = self.scheme.iter().chain(self.credentials);
         let is_text = bytes.all(|byte| byte.is_ascii_graphic() || *byte == b' ');
         if is_text && (!self.is_bearer() || self.credentials.is_empty()) {

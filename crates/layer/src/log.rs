@@ -47,7 +47,7 @@ pub(crate) struct Mistakes {
 impl Mistakes {
     /// Notes that a request came with claims, so the authentication layer is in the right place. A
     /// later token without claims is then only a bad token.
-    pub(crate) fn claims_came(&self) {
+    pub(crate) fn record_claims(&self) {
         // Read first: the requests of all threads share it.
         if !self.claims.load(Ordering::Relaxed) {
             self.claims.store(true, Ordering::Relaxed);

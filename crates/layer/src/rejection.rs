@@ -35,7 +35,7 @@ pub struct RequestDenial {
 }
 
 impl RequestDenial {
-    pub(crate) fn refused(denial: Denial) -> Self {
+    pub(crate) fn denied(denial: Denial) -> Self {
         let kind = match denial.reason() {
             DenyReason::Suspended => RequestDenialKind::Suspended,
             DenyReason::DelegationStale => RequestDenialKind::DelegationStale,
@@ -52,7 +52,7 @@ impl RequestDenial {
     /// Creates the denial of a request that was cut before it was answered.
     pub(crate) fn cut(cut: Cut) -> Self {
         match cut {
-            Cut::Denied(denial) => Self::refused(denial),
+            Cut::Denied(denial) => Self::denied(denial),
             Cut::Unknown(unknown) => Self::unknown_state(unknown),
             // `Cut` may grow: a new reason counts as expired.
             _ => Self::from(RequestDenialKind::Expired),

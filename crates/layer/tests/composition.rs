@@ -80,7 +80,7 @@ fn request(method: Method, path: &str, token: Option<&str>) -> Request {
     request.body(Body::from("you")).unwrap()
 }
 
-async fn ask(app: &Router, request: Request) -> (u16, HeaderMap, String) {
+async fn send(app: &Router, request: Request) -> (u16, HeaderMap, String) {
     let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -88,10 +88,10 @@ async fn ask(app: &Router, request: Request) -> (u16, HeaderMap, String) {
 
 /// Asserts that one session is admitted, and that a revoked one and a missing one are denied.
 async fn guards(app: &Router) {
-    let (status, _, body) = ask(app, request(Method::POST, "/", Some("good"))).await;
+    let (status, _, body) = send(app, request(Method::POST, "/", Some("good"))).await;
     assert_eq!((status, body.as_str()), (200, "hello you"));
     for token in [Some("revoked"), None] {
-        let (status, headers, _) = ask(app, request(Method::POST, "/", token)).await;
+        let (status, headers, _) = send(app, request(Method::POST, "/", token)).await;
         assert_eq!(status, 401, "{token:?}");
         assert!(headers.contains_key("x-request-id"));
     }
@@ -112,7 +112,7 @@ async fn guards_outside_from_fn_in_a_service_builder() {
         .layer(from_fn(audit));
     let app = router().layer(layers);
     guards(&app).await;
-    let (_, headers, _) = ask(&app, request(Method::GET, "/", Some("good"))).await;
+    let (_, headers, _) = send(&app, request(Method::GET, "/", Some("good"))).await;
     assert_eq!(headers["x-session"], "good");
 }
 
@@ -120,7 +120,7 @@ async fn guards_outside_from_fn_in_a_service_builder() {
 async fn guards_between_two_from_fn_in_a_router() {
     let app = router().layer(from_fn(audit)).layer(gateway()).layer(from_fn(authenticate));
     guards(&app).await;
-    let (_, headers, _) = ask(&app, request(Method::GET, "/", Some("good"))).await;
+    let (_, headers, _) = send(&app, request(Method::GET, "/", Some("good"))).await;
     assert_eq!(headers["x-session"], "good");
 }
 
@@ -134,14 +134,14 @@ macro_rules! serve {
     }};
 }
 
-struct Asker(Client<HttpConnector, Empty<Bytes>>);
+struct TestClient(Client<HttpConnector, Empty<Bytes>>);
 
-impl Asker {
+impl TestClient {
     fn new() -> Self {
         Self(Client::builder(TokioExecutor::new()).build_http())
     }
 
-    async fn ask(&self, method: Method, at: SocketAddr, path: &str, token: &str) -> (u16, Bytes) {
+    async fn send(&self, method: Method, at: SocketAddr, path: &str, token: &str) -> (u16, Bytes) {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("http://{at}{path}"))
@@ -154,8 +154,8 @@ impl Asker {
     }
 
     async fn is_guarded(&self, at: SocketAddr) {
-        assert_eq!(self.ask(Method::GET, at, "/", "good").await.0, 200);
-        assert_eq!(self.ask(Method::GET, at, "/", "revoked").await.0, 401);
+        assert_eq!(self.send(Method::GET, at, "/", "good").await.0, 200);
+        assert_eq!(self.send(Method::GET, at, "/", "revoked").await.0, 401);
     }
 }
 
@@ -165,13 +165,13 @@ async fn axum_serves_a_router_behind_the_layer() {
     // As the fallback of a router, which accepts bodies of any type.
     let app = Router::new().fallback_service(layers.clone().service(router()));
     let at = serve!(app);
-    Asker::new().is_guarded(at).await;
+    TestClient::new().is_guarded(at).await;
     // Alone: `axum::serve` accepts only responses with axum's own body.
     let boxed = |response: http::Response<GuardedResponseBody<Body>>| response.map(Body::new);
     let service = ServiceBuilder::new().map_response(boxed).layer(layers).service(router());
     let service = axum::ServiceExt::<Request>::into_make_service(service);
     let at = serve!(service);
-    Asker::new().is_guarded(at).await;
+    TestClient::new().is_guarded(at).await;
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn hyper_service_fn_serves_a_guarded_service() {
             tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
         }
     });
-    Asker::new().is_guarded(at).await;
+    TestClient::new().is_guarded(at).await;
 }
 
 const ORIGIN: HeaderValue = HeaderValue::from_static("https://app.example");
@@ -222,19 +222,19 @@ fn preflight() -> Request {
 #[tokio::test]
 async fn cors_outside_answers_preflights_and_marks_denials() {
     let app = router().layer(gateway()).layer(from_fn(authenticate)).layer(cors());
-    let (status, headers, _) = ask(&app, preflight()).await;
+    let (status, headers, _) = send(&app, preflight()).await;
     assert_eq!((status, &headers["access-control-allow-origin"]), (200, &ORIGIN));
     assert_eq!(headers["access-control-allow-headers"], "authorization");
     for (token, status) in [(Some("good"), 200), (Some("revoked"), 401), (None, 401)] {
         let mut request = request(Method::POST, "/", token);
         request.headers_mut().insert("origin", ORIGIN);
-        let (answered, headers, _) = ask(&app, request).await;
+        let (answered, headers, _) = send(&app, request).await;
         assert_eq!((answered, &headers["access-control-allow-origin"]), (status, &ORIGIN));
         assert_eq!(headers["access-control-expose-headers"], "www-authenticate,x-request-id");
     }
     // With CORS inside, the layer denies the preflight.
     let inside = router().layer(cors()).layer(gateway()).layer(from_fn(authenticate));
-    let (status, headers, _) = ask(&inside, preflight()).await;
+    let (status, headers, _) = send(&inside, preflight()).await;
     assert_eq!((status, headers.contains_key("access-control-allow-origin")), (401, false));
 }
 
@@ -247,7 +247,7 @@ async fn probes_are_answered_under_their_own_paths_only() {
         .nest_service("/internal", operations.clone())
         .fallback_service(operations);
     let at = serve!(app);
-    let asker = Asker::new();
+    let client = TestClient::new();
     for (path, status) in [
         ("/health", 200),
         ("/ready", 200),
@@ -259,9 +259,9 @@ async fn probes_are_answered_under_their_own_paths_only() {
         ("/orders", 404),
         ("/", 401),
     ] {
-        assert_eq!(asker.ask(Method::GET, at, path, "revoked").await.0, status, "{path}");
-        let (head, body) = asker.ask(Method::HEAD, at, path, "revoked").await;
+        assert_eq!(client.send(Method::GET, at, path, "revoked").await.0, status, "{path}");
+        let (head, body) = client.send(Method::HEAD, at, path, "revoked").await;
         assert_eq!((head, body.len()), (status, 0), "{path}");
     }
-    assert_eq!(asker.ask(Method::POST, at, "/ready", "revoked").await.0, 405);
+    assert_eq!(client.send(Method::POST, at, "/ready", "revoked").await.0, 405);
 }

@@ -202,7 +202,7 @@ fn denied<S: AsRef<str>>(
     why: NotAdmitted,
 ) -> RequestDenial {
     let rejection = match why {
-        NotAdmitted::Denied(denial) => RequestDenial::refused(denial)
+        NotAdmitted::Denied(denial) => RequestDenial::denied(denial)
             .after(revocations.take_enforcement_lag(claims, checks, now)),
         NotAdmitted::Unknown(unknown) => RequestDenial::unknown_state(unknown),
         NotAdmitted::NoRecord => return RequestDenialKind::MalformedClaims.into(),

@@ -44,7 +44,7 @@ impl<B> GuardedResponseBody<B> {
     }
 
     /// Creates a complete body of one chunk.
-    pub(crate) fn whole(chunk: Bytes) -> Self {
+    pub(crate) fn complete(chunk: Bytes) -> Self {
         let event = Some(chunk).filter(|chunk| !chunk.is_empty());
         Self::own(FinalFrames { event, end: End::Clean })
     }

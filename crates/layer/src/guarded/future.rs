@@ -111,12 +111,12 @@ where
                 },
                 KindProjection::Held { held } => match ready!(held.as_mut().poll(cx)) {
                     Ok(response) => {
-                        return Poll::Ready(Ok(response.map(GuardedResponseBody::whole)));
+                        return Poll::Ready(Ok(response.map(GuardedResponseBody::complete)));
                     }
                     Err(denial) => Kind::Denied { denial },
                 },
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::complete)));
                 }
                 KindProjection::Verifying { waiting } => {
                     let verified = match waiting {

@@ -112,11 +112,11 @@ impl Guard {
     ) -> Result<Option<RequestContext>, Box<Denial>> {
         let decided_on = result.iter().flatten().find_map(Admission::identity);
         if taken.is_some() || decided_on.is_some() {
-            self.mistakes.claims_came();
+            self.mistakes.record_claims();
         }
         let admission = match result {
             Ok(admission) => admission,
-            Err(rejection) => return self.refuse(request, *rejection, mandate, taken),
+            Err(rejection) => return self.deny_or_observe(request, *rejection, mandate, taken),
         };
         let admitted = admission.as_ref().map(Admission::admitted);
         if let Some(unknown) = admitted.and_then(|admitted| admitted.failed_open()) {
@@ -141,7 +141,7 @@ impl Guard {
 
     /// Denies the request. With `observe_only`, the request goes on, with the denial in its
     /// extensions.
-    fn refuse<B>(
+    fn deny_or_observe<B>(
         &self,
         request: &mut Request<B>,
         rejection: RequestDenial,

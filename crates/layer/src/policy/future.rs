@@ -80,7 +80,7 @@ where
                 KindProjection::Denied { response } => {
                     // A future that was ready is not polled again.
                     let Some(response) = response.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(response.map(GuardedResponseBody::whole)));
+                    return Poll::Ready(Ok(response.map(GuardedResponseBody::complete)));
                 }
                 KindProjection::Deciding { decision, waiting } => {
                     let decision = ready!(decision.as_mut().poll(cx));

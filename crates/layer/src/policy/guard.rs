@@ -72,7 +72,7 @@ impl Guard {
     fn input<B>(&self, request: &Request<B>) -> Result<PolicyInput, PolicyDenialKind> {
         let extensions = request.extensions();
         let admission = extensions.get::<Admission>().ok_or(PolicyDenialKind::NotAdmitted)?;
-        self.mistakes.admission_came();
+        self.mistakes.record_admission();
         if !admission.is_by(self.policies.revocations()) {
             return Err(PolicyDenialKind::OtherState);
         }
@@ -135,7 +135,7 @@ impl Guard {
 impl Mistakes {
     /// Notes that a gateway admitted a request, so the layers are in the right order. Later
     /// requests without an admission, such as anonymous ones, are then no sign of a mistake.
-    fn admission_came(&self) {
+    fn record_admission(&self) {
         // Read first: the requests of all threads share it.
         if !self.admitted.load(Ordering::Relaxed) {
             self.admitted.store(true, Ordering::Relaxed);

@@ -77,9 +77,9 @@ impl World {
         self.sign(&self.claims())
     }
 
-    fn apply(&self, notice: MessageBuilder) {
-        let stream = notice.stream();
-        let fields = notice.into_fields(None, std::time::SystemTime::now());
+    fn apply(&self, builder: MessageBuilder) {
+        let stream = builder.stream();
+        let fields = builder.into_fields(None, std::time::SystemTime::now());
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         let message = Message::new(stream, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
@@ -128,7 +128,7 @@ fn kind(response: &Response<Bytes>) -> Option<RequestDenialKind> {
     response.extensions().get::<RequestDenial>().map(RequestDenial::kind)
 }
 
-fn said(response: &Response<Bytes>) -> (u16, String) {
+fn status_and_error(response: &Response<Bytes>) -> (u16, String) {
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(body["requestId"], "req-1");
     assert!(body["error_hint"].is_string(), "{body}");
@@ -201,7 +201,7 @@ async fn each_revocation_has_its_answer_with_and_without_cache() {
             "delegation_stale",
         ),
     ];
-    for (way, notice, reason, code) in cases {
+    for (way, builder, reason, code) in cases {
         for seen_before in [false, true] {
             let world = World::new().await;
             let token = world.good();
@@ -209,10 +209,10 @@ async fn each_revocation_has_its_answer_with_and_without_cache() {
                 assert_eq!(send(&world.layer(), Some(&token)).await.status(), 200);
                 assert!(world.verifier.cached(&token).is_some());
             }
-            world.apply(notice.clone());
+            world.apply(builder.clone());
             let response = send(&world.layer(), Some(&token)).await;
             assert_eq!(kind(&response), Some(reason), "{way}");
-            assert_eq!(said(&response), (401, code.to_owned()), "{way}");
+            assert_eq!(status_and_error(&response), (401, code.to_owned()), "{way}");
         }
     }
 }
@@ -227,7 +227,7 @@ async fn invalidated_keys_end_mandates_verified_with_them() {
     world.apply(MessageBuilder::keys(ZONE));
     let response = send(&world.layer(), Some(&token)).await;
     assert_eq!(kind(&response), Some(RequestDenialKind::KeysUnavailable));
-    assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
+    assert_eq!(status_and_error(&response), (503, "sts_unavailable".to_owned()));
     assert!(response.headers().contains_key("retry-after"));
 }
 
@@ -238,7 +238,7 @@ async fn outage_never_looks_like_revoked_session() {
     let layer = ResourceLayer::new(verifier(&world.issuer, &unproven, Use::Resource));
     let response = send(&layer, Some(&world.good())).await;
     assert_eq!(kind(&response), Some(RequestDenialKind::Unknown));
-    assert_eq!(said(&response), (503, "sts_unavailable".to_owned()));
+    assert_eq!(status_and_error(&response), (503, "sts_unavailable".to_owned()));
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn each_unmet_requirement_has_its_code() {
     ];
     for (layer, claims, code, unmet) in cases {
         let response = send(&layer, Some(&world.sign(&claims))).await;
-        assert_eq!(said(&response), (403, code.to_owned()));
+        assert_eq!(status_and_error(&response), (403, code.to_owned()));
         let rejection = response.extensions().get::<RequestDenial>().unwrap();
         assert_eq!(rejection.unmet(), Some(unmet));
     }
@@ -354,16 +354,16 @@ async fn answer_403_challenges_with_required_scope() {
 async fn each_invalid_mandate_has_its_code() {
     let world = World::new().await;
     let response = send(&world.layer(), None).await;
-    assert_eq!(said(&response), (401, "missing_token".to_owned()));
+    assert_eq!(status_and_error(&response), (401, "missing_token".to_owned()));
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
     let mut other = world.claims();
     other["zone_id"] = json!("z-2");
     let layer = world.layer();
     let unverified = send(&layer, Some(&world.sign(&other))).await;
-    assert_eq!(said(&unverified), (401, "invalid_token".to_owned()), "no key is fetched for it");
+    assert_eq!(status_and_error(&unverified), (401, "invalid_token".to_owned()), "no key is fetched for it");
     assert_eq!(send(&layer, Some(&world.good())).await.status(), 200);
     let response = send(&layer, Some(&world.sign(&other))).await;
-    assert_eq!(said(&response), (401, "invalid_zone".to_owned()));
+    assert_eq!(status_and_error(&response), (401, "invalid_zone".to_owned()));
     for (name, value, why) in [
         ("aud", json!("x"), InvalidMandate::Audience),
         ("use", json!("gateway"), InvalidMandate::Use),
@@ -374,7 +374,7 @@ async fn each_invalid_mandate_has_its_code() {
         let mut claims = world.claims();
         claims[name] = value;
         let response = send(&world.layer(), Some(&world.sign(&claims))).await;
-        assert_eq!(said(&response), (401, "invalid_token".to_owned()));
+        assert_eq!(status_and_error(&response), (401, "invalid_token".to_owned()));
         assert_eq!(response.extensions().get::<RequestDenial>().unwrap().invalid(), Some(why));
         let expected = match why {
             InvalidMandate::Expired => RequestDenialKind::Expired,

@@ -22,19 +22,19 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
         Untouched { #[pin] body: B },
-        Replayed { whole: Whole },
+        Replayed { buffered: BufferedBody },
     }
 }
 
 /// A body that was read, in one buffer. Its memory depends on the number of bytes, not on the
 /// number of frames.
 #[derive(Debug, Default)]
-pub(super) struct Whole {
+pub(super) struct BufferedBody {
     pub(super) data: BytesMut,
     pub(super) trailers: Option<HeaderMap>,
 }
 
-impl Whole {
+impl BufferedBody {
     fn next(&mut self) -> Option<Frame<Bytes>> {
         if self.data.is_empty() {
             return self.trailers.take().map(Frame::trailers);
@@ -48,8 +48,8 @@ impl<B> StsBody<B> {
         Self { kind: Kind::Untouched { body } }
     }
 
-    pub(super) const fn replayed(whole: Whole) -> Self {
-        Self { kind: Kind::Replayed { whole } }
+    pub(super) const fn replayed(buffered: BufferedBody) -> Self {
+        Self { kind: Kind::Replayed { buffered } }
     }
 }
 
@@ -63,21 +63,21 @@ impl<B: Body<Data = Bytes>> Body for StsBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Untouched { body } => body.poll_frame(cx),
-            KindProjection::Replayed { whole } => Poll::Ready(whole.next().map(Ok)),
+            KindProjection::Replayed { buffered } => Poll::Ready(buffered.next().map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Untouched { body } => body.is_end_stream(),
-            Kind::Replayed { whole } => whole.data.is_empty() && whole.trailers.is_none(),
+            Kind::Replayed { buffered } => buffered.data.is_empty() && buffered.trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Untouched { body } => body.size_hint(),
-            Kind::Replayed { whole } => SizeHint::with_exact(whole.data.len() as u64),
+            Kind::Replayed { buffered } => SizeHint::with_exact(buffered.data.len() as u64),
         }
     }
 }

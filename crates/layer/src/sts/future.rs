@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use super::body::Whole;
+use super::body::BufferedBody;
 use super::guard::Guard;
 use crate::answer::Denial;
 use crate::limits::MAX_FORM;
@@ -43,7 +43,7 @@ pin_project! {
             body: B,
             #[pin]
             deadline: Sleep,
-            read: Whole,
+            read: BufferedBody,
             rest: Option<Rest<S>>,
         },
     }
@@ -68,7 +68,7 @@ impl<S: Service<Request<StsBody<B>>>, B> StsFuture<S, B> {
     pub(super) fn reading(parts: Parts, body: B, inner: S, guard: Arc<Guard>) -> Self {
         let deadline = sleep(guard.deadline);
         let rest = Some(Rest { parts, inner, guard });
-        Self { kind: Kind::Reading { body, deadline, read: Whole::default(), rest } }
+        Self { kind: Kind::Reading { body, deadline, read: BufferedBody::default(), rest } }
     }
 }
 
@@ -90,11 +90,11 @@ where
                     );
                 }
                 KindProjection::Denied { denial } => {
-                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::whole)));
+                    return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::complete)));
                 }
                 KindProjection::Reading { body, deadline, read, rest } => {
-                    let whole = match collect(body, read, cx) {
-                        Poll::Ready(whole) => whole,
+                    let outcome = match collect(body, read, cx) {
+                        Poll::Ready(outcome) => outcome,
                         Poll::Pending => {
                             ready!(deadline.poll(cx));
                             Err(RequestDenialKind::StalledBody)
@@ -104,7 +104,7 @@ where
                     let Some(Rest { parts, mut inner, guard }) = rest.take() else {
                         return Poll::Pending;
                     };
-                    match guard.authorize(&parts.headers, whole.map(|()| &*read.data)) {
+                    match guard.authorize(&parts.headers, outcome.map(|()| &*read.data)) {
                         Ok(()) => {
                             let body = StsBody::replayed(std::mem::take(read));
                             let request = Request::from_parts(parts, body);
@@ -122,7 +122,7 @@ where
 /// Reads to the end of the body or to the limit.
 fn collect<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
-    read: &mut Whole,
+    read: &mut BufferedBody,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), RequestDenialKind>> {
     loop {

@@ -78,11 +78,11 @@ impl Guard {
         body: Result<&[u8], RequestDenialKind>,
     ) -> Result<(), Denial> {
         body.map_err(RequestDenial::from)
-            .and_then(|body| self.ask(&Authority::of(body)?))
+            .and_then(|body| self.check_anchors_and_token(&Authority::of(body)?))
             .map_err(|rejection| self.deny(rejection, headers))
     }
 
-    fn ask(&self, authority: &Authority) -> Result<(), RequestDenial> {
+    fn check_anchors_and_token(&self, authority: &Authority) -> Result<(), RequestDenial> {
         for (anchor, id) in authority.ids() {
             // The field names the current authority, not that of an older token. A suspension that
             // has ended does not count, so the claims have the latest `iat`.

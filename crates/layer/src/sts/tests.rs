@@ -31,9 +31,9 @@ fn fresh() -> RevocationsWriter {
     revocations
 }
 
-fn apply(revocations: &RevocationsWriter, notice: MessageBuilder) {
-    let stream = notice.stream();
-    let fields = notice.into_fields(None, std::time::SystemTime::now());
+fn apply(revocations: &RevocationsWriter, builder: MessageBuilder) {
+    let stream = builder.stream();
+    let fields = builder.into_fields(None, std::time::SystemTime::now());
     let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let message = Message::new(stream, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
@@ -52,11 +52,11 @@ fn revoked() -> RevocationsWriter {
 /// The denial that the client got, or the body that the STS got.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    Refused(RequestDenialKind, u16),
-    Passed(Bytes),
+    Denied(RequestDenialKind, u16),
+    Forwarded(Bytes),
 }
 
-use Outcome::Passed;
+use Outcome::Forwarded;
 
 async fn send<B>(layer: &StsLayer, request: Request<B>) -> Outcome
 where
@@ -79,9 +79,9 @@ where
         (Some(rejection), None) => {
             let status = response.status().as_u16();
             assert!(response.headers()["content-type"] == "application/json");
-            Outcome::Refused(rejection.kind(), status)
+            Outcome::Denied(rejection.kind(), status)
         }
-        (None, Some(body)) => Passed(body),
+        (None, Some(body)) => Forwarded(body),
         other => panic!("{other:?}"),
     }
 }
@@ -91,12 +91,12 @@ fn post(body: &str) -> Request<Full<Bytes>> {
     Request::post("/oauth/2/token").header("content-type", FORM).body(body).unwrap()
 }
 
-async fn ask(body: &str) -> Outcome {
+async fn send_form(body: &str) -> Outcome {
     send(&StsLayer::new(revoked().reader()), post(body)).await
 }
 
-fn refused(kind: RequestDenialKind, status: u16) -> Outcome {
-    Outcome::Refused(kind, status)
+fn denied(kind: RequestDenialKind, status: u16) -> Outcome {
+    Outcome::Denied(kind, status)
 }
 
 fn token(payload: &str) -> String {
@@ -117,7 +117,7 @@ async fn finds_revoked_authority_in_each_of_four_fields() {
         "grant_type=a%3Ab&session_id=ar-1&scope=x+y".into(),
         "session_id=ar-2&agent_session_id=gs-1".into(),
     ] {
-        assert_eq!(ask(&body).await, refused(Revoked, 401), "{body}");
+        assert_eq!(send_form(&body).await, denied(Revoked, 401), "{body}");
     }
 }
 
@@ -141,12 +141,12 @@ fn log_names_claim_of_revoked_anchor() {
         ),
     ] {
         let log = logged(|| {
-            assert_eq!(runtime.block_on(ask(&body)), refused(Revoked, 401), "{body}");
+            assert_eq!(runtime.block_on(send_form(&body)), denied(Revoked, 401), "{body}");
         });
         assert!(log.contains(&format!(" anchor={anchor} ")), "{body}: {log}");
         // The request's own id is random, and may contain one of these.
-        let words = log.split_whitespace().filter(|word| !word.starts_with("request_id="));
-        let shown: String = words.map(str::to_lowercase).collect();
+        let fields = log.split_whitespace().filter(|field| !field.starts_with("request_id="));
+        let shown: String = fields.map(str::to_lowercase).collect();
         assert!(["ar-1", "gs-1", "de-1"].iter().all(|id| !shown.contains(id)), "{body}: {log}");
     }
 }
@@ -162,7 +162,7 @@ async fn passes_other_authority_with_unchanged_body() {
         // In other fields, this layer checks only that the escapes are complete.
         "client_secret=%FF%fe&x=1&x=2&%C3%A4=%C3%A4".into(),
     ] {
-        assert_eq!(ask(&body).await, Passed(Bytes::from(body)));
+        assert_eq!(send_form(&body).await, Forwarded(Bytes::from(body)));
     }
 }
 
@@ -170,18 +170,18 @@ async fn passes_other_authority_with_unchanged_body() {
 async fn ignores_only_identity_tokens() {
     let id = "urn:ietf:params:oauth:token-type:id_token";
     let foreign = format!("subject_token=not.a.mandate&subject_token_type={id}");
-    assert!(matches!(ask(&foreign).await, Passed(_)));
+    assert!(matches!(send_form(&foreign).await, Forwarded(_)));
     let escaped = foreign.replace(':', "%3A");
-    assert!(matches!(ask(&escaped).await, Passed(_)));
+    assert!(matches!(send_form(&escaped).await, Forwarded(_)));
     let mandate = token(r#"{"sid":"ar-1","iat":1,"exp":2}"#);
     for other in ["urn:ietf:params:oauth:token-type:access_token", "id_token", "ID_TOKEN", ""] {
         let body = format!("subject_token={mandate}&subject_token_type={other}");
-        assert_eq!(ask(&body).await, refused(Revoked, 401), "{other}");
+        assert_eq!(send_form(&body).await, denied(Revoked, 401), "{other}");
     }
     let twice = format!("subject_token={mandate}&subject_token_type={id}&subject_token_type=x");
-    assert_eq!(ask(&twice).await, refused(RepeatedField, 400));
+    assert_eq!(send_form(&twice).await, denied(RepeatedField, 400));
     let named = format!("session_id=ar-1&{foreign}");
-    assert_eq!(ask(&named).await, refused(Revoked, 401), "the other fields still count");
+    assert_eq!(send_form(&named).await, denied(Revoked, 401), "the other fields still count");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn no_spelling_hides_a_revoked_id() {
         "session_id=%7B0198b0c2-7d10-7a11-8f00-00000000abcd%7D",
         "session_id=AR-1",
     ] {
-        assert_eq!(ask(body).await, refused(Revoked, 401), "{body}");
+        assert_eq!(send_form(body).await, denied(Revoked, 401), "{body}");
     }
 }
 
@@ -213,7 +213,7 @@ async fn denies_forms_with_two_readings() {
         "agent_session_id=a&agent_session_id=b",
         "delegation_edge_id=a&delegation_edge_id=b",
     ] {
-        assert_eq!(ask(body).await, refused(RepeatedField, 400), "{body}");
+        assert_eq!(send_form(body).await, denied(RepeatedField, 400), "{body}");
     }
     for body in [
         "session_id=ar-1%20",
@@ -236,7 +236,7 @@ async fn denies_forms_with_two_readings() {
         "\u{feff}session_id=ar-1",
         "session_id=\u{e4}",
     ] {
-        assert_eq!(ask(body).await, refused(MalformedForm, 400), "{body:?}");
+        assert_eq!(send_form(body).await, denied(MalformedForm, 400), "{body:?}");
     }
 }
 
@@ -248,7 +248,7 @@ async fn denies_subject_token_that_is_no_mandate() {
         (token(r#"{"sid":"ar-2","sid":"ar-1","iat":1,"exp":2}"#), MalformedClaims),
     ];
     for (subject, kind) in cases {
-        assert_eq!(ask(&format!("subject_token={subject}")).await, refused(kind, 400));
+        assert_eq!(send_form(&format!("subject_token={subject}")).await, denied(kind, 400));
     }
 }
 
@@ -272,7 +272,7 @@ async fn reads_only_uncompressed_utf8_forms() {
         "application/x-www-form-urlencoded;",
     ] {
         let request = with("content-type", &[good]);
-        assert_eq!(send(&layer, request).await, refused(Revoked, 401), "{good}");
+        assert_eq!(send(&layer, request).await, denied(Revoked, 401), "{good}");
     }
     for bad in [
         &[][..],
@@ -286,11 +286,11 @@ async fn reads_only_uncompressed_utf8_forms() {
         &[FORM, FORM],
     ] {
         let request = with("content-type", bad);
-        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{bad:?}");
+        assert_eq!(send(&layer, request).await, denied(UnsupportedBody, 415), "{bad:?}");
     }
     let request = with("content-encoding", &["gzip"]);
-    assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415));
-    assert_eq!(send(&layer, with("content-encoding", &["identity"])).await, refused(Revoked, 401));
+    assert_eq!(send(&layer, request).await, denied(UnsupportedBody, 415));
+    assert_eq!(send(&layer, with("content-encoding", &["identity"])).await, denied(Revoked, 401));
 }
 
 type Chunk = Result<Frame<Bytes>, &'static str>;
@@ -315,12 +315,12 @@ async fn reads_body_of_many_chunks() {
     for size in 1..8 {
         let frames = chunks("x=1&session_id=ar-1", size);
         let request = streamed(stream::iter(frames));
-        assert_eq!(send(&layer, request).await, refused(Revoked, 401));
+        assert_eq!(send(&layer, request).await, denied(Revoked, 401));
         let mut frames = chunks("session_id=ar-2", size);
         frames.insert(1, Ok(Frame::data(Bytes::new())));
         frames.push(Ok(Frame::trailers(HeaderMap::new())));
         let outcome = send(&layer, streamed(stream::iter(frames))).await;
-        assert_eq!(outcome, Passed("session_id=ar-2".into()));
+        assert_eq!(outcome, Forwarded("session_id=ar-2".into()));
     }
 }
 
@@ -328,14 +328,14 @@ async fn reads_body_of_many_chunks() {
 async fn accepts_body_of_64_kib_and_not_one_byte_more() {
     let layer = StsLayer::new(revoked().reader());
     let fits = format!("x={}", "a".repeat(65_534));
-    assert_eq!(send(&layer, post(&fits)).await, Passed(fits.clone().into()));
+    assert_eq!(send(&layer, post(&fits)).await, Forwarded(fits.clone().into()));
     let long = format!("{fits}a");
-    assert_eq!(send(&layer, post(&long)).await, refused(OversizedBody, 413));
+    assert_eq!(send(&layer, post(&long)).await, denied(OversizedBody, 413));
     let endless = stream::iter(std::iter::repeat_with(|| Ok(Frame::data("aaaa".into()))));
-    assert_eq!(send(&layer, streamed(endless)).await, refused(OversizedBody, 413));
+    assert_eq!(send(&layer, streamed(endless)).await, denied(OversizedBody, 413));
     let mut announced = post("session_id=ar-2");
     announced.headers_mut().insert("content-length", "65537".parse().unwrap());
-    assert_eq!(send(&layer, announced).await, refused(OversizedBody, 413));
+    assert_eq!(send(&layer, announced).await, denied(OversizedBody, 413));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn memory_depends_on_bytes_not_on_chunks() {
     let bytes = form.map(|byte| Ok(Frame::data(Bytes::copy_from_slice(&[byte]))));
     let used = allocation_counter::measure(|| {
         let sent = runtime.block_on(send(&layer, streamed(stream::iter(bytes))));
-        assert!(matches!(sent, Passed(body) if body.len() == length));
+        assert!(matches!(sent, Forwarded(body) if body.len() == length));
     });
     assert!(used.bytes_max < 8 * length as u64, "{used:?}");
 }
@@ -358,13 +358,13 @@ async fn denies_body_that_stalls_or_ends_early() {
     let layer = StsLayer::new(revoked().reader()).with_body_deadline(Duration::from_secs(10));
     let frames = chunks("session_id=ar-2", 4).into_iter();
     let stalled = futures_util::StreamExt::chain(stream::iter(frames), stream::pending());
-    assert_eq!(send(&layer, streamed(stalled)).await, refused(StalledBody, 408));
+    assert_eq!(send(&layer, streamed(stalled)).await, denied(StalledBody, 408));
     let broken = vec![Ok(Frame::data("session_id=ar-2".into())), Err("reset")];
-    assert_eq!(send(&layer, streamed(stream::iter(broken))).await, refused(BrokenBody, 400));
+    assert_eq!(send(&layer, streamed(stream::iter(broken))).await, denied(BrokenBody, 400));
 }
 
 /// Returns a request with one content type, or none.
-fn typed(path: &str, content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
+fn request_of_type(path: &str, content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
     let mut request = Request::post(path).body(Full::<Bytes>::from(body)).unwrap();
     if !content_type.is_empty() {
         request.headers_mut().insert("content-type", content_type.parse().unwrap());
@@ -377,51 +377,51 @@ async fn passes_other_methods_and_bodies_unchanged() {
     let layer = StsLayer::new(revoked().reader());
     let body = "session_id=ar-1&session_id=ar-1";
     for (method, path) in [("PUT", "/oauth/2/token"), ("GET", "/oauth/2/token"), ("PUT", "/x")] {
-        let mut request = typed(path, FORM, body);
+        let mut request = request_of_type(path, FORM, body);
         *request.method_mut() = method.parse().unwrap();
-        assert_eq!(send(&layer, request).await, Passed(body.into()));
+        assert_eq!(send(&layer, request).await, Forwarded(body.into()));
     }
     for content_type in ["application/json", "text/plain", "application/grpc+proto; x"] {
         for path in ["/oauth/2/introspect", "/oauth/2/token/other", "/api?a=b"] {
-            assert_eq!(send(&layer, typed(path, content_type, body)).await, Passed(body.into()));
+            assert_eq!(send(&layer, request_of_type(path, content_type, body)).await, Forwarded(body.into()));
         }
     }
-    assert_eq!(send(&layer, typed("/logout", "", "")).await, Passed("".into()), "no body at all");
+    assert_eq!(send(&layer, request_of_type("/logout", "", "")).await, Forwarded("".into()), "no body at all");
 }
 
 #[tokio::test]
 async fn reads_forms_at_every_path() {
     let layer = StsLayer::new(revoked().reader());
     for path in ["/token", "/exchange", "/", "/sts/oauth/2/token", "/oauth/2/token/other"] {
-        let revoked = typed(path, FORM, "session_id=ar-1");
-        assert_eq!(send(&layer, revoked).await, refused(Revoked, 401), "{path}");
-        let twice = typed(path, FORM, "session_id=ar-2&session_id=ar-1");
-        assert_eq!(send(&layer, twice).await, refused(RepeatedField, 400), "{path}");
-        let other = typed(path, FORM, "session_id=ar-2&token=x&token=y");
-        assert!(matches!(send(&layer, other).await, Passed(_)), "{path}");
+        let revoked = request_of_type(path, FORM, "session_id=ar-1");
+        assert_eq!(send(&layer, revoked).await, denied(Revoked, 401), "{path}");
+        let twice = request_of_type(path, FORM, "session_id=ar-2&session_id=ar-1");
+        assert_eq!(send(&layer, twice).await, denied(RepeatedField, 400), "{path}");
+        let other = request_of_type(path, FORM, "session_id=ar-2&token=x&token=y");
+        assert!(matches!(send(&layer, other).await, Forwarded(_)), "{path}");
     }
 }
 
 #[tokio::test]
 async fn denies_bodies_that_may_be_forms_at_every_path() {
     let layer = StsLayer::new(revoked().reader());
-    let mut several = typed("/exchange", FORM, "session_id=ar-1");
+    let mut several = request_of_type("/exchange", FORM, "session_id=ar-1");
     several.headers_mut().append("content-type", "application/json".parse().unwrap());
     for request in [
         several,
-        typed("/exchange", "", "session_id=ar-1"),
-        typed("/exchange", "multipart/form-data; boundary=x", "--x"),
-        typed(
+        request_of_type("/exchange", "", "session_id=ar-1"),
+        request_of_type("/exchange", "multipart/form-data; boundary=x", "--x"),
+        request_of_type(
             "/exchange",
             "application/x-www-form-urlencoded, application/json",
             "session_id=ar-1",
         ),
-        typed("/exchange", "application/x-www-form-urlencoded; charset=utf-7", "session_id=ar-1"),
-        typed("/exchange", "json", "{}"),
-        typed("/exchange", "/", "{}"),
+        request_of_type("/exchange", "application/x-www-form-urlencoded; charset=utf-7", "session_id=ar-1"),
+        request_of_type("/exchange", "json", "{}"),
+        request_of_type("/exchange", "/", "{}"),
     ] {
         let shown = format!("{:?}", request.headers());
-        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{shown}");
+        assert_eq!(send(&layer, request).await, denied(UnsupportedBody, 415), "{shown}");
     }
 }
 
@@ -429,14 +429,14 @@ async fn denies_bodies_that_may_be_forms_at_every_path() {
 async fn accepts_only_forms_at_token_endpoint_in_any_nest() {
     let layer = StsLayer::new(revoked().reader());
     for path in ["/oauth/2/token", "/2/token", "/token", "/", "/sts/oauth/2/token", "/%74oken/"] {
-        let request = typed(path, "application/json", "{}");
-        assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415), "{path}");
+        let request = request_of_type(path, "application/json", "{}");
+        assert_eq!(send(&layer, request).await, denied(UnsupportedBody, 415), "{path}");
     }
     let layer = layer.with_path("/exchange");
-    let request = typed("/sts/exchange", "application/json", "{}");
-    assert_eq!(send(&layer, request).await, refused(UnsupportedBody, 415));
-    let request = typed("/oauth/2/token", "application/json", "{}");
-    assert_eq!(send(&layer, request).await, Passed("{}".into()));
+    let request = request_of_type("/sts/exchange", "application/json", "{}");
+    assert_eq!(send(&layer, request).await, denied(UnsupportedBody, 415));
+    let request = request_of_type("/oauth/2/token", "application/json", "{}");
+    assert_eq!(send(&layer, request).await, Forwarded("{}".into()));
 }
 
 #[tokio::test]
@@ -452,7 +452,7 @@ async fn no_spelling_of_the_path_goes_around_the_layer() {
     ] {
         let mut request = post("session_id=ar-1");
         *request.uri_mut() = path.parse().unwrap();
-        assert_eq!(send(&layer, request).await, refused(Revoked, 401), "{path}");
+        assert_eq!(send(&layer, request).await, denied(Revoked, 401), "{path}");
     }
 }
 
@@ -462,7 +462,7 @@ async fn denies_query_in_addition_to_body() {
     for path in ["/oauth/2/token?session_id=ar-1", "/oauth/2/token?x", "/oauth/2/token/?a=b"] {
         let mut request = post("session_id=ar-2");
         *request.uri_mut() = path.parse().unwrap();
-        assert_eq!(send(&layer, request).await, refused(QueryParameters, 400), "{path}");
+        assert_eq!(send(&layer, request).await, denied(QueryParameters, 400), "{path}");
     }
 }
 
@@ -473,14 +473,14 @@ async fn denies_every_named_authority_while_state_is_unknown() {
     let layer = StsLayer::new(revocations.reader());
     let body =
         format!("session_id=ar-2&subject_token={}", token(r#"{"sid":"ar-2","iat":1,"exp":2}"#));
-    assert!(matches!(send(&layer, post(&body)).await, Passed(_)), "the horizon does not apply");
+    assert!(matches!(send(&layer, post(&body)).await, Forwarded(_)), "the horizon does not apply");
     let unproven = RevocationsWriter::new(Options::default());
     apply(&unproven, MessageBuilder::revoke("z-1", "operator").session("ar-1"));
     let layer = StsLayer::new(unproven.reader());
-    assert_eq!(send(&layer, post("session_id=ar-2")).await, refused(Unknown, 503));
-    assert_eq!(send(&layer, post("session_id=ar-1")).await, refused(Revoked, 401));
+    assert_eq!(send(&layer, post("session_id=ar-2")).await, denied(Unknown, 503));
+    assert_eq!(send(&layer, post("session_id=ar-1")).await, denied(Revoked, 401));
     let bare = send(&layer, post("grant_type=client_credentials")).await;
-    assert!(matches!(bare, Passed(_)), "it names no authority");
+    assert!(matches!(bare, Forwarded(_)), "it names no authority");
 }
 
 #[tokio::test]
@@ -492,8 +492,8 @@ async fn leaves_lifetime_of_subject_token_to_sts() {
         let body = |sid: &str| {
             format!("subject_token={}", token(&format!(r#"{{"sid":"{sid}",{times}}}"#)))
         };
-        assert!(matches!(ask(&body("ar-2")).await, Passed(_)), "{times}");
-        assert_eq!(ask(&body("ar-1")).await, refused(Revoked, 401), "{times}");
+        assert!(matches!(send_form(&body("ar-2")).await, Forwarded(_)), "{times}");
+        assert_eq!(send_form(&body("ar-1")).await, denied(Revoked, 401), "{times}");
     }
 }
 
@@ -503,11 +503,11 @@ async fn suspended_session_gets_no_token_until_resumed() {
     let layer = StsLayer::new(revocations.reader());
     let at = |text: &str| OccurredAt::parse(text).unwrap();
     apply(&revocations, MessageBuilder::suspend("z-1", "gs-2", at("2026-11-20T10:00:00.000Z")));
-    assert_eq!(send(&layer, post("agent_session_id=gs-2")).await, refused(Suspended, 401));
+    assert_eq!(send(&layer, post("agent_session_id=gs-2")).await, denied(Suspended, 401));
     std::thread::sleep(Duration::from_millis(5));
     apply(&revocations, MessageBuilder::resume("z-1", "gs-2", at("2026-11-20T10:05:00.000Z")));
-    assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Passed(_)));
+    assert!(matches!(send(&layer, post("agent_session_id=gs-2")).await, Forwarded(_)));
     let old = token(r#"{"sid":"ar-2","agent_session_id":"gs-2","iat":1,"exp":2}"#);
     let request = post(&format!("subject_token={old}"));
-    assert_eq!(send(&layer, request).await, refused(Suspended, 401), "the old token is denied");
+    assert_eq!(send(&layer, request).await, denied(Suspended, 401), "the old token is denied");
 }

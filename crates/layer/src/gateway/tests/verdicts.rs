@@ -125,7 +125,7 @@ fn denies_token_before_horizon_and_admits_newer_one() {
 fn denies_expired_overlong_and_early_tokens() {
     let (revocations, _) = fresh();
     let layer = GatewayLayer::new(revocations.reader()).fail_open_unknown();
-    for (iat, exp, kind, words) in [
+    for (iat, exp, kind, description) in [
         (0, 3_600, Expired, "token expired"),
         (NOW - 3_600, NOW - 60, Expired, "token expired"),
         (NOW, NOW + 7 * 86_400, LifetimeTooLong, "token lives longer than 60 minutes"),
@@ -139,7 +139,7 @@ fn denies_expired_overlong_and_early_tokens() {
             let outcome = send(&layer, request);
             assert_eq!((outcome.denied(), outcome.status()), (kind, 401));
             let challenge = outcome.header("www-authenticate").unwrap();
-            let expected = format!(r#"Bearer error="invalid_token", error_description="{words}""#);
+            let expected = format!(r#"Bearer error="invalid_token", error_description="{description}""#);
             assert_eq!(challenge, expected);
         }
     }
@@ -156,9 +156,9 @@ fn stale_delegation_has_its_own_reason() {
     let mut checks = Checks::default();
     checks.delegation_epoch = true;
     let Verdict::Denied(denial) = revocations.decide(&claims, &checks, revocations.now()) else {
-        panic!("a stale delegation was not refused");
+        panic!("a stale delegation was not denied");
     };
-    assert_eq!(RequestDenial::refused(denial).kind(), DelegationStale);
+    assert_eq!(RequestDenial::denied(denial).kind(), DelegationStale);
     // The gateway does not check the epoch.
     assert!(
         send(&GatewayLayer::new(revocations.reader()), with_claims(claims)).admitted().is_some()

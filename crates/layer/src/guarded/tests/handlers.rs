@@ -44,7 +44,7 @@ fn drops_waiting_handler_and_answers_client() {
         .unwrap()
         .block_on(async { response.into_body().collect().await.unwrap().to_bytes() });
     assert!(String::from_utf8_lossy(&body).contains("session revoked"));
-    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Handler)]);
     assert_eq!(scene.revocations.running(), 0);
 }
 
@@ -127,18 +127,18 @@ fn answers_later(
     cutting: CutOptions,
     from_inside: bool,
 ) -> (tokio::sync::oneshot::Sender<()>, Task<impl Future<Output = Response<Bytes>>>) {
-    let (answer, told) = tokio::sync::oneshot::channel();
-    let told = Arc::new(Mutex::new(Some(told)));
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let answered = Arc::new(Mutex::new(Some(answered)));
     let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
     let mut service =
         layer.layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
-            let told = told.lock().unwrap().take().unwrap();
+            let answered = answered.lock().unwrap().take().unwrap();
             let signal = request.extensions().get::<Admission>().unwrap().revoked();
             async move {
                 if from_inside {
                     signal.insecure_let_handler_finish();
                 }
-                told.await.unwrap();
+                answered.await.unwrap();
                 Ok::<_, Infallible>(Response::new(Full::from("the answer")))
             }
         }));
@@ -163,13 +163,13 @@ fn lets_handler_finish_and_withholds_its_answer() {
         assert!(call.poll().is_pending());
         scene.revoke();
         assert!(call.poll().is_pending());
-        assert_eq!(scene.told(), []);
+        assert_eq!(scene.reports(), []);
         answer.send(()).unwrap();
         assert!(call.woken() > 0);
         let Poll::Ready(response) = call.poll() else { panic!("it still waits") };
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(!response.body().windows(6).any(|word| word == b"answer"));
-        assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+        assert_eq!(scene.reports(), [("revoked", CutPoint::Handler)]);
     }
 }
 
@@ -204,7 +204,7 @@ fn signal_informs_task_of_handler() {
     assert_eq!(task.woken(), 1);
     let Poll::Ready(cut) = task.poll() else { panic!("the signal is pending") };
     assert_eq!(cut.label(), "revoked");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Signal)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Signal)]);
 }
 
 #[test]

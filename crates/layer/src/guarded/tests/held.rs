@@ -8,7 +8,7 @@ use crate::{RequestDenial, RequestDenialKind};
 type Answer = Result<Response<GuardedResponseBody<Script>>, Infallible>;
 
 /// Sends an HTTP/1.0 request through `layer`. Returns its future, and the script of the response.
-fn ask(
+fn start_call(
     layer: &GatewayLayer,
     content_type: &'static str,
 ) -> (Task<impl Future<Output = Answer> + use<>>, Script) {
@@ -36,10 +36,10 @@ const UNSUPPORTED: (u16, RequestDenialKind) = (505, RequestDenialKind::Unsupport
 #[tokio::test]
 async fn sends_finished_response_with_its_length() {
     let scene = Scene::new();
-    let (mut call, script) = ask(&scene.layer(), TEXT);
-    script.say("a");
+    let (mut call, script) = start_call(&scene.layer(), TEXT);
+    script.send("a");
     assert!(call.poll().is_pending());
-    script.say("bc");
+    script.send("bc");
     script.push(Frame::trailers(HeaderMap::new())).end();
     assert_eq!(call.woken(), 1);
     let Poll::Ready(Ok(response)) = call.poll() else { panic!("the future is pending") };
@@ -56,41 +56,41 @@ async fn sends_finished_response_with_its_length() {
 #[tokio::test]
 async fn denies_held_response_that_is_cut() {
     let scene = Scene::new();
-    let (mut call, script) = ask(&scene.layer(), TEXT);
-    script.say("a");
+    let (mut call, script) = start_call(&scene.layer(), TEXT);
+    script.send("a");
     assert!(call.poll().is_pending());
     scene.revoke();
     assert_eq!(call.woken(), 1);
-    script.say("b").end();
+    script.send("b").end();
     assert_eq!(denied(call.poll()), (401, RequestDenialKind::Revoked));
-    assert_eq!(scene.told(), [("revoked", CutPoint::Handler)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Handler)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn denies_response_that_does_not_end() {
     let scene = Scene::new();
-    let (mut call, script) = ask(&scene.layer(), TEXT);
-    script.say("a");
+    let (mut call, script) = start_call(&scene.layer(), TEXT);
+    script.send("a");
     assert!(call.poll().is_pending());
     tokio::time::advance(std::time::Duration::from_secs(11)).await;
     assert_eq!(denied(call.poll()), UNSUPPORTED);
     assert!(script.is_dropped());
-    assert_eq!((scene.revocations.running(), scene.told()), (0, vec![]));
+    assert_eq!((scene.revocations.running(), scene.reports()), (0, vec![]));
 
-    let (mut call, script) = ask(&scene.layer(), "text/event-stream");
-    script.say("data: 1\n\n");
+    let (mut call, script) = start_call(&scene.layer(), "text/event-stream");
+    script.send("data: 1\n\n");
     assert_eq!(denied(call.poll()), UNSUPPORTED);
 }
 
 #[tokio::test]
 async fn denies_held_response_over_one_mebibyte() {
-    for (more, is_refused) in [("", false), ("x", true)] {
+    for (more, is_denied) in [("", false), ("x", true)] {
         let scene = Scene::new();
-        let (mut call, script) = ask(&scene.layer(), TEXT);
+        let (mut call, script) = start_call(&scene.layer(), TEXT);
         let half = "x".repeat(1 << 19);
-        script.say(&half).say(&half).say(more).end();
+        script.send(&half).send(&half).send(more).end();
         match call.poll() {
-            answer if is_refused => assert_eq!(denied(answer), UNSUPPORTED),
+            answer if is_denied => assert_eq!(denied(answer), UNSUPPORTED),
             Poll::Ready(Ok(response)) => {
                 assert_eq!(response.headers()["content-length"], "1048576")
             }
@@ -103,10 +103,10 @@ async fn denies_held_response_over_one_mebibyte() {
 fn streams_to_http10_by_option() {
     let scene = Scene::new();
     let cutting = scene.cutting().insecure_stream_to_http10();
-    let (mut call, script) = ask(&scene.layer().with_cutting(cutting), TEXT);
+    let (mut call, script) = start_call(&scene.layer().with_cutting(cutting), TEXT);
     let Poll::Ready(Ok(response)) = call.poll() else { panic!("the future is pending") };
     let mut body = Task::new(response.into_body());
-    script.say("a");
+    script.send("a");
     assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
@@ -118,7 +118,7 @@ fn counts_denied_response_as_denial() {
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
         let scene = Scene::new();
-        let (mut call, _) = ask(&scene.layer(), "text/event-stream");
+        let (mut call, _) = start_call(&scene.layer(), "text/event-stream");
         assert_eq!(denied(call.poll()), UNSUPPORTED);
     });
     let counters = snapshotter.snapshot().into_vec().into_iter();

@@ -29,7 +29,7 @@ use crate::{
 struct Scene {
     clock: Arc<ManualClock>,
     revocations: RevocationsWriter,
-    told: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
+    reports: Arc<Mutex<Vec<(&'static str, CutPoint)>>>,
 }
 
 impl Scene {
@@ -37,7 +37,7 @@ impl Scene {
         let clock = Arc::new(ManualClock::new());
         let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
         revocations.confirm(revocations.now());
-        Self { clock, revocations, told: Arc::default() }
+        Self { clock, revocations, reports: Arc::default() }
     }
 
     fn revoke(&self) {
@@ -48,10 +48,10 @@ impl Scene {
     }
 
     fn cutting(&self) -> CutOptions {
-        let told = Arc::clone(&self.told);
+        let reports = Arc::clone(&self.reports);
         CutOptions::new().on_cut(move |report| {
             assert_eq!(report.zone, Some("z"));
-            told.lock().unwrap().push((report.cut.label(), report.part));
+            reports.lock().unwrap().push((report.cut.label(), report.part));
         })
     }
 
@@ -59,8 +59,8 @@ impl Scene {
         GatewayLayer::new(self.revocations.reader()).with_cutting(self.cutting())
     }
 
-    fn told(&self) -> Vec<(&'static str, CutPoint)> {
-        self.told.lock().unwrap().clone()
+    fn reports(&self) -> Vec<(&'static str, CutPoint)> {
+        self.reports.lock().unwrap().clone()
     }
 }
 
@@ -74,25 +74,25 @@ fn request() -> Request<Script> {
 
 /// A body that returns the frames that a test gives it, and counts its polls.
 #[derive(Clone, Debug, Default)]
-struct Script(Arc<Mutex<Said>>);
+struct Script(Arc<Mutex<ScriptState>>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct ScriptState {
     frames: VecDeque<Frame<Bytes>>,
     ended: bool,
-    asked: usize,
+    polls: usize,
     waker: Option<Waker>,
 }
 
 impl Script {
-    fn say(&self, chunk: &str) -> &Self {
+    fn send(&self, chunk: &str) -> &Self {
         self.push(Frame::data(Bytes::from(chunk.to_owned())))
     }
 
     fn push(&self, frame: Frame<Bytes>) -> &Self {
-        let mut said = self.0.lock().unwrap();
-        said.frames.push_back(frame);
-        said.waker.take().into_iter().for_each(Waker::wake);
+        let mut state = self.0.lock().unwrap();
+        state.frames.push_back(frame);
+        state.waker.take().into_iter().for_each(Waker::wake);
         self
     }
 
@@ -101,8 +101,8 @@ impl Script {
         self
     }
 
-    fn asked(&self) -> usize {
-        self.0.lock().unwrap().asked
+    fn polls(&self) -> usize {
+        self.0.lock().unwrap().polls
     }
 
     /// Returns `true` if all other owners dropped the body.
@@ -119,21 +119,21 @@ impl Body for Script {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let mut said = self.0.lock().unwrap();
-        said.asked += 1;
-        match said.frames.pop_front() {
+        let mut state = self.0.lock().unwrap();
+        state.polls += 1;
+        match state.frames.pop_front() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None if said.ended => Poll::Ready(None),
+            None if state.ended => Poll::Ready(None),
             None => {
-                said.waker = Some(cx.waker().clone());
+                state.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        let said = self.0.lock().unwrap();
-        said.ended && said.frames.is_empty()
+        let state = self.0.lock().unwrap();
+        state.ended && state.frames.is_empty()
     }
 }
 

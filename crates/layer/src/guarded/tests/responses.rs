@@ -1,20 +1,20 @@
 use super::*;
 
-/// Sends a request with the headers `asked` through a layer, to a service that answers with the
-/// headers `answered`. Returns the response, its body, and the script of the service's body.
+/// Sends a request with these headers through a layer, to a service that answers with the headers
+/// `answered`. Returns the response, its body, and the script of the service's body.
 pub(super) fn respond(
     scene: &Scene,
     version: Version,
-    asked: &[(&'static str, &'static str)],
+    request_headers: &[(&'static str, &'static str)],
     answered: &[(&'static str, &'static str)],
 ) -> (Response<()>, Task<GuardedResponseBody<Script>>, Script) {
-    respond_through(&scene.layer(), version, asked, answered)
+    respond_through(&scene.layer(), version, request_headers, answered)
 }
 
 fn respond_through(
     layer: &GatewayLayer,
     version: Version,
-    asked: &[(&'static str, &'static str)],
+    request_headers: &[(&'static str, &'static str)],
     answered: &[(&'static str, &'static str)],
 ) -> (Response<()>, Task<GuardedResponseBody<Script>>, Script) {
     let script = Script::default();
@@ -30,7 +30,7 @@ fn respond_through(
     let mut request = request();
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = version;
-    for (name, value) in asked {
+    for (name, value) in request_headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
     let Poll::Ready(Ok(response)) = Task::new(service.call(request)).poll() else {
@@ -56,16 +56,16 @@ fn cut_wakes_idle_response_and_breaks_it_off() {
     let scene = Scene::new();
     let (head, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
     assert!(!head.headers().contains_key("trailer"));
-    script.say("a");
+    script.send("a");
     assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
     assert_eq!(body.woken(), 0);
     scene.revoke();
     assert_eq!(body.woken(), 1);
-    let asked = script.asked();
+    let polls = script.polls();
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
-    assert_eq!(script.asked(), asked, "the body of the service was polled again");
+    assert_eq!(script.polls(), polls, "the body of the service was polled again");
     assert!(script.is_dropped());
-    assert_eq!(scene.told(), [("revoked", CutPoint::Response)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Response)]);
     assert_eq!(scene.revocations.running(), 0);
 }
 
@@ -73,7 +73,7 @@ fn cut_wakes_idle_response_and_breaks_it_off() {
 fn drops_chunk_that_was_not_passed_on() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
-    script.say("a").say("b");
+    script.send("a").send("b");
     assert_eq!(body.next(), data("a"));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
@@ -112,7 +112,7 @@ fn drops_chunk_produced_during_revocation() {
 fn cuts_response_that_waits_only_for_trailers() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_2, &[], &[]);
-    script.say("all");
+    script.send("all");
     assert_eq!((body.next(), body.next()), (data("all"), Next::Nothing));
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", "7".parse().unwrap());
@@ -129,7 +129,7 @@ fn announces_and_sends_trailer_to_client_that_accepts_it() {
         let (head, mut body, script) = respond(&scene, version, &[TRAILERS], &own);
         let announced: Vec<_> = head.headers().get_all("trailer").iter().collect();
         assert_eq!(announced, ["x-checksum", "x-caracal-revoked"]);
-        script.say("a");
+        script.send("a");
         assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
         scene.revoke();
         assert_eq!((body.next(), body.next()), (revoked_trailer(), Next::End));
@@ -143,7 +143,7 @@ fn response_with_announced_length_never_ends_cleanly() {
         let answered = [("content-length", "10")];
         let (head, mut body, script) = respond(&scene, version, &[TRAILERS], &answered);
         assert!(!head.headers().contains_key("trailer"));
-        script.say("a");
+        script.send("a");
         assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
         scene.revoke();
         assert_eq!(body.next(), Next::Cut("revoked"), "{version:?}");
@@ -164,8 +164,8 @@ fn sends_trailer_through_proxy_only_by_option() {
         }
         let scene = Scene::new();
         let layer = scene.layer().with_cutting(scene.cutting().trailer_through_proxies());
-        let asked = [TRAILERS, mark];
-        let (_, mut body, _) = respond_through(&layer, Version::HTTP_11, &asked, &[]);
+        let request_headers = [TRAILERS, mark];
+        let (_, mut body, _) = respond_through(&layer, Version::HTTP_11, &request_headers, &[]);
         assert_eq!(body.next(), Next::Nothing);
         scene.revoke();
         assert_eq!(body.next(), revoked_trailer(), "{mark:?}");
@@ -188,7 +188,7 @@ fn inserts_event_only_without_announced_length() {
     let scene = Scene::new();
     let sized = [EVENTS, ("content-length", "100")];
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &sized);
-    script.say("data: 1\n\n");
+    script.send("data: 1\n\n");
     assert_eq!((body.next(), body.next()), (data("data: 1\n\n"), Next::Nothing));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
@@ -198,7 +198,7 @@ fn inserts_event_only_without_announced_length() {
 fn inserts_revoked_event_between_two_events() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
-    script.say("data: 1\n\n");
+    script.send("data: 1\n\n");
     assert_eq!((body.next(), body.next()), (data("data: 1\n\n"), Next::Nothing));
     scene.revoke();
     assert_eq!(body.woken(), 1);
@@ -206,7 +206,7 @@ fn inserts_revoked_event_between_two_events() {
     // The body is pending once, so that the event leaves before the connection is closed.
     assert_eq!((body.next(), body.woken()), (Next::Nothing, 1));
     assert_eq!(body.next(), Next::Cut("revoked"));
-    assert_eq!(scene.told(), [("revoked", CutPoint::EventStream)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::EventStream)]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn inserts_no_event_within_another() {
     for chunk in ["data: 1\n", "data: 1", "data: 1\n\ndata:"] {
         let scene = Scene::new();
         let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[EVENTS]);
-        script.say(chunk);
+        script.send(chunk);
         assert_eq!((body.next(), body.next()), (data(chunk), Next::Nothing));
         scene.revoke();
         assert_eq!(body.next(), Next::Cut("revoked"));
@@ -222,7 +222,7 @@ fn inserts_no_event_within_another() {
     let scene = Scene::new();
     let compressed = [EVENTS, ("content-encoding", "gzip")];
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &compressed);
-    script.say("\n\n");
+    script.send("\n\n");
     assert_eq!((body.next(), body.next()), (data("\n\n"), Next::Nothing));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
@@ -250,26 +250,26 @@ fn grpc_ends_with_its_status() {
     assert_eq!(trailers["grpc-status"], "16");
     assert_eq!(trailers["grpc-message"], "session revoked");
     assert_eq!(trailers["x-caracal-revoked"], "true");
-    assert_eq!(scene.told(), [("revoked", CutPoint::Grpc)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Grpc)]);
 }
 
 #[test]
 fn complete_response_is_not_registered() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
-    script.say("all").end();
+    script.send("all").end();
     assert_eq!(body.next(), data("all"));
     assert_eq!(scene.revocations.running(), 0);
     scene.revoke();
     assert!(body.inner.is_end_stream(), "a complete response ends complete");
-    assert_eq!((body.next(), scene.told()), (Next::End, vec![]));
+    assert_eq!((body.next(), scene.reports()), (Next::End, vec![]));
 }
 
 #[test]
 fn endless_response_is_registered_though_never_pending() {
     let scene = Scene::new();
     let (_, mut body, script) = respond(&scene, Version::HTTP_11, &[], &[]);
-    script.say("a").say("b").say("c");
+    script.send("a").send("b").send("c");
     assert_eq!(body.next(), data("a"));
     assert_eq!(scene.revocations.running(), 1);
 }
@@ -281,8 +281,8 @@ fn disabled_cutting_cuts_nothing() {
     let body = script.clone();
     let layer = GatewayLayer::new(scene.revocations.clone())
         .with_cutting(CutOptions::new().insecure_disabled());
-    let told = Arc::new(Mutex::new(None));
-    let place = Arc::clone(&told);
+    let stored = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&stored);
     let mut service =
         layer.layer(service_fn(move |request: Request<GuardedRequestBody<Script>>| {
             *place.lock().unwrap() =
@@ -293,8 +293,8 @@ fn disabled_cutting_cuts_nothing() {
     let mut body = Task::new(response.into_body());
     assert_eq!(body.next(), Next::Nothing);
     scene.revoke();
-    script.say("on");
+    script.send("on");
     assert_eq!(body.next(), data("on"));
-    let mut signal = Task::new(told.lock().unwrap().take().unwrap());
+    let mut signal = Task::new(stored.lock().unwrap().take().unwrap());
     assert!(signal.poll().is_pending(), "the signal of a request that is never cut is pending");
 }

@@ -22,20 +22,20 @@ fn upload(scene: &Scene) -> (Task<GuardedRequestBody<Script>>, Script) {
 fn cut_wakes_pending_upload_and_ends_it_with_error() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
-    script.say("a");
+    script.send("a");
     assert_eq!((body.next(), body.next()), (data("a"), Next::Nothing));
     scene.revoke();
     assert_eq!(body.woken(), 1);
-    script.say("b");
+    script.send("b");
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
-    assert_eq!(scene.told(), [("revoked", CutPoint::Upload)]);
+    assert_eq!(scene.reports(), [("revoked", CutPoint::Upload)]);
 }
 
 #[test]
 fn reads_no_upload_after_revocation() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
-    script.say("a").say("b");
+    script.send("a").send("b");
     assert_eq!(body.next(), data("a"));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
@@ -45,7 +45,7 @@ fn reads_no_upload_after_revocation() {
 fn complete_upload_is_not_registered() {
     let scene = Scene::new();
     let (mut body, script) = upload(&scene);
-    script.say("all").end();
+    script.send("all").end();
     assert_eq!((body.next(), body.next()), (data("all"), Next::End));
     assert_eq!(scene.revocations.running(), 0);
 }

@@ -10,7 +10,7 @@ fn state() -> (RevocationsWriter, Arc<ManualClock>) {
     (RevocationsWriter::with_clock(Options::default(), clock.clone()), clock)
 }
 
-fn ask(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]) -> (u16, String) {
+fn get(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]) -> (u16, String) {
     use http_body_util::BodyExt;
     let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
     let response = operations.answer(&Method::GET, path, &headers.collect());
@@ -19,8 +19,8 @@ fn ask(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]
     (status, String::from_utf8(body.unwrap().unwrap().to_bytes().to_vec()).unwrap())
 }
 
-fn ready_says(operations: &Operations) -> String {
-    let (status, body) = ask(operations, "/ready", &[]);
+fn ready_status(operations: &Operations) -> String {
+    let (status, body) = get(operations, "/ready", &[]);
     let json: serde_json::Value = serde_json::from_str(&body).unwrap();
     match status {
         200 => json["status"].as_str().unwrap().to_owned(),
@@ -33,56 +33,56 @@ fn ready_says(operations: &Operations) -> String {
 fn is_ready_while_state_is_fresh_else_gives_reason() {
     let (revocations, clock) = state();
     let operations = Operations::new(revocations.reader());
-    assert_eq!(ready_says(&operations), "replaying");
+    assert_eq!(ready_status(&operations), "replaying");
     revocations.set_not_ready(NotReady::NoSignatureVerifies);
-    assert_eq!(ready_says(&operations), "no_signature_verifies");
+    assert_eq!(ready_status(&operations), "no_signature_verifies");
     revocations.confirm(revocations.now());
-    assert_eq!(ready_says(&operations), "ready");
+    assert_eq!(ready_status(&operations), "ready");
     clock.advance(Duration::from_secs(60));
-    assert_eq!(ready_says(&operations), "ready");
+    assert_eq!(ready_status(&operations), "ready");
     clock.advance(Duration::from_millis(1));
-    assert_eq!(ready_says(&operations), "stale");
+    assert_eq!(ready_status(&operations), "stale");
 }
 
 #[test]
 fn names_the_setting_to_correct() {
     let (revocations, _clock) = state();
     let operations = Operations::new(revocations.reader());
-    let says = |status: u16| {
-        let (answered, body) = ask(&operations, "/ready", &[]);
+    let ready_body = |status: u16| {
+        let (answered, body) = get(&operations, "/ready", &[]);
         assert_eq!(answered, status, "{body}");
         serde_json::from_str::<serde_json::Value>(&body).unwrap()
     };
     revocations.set_not_ready(NotReady::NotProvisioned);
-    let not_provisioned = says(503);
+    let not_provisioned = ready_body(503);
     assert_eq!(not_provisioned["reason"], "not_provisioned");
     let advice = not_provisioned["advice"].as_str().unwrap();
     assert!(advice.contains("REDIS_URL") && advice.contains("database number"), "{advice}");
     assert!(advice.contains("caracal-streams provision"), "{advice}");
 
     revocations.set_not_ready(NotReady::NoSignatureVerifies);
-    assert!(says(503)["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
+    assert!(ready_body(503)["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
 
     revocations.confirm(revocations.now());
-    assert!(says(200)["advice"].is_null());
+    assert!(ready_body(200)["advice"].is_null());
     revocations.set_signatures_fail(true);
-    let degraded = says(200);
+    let degraded = ready_body(200);
     assert_eq!(
         (&degraded["status"], &degraded["degraded"]),
         (&"ready".into(), &"signatures_fail".into())
     );
     assert!(degraded["advice"].as_str().unwrap().contains("STREAMS_HMAC_KEY"));
     revocations.set_outage(Some(OutageCause::Unreachable));
-    assert_eq!(says(200)["advice"], OutageCause::Unreachable.advice());
+    assert_eq!(ready_body(200)["advice"], OutageCause::Unreachable.advice());
     revocations.set_outage(None);
     revocations.set_signatures_fail(false);
-    assert!(says(200)["degraded"].is_null());
+    assert!(ready_body(200)["degraded"].is_null());
 }
 
 #[test]
 fn is_alive_in_every_state() {
     let operations = Operations::new(state().0.reader());
-    assert_eq!(ask(&operations, "/health", &[]), (200, r#"{"status":"alive"}"#.into()));
+    assert_eq!(get(&operations, "/health", &[]), (200, r#"{"status":"alive"}"#.into()));
 }
 
 #[test]
@@ -93,26 +93,26 @@ fn is_ready_only_if_every_condition_holds() {
     let seen = canary.clone();
     let operations = Operations::new(revocations.reader())
         .ready_if("canary", move || seen.load(std::sync::atomic::Ordering::Relaxed));
-    assert_eq!(ready_says(&operations), "ready");
+    assert_eq!(ready_status(&operations), "ready");
     canary.store(false, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(ready_says(&operations), "canary");
+    assert_eq!(ready_status(&operations), "canary");
 }
 
 #[test]
 fn shows_metrics_only_with_the_token() {
     let open = Operations::new(state().0.reader()).with_metrics(|| "x 1\n".into());
-    assert_eq!(ask(&open, "/metrics", &[]), (200, "x 1\n".into()));
+    assert_eq!(get(&open, "/metrics", &[]), (200, "x 1\n".into()));
     let closed = open.clone().with_bearer("s3cret");
-    let with = |value| ask(&closed, "/metrics", &[(AUTHORIZATION, value)]).0;
-    assert_eq!(ask(&closed, "/metrics", &[]).0, 401);
+    let with = |value| get(&closed, "/metrics", &[(AUTHORIZATION, value)]).0;
+    assert_eq!(get(&closed, "/metrics", &[]).0, 401);
     assert_eq!(with("Bearer s3cret"), 200);
     for wrong in ["Bearer s3creT", "Bearer s3cre", "Bearer s3crett", "Basic s3cret", "s3cret"] {
         assert_eq!(with(wrong), 401, "{wrong}");
     }
-    assert_eq!(ask(&closed, "/ready", &[]).0, 503, "probes need no token");
+    assert_eq!(get(&closed, "/ready", &[]).0, 503, "probes need no token");
     let nobodys = open.with_bearer("");
     for value in ["Bearer ", "Bearer", ""] {
-        assert_eq!(ask(&nobodys, "/metrics", &[(AUTHORIZATION, value)]).0, 401, "{value:?}");
+        assert_eq!(get(&nobodys, "/metrics", &[(AUTHORIZATION, value)]).0, 401, "{value:?}");
     }
     assert!(!format!("{closed:?}").contains("s3cret"));
 }
@@ -120,8 +120,8 @@ fn shows_metrics_only_with_the_token() {
 #[test]
 fn answers_only_its_own_paths() {
     let operations = Operations::new(state().0.reader());
-    assert_eq!(ask(&operations, "/health", &[]).0, 200);
-    assert_eq!(ask(&operations, "/metrics", &[]).0, 404, "no exporter");
+    assert_eq!(get(&operations, "/health", &[]).0, 200);
+    assert_eq!(get(&operations, "/metrics", &[]).0, 404, "no exporter");
     let others = [
         "/",
         "",
@@ -137,7 +137,7 @@ fn answers_only_its_own_paths() {
         "health",
     ];
     for path in others {
-        assert_eq!(ask(&operations, path, &[]).0, 404, "{path}");
+        assert_eq!(get(&operations, path, &[]).0, 404, "{path}");
     }
 }
 

@@ -16,7 +16,7 @@ fn router() -> Router {
     Router::new().route("/", get(handler))
 }
 
-async fn ask(app: Router, authorization: Option<&str>) -> (u16, String) {
+async fn send(app: Router, authorization: Option<&str>) -> (u16, String) {
     let mut request = Request::new(Body::empty());
     if let Some(value) = authorization {
         request.headers_mut().insert(AUTHORIZATION, value.parse().unwrap());
@@ -36,21 +36,21 @@ async fn is_none_only_with_allow_anonymous() {
     let world = World::new().await;
     let good = format!("Bearer {}", world.good());
     let app = router().layer(gateway(&world).allow_anonymous());
-    assert_eq!(ask(app.clone(), None).await, (200, "nobody".into()));
-    assert_eq!(ask(app.clone(), Some(&good)).await, (200, "ar-1".into()));
+    assert_eq!(send(app.clone(), None).await, (200, "nobody".into()));
+    assert_eq!(send(app.clone(), Some(&good)).await, (200, "ar-1".into()));
     // A request with an `Authorization` header is not anonymous.
     for other in ["", "Bearer", "Bearer\ta.b.c", "Bearer a.b.c", "Basic dXNlcjpwYXNz"] {
-        assert_eq!(ask(app.clone(), Some(other)).await.0, 401, "{other:?}");
+        assert_eq!(send(app.clone(), Some(other)).await.0, 401, "{other:?}");
     }
     world.apply(MessageBuilder::revoke(ZONE, "operator").session("ar-1"));
-    assert_eq!(ask(app, Some(&good)).await.0, 401, "a denied request is not anonymous");
-    assert_eq!(ask(router().layer(gateway(&world)), None).await.0, 401);
+    assert_eq!(send(app, Some(&good)).await.0, 401, "a denied request is not anonymous");
+    assert_eq!(send(router().layer(gateway(&world)), None).await.0, 401);
 }
 
 #[tokio::test]
 async fn is_error_without_mandate_unless_anonymous() {
     let world = World::new().await;
-    assert_eq!(ask(router(), None).await.0, 500, "no layer decided");
+    assert_eq!(send(router(), None).await.0, 500, "no layer decided");
     // Admitted on claims that another layer left.
     let claims = |mut request: Request<Body>| {
         request.extensions_mut().insert(Claims::new("ar-2", 1_795_400_000, 1_795_403_600));
@@ -59,15 +59,15 @@ async fn is_error_without_mandate_unless_anonymous() {
     let app = router()
         .layer(GatewayLayer::new(world.revocations.clone()).allow_anonymous())
         .layer(MapRequestLayer::new(claims));
-    assert_eq!(ask(app, None).await.0, 500);
+    assert_eq!(send(app, None).await.0, 500);
     // A layer that only observes, and would deny.
     let observed = router().layer(gateway(&world).insecure_observe_only());
-    assert_eq!(ask(observed.clone(), None).await.0, 500);
-    assert_eq!(ask(observed.layer(gateway(&world).allow_anonymous()), None).await.0, 500);
+    assert_eq!(send(observed.clone(), None).await.0, 500);
+    assert_eq!(send(observed.layer(gateway(&world).allow_anonymous()), None).await.0, 500);
     // An inner layer admits the request on claims: it is no longer anonymous.
     let app = router()
         .layer(GatewayLayer::new(world.revocations.clone()))
         .layer(MapRequestLayer::new(claims))
         .layer(gateway(&world).allow_anonymous());
-    assert_eq!(ask(app, None).await.0, 500);
+    assert_eq!(send(app, None).await.0, 500);
 }
