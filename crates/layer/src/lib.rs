@@ -298,8 +298,8 @@ mod metrics;
 mod operations;
 #[cfg(feature = "opa")]
 mod policy;
-mod rejection;
-mod rejection_kind;
+mod request_denial;
+mod request_denial_kind;
 mod resource;
 mod sts;
 mod unverified;
@@ -321,8 +321,8 @@ pub use policy::{
     BuildInput, ClaimsInput, PolicyDenial, PolicyDenialKind, PolicyFuture, PolicyGuard,
     PolicyLayer, RequestFacts,
 };
-pub use rejection::RequestDenial;
-pub use rejection_kind::RequestDenialKind;
+pub use request_denial::RequestDenial;
+pub use request_denial_kind::RequestDenialKind;
 pub use resource::ResourceLayer;
 pub use sts::{Sts, StsBody, StsFuture, StsLayer};
 #[cfg(feature = "ws")]
