@@ -20,7 +20,7 @@ pub(crate) struct FilterCell {
 
 /// The filter that one thread keeps.
 #[derive(Debug)]
-struct Kept {
+struct CachedFilter {
     stamp: u64,
     filter: Arc<Filter>,
 }
@@ -30,12 +30,12 @@ static STAMPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(
 
 #[cfg(not(loom))]
 thread_local! {
-    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    static CACHED: RefCell<Option<CachedFilter>> = const { RefCell::new(None) };
 }
 
 #[cfg(loom)]
 loom::thread_local! {
-    static KEPT: RefCell<Option<Kept>> = RefCell::new(None);
+    static CACHED: RefCell<Option<CachedFilter>> = RefCell::new(None);
 }
 
 impl FilterCell {
@@ -66,10 +66,10 @@ impl FilterCell {
         // Pairs with the store above: a reader that knows of an entry that only the new filter
         // holds sees the new stamp.
         let stamp = self.stamp.load(Ordering::Acquire);
-        let answer = KEPT.try_with(|kept| {
-            let kept = kept.try_borrow().ok()?;
-            let kept = kept.as_ref().filter(|kept| kept.stamp == stamp)?;
-            Some(query(&kept.filter))
+        let answer = CACHED.try_with(|cached| {
+            let cached = cached.try_borrow().ok()?;
+            let cached = cached.as_ref().filter(|cached| cached.stamp == stamp)?;
+            Some(query(&cached.filter))
         });
         answer.ok().flatten().unwrap_or_else(|| query(&self.fetch()))
     }
@@ -79,11 +79,11 @@ impl FilterCell {
         let latest = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
         let (stamp, filter) = (self.stamp.load(Ordering::Relaxed), Arc::clone(&latest));
         drop(latest);
-        let kept = Kept { stamp, filter: Arc::clone(&filter) };
+        let cached = CachedFilter { stamp, filter: Arc::clone(&filter) };
         // Keeps nothing while the thread ends, or while an outer lookup borrows the thread's
         // filter.
-        let replaced = KEPT.try_with(|place| {
-            place.try_borrow_mut().ok().and_then(|mut place| place.replace(kept))
+        let replaced = CACHED.try_with(|place| {
+            place.try_borrow_mut().ok().and_then(|mut place| place.replace(cached))
         });
         // Freed outside the borrow: a filter takes megabytes.
         drop(replaced);

@@ -113,7 +113,7 @@ pub(crate) struct Horizon {
 impl Horizon {
     /// Raises both horizons to `second`, and never lowers one. Returns `true` if either rose.
     pub(crate) fn raise(&self, second: UnixSeconds, now: Moment, cause: Cause) -> bool {
-        self.lift([Some(second); 2], now, cause)
+        self.raise_each([Some(second); 2], now, cause)
     }
 
     pub(crate) fn export(&self, now: Moment) -> [Option<UnixSeconds>; 2] {
@@ -124,10 +124,10 @@ impl Horizon {
 
     /// Raises the horizons to exported ones, as after a loss.
     pub(crate) fn import(&self, heights: [Option<UnixSeconds>; 2], now: Moment) {
-        self.lift(heights, now, Cause::Missing);
+        self.raise_each(heights, now, Cause::Missing);
     }
 
-    fn lift(&self, [decidable, kept]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
+    fn raise_each(&self, [decidable, kept]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
         let Some(highest) = decidable.max(kept) else { return false };
         let losses = self.lock();
         let mut rises = Some(highest) > self.kept.load();
@@ -152,7 +152,7 @@ impl Horizon {
 
     /// Clears the horizon for decidable tokens, unless a loss was counted since `read`. Returns
     /// `true` if it was cleared.
-    pub(crate) fn take_back(&self, read: LossVersion) -> bool {
+    pub(crate) fn clear_decidable(&self, read: LossVersion) -> bool {
         let losses = self.lock();
         let is_latest = *losses == read;
         if is_latest {
@@ -254,10 +254,10 @@ mod tests {
         horizon.raise(at(10), NOW, Cause::Missing);
         let before = horizon.losses();
         horizon.raise(at(20), NOW, Cause::Missing);
-        assert!(!horizon.take_back(before));
+        assert!(!horizon.clear_decidable(before));
         assert_eq!(seconds(&horizon).0, Some(20));
         let after = horizon.losses();
-        assert!(horizon.take_back(after));
+        assert!(horizon.clear_decidable(after));
         assert_eq!(seconds(&horizon), (None, Some(20)));
         horizon.raise(at(5), NOW, Cause::Missing);
         assert_eq!(seconds(&horizon), (Some(5), Some(20)));
@@ -279,7 +279,7 @@ mod tests {
         horizon.suspect();
         assert!(reported.has_changed().unwrap());
         assert_ne!(horizon.losses(), before);
-        assert!(!horizon.take_back(before), "the read may not cover this loss");
+        assert!(!horizon.clear_decidable(before), "the read may not cover this loss");
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         assert!(horizon.raise(at(20), NOW, Cause::Recut));
         assert!(!horizon.raise(at(20), NOW, Cause::Recut));
         assert!(!horizon.raise(at(5), NOW, Cause::Missing));
-        assert!(horizon.take_back(horizon.losses()));
+        assert!(horizon.clear_decidable(horizon.losses()));
         assert!(horizon.raise(at(5), NOW, Cause::Recut), "the cleared horizon rose again");
         assert!(!horizon.raise(at(5), NOW, Cause::Recut));
         assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (1, 4));

@@ -114,7 +114,7 @@ impl RevocationsWriter {
     /// horizon. The tokens are those whose claim `use` is `gateway` or `resource`; tokens of a
     /// session that was suspended and resumed stay below the horizon.
     pub fn clear_horizon(&self, losses: LossVersion) -> bool {
-        self.state().horizon.take_back(losses)
+        self.state().horizon.clear_decidable(losses)
     }
 
     /// Leaves the full state if there is room again. Returns `true` if it did. The dropped entries

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 const NOW: i64 = 1_795_400_000;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The longest lifetime, the leeway at both ends, and rounding to whole minutes.
-const LASTS: Duration = Duration::from_secs(LONGEST_LIFETIME.as_secs() + 5 * 60);
+const HORIZON_DURATION: Duration = Duration::from_secs(LONGEST_LIFETIME.as_secs() + 5 * 60);
 
 /// Returns a state with a horizon at this moment.
 fn lossy(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
@@ -35,7 +35,7 @@ fn named(revocations: &Revocations) -> Option<i64> {
 #[test]
 fn readiness_omits_ended_horizon() {
     let (revocations, clock) = lossy(Options::default());
-    clock.advance(LASTS);
+    clock.advance(HORIZON_DURATION);
     assert_eq!(named(&revocations), Some(NOW));
     clock.advance(Duration::from_secs(1));
     assert_eq!(named(&revocations), None);
@@ -54,12 +54,12 @@ fn snapshot_keeps_living_horizon_and_drops_ended_one() {
     };
     let living = revocations.image();
     assert_eq!(recalled(&living).horizon(), Some(NOW));
-    clock.advance(LASTS + Duration::from_secs(1));
+    clock.advance(HORIZON_DURATION + Duration::from_secs(1));
     assert_eq!(recalled(&revocations.image()).horizon(), None);
     // No clock shows the age of the image.
     let later = recalled(&living);
     assert_eq!(later.horizon(), Some(NOW));
-    clock.advance(LASTS);
+    clock.advance(HORIZON_DURATION);
     assert_eq!(later.horizon(), None);
 }
 
@@ -122,7 +122,7 @@ proptest! {
             let mut chained = Claims::new("ar-1", wall, wall + 3_600);
             let hop = |session: &str| Hop::new(Some(session.into()), None);
             chained.delegation_chain = vec![hop("gs-1"), hop("gs-2")];
-            prop_assert!(!is_strict || real >= LASTS || !is_admitted(&chained));
+            prop_assert!(!is_strict || real >= HORIZON_DURATION || !is_admitted(&chained));
         }
     }
 }

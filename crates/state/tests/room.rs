@@ -11,16 +11,16 @@ use caracal_revocation_state::{
     UnknownCause, Verdict,
 };
 
-const ROOM: usize = 16;
+const CAPACITY: usize = 16;
 /// Start time of a [`ManualClock`].
 const NOW: i64 = 1_795_400_000;
 
 fn full() -> (RevocationsWriter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let mut options = Options::default();
-    options.max_entries = ROOM;
+    options.max_entries = CAPACITY;
     let revocations = RevocationsWriter::with_clock(options, clock.clone());
-    for n in 0..ROOM {
+    for n in 0..CAPACITY {
         revocations.add(&BaselineFact::Revoked(&format!("ar-{n}")), revocations.now());
     }
     revocations.confirm(revocations.now());

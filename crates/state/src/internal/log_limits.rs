@@ -8,7 +8,7 @@ pub const CALM: Duration = Duration::from_secs(5);
 /// The largest number of reasons that one episode logs.
 const MAX_REASONS: usize = 16;
 /// The shortest time between two lines that others can repeat.
-const EVERY: Duration = Duration::from_secs(60);
+const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A lasting condition, such as an outage. The log gets one line for each of its reasons, and one
 /// when it has ended.
@@ -88,7 +88,7 @@ impl Throttle {
     /// Counts more events. If a line is due, returns the number of events since the last line.
     pub fn add(&mut self, count: usize, now: Duration) -> Option<usize> {
         self.count += count;
-        let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= EVERY);
+        let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= LINE_INTERVAL);
         (is_due && self.count > 0).then(|| {
             self.last = Some(now);
             std::mem::take(&mut self.count)

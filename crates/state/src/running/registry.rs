@@ -103,31 +103,31 @@ impl Registry {
     }
 
     /// Registers the request under every key of the entry.
-    pub(crate) fn enter(&self, entry: &Entry<'_>, request: &Weak<dyn Waiter>) {
+    pub(crate) fn insert(&self, entry: &Entry<'_>, request: &Weak<dyn Waiter>) {
         let address = entry.address;
         for anchor in entry.anchors {
             let key = (anchor.digest().short(), address);
-            self.shard(anchor.digest()).inspect(|index| index.enter(key, request));
+            self.shard(anchor.digest()).inspect(|index| index.insert(key, request));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.enter((epoch, address), request);
+            self.zones.insert((epoch, address), request);
         }
-        self.enter_limits(entry.limits, address, request);
+        self.insert_limits(entry.limits, address, request);
     }
 
-    /// Removes the request that [`Self::enter`] registered under this entry.
-    pub(crate) fn leave(&self, entry: &Entry<'_>) {
+    /// Removes the request that [`Self::insert`] registered under this entry.
+    pub(crate) fn remove(&self, entry: &Entry<'_>) {
         let address = entry.address;
         for anchor in entry.anchors {
             let key = (anchor.digest().short(), address);
-            self.shard(anchor.digest()).inspect(|index| index.leave(key));
+            self.shard(anchor.digest()).inspect(|index| index.remove(key));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.leave((epoch, address));
+            self.zones.remove((epoch, address));
         }
-        self.deadlines.leave((entry.limits.deadline, address));
+        self.deadlines.remove((entry.limits.deadline, address));
         if let Some(bound) = entry.limits.bound {
-            self.bounds.leave((bound, address));
+            self.bounds.remove((bound, address));
         }
     }
 
@@ -174,13 +174,13 @@ impl Registry {
 
     /// Puts a request back that [`Self::take_overdue`] removed.
     pub(crate) fn await_again(&self, request: &Arc<dyn Waiter>) {
-        self.enter_limits(request.limits(), request.address(), &Arc::downgrade(request));
+        self.insert_limits(request.limits(), request.address(), &Arc::downgrade(request));
     }
 
-    fn enter_limits(&self, limits: Limits, address: usize, request: &Weak<dyn Waiter>) {
-        self.deadlines.enter((limits.deadline, address), request);
+    fn insert_limits(&self, limits: Limits, address: usize, request: &Weak<dyn Waiter>) {
+        self.deadlines.insert((limits.deadline, address), request);
         if let Some(bound) = limits.bound {
-            self.bounds.enter((bound, address), request);
+            self.bounds.insert((bound, address), request);
         }
     }
 
@@ -219,11 +219,11 @@ impl<K> Default for OrderedIndex<K> {
 }
 
 impl<K: Ord + Copy> OrderedIndex<K> {
-    fn enter(&self, key: (K, usize), request: &Weak<dyn Waiter>) {
+    fn insert(&self, key: (K, usize), request: &Weak<dyn Waiter>) {
         self.lock().insert(key, Weak::clone(request));
     }
 
-    fn leave(&self, key: (K, usize)) {
+    fn remove(&self, key: (K, usize)) {
         let left = self.lock().remove(&key);
         drop(left);
     }

@@ -62,7 +62,7 @@ impl Request {
         if !self.registered.swap(true, Ordering::AcqRel) {
             let state = &self.watch.state;
             let request: Weak<Self> = Arc::downgrade(self);
-            state.running.enter(&self.entry(), &(request as Weak<dyn Waiter>));
+            state.running.insert(&self.entry(), &(request as Weak<dyn Waiter>));
             state.expect_end();
             self.recheck(state.now());
             // A revocation that found no room since the request was admitted is not in the index,
@@ -191,7 +191,7 @@ impl Waiter for Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if *self.registered.get_mut() {
-            self.watch.state.running.leave(&self.entry());
+            self.watch.state.running.remove(&self.entry());
         }
     }
 }

@@ -16,12 +16,12 @@ pub(crate) struct Timekeeper(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    keeping: Mutex<Keeping>,
+    state: Mutex<ThreadState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Keeping {
+struct ThreadState {
     started: bool,
     stopped: bool,
     /// `true` if it must check again before the next sleep.
@@ -41,19 +41,19 @@ impl Timekeeper {
     where
         L: FnMut() -> ControlFlow<(), Option<Duration>> + Send + 'static,
     {
-        let mut keeping = self.0.lock();
-        if !keeping.started {
+        let mut state = self.0.lock();
+        if !state.started {
             let (shared, check) = (Arc::clone(&self.0), start());
             let name = "caracal-deadlines".to_owned();
             // If no thread can be started, the next request tries again.
-            keeping.started =
-                thread::Builder::new().name(name).spawn(move || keep(&shared, check)).is_ok();
+            state.started =
+                thread::Builder::new().name(name).spawn(move || run_checks(&shared, check)).is_ok();
             return;
         }
         // Set even while the thread is awake: its check may already be over.
-        keeping.check_now = true;
-        if keeping.idle {
-            drop(keeping);
+        state.check_now = true;
+        if state.idle {
+            drop(state);
             self.0.changed.notify_one();
         }
     }
@@ -67,22 +67,22 @@ impl Drop for Timekeeper {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Keeping> {
-        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ThreadState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn keep(shared: &Shared, mut check: impl FnMut() -> ControlFlow<(), Option<Duration>>) {
+fn run_checks(shared: &Shared, mut check: impl FnMut() -> ControlFlow<(), Option<Duration>>) {
     while let ControlFlow::Continue(next) = check() {
-        let mut keeping = shared.lock();
-        keeping.idle = next.is_none();
+        let mut state = shared.lock();
+        state.idle = next.is_none();
         let sleep = next.map_or(IDLE_SLEEP, |next| next.min(LONGEST_SLEEP));
         let slept = shared
             .changed
-            .wait_timeout_while(keeping, sleep, |keeping| !keeping.check_now && !keeping.stopped);
-        let (mut keeping, _) = slept.unwrap_or_else(PoisonError::into_inner);
-        keeping.check_now = false;
-        if keeping.stopped {
+            .wait_timeout_while(state, sleep, |state| !state.check_now && !state.stopped);
+        let (mut state, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        state.check_now = false;
+        if state.stopped {
             return;
         }
     }
