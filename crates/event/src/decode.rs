@@ -68,7 +68,7 @@ fn sessions_revoke<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Messa
         }
     }
     if revoked.is_empty() {
-        return Err(fields.nothing_clean("the message names no anchor"));
+        return Err(fields.reject_missing("the message names no anchor"));
     }
     Ok(revoked)
 }
@@ -77,7 +77,7 @@ fn keys_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
 ) -> Result<Vec<Change<'a>>, MessageRejection> {
-    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?;
+    let zone = zone.ok_or_else(|| fields.reject_missing("the message has no zone_id"))?;
     Ok(vec![Change::ForgetKeys(zone.clone())])
 }
 
@@ -85,7 +85,7 @@ fn policy_invalidate<'a>(
     fields: &Fields<'_, 'a>,
     zone: Option<&Zone<'a>>,
 ) -> Result<Vec<Change<'a>>, MessageRejection> {
-    let zone = zone.ok_or_else(|| fields.nothing_clean("the message has no zone_id"))?.clone();
+    let zone = zone.ok_or_else(|| fields.reject_missing("the message has no zone_id"))?.clone();
     let version = fields.text("policy_set_version_id").map(Cow::Borrowed);
     Ok(vec![Change::ReloadPolicy(PolicyReload { zone, version })])
 }
@@ -113,8 +113,8 @@ fn delegations_invalidate<'a>(
             fields.set_aside.set(true);
             Ok(ended.into_iter().map(Change::Revoke).collect())
         }
-        (None, _) => Err(fields.nothing_clean("the message has no zone_id")),
-        _ => Err(fields.nothing_clean("epoch is not a decimal number from 0 to 2^63-1")),
+        (None, _) => Err(fields.reject_missing("the message has no zone_id")),
+        _ => Err(fields.reject_missing("epoch is not a decimal number from 0 to 2^63-1")),
     }
 }
 
@@ -122,7 +122,7 @@ fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Mess
     let event = fields.text("event");
     let session = fields.anchor("agent_session_id");
     let named = || {
-        session.clone().ok_or_else(|| fields.nothing_clean("the message has no agent_session_id"))
+        session.clone().ok_or_else(|| fields.reject_missing("the message has no agent_session_id"))
     };
     match event {
         // A re-cut message may have announced the end of the session.
@@ -140,12 +140,12 @@ fn agents_lifecycle<'a>(fields: &Fields<'_, 'a>) -> Result<Vec<Change<'a>>, Mess
         Some("resume") => {
             let session = named()?;
             let occurred = fields.weakening_time("resume", &session).ok_or_else(|| {
-                fields.nothing_clean("a resume needs its own session and time in dedupe_key")
+                fields.reject_missing("a resume needs its own session and time in dedupe_key")
             })?;
             Ok(vec![Change::Resume(Resumption { session, occurred, decided: fields.decided() })])
         }
         Some(_) => Ok(Vec::new()),
-        None => Err(fields.nothing_clean("the message has no event")),
+        None => Err(fields.reject_missing("the message has no event")),
     }
 }
 
@@ -235,7 +235,7 @@ impl<'c, 'a> Fields<'c, 'a> {
     }
 
     /// Returns the rejection of a message without any value that can be acted on.
-    fn nothing_clean(&self, missing: &'static str) -> MessageRejection {
+    fn reject_missing(&self, missing: &'static str) -> MessageRejection {
         if self.is_recut() || self.could_be_recut {
             MessageRejection::ambiguous("newlines leave more than one way to read the message")
         } else {

@@ -73,7 +73,7 @@ impl Key {
     }
 
     pub(crate) fn mac(&self, canonical: &Canonical<'_>) -> [u8; 32] {
-        self.feed(canonical).finalize().into_bytes().into()
+        self.canonical_hmac(canonical).finalize().into_bytes().into()
     }
 
     /// Returns the keyed HMAC state before any input.
@@ -83,10 +83,10 @@ impl Key {
 
     /// Returns `true` if this key created the signature. Compares in constant time.
     pub(crate) fn signed(&self, canonical: &Canonical<'_>, signature: &[u8; 32]) -> bool {
-        self.feed(canonical).verify_slice(signature).is_ok()
+        self.canonical_hmac(canonical).verify_slice(signature).is_ok()
     }
 
-    fn feed(&self, canonical: &Canonical<'_>) -> Hmac<Sha256> {
+    fn canonical_hmac(&self, canonical: &Canonical<'_>) -> Hmac<Sha256> {
         // Cloning the keyed state saves the two compressions that setting it up costs.
         let mut mac = self.0.clone();
         // Buffered: many short updates would cost more than the hash itself.

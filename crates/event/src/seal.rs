@@ -28,15 +28,15 @@ impl Key {
     /// ```
     #[must_use]
     pub fn seal(&self, purpose: &str, bytes: &[u8]) -> [u8; SEAL_LEN] {
-        self.sealing(purpose, bytes).finalize().into_bytes().into()
+        self.seal_hmac(purpose, bytes).finalize().into_bytes().into()
     }
 
-    fn sealing(&self, purpose: &str, bytes: &[u8]) -> Hmac<Sha256> {
+    fn seal_hmac(&self, purpose: &str, bytes: &[u8]) -> Hmac<Sha256> {
         let mut derive = self.state();
         derive.update(DERIVED);
         derive.update(purpose.as_bytes());
         // `new` takes a key of the full block size and cannot fail.
-        let derived: hmac::digest::Key<Hmac<Sha256>> = widened(&derive.finalize().into_bytes());
+        let derived: hmac::digest::Key<Hmac<Sha256>> = padded_to_block(&derive.finalize().into_bytes());
         let mut seal = Hmac::<Sha256>::new(&derived);
         seal.update(bytes);
         seal
@@ -44,7 +44,7 @@ impl Key {
 }
 
 /// Returns the derived key, padded with zeros to a block, as HMAC pads every shorter key.
-fn widened(short: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
+fn padded_to_block(short: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
     let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
     key.iter_mut().zip(short).for_each(|(to, from)| *to = *from);
     key
@@ -55,6 +55,6 @@ impl KeyRing {
     /// accepts unsigned messages has no key. Compares in constant time.
     #[must_use]
     pub fn is_sealed(&self, purpose: &str, bytes: &[u8], seal: &[u8; SEAL_LEN]) -> bool {
-        self.keys().any(|key| key.sealing(purpose, bytes).verify_slice(seal).is_ok())
+        self.keys().any(|key| key.seal_hmac(purpose, bytes).verify_slice(seal).is_ok())
     }
 }
