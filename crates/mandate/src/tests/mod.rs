@@ -122,7 +122,7 @@ impl Sts {
 }
 
 /// Waits until no fetch runs. A request that can use older keys does not wait for the fetch.
-async fn landed(verifier: &Verifier) {
+async fn wait_for_fetch(verifier: &Verifier) {
     while verifier.0.keys.is_fetching() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -50,12 +50,12 @@ async fn refetches_aged_keys_and_uses_them_within_grace() {
     assert_eq!(verify("ar-1").await, None);
     sts.clock.advance(Duration::from_secs(300));
     assert_eq!(verify("ar-1").await, None);
-    landed(&verifier).await;
+    wait_for_fetch(&verifier).await;
     assert_eq!(sts.fetches(), 2);
     sts.answer(500);
     sts.clock.advance(Duration::from_secs(899));
     assert_eq!(verify("ar-1").await, None, "within the grace");
-    landed(&verifier).await;
+    wait_for_fetch(&verifier).await;
     assert_eq!(sts.fetches(), 3);
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verify("ar-1").await, Some(UNAVAILABLE), "beyond the grace");
@@ -78,7 +78,7 @@ async fn keeps_keys_when_new_document_is_unusable() {
         sts.clock.advance(Duration::from_secs(2));
         let before = sts.fetches();
         assert_eq!(verify().await, None);
-        landed(&verifier).await;
+        wait_for_fetch(&verifier).await;
         assert_eq!(sts.fetches(), before + 1);
     }
     let fresh = sts.verifier();
