@@ -36,11 +36,11 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
     let (first, longest) = context.options.retry;
     let mut backoff = Backoff::new(first, longest);
     loop {
-        let wanted = zone.wanted.load(Ordering::Acquire);
+        let requested = zone.requested.load(Ordering::Acquire);
         let began = Deadline::now();
         attempt(zone, context, &mut state, &mut changes).await;
         zone.state.store(Arc::new(state.clone()));
-        zone.answered.send_replace(wanted);
+        zone.answered.send_replace(requested);
         let invalidation = context.revocations.policy(&zone.name);
         let pause = if state.failure.is_none() {
             backoff.reset();
@@ -66,13 +66,13 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
                 // The message may end the failures, so the next load comes sooner. A flood of
                 // messages must neither become a flood of loads nor delay the next one.
                 backoff.reset();
-                no_later(sleep.as_mut(), Deadline::now() + backoff.next_pause());
+                move_earlier(sleep.as_mut(), Deadline::now() + backoff.next_pause());
             }
             tokio::select! {
                 () = &mut sleep => break,
                 // Many requests wake this task at once when an engine has another version.
                 () = zone.wake.notified() => {
-                    no_later(sleep.as_mut(), began + context.options.retry.0);
+                    move_earlier(sleep.as_mut(), began + context.options.retry.0);
                 }
                 () = changes.changed() => {}
             }
@@ -88,7 +88,7 @@ fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
-fn no_later(sleep: Pin<&mut Sleep>, deadline: Deadline) {
+fn move_earlier(sleep: Pin<&mut Sleep>, deadline: Deadline) {
     if deadline < sleep.deadline() {
         sleep.reset(deadline);
     }
@@ -131,7 +131,7 @@ async fn load_and_prepare(
     let load = AssertUnwindSafe(async { context.source.load_boxed(request).await });
     let load = load.catch_unwind();
     let load = tokio::time::timeout(options.load_timeout, load);
-    let loaded = listening(zone, context, state, changes, load).await;
+    let loaded = record_invalidations_during(zone, context, state, changes, load).await;
     context.metrics.loaded(began.elapsed());
     let bundle = loaded
         .map_err(|_| (LoadFailure::SourceTimeout, "the load timed out".to_owned()))?
@@ -163,7 +163,7 @@ async fn load_and_prepare(
             let prepare =
                 AssertUnwindSafe(async { context.engine.prepare(&zone.name, bundle).await });
             let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
-            let prepared = listening(zone, context, state, changes, prepare).await;
+            let prepared = record_invalidations_during(zone, context, state, changes, prepare).await;
             let ok = matches!(prepared, Ok(Ok(Ok(_))));
             context.metrics.compiled(began.elapsed(), ok);
             match prepared {
@@ -206,7 +206,7 @@ fn verified(bundle: &PolicyBundle, options: &PolicyOptions) -> Result<Version, L
 }
 
 /// Waits for the work. Records invalidations until it ends.
-async fn listening<T>(
+async fn record_invalidations_during<T>(
     zone: &Zone,
     context: &LoaderContext,
     state: &mut ZonePolicyState,

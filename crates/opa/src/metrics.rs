@@ -100,7 +100,7 @@ impl Metrics {
     }
 
     /// Sets the age gauges of a removed zone to zero, because a recorder cannot remove a gauge.
-    pub(crate) fn left(zone: &str) {
+    pub(crate) fn clear_zone(zone: &str) {
         gauge!(AGE, "zone" => zone.to_owned()).set(0.0);
         gauge!(INVALIDATION, "zone" => zone.to_owned()).set(0.0);
     }

@@ -97,7 +97,7 @@ impl ZonePolicies {
         loop {
             let zone = self.owner.zone(zone)?;
             // A zone that was removed does not answer. It is added again.
-            if zone.until_answered(zone.want()).await {
+            if zone.wait_for_load(zone.request_load()).await {
                 return Ok(self.owner.zones.status(&zone));
             }
         }
@@ -170,7 +170,7 @@ impl ZonePolicies {
         let policy = match self.owner.zones.usable(&zone) {
             Ok(policy) => policy,
             Err(PolicyUnavailable::NotLoaded) if !zone.state.load().tried => {
-                return self.later(zone, Arc::clone(input), None);
+                return self.decide_later(zone, Arc::clone(input), None);
             }
             Err(unusable) => return Deciding::Now(Err(unusable.into())),
         };
@@ -180,7 +180,7 @@ impl ZonePolicies {
                 Deciding::Now(read(&self.owner.zones, &zone, &policy, began, result))
             }
             Evaluation::Pending(result) => {
-                self.later(zone, Arc::clone(input), Some((policy, began, result)))
+                self.decide_later(zone, Arc::clone(input), Some((policy, began, result)))
             }
         }
     }
@@ -192,7 +192,7 @@ impl ZonePolicies {
         Some((self.owner.zones.usable(&zone).ok()?, generation))
     }
 
-    fn later(
+    fn decide_later(
         &self,
         zone: Arc<Zone>,
         input: Arc<PolicyInput>,
@@ -208,9 +208,9 @@ impl ZonePolicies {
                     return decision;
                 }
                 // The engine has another version than the loaded one: load, and evaluate once more.
-                let _ = tokio::time::timeout(wait, zone.until_answered(zone.want())).await;
+                let _ = tokio::time::timeout(wait, zone.wait_for_load(zone.request_load())).await;
             } else {
-                let _ = tokio::time::timeout(wait, zone.until_answered(1)).await;
+                let _ = tokio::time::timeout(wait, zone.wait_for_load(1)).await;
             }
             let policy = zones.usable(&zone)?;
             let began = Instant::now();

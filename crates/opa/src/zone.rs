@@ -18,14 +18,14 @@ pub(crate) struct Zone {
     /// The time of the last request, in milliseconds of the monotonic clock.
     used: AtomicU64,
     /// The number of requested loads.
-    pub(crate) wanted: AtomicU64,
-    /// The last requested load that an attempt has answered; [`LEFT`] once the zone is removed.
+    pub(crate) requested: AtomicU64,
+    /// The last requested load that an attempt has answered; [`CLOSED`] once the zone is removed.
     pub(crate) answered: watch::Sender<u64>,
     pub(crate) wake: Notify,
 }
 
 /// The zone is removed, so no attempt will answer.
-const LEFT: u64 = u64::MAX;
+const CLOSED: u64 = u64::MAX;
 
 impl Zone {
     pub(crate) fn new(name: &str, now: Moment) -> Self {
@@ -33,7 +33,7 @@ impl Zone {
             name: name.into(),
             state: ArcSwap::from_pointee(ZonePolicyState::new(now)),
             used: AtomicU64::new(millis(now)),
-            wanted: AtomicU64::new(1),
+            requested: AtomicU64::new(1),
             answered: watch::Sender::new(0),
             wake: Notify::new(),
         }
@@ -54,23 +54,23 @@ impl Zone {
     }
 
     /// Requests a load that begins after this call. Returns the number to wait for.
-    pub(crate) fn want(&self) -> u64 {
-        let number = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
+    pub(crate) fn request_load(&self) -> u64 {
+        let number = self.requested.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         number
     }
 
-    /// Waits until an attempt that began after [`want`](Self::want) has ended, with or without
-    /// success. Returns `false` if the zone was removed before such an attempt.
-    pub(crate) async fn until_answered(&self, number: u64) -> bool {
+    /// Waits until an attempt that began after [`request_load`](Self::request_load) has ended, with
+    /// or without success. Returns `false` if the zone was removed before such an attempt.
+    pub(crate) async fn wait_for_load(&self, number: u64) -> bool {
         let mut answered = self.answered.subscribe();
         // The sender lives as long as the zone, so the wait always ends with a value.
-        answered.wait_for(|answered| *answered >= number).await.is_ok_and(|last| *last != LEFT)
+        answered.wait_for(|answered| *answered >= number).await.is_ok_and(|last| *last != CLOSED)
     }
 
     /// Marks the zone as removed, and ends every wait for a load.
-    pub(crate) fn leave(&self) {
-        self.answered.send_replace(LEFT);
+    pub(crate) fn close(&self) {
+        self.answered.send_replace(CLOSED);
     }
 }
 
@@ -86,9 +86,9 @@ mod tests {
     async fn removed_zone_ends_waits() {
         let now = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
         let zone = Zone::new("z-1", now);
-        let number = zone.want();
-        let waiting = zone.until_answered(number);
-        zone.leave();
+        let number = zone.request_load();
+        let waiting = zone.wait_for_load(number);
+        zone.close();
         assert!(!waiting.await, "no load has answered");
     }
 }

@@ -59,7 +59,7 @@ impl ZonesOwner {
         let mut more = HashMap::clone(&zones);
         more.insert(Arc::clone(&zone.name), Arc::clone(&zone));
         all.by_name.store(Arc::new(more));
-        self.spawn(Arc::clone(all).keep(Arc::clone(&zone)));
+        self.spawn(Arc::clone(all).run_loader(Arc::clone(&zone)));
         if !std::mem::replace(&mut *is_reporting, true) {
             self.spawn(Arc::clone(all).report_ages());
         }
@@ -109,15 +109,15 @@ impl Zones {
     }
 
     /// Runs the zone's loading task, and removes the zone when the task ends.
-    async fn keep(self: Arc<Self>, zone: Arc<Zone>) {
+    async fn run_loader(self: Arc<Self>, zone: Arc<Zone>) {
         keep_current(&zone, &self.context).await;
         let joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fewer = HashMap::clone(&self.by_name.load_full());
         fewer.remove(&zone.name);
         self.by_name.store(Arc::new(fewer));
         drop(joining);
-        zone.leave();
-        Metrics::left(&zone.name);
+        zone.close();
+        Metrics::clear_zone(&zone.name);
     }
 
     async fn report_ages(self: Arc<Self>) {

@@ -86,12 +86,12 @@ impl Engines {
         input: Value,
     ) -> Result<serde_json::Value, EvaluationError> {
         // An evaluation that continues after its limit keeps its permit until it ends.
-        let place = Arc::clone(&self.blocking).acquire_owned().await;
-        let place = place.map_err(|_| EvaluationError::Busy)?;
+        let permit = Arc::clone(&self.blocking).acquire_owned().await;
+        let permit = permit.map_err(|_| EvaluationError::Busy)?;
         let engines = Arc::clone(self);
         let result = tokio::task::spawn_blocking(move || {
             let result = engines.evaluate(input);
-            drop(place);
+            drop(permit);
             result
         });
         result.await.unwrap_or_else(|error| Err(EvaluationError::Failed(error.to_string())))

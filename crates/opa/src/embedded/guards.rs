@@ -41,18 +41,18 @@ fn put(engine: &mut Engine, name: &str, allows: fn(&[Value]) -> Denial) -> Resul
     let Some((builtin, arity)) = BUILTINS.get(name) else {
         return Err(format!("the built-in {name} is not there"));
     };
-    let nowhere = nowhere(name)?;
-    let params = vec![nowhere.clone(); usize::from(*arity)];
+    let expr = expr_without_position(name)?;
+    let params = vec![expr.clone(); usize::from(*arity)];
     let call = move |args: Vec<Value>| {
         allows(&args).map_err(std::io::Error::other)?;
-        builtin(nowhere.span(), &params, &args, true)
+        builtin(expr.span(), &params, &args, true)
     };
     engine.add_extension(name.to_owned(), *arity, Box::new(call)).map_err(|error| error.to_string())
 }
 
 fn put_arithmetic(engine: &mut Engine, op: ArithOp) -> Result<(), String> {
     let name = arithmetic(&op);
-    let nowhere = nowhere(name)?;
+    let expr = expr_without_position(name)?;
     let call = move |args: Vec<Value>| {
         has_exact_operands(&args).map_err(std::io::Error::other)?;
         let [left, right] = <[Value; 2]>::try_from(args)
@@ -60,13 +60,13 @@ fn put_arithmetic(engine: &mut Engine, op: ArithOp) -> Result<(), String> {
         if let (ArithOp::Sub, Value::Set(left), Value::Set(right)) = (&op, &left, &right) {
             return Ok(Value::from(left.difference(right)));
         }
-        numbers::arithmetic_operation(nowhere.span(), &op, &nowhere, &nowhere, left, right, true)
+        numbers::arithmetic_operation(expr.span(), &op, &expr, &expr, left, right, true)
     };
     engine.add_extension(name.to_owned(), 2, Box::new(call)).map_err(|error| error.to_string())
 }
 
 /// Returns an expression with a position outside of any file.
-fn nowhere(name: &str) -> Result<Ref<Expr>, String> {
+fn expr_without_position(name: &str) -> Result<Ref<Expr>, String> {
     let source = Source::from_contents(name.to_owned(), String::new());
     let source = source.map_err(|error| error.to_string())?;
     let span = Span { source, line: 1, col: 1, start: 0, end: 0 };

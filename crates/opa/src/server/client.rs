@@ -39,7 +39,7 @@ pub struct OpaServer {
     pub(super) base: Arc<str>,
     token: Option<HeaderValue>,
     pub(super) timeout: Duration,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -87,7 +87,7 @@ impl OpaServer {
             base: address.trim().trim_end_matches('/').into(),
             token: None,
             timeout: SERVER_TIMEOUT,
-            places: Arc::new(Semaphore::new(SERVER_CONNECTIONS)),
+            permits: Arc::new(Semaphore::new(SERVER_CONNECTIONS)),
             client,
         })
     }
@@ -113,7 +113,7 @@ impl OpaServer {
 
     /// Sets the number of requests that may run at a time, each on its own connection.
     pub fn with_connections(mut self, connections: usize) -> Self {
-        self.places = Arc::new(Semaphore::new(connections.max(1)));
+        self.permits = Arc::new(Semaphore::new(connections.max(1)));
         self
     }
 
@@ -124,18 +124,18 @@ impl OpaServer {
         path: &str,
         content: Content<'_>,
     ) -> Result<Answer, String> {
-        tokio::time::timeout(self.timeout, self.send_unhurried(method, path, content))
+        tokio::time::timeout(self.timeout, self.send_without_limit(method, path, content))
             .await
             .unwrap_or_else(|_| Err(format!("no response within {:?}", self.timeout)))
     }
 
-    async fn send_unhurried(
+    async fn send_without_limit(
         &self,
         method: Method,
         path: &str,
         content: Content<'_>,
     ) -> Result<Answer, String> {
-        let place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
@@ -155,7 +155,7 @@ impl OpaServer {
         let status = response.status();
         let body = collect_body(response.into_body(), MAX_ANSWER).await;
         let body = body.ok_or("the response is incomplete or too long")?;
-        drop(place);
+        drop(permit);
         Ok(Answer { status, body })
     }
 }

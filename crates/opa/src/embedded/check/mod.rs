@@ -9,4 +9,4 @@ mod variables;
 mod walk;
 
 pub(super) use modules::check;
-pub(super) use variables::{MADE_UP, binds, variables};
+pub(super) use variables::{GENERATED_PREFIX, collect_bound, variables};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regorus::unstable::Module;
 
 use super::heads::{Head, constant_path};
-use super::variables::MADE_UP;
+use super::variables::GENERATED_PREFIX;
 
 /// The rules and imports that the names in a module refer to.
 pub(super) struct Names {
@@ -19,8 +19,8 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(module: &Module, rules: &[Head]) -> Result<Self, String> {
         let source = &module.package.span.source;
-        if source.get_contents().contains(MADE_UP) {
-            return Err(format!("{}: names with {MADE_UP} are reserved", source.get_path()));
+        if source.get_contents().contains(GENERATED_PREFIX) {
+            return Err(format!("{}: names with {GENERATED_PREFIX} are reserved", source.get_path()));
         }
         let (package, _) = constant_path(&module.package.refr);
         let of_package =

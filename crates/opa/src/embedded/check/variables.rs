@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use regorus::unstable::{AssignOp, Expr, Literal, Ref};
 
 /// The prefix of the names that the rewriting creates. No module may use it.
-pub(in super::super) const MADE_UP: &str = "__operand_";
+pub(in super::super) const GENERATED_PREFIX: &str = "__operand_";
 
 /// Collects the variables that a statement declares.
-pub(super) fn declares(literal: &Literal, names: &mut BTreeSet<String>) {
+pub(super) fn collect_declared(literal: &Literal, names: &mut BTreeSet<String>) {
     match literal {
         Literal::SomeVars { vars, .. } => {
             names.extend(vars.iter().map(|var| var.text().to_owned()));
@@ -27,7 +27,7 @@ pub(super) fn declares(literal: &Literal, names: &mut BTreeSet<String>) {
 }
 
 /// Collects the variables that a statement can bind.
-pub(in super::super) fn binds(literal: &Literal, names: &mut BTreeSet<String>) {
+pub(in super::super) fn collect_bound(literal: &Literal, names: &mut BTreeSet<String>) {
     match literal {
         Literal::SomeIn { key, value, collection, .. } => {
             key.iter().chain([value, collection]).for_each(|expr| variables(expr, names));

@@ -8,7 +8,7 @@ use regorus::unstable::{
 
 use super::heads::{Checked, Head, Kind, constant_path, rejection};
 use super::names::Names;
-use super::variables::{binds, declares, variables};
+use super::variables::{collect_bound, collect_declared, variables};
 
 /// The levels that a rule adds to the depth. It takes as much of the stack as this many
 /// expressions.
@@ -91,7 +91,7 @@ impl<'a> Walker<'a> {
 
     fn query(&mut self, query: &Query) -> Checked {
         let mut names = BTreeSet::new();
-        query.stmts.iter().for_each(|statement| binds(&statement.literal, &mut names));
+        query.stmts.iter().for_each(|statement| collect_bound(&statement.literal, &mut names));
         self.bound.push(names);
         self.mentioned.push(BTreeSet::new());
         let mut declared = BTreeSet::new();
@@ -99,7 +99,7 @@ impl<'a> Walker<'a> {
         self.deeper(query.stmts.len(), |walker| {
             query.stmts.iter().try_for_each(|statement| {
                 let mut new = BTreeSet::new();
-                declares(&statement.literal, &mut new);
+                collect_declared(&statement.literal, &mut new);
                 let mentioned = walker.mentioned.last();
                 if let Some(name) = mentioned.and_then(|names| names.intersection(&new).next()) {
                     let message = format!("the variable {name} is used before it is declared");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use regorus::unstable::{AssignOp, Expr, Literal, LiteralStmt, Query, WithModifier};
 
-use super::super::check::{binds, variables};
+use super::super::check::{collect_bound, variables};
 use super::writer::{Taken, Writer, path};
 
 impl Writer<'_> {
@@ -17,9 +17,9 @@ impl Writer<'_> {
     /// Writes the statements of a query, followed by the operands of the head.
     pub(super) fn inner(&mut self, query: &Query, of_head: Taken) -> String {
         let mut bound = BTreeSet::new();
-        query.stmts.iter().for_each(|statement| binds(&statement.literal, &mut bound));
+        query.stmts.iter().for_each(|statement| collect_bound(&statement.literal, &mut bound));
         let (in_place, last): (Vec<_>, Vec<_>) =
-            query.stmts.iter().partition(|statement| !is_early(statement, query, &bound));
+            query.stmts.iter().partition(|statement| !precedes_binding(statement, query, &bound));
         let statements = in_place.into_iter().chain(last);
         let statements = statements.map(|statement| self.statement(statement, &bound));
         let statements: Vec<_> = statements.collect();
@@ -94,12 +94,12 @@ impl Writer<'_> {
 
 /// Returns `true` for a negation before the statement that binds one of its variables. regorus
 /// would accept any value for the variable.
-fn is_early(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) -> bool {
+fn precedes_binding(statement: &LiteralStmt, query: &Query, bound: &BTreeSet<String>) -> bool {
     let Literal::NotExpr { expr, .. } = &statement.literal else { return false };
     let (mut names, mut before) = (BTreeSet::new(), BTreeSet::new());
     variables(expr, &mut names);
     let earlier = query.stmts.iter().take_while(|earlier| earlier.sidx != statement.sidx);
-    earlier.for_each(|earlier| binds(&earlier.literal, &mut before));
+    earlier.for_each(|earlier| collect_bound(&earlier.literal, &mut before));
     names.iter().any(|name| bound.contains(name) && !before.contains(name))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{ArithOp, Expr};
 
-use super::super::check::MADE_UP;
+use super::super::check::GENERATED_PREFIX;
 
 /// Operands that were moved out of an expression, as statements.
 pub(super) type Taken = Vec<String>;
@@ -18,7 +18,7 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     pub(super) fn take(&mut self, text: String, taken: &mut Taken, with: &str) -> String {
         self.count += 1;
-        let name = format!("{MADE_UP}{}", self.count);
+        let name = format!("{GENERATED_PREFIX}{}", self.count);
         taken.push(format!("{name} := {text}{with}"));
         name
     }
