@@ -49,9 +49,9 @@ impl Exporter {
         let recorder = builder.map_err(ExporterError::Build)?.build_recorder();
         let handle = recorder.handle();
         // The upkeep starts first: without it, an installed recorder would grow.
-        let installed = keep_small(handle.clone()).map_err(ExporterError::Upkeep)?;
+        let installed = start_upkeep(handle.clone()).map_err(ExporterError::Upkeep)?;
         metrics::set_global_recorder(recorder).map_err(|_| ExporterError::Installed)?;
-        installed.keep();
+        installed.detach();
         Ok(Self(handle))
     }
 
@@ -73,14 +73,14 @@ struct Upkeep(mpsc::Sender<()>);
 
 impl Upkeep {
     /// Lets the upkeep run until the process ends, as the recorder does.
-    fn keep(self) {
+    fn detach(self) {
         std::mem::forget(self.0);
     }
 }
 
 /// Starts the thread that empties the buffers of histograms, which otherwise grow until the next
 /// rendering. A thread needs no runtime, and a blocked runtime does not stop it.
-fn keep_small(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
+fn start_upkeep(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (stop, stopped) = mpsc::channel::<()>();
     std::thread::Builder::new().name("caracal-metrics".into()).spawn(move || {
         while stopped.recv_timeout(HISTOGRAM_UPKEEP) == Err(RecvTimeoutError::Timeout) {

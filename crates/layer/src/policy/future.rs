@@ -11,7 +11,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::guard::{Guard, follow};
+use super::guard::{Guard, require_allow};
 use crate::GuardedResponseBody;
 
 pin_project! {
@@ -85,7 +85,7 @@ where
                 KindProjection::Deciding { decision, waiting } => {
                     let decision = ready!(decision.as_mut().poll(cx));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    waiting.go_on(decision)
+                    waiting.resume(decision)
                 }
             };
             this.kind.set(next);
@@ -97,11 +97,11 @@ impl<S, ReqBody, ResBody> Waiting<S, Request<ReqBody>>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    fn go_on(
+    fn resume(
         mut self,
         decision: Result<PolicyDecision, DecisionError>,
     ) -> Kind<S, Request<ReqBody>, S::Future> {
-        match follow(decision) {
+        match require_allow(decision) {
             Ok(decision) => {
                 self.request.extensions_mut().insert(decision);
                 Kind::Inner { future: self.service.call(self.request) }

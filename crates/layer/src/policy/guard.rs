@@ -64,7 +64,7 @@ impl Guard {
             Err(kind) => return PolicyStep::Now(Err(kind.into())),
         };
         match self.policies.deciding(input) {
-            Deciding::Now(decision) => PolicyStep::Now(follow(decision)),
+            Deciding::Now(decision) => PolicyStep::Now(require_allow(decision)),
             Deciding::Later(decision) => PolicyStep::Later(decision),
         }
     }
@@ -178,7 +178,7 @@ fn log_mistake(kind: PolicyDenialKind) {
 }
 
 /// Returns an allow, and turns every other decision into a denial.
-pub(super) fn follow(
+pub(super) fn require_allow(
     decision: Result<PolicyDecision, DecisionError>,
 ) -> Result<PolicyDecision, PolicyDenial> {
     let decision = decision?;

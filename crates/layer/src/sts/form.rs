@@ -33,7 +33,7 @@ impl Authority {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let name = text(decode(halves.next().unwrap_or_default())?)?;
             let value = decode(halves.next().unwrap_or_default())?;
-            let Some(position) = FIELDS.iter().position(|field| is_nearly(&name, field)) else {
+            let Some(position) = FIELDS.iter().position(|field| may_be_read_as(&name, field)) else {
                 continue;
             };
             let value = text(value)?;
@@ -82,7 +82,7 @@ pub fn read_form(body: &[u8]) -> Result<[(&'static str, Option<String>); 5], Req
 
 /// Returns `true` if a program could read this name as the field: in another case, with spaces
 /// around it, or as the start of a list such as `name[0]`.
-fn is_nearly(name: &str, field: &str) -> bool {
+fn may_be_read_as(name: &str, field: &str) -> bool {
     let base = name.split(['[', '\0']).next().unwrap_or_default();
     base.trim().eq_ignore_ascii_case(field)
 }

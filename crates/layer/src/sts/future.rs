@@ -44,13 +44,13 @@ pin_project! {
             #[pin]
             deadline: Sleep,
             read: BufferedBody,
-            rest: Option<Rest<S>>,
+            pending: Option<PendingRequest<S>>,
         },
     }
 }
 
 /// The parts of a request that wait for its body.
-struct Rest<S> {
+struct PendingRequest<S> {
     parts: Parts,
     inner: S,
     guard: Arc<Guard>,
@@ -67,8 +67,8 @@ impl<S: Service<Request<StsBody<B>>>, B> StsFuture<S, B> {
 
     pub(super) fn reading(parts: Parts, body: B, inner: S, guard: Arc<Guard>) -> Self {
         let deadline = sleep(guard.deadline);
-        let rest = Some(Rest { parts, inner, guard });
-        Self { kind: Kind::Reading { body, deadline, read: BufferedBody::default(), rest } }
+        let pending = Some(PendingRequest { parts, inner, guard });
+        Self { kind: Kind::Reading { body, deadline, read: BufferedBody::default(), pending } }
     }
 }
 
@@ -92,7 +92,7 @@ where
                 KindProjection::Denied { denial } => {
                     return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::complete)));
                 }
-                KindProjection::Reading { body, deadline, read, rest } => {
+                KindProjection::Reading { body, deadline, read, pending } => {
                     let outcome = match collect(body, read, cx) {
                         Poll::Ready(outcome) => outcome,
                         Poll::Pending => {
@@ -101,7 +101,7 @@ where
                         }
                     };
                     // `None` only after the service panicked in its call.
-                    let Some(Rest { parts, mut inner, guard }) = rest.take() else {
+                    let Some(PendingRequest { parts, mut inner, guard }) = pending.take() else {
                         return Poll::Pending;
                     };
                     match guard.authorize(&parts.headers, outcome.map(|()| &*read.data)) {

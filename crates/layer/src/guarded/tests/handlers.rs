@@ -11,7 +11,7 @@ type Answer = Response<Full<Bytes>>;
 #[derive(Clone)]
 struct Held(Arc<()>);
 
-async fn wait_for_ever(held: Held) -> Result<Answer, Infallible> {
+async fn never_answer(held: Held) -> Result<Answer, Infallible> {
     pending::<()>().await;
     drop(held);
     Ok(Response::default())
@@ -24,7 +24,7 @@ fn drops_waiting_handler_and_answers_client() {
     let inner = held.clone();
     let mut service =
         scene.layer().layer(service_fn(move |_: Request<GuardedRequestBody<Script>>| {
-            wait_for_ever(inner.clone())
+            never_answer(inner.clone())
         }));
     let mut request = request();
     request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
@@ -63,7 +63,7 @@ fn distinguishes_expired_token_from_unknown_state() {
         let scene = Scene::new();
         let layer = GatewayLayer::new(scene.revocations.clone()).with_cutting(cutting);
         let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
-            wait_for_ever(Held(Arc::default()))
+            never_answer(Held(Arc::default()))
         }));
         let mut request = request();
         request.extensions_mut().get_mut::<Claims>().unwrap().exp = 1_795_400_000 + exp;
@@ -80,7 +80,7 @@ fn distinguishes_expired_token_from_unknown_state() {
 /// Returns the answer to a gRPC call that was cut while its handler waited.
 fn cut_grpc_call(scene: &Scene, layer: GatewayLayer, headers: &[(&'static str, &str)]) -> Head {
     let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
-        wait_for_ever(Held(Arc::default()))
+        never_answer(Held(Arc::default()))
     }));
     let mut request = request();
     *request.method_mut() = http::Method::POST;
@@ -214,7 +214,7 @@ fn observing_cuts_nothing() {
     let mut service = layer.layer(service_fn(|request: Request<GuardedRequestBody<Script>>| {
         let admission = request.extensions().get::<Admission>().unwrap();
         assert_eq!(admission.revoked().cut(), None);
-        wait_for_ever(Held(Arc::default()))
+        never_answer(Held(Arc::default()))
     }));
     let mut call = Task::new(service.call(request()));
     assert!(call.poll().is_pending());
