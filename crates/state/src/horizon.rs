@@ -101,7 +101,7 @@ pub(crate) struct Horizon {
     /// The horizon for the tokens that a second source of truth decides.
     decidable: SharedHeight,
     /// The horizon for all other tokens; never lower than `decidable`.
-    kept: SharedHeight,
+    undecidable: SharedHeight,
     /// The reading of the monotonic clock, in nanoseconds, before which neither horizon ends.
     ends: AtomicU64,
     /// The lock of the three fields above. Watchers are woken after it is released, because a
@@ -127,16 +127,16 @@ impl Horizon {
         self.raise_each(heights, now, Cause::Missing);
     }
 
-    fn raise_each(&self, [decidable, kept]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
-        let Some(highest) = decidable.max(kept) else { return false };
+    fn raise_each(&self, [decidable, undecidable]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
+        let Some(highest) = decidable.max(undecidable) else { return false };
         let losses = self.lock();
-        let mut rises = Some(highest) > self.kept.load();
-        // This order matters to readers without the lock: one that sees `kept` also sees its end,
-        // and one that sees `decidable` also sees `kept`.
+        let mut rises = Some(highest) > self.undecidable.load();
+        // This order matters to readers without the lock: one that sees `undecidable` also sees its
+        // end, and one that sees `decidable` also sees `undecidable`.
         if rises {
             let ends = nanos(now.monotonic.saturating_add(SHORTEST_MEMORY));
             self.ends.fetch_max(ends, Ordering::AcqRel);
-            self.kept.set(highest);
+            self.undecidable.set(highest);
         }
         if let Some(second) = decidable {
             rises |= self.decidable.raise(second);
@@ -193,23 +193,23 @@ impl Horizon {
     #[inline]
     pub(crate) fn is_any(&self, now: Moment) -> bool {
         // The horizon for decidable tokens is never higher.
-        self.kept.load().is_some_and(|kept| !self.is_over(kept, now))
+        self.undecidable.load().is_some_and(|undecidable| !self.is_over(undecidable, now))
     }
 
     /// Returns both horizons at this moment.
     #[inline]
     pub(crate) fn heights(&self, now: Moment) -> Heights {
         let decidable = self.decidable.load();
-        let kept = self.kept.load();
-        if kept.is_none_or(|kept| self.is_over(kept, now)) {
-            return Heights { decidable: None, kept: None };
+        let undecidable = self.undecidable.load();
+        if undecidable.is_none_or(|undecidable| self.is_over(undecidable, now)) {
+            return Heights { decidable: None, undecidable: None };
         }
-        Heights { decidable, kept }
+        Heights { decidable, undecidable }
     }
 
-    /// Returns `true` if no token that was issued up to `kept` can be alive: see the module.
-    fn is_over(&self, kept: UnixSeconds, now: Moment) -> bool {
-        UnixSeconds::of(now) > kept.later_by(SHORTEST_MEMORY)
+    /// Returns `true` if no token that was issued up to `undecidable` can be alive: see the module.
+    fn is_over(&self, undecidable: UnixSeconds, now: Moment) -> bool {
+        UnixSeconds::of(now) > undecidable.later_by(SHORTEST_MEMORY)
             && nanos(now.monotonic) >= self.ends.load(Ordering::Acquire)
     }
 }
@@ -218,14 +218,14 @@ impl Horizon {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heights {
     decidable: Option<UnixSeconds>,
-    kept: Option<UnixSeconds>,
+    undecidable: Option<UnixSeconds>,
 }
 
 impl Heights {
     /// Returns the horizon for a token that a second source of truth decides, or for any other.
     #[inline]
     pub(crate) const fn second(self, is_decidable: bool) -> Option<UnixSeconds> {
-        if is_decidable { self.decidable } else { self.kept }
+        if is_decidable { self.decidable } else { self.undecidable }
     }
 }
 

@@ -27,7 +27,7 @@
 //! let event = KeyRing::insecure_accept_unsigned().verify(&message)?;
 //! writer.apply(&event, now);
 //! let Verdict::Denied(denial) = revocations.decide(&claims, &Checks::default(), now) else {
-//!     panic!("a revoked token was not refused");
+//!     panic!("a revoked token was not denied");
 //! };
 //! assert_eq!(denial.reason(), DenyReason::Revoked);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

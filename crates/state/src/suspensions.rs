@@ -127,7 +127,7 @@ mod tests {
         OccurredAt::parse(&format!("2026-11-20T10:00:{second:02}.500Z")).unwrap()
     }
 
-    fn refused_up_to(suspended: OccurredAt) -> SuspensionStatus {
+    fn denied_up_to(suspended: OccurredAt) -> SuspensionStatus {
         SuspensionStatus::DeniedUpTo(UnixSeconds::new(suspended.floor_seconds() + 1))
     }
 
@@ -145,7 +145,7 @@ mod tests {
         session.resume(at(10), decided(200));
         assert_eq!(session.status(), SuspensionStatus::Suspended, "occurred at the same time");
         session.resume(at(20), decided(200));
-        assert_eq!(session.status(), refused_up_to(at(10)));
+        assert_eq!(session.status(), denied_up_to(at(10)));
         session.suspend(at(30), decided(300));
         assert_eq!(session.status(), SuspensionStatus::Suspended);
     }
@@ -177,7 +177,7 @@ mod tests {
         });
         assert_eq!(ends.len(), 120);
         assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
-        assert_eq!(ends[0], refused_up_to(at(30)));
+        assert_eq!(ends[0], denied_up_to(at(30)));
     }
 
     fn permute<T: Copy>(items: &mut Vec<T>, from: usize, visit: &mut impl FnMut(&[T])) {

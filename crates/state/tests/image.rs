@@ -93,8 +93,8 @@ fn restored_suspension_is_lifted_only_by_its_resume() {
         let message = Message::new(caracal_revocation_event::Stream::AgentsLifecycle, &fields);
         let event = KeyRing::insecure_accept_unsigned().verify(&message).unwrap();
         later.apply(&event, later.now());
-        let refused = reason(&later, &session("held", START + 60)).is_some();
-        assert_eq!(refused, !lifts, "{text}");
+        let denied = reason(&later, &session("held", START + 60)).is_some();
+        assert_eq!(denied, !lifts, "{text}");
     }
 }
 

@@ -21,7 +21,7 @@ fn on_manual_clock(options: Options) -> (RevocationsWriter, Arc<ManualClock>) {
     (RevocationsWriter::with_clock(options, clock.clone()), clock)
 }
 
-fn made_at(iat: i64) -> Claims {
+fn issued_at(iat: i64) -> Claims {
     Claims::new("ar-1", iat, iat + 900)
 }
 
@@ -110,7 +110,7 @@ fn failing_signatures_degrade_but_stay_ready() {
     assert!(readiness.is_ready());
     assert_eq!(readiness.degraded, Some(Degraded::SignaturesFail));
     assert!(readiness.to_string().contains("degraded: signatures_fail"), "{readiness}");
-    assert_eq!(reason(&revocations, &made_at(NOW)), None);
+    assert_eq!(reason(&revocations, &issued_at(NOW)), None);
     assert!(revocations.set_signatures_fail(false));
     assert_eq!(revocations.readiness(revocations.now()).degraded, None);
 }
@@ -122,13 +122,13 @@ fn not_ready_state_is_unknown_until_the_next_proof() {
     for why in [NotReady::NotProvisioned, NotReady::NoSignatureVerifies] {
         assert!(revocations.set_not_ready(why));
         assert!(!revocations.set_not_ready(why), "returns `true` only for a change");
-        let verdict = decide(&revocations, &made_at(NOW), &Checks::default());
+        let verdict = decide(&revocations, &issued_at(NOW), &Checks::default());
         assert_eq!(verdict, Verdict::Unknown(UnknownCause::NotReady(why)));
         assert!(why.advice().contains("REDIS_URL") || why.advice().contains("STREAMS_HMAC_KEY"));
     }
     clock.advance(SECOND);
     revocations.confirm(revocations.now());
-    assert_eq!(reason(&revocations, &made_at(NOW)), None);
+    assert_eq!(reason(&revocations, &issued_at(NOW)), None);
 }
 
 /// Changes of a state by a follower or by time.
@@ -224,7 +224,7 @@ fn own_bound_denies_earlier_and_never_later() {
             let mut checks = Checks::default();
             checks.deny_after = Some(own);
             let bound = own.min(60 * SECOND);
-            match decide(&revocations, &made_at(NOW), &checks) {
+            match decide(&revocations, &issued_at(NOW), &checks) {
                 Verdict::Admitted(admitted) => {
                     assert!(staleness <= bound, "{age} s is within {own:?}");
                     assert_eq!(admitted.staleness(), staleness);
@@ -241,7 +241,7 @@ fn own_bound_denies_earlier_and_never_later() {
 #[test]
 fn failing_open_admits_unknown_and_reports_it() {
     let (revocations, clock) = on_manual_clock(Options::default());
-    let Verdict::Admitted(admitted) = decide(&revocations, &made_at(NOW), &fail_open()) else {
+    let Verdict::Admitted(admitted) = decide(&revocations, &issued_at(NOW), &fail_open()) else {
         panic!("not admitted");
     };
     assert_eq!(admitted.staleness(), Duration::MAX);
@@ -249,7 +249,7 @@ fn failing_open_admits_unknown_and_reports_it() {
     revocations.confirm(revocations.now());
     for (seconds, fails) in [(60, false), (1, true)] {
         clock.advance(seconds * SECOND);
-        let Verdict::Admitted(admitted) = decide(&revocations, &made_at(NOW), &fail_open()) else {
+        let Verdict::Admitted(admitted) = decide(&revocations, &issued_at(NOW), &fail_open()) else {
             panic!("not admitted");
         };
         assert_eq!(admitted.failed_open().is_some(), fails);
@@ -260,19 +260,19 @@ fn failing_open_admits_unknown_and_reports_it() {
 #[test]
 fn failing_open_denies_revoked_and_below_the_horizon() {
     let (revocations, _) = on_manual_clock(Options::default());
-    let refused =
+    let is_denied =
         |claims: &Claims| matches!(decide(&revocations, claims, &fail_open()), Verdict::Denied(_));
     revocations.raise_horizon(NOW);
-    assert!(refused(&made_at(NOW)));
-    assert!(!refused(&made_at(NOW + 1)));
+    assert!(is_denied(&issued_at(NOW)));
+    assert!(!is_denied(&issued_at(NOW + 1)));
     let fields: [(&[u8], &[u8]); 1] = [(b"sid", b"ar-1")];
     let message = Message::new(Stream::SessionsRevoke, &fields);
     let event = KeyRing::insecure_accept_unsigned().verify(&message).expect("an event");
     revocations.apply(&event, revocations.now());
-    assert!(refused(&made_at(NOW + 1)));
-    let mut expired = made_at(NOW - 960);
+    assert!(is_denied(&issued_at(NOW + 1)));
+    let mut expired = issued_at(NOW - 960);
     expired.sid = "ar-2".into();
-    assert!(refused(&expired));
+    assert!(is_denied(&expired));
 }
 
 /// A mandate with one delegation, as a real deployment issues it: the chain names the source with
@@ -330,7 +330,7 @@ fn denies_expired_early_and_overlong_tokens() {
     // A revocation outweighs the expiry of a token.
     revocations.add(&BaselineFact::Revoked("ar-1"), revocations.now());
     clock.advance(7 * 24 * 3_600 * SECOND);
-    assert_eq!(reason(&revocations, &made_at(NOW)), Some(DenyReason::Revoked));
+    assert_eq!(reason(&revocations, &issued_at(NOW)), Some(DenyReason::Revoked));
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn strict_mode_admits_mandate_with_one_delegation_after_a_start() {
 #[test]
 fn strict_mode_denies_chains_the_horizon_does_not_cover() {
     let chain = |iat| {
-        let mut claims = made_at(iat);
+        let mut claims = issued_at(iat);
         let hop = |session: &str| Hop::new(Some(session.into()), None);
         claims.delegation_chain = vec![hop("gs-1"), hop("gs-2")];
         claims
@@ -402,13 +402,13 @@ fn strict_mode_denies_chains_the_horizon_does_not_cover() {
     for revocations in [&lenient, &strict] {
         assert_eq!(reason(revocations, &chain(NOW)), None);
         revocations.raise_horizon(NOW);
-        assert_eq!(reason(revocations, &made_at(NOW)), Some(DenyReason::HistoryIncomplete));
+        assert_eq!(reason(revocations, &issued_at(NOW)), Some(DenyReason::HistoryIncomplete));
     }
     advance(121);
-    assert_eq!(reason(&lenient, &made_at(NOW + 1)), None);
+    assert_eq!(reason(&lenient, &issued_at(NOW + 1)), None);
     assert_eq!(reason(&lenient, &chain(NOW + 121)), None);
-    assert_eq!(reason(&strict, &made_at(NOW + 120)), Some(DenyReason::HistoryIncomplete));
-    assert_eq!(reason(&strict, &made_at(NOW + 121)), None);
+    assert_eq!(reason(&strict, &issued_at(NOW + 120)), Some(DenyReason::HistoryIncomplete));
+    assert_eq!(reason(&strict, &issued_at(NOW + 121)), None);
     let far = NOW + 65 * 60;
     advance(65 * 60 - 121);
     assert_eq!(reason(&strict, &chain(far)), Some(DenyReason::HistoryIncomplete));
