@@ -31,7 +31,7 @@ impl Default for KeyTimes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KidOrigin {
     /// An unknown client, which may have forged the token.
-    Stranger,
+    UnknownClient,
     /// An authority record of which a mandate has been verified.
     KnownRecord,
 }
@@ -57,10 +57,11 @@ pub(crate) struct FetchState {
     running: Option<Fetch>,
     failed_at: Option<Moment>,
     /// The start of the last search. The next search for a known record may begin
-    /// [`KeyTimes::search_every`] later, for strangers [`Self::strangers_wait`] later.
+    /// [`KeyTimes::search_every`] later, for unknown clients [`Self::unknown_client_wait`] later.
     searched_at: Option<Moment>,
-    /// The pause between searches for strangers. It doubles after each one that finds nothing.
-    strangers_wait: Option<Duration>,
+    /// The pause between searches for unknown clients. It doubles after each one that finds
+    /// nothing.
+    unknown_client_wait: Option<Duration>,
     /// The last logged error; `None` once a fetch has succeeded.
     logged_error: Option<FetchError>,
     /// The last logged faulty key.
@@ -127,7 +128,7 @@ impl FetchState {
         };
         let pause = search.map_or(Duration::ZERO, |search| match search.origin {
             KidOrigin::KnownRecord => times.search_every,
-            KidOrigin::Stranger => self.strangers_wait.unwrap_or(times.search_every),
+            KidOrigin::UnknownClient => self.unknown_client_wait.unwrap_or(times.search_every),
         });
         if within(self.failed_at, COOLDOWN) || within(self.searched_at, pause) {
             return false;
@@ -158,10 +159,10 @@ impl FetchState {
         keys: &ByKid,
         times: &KeyTimes,
     ) -> bool {
-        if let Some(Search { kid, origin: KidOrigin::Stranger }) = search {
-            let waited = self.strangers_wait.unwrap_or(times.search_every);
+        if let Some(Search { kid, origin: KidOrigin::UnknownClient }) = search {
+            let waited = self.unknown_client_wait.unwrap_or(times.search_every);
             let longer = (waited * 2).min(times.ttl.max(times.search_every));
-            self.strangers_wait = (!keys.contains_key(kid)).then_some(longer);
+            self.unknown_client_wait = (!keys.contains_key(kid)).then_some(longer);
         }
         self.failed_at = None;
         self.logged_error.take().is_some()

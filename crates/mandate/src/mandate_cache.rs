@@ -34,8 +34,8 @@ impl MandateCache {
     /// Returns the mandate of this token, if it was verified with these keys and has not expired.
     pub(crate) fn get(&self, token: &str, stamp: Stamp, now: Moment) -> Option<Mandate> {
         let digest = self.digest(token);
-        let (mandate, made_under) = self.mandates.get(&digest)?;
-        if made_under == stamp && unix_seconds(now) < mandate.expires() {
+        let (mandate, verified_with) = self.mandates.get(&digest)?;
+        if verified_with == stamp && unix_seconds(now) < mandate.expires() {
             return Some(mandate);
         }
         self.mandates.invalidate(&digest);

@@ -124,7 +124,7 @@ impl Inner {
     ) -> Result<(PublicKey, Stamp), VerifyError> {
         let root = claims.claims.root_sid.as_deref().unwrap_or_default();
         let is_known = self.cache.has_record(root);
-        let origin = if is_known { KidOrigin::KnownRecord } else { KidOrigin::Stranger };
+        let origin = if is_known { KidOrigin::KnownRecord } else { KidOrigin::UnknownClient };
         let found = self.keys.key(kid, origin).await;
         if found == Err(InvalidMandate::UnknownKey.into()) {
             // The holder of a valid mandate of this record can forge others. The record must have
