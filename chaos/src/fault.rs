@@ -74,7 +74,7 @@ pub struct Fault {
     pub lasts: Duration,
     /// The readers that it affects, where a fault can affect a single reader.
     pub affected: Affected,
-    /// How a stalled network ends. Other kinds use it to choose a variant.
+    /// The end of a stalled network. Other kinds of fault use it to choose a variant.
     pub ending: Ending,
     /// The size of the fault, by kind: messages kept, bytes lost, milliseconds of delay.
     pub amount: u64,

@@ -8,7 +8,7 @@ use crate::history::Late;
 use crate::time::Clock;
 
 const PERIOD: Duration = Duration::from_millis(10);
-/// Smaller delays come from the timer itself.
+/// The delay up to which the timer itself is the cause.
 const NOISE: Duration = Duration::from_millis(2);
 
 pub struct Heartbeat {

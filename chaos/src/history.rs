@@ -15,7 +15,7 @@ pub struct History {
     /// The Unix time at `At(0)`, in microseconds.
     pub unix_start: u64,
     pub readers: Vec<ReaderLife>,
-    /// By number: `Request::token` and `Revocation::token` are indices into this list.
+    /// The issued tokens. `Request::token` and `Revocation::token` are indices into this list.
     pub tokens: Vec<Token>,
     pub revocations: Vec<Revocation>,
     pub faults: Vec<Injected>,
@@ -28,16 +28,16 @@ pub struct History {
 /// The promise that the history is checked against.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Set in strict mode: no loss is excused.
+    /// `true` in strict mode: no loss is excused.
     pub strict: bool,
-    /// With a baseline: the time after a recovery by which readers have read it.
+    /// The time after a recovery within which readers read the baseline; `None` without one.
     #[serde(default)]
     pub reload: Option<Duration>,
     /// The staleness bound.
     pub bound: Duration,
     /// The time after which readers have recovered once Redis is back.
     pub recovery: Duration,
-    /// How long after a gap newly issued tokens are still denied.
+    /// The time after a gap for which newly issued tokens are still denied.
     pub margin: Duration,
     /// The minimum content of a schedule. One with less shows nothing.
     pub minimum: Minimum,
@@ -57,20 +57,21 @@ pub struct ReaderLife {
     /// The number of the reader. A restarted reader keeps it.
     pub reader: usize,
     pub pid: u32,
-    /// Denials that the previous process gave before this time are in the snapshot it started with.
+    /// The time up to which the snapshot that it started with has the denials of the previous
+    /// process.
     #[serde(default)]
     pub recalled: Option<At>,
     /// The stream keys that it accepts, by number.
     #[serde(default = "first_key")]
     pub keys: Vec<usize>,
-    /// Until this time nothing proves its view: it must deny every request and must not be ready.
+    /// The time until which nothing proves its view: it must deny every request and not be ready.
     #[serde(default)]
     pub unproven_until: At,
     /// The time at which it began to listen for requests.
     pub started: At,
     /// The time at which it was killed; `None` for the last process of a reader.
     pub ended: Option<At>,
-    /// Set if it ended by itself.
+    /// `true` if the process ended by itself.
     pub died: bool,
 }
 
@@ -80,7 +81,7 @@ fn first_key() -> Vec<usize> {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Token {
-    /// Unix time in seconds.
+    /// The time at which the token was issued, in Unix seconds.
     pub iat: i64,
 }
 
@@ -92,14 +93,14 @@ pub struct Revocation {
     pub what: String,
     /// The time before the first attempt to publish. From here on a reader may know of it.
     pub attempted: At,
-    /// The time after Redis acknowledged it. The bound counts from here.
+    /// The time at which the acknowledgement by Redis was seen. The bound counts from here.
     pub acked: Option<At>,
     /// The id that Redis assigned.
     pub id: Option<String>,
     /// The number of the stream key that signed it.
     #[serde(default)]
     pub key: usize,
-    /// Set if the message is no longer in its stream.
+    /// The loss, if the message is no longer in its stream.
     pub loss: Option<Loss>,
 }
 
@@ -138,20 +139,20 @@ pub struct Injected {
     pub began: At,
     /// The time at which the end was observed: Redis answers, the link is open.
     pub ended: At,
-    /// Set if readers in scope were cut off from Redis during the fault.
+    /// `true` if readers in scope were cut off from Redis during the fault.
     pub disturbs: bool,
     /// The readers that may detect a gap because of it.
     #[serde(rename = "hole")]
     pub gap: GapScope,
-    /// Set if the server's ids were ahead of its clock afterwards.
+    /// `true` if the server's ids were ahead of its clock afterwards.
     pub ids_ahead: bool,
-    /// Set if the streams were gone afterwards, until the next message.
+    /// `true` if the streams were gone afterwards, until the next message.
     #[serde(default)]
     pub wipes: bool,
-    /// Set if it added messages that no key has signed.
+    /// `true` if the fault added messages that no key has signed.
     #[serde(default)]
     pub forges: bool,
-    /// Set if it left a large message at the start of a stream.
+    /// `true` if the fault left a large message at the start of a stream.
     #[serde(default)]
     pub enlarges: bool,
     /// The observed effect; `None` if there was no visible effect.
@@ -219,7 +220,7 @@ pub struct Probe {
     pub unready: Option<String>,
 }
 
-/// How much later than planned the machine ran the heartbeat thread.
+/// A delay of the heartbeat thread, which the machine ran later than planned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Late {
     pub at: At,

@@ -1,10 +1,10 @@
 //! Injects faults into a running fleet and checks that every promise held.
 //!
 //! `cargo run --release -p chaos -- --seed 1 --schedules 20 --jobs 6`. Each schedule has its own
-//! redis-servers (a primary and a replica), several reader processes behind a proxy each,
-//! publishers that record the truth, and clients that send requests without end. The seed chooses
-//! the faults. Exits with 1 if a promise was broken. `docs/chaos.md` describes the faults, the
-//! rules and the output.
+//! redis-servers (a primary and a replica) and several reader processes, each behind a proxy.
+//! Publishers record each message that Redis acknowledged. Clients send requests without end. The
+//! seed chooses the faults. Exits with 1 if a promise was broken. `docs/chaos.md` describes the
+//! faults, the rules and the output.
 
 mod checker;
 mod clients;

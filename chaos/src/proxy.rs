@@ -49,7 +49,7 @@ struct State {
 pub struct Traffic {
     next: AtomicU64,
     pub alive: AtomicUsize,
-    /// Reads whose data had to wait for a stalled or slow link.
+    /// The number of reads whose data had to wait for a stalled or slow link.
     pub held: AtomicU64,
     /// Connections that were reset or refused because the link was cut.
     pub reset: AtomicU64,
@@ -152,7 +152,7 @@ async fn serve(
 struct Pump<'t> {
     number: u64,
     traffic: &'t Traffic,
-    /// Bytes that Redis has sent since the last request.
+    /// The number of bytes that Redis has sent since the last request.
     answered: &'t AtomicU64,
 }
 

@@ -15,14 +15,14 @@ use crate::server::connect_within;
 use crate::truth::Sent;
 use crate::world::World;
 
-/// The period at which Caracal's API polls its outbox.
+/// The pause before a failed publication is retried, as Caracal's API polls its outbox.
 const RETRY: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// A connection to the current primary.
 #[derive(Default)]
 pub struct Sender {
-    /// Set if it changes its key later than the others.
+    /// `true` if this producer changes its key later than the others.
     is_late: bool,
     open: Option<(SocketAddr, MultiplexedConnection)>,
 }

@@ -26,7 +26,7 @@ pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
 pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
 pub const STRICT: &str = "CHAOS_STRICT";
 pub const DECISIONS: &str = "CHAOS_DECISIONS";
-/// Shorter than the default margin of a strict service, so that a schedule sees it end.
+/// The horizon margin: shorter than the default in strict mode, so that it ends within a schedule.
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// The response header with the decision, as one word.
 pub const ANSWER: &str = "x-chaos-answer";

@@ -18,9 +18,9 @@ use crate::time::{At, Clock};
 use crate::truth::Truth;
 
 const LISTENS_WITHIN: Duration = Duration::from_secs(120);
-/// A reader writes its snapshot before it ends.
+/// The time limit for the end of a reader, which first writes its snapshot.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
-/// The contents of a snapshot are at most this much older than its file.
+/// The largest age of the contents of a snapshot when its file is written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// One reader. Its proxy stays while its processes change.
@@ -39,9 +39,9 @@ pub struct Aim {
     pub database: u8,
     /// `REDIS_PRIMARY_URL`, for a reader of a replica.
     pub primary: Option<SocketAddr>,
-    /// Set if it keeps a snapshot over a restart.
+    /// `true` if the reader keeps a snapshot over a restart.
     pub snapshot: bool,
-    /// Set if nothing can prove its view. It must not be ready until that changes.
+    /// `true` if nothing can prove its view. It must not be ready until that changes.
     pub is_unprovable: bool,
 }
 

@@ -22,7 +22,7 @@ const PUBLISHERS: u64 = 2;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
 pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
-/// In strict mode tokens are denied for this much longer: their authority may have been re-issued.
+/// The extra time for which strict mode denies tokens: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// The baseline is read at most this often.

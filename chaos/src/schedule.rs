@@ -14,13 +14,13 @@ pub struct Schedule {
     pub readers: usize,
     /// The staleness bound of readers.
     pub bound: Duration,
-    /// Set if readers count everything as lost that is not proven complete.
+    /// `true` if readers count everything as lost that is not proven complete.
     pub strict: bool,
-    /// Set if readers also read a baseline.
+    /// `true` if readers also read a baseline.
     pub baseline: bool,
-    /// Set if readers keep a snapshot over a restart.
+    /// `true` if readers keep a snapshot over a restart.
     pub snapshot: bool,
-    /// Set if revocations use all three streams that carry them, instead of one.
+    /// `true` if revocations use all three streams that carry them, instead of one.
     pub spread: bool,
     pub steps: Vec<Step>,
 }
@@ -39,14 +39,14 @@ pub struct Frame {
     pub faults: usize,
     /// The kinds to choose from.
     pub kinds: Vec<Kind>,
-    /// The parts that readers run with; chosen by the seed if empty.
+    /// The options of readers, such as a snapshot; chosen by the seed if empty.
     pub with: Vec<Trait>,
 }
 
-/// A part that readers run with, as `--with` names it.
+/// An option of readers, as `--with` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Trait {
-    /// None of the other parts.
+    /// No option.
     Plain,
     Strict,
     Baseline,

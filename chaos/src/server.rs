@@ -11,7 +11,8 @@ use redis::{AsyncConnectionConfig, Client};
 
 use crate::failure::Failure;
 
-/// Longer than the slowest machine needs. After this, the harness has failed, not the tested code.
+/// The time limit for an answer: longer than the slowest machine needs. Beyond it, the harness has
+/// failed, not the tested code.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The server writes every command to disk before it acknowledges it. A kill then loses only what

@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl At {
-    /// Later than every time in a schedule.
+    /// A time later than every time in a schedule.
     pub const NEVER: Self = Self(u64::MAX);
 
     pub fn plus(self, by: Duration) -> Self {

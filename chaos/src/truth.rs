@@ -11,7 +11,7 @@ use crate::mandates::Issuer;
 use crate::message::parse_id;
 use crate::time::At;
 
-/// Requests use the tokens of this many newest revocations most often.
+/// The number of newest revocations whose tokens requests use most often.
 const RECENT: usize = 60;
 
 /// Records everything while a schedule runs.

@@ -37,7 +37,7 @@ pub struct World {
     /// Publishers hold the read lock while they publish. The holder of the write lock knows that no
     /// message is on its way.
     pub gate: RwLock<()>,
-    /// How many milliseconds the server's clock is behind, in the ids of messages.
+    /// The lag of the server's clock in the ids of messages, in milliseconds.
     pub clock_behind: AtomicU64,
     folder: PathBuf,
 }

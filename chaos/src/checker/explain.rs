@@ -12,9 +12,9 @@ use super::history_index::HistoryIndex;
 const PROVEN_EVERY: Duration = Duration::from_millis(700);
 /// The error of a reader's estimate of the server's clock, and so of a message's age.
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
-/// In strict mode a message that no accepted key has signed counts for this long.
+/// The time for which a message that no accepted key signed explains denials in strict mode.
 const ALARMED: Duration = Duration::from_secs(60);
-/// A denial later than this after a recovery is not a result of it.
+/// The time after a recovery up to which a denial may result from it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
 /// Returns `Ok` if a fault explains that the reader's last proof is older than the bound.

@@ -9,20 +9,20 @@ use crate::time::At;
 use super::lateness::Lateness;
 use super::windows::Windows;
 
-/// A probe must agree with requests at most this far from it.
+/// The time before and after a probe in which requests must agree with it.
 const AROUND: Duration = Duration::from_millis(500);
-/// An id is misdated if it is this many milliseconds older than its message.
+/// The age beyond its message, in milliseconds, from which an id counts as misdated.
 const MISDATED_MS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(super) struct HistoryIndex<'h> {
     pub(super) history: &'h History,
     pub(super) lateness: Lateness<'h>,
-    /// By reader.
+    /// The windows of each reader, by its number.
     windows: Vec<Windows>,
-    /// By token.
+    /// The revocation of each token, by its number.
     revocations: HashMap<usize, &'h Revocation>,
-    /// By process: the time at which an answer first showed that it had read the history.
+    /// The time at which an answer of each process first showed that it had read the history.
     ready: Vec<Option<At>>,
 }
 

@@ -1,11 +1,11 @@
-//! How much extra time a slow machine gets, from the measured delays of the heartbeat thread.
+//! The extra time that a slow machine gets, from the measured delays of the heartbeat thread.
 
 use std::time::Duration;
 
 use crate::history::Late;
 use crate::time::At;
 
-/// The smallest allowance.
+/// The extra time that every period gets, even without measured delays.
 const FLOOR: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]

@@ -29,7 +29,7 @@ pub struct Verdict {
     pub counts: Counts,
     /// The longest time from the acknowledgement of a revocation to the last admission despite it.
     pub worst_delay: Option<Delay>,
-    /// As above, without readers that were cut off from Redis or had just reconnected.
+    /// The worst delay without readers that were cut off from Redis or had just reconnected.
     pub worst_calm_delay: Option<Delay>,
     /// The longest time from Redis being back to the last denial with an unknown verdict.
     pub worst_recovery: Option<Delay>,
@@ -56,7 +56,8 @@ pub struct Counts {
     pub history_incomplete: usize,
     pub unavailable: usize,
     pub unanswered: usize,
-    /// Admitted although revoked, which is excused: the server had lost the message.
+    /// The number of requests admitted although revoked, which is excused: the server had lost the
+    /// message.
     pub excused: usize,
 }
 

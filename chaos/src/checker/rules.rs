@@ -64,7 +64,8 @@ fn revoked(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     }
 }
 
-/// A process without any proof of its view must not answer as if it had read the history.
+/// Checks that a process without any proof of its view did not answer as if it had read the
+/// history.
 fn falsely_ready(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     let is_early =
         |life: usize, received: At| received < index.history.readers[life].unproven_until;
@@ -82,7 +83,7 @@ fn falsely_ready(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A probe must agree with the answers to requests.
+/// Checks that each probe agrees with the answers to requests at that time.
 fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     for probe in &index.history.probes {
         let request = |answer: Answer| Request {
@@ -107,8 +108,8 @@ fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A process that has denied a token as revoked must never admit it again, even if the message is
-/// lost.
+/// Checks that a process which denied a token as revoked never admitted it again, even if the
+/// message was lost.
 fn forgotten(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     let mut known: HashMap<(usize, usize), At> = HashMap::new();
     for request in &index.history.requests {
@@ -125,8 +126,8 @@ fn forgotten(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A process that starts with the snapshot of another denies at once what the other had denied,
-/// even without Redis.
+/// Checks that a process which started with the snapshot of another denied at once the tokens that
+/// the other had denied, even without Redis.
 fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     let history = index.history;
     let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);

@@ -13,7 +13,7 @@ use crate::readers::Reader;
 use crate::run::REQUEST_EVERY;
 use crate::world::World;
 
-/// Longer than the slowest machine needs.
+/// The time limit of the step: longer than the slowest machine needs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sends requests and probes to these readers until the work is done.

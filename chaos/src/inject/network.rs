@@ -10,7 +10,7 @@ use crate::proxy::Link;
 use crate::time::At;
 use crate::world::World;
 
-/// Shorter than a reader's timeout.
+/// The delay of each reply: shorter than a reader's timeout.
 const LATE: Duration = Duration::from_millis(800);
 
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {

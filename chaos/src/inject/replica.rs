@@ -14,10 +14,10 @@ use crate::world::World;
 const RATE: u64 = 1 << 20;
 /// The burst would take this much longer than the fault lasts.
 const SPARE: Duration = Duration::from_secs(2);
-/// By this time readers have recovered, and their answers show it.
+/// The time within which readers recover, and their answers show it.
 const RECOVERED: Duration = Duration::from_millis(2_500);
 
-/// A burst of data delays later messages, although bytes keep arriving at the replica.
+/// Sends a burst of data, which delays later messages although bytes keep arriving at the replica.
 pub(super) async fn lag(world: &World, fault: &Fault) -> Result<Outcome, Failure> {
     let servers = world.servers.lock().await;
     servers.in_step().await?;

@@ -13,8 +13,9 @@ use crate::world::World;
 const AGAIN: Duration = Duration::from_millis(10);
 const CHECKS: usize = 300;
 
-/// Readers get the new key by a restart. In some schedules, a reader restarts before without it. In
-/// others, one of the producers still signs with the old key.
+/// Rotates the stream key: producers sign with the new key, and a restart gives it to readers. In
+/// some schedules, a reader restarts earlier without it. In others, one of the producers still
+/// signs with the old key.
 pub(super) async fn rotate(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
     world.keys.rotate()?;

@@ -19,7 +19,7 @@ use crate::world::World;
 /// The size of one entry. Only a reply with many of them is large.
 const PIECE: usize = 48 << 10;
 const PIECES: usize = 64;
-/// Replies up to this size arrive: they can have some of the entries.
+/// The size up to which replies arrive: they can have some of the entries.
 const ANSWER: u64 = 256 << 10;
 /// Bytes a second on the slow link. The large message takes half a second.
 const RATE: u64 = 4 << 20;
@@ -27,8 +27,8 @@ const HEAD: usize = 2 << 20;
 /// The longest time that the first read takes. The large message arrives three times: as an entry,
 /// and as the first and the last entry in the reply with the counters.
 const READ_ONCE: Duration = Duration::from_millis(2_000);
-/// Streams on which nothing else is published. Every reply with their counters contains their first
-/// entry.
+/// The streams on which nothing else is published. Every reply with their counters contains their
+/// first entry.
 const QUIET: [Stream; 2] = [Stream::KeysInvalidate, Stream::PolicyInvalidate];
 
 /// Adds one large message at the start of a quiet stream.

@@ -17,7 +17,7 @@ use crate::server::RedisServer;
 use crate::time::At;
 use crate::world::{World, provision};
 
-/// By this time a newly provisioned server's reader is ready, and its answers show it.
+/// The time within which a reader is ready once its server is provisioned, and its answers show it.
 const READY: Duration = Duration::from_millis(3_000);
 
 /// Starts a reader of a wrong database, or of a new server that is provisioned at the end.

@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Minutes for which the service is left alone.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
-    /// How many times Redis is restarted in that period.
+    /// The number of restarts of Redis in that period.
     #[arg(long, default_value_t = 5)]
     restarts: u32,
     /// The file with the alert rules.

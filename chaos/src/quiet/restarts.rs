@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::server::RedisServer;
 
-/// How long Redis is down.
+/// The time for which Redis is down.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// The times since the start at which Redis was stopped and answered again.

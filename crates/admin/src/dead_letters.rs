@@ -25,7 +25,7 @@ pub struct StoredLetter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnreadableLetter {
-    /// Its fields are not those of a dead letter.
+    /// The fields of the entry are not those of a dead letter.
     #[error("{0}")]
     Shape(#[from] ParseDeadLetterError),
     /// The entry exceeds the limit for one entry. Holds its size in bytes.

@@ -18,7 +18,7 @@ const COUNT_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawEntry {
-    /// Its id.
+    /// The id of the entry.
     pub id: StreamId,
     /// The names and values of its fields, in the stored order.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
@@ -32,7 +32,7 @@ pub struct RawEntry {
 pub(crate) struct Counted {
     pub(crate) entries: u64,
     pub(crate) first: Option<StreamId>,
-    /// The count stopped before the end of the range.
+    /// `true` if the count stopped before the end of the range.
     pub(crate) has_more: bool,
 }
 

@@ -18,7 +18,7 @@ const MAX_COUNTED: u64 = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupReport {
-    /// Its name.
+    /// The name of the group.
     pub name: String,
     /// The last entry that was delivered to a consumer.
     pub last_delivered: StreamId,
@@ -35,7 +35,7 @@ pub struct GroupReport {
     pub pending: u64,
     /// The first pending entry.
     pub oldest_pending: Option<OldestPending>,
-    /// Its consumers.
+    /// The members of the group.
     pub consumers: Vec<ConsumerReport>,
 }
 
@@ -43,7 +43,7 @@ pub struct GroupReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OldestPending {
-    /// Its id.
+    /// The id of the entry.
     pub id: StreamId,
     /// The consumer that it was last delivered to.
     pub consumer: String,
@@ -57,7 +57,7 @@ pub struct OldestPending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerReport {
-    /// Its name.
+    /// The name of the consumer.
     pub name: String,
     /// The number of entries delivered to it and not acknowledged.
     pub pending: u64,

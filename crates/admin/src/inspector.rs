@@ -36,7 +36,7 @@ pub struct Inspector {
     pub(crate) links: Links,
     /// Connections to the server of `REDIS_PRIMARY_URL`, if that is set.
     pub(crate) primary: Option<Links>,
-    /// Reads entries.
+    /// The reader of entries, with its own connections.
     pub(crate) reader: EntryReader,
     version: String,
 }
@@ -52,7 +52,7 @@ pub(crate) const HOME: &str = Stream::SessionsRevoke.name();
 pub enum KeyReport {
     /// The key does not exist.
     Missing,
-    /// The key holds another type.
+    /// The key holds a value that is not a stream.
     NoStream,
     /// A stream.
     Stream(StreamReport),

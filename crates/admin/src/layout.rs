@@ -1,6 +1,6 @@
 //! The streams and consumer groups that the wire contract provisions.
 
-/// One of the contract's streams: its consumer groups and its intended length.
+/// One of the contract's streams (section "Streams"): its consumer groups and its intended length.
 ///
 /// ```
 /// use caracal_revocation_admin::StreamLayout;

@@ -24,11 +24,11 @@ pub struct Provisioned {
 /// The state of a stream or a group. It determines the action of provisioning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provision {
-    /// It exists: provisioning leaves it unchanged.
+    /// The stream or group exists: provisioning leaves it unchanged.
     Present,
-    /// It is missing: provisioning creates it.
+    /// The stream or group is missing: provisioning creates it.
     Missing,
-    /// The stream's key holds another type: provisioning leaves it unchanged.
+    /// The stream's key holds a value that is not a stream: provisioning leaves it unchanged.
     Obstructed,
 }
 

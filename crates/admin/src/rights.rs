@@ -58,13 +58,13 @@ impl Purpose {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Right {
-    /// Its purpose.
+    /// The purpose that needs the right.
     pub purpose: Purpose,
     /// The command, as an ACL names it.
     pub command: &'static str,
-    /// The key that it is needed on.
+    /// The key on which the right is needed; `None` for a command without a key.
     pub key: Option<String>,
-    /// `true` if this user has it.
+    /// `true` if this user has the right.
     pub held: bool,
 }
 

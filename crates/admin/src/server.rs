@@ -12,7 +12,7 @@ use crate::inspector::{HOME, Inspector};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerReport {
-    /// Its `redis_version`.
+    /// The version of Redis (`redis_version` of `INFO`).
     pub version: String,
     /// The time since its start. Messages from before that were not on disk are lost.
     pub uptime: Duration,

@@ -90,7 +90,7 @@ pub(crate) struct Missed {
     pub(crate) trimmed: Vec<StreamId>,
     /// An entry that cannot be read even by itself, and the error. It stays pending.
     pub(crate) unreadable: Option<(StreamId, LogError)>,
-    /// Set if there may be more.
+    /// `true` if there may be more missed entries.
     pub(crate) has_more: bool,
 }
 
@@ -100,12 +100,12 @@ pub(crate) struct Done {
     pub(crate) id: StreamId,
     /// The id under which the effect is recorded as done, so that it does not run again.
     pub(crate) outbox_id: Option<Box<str>>,
-    /// Set if earlier attempts failed and were counted.
+    /// `true` if earlier attempts failed and were counted.
     pub(crate) failed: bool,
 }
 
 impl Done {
-    /// An entry for which no handler ran.
+    /// Creates the record of an entry for which no handler ran.
     pub(crate) const fn without_effect(id: StreamId) -> Self {
         Self { id, outbox_id: None, failed: false }
     }

@@ -13,11 +13,11 @@ use crate::queue::{Claimed, Done, Missed, Queue};
 
 /// The prefix of generated consumer names.
 pub(crate) const OWN_CONSUMERS: &str = "effects-";
-/// An entry is skipped after this many failed attempts to read it by itself.
+/// The number of failed attempts to read an entry by itself after which it is skipped.
 const READ_ATTEMPTS: u32 = 3;
 /// The largest possible id.
 const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
-/// How long attempt counts and records of effects are kept.
+/// The time for which attempt counts and records of effects are kept.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
 pub(crate) struct RedisQueue {
@@ -26,7 +26,7 @@ pub(crate) struct RedisQueue {
     pub(crate) consumer: Box<str>,
     pub(crate) claim_after: Duration,
     pub(crate) dedup: bool,
-    /// Set if a missing stream is an error: the server may be the wrong one, so none is created.
+    /// `true` if a missing stream is an error: the server may be the wrong one, so none is created.
     pub(crate) requires_stream: bool,
     /// The connection for blocking reads. They would delay other commands on the same connection.
     pub(crate) reader: EntryReader,
@@ -35,14 +35,14 @@ pub(crate) struct RedisQueue {
     pub(crate) cursors: Cursors,
 }
 
-/// How far this consumer has received its entries.
+/// The position up to which this consumer has received its entries.
 #[derive(Debug, Default)]
 pub(crate) struct Cursors {
     /// The last entry that was received or skipped.
     arrived: StreamId,
     /// A range of ids, first excluded: entries in it may be pending here without having arrived.
     missed: Option<(StreamId, StreamId)>,
-    /// Failed attempts in a row to read the next missed entry by itself.
+    /// The number of failed attempts in a row to read the next missed entry by itself.
     attempts: u32,
 }
 
@@ -57,7 +57,8 @@ impl Cursors {
         self.attempts = 0;
     }
 
-    /// Moves the start of the missed range to this id. Returns `true` if there may be more.
+    /// Records that the missed entries up to this id were received or skipped; all of them if
+    /// `None`. Returns `true` if more may be missed.
     fn advance(&mut self, id: Option<StreamId>) -> bool {
         self.arrived = self.arrived.max(id.unwrap_or_default());
         self.attempts = 0;
@@ -397,8 +398,8 @@ impl Queue for RedisQueue {
     }
 }
 
-/// The key that counts failed attempts. For its own groups it is the STS's key, so that a mixed
-/// fleet counts together. For other groups it is the Gateway's key, which includes the group.
+/// Returns the key that counts failed attempts. For its own groups it is the STS's key, so that a
+/// mixed fleet counts together. For other groups it is the Gateway's key, which includes the group.
 fn failure_key(stream: Stream, group: &str, id: StreamId) -> String {
     match group {
         "sts-revocation" | "sts-keys" | "opa-engine" => format!("stream-failure:{stream}:{id}"),

@@ -6,7 +6,8 @@ use caracal_revocation_stream::internal::{LogError, Throttle};
 use metrics::counter;
 use tokio::time::Instant;
 
-/// The throttled log lines: anyone who can write to the stream can cause any number of them.
+/// Logs what goes wrong with messages, at a limited rate: any writer to the stream can cause any
+/// number of such lines.
 #[derive(Debug)]
 pub(crate) struct Report {
     began: Instant,

@@ -17,7 +17,8 @@ use crate::error::EffectError;
 use crate::queue::{Claimed, Done, Missed, Queue};
 use crate::report::Report;
 
-/// A message is given up after this many failed attempts (contract, "Failure handling").
+/// The number of failed attempts after which a message becomes a dead letter (contract,
+/// "Failures").
 const ATTEMPTS: u32 = 5;
 /// The largest number of entries that one read or one claim returns.
 pub(crate) const BATCH: usize = 64;
@@ -36,9 +37,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct Worker<Q, H> {
     queue: Q,
     keys: KeyRing,
-    /// Set once a message was signed with an accepted key, or if no signature is required.
+    /// `true` once a message was signed with an accepted key, or if no signature is required.
     key_is_proven: bool,
-    /// Set once the log has reported that no message was signed with an accepted key.
+    /// `true` once the log has reported that no message was signed with an accepted key.
     has_logged_key_error: bool,
     handler: H,
     /// Messages delivered to this runner and not handled yet, in the order of handling.

@@ -112,10 +112,10 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 pub struct Suspension<'a> {
     /// The governed session.
     pub session: Anchor<'a>,
-    /// When the suspension occurred.
+    /// The time at which the suspension occurred.
     pub occurred: OccurredAt,
-    /// When it was decided. If `None`, no resume lifts the suspension, because none can be proven
-    /// later.
+    /// The time of the decision to suspend. If `None`, no resume lifts the suspension, because none
+    /// can be proven later.
     pub decided: Option<DecidedAt>,
 }
 
@@ -124,15 +124,15 @@ pub struct Suspension<'a> {
 pub struct Resumption<'a> {
     /// The governed session.
     pub session: Anchor<'a>,
-    /// When the session was resumed.
+    /// The time at which the session was resumed.
     pub occurred: OccurredAt,
-    /// When that was decided. If `None`, the resume lifts nothing.
+    /// The time of the decision to resume. If `None`, the resume lifts nothing.
     pub decided: Option<DecidedAt>,
 }
 
 impl Resumption<'_> {
-    /// Returns `true` if it ends this suspension of the same session: both of its times must be
-    /// known and later.
+    /// Returns `true` if the resume ends this suspension of the same session: both its times must
+    /// be known, and later than those of the suspension.
     #[must_use]
     pub fn lifts(&self, suspension: &Suspension<'_>) -> bool {
         let decided = self.decided.zip(suspension.decided);
@@ -147,7 +147,7 @@ pub struct DelegationEpoch<'a> {
     pub zone: Zone<'a>,
     /// The epoch. The zone keeps the larger of this and its current one.
     pub epoch: u64,
-    /// `true` if delegations ended; a creation moves the epoch too.
+    /// `true` if delegations ended, and `false` if one was created: that moves the epoch too.
     pub narrows: bool,
     /// The delegations that ended, each a revoked anchor.
     pub ended: Vec<Anchor<'a>>,

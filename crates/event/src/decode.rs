@@ -1,10 +1,10 @@
 //! Decodes a verified message into changes: one pure function for each stream.
 //!
 //! The canonical form does not escape, so any writer to Redis can move text after a newline from
-//! one field to another without breaking the signature (contract, "Signatures"). Such a message is
-//! called re-cut. The rules here make that harmless: clean values are applied; other values are set
-//! aside, and the event reports that; and a message that could be re-cut never lifts or weakens a
-//! denial.
+//! one field to another without breaking the signature (contract, "Ambiguous messages"). Such a
+//! message is called re-cut. The rules here make that harmless: clean values are applied; other
+//! values are set aside, and the event reports that; and a message that could be re-cut never lifts
+//! or weakens a denial.
 
 use std::borrow::Cow;
 use std::cell::Cell;

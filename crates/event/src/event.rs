@@ -47,7 +47,7 @@ impl<'a> Event<'a> {
         self.reason.as_deref()
     }
 
-    /// Returns when the producer decided the change, if the message carries that time.
+    /// Returns the time at which the producer decided the change, if the message carries that time.
     #[must_use]
     pub const fn decided(&self) -> Option<DecidedAt> {
         self.decided
@@ -60,7 +60,8 @@ impl<'a> Event<'a> {
     }
 
     /// Returns `true` if a value was set aside, or a field hides text that looks like another
-    /// field. The message then also belongs in the dead-letter stream, and its meaning may be lost.
+    /// field (contract, "Ambiguous messages"). The message then also belongs in the dead-letter
+    /// stream, and its meaning may be lost.
     #[must_use]
     pub const fn is_recut(&self) -> bool {
         self.recut

@@ -11,7 +11,7 @@ use crate::canonical::Canonical;
 /// The shortest key that is accepted: the output of SHA-256, as RFC 2104 recommends.
 const SHORTEST_KEY: usize = 32;
 
-/// A stream key: at least 32 bytes, never printed.
+/// A stream key, which signs messages (contract, "Signatures"): at least 32 bytes, never printed.
 ///
 /// ```
 /// use caracal_revocation_event::{Key, KeyError};
@@ -120,9 +120,9 @@ impl fmt::Debug for Key {
 /// message uses it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeySlot {
-    /// `STREAMS_HMAC_KEY`.
+    /// The current key: `STREAMS_HMAC_KEY`.
     Current,
-    /// `STREAMS_HMAC_KEY_PREVIOUS`.
+    /// The key before it: `STREAMS_HMAC_KEY_PREVIOUS`.
     Previous,
     /// No key: the ring accepts unsigned messages (development only).
     Unsigned,

@@ -39,7 +39,7 @@ impl KeyRing {
 
     /// Creates a ring that accepts every message, signed or not. Any writer to the stream can then
     /// revoke, and lift suspensions. The contract allows it only in `CARACAL_MODE=dev` without a
-    /// key.
+    /// key (contract, "Signatures").
     #[must_use]
     pub const fn insecure_accept_unsigned() -> Self {
         Self { keys: Vec::new() }
@@ -61,7 +61,8 @@ impl KeyRing {
         self.keys.iter().map(|(_, key)| key)
     }
 
-    /// Verifies a message: it must be signed with a key of this ring and have exactly one reading.
+    /// Verifies a message: it must be signed with a key of this ring and have exactly one reading
+    /// (contract, "Signatures").
     ///
     /// # Errors
     ///

@@ -25,6 +25,8 @@
 //! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are the content of
 //! a verified message; [`MessageRejection`] is the reason why a message is rejected;
 //! [`MessageBuilder`] builds the messages of Caracal's own producers, for [`sign`] to sign.
+//!
+//! The *contract* is `docs/wire-contract.md` in the repository, cited by its sections.
 
 mod canonical;
 mod change;

@@ -19,7 +19,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Creates a message of `stream` with these fields, in the order of the wire.
+    /// Creates a message of `stream` with these fields, in the order in which they were received.
     #[must_use]
     pub const fn new(stream: Stream, fields: &'a [(&'a [u8], &'a [u8])]) -> Self {
         Self { stream, fields }
@@ -31,7 +31,7 @@ impl<'a> Message<'a> {
         self.stream
     }
 
-    /// Returns the fields, in the order of the wire.
+    /// Returns the fields, in the order in which they were received.
     #[must_use]
     pub const fn fields(&self) -> &'a [(&'a [u8], &'a [u8])] {
         self.fields

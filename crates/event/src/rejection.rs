@@ -1,4 +1,4 @@
-//! Why a message was rejected.
+//! The reason why a message was rejected.
 
 use std::fmt;
 
@@ -26,7 +26,8 @@ pub enum MessageRejectionKind {
     Signature,
     /// The message is signed, but lacks a field that its stream requires.
     Malformed,
-    /// The message can be read in more than one way, and no value in it is clean.
+    /// The message can be read in more than one way, and no value in it is clean (contract,
+    /// "Ambiguous messages").
     Ambiguous,
     /// The message has more bytes than any message of Caracal. Its signature was not checked.
     TooLarge,
@@ -77,7 +78,8 @@ impl MessageRejection {
     }
 
     /// Returns `true` if the rejected message carried a valid signature. A writer to Redis has then
-    /// re-cut a producer's message, and its meaning is lost.
+    /// moved text between the fields of a producer's message (contract, "Ambiguous messages"), and
+    /// its meaning is lost.
     #[must_use]
     pub const fn was_signed(&self) -> bool {
         self.signed

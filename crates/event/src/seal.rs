@@ -1,4 +1,4 @@
-//! Seals: proofs that bytes other than messages were written by a holder of the stream key.
+//! Seals prove that a holder of the stream key wrote some bytes, such as a snapshot file.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

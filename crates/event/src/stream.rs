@@ -108,7 +108,7 @@ pub struct StreamId {
 }
 
 impl StreamId {
-    /// `0-0`, before every entry.
+    /// The id `0-0`, before every entry.
     pub const ZERO: Self = Self { ms: 0, seq: 0 };
 
     /// Creates the id `ms-seq`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The time at which a suspension or its end occurred: the start of the transaction that decided
-/// it. A dedupe key ends with this time.
+/// it. A dedupe key ends with this time (contract, "Suspension and termination").
 ///
 /// ```
 /// use caracal_revocation_event::OccurredAt;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub struct OccurredAt(jiff::Timestamp);
 
 impl From<OccurredAt> for i128 {
-    /// Nanoseconds since the Unix epoch.
+    /// Returns the nanoseconds since the Unix epoch.
     fn from(at: OccurredAt) -> Self {
         at.0.as_nanosecond()
     }
@@ -63,7 +63,7 @@ impl fmt::Display for OccurredAt {
 }
 
 /// The time at which a message was decided, in milliseconds since the Unix epoch: the first 48 bits
-/// of an `outbox_id` that is a UUIDv7.
+/// of an `outbox_id` that is a UUIDv7 (contract, "Messages").
 ///
 /// ```
 /// use caracal_revocation_event::DecidedAt;

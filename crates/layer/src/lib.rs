@@ -227,7 +227,7 @@
 //! # A cut response never looks whole
 //!
 //! **HTTP/1.0** marks the end of a response without a length by closing the connection; a cut would
-//! look the same. (nginx before 1.29.7 speaks HTTP/1.0 to its upstreams by default.) The layer
+//! look the same. nginx before 1.29.7 speaks HTTP/1.0 to its upstreams by default. The layer
 //! therefore holds such a response until it ends, for at most 10 seconds and 1 MiB, and sends it
 //! with its length. A response that exceeds these limits, and every event stream, is answered 505
 //! `http_version_not_supported`. Set `proxy_http_version 1.1` in nginx.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// The longest bearer token, in bytes (contract, "Tokens"). A longer one is denied and not read.
+/// The longest bearer token, in bytes (contract, "Mandates"). A longer one is denied unread.
 pub(crate) const MAX_TOKEN: usize = 4096;
 
 /// The longest request id that a client may choose, in bytes. It goes into logs and answers.
 pub(crate) const MAX_REQUEST_ID: usize = 128;
 
-/// The longest body of a token request, in bytes (contract, "Tokens"). It is kept in memory.
+/// The longest body of a token request, in bytes (contract, "Token exchange"). It is kept in
+/// memory.
 pub(crate) const MAX_FORM: usize = 64 * 1024;
 
 /// The default time that the body of a token request may take. A slow client occupies memory.

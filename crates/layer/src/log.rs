@@ -36,7 +36,7 @@ pub(crate) fn cut(report: &CutReport<'_>) {
     );
 }
 
-/// Mistakes in the order of the layers, each logged once per layer.
+/// Logs signs that layers are in the wrong order or have different states, once for each layer.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes {
     /// `true` once a request came with claims, or once the absence of claims was logged.

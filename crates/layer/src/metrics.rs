@@ -22,7 +22,7 @@ struct Names {
     stale: &'static str,
     observed: &'static str,
     failed_open: &'static str,
-    /// Not registered by the STS layer, which cuts nothing.
+    /// The counter of cut requests. The STS layer cuts nothing, and does not register it.
     cuts: &'static str,
 }
 

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestDenialKind {
-    /// No `Authorization` header, or one of another scheme than `Bearer`.
+    /// No `Authorization` header, or one whose scheme is not `Bearer`.
     MissingToken,
     /// More than one `Authorization` header: it is unclear which of them was verified.
     AmbiguousToken,
@@ -28,7 +28,7 @@ pub enum RequestDenialKind {
     /// The token is no mandate for this service.
     /// [`RequestDenial::invalid`](crate::RequestDenial::invalid) returns the reason.
     InvalidMandate,
-    /// The mandate is of another zone than the configured one.
+    /// The zone of the mandate is not the configured one.
     InvalidZone,
     /// The mandate lacks a scope or a target, or has another type of subject.
     /// [`RequestDenial::unmet`](crate::RequestDenial::unmet) returns the requirement.
@@ -64,7 +64,7 @@ pub enum RequestDenialKind {
     Suspended,
     /// The zone's delegation graph has changed since the token was issued.
     DelegationStale,
-    /// Messages may have been lost before the token was issued. A newer token passes.
+    /// Messages may have been lost since the token was issued. A newer token passes.
     HistoryIncomplete,
     /// The token's `exp` and the leeway after it have passed, before the request came or while it
     /// ran.

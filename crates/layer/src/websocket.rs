@@ -67,7 +67,7 @@ impl GuardedWebSocket {
     ///
     /// # Errors
     ///
-    /// The socket's own, and a [`CutError`] once the authority behind it has ended.
+    /// An error of the socket, or a [`CutError`] once the authority behind it has ended.
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         if let Some(socket) = &mut self.socket {
             let cut = tokio::select! {

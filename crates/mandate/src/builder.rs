@@ -89,19 +89,20 @@ impl VerifierBuilder {
         self
     }
 
-    /// Sets how many verified mandates are cached: 10,000 by default. Zero disables the cache.
+    /// Sets the largest number of cached mandates: 10,000 by default. Zero disables the cache.
     pub fn with_capacity(mut self, mandates: u64) -> Self {
         self.capacity = mandates;
         self
     }
 
-    /// Sets the age at which keys are fetched again: 5 minutes by default.
+    /// Sets the age at which keys are fetched again: 5 minutes by default (contract, "Mandates").
     pub fn with_keys_ttl(mut self, ttl: Duration) -> Self {
         self.times.ttl = ttl;
         self
     }
 
-    /// Sets how much longer keys stay in use while they cannot be fetched: 10 minutes by default.
+    /// Sets the extra time for which old keys are used while they cannot be fetched: 10 minutes by
+    /// default.
     /// Invalidated keys get no grace.
     pub fn with_keys_grace(mut self, grace: Duration) -> Self {
         self.times.grace = grace;
@@ -134,7 +135,7 @@ impl VerifierBuilder {
     }
 
     /// Trusts these certificate authorities (PEM) for keys over HTTPS, instead of those of the
-    /// operating system. For an STS with a certificate of a private authority.
+    /// operating system. Use it for an STS whose certificate a private authority issued.
     #[cfg(feature = "tls")]
     pub fn with_keys_authorities(mut self, pem: &[u8]) -> Self {
         self.authorities = Some(pem.into());
@@ -198,7 +199,7 @@ const fn default_crypto() -> Option<&'static CryptoProvider> {
     None
 }
 
-/// Returns the URL at which an issuer publishes a zone's keys (contract, "Tokens").
+/// Returns the URL at which an issuer publishes a zone's keys (contract, "Mandates").
 fn well_known(issuer: &str, zone: &str) -> Box<str> {
     let mut url = format!("{}/.well-known/jwks.json?zone_id=", issuer.trim_end_matches('/'));
     for byte in zone.bytes() {

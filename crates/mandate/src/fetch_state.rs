@@ -71,7 +71,7 @@ pub(crate) struct FetchState {
 /// A running fetch.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
-    /// Closed when the fetch ends, also if it panics or its runtime is dropped.
+    /// A channel that closes when the fetch ends, also if it panics or its runtime is dropped.
     ended: watch::Receiver<()>,
     began: Moment,
     /// The start by tokio's clock, which measures [`AGED_WAIT`].

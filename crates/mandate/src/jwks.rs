@@ -101,7 +101,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads the ES256 keys of a document (contract, "Tokens"). Other keys are ignored.
+/// Reads the ES256 keys of a document (contract, "Mandates"). Other keys are ignored.
 pub(crate) fn read(document: &[u8]) -> Result<Published, Unusable> {
     let document: Document = serde_json::from_slice(document).map_err(|_| Unusable::NotKeys)?;
     let mut keys: HashMap<Box<str>, Option<PublicKey>> = HashMap::new();

@@ -17,7 +17,7 @@ use crate::limits::MAX_REMOVED_KIDS;
 pub(crate) struct Stamp {
     /// The zone's key generation, read before the keys were requested.
     generation: u64,
-    /// Increases when a published key is replaced or removed.
+    /// A number that increases when a published key is replaced or removed.
     removals: u64,
 }
 

@@ -38,7 +38,7 @@
 //! that can use such a key waits at most one second for newer ones, and does not wait once an
 //! attempt has failed.
 //!
-//! # UnknownCause keys
+//! # Unknown keys
 //!
 //! A token with an unknown `kid` forces a fetch: a search. The contract allows one search in 30
 //! seconds for all tokens together. A failed attempt counts. A token whose claims do not fit this

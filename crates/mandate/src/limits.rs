@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest accepted `kid`, in bytes. Caracal's are shorter.
 pub(crate) const MAX_KID: usize = 256;
 
-/// The longest accepted document of keys, in bytes (contract, "Tokens").
+/// The longest accepted document of keys, in bytes (contract, "Mandates").
 pub(crate) const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// The default capacity of the mandate cache. An evicted mandate is verified again.
@@ -30,7 +30,7 @@ pub(crate) const KEYS_GRACE: Duration = Duration::from_secs(10 * 60);
 /// The default time limit of one whole fetch of the keys.
 pub(crate) const KEYS_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The shortest time between two fetches that unknown kids force (contract, "Tokens").
+/// The shortest time between two fetches that unknown `kid`s force (contract, "Mandates").
 pub(crate) const SEARCH_EVERY: Duration = Duration::from_secs(30);
 
 /// The pause after a failed fetch, so that an unavailable STS is not flooded.

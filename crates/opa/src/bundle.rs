@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// Computed with
+    /// The digest of a manifest with two versions, computed with
     /// `printf '[{"policy_version_id":"pv-1"},{"policy_version_id":"pv-2"}]' | sha256sum`.
     const OF_TWO: &str = "e7388625e7afa28ca7927662b2decb5077ef39c5ff1ab43f1847845232968087";
 

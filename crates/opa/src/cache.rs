@@ -64,8 +64,8 @@ fn bytes(decision: &PolicyDecision) -> usize {
 }
 
 fn bytes_of_value(value: &Value) -> usize {
-    /// The size of a B-tree node, which has room for 11 members. Each node but a single one holds
-    /// at least 5.
+    /// The size of a B-tree node, which has room for 11 members. Every node except the root
+    /// holds at least 5.
     const NODE: usize = 11 * size_of::<(String, Value)>();
     size_of::<Value>()
         + match value {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{PolicyBundle, PolicyInput};
 
-/// A boxed future.
+/// A boxed future, for traits that are used as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Prepares bundles for evaluation, outside of requests.

@@ -141,7 +141,7 @@ impl Ledger {
         self.settle(attempt, answered);
     }
 
-    /// Records that, by its source, the zone has no policy.
+    /// Records that the source returned no policy for the zone.
     pub(crate) fn install_none(&mut self, attempt: &Attempt) {
         self.current = None;
         self.broken = None;

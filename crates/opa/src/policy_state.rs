@@ -39,7 +39,7 @@ pub enum LoadFailure {
     WrongDigest,
     /// The source returned a version that has been replaced.
     OlderVersion,
-    /// The source returned another version than the awaited one.
+    /// The source returned a version that is not the awaited one.
     NotYetAwaited,
     /// The bundle does not compile, or uses something that is not allowed.
     Broken,

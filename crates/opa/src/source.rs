@@ -32,6 +32,10 @@ pub trait PolicySource: Send + Sync + 'static {
     ///
     /// Read it from a place that has the newest version. A replica that lags behind the messages is
     /// read again until it has caught up.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] if the policy cannot be read now. The load is then retried.
     fn load(
         &self,
         request: PolicyRequest<'_>,

@@ -16,7 +16,7 @@ use crate::{PolicyUnavailable, ZoneStatus};
 /// Owns the zones. Dropping it ends their tasks.
 pub(crate) struct ZonesOwner {
     pub(crate) zones: Arc<Zones>,
-    /// Dropped with the owner, which ends the tasks.
+    /// A channel whose end ends the tasks. It is dropped with the owner.
     alive: watch::Sender<()>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct ZonesOwner {
 pub(crate) struct Zones {
     pub(crate) context: LoaderContext,
     by_name: ArcSwap<HashMap<Arc<str>, Arc<Zone>>>,
-    /// Locked to change the map. The value is `true` once a task reports the ages.
+    /// The lock for changing the map. The value is `true` once a task reports the ages.
     joining: Mutex<bool>,
 }
 

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Error};
 
 use crate::settings::{PostgresError, Settings};
 
-/// Time that a dropped connection has to close in order before it is cut.
+/// The time that a dropped connection has to close in order before it is cut.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// A connection that closes in order when it is dropped: the open transaction is rolled back

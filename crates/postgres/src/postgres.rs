@@ -12,9 +12,9 @@ use crate::connection::Connector;
 use crate::settings::{self, PostgresError, Settings};
 use crate::{errors, tables};
 
-/// Default time limit of one read.
+/// The default time limit of one read.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Longest transaction that an incremental read allows for. A row becomes visible at commit but
+/// The longest transaction that an incremental read allows for. A row becomes visible at commit but
 /// carries the time at which its transaction began, so a read goes back this far before the last
 /// one.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);

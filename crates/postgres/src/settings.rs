@@ -12,7 +12,7 @@ pub(crate) const URL: &str = "DATABASE_URL";
 const URL_FILE: &str = "DATABASE_URL_FILE";
 pub(crate) const CA_FILE: &str = "DATABASE_TLS_CA_FILE";
 
-/// Parameters that the driver reads.
+/// The parameters that the driver reads.
 const DRIVER_PARAMETERS: &[&str] = &[
     "user",
     "password",

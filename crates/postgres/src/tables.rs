@@ -13,8 +13,9 @@ use tokio_postgres::{Error, Row, Transaction};
 use crate::errors;
 use crate::outbox::Outbox;
 
-/// Selects a table in which row level security may hide rows. Caracal's zone policy shows all rows
-/// to a session with the zone `*`. A role without such a policy sees no rows and gets no error.
+/// A query that returns a table in which row level security may hide rows. Caracal's zone policy
+/// shows all rows to a session with the zone `*`. A role without such a policy sees no rows and
+/// gets no error.
 const HIDDEN_TABLE: &str = "
     SELECT c.relname::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -33,7 +34,7 @@ const HIDDEN_TABLE: &str = "
                      AND p.cmd IN ('ALL', 'SELECT') AND p.qual NOT LIKE '%caracal.zone_id%'))
     LIMIT 1";
 
-/// Revoked records whose tokens may still be valid.
+/// A query that returns the revoked records whose tokens may still be valid.
 const RECORDS: &str = "
     SELECT id FROM authority_records
     WHERE status = 'revoked' AND expires_at >= now() - make_interval(secs => $1)";

@@ -23,9 +23,9 @@ pub enum BaselineFact<'a> {
     Suspended {
         /// The session's id.
         session: &'a str,
-        /// When it was suspended; only a later resume lifts it.
+        /// The time at which it was suspended; only a later resume lifts the suspension.
         occurred: OccurredAt,
-        /// When that was decided; if `None`, no resume lifts it.
+        /// The time of the decision to suspend; if `None`, no resume lifts the suspension.
         decided: Option<DecidedAt>,
     },
     /// The session was suspended and has been resumed. Tokens issued up to the suspension stay
@@ -42,7 +42,7 @@ pub enum BaselineFact<'a> {
         zone: &'a str,
         /// The epoch.
         epoch: u64,
-        /// `true` if delegations ended at it.
+        /// `true` if delegations ended at this epoch.
         ended: bool,
     },
 }

@@ -43,7 +43,7 @@ pub struct Authority(Arc<Inner>);
 // Field order matters: the fields that each verdict reads are adjacent.
 #[repr(C)]
 struct Inner {
-    /// The state that made the digests. They are valid for no other state.
+    /// The state whose keys the digests use. They are valid for no other state.
     state: Arc<State>,
     /// The value of [`Index::additions`](crate::index::Index::additions) at the last lookup that
     /// found no anchor in the index.
@@ -52,7 +52,8 @@ struct Inner {
     claims: Arc<Claims>,
 }
 
-/// A number of additions that is never reached: no lookup has found the anchors clean yet.
+/// The value of `clean_at` before a lookup has found no anchor: a number that additions never
+/// reach.
 const NOT_LOOKED_UP: u64 = u64::MAX;
 
 impl Authority {

@@ -1,6 +1,6 @@
 //! The claims of a token that describe its authority: its anchors, zone, epoch and age.
 
-/// The claims of a mandate that revocation needs (contract, "Tokens").
+/// The claims of a mandate that revocation needs (contract, "Mandates").
 ///
 /// A token's verifier puts this type into the request; it deserializes from a JWT's payload. A
 /// repeated claim of any name is an error, as is a value of the wrong type. Empty and null values
@@ -24,35 +24,35 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Claims<S = Box<str>> {
-    /// The authority record.
+    /// The id of the authority record.
     pub sid: S,
-    /// The root authority record.
+    /// The id of the root authority record.
     pub root_sid: Option<S>,
-    /// The governed session.
+    /// The id of the governed session.
     pub agent_session_id: Option<S>,
-    /// The delegation.
+    /// The id of the delegation.
     pub delegation_edge_id: Option<S>,
     /// The applications through which the authority was delegated: the source of each delegation
     /// and, last, the receiver of the token.
     pub delegation_chain: Vec<Hop<S>>,
-    /// The delegations through which the token got its authority.
+    /// The ids of the delegations through which the token got its authority.
     pub delegation_path: Vec<S>,
     /// The number of delegations through which the token got its authority; see [`Claims::hops`].
     pub hop_count: Option<u32>,
     /// The zone's delegation graph epoch when the token was issued; 0 if unknown.
     pub delegation_graph_epoch: u64,
-    /// The zone.
+    /// The id of the zone.
     pub zone_id: Option<S>,
     /// The use of the token: `session`, `gateway` or `resource` (the claim `use`).
     pub token_use: Option<S>,
-    /// When the token was issued, in seconds since the Unix epoch.
+    /// The time at which the token was issued, in seconds since the Unix epoch.
     pub iat: i64,
-    /// When the token expires, in seconds since the Unix epoch: no later than
+    /// The time at which the token expires, in seconds since the Unix epoch: no later than
     /// [`LONGEST_LIFETIME`](crate::LONGEST_LIFETIME) after `iat`.
     pub exp: i64,
 }
 
-/// One hop of a delegation chain.
+/// One hop of a delegation chain: one application that delegated or received the authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop<S = Box<str>> {
@@ -66,13 +66,13 @@ pub struct Hop<S = Box<str>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AnchorKind {
-    /// `sid`.
+    /// The claim `sid`: the authority record.
     Sid,
-    /// `root_sid`.
+    /// The claim `root_sid`: the root of its chain.
     RootSid,
-    /// `agent_session_id`.
+    /// The claim `agent_session_id`: the governed session.
     AgentSession,
-    /// `delegation_edge_id`.
+    /// The claim `delegation_edge_id`: the delegation.
     Delegation,
     /// A hop's `agent_session_id` in `delegation_chain`.
     ChainSession,

@@ -53,7 +53,7 @@ impl Moment {
 pub(crate) struct UnixSeconds(i64);
 
 impl UnixSeconds {
-    /// A second later than every token.
+    /// A second that is later than the `iat` of every token.
     pub(crate) const MAX: Self = Self(i64::MAX);
 
     #[inline]
@@ -222,7 +222,7 @@ impl ManualClock {
         }))
     }
 
-    /// Moves both clocks.
+    /// Moves the monotonic and the wall clock forward.
     pub fn advance(&self, by: Duration) {
         self.set(|moment| Moment { monotonic: moment.monotonic + by, wall: moment.wall + by });
     }

@@ -22,7 +22,7 @@ impl State {
         });
     }
 
-    /// See [`Revocations::cut_overdue`](crate::Revocations::cut_overdue).
+    /// Cuts overdue requests: see [`Revocations::cut_overdue`](crate::Revocations::cut_overdue).
     pub(crate) fn cut_overdue(&self, now: Moment) -> Option<Duration> {
         let running = &self.running;
         let staleness = self.freshness.staleness_at(now).ok();

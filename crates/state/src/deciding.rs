@@ -17,7 +17,7 @@ pub(crate) trait Subject {
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool;
     /// Looks up its anchors in the index.
     fn find(&self, index: &Index, with_chain: bool) -> AnchorLookup;
-    /// Returns `true` if it names an authority record.
+    /// Returns `true` if the subject names an authority record.
     fn names_record(&self) -> bool;
     fn zone(&self) -> Option<&str>;
     fn epoch(&self) -> u64;
@@ -64,7 +64,8 @@ impl State {
         self.decide_slow(subject, &Seen { staleness, is_full, epoch_is_stale }, checks, now)
     }
 
-    /// Not inlined, so that the fast path stays small.
+    /// Decides on a token that the fast path did not admit: looks up its anchors in the table. Not
+    /// inlined, so that the fast path stays small.
     #[inline(never)]
     fn decide_slow(
         &self,

@@ -56,7 +56,8 @@ impl Filter {
     }
 }
 
-/// Returns four bits of a word, from the low 24 bits of the hash; the high ones choose the word.
+/// Returns a mask of four bits, chosen by the low 24 bits of the hash. The high bits of the hash
+/// choose the word.
 const fn mask(fast: u64) -> u64 {
     1 << (fast & 63) | 1 << (fast >> 6 & 63) | 1 << (fast >> 12 & 63) | 1 << (fast >> 18 & 63)
 }

@@ -38,7 +38,8 @@ pub struct LossVersion {
 pub(crate) enum Cause {
     /// Messages are missing, or may be.
     Missing,
-    /// A signed message was re-cut. Any writer to the streams can repeat this.
+    /// A signed message was re-cut (contract, "Ambiguous messages"). Any writer to the streams can
+    /// repeat this.
     Recut,
 }
 
@@ -122,7 +123,8 @@ impl Horizon {
         [heights.second(true), heights.second(false)]
     }
 
-    /// Raises the horizons to exported ones, as after a loss.
+    /// Raises the horizons to those that [`Self::export`] returned in an earlier process. Counts a
+    /// loss.
     pub(crate) fn import(&self, heights: [Option<UnixSeconds>; 2], now: Moment) {
         self.raise_each(heights, now, Cause::Missing);
     }

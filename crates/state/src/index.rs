@@ -26,13 +26,15 @@ pub(crate) use view::Mark;
 
 #[cfg(not(loom))]
 const SHARDS: usize = 256;
-/// Few shards keep the model checker's search small: it tries every interleaving.
+/// The number of shards under loom. Few keep the model checker's search small: it tries every
+/// interleaving.
 #[cfg(loom)]
 const SHARDS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// Created for the first anchor, or with the keys of a restored snapshot.
+    /// The keys of the digests, created for the first anchor or with the keys of a restored
+    /// snapshot.
     digester: OnceLock<Digester>,
     /// The number of anchors and sessions; if it is zero, a lookup does nothing else.
     entries: AtomicUsize,
@@ -130,7 +132,7 @@ impl Index {
         self.len() <= self.max_entries - self.max_entries / 8
     }
 
-    /// Clears the full state. The caller covers the dropped entries with the horizon.
+    /// Clears the full state. The caller raises the horizon for the dropped entries.
     pub(crate) fn reopen(&self) {
         self.full.store(false, Ordering::Release);
     }
@@ -209,7 +211,7 @@ impl Index {
         self.step_rebuild(&mut writer);
     }
 
-    /// Sweeps every slice at once.
+    /// Removes the expired entries of every slice at once.
     pub(crate) fn sweep(&self, now: Minute) {
         (0..SHARDS).for_each(|_| self.sweep_slice(now));
     }

@@ -1,10 +1,10 @@
 //! The revocation state of a service, and the verdicts that follow from it.
 //!
-//! The state is a fold over verified events. It holds an index of revoked anchors that never
-//! evicts, the epochs and generations of each zone, the time of the last completeness proof, and
-//! the horizon up to which messages may have been lost. [`Revocations::decide`] turns a token's
-//! [`Claims`] and the time into a [`Verdict`]. It does no I/O; it takes no lock and allocates
-//! nothing when no anchor matches.
+//! The state is a fold over verified events. It holds an index of revoked anchors, which never
+//! evicts an entry, and the epochs and generations of each zone. It also holds the time of the last
+//! completeness proof, and the horizon up to which messages may have been lost.
+//! [`Revocations::decide`] turns a token's [`Claims`] and the time into a [`Verdict`]. It does no
+//! I/O; it takes no lock and allocates nothing when no anchor matches.
 //!
 //! ```
 //! use caracal_revocation_event::{KeyRing, Message, Stream};

@@ -10,9 +10,9 @@ const LONGEST_SECONDS: i64 = LONGEST_LIFETIME.as_secs().cast_signed();
 /// The seconds in which a token may be used, the leeway included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// The first second.
+    /// The first second in which the token may be used.
     begins: UnixSeconds,
-    /// The number of seconds; zero for a token whose lifetime is too long.
+    /// The number of such seconds; zero for a token whose lifetime is too long.
     seconds: u16,
 }
 

@@ -3,23 +3,25 @@
 
 use std::time::Duration;
 
-/// The longest lifetime of a mandate, from `iat` to `exp`. Tokens that live longer are denied.
+/// The longest lifetime of a mandate, from `iat` to `exp` (contract, "Retention"). Tokens that live
+/// longer are denied.
 ///
 /// Other limits follow from it: how long revocations are remembered, how much history is read at a
 /// start, and how long a horizon lasts.
 pub const LONGEST_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The largest assumed difference between the clocks of the issuer and of this machine. A token may
-/// be used this long before its `iat` and after its `exp`.
+/// be used this long before its `iat` and after its `exp` (contract, "Mandates").
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// How long a revocation, or the horizon after a loss, must last. If it ended earlier, it could
-/// admit a living mandate. The leeway counts at both ends, and entries expire by whole minutes.
+/// The shortest time for which a revocation, or the horizon after a loss, must last. If it ended
+/// earlier, a revoked mandate that has not expired could be admitted. The leeway counts at both
+/// ends, and entries expire by whole minutes.
 pub(crate) const SHORTEST_MEMORY: Duration =
     Duration::from_secs(LONGEST_LIFETIME.as_secs() + 2 * LEEWAY.as_secs() + 3 * 60);
 
-/// How long after a gap a record may still be re-issued by approval, so that a token is younger
-/// than the authority behind it.
+/// The time after a gap within which an approval may re-issue a lost record. A token of it is
+/// younger than the authority behind it.
 pub(crate) const REISSUED: Duration = Duration::from_secs(2 * 60);
 
 /// The smallest bound that can be kept: a read waits at least 100 ms and its answer may take
@@ -32,19 +34,21 @@ pub(crate) const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The default of `Options::deny_after`: a restart or failover of Redis takes less time.
 pub(crate) const DENY_AFTER: Duration = Duration::from_secs(60);
 
-/// `Options::deny_after` in strict mode.
+/// The default of `Options::deny_after` in strict mode.
 pub(crate) const STRICT_DENY_AFTER: Duration = Duration::from_secs(5);
 
 /// The default of `Options::warn_after`: several reads in a row have failed by then.
 pub(crate) const WARN_AFTER: Duration = Duration::from_secs(5);
 
-/// `Options::warn_after` in strict mode: an operator is warned before [`STRICT_DENY_AFTER`].
+/// The default of `Options::warn_after` in strict mode: an operator is warned before
+/// [`STRICT_DENY_AFTER`].
 pub(crate) const STRICT_WARN_AFTER: Duration = Duration::from_secs(3);
 
 /// The default of `Options::horizon_margin`: synchronized clocks differ by less.
 pub(crate) const HORIZON_MARGIN: Duration = Duration::from_secs(5);
 
-/// `Options::horizon_margin` in strict mode, which does not assume synchronized clocks.
+/// The default of `Options::horizon_margin` in strict mode, which does not assume synchronized
+/// clocks.
 pub(crate) const STRICT_HORIZON_MARGIN: Duration = Duration::from_secs(60);
 
 /// The default of `Options::max_entries`: about 150 MB.

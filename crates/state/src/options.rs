@@ -19,8 +19,9 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long an entry is kept after the last message about it. 24 hours by default. Less than 65
-    /// minutes counts as 65, because an entry must outlast [`LONGEST_LIFETIME`] and the leeway.
+    /// The time for which an entry is kept after the last message about it. 24 hours by default.
+    /// Less than 65 minutes counts as 65, because an entry must outlast [`LONGEST_LIFETIME`] and
+    /// the leeway.
     ///
     /// [`LONGEST_LIFETIME`]: crate::LONGEST_LIFETIME
     pub memory: Duration,
@@ -45,7 +46,7 @@ pub struct Options {
     pub max_entries: usize,
     /// Treats any history that cannot be proven complete as lost.
     ///
-    /// By default, a restart or failover that may have lost messages is counted and logged, and so
+    /// By default, a restart or failover that may have lost messages is only counted and logged. So
     /// is a stream that is too young or too empty for a proof. In strict mode each of these raises
     /// the horizon. So does every start of a process, because a new reader cannot detect losses
     /// before its start.

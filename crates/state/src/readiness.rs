@@ -27,9 +27,9 @@ pub struct Readiness {
     pub unready: Option<UnknownCause>,
     /// An alarm that leaves the service ready.
     pub degraded: Option<Degraded>,
-    /// How long ago the log was last proven complete, if it ever was.
+    /// The time since the log was last proven complete; `None` if it never was.
     pub staleness: Option<Duration>,
-    /// `true` if that is longer ago than [`Options::warn_after`](crate::Options::warn_after).
+    /// `true` if `staleness` is above [`Options::warn_after`](crate::Options::warn_after).
     pub is_late: bool,
     /// The cause for which the log currently cannot be read or proven fresh.
     pub outage: Option<OutageCause>,

@@ -6,7 +6,8 @@ use crate::digest::{Digest, SPARE_BITS};
 
 const EXPIRY_MASK: u128 = (1 << SPARE_BITS) - 1;
 
-/// Open addressing with linear probing, at most four fifths full; zero is an empty slot.
+/// A hash table with open addressing and linear probing, at most four fifths full. Zero is an empty
+/// slot.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     slots: Vec<u128>,

@@ -31,7 +31,7 @@ pub enum Verdict {
     Admitted(Admitted),
     /// The token must not be used any more.
     Denied(Denial),
-    /// It cannot be decided. Deny the request as an outage, not as a revocation.
+    /// The state cannot decide. Deny the request as an outage, not as a revocation.
     Unknown(UnknownCause),
 }
 
@@ -49,7 +49,7 @@ impl Verdict {
 /// [`Revocations::decide`]: crate::Revocations::decide
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    /// Meaningless if no proof of completeness was ever made; see `failed_open`.
+    /// The age of the last proof. It has no meaning if nothing was ever proven; see `failed_open`.
     staleness: Staleness,
     failed_open: Option<UnknownCause>,
 }

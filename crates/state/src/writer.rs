@@ -82,9 +82,10 @@ impl RevocationsWriter {
         self.raise(second, Cause::Missing);
     }
 
-    /// Records that a signed message was re-cut, and that the lost message was published up to
-    /// `second` (since the Unix epoch). Raises the horizon as [`Self::raise_horizon`] does. Such
-    /// losses are counted apart, because any writer to the streams can repeat them.
+    /// Records that a signed message was re-cut: a writer moved text between its fields, so its
+    /// meaning is lost (contract, "Ambiguous messages"). The message was published up to `second`
+    /// (since the Unix epoch). Raises the horizon as [`Self::raise_horizon`] does. Such losses are
+    /// counted separately, because any writer to the streams can repeat them.
     pub fn cover_recut(&self, second: i64) {
         self.raise(second, Cause::Recut);
     }

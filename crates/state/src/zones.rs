@@ -44,7 +44,7 @@ pub struct PolicyInvalidation {
     /// The version that should be in force, from the message that was decided last. `None` if that
     /// message names none, or if a later message may have been lost.
     pub version: Option<Arc<str>>,
-    /// When the latest invalidation was published, by this machine's clocks.
+    /// The time at which the latest invalidation was published, by this machine's clocks.
     pub published: Option<Moment>,
 }
 
@@ -78,10 +78,11 @@ pub(crate) struct Zones {
 struct ZoneTable {
     zones: HashMap<Box<str>, ZoneView>,
     policies: HashMap<Box<str>, AnnouncedPolicy>,
-    /// Generations that all zones share, including zones without an entry in the maps.
+    /// The number of invalidations of the keys of all zones at once. It adds to the generation of
+    /// each zone, also without an entry in the maps.
     all_keys: u64,
     all_policies: u64,
-    /// When the policies of all zones were last invalidated.
+    /// The time at which the policies of all zones were last invalidated together.
     all_policies_published: Option<Moment>,
 }
 

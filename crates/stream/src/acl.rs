@@ -51,5 +51,5 @@ pub const SENTINEL: &str = "+sentinel|get-master-addr-by-name +sentinel|master";
 /// Rights for finding the node of a stream in a cluster, and for reading while a slot migrates.
 pub const CLUSTER: &str = "+cluster|nodes +asking";
 
-/// Rights for choosing another database than 0, if `REDIS_URL` names one.
+/// Rights for choosing a database, if `REDIS_URL` names one that is not 0.
 pub const SELECT: &str = "+select";

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
-/// Bounds on the grace of an answer. The shortest grace and the longest blocking read together stay
+/// The shortest grace of an answer. The shortest grace and the longest blocking read together stay
 /// well below the 2 s in which a follower recovers.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5);

@@ -94,6 +94,10 @@ impl Canary {
     }
 
     /// Starts the canary as a task of the current tokio runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn spawn(self) -> CanaryStatus {
         let status = self.status.clone();
         tokio::spawn(self.run(pending()));

@@ -23,17 +23,17 @@ pub(crate) enum LossSuspicion {
 /// The result of comparing the server that answers with the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
-    /// It has every message that was proven.
+    /// The server has every message that was proven.
     Sound,
-    /// It was promoted and has every message that was proven. It may lack messages that the
+    /// The server was promoted and has every message that was proven. It may lack messages that the
     /// previous primary acknowledged later.
     TookOver,
     /// The stream's slot migrated here from a server that is still the same primary. Nothing was
     /// lost.
     Moved,
-    /// It may have lost messages that the previous server acknowledged.
+    /// The server may have lost messages that the previous server acknowledged.
     LossSuspected(LossSuspicion),
-    /// It is a replica that still lacks proven messages. Nothing is lost.
+    /// The server is a replica that still lacks proven messages. Nothing is lost.
     Behind,
 }
 

@@ -32,13 +32,13 @@ impl Head {
 /// The counters of a stream. Deleting and trimming entries does not decrease them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// `last-generated-id`.
+    /// The last id that the server gave to an entry (`last-generated-id`).
     pub last_generated: StreamId,
-    /// `entries-added`.
+    /// The number of entries ever added (`entries-added`).
     pub entries_added: u64,
-    /// `recorded-first-entry-id`; zero when the stream is empty.
+    /// The id of the first entry (`recorded-first-entry-id`); zero when the stream is empty.
     pub first: StreamId,
-    /// `max-deleted-entry-id`.
+    /// The highest id of a deleted entry (`max-deleted-entry-id`).
     pub max_deleted: StreamId,
 }
 
@@ -47,7 +47,7 @@ pub struct Counters {
 pub struct Entry {
     /// The stream that it was read from.
     pub stream: Stream,
-    /// Its id.
+    /// The id of the entry.
     pub id: StreamId,
     /// Its field names and values.
     pub fields: Fields,

@@ -204,6 +204,10 @@ impl Follower {
     /// Starts the follower as a task of the current tokio runtime, and returns the state at once.
     /// Every verdict is unknown until the history is replayed; [`Revocations::ready`] waits for
     /// that.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn spawn(mut self) -> Revocations {
         // Restored before the state can be read.
         self.restore();

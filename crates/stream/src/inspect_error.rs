@@ -26,7 +26,7 @@ pub enum InspectErrorKind {
     Login,
     /// The user's ACL lacks a right.
     NotAllowed,
-    /// The key holds another type than a stream.
+    /// The key holds a value that is not a stream.
     NoStream,
     /// The server is older than 7.0.
     Version,

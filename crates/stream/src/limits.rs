@@ -17,9 +17,9 @@ pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest time for an answer, beyond the blocking time of the read.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The longest time for an answer of another server than the one that is read: a sentinel, a node
-/// of a cluster, or the primary of a replica. The reading waits for it, and must stay within the
-/// shortest staleness bounds.
+/// The longest time for an answer of a server that is asked in addition to the one that is read: a
+/// sentinel, a node of a cluster, or the primary of a replica. The reading waits for the answer,
+/// and must stay within the shortest staleness bound.
 pub(crate) const SIDE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The time after which a server that is not proven to be fresh, or to be the primary, is reported.

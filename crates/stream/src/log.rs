@@ -68,11 +68,11 @@ pub(crate) struct Reading {
 /// The time up to which an answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AsOf {
-    /// Up to the time at which the read was sent, because a primary has every entry.
+    /// The answer is complete up to the time at which the read was sent: a primary has every entry.
     Sent,
-    /// Up to this moment.
+    /// The answer is complete up to this moment.
     At(Moment),
-    /// Up to an unknown time.
+    /// The time up to which the answer is complete is unknown.
     Unknown,
 }
 

@@ -6,7 +6,7 @@ use caracal_revocation_state::OutageCause;
 
 use crate::acl;
 
-/// The error code for a key of another type than the command expects.
+/// The error code of Redis if the type of a key does not fit the command.
 const WRONG_TYPE: &str = "WRONGTYPE";
 
 /// The error of a read, or of another command to a server.
@@ -86,7 +86,7 @@ impl LogError {
         matches!(self, Self::Cut { .. } | Self::TooLarge(_)) || self.is_closed()
     }
 
-    /// Returns `true` if a key holds a value of another type than the command expects.
+    /// Returns `true` if the type of a key does not fit the command.
     pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Redis(message) if message.starts_with(WRONG_TYPE))
     }

@@ -21,8 +21,8 @@ impl io::Write for ToThread {
     }
 }
 
-/// Begins with an empty log. One subscriber serves the whole process: tracing caches for each event
-/// if any subscriber wants it, so a subscriber of a single thread could miss events.
+/// Empties the log of this thread, and starts to capture. All threads share one subscriber: tracing
+/// caches whether any subscriber wants an event, so one for a single thread could miss events.
 pub(crate) fn begin() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

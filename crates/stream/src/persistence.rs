@@ -1,4 +1,4 @@
-//! The settings that keep Redis from losing messages (contract, "Failure handling").
+//! The settings that keep Redis from losing messages (contract, "Failures").
 
 use redis::{Pipeline, Value};
 

@@ -19,13 +19,13 @@ use crate::snapshot::Checkpoint;
 /// The proof of one stream. Each step of reading advances it.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    /// Entries with lower ids affect no valid token.
+    /// The start of the history that counts: entries with lower ids affect no valid token.
     window: StreamId,
     cursor: StreamId,
     /// The highest id that was read and counted. It is ahead of the cursor while the stream is read
     /// again.
     counted: StreamId,
-    /// Entries read since the last proof, or since the start of the replay.
+    /// The number of entries read since the last proof, or since the start of the replay.
     read: u64,
     phase: Phase,
     /// The counters to check once the cursor reaches them.
@@ -64,10 +64,10 @@ struct Pending {
 pub(crate) struct Proven {
     /// The time at which the check was sent. Up to then the stream is complete.
     pub(crate) as_of: Moment,
-    /// Messages published up to this time (since the Unix epoch) may be missing.
+    /// The time (since the Unix epoch) up to which published messages may be missing.
     pub(crate) lost_up_to: Option<Duration>,
-    /// At the end of a replay: messages that the server acknowledged up to this time and lost
-    /// cannot be detected.
+    /// The time up to which messages that the server acknowledged and then lost cannot be
+    /// detected. Set at the end of a replay.
     pub(crate) unshown_up_to: Option<Duration>,
     /// `true` if the stream is younger than the oldest valid token, and may have been created
     /// again.

@@ -39,7 +39,7 @@ pub struct Publisher {
 #[derive(Clone)]
 enum Target {
     Redis(ConnectionManager),
-    /// On the server that sentinels or cluster nodes name.
+    /// A server that sentinels or cluster nodes name.
     Found(Arc<Mutex<Links>>),
     InProcess(InProcess),
 }

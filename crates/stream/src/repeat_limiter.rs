@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// After this time without the work, the next pause is the shortest one again.
+/// The time without work after which the next pause is the shortest one again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Schedules work soon at first, and with longer pauses each time that it is needed again.

@@ -15,7 +15,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Logs once when the view becomes late, and once when it is fresh again.
 #[derive(Debug)]
 pub(crate) struct ViewAge {
-    /// The start. A state from a snapshot may be old then, and gets time to be read again.
+    /// The time at which reading began. A state from a snapshot may be old then, and is reported as
+    /// late only after some time for reading.
     began: Moment,
     old: Episode,
 }

@@ -31,7 +31,7 @@ struct Wrapped {
     fields_hex: Vec<(String, String)>,
 }
 
-/// Field names and values, in order. Repeated names are kept.
+/// The names and values of fields, in order. Repeated names are kept.
 #[derive(Default)]
 struct Pairs(Vec<(String, String)>);
 

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufWriter, ErrorKind, IsTerminal, Result, StdoutLock, Wri
 
 use crate::outcome::Failure;
 
-/// Standard output. Once its reader is gone, discards further output: the outcome of a command does
-/// not depend on the reader.
+/// Writes to standard output. Once its reader is gone, discards further output: the outcome of a
+/// command does not depend on the reader.
 pub(crate) struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     is_closed: bool,

@@ -3,7 +3,8 @@
 use std::io;
 use std::process::{Child, Command, Stdio};
 
-/// Kills the process `$0` once the shell's input ends, which happens when this process ends.
+/// A shell script that kills the process `$0` once the shell's input ends, which happens when this
+/// process ends.
 const WATCH: &str = "read -r _; kill -9 \"$0\"";
 
 /// A child process, and a shell that kills it when this process ends.

@@ -57,7 +57,7 @@ pub async fn ready(revocations: &Revocations) -> Result<(), Error> {
 pub enum Origin {
     /// Inside this process, signed with this key.
     InProcess(InProcess, Key),
-    /// On a Redis.
+    /// The streams of a Redis server.
     Redis(Box<Settings>),
 }
 

@@ -1,4 +1,4 @@
-//! For tests: runs an example as a program, and runs the commands that it prints.
+//! Runs an example as a program, and runs the commands that it prints.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Any number of claims to check and ids to revoke, equal in every run.
+//! Generates claims to check and ids to revoke. They are equal in every run.
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 use caracal_revocation_state::{Claims, Options, RevocationsWriter};
@@ -74,7 +74,7 @@ pub fn id(number: u64) -> String {
     )
 }
 
-/// The `SplitMix64` mixing function.
+/// Mixes the bits of a number, as `SplitMix64` does.
 const fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -25,7 +25,8 @@ const REVOCATIONS: usize = 1_000;
 const GOOD_TOKENS: usize = 200;
 const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(10);
-/// How long clients continue after the last revocation: longer than a revoked token may be admitted.
+/// The time for which clients continue after the last revocation. It is longer than the time for
+/// which a revoked token may be admitted.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn std::error::Error>;

@@ -107,7 +107,7 @@ pub async fn run(engine: impl PolicyEngine) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// With an OPA server, a zone without a server is denied as unknown, not as forbidden.
+/// Shows that a zone without an OPA server is denied as unknown, not as forbidden.
 fn no_engine(error: Box<dyn Error>) -> Result<(), Box<dyn Error>> {
     if error.to_string().starts_with("zone-c") { Ok(()) } else { Err(error) }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Revoked authority by zone and id. A second mark changes nothing, like an SQL `UPDATE`.
+/// The records of revoked authority, by zone and id. A second mark changes nothing, like an SQL
+/// `UPDATE`.
 #[derive(Clone, Default)]
 pub struct Records(Arc<Mutex<BTreeMap<String, u32>>>);
 

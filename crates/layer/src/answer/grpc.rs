@@ -22,7 +22,7 @@ pub(crate) struct GrpcStatus<'a> {
     pub(crate) code: u8,
     /// A sentence for a person.
     pub(crate) message: &'a str,
-    /// A label such as `session_suspended`; its upper case is the `ErrorInfo`'s reason.
+    /// A label such as `suspended`; its upper case is the `ErrorInfo`'s reason.
     pub(crate) reason: &'a str,
     /// The metadata of the `ErrorInfo`.
     pub(crate) metadata: &'a [(&'a str, &'a str)],

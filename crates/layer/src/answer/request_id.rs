@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::limits::MAX_REQUEST_ID;
 
-/// `X-Request-Id`.
+/// The header that carries the request id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request: the client's own if it is visible ASCII and not too long, else a new UUID

@@ -124,7 +124,7 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
     }
 }
 
-/// The resource server's answers: the gateway's, with more specific errors and a hint.
+/// Returns the answer of a resource server: the gateway's, with a more specific error and a hint.
 const fn resource(kind: RequestDenialKind) -> Answer {
     use RequestDenialKind as Kind;
     let base = gateway(kind);
@@ -154,7 +154,8 @@ const fn resource(kind: RequestDenialKind) -> Answer {
     Answer { error, hint: Some(hint), ..base }
 }
 
-/// The STS's answers: the gateway's, but a token that cannot be read is an invalid request.
+/// Returns the answer of the STS layer: the gateway's, but a token that cannot be read is an
+/// invalid request.
 const fn sts(kind: RequestDenialKind) -> Answer {
     use RequestDenialKind as Kind;
     let base = gateway(kind);
@@ -169,7 +170,7 @@ const fn sts(kind: RequestDenialKind) -> Answer {
     }
 }
 
-/// The policy layer's answers. None of them concerns the token.
+/// Returns the answer of the policy layer. It never concerns the token.
 #[cfg(feature = "opa")]
 pub(crate) const fn policy(kind: PolicyDenialKind) -> Answer {
     use PolicyDenialKind as Kind;

@@ -1,4 +1,4 @@
-//! The gateway's layer.
+//! The layer of a gateway: its sources of identity, and its options.
 
 use std::sync::Arc;
 use std::time::Duration;

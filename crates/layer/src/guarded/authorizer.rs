@@ -20,7 +20,8 @@ pub(crate) struct Authorizer {
     pub(crate) checks: Checks,
     pub(crate) allow_anonymous: bool,
     pub(crate) unverified_claims: bool,
-    /// Verifies the token in this layer. Identities in the extensions are then ignored.
+    /// The verifier of this layer, if it verifies tokens itself. Identities in the extensions are
+    /// then ignored.
     pub(crate) verifier: Option<Verifier>,
     pub(crate) requirements: Requirements,
     /// The rules for cutting admitted requests. `None` if the layer cuts nothing.

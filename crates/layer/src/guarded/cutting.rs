@@ -32,7 +32,7 @@ pub struct CutOptions {
     pub(crate) finish_handlers: bool,
     pub(crate) nothing: bool,
     pub(crate) trailer: Trailer,
-    /// Sends responses without a length to HTTP/1.0 clients too.
+    /// `true` if HTTP/1.0 clients get responses without a length too.
     pub(crate) http10_streams: bool,
     on_cut: Option<OnCut>,
 }

@@ -7,7 +7,7 @@ use super::request_context::RequestContext;
 use crate::RequestDenial;
 use crate::answer::Denial;
 
-/// A decision of the guard.
+/// The decision of a layer about one request.
 pub(crate) enum GuardDecision {
     /// The request goes on. It has a context if it can be cut.
     Admitted(Option<RequestContext>),

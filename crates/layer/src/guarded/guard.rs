@@ -22,7 +22,7 @@ pub(crate) struct Guard {
     pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
     pub(crate) cutting: CutOptions,
-    /// The service has only gRPC methods.
+    /// `true` if the service has only gRPC methods.
     pub(crate) grpc_only: bool,
     /// The address of the resource's metadata.
     pub(crate) resource_metadata: Option<Arc<str>>,

@@ -8,7 +8,7 @@ use crate::answer::{ClientCapabilities, Denial, Profile, RequestId};
 use crate::metrics::Counters;
 use crate::{RequestDenial, RequestDenialKind, log};
 
-/// The context of an admitted request.
+/// The parts of an admitted request that are needed to cut it, and to answer it then.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(super) running: RequestCancellation,
@@ -16,7 +16,7 @@ pub(crate) struct RequestContext {
     pub(super) profile: Profile,
     /// The parameters of every challenge of the layer.
     pub(super) challenge: Option<Arc<str>>,
-    /// Set if the response must have a length, because the client speaks HTTP/1.0. Counts the
+    /// `Some` if the response must have a length, because the client speaks HTTP/1.0. Counts the
     /// denial of a response that has none.
     pub(super) needs_length: Option<Box<Counters>>,
 }

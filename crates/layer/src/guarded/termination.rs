@@ -43,19 +43,19 @@ pub(super) struct FinalFrames {
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// No more frames, after a denial or after trailers.
+    /// The body ends without more frames, after a denial or after trailers.
     Clean,
     Trailers(Box<HeaderMap>),
-    /// An error, so that the client does not treat the first part as the whole.
+    /// The body ends with an error, so that the client does not treat the first part as the whole.
     Broken(Cut),
-    /// An error, after the frames before it had time to leave.
+    /// The body ends with an error, once the frames before it had time to reach the client.
     BrokenAfter(Cut, Flush),
 }
 
 /// The time that the frames before an error have to leave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Flush {
-    /// Until the body is pending: the server then flushes.
+    /// The frames have until the body is pending: the server then flushes.
     AtOnce,
     After(Duration),
 }

@@ -22,16 +22,16 @@ pub(super) struct Guard {
     pub(super) policies: ZonePolicies,
     pub(super) input: Arc<dyn BuildInput>,
     pub(super) zone: Option<Arc<str>>,
-    /// The service has only gRPC methods.
+    /// `true` if the service has only gRPC methods.
     pub(super) grpc_only: bool,
     counters: PolicyCounters,
     mistakes: Arc<Mistakes>,
 }
 
-/// Mistakes in the order of the layers, each logged once per layer.
+/// Logs signs that layers are in the wrong order or have different states, once for each layer.
 #[derive(Default)]
 struct Mistakes {
-    /// `true` once a gateway has admitted a request, or once the absence was logged.
+    /// `true` once a gateway layer has admitted a request, or once the lack of one was logged.
     admitted: AtomicBool,
     no_claims: AtomicBool,
     other_state: AtomicBool,

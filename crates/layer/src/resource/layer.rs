@@ -1,4 +1,4 @@
-//! The resource server's layer.
+//! The layer of a resource server: its requirements, and its options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +61,8 @@ use crate::{CutOptions, Guarded, ResourceMetadataError};
 /// ```
 ///
 /// # Answers
+///
+/// They follow the contract (section "Answers"):
 ///
 /// | status | `error` | when |
 /// |---|---|---|

@@ -15,7 +15,7 @@ use crate::metrics::Counters;
 use crate::unverified::Payload;
 use crate::{RequestDenial, RequestDenialKind, log};
 
-/// The path of Caracal's token endpoint (contract, "Tokens").
+/// The path of Caracal's token endpoint (contract, "Token exchange").
 const TOKEN_ENDPOINT: &str = "/oauth/2/token";
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The layer in front of a token endpoint.
+//! The layer in front of a token endpoint: the requests that it reads, and its options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::Sts;
 
 /// Guards the STS: denies token requests that name revoked authority.
 ///
-/// These requests are token requests; all others pass unread:
+/// These requests are token requests (RFC 8693; contract, "Token exchange"); all others pass
+/// unread:
 ///
 /// - every `POST` with a form as its body, at any path. The layer can wrap a whole service, an axum
 ///   `nest` or one route;

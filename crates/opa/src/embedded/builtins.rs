@@ -7,7 +7,7 @@ pub(super) enum Behaviour {
     Prompt,
     /// The value depends only on the arguments, but small arguments can make a call take long.
     Long,
-    /// It depends on the network, the clock or randomness, or is not known to give OPA's values.
+    /// The value depends on the network, the clock or randomness, or is not known to equal OPA's.
     Restricted,
 }
 

@@ -37,7 +37,7 @@ struct Engines {
 
 struct Place {
     engine: ArrayQueue<Engine>,
-    /// Cloned while the engine is in use. Clones share the policy and the data.
+    /// The engine to clone while `engine` is in use. Clones share the policy and the data.
     template: Engine,
 }
 

@@ -1,4 +1,4 @@
-//! The contract's schema of a policy input, version 2026-05-20, in code.
+//! The schema of a policy input, version 2026-05-20, in code (contract, "Policy input").
 
 use serde_json::Value;
 

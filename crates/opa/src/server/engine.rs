@@ -70,7 +70,7 @@ struct ZoneServer {
     server: OpaServer,
     /// The name of the awaited bundle in OPA's configuration; `None` if this process pushes.
     awaited: Option<String>,
-    /// Locked for writing during a push.
+    /// The state of the pushes, locked for writing during a push.
     held: RwLock<Held>,
     next: AtomicU64,
 }

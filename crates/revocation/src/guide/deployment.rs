@@ -55,8 +55,8 @@
 //! names the type: `async fn handle(request: Request<GuardedRequestBody<Incoming>>)`. If an inner
 //! layer needs axum's own body type, such as `from_fn`, map it first:
 //! `.map_request(|request: http::Request<GuardedRequestBody<Body>>| request.map(Body::new))`. The
-//! documentation of `caracal-revocation-layer` has the compiled examples, under *Among other
-//! layers*.
+//! documentation of `caracal-revocation-layer` has the compiled examples, under *Combining
+//! with other layers*.
 //!
 //! # tonic
 //!
@@ -71,8 +71,8 @@
 //! unknown, with an `ErrorInfo` in its details. A running call that is cut ends with
 //! `UNAUTHENTICATED`. By default, a request is answered as gRPC only if it is an HTTP/2 `POST` with
 //! `te: trailers` and a content type of gRPC; `grpc_only()` is for servers that speak nothing else.
-//! Do not use it for a service that a proxy asks for a decision: the proxy takes status 200 as
-//! permission.
+//! Do not use it for a service that a proxy asks for a decision: the proxy treats status 200
+//! as an approval.
 //!
 //! # Redis
 //!

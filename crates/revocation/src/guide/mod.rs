@@ -8,6 +8,9 @@
 //! | [`tuning`] | Which bound, memory limit and cut options fit my service? |
 //!
 //! Read `concepts` first: the other pages use its terms.
+//!
+//! The *contract* is `docs/wire-contract.md` in the repository: the protocol that these crates
+//! follow. The documentation cites its sections, as in (contract, "Signatures").
 
 pub mod concepts;
 pub mod deployment;

@@ -36,8 +36,8 @@
 //!
 //! [`Options::strict`](crate::state::Options::strict), or `REVOCATION_STRICT=true`, treats history
 //! that cannot be proven complete as lost. Without a baseline, every start, and every failover that
-//! may have lost messages, denies mandates issued up to three minutes after it, and mandates with
-//! two or more delegations until the horizon ends. Use it together with
+//! may have lost messages, denies mandates issued up to three minutes after it. It also denies
+//! mandates with two or more delegations until the horizon ends. Use it together with
 //! [`Follower::with_baseline`](crate::Follower::with_baseline), which closes the gap in a moment.
 //!
 //! # Memory
@@ -60,7 +60,7 @@
 //! [`Authority`](crate::Authority) alongside each one and put it into the extensions in place of
 //! the claims: nothing is hashed again. A [`Verifier`](crate::Verifier) does this by itself.
 //!
-//! # CutOptions
+//! # Cutting running requests
 //!
 //! [`CutOptions`](crate::gateway::CutOptions) configures the cuts. The default suits a service that
 //! clients reach directly.

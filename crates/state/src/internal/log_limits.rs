@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A condition that ends and returns within this time counts as one that continues.
+/// The time within which a condition that ends and returns counts as one that continues.
 pub const CALM: Duration = Duration::from_secs(5);
 /// The largest number of reasons that one episode logs.
 const MAX_REASONS: usize = 16;
@@ -17,7 +17,7 @@ pub struct Episode<R = ()> {
     delay: Duration,
     calm: Duration,
     since: Option<Duration>,
-    /// When the condition ended, while `calm` has not passed since.
+    /// The time at which the condition ended, until `calm` has passed since then.
     over_since: Option<Duration>,
     /// The reasons that were logged.
     logged: Vec<R>,

@@ -75,7 +75,7 @@ impl Admission {
         self.state == revocations.id()
     }
 
-    /// For layers: returns the handle of the running request. `None` if nothing cuts it.
+    /// Returns the handle of the running request, for layers. `None` if nothing cuts it.
     #[must_use]
     pub const fn running(&self) -> Option<&RequestCancellation> {
         self.running.as_ref()
@@ -89,7 +89,7 @@ impl Admission {
 }
 
 impl Revocations {
-    /// For layers: decides on an identity and admits the request. If `watch` is given, it cuts the
+    /// Decides on an identity and admits the request. For layers. If `watch` is given, it cuts the
     /// running request; it must be a policy over this state.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Revocations {
         Ok(Admission { admitted, running, identity, state: self.id() })
     }
 
-    /// For layers: decides on the claims of an unverified token. The admission carries no identity.
+    /// Decides on the claims of an unverified token. For layers. The admission carries no identity.
     ///
     /// # Errors
     ///

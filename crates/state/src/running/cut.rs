@@ -1,4 +1,4 @@
-//! Why a running request was cut, and which part of it.
+//! The reason why a running request was cut, and the part that ended first.
 
 use crate::claims::AnchorKind;
 use crate::unknown::UnknownCause;

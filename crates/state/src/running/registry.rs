@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::index::Mark;
 use crate::staleness::{Bound, Staleness};
 
-/// More shards than cores, so that requests rarely contend for a lock.
+/// The number of shards: more than cores, so that requests rarely contend for a lock.
 const SHARDS: usize = 64;
 
 /// A registered request, as the registry uses it. A trait object, because only searches call it;
@@ -22,7 +22,7 @@ pub(crate) trait Waiter: Send + Sync {
     fn deny(&self, anchor: Digest, mark: Mark);
     /// Returns `true` if the request was cut.
     fn is_cut(&self) -> bool;
-    /// Returns when the token was issued.
+    /// Returns the second in which the token was issued.
     fn issued(&self) -> UnixSeconds;
     /// Returns the limits at which time alone cuts the request.
     fn limits(&self) -> Limits;
@@ -71,12 +71,12 @@ impl ZoneEpoch {
 /// step on one map, and no request is cut or dropped under a lock.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    /// By short digest. A collision leads to a needless recheck and cuts nothing.
+    /// Requests by the short digest of each anchor. A collision only causes a needless recheck.
     anchors: Box<[OrderedIndex<u64>]>,
     zones: OrderedIndex<ZoneEpoch>,
-    /// By the second in which they end.
+    /// Requests by the second in which they end.
     deadlines: OrderedIndex<UnixSeconds>,
-    /// By the bound on staleness that cuts them.
+    /// Requests by the staleness beyond which they are cut.
     bounds: OrderedIndex<Bound>,
     /// The number of searches for requests.
     #[cfg(test)]
@@ -233,7 +233,7 @@ impl<K: Ord + Copy> OrderedIndex<K> {
         self.lock().range(keys).filter_map(|(_, request)| request.upgrade()).collect()
     }
 
-    /// Removes and returns the first requests, while their keys are overdue.
+    /// Removes and returns all requests whose keys are overdue, the lowest key first.
     fn take(&self, overdue: impl Fn(K) -> bool) -> Vec<Arc<dyn Waiter>> {
         let (mut all, mut taken) = (self.lock(), Vec::new());
         while let Some(first) = all.first_entry().filter(|first| overdue(first.key().0)) {

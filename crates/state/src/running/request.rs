@@ -25,7 +25,7 @@ pub(super) struct Request {
     registered: AtomicBool,
     reported: AtomicBool,
     finishing: AtomicBool,
-    /// Boxed, because few requests are ever cut.
+    /// The reason for the cut, once there is one. Boxed, because few requests are ever cut.
     cut: OnceLock<Box<Cut>>,
     wakers: Mutex<Wakers>,
 }

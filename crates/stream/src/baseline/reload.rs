@@ -15,14 +15,14 @@ use caracal_revocation_state::internal::{Backoff, Episode};
 /// The shortest time between two reads. A writer to Redis can cause any number of losses, and each
 /// one asks for a read.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause between two reads for repeated re-cut messages.
+/// The longest pause between two reads that repeated re-cut messages cause.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The causes of losses, each with its longest pause. Re-cut messages have pauses of their own, so
 /// repeating them does not delay a read for missing messages.
 const CAUSES: [(Count, Duration); 2] =
     [(LossVersion::missing, MIN_PAUSE), (LossVersion::recut, MAX_PAUSE)];
 
-/// Returns the number of losses of one cause.
+/// A function that returns the number of losses of one cause.
 type Count = fn(LossVersion) -> u64;
 
 /// A handle that asks a follower to read its baseline now. Clones ask the same follower.

@@ -1,4 +1,4 @@
-//! A dead letter, in either of the shapes that services write (contract, "Failure handling").
+//! A dead letter, in either of the shapes that services write (contract, "Failures").
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ pub(super) const MAX_LETTER: u64 = 64 << 10;
 
 /// A message that could not be used, with the reason and its id.
 ///
-/// Services write two shapes, and both are parsed. The STS and the Gateway write `original_id`,
-/// `error` and `values`, as this crate does. Resource servers write `source_id`, `reason` and
-/// `payload`.
+/// Services write two shapes, and both are parsed (contract, "Failures"). The STS and the Gateway
+/// write `original_id`, `error` and `values`, as this crate does. Resource servers write
+/// `source_id`, `reason` and `payload`.
 ///
 /// ```
 /// use caracal_revocation_event::Stream;

@@ -9,8 +9,8 @@ use std::fmt;
 
 use caracal_revocation_event::StreamId;
 
-/// The largest number of single ids. Beyond that the lowest is dropped: a follower that starts
-/// later may then write a second letter, but no letter is lost.
+/// The largest number of ids in [`Mark::beyond`]. One more drops the lowest: a follower that starts
+/// later may then write a second letter for that message, but no letter is lost.
 const MAX_BEYOND: usize = 256;
 
 /// The order in which a writer receives the messages of a stream.
@@ -26,7 +26,7 @@ pub enum Order {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     up_to: StreamId,
-    /// Sorted, each above `up_to`.
+    /// The ids of letters above `up_to`, sorted.
     beyond: Vec<StreamId>,
 }
 

@@ -29,11 +29,12 @@ pub(crate) struct DeadLetters {
     held: Option<Held>,
     sender: mpsc::Sender<Waiting>,
     shared: Arc<Shared>,
-    /// Registered once, because a flood of messages finds the queue full each time.
+    /// The counter of letters lost because the queue was full. Registered once, because a flood of
+    /// messages finds the queue full each time.
     full: Counter,
 }
 
-/// Held letters, within the bounds of the queue.
+/// The letters in the queue, within its bounds.
 #[derive(Debug, Default)]
 struct Held {
     letters: Vec<(Stream, StreamId, DeadLetter)>,
@@ -74,7 +75,7 @@ pub(super) enum Loss {
     Full,
     /// Redis accepted no writes for too long.
     Expired,
-    /// This user may not write it, or the server is a replica.
+    /// This user may not write the letter, or the server is a replica.
     Off,
 }
 

@@ -21,7 +21,7 @@ use caracal_revocation_state::internal::{Backoff, Episode};
 const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest time for which writing a letter is retried.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Shorter failures, such as during a restart of Redis, are not logged.
+/// The duration from which a failure is logged. A restart of Redis is shorter.
 const LOGGED_AFTER: Duration = Duration::from_secs(5);
 /// The pauses between attempts to write one letter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -135,8 +135,8 @@ impl Fold {
         }
     }
 
-    /// Covers the messages that a re-cut or too large message may hide, as if they were lost. They
-    /// were published before it.
+    /// Handles a re-cut or too large message as a loss of messages published up to then: raises the
+    /// horizon, or notes that the keys or policies of all zones must be invalidated.
     pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
         if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
             if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {

@@ -1,4 +1,5 @@
-//! Advances the proofs of the streams, and handles a gap: covers it, and reads the stream again.
+//! Advances the proofs of the streams, and handles a gap: raises the horizon, and reads the stream
+//! again.
 
 use std::time::Duration;
 
@@ -80,9 +81,8 @@ impl Fold {
         i64::try_from(lost_up_to.saturating_add(margin).as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Covers messages about keys and policies that re-cut messages hid. The first is covered at
-    /// once, and repeated ones at intervals, because every zone then loads its keys or policies
-    /// again.
+    /// Invalidates the keys or policies of all zones after re-cut messages about them: at once for
+    /// the first, and at intervals for repeated ones, because every zone then loads again.
     pub(super) fn cover_recuts(&mut self, now: Moment) {
         let now = now.monotonic;
         for stream in [Stream::KeysInvalidate, Stream::PolicyInvalidate] {

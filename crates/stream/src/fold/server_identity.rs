@@ -1,5 +1,5 @@
-//! Handles the identity and the clock of the server that answers. Another server than before may
-//! lack messages.
+//! Handles the identity and the clock of the server that answers. A new server may lack
+//! messages.
 
 use std::time::Duration;
 

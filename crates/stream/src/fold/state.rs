@@ -38,7 +38,8 @@ pub(crate) struct Fold {
     pub(super) required_on: Option<Box<str>>,
     /// `true` if at least one of the streams has existed since this process began to read.
     pub(super) has_seen_streams: bool,
-    /// `None` until the first answer reports the server's time, from which the window follows.
+    /// The progress in each stream. `None` until the first answer reports the server's time, which
+    /// decides where the replay starts.
     pub(super) tracks: Option<PerStream<Track>>,
     /// The first source is for all streams. If each stream may be on another server, each has its
     /// own.
@@ -49,7 +50,8 @@ pub(crate) struct Fold {
     pub(super) is_ready: bool,
     pub(super) throttles: Throttles,
     pub(super) applied: Applied,
-    /// For each stream about keys or policies, the re-cut messages that are not covered yet.
+    /// For each stream about keys or policies: re-cut messages for which the zones were not
+    /// invalidated yet.
     pub(super) recuts: PerStream<Recuts>,
     /// `true` if the log has reported that the state is full.
     pub(super) was_full: bool,
@@ -154,7 +156,8 @@ impl Fold {
         &self.writer
     }
 
-    /// Returns the cursor of each stream. The server's time at the first call sets the window.
+    /// Returns the cursor of each stream. The first call starts the replay at `server_time` minus
+    /// the memory of the state.
     pub(crate) fn cursors(&mut self, server_time: Duration) -> PerStream<StreamId> {
         let window = self.writer.options().memory;
         let window = server_time.saturating_sub(window).as_millis();

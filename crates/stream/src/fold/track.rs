@@ -13,7 +13,7 @@ use crate::repeat_limiter::RepeatLimiter;
 /// A moment before all others, for an answer that is complete up to an unknown time.
 pub(super) const NEVER: Moment = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
-/// A throttle for each log line that others than this process can cause repeatedly.
+/// A throttle for each log line that another process can cause repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct Throttles {
     pub(super) rejected: Throttle,
@@ -24,8 +24,8 @@ pub(super) struct Throttles {
     pub(super) uncertain: PerStream<Throttle>,
 }
 
-/// The re-cut messages of a stream about keys or policies. The messages that they hid may concern
-/// the caches of every zone.
+/// The handling of re-cut messages in a stream about keys or policies. A re-cut message may hide
+/// the zone that it concerns, so the keys or policies of every zone are invalidated.
 #[derive(Debug)]
 pub(super) struct Recuts {
     pub(super) limiter: RepeatLimiter,

@@ -1,5 +1,5 @@
-//! The metrics of a follower, under the names that operators already alert on (contract,
-//! "Metrics").
+//! The metrics of a follower, under the names that operators already alert on
+//! (`docs/metrics.md`).
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
 }
 
-/// The head of a stream that contains entries `first..=last`, of `added` ever added.
+/// Returns the head of a stream that contains entries `first..=last`, of `added` ever added.
 fn head(first: u64, last: u64, added: u64) -> Head {
     Head::Present(Counters {
         last_generated: id(last),
@@ -24,13 +24,13 @@ fn proven(as_of: u64) -> Result<Option<Proven>, Gap> {
     Ok(Some(Proven { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
 }
 
-/// The result of the first complete read of a stream.
+/// Returns the result of the first complete read of a stream.
 fn proven_first(as_of: u64) -> Proven {
     let unshown_up_to = Some(SERVER_TIME);
     Proven { as_of: at(as_of), lost_up_to: None, unshown_up_to, is_young: false }
 }
 
-/// The result of the first complete read of a stream from which no entry was removed.
+/// Returns the result of the first complete read of a stream from which no entry was removed.
 fn proven_young(as_of: u64) -> Result<Option<Proven>, Gap> {
     Ok(Some(Proven { is_young: true, ..proven_first(as_of) }))
 }
@@ -329,7 +329,7 @@ fn has_no_checkpoint_while_replaying_or_rereading() {
     assert!(proof.checkpoint().is_some());
 }
 
-/// The head of a stream whose newest deleted entry has the id `max_deleted`.
+/// Returns the head of a stream whose newest deleted entry has the id `max_deleted`.
 fn head_with_deleted(first: u64, last: u64, added: u64, max_deleted: u64) -> Head {
     let Head::Present(counters) = head(first, last, added) else { panic!("it is present") };
     Head::Present(Counters { max_deleted: id(max_deleted), ..counters })

@@ -7,9 +7,9 @@ use std::time::Duration;
 /// large.
 const MOST: usize = 1_000;
 const FIRST: usize = 100;
-/// An answer with more bytes of entries than this makes the next read smaller.
+/// The size of an answer, in bytes of entries, above which the next read asks for fewer.
 const COMFORTABLE: u64 = 8 << 20;
-/// Entries that take longer than this to arrive make the next read smaller.
+/// The time for entries to arrive above which the next read asks for fewer.
 const SLOW: Duration = Duration::from_secs(1);
 /// The largest number of answers that must arrive complete before the ceiling is raised.
 const LONGEST_CALM: u32 = 1_024;

@@ -16,7 +16,7 @@ use crate::entry::PerStream;
 const EVERY: Duration = Duration::from_millis(20);
 /// The largest answer, in bytes, that does not lengthen the interval.
 const SMALL: u64 = 32 << 10;
-/// The number of bytes per second to spend on larger answers.
+/// The number of bytes a second that larger answers may take: it lengthens their interval.
 const RATE: u64 = 2 << 20;
 /// The longest interval: well within the time after which a late view is reported.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ const IN_BOUND: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Plain,
-    /// Without the last entry.
+    /// `XINFO STREAM … FULL`, whose answer lacks the last entry.
     Full,
 }
 

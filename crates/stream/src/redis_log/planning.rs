@@ -11,7 +11,7 @@ use super::counters::{Form, Spacing};
 use crate::entry::PerStream;
 use crate::wire::Stopped;
 
-/// The wait of a read that covers only a part of the possible messages.
+/// The longest wait of a read that does not ask for all streams, or while history may remain.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 /// The streams of one log, and the facts from earlier answers that shape the next read.

@@ -13,7 +13,7 @@ use crate::entry::PerStream;
 pub(crate) struct Checkpoint {
     /// The last entry that was read.
     cursor: (u64, u64),
-    /// Entries read since the last proof.
+    /// The number of entries read since the last proof.
     pub(crate) read: u64,
     /// The server's `entries-added` at the last proof.
     pub(crate) added: u64,

@@ -189,7 +189,7 @@ fn large() -> Snapshot {
     Snapshot::new(position(now), now, Boot::now(), revocations.image())
 }
 
-/// Not a test by itself, but the process that the next test kills.
+/// Runs as the process that the next test kills. It is not a test by itself.
 #[test]
 fn child_that_writes_for_ever() {
     let Some(path) = std::env::var_os(CHILD) else { return };

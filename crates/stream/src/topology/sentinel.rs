@@ -26,7 +26,7 @@ pub(crate) struct Sentinels {
     pub(super) sentinels: Vec<ConnectionInfo>,
     /// The name of the primary at the sentinels.
     pub(super) master: Box<str>,
-    /// The login at the primary, at any address.
+    /// The login and TLS settings for the primary. Its address comes from the sentinels.
     primary: ConnectionInfo,
 }
 

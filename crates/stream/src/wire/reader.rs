@@ -36,8 +36,8 @@ pub(crate) const MAX_MESSAGE: usize = 4 << 20;
 /// The largest number of bytes that is kept of the answers to one write.
 const MAX_ANSWERS: usize = 32 << 20;
 
-/// The bounds for `XREAD`. The fields of an entry are in a list of two, in the list of entries, in
-/// a list of two with the stream's name, in the list of streams.
+/// The bounds for `XREAD`. An answer is a list of streams. Each stream is a list of its name and
+/// its entries, and each entry is a list of its id and its fields.
 pub(super) const ENTRIES: Bounds = Bounds { depth: 4, bytes: MAX_MESSAGE, all: MAX_ANSWERS };
 /// The bounds for `XRANGE`, whose answer has no list of streams.
 pub(super) const RANGE: Bounds = Bounds { depth: 2, ..ENTRIES };

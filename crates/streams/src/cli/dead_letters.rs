@@ -38,7 +38,7 @@ pub(crate) enum DeadLettersCommand {
         #[arg(long, value_name = "N", default_value_t = 100)]
         count: usize,
     },
-    /// Show one dead letter: its fields, and if it can be replayed
+    /// Show one dead letter: its fields, and whether it can be replayed
     Show {
         /// The stream of its message (not the dead-letter stream)
         #[arg(long, value_name = "NAME", value_parser = parse::stream)]

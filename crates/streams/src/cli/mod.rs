@@ -134,12 +134,12 @@ Example:
     /// List, show, replay and drop dead letters
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(DeadLettersArgs),
-    /// Report if a token would be denied now, why, and by which message
+    /// Report whether a token would be denied now, why, and by which message
     #[command(after_help = explain::EXAMPLES)]
     Explain(ExplainArgs),
     /// Trim entries that are older than a day and that no group needs
     Retention(RetentionArgs),
-    /// Report if all replicas have applied a message, and how fast
+    /// Report whether all replicas have applied a message, and how fast
     #[command(after_help = fleet::EXAMPLES)]
     Fleet(FleetArgs),
     /// Print a script that completes this program's command line

@@ -42,9 +42,10 @@ pub(super) struct Evidence {
 #[derive(Debug)]
 pub(super) struct StreamEvidence {
     pub(super) layout: &'static StreamLayout,
-    /// The content of its key, or the error that prevents reading it.
+    /// The content of the stream's key, or the error that prevents reading it.
     pub(super) found: Result<KeyReport, InspectError>,
-    /// Its groups, or the error that prevents listing them: a follower may lack that right.
+    /// The groups of the stream, or the error that prevents listing them: a follower may lack that
+    /// right.
     pub(super) groups: Result<Vec<GroupReport>, String>,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct DeadEvidence {
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) streams: [StreamOutcomes; Stream::ALL.len()],
-    /// Messages by the key that signed them: current, previous, unsigned.
+    /// The number of messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     pub(super) not_ready: Option<NotReady>,
     /// The reason that this server's answers are not proven fresh.

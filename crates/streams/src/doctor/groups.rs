@@ -11,7 +11,7 @@ use crate::text::{plain, span};
 /// The age at which an entry counts as stuck. A live consumer claims entries idle for 30 s; after
 /// twice that, no live consumer exists.
 const STUCK: Duration = Duration::from_secs(60);
-/// A consumer that has been idle for this time counts as gone.
+/// The idle time from which a consumer counts as gone.
 const GONE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {
@@ -50,7 +50,7 @@ fn of_group(stream: &StreamEvidence, group: &GroupReport, evidence: &Evidence) -
     findings.into_iter().map(|finding| finding.about(subject.clone())).collect()
 }
 
-/// The finding about a group without a reader, in which unread entries are normal.
+/// Returns the finding about a group without a reader, in which unread entries are normal.
 fn of_unread_group(stream: &StreamEvidence, group: &GroupReport) -> Finding {
     let seen = format!("{}: no service of Caracal reads this group", unread_text(group));
     Finding::fine("group", seen).about(format!("{} {}", stream.layout.name, plain(&group.name)))

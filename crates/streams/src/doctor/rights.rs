@@ -80,8 +80,8 @@ fn finding(purpose: Purpose, rights: &[&Right], on_replica: bool) -> Option<Find
     Some(finding.about(label).why(why))
 }
 
-/// The finding about rights to change the streams. A follower with such rights could forge, replay
-/// or remove revocations, because it holds the stream key.
+/// Returns the finding about rights to change the streams. A follower with such rights could forge,
+/// replay or remove revocations, because it holds the stream key.
 fn writing_finding(rights: &[&Right], may_publish: bool) -> Finding {
     let held: Vec<&Right> = rights.iter().copied().filter(|right| right.held).collect();
     if held.is_empty() {

@@ -9,11 +9,11 @@ use caracal_revocation_stream::{InspectError, LiveSetting};
 use super::finding::{Finding, Level};
 use crate::text::span;
 
-/// A clock that is off by this exceeds the margin between clocks.
+/// The offset of a clock, in milliseconds, that exceeds the margin between clocks.
 const CLOCK_BROKEN_MS: i64 = 5_000;
 const CLOCK_WARNING_MS: i64 = 1_000;
 
-/// The only finding if no connection could be opened.
+/// Returns the only finding if no connection could be opened.
 pub(super) fn unreachable(error: &InspectError) -> Finding {
     Finding::broken("connection", error.to_string())
         .why("a service that cannot read the streams answers 503 to every request")
@@ -51,7 +51,8 @@ fn connection(server: &ServerReport) -> Finding {
         .then("check the replication of this server")
 }
 
-/// The finding about a replica without a configured primary: a follower never becomes ready there.
+/// Returns the finding about a replica without a configured primary: a follower never becomes ready
+/// there.
 fn lone_replica() -> Finding {
     Finding::broken("replica", "not set, and this server is a replica")
         .about("REDIS_PRIMARY_URL")

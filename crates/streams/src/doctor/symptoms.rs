@@ -21,9 +21,10 @@ pub(super) struct Symptom {
     pub(super) next: Vec<&'static str>,
 }
 
-/// An entry of the last hour counts as recent.
+/// The age up to which an entry counts as recent.
 const RECENT: Duration = Duration::from_secs(60 * 60);
-/// A revocation that took this long to Redis was late: producers poll their outboxes every second.
+/// The time to Redis from which a revocation counts as late: producers poll their outboxes every
+/// second.
 const LATE: Duration = Duration::from_secs(5);
 const BEHIND: Duration = Duration::from_secs(10);
 

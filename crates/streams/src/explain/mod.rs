@@ -36,7 +36,7 @@ struct Explanation<'x> {
     message: Option<&'x Traced>,
     /// Every message that concerns the token, in the order of their ids.
     messages: &'x [Traced],
-    /// In seconds since the Unix epoch: tokens issued up to then are denied.
+    /// The time up to which issued tokens are denied, in seconds since the Unix epoch.
     horizon: Option<i64>,
     /// `true` if the token has expired.
     is_expired: bool,

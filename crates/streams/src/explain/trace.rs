@@ -39,7 +39,7 @@ impl Traced {
         anchor.is_none_or(|anchor| self.anchors.contains(&anchor))
     }
 
-    /// Returns its stream and its id there.
+    /// Returns the stream of the message, and its id in the stream.
     pub(super) fn place(&self) -> (&'static str, StreamId) {
         (self.stream, self.id)
     }

@@ -24,7 +24,7 @@ pub(super) struct Tally {
     pub(super) delays: [u64; BOUNDS_MS.len() + 1],
     /// The last messages, newest first.
     pub(super) last: VecDeque<ShownMessage>,
-    /// Messages by the key that signed them: current, previous, unsigned.
+    /// The number of messages by the key that signed them: current, previous, unsigned.
     pub(super) keys: [u64; 3],
     second: u64,
 }
@@ -35,7 +35,7 @@ pub(super) struct PerStream {
     pub(super) applied: u64,
     pub(super) rejected: u64,
     pub(super) last: Option<StreamId>,
-    /// Messages in each of the last seconds, the current one first.
+    /// The number of messages in each of the last seconds, the current one first.
     seconds: VecDeque<u64>,
 }
 

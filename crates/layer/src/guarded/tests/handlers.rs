@@ -121,7 +121,7 @@ fn grpc_only_service_needs_no_te() {
     assert_eq!(response.headers()["grpc-status"], "16");
 }
 
-/// A handler that answers when the test asks for it.
+/// Returns a handler that answers when the test asks for it.
 fn answers_later(
     scene: &Scene,
     cutting: CutOptions,

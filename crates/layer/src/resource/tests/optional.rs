@@ -8,7 +8,7 @@ use tower::util::MapRequestLayer;
 
 use super::*;
 
-/// Answers with the `sid` of the mandate, or with `nobody`.
+/// Returns a service that answers with the `sid` of the mandate, or with `nobody`.
 fn router() -> Router {
     let handler = async |mandate: Option<Mandate>| {
         mandate.map_or("nobody".to_owned(), |mandate| mandate.claims().sid.to_string())
