@@ -350,7 +350,8 @@ impl Load {
         shared.wait_for(messages * readers as u64);
         let deliveries = messages as f64 * each;
         let message = measured.took(busy) / deliveries;
-        let primary_message = primary_busy.map_or(0.0, |(primary, busy)| primary.took(busy) / deliveries);
+        let primary_message =
+            primary_busy.map_or(0.0, |(primary, busy)| primary.took(busy) / deliveries);
         let message_bytes = (output(server) - out) / deliveries;
         let times = shared.start_over();
 

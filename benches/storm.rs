@@ -313,9 +313,8 @@ fn report(periods: &[Period], published: u64, expired: u64) {
     let each = |phase, share: f64| -> Vec<f64> {
         of(phase).map(|period| quantile(&period.times, share)).collect()
     };
-    let all = |phase| -> Vec<f64> {
-        of(phase).flat_map(|period| period.times.iter().copied()).collect()
-    };
+    let all =
+        |phase| -> Vec<f64> { of(phase).flat_map(|period| period.times.iter().copied()).collect() };
     let (quiet, storm) = (all(Phase::Quiet), all(Phase::Storm));
     let denied: usize = periods.iter().map(|period| period.denied).sum();
     let mut figures = Figures::of("storm");
@@ -331,7 +330,12 @@ fn report(periods: &[Period], published: u64, expired: u64) {
             "  {name} over all: quiet {quiet:.0}, storm {storm:.0}, {:.2} times",
             storm / quiet
         );
-        figures.add_with_floor(&format!("a request in the storm, {name}"), &[storm], "µs", &[quiet]);
+        figures.add_with_floor(
+            &format!("a request in the storm, {name}"),
+            &[storm],
+            "µs",
+            &[quiet],
+        );
     }
     println!("  the aim: a p99 of at most {AIM} times");
     figures.one("revocations published", published as f64, "messages");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use fastrand::Rng;
 
-use crate::fault::{Ending, Fault, Kind, Affected};
+use crate::fault::{Affected, Ending, Fault, Kind};
 
 /// The parameters and the faults of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -122,19 +122,25 @@ impl Truth {
     /// Returns the newest revocation that Redis acknowledged and has not lost.
     pub fn newest(&self) -> Option<Revocation> {
         let inner = self.inner();
-        let revocations = inner.record.revocations.iter().filter(|revocation| revocation.loss.is_none());
-        revocations.filter(|revocation| revocation.acked.is_some()).max_by_key(|revocation| revocation.acked).cloned()
+        let revocations =
+            inner.record.revocations.iter().filter(|revocation| revocation.loss.is_none());
+        revocations
+            .filter(|revocation| revocation.acked.is_some())
+            .max_by_key(|revocation| revocation.acked)
+            .cloned()
     }
 
     /// Returns the revocations that Redis acknowledged in a period and has not lost.
     pub fn acknowledged_between(&self, from: At, to: At) -> Vec<Revocation> {
         let inner = self.inner();
         let revocations = inner.record.revocations.iter();
-        revocations.filter(|revocation| {
-            revocation.loss.is_none() && revocation.acked.is_some_and(|at| from < at && at <= to)
-        })
-        .cloned()
-        .collect()
+        revocations
+            .filter(|revocation| {
+                revocation.loss.is_none()
+                    && revocation.acked.is_some_and(|at| from < at && at <= to)
+            })
+            .cloned()
+            .collect()
     }
 
     /// Marks as lost every revocation acknowledged by `upto` that is not in its stream. Returns how
@@ -166,7 +172,9 @@ impl Truth {
                 recent[rng.usize(..recent.len())].token
             }
             55..70 if !revocations.is_empty() => revocations[rng.usize(..revocations.len())].token,
-            70..78 if !inner.to_revoke.is_empty() => inner.to_revoke[rng.usize(..inner.to_revoke.len())],
+            70..78 if !inner.to_revoke.is_empty() => {
+                inner.to_revoke[rng.usize(..inner.to_revoke.len())]
+            }
             78..90 => *inner.good.last()?,
             _ => *inner.good.get(rng.usize(..inner.good.len().max(1)))?,
         };

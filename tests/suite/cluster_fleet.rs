@@ -107,7 +107,8 @@ async fn slot(node: &RedisServer, key: &str) -> u16 {
 async fn wait_for_answer(node: &RedisServer, arguments: &[&str], text: &str) {
     let start = Instant::now();
     loop {
-        let answer: String = redis::from_redis_value(cluster_command(node, arguments).await).unwrap();
+        let answer: String =
+            redis::from_redis_value(cluster_command(node, arguments).await).unwrap();
         if answer.contains(text) {
             return;
         }

@@ -9,8 +9,8 @@ use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, Occurre
 use caracal_revocation::{Follower, Publisher};
 
 use crate::live::{
-    TIMEOUT, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown,
-    key, publisher, ready, revoke, ring, start_test, verdict,
+    TIMEOUT, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown, key,
+    publisher, ready, revoke, ring, start_test, verdict,
 };
 use crate::redis_server::{RedisServer, settings};
 

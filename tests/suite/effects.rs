@@ -504,10 +504,7 @@ async fn messages_stay_pending_while_none_verifies() {
     let (end, task) = start(wrong.with_consumer("wrong"), recording(&Done::default()));
     let start_of_wait = std::time::Instant::now();
     while pending(&server).await.get("wrong") != Some(&150) {
-        assert!(
-            start_of_wait.elapsed() < crate::live::TIMEOUT,
-            "the messages are never delivered"
-        );
+        assert!(start_of_wait.elapsed() < crate::live::TIMEOUT, "the messages are never delivered");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     end.send(()).unwrap();

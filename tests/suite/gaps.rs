@@ -12,8 +12,8 @@ use redis::Pipeline;
 
 use crate::delivery::add_signed;
 use crate::live::{
-    caught_up, eventually, follow, is_admitted, is_revoked, key, issued_at, publisher, ready, revoke,
-    ring, verdict,
+    caught_up, eventually, follow, is_admitted, is_revoked, issued_at, key, publisher, ready,
+    revoke, ring, verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};

@@ -74,7 +74,8 @@ async fn denies_token_that_does_not_verify() {
     let seen = client.request(address, &[]).await;
     assert_eq!(seen.json()["error_description"], "missing bearer token");
     let twice = format!("Bearer {good}");
-    let seen = client.request(address, &[("authorization", &twice), ("authorization", &twice)]).await;
+    let seen =
+        client.request(address, &[("authorization", &twice), ("authorization", &twice)]).await;
     assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
 }
 

@@ -99,11 +99,7 @@ impl Crate {
             others.copied().filter(|other| reached[other].contains(module)).collect()
         };
         let cycles: BTreeSet<_> = needs.keys().map(|module| cycle(module)).collect();
-        cycles
-            .iter()
-            .filter(|cycle| !cycle.is_empty())
-            .map(|c| self.describe(c, &needs))
-            .collect()
+        cycles.iter().filter(|cycle| !cycle.is_empty()).map(|c| self.describe(c, &needs)).collect()
     }
 
     fn describe(

@@ -4,7 +4,6 @@ use caracal_test_support::{certificates, issuer, mandates, ports, postgres_serve
 
 mod baseline;
 mod canary;
-mod import_cycles;
 mod cluster;
 mod cluster_fleet;
 mod cut;
@@ -17,6 +16,7 @@ mod gaps;
 mod gateway;
 mod identity;
 mod idle;
+mod import_cycles;
 
 mod effects;
 

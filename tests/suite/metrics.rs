@@ -7,7 +7,7 @@ use caracal_revocation::metrics::Exporter;
 use http::StatusCode;
 
 use crate::live::{ready, ring};
-use crate::operated::{Operated, Scrape, wait_until, unix_now};
+use crate::operated::{Operated, Scrape, unix_now, wait_until};
 
 /// Reads the name and type of each metric in the table of `docs/metrics.md`.
 fn documented() -> BTreeSet<(String, String)> {
@@ -28,7 +28,8 @@ fn exported(scrape: &Scrape) -> BTreeSet<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn exported_metrics_match_the_documentation() {
     let service = Operated::start().await;
-    wait_until("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK).await;
+    wait_until("the canary is seen", async || service.get("/ready").await.0 == StatusCode::OK)
+        .await;
     assert_eq!(service.get("/health").await.0, StatusCode::OK);
     for n in 0..3 {
         service.work(n).await;

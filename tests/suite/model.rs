@@ -118,8 +118,12 @@ impl Model {
     fn forget(&mut self, now: Duration) {
         let old = |at: &Duration| now - *at > Duration::from_secs(24 * 3_600 + 60);
         self.revoked.retain(|_, at| !old(at));
-        let gone: HashSet<_> =
-            self.suspension_changed.iter().filter(|(_, at)| old(at)).map(|(id, _)| id.clone()).collect();
+        let gone: HashSet<_> = self
+            .suspension_changed
+            .iter()
+            .filter(|(_, at)| old(at))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in gone {
             self.suspension_changed.remove(&id);
             self.suspended.remove(&id);

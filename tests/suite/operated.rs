@@ -72,7 +72,10 @@ impl Operated {
     pub(crate) async fn work(&self, n: usize) {
         let session = format!("ar-{n}");
         let token = self.issuer.mint(&session).unwrap();
-        assert_eq!(self.client.request_with_token(self.address, &token).await.status, StatusCode::OK);
+        assert_eq!(
+            self.client.request_with_token(self.address, &token).await.status,
+            StatusCode::OK
+        );
         revoke(&self.publisher, &session).await;
         eventually("the session is revoked", || is_revoked(&self.revocations, &session)).await;
         let seen = self.client.request_with_token(self.address, &token).await;

@@ -52,7 +52,10 @@ async fn redis_without_streams_is_not_ready_and_names_the_setting() {
     let address = on_axum(GatewayLayer::new(revocations.clone()), &issuer).await;
     let client = TestClient::http1();
     let token = issuer.mint("ar-1").unwrap();
-    assert_eq!(client.request_with_token(address, &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        client.request_with_token(address, &token).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     let (status, report) = readiness(&revocations).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(report["reason"], "not_provisioned");

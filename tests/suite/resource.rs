@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::issuer::Issuer;
 use crate::live::{ZONE, caught_up, eventually, follow, follow_within, publisher};
 use crate::redis_server::RedisServer;
-use crate::service::{TestClient, Seen};
+use crate::service::{Seen, TestClient};
 
 const AUDIENCE: &str = "https://orders.example";
 
@@ -148,12 +148,24 @@ async fn denies_over_http_after_each_way_to_revoke() {
     for (n, (way, message)) in ways.iter().enumerate() {
         world.publish(message(n)).await;
         world.caught_up().await;
-        assert_eq!(status_and_error(&world.request(&tokens[n]).await), (401, "session_revoked".into()), "{way}");
+        assert_eq!(
+            status_and_error(&world.request(&tokens[n]).await),
+            (401, "session_revoked".into()),
+            "{way}"
+        );
         // A mandate that the verifier has not cached is denied too.
         let new = world.mint(n, &claims(n));
-        assert_eq!(status_and_error(&world.request(&new).await), (401, "session_revoked".into()), "{way}");
+        assert_eq!(
+            status_and_error(&world.request(&new).await),
+            (401, "session_revoked".into()),
+            "{way}"
+        );
         for token in &tokens[n + 1..] {
-            assert_eq!(world.request(token).await.status, StatusCode::OK, "{way} does not revoke it");
+            assert_eq!(
+                world.request(token).await.status,
+                StatusCode::OK,
+                "{way} does not revoke it"
+            );
         }
     }
 }

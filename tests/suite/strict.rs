@@ -9,7 +9,7 @@ use caracal_revocation::state::{DenyReason, Options, RevocationsWriter, Verdict}
 use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Revocations};
 
-use crate::live::{eventually, key, issued_at, ready, ring, verdict};
+use crate::live::{eventually, issued_at, key, ready, ring, verdict};
 use crate::redis_server::RedisServer;
 
 /// A baseline with one revocation, which counts full reads.

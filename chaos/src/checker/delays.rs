@@ -18,7 +18,11 @@ pub(super) fn counts(index: &HistoryIndex<'_>) -> Counts {
     Counts {
         faults: history.faults.len(),
         effective_faults: history.faults.iter().filter(|fault| fault.effect.is_some()).count(),
-        revocations: history.revocations.iter().filter(|revocation| revocation.acked.is_some()).count(),
+        revocations: history
+            .revocations
+            .iter()
+            .filter(|revocation| revocation.acked.is_some())
+            .count(),
         lost_by_server: lost(Lost::ByServer),
         wiped: lost(Lost::Wiped),
         removed: lost(Lost::Removed),
@@ -59,8 +63,8 @@ pub(super) fn worst(index: &HistoryIndex<'_>, calm: bool) -> Option<Delay> {
 /// Returns the longest time from Redis being back to the last 503.
 pub(super) fn worst_recovery(index: &HistoryIndex<'_>) -> Option<Delay> {
     let unknown = index.history.requests.iter();
-    let unknown = unknown
-        .filter(|r| !index.is_unprovable(r) && !super::explain::signatures_fail(index, r));
+    let unknown =
+        unknown.filter(|r| !index.is_unprovable(r) && !super::explain::signatures_fail(index, r));
     let unknown = unknown.filter(|r| matches!(r.answer, Answer::Stale | Answer::NotReady));
     let delays = unknown.filter_map(|request| {
         let back: At = index.unhindered_since(request)?;

@@ -114,17 +114,16 @@ pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) ->
         // A process that starts later detects the gap itself, and then reads the baseline.
         let begun = recovered(from.max(started));
         let is_reloaded = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
-        iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1 && !is_reloaded
+        iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1
+            && !is_reloaded
     };
     // In strict mode every start counts as a loss.
     let is_explained = (history.promise.strict && is_denied(started))
-        || history.faults.iter().filter(|fault| may_have_gap(index, request, fault)).any(
-            |fault| {
-                // With ids from the future, a reader that starts cannot exclude any loss.
-                let again = if ids_ahead { started } else { index.read_on(request, fault.began) };
-                is_denied(fault.ended.max(again))
-            },
-        );
+        || history.faults.iter().filter(|fault| may_have_gap(index, request, fault)).any(|fault| {
+            // With ids from the future, a reader that starts cannot exclude any loss.
+            let again = if ids_ahead { started } else { index.read_on(request, fault.began) };
+            is_denied(fault.ended.max(again))
+        });
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }
 }
 

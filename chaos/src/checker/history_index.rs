@@ -49,7 +49,8 @@ impl<'h> HistoryIndex<'h> {
                 *first = Some(first.map_or(request.received, |first| first.min(request.received)));
             }
         }
-        let revocations = history.revocations.iter().map(|revocation| (revocation.token, revocation)).collect();
+        let revocations =
+            history.revocations.iter().map(|revocation| (revocation.token, revocation)).collect();
         Self { history, lateness, windows, revocations, ready }
     }
 
@@ -115,8 +116,10 @@ impl<'h> HistoryIndex<'h> {
     /// Returns `true` if the streams held messages when the process began, and it can verify none.
     pub(super) fn is_nothing_verifiable(&self, request: &Request) -> bool {
         let life = self.life(request);
-        let revocations = self.history.revocations.iter().filter(|revocation| revocation.loss.is_none());
-        let mut revocations = revocations.filter(|revocation| revocation.acked.is_some_and(|acked| acked < life.started));
+        let revocations =
+            self.history.revocations.iter().filter(|revocation| revocation.loss.is_none());
+        let mut revocations = revocations
+            .filter(|revocation| revocation.acked.is_some_and(|acked| acked < life.started));
         self.fails_verification(request, request.received)
             && !revocations.any(|revocation| life.keys.contains(&revocation.key))
     }
@@ -192,7 +195,8 @@ impl<'h> HistoryIndex<'h> {
 
     /// Returns `true` if any revocation on the stream was acknowledged by then.
     fn had_any(&self, stream: &str, by: At) -> bool {
-        let revocations = self.history.revocations.iter().filter(|revocation| revocation.stream() == stream);
+        let revocations =
+            self.history.revocations.iter().filter(|revocation| revocation.stream() == stream);
         revocations.filter_map(|revocation| revocation.acked).any(|acked| acked < by)
     }
 

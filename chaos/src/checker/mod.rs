@@ -7,8 +7,8 @@
 
 mod delays;
 mod explain;
-mod lateness;
 mod history_index;
+mod lateness;
 mod rules;
 #[cfg(test)]
 mod tests;

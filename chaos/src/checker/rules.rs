@@ -120,7 +120,8 @@ fn forgotten(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     }
     for request in &index.history.requests {
         let denied = known.get(&(request.life, request.token));
-        if request.answer == Answer::Admitted && denied.is_some_and(|denied| *denied < request.sent) {
+        if request.answer == Answer::Admitted && denied.is_some_and(|denied| *denied < request.sent)
+        {
             violations.push(violation(index, Rule::Forgotten, request));
         }
     }
@@ -139,13 +140,17 @@ fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
             // A delay of the heartbeat thread may have delayed the snapshot too.
             let recalled = recalled.minus(index.lateness.allowance(recalled, life.started));
-            let denied = of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
+            let denied =
+                of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
             known[life.reader].extend(denied.map(|request| request.token));
             // A snapshot is written only if the streams were proven complete shortly before.
             let proven = recalled.minus(history.promise.recovery);
-            let revocations = history.revocations.iter().filter(|revocation| revocation.loss.is_none());
-            let revocations = revocations.filter(|revocation| revocation.acked.is_some_and(|acked| acked < proven));
-            let revocations = revocations.filter(|revocation| history.readers[before].keys.contains(&revocation.key));
+            let revocations =
+                history.revocations.iter().filter(|revocation| revocation.loss.is_none());
+            let revocations = revocations
+                .filter(|revocation| revocation.acked.is_some_and(|acked| acked < proven));
+            let revocations = revocations
+                .filter(|revocation| history.readers[before].keys.contains(&revocation.key));
             known[life.reader].extend(revocations.map(|revocation| revocation.token));
             let unknown = of(number).filter(|r| {
                 !matches!(r.answer, Answer::Revoked | Answer::None)
@@ -220,13 +225,19 @@ fn violation(index: &HistoryIndex<'_>, rule: Rule, request: &Request) -> Violati
     match index.revocation(request) {
         None => what.push_str("; never revoked"),
         Some(revocation) => {
-            what.push_str(&format!("; revoked by {}, attempted {}", revocation.what, revocation.attempted));
+            what.push_str(&format!(
+                "; revoked by {}, attempted {}",
+                revocation.what, revocation.attempted
+            ));
             if let Some(acked) = revocation.acked {
                 let id = revocation.id.as_deref().unwrap_or("?");
                 what.push_str(&format!(", acknowledged {acked} as {id}"));
             }
             if !index.can_verify(request, revocation) {
-                what.push_str(&format!(", signed with key {}, which it does not know", revocation.key));
+                what.push_str(&format!(
+                    ", signed with key {}, which it does not know",
+                    revocation.key
+                ));
             }
             if let Some(loss) = revocation.loss {
                 what.push_str(&format!(", {:?} by the fault at {}", loss.how, loss.at));

@@ -41,7 +41,10 @@ pub(super) async fn wait_until_caught_up(world: &World, reader: &Reader) -> Resu
 }
 
 /// Waits until the reader denies the newest revoked token, while publishers are stopped.
-pub(super) async fn wait_until_newest_denied(world: &World, reader: &Reader) -> Result<(), Failure> {
+pub(super) async fn wait_until_newest_denied(
+    world: &World,
+    reader: &Reader,
+) -> Result<(), Failure> {
     let newest = world.truth.newest().ok_or("nothing was revoked")?;
     let client = Client::new();
     let known = async {

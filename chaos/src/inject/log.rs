@@ -67,7 +67,10 @@ async fn delete(
 ) -> Result<(), Failure> {
     let unread = world.truth.acknowledged_between(since, world.clock.now());
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let ids = unread.iter().filter(|revocation| is_on_sessions(revocation)).filter_map(|revocation| revocation.id.as_ref());
+    let ids = unread
+        .iter()
+        .filter(|revocation| is_on_sessions(revocation))
+        .filter_map(|revocation| revocation.id.as_ref());
     let mut delete = command("XDEL", SESSIONS);
     let mut any = false;
     for id in ids.take(count) {
@@ -141,7 +144,8 @@ pub(super) async fn ids_ahead(world: &World, fault: &Fault, began: At) -> Result
         let _ = command("XSETID", SESSIONS).arg(&id).exec_async(&mut connection).await;
     }
     let last = last_id(&mut connection).await?;
-    let is_ahead = last.split('-').next().is_some_and(|ms| ms.parse().is_ok_and(|ms: u128| ms > now));
+    let is_ahead =
+        last.split('-').next().is_some_and(|ms| ms.parse().is_ok_and(|ms: u128| ms > now));
     Ok(Outcome {
         began,
         ended: world.clock.now(),

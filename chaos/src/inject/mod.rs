@@ -13,7 +13,7 @@ mod sizes;
 mod unprovisioned;
 
 use crate::failure::Failure;
-use crate::fault::{Fault, Kind, Affected};
+use crate::fault::{Affected, Fault, Kind};
 use crate::history::{GapScope, Injected, Scope};
 use crate::readers::Reader;
 use crate::time::At;
@@ -84,7 +84,10 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
 }
 
 /// Returns the readers that a fault affects.
-fn affected_readers<'w>(world: &'w World, fault: &Fault) -> impl Iterator<Item = &'w Reader> + Clone {
+fn affected_readers<'w>(
+    world: &'w World,
+    fault: &Fault,
+) -> impl Iterator<Item = &'w Reader> + Clone {
     let affected = fault.affected;
     world.readers.iter().filter(move |reader| match affected {
         Affected::Everyone => true,

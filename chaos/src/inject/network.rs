@@ -24,8 +24,9 @@ pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
 
 pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
-    let alive: usize =
-        affected_readers(world, fault).map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst)).sum();
+    let alive: usize = affected_readers(world, fault)
+        .map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst))
+        .sum();
     affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Stalled));
     tokio::time::sleep(fault.lasts).await;
     let ended = match fault.ending {
@@ -90,9 +91,13 @@ pub(super) fn open(world: &World, fault: &Fault) -> At {
 }
 
 pub(super) fn reset(world: &World, fault: &Fault) -> u64 {
-    affected_readers(world, fault).map(|reader| reader.proxy.traffic().reset.load(Ordering::SeqCst)).sum()
+    affected_readers(world, fault)
+        .map(|reader| reader.proxy.traffic().reset.load(Ordering::SeqCst))
+        .sum()
 }
 
 fn held(world: &World, fault: &Fault) -> u64 {
-    affected_readers(world, fault).map(|reader| reader.proxy.traffic().held.load(Ordering::SeqCst)).sum()
+    affected_readers(world, fault)
+        .map(|reader| reader.proxy.traffic().held.load(Ordering::SeqCst))
+        .sum()
 }

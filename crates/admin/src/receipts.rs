@@ -49,7 +49,9 @@ async fn keys(connection: &mut Connection) -> Result<Vec<String>, LogError> {
         let scan = commands.cmd("SCAN").arg(&cursor);
         scan.arg("MATCH").arg(format!("{RECEIPT_PREFIX}*")).arg("COUNT").arg(1_000);
         let answers = connection.run(&commands).await?;
-        let Some(Value::Array(parts)) = answers.into_iter().next() else { return Err(UNEXPECTED_REPLY) };
+        let Some(Value::Array(parts)) = answers.into_iter().next() else {
+            return Err(UNEXPECTED_REPLY);
+        };
         let [next, Value::Array(found)] = parts.as_slice() else { return Err(UNEXPECTED_REPLY) };
         for key in found {
             keys.push(reply::text(key)?);

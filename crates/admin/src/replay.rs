@@ -82,8 +82,7 @@ impl Inspector {
         for (name, value) in &fields {
             add.arg(name).arg(value);
         }
-        let answers =
-            self.links.run(stream.name(), &commands).await.map_err(InspectError::from)?;
+        let answers = self.links.run(stream.name(), &commands).await.map_err(InspectError::from)?;
         let id = answers.first().ok_or(LogError::Reply("an id was expected"));
         let id = id.and_then(reply::id).map_err(InspectError::from)?;
         Ok(id)

@@ -37,7 +37,10 @@ pub(crate) trait Queue: Send {
     fn claim(&mut self, count: usize) -> impl Future<Output = Result<Claimed, LogError>> + Send;
 
     /// Renews the claim on entries that are still being handled.
-    fn renew_claims(&mut self, held: &[StreamId]) -> impl Future<Output = Result<(), LogError>> + Send;
+    fn renew_claims(
+        &mut self,
+        held: &[StreamId],
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Acknowledges entries, and records their effects if deduplication is on.
     fn acknowledge(&mut self, done: &[Done]) -> impl Future<Output = Result<(), LogError>> + Send;

@@ -90,7 +90,11 @@ impl RedisQueue {
     /// Creates the group again if it is gone, because of a flush or because an operator deleted it.
     /// The new group starts at the beginning of the stream: a repeated delivery is a duplicate, a
     /// skipped one is lost.
-    async fn recreate_group_if_missing<T>(&mut self, error: LogError, nothing: T) -> Result<T, LogError> {
+    async fn recreate_group_if_missing<T>(
+        &mut self,
+        error: LogError,
+        nothing: T,
+    ) -> Result<T, LogError> {
         match error {
             LogError::Redis(message) if message.contains("NOGROUP") => {
                 tracing::warn!(
@@ -242,7 +246,9 @@ impl Queue for RedisQueue {
                 entries.iter().for_each(|entry| self.cursors.record_arrival(entry.id));
                 Ok(entries)
             }
-            Err(error @ LogError::Redis(_)) => self.recreate_group_if_missing(error, Vec::new()).await,
+            Err(error @ LogError::Redis(_)) => {
+                self.recreate_group_if_missing(error, Vec::new()).await
+            }
             Err(error) => {
                 // The server may have delivered entries whose reply was lost.
                 self.cursors.add_missed(self.cursors.arrived, END);

@@ -36,7 +36,8 @@ impl Key {
         derive.update(DERIVED);
         derive.update(purpose.as_bytes());
         // `new` takes a key of the full block size and cannot fail.
-        let derived: hmac::digest::Key<Hmac<Sha256>> = padded_to_block(&derive.finalize().into_bytes());
+        let derived: hmac::digest::Key<Hmac<Sha256>> =
+            padded_to_block(&derive.finalize().into_bytes());
         let mut seal = Hmac::<Sha256>::new(&derived);
         seal.update(bytes);
         seal

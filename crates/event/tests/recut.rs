@@ -51,9 +51,15 @@ impl Meaning {
         let mut meaning = Self { is_flagged: event.is_recut(), ..Self::default() };
         for change in event.changes() {
             match change {
-                Change::Revoke(anchor) => drop(meaning.revoked.insert(anchor.to_string())),
-                Change::Suspend(suspension) => drop(meaning.suspended.insert(suspension.session.to_string())),
-                Change::Resume(resumption) => drop(meaning.resumed.insert(resumption.session.to_string())),
+                Change::Revoke(anchor) => {
+                    meaning.revoked.insert(anchor.to_string());
+                }
+                Change::Suspend(suspension) => {
+                    meaning.suspended.insert(suspension.session.to_string());
+                }
+                Change::Resume(resumption) => {
+                    meaning.resumed.insert(resumption.session.to_string());
+                }
                 Change::DelegationEpoch(delegations) => {
                     meaning.revoked.extend(delegations.ended.iter().map(ToString::to_string));
                 }

@@ -172,7 +172,8 @@ impl Keys {
         // It may be a new key that an outage hides, or that no search has looked for yet.
         let failed = self.fetch_state().failed_at();
         let is_hidden = failed.is_some_and(|failed| failed.monotonic >= set.as_of.monotonic);
-        let is_pending = origin == KidOrigin::KnownRecord && set.as_of.monotonic < requested.monotonic;
+        let is_pending =
+            origin == KidOrigin::KnownRecord && set.as_of.monotonic < requested.monotonic;
         if is_hidden || is_pending {
             return Err(KeysUnavailable.into());
         }

@@ -56,7 +56,9 @@ pub(crate) async fn keep_current(zone: &Zone, context: &LoaderContext) {
         }
         loop {
             let invalidation = context.revocations.policy(&zone.name);
-            if invalidation.generation != received || invalidation.generation > state.ledger.received() {
+            if invalidation.generation != received
+                || invalidation.generation > state.ledger.received()
+            {
                 received = invalidation.generation;
                 state.ledger.receive(&invalidation, context.revocations.now());
                 zone.state.store(Arc::new(state.clone()));
@@ -163,7 +165,8 @@ async fn load_and_prepare(
             let prepare =
                 AssertUnwindSafe(async { context.engine.prepare(&zone.name, bundle).await });
             let prepare = tokio::time::timeout(options.prepare_timeout, prepare.catch_unwind());
-            let prepared = record_invalidations_during(zone, context, state, changes, prepare).await;
+            let prepared =
+                record_invalidations_during(zone, context, state, changes, prepare).await;
             let ok = matches!(prepared, Ok(Ok(Ok(_))));
             context.metrics.compiled(began.elapsed(), ok);
             match prepared {
@@ -238,13 +241,25 @@ fn log_failure(
     let serving = state.policy.as_ref().map(|policy| policy.version.version.as_ref());
     let (zone, reason) = (&zone.name, failure.label());
     if before == Some(failure) {
-        tracing::debug!(?zone, reason, words = text, ?serving, "the zone's policy is still not current");
+        tracing::debug!(
+            ?zone,
+            reason,
+            words = text,
+            ?serving,
+            "the zone's policy is still not current"
+        );
     } else if failure == LoadFailure::NotYetAwaited {
         tracing::warn!(
             ?zone, reason, awaited = ?text, ?serving,
             "the policy source does not have the announced version yet; retrying"
         );
     } else {
-        tracing::error!(?zone, reason, words = text, ?serving, "the zone's policy cannot be loaded");
+        tracing::error!(
+            ?zone,
+            reason,
+            words = text,
+            ?serving,
+            "the zone's policy cannot be loaded"
+        );
     }
 }

@@ -128,7 +128,11 @@ impl ZonePolicyState {
         now.elapsed_since(self.ledger.confirmed().unwrap_or(self.created))
     }
 
-    pub(crate) fn invalidation_age(&self, invalidation: &PolicyInvalidation, now: Moment) -> Duration {
+    pub(crate) fn invalidation_age(
+        &self,
+        invalidation: &PolicyInvalidation,
+        now: Moment,
+    ) -> Duration {
         let is_in_force = match self.ledger.in_force() {
             Some(in_force) => in_force >= invalidation.generation,
             None => invalidation.generation == 0,
@@ -177,7 +181,8 @@ impl ZonePolicyState {
         options: &PolicyOptions,
     ) -> ZoneStatus {
         let invalidation_age = self.invalidation_age(invalidation, now);
-        let is_pending = self.ledger.in_force().is_none_or(|in_force| in_force < invalidation.generation);
+        let is_pending =
+            self.ledger.in_force().is_none_or(|in_force| in_force < invalidation.generation);
         ZoneStatus {
             zone: Arc::clone(zone),
             version: self.policy.as_ref().map(|policy| Arc::clone(&policy.version.version)),

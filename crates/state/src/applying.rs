@@ -81,7 +81,12 @@ impl RevocationsWriter {
                     for edge in &delegations.ended {
                         self.revoke(edge.as_str(), now);
                     }
-                    self.raise_epoch(delegations.zone.as_str(), delegations.epoch, delegations.narrows, now);
+                    self.raise_epoch(
+                        delegations.zone.as_str(),
+                        delegations.epoch,
+                        delegations.narrows,
+                        now,
+                    );
                 }
                 Change::ForgetKeys(zone) => state.zones.forget_keys(zone.as_str()),
                 Change::ReloadPolicy(reload) => {

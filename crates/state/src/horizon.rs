@@ -129,7 +129,12 @@ impl Horizon {
         self.raise_each(heights, now, Cause::Missing);
     }
 
-    fn raise_each(&self, [decidable, undecidable]: [Option<UnixSeconds>; 2], now: Moment, cause: Cause) -> bool {
+    fn raise_each(
+        &self,
+        [decidable, undecidable]: [Option<UnixSeconds>; 2],
+        now: Moment,
+        cause: Cause,
+    ) -> bool {
         let Some(highest) = decidable.max(undecidable) else { return false };
         let losses = self.lock();
         let mut rises = Some(highest) > self.undecidable.load();

@@ -172,10 +172,12 @@ impl Zones {
         if let Some(announced) = known.policies.get_mut(zone) {
             (announced.published, announced.published_at) = (published, all);
             if decided >= announced.decided {
-                (announced.version, announced.decided, announced.version_at) = (version, decided, all);
+                (announced.version, announced.decided, announced.version_at) =
+                    (version, decided, all);
             }
         } else {
-            let announced = AnnouncedPolicy { version, decided, version_at: all, published, published_at: all };
+            let announced =
+                AnnouncedPolicy { version, decided, version_at: all, published, published_at: all };
             known.policies.insert(zone.into(), announced);
         }
         drop(known);

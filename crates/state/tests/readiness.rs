@@ -249,7 +249,8 @@ fn failing_open_admits_unknown_and_reports_it() {
     revocations.confirm(revocations.now());
     for (seconds, fails) in [(60, false), (1, true)] {
         clock.advance(seconds * SECOND);
-        let Verdict::Admitted(admitted) = decide(&revocations, &issued_at(NOW), &fail_open()) else {
+        let Verdict::Admitted(admitted) = decide(&revocations, &issued_at(NOW), &fail_open())
+        else {
             panic!("not admitted");
         };
         assert_eq!(admitted.failed_open().is_some(), fails);

@@ -24,8 +24,8 @@ pub struct Connection(Option<MultiplexedConnection>);
 impl Connection {
     pub(crate) async fn open(server: &ConnectionInfo) -> Result<Self, LogError> {
         install_crypto();
-        let client =
-            Client::open(with_client_options(server.clone())).map_err(|error| from_redis(&error))?;
+        let client = Client::open(with_client_options(server.clone()))
+            .map_err(|error| from_redis(&error))?;
         // The redis crate's own response timeout would also cut blocking reads short. So the
         // deadlines are set here, around each command.
         let config = AsyncConnectionConfig::new()

@@ -273,7 +273,8 @@ impl Follower {
                 follow_and_write_letters(writing, follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
-                follow_and_write_letters(queue.log(), follow(vec![streams], fold, saver, shutdown)).await;
+                follow_and_write_letters(queue.log(), follow(vec![streams], fold, saver, shutdown))
+                    .await;
             }
         }
     }
@@ -307,7 +308,10 @@ impl Follower {
 
 /// Follows while dead letters are written. At the end, waits a limited time for the remaining
 /// letters.
-async fn follow_and_write_letters(writing: impl Future<Output = ()>, following: impl Future<Output = ()>) {
+async fn follow_and_write_letters(
+    writing: impl Future<Output = ()>,
+    following: impl Future<Output = ()>,
+) {
     let mut writing = pin!(writing.fuse());
     {
         let mut following = pin!(following);

@@ -4,7 +4,7 @@ use redis::Pipeline;
 
 use crate::connection::Connection;
 use crate::log_error::LogError;
-use crate::redis_reply::{info_field, checked, text};
+use crate::redis_reply::{checked, info_field, text};
 
 const MISSING_FIELD: LogError = LogError::Reply("INFO lacks a field");
 

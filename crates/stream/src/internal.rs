@@ -33,7 +33,7 @@ pub mod persistence {
 /// Parses answers of Redis. An unexpected answer is an error.
 pub mod reply {
     pub use crate::redis_reply::{
-        array, entries, field, fields, head, id, info_field, number, checked, text, time,
+        array, checked, entries, field, fields, head, id, info_field, number, text, time,
     };
 }
 

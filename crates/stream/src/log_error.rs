@@ -115,7 +115,9 @@ impl LogError {
             Self::Cluster(..) => Some(acl::CLUSTER),
             Self::Primary(..) => Some(acl::PRIMARY),
             // `FOLLOW` does not contain the rights for a cluster and for choosing a database.
-            Self::Redis(message) if message.contains("'asking'") || message.contains("'cluster") => {
+            Self::Redis(message)
+                if message.contains("'asking'") || message.contains("'cluster") =>
+            {
                 Some(acl::CLUSTER)
             }
             Self::Redis(message) if message.contains("'select'") => Some(acl::SELECT),

@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
 
-use crate::connection::{install_crypto, from_redis, with_client_options};
+use crate::connection::{from_redis, install_crypto, with_client_options};
 use crate::in_process::InProcess;
 use crate::limits::{ANSWER_DEADLINE, MAX_LEN};
 use crate::log_error::LogError;

@@ -109,7 +109,8 @@ impl RedisLog {
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
-        let request = self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
+        let request =
+            self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
         self.connection()?.send(&request.commands()).await?;
         self.planner.sent(&request);
         self.request = Some(request);
@@ -172,7 +173,8 @@ impl RedisLog {
         commands.cmd("TIME").cmd("INFO").arg("server");
         persistence::add_queries(&mut commands);
         let (upstream, commands) = (&self.upstream, &commands);
-        let (at, connection, answers) = connect_hedged(|| open_and_query(upstream, commands)).await?;
+        let (at, connection, answers) =
+            connect_hedged(|| open_and_query(upstream, commands)).await?;
         self.upstream.opened(at).await;
         (self.connection, self.answer_timeout) = (Some(connection), AdaptiveTimeout::default());
         self.inspected(answers)

@@ -153,7 +153,9 @@ mod tests {
     #[test]
     fn message_needs_one_stream_and_valid_hex() {
         assert!(InputMessage::parse(None, r#"{"fields":{}}"#).is_err());
-        assert!(InputMessage::parse(None, r#"{"stream":"caracal.audit.events","fields":{}}"#).is_err());
+        assert!(
+            InputMessage::parse(None, r#"{"stream":"caracal.audit.events","fields":{}}"#).is_err()
+        );
         let other = r#"{"stream":"caracal.sessions.revoke","fields":{}}"#;
         assert!(InputMessage::parse(Some(Stream::KeysInvalidate), other).is_err());
         assert!(InputMessage::parse(None, other).is_ok());

@@ -97,9 +97,9 @@ impl Report {
         };
         let streams: Vec<_> = found.iter().map(line).collect();
         let exists = |state| matches!(state, State::Present | State::Made);
-        let provisioned = streams.iter().all(|line| {
-            exists(line.state) && line.groups.iter().all(|group| exists(group.state))
-        });
+        let provisioned = streams
+            .iter()
+            .all(|line| exists(line.state) && line.groups.iter().all(|group| exists(group.state)));
         Self { provisioned, streams }
     }
 

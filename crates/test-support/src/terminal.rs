@@ -153,7 +153,8 @@ impl Shell {
     #[track_caller]
     pub fn run(&mut self, command: &str) -> String {
         self.commands += 1;
-        let (before, end) = (self.output.text().len(), format!("\n-- ended {} --\n", self.commands));
+        let (before, end) =
+            (self.output.text().len(), format!("\n-- ended {} --\n", self.commands));
         writeln!(self.input, "{command}\nprintf '\\n-- ended {} --\\n'", self.commands).unwrap();
         self.output.wait_for(&end);
         self.output.text()[before..].trim_end_matches(&end).to_owned()

@@ -58,7 +58,8 @@ async fn main() -> Result<ExitCode, Failure> {
         Ok::<_, Failure>(Arc::new(Token::new(issuer.mint(&session)?, session)))
     };
     let good: Vec<_> = (0..GOOD_TOKENS).map(|n| token("good", n)).collect::<Result<_, _>>()?;
-    let to_revoke: Vec<_> = (0..REVOCATIONS).map(|n| token("doomed", n)).collect::<Result<_, _>>()?;
+    let to_revoke: Vec<_> =
+        (0..REVOCATIONS).map(|n| token("doomed", n)).collect::<Result<_, _>>()?;
 
     let report = Arc::new(Report::default());
     let stop = Arc::new(AtomicBool::new(false));

@@ -56,7 +56,9 @@ async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
 }
 
 fn routes() -> Router {
-    Router::new().route("/stream", get(async || unending_body("first\n"))).route("/", get(async || "hello"))
+    Router::new()
+        .route("/stream", get(async || unending_body("first\n")))
+        .route("/", get(async || "hello"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -103,8 +103,9 @@ async fn event_reader_gets_the_reason_and_stays_away() {
 async fn never_completes_a_partial_event() {
     for version2 in [false, true] {
         let scene = Scene::new();
-        let half =
-            async || ([(header::CONTENT_TYPE, "text/event-stream")], unending_body("data: 1\n\ndata: "));
+        let half = async || {
+            ([(header::CONTENT_TYPE, "text/event-stream")], unending_body("data: 1\n\ndata: "))
+        };
         let address = scene.serve(Router::new().route("/clock", get(half))).await;
         let mut source = EventSource::new(address, version2);
         assert_eq!(source.next().await, event("message", "1"));

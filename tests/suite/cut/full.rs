@@ -33,7 +33,8 @@ async fn cuts_despite_full_index_and_resumes_with_room() {
     Follower::new(settings).with_writer(writer).spawn();
     ready(revocations).await;
     let publisher = publisher(&server).await;
-    let address = scene.serve(Router::new().route("/stream", get(async || unending_body("first\n")))).await;
+    let address =
+        scene.serve(Router::new().route("/stream", get(async || unending_body("first\n")))).await;
     let mut running = [stream(address, "late").await, stream(address, "other").await];
     for response in &mut running {
         assert_eq!(response.status(), 200);

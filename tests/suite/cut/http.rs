@@ -18,7 +18,8 @@ fn routes() -> Router {
         std::future::pending::<()>().await;
         "never"
     };
-    let sized = async || ([(header::CONTENT_LENGTH, "100")], unending_body("first\n")).into_response();
+    let sized =
+        async || ([(header::CONTENT_LENGTH, "100")], unending_body("first\n")).into_response();
     Router::new()
         .route("/stream", get(async || unending_body("first\n")))
         .route("/sized", get(sized))

@@ -227,7 +227,8 @@ async fn resets_an_http2_stream_that_announced_a_length() {
     for path in ["/stream", "/sized", "/events/filled", "/events/sized", "/old"] {
         let scene = Scene::new();
         let address = scene.serve(routes()).await;
-        let mut response = send_request(address, true, path, &[("authorization", "Bearer ar-1")]).await;
+        let mut response =
+            send_request(address, true, path, &[("authorization", "Bearer ar-1")]).await;
         let frame = soon(response.body_mut().frame()).await.unwrap().unwrap();
         assert!(frame.into_data().unwrap().ends_with(b"first\n") || path.contains("events"));
         scene.running(1).await;

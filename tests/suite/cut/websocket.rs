@@ -57,7 +57,10 @@ async fn ignore_signal(upgrade: WebSocketUpgrade) -> axum::response::Response {
 }
 
 fn routes() -> Router {
-    Router::new().route("/echo", any(echo)).route("/pour", any(send_endlessly)).route("/deaf", any(ignore_signal))
+    Router::new()
+        .route("/echo", any(echo))
+        .route("/pour", any(send_endlessly))
+        .route("/deaf", any(ignore_signal))
 }
 
 /// Reads until the close frame and returns its code and reason.

@@ -53,7 +53,8 @@ fn loss_excuses_no_earlier_admission() {
 #[test]
 fn excuses_server_loss_until_baseline_is_read() {
     let lost = || {
-        let scenario = Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
+        let scenario =
+            Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::ByServer);
         scenario.cut(10.5, 11.0).baseline()
     };
     // Redis is back at 11 s, the loss is noticed by 13 s, and the baseline is read a second later.
@@ -68,7 +69,8 @@ fn excuses_server_loss_until_baseline_is_read() {
 #[test]
 fn wipe_is_no_excuse_after_restoring_snapshot() {
     let wiped = |recalled, first| {
-        let mut scenario = Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
+        let mut scenario =
+            Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::Wiped);
         let mut earlier = scenario.0.revocations[0].clone();
         (earlier.token, earlier.acked, earlier.loss) = (0, Some(at(first)), None);
         scenario.0.revocations.push(earlier);
@@ -92,7 +94,8 @@ fn process_denies_revocations_in_its_snapshot_at_once() {
     scenario(10.55, Answer::NotReady).passes();
     // The snapshot also has all messages published before it, unless they were lost.
     let published = |lost: bool| {
-        let scenario = if lost { Scenario::new().lost(10.5, Lost::ByServer) } else { Scenario::new() };
+        let scenario =
+            if lost { Scenario::new().lost(10.5, Lost::ByServer) } else { Scenario::new() };
         scenario.restarted(13.0).recalled(12.5).requested(13.1, 1, Answer::NotReady)
     };
     published(false).breaks(Rule::NotRecalled);
@@ -104,7 +107,8 @@ fn process_denies_revocations_in_its_snapshot_at_once() {
 
 #[test]
 fn trimming_and_deletion_are_no_excuse() {
-    let removed = Scenario::new().lost(10.5, Lost::Removed).fault(10.5, 10.6, true, GapScope::Everyone);
+    let removed =
+        Scenario::new().lost(10.5, Lost::Removed).fault(10.5, 10.6, true, GapScope::Everyone);
     removed.requested(20.0, 1, Answer::Admitted).breaks(Rule::BeyondBound);
 }
 
@@ -127,7 +131,8 @@ fn deletion_is_excused_once_counters_are_wiped() {
 #[test]
 fn removal_of_misdated_message_excuses_readers_that_start_later() {
     let removed = |id: &str| {
-        let mut scenario = Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::Removed);
+        let mut scenario =
+            Scenario::new().requested(1.0, 0, Answer::Admitted).lost(10.5, Lost::Removed);
         scenario.0.revocations[0].id = Some(id.to_owned());
         scenario
     };

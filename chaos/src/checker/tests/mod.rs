@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Rule, check};
 use crate::history::{
-    Answer, History, GapScope, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
+    Answer, GapScope, History, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
     Request, Revocation, Scope, Token,
 };
 use crate::time::At;

@@ -59,7 +59,8 @@ fn ready_reader_must_not_become_unready() {
     let scenario = Scenario::new().requested(1.0, 0, Answer::Admitted);
     scenario.requested(1.5, 0, Answer::NotReady).breaks(Rule::UntrueReason);
     // Before it is ready, it may deny tokens whose revocation it has read.
-    let mut scenario = Scenario::new().requested(0.5, 1, Answer::Revoked).requested(1.0, 0, Answer::NotReady);
+    let mut scenario =
+        Scenario::new().requested(0.5, 1, Answer::Revoked).requested(1.0, 0, Answer::NotReady);
     scenario.0.revocations[0].attempted = crate::time::At(0);
     scenario.passes();
 }

@@ -1,6 +1,6 @@
 //! Checks that every denial has a true reason, and that good tokens are admitted.
 
-use super::{Answer, GapScope, Rule, Scope, Scenario, UNIX_START};
+use super::{Answer, GapScope, Rule, Scenario, Scope, UNIX_START};
 
 #[test]
 fn only_revoked_tokens_may_be_denied_as_revoked() {
@@ -42,7 +42,8 @@ fn gap_does_not_explain_denial_of_newer_tokens() {
 #[test]
 fn cut_off_reader_detects_gap_when_back() {
     let minted = |scope| {
-        let mut scenario = Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone).cut(4.0, 16.0);
+        let mut scenario =
+            Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone).cut(4.0, 16.0);
         scenario.0.faults[1].scope = scope;
         scenario.0.tokens[0].iat = UNIX_START + 20;
         scenario.requested(30.0, 0, Answer::HistoryIncomplete)
@@ -79,7 +80,10 @@ fn baseline_ends_denial_of_older_tokens() {
     scenario().requested(9.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
     // A process that starts later detects the gap and reads the baseline itself.
     scenario().restarted(20.0).requested(23.0, 0, Answer::HistoryIncomplete).passes();
-    scenario().restarted(20.0).requested(23.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    scenario()
+        .restarted(20.0)
+        .requested(23.2, 0, Answer::HistoryIncomplete)
+        .breaks(Rule::Unexplained);
     let start = || Scenario::new().strict().baseline();
     start().requested(3.0, 0, Answer::HistoryIncomplete).passes();
     start().requested(3.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);

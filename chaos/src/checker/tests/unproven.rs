@@ -95,7 +95,8 @@ fn reader_with_nothing_to_verify_need_not_be_ready() {
 #[test]
 fn snapshot_need_not_hold_what_its_writer_could_not_verify() {
     let recalled = |key| {
-        let scenario = Scenario::new().signed_with(key).restarted(14.0).accepting(&[1, 0]).recalled(13.5);
+        let scenario =
+            Scenario::new().signed_with(key).restarted(14.0).accepting(&[1, 0]).recalled(13.5);
         scenario.requested(14.1, 1, Answer::NotReady)
     };
     recalled(1).passes();

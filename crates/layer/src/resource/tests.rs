@@ -360,7 +360,11 @@ async fn each_invalid_mandate_has_its_code() {
     other["zone_id"] = json!("z-2");
     let layer = world.layer();
     let unverified = send(&layer, Some(&world.sign(&other))).await;
-    assert_eq!(status_and_error(&unverified), (401, "invalid_token".to_owned()), "no key is fetched for it");
+    assert_eq!(
+        status_and_error(&unverified),
+        (401, "invalid_token".to_owned()),
+        "no key is fetched for it"
+    );
     assert_eq!(send(&layer, Some(&world.good())).await.status(), 200);
     let response = send(&layer, Some(&world.sign(&other))).await;
     assert_eq!(status_and_error(&response), (401, "invalid_zone".to_owned()));

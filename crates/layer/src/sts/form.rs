@@ -33,7 +33,8 @@ impl Authority {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let name = text(decode(halves.next().unwrap_or_default())?)?;
             let value = decode(halves.next().unwrap_or_default())?;
-            let Some(position) = FIELDS.iter().position(|field| may_be_read_as(&name, field)) else {
+            let Some(position) = FIELDS.iter().position(|field| may_be_read_as(&name, field))
+            else {
                 continue;
             };
             let value = text(value)?;

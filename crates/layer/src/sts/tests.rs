@@ -383,10 +383,17 @@ async fn passes_other_methods_and_bodies_unchanged() {
     }
     for content_type in ["application/json", "text/plain", "application/grpc+proto; x"] {
         for path in ["/oauth/2/introspect", "/oauth/2/token/other", "/api?a=b"] {
-            assert_eq!(send(&layer, request_of_type(path, content_type, body)).await, Forwarded(body.into()));
+            assert_eq!(
+                send(&layer, request_of_type(path, content_type, body)).await,
+                Forwarded(body.into())
+            );
         }
     }
-    assert_eq!(send(&layer, request_of_type("/logout", "", "")).await, Forwarded("".into()), "no body at all");
+    assert_eq!(
+        send(&layer, request_of_type("/logout", "", "")).await,
+        Forwarded("".into()),
+        "no body at all"
+    );
 }
 
 #[tokio::test]
@@ -416,7 +423,11 @@ async fn denies_bodies_that_may_be_forms_at_every_path() {
             "application/x-www-form-urlencoded, application/json",
             "session_id=ar-1",
         ),
-        request_of_type("/exchange", "application/x-www-form-urlencoded; charset=utf-7", "session_id=ar-1"),
+        request_of_type(
+            "/exchange",
+            "application/x-www-form-urlencoded; charset=utf-7",
+            "session_id=ar-1",
+        ),
         request_of_type("/exchange", "json", "{}"),
         request_of_type("/exchange", "/", "{}"),
     ] {

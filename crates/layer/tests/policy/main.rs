@@ -310,12 +310,13 @@ async fn denials_are_counted_by_their_reason() {
     let (policies, _) = policies(&Script::new());
     let layer = PolicyLayer::new(policies, ClaimsInput::new(resource()));
     send(&layer, Request::new(())).await;
-    let series = snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, _, text, value)| {
-        assert!(text.is_some(), "{key:?} is not described");
-        let reason = key.key().labels().next().map(|label| label.value().to_owned());
-        let denials = key.key().name() == "caracal_sts_opa_denials_total";
-        (denials && value != DebugValue::Counter(0)).then_some((reason?, value))
-    });
+    let series =
+        snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, _, text, value)| {
+            assert!(text.is_some(), "{key:?} is not described");
+            let reason = key.key().labels().next().map(|label| label.value().to_owned());
+            let denials = key.key().name() == "caracal_sts_opa_denials_total";
+            (denials && value != DebugValue::Counter(0)).then_some((reason?, value))
+        });
     let expected = [("not_admitted".to_owned(), DebugValue::Counter(1))];
     assert_eq!(series.collect::<Vec<_>>(), expected);
 }

@@ -41,7 +41,9 @@ async fn respond(mut stream: TlsStream<TcpStream>, mode: ResponseMode) -> std::i
     while !request.ends_with(b"\r\n\r\n") {
         request.push(stream.read_u8().await?);
     }
-    let (ResponseMode::Complete(response) | ResponseMode::Drip(response) | ResponseMode::Stall(response)) = &mode;
+    let (ResponseMode::Complete(response)
+    | ResponseMode::Drip(response)
+    | ResponseMode::Stall(response)) = &mode;
     stream.write_all(response.as_bytes()).await?;
     stream.flush().await?;
     match mode {
@@ -110,7 +112,9 @@ async fn verifies_with_keys_from_server_of_private_authority() {
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[]).await;
     let authority = Authority::new("Ours");
-    let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(ok(&document(&[&key])))).await;
+    let url =
+        serve(acceptor(&authority, "localhost"), ResponseMode::Complete(ok(&document(&[&key]))))
+            .await;
     let token = key.sign(&sts.claims("ar-1"));
     let trusting = |pem: &str| {
         let builder = sts.builder().with_keys_url(&url).with_keys_authorities(pem.as_bytes());
@@ -146,7 +150,8 @@ async fn rejects_certificate_of_wrong_name_or_authority() {
     assert!(error.contains("certificate not valid for name"), "{error}");
     let error = tls_error(acceptor(&Authority::new("Theirs"), "localhost")).await;
     assert!(error.contains("UnknownIssuer"), "{error}");
-    let url = serve(acceptor(&authority, "localhost"), ResponseMode::Complete(document.clone())).await;
+    let url =
+        serve(acceptor(&authority, "localhost"), ResponseMode::Complete(document.clone())).await;
     assert_eq!(
         fetch(&url, &authority).await.unwrap(),
         [Box::<str>::from("k1")],
@@ -177,7 +182,11 @@ async fn fails_if_server_is_silent_or_without_tls() {
 async fn fails_if_body_drips_or_stops() {
     let authority = Authority::new("Ours");
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{".to_owned();
-    for mode in [ResponseMode::Drip(head.clone()), ResponseMode::Stall(head), ResponseMode::Stall(String::new())] {
+    for mode in [
+        ResponseMode::Drip(head.clone()),
+        ResponseMode::Stall(head),
+        ResponseMode::Stall(String::new()),
+    ] {
         let url = serve(acceptor(&authority, "localhost"), mode).await;
         assert_eq!(fetch_within(SHORT, &url, &authority).await, Err(FetchError::Deadline(SHORT)));
     }

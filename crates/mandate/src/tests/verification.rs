@@ -106,7 +106,11 @@ async fn rejects_token_without_a_required_claim() {
     ] {
         let mut claims = sts.claims("ar-1");
         claims.as_object_mut().unwrap().remove(name);
-        assert_eq!(rejection(&verifier, &key.sign(&claims)).await, InvalidMandate::Claims, "{name}");
+        assert_eq!(
+            rejection(&verifier, &key.sign(&claims)).await,
+            InvalidMandate::Claims,
+            "{name}"
+        );
         let null = with(sts.claims("ar-1"), name, Value::Null);
         assert_eq!(rejection(&verifier, &key.sign(&null)).await, InvalidMandate::Claims, "{name}");
     }

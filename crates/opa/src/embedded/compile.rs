@@ -25,7 +25,8 @@ pub(super) fn compile(bundle: &PolicyBundle, settings: &Settings) -> Result<Rego
     }
     let modules = original.get_modules();
     let findings = check(modules, bundle.data())?;
-    let mut mode = EvaluationMode { time_limit: settings.time_limit, blocking: false, deterministic: true };
+    let mut mode =
+        EvaluationMode { time_limit: settings.time_limit, blocking: false, deterministic: true };
     for builtin in &findings.builtins {
         match behaviour(builtin) {
             Behaviour::Prompt => {}

@@ -24,7 +24,12 @@ fn version(name: &str) -> Version {
 }
 
 /// Runs a whole load that brings this version.
-fn load(ledger: &mut Ledger, invalidation: &PolicyInvalidation, now: u64, name: &str) -> LoadAction {
+fn load(
+    ledger: &mut Ledger,
+    invalidation: &PolicyInvalidation,
+    now: u64,
+    name: &str,
+) -> LoadAction {
     let attempt = ledger.begin(invalidation, at(now));
     let answers = |awaited: &str| awaited == name;
     let action = ledger.action(&attempt, &version(name), answers);

@@ -165,7 +165,13 @@ impl PreparedPolicy for ServerPolicy {
                 match &policy.opa.awaited {
                     None => policy.request_pushed_decision(query).await,
                     Some(bundle) => {
-                        awaiting::request_decision(&policy.opa.server, bundle, &policy.version, query).await
+                        awaiting::request_decision(
+                            &policy.opa.server,
+                            bundle,
+                            &policy.version,
+                            query,
+                        )
+                        .await
                     }
                 }
             };

@@ -101,7 +101,8 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     };
     let behaviour = Behaviour::Good;
-    let mut world = World { script, newest: 0, under_way: Vec::new(), behaviour, unannounced: false };
+    let mut world =
+        World { script, newest: 0, under_way: Vec::new(), behaviour, unannounced: false };
     world.answer();
     let _ = policies.decide(input()).await;
     for step in steps {

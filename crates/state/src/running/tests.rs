@@ -346,7 +346,8 @@ fn timekeeper_thread_cuts_expired_requests() {
 #[test]
 fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
     let scene = Scene::new();
-    let mut enabled = Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
+    let mut enabled =
+        Waiting::new(Arc::new(scene.watch().cut_when_unknown()).start(&full_claims()));
     let mut disabled = scene.start(&full_claims());
     let checks = Checks { deny_after: Some(Duration::from_secs(5)), ..Checks::default() };
     let tight = CutPolicy::new(scene.revocations.reader(), checks).cut_when_unknown();

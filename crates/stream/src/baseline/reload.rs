@@ -52,7 +52,8 @@ impl Reload {
     /// [`BaselineError`] if the baseline could not be read, if the follower has no baseline, or if
     /// the follower has ended.
     pub async fn reload(&self) -> Result<(), BaselineError> {
-        let no_follower = || BaselineError::new("baseline", "no follower with a baseline is running");
+        let no_follower =
+            || BaselineError::new("baseline", "no follower with a baseline is running");
         let (request, outcome) = oneshot::channel();
         self.0.send(request).await.map_err(|_| no_follower())?;
         outcome.await.map_err(|_| no_follower())?

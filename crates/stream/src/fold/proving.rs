@@ -7,7 +7,7 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::Moment;
 
 use super::state::Fold;
-use crate::proof::{Gap, Proven, Proof};
+use crate::proof::{Gap, Proof, Proven};
 
 impl Fold {
     /// Advances one stream's proof by one step.

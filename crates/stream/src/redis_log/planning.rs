@@ -5,9 +5,9 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
 
-use super::read_request::ReadRequest;
 use super::batch::Batch;
 use super::counters::{Form, Spacing};
+use super::read_request::ReadRequest;
 use crate::entry::PerStream;
 use crate::wire::Stopped;
 
@@ -106,7 +106,9 @@ impl ReadPlanner {
     pub(super) fn cut(&mut self, request: &ReadRequest, stopped: Option<&Stopped>) {
         self.batch.cut();
         let Some(stopped) = stopped else { return };
-        if let Some((_, stream)) = request.counter_answers().find(|(nth, _)| *nth == stopped.answers) {
+        if let Some((_, stream)) =
+            request.counter_answers().find(|(nth, _)| *nth == stopped.answers)
+        {
             self.spacing.answered(stream, stopped.size);
         }
     }

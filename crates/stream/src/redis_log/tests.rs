@@ -24,7 +24,11 @@ struct Script {
 }
 
 /// Answers each read with one entry of the first stream, a millisecond after the cursor.
-async fn serve(stream: TcpStream, received: ReceivedCommands, script: Arc<Script>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    received: ReceivedCommands,
+    script: Arc<Script>,
+) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {

@@ -168,8 +168,10 @@ impl View {
         let mut masters = Vec::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let mut columns = line.split_whitespace();
-            let (place, flags) = (columns.nth(1).ok_or(UNEXPECTED_REPLY)?, columns.next().ok_or(UNEXPECTED_REPLY)?);
-            let epoch = columns.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNEXPECTED_REPLY)?;
+            let (place, flags) =
+                (columns.nth(1).ok_or(UNEXPECTED_REPLY)?, columns.next().ok_or(UNEXPECTED_REPLY)?);
+            let epoch =
+                columns.nth(3).and_then(|epoch| epoch.parse().ok()).ok_or(UNEXPECTED_REPLY)?;
             // Single slots and ranges follow the state of the link. Those in brackets are
             // migrating.
             let slots = columns.skip(1).filter(|slots| !slots.starts_with('['));

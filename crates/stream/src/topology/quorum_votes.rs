@@ -73,7 +73,10 @@ impl QuorumVotes {
     /// Returns the last moment at which a majority of all voters confirmed this primary, while no
     /// vote had a newer configuration.
     pub(crate) fn confirmed(&self, primary: &Address) -> Option<Moment> {
-        self.confirmed.as_ref().filter(|(named, _)| named == primary).map(|(_, queried_at)| *queried_at)
+        self.confirmed
+            .as_ref()
+            .filter(|(named, _)| named == primary)
+            .map(|(_, queried_at)| *queried_at)
     }
 
     /// Returns the moment up to which the current votes confirm this primary, if they are a

@@ -50,7 +50,8 @@ impl Sentinels {
             });
             (voter, answer.await)
         };
-        let mut queries: FuturesUnordered<_> = self.sentinels.iter().enumerate().map(query).collect();
+        let mut queries: FuturesUnordered<_> =
+            self.sentinels.iter().enumerate().map(query).collect();
         let mut failure = None;
         while let Some((voter, answer)) = queries.next().await {
             match answer {

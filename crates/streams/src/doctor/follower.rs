@@ -4,7 +4,7 @@ use caracal_revocation_event::Stream;
 use caracal_revocation_state::{NotReady, OutageCause};
 
 use super::finding::Finding;
-use super::gather::{DAY, Evidence, StreamOutcomes, Replay};
+use super::gather::{DAY, Evidence, Replay, StreamOutcomes};
 use crate::text::plain;
 
 pub(super) fn check(evidence: &Evidence) -> Vec<Finding> {

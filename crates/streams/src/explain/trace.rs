@@ -92,8 +92,12 @@ pub(super) fn trace(message: &TailedMessage<'_>, claims: &Claims) -> Vec<Traced>
     for change in event.changes() {
         match change {
             Change::Revoke(anchor) => revoked.push(anchor.as_str()),
-            Change::Suspend(change) => note(TokenEffect::Suspended, touched(&[change.session.as_str()])),
-            Change::Resume(change) => note(TokenEffect::Resumed, touched(&[change.session.as_str()])),
+            Change::Suspend(change) => {
+                note(TokenEffect::Suspended, touched(&[change.session.as_str()]))
+            }
+            Change::Resume(change) => {
+                note(TokenEffect::Resumed, touched(&[change.session.as_str()]))
+            }
             Change::DelegationEpoch(change) => {
                 revoked.extend(change.ended.iter().map(|edge| edge.as_str()));
                 let own = claims.delegation_graph_epoch;

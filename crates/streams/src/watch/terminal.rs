@@ -115,7 +115,9 @@ fn key_command(event: &Event) -> Option<KeyCommand> {
         return None;
     }
     match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(KeyCommand::Quit),
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(KeyCommand::Quit)
+        }
         KeyCode::Char('q') | KeyCode::Esc => Some(KeyCommand::Quit),
         KeyCode::Char('p') => Some(KeyCommand::Pause),
         _ => None,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{RedisClient, OTHER_KEY, at, client};
+use crate::program::{OTHER_KEY, RedisClient, at, client};
 use crate::redis_server::RedisServer;
 
 const STREAM: &str = "caracal.sessions.revoke";
@@ -26,7 +26,11 @@ fn add_dead_letter(client: &mut RedisClient, error: &str, values: &str) -> Strin
 }
 
 /// Writes a dead letter in the format of resource servers.
-fn add_dead_letter_of_resource_server(client: &mut RedisClient, reason: &str, payload: &str) -> String {
+fn add_dead_letter_of_resource_server(
+    client: &mut RedisClient,
+    reason: &str,
+    payload: &str,
+) -> String {
     let args = ["XADD", DEAD, "*", "source_id", "8-0", "reason", reason, "payload", payload];
     text(&client.run_with(&args))
 }
@@ -104,7 +108,10 @@ fn replays_only_validly_signed_messages() {
     let replayed: Vec<_> = output.iter().filter(|it| it["id"].is_string()).collect();
     assert_eq!(replayed.len(), 2, "{output:?}");
     assert!([&wanted, &wanted_too].iter().zip(&replayed).all(|(id, it)| it["dead"] == **id));
-    assert!(output.iter().all(|it| it["id"].is_string() != it["refused"].is_string()), "{output:?}");
+    assert!(
+        output.iter().all(|it| it["id"].is_string() != it["refused"].is_string()),
+        "{output:?}"
+    );
     // Both messages are in the stream as they were signed, and their dead letters are deleted. The
     // other letters stay.
     let watched = at(&server).run("watch --from 0 --until-idle --json").json();

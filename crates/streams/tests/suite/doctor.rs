@@ -3,7 +3,7 @@
 use caracal_revocation_stream::acl;
 use serde_json::{Value, json};
 
-use crate::program::{RedisClient, OTHER_KEY, at, client, program};
+use crate::program::{OTHER_KEY, RedisClient, at, client, program};
 use crate::redis_server::RedisServer;
 
 /// Starts a server without a fault.

@@ -65,7 +65,10 @@ fn explains_suspensions_epochs_and_chains() {
     };
     let suspended = publish(&server, "suspend --zone z-1 --agent-session gs-1");
     let output = explain("--agent-session gs-1", 1);
-    assert_eq!((&output["reason"], &output["anchor"]), (&json!("suspended"), &json!("agent_session")));
+    assert_eq!(
+        (&output["reason"], &output["anchor"]),
+        (&json!("suspended"), &json!("agent_session"))
+    );
     assert_eq!(output["message"]["id"], suspended[1]["id"]);
     let output = explain("--sid a --chain-session gs-1", 1);
     assert_eq!(output["anchor"], "chain_session");

@@ -136,7 +136,8 @@ fn doctor_names_a_service_that_stopped_reading() {
 #[test]
 fn export_group_counts_once_a_consumer_has_joined() {
     let (server, mut client) = healthy();
-    client.run("XREADGROUP GROUP siem-export exporter COUNT 1 NOACK STREAMS caracal.audit.events >");
+    client
+        .run("XREADGROUP GROUP siem-export exporter COUNT 1 NOACK STREAMS caracal.audit.events >");
     let output = diagnosis(&server, 1);
     assert_eq!(complaints(&output), ["\"lag\" \"caracal.audit.events siem-export\""]);
 }

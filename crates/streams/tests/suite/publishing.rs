@@ -10,8 +10,9 @@ fn effects(server: &RedisServer, args: &str) -> Vec<(String, Value)> {
     let published = at(server).run(&format!("publish --yes --json {args}")).with_code(0).json();
     let watched = at(server).run("watch --from 0 --until-idle --json").with_code(0).json();
     let effect = |published: &Value| {
-        let same =
-            |output: &&Value| output["stream"] == published["stream"] && output["id"] == published["id"];
+        let same = |output: &&Value| {
+            output["stream"] == published["stream"] && output["id"] == published["id"]
+        };
         let output = watched.iter().find(same).expect("the message is in its stream");
         assert_eq!((&output["outcome"], &output["key"]), (&json!("applied"), &json!("current")));
         (published["stream"].as_str().unwrap().to_owned(), output["effect"].clone())

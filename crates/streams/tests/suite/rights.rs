@@ -196,7 +196,10 @@ fn doctors_advice_gives_no_right_to_publish() {
     }
     let output = doctor(&server, "less");
     assert_eq!(output["level"], "fine", "{output}");
-    assert!(rights(&output, "publish")["seen"].as_str().unwrap().starts_with("may not"), "{output}");
+    assert!(
+        rights(&output, "publish")["seen"].as_str().unwrap().starts_with("may not"),
+        "{output}"
+    );
 }
 
 #[test]

@@ -106,7 +106,11 @@ fn accepts_no_secret_argument_and_shows_none() {
 
 #[test]
 fn prints_help_completions_and_man_pages() {
-    program().run("--help").with_code(0).prints(&["Examples:", "REDIS_PASSWORD_FILE", "Exit codes"]);
+    program().run("--help").with_code(0).prints(&[
+        "Examples:",
+        "REDIS_PASSWORD_FILE",
+        "Exit codes",
+    ]);
     for shell in ["bash", "zsh", "fish"] {
         program().run(&format!("completions {shell}")).with_code(0).prints(&["dead-letters"]);
     }
@@ -129,7 +133,8 @@ fn names_non_text_variable_and_hides_its_value() {
     let server = with_password();
     let value = std::ffi::OsStr::from_bytes(b"hunter2\xff");
     for name in ["REDIS_PASSWORD", "STREAMS_HMAC_KEY", "CARACAL_MODE", "REVOCATION_STRICT"] {
-        let ended = at(&server).env(name, value).run("verify").with_code(2).prints(&[name, "UTF-8"]);
+        let ended =
+            at(&server).env(name, value).run("verify").with_code(2).prints(&[name, "UTF-8"]);
         let all = ended.out + &ended.err;
         assert!(!all.contains("hunter2") && !all.contains("panic"), "{all}");
     }

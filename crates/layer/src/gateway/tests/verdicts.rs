@@ -139,7 +139,8 @@ fn denies_expired_overlong_and_early_tokens() {
             let outcome = send(&layer, request);
             assert_eq!((outcome.denied(), outcome.status()), (kind, 401));
             let challenge = outcome.header("www-authenticate").unwrap();
-            let expected = format!(r#"Bearer error="invalid_token", error_description="{description}""#);
+            let expected =
+                format!(r#"Bearer error="invalid_token", error_description="{description}""#);
             assert_eq!(challenge, expected);
         }
     }

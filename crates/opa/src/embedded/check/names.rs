@@ -20,7 +20,10 @@ impl Names {
     pub(super) fn of(module: &Module, rules: &[Head]) -> Result<Self, String> {
         let source = &module.package.span.source;
         if source.get_contents().contains(GENERATED_PREFIX) {
-            return Err(format!("{}: names with {GENERATED_PREFIX} are reserved", source.get_path()));
+            return Err(format!(
+                "{}: names with {GENERATED_PREFIX} are reserved",
+                source.get_path()
+            ));
         }
         let (package, _) = constant_path(&module.package.refr);
         let of_package =

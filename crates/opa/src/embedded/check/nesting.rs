@@ -64,7 +64,10 @@ pub(super) fn nests_within_bounds(rules: &[Head], bodies: &[Body]) -> Checked {
                 && levels > MAX_NESTING
             {
                 let message = format!("nests {levels} levels deep, more than {MAX_NESTING}");
-                return Err(rules.get(at).map(|rule| rejection(&rule.span, &message)).unwrap_or(message));
+                return Err(rules
+                    .get(at)
+                    .map(|rule| rejection(&rule.span, &message))
+                    .unwrap_or(message));
             }
             if let Some(depth) = depths.get_mut(at) {
                 *depth = known;
