@@ -3,8 +3,8 @@
 # messages that are published during the run. Needs redis-server, redis-cli, tmux and python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build -q -p caracal-streams
-program="${CARGO_TARGET_DIR:-target}/debug/caracal-streams"
+cargo build -q --release -p caracal-streams
+program="${CARGO_TARGET_DIR:-target}/release/caracal-streams"
 folder=$(mktemp -d)
 port=$((20000 + RANDOM % 10000))
 redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --appendonly yes --save "" >/dev/null &
@@ -26,7 +26,7 @@ for n in $(seq 1 220); do
     ((n % 40)) || publish keys --zone z-eu-1
     ((n % 29)) || { session=$(uuid); publish suspend --zone z-eu-1 --agent-session "$session"; }
     ((n % 31)) || publish resume --zone z-eu-1 --agent-session "$session"
-    # A producer that has not heard of the new key.
+    # A producer that still signs with another key.
     ((n % 73)) || STREAMS_HMAC_KEY=$(printf 'ab%.0s' {1..32}) publish keys --zone z-us-2
     ((n % 73)) || redis-cli -p "$port" XADD caracal.keys.invalidate.dead '*' original_id 0-0 \
         error "signature: _sig is not that of an accepted key" values '{}' >/dev/null

@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Tower layers that deny revoked mandates, for axum, hyper and every other user of
 //! [`tower_service::Service`] with [`http`] types.
 //!

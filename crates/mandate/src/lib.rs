@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Verifies Caracal mandates: ES256 tokens, with the keys of one zone.
 //!
 //! A [`Verifier`] is configured for one issuer, zone and audience. It fetches the zone's keys,

@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Policies per zone. Loads them when they are invalidated, tracks their age, and evaluates them
 //! for each request.
 //!

@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Reads Caracal's own tables as a second source of truth about revocations.
 //!
 //! ```no_run

@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Tower layers that deny revoked Caracal mandates within milliseconds of the revocation.
 //!
 //! ```no_run

@@ -1,3 +1,5 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 //! Follows Caracal's streams on Redis, proves that no message was missed, and publishes messages.
 //!
 //! ```
