@@ -4,6 +4,8 @@
 //! server and the keys. A command writes to the output that it receives, and returns the outcome of
 //! the program.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name settings in brackets")]
+
 mod cli;
 mod dead_letters;
 mod doctor;
