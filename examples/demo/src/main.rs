@@ -17,6 +17,8 @@ use caracal_revocation::GatewayLayer;
 use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_test_support::{listen, mandates, streams};
 use tower::util::MapRequestLayer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use load::{Client, Token};
 use report::Report;
@@ -33,9 +35,10 @@ type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Failure> {
-    let quiet = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "warn,caracal_revocation::denial=off".into());
-    tracing_subscriber::fmt().with_target(false).with_env_filter(quiet).init();
+    let levels = std::env::var("RUST_LOG");
+    let levels = levels.as_deref().unwrap_or("warn,caracal_revocation::denial=off");
+    let log = tracing_subscriber::fmt::layer().with_target(false);
+    tracing_subscriber::registry().with(log).with(levels.parse::<Targets>()?).init();
 
     let listener = listen::listen("127.0.0.1:0").await?;
     let issuer = mandates::Issuer::new()?;
