@@ -221,7 +221,7 @@ impl Horizon {
     }
 }
 
-/// Both horizons at one moment, read before the index is asked.
+/// Both horizons at one moment, read before the index is searched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heights {
     decidable: Option<UnixSeconds>,

@@ -38,7 +38,7 @@ fn probe_is_answered_as_requests_are() {
 }
 
 #[test]
-fn unknown_key_is_excused_by_default_and_bounded_in_strict_mode() {
+fn excuses_unknown_key_by_default_and_bounds_it_in_strict() {
     let unknown = || Scenario::new().signed_with(1);
     unknown().requested(20.0, 1, Answer::Admitted).passes();
     unknown().strict().requested(12.9, 1, Answer::Admitted).passes();
@@ -72,7 +72,7 @@ fn unknown_key_explains_stale_view_in_strict_mode_only() {
 }
 
 #[test]
-fn forged_message_explains_stale_view_in_strict_mode_for_a_minute() {
+fn forged_message_explains_stale_strict_view_for_a_minute() {
     let forged = |seconds| Scenario::new().forged(5.0).requested(seconds, 0, Answer::Stale);
     forged(9.0).breaks(Rule::Unexplained);
     forged(9.0).strict().passes();
