@@ -5,7 +5,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Text, Verdict};
+use caracal_revocation_state::{
+    BaselineFact, Checks, Claims, Options, RevocationsWriter, Text, Verdict,
+};
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
