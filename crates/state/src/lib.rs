@@ -16,7 +16,7 @@
 //! let issued = i64::try_from(now.wall.as_secs())?;
 //! let claims = Claims::new("ar-1", issued, issued + 900);
 //!
-//! // Nobody has proven the log complete yet: unknown, not admitted.
+//! // No proof that the log is complete exists yet: unknown, not admitted.
 //! assert!(matches!(revocations.decide(&claims, &Checks::default(), now), Verdict::Unknown(_)));
 //!
 //! writer.confirm(now);
