@@ -29,18 +29,26 @@ fn request(address: SocketAddr, path: &str, sid: &str) -> Request<Empty<Bytes>> 
         .unwrap()
 }
 
-/// Opens all streams. Each one sends its number when it ends, and whether it ended with an error.
+/// Opens all streams and waits until the client has read the first chunk of each: a reset that came
+/// earlier would discard the queued status. Each stream sends its number when it ends, and whether it
+/// ended with an error.
 async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
     let (report, reports) = mpsc::unbounded_channel();
+    let started = Arc::new(AtomicUsize::new(0));
     for connection in 0..CONNECTIONS {
         let mut sender = connect(address).await;
         for n in (connection * A_CONNECTION..).take(A_CONNECTION) {
             sender.ready().await.unwrap();
             let answer = sender.send_request(request(address, "/stream", &format!("ar-{n}")));
-            let report = report.clone();
+            let (report, started) = (report.clone(), Arc::clone(&started));
             tokio::spawn(async move {
                 let mut response = answer.await.unwrap();
                 assert_eq!(response.status(), 200);
+                assert_eq!(
+                    response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(),
+                    "first\n"
+                );
+                started.fetch_add(1, Ordering::SeqCst);
                 let broken = loop {
                     match response.body_mut().frame().await {
                         Some(Ok(_)) => {}
@@ -52,6 +60,8 @@ async fn open(address: SocketAddr) -> mpsc::UnboundedReceiver<(usize, bool)> {
             });
         }
     }
+    let all_started = || started.load(Ordering::SeqCst) == STREAMS;
+    crate::live::eventually("all streams have started", all_started).await;
     reports
 }
 
